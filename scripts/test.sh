@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Runs every test against a PostgreSQL and a Redis of its own, made for this run and gone after it, so that nobody
+# needs to set anything up and a running development stack is not disturbed.
+# Arguments go on to the test runner: scripts/test.sh -p gateway
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=scripts/lib/base.sh
+source "$ROOT/scripts/lib/base.sh"
+# shellcheck source=scripts/lib/install.sh
+source "$ROOT/scripts/lib/install.sh"
+# shellcheck source=scripts/lib/servers.sh
+source "$ROOT/scripts/lib/servers.sh"
+
+RUN_DIR=''
+PG_HOME=''
+SERVERS_KEEP=0
+
+# --- before ---------------------------------------------------------------------------------------
+
+# Settings of the caller's shell must not change what the tests see.
+forget_settings() {
+    local name
+    for name in AUTH_MODE JWT_SECRET JWT_ISSUER JWT_AUDIENCE INTERNAL_TOKEN CONFIG_FILE CORS_ORIGINS \
+        SERVER_HOST SERVER_PORT LOG_FORMAT LOG_LEVEL RUST_LOG SHUTDOWN_GRACE_SECONDS RATE_LIMIT_MAX RATE_LIMIT_WINDOW_SECONDS \
+        MOVIE_SERVICE_URL USER_PREFERENCE_SERVICE_URL RECOMMENDATION_SERVICE_URL DATABASE_URL REDIS_URL \
+        TMDB_API_KEY TMDB_BASE_URL TMDB_RATE_LIMIT_PER_SECOND TMDB_API_TIMEOUT MOVIE_STALE_THRESHOLD_DAYS WARM_POOL_SIZE; do
+        unset "$name"
+    done
+}
+
+# make_run_dir: everything this run writes lies in here; another user (PostgreSQL's, under root) passes through, no more.
+make_run_dir() {
+    RUN_DIR=$(mktemp -d "${TMPDIR:-/tmp}/marquee-test.XXXXXX")
+    RUN_DIR=$(cd "$RUN_DIR" && pwd -P)
+    chmod 711 "$RUN_DIR"
+    mkdir -m 1777 "$RUN_DIR/tmp"
+    SERVERS_DIR=$RUN_DIR
+}
+
+start_servers() {
+    step 'starting a PostgreSQL and a Redis for this run'
+    postgres_start
+    redis_start
+    note "PostgreSQL $(postgres_version "$PG_BIN") and $("$REDIS_SERVER" --version | sed -E 's/ server//; s/ sha=.*//'), in $RUN_DIR"
+    # Tests that stop and start servers of their own take the programs from here; PG_OS_USER is who PostgreSQL
+    # must run as when we are root.
+    export DATABASE_URL REDIS_URL PG_BIN REDIS_SERVER PG_OS_USER
+    export MARQUEE_TEST_RUN=$RUN_DIR TMPDIR=$RUN_DIR/tmp
+    if [[ -n ${CHROMIUM:-} ]]; then export CHROMIUM; fi
+}
+
+# --- the tests ------------------------------------------------------------------------------------
+
+# With --tests, so that features are settled as in the test run and nothing is compiled twice.
+build() { cargo build --workspace --bins --tests; }
+
+# show_and_keep FILE COMMAND…: its output on the terminal and in a file for the summary; its own exit code.
+show_and_keep() {
+    local file=$1
+    shift
+    "$@" 2>&1 | tee -i "$RUN_DIR/$file"
+}
+
+# whose ARGUMENTS…: every crate, unless some are named (cargo would let --workspace win over -p).
+whose() {
+    case " $* " in
+    *' -p'* | *' --package'* | *' --workspace '* | *' --all '*) ;;
+    *) printf -- '--workspace\n' ;;
+    esac
+}
+
+# shellcheck disable=SC2046 # an empty answer of whose is meant to vanish
+nextest() { show_and_keep nextest.out cargo nextest run $(whose "$@") --no-fail-fast ${1+"$@"}; }
+# shellcheck disable=SC2046
+plain_tests() { show_and_keep cargo-test.out cargo test $(whose "$@") --no-fail-fast ${1+"$@"}; }
+documentation_tests() { show_and_keep cargo-test.out cargo test --workspace --doc --no-fail-fast; }
+
+run_tests() {
+    local code=0
+    if [[ -t 1 ]]; then export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}; fi
+    if cargo nextest --version >/dev/null 2>&1; then
+        run_child nextest ${1+"$@"} || code=$?
+        # nextest leaves out the examples in the documentation.
+        if (($# == 0)); then run_child documentation_tests || code=$?; fi
+    else
+        run_child plain_tests ${1+"$@"} || code=$?
+    fi
+    return "$code"
+}
+
+# count_results: adds up what nextest (one closing line) and cargo test (one for each program) say of themselves.
+count_results() {
+    local file
+    for file in nextest cargo-test; do
+        [[ ! -f $RUN_DIR/$file.out ]] || sed $'s/\033\\[[0-9;]*m//g' "$RUN_DIR/$file.out" | sed -n -E \
+            -e "/^ *Summary \\[/{s/^/$file /;p;}" -e "/^test result: /{s/^/$file /;p;}"
+    done | awk '
+        function before(word) { return match($0, "[0-9]+ " word) ? substr($0, RSTART, RLENGTH) + 0 : 0 }
+        ($1 == "nextest") == ($2 == "Summary") {
+            passed += before("passed"); failed += before("failed") + before("timed out") + before("exec failed")
+            skipped += before("skipped") + before("ignored")
+        }
+        END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }'
+}
+
+# summarise CODE: the last line is plain, for programs that read it.
+summarise() {
+    if (($1 == 0)); then good "tests passed in $SECONDS s"; else warn "tests FAILED (exit code $1) after $SECONDS s"; fi
+    count_results
+}
+
+# --- after ----------------------------------------------------------------------------------------
+
+# stop_leftovers: processes that a test started and forgot carry the mark of this run in their environment.
+stop_leftovers() {
+    [[ -d /proc/self ]] || return 0
+    local environ pid found=0
+    for environ in /proc/[0-9]*/environ; do
+        pid=${environ#/proc/} pid=${pid%/environ}
+        [[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
+        { tr '\0' '\n' <"$environ" | grep -qxF "MARQUEE_TEST_RUN=$RUN_DIR"; } 2>/dev/null || continue
+        found=$((found + 1))
+        note "stopping what a test left running: pid $pid ($(process_command "$pid" | cut -c 1-80))"
+        stop_process "$pid" "$(process_identity "$pid" || echo gone)" 2 || true
+    done
+    return 0
+}
+
+clean_up() {
+    local code=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    stop_child
+    if [[ -n $RUN_DIR ]]; then
+        stop_leftovers
+        if [[ -n $PG_HOME ]]; then postgres_stop QUIT; fi
+        redis_stop
+        if [[ -n $PG_HOME ]] && is_our_outside_home "$PG_HOME"; then rm -rf "$PG_HOME"; fi
+        rm -rf "$RUN_DIR"
+    fi
+    exit "$code"
+}
+
+main() {
+    local code=0
+    cd "$ROOT"
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    forget_settings
+    need_build_tools
+    if (($# == 0)); then want_chromium; else find_chromium || true; fi
+    make_run_dir
+    start_servers
+    step 'building every program that the tests start'
+    run_child build || fail 'the build failed: see above'
+    step 'running the tests'
+    run_tests ${1+"$@"} || code=$?
+    summarise "$code"
+    return "$code"
+}
+
+main ${1+"$@"}
