@@ -1,0 +1,123 @@
+//! Calls to other services: a time limit on each, and the identity of the request that causes them.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, header::HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::{
+    server::INTERNAL_TOKEN,
+    trace::{REQUEST_ID, RequestContext, TRACEPARENT},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a call to another service brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The service cannot be reached, or the connection broke.
+    #[error("{service} cannot be reached")]
+    Unreachable {
+        /// Who was asked.
+        service: &'static str,
+        /// What the connection said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The service answered with a status that the caller does not know what to do with.
+    #[error("{service} answered {status}")]
+    Status {
+        /// Who was asked.
+        service: &'static str,
+        /// What it answered.
+        status: u16,
+    },
+    /// The service answered something that is not what it should be.
+    #[error("{service} answered something unreadable: {reason}")]
+    Unreadable {
+        /// Who was asked.
+        service: &'static str,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+}
+
+/// Another service of ours.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    service: &'static str,
+    internal_token: Option<HeaderValue>,
+}
+
+impl Client {
+    /// The service `service` at `base`, shown `internal_token` with every call.
+    ///
+    /// # Errors
+    /// A token that cannot be a header, or a platform without what HTTP needs.
+    pub fn new(
+        service: &'static str,
+        base: Url,
+        internal_token: Option<&SecretString>,
+    ) -> anyhow::Result<Self> {
+        let internal_token = internal_token
+            .map(|token| {
+                let mut value = HeaderValue::from_str(token.expose_secret())?;
+                value.set_sensitive(true);
+                anyhow::Ok(value)
+            })
+            .transpose()?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            http,
+            base,
+            service,
+            internal_token,
+        })
+    }
+
+    /// The name of the service.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// A request for `path_and_query`, which must be answered within `limit`.
+    pub fn request(&self, method: Method, path_and_query: &str, limit: Duration) -> RequestBuilder {
+        let base = self.base.as_str().trim_end_matches('/');
+        let mut request = self
+            .http
+            .request(method, format!("{base}{path_and_query}"))
+            .timeout(limit);
+        if let Some(token) = &self.internal_token {
+            request = request.header(INTERNAL_TOKEN, token.clone());
+        }
+        if let Some(context) = RequestContext::current() {
+            request = request
+                .header(REQUEST_ID, &context.request_id)
+                .header(TRACEPARENT, context.traceparent());
+        }
+        request
+    }
+
+    /// A GET, as [`Client::request`].
+    pub fn get(&self, path_and_query: &str, limit: Duration) -> RequestBuilder {
+        self.request(Method::GET, path_and_query, limit)
+    }
+
+    /// Names the service in an error of its connection.
+    #[must_use]
+    pub fn unreachable(&self, source: reqwest::Error) -> CallError {
+        CallError::Unreachable {
+            service: self.service,
+            source: source.without_url(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Settings: the defaults compiled into a service, then an optional file named by `CONFIG_FILE`,
+//! then `.env` in the working directory, then the environment. A setting's environment name is its
+//! key in capitals. What a setting means is documented beside its default in each service's
+//! `config/default.toml`.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use config::{Config, Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+/// Why settings could not be read; one line that names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing or is not of its type.
+    #[error("{0}")]
+    Invalid(String),
+    /// `CONFIG_FILE` has a key that does not exist.
+    #[error("unknown setting `{key}` in {file}{hint}")]
+    Unknown {
+        /// The key that does not exist.
+        key: String,
+        /// Where it stands.
+        file: String,
+        /// The nearest key that does exist.
+        hint: String,
+    },
+}
+
+/// All settings of a process, merged, not yet typed.
+#[derive(Debug, Clone)]
+pub struct Settings(Config);
+
+impl Settings {
+    /// Merges `defaults` (TOML) with what the process was given.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed, or a key in it that `defaults` does not have.
+    pub fn load(defaults: &str) -> Result<Self, ConfigError> {
+        let mut environment: HashMap<String, String> = dotenvy::dotenv_iter()
+            .map(|pairs| pairs.filter_map(Result::ok).collect())
+            .unwrap_or_default();
+        environment.extend(
+            std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?, value.into_string().ok()?))
+            }),
+        );
+        Self::merge(defaults, &environment)
+    }
+
+    /// Merges `defaults` (TOML) with `environment`; the half of [`Settings::load`] that reads
+    /// nothing from the process, for tests.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn merge(
+        defaults: &str,
+        environment: &HashMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let defaults_only = Config::builder()
+            .add_source(File::from_str(PROCESS_DEFAULTS, FileFormat::Toml))
+            .add_source(File::from_str(defaults, FileFormat::Toml))
+            .build()
+            .map_err(|error| ConfigError::Invalid(error.to_string()))?;
+        let known = keys(&defaults_only)?;
+        let mut builder = Config::builder().add_source(defaults_only);
+        if let Some(path) = environment.get("CONFIG_FILE") {
+            let file = Config::builder()
+                .add_source(File::new(path, FileFormat::Toml))
+                .build()
+                .map_err(|error| ConfigError::Invalid(format!("CONFIG_FILE: {error}")))?;
+            if let Some(key) = keys(&file)?.difference(&known).next() {
+                let hint = nearest(key, known.iter().map(String::as_str))
+                    .map(|name| format!(" (did you mean `{name}`?)"))
+                    .unwrap_or_default();
+                return Err(ConfigError::Unknown {
+                    key: key.clone(),
+                    file: path.clone(),
+                    hint,
+                });
+            }
+            builder = builder.add_source(file);
+        }
+        let overrides: HashMap<String, String> = environment
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), value.clone()))
+            .filter(|(name, _)| known.contains(name))
+            .collect();
+        builder
+            .add_source(Environment::default().source(Some(overrides)))
+            .build()
+            .map(Self)
+            .map_err(|error| ConfigError::Invalid(error.to_string()))
+    }
+
+    /// The settings as `T`, whose field names are keys.
+    ///
+    /// # Errors
+    /// A value that is not of its field's type; the message names key and environment variable.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        self.0
+            .clone()
+            .try_deserialize()
+            .map_err(|error| match &error {
+                config::ConfigError::Type { key: Some(key), .. }
+                | config::ConfigError::At { key: Some(key), .. } => ConfigError::Invalid(format!(
+                    "{error}; set it by the environment variable {}",
+                    key.to_uppercase()
+                )),
+                _ => ConfigError::Invalid(error.to_string()),
+            })
+    }
+}
+
+fn keys(config: &Config) -> Result<BTreeSet<String>, ConfigError> {
+    config
+        .clone()
+        .try_deserialize::<HashMap<String, config::Value>>()
+        .map(|table| table.into_keys().collect())
+        .map_err(|error| ConfigError::Invalid(error.to_string()))
+}
+
+/// The name in `known` that `name` most likely stands for, if any is near.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(name, candidate),
+                candidate,
+            )
+        })
+        .filter(|(similarity, _)| *similarity >= 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Reads an optional setting, which is the empty string where it is not set.
+///
+/// # Errors
+/// As the inner type's.
+pub fn empty_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Reads a list of words separated by commas; blanks around them do not count.
+///
+/// # Errors
+/// Where the setting is not text.
+pub fn comma_separated<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+fn empty_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| SecretString::from(text)))
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// One line of text an event, for people.
+    Pretty,
+}
+
+/// What every process of the workspace can be told.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ProcessConfig {
+    /// The address to listen on.
+    pub server_host: IpAddr,
+    /// The port to listen on; 0 picks a free one.
+    pub server_port: u16,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// A `tracing` filter, such as `info` or `info,sqlx=warn`.
+    pub log_level: String,
+    /// How long a stopping process waits for the requests that it has accepted, in seconds.
+    pub shutdown_grace_seconds: u64,
+    /// The secret that callers must show in `X-Internal-Token`; none: nobody is asked.
+    #[serde(deserialize_with = "empty_secret")]
+    pub internal_token: Option<SecretString>,
+    /// The time limit of an ordinary request, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// The largest request body accepted, in bytes.
+    pub body_limit_bytes: usize,
+    /// How many requests may be under way at once; one more is refused with 503.
+    pub max_requests_in_flight: usize,
+    /// How many connections may be open at once; one more waits to be accepted.
+    pub max_connections: usize,
+}
+
+impl ProcessConfig {
+    /// Where to listen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.server_host, self.server_port)
+    }
+
+    /// The time limit of an ordinary request.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// How long a stopping process waits for accepted requests.
+    #[must_use]
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_seconds)
+    }
+}
+
+const PROCESS_DEFAULTS: &str = include_str!("../config/default.toml");

@@ -1,0 +1,339 @@
+//! Extractors whose refusals are problems that name the field: a path, a query, a JSON body.
+//!
+//! axum's own answer with plain text, and pass over query parameters that do not exist. JSON is read
+//! whatever the content type says, since the original's clients never sent one.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
+    http::{StatusCode, request::Parts},
+};
+use bytes::Bytes;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, Visitor},
+};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
+};
+
+use crate::{
+    config::nearest,
+    problem::{FieldError, Problem, from_status},
+};
+
+/// The path's parameters.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(failed)) => {
+                let (field, message) = match failed.into_kind() {
+                    ErrorKind::Message(message) => ("id".to_owned(), message),
+                    ErrorKind::DeserializeError { key, message, .. } => (key, message),
+                    other => ("id".to_owned(), other.to_string()),
+                };
+                Err(
+                    Problem::new(StatusCode::BAD_REQUEST, "invalid-request", message.clone())
+                        .detail("mend the path and send the request again")
+                        .errors(vec![FieldError::new(field, message)]),
+                )
+            }
+            Err(_) => Err(from_status(StatusCode::NOT_FOUND)),
+        }
+    }
+}
+
+/// The query's parameters. Their names are those of `T`'s OpenAPI description; others are refused.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + IntoParams + Send> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parse_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+/// Reads a query string as `T`.
+///
+/// # Errors
+/// 400 naming the parameter that is unknown, given twice, or not of its type.
+pub fn parse_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, Problem> {
+    let known: BTreeSet<String> = T::into_params(|| None)
+        .into_iter()
+        .map(|parameter| parameter.name)
+        .collect();
+    let mut seen = HashSet::new();
+    let mut errors = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if !known.contains(name.as_ref()) {
+            errors.push(unknown(
+                "query parameter",
+                &name,
+                known.iter().map(String::as_str),
+            ));
+        } else if value.contains(['\0', '\u{fffd}']) {
+            errors.push(FieldError::new(
+                name.clone(),
+                "must be text in UTF-8 without NUL",
+            ));
+        }
+        if !seen.insert(name.clone()) {
+            errors.push(FieldError::new(name, "must be given once"));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    let deserializer =
+        serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        Problem::invalid(vec![FieldError::new(field, error.into_inner().to_string())])
+    })
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> FieldError {
+    let known: Vec<&str> = known.collect();
+    let message = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("unknown {what}; did you mean `{near}`?"),
+        None if known.is_empty() => format!("unknown {what}; there are none here"),
+        None => format!("unknown {what}; known are {}", known.join(", ")),
+    };
+    FieldError::new(name, message)
+}
+
+/// A JSON body. Unknown fields are refused where `T` has `deny_unknown_fields`, as it should.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let status = axum::response::IntoResponse::into_response(rejection).status();
+                if status == StatusCode::PAYLOAD_TOO_LARGE {
+                    from_status(status)
+                } else {
+                    Problem::new(
+                        StatusCode::BAD_REQUEST,
+                        "invalid-request",
+                        "invalid request body",
+                    )
+                    .detail("the body ended before its end; send it again")
+                }
+            })?;
+        parse_json(&body).map(Self)
+    }
+}
+
+/// Reads `body` as `T`.
+///
+/// # Errors
+/// 400 naming the field, or the place where the text stops being JSON.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let invalid = |errors: Vec<FieldError>, detail: String| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid-request",
+            "invalid request body",
+        )
+        .detail(detail)
+        .errors(errors)
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => {
+                let text = inner.to_string();
+                let error = field_error(&field, &text);
+                let detail = format!("{}: {}", error.field, error.message);
+                invalid(vec![error], detail)
+            }
+            _ => invalid(Vec::new(), format!("the body must be JSON: {inner}")),
+        }
+    })?;
+    deserializer.end().map_err(|error| {
+        invalid(
+            Vec::new(),
+            format!("the body must be one JSON value: {error}"),
+        )
+    })?;
+    Ok(value)
+}
+
+/// Turns serde's message into one about a field: it writes unknown and missing names in backquotes.
+fn field_error(path: &str, text: &str) -> FieldError {
+    let text = text.split(" at line ").next().unwrap_or(text);
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let join = |name: &str| match path {
+        "." | "" => name.to_owned(),
+        _ if path.ends_with(name) => path.to_owned(),
+        _ => format!("{path}.{name}"),
+    };
+    if text.starts_with("unknown field") {
+        let name = quoted.next().unwrap_or_default().to_owned();
+        let mut error = unknown("field", &name, quoted);
+        error.field = join(&name);
+        return error;
+    }
+    if text.starts_with("missing field") {
+        return FieldError::new(join(quoted.next().unwrap_or_default()), "is required");
+    }
+    let field = if path == "." { "body" } else { path };
+    FieldError::new(field, text)
+}
+
+/// A whole number from `MIN` to `MAX`; read from JSON numbers and from text alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
+
+impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
+    /// `value`, if it lies within the bounds.
+    #[must_use]
+    pub fn new(value: i64) -> Option<Self> {
+        (MIN..=MAX).contains(&value).then_some(Self(value))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> PartialSchema for Bounded<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(MIN))
+            .maximum(Some(MAX))
+            .into()
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> ToSchema for Bounded<MIN, MAX> {}
+
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number<const MIN: i64, const MAX: i64>;
+        impl<const MIN: i64, const MAX: i64> Visitor<'_> for Number<MIN, MAX> {
+            type Value = Bounded<MIN, MAX>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "a whole number from {MIN} to {MAX}")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+                Bounded::new(value)
+                    .ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+                self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let value: Cow<'_, str> = text.into();
+                value
+                    .parse()
+                    .ok()
+                    .and_then(Bounded::new)
+                    .ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, IntoParams)]
+    #[allow(dead_code)]
+    struct Params {
+        page: Option<Bounded<1, 100>>,
+        sort_by: Option<String>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Body {
+        name: String,
+        age: Option<u8>,
+    }
+
+    fn fields(problem: &Problem) -> Vec<(String, String)> {
+        let document = problem.document("/", "id");
+        document
+            .errors
+            .into_iter()
+            .map(|e| (e.field, e.message))
+            .collect()
+    }
+
+    #[test]
+    fn a_query_error_names_the_parameter_and_the_nearest_known() {
+        let refused = |query| fields(&parse_query::<Params>(query).expect_err(query));
+        assert_eq!(
+            refused("pgae=1"),
+            [(
+                "pgae".into(),
+                "unknown query parameter; did you mean `page`?".into()
+            )]
+        );
+        assert_eq!(
+            refused("page=0"),
+            [("page".into(), "must be a whole number from 1 to 100".into())]
+        );
+        assert_eq!(refused("page=1e3").len(), 1);
+        assert_eq!(refused("page=99999999999999999999").len(), 1);
+        assert_eq!(
+            refused("page=1&page=2"),
+            [("page".into(), "must be given once".into())]
+        );
+        assert_eq!(refused("sort_by=%00").len(), 1);
+        assert_eq!(refused("sort_by=%ff").len(), 1);
+        assert_eq!(
+            parse_query::<Params>("page=7").expect("valid").page,
+            Bounded::new(7)
+        );
+    }
+
+    #[test]
+    fn a_body_error_names_the_field() {
+        let refused = |body: &str| fields(&parse_json::<Body>(body.as_bytes()).expect_err(body));
+        assert_eq!(
+            refused(r#"{"nmae":"x"}"#),
+            [("nmae".into(), "unknown field; did you mean `name`?".into())]
+        );
+        assert_eq!(refused("{}"), [("name".into(), "is required".into())]);
+        assert_eq!(refused(r#"{"name":1}"#)[0].0, "name");
+        assert_eq!(refused(r#"{"name":"x","age":-1}"#)[0].0, "age");
+        assert!(refused(r#"{"name":"\ud800"}"#).is_empty());
+        assert!(refused("{").is_empty());
+        assert!(refused(r#"{"name":"x"} x"#).is_empty());
+    }
+}

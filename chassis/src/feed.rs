@@ -1,0 +1,111 @@
+//! The change feed: how one service keeps a read model of what another owns.
+//!
+//! A write and its change record go into Postgres in one transaction ([`outbox`]); whoever wants to
+//! know tails the records over HTTP, from a snapshot onwards ([`follow`]). Nothing is lost when a
+//! consumer is away, and any point can be read again.
+//!
+//! Two orders must not be confused. The *feed's* order is (transaction id, sequence), and a reader
+//! is shown a row only when every transaction older than its own has ended, so that a transaction
+//! that begins early and commits late cannot be jumped over. That order may differ from the order
+//! in which two transactions changed the *same entity*; therefore every payload carries a version
+//! of its entity, taken under the entity's row lock, and consumers keep the higher one.
+
+pub mod follow;
+pub mod outbox;
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// A place in a feed: everything up to here is known. Opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// Which life of the database; a database made anew begins another.
+    pub epoch: Uuid,
+    /// The transaction of the last change known.
+    pub transaction: u64,
+    /// Its sequence number within the outbox.
+    pub sequence: i64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}.{}.{}",
+            self.epoch.simple(),
+            self.transaction,
+            self.sequence
+        )
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let mut parts = text.split('.');
+            let cursor = Self {
+                epoch: Uuid::try_parse(parts.next()?).ok()?,
+                transaction: parts.next()?.parse().ok()?,
+                sequence: parts.next()?.parse().ok()?,
+            };
+            parts.next().is_none().then_some(cursor)
+        };
+        read().ok_or("must be a cursor that this feed gave out")
+    }
+}
+
+/// Something that happened to an entity.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// What happened, such as `movie.synced`.
+    pub name: String,
+    /// The entity's id.
+    pub key: String,
+    /// When it was written.
+    pub occurred_at: DateTime<Utc>,
+    /// What consumers need to know.
+    pub payload: Box<RawValue>,
+}
+
+impl Change {
+    /// The payload as `T`.
+    ///
+    /// # Errors
+    /// A payload that is not a `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.payload.get())
+    }
+}
+
+/// What `GET /internal/v1/changes` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changes {
+    /// The changes after the cursor, oldest first.
+    pub changes: Vec<Change>,
+    /// The cursor to go on from.
+    pub next: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_the_wire_and_nonsense_does_not() {
+        let cursor = Cursor {
+            epoch: Uuid::from_u128(7),
+            transaction: u64::MAX,
+            sequence: 3,
+        };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for bad in ["", "1.2.3", "x.1.1", &format!("{cursor}.1")] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
+    }
+}

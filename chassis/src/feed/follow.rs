@@ -1,0 +1,304 @@
+//! The consumer's half of the feed: follows another service's outbox and hands what it reads to a
+//! [`Projection`], from its own cursor if it has one, else from a snapshot; for ever, whatever
+//! breaks on the way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::Rng;
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::{Change, Changes};
+use crate::{
+    client::{CallError, Client},
+    shutdown::Shutdown,
+};
+
+/// Seconds since the feed was last heard of (gauge, by source).
+pub const FEED_CONTACT_TIMESTAMP_SECONDS: &str = "feed_contact_timestamp_seconds";
+/// Changes taken over (counter, by source).
+pub const FEED_CHANGES_TOTAL: &str = "feed_changes_total";
+/// Snapshots taken over (counter, by source).
+pub const FEED_SNAPSHOTS_TOTAL: &str = "feed_snapshots_total";
+
+const LIMIT: usize = 1000;
+const WAIT_SECONDS: u64 = 25;
+const LONGEST_LINE_BYTES: usize = 4 * 1024 * 1024;
+const SNAPSHOT_LIMIT: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An error of a projection, as it comes.
+pub type ProjectionError = anyhow::Error;
+
+/// A read model that is kept by a feed. Changes may come more than once, and a change of an entity
+/// may come after a newer one of the same entity; the payload's version tells.
+pub trait Projection: Send + Sync + 'static {
+    /// Where the model stands; none: it is empty.
+    fn cursor(&self) -> impl Future<Output = Result<Option<String>, ProjectionError>> + Send;
+
+    /// Replaces the whole model by `snapshot`, and its cursor by the snapshot's.
+    fn restore(
+        &self,
+        snapshot: SnapshotReader,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+
+    /// Takes over `changes` and remembers `cursor`.
+    fn apply(
+        &self,
+        changes: Vec<Change>,
+        cursor: &str,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+}
+
+/// Whether a read model is complete; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct FeedState {
+    caught_up: Arc<AtomicBool>,
+}
+
+impl FeedState {
+    /// Whether the model has once held everything that the source had. A source that goes away
+    /// afterwards makes the model older, not useless.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire)
+    }
+
+    /// The same as a readiness check.
+    ///
+    /// # Errors
+    /// When the model is not complete yet.
+    pub async fn check(self) -> Result<(), String> {
+        if self.is_caught_up() {
+            Ok(())
+        } else {
+            Err("still loading".to_owned())
+        }
+    }
+}
+
+/// Follows `source` until the shutdown.
+pub async fn follow<P: Projection>(
+    source: Client,
+    projection: Arc<P>,
+    state: FeedState,
+    shutdown: Shutdown,
+) {
+    let mut failures = 0_u32;
+    let mut cursor = None;
+    while !shutdown.is_started() {
+        let step = tokio::select! {
+            () = shutdown.started() => return,
+            step = step(&source, projection.as_ref(), &state, &mut cursor) => step,
+        };
+        match step {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                let pause = pause_after(failures);
+                if failures == 1 || failures.is_multiple_of(20) {
+                    tracing::warn!(
+                        source = source.service(),
+                        failures,
+                        cause = format!("{error:#}"),
+                        "cannot follow the feed, trying again"
+                    );
+                }
+                // What the projection holds is not known after a failure, so it is asked again.
+                cursor = None;
+                shutdown.sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Exponential with full jitter, so that replicas do not come back all at once.
+fn pause_after(failures: u32) -> Duration {
+    let most = Duration::from_millis(100)
+        .saturating_mul(2_u32.saturating_pow(failures.min(10)))
+        .min(LONGEST_PAUSE);
+    most.mul_f64(rand::rng().random_range(0.2..1.0))
+}
+
+async fn step<P: Projection>(
+    source: &Client,
+    projection: &P,
+    state: &FeedState,
+    cursor: &mut Option<String>,
+) -> Result<(), ProjectionError> {
+    let after = match cursor.take() {
+        Some(after) => after,
+        None => match projection.cursor().await? {
+            Some(after) => after,
+            None => take_snapshot(source, projection).await?,
+        },
+    };
+    let wait = if state.is_caught_up() {
+        WAIT_SECONDS
+    } else {
+        0
+    };
+    let path = format!("/internal/v1/changes?after={after}&limit={LIMIT}&wait={wait}");
+    let response = source
+        .get(&path, Duration::from_secs(wait + 10))
+        .send()
+        .await
+        .map_err(|error| source.unreachable(error))?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::GONE | StatusCode::BAD_REQUEST => {
+            tracing::info!(
+                source = source.service(),
+                "cursor too old, taking a snapshot"
+            );
+            *cursor = Some(take_snapshot(source, projection).await?);
+            return Ok(());
+        }
+        status => {
+            return Err(CallError::Status {
+                service: source.service(),
+                status: status.as_u16(),
+            }
+            .into());
+        }
+    }
+    let Changes { changes, next } =
+        response
+            .json()
+            .await
+            .map_err(|error| CallError::Unreadable {
+                service: source.service(),
+                reason: error.without_url().to_string(),
+            })?;
+    metrics::gauge!(FEED_CONTACT_TIMESTAMP_SECONDS, "source" => source.service())
+        .set(chrono::Utc::now().timestamp_millis() as f64 / 1000.0);
+    let count = changes.len();
+    if count > 0 {
+        projection.apply(changes, &next).await?;
+        metrics::counter!(FEED_CHANGES_TOTAL, "source" => source.service()).increment(count as u64);
+    }
+    *cursor = Some(next);
+    if count < LIMIT {
+        state.caught_up.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
+async fn take_snapshot<P: Projection>(
+    source: &Client,
+    projection: &P,
+) -> Result<String, ProjectionError> {
+    let response = source
+        .get("/internal/v1/snapshot", SNAPSHOT_LIMIT)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(|error| source.unreachable(error))?;
+    let mut reader = SnapshotReader {
+        response,
+        buffer: Vec::new(),
+        service: source.service(),
+        cursor: String::new(),
+        count: 0,
+        ended: false,
+    };
+    let Some(Line::Begin { cursor }) = reader.line().await? else {
+        return Err(reader.unreadable("it does not begin with a cursor").into());
+    };
+    reader.cursor.clone_from(&cursor);
+    projection.restore(reader).await?;
+    metrics::counter!(FEED_SNAPSHOTS_TOTAL, "source" => source.service()).increment(1);
+    Ok(cursor)
+}
+
+/// A snapshot as it comes in, never whole in memory.
+pub struct SnapshotReader {
+    response: reqwest::Response,
+    buffer: Vec<u8>,
+    service: &'static str,
+    cursor: String,
+    count: u64,
+    ended: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Begin { cursor: String },
+    End { end: bool, count: u64 },
+}
+
+impl SnapshotReader {
+    /// The cursor to remember once the whole snapshot is taken over.
+    #[must_use]
+    pub fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// The next changes; `None` at the end.
+    ///
+    /// # Errors
+    /// A snapshot that breaks off: it must not be taken for the whole.
+    pub async fn next_batch(&mut self) -> Result<Option<Vec<Change>>, CallError> {
+        let mut batch = Vec::new();
+        while !self.ended && batch.len() < LIMIT {
+            let Some(line) = self.next_line().await? else {
+                return Err(self.unreadable("it breaks off"));
+            };
+            if let Ok(change) = serde_json::from_slice::<Change>(&line) {
+                batch.push(change);
+                self.count += 1;
+                continue;
+            }
+            match serde_json::from_slice::<Line>(&line) {
+                Ok(Line::End { end: true, count }) if count == self.count => self.ended = true,
+                _ => return Err(self.unreadable("a line is not a change")),
+            }
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    async fn line(&mut self) -> Result<Option<Line>, CallError> {
+        Ok(self
+            .next_line()
+            .await?
+            .and_then(|line| serde_json::from_slice(&line).ok()))
+    }
+
+    async fn next_line(&mut self) -> Result<Option<Vec<u8>>, CallError> {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = self.buffer[searched..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+            {
+                let rest = self.buffer.split_off(searched + end + 1);
+                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            }
+            searched = self.buffer.len();
+            if searched > LONGEST_LINE_BYTES {
+                return Err(self.unreadable("a line is too long"));
+            }
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    return Err(self.unreadable(&error.without_url().to_string()));
+                }
+            }
+        }
+    }
+
+    fn unreadable(&self, reason: &str) -> CallError {
+        CallError::Unreadable {
+            service: self.service,
+            reason: format!("snapshot: {reason}"),
+        }
+    }
+}

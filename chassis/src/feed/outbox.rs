@@ -1,0 +1,441 @@
+//! The producer's half of the feed: the outbox table, and the two internal paths that show it.
+//!
+//! The table is the service's, made by its own migration; `chassis/migrations/outbox.sql` is the
+//! text, and a test of each service holds the two together by using them. A service inserts into it
+//! within the transaction that changes the entity, then calls [`Outbox::wake`] after the commit.
+//! Readers are woken by NOTIFY. It is sent apart from the writing transactions and at most once per
+//! [`NOTIFY_INTERVAL`], since a transaction that notifies holds a lock that all others wait for.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, PgPool, postgres::PgListener};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::{Change, Changes, Cursor};
+use crate::{
+    Problem,
+    extract::{Bounded, Query},
+    postgres::problem,
+    problem::FieldError,
+    shutdown::Shutdown,
+};
+
+/// NOTIFY is sent at most this often.
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
+/// A reader looks again after this long even if nobody woke it: the writer may have died between
+/// its commit and its NOTIFY.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// While a record stands that an older transaction still hides, a reader looks this often.
+const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(10);
+const CHANNEL: &str = "outbox";
+const DEFAULT_LIMIT: i64 = 1000;
+
+/// The outbox of a service; cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    pool: PgPool,
+    /// SELECTs of (name, key, payload as text) that together are the present state.
+    snapshot: &'static [&'static str],
+    written: Arc<Notify>,
+    arrived: watch::Sender<()>,
+    shutdown: Shutdown,
+}
+
+impl Outbox {
+    /// The outbox in `pool`. `snapshot` lists SELECTs of (name, key, payload as text) that together
+    /// give the present state as changes. Starts the tasks that carry NOTIFY both ways and that
+    /// delete records older than `retention`.
+    #[must_use]
+    pub fn new(
+        pool: PgPool,
+        snapshot: &'static [&'static str],
+        retention: Duration,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let outbox = Self {
+            pool,
+            snapshot,
+            written: Arc::new(Notify::new()),
+            arrived: watch::Sender::new(()),
+            shutdown: shutdown.clone(),
+        };
+        shutdown.spawn(outbox.clone().send_notifications());
+        shutdown.spawn(outbox.clone().receive_notifications());
+        shutdown.spawn(outbox.clone().expire(retention));
+        outbox
+    }
+
+    /// Tells readers that something was committed.
+    pub fn wake(&self) {
+        self.arrived.send_replace(());
+        self.written.notify_one();
+    }
+
+    async fn send_notifications(self) {
+        loop {
+            tokio::select! {
+                () = self.shutdown.started() => return,
+                () = self.written.notified() => {}
+            }
+            let sent = sqlx::query("select pg_notify($1, '')")
+                .bind(CHANNEL)
+                .execute(&self.pool)
+                .await;
+            if let Err(error) = sent {
+                tracing::debug!(%error, "cannot notify, readers will look by themselves");
+            }
+            tokio::time::sleep(NOTIFY_INTERVAL).await;
+        }
+    }
+
+    async fn receive_notifications(self) {
+        while !self.shutdown.is_started() {
+            if let Err(error) = self.listen().await {
+                tracing::debug!(%error, "cannot listen, readers will look by themselves");
+            }
+            self.shutdown.sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn listen(&self) -> sqlx::Result<()> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(CHANNEL).await?;
+        loop {
+            tokio::select! {
+                () = self.shutdown.started() => return Ok(()),
+                received = listener.try_recv() => {
+                    received?;
+                    self.arrived.send_replace(());
+                }
+            }
+        }
+    }
+
+    /// The path that is tailed and the path that is begun from, for the service's router. They are
+    /// never routed by the gateway.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/internal/v1/changes", get(changes))
+            .route("/internal/v1/snapshot", get(snapshot))
+            .with_state(self.clone())
+    }
+
+    /// The changes after `after`, at most `limit`; waits for one at most `wait`.
+    ///
+    /// # Errors
+    /// [`ReadError::Gone`] where the records after the cursor are no longer there.
+    pub async fn read(
+        &self,
+        after: Option<Cursor>,
+        limit: i64,
+        wait: Duration,
+    ) -> Result<Changes, ReadError> {
+        let until = Instant::now() + wait;
+        let mut arrived = self.arrived.subscribe();
+        let after = self.check(after).await?;
+        loop {
+            arrived.mark_unchanged();
+            let rows = self.rows_after(after, limit).await?;
+            if let Some(last) = rows.last() {
+                let next = Cursor {
+                    epoch: after.epoch,
+                    transaction: last.transaction()?,
+                    sequence: last.seq,
+                };
+                let changes = rows
+                    .into_iter()
+                    .map(Row::into_change)
+                    .collect::<Result<_, _>>()?;
+                return Ok(Changes {
+                    changes,
+                    next: next.to_string(),
+                });
+            }
+            let hidden = self.has_hidden(after).await?;
+            let pause = if hidden {
+                HIDDEN_LOOK_AGAIN
+            } else {
+                LOOK_AGAIN
+            };
+            if Instant::now() + pause.min(HIDDEN_LOOK_AGAIN) >= until || self.shutdown.is_started()
+            {
+                return Ok(Changes {
+                    changes: Vec::new(),
+                    next: after.to_string(),
+                });
+            }
+            tokio::select! {
+                () = self.shutdown.started() => {}
+                () = tokio::time::sleep_until(until.min(Instant::now() + pause)) => {}
+                _ = arrived.changed(), if !hidden => {}
+            }
+        }
+    }
+
+    async fn check(&self, after: Option<Cursor>) -> Result<Cursor, ReadError> {
+        let (epoch, transaction, sequence): (Uuid, String, i64) =
+            sqlx::query_as("select epoch, expired_xid::text, expired_seq from outbox_state")
+                .fetch_one(&self.pool)
+                .await?;
+        let begin = Cursor {
+            epoch,
+            transaction: parse_xid(&transaction)?,
+            sequence,
+        };
+        match after {
+            Some(cursor) if cursor.epoch == epoch && cursor >= begin => Ok(cursor),
+            None if sequence == 0 => Ok(begin),
+            _ => Err(ReadError::Gone),
+        }
+    }
+
+    async fn rows_after(&self, after: Cursor, limit: i64) -> sqlx::Result<Vec<Row>> {
+        sqlx::query_as(
+            "select xid::text as xid, seq, name, key, payload::text as payload, created_at
+             from outbox
+             where (xid, seq) > ($1::text::xid8, $2)
+               and xid < pg_snapshot_xmin(pg_current_snapshot())
+             order by xid, seq
+             limit $3",
+        )
+        .bind(after.transaction.to_string())
+        .bind(after.sequence)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+    }
+
+    async fn has_hidden(&self, after: Cursor) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "select exists (select from outbox where (xid, seq) > ($1::text::xid8, $2))",
+        )
+        .bind(after.transaction.to_string())
+        .bind(after.sequence)
+        .fetch_one(&self.pool)
+        .await
+    }
+
+    async fn expire(self, retention: Duration) {
+        let every = (retention / 10).clamp(Duration::from_secs(1), Duration::from_secs(600));
+        while !self.shutdown.sleep(every).await {
+            match self.expire_once(retention).await {
+                Ok(0) => {}
+                Ok(records) => tracing::info!(records, "change records expired"),
+                Err(error) => tracing::debug!(%error, "cannot expire change records"),
+            }
+        }
+    }
+
+    /// Deletes records older than `retention` and remembers how far; the number deleted.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn expire_once(&self, retention: Duration) -> sqlx::Result<u64> {
+        sqlx::query_scalar::<_, i64>(
+            "with last as (
+                select xid, seq from outbox
+                where created_at < now() - make_interval(secs => $1)
+                  and xid < pg_snapshot_xmin(pg_current_snapshot())
+                order by xid desc, seq desc limit 1
+             ), gone as (
+                delete from outbox using last
+                where (outbox.xid, outbox.seq) <= (last.xid, last.seq)
+                returning 1
+             ), moved as (
+                update outbox_state set expired_xid = last.xid, expired_seq = last.seq from last
+             )
+             select count(*) from gone",
+        )
+        .bind(retention.as_secs_f64())
+        .fetch_one(&self.pool)
+        .await
+        .map(i64::unsigned_abs)
+    }
+
+    async fn stream_snapshot(
+        &self,
+        lines: &mpsc::Sender<Result<Bytes, std::io::Error>>,
+    ) -> sqlx::Result<()> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("set transaction isolation level repeatable read, read only")
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("set local statement_timeout = '10min'")
+            .execute(&mut *transaction)
+            .await?;
+        let cursor = present(&mut transaction).await?;
+        let send = async |line: String| lines.send(Ok(line.into())).await.is_ok();
+        if !send(format!("{{\"cursor\":\"{cursor}\"}}\n")).await {
+            return Ok(());
+        }
+        let mut count = 0_u64;
+        for statement in self.snapshot {
+            let mut rows = sqlx::query_as::<_, SnapshotRow>(*statement).fetch(&mut *transaction);
+            let mut chunk = String::new();
+            while let Some(row) = rows.try_next().await? {
+                count += 1;
+                chunk.push_str(&row.line()?);
+                if chunk.len() >= 64 * 1024 && !send(std::mem::take(&mut chunk)).await {
+                    return Ok(());
+                }
+            }
+            drop(rows);
+            if !chunk.is_empty() && !send(chunk).await {
+                return Ok(());
+            }
+        }
+        send(format!("{{\"end\":true,\"count\":{count}}}\n")).await;
+        transaction.commit().await
+    }
+}
+
+/// The cursor from which a reader goes on after a snapshot taken in `transaction`: every transaction
+/// before it had ended and is in the snapshot, those at or after it may be and will be shown again.
+async fn present(transaction: &mut PgConnection) -> sqlx::Result<Cursor> {
+    let (epoch, xmin): (Uuid, String) = sqlx::query_as(
+        "select epoch, pg_snapshot_xmin(pg_current_snapshot())::text from outbox_state",
+    )
+    .fetch_one(transaction)
+    .await?;
+    Ok(Cursor {
+        epoch,
+        transaction: parse_xid(&xmin)?,
+        sequence: 0,
+    })
+}
+
+fn parse_xid(text: &str) -> sqlx::Result<u64> {
+    text.parse()
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    xid: String,
+    seq: i64,
+    name: String,
+    key: String,
+    payload: String,
+    created_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn transaction(&self) -> sqlx::Result<u64> {
+        parse_xid(&self.xid)
+    }
+
+    fn into_change(self) -> sqlx::Result<Change> {
+        Ok(Change {
+            name: self.name,
+            key: self.key,
+            occurred_at: self.created_at,
+            payload: RawValue::from_string(self.payload)
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct SnapshotRow {
+    name: String,
+    key: String,
+    payload: String,
+}
+
+impl SnapshotRow {
+    fn line(self) -> sqlx::Result<String> {
+        let change = Change {
+            name: self.name,
+            key: self.key,
+            occurred_at: DateTime::UNIX_EPOCH,
+            payload: RawValue::from_string(self.payload)
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        };
+        let mut line =
+            serde_json::to_string(&change).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        line.push('\n');
+        Ok(line)
+    }
+}
+
+/// Why the feed could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The cursor is too old, or of another life of the database.
+    #[error("the records after this cursor are gone")]
+    Gone,
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Gone => {
+                Self::new(StatusCode::GONE, "cursor-expired", "the cursor is too old")
+                    .detail("take a snapshot and go on from the cursor that it gives")
+            }
+            ReadError::Database(error) => problem(&error),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct ChangesQuery {
+    after: Option<String>,
+    limit: Option<Bounded<1, 10_000>>,
+    wait: Option<Bounded<0, 30>>,
+}
+
+async fn changes(
+    State(outbox): State<Outbox>,
+    Query(query): Query<ChangesQuery>,
+) -> Result<axum::Json<Changes>, Problem> {
+    let after = query
+        .after
+        .map(|text| text.parse::<Cursor>())
+        .transpose()
+        .map_err(|message| Problem::invalid(vec![FieldError::new("after", message)]))?;
+    let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
+    let wait = query.wait.map_or(0, Bounded::get).unsigned_abs();
+    let changes = outbox.read(after, limit, Duration::from_secs(wait)).await?;
+    Ok(axum::Json(changes))
+}
+
+async fn snapshot(State(outbox): State<Outbox>) -> Response {
+    let (lines, mut receiver) = mpsc::channel(4);
+    let task = outbox.clone();
+    outbox.shutdown.spawn(async move {
+        if let Err(error) = task.stream_snapshot(&lines).await {
+            tracing::warn!(%error, "snapshot broke off");
+            // The reader sees a body that ends without its last line.
+            let _ = lines
+                .send(Err(std::io::Error::other("snapshot broke off")))
+                .await;
+        }
+    });
+    let body = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(body),
+    )
+        .into_response()
+}

@@ -1,0 +1,33 @@
+//! Metrics: one Prometheus recorder for the process, and the names of what every service counts.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Answers by method, route and status (counter).
+pub const HTTP_REQUESTS_TOTAL: &str = "http_requests_total";
+/// Time from the first byte of the head to the head of the answer (histogram, seconds).
+pub const HTTP_REQUEST_DURATION_SECONDS: &str = "http_request_duration_seconds";
+/// Requests under way (gauge).
+pub const HTTP_REQUESTS_IN_FLIGHT: &str = "http_requests_in_flight";
+
+const SECONDS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+/// The process's recorder, set on the first call.
+///
+/// # Panics
+/// Where the process has set a recorder of another kind before.
+#[must_use]
+pub fn recorder() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+                .and_then(PrometheusBuilder::install_recorder)
+                .expect("the bounds are not empty and nobody else sets a recorder")
+        })
+        .clone()
+}

@@ -1,0 +1,312 @@
+//! Errors as clients see them: RFC 9457 `application/problem+json`. Which error becomes which
+//! status is decided by each service, in its `handler/error.rs`; here is only the document.
+//!
+//! A [`Problem`] becomes a response without a body that carries the problem as an extension; the
+//! outermost layer ([`crate::server`]) writes the body, since it alone knows the request id and
+//! the path, and logs the cause.
+
+use std::{borrow::Cow, error::Error as StdError, sync::Arc};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The media type of a problem.
+pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
+
+/// A field of the request that is wrong, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The name of the field, as the client wrote or should have written it.
+    #[schema(example = "page")]
+    pub field: String,
+    /// What the field must be.
+    #[schema(example = "must be a whole number from 1 to 100000")]
+    pub message: String,
+}
+
+impl FieldError {
+    /// `field` is wrong as `message` says.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Why a request failed. Boxed, since it is the error of every handler and seldom happens.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    status: StatusCode,
+    slug: &'static str,
+    error: Cow<'static, str>,
+    detail: Option<Cow<'static, str>>,
+    errors: Vec<FieldError>,
+    retry_after: Option<u64>,
+    members: serde_json::Map<String, serde_json::Value>,
+    cause: Option<Arc<str>>,
+}
+
+impl Problem {
+    /// A problem of type `/problems/{slug}`, whose one-line text is `error`.
+    #[must_use]
+    pub fn new(
+        status: StatusCode,
+        slug: &'static str,
+        error: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            status,
+            slug,
+            error: error.into(),
+            detail: None,
+            errors: Vec::new(),
+            retry_after: None,
+            members: serde_json::Map::new(),
+            cause: None,
+        }))
+    }
+
+    /// 400 with a list of wrong fields; an empty list is the caller's mistake, not the client's.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let error = errors.first().map_or_else(
+            || "invalid request".to_owned(),
+            |first| format!("invalid {}: {}", first.field, first.message),
+        );
+        Self::new(StatusCode::BAD_REQUEST, "invalid-request", error)
+            .detail("mend the fields listed under errors and send the request again")
+            .errors(errors)
+    }
+
+    /// 500: our fault. `cause` goes into the log, never to the client.
+    #[must_use]
+    pub fn internal(cause: &(dyn StdError + 'static)) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "internal error",
+        )
+        .detail("this is our fault; tell us the request_id if it stays")
+        .cause(cause)
+    }
+
+    /// 503: something that we need cannot be reached; `what` names it in words that leak nothing.
+    #[must_use]
+    pub fn unavailable(what: &'static str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            format!("{what} is unavailable"),
+        )
+        .detail("try again after the seconds that Retry-After gives")
+        .retry_after(1)
+    }
+
+    /// 504: the time limit of the request ran out.
+    #[must_use]
+    pub fn timed_out() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timed-out",
+            "the request took too long",
+        )
+        .detail("ask for less at once, or try again")
+    }
+
+    /// The sentence that tells how to mend the request.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// The one-line text that the original's clients read, where it differs from the first.
+    #[must_use]
+    pub fn error(mut self, error: impl Into<Cow<'static, str>>) -> Self {
+        self.0.error = error.into();
+        self
+    }
+
+    /// The fields that are wrong.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    /// After how many seconds another try may succeed.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// A member beyond those of the standard.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// What went wrong inside, with its whole chain of sources; for the log alone.
+    #[must_use]
+    pub fn cause(mut self, cause: &(dyn StdError + 'static)) -> Self {
+        let mut text = cause.to_string();
+        let mut source = cause.source();
+        while let Some(inner) = source {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            source = inner.source();
+        }
+        self.0.cause = Some(text.into());
+        self
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The last part of `type`.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        self.0.slug
+    }
+
+    /// What the log should know.
+    #[must_use]
+    pub fn log_cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// After how many seconds another try may succeed.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.0.retry_after
+    }
+
+    /// The document itself.
+    #[must_use]
+    pub fn document(&self, instance: &str, request_id: &str) -> ProblemDocument {
+        ProblemDocument {
+            r#type: format!("/problems/{}", self.0.slug),
+            title: title(self.0.slug),
+            status: self.0.status.as_u16(),
+            detail: self
+                .0
+                .detail
+                .clone()
+                .unwrap_or_else(|| self.0.error.clone())
+                .into_owned(),
+            instance: instance.to_owned(),
+            request_id: request_id.to_owned(),
+            errors: self.0.errors.clone(),
+            error: self.0.error.clone().into_owned(),
+            members: self.0.members.clone(),
+        }
+    }
+
+    /// The document as bytes.
+    #[must_use]
+    pub fn body(&self, instance: &str, request_id: &str) -> Bytes {
+        serde_json::to_vec(&self.document(instance, request_id))
+            .map(Bytes::from)
+            .unwrap_or_default()
+    }
+}
+
+fn title(slug: &str) -> String {
+    let mut title = slug.replace('-', " ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}
+
+/// The body of every answer that is not a success (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "/problems/invalid-request",
+    "title": "Invalid request",
+    "status": 400,
+    "detail": "mend the fields listed under errors and send the request again",
+    "instance": "/api/v1/movies",
+    "request_id": "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d",
+    "errors": [{"field": "page", "message": "must be a whole number from 1 to 100000"}],
+    "error": "invalid page: must be a whole number from 1 to 100000"
+}))]
+pub struct ProblemDocument {
+    /// What kind of problem it is: a stable relative URI.
+    pub r#type: String,
+    /// The kind in words.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// How to mend the request.
+    pub detail: String,
+    /// The path that was asked for.
+    pub instance: String,
+    /// The id under which our logs know the request.
+    pub request_id: String,
+    /// The fields that are wrong, where fields are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// The problem in one line.
+    pub error: String,
+    /// Members that only this type of problem has.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub members: serde_json::Map<String, serde_json::Value>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.0.status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_PROBLEM));
+        if let Some(seconds) = self.0.retry_after {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The problem that a bare status stands for, where a library answered without one.
+#[must_use]
+pub fn from_status(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::new(status, "not-found", "Not Found")
+            .detail("nothing is served under this path; see /swagger/ for what is"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(status, "method-not-allowed", "Method Not Allowed")
+                .detail("use a method that the Allow header names")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(status, "body-too-large", "request body too large")
+                .detail("send at most 1 MiB")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Problem::unavailable("the service"),
+        StatusCode::GATEWAY_TIMEOUT => Problem::timed_out(),
+        _ if status.is_client_error() => Problem::new(status, "invalid-request", "invalid request"),
+        _ => Problem::new(status, "internal", "internal error"),
+    }
+}

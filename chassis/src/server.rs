@@ -1,0 +1,295 @@
+//! Serving HTTP: the layers that every request passes, and the accept loop.
+//!
+//! Outermost first: identity (request id, trace) → log and metrics → panics become problems → load
+//! shed → internal token → body limit → the service's routes, each group with its time limit. The
+//! identity is outermost because everything after it names the request; shedding comes before the
+//! token because refusing must stay cheap.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use crate::{
+    config::ProcessConfig,
+    metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL},
+    problem::{CONTENT_TYPE_PROBLEM, Problem, from_status},
+    shutdown::Shutdown,
+    trace::{REQUEST_ID, RequestContext},
+};
+
+/// How long a client may take to send the head of a request.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The header by which services know each other.
+pub const INTERNAL_TOKEN: &str = "x-internal-token";
+
+/// Puts the layers that every service has around its `routes`.
+pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
+    let shed = Shed {
+        limit: config.max_requests_in_flight,
+        in_flight: Arc::new(AtomicUsize::new(0)),
+    };
+    let routes = routes
+        .fallback(|| async { from_status(StatusCode::NOT_FOUND) })
+        .layer(DefaultBodyLimit::max(config.body_limit_bytes));
+    let routes = match &config.internal_token {
+        Some(token) => routes.layer(from_fn_with_state(token.clone(), require_internal_token)),
+        None => routes,
+    };
+    routes
+        .layer(from_fn_with_state(shed, shed_load))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "internal error",
+            )
+            .cause(&std::io::Error::other("the handler panicked"))
+            .into_response()
+        }))
+        .layer(from_fn(observe))
+}
+
+/// Gives a group of routes a time limit, after which the client gets 504.
+pub fn time_limit<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    limit: Duration,
+) -> Router<S> {
+    routes.layer(from_fn(move |request: Request, next: Next| async move {
+        match tokio::time::timeout(limit, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::timed_out().into_response(),
+        }
+    }))
+}
+
+async fn observe(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let context = RequestContext::from_headers(request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
+    let span = tracing::info_span!(
+        "request",
+        request_id = %context.request_id,
+        trace_id = %context.trace_id,
+        %method,
+        route,
+    );
+    metrics::gauge!(HTTP_REQUESTS_IN_FLIGHT).increment(1.0);
+    let in_flight = InFlight;
+    let response = context
+        .clone()
+        .scope(next.run(request))
+        .instrument(span.clone())
+        .await;
+    drop(in_flight);
+    let response = span.in_scope(|| finish(response, &context, &path));
+    let status = response.status();
+    let elapsed = started.elapsed();
+    metrics::histogram!(HTTP_REQUEST_DURATION_SECONDS, "method" => method.to_string(), "route" => route.clone())
+        .record(elapsed.as_secs_f64());
+    metrics::counter!(HTTP_REQUESTS_TOTAL, "method" => method.to_string(), "route" => route.clone(), "status" => status.as_u16().to_string())
+        .increment(1);
+    let duration_ms = elapsed.as_secs_f64() * 1000.0;
+    // Probes come every few seconds and say nothing while they succeed.
+    if status.is_success() && (path.starts_with("/health") || path == "/metrics") {
+        tracing::debug!(parent: &span, status = status.as_u16(), duration_ms, "answered");
+    } else {
+        tracing::info!(parent: &span, status = status.as_u16(), duration_ms, "answered");
+    }
+    response
+}
+
+/// Counts a request as under way until dropped, which a disconnecting client does as well.
+struct InFlight;
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::gauge!(HTTP_REQUESTS_IN_FLIGHT).decrement(1.0);
+    }
+}
+
+/// Writes the body of a problem and the request id.
+fn finish(mut response: Response, context: &RequestContext, path: &str) -> Response {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let has_body = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+        let problem = response.extensions_mut().remove::<Problem>();
+        let problem = match problem {
+            Some(problem) => Some(problem),
+            None if has_body => None,
+            None => Some(from_status(status)),
+        };
+        if let Some(problem) = problem {
+            log_problem(&problem);
+            let body = problem.body(path, &context.request_id);
+            let headers = response.headers_mut();
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(CONTENT_TYPE_PROBLEM),
+            );
+            headers.remove(header::CONTENT_LENGTH);
+            if let Some(seconds) = problem.retry_after_seconds() {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            *response.body_mut() = Body::from(body);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&context.request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Says what went wrong inside, once, at the edge.
+pub fn log_problem(problem: &Problem) {
+    let status = problem.status();
+    if status.is_server_error() {
+        let cause = problem.log_cause().unwrap_or("not told");
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(problem = problem.slug(), cause, "request failed");
+        } else {
+            tracing::warn!(problem = problem.slug(), cause, "request failed");
+        }
+    } else {
+        tracing::debug!(problem = problem.slug(), "request refused");
+    }
+}
+
+#[derive(Clone)]
+struct Shed {
+    limit: usize,
+    in_flight: Arc<AtomicUsize>,
+}
+
+async fn shed_load(State(shed): State<Shed>, request: Request, next: Next) -> Response {
+    struct Leave(Arc<AtomicUsize>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let leave = Leave(Arc::clone(&shed.in_flight));
+    let before = shed.in_flight.fetch_add(1, Ordering::Relaxed);
+    if before >= shed.limit && !request.uri().path().starts_with("/health") {
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too many requests are under way",
+        )
+        .detail("try again after the seconds that Retry-After gives")
+        .retry_after(1)
+        .into_response();
+    }
+    let response = next.run(request).await;
+    drop(leave);
+    response
+}
+
+async fn require_internal_token(
+    State(token): State<SecretString>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let open = path.starts_with("/health") || path == "/api/v1/health" || path == "/metrics";
+    let shown = request
+        .headers()
+        .get(INTERNAL_TOKEN)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    if open || same(shown, token.expose_secret().as_bytes()) {
+        return next.run(request).await;
+    }
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "internal-only",
+        "this service answers the gateway alone",
+    )
+    .detail("send the request to the gateway")
+    .into_response()
+}
+
+/// Compares in a time that does not tell where the difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y)) == 0
+}
+
+/// Serves `app` on `listener` until the shutdown begins, then drains: a connection that is idle is
+/// closed, a request under way is answered. True when all were answered within the grace period.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    config: &ProcessConfig,
+    shutdown: &Shutdown,
+) -> bool {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .keep_alive(true);
+    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(config.max_connections));
+    loop {
+        let slot = tokio::select! {
+            () = shutdown.started() => break,
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+        };
+        let accepted = tokio::select! {
+            () = shutdown.started() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: give those in use a moment to close.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let connection =
+            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended early");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    tokio::time::timeout(config.shutdown_grace(), graceful.shutdown())
+        .await
+        .is_ok()
+}

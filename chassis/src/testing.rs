@@ -1,0 +1,248 @@
+//! For tests of the services: one call on a router, a Redis of one's own, and a wire that can be cut.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, http::Request};
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tower::ServiceExt;
+
+/// An answer, its body read.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON; null where it is none.
+    pub body: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body, after making sure of the status.
+    ///
+    /// # Panics
+    /// Where the status is another.
+    #[must_use]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.body
+    }
+}
+
+/// Sends one request to `app`, without a network.
+///
+/// # Panics
+/// On a path that is not one, or a body that breaks off.
+pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>) -> Answer {
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::from(body));
+    send(app, request.expect("a request")).await
+}
+
+/// Sends `request` to `app`, without a network.
+///
+/// # Panics
+/// On a body that breaks off.
+pub async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let response = app
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("a router never fails");
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a whole body").to_bytes();
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}
+
+/// A GET on `app`.
+pub async fn get(app: &Router, path: &str) -> Answer {
+    call(app, Method::GET, path, None).await
+}
+
+/// A POST of `body` on `app`.
+pub async fn post(app: &Router, path: &str, body: Value) -> Answer {
+    call(app, Method::POST, path, Some(body)).await
+}
+
+/// Waits until `condition` holds, looking every few milliseconds.
+///
+/// # Panics
+/// When it does not within 20 seconds; `what` says what was waited for.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let started = std::time::Instant::now();
+    while !condition().await {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "waited in vain: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// Where the machine has none.
+#[must_use]
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
+/// A Redis that belongs to one test and ends with it.
+pub struct RedisServer {
+    child: Option<Child>,
+    port: u16,
+}
+
+impl RedisServer {
+    /// Starts one on a free port. `REDIS_SERVER` names the program, `redis-server` where it does not.
+    #[must_use]
+    pub fn start() -> Self {
+        let mut server = Self {
+            child: None,
+            port: free_port(),
+        };
+        server.resume();
+        server
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Ends it, with all that it held.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on the same port.
+    ///
+    /// # Panics
+    /// Where it does not come up within ten seconds.
+    pub fn resume(&mut self) {
+        let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let child = Command::new(PathBuf::from(program))
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--port",
+            ])
+            .arg(self.port.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server; scripts/test.sh installs it");
+        self.child = Some(child);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        for _ in 0..1000 {
+            if std::net::TcpStream::connect(address).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("redis-server does not come up");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A wire to a server that can be cut and mended, to see what a service does without it.
+pub struct Wire {
+    address: SocketAddr,
+    cut: Arc<AtomicBool>,
+    hang_up: watch::Sender<()>,
+}
+
+impl Wire {
+    /// A wire to `target`.
+    ///
+    /// # Panics
+    /// Where no port is free.
+    pub async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let cut = Arc::new(AtomicBool::new(false));
+        let hang_up = watch::Sender::new(());
+        let wire = Self {
+            address,
+            cut: Arc::clone(&cut),
+            hang_up: hang_up.clone(),
+        };
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let mut hung_up = hang_up.subscribe();
+                tokio::spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(target).await {
+                        tokio::select! {
+                            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                            _ = hung_up.changed() => {}
+                        }
+                    }
+                });
+            }
+        });
+        wire
+    }
+
+    /// The near end.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends all connections and refuses new ones.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.hang_up.send_replace(());
+    }
+
+    /// Lets connections through again.
+    pub fn mend(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+    }
+}
