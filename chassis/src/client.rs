@@ -44,6 +44,15 @@ pub enum CallError {
     },
 }
 
+/// A builder of HTTP clients with the process's TLS, which must be chosen once.
+pub fn http() -> reqwest::ClientBuilder {
+    // An error means that somebody chose before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+}
+
 /// Another service of ours.
 #[derive(Clone)]
 pub struct Client {
@@ -70,11 +79,7 @@ impl Client {
                 anyhow::Ok(value)
             })
             .transpose()?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .no_proxy()
-            .build()?;
+        let http = http().no_proxy().build()?;
         Ok(Self {
             http,
             base,

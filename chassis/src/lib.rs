@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod conditional;
 pub mod config;
 pub mod extract;
 pub mod feed;

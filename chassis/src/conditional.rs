@@ -1,0 +1,108 @@
+//! Conditional requests (RFC 9110, section 13): a strong `ETag` over the body, and 304 for a client
+//! that has it already.
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+
+use crate::Problem;
+
+/// Gives the successful GETs of `routes` a strong `ETag` and `cache_control`, and answers 304 to a
+/// client that shows the tag. Only for bodies that are whole in memory anyway.
+pub fn conditional<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    cache_control: &'static str,
+) -> Router<S> {
+    routes.layer(from_fn(move |request: Request, next: Next| async move {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return next.run(request).await;
+        }
+        let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+        let response = next.run(request).await;
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        tag(response, known.as_ref(), cache_control).await
+    }))
+}
+
+async fn tag(
+    response: Response,
+    known: Option<&HeaderValue>,
+    cache_control: &'static str,
+) -> Response {
+    let (mut head, body) = response.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Problem::internal(&error).into_response(),
+    };
+    let etag = strong_etag(&body);
+    head.headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(cache_control),
+    );
+    let unchanged = known.is_some_and(|known| names(known, &etag));
+    head.headers.insert(header::ETAG, etag);
+    if unchanged {
+        head.status = StatusCode::NOT_MODIFIED;
+        remove_content(&mut head.headers);
+        return Response::from_parts(head, Body::empty());
+    }
+    Response::from_parts(head, Body::from(body))
+}
+
+fn remove_content(headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_TYPE);
+    headers.remove(header::CONTENT_LENGTH);
+}
+
+fn strong_etag(body: &Bytes) -> HeaderValue {
+    use std::fmt::Write;
+    let mut tag = String::with_capacity(34);
+    tag.push('"');
+    for byte in &Sha256::digest(body)[..16] {
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag.push('"');
+    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// Whether the list in `If-None-Match` names `etag`, by weak comparison as the RFC asks.
+fn names(list: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(list), Ok(etag)) = (list.to_str(), etag.to_str()) else {
+        return false;
+    };
+    list.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_tags_is_searched_by_weak_comparison() {
+        let etag = strong_etag(&Bytes::from_static(b"{}"));
+        let text = etag.to_str().expect("hexadecimal");
+        for (list, named) in [
+            (text.to_owned(), true),
+            (format!("\"a\", W/{text}"), true),
+            ("*".to_owned(), true),
+            ("\"a\"".to_owned(), false),
+        ] {
+            assert_eq!(
+                names(&HeaderValue::try_from(&list).expect("header"), &etag),
+                named,
+                "{list}"
+            );
+        }
+    }
+}
