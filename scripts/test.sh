@@ -36,6 +36,7 @@ make_run_dir() {
     chmod 711 "$RUN_DIR"
     mkdir -m 1777 "$RUN_DIR/tmp"
     SERVERS_DIR=$RUN_DIR
+    SERVERS_MARK=MARQUEE_TEST_RUN=$RUN_DIR
 }
 
 start_servers() {
@@ -46,7 +47,7 @@ start_servers() {
     # Tests that stop and start servers of their own take the programs from here; PG_OS_USER is who PostgreSQL
     # must run as when we are root.
     export DATABASE_URL REDIS_URL PG_BIN REDIS_SERVER PG_OS_USER
-    export MARQUEE_TEST_RUN=$RUN_DIR TMPDIR=$RUN_DIR/tmp
+    export "${SERVERS_MARK?}" TMPDIR=$RUN_DIR/tmp
     if [[ -n ${CHROMIUM:-} ]]; then export CHROMIUM; fi
 }
 
@@ -112,30 +113,15 @@ summarise() {
 
 # --- after ----------------------------------------------------------------------------------------
 
-# stop_leftovers: processes that a test started and forgot carry the mark of this run in their environment.
-stop_leftovers() {
-    [[ -d /proc/self ]] || return 0
-    local environ pid found=0
-    for environ in /proc/[0-9]*/environ; do
-        pid=${environ#/proc/} pid=${pid%/environ}
-        [[ $pid != "$$" && $pid != "$BASHPID" ]] || continue
-        { tr '\0' '\n' <"$environ" | grep -qxF "MARQUEE_TEST_RUN=$RUN_DIR"; } 2>/dev/null || continue
-        found=$((found + 1))
-        note "stopping what a test left running: pid $pid ($(process_command "$pid" | cut -c 1-80))"
-        stop_process "$pid" "$(process_identity "$pid" || echo gone)" 2 || true
-    done
-    return 0
-}
-
 clean_up() {
     local code=$?
     trap - EXIT
     trap '' INT TERM HUP
     stop_child
     if [[ -n $RUN_DIR ]]; then
-        stop_leftovers
         if [[ -n $PG_HOME ]]; then postgres_stop QUIT; fi
         redis_stop
+        stop_marked "$SERVERS_MARK"
         if [[ -n $PG_HOME ]] && is_our_outside_home "$PG_HOME"; then rm -rf "$PG_HOME"; fi
         rm -rf "$RUN_DIR"
     fi

@@ -136,6 +136,21 @@ stop_process() {
     return 1
 }
 
+# stop_marked NAME=VALUE: stops the processes that carry this in their environment, whoever forgot them.
+# For after everything that is known of has been stopped; only where /proc is there.
+stop_marked() {
+    [[ -d /proc/self ]] || return 0
+    local environ pid
+    while read -r environ; do
+        pid=${environ#/proc/} pid=${pid%/environ}
+        note "stopping what was left running: pid $pid ($(process_command "$pid" | cut -c 1-80))"
+        stop_process "$pid" "$(process_identity "$pid" || echo gone)" 5 || true
+    done < <(grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null)
+    return 0
+}
+
+is_marked() { grep -qszxF "$2" "/proc/$1/environ"; }
+
 # run_child COMMAND…: runs COMMAND in the foreground, but in a process group of its own, so that a signal
 # to this script reaches it at once and takes all of its children along (see stop_child).
 CHILD_PID=''
@@ -182,21 +197,27 @@ port_is_taken() {
     fi
 }
 
+# port_pid PORT: who listens on it, if that is ours to see.
+port_pid() {
+    local inode
+    if [[ -r /proc/net/tcp ]]; then
+        read -r inode _ <<<"$(port_listeners "$1")" || true
+        [[ -n ${inode:-} ]] || return 0
+        find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\\[$inode\\]" 2>/dev/null | head -n 1 | cut -d/ -f3 || true
+    elif have lsof; then
+        lsof -nP -iTCP:"$1" -sTCP:LISTEN -t 2>/dev/null | head -n 1 || true
+    fi
+}
+
 # port_holder PORT: "pid 4711 (nginx: nginx -g daemon off;)", or what can be told of a process of somebody else.
 port_holder() {
-    local pid='' inode uid
-    if [[ -r /proc/net/tcp ]]; then
-        read -r inode uid <<<"$(port_listeners "$1")" || true
-        [[ -n ${inode:-} ]] || return 0
-        pid=$(find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\\[$inode\\]" 2>/dev/null | head -n 1 | cut -d/ -f3 || true)
-    elif have lsof; then
-        pid=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -t 2>/dev/null | head -n 1 || true)
-    fi
+    local pid uid command name
+    pid=$(port_pid "$1")
     if [[ -z $pid ]]; then
+        read -r _ uid <<<"$(port_listeners "$1")" || true
         printf 'a process of user %s\n' "$(id -nu "${uid:-}" 2>/dev/null || echo "${uid:-unknown}")"
         return 0
     fi
-    local command name
     command=$(process_command "$pid")
     name=$(cat "/proc/$pid/comm" 2>/dev/null || basename "${command%% *}")
     printf 'pid %s (%s: %s)\n' "$pid" "$name" "$(printf '%.80s' "${command% }")"

@@ -3,9 +3,10 @@
 # (kept) and for one run of the tests (thrown away). Never touches a server that already runs.
 #
 # In:  SERVERS_DIR   the folder that everything goes to (its owner's alone)
+#      SERVERS_MARK  NAME=VALUE, put into the environment of what is started (see stop_marked)
 #      SERVERS_KEEP  1: durable and at the same ports again; 0: throw-away, fast rather than durable
 # Out: DATABASE_URL, REDIS_URL of the running servers; PSQL, a psql; POSTGRES_STARTED, REDIS_STARTED set if
-#      this call started them
+#      this call starts them
 # shellcheck disable=SC2034 # what goes out is read by the scripts that source this
 
 SERVERS_DATABASE_USER=marquee
@@ -162,7 +163,7 @@ postgres_configure() {
 # postgres_launch: 0 when it answers, 1 otherwise.
 postgres_launch() {
     if ! postgres_pid >/dev/null; then rm -f "$PG_HOME/data/postmaster.pid"; fi
-    as_postgres "$PG_BIN/pg_ctl" start --pgdata="$PG_HOME/data" --wait --timeout=60 --silent \
+    as_postgres env "$SERVERS_MARK" "$PG_BIN/pg_ctl" start --pgdata="$PG_HOME/data" --wait --timeout=60 --silent \
         --log="$PG_HOME/postgres.log" >/dev/null 2>&1 </dev/null
 }
 
@@ -179,7 +180,8 @@ postgres_start() {
             port=$(server_port postgres)
             postgres_configure "$port"
             rotate_log "$PG_HOME/postgres.log"
-            if postgres_launch; then POSTGRES_STARTED=1 && break; fi
+            POSTGRES_STARTED=1
+            if postgres_launch; then break; fi
             # Somebody else may have taken the port in between; anything else does not mend itself.
             if ((tries == 3)) || ! grep -qs 'could not bind' "$PG_HOME/postgres.log"; then
                 show_log_end "$PG_HOME/postgres.log"
@@ -242,6 +244,8 @@ redis_configure() {
             printf 'bind 127.0.0.1\nport %s\ndir "%s"\nrequirepass %s\n' "$1" "$SERVERS_DIR/redis" "$(server_password redis)"
             # Everything in Redis can be rebuilt, so nothing is written to disk.
             printf 'save ""\nappendonly no\ndaemonize no\n'
+            # Its title would overwrite the environment that SERVERS_MARK is found in.
+            [[ $("$REDIS_SERVER" --version) == *v=6.[01].* ]] || printf 'set-proc-title no\n'
             [[ $SERVERS_KEEP != 1 ]] || printf 'maxmemory 256mb\nmaxmemory-policy allkeys-lru\n'
         } >"$SERVERS_DIR/redis/redis.conf"
     )
@@ -272,7 +276,7 @@ redis_launch() {
     local port=$1 log=$SERVERS_DIR/redis.log pid tries
     redis_configure "$port"
     rotate_log "$log"
-    spawn_detached "$log" "$REDIS_SERVER" "$SERVERS_DIR/redis/redis.conf"
+    spawn_detached "$log" env "$SERVERS_MARK" "$REDIS_SERVER" "$SERVERS_DIR/redis/redis.conf"
     pid=$SPAWNED_PID
     printf '%s %s %s\n' "$pid" "$(process_identity "$pid" || echo gone)" "$port" >"$SERVERS_DIR/redis.process"
     for ((tries = 0; tries < 100; tries++)); do
@@ -291,7 +295,8 @@ redis_start() {
     if ! redis_pid >/dev/null; then
         for tries in 1 2 3; do
             port=$(server_port redis)
-            if redis_launch "$port"; then REDIS_STARTED=1 && break; fi
+            REDIS_STARTED=1
+            if redis_launch "$port"; then break; fi
             if ((tries == 3)) || ! grep -qs 'Address already in use' "$SERVERS_DIR/redis.log"; then
                 show_log_end "$SERVERS_DIR/redis.log"
                 fail "Redis did not start; the whole log is $SERVERS_DIR/redis.log"

@@ -1,0 +1,517 @@
+#!/usr/bin/env bash
+# Brings up the whole of Marquee on one machine for development, with nothing set up beforehand but Rust: finds or
+# installs PostgreSQL and Redis, runs private ones under .dev/, builds and starts the services, fills
+# in films. `scripts/dev-services.sh help` tells the commands.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=scripts/lib/base.sh
+source "$ROOT/scripts/lib/base.sh"
+# shellcheck source=scripts/lib/install.sh
+source "$ROOT/scripts/lib/install.sh"
+# shellcheck source=scripts/lib/servers.sh
+source "$ROOT/scripts/lib/servers.sh"
+# shellcheck source=scripts/lib/stack.sh
+source "$ROOT/scripts/lib/stack.sh"
+
+DEV=$ROOT/.dev
+BIN=${CARGO_TARGET_DIR:-$ROOT/target}/release
+SERVERS_DIR=$DEV/servers
+SERVERS_KEEP=1
+STACK_MARK=MARQUEE_DEV_STACK=$DEV
+SERVERS_MARK=$STACK_MARK
+
+AUTH=''
+NO_BUILD=''
+LOCKED=''
+STARTED_NOW=''
+START_DONE=''
+NOTHING_RAN=''
+POSTGRES_STARTED=''
+REDIS_STARTED=''
+
+usage() {
+    cat <<'TEXT'
+scripts/dev-services.sh COMMAND
+
+  start [--auth mock|jwt]   everything, from nothing: servers, build, services, films. Harmless when it runs already
+  stop                      ends every process; the data stays
+  restart [--auth mock|jwt] stop, then start, with the same authentication unless told otherwise
+  status                    a table: service, pid, port, memory, uptime, ready or why not (exit code 0 if all are ready)
+  logs [SERVICE] [-f]       the end of the logs; -f goes on
+  sync                      fetches the films again
+  token [--admin] [--user ID]  prints a token for the gateway (default: user 1)
+  servers                   only PostgreSQL and Redis, and where they are
+  reset                     stop, then delete all data under .dev/
+  help                      this
+
+Settings come from the environment, then from .env (see .env.example). The useful ones here:
+  GATEWAY_PORT, MOVIE_SERVICE_PORT, PREFERENCE_SERVICE_PORT, RECOMMENDATION_SERVICE_PORT, DEMO_TMDB_PORT
+  DATABASE_URL, REDIS_URL   servers of your own instead of private ones; the three databases are made there
+  TMDB_API_KEY              films from TMDB instead of the demo catalogue
+  MARQUEE_NO_INSTALL=1      never install packages, say what is missing instead
+TEXT
+}
+
+# --- settings, folders, one run at a time -----------------------------------------------------------
+
+# load_env_file: exports what .env sets, except what the environment has already.
+load_env_file() {
+    local line name value
+    [[ -f $ROOT/.env ]] || return 0
+    while IFS= read -r line || [[ -n $line ]]; do
+        [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] || continue
+        name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]%$'\r'}
+        [[ -z ${!name+set} ]] || continue
+        case $value in
+        \"*\"*) value=${value#\"} value=${value%%\"*} ;;
+        \'*\'*) value=${value#\'} value=${value%%\'*} ;;
+        *) value=${value%%[[:space:]]#*} value=${value%"${value##*[![:space:]]}"} ;;
+        esac
+        export "$name=$value"
+    done <"$ROOT/.env"
+}
+
+prepare_folders() {
+    local mode=700
+    # The user that PostgreSQL runs as under root passes through, no more.
+    if is_root; then mode=711; fi
+    mkdir -p "$DEV" "$SERVERS_DIR"
+    chmod "$mode" "$DEV" "$SERVERS_DIR"
+    mkdir -p "$DEV/run" "$DEV/logs"
+    chmod 700 "$DEV/run" "$DEV/logs"
+}
+
+# take_lock: two runs that start and stop the same things would trip over each other.
+take_lock() {
+    local pid identity
+    [[ -z $LOCKED ]] || return 0
+    prepare_folders
+    if ! mkdir "$DEV/lock" 2>/dev/null; then
+        read -r pid identity 2>/dev/null <"$DEV/lock/owner" || { sleep 0.5 && read -r pid identity 2>/dev/null <"$DEV/lock/owner"; } || pid=0
+        if [[ $pid != 0 && $(process_identity "$pid" || true) == "$identity" ]]; then
+            fail "another scripts/dev-services.sh is at work here (pid $pid)"
+        fi
+    fi
+    mkdir -p "$DEV/lock"
+    printf '%s %s\n' "$$" "$(process_identity $$)" >"$DEV/lock/owner"
+    LOCKED=1
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    trap at_exit EXIT
+}
+
+# at_exit: a start that failed or was interrupted leaves nothing running that it started itself.
+at_exit() {
+    local code=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    stop_child
+    if [[ $START_DONE == no ]]; then undo_start "$code"; fi
+    if [[ -n $LOCKED ]]; then rm -rf "$DEV/lock"; fi
+    exit "$code"
+}
+
+undo_start() {
+    [[ -n $STARTED_NOW$POSTGRES_STARTED$REDIS_STARTED ]] || return 0
+    locate_servers
+    if (($1 > 128)); then step 'interrupted: stopping what this run started'; else step 'stopping what this run started'; fi
+    # shellcheck disable=SC2086 # names are meant to be split
+    stop_services $STARTED_NOW
+    if [[ -n $REDIS_STARTED ]]; then redis_stop && note 'Redis stopped'; fi
+    if [[ -n $POSTGRES_STARTED ]]; then postgres_stop INT && note 'PostgreSQL stopped'; fi
+    # What was started but not yet written down when the signal came.
+    if [[ -n $NOTHING_RAN ]]; then stop_marked "$STACK_MARK"; fi
+}
+
+remembered() { cat "$DEV/$1" 2>/dev/null || true; }
+
+# choose_auth: what the command line says, else what runs, else the setting, else mock.
+choose_auth() {
+    if [[ -z $AUTH ]] && running gateway; then AUTH=$(remembered auth-mode); fi
+    AUTH=${AUTH:-${AUTH_MODE:-mock}}
+    case $AUTH in
+    mock | jwt) ;;
+    *) fail "AUTH_MODE is \"$AUTH\", but must be mock or jwt" ;;
+    esac
+}
+
+# --- servers --------------------------------------------------------------------------------------
+
+start_servers() {
+    step 'PostgreSQL and Redis'
+    if [[ -n ${DATABASE_URL:-} ]]; then use_given_postgres; else use_own_postgres; fi
+    if [[ -n ${REDIS_URL:-} ]]; then use_given_redis; else use_own_redis; fi
+    local name
+    for name in movie_service user_preference_service recommendation_service; do
+        create_database "$name" || fail "could not make the database $name on $(without_password "$DATABASE_URL")"
+    done
+}
+
+use_given_postgres() {
+    local version
+    need_psql
+    version=$(query 'show server_version') || fail "DATABASE_URL is set, but $(without_password "$DATABASE_URL") cannot be used (see above)"
+    at_least "$version" "$POSTGRES_MIN" || fail "DATABASE_URL leads to PostgreSQL $version; at least $POSTGRES_MIN is needed"
+    without_password "$DATABASE_URL" >"$DEV/given-postgres"
+    note "PostgreSQL $version at $(without_password "$DATABASE_URL") (DATABASE_URL)"
+}
+
+use_own_postgres() {
+    rm -f "$DEV/given-postgres"
+    postgres_start
+    if [[ -n $POSTGRES_STARTED ]]; then date +%s >"$SERVERS_DIR/postgres.since"; fi
+    note "PostgreSQL $(postgres_version "$PG_BIN") at 127.0.0.1:$(postgres_running_port), data in $PG_HOME"
+}
+
+use_given_redis() {
+    without_password "$REDIS_URL" >"$DEV/given-redis"
+    note "Redis at $(without_password "$REDIS_URL") (REDIS_URL)"
+    given_redis_answers || warn 'it does not answer; the services run without it, only slower'
+}
+
+given_redis_answers() {
+    local rest=${REDIS_URL#*://} login='' address
+    # Encrypted connections and Unix sockets are for the services to check.
+    [[ $REDIS_URL == redis://* ]] || return 0
+    rest=${rest%%/*}
+    [[ $rest != *@* ]] || login=${rest%@*}
+    address=${rest##*@}
+    [[ $address == *:* ]] || address=$address:6379
+    login=${login#:}
+    [[ $(redis_talk "${address%:*}" "${address##*:}" "${login/:/ }" PING) == +PONG ]]
+}
+
+use_own_redis() {
+    rm -f "$DEV/given-redis"
+    redis_start
+    if [[ -n $REDIS_STARTED ]]; then date +%s >"$SERVERS_DIR/redis.since"; fi
+    note "Redis $("$REDIS_SERVER" --version | sed -E 's/.* v=([0-9.]+).*/\1/') at 127.0.0.1:$(<"$SERVERS_DIR/redis.port")"
+}
+
+# locate_servers: PG_HOME of our own PostgreSQL as it is, without making anything.
+locate_servers() {
+    PG_HOME=$SERVERS_DIR/postgres
+    if [[ -s $SERVERS_DIR/postgres.location ]] && is_our_outside_home "$(<"$SERVERS_DIR/postgres.location")"; then
+        PG_HOME=$(<"$SERVERS_DIR/postgres.location")
+    fi
+}
+
+# --- start ----------------------------------------------------------------------------------------
+
+# begin_clean: if nothing is known to run, nothing of ours should: a .dev that was removed by hand leaves processes.
+begin_clean() {
+    local name
+    locate_servers
+    for name in $SERVICES; do running "$name" && return 0; done
+    if postgres_pid >/dev/null || redis_pid >/dev/null; then return 0; fi
+    NOTHING_RAN=1
+    stop_marked "$STACK_MARK"
+}
+
+build() {
+    [[ -z $NO_BUILD ]] || return 0
+    step 'building (release; the first time takes some minutes)'
+    run_child cargo build --release --workspace --bins --manifest-path "$ROOT/Cargo.toml" || fail 'the build failed: see above'
+}
+
+# start_services: those that do not run, and the gateway again if its authentication changes.
+start_services() {
+    local name
+    step "starting the services (AUTH_MODE=$AUTH)"
+    if running gateway && [[ $(remembered auth-mode) != "$AUTH" ]]; then
+        note "the gateway restarts: it ran with AUTH_MODE=$(remembered auth-mode)"
+        stop_services gateway
+    fi
+    if ! uses_demo_tmdb && running demo-tmdb; then warn 'demo-tmdb still serves films; restart to use your TMDB_API_KEY'; fi
+    printf '%s\n' "$AUTH" >"$DEV/auth-mode"
+    for name in $(wanted_services); do
+        [[ -x $BIN/$name ]] || fail "$BIN/$name is missing"
+        running "$name" || launch_service "$name"
+    done
+    for name in $(wanted_services); do
+        wait_until_ready "$name"
+        if is_outdated "$name"; then warn "$name runs an older build; scripts/dev-services.sh restart takes the new one"; fi
+    done
+}
+
+start() {
+    take_lock
+    choose_auth
+    START_DONE=no
+    step 'what is needed'
+    need_build_tools
+    begin_clean
+    # shellcheck disable=SC2046 # names are meant to be split
+    check_ports $(wanted_services)
+    start_servers
+    build
+    local since=$SECONDS
+    start_services
+    note "ready after $((SECONDS - since)) s"
+    first_films
+    demo_user
+    START_DONE=yes
+    show_how_to_use
+}
+
+servers() {
+    take_lock
+    START_DONE=no
+    begin_clean
+    start_servers
+    START_DONE=yes
+    printf 'DATABASE_URL=%s\nREDIS_URL=%s\n' "$DATABASE_URL" "$REDIS_URL"
+}
+
+# --- films, a user, a token -------------------------------------------------------------------------
+
+# mint_token ROLE USER: from the gateway itself, which knows what it accepts. In mock mode any word will do.
+mint_token() {
+    AUTH=$(remembered auth-mode)
+    if [[ ${AUTH:-mock} == mock ]]; then echo dev-token; return; fi
+    local REDIS_URL=${REDIS_URL:-redis://127.0.0.1/0}
+    service_settings gateway
+    (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/gateway" token --role "$1" --subject "$2" --ttl-seconds 86400) ||
+        fail "the gateway could not make a token; is it built? ($BIN/gateway)"
+}
+
+token() {
+    local role=user subject=1
+    while (($# > 0)); do
+        case $1 in
+        --admin) role='admin' ;;
+        --user) subject=${2:?--user needs an id} && shift ;;
+        *) fail "token takes --admin and --user ID, not \"$1\"" ;;
+        esac
+        shift
+    done
+    mint_token "$role" "$subject"
+}
+
+# call METHOD PATH [CURL-ARGUMENTS…]: through the gateway as an administrator; sets STATUS and BODY.
+call() {
+    local method=$1 path=$2 answer
+    shift 2
+    answer=$(http --request "$method" --header "Authorization: Bearer $(mint_token admin 1)" --write-out '\n%{http_code}' \
+        --max-time 130 ${1+"$@"} "$(service_url gateway)$path" 2>&1) || true
+    STATUS=${answer##*$'\n'} BODY=${answer%$'\n'*}
+}
+
+# number_of NAME: a number in BODY.
+number_of() { printf '%s' "$BODY" | sed -n -E "s/.*\"$1\": *([0-9]+).*/\1/p" | head -n 1; }
+
+sync_films() {
+    local pages=5 from=TMDB
+    if uses_demo_tmdb; then pages=33 from='the demo catalogue'; fi
+    step "fetching films from $from ($pages pages)"
+    call POST "/api/v1/admin/sync?pages=$pages"
+    if [[ $STATUS != 200 ]]; then
+        note "the gateway answered $STATUS: $(printf '%.500s' "$BODY")"
+        show_log_end "$(service_log movie-service)"
+        warn "the films could not be fetched. Once that is mended: scripts/dev-services.sh sync"
+        return 1
+    fi
+    note "$(number_of movies_synced) films"
+    date +%s >"$DEV/synced"
+}
+
+first_films() {
+    if [[ -s $DEV/synced ]]; then
+        call GET '/api/v1/movies?page_size=1'
+        [[ $STATUS != 200 || $(number_of total_results) != 0 ]] && return 0
+    fi
+    # What runs stays, to be looked at and tried again.
+    sync_films || { START_DONE=yes && exit 1; }
+}
+
+sync() {
+    running gateway || fail 'the stack does not run: scripts/dev-services.sh start'
+    sync_films || exit 1
+}
+
+# demo_user: somebody whom films can be recommended to.
+demo_user() {
+    [[ ! -s $DEV/demo-user ]] || return 0
+    call POST /api/v1/users --header 'Content-Type: application/json' --data '{"username":"demo","email":"demo@example.com"}'
+    case $STATUS in
+    201) number_of id >"$DEV/demo-user" ;;
+    # There is one from before, in a database that outlived .dev.
+    409) echo 1 >"$DEV/demo-user" ;;
+    *) warn "the user \"demo\" could not be made: $STATUS $(printf '%.300s' "$BODY")" ;;
+    esac
+}
+
+# well_known_film: one that the catalogue has.
+well_known_film() {
+    local id
+    for id in 27205 603; do
+        call GET "/api/v1/movies/$id"
+        [[ $STATUS != 200 ]] || { printf '%s\n' "$id"; return; }
+    done
+    call GET '/api/v1/movies?page_size=1'
+    printf '%s' "$BODY" | sed -n -E 's/.*"data": *\[ *\{[^}]*"id": *([0-9]+).*/\1/p'
+}
+
+show_how_to_use() {
+    local url api user token hint=''
+    url=$(service_url gateway) api=$url/api/v1
+    user=$(remembered demo-user) user=${user:-1}
+    token=$(mint_token user "$user")
+    if [[ $AUTH == mock ]]; then hint='  (any word will do: AUTH_MODE=mock)'; fi
+    printf '\n%sMarquee runs.%s\n' "$BOLD" "$PLAIN"
+    printf '  %-10s %s\n' 'API' "$api" 'Swagger' "$url/swagger/" 'Token' "$token$hint"
+    printf '\nTry:\n'
+    printf "  curl -H 'Authorization: Bearer %s' '%s'\n" \
+        "$token" "$api/movies?page_size=3" \
+        "$token" "$api/movies/$(well_known_film)" \
+        "$token" "$api/users/$user/recommendations?limit=3"
+    printf '\n'
+}
+
+# --- stop, reset ------------------------------------------------------------------------------------
+
+stop_everything() {
+    step 'stopping'
+    # shellcheck disable=SC2046 # names are meant to be split
+    stop_services $(printf '%s\n' "$SERVICES" | tr ' ' '\n' | sed '1!G;h;$!d')
+    locate_servers
+    if redis_pid >/dev/null; then redis_stop && note 'Redis stopped'; fi
+    if postgres_pid >/dev/null; then postgres_stop INT && note 'PostgreSQL stopped'; fi
+    stop_marked "$STACK_MARK"
+}
+
+stop() {
+    take_lock
+    stop_everything
+    note 'nothing runs any more; the data stays until reset'
+}
+
+reset() {
+    local given
+    take_lock
+    stop_everything
+    if postgres_pid >/dev/null; then fail 'PostgreSQL still runs: its data cannot be deleted'; fi
+    given=$(remembered given-postgres)
+    if [[ $PG_HOME != "$DEV"/* ]]; then rm -rf "$PG_HOME"; fi
+    rm -rf "$DEV"
+    LOCKED=''
+    note "$DEV is gone"
+    if [[ -n $given ]]; then note "the databases on $given are yours and were left alone"; fi
+}
+
+restart() {
+    local auth
+    auth=$(remembered auth-mode)
+    AUTH=${AUTH:-$auth}
+    stop
+    start
+}
+
+# --- status, logs -----------------------------------------------------------------------------------
+
+status() {
+    local name pid port state
+    # The rows below set it.
+    STATUS_CODE=0
+    locate_servers
+    table_row SERVICE PID PORT MEMORY UPTIME STATE
+    if [[ -s $DEV/given-postgres ]]; then
+        table_row postgres - - - - "not ours: $(remembered given-postgres)"
+    elif pid=$(postgres_pid); then
+        port=$(postgres_running_port) state='does not answer'
+        if find_postgres && "$PG_BIN/pg_isready" -q -h 127.0.0.1 -p "$port" -t 2; then state=ready; fi
+        server_row postgres "$pid" "$port" "$SERVERS_DIR/postgres.since" "$state"
+    else
+        server_row postgres '' "$(cat "$SERVERS_DIR/postgres.port" 2>/dev/null || true)" '' stopped
+    fi
+    port=$(cat "$SERVERS_DIR/redis.port" 2>/dev/null || true)
+    if [[ -s $DEV/given-redis ]]; then
+        table_row redis - - - - "not ours: $(remembered given-redis)"
+    elif pid=$(redis_pid); then
+        state='does not answer'
+        if redis_answers "$port"; then state=ready; fi
+        server_row redis "$pid" "$port" "$SERVERS_DIR/redis.since" "$state"
+    else
+        server_row redis '' "$port" '' stopped
+    fi
+    for name in $SERVICES; do
+        [[ $name != demo-tmdb ]] || uses_demo_tmdb || running demo-tmdb || continue
+        service_row "$name"
+    done
+    return "$STATUS_CODE"
+}
+
+log_of() {
+    case $1 in
+    postgres) printf '%s/postgres.log\n' "$PG_HOME" ;;
+    redis) printf '%s/redis.log\n' "$SERVERS_DIR" ;;
+    *) service_log "$1" ;;
+    esac
+}
+
+logs() {
+    local follow='' name='' names="postgres redis $SERVICES" files=() lines=100
+    while (($# > 0)); do
+        case $1 in
+        -f | --follow) follow=-F ;;
+        *) name=$1 ;;
+        esac
+        shift
+    done
+    locate_servers
+    if [[ -n $name ]]; then
+        case " $names " in *" $name "*) ;; *) fail "there is no \"$name\"; there are: $names" ;; esac
+        names=$name
+    else
+        lines=20
+    fi
+    for name in $names; do
+        [[ ! -f $(log_of "$name") ]] || files+=("$(log_of "$name")")
+    done
+    ((${#files[@]} > 0)) || fail "no log yet: nothing of this was started"
+    # shellcheck disable=SC2086 # an empty $follow is meant to vanish
+    exec tail -n "$lines" $follow "${files[@]}"
+}
+
+# --- the command line -------------------------------------------------------------------------------
+
+read_start_options() {
+    while (($# > 0)); do
+        case $1 in
+        --auth) AUTH=${2:-} && shift ;;
+        --auth=*) AUTH=${1#--auth=} ;;
+        --no-build) NO_BUILD=1 ;;
+        *) fail "start and restart take --auth mock|jwt, not \"$1\"" ;;
+        esac
+        case $AUTH in mock | jwt | '') ;; *) fail "--auth takes mock or jwt, not \"$AUTH\"" ;; esac
+        shift || fail '--auth takes mock or jwt'
+    done
+}
+
+main() {
+    local command=${1:-help}
+    shift || true
+    load_env_file
+    # Programs read .env in the folder they start in.
+    cd "$ROOT"
+    case $command in
+    start | restart)
+        read_start_options ${1+"$@"}
+        "$command"
+        ;;
+    logs | token) "$command" ${1+"$@"} ;;
+    stop | status | sync | servers | reset)
+        (($# == 0)) || fail "$command takes no arguments"
+        "$command"
+        ;;
+    help | -h | --help) usage ;;
+    *)
+        usage >&2
+        fail "there is no command \"$command\""
+        ;;
+    esac
+}
+
+main ${1+"$@"}
