@@ -1,0 +1,65 @@
+//! The composition root: what the service is made of, put together in one place.
+
+use axum::Router;
+use chassis::{
+    Process,
+    feed::outbox::Outbox,
+    health::Health,
+};
+use sqlx::PgPool;
+
+use crate::{
+    client::tmdb::Tmdb,
+    config::{Config, TmdbConfig},
+    database, handler,
+    repository::SNAPSHOT,
+    service::{catalogue::Catalogue, sync::Sync},
+};
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct AppState {
+    /// Reads the catalogue.
+    pub catalogue: Catalogue,
+    /// Feeds it.
+    pub sync: Sync,
+}
+
+/// The service's routes and checks, its database brought up to date.
+///
+/// # Errors
+/// Settings that are wrong, or a database that is not there.
+pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
+    let config: Config = process.settings.read()?;
+    let pool = database::open(&config, &process.shutdown).await?;
+    assemble(&process, pool)
+}
+
+/// The service over a database that is up to date.
+///
+/// # Errors
+/// Settings that are wrong.
+pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Health)> {
+    let config: Config = process.settings.read()?;
+    let tmdb = Tmdb::new(process.settings.read::<TmdbConfig>()?)?;
+    let outbox = Outbox::new(
+        pool.clone(),
+        SNAPSHOT,
+        config.change_retention(),
+        &process.shutdown,
+    );
+    let state = AppState {
+        catalogue: Catalogue::new(pool.clone()),
+        sync: Sync::new(
+            pool.clone(),
+            tmdb,
+            outbox.clone(),
+            process.shutdown.clone(),
+        ),
+    };
+    let routes = handler::router(state, &process.config).merge(outbox.router());
+    let health = Health::default().require("postgres", move || {
+        chassis::postgres::check(pool.clone())
+    });
+    Ok((routes, health))
+}

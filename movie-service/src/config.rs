@@ -1,0 +1,86 @@
+//! The settings of movie-service; what each means stands in `config/default.toml`.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// The defaults, compiled in.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// The settings of movie-service.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// The service's own database.
+    pub database_url: SecretString,
+    /// Connections to it at most.
+    pub database_max_connections: u32,
+    /// How long change records are kept, in hours.
+    pub change_retention_hours: u64,
+}
+
+impl Config {
+    /// How long change records are kept.
+    #[must_use]
+    pub fn change_retention(&self) -> Duration {
+        Duration::from_secs(self.change_retention_hours * 3600)
+    }
+}
+
+/// TMDB and how to treat it; read apart from [`Config`], since serde cannot turn text into numbers
+/// within a flattened struct.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TmdbConfig {
+    /// Where it is, up to and with the version.
+    pub tmdb_base_url: Url,
+    /// The key; empty: none.
+    pub tmdb_api_key: SecretString,
+    /// The time limit of one call, in milliseconds.
+    pub tmdb_api_timeout: u64,
+    /// Calls a second at most.
+    pub tmdb_rate_limit_per_second: f64,
+    /// Calls under way at once at most.
+    pub tmdb_max_concurrency: usize,
+    /// Further tries after a failed one.
+    pub tmdb_max_retries: u32,
+    /// The base of the pause between tries, in milliseconds.
+    pub tmdb_retry_base_ms: u64,
+    /// Failures one after another that open the breaker.
+    pub tmdb_breaker_failures: u32,
+    /// For how many seconds it stays open.
+    pub tmdb_breaker_open_seconds: u64,
+    /// The language of titles and overviews.
+    pub tmdb_language: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use chassis::Settings;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_the_environment_wins() {
+        let defaults = Settings::merge(DEFAULTS, &HashMap::new()).expect("defaults");
+        let _: Config = defaults.read().expect("complete");
+        let tmdb: TmdbConfig = defaults.read().expect("complete");
+        assert_eq!(tmdb.tmdb_rate_limit_per_second, 40.0);
+        let environment = HashMap::from([("TMDB_MAX_CONCURRENCY".to_owned(), "3".to_owned())]);
+        let tmdb: TmdbConfig = Settings::merge(DEFAULTS, &environment)
+            .and_then(|settings| settings.read())
+            .expect("valid");
+        assert_eq!(tmdb.tmdb_max_concurrency, 3);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_named_with_its_variable() {
+        let environment = HashMap::from([("TMDB_MAX_RETRIES".to_owned(), "many".to_owned())]);
+        let error = Settings::merge(DEFAULTS, &environment)
+            .and_then(|settings| settings.read::<TmdbConfig>())
+            .expect_err("not a number");
+        assert!(error.to_string().contains("TMDB_MAX_RETRIES"), "{error}");
+    }
+}

@@ -1,0 +1,7 @@
+//! What the catalogue speaks of. No I/O, no SQL, no TMDB: those bring and take these.
+
+mod job;
+mod movie;
+
+pub use job::{Job, JobFailure, JobStatus};
+pub use movie::{Genre, Keyword, Movie, MovieId, NewMovie, Person};

@@ -1,0 +1,146 @@
+//! Films and what belongs to them.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+/// TMDB's id of a film: 1 and up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = i64, minimum = 1, example = 603)]
+pub struct MovieId(i64);
+
+impl MovieId {
+    /// `id`, if it can be one.
+    #[must_use]
+    pub fn new(id: i64) -> Option<Self> {
+        (id > 0).then_some(Self(id))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for MovieId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl<'de> Deserialize<'de> for MovieId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .ok()
+            .and_then(Self::new)
+            .ok_or_else(|| serde::de::Error::custom("invalid movie ID"))
+    }
+}
+
+/// A genre, as TMDB numbers and names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Genre {
+    /// TMDB's id.
+    pub id: i32,
+    /// Its name, in English.
+    pub name: String,
+}
+
+/// A keyword of a film.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keyword {
+    /// TMDB's id.
+    pub id: i64,
+    /// The word.
+    pub name: String,
+}
+
+/// Somebody who made a film or plays in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// TMDB's id.
+    pub id: i64,
+    /// Their name.
+    pub name: String,
+    /// `Director`, `Writer`, `Screenplay` or `Actor`.
+    pub job: String,
+}
+
+/// A film of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Movie {
+    /// TMDB's id.
+    pub id: MovieId,
+    /// The title in the catalogue's language.
+    pub title: String,
+    /// The title in the film's own language.
+    pub original_title: String,
+    /// The film's own language, ISO 639-1.
+    pub original_language: String,
+    /// What it is about; empty where unknown.
+    pub overview: String,
+    /// The day of the first release.
+    pub release_date: Option<NaiveDate>,
+    /// Minutes.
+    pub runtime: Option<i32>,
+    /// TMDB's popularity, 0 and up.
+    pub popularity: f64,
+    /// TMDB's average vote, 0 to 10.
+    pub vote_average: f64,
+    /// How many voted.
+    pub vote_count: i32,
+    /// The poster's path at TMDB's image host.
+    pub poster_path: Option<String>,
+    /// The backdrop's path at TMDB's image host.
+    pub backdrop_path: Option<String>,
+    /// Names of its genres, alphabetical.
+    pub genres: Vec<String>,
+    /// When TMDB was last asked about it.
+    pub synced_at: DateTime<Utc>,
+}
+
+/// A film as TMDB tells it, to be written into the catalogue.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewMovie {
+    /// TMDB's id.
+    pub id: i64,
+    /// The title in the catalogue's language.
+    pub title: String,
+    /// The title in the film's own language.
+    pub original_title: String,
+    /// The film's own language, ISO 639-1.
+    pub original_language: String,
+    /// What it is about; empty where unknown.
+    pub overview: String,
+    /// The day of the first release.
+    pub release_date: Option<NaiveDate>,
+    /// Minutes.
+    pub runtime: Option<i32>,
+    /// TMDB's popularity, 0 and up.
+    pub popularity: f64,
+    /// TMDB's average vote, 0 to 10.
+    pub vote_average: f64,
+    /// How many voted.
+    pub vote_count: i32,
+    /// The poster's path.
+    pub poster_path: Option<String>,
+    /// The backdrop's path.
+    pub backdrop_path: Option<String>,
+    /// IMDb's id, `tt…`.
+    pub imdb_id: Option<String>,
+    /// TMDB's ids of its genres.
+    pub genre_ids: Vec<i32>,
+    /// Its keywords.
+    pub keywords: Vec<Keyword>,
+    /// Directors, writers and the first of the cast.
+    pub people: Vec<Person>,
+    /// What TMDB sent.
+    pub document: serde_json::Value,
+    /// SHA-256 of the document, hexadecimal.
+    pub source_hash: String,
+}

@@ -1,0 +1,295 @@
+//! Films and genres.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
+
+use crate::models::{Genre, Movie, MovieId, NewMovie};
+
+/// The columns of a film, with the names of its genres.
+const COLUMNS: &str = r"
+    m.id, m.title, m.original_title, m.original_language, m.overview, m.release_date, m.runtime,
+    m.popularity, m.vote_average, m.vote_count, m.poster_path, m.backdrop_path, m.synced_at,
+    array(select g.name from genre g where g.id = any (m.genre_ids) order by g.name) as genres";
+
+#[derive(sqlx::FromRow)]
+struct MovieRow {
+    id: i64,
+    title: String,
+    original_title: String,
+    original_language: String,
+    overview: String,
+    release_date: Option<NaiveDate>,
+    runtime: Option<i32>,
+    popularity: f64,
+    vote_average: f64,
+    vote_count: i32,
+    poster_path: Option<String>,
+    backdrop_path: Option<String>,
+    synced_at: DateTime<Utc>,
+    genres: Vec<String>,
+}
+
+impl TryFrom<MovieRow> for Movie {
+    type Error = sqlx::Error;
+
+    fn try_from(row: MovieRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: MovieId::new(row.id)
+                .ok_or_else(|| sqlx::Error::Decode("a film's id is not positive".into()))?,
+            title: row.title,
+            original_title: row.original_title,
+            original_language: row.original_language,
+            overview: row.overview,
+            release_date: row.release_date,
+            runtime: row.runtime,
+            popularity: row.popularity,
+            vote_average: row.vote_average,
+            vote_count: row.vote_count,
+            poster_path: row.poster_path,
+            backdrop_path: row.backdrop_path,
+            genres: row.genres,
+            synced_at: row.synced_at,
+        })
+    }
+}
+
+/// What a list is ordered by; the id breaks ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// By the day of release; films without one come last both ways.
+    ReleaseDate,
+    /// By title, as dictionaries do.
+    Title,
+    /// By TMDB's popularity.
+    Popularity,
+}
+
+/// Which way a list is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Lowest first.
+    Asc,
+    /// Highest first.
+    Desc,
+}
+
+/// Which films a list has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The first day of release, inclusive.
+    pub release_date_from: Option<NaiveDate>,
+    /// The last day of release, inclusive.
+    pub release_date_to: Option<NaiveDate>,
+}
+
+/// Where a list goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// After so many films.
+    Offset(i64),
+    /// After this film.
+    After(Position),
+}
+
+/// The place of a film in an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Position {
+    /// What the order compares, as text.
+    pub key: String,
+    /// The film's id.
+    pub id: i64,
+}
+
+impl SortBy {
+    /// The expression that is compared, and the type that its text is cast to. Each has an index.
+    fn expression(self, order: Order) -> (&'static str, &'static str) {
+        match (self, order) {
+            (Self::Popularity, _) => ("m.popularity", "float8"),
+            (Self::Title, _) => ("m.title collate \"und-x-icu\"", "text"),
+            (Self::ReleaseDate, Order::Desc) => ("coalesce(m.release_date, '-infinity')", "date"),
+            (Self::ReleaseDate, Order::Asc) => ("coalesce(m.release_date, 'infinity')", "date"),
+        }
+    }
+
+    /// The film's place in this order.
+    #[must_use]
+    pub fn position(self, order: Order, movie: &Movie) -> Position {
+        let key = match self {
+            Self::Popularity => movie.popularity.to_string(),
+            Self::Title => movie.title.clone(),
+            Self::ReleaseDate => match (movie.release_date, order) {
+                (Some(date), _) => date.to_string(),
+                (None, Order::Desc) => "-infinity".to_owned(),
+                (None, Order::Asc) => "infinity".to_owned(),
+            },
+        };
+        Position {
+            key,
+            id: movie.id.get(),
+        }
+    }
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    query.push(" where true");
+    if let Some(from) = filter.release_date_from {
+        query.push(" and m.release_date >= ").push_bind(from);
+    }
+    if let Some(to) = filter.release_date_to {
+        query.push(" and m.release_date <= ").push_bind(to);
+    }
+}
+
+/// At most `limit` films in order, from `start`.
+///
+/// # Errors
+/// Postgres's.
+pub async fn list(
+    pool: &PgPool,
+    filter: &Filter,
+    sort_by: SortBy,
+    order: Order,
+    start: &Start,
+    limit: i64,
+) -> sqlx::Result<Vec<Movie>> {
+    let (expression, cast) = sort_by.expression(order);
+    let (comparison, direction) = match order {
+        Order::Asc => (">", "asc"),
+        Order::Desc => ("<", "desc"),
+    };
+    let mut query = QueryBuilder::new(format!("select {COLUMNS} from movie m"));
+    push_filter(&mut query, filter);
+    if let Start::After(position) = start {
+        query
+            .push(format!(" and ({expression}, m.id) {comparison} ("))
+            .push_bind(position.key.clone())
+            .push(format!("::{cast}, "))
+            .push_bind(position.id)
+            .push(")");
+    }
+    query
+        .push(format!(" order by {expression} {direction}, m.id {direction} limit "))
+        .push_bind(limit);
+    if let Start::Offset(offset) = start {
+        query.push(" offset ").push_bind(*offset);
+    }
+    let rows: Vec<MovieRow> = query.build_query_as().fetch_all(pool).await?;
+    rows.into_iter().map(Movie::try_from).collect()
+}
+
+/// How many films pass `filter`.
+///
+/// # Errors
+/// Postgres's.
+pub async fn count(pool: &PgPool, filter: &Filter) -> sqlx::Result<i64> {
+    let mut query = QueryBuilder::new("select count(*) from movie m");
+    push_filter(&mut query, filter);
+    query.build_query_scalar().fetch_one(pool).await
+}
+
+/// The film `id`.
+///
+/// # Errors
+/// Postgres's.
+pub async fn find(pool: &PgPool, id: MovieId) -> sqlx::Result<Option<Movie>> {
+    let mut query = QueryBuilder::new(format!("select {COLUMNS} from movie m where m.id = "));
+    query.push_bind(id.get());
+    let row: Option<MovieRow> = query.build_query_as().fetch_optional(pool).await?;
+    row.map(Movie::try_from).transpose()
+}
+
+/// Writes the names of genres. A film that has a genre which is renamed changes with it.
+///
+/// # Errors
+/// Postgres's.
+pub async fn upsert_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    let renamed: Vec<i32> = sqlx::query_scalar(
+        "insert into genre (id, name)
+         select id, name from json_to_recordset($1) as g(id int, name text) order by id
+         on conflict (id) do update set name = excluded.name where genre.name <> excluded.name
+         returning id",
+    )
+    .bind(Json(genres))
+    .fetch_all(&mut *transaction)
+    .await?;
+    if !renamed.is_empty() {
+        let films: Vec<i64> = sqlx::query_scalar(
+            "update movie set version = version + 1, updated_at = now()
+             where genre_ids && $1 returning id",
+        )
+        .bind(renamed)
+        .fetch_all(&mut *transaction)
+        .await?;
+        record_synced(&mut transaction, &films).await?;
+    }
+    transaction.commit().await
+}
+
+/// Writes films and tells the feed of those that changed; a film whose document is the same as before
+/// only gets a new `synced_at`. The number of films that changed.
+///
+/// # Errors
+/// Postgres's.
+pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
+    let mut transaction = pool.begin().await?;
+    // In the order of ids, so that two writers of the same films never wait for each other in a ring.
+    let changed: Vec<i64> = sqlx::query_scalar(
+        "insert into movie (id, title, original_title, original_language, overview, release_date,
+             runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
+             genre_ids, keywords, people, document, source_hash)
+         select id, title, original_title, original_language, overview, release_date,
+             runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
+             genre_ids, keywords, people, document, source_hash
+         from json_to_recordset($1) as n(id bigint, title text, original_title text,
+             original_language text, overview text, release_date date, runtime int,
+             popularity float8, vote_average float8, vote_count int, poster_path text,
+             backdrop_path text, imdb_id text, genre_ids int[], keywords jsonb, people jsonb,
+             document jsonb, source_hash text)
+         order by id
+         on conflict (id) do update set
+             title = excluded.title, original_title = excluded.original_title,
+             original_language = excluded.original_language, overview = excluded.overview,
+             release_date = excluded.release_date,
+             -- A runtime that was known is not unlearnt.
+             runtime = coalesce(excluded.runtime, movie.runtime),
+             popularity = excluded.popularity, vote_average = excluded.vote_average,
+             vote_count = excluded.vote_count, poster_path = excluded.poster_path,
+             backdrop_path = excluded.backdrop_path, imdb_id = excluded.imdb_id,
+             genre_ids = excluded.genre_ids, keywords = excluded.keywords,
+             people = excluded.people, document = excluded.document,
+             source_hash = excluded.source_hash, version = movie.version + 1,
+             synced_at = now(), updated_at = now()
+         where movie.source_hash <> excluded.source_hash
+         returning id",
+    )
+    .bind(Json(movies))
+    .fetch_all(&mut *transaction)
+    .await?;
+    let unchanged: Vec<i64> = movies
+        .iter()
+        .map(|movie| movie.id)
+        .filter(|id| !changed.contains(id))
+        .collect();
+    sqlx::query(
+        "update movie set synced_at = now()
+         where id in (select id from movie where id = any ($1) order by id for no key update)",
+    )
+    .bind(unchanged)
+    .execute(&mut *transaction)
+    .await?;
+    record_synced(&mut transaction, &changed).await?;
+    transaction.commit().await?;
+    Ok(changed.len())
+}
+
+async fn record_synced(transaction: &mut sqlx::PgConnection, ids: &[i64]) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into outbox (name, key, payload)
+         select 'movie.synced', id::text, payload from movie_change where id = any ($1) order by id",
+    )
+    .bind(ids)
+    .execute(transaction)
+    .await
+    .map(|_| ())
+}

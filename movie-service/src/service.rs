@@ -1,0 +1,4 @@
+//! What the service decides: which films are in the catalogue and what a page of them is.
+
+pub mod catalogue;
+pub mod sync;
