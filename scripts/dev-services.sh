@@ -34,7 +34,8 @@ usage() {
     cat <<'TEXT'
 scripts/dev-services.sh COMMAND
 
-  start [--auth mock|jwt]   everything, from nothing: servers, build, services, films. Harmless when it runs already
+  start [--auth mock|jwt] [--no-build]
+                            everything, from nothing: servers, build, services, films. Harmless when it runs already
   stop                      ends every process; the data stays
   restart [--auth mock|jwt] stop, then start, with the same authentication unless told otherwise
   status                    a table: service, pid, port, memory, uptime, ready or why not (exit code 0 if all are ready)

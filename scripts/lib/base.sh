@@ -140,16 +140,17 @@ stop_process() {
 # For after everything that is known of has been stopped; only where /proc is there.
 stop_marked() {
     [[ -d /proc/self ]] || return 0
-    local environ pid
+    local environ pid found=()
     while read -r environ; do
         pid=${environ#/proc/} pid=${pid%/environ}
         note "stopping what was left running: pid $pid ($(process_command "$pid" | cut -c 1-80))"
-        stop_process "$pid" "$(process_identity "$pid" || echo gone)" 5 || true
+        found+=("$pid $(process_identity "$pid" || echo gone)")
+        # All at once: a server may wait for its clients.
+        kill -TERM "$pid" 2>/dev/null || true
     done < <(grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null)
+    for pid in ${found[@]+"${found[@]}"}; do stop_process "${pid% *}" "${pid#* }" 5 || true; done
     return 0
 }
-
-is_marked() { grep -qszxF "$2" "/proc/$1/environ"; }
 
 # run_child COMMAND…: runs COMMAND in the foreground, but in a process group of its own, so that a signal
 # to this script reaches it at once and takes all of its children along (see stop_child).
