@@ -1,11 +1,7 @@
 //! The composition root: what the service is made of, put together in one place.
 
 use axum::Router;
-use chassis::{
-    Process,
-    feed::outbox::Outbox,
-    health::Health,
-};
+use chassis::{Process, feed::outbox::Outbox, health::Health};
 use sqlx::PgPool;
 
 use crate::{
@@ -50,16 +46,10 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     );
     let state = AppState {
         catalogue: Catalogue::new(pool.clone()),
-        sync: Sync::new(
-            pool.clone(),
-            tmdb,
-            outbox.clone(),
-            process.shutdown.clone(),
-        ),
+        sync: Sync::new(pool.clone(), tmdb, outbox.clone(), process.shutdown.clone()),
     };
     let routes = handler::router(state, &process.config).merge(outbox.router());
-    let health = Health::default().require("postgres", move || {
-        chassis::postgres::check(pool.clone())
-    });
+    let health =
+        Health::default().require("postgres", move || chassis::postgres::check(pool.clone()));
     Ok((routes, health))
 }

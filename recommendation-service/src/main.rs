@@ -1,2 +1,14 @@
-//! Placeholder.
-fn main() {}
+//! recommendation-service: the process. What it owns and refuses is told in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::run(
+        chassis::Service {
+            name: recommendation_service::NAME,
+            defaults: recommendation_service::config::DEFAULTS,
+            openapi: recommendation_service::handler::openapi,
+        },
+        recommendation_service::app::build,
+    )
+}

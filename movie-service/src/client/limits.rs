@@ -176,7 +176,10 @@ mod tests {
             assert!(within <= 45, "{within} in the second after {at:?}");
         }
         assert!(admitted[199] > Duration::from_millis(4800));
-        assert!(bucket.reserve(Duration::from_secs(1)).is_none(), "no promise beyond patience");
+        assert!(
+            bucket.reserve(Duration::from_secs(1)).is_none(),
+            "no promise beyond patience"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,7 +190,10 @@ mod tests {
         }
         breaker.report(Outcome::Answered);
         for _ in 0..5 {
-            assert!(breaker.enter().is_ok(), "an answer in between starts the count again");
+            assert!(
+                breaker.enter().is_ok(),
+                "an answer in between starts the count again"
+            );
             breaker.report(Outcome::Failed);
         }
         assert_eq!(breaker.enter(), Err(Duration::from_secs(60)));
@@ -199,7 +205,10 @@ mod tests {
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(breaker.enter().is_ok());
         breaker.report(Outcome::Neither);
-        assert!(breaker.enter().is_ok(), "a probe that told nothing makes room for another");
+        assert!(
+            breaker.enter().is_ok(),
+            "a probe that told nothing makes room for another"
+        );
         breaker.report(Outcome::Answered);
         assert_eq!(breaker.level(), 0);
     }

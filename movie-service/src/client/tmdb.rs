@@ -33,7 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The largest answer that is read; a film with all that we append is a tenth of it.
 const LARGEST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// What comes with a film's details, so that one call is enough.
-const APPEND: &str = "credits,keywords,watch/providers,translations,external_ids,alternative_titles";
+const APPEND: &str =
+    "credits,keywords,watch/providers,translations,external_ids,alternative_titles";
 
 /// Why TMDB did not give what it was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -155,7 +156,11 @@ impl Tmdb {
             .build()?;
         Ok(Self(Arc::new(Inner {
             http,
-            base: config.tmdb_base_url.as_str().trim_end_matches('/').to_owned(),
+            base: config
+                .tmdb_base_url
+                .as_str()
+                .trim_end_matches('/')
+                .to_owned(),
             key,
             bucket: TokenBucket::new(config.tmdb_rate_limit_per_second),
             slots: Semaphore::new(config.tmdb_max_concurrency.max(1)),
@@ -296,9 +301,8 @@ impl Tmdb {
             Key::None => request,
         };
         // Without its URL an error cannot tell the key.
-        let unreachable = |error: reqwest::Error| {
-            TmdbError::Unreachable(chain(&error.without_url()))
-        };
+        let unreachable =
+            |error: reqwest::Error| TmdbError::Unreachable(chain(&error.without_url()));
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status != StatusCode::OK {

@@ -209,7 +209,11 @@ fn filled(text: Option<String>) -> Option<String> {
 }
 
 fn finite(number: f64, most: f64) -> f64 {
-    if number.is_finite() { number.clamp(0.0, most) } else { 0.0 }
+    if number.is_finite() {
+        number.clamp(0.0, most)
+    } else {
+        0.0
+    }
 }
 
 /// Postgres stores no NUL, neither in text nor in JSON.
@@ -252,8 +256,14 @@ mod tests {
                         "crew": [{"id": 3, "name": "D", "job": "Director"}, {"id": 4, "name": "G", "job": "Gaffer"}]},
         }))
         .expect("a film");
-        assert_eq!((film.title.as_str(), film.original_title.as_str()), ("A", "A"));
-        assert_eq!((film.release_date, film.runtime, film.vote_count), (None, None, 0));
+        assert_eq!(
+            (film.title.as_str(), film.original_title.as_str()),
+            ("A", "A")
+        );
+        assert_eq!(
+            (film.release_date, film.runtime, film.vote_count),
+            (None, None, 0)
+        );
         assert_eq!(film.genre_ids, [18]);
         let jobs: Vec<_> = film.people.iter().map(|p| (p.id, p.job.as_str())).collect();
         assert_eq!(jobs, [(3, "Director"), (1, "Actor"), (2, "Actor")]);
@@ -264,7 +274,8 @@ mod tests {
     #[test]
     fn the_hash_knows_content_not_order() {
         let one = movie(json!({"id": 1, "title": "x"})).expect("a film");
-        let two = movie(serde_json::from_str(r#"{"title":"x","id":1}"#).expect("JSON")).expect("a film");
+        let two =
+            movie(serde_json::from_str(r#"{"title":"x","id":1}"#).expect("JSON")).expect("a film");
         let other = movie(json!({"id": 1, "title": "y"})).expect("a film");
         assert_eq!(one.source_hash, two.source_hash);
         assert_ne!(one.source_hash, other.source_hash);

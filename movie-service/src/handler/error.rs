@@ -28,22 +28,32 @@ pub(super) enum ApiError {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::MovieNotFound => {
-                Self::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
-                    .detail("no film of the catalogue has this id; GET /api/v1/movies lists those there are")
-            }
+            ApiError::MovieNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "movie-not-found",
+                "movie not found",
+            )
+            .detail(
+                "no film of the catalogue has this id; GET /api/v1/movies lists those there are",
+            ),
             ApiError::Invalid(errors) => Self::invalid(errors),
             ApiError::Sync(SyncError::Running(job)) => {
                 let job = serde_json::to_value(*job).unwrap_or_default();
-                Self::new(StatusCode::CONFLICT, "sync-running", "a sync is already running")
-                    .detail("wait until the job under `job` has ended, then ask again")
-                    .member("job", job)
+                Self::new(
+                    StatusCode::CONFLICT,
+                    "sync-running",
+                    "a sync is already running",
+                )
+                .detail("wait until the job under `job` has ended, then ask again")
+                .member("job", job)
             }
-            ApiError::Sync(error @ SyncError::Tmdb(_)) => {
-                Self::new(StatusCode::BAD_GATEWAY, "tmdb-failed", "sync failed: TMDB gave nothing")
-                    .detail("the catalogue is unchanged; try again later, or look into the service's log")
-                    .cause(&error)
-            }
+            ApiError::Sync(error @ SyncError::Tmdb(_)) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "tmdb-failed",
+                "sync failed: TMDB gave nothing",
+            )
+            .detail("the catalogue is unchanged; try again later, or look into the service's log")
+            .cause(&error),
             ApiError::Sync(SyncError::Stopping) => Self::unavailable("the service"),
             ApiError::Sync(SyncError::Database(error)) | ApiError::Database(error) => {
                 chassis::postgres::problem(&error)

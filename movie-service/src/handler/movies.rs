@@ -215,7 +215,10 @@ impl ListQuery {
             return Ok(PageStart::Number(self.page.map_or(1, Bounded::get)));
         };
         if self.page.is_some() {
-            return Err(FieldError::new("page", "cannot be given together with cursor"));
+            return Err(FieldError::new(
+                "page",
+                "cannot be given together with cursor",
+            ));
         }
         let cursor = ListCursor::decode(text)
             .ok_or_else(|| FieldError::new("cursor", "must be a next_cursor of this list"))?;
@@ -285,8 +288,14 @@ pub(super) async fn list_movies(
             ("page_size", Some(page_size.to_string())),
             ("sort_by", query.sort_by.map(|_| text(&sort_by))),
             ("order", query.order.map(|_| text(&order))),
-            ("release_date_from", query.release_date_from.map(|date| date.to_string())),
-            ("release_date_to", query.release_date_to.map(|date| date.to_string())),
+            (
+                "release_date_from",
+                query.release_date_from.map(|date| date.to_string()),
+            ),
+            (
+                "release_date_to",
+                query.release_date_to.map(|date| date.to_string()),
+            ),
             ("cursor", Some(cursor.clone())),
         ];
         if let Ok(link) = HeaderValue::try_from(next_link("/api/v1/movies", &own)) {

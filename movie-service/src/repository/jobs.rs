@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::models::{Job, JobFailure, JobStatus};
 
-const COLUMNS: &str = "id, kind, status, total, processed, succeeded, failed, failures, created_at, updated_at";
+const COLUMNS: &str =
+    "id, kind, status, total, processed, succeeded, failed, failures, created_at, updated_at";
 
 #[derive(sqlx::FromRow)]
 struct JobRow {
@@ -74,7 +75,9 @@ pub async fn start(
         return Ok(Ok(id));
     }
     let mut query = sqlx::QueryBuilder::new(format!("select {COLUMNS} from job where kind = "));
-    query.push_bind(kind).push(" order by created_at desc limit 1");
+    query
+        .push_bind(kind)
+        .push(" order by created_at desc limit 1");
     let row: JobRow = query.build_query_as().fetch_one(pool).await?;
     Ok(Err(row.into()))
 }

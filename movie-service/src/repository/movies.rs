@@ -168,7 +168,9 @@ pub async fn list(
             .push(")");
     }
     query
-        .push(format!(" order by {expression} {direction}, m.id {direction} limit "))
+        .push(format!(
+            " order by {expression} {direction}, m.id {direction} limit "
+        ))
         .push_bind(limit);
     if let Start::Offset(offset) = start {
         query.push(" offset ").push_bind(*offset);

@@ -1,0 +1,40 @@
+//! The service's paths: a contents page. Each file below holds one resource.
+
+mod error;
+mod recommendations;
+mod rules;
+
+use axum::Router;
+use chassis::{ProcessConfig, openapi::complete, server::time_limit};
+use utoipa::{OpenApi, openapi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::app::AppState;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Marquee: recommendations",
+    description = "Which films to recommend to whom, and why.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Info;
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(recommendations::list_recommendations))
+        .routes(routes!(rules::list_rules))
+}
+
+/// The routes of the service.
+pub fn router(state: AppState, config: &ProcessConfig) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    time_limit(routes, config.request_timeout()).with_state(state)
+}
+
+/// The service's API.
+#[must_use]
+pub fn openapi() -> openapi::OpenApi {
+    let mut document = Info::openapi();
+    document.merge(routes().into_openapi());
+    complete(document)
+}

@@ -1,0 +1,4 @@
+//! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides.
+
+pub mod read_model;
+pub mod rules;

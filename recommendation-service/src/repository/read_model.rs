@@ -1,0 +1,252 @@
+//! What we know of others' data, as tables. Writing is idempotent: a row of a lower version changes
+//! nothing. Several replicas follow the same feed; whoever writes a batch first moves the cursor,
+//! the others see that and write nothing.
+
+use std::str::FromStr;
+
+use chassis::feed::Cursor;
+use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction, types::Json};
+
+use crate::models::{Film, Interaction, Preferences};
+
+/// How many rows are handed on at once while loading.
+const LOAD_BATCH: usize = 1000;
+
+/// Changes, sorted by what they are about.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Films that are new or changed.
+    pub films: Vec<Film>,
+    /// Films that are gone.
+    pub removals: Vec<Removal>,
+    /// Preferences that are new or changed.
+    pub preferences: Vec<Preferences>,
+    /// What users did.
+    pub interactions: Vec<Interaction>,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.films.len() + self.removals.len() + self.preferences.len() + self.interactions.len()
+    }
+}
+
+/// A film that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// TMDB's id.
+    pub id: i64,
+    /// The version with which it went.
+    pub version: i64,
+}
+
+/// Hands everything that the feed of `source` brought to `take`, and tells up to where that is.
+///
+/// # Errors
+/// Postgres's.
+pub async fn load(
+    pool: &PgPool,
+    source: &str,
+    mut take: impl FnMut(Batch),
+) -> sqlx::Result<Option<String>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("set local statement_timeout = '10min'")
+        .execute(&mut *transaction)
+        .await?;
+    let cursor: Option<String> =
+        sqlx::query_scalar("select cursor from feed_cursor where source = $1")
+            .bind(source)
+            .fetch_one(&mut *transaction)
+            .await?;
+    let statement = match source {
+        "movie-service" => {
+            "select case when payload is null then 'movie.removed' else 'movie.synced' end as name,
+                 coalesce(payload, json_build_object('id', id, 'version', version))::text as payload
+             from movie"
+        }
+        _ => {
+            "select 'user.profile.updated' as name, payload::text as payload from user_profile
+             union all
+             select 'interaction.recorded', json_build_object('id', id, 'user_id', user_id,
+                 'movie_id', movie_id, 'interaction_type', interaction_type,
+                 'created_at', created_at)::text
+             from interaction"
+        }
+    };
+    let mut rows = sqlx::query_as::<_, (String, String)>(statement).fetch(&mut *transaction);
+    let mut batch = Batch::default();
+    while let Some((name, payload)) = rows.try_next().await? {
+        match name.as_str() {
+            "movie.synced" => batch.films.push(decode(&payload)?),
+            "movie.removed" => batch.removals.push(decode(&payload)?),
+            "user.profile.updated" => batch.preferences.push(decode(&payload)?),
+            _ => batch.interactions.push(decode(&payload)?),
+        }
+        if batch.len() >= LOAD_BATCH {
+            take(std::mem::take(&mut batch));
+        }
+    }
+    take(batch);
+    Ok(cursor)
+}
+
+fn decode<'a, T: Deserialize<'a>>(payload: &'a str) -> sqlx::Result<T> {
+    serde_json::from_str(payload).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// Writes what the feed of `source` brought up to `cursor`.
+///
+/// # Errors
+/// Postgres's.
+pub async fn append(pool: &PgPool, source: &str, batch: &Batch, cursor: &str) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    if is_ahead(&mut transaction, source, cursor).await? {
+        return Ok(());
+    }
+    write(&mut transaction, batch).await?;
+    move_cursor(&mut transaction, source, cursor).await?;
+    transaction.commit().await
+}
+
+/// Whether the tables have everything up to `cursor` already. Holds the source's row until the end of
+/// the transaction, so that one replica writes at a time.
+async fn is_ahead(connection: &mut PgConnection, source: &str, cursor: &str) -> sqlx::Result<bool> {
+    let known: Option<String> =
+        sqlx::query_scalar("select cursor from feed_cursor where source = $1 for update")
+            .bind(source)
+            .fetch_one(connection)
+            .await?;
+    let known = known.and_then(|known| Cursor::from_str(&known).ok());
+    Ok(match (known, Cursor::from_str(cursor).ok()) {
+        (Some(known), Some(new)) => known.epoch == new.epoch && known >= new,
+        _ => false,
+    })
+}
+
+async fn move_cursor(
+    connection: &mut PgConnection,
+    source: &str,
+    cursor: &str,
+) -> sqlx::Result<()> {
+    sqlx::query("update feed_cursor set cursor = $2 where source = $1")
+        .bind(source)
+        .bind(cursor)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// A read model that is being written anew.
+pub struct Replacement {
+    /// None where another replica has written it already.
+    transaction: Option<Transaction<'static, Postgres>>,
+}
+
+/// Begins to write the read model of `source` anew, as it stands at `cursor`.
+///
+/// # Errors
+/// Postgres's.
+pub async fn replace(pool: &PgPool, source: &str, cursor: &str) -> sqlx::Result<Replacement> {
+    let mut transaction = pool.begin().await?;
+    if is_ahead(&mut transaction, source, cursor).await? {
+        return Ok(Replacement { transaction: None });
+    }
+    let statements: &[&'static str] = match source {
+        "movie-service" => &["delete from movie"],
+        _ => &["delete from user_profile", "delete from interaction"],
+    };
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *transaction).await?;
+    }
+    move_cursor(&mut transaction, source, cursor).await?;
+    Ok(Replacement {
+        transaction: Some(transaction),
+    })
+}
+
+impl Replacement {
+    /// Writes a part of it.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn write(&mut self, batch: &Batch) -> sqlx::Result<()> {
+        match &mut self.transaction {
+            Some(transaction) => write(transaction, batch).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes it the read model.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        match self.transaction {
+            Some(transaction) => transaction.commit().await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+    if !batch.films.is_empty() {
+        // Of several versions in one batch the last is kept: one statement may write a row once.
+        sqlx::query(
+            "insert into movie (id, version, payload)
+             select distinct on (id) id, version, payload
+             from (select (p ->> 'id')::bigint as id, (p ->> 'version')::bigint as version,
+                          p as payload from json_array_elements($1) as p) as films
+             order by id, version desc
+             on conflict (id) do update set version = excluded.version, payload = excluded.payload
+             where movie.version < excluded.version",
+        )
+        .bind(Json(&batch.films))
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !batch.removals.is_empty() {
+        sqlx::query(
+            "insert into movie (id, version, payload)
+             select id, max(version), null
+             from json_to_recordset($1) as r(id bigint, version bigint) group by id order by id
+             on conflict (id) do update set version = excluded.version, payload = null
+             where movie.version <= excluded.version",
+        )
+        .bind(Json(&batch.removals))
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !batch.preferences.is_empty() {
+        sqlx::query(
+            "insert into user_profile (user_id, version, payload)
+             select distinct on (user_id) user_id, version, payload
+             from (select (p ->> 'user_id')::bigint as user_id, (p ->> 'version')::bigint as version,
+                          p as payload from json_array_elements($1) as p) as profiles
+             order by user_id, version desc
+             on conflict (user_id) do update set version = excluded.version, payload = excluded.payload
+             where user_profile.version < excluded.version",
+        )
+        .bind(Json(&batch.preferences))
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !batch.interactions.is_empty() {
+        sqlx::query(
+            "insert into interaction (user_id, id, movie_id, interaction_type, created_at)
+             select user_id, id, movie_id, interaction_type, created_at
+             from json_to_recordset($1) as i(user_id bigint, id bigint, movie_id bigint,
+                 interaction_type text, created_at timestamptz)
+             order by user_id, id
+             on conflict (user_id, id) do nothing",
+        )
+        .bind(Json(&batch.interactions))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}

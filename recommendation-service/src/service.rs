@@ -1,0 +1,5 @@
+//! What the service decides: what a film is worth to a user, and which films a list has.
+
+pub mod read_model;
+pub mod recommender;
+pub mod rules;
