@@ -425,7 +425,9 @@ status() {
         if find_postgres && "$PG_BIN/pg_isready" -q -h 127.0.0.1 -p "$port" -t 2; then state=ready; fi
         server_row postgres "$pid" "$port" "$SERVERS_DIR/postgres.since" "$state"
     else
-        server_row postgres '' "$(cat "$SERVERS_DIR/postgres.port" 2>/dev/null || true)" '' stopped
+        state=stopped
+        if [[ -s $PG_HOME/data/postmaster.pid ]]; then state='died; see: scripts/dev-services.sh logs postgres'; fi
+        server_row postgres '' "$(cat "$SERVERS_DIR/postgres.port" 2>/dev/null || true)" '' "$state"
     fi
     port=$(cat "$SERVERS_DIR/redis.port" 2>/dev/null || true)
     if [[ -s $DEV/given-redis ]]; then
@@ -435,7 +437,9 @@ status() {
         if redis_answers "$port"; then state=ready; fi
         server_row redis "$pid" "$port" "$SERVERS_DIR/redis.since" "$state"
     else
-        server_row redis '' "$port" '' stopped
+        state=stopped
+        if [[ -s $SERVERS_DIR/redis.process ]]; then state='died; see: scripts/dev-services.sh logs redis'; fi
+        server_row redis '' "$port" '' "$state"
     fi
     for name in $SERVICES; do
         [[ $name != demo-tmdb ]] || uses_demo_tmdb || running demo-tmdb || continue

@@ -48,7 +48,8 @@ kept_secret() {
 
 # service_settings SERVICE: sets SETTINGS, the environment it is started with beyond what the caller has.
 service_settings() {
-    SETTINGS=("$STACK_MARK" SERVER_HOST=127.0.0.1 "SERVER_PORT=$(service_port "$1")"
+    # NO_COLOR: what they print goes to files.
+    SETTINGS=("$STACK_MARK" NO_COLOR=1 SERVER_HOST=127.0.0.1 "SERVER_PORT=$(service_port "$1")"
         "INTERNAL_TOKEN=${INTERNAL_TOKEN:-$(kept_secret internal-token)}")
     case $1 in
     gateway)
