@@ -246,3 +246,23 @@ impl Wire {
         self.cut.store(false, Ordering::SeqCst);
     }
 }
+
+/// Compares `openapi/<service>.json` at the top of the workspace with what the code makes;
+/// `UPDATE_OPENAPI=1` writes it instead.
+///
+/// # Panics
+/// Where they differ.
+pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::OpenApi) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../openapi")
+        .join(format!("{service}.json"));
+    let made = document.to_pretty_json().expect("a document") + "\n";
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&path, &made).expect("the folder openapi");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == made,
+        "openapi/{service}.json is not what the code makes; run the tests with UPDATE_OPENAPI=1"
+    );
+}

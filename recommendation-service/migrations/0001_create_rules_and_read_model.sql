@@ -21,12 +21,12 @@ insert into rule (name, rule_type, weight) values
 create table movie (
     id      bigint primary key,
     version bigint not null,
-    payload json
+    payload jsonb
 );
 create table user_profile (
     user_id bigint primary key,
     version bigint not null,
-    payload json not null
+    payload jsonb not null
 );
 create table interaction (
     user_id          bigint not null,

@@ -208,7 +208,7 @@ pub async fn upsert_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<()> 
     let mut transaction = pool.begin().await?;
     let renamed: Vec<i32> = sqlx::query_scalar(
         "insert into genre (id, name)
-         select id, name from json_to_recordset($1) as g(id int, name text) order by id
+         select id, name from jsonb_to_recordset($1) as g(id int, name text) order by id
          on conflict (id) do update set name = excluded.name where genre.name <> excluded.name
          returning id",
     )
@@ -243,7 +243,7 @@ pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
          select id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
              genre_ids, keywords, people, document, source_hash
-         from json_to_recordset($1) as n(id bigint, title text, original_title text,
+         from jsonb_to_recordset($1) as n(id bigint, title text, original_title text,
              original_language text, overview text, release_date date, runtime int,
              popularity float8, vote_average float8, vote_count int, poster_path text,
              backdrop_path text, imdb_id text, genre_ids int[], keywords jsonb, people jsonb,

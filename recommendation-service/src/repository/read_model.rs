@@ -66,7 +66,7 @@ pub async fn load(
     let statement = match source {
         "movie-service" => {
             "select case when payload is null then 'movie.removed' else 'movie.synced' end as name,
-                 coalesce(payload, json_build_object('id', id, 'version', version))::text as payload
+                 coalesce(payload, jsonb_build_object('id', id, 'version', version))::text as payload
              from movie"
         }
         _ => {
@@ -200,7 +200,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
             "insert into movie (id, version, payload)
              select distinct on (id) id, version, payload
              from (select (p ->> 'id')::bigint as id, (p ->> 'version')::bigint as version,
-                          p as payload from json_array_elements($1) as p) as films
+                          p as payload from jsonb_array_elements($1) as p) as films
              order by id, version desc
              on conflict (id) do update set version = excluded.version, payload = excluded.payload
              where movie.version < excluded.version",
@@ -213,7 +213,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
         sqlx::query(
             "insert into movie (id, version, payload)
              select id, max(version), null
-             from json_to_recordset($1) as r(id bigint, version bigint) group by id order by id
+             from jsonb_to_recordset($1) as r(id bigint, version bigint) group by id order by id
              on conflict (id) do update set version = excluded.version, payload = null
              where movie.version <= excluded.version",
         )
@@ -226,7 +226,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
             "insert into user_profile (user_id, version, payload)
              select distinct on (user_id) user_id, version, payload
              from (select (p ->> 'user_id')::bigint as user_id, (p ->> 'version')::bigint as version,
-                          p as payload from json_array_elements($1) as p) as profiles
+                          p as payload from jsonb_array_elements($1) as p) as profiles
              order by user_id, version desc
              on conflict (user_id) do update set version = excluded.version, payload = excluded.payload
              where user_profile.version < excluded.version",
@@ -239,7 +239,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
         sqlx::query(
             "insert into interaction (user_id, id, movie_id, interaction_type, created_at)
              select user_id, id, movie_id, interaction_type, created_at
-             from json_to_recordset($1) as i(user_id bigint, id bigint, movie_id bigint,
+             from jsonb_to_recordset($1) as i(user_id bigint, id bigint, movie_id bigint,
                  interaction_type text, created_at timestamptz)
              order by user_id, id
              on conflict (user_id, id) do nothing",

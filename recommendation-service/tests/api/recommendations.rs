@@ -1,0 +1,207 @@
+//! Lists: who gets which films, and why.
+
+use chassis::testing::{eventually, get};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{TestApp, owner::profile};
+
+async fn list(test: &TestApp, path: &str) -> Vec<i64> {
+    ids(&get(&test.app, path).await.body)
+}
+
+/// The ids of a list; none where the answer is a problem.
+fn ids(body: &Value) -> Vec<i64> {
+    let films = body["recommendations"].as_array();
+    films
+        .into_iter()
+        .flatten()
+        .map(|film| film["id"].as_i64().unwrap())
+        .collect()
+}
+
+#[sqlx::test]
+async fn a_list_has_every_documented_field_and_the_contracts_score(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    test.movies.film(1, 1, json!({
+        "title": "Half", "popularity": 50.0, "release_date": "2025-01-01", "poster_path": "/p.jpg",
+        "genres": [{"id": 1, "name": "Drama"}, {"id": 2, "name": "Comedy"}],
+    }));
+    test.movies.film(2, 1, json!({"popularity": 100.0}));
+    test.users
+        .user(7, 1, json!({"preferred_genres": ["drama"]}));
+    eventually("both films", async || {
+        list(&test, "/api/v1/users/7/recommendations").await.len() == 2
+    })
+    .await;
+    let body = get(&test.app, "/api/v1/users/7/recommendations")
+        .await
+        .expect(200);
+    assert_eq!(
+        body,
+        json!({
+            "user_id": 7,
+            "recommendations": [
+                {"id": 1, "title": "Half", "release_date": "2025-01-01", "genres": ["Comedy", "Drama"],
+                 "popularity": 50.0, "poster_url": "https://image.tmdb.org/t/p/w500/p.jpg",
+                 "score": 0.5, "reason": "matches your preferred genres"},
+                {"id": 2, "title": "Film 2", "release_date": "", "genres": [], "popularity": 100.0,
+                 "poster_url": "", "score": 0.4, "reason": "highly popular"},
+            ],
+            "generated_at": "2026-01-01T00:00:00Z",
+            "strategy": "rules",
+            "fresh_as_of": null,
+        })
+    );
+}
+
+#[sqlx::test]
+async fn what_a_user_knows_or_rules_out_is_not_recommended(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    for id in 1..=8 {
+        test.movies.film(
+            id,
+            1,
+            json!({"popularity": 10.0 - id as f64, "vote_average": 7.9}),
+        );
+    }
+    test.movies.film(
+        9,
+        1,
+        json!({"original_language": "ko", "vote_average": 7.9}),
+    );
+    test.movies.film(10, 1, json!({"vote_average": 3.0}));
+    test.users
+        .user(7, 1, json!({"min_rating": 7.9, "preferred_language": "en"}));
+    test.users.user(8, 1, json!({"preferred_language": "xx"}));
+    for (id, kind) in [
+        (1, "like"),
+        (2, "dislike"),
+        (3, "watched"),
+        (4, "watchlist"),
+        (5, "superlike"),
+    ] {
+        test.users.interaction(id, 7, id, kind);
+    }
+    // A kind that a later preference-service may send says nothing to this one.
+    test.users.interaction(6, 7, 6, "rewound");
+    eventually("all is known", async || {
+        list(&test, "/api/v1/users/7/recommendations").await == [4, 6, 7, 8]
+    })
+    .await;
+    let body = get(&test.app, "/api/v1/users/7/recommendations?limit=2")
+        .await
+        .expect(200);
+    assert_eq!(ids(&body), [4, 6]);
+    assert_eq!(body["fresh_as_of"], "2026-01-01T00:00:06Z");
+    assert!(
+        list(&test, "/api/v1/users/8/recommendations")
+            .await
+            .is_empty(),
+        "no film is in xx"
+    );
+}
+
+#[sqlx::test]
+async fn equal_scores_stand_in_the_order_of_ids(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    for id in [5, 3, 9, 1] {
+        test.movies.film(id, 1, json!({"popularity": 4.0}));
+    }
+    test.users.user(7, 1, json!({}));
+    eventually("all four", async || {
+        list(&test, "/api/v1/users/7/recommendations?limit=50").await == [1, 3, 5, 9]
+    })
+    .await;
+}
+
+#[sqlx::test]
+async fn an_unknown_user_is_asked_for_once_and_then_known(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    test.movies.film(1, 1, json!({}));
+    test.users.know(7, profile(7, 1, json!({})));
+    eventually("the film", async || {
+        get(&test.app, "/api/v1/users/7/recommendations")
+            .await
+            .status
+            == 200
+    })
+    .await;
+    let asked = test.users.asked();
+    get(&test.app, "/api/v1/users/7/recommendations")
+        .await
+        .expect(200);
+    assert_eq!(test.users.asked(), asked, "a warm list asks nobody");
+    let problem = get(&test.app, "/api/v1/users/8/recommendations")
+        .await
+        .expect(404);
+    assert_eq!(problem["error"], "user not found");
+    assert_eq!(problem["type"], "/problems/user-not-found");
+}
+
+#[sqlx::test]
+async fn bad_input_is_refused_by_name(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    for (path, error, field) in [
+        ("/api/v1/users/x/recommendations", "invalid user ID", "id"),
+        ("/api/v1/users/0/recommendations", "invalid user ID", "id"),
+        (
+            "/api/v1/users/9223372036854775808/recommendations",
+            "invalid user ID",
+            "id",
+        ),
+        (
+            "/api/v1/users/7/recommendations?limit=0",
+            "invalid limit: must be a whole number from 1 to 100",
+            "limit",
+        ),
+        (
+            "/api/v1/users/7/recommendations?limit=101",
+            "invalid limit: must be a whole number from 1 to 100",
+            "limit",
+        ),
+        (
+            "/api/v1/users/7/recommendations?limti=3",
+            "invalid limti: unknown query parameter; did you mean `limit`?",
+            "limti",
+        ),
+    ] {
+        let problem = get(&test.app, path).await.expect(400);
+        assert_eq!(problem["error"], error, "{path}");
+        assert_eq!(problem["errors"][0]["field"], field, "{path}");
+    }
+    get(&test.app, "/api/v1/users/7/recommendations?strategy=luck")
+        .await
+        .expect(400);
+}
+
+#[sqlx::test]
+async fn a_change_and_a_removal_show_in_the_next_list(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    test.users.user(7, 1, json!({}));
+    test.movies.film(1, 1, json!({"popularity": 1.0}));
+    test.movies.film(2, 1, json!({"popularity": 2.0}));
+    eventually("both", async || {
+        get(&test.app, "/api/v1/users/7/recommendations")
+            .await
+            .status
+            == 200
+            && list(&test, "/api/v1/users/7/recommendations").await == [2, 1]
+    })
+    .await;
+    test.movies.film(1, 3, json!({"popularity": 3.0}));
+    test.movies.film(1, 2, json!({"popularity": 0.0}));
+    eventually("the newer version", async || {
+        list(&test, "/api/v1/users/7/recommendations").await == [1, 2]
+    })
+    .await;
+    test.movies
+        .tell("movie.removed", json!({"id": 1, "version": 4}));
+    test.movies.film(1, 3, json!({"popularity": 3.0}));
+    test.movies.film(3, 1, json!({}));
+    eventually(
+        "gone, and not brought back by an older change",
+        async || list(&test, "/api/v1/users/7/recommendations").await == [2, 3],
+    )
+    .await;
+}
