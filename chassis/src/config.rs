@@ -41,7 +41,9 @@ impl Settings {
     /// # Errors
     /// A file that cannot be read or parsed, or a key in it that `defaults` does not have.
     pub fn load(defaults: &str) -> Result<Self, ConfigError> {
-        let mut environment: HashMap<String, String> = dotenvy::dotenv_iter()
+        // Not those of parent folders, as the library's default is: a process should not read a file
+        // that nobody put beside it.
+        let mut environment: HashMap<String, String> = dotenvy::from_path_iter(".env")
             .map(|pairs| pairs.filter_map(Result::ok).collect())
             .unwrap_or_default();
         environment.extend(
