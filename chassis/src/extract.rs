@@ -7,6 +7,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeSet, HashSet},
     fmt,
+    marker::PhantomData,
 };
 
 use axum::{
@@ -16,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, DeserializeOwned, Visitor},
+    de::{self, DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
@@ -116,7 +117,7 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
     FieldError::new(name, message)
 }
 
-/// A JSON body. Unknown fields are refused where `T` has `deny_unknown_fields`, as it should.
+/// A JSON body, which is an object. Unknown fields are refused where `T` has `deny_unknown_fields`, as it should.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -143,7 +144,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// Reads `body` as `T`.
+/// A `T` that is written as an object. Serde would read a struct from an array as well, by position,
+/// which would make the order of its fields a part of the contract.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// Reads `body`, an object, as `T`.
 ///
 /// # Errors
 /// 400 naming the field, or the place where the text stops being JSON.
@@ -158,7 +181,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         .errors(errors)
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
@@ -335,5 +358,7 @@ mod tests {
         assert!(refused(r#"{"name":"\ud800"}"#).is_empty());
         assert!(refused("{").is_empty());
         assert!(refused(r#"{"name":"x"} x"#).is_empty());
+        assert_eq!(refused(r#"["x",1]"#)[0].0, "body");
+        assert_eq!(refused("null")[0].0, "body");
     }
 }
