@@ -1,0 +1,90 @@
+//! The composition root: what the service is made of, put together in one place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use chassis::{
+    Process,
+    client::Client,
+    feed::{
+        follow::{FeedState, follow},
+        outbox::Outbox,
+    },
+    health::Health,
+};
+use sqlx::PgPool;
+
+use crate::{
+    client::MovieService,
+    config::Config,
+    database, handler,
+    repository::changes::SNAPSHOT,
+    service::{
+        catalogue::{Catalogue, CatalogueProjection},
+        interactions::Interactions,
+        users::Users,
+    },
+};
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct AppState {
+    /// Users and their preferences.
+    pub users: Users,
+    /// What they do.
+    pub interactions: Interactions,
+}
+
+/// The service's routes and checks, its database brought up to date.
+///
+/// # Errors
+/// Settings that are wrong, or a database that is not there.
+pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
+    let config: Config = process.settings.read()?;
+    let pool = database::open(&config, &process.shutdown).await?;
+    assemble(&process, &config, pool)
+}
+
+/// The service over a database that is up to date.
+///
+/// # Errors
+/// An internal token that cannot be sent.
+pub fn assemble(
+    process: &Process,
+    config: &Config,
+    pool: PgPool,
+) -> anyhow::Result<(Router, Health)> {
+    let outbox = Outbox::new(
+        pool.clone(),
+        SNAPSHOT,
+        config.change_retention(),
+        &process.shutdown,
+    );
+    let movie_service = Client::new(
+        "movie-service",
+        config.movie_service_url.clone(),
+        process.config.internal_token.as_ref(),
+    )?;
+    let feed = FeedState::default();
+    process.shutdown.spawn(follow(
+        movie_service.clone(),
+        Arc::new(CatalogueProjection::new(pool.clone())),
+        feed.clone(),
+        process.shutdown.clone(),
+    ));
+    let catalogue = Catalogue::new(
+        pool.clone(),
+        MovieService::new(movie_service, config.movie_service_timeout()),
+    );
+    let state = AppState {
+        users: Users::new(pool.clone(), outbox.clone()),
+        interactions: Interactions::new(pool.clone(), catalogue, outbox.clone()),
+    };
+    // The feed's own paths wait and stream, so they stand outside the ordinary time limit.
+    let routes = handler::router(state, &process.config).merge(outbox.router());
+    let health = Health::default()
+        .require("postgres", move || chassis::postgres::check(pool.clone()))
+        // Without the feed each film is asked for, so that the service works all the same.
+        .report("movie feed", move || feed.clone().check());
+    Ok((routes, health))
+}

@@ -1,0 +1,77 @@
+//! The document that clients are promised is what the handlers give.
+
+use std::path::Path;
+
+use preference_service::handler::openapi;
+use serde_json::Value;
+
+fn committed() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/preference-service.json")
+}
+
+#[test]
+fn openapi_is_committed() {
+    let mut generated = openapi().to_pretty_json().expect("a document");
+    generated.push('\n');
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(committed(), &generated).expect("the document is written");
+    }
+    let known = std::fs::read_to_string(committed()).unwrap_or_default();
+    assert!(
+        known == generated,
+        "openapi/preference-service.json is not what the code gives; UPDATE_OPENAPI=1 writes it anew"
+    );
+}
+
+#[test]
+fn every_operation_is_described_and_its_refusals_are_problems() {
+    let document: Value =
+        serde_json::from_str(&openapi().to_json().expect("a document")).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let mut operations = Vec::new();
+    for (path, item) in paths {
+        assert!(path.starts_with("/api/v1/users"), "{path}");
+        for (method, operation) in item.as_object().expect("operations") {
+            operations.push(format!("{method} {path}"));
+            for text in ["summary", "description", "operationId"] {
+                assert!(operation[text].is_string(), "{text} of {method} {path}");
+            }
+            assert!(!operation["tags"].as_array().expect("tags").is_empty());
+            let responses = operation["responses"].as_object().expect("responses");
+            let mut wanted = vec!["400", "401", "403", "429", "500", "503", "504"];
+            if method == "post" {
+                wanted.push("413");
+            }
+            if path.contains("{id}") {
+                wanted.push("404");
+            }
+            for status in wanted {
+                let content = &responses[status]["content"]["application/problem+json"];
+                assert_eq!(
+                    content["schema"]["$ref"], "#/components/schemas/Problem",
+                    "{status} of {method} {path}"
+                );
+            }
+            for (status, response) in responses {
+                if status.starts_with('2') {
+                    let schema = &response["content"]["application/json"]["schema"]["$ref"];
+                    let name = schema.as_str().and_then(|name| name.rsplit('/').next());
+                    let schema = &document["components"]["schemas"][name.expect("a name")];
+                    assert!(!schema["example"].is_null(), "{status} of {method} {path}");
+                }
+            }
+        }
+    }
+    operations.sort();
+    assert_eq!(
+        operations,
+        [
+            "get /api/v1/users/{id}",
+            "get /api/v1/users/{id}/interactions",
+            "get /api/v1/users/{id}/preferences",
+            "post /api/v1/users",
+            "post /api/v1/users/{id}/interactions",
+            "post /api/v1/users/{id}/preferences",
+        ]
+    );
+}

@@ -1,0 +1,155 @@
+//! Whatever a client sends, it gets a clear refusal, and nothing of it is stored.
+
+use axum::{body::Body, http::Request};
+use chassis::testing::send;
+use sqlx::PgPool;
+
+use crate::stage::TestApp;
+
+#[sqlx::test]
+async fn nonsense_is_refused_with_the_field_where_there_is_one(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    let users = "/api/v1/users".to_owned();
+    let preferences = format!("/api/v1/users/{user}/preferences");
+    let interactions = format!("/api/v1/users/{user}/interactions");
+    let long = "a".repeat(101);
+    let long_name = format!(r#"{{"username":"{long}","email":"a@b"}}"#);
+    let long_address = format!(r#"{{"username":"a","email":"{}@b"}}"#, "a".repeat(254));
+    let deep = format!(r#"{{"movie_id":{}}}"#, "[".repeat(100_000));
+    for (path, body, field) in [
+        (&users, "", None),
+        (&users, "{", None),
+        (&users, "null", None),
+        (&users, "\u{feff}{}", None),
+        (&users, r#"["x","x@y"]"#, None),
+        (&users, r#""x""#, None),
+        (&users, r#"{"username":"x","email":"x@y"} {}"#, None),
+        (&users, r#"{"username":"\ud800","email":"x@y"}"#, None),
+        (
+            &users,
+            r#"{"username":"x","username":"y","email":"x@y"}"#,
+            None,
+        ),
+        (&users, r#"{"username":1,"email":"x@y"}"#, Some("username")),
+        (
+            &users,
+            r#"{"username":["x"],"email":"x@y"}"#,
+            Some("username"),
+        ),
+        (
+            &users,
+            r#"{"username":"x\u0000","email":"x@y"}"#,
+            Some("username"),
+        ),
+        (
+            &users,
+            r#"{"username":"x\u202ey","email":"x@y"}"#,
+            Some("username"),
+        ),
+        (
+            &users,
+            r#"{"username":"x","email":"x@y\u0000"}"#,
+            Some("email"),
+        ),
+        (&users, r#"{"username":"x","email":"x"}"#, Some("email")),
+        (&users, r#"{"username":"x","email":"x@y@z"}"#, Some("email")),
+        (&users, r#"{"username":"x","email":"x y@z"}"#, Some("email")),
+        (&users, &long_name, Some("username")),
+        (&users, &long_address, Some("email")),
+        (
+            &users,
+            r#"{"username":"x","email":"x@y","password":"12345678"}"#,
+            Some("password"),
+        ),
+        (&users, r#"{"usernam":"x","email":"x@y"}"#, Some("usernam")),
+        (&preferences, "[]", None),
+        (&preferences, r#"{"min_rating":NaN}"#, None),
+        (&preferences, r#"{"min_rating":1e999}"#, None),
+        (&preferences, r#"{"genres":[]}"#, Some("genres")),
+        (&interactions, r#"[603,"like"]"#, None),
+        (&interactions, &deep, None),
+        (
+            &interactions,
+            r#"{"movie_id":603,"interaction_type":null}"#,
+            Some("interaction_type"),
+        ),
+        (
+            &interactions,
+            r#"{"movie_id":603,"interaction_type":7}"#,
+            Some("interaction_type"),
+        ),
+        (
+            &interactions,
+            r#"{"movie_id":603,"interaction_type":"like\u0000"}"#,
+            Some("interaction_type"),
+        ),
+        (
+            &interactions,
+            r#"{"movie_id":{"a":1},"interaction_type":"like"}"#,
+            Some("movie_id"),
+        ),
+        (
+            &interactions,
+            r#"{"movie_id":603,"interaction_type":"like","rating":5}"#,
+            Some("rating"),
+        ),
+    ] {
+        let request = Request::post(path).body(Body::from(body.to_owned()));
+        let answer = send(&app.router, request.expect("a request")).await;
+        let shown = &body[..body.len().min(80)];
+        assert_eq!(answer.status.as_u16(), 400, "{shown}: {}", answer.text);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        if let Some(field) = field {
+            assert_eq!(answer.body["errors"][0]["field"], field, "{shown}");
+        }
+    }
+    assert_eq!(app.count("user_account").await, 1);
+    assert_eq!(app.count("preference").await, 0);
+    assert_eq!(app.count("interaction").await, 0);
+    assert_eq!(app.count("outbox").await, 1);
+}
+
+#[sqlx::test]
+async fn a_body_may_have_one_mebibyte_and_not_more(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let body = |size: usize| {
+        let start = r#"{"username":"anna","email":"anna@example.org""#;
+        format!("{start}{}}}", " ".repeat(size - start.len() - 1))
+    };
+    for (size, status) in [(1024 * 1024 + 1, 413), (1024 * 1024, 201)] {
+        let request = Request::post("/api/v1/users").body(Body::from(body(size)));
+        let answer = send(&app.router, request.expect("a request")).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
+    }
+}
+
+#[sqlx::test]
+async fn bytes_that_are_no_text_are_refused(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let body = b"{\"username\":\"\xff\xfe\",\"email\":\"a@b\"}".to_vec();
+    let request = Request::post("/api/v1/users").body(Body::from(body));
+    let answer = send(&app.router, request.expect("a request")).await;
+    assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
+    assert_eq!(app.count("user_account").await, 0);
+}
+
+#[sqlx::test]
+async fn the_content_type_does_not_matter(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let request = Request::post("/api/v1/users")
+        .header("content-type", "text/plain")
+        .body(Body::from(r#"{"username":"anna","email":"a@b"}"#));
+    let answer = send(&app.router, request.expect("a request")).await;
+    let _ = answer.expect(201);
+}
+
+#[sqlx::test]
+async fn a_path_or_method_that_does_not_exist_is_a_problem(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let answer = app.get("/api/v1/nothing").await;
+    crate::stage::assert_problem(&answer, 404, "Not Found");
+    let answer = app.get("/api/v1/users").await;
+    crate::stage::assert_problem(&answer, 405, "Method Not Allowed");
+    assert_eq!(answer.headers["allow"], "POST");
+}

@@ -1,0 +1,317 @@
+//! What users do with films.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::stage::{Mood, TestApp, assert_problem};
+
+fn ids(page: &Value) -> Vec<i64> {
+    page["interactions"]
+        .as_array()
+        .expect("interactions")
+        .iter()
+        .filter_map(|interaction| interaction["id"].as_i64())
+        .collect()
+}
+
+#[sqlx::test]
+async fn what_a_user_does_is_stored_and_listed_newest_first(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    let path = format!("/api/v1/users/{user}/interactions");
+    let mut stored = Vec::new();
+    for kind in [
+        "like",
+        "dislike",
+        "watchlist",
+        "watched",
+        "superlike",
+        "like",
+    ] {
+        let body = json!({"movie_id": 603, "interaction_type": kind});
+        let answer = app.post(&path, body).await.expect(201);
+        assert_eq!(answer["user_id"], user);
+        assert_eq!(answer["movie_id"], 603);
+        assert_eq!(answer["interaction_type"], kind);
+        assert!(
+            answer["created_at"]
+                .as_str()
+                .is_some_and(|at| at.ends_with('Z'))
+        );
+        assert_eq!(answer.as_object().map(|answer| answer.len()), Some(5));
+        stored.insert(0, answer);
+    }
+    let list = app.get(&path).await;
+    assert!(!list.headers.contains_key("link"));
+    assert_eq!(
+        list.expect(200),
+        json!({"user_id": user, "interactions": stored})
+    );
+}
+
+#[sqlx::test]
+async fn who_did_nothing_has_an_empty_list(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    let list = app.get(&format!("/api/v1/users/{user}/interactions")).await;
+    assert_eq!(
+        list.expect(200),
+        json!({"user_id": user, "interactions": []})
+    );
+}
+
+#[sqlx::test]
+async fn type_film_id_user_and_film_are_looked_at_in_this_order(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    for (user, body, status, error) in [
+        (
+            999,
+            json!({"movie_id": 0, "interaction_type": "love"}),
+            400,
+            "invalid interaction type: love",
+        ),
+        (
+            999,
+            json!({"movie_id": 0}),
+            400,
+            "invalid interaction type: ",
+        ),
+        (
+            999,
+            json!({"movie_id": "x", "interaction_type": "Like"}),
+            400,
+            "invalid interaction type: Like",
+        ),
+        (
+            999,
+            json!({"interaction_type": "like"}),
+            400,
+            "invalid movie ID",
+        ),
+        (
+            999,
+            json!({"movie_id": 0, "interaction_type": "like"}),
+            400,
+            "invalid movie ID",
+        ),
+        (
+            999,
+            json!({"movie_id": -3, "interaction_type": "like"}),
+            400,
+            "invalid movie ID",
+        ),
+        (
+            999,
+            json!({"movie_id": "603", "interaction_type": "like"}),
+            400,
+            "invalid movie ID",
+        ),
+        (
+            999,
+            json!({"movie_id": 1.5, "interaction_type": "like"}),
+            400,
+            "invalid movie ID",
+        ),
+        (
+            999,
+            json!({"movie_id": 9_223_372_036_854_775_808_u64, "interaction_type": "like"}),
+            400,
+            "invalid movie ID",
+        ),
+        (
+            999,
+            json!({"movie_id": 1, "interaction_type": "like"}),
+            404,
+            "user not found",
+        ),
+        (
+            user,
+            json!({"movie_id": 1, "interaction_type": "like"}),
+            404,
+            "movie not found",
+        ),
+    ] {
+        let path = format!("/api/v1/users/{user}/interactions");
+        let answer = app.post(&path, body).await;
+        let fields = assert_problem(&answer, status, error);
+        if status == 400 {
+            let field = if error.contains("type") {
+                "interaction_type"
+            } else {
+                "movie_id"
+            };
+            assert_eq!(fields, [field]);
+        }
+    }
+    assert_eq!(app.count("interaction").await, 0);
+    assert_eq!(app.count("outbox").await, 1);
+    // What was wrong before the film was never asked for.
+    assert_eq!(movies.asked_movies(), [1]);
+}
+
+#[sqlx::test]
+async fn a_long_unknown_type_is_not_said_back_whole(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let body = json!({"movie_id": 603, "interaction_type": "é".repeat(10_000)});
+    let answer = app.post("/api/v1/users/1/interactions", body).await;
+    assert_eq!(answer.status.as_u16(), 400);
+    assert!(answer.text.len() < 2000, "{} bytes", answer.text.len());
+}
+
+#[sqlx::test]
+async fn a_film_that_the_feed_told_of_is_not_asked_for(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    movies.mood(Mood::Silent);
+    app.interact(user, "like", 603).await;
+    assert!(movies.asked_movies().is_empty());
+}
+
+#[sqlx::test]
+async fn a_film_that_the_feed_did_not_tell_of_is_asked_for(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    movies.hide(11);
+    app.interact(user, "like", 11).await;
+    movies.remove(603, 2);
+    app.knows_films(1).await;
+    let path = format!("/api/v1/users/{user}/interactions");
+    let body = json!({"movie_id": 603, "interaction_type": "like"});
+    assert_problem(&app.post(&path, body).await, 404, "movie not found");
+    assert_eq!(movies.asked_movies(), [11, 603]);
+}
+
+#[sqlx::test]
+async fn while_nobody_can_tell_whether_there_is_such_a_film_nothing_is_stored(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    let path = format!("/api/v1/users/{user}/interactions");
+    for mood in [Mood::Failing, Mood::Silent] {
+        movies.mood(mood);
+        let body = json!({"movie_id": 11, "interaction_type": "like"});
+        let started = Instant::now();
+        let answer = app.post(&path, body).await;
+        assert!(started.elapsed() < Duration::from_secs(4));
+        assert_problem(&answer, 503, "the film catalogue is unavailable");
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    assert_eq!(app.count("interaction").await, 0);
+}
+
+#[sqlx::test]
+async fn pages_go_on_without_skips_or_repeats_while_more_comes_in(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (anna, boris) = (app.user("anna").await, app.user("boris").await);
+    let mut expected = Vec::new();
+    for number in 0..7 {
+        let kind = if number % 2 == 0 { "like" } else { "watched" };
+        expected.insert(0, app.interact(anna, kind, 603).await);
+        app.interact(boris, "like", 604).await;
+    }
+    let mut path = format!("/api/v1/users/{anna}/interactions?limit=3");
+    let mut seen = Vec::new();
+    for last in [false, false, true] {
+        let page = app.get(&path).await;
+        seen.extend(ids(&page.body));
+        assert_eq!(page.body["next_cursor"].is_null(), last);
+        assert_eq!(page.headers.contains_key("link"), !last);
+        app.interact(anna, "like", 604).await;
+        if !last {
+            let link = page.headers["link"].to_str().expect("text");
+            let (target, relation) = link.split_once('>').expect("a link");
+            assert_eq!(relation, "; rel=\"next\"");
+            path = target.trim_start_matches('<').to_owned();
+            let cursor = page.body["next_cursor"].as_str().expect("a cursor");
+            assert!(path.contains(&format!("cursor={cursor}")), "{path}");
+        }
+    }
+    assert_eq!(seen, expected);
+}
+
+#[sqlx::test]
+async fn a_list_may_be_of_one_type(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    let mut likes = Vec::new();
+    for _ in 0..3 {
+        likes.insert(0, app.interact(user, "like", 603).await);
+        app.interact(user, "watched", 603).await;
+    }
+    let path = format!("/api/v1/users/{user}/interactions?type=like&limit=2");
+    let page = app.get(&path).await;
+    let link = page.headers["link"].to_str().expect("text").to_owned();
+    assert!(link.contains("type=like"), "{link}");
+    assert_eq!(ids(&page.body), likes[..2]);
+    let next = link
+        .trim_start_matches('<')
+        .split('>')
+        .next()
+        .expect("a path")
+        .to_owned();
+    assert_eq!(ids(&app.get(&next).await.expect(200)), likes[2..]);
+    let path = format!("/api/v1/users/{user}/interactions?type=dislike");
+    assert_eq!(ids(&app.get(&path).await.expect(200)), [0; 0]);
+}
+
+#[sqlx::test]
+async fn a_wrong_parameter_is_named(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=", "limit"),
+        ("limit=1000000000000000000000", "limit"),
+        ("type=love", "type"),
+        ("type=", "type"),
+        ("cursor=x", "cursor"),
+        ("cursor=", "cursor"),
+        ("cursor=eyJiZWZvcmUiOjB9", "cursor"),
+        ("limit=1&limit=2", "limit"),
+        ("limits=1", "limits"),
+        ("cursor=%00", "cursor"),
+        ("cursor=%ff", "cursor"),
+    ] {
+        let answer = app
+            .get(&format!("/api/v1/users/{user}/interactions?{query}"))
+            .await;
+        assert_eq!(answer.status.as_u16(), 400, "{query}: {}", answer.text);
+        assert_eq!(answer.body["errors"][0]["field"], field, "{query}");
+    }
+    for limit in [1, 1000] {
+        let path = format!("/api/v1/users/{user}/interactions?limit={limit}");
+        let _ = app.get(&path).await.expect(200);
+    }
+}
+
+#[sqlx::test]
+async fn the_ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    join_all((0..24).map(|_| app.interact(user, "like", 603))).await;
+    let list = app
+        .get(&format!("/api/v1/users/{user}/interactions"))
+        .await
+        .expect(200);
+    assert_eq!(ids(&list).len(), 24);
+    let instants: Vec<&str> = list["interactions"]
+        .as_array()
+        .expect("interactions")
+        .iter()
+        .filter_map(|interaction| interaction["created_at"].as_str())
+        .collect();
+    assert!(
+        instants.is_sorted_by(|newer, older| newer >= older),
+        "{instants:?}"
+    );
+}

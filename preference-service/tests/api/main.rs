@@ -1,0 +1,12 @@
+//! The service from outside: its real router over a database of its own, beside a movie-service that
+//! is played. A file for each resource.
+
+mod contract;
+mod dependencies;
+mod feed;
+mod follow;
+mod input;
+mod interactions;
+mod preferences;
+mod stage;
+mod users;

@@ -1,0 +1,137 @@
+//! What users say they like.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::stage::{TestApp, assert_problem};
+
+#[sqlx::test]
+async fn where_none_are_set_there_are_defaults(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let user = app.get(&format!("/api/v1/users/{id}")).await.expect(200);
+    let preferences = app.get(&format!("/api/v1/users/{id}/preferences")).await;
+    assert_eq!(
+        preferences.expect(200),
+        json!({
+            "id": 0,
+            "user_id": id,
+            "preferred_genres": [],
+            "preferred_language": "en",
+            "min_rating": 0.0,
+            "updated_at": user["created_at"],
+        })
+    );
+}
+
+#[sqlx::test]
+async fn what_is_set_is_found_again_and_replaces_the_whole(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/preferences");
+    let body = json!({
+        "preferred_genres": ["Science Fiction", "Drama", "drama"],
+        "preferred_language": "ko",
+        "min_rating": 6.5,
+    });
+    let set = app.post(&path, body).await.expect(200);
+    assert_eq!(set["preferred_genres"], json!(["Science Fiction", "Drama"]));
+    assert_eq!(set["preferred_language"], "ko");
+    assert_eq!(set["min_rating"], 6.5);
+    assert_eq!(set["user_id"], id);
+    assert!(set["id"].as_i64().is_some_and(|id| id > 0));
+    assert!(
+        set["updated_at"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z'))
+    );
+    assert_eq!(app.get(&path).await.expect(200), set);
+
+    for body in [
+        json!({}),
+        json!({"preferred_genres": null, "preferred_language": null, "min_rating": null}),
+        json!({"preferred_language": ""}),
+    ] {
+        let replaced = app.post(&path, body).await.expect(200);
+        assert_eq!(replaced["id"], set["id"]);
+        assert_eq!(replaced["preferred_genres"], json!([]));
+        assert_eq!(replaced["preferred_language"], "en");
+        assert_eq!(replaced["min_rating"], 0.0);
+        assert!(replaced["updated_at"].as_str() > set["updated_at"].as_str());
+        let change = app.get(&format!("/internal/v1/users/{id}")).await;
+        assert!(change.expect(200)["preferred_language"].is_null());
+    }
+}
+
+#[sqlx::test]
+async fn nobody_has_no_preferences_to_set(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let answer = app.post("/api/v1/users/7/preferences", json!({})).await;
+    assert_problem(&answer, 404, "user not found");
+    assert_eq!(app.count("preference").await, 0);
+    assert_eq!(app.count("outbox").await, 0);
+}
+
+#[sqlx::test]
+async fn a_wrong_preference_is_named_and_nothing_is_stored(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/preferences");
+    let many: Vec<String> = (0..51).map(|number| format!("genre {number}")).collect();
+    for (body, field) in [
+        (json!({"preferred_genres": many}), "preferred_genres"),
+        (
+            json!({"preferred_genres": ["ok", ""]}),
+            "preferred_genres[1]",
+        ),
+        (
+            json!({"preferred_genres": ["x".repeat(51)]}),
+            "preferred_genres[0]",
+        ),
+        (
+            json!({"preferred_genres": ["a\u{0}b"]}),
+            "preferred_genres[0]",
+        ),
+        (json!({"preferred_genres": [1]}), "preferred_genres[0]"),
+        (json!({"preferred_genres": "Drama"}), "preferred_genres"),
+        (json!({"preferred_language": "ko-KR"}), "preferred_language"),
+        (json!({"preferred_language": "EN"}), "preferred_language"),
+        (json!({"preferred_language": 7}), "preferred_language"),
+        (json!({"min_rating": -0.5}), "min_rating"),
+        (json!({"min_rating": 10.01}), "min_rating"),
+        (json!({"min_rating": "7"}), "min_rating"),
+        (json!({"min_ratting": 7}), "min_ratting"),
+    ] {
+        let answer = app.post(&path, body.clone()).await;
+        assert_eq!(answer.status.as_u16(), 400, "{body}: {}", answer.text);
+        assert_eq!(answer.body["errors"][0]["field"], field, "{body}");
+    }
+    assert_eq!(app.count("preference").await, 0);
+    assert_eq!(app.count("outbox").await, 1);
+}
+
+#[sqlx::test]
+async fn changes_at_once_all_count(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/preferences");
+    let answers = join_all((0..16).map(|rating| {
+        let (app, path) = (&app, &path);
+        async move {
+            app.post(path, json!({"min_rating": f64::from(rating) / 2.0}))
+                .await
+        }
+    }))
+    .await;
+    for answer in answers {
+        let _ = answer.expect(200);
+    }
+    let change = app
+        .get(&format!("/internal/v1/users/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(change["version"], 17);
+    assert_eq!(app.count("preference").await, 1);
+    assert_eq!(app.count("outbox").await, 17);
+}
