@@ -1,0 +1,218 @@
+//! The films that demo-tmdb knows: read from the data in `movie-service/demo`, changed at run time by a test,
+//! and what is derived from those facts where the facts say nothing. What goes over the wire is not decided here.
+
+mod derive;
+mod discover;
+mod extra;
+mod genres;
+mod load;
+mod overview;
+mod patch;
+mod registry;
+mod search;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+pub(crate) use derive::stable_number;
+pub(crate) use discover::{Discover, Order, ParameterError};
+pub(crate) use genres::{GENRES, genre_name, is_genre};
+pub(crate) use load::CatalogueError;
+pub(crate) use overview::overview;
+pub(crate) use patch::{FilmPatch, PatchError};
+pub(crate) use registry::{Person, Registry};
+pub(crate) use search::search;
+
+/// A film's id on TMDB; for generated films, an id above ten million.
+pub(crate) type FilmId = i64;
+
+/// One film. People and keywords are ids; their names are in the catalogue's registries.
+#[derive(Clone, Debug)]
+pub(crate) struct Film {
+    pub(crate) id: FilmId,
+    pub(crate) title: String,
+    pub(crate) original_title: String,
+    pub(crate) korean_title: Option<String>,
+    /// ISO 639-1, as TMDB has it (which says `cn` for Cantonese).
+    pub(crate) language: String,
+    pub(crate) release_date: Option<NaiveDate>,
+    /// Minutes, 0 where unknown.
+    pub(crate) runtime: u32,
+    pub(crate) genres: Vec<u32>,
+    pub(crate) popularity: f64,
+    pub(crate) vote_average: f64,
+    pub(crate) vote_count: u32,
+    pub(crate) directors: Vec<u32>,
+    pub(crate) cast: Vec<u32>,
+    pub(crate) keywords: Vec<u32>,
+    pub(crate) imdb_id: Option<String>,
+    /// Only where a test has set one; otherwise a line is composed from the facts.
+    pub(crate) overview: Option<String>,
+    pub(crate) adult: bool,
+}
+
+/// Which language names and titles are wanted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted<'a> {
+    /// English, which is also what TMDB falls back to.
+    English,
+    /// Korean, the one other language that the facts know.
+    Korean,
+    /// Anything else: only a film's own title can be given in it.
+    Other(&'a str),
+}
+
+impl<'a> Wanted<'a> {
+    /// From TMDB's `language` parameter, such as `ko-KR` or `ko`.
+    pub(crate) fn parse(language: Option<&'a str>) -> Self {
+        let language = language.unwrap_or("en");
+        match language.split_once('-').map_or(language, |(code, _)| code) {
+            "ko" => Self::Korean,
+            "en" | "" => Self::English,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl Film {
+    /// The title as TMDB would give it in that language.
+    pub(crate) fn title_in(&self, wanted: Wanted<'_>) -> &str {
+        match wanted {
+            Wanted::English => &self.title,
+            Wanted::Korean => match &self.korean_title {
+                Some(title) => title,
+                None if self.language == "ko" => &self.original_title,
+                None => &self.title,
+            },
+            Wanted::Other(code) if code == self.language => &self.original_title,
+            Wanted::Other(_) => &self.title,
+        }
+    }
+}
+
+/// All films, who is in them and what they are about.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    films: BTreeMap<FilmId, Film>,
+    /// As loaded, kept only for films that were changed, so that a test can put them back.
+    originals: BTreeMap<FilmId, Film>,
+    hidden: BTreeSet<FilmId>,
+    changed: BTreeSet<FilmId>,
+    people: Registry<Person>,
+    keywords: Registry<()>,
+}
+
+impl Catalogue {
+    /// Reads the embedded facts and adds `extra_films` generated films.
+    ///
+    /// # Errors
+    /// When the embedded facts are not what this program expects: a file name, a line and the reason.
+    pub(crate) fn load(extra_films: u32) -> Result<Self, CatalogueError> {
+        let mut catalogue = load::read_embedded()?;
+        extra::add_films(&mut catalogue, extra_films);
+        catalogue.count_people();
+        Ok(catalogue)
+    }
+
+    /// How many films can be seen.
+    pub(crate) fn len(&self) -> usize {
+        self.films.len() - self.hidden.len()
+    }
+
+    /// Every film that can be seen, by id.
+    pub(crate) fn films(&self) -> impl Iterator<Item = &Film> {
+        self.films
+            .values()
+            .filter(|film| !self.hidden.contains(&film.id))
+    }
+
+    /// One film, unless it is hidden.
+    pub(crate) fn find(&self, id: FilmId) -> Option<&Film> {
+        self.films
+            .get(&id)
+            .filter(|film| !self.hidden.contains(&film.id))
+    }
+
+    /// One film by its IMDb id, unless it is hidden.
+    pub(crate) fn find_by_imdb(&self, imdb_id: &str) -> Option<&Film> {
+        self.films()
+            .find(|film| film.imdb_id.as_deref() == Some(imdb_id))
+    }
+
+    /// One film, hidden or not.
+    pub(crate) fn find_any(&self, id: FilmId) -> Option<&Film> {
+        self.films.get(&id)
+    }
+
+    pub(crate) fn is_hidden(&self, id: FilmId) -> bool {
+        self.hidden.contains(&id)
+    }
+
+    /// Ids of the films that were changed or hidden since the start.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = FilmId> {
+        self.changed.iter().copied()
+    }
+
+    pub(crate) fn people(&self) -> &Registry<Person> {
+        &self.people
+    }
+
+    pub(crate) fn keywords(&self) -> &Registry<()> {
+        &self.keywords
+    }
+
+    /// Makes a film vanish or come back. Says whether there is such a film.
+    pub(crate) fn set_hidden(&mut self, id: FilmId, hidden: bool) -> bool {
+        if !self.films.contains_key(&id) {
+            return false;
+        }
+        self.changed.insert(id);
+        if hidden {
+            self.hidden.insert(id)
+        } else {
+            self.hidden.remove(&id)
+        };
+        true
+    }
+
+    /// Changes facts of a film. `None` when there is no such film.
+    ///
+    /// # Errors
+    /// When the patch says something that no film can have; the film is then as it was.
+    pub(crate) fn patch(
+        &mut self,
+        id: FilmId,
+        patch: FilmPatch,
+    ) -> Result<Option<&Film>, PatchError> {
+        let Some(film) = self.films.get(&id) else {
+            return Ok(None);
+        };
+        let patched = patch.apply(film.clone(), &mut self.people, &mut self.keywords)?;
+        self.originals.entry(id).or_insert_with(|| film.clone());
+        self.films.insert(id, patched);
+        self.changed.insert(id);
+        self.count_people();
+        Ok(self.films.get(&id))
+    }
+
+    /// Puts every film back as it was at the start.
+    pub(crate) fn restore(&mut self) {
+        self.films.extend(std::mem::take(&mut self.originals));
+        self.hidden.clear();
+        self.changed.clear();
+        self.count_people();
+    }
+
+    /// How many films each person is in, which is all the popularity that we can give a person.
+    fn count_people(&mut self) {
+        self.people.clear_counts();
+        for film in self.films.values() {
+            // Who directs and acts in one film is still in one film.
+            let people: BTreeSet<u32> = film.directors.iter().chain(&film.cast).copied().collect();
+            for id in people {
+                self.people.count(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Lists of films, of genres and of settings: everything under `/3` that is not about one film.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use chrono::{Datelike, Days, NaiveDate};
+use serde_json::{Value, json};
+
+use super::answer::{LONGEST_LIST, list_item, page};
+use super::error::TmdbError;
+use super::params::Params;
+use super::providers::is_offered;
+use crate::catalogue::{Discover, Film, GENRES, Order, Wanted, search, stable_number};
+use crate::state::AppState;
+
+/// TMDB's top list leaves out films that few have voted on.
+const TOP_RATED_VOTES: u32 = 300;
+/// How long a film is in cinemas, and how far ahead upcoming looks, in days; as TMDB's own lists have it.
+const IN_CINEMAS: u64 = 42;
+const AHEAD: u64 = 21;
+const LONGEST_RANGE: i64 = 14;
+
+type Answer = Result<Json<Value>, TmdbError>;
+
+pub(super) async fn get_configuration() -> Json<Value> {
+    Json(json!({
+        "change_keys": [
+            "adult", "alternative_titles", "budget", "cast", "character_names", "crew", "genres", "homepage",
+            "images", "imdb_id", "original_language", "original_title", "overview", "plot_keywords",
+            "production_companies", "production_countries", "release_dates", "revenue", "runtime",
+            "spoken_languages", "status", "tagline", "title", "translations", "video", "videos",
+        ],
+        "images": {
+            "base_url": "http://image.tmdb.org/t/p/",
+            "secure_base_url": "https://image.tmdb.org/t/p/",
+            "backdrop_sizes": ["w300", "w780", "w1280", "original"],
+            "logo_sizes": ["w45", "w92", "w154", "w185", "w300", "w500", "original"],
+            "poster_sizes": ["w92", "w154", "w185", "w342", "w500", "w780", "original"],
+            "profile_sizes": ["w45", "w185", "h632", "original"],
+            "still_sizes": ["w92", "w185", "w300", "original"],
+        },
+    }))
+}
+
+pub(super) async fn list_genres(params: Params) -> Json<Value> {
+    let korean = params.wanted() == Wanted::Korean;
+    let genres: Vec<Value> = GENRES
+        .iter()
+        .map(|(id, english, in_korean)| json!({ "id": id, "name": if korean { in_korean } else { english } }))
+        .collect();
+    Json(json!({ "genres": genres }))
+}
+
+pub(super) async fn discover(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    let wanted = Discover::parse(|name| params.get(name))?;
+    let region = wanted.watch_region.as_deref();
+    let is_watchable = |film: &Film| match region {
+        Some(region) => wanted.providers.iter().all(|group| {
+            group
+                .iter()
+                .any(|provider| is_offered(&state, film, region, *provider))
+        }),
+        None => true,
+    };
+    list(&state, &params, &wanted, is_watchable)
+}
+
+pub(super) async fn search_movies(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    let year: Option<i32> = match params.parse("primary_release_year")? {
+        Some(year) => Some(year),
+        None => params.parse("year")?,
+    };
+    let include_adult = params.parse("include_adult")?.unwrap_or(false);
+    let catalogue = state.catalogue();
+    let films = search(&catalogue, params.get("query").unwrap_or(""), |film| {
+        (include_adult || !film.adult)
+            && year.is_none_or(|year| film.release_date.is_some_and(|date| date.year() == year))
+    });
+    page(&params, &films, |film| {
+        list_item(&catalogue, film, params.wanted(), false)
+    })
+    .map(Json)
+}
+
+pub(super) async fn list_trending(
+    State(state): State<Arc<AppState>>,
+    Path(window): Path<String>,
+    params: Params,
+) -> Answer {
+    let catalogue = state.catalogue();
+    let mut films = Discover::in_order(Order::MOST_POPULAR).select(&catalogue, |_| true);
+    match window.as_str() {
+        "week" => {}
+        // A day differs from the week in a way that stays the same, so that a test can tell the two apart.
+        "day" => {
+            let of_day = |film: &Film| {
+                film.popularity * (0.5 + (stable_number(film.id, 7) % 1000) as f64 / 1000.0)
+            };
+            films.sort_by(|a, b| of_day(b).total_cmp(&of_day(a)).then(a.id.cmp(&b.id)));
+        }
+        _ => return Err(TmdbError::NotFound),
+    }
+    films.truncate(LONGEST_LIST);
+    page(&params, &films, |film| {
+        list_item(&catalogue, film, params.wanted(), true)
+    })
+    .map(Json)
+}
+
+pub(super) async fn list_popular(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    list(
+        &state,
+        &params,
+        &Discover::in_order(Order::MOST_POPULAR),
+        |_| true,
+    )
+}
+
+pub(super) async fn list_top_rated(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    list(
+        &state,
+        &params,
+        &Discover::in_order(Order::BEST_RATED).voted_by(TOP_RATED_VOTES),
+        |_| true,
+    )
+}
+
+pub(super) async fn list_now_playing(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    list_released(
+        &state,
+        &params,
+        state.today - Days::new(IN_CINEMAS),
+        state.today,
+    )
+}
+
+pub(super) async fn list_upcoming(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    list_released(&state, &params, state.today, state.today + Days::new(AHEAD))
+}
+
+/// Films that were changed or hidden since the start: the only changes that this catalogue knows.
+pub(super) async fn list_changes(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+    let from: Option<NaiveDate> = params.parse("start_date")?;
+    let to: Option<NaiveDate> = params.parse("end_date")?;
+    if let (Some(from), Some(to)) = (from, to)
+        && !(0..=LONGEST_RANGE).contains(&to.signed_duration_since(from).num_days())
+    {
+        return Err(TmdbError::InvalidDateRange);
+    }
+    let catalogue = state.catalogue();
+    let changed: Vec<_> = catalogue.changed().collect();
+    page(
+        &params,
+        &changed,
+        |id| json!({ "id": id, "adult": catalogue.find_any(*id).is_some_and(|film| film.adult) }),
+    )
+    .map(Json)
+}
+
+fn list(
+    state: &AppState,
+    params: &Params,
+    wanted: &Discover,
+    also: impl Fn(&Film) -> bool,
+) -> Answer {
+    let catalogue = state.catalogue();
+    let films = wanted.select(&catalogue, also);
+    page(params, &films, |film| {
+        list_item(&catalogue, film, params.wanted(), false)
+    })
+    .map(Json)
+}
+
+fn list_released(state: &AppState, params: &Params, from: NaiveDate, to: NaiveDate) -> Answer {
+    let wanted = Discover::in_order(Order::MOST_POPULAR).released(from, to);
+    let Json(mut body) = list(state, params, &wanted, |_| true)?;
+    body["dates"] = json!({ "minimum": from, "maximum": to });
+    Ok(Json(body))
+}

@@ -1,0 +1,126 @@
+//! One film and its parts: `/movie/{id}` with `append_to_response`, and `/movie/{id}/…`.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::answer;
+use super::error::TmdbError;
+use super::params::Params;
+use super::providers;
+use crate::catalogue::{Catalogue, Film};
+use crate::state::AppState;
+
+/// TMDB's own limit on parts of one answer.
+const MOST_PARTS: usize = 20;
+
+pub(super) async fn get_movie(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, TmdbError> {
+    let catalogue = state.catalogue();
+    let film = find(&catalogue, &id)?;
+    let mut body = answer::details(&catalogue, film, params.wanted());
+    let parts: BTreeSet<&str> = params
+        .get("append_to_response")
+        .unwrap_or("")
+        .split(',')
+        .map(str::trim)
+        .collect();
+    if parts.len() > MOST_PARTS {
+        return Err(TmdbError::TooManyAppends);
+    }
+    for name in parts {
+        // TMDB leaves out what it does not know, without a word.
+        if let Some(part) = part(&state, &catalogue, film, name, &params)? {
+            body[name] = part;
+        }
+    }
+    Ok(Json(body))
+}
+
+pub(super) async fn get_part(
+    State(state): State<Arc<AppState>>,
+    Path((id, name)): Path<(String, String)>,
+    params: Params,
+) -> Result<Json<Value>, TmdbError> {
+    let catalogue = state.catalogue();
+    let film = find(&catalogue, &id)?;
+    let mut body = part(&state, &catalogue, film, &name, &params)?.ok_or(TmdbError::NotFound)?;
+    // On a path of its own a part says whose it is, save for lists of other films and of changes.
+    if !matches!(name.as_str(), "similar" | "recommendations" | "changes") {
+        body["id"] = json!(film.id);
+    }
+    Ok(Json(body))
+}
+
+/// A film by its id, with or without the title that TMDB's own links put behind it, or by its IMDb id.
+fn find<'a>(catalogue: &'a Catalogue, id: &str) -> Result<&'a Film, TmdbError> {
+    if id.starts_with("tt") {
+        return catalogue.find_by_imdb(id).ok_or(TmdbError::NotFound);
+    }
+    let number = id.split_once('-').map_or(id, |(number, _)| number);
+    let number = number
+        .parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or(TmdbError::InvalidId)?;
+    catalogue.find(number).ok_or(TmdbError::NotFound)
+}
+
+/// A part of a film's answer, `None` for a name that TMDB does not have.
+fn part(
+    state: &AppState,
+    catalogue: &Catalogue,
+    film: &Film,
+    name: &str,
+    params: &Params,
+) -> Result<Option<Value>, TmdbError> {
+    let no_films: [&Film; 0] = [];
+    let empty_page = || answer::page(params, &no_films, |_| Value::Null);
+    Ok(Some(match name {
+        "alternative_titles" => answer::alternative_titles(film, params.get("country")),
+        "changes" => json!({ "changes": [] }),
+        "credits" => answer::credits(catalogue, film, params.wanted()),
+        "external_ids" => answer::external_ids(film),
+        "images" => json!({ "backdrops": [], "logos": [], "posters": [] }),
+        "keywords" => answer::keywords(catalogue, film),
+        "lists" | "recommendations" | "reviews" => empty_page()?,
+        "release_dates" | "videos" => json!({ "results": [] }),
+        "similar" => similar(catalogue, film, params)?,
+        "translations" => answer::translations(catalogue, film),
+        "watch/providers" => providers::of_film(state, film),
+        _ => return Ok(None),
+    }))
+}
+
+/// Films that share keywords and genres, which is how TMDB describes its own list. A shared keyword says more.
+fn similar(catalogue: &Catalogue, film: &Film, params: &Params) -> Result<Value, TmdbError> {
+    let shared =
+        |ours: &[u32], theirs: &[u32]| ours.iter().filter(|id| theirs.contains(id)).count();
+    let mut found: Vec<(usize, &Film)> = catalogue
+        .films()
+        .filter(|other| other.id != film.id && !other.adult)
+        .map(|other| {
+            (
+                3 * shared(&film.keywords, &other.keywords) + shared(&film.genres, &other.genres),
+                other,
+            )
+        })
+        .filter(|(score, _)| *score > 0)
+        .collect();
+    found.sort_by(|(score_a, a), (score_b, b)| {
+        Reverse(score_a)
+            .cmp(&Reverse(score_b))
+            .then(b.popularity.total_cmp(&a.popularity))
+            .then(a.id.cmp(&b.id))
+    });
+    answer::page(params, &found, |(_, other)| {
+        answer::list_item(catalogue, other, params.wanted(), false)
+    })
+}

@@ -1,0 +1,79 @@
+//! TMDB's query parameters. Unknown ones are ignored, as TMDB does; so nothing here can refuse a request but the
+//! parameters that somebody reads.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
+use axum::http::request::Parts;
+
+use super::error::TmdbError;
+use crate::catalogue::Wanted;
+
+/// TMDB's last page, however many results there are.
+pub(super) const LAST_PAGE: usize = 500;
+
+/// The query of a request, decoded.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(super) fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or("");
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    /// The value of a parameter; the last one, where it is given twice.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// `page`, 1 to 500.
+    ///
+    /// # Errors
+    /// TMDB's code 22 for anything else.
+    pub(super) fn page(&self) -> Result<usize, TmdbError> {
+        match self.get("page") {
+            None => Ok(1),
+            Some(text) => match text.parse() {
+                Ok(page @ 1..=LAST_PAGE) => Ok(page),
+                _ => Err(TmdbError::InvalidPage),
+            },
+        }
+    }
+
+    /// `language`.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted::parse(self.get("language"))
+    }
+
+    /// A parameter that is a number or the like.
+    ///
+    /// # Errors
+    /// TMDB's code 5 where it is something else.
+    pub(super) fn parse<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, TmdbError> {
+        match self.get(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|_| TmdbError::InvalidParameters),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri))
+    }
+}

@@ -1,0 +1,142 @@
+//! Where films can be watched. The facts say nothing about that, so the answer is empty, unless synthetic test
+//! data was asked for (`DEMO_PROVIDERS`): the providers are real, which of them has which film is made up.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+
+use super::params::Params;
+use crate::catalogue::{Film, stable_number};
+use crate::state::AppState;
+
+struct Provider {
+    id: u32,
+    name: &'static str,
+    regions: &'static [&'static str],
+}
+
+/// In the order of their display priority.
+const PROVIDERS: [Provider; 5] = [
+    Provider {
+        id: 8,
+        name: "Netflix",
+        regions: &["KR", "US"],
+    },
+    Provider {
+        id: 119,
+        name: "Amazon Prime Video",
+        regions: &["KR", "US"],
+    },
+    Provider {
+        id: 337,
+        name: "Disney Plus",
+        regions: &["KR", "US"],
+    },
+    Provider {
+        id: 356,
+        name: "wavve",
+        regions: &["KR"],
+    },
+    Provider {
+        id: 97,
+        name: "Watcha",
+        regions: &["KR"],
+    },
+];
+const REGIONS: [&str; 2] = ["KR", "US"];
+/// One of so many films can be streamed with, rented from, bought from one provider.
+const OFFERS: [(&str, u64); 3] = [("buy", 9), ("flatrate", 3), ("rent", 7)];
+
+pub(super) async fn list_providers(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Json<Value> {
+    let region = params
+        .get("watch_region")
+        .filter(|region| !region.is_empty());
+    let results: Vec<Value> = PROVIDERS
+        .iter()
+        .enumerate()
+        .filter(|(_, provider)| {
+            state.providers && region.is_none_or(|region| provider.regions.contains(&region))
+        })
+        .map(|(priority, provider)| {
+            let priorities: Map<String, Value> = provider
+                .regions
+                .iter()
+                .map(|region| ((*region).to_owned(), json!(priority)))
+                .collect();
+            let mut entry = entry(priority, provider);
+            entry["display_priorities"] = Value::Object(priorities);
+            entry
+        })
+        .collect();
+    Json(json!({ "results": results }))
+}
+
+/// `watch/providers` of a film.
+pub(super) fn of_film(state: &AppState, film: &Film) -> Value {
+    let mut results = Map::new();
+    for region in REGIONS.into_iter().filter(|_| state.providers) {
+        let mut offers = Map::new();
+        for (offer, _) in OFFERS {
+            let entries: Vec<Value> = PROVIDERS
+                .iter()
+                .enumerate()
+                .filter(|(_, provider)| has(provider, film, region, offer))
+                .map(|(priority, provider)| entry(priority, provider))
+                .collect();
+            if !entries.is_empty() {
+                offers.insert(offer.to_owned(), Value::Array(entries));
+            }
+        }
+        if !offers.is_empty() {
+            let link = format!(
+                "https://www.themoviedb.org/movie/{}/watch?locale={region}",
+                film.id
+            );
+            offers.insert("link".to_owned(), Value::String(link));
+            results.insert(region.to_owned(), Value::Object(offers));
+        }
+    }
+    json!({ "results": results })
+}
+
+/// Whether a film can be watched there with that provider, in any way.
+pub(super) fn is_offered(state: &AppState, film: &Film, region: &str, provider_id: u32) -> bool {
+    state.providers
+        && PROVIDERS
+            .iter()
+            .filter(|provider| provider.id == provider_id)
+            .any(|provider| {
+                OFFERS
+                    .iter()
+                    .any(|(offer, _)| has(provider, film, region, offer))
+            })
+}
+
+fn has(provider: &Provider, film: &Film, region: &str, offer: &str) -> bool {
+    let one_in = OFFERS
+        .iter()
+        .find(|(name, _)| *name == offer)
+        .map_or(u64::MAX, |(_, one_in)| *one_in);
+    // Another salt for each provider, region and offer, so that they differ from each other.
+    let salt = u64::from(provider.id) * 100
+        + u64::from(region == "US") * 10
+        + OFFERS
+            .iter()
+            .position(|(name, _)| *name == offer)
+            .map_or(0, |index| index as u64);
+    provider.regions.contains(&region) && stable_number(film.id, salt).is_multiple_of(one_in)
+}
+
+fn entry(priority: usize, provider: &Provider) -> Value {
+    json!({
+        "display_priority": priority,
+        "logo_path": format!("/demo-provider-{}.jpg", provider.id),
+        "provider_id": provider.id,
+        "provider_name": provider.name,
+    })
+}

@@ -1,0 +1,63 @@
+//! What all requests share: the films, the faults that are on, and the counts. It decides nothing.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use chrono::NaiveDate;
+
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::faults::FaultSet;
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+/// Shared by every connection. No lock is ever held across an await.
+#[derive(Debug)]
+pub(crate) struct AppState {
+    catalogue: RwLock<Catalogue>,
+    faults: Mutex<FaultSet>,
+    stats: Mutex<Stats>,
+    /// Whether synthetic watch providers are served.
+    pub(crate) providers: bool,
+    /// The day that now_playing and upcoming are counted from.
+    pub(crate) today: NaiveDate,
+}
+
+impl AppState {
+    /// Reads the embedded catalogue and switches the faults of the settings on.
+    ///
+    /// # Errors
+    /// When the embedded catalogue is not what this program expects.
+    pub(crate) fn build(settings: &Settings) -> Result<Self, CatalogueError> {
+        let mut faults = FaultSet::new(settings.seed);
+        faults.add(settings.faults.clone());
+        Ok(Self {
+            catalogue: RwLock::new(Catalogue::load(settings.extra_films)?),
+            faults: Mutex::new(faults),
+            stats: Mutex::new(Stats::default()),
+            providers: settings.providers,
+            today: settings.today,
+        })
+    }
+
+    // A poisoned lock means that an earlier request panicked while it held it. Everything behind these locks is
+    // replaced in single steps, so what is there can still be served, and a test bed should rather go on.
+
+    pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
+        self.catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultSet> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

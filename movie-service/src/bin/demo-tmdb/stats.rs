@@ -1,0 +1,158 @@
+//! What was asked of us: counts that let a test prove how a client behaves, such as that it keeps to its rate.
+//! Only calls to TMDB's paths count; steering and health checks do not.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+/// How many seconds are remembered one by one.
+const SECONDS_KEPT: usize = 120;
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// Counts since the start or the last reset.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    total: u64,
+    by_kind: BTreeMap<&'static str, u64>,
+    by_status: BTreeMap<String, u64>,
+    by_fault: BTreeMap<&'static str, u64>,
+    in_flight: u64,
+    max_in_flight: u64,
+    /// Seconds since the epoch in which calls came, with their number, oldest first.
+    per_second: VecDeque<(u64, u64)>,
+    /// When the calls of the last second came, for the busiest second wherever it begins.
+    last_second: VecDeque<Instant>,
+    max_in_one_second: usize,
+}
+
+impl Stats {
+    /// A call came in.
+    pub(crate) fn begin(&mut self, kind: &'static str) {
+        self.total += 1;
+        *self.by_kind.entry(kind).or_default() += 1;
+        self.in_flight += 1;
+        self.max_in_flight = self.max_in_flight.max(self.in_flight);
+
+        let second = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        match self.per_second.back_mut() {
+            // A clock that was set back must not make the list grow or lose its order.
+            Some((last, calls)) if *last >= second => *calls += 1,
+            _ => self.per_second.push_back((second, 1)),
+        }
+        while self.per_second.len() > SECONDS_KEPT {
+            self.per_second.pop_front();
+        }
+
+        let now = Instant::now();
+        self.last_second.push_back(now);
+        while self
+            .last_second
+            .front()
+            .is_some_and(|then| now.duration_since(*then) >= ONE_SECOND)
+        {
+            self.last_second.pop_front();
+        }
+        self.max_in_one_second = self.max_in_one_second.max(self.last_second.len());
+    }
+
+    /// A fault struck a call.
+    pub(crate) fn fault(&mut self, name: &'static str) {
+        *self.by_fault.entry(name).or_default() += 1;
+    }
+
+    /// A call is over: answered with a status, or `reset`, or `abandoned` by its client.
+    pub(crate) fn end(&mut self, status: String) {
+        *self.by_status.entry(status).or_default() += 1;
+        // After a reset, calls that began before it still end.
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Forgets all counts but what is in flight right now.
+    pub(crate) fn reset(&mut self) {
+        let in_flight = self.in_flight;
+        *self = Self {
+            in_flight,
+            max_in_flight: in_flight,
+            ..Self::default()
+        };
+    }
+
+    pub(crate) fn report(&self) -> Value {
+        json!({
+            "total": self.total,
+            "by_kind": self.by_kind,
+            "by_status": self.by_status,
+            "by_fault": self.by_fault,
+            "in_flight": self.in_flight,
+            "max_in_flight": self.max_in_flight,
+            "max_in_one_second": self.max_in_one_second,
+            "per_second": self.per_second.iter()
+                .map(|(second, calls)| json!({ "second": second, "calls": calls }))
+                .collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The kind of a path, for the counts: what is asked, without ids.
+pub(crate) fn path_kind(path: &str) -> &'static str {
+    let path = path
+        .trim_start_matches('/')
+        .strip_prefix("3/")
+        .unwrap_or(path);
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    match segments[..] {
+        ["configuration"] => "configuration",
+        ["genre", "movie", "list"] => "genres",
+        ["discover", "movie"] => "discover",
+        ["search", "movie"] => "search",
+        ["trending", "movie", _] => "trending",
+        ["movie", "popular"] => "popular",
+        ["movie", "top_rated"] => "top_rated",
+        ["movie", "now_playing"] => "now_playing",
+        ["movie", "upcoming"] => "upcoming",
+        ["movie", "changes"] => "changes",
+        ["movie", _] => "movie",
+        ["movie", _, ..] => "movie_part",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_counted_by_kind() {
+        for (path, kind) in [
+            ("/3/movie/11", "movie"),
+            ("/3/movie/11/watch/providers", "movie_part"),
+            ("/3/movie/popular", "popular"),
+            ("/3/trending/movie/day", "trending"),
+            ("/3/person/1", "other"),
+        ] {
+            assert_eq!(path_kind(path), kind, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_flight_survives_a_reset() {
+        let mut stats = Stats::default();
+        stats.begin("movie");
+        stats.begin("movie");
+        stats.end("200".to_owned());
+        stats.reset();
+        let report = stats.report();
+        assert_eq!(
+            (&report["total"], &report["max_in_flight"]),
+            (&json!(0), &json!(1))
+        );
+        stats.end("200".to_owned());
+        assert_eq!(stats.report()["in_flight"], 0);
+    }
+}
