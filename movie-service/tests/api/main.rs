@@ -1,0 +1,90 @@
+//! The service as its users see it: HTTP in, HTTP out, on the real router, a real database, and a
+//! TMDB that speaks the protocol.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+#[path = "../demo_tmdb/support.rs"]
+#[allow(dead_code, reason = "the tests of demo-tmdb itself use more of it")]
+mod demo_tmdb;
+mod feed;
+mod movies;
+mod openapi;
+mod postgres_away;
+mod sync;
+
+use std::collections::HashMap;
+
+use axum::Router;
+use chassis::{
+    Process, Settings,
+    testing::{Answer, get},
+};
+use demo_tmdb::DemoTmdb;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// The service, and its TMDB.
+struct TestApp {
+    app: Router,
+    tmdb: DemoTmdb,
+}
+
+impl TestApp {
+    /// The service over `pool`, its catalogue empty.
+    fn new(pool: &PgPool) -> Self {
+        Self::with(pool, &[])
+    }
+
+    fn with(pool: &PgPool, settings: &[(&str, &str)]) -> Self {
+        let tmdb = DemoTmdb::start();
+        let mut environment = HashMap::from([
+            ("TMDB_BASE_URL".to_owned(), tmdb.url()),
+            ("TMDB_API_KEY".to_owned(), "test".to_owned()),
+            ("TMDB_RATE_LIMIT_PER_SECOND".to_owned(), "10000".to_owned()),
+            ("TMDB_RETRY_BASE_MS".to_owned(), "1".to_owned()),
+        ]);
+        for (name, value) in settings {
+            environment.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let settings = Settings::merge(movie_service::config::DEFAULTS, &environment).unwrap();
+        let process = Process::new(movie_service::NAME, settings).unwrap();
+        let (routes, health) = movie_service::app::assemble(&process, pool.clone()).unwrap();
+        let app = process.application(routes, health, &movie_service::handler::openapi());
+        Self { app, tmdb }
+    }
+
+    /// The service with the first `pages` pages of films.
+    async fn synced(pool: &PgPool, pages: u32) -> Self {
+        let test = Self::new(pool);
+        test.sync(pages).await.expect(200);
+        test
+    }
+
+    async fn sync(&self, pages: u32) -> Answer {
+        self.post(&format!("/api/v1/admin/sync?pages={pages}"))
+            .await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        get(&self.app, path).await
+    }
+
+    async fn post(&self, path: &str) -> Answer {
+        chassis::testing::post(&self.app, path, json!({})).await
+    }
+
+    /// The ids of a list.
+    async fn ids(&self, path: &str) -> Vec<i64> {
+        ids(&self.get(path).await.expect(200))
+    }
+}
+
+fn ids(list: &Value) -> Vec<i64> {
+    let films = list["data"].as_array().unwrap();
+    films
+        .iter()
+        .map(|film| film["id"].as_i64().unwrap())
+        .collect()
+}

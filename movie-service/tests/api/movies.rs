@@ -1,0 +1,271 @@
+//! Films: lists of them, one of them.
+
+use axum::{body::Body, http::Request};
+use chassis::testing::send;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{TestApp, ids};
+
+#[sqlx::test]
+async fn a_page_has_every_documented_field(pool: PgPool) {
+    let test = TestApp::synced(&pool, 2).await;
+    let answer = test.get("/api/v1/movies?page=2&page_size=15").await;
+    let link = answer.headers["link"].to_str().unwrap().to_owned();
+    let body = answer.expect(200);
+    assert_eq!(body["page"], 2);
+    assert_eq!(body["page_size"], 15);
+    assert_eq!(body["total_pages"], 3);
+    assert_eq!(body["total_results"], 40);
+    assert_eq!(body["data"].as_array().unwrap().len(), 15);
+    let film = body["data"][0].as_object().unwrap();
+    let names: Vec<&str> = film.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["id", "popularity", "poster_url", "release_date", "title"]
+    );
+    let cursor = body["next_cursor"].as_str().unwrap();
+    assert_eq!(
+        link,
+        format!("</api/v1/movies?page_size=15&cursor={cursor}>; rel=\"next\"")
+    );
+    let past = test
+        .get("/api/v1/movies?page=4&page_size=15")
+        .await
+        .expect(200);
+    assert_eq!(
+        (&past["data"], &past["next_cursor"]),
+        (&json!([]), &Value::Null)
+    );
+}
+
+#[sqlx::test]
+async fn a_film_has_every_documented_field(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    test.tmdb.control(
+        "POST",
+        "/__films/603",
+        r#"{"title": "The Matrix", "runtime": 136, "popularity": 9999.0}"#,
+    );
+    test.sync(1).await.expect(200);
+    let body = test.get("/api/v1/movies/603").await.expect(200);
+    assert_eq!(body["id"], 603);
+    assert_eq!(body["title"], "The Matrix");
+    assert_eq!(body["release_date"], "1999-03-30");
+    assert_eq!(body["genres"], json!(["Action", "Science Fiction"]));
+    assert_eq!(body["language"], "en");
+    assert_eq!(body["duration"], 136);
+    assert_eq!(body["popularity"], 9999.0);
+    assert_eq!(body["poster_url"], "");
+    assert_eq!(body["backdrop_url"], "");
+    assert_eq!(
+        body["booking_url"],
+        "https://www.themoviedb.org/movie/603/watch"
+    );
+    assert!(body["overview"].as_str().unwrap().contains("1999"));
+    sqlx::query("update movie set poster_path = '/p.jpg', backdrop_path = '/b.jpg', runtime = null, release_date = null")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let body = test.get("/api/v1/movies/603").await.expect(200);
+    assert_eq!(body["poster_url"], "https://image.tmdb.org/t/p/w500/p.jpg");
+    assert_eq!(
+        body["backdrop_url"],
+        "https://image.tmdb.org/t/p/w780/b.jpg"
+    );
+    assert_eq!(
+        (&body["duration"], &body["release_date"]),
+        (&json!(0), &json!(""))
+    );
+}
+
+#[sqlx::test]
+async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
+    let test = TestApp::synced(&pool, 3).await;
+    sqlx::query("update movie set release_date = null where id in (select id from movie order by id limit 3)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::query("update movie set popularity = 5 where id in (select id from movie order by id desc limit 30)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for (sort_by, key) in [
+        ("popularity", "popularity"),
+        ("title", "title"),
+        ("release_date", "release_date"),
+    ] {
+        for order in ["asc", "desc"] {
+            let path = format!("/api/v1/movies?page_size=100&sort_by={sort_by}&order={order}");
+            let whole = test.get(&path).await.expect(200);
+            assert_eq!(whole["total_results"], 60);
+            let dates: Vec<&str> = whole["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|film| film["release_date"].as_str().unwrap())
+                .collect();
+            if key == "release_date" {
+                assert_eq!(&dates[57..], ["", "", ""]);
+                assert!(dates[..57].is_sorted_by(|a, b| if order == "asc" {
+                    a <= b
+                } else {
+                    a >= b
+                }));
+            }
+            assert_eq!(
+                walk(
+                    &test,
+                    &format!("{path}&page_size=7").replace("page_size=100&", "")
+                )
+                .await,
+                ids(&whole)
+            );
+        }
+    }
+    assert_eq!(
+        test.ids("/api/v1/movies").await,
+        test.ids("/api/v1/movies?sort_by=popularity&order=desc&page=1&page_size=20")
+            .await
+    );
+}
+
+/// All ids of a list, page by page along its cursors.
+async fn walk(test: &TestApp, path: &str) -> Vec<i64> {
+    let mut all = Vec::new();
+    let mut next = path.to_owned();
+    loop {
+        let body = test.get(&next).await.expect(200);
+        all.extend(ids(&body));
+        match body["next_cursor"].as_str() {
+            Some(cursor) => next = format!("{path}&cursor={cursor}"),
+            None => return all,
+        }
+    }
+}
+
+#[sqlx::test]
+async fn a_range_of_dates_is_inclusive(pool: PgPool) {
+    let test = TestApp::synced(&pool, 33).await;
+    let path =
+        "/api/v1/movies?page_size=100&release_date_from=1999-03-30&release_date_to=1999-10-15";
+    let body = test.get(path).await.expect(200);
+    assert!(ids(&body).contains(&603), "the first day");
+    assert!(ids(&body).contains(&550), "the last day");
+    let dates: Vec<&str> = body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|film| film["release_date"].as_str().unwrap())
+        .collect();
+    assert!(
+        dates
+            .iter()
+            .all(|date| ("1999-03-30"..="1999-10-15").contains(date))
+    );
+    assert_eq!(body["total_results"], dates.len());
+    assert_eq!(
+        test.get("/api/v1/movies").await.expect(200)["total_results"],
+        649
+    );
+}
+
+#[sqlx::test]
+async fn bad_input_is_refused_by_name(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let page = "must be a whole number from 1 to 100000";
+    let size = "must be a whole number from 1 to 100";
+    for (query, field, message) in [
+        ("page=0", "page", page),
+        ("page=-1", "page", page),
+        ("page=1000000000000", "page", page),
+        ("page=99999999999999999999", "page", page),
+        ("page=x", "page", page),
+        ("page=", "page", page),
+        ("page_size=0", "page_size", size),
+        ("page_size=101", "page_size", size),
+        (
+            "pagesize=3",
+            "pagesize",
+            "unknown query parameter; did you mean `page_size`?",
+        ),
+        ("page=1&page=2", "page", "must be given once"),
+        ("cursor=abc", "cursor", "must be a next_cursor of this list"),
+        (
+            "cursor=abc&page=2",
+            "page",
+            "cannot be given together with cursor",
+        ),
+    ] {
+        let problem = test
+            .get(&format!("/api/v1/movies?{query}"))
+            .await
+            .expect(400);
+        assert_eq!(problem["errors"][0]["field"], field, "{query}");
+        assert_eq!(problem["errors"][0]["message"], message, "{query}");
+        assert_eq!(
+            problem["error"],
+            format!("invalid {field}: {message}"),
+            "{query}"
+        );
+    }
+    for (query, field) in [
+        ("sort_by=rating", "sort_by"),
+        ("order=up", "order"),
+        ("release_date_from=2024-02-30", "release_date_from"),
+        ("release_date_to=yesterday", "release_date_to"),
+        ("release_date_to=%00", "release_date_to"),
+    ] {
+        let problem = test
+            .get(&format!("/api/v1/movies?{query}"))
+            .await
+            .expect(400);
+        assert_eq!(problem["errors"][0]["field"], field, "{query}");
+    }
+    for id in ["x", "0", "-5", "9223372036854775808", "1e3", "%00", "603x"] {
+        let problem = test.get(&format!("/api/v1/movies/{id}")).await.expect(400);
+        assert_eq!(problem["error"], "invalid movie ID", "{id}");
+    }
+    for id in ["1", "9223372036854775807"] {
+        let problem = test.get(&format!("/api/v1/movies/{id}")).await.expect(404);
+        assert_eq!(problem["error"], "movie not found", "{id}");
+        assert_eq!(problem["type"], "/problems/movie-not-found");
+        assert_eq!(problem["instance"], format!("/api/v1/movies/{id}"));
+        assert!(!problem["request_id"].as_str().unwrap().is_empty());
+    }
+}
+
+#[sqlx::test]
+async fn a_client_that_has_the_answer_gets_304(pool: PgPool) {
+    let test = TestApp::synced(&pool, 1).await;
+    for path in ["/api/v1/movies", "/api/v1/movies?page_size=5"] {
+        let answer = test.get(path).await;
+        let tag = answer.headers["etag"].clone();
+        assert!(
+            answer.headers["cache-control"]
+                .to_str()
+                .unwrap()
+                .contains("stale-while-revalidate")
+        );
+        let again = |tag: &str| {
+            Request::get(path)
+                .header("if-none-match", tag)
+                .body(Body::empty())
+                .unwrap()
+        };
+        let known = send(&test.app, again(tag.to_str().unwrap())).await;
+        assert_eq!((known.status.as_u16(), known.text.as_str()), (304, ""));
+        assert_eq!(known.headers["etag"], tag);
+        assert_eq!(send(&test.app, again("\"other\"")).await.status, 200);
+    }
+}
+
+#[sqlx::test]
+async fn health_names_the_service(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let body = test.get("/api/v1/health").await.expect(200);
+    assert_eq!(
+        (&body["service"], &body["status"]),
+        (&json!("movie-service"), &json!("ok"))
+    );
+}

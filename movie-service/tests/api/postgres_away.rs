@@ -1,0 +1,48 @@
+//! Without its database the service says so, in time, and recovers by itself.
+
+use std::time::{Duration, Instant};
+
+use chassis::testing::{Wire, eventually};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::TestApp;
+
+#[sqlx::test]
+async fn a_lost_database_is_503_and_comes_back(options: PgPoolOptions, connect: PgConnectOptions) {
+    let host = tokio::net::lookup_host((connect.get_host(), connect.get_port()))
+        .await
+        .unwrap()
+        .next()
+        .unwrap();
+    let wire = Wire::to(host).await;
+    let pool = options
+        .acquire_timeout(Duration::from_secs(1))
+        .connect_with(connect.host("127.0.0.1").port(wire.address().port()))
+        .await
+        .unwrap();
+    let test = TestApp::synced(&pool, 1).await;
+    wire.cut();
+    for path in [
+        "/api/v1/movies",
+        "/api/v1/movies/603",
+        "/internal/v1/changes",
+    ] {
+        let asked = Instant::now();
+        let answer = test.get(path).await;
+        assert!(asked.elapsed() < Duration::from_secs(5), "{path}");
+        assert_eq!(answer.headers["retry-after"], "1", "{path}");
+        let problem = answer.expect(503);
+        assert_eq!(problem["type"], "/problems/unavailable", "{path}");
+        assert_eq!(problem["error"], "the database is unavailable", "{path}");
+    }
+    let ready = test.get("/health/ready").await.expect(503);
+    assert_eq!(ready["dependencies"][0]["name"], "postgres");
+    assert_ne!(ready["dependencies"][0]["status"], "ok");
+    test.get("/health/live").await.expect(200);
+    wire.mend();
+    eventually("ready again", async || {
+        test.get("/health/ready").await.status == 200
+    })
+    .await;
+    test.get("/api/v1/movies").await.expect(200);
+}

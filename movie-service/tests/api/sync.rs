@@ -1,0 +1,188 @@
+//! Feeding the catalogue from TMDB, its faults included.
+
+use chassis::testing::eventually;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::TestApp;
+
+async fn records(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from outbox")
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+#[sqlx::test]
+async fn a_sync_tells_what_it_did_and_the_same_again_changes_nothing(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let body = test.post("/api/v1/admin/sync").await.expect(200);
+    assert_eq!(
+        body,
+        json!({"message": "sync completed", "movies_synced": 100, "pages": 5, "pages_failed": 0, "failures": []})
+    );
+    assert_eq!(records(&pool).await, 100);
+    let synced = "select max(synced_at)::text from movie";
+    let before: String = sqlx::query_scalar(synced).fetch_one(&pool).await.unwrap();
+    test.sync(5).await.expect(200);
+    assert_eq!(
+        records(&pool).await,
+        100,
+        "nothing changed, so nobody is told"
+    );
+    let after: String = sqlx::query_scalar(synced).fetch_one(&pool).await.unwrap();
+    assert!(after > before, "but all were looked at");
+}
+
+#[sqlx::test]
+async fn more_pages_than_there_are_is_no_error(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let body = test.sync(50).await.expect(200);
+    assert_eq!(
+        (&body["movies_synced"], &body["pages"]),
+        (&json!(649), &json!(50))
+    );
+}
+
+#[sqlx::test]
+async fn a_changed_film_changes_and_what_was_known_is_not_unlearnt(pool: PgPool) {
+    let test = TestApp::synced(&pool, 1).await;
+    let id = test.ids("/api/v1/movies").await[0];
+    let before = test.get(&format!("/api/v1/movies/{id}")).await.expect(200);
+    test.tmdb.control(
+        "POST",
+        &format!("/__films/{id}"),
+        r#"{"title": "Another", "runtime": 0}"#,
+    );
+    test.sync(1).await.expect(200);
+    let after = test.get(&format!("/api/v1/movies/{id}")).await.expect(200);
+    assert_eq!(after["title"], "Another");
+    assert_eq!(after["duration"], before["duration"]);
+    let told: serde_json::Value =
+        sqlx::query_scalar("select payload from outbox where key = $1 order by seq desc limit 1")
+            .bind(id.to_string())
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        (&told["title"], &told["version"]),
+        (&json!("Another"), &json!(2))
+    );
+}
+
+#[sqlx::test]
+async fn a_page_that_fails_is_told_and_the_others_come(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    test.tmdb
+        .faults(r#"{"kind": "status", "status": 500, "path": "page=2"}"#);
+    let body = test.sync(3).await.expect(200);
+    assert_eq!(body["movies_synced"], 40);
+    assert_eq!(body["pages_failed"], 1);
+    assert_eq!(
+        body["failures"],
+        json!([{"item": "page 2", "reason": "TMDB answered 500"}])
+    );
+}
+
+#[sqlx::test]
+async fn a_film_that_fails_is_told_and_the_others_come(pool: PgPool) {
+    let test = TestApp::synced(&pool, 1).await;
+    let id = test.ids("/api/v1/movies").await[0];
+    let before = test.get(&format!("/api/v1/movies/{id}")).await.expect(200);
+    test.tmdb.faults(&format!(
+        r#"{{"kind": "malformed", "path": "/movie/{id}?"}}"#
+    ));
+    let body = test.sync(1).await.expect(200);
+    assert_eq!(body["movies_synced"], 19);
+    assert_eq!(body["failures"][0]["item"], format!("movie {id}"));
+    assert_eq!(
+        test.get(&format!("/api/v1/movies/{id}")).await.expect(200),
+        before
+    );
+}
+
+#[sqlx::test]
+async fn faults_that_pass_are_overcome(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    for fault in [
+        r#"{"kind": "rate_limited", "count": 2, "retry_after": 0}"#,
+        r#"{"kind": "status", "status": 503, "count": 2}"#,
+        r#"{"kind": "truncated", "count": 2}"#,
+        r#"{"kind": "malformed", "count": 2}"#,
+        r#"{"kind": "reset", "count": 2}"#,
+        r#"{"kind": "nonsense", "count": 2}"#,
+        r#"{"kind": "latency", "ms": 50}"#,
+    ] {
+        test.tmdb.faults(fault);
+        let body = test.sync(1).await.expect(200);
+        assert_eq!(
+            (&body["movies_synced"], &body["failures"]),
+            (&json!(20), &json!([])),
+            "{fault}"
+        );
+    }
+}
+
+#[sqlx::test]
+async fn when_tmdb_gives_nothing_the_catalogue_stays_and_the_client_hears_502(pool: PgPool) {
+    let test = TestApp::synced(&pool, 1).await;
+    test.tmdb
+        .faults(r#"{"kind": "status", "status": 500, "path": "/discover"}"#);
+    let problem = test.sync(2).await.expect(502);
+    assert_eq!(problem["type"], "/problems/tmdb-failed");
+    assert_eq!(test.ids("/api/v1/movies").await.len(), 20);
+    let nobody = TestApp::with(&pool, &[("TMDB_API_KEY", "invalid")]);
+    nobody.sync(1).await.expect(502);
+    let keyless = TestApp::with(&pool, &[("TMDB_API_KEY", "")]);
+    keyless.sync(1).await.expect(502);
+}
+
+#[sqlx::test]
+async fn one_sync_runs_at_a_time_over_all_replicas(pool: PgPool) {
+    let one = TestApp::new(&pool);
+    let two = TestApp::new(&pool);
+    one.tmdb.faults(r#"{"kind": "hang", "path": "page=2"}"#);
+    let app = one.app.clone();
+    let running = tokio::spawn(async move {
+        chassis::testing::post(&app, "/api/v1/admin/sync?pages=2", json!({})).await
+    });
+    eventually("the first page", async || {
+        one.get("/api/v1/movies").await.body["total_results"] == 20
+    })
+    .await;
+    eventually("progress", async || {
+        two.sync(1).await.expect(409)["job"]["succeeded"] == 20
+    })
+    .await;
+    let problem = two.sync(1).await.expect(409);
+    assert_eq!(problem["error"], "a sync is already running");
+    assert_eq!(
+        (&problem["job"]["status"], &problem["job"]["kind"]),
+        (&json!("running"), &json!("sync"))
+    );
+    running.abort();
+    two.sync(1).await.expect(409);
+    // A process that died: its lease runs out.
+    sqlx::query("update job set lease_until = now() - interval '1 second'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    two.sync(1).await.expect(200);
+}
+
+#[sqlx::test]
+async fn bad_input_is_refused_by_name(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    for pages in ["0", "51", "x", "-1", "99999999999999999999"] {
+        let problem = test
+            .post(&format!("/api/v1/admin/sync?pages={pages}"))
+            .await
+            .expect(400);
+        assert_eq!(
+            problem["errors"],
+            json!([{"field": "pages", "message": "must be a whole number from 1 to 50"}])
+        );
+    }
+    test.post("/api/v1/admin/sync?page=3").await.expect(400);
+    assert_eq!(records(&pool).await, 0);
+}
