@@ -1,1 +1,392 @@
-//! To come.
+//! What other services are told: the snapshot, the records after it, and that none is ever skipped.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chassis::{feed::outbox::Outbox, shutdown::Shutdown, testing::get};
+use futures_util::future::join_all;
+use preference_service::repository::changes::SNAPSHOT;
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, TestRunner},
+};
+use serde_json::{Value, json};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
+use crate::stage::{TestApp, assert_problem};
+
+/// What a consumer keeps: the newest profile of each user, and every interaction.
+#[derive(Debug, Default, PartialEq)]
+struct Model {
+    profiles: BTreeMap<i64, Value>,
+    interactions: BTreeMap<i64, Value>,
+}
+
+impl Model {
+    fn apply(&mut self, change: &Value) {
+        let payload = &change["payload"];
+        match change["name"].as_str() {
+            Some("user.profile.updated") => {
+                let id = payload["user_id"].as_i64().expect("an id");
+                assert_eq!(change["key"], id.to_string());
+                let known = self.profiles.get(&id);
+                if known.is_none_or(|known| version(known) < version(payload)) {
+                    self.profiles.insert(id, payload.clone());
+                }
+            }
+            Some("interaction.recorded") => {
+                let id = payload["id"].as_i64().expect("an id");
+                assert_eq!(change["key"], id.to_string());
+                self.interactions.insert(id, payload.clone());
+            }
+            other => panic!("{other:?} is not told by this service"),
+        }
+    }
+
+    /// What the tables hold, by the public paths.
+    async fn of(app: &TestApp, users: &[i64]) -> Self {
+        let mut model = Self::default();
+        for user in users {
+            let path = format!("/internal/v1/users/{user}");
+            let profile = app.get(&path).await.expect(200);
+            model.profiles.insert(*user, profile);
+            let path = format!("/api/v1/users/{user}/interactions?limit=1000");
+            let list = app.get(&path).await.expect(200);
+            for interaction in list["interactions"].as_array().expect("interactions") {
+                let id = interaction["id"].as_i64().expect("an id");
+                model.interactions.insert(id, interaction.clone());
+            }
+        }
+        model.settled()
+    }
+
+    /// With instants in one form: JSON leaves open how many digits a second has.
+    fn settled(mut self) -> Self {
+        let payloads = self.profiles.values_mut();
+        for payload in payloads.chain(self.interactions.values_mut()) {
+            let text = payload["created_at"].as_str().expect("an instant");
+            let instant = chrono::DateTime::parse_from_rfc3339(text).expect("RFC 3339");
+            payload["created_at"] = json!(instant.timestamp_micros());
+        }
+        self
+    }
+}
+
+fn version(profile: &Value) -> i64 {
+    profile["version"].as_i64().expect("a version")
+}
+
+/// The snapshot: its cursor and its changes.
+async fn snapshot(app: &TestApp) -> (String, Vec<Value>) {
+    let answer = app.get("/internal/v1/snapshot").await;
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    let mut lines: Vec<Value> = answer
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let end = lines.pop().expect("an end");
+    let begin = lines.remove(0);
+    assert_eq!(end, json!({"end": true, "count": lines.len()}));
+    (
+        begin["cursor"].as_str().expect("a cursor").to_owned(),
+        lines,
+    )
+}
+
+/// One look at the feed.
+async fn read(app: &TestApp, after: &str, limit: usize, wait: u64) -> (String, Vec<Value>) {
+    let path = format!("/internal/v1/changes?after={after}&limit={limit}&wait={wait}");
+    let body = app.get(&path).await.expect(200);
+    let next = body["next"].as_str().expect("a cursor").to_owned();
+    (next, body["changes"].as_array().expect("changes").clone())
+}
+
+/// Everything after `after`, until `count` changes have come.
+async fn tail(app: &TestApp, after: &str, count: usize) -> Vec<Value> {
+    let (mut cursor, mut all) = (after.to_owned(), Vec::new());
+    while all.len() < count {
+        let (next, changes) = read(app, &cursor, 7, 10).await;
+        assert!(!changes.is_empty(), "{} of {count} changes came", all.len());
+        all.extend(changes);
+        cursor = next;
+    }
+    assert_eq!(all.len(), count);
+    all
+}
+
+fn names(changes: &[Value]) -> Vec<&str> {
+    changes
+        .iter()
+        .filter_map(|change| change["name"].as_str())
+        .collect()
+}
+
+#[sqlx::test]
+async fn a_change_says_what_consumers_need(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (cursor, changes) = snapshot(&app).await;
+    assert!(changes.is_empty());
+    let user = app.user("anna").await;
+    let body = json!({"preferred_genres": ["Drama"], "preferred_language": "ko", "min_rating": 6});
+    let path = format!("/api/v1/users/{user}/preferences");
+    let _ = app.post(&path, body).await.expect(200);
+    let id = app.interact(user, "like", 603).await;
+    let changes = tail(&app, &cursor, 3).await;
+    assert_eq!(
+        names(&changes),
+        [
+            "user.profile.updated",
+            "user.profile.updated",
+            "interaction.recorded"
+        ]
+    );
+    let mut payloads: Vec<Value> = changes
+        .iter()
+        .map(|change| change["payload"].clone())
+        .collect();
+    for payload in &mut payloads {
+        let created = payload["created_at"].take();
+        let created = created.as_str().expect("an instant");
+        assert!(created.ends_with('Z') && created.contains('T'), "{created}");
+    }
+    assert_eq!(
+        payloads,
+        [
+            json!({"user_id": user, "version": 1, "preferred_genres": [],
+                   "preferred_language": null, "min_rating": 0, "created_at": null}),
+            json!({"user_id": user, "version": 2, "preferred_genres": ["Drama"],
+                   "preferred_language": "ko", "min_rating": 6, "created_at": null}),
+            json!({"id": id, "user_id": user, "movie_id": 603,
+                   "interaction_type": "like", "created_at": null}),
+        ]
+    );
+}
+
+#[sqlx::test]
+async fn what_was_refused_is_not_told(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let (cursor, _) = snapshot(&app).await;
+    let user = app.user("anna").await;
+    let again = json!({"username": "ANNA", "email": "other@example.org"});
+    assert_eq!(app.post("/api/v1/users", again).await.status, 409);
+    let path = format!("/api/v1/users/{user}/interactions");
+    let body = json!({"movie_id": 1, "interaction_type": "like"});
+    assert_eq!(app.post(&path, body).await.status, 404);
+    assert_eq!(tail(&app, &cursor, 1).await[0]["key"], user.to_string());
+    assert_eq!(app.count("outbox").await, 1);
+}
+
+#[sqlx::test]
+async fn a_snapshot_and_what_comes_after_it_are_the_tables(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let mut users = Vec::new();
+    for name in ["anna", "boris", "chloé"] {
+        users.push(app.user(name).await);
+    }
+    let work = async |round: usize| {
+        for user in &users {
+            let body = json!({"preferred_genres": [format!("genre {round}")], "min_rating": round});
+            let path = format!("/api/v1/users/{user}/preferences");
+            let _ = app.post(&path, body).await.expect(200);
+            app.interact(*user, "watched", 603).await;
+        }
+    };
+    work(1).await;
+    let (cursor, changes) = snapshot(&app).await;
+    assert_eq!(changes.len(), 6);
+    work(2).await;
+    work(3).await;
+    let mut model = Model::default();
+    for change in &changes {
+        model.apply(change);
+    }
+    // Changes that the snapshot has already may be shown again where another transaction of the
+    // server was under way, so their number is not known.
+    let mut after = cursor;
+    let tables = Model::of(&app, &users).await;
+    for _ in 0..30 {
+        let (next, changes) = read(&app, &after, 5, 5).await;
+        for change in &changes {
+            model.apply(change);
+        }
+        after = next;
+        let whole =
+            model.interactions.len() == 9 && model.profiles.values().all(|p| version(p) == 4);
+        if whole {
+            break;
+        }
+    }
+    assert_eq!(model.settled(), tables);
+}
+
+#[sqlx::test]
+async fn an_early_transaction_that_commits_late_is_not_skipped(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (cursor, _) = snapshot(&app).await;
+    let mut early = pool.begin().await.expect("a transaction");
+    sqlx::query("insert into outbox (name, key, payload) values ('early', '1', '{}')")
+        .execute(&mut *early)
+        .await
+        .expect("a record");
+
+    let user = app.user("late").await;
+    let _ = app.get(&format!("/api/v1/users/{user}")).await.expect(200);
+    let (next, changes) = read(&app, &cursor, 100, 1).await;
+    assert_eq!((next.as_str(), changes.len()), (cursor.as_str(), 0));
+
+    early.commit().await.expect("a commit");
+    let changes = tail(&app, &cursor, 2).await;
+    assert_eq!(names(&changes), ["early", "user.profile.updated"]);
+}
+
+#[sqlx::test]
+async fn a_snapshot_taken_meanwhile_does_not_skip_it_either(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let mut early = pool.begin().await.expect("a transaction");
+    sqlx::query("insert into outbox (name, key, payload) values ('early', '1', '{}')")
+        .execute(&mut *early)
+        .await
+        .expect("a record");
+    app.user("late").await;
+    let (cursor, changes) = snapshot(&app).await;
+    assert_eq!(names(&changes), ["user.profile.updated"]);
+    early.commit().await.expect("a commit");
+    let changes = tail(&app, &cursor, 2).await;
+    assert_eq!(names(&changes), ["early", "user.profile.updated"]);
+}
+
+#[sqlx::test]
+async fn of_many_transactions_that_end_in_any_order_each_is_told_once(pool: PgPool) {
+    const WRITERS: usize = 12;
+    const EACH: usize = 8;
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (cursor, _) = snapshot(&app).await;
+    let writers = PgPoolOptions::new()
+        .max_connections(WRITERS as u32)
+        .connect_with((*pool.connect_options()).clone())
+        .await
+        .expect("connections");
+    let write = join_all((0..WRITERS).map(|writer| {
+        let writers = &writers;
+        async move {
+            for number in 0..EACH {
+                let mut transaction = writers.begin().await?;
+                sqlx::query("insert into outbox (name, key, payload) values ('slow', $1, '{}')")
+                    .bind((writer * EACH + number).to_string())
+                    .execute(&mut *transaction)
+                    .await?;
+                // Long and short in turn, so that many a later one ends before an earlier one.
+                let pause = (writer * 7 + number * 13) % 40;
+                tokio::time::sleep(Duration::from_millis(pause as u64)).await;
+                transaction.commit().await?;
+            }
+            Ok::<_, sqlx::Error>(())
+        }
+    }));
+    let (written, told) = tokio::join!(write, tail(&app, &cursor, WRITERS * EACH));
+    for result in written {
+        result.expect("written");
+    }
+    let mut keys: Vec<usize> = told
+        .iter()
+        .map(|change| change["key"].as_str().and_then(|key| key.parse().ok()))
+        .map(|key| key.expect("a number"))
+        .collect();
+    keys.sort_unstable();
+    assert!(keys.iter().copied().eq(0..WRITERS * EACH), "{keys:?}");
+    writers.close().await;
+}
+
+#[sqlx::test]
+async fn who_waits_is_told_at_once_whichever_process_wrote(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    let other = TestApp::new(&pool, &movies);
+    app.user("anna").await;
+    let (cursor, _) = snapshot(&app).await;
+    for (reader, writer) in [(&app, &app), (&app, &other), (&other, &app)] {
+        let path = format!("/internal/v1/changes?after={cursor}&wait=20&limit=1000");
+        let started = std::time::Instant::now();
+        let before = reader.count("outbox").await;
+        let (answer, _) = tokio::join!(get(&reader.router, &path), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            writer.user(&format!("user{before}")).await
+        });
+        let _ = answer.expect(200);
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[sqlx::test]
+async fn a_cursor_that_is_too_old_or_strange_is_gone(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (cursor, _) = snapshot(&app).await;
+    app.user("anna").await;
+    assert_eq!(tail(&app, &cursor, 1).await.len(), 1);
+
+    let shutdown = Shutdown::default();
+    let outbox = Outbox::new(pool.clone(), SNAPSHOT, Duration::from_secs(3600), &shutdown);
+    assert_eq!(outbox.expire_once(Duration::ZERO).await.expect("expiry"), 1);
+    for path in [
+        format!("/internal/v1/changes?after={cursor}"),
+        "/internal/v1/changes".to_owned(),
+        format!("/internal/v1/changes?after={}.1.1", "0".repeat(32)),
+    ] {
+        let answer = app.get(&path).await;
+        assert_problem(&answer, 410, "the cursor is too old");
+    }
+    let (cursor, changes) = snapshot(&app).await;
+    assert_eq!(changes.len(), 1);
+    let user = app.user("boris").await;
+    assert_eq!(tail(&app, &cursor, 1).await[0]["key"], user.to_string());
+
+    for path in [
+        "/internal/v1/changes?after=x",
+        "/internal/v1/changes?limit=0",
+        "/internal/v1/changes?wait=31",
+    ] {
+        assert_eq!(app.get(path).await.status, 400, "{path}");
+    }
+    shutdown.start();
+    assert!(shutdown.drain(Duration::from_secs(5)).await);
+}
+
+#[sqlx::test]
+async fn a_consumer_that_sees_changes_twice_and_in_any_order_ends_with_the_tables(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (cursor, _) = snapshot(&app).await;
+    let mut users = Vec::new();
+    for name in ["anna", "boris", "chloé", "dora"] {
+        users.push(app.user(name).await);
+    }
+    join_all((0..60).map(|number| {
+        let (app, users) = (&app, &users);
+        async move {
+            let user = users[number % users.len()];
+            if number % 3 == 0 {
+                app.interact(user, "like", 603).await;
+            } else {
+                let path = format!("/api/v1/users/{user}/preferences");
+                let body = json!({"preferred_genres": [format!("genre {number}")]});
+                let _ = app.post(&path, body).await.expect(200);
+            }
+        }
+    }))
+    .await;
+    let changes = tail(&app, &cursor, 64).await;
+    let tables = Model::of(&app, &users).await;
+    assert_eq!(tables.interactions.len(), 20);
+
+    let twice: Vec<usize> = (0..changes.len()).chain(0..changes.len()).collect();
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..50 {
+        let order = Just(twice.clone()).prop_shuffle();
+        let order = order.new_tree(&mut runner).expect("an order").current();
+        let mut model = Model::default();
+        for position in &order {
+            model.apply(&changes[*position]);
+        }
+        assert_eq!(model.settled(), tables, "{order:?}");
+    }
+}

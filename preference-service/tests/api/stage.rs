@@ -38,11 +38,12 @@ impl TestApp {
 
     /// The same, with further settings.
     pub(crate) fn with(pool: &PgPool, movies: &MovieService, settings: &[(&str, &str)]) -> Self {
-        let mut environment: HashMap<String, String> = settings
+        let url = movies.url();
+        let environment: HashMap<String, String> = [("MOVIE_SERVICE_URL", url.as_str())]
             .iter()
+            .chain(settings)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        environment.insert("MOVIE_SERVICE_URL".to_owned(), movies.url());
         let settings = Settings::merge(config::DEFAULTS, &environment).expect("settings");
         let config = settings.read().expect("settings");
         let process = Process::new(NAME, settings).expect("settings");
@@ -180,6 +181,8 @@ struct Play {
     records: Vec<Record>,
     /// Cursors below this are too old.
     expired: usize,
+    /// Whether a snapshot breaks off before its end.
+    broken: bool,
     /// Films that are there, but that the feed does not tell of.
     secret: BTreeSet<i64>,
     snapshots: usize,
@@ -214,6 +217,7 @@ impl MovieService {
                 mood: Mood::Well,
                 records: Vec::new(),
                 expired: 0,
+                broken: false,
                 secret: BTreeSet::new(),
                 snapshots: 0,
                 asked_after: Vec::new(),
@@ -232,6 +236,10 @@ impl MovieService {
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { stage, address }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn url(&self) -> String {
@@ -274,6 +282,11 @@ impl MovieService {
     pub(crate) fn expire(&self) {
         self.tell("something.else", -1, json!({}));
         self.play(|play| play.expired = play.records.len());
+    }
+
+    /// From now on snapshots break off, or no longer do.
+    pub(crate) fn break_snapshots(&self, broken: bool) {
+        self.play(|play| play.broken = broken);
     }
 
     pub(crate) fn snapshots(&self) -> usize {
@@ -341,14 +354,18 @@ async fn snapshot(State(stage): State<Arc<Stage>>) -> String {
         .map(|record| record.json().to_string())
         .collect();
     let cursor = play.records.len();
+    let end = if play.broken {
+        String::new()
+    } else {
+        format!("{}\n", json!({"end": true, "count": lines.len()}))
+    };
     format!(
-        "{}\n{}{}\n",
+        "{}\n{}{end}",
         json!({"cursor": cursor.to_string()}),
         lines
             .iter()
             .map(|line| format!("{line}\n"))
             .collect::<String>(),
-        json!({"end": true, "count": lines.len()}),
     )
 }
 
