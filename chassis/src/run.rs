@@ -186,12 +186,16 @@ fn print_openapi(service: &Service) -> ExitCode {
 /// Asks the process that runs with the same settings whether it is ready; for container images,
 /// which have no curl.
 fn healthcheck(service: &Service) -> ExitCode {
-    let config: ProcessConfig =
-        match Settings::load(service.defaults).and_then(|settings| settings.read()) {
-            Ok(config) => config,
-            Err(error) => return usage(&error.to_string()),
-        };
-    match ask_ready(&config) {
+    match Settings::load(service.defaults).and_then(|settings| settings.read::<ProcessConfig>()) {
+        Ok(config) => report_ready(config.address()),
+        Err(error) => usage(&error.to_string()),
+    }
+}
+
+/// Asks the process at `address` whether it is ready, and makes an exit code of its answer.
+#[must_use]
+pub fn report_ready(address: SocketAddr) -> ExitCode {
+    match ask_ready(address) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -201,14 +205,12 @@ fn healthcheck(service: &Service) -> ExitCode {
     }
 }
 
-fn ask_ready(config: &ProcessConfig) -> std::io::Result<bool> {
+fn ask_ready(mut address: SocketAddr) -> std::io::Result<bool> {
     let limit = Duration::from_secs(3);
-    let host = if config.server_host.is_unspecified() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    } else {
-        config.server_host
-    };
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(host, config.server_port), limit)?;
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     stream

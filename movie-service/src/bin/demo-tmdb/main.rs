@@ -1,6 +1,8 @@
 //! demo-tmdb: TMDB's v3 protocol over the demo catalogue in `movie-service/demo`, so that Marquee can be
 //! developed and tested without a key, and against a TMDB that misbehaves when it is told to.
 //!
+//! `demo-tmdb healthcheck` asks the process that runs with the same settings whether it is ready.
+//!
 //! It shares no code with movie-service: what it answers is compared with recordings of TMDB instead, so a
 //! mistake in our client cannot hide behind the same mistake here. It keeps nothing: what is changed at run time
 //! is gone when it stops.
@@ -18,6 +20,7 @@ mod state;
 mod stats;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -46,6 +49,12 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_BAD_SETTINGS);
         }
     };
+    if std::env::args().nth(1).as_deref() == Some("healthcheck") {
+        return match settings.host.parse() {
+            Ok(host) => chassis::run::report_ready(SocketAddr::new(host, settings.port)),
+            Err(_) => chassis::run::usage("healthcheck needs an address in SERVER_HOST"),
+        };
+    }
     match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
