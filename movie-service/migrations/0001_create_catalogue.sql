@@ -20,11 +20,18 @@ create table movie (
     poster_path       text,
     backdrop_path     text,
     imdb_id           text,
+    adult             boolean not null,
     genre_ids         int[] not null,
+    -- Where it was produced, ISO 3166-1.
+    countries         text[] not null,
     -- [{id, name}], and of credits the directors, writers and first ten of the cast:
     -- [{id, name, job}].
     keywords          jsonb not null,
     people            jsonb not null,
+    -- Where to watch it: [{region, type, provider_id, provider_name, logo_path, display_priority, link}].
+    providers         jsonb not null,
+    -- Its other titles, translated and alternative: [{title, language, country}].
+    titles            jsonb not null,
     document          jsonb not null,
     -- Of the document: a refresh that brings the same changes nothing and tells nobody.
     source_hash       text not null,
@@ -33,6 +40,8 @@ create table movie (
     synced_at         timestamptz not null default now(),
     created_at        timestamptz not null default now(),
     updated_at        timestamptz not null default now(),
+    -- When TMDB no longer knew it. The row stays, so that its version goes on rising if it returns.
+    removed_at        timestamptz,
     constraint movie_runtime_positive check (runtime > 0),
     constraint movie_popularity_finite check (popularity >= 0 and popularity < 'infinity'),
     constraint movie_vote_average_range check (vote_average between 0 and 10),
@@ -64,10 +73,16 @@ select m.id,
            'poster_path', m.poster_path,
            'genres', coalesce((select json_agg(json_build_object('id', g.id, 'name', g.name) order by g.name)
                                from genre g where g.id = any (m.genre_ids)), '[]'),
+           'countries', m.countries,
            'keywords', m.keywords,
-           'people', m.people
+           'people', m.people,
+           'titles', m.titles,
+           'providers', coalesce((select json_agg(json_build_object('region', p ->> 'region',
+                                      'type', p ->> 'type', 'id', p -> 'provider_id'))
+                                  from jsonb_array_elements(m.providers) p), '[]')
        ) as payload
-from movie m;
+from movie m
+where m.removed_at is null;
 
 -- Long work. A job that runs holds a lease; a process that dies leaves one that runs out.
 create table job (

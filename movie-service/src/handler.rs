@@ -2,6 +2,7 @@
 
 mod admin;
 mod error;
+mod movie;
 mod movies;
 
 use std::time::Duration;
@@ -29,7 +30,7 @@ struct Info;
 fn reading() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(movies::list_movies))
-        .routes(routes!(movies::get_movie))
+        .routes(routes!(movie::get_movie))
 }
 
 fn feeding() -> OpenApiRouter<AppState> {

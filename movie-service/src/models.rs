@@ -4,4 +4,4 @@ mod job;
 mod movie;
 
 pub use job::{Job, JobFailure, JobStatus};
-pub use movie::{Genre, Keyword, Movie, MovieId, NewMovie, Person};
+pub use movie::{AlternativeTitle, Genre, Keyword, Movie, MovieId, NewMovie, Person, Provider};

@@ -1,12 +1,14 @@
 //! What TMDB sends, read leniently: a field that is missing or null is unknown, an empty date is no
 //! date, a number out of range is as good as none. Only an id is indispensable.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::models::{Genre, Keyword, NewMovie, Person};
+use crate::models::{AlternativeTitle, Genre, Keyword, NewMovie, Person, Provider};
 
 /// How many of the cast are kept.
 const CAST: usize = 10;
@@ -74,6 +76,73 @@ struct Detail {
     keywords: Keywords,
     #[serde(default, deserialize_with = "or_default")]
     credits: Credits,
+    #[serde(default, deserialize_with = "or_default")]
+    adult: bool,
+    #[serde(default, deserialize_with = "readable_entries")]
+    production_countries: Vec<Country>,
+    #[serde(default, deserialize_with = "readable_entries")]
+    origin_country: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    alternative_titles: AlternativeTitles,
+    #[serde(default, deserialize_with = "or_default")]
+    translations: Translations,
+    #[serde(default, rename = "watch/providers", deserialize_with = "or_default")]
+    watch_providers: WatchProviders,
+}
+
+#[derive(Debug, Deserialize)]
+struct Country {
+    iso_3166_1: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct AlternativeTitles {
+    #[serde(default, deserialize_with = "readable_entries")]
+    titles: Vec<TitleIn>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TitleIn {
+    iso_3166_1: String,
+    title: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Translations {
+    #[serde(default, deserialize_with = "readable_entries")]
+    translations: Vec<Translation>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Translation {
+    #[serde(default, deserialize_with = "or_default")]
+    iso_639_1: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    iso_3166_1: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    data: TranslationData,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct TranslationData {
+    #[serde(default, deserialize_with = "or_default")]
+    title: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct WatchProviders {
+    #[serde(default, deserialize_with = "or_default")]
+    results: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProviderIn {
+    provider_id: i64,
+    provider_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    logo_path: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    display_priority: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -147,6 +216,15 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
     }
     let original_title = first_filled([&detail.original_title, &detail.title]);
     let people = people(&detail.credits);
+    let titles = titles(&detail, [&title, &original_title]);
+    let mut countries: Vec<String> = detail
+        .production_countries
+        .into_iter()
+        .map(|country| country.iso_3166_1)
+        .chain(detail.origin_country)
+        .collect();
+    countries.sort_unstable();
+    countries.dedup();
     let mut genre_ids: Vec<i32> = detail.genres.iter().map(|genre| genre.id).collect();
     genre_ids.sort_unstable();
     genre_ids.dedup();
@@ -167,9 +245,13 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
         poster_path: filled(detail.poster_path),
         backdrop_path: filled(detail.backdrop_path),
         imdb_id: filled(detail.imdb_id),
+        adult: detail.adult,
         genre_ids,
+        countries,
         keywords: detail.keywords.keywords,
         people,
+        providers: providers(&detail.watch_providers),
+        titles,
         source_hash: hash(&document),
         document,
     })
@@ -193,6 +275,69 @@ fn people(credits: &Credits) -> Vec<Person> {
         job: "Actor".to_owned(),
     }))
     .collect()
+}
+
+/// Titles beside the film's own two, each once.
+fn titles(detail: &Detail, own: [&str; 2]) -> Vec<AlternativeTitle> {
+    let translated = detail
+        .translations
+        .translations
+        .iter()
+        .map(|translation| AlternativeTitle {
+            title: translation.data.title.trim().to_owned(),
+            language: translation.iso_639_1.clone(),
+            country: translation.iso_3166_1.clone(),
+        });
+    let alternative = detail
+        .alternative_titles
+        .titles
+        .iter()
+        .map(|title| AlternativeTitle {
+            title: title.title.trim().to_owned(),
+            language: None,
+            country: Some(title.iso_3166_1.clone()),
+        });
+    let mut all: Vec<AlternativeTitle> = Vec::new();
+    for title in translated.chain(alternative) {
+        let known = own.contains(&title.title.as_str())
+            || all
+                .iter()
+                .any(|other| other.title == title.title && other.language == title.language);
+        if !title.title.is_empty() && !known {
+            all.push(title);
+        }
+    }
+    all
+}
+
+/// On which terms TMDB tells of providers.
+const TERMS: [&str; 5] = ["flatrate", "free", "ads", "rent", "buy"];
+
+/// By region, terms and TMDB's own order.
+fn providers(told: &WatchProviders) -> Vec<Provider> {
+    let mut all = Vec::new();
+    for (region, entry) in &told.results {
+        let link = entry["link"].as_str().unwrap_or_default();
+        for terms in TERMS {
+            let mut shown: Vec<ProviderIn> = entry[terms]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|provider| serde_json::from_value(provider.clone()).ok())
+                .collect();
+            shown.sort_by_key(|provider| (provider.display_priority, provider.provider_id));
+            all.extend(shown.into_iter().map(|provider| Provider {
+                region: region.clone(),
+                r#type: terms.to_owned(),
+                provider_id: provider.provider_id,
+                provider_name: provider.provider_name,
+                logo_path: provider.logo_path,
+                display_priority: provider.display_priority,
+                link: link.to_owned(),
+            }));
+        }
+    }
+    all
 }
 
 fn first_filled(texts: [&String; 2]) -> String {

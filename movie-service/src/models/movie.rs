@@ -71,6 +71,41 @@ pub struct Person {
     pub job: String,
 }
 
+/// Somewhere to watch a film.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Provider {
+    /// Where, ISO 3166-1.
+    #[schema(example = "KR")]
+    pub region: String,
+    /// On which terms: `flatrate`, `free`, `ads`, `rent` or `buy`.
+    #[schema(example = "flatrate")]
+    pub r#type: String,
+    /// TMDB's id of who shows it.
+    #[schema(example = 356)]
+    pub provider_id: i64,
+    /// Who shows it.
+    #[schema(example = "wavve")]
+    pub provider_name: String,
+    /// The logo's path at TMDB's image host.
+    pub logo_path: Option<String>,
+    /// TMDB's order of providers in the region, lowest first.
+    #[schema(example = 4)]
+    pub display_priority: i64,
+    /// TMDB's page on where to watch it in the region.
+    pub link: String,
+}
+
+/// Another title of a film.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlternativeTitle {
+    /// The title.
+    pub title: String,
+    /// Its language, ISO 639-1, where it is a translation.
+    pub language: Option<String>,
+    /// Where it is used, ISO 3166-1.
+    pub country: Option<String>,
+}
+
 /// A film of the catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Movie {
@@ -133,12 +168,20 @@ pub struct NewMovie {
     pub backdrop_path: Option<String>,
     /// IMDb's id, `tt…`.
     pub imdb_id: Option<String>,
+    /// Whether it is pornography.
+    pub adult: bool,
     /// TMDB's ids of its genres.
     pub genre_ids: Vec<i32>,
+    /// Where it was produced, ISO 3166-1.
+    pub countries: Vec<String>,
     /// Its keywords.
     pub keywords: Vec<Keyword>,
     /// Directors, writers and the first of the cast.
     pub people: Vec<Person>,
+    /// Where to watch it.
+    pub providers: Vec<Provider>,
+    /// Its other titles.
+    pub titles: Vec<AlternativeTitle>,
     /// What TMDB sent.
     pub document: serde_json::Value,
     /// SHA-256 of the document, hexadecimal.

@@ -131,7 +131,7 @@ impl SortBy {
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    query.push(" where true");
+    query.push(" where m.removed_at is null");
     if let Some(from) = filter.release_date_from {
         query.push(" and m.release_date >= ").push_bind(from);
     }
@@ -194,7 +194,9 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> sqlx::Result<i64> {
 /// # Errors
 /// Postgres's.
 pub async fn find(pool: &PgPool, id: MovieId) -> sqlx::Result<Option<Movie>> {
-    let mut query = QueryBuilder::new(format!("select {COLUMNS} from movie m where m.id = "));
+    let mut query = QueryBuilder::new(format!(
+        "select {COLUMNS} from movie m where m.removed_at is null and m.id = "
+    ));
     query.push_bind(id.get());
     let row: Option<MovieRow> = query.build_query_as().fetch_optional(pool).await?;
     row.map(Movie::try_from).transpose()
@@ -239,15 +241,16 @@ pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
     let changed: Vec<i64> = sqlx::query_scalar(
         "insert into movie (id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
-             genre_ids, keywords, people, document, source_hash)
+             adult, genre_ids, countries, keywords, people, providers, titles, document, source_hash)
          select id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
-             genre_ids, keywords, people, document, source_hash
+             adult, genre_ids, countries, keywords, people, providers, titles, document, source_hash
          from jsonb_to_recordset($1) as n(id bigint, title text, original_title text,
              original_language text, overview text, release_date date, runtime int,
              popularity float8, vote_average float8, vote_count int, poster_path text,
-             backdrop_path text, imdb_id text, genre_ids int[], keywords jsonb, people jsonb,
-             document jsonb, source_hash text)
+             backdrop_path text, imdb_id text, adult boolean, genre_ids int[], countries text[],
+             keywords jsonb, people jsonb, providers jsonb, titles jsonb, document jsonb,
+             source_hash text)
          order by id
          on conflict (id) do update set
              title = excluded.title, original_title = excluded.original_title,
@@ -258,11 +261,12 @@ pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
              popularity = excluded.popularity, vote_average = excluded.vote_average,
              vote_count = excluded.vote_count, poster_path = excluded.poster_path,
              backdrop_path = excluded.backdrop_path, imdb_id = excluded.imdb_id,
-             genre_ids = excluded.genre_ids, keywords = excluded.keywords,
-             people = excluded.people, document = excluded.document,
-             source_hash = excluded.source_hash, version = movie.version + 1,
-             synced_at = now(), updated_at = now()
-         where movie.source_hash <> excluded.source_hash
+             adult = excluded.adult, genre_ids = excluded.genre_ids,
+             countries = excluded.countries, keywords = excluded.keywords,
+             people = excluded.people, providers = excluded.providers, titles = excluded.titles,
+             document = excluded.document, source_hash = excluded.source_hash,
+             version = movie.version + 1, synced_at = now(), updated_at = now(), removed_at = null
+         where movie.source_hash <> excluded.source_hash or movie.removed_at is not null
          returning id",
     )
     .bind(Json(movies))
