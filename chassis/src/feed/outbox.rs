@@ -189,6 +189,39 @@ impl Outbox {
         }
     }
 
+    /// The cursor from which a reader goes on who knows everything that is committed now. Take it
+    /// before reading the tables: what is committed in between is then told again, not lost.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn present(&self) -> sqlx::Result<Cursor> {
+        let mut connection = self.pool.acquire().await?;
+        present(&mut connection).await
+    }
+
+    /// Hands the changes after `cursor` to `take` as they come, for what this process itself keeps in
+    /// memory. Returns at the shutdown, or where the records after the cursor are gone: what is kept
+    /// must then be loaded anew. While Postgres is away it waits.
+    pub async fn tail(&self, mut cursor: Cursor, mut take: impl FnMut(&[Change])) {
+        const LIMIT: i64 = 1000;
+        const WAIT: Duration = Duration::from_secs(30);
+        while !self.shutdown.is_started() {
+            let next = match self.read(Some(cursor), LIMIT, WAIT).await {
+                Ok(Changes { changes, next }) => {
+                    take(&changes);
+                    next.parse()
+                }
+                Err(ReadError::Gone) => return,
+                Err(ReadError::Database(error)) => {
+                    tracing::debug!(%error, "cannot read our own changes");
+                    self.shutdown.sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+            };
+            cursor = next.unwrap_or(cursor);
+        }
+    }
+
     async fn check(&self, after: Option<Cursor>) -> Result<Cursor, ReadError> {
         let (epoch, transaction, sequence): (Uuid, String, i64) =
             sqlx::query_as("select epoch, expired_xid::text, expired_seq from outbox_state")
