@@ -173,7 +173,9 @@ pub fn usage(message: &str) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-fn print_openapi(service: &Service) -> ExitCode {
+/// Prints the API of `service`.
+#[must_use]
+pub fn print_openapi(service: &Service) -> ExitCode {
     match (service.openapi)().to_pretty_json() {
         Ok(json) => {
             let _ = writeln!(std::io::stdout(), "{json}");
@@ -185,7 +187,8 @@ fn print_openapi(service: &Service) -> ExitCode {
 
 /// Asks the process that runs with the same settings whether it is ready; for container images,
 /// which have no curl.
-fn healthcheck(service: &Service) -> ExitCode {
+#[must_use]
+pub fn healthcheck(service: &Service) -> ExitCode {
     match Settings::load(service.defaults).and_then(|settings| settings.read::<ProcessConfig>()) {
         Ok(config) => report_ready(config.address()),
         Err(error) => usage(&error.to_string()),

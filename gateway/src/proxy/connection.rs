@@ -1,0 +1,227 @@
+//! One instance of a service: its idle connections, and what its last answers say about it. All of it
+//! belongs to one thread.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+    header::HeaderValue,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::{body::ToUpstream, upstream::UpstreamSettings};
+
+/// How much the newest answer counts in the moving latency.
+const LATENCY_WEIGHT: f64 = 0.2;
+
+/// One instance of a service.
+pub struct Instance {
+    host: String,
+    port: u16,
+    /// Its name in `Host`.
+    pub(super) host_header: HeaderValue,
+    settings: Rc<UpstreamSettings>,
+    idle: RefCell<Vec<Idle>>,
+    in_flight: Cell<u32>,
+    /// Moving average, in microseconds.
+    latency: Cell<f64>,
+    failed_connects: Cell<u32>,
+    skipped_until: Cell<Option<Instant>>,
+}
+
+struct Idle {
+    sender: SendRequest<ToUpstream>,
+    since: Instant,
+}
+
+/// Why a request got no answer over a connection.
+pub(super) struct SendFailure {
+    pub(super) error: hyper::Error,
+    /// Whether not a byte of it was written.
+    pub(super) unsent: bool,
+}
+
+impl Instance {
+    /// The instance at `url`, to which nothing is open yet.
+    pub(super) fn new(url: &Url, settings: Rc<UpstreamSettings>) -> Option<Rc<Self>> {
+        // Brackets around an IPv6 address belong to the URL and to Host, not to the address.
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        let port = url.port_or_known_default()?;
+        let host_header = match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str()?),
+            None => url.host_str()?.to_owned(),
+        };
+        Some(Rc::new(Self {
+            host,
+            port,
+            host_header: HeaderValue::try_from(host_header).ok()?,
+            settings,
+            idle: RefCell::default(),
+            in_flight: Cell::new(0),
+            latency: Cell::new(0.0),
+            failed_connects: Cell::new(0),
+            skipped_until: Cell::new(None),
+        }))
+    }
+
+    /// How busy it seems; less is better.
+    pub(super) fn load(&self) -> f64 {
+        f64::from(self.in_flight.get() + 1) * self.latency.get().max(1.0)
+    }
+
+    /// Until when it should be passed over, if it should.
+    pub(super) fn skipped_until(&self) -> Option<Instant> {
+        self.skipped_until
+            .get()
+            .filter(|until| Instant::now() < *until)
+    }
+
+    /// An idle connection, at most `max_idle` unused, if there is one that seems alive.
+    pub(super) fn reuse(self: &Rc<Self>, max_idle: Duration) -> Option<Lease> {
+        let mut idle = self.idle.borrow_mut();
+        // The last one in is the most likely to live; those below it are older still.
+        while let Some(connection) = idle.pop() {
+            if connection.since.elapsed() >= self.settings.idle_timeout {
+                idle.clear();
+                return None;
+            }
+            if connection.sender.is_closed() {
+                continue;
+            }
+            if connection.since.elapsed() >= max_idle {
+                idle.push(connection);
+                return None;
+            }
+            return Some(self.lease(connection.sender));
+        }
+        None
+    }
+
+    /// Closes connections that were not used for long.
+    pub(super) fn close_unused(&self) {
+        self.idle.borrow_mut().retain(|connection| {
+            !connection.sender.is_closed()
+                && connection.since.elapsed() < self.settings.idle_timeout
+        });
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Lease> {
+        let connected = self.open().await;
+        match &connected {
+            Ok(_) => {
+                self.failed_connects.set(0);
+                self.skipped_until.set(None);
+            }
+            Err(_) => {
+                let failures = self.failed_connects.get().saturating_add(1);
+                self.failed_connects.set(failures);
+                if failures >= self.settings.failures_to_skip {
+                    self.skipped_until
+                        .set(Some(Instant::now() + self.settings.skip));
+                }
+            }
+        }
+        connected.map(|sender| self.lease(sender))
+    }
+
+    async fn open(&self) -> io::Result<SendRequest<ToUpstream>> {
+        let connect = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = tokio::time::timeout(self.settings.connect_timeout, connect)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection to an upstream ended early");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn lease(self: &Rc<Self>, sender: SendRequest<ToUpstream>) -> Lease {
+        self.in_flight.set(self.in_flight.get() + 1);
+        Lease {
+            instance: Rc::clone(self),
+            sender: Some(sender),
+        }
+    }
+
+    fn learn(&self, latency: Duration) {
+        let micros = latency.as_secs_f64() * 1e6;
+        let before = self.latency.get();
+        self.latency.set(if before == 0.0 {
+            micros
+        } else {
+            before + LATENCY_WEIGHT * (micros - before)
+        });
+    }
+}
+
+/// A connection in use: counted as in flight until given back or dropped. Dropped, it closes.
+pub(super) struct Lease {
+    instance: Rc<Instance>,
+    sender: Option<SendRequest<ToUpstream>>,
+}
+
+impl Lease {
+    /// Sends `request` and returns the head of the answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<ToUpstream>,
+    ) -> Result<Response<Incoming>, SendFailure> {
+        let Some(sender) = self.sender.as_mut() else {
+            unreachable!("a lease has its sender until it is given back")
+        };
+        let started = Instant::now();
+        if !sender.is_ready() {
+            sender.ready().await.map_err(|error| SendFailure {
+                error,
+                unsent: true,
+            })?;
+        }
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                self.instance.learn(started.elapsed());
+                Ok(response)
+            }
+            Err(mut failed) => Err(SendFailure {
+                unsent: failed.take_message().is_some(),
+                error: failed.into_error(),
+            }),
+        }
+    }
+
+    /// Makes the connection available again.
+    pub(super) fn give_back(mut self) {
+        let Some(sender) = self.sender.take() else {
+            return;
+        };
+        let mut idle = self.instance.idle.borrow_mut();
+        if !sender.is_closed() && idle.len() < self.instance.settings.idle_connections {
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let in_flight = &self.instance.in_flight;
+        in_flight.set(in_flight.get().saturating_sub(1));
+    }
+}
