@@ -295,6 +295,35 @@ async fn a_wrong_parameter_is_named(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn an_interaction_waits_for_the_one_before_it_of_the_same_user(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let (anna, boris) = (app.user("anna").await, app.user("boris").await);
+    let mut before = pool.begin().await.expect("a transaction");
+    let first: i64 = sqlx::query_scalar(
+        "with locked as (select id from user_account where id = $1 for no key update)
+         insert into interaction (user_id, movie_id, interaction_type)
+         select id, 603, 'like' from locked
+         returning id",
+    )
+    .bind(anna)
+    .fetch_one(&mut *before)
+    .await
+    .expect("an id");
+    let (second, _) = tokio::join!(app.interact(anna, "like", 604), async {
+        // Others do not wait.
+        app.interact(boris, "like", 604).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let path = format!("/api/v1/users/{anna}/interactions");
+        assert_eq!(ids(&app.get(&path).await.expect(200)), [0; 0]);
+        before.commit().await.expect("a commit");
+    });
+    let path = format!("/api/v1/users/{anna}/interactions");
+    assert_eq!(ids(&app.get(&path).await.expect(200)), [second, first]);
+    assert!(second > first);
+}
+
+#[sqlx::test]
 async fn the_ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
