@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::Problem;
 
 /// Gives the successful GETs of `routes` a strong `ETag` and `cache_control`, and answers 304 to a
-/// client that shows the tag. Only for bodies that are whole in memory anyway.
+/// client that shows the tag. Only for bodies that are whole in memory anyway. A handler that knows a
+/// cheaper tag than a hash of the body sets its own.
 pub fn conditional<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     cache_control: &'static str,
@@ -43,7 +44,10 @@ async fn tag(
         Ok(body) => body.to_bytes(),
         Err(error) => return Problem::internal(&error).into_response(),
     };
-    let etag = strong_etag(&body);
+    let etag = match head.headers.get(header::ETAG) {
+        Some(own) => own.clone(),
+        None => strong_etag(&body),
+    };
     head.headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static(cache_control),

@@ -55,6 +55,9 @@ create index movie_by_title on movie (title collate "und-x-icu", id);
 create index movie_by_release_date on movie (coalesce(release_date, '-infinity'), id);
 create index movie_by_release_date_nulls_high on movie (coalesce(release_date, 'infinity'), id);
 
+-- For clients that know IMDb's id alone.
+create index movie_by_imdb_id on movie (imdb_id) where imdb_id is not null;
+
 -- What the feed says of a film; used for change records and for the snapshot alike, so that the
 -- two cannot differ.
 create view movie_change as

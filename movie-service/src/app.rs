@@ -1,7 +1,9 @@
 //! The composition root: what the service is made of, put together in one place.
 
+use std::time::Duration;
+
 use axum::Router;
-use chassis::{Process, feed::outbox::Outbox, health::Health};
+use chassis::{Process, feed::outbox::Outbox, health::Health, redis::Redis};
 use sqlx::PgPool;
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     config::{Config, TmdbConfig},
     database, handler,
     repository::SNAPSHOT,
-    service::{catalogue::Catalogue, sync::Sync},
+    service::{cache::MovieCache, catalogue::Catalogue, hydration::Hydration, sync::Sync},
 };
 
 /// What handlers work with.
@@ -17,6 +19,8 @@ use crate::{
 pub struct AppState {
     /// Reads the catalogue.
     pub catalogue: Catalogue,
+    /// Finds any film.
+    pub hydration: Hydration,
     /// Feeds it.
     pub sync: Sync,
 }
@@ -44,12 +48,28 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         config.change_retention(),
         &process.shutdown,
     );
+    let redis = Redis::lazy(&config.redis_url)?;
+    let cache = MovieCache::new(
+        redis.clone(),
+        config.movie_cache_bytes,
+        Duration::from_secs(config.movie_cache_ttl_seconds),
+    );
+    cache.follow(&outbox, &process.shutdown);
     let state = AppState {
+        hydration: Hydration::new(
+            pool.clone(),
+            cache,
+            tmdb.clone(),
+            outbox.clone(),
+            process.shutdown.clone(),
+            &config,
+        ),
         catalogue: Catalogue::new(pool.clone()),
         sync: Sync::new(pool.clone(), tmdb, outbox.clone(), process.shutdown.clone()),
     };
     let routes = handler::router(state, &process.config).merge(outbox.router());
-    let health =
-        Health::default().require("postgres", move || chassis::postgres::check(pool.clone()));
+    let health = Health::default()
+        .require("postgres", move || chassis::postgres::check(pool.clone()))
+        .report("redis", move || redis.clone().check());
     Ok((routes, health))
 }

@@ -18,6 +18,20 @@ pub struct Config {
     pub database_max_connections: u32,
     /// How long change records are kept, in hours.
     pub change_retention_hours: u64,
+    /// The Redis that replicas share; never needed.
+    pub redis_url: SecretString,
+    /// After how many days a film is served as stale while it is asked for again.
+    pub movie_stale_threshold_days: i64,
+    /// How much memory films may take in the process, in bytes.
+    pub movie_cache_bytes: u64,
+    /// For how many seconds Redis keeps a film.
+    pub movie_cache_ttl_seconds: u64,
+    /// For how many seconds it is remembered that TMDB does not know an id.
+    pub negative_cache_seconds: u64,
+    /// Films never seen before that are asked for at TMDB, a second at most.
+    pub hydration_rate_per_second: f64,
+    /// Whether pornography is admitted.
+    pub include_adult: bool,
 }
 
 impl Config {

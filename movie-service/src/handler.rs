@@ -31,6 +31,7 @@ fn reading() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(movies::list_movies))
         .routes(routes!(movie::get_movie))
+        .routes(routes!(movie::list_providers))
 }
 
 fn feeding() -> OpenApiRouter<AppState> {

@@ -4,4 +4,7 @@ mod job;
 mod movie;
 
 pub use job::{Job, JobFailure, JobStatus};
-pub use movie::{AlternativeTitle, Genre, Keyword, Movie, MovieId, NewMovie, Person, Provider};
+pub use movie::{
+    AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person,
+    Provider,
+};

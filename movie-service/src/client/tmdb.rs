@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::TmdbConfig,
-    models::{Genre, MovieId, NewMovie},
+    models::{Genre, MovieRef, NewMovie},
 };
 
 /// Calls by outcome (counter).
@@ -194,19 +194,37 @@ impl Tmdb {
         self.get("/discover/movie", &query, patience).await
     }
 
+    /// Whether there is a key, so that TMDB can be asked at all.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        !matches!(self.0.key, Key::None)
+    }
+
     /// A film with all that belongs to it.
     ///
     /// # Errors
     /// As [`TmdbError`] says.
-    pub async fn movie(&self, id: MovieId, patience: Duration) -> Result<NewMovie, TmdbError> {
+    pub async fn movie(
+        &self,
+        reference: &MovieRef,
+        patience: Duration,
+    ) -> Result<NewMovie, TmdbError> {
         let query = [("append_to_response", APPEND.to_owned())];
-        let document: Value = self.get(&format!("/movie/{id}"), &query, patience).await?;
+        // TMDB takes IMDb's ids in the place of its own.
+        let path = match reference {
+            MovieRef::Tmdb(id) => format!("/movie/{id}"),
+            MovieRef::Imdb(id) => format!("/movie/{id}"),
+        };
+        let document: Value = self.get(&path, &query, patience).await?;
         let movie = wire::movie(document).map_err(TmdbError::Unreadable)?;
-        if movie.id == id.get() {
-            Ok(movie)
-        } else {
-            Err(TmdbError::Unreadable("it is another film".to_owned()))
+        let is_other = match reference {
+            MovieRef::Tmdb(id) => movie.id != id.get(),
+            MovieRef::Imdb(id) => movie.imdb_id.as_ref() != Some(id),
+        };
+        if is_other {
+            return Err(TmdbError::Unreadable("it is another film".to_owned()));
         }
+        Ok(movie)
     }
 
     async fn get<T: DeserializeOwned>(

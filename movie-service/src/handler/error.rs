@@ -1,19 +1,21 @@
 //! Which error becomes which status; the only place where one is chosen.
 
+use std::sync::Arc;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::sync::SyncError;
+use crate::service::{hydration::HydrationError, sync::SyncError};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// There is no such film.
-    #[error("movie not found")]
-    MovieNotFound,
+    /// There is no film, shared by all who asked at once.
+    #[error(transparent)]
+    Hydration(#[from] Arc<HydrationError>),
     /// Fields of the request contradict each other or say nothing.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
@@ -28,14 +30,7 @@ pub(super) enum ApiError {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::MovieNotFound => Self::new(
-                StatusCode::NOT_FOUND,
-                "movie-not-found",
-                "movie not found",
-            )
-            .detail(
-                "no film of the catalogue has this id; GET /api/v1/movies lists those there are",
-            ),
+            ApiError::Hydration(error) => hydration_problem(&error),
             ApiError::Invalid(errors) => Self::invalid(errors),
             ApiError::Sync(SyncError::Running(job)) => {
                 let job = serde_json::to_value(*job).unwrap_or_default();
@@ -59,6 +54,20 @@ impl From<ApiError> for Problem {
                 chassis::postgres::problem(&error)
             }
         }
+    }
+}
+
+fn hydration_problem(error: &HydrationError) -> Problem {
+    match error {
+        HydrationError::NotFound => {
+            Problem::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
+                .detail("no film has this id; GET /api/v1/movies lists those of the catalogue")
+        }
+        HydrationError::TmdbAway { retry_after, .. } => Problem::unavailable("TMDB")
+            .detail("we do not have this film yet and cannot ask for it now; try again after the seconds that Retry-After gives")
+            .retry_after(retry_after.as_secs().max(1))
+            .cause(error),
+        HydrationError::Database(error) => chassis::postgres::problem(error),
     }
 }
 

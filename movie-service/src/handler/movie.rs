@@ -1,10 +1,21 @@
 //! One film.
 
-use axum::{Json, extract::State};
-use chassis::{extract::Path, problem::ProblemDocument};
+use axum::{
+    Json,
+    extract::State,
+    http::{
+        HeaderMap, HeaderValue,
+        header::{AGE, ETAG},
+    },
+};
+use chassis::{
+    config::nearest,
+    extract::{Path, Query},
+    problem::{FieldError, ProblemDocument},
+};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::ApiError,
@@ -12,7 +23,8 @@ use super::{
 };
 use crate::{
     app::AppState,
-    models::{Movie, MovieId},
+    models::{Keyword, MovieId, MovieRef, Person, Provider},
+    service::hydration::Served,
 };
 
 /// TMDB's host of images, with the width that a film shows its backdrop in.
@@ -63,10 +75,30 @@ pub(super) struct MovieResponse {
     vote_count: i32,
     /// When TMDB was last asked about it.
     synced_at: DateTime<Utc>,
+    /// Whether that is longer ago than it should be.
+    #[schema(example = false)]
+    stale: bool,
+    /// IMDb's id; null where unknown.
+    #[schema(example = "tt0133093")]
+    imdb_id: Option<String>,
+    /// Where it was produced, ISO 3166-1.
+    #[schema(example = json!(["US"]))]
+    countries: Vec<String>,
+    /// With `include=credits`: directors, writers and the first of the cast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credits: Option<Vec<Person>>,
+    /// With `include=keywords`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keywords: Option<Vec<Keyword>>,
+    /// With `include=providers`: where to watch it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    providers: Option<Vec<Provider>>,
 }
 
-impl From<Movie> for MovieResponse {
-    fn from(movie: Movie) -> Self {
+impl MovieResponse {
+    fn new(served: &Served, includes: Includes) -> Self {
+        let detail = &served.film;
+        let movie = &detail.movie;
         Self {
             id: movie.id,
             release_date: day(movie.release_date),
@@ -75,41 +107,184 @@ impl From<Movie> for MovieResponse {
             poster_url: image(POSTER_BASE, movie.poster_path.as_deref()),
             backdrop_url: image(BACKDROP_BASE, movie.backdrop_path.as_deref()),
             booking_url: format!("https://www.themoviedb.org/movie/{}/watch", movie.id),
-            title: movie.title,
-            overview: movie.overview,
-            genres: movie.genres,
-            language: movie.original_language,
-            original_title: movie.original_title,
+            title: movie.title.clone(),
+            overview: movie.overview.clone(),
+            genres: movie.genres.clone(),
+            language: movie.original_language.clone(),
+            original_title: movie.original_title.clone(),
             vote_average: movie.vote_average,
             vote_count: movie.vote_count,
             synced_at: movie.synced_at,
+            stale: served.stale_for.is_some(),
+            imdb_id: detail.imdb_id.clone(),
+            countries: detail.countries.clone(),
+            credits: includes.credits.then(|| detail.people.clone()),
+            keywords: includes.keywords.then(|| detail.keywords.clone()),
+            providers: includes.providers.then(|| detail.providers.clone()),
         }
     }
 }
 
+/// What a client wants to come with a film.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+struct Includes {
+    credits: bool,
+    keywords: bool,
+    providers: bool,
+}
+
+/// The names that `include` takes.
+const INCLUDES: [&str; 3] = ["credits", "keywords", "providers"];
+
+impl Includes {
+    fn parse(list: &str) -> Result<Self, FieldError> {
+        let mut includes = Self::default();
+        for name in list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
+            match name {
+                "credits" => includes.credits = true,
+                "keywords" => includes.keywords = true,
+                "providers" => includes.providers = true,
+                _ => {
+                    let message = match nearest(name, INCLUDES.into_iter()) {
+                        Some(near) => {
+                            format!("`{name}` cannot be included; did you mean `{near}`?")
+                        }
+                        None => format!(
+                            "`{name}` cannot be included; known are {}",
+                            INCLUDES.join(", ")
+                        ),
+                    };
+                    return Err(FieldError::new("include", message));
+                }
+            }
+        }
+        Ok(includes)
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MovieQuery {
+    /// What comes with the film, separated by commas: `credits`, `keywords`, `providers`.
+    #[param(example = "credits,providers")]
+    include: Option<String>,
+}
+
 /// Get a film
 ///
-/// Everything that the catalogue tells of a film.
+/// Everything that the catalogue tells of a film. One that the catalogue does not have yet is fetched
+/// from TMDB. What was last fetched long ago is marked as stale, with its age in seconds in `Age`, and
+/// fetched again in the background.
 #[utoipa::path(
     get,
     path = "/api/v1/movies/{id}",
     tag = "movies",
-    params(("id" = MovieId, Path, description = "TMDB's id of the film", example = 603)),
+    params(("id" = String, Path, description = "TMDB's id of the film, or IMDb's as `imdb:tt0133093`", example = "603"), MovieQuery),
     responses(
-        (status = 200, description = "the film", body = MovieResponse, headers(("ETag" = String, description = "of this answer"))),
+        (status = 200, description = "the film", body = MovieResponse, headers(("ETag" = String, description = "of this answer"), ("Age" = i64, description = "seconds since TMDB was asked, where the film is stale"))),
         (status = 304, description = "the film is as `If-None-Match` names it"),
-        (status = 400, description = "the id is not a number from 1", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "the catalogue has no such film", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "the id is neither a number from 1 nor `imdb:tt…`, or `include` is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "neither we nor TMDB know such a film", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_movie(
     State(state): State<AppState>,
-    Path(id): Path<MovieId>,
-) -> Result<Json<MovieResponse>, ApiError> {
-    let movie = state
-        .catalogue
-        .find(id)
-        .await?
-        .ok_or(ApiError::MovieNotFound)?;
-    Ok(Json(movie.into()))
+    Path(reference): Path<MovieRef>,
+    Query(query): Query<MovieQuery>,
+) -> Result<(HeaderMap, Json<MovieResponse>), ApiError> {
+    let includes = Includes::parse(query.include.as_deref().unwrap_or_default())
+        .map_err(|error| ApiError::Invalid(vec![error]))?;
+    let served = state.hydration.get(&reference).await?;
+    let headers = headers(&served, includes);
+    Ok((headers, Json(MovieResponse::new(&served, includes))))
+}
+
+/// The tag names all that the answer depends on, which is quicker to say than to hash.
+fn headers(served: &Served, includes: Includes) -> HeaderMap {
+    let film = &served.film;
+    let mut headers = HeaderMap::new();
+    let tag = format!(
+        "\"{}-{}-{}-{}{}{}{}\"",
+        film.movie.id,
+        film.version,
+        film.movie.synced_at.timestamp_micros(),
+        u8::from(served.stale_for.is_some()),
+        u8::from(includes.credits),
+        u8::from(includes.keywords),
+        u8::from(includes.providers),
+    );
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, tag);
+    }
+    if let Some(age) = served.stale_for {
+        headers.insert(AGE, HeaderValue::from(age.num_seconds().unsigned_abs()));
+    }
+    headers
+}
+
+/// Where to watch a film.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProvidersResponse {
+    /// TMDB's id of the film.
+    movie_id: MovieId,
+    /// By region, terms and TMDB's order.
+    providers: Vec<Provider>,
+    /// Who collects these facts for TMDB, and must be named wherever they are shown.
+    #[schema(example = "JustWatch")]
+    attribution: &'static str,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProvidersQuery {
+    /// Where, ISO 3166-1; every region where not given.
+    #[param(example = "KR")]
+    region: Option<String>,
+}
+
+/// Where to watch a film
+///
+/// Who shows the film where, and on which terms.
+#[utoipa::path(
+    get,
+    path = "/api/v1/movies/{id}/providers",
+    tag = "movies",
+    params(("id" = String, Path, description = "TMDB's id of the film, or IMDb's as `imdb:tt0133093`", example = "603"), ProvidersQuery),
+    responses(
+        (status = 200, description = "who shows it; nobody, perhaps", body = ProvidersResponse),
+        (status = 304, description = "it is as `If-None-Match` names it"),
+        (status = 400, description = "the id or the region is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "neither we nor TMDB know such a film", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_providers(
+    State(state): State<AppState>,
+    Path(reference): Path<MovieRef>,
+    Query(query): Query<ProvidersQuery>,
+) -> Result<Json<ProvidersResponse>, ApiError> {
+    let region = query.region.map(|region| region.to_ascii_uppercase());
+    let is_code =
+        |region: &String| region.len() == 2 && region.bytes().all(|byte| byte.is_ascii_uppercase());
+    if region.as_ref().is_some_and(|region| !is_code(region)) {
+        let message = "must be two letters (ISO 3166-1), such as KR";
+        return Err(ApiError::Invalid(vec![FieldError::new("region", message)]));
+    }
+    let served = state.hydration.get(&reference).await?;
+    let providers = served.film.providers.iter();
+    Ok(Json(ProvidersResponse {
+        movie_id: served.film.movie.id,
+        providers: providers
+            .filter(|provider| {
+                region
+                    .as_ref()
+                    .is_none_or(|region| provider.region == *region)
+            })
+            .cloned()
+            .collect(),
+        attribution: "JustWatch",
+    }))
 }

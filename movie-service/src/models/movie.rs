@@ -34,12 +34,41 @@ impl fmt::Display for MovieId {
 
 impl<'de> Deserialize<'de> for MovieId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse()
+        i64::deserialize(deserializer)
             .ok()
             .and_then(Self::new)
-            .ok_or_else(|| serde::de::Error::custom("invalid movie ID"))
+            .ok_or_else(|| serde::de::Error::custom(INVALID_ID))
     }
+}
+
+/// What a client hears of an id that cannot be one.
+const INVALID_ID: &str = "invalid movie ID";
+
+/// How a client names a film: by TMDB's id, or by IMDb's as `imdb:tt…`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MovieRef {
+    /// TMDB's id.
+    Tmdb(MovieId),
+    /// IMDb's id, `tt…`.
+    Imdb(String),
+}
+
+impl<'de> Deserialize<'de> for MovieRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let reference = match text.strip_prefix("imdb:") {
+            Some(imdb) => is_imdb_id(imdb).then(|| Self::Imdb(imdb.to_owned())),
+            None => text.parse().ok().and_then(MovieId::new).map(Self::Tmdb),
+        };
+        reference.ok_or_else(|| serde::de::Error::custom(INVALID_ID))
+    }
+}
+
+/// `tt` and seven to ten digits.
+fn is_imdb_id(text: &str) -> bool {
+    text.strip_prefix("tt").is_some_and(|digits| {
+        (7..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// A genre, as TMDB numbers and names it.
@@ -52,7 +81,7 @@ pub struct Genre {
 }
 
 /// A keyword of a film.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Keyword {
     /// TMDB's id.
     pub id: i64,
@@ -61,7 +90,7 @@ pub struct Keyword {
 }
 
 /// Somebody who made a film or plays in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Person {
     /// TMDB's id.
     pub id: i64,
@@ -107,7 +136,7 @@ pub struct AlternativeTitle {
 }
 
 /// A film of the catalogue.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Movie {
     /// TMDB's id.
     pub id: MovieId,
@@ -137,6 +166,25 @@ pub struct Movie {
     pub genres: Vec<String>,
     /// When TMDB was last asked about it.
     pub synced_at: DateTime<Utc>,
+}
+
+/// A film with all that belongs to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MovieDetail {
+    /// The film itself.
+    pub movie: Movie,
+    /// Rises with every change of it.
+    pub version: i64,
+    /// IMDb's id, `tt…`.
+    pub imdb_id: Option<String>,
+    /// Where it was produced, ISO 3166-1.
+    pub countries: Vec<String>,
+    /// Its keywords.
+    pub keywords: Vec<Keyword>,
+    /// Directors, writers and the first of the cast.
+    pub people: Vec<Person>,
+    /// Where to watch it.
+    pub providers: Vec<Provider>,
 }
 
 /// A film as TMDB tells it, to be written into the catalogue.

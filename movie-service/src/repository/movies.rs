@@ -3,7 +3,9 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgPool, Postgres, QueryBuilder, types::Json};
 
-use crate::models::{Genre, Movie, MovieId, NewMovie};
+use crate::models::{
+    Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person, Provider,
+};
 
 /// The columns of a film, with the names of its genres.
 const COLUMNS: &str = r"
@@ -189,17 +191,64 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> sqlx::Result<i64> {
     query.build_query_scalar().fetch_one(pool).await
 }
 
-/// The film `id`.
+#[derive(sqlx::FromRow)]
+struct MovieDetailRow {
+    #[sqlx(flatten)]
+    movie: MovieRow,
+    version: i64,
+    imdb_id: Option<String>,
+    countries: Vec<String>,
+    keywords: Json<Vec<Keyword>>,
+    people: Json<Vec<Person>>,
+    providers: Json<Vec<Provider>>,
+}
+
+/// The film that `reference` names, with all that belongs to it.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn find(pool: &PgPool, id: MovieId) -> sqlx::Result<Option<Movie>> {
+pub async fn find(pool: &PgPool, reference: &MovieRef) -> sqlx::Result<Option<MovieDetail>> {
     let mut query = QueryBuilder::new(format!(
-        "select {COLUMNS} from movie m where m.removed_at is null and m.id = "
+        "select {COLUMNS}, m.version, m.imdb_id, m.countries, m.keywords, m.people, m.providers
+         from movie m where m.removed_at is null and "
     ));
-    query.push_bind(id.get());
-    let row: Option<MovieRow> = query.build_query_as().fetch_optional(pool).await?;
-    row.map(Movie::try_from).transpose()
+    match reference {
+        MovieRef::Tmdb(id) => query.push("m.id = ").push_bind(id.get()),
+        MovieRef::Imdb(id) => query.push("m.imdb_id = ").push_bind(id.clone()),
+    };
+    query.push(" order by m.id limit 1");
+    let row: Option<MovieDetailRow> = query.build_query_as().fetch_optional(pool).await?;
+    row.map(|row| {
+        Ok(MovieDetail {
+            movie: row.movie.try_into()?,
+            version: row.version,
+            imdb_id: row.imdb_id,
+            countries: row.countries,
+            keywords: row.keywords.0,
+            people: row.people.0,
+            providers: row.providers.0,
+        })
+    })
+    .transpose()
+}
+
+/// Marks film `id` as gone and tells the feed; a film that is gone already stays as it is.
+///
+/// # Errors
+/// Postgres's.
+pub async fn remove(pool: &PgPool, id: MovieId) -> sqlx::Result<()> {
+    sqlx::query(
+        "with gone as (
+            update movie set removed_at = now(), version = version + 1, updated_at = now()
+            where id = $1 and removed_at is null returning id, version
+         )
+         insert into outbox (name, key, payload)
+         select 'movie.removed', id::text, json_build_object('id', id, 'version', version) from gone",
+    )
+    .bind(id.get())
+    .execute(pool)
+    .await
+    .map(|_| ())
 }
 
 /// Writes the names of genres. A film that has a genre which is renamed changes with it.

@@ -4,7 +4,7 @@ use chassis::paging::total_pages;
 use sqlx::PgPool;
 
 use crate::{
-    models::{Movie, MovieId},
+    models::Movie,
     repository::movies::{self, Filter, Order, Position, SortBy, Start},
 };
 
@@ -48,14 +48,6 @@ impl Catalogue {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
-    }
-
-    /// The film `id`.
-    ///
-    /// # Errors
-    /// Postgres's.
-    pub async fn find(&self, id: MovieId) -> sqlx::Result<Option<Movie>> {
-        movies::find(&self.pool, id).await
     }
 
     /// A page of films in order.

@@ -14,7 +14,7 @@ use crate::{
         tmdb::{Tmdb, TmdbError},
         wire::ListPage,
     },
-    models::{Job, JobFailure, JobStatus, MovieId, NewMovie},
+    models::{Job, JobFailure, JobStatus, MovieId, MovieRef, NewMovie},
     repository::{jobs, movies},
 };
 
@@ -183,7 +183,7 @@ impl Sync {
             .filter(|listed| !listed.adult)
             .filter_map(|listed| MovieId::new(listed.id));
         let fetched: Vec<(MovieId, Result<NewMovie, TmdbError>)> = stream::iter(ids)
-            .map(|id| async move { (id, self.0.tmdb.movie(id, PATIENCE).await) })
+            .map(|id| async move { (id, self.0.tmdb.movie(&MovieRef::Tmdb(id), PATIENCE).await) })
             .buffered(AT_ONCE)
             .collect()
             .await;

@@ -9,12 +9,13 @@
 #[allow(dead_code, reason = "the tests of demo-tmdb itself use more of it")]
 mod demo_tmdb;
 mod feed;
+mod hydration;
 mod movies;
 mod openapi;
 mod postgres_away;
 mod sync;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::Router;
 use chassis::{
@@ -28,7 +29,7 @@ use sqlx::PgPool;
 /// The service, and its TMDB.
 struct TestApp {
     app: Router,
-    tmdb: DemoTmdb,
+    tmdb: Arc<DemoTmdb>,
 }
 
 impl TestApp {
@@ -38,12 +39,18 @@ impl TestApp {
     }
 
     fn with(pool: &PgPool, settings: &[(&str, &str)]) -> Self {
-        let tmdb = DemoTmdb::start();
+        Self::beside(pool, Arc::new(DemoTmdb::start()), settings)
+    }
+
+    /// Another process of the service over `pool`, with the same TMDB.
+    fn beside(pool: &PgPool, tmdb: Arc<DemoTmdb>, settings: &[(&str, &str)]) -> Self {
         let mut environment = HashMap::from([
             ("TMDB_BASE_URL".to_owned(), tmdb.url()),
             ("TMDB_API_KEY".to_owned(), "test".to_owned()),
             ("TMDB_RATE_LIMIT_PER_SECOND".to_owned(), "10000".to_owned()),
             ("TMDB_RETRY_BASE_MS".to_owned(), "1".to_owned()),
+            // Nobody: films of one test must not be met in another.
+            ("REDIS_URL".to_owned(), "redis://127.0.0.1:1/0".to_owned()),
         ]);
         for (name, value) in settings {
             environment.insert((*name).to_owned(), (*value).to_owned());

@@ -1,0 +1,194 @@
+//! Films in reach: in the process's memory, bounded in bytes, and in the Redis that replicas share.
+//! Both hold copies that can be thrown away; the change feed keeps them from growing old.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    feed::{Change, outbox::Outbox},
+    redis::Redis,
+    shutdown::Shutdown,
+};
+use moka::future::Cache;
+use redis::Script;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use crate::models::{MovieDetail, MovieId};
+
+/// Films served, by where they were found: memory, redis, postgres or tmdb (counter).
+pub const MOVIE_READS_TOTAL: &str = "movie_reads_total";
+/// How much memory films take (gauge, bytes).
+pub const MOVIE_CACHE_BYTES: &str = "movie_cache_bytes";
+
+/// A copy in memory that no change has thrown out is read again after this long.
+const MEMORY_TTL: Duration = Duration::from_secs(300);
+/// For how long a change is remembered, so that who read the film before it cannot keep it after.
+const CHANGE_TTL: Duration = Duration::from_secs(60);
+/// Changes on their way to Redis; what does not fit is left to the time limit of the copies.
+const QUEUE: usize = 10_000;
+
+/// A later copy is not overwritten by an earlier one: a reader may be slower than a writer. The value
+/// is the version, a colon, and the film, or nothing where only the version is known.
+const SET_UNLESS_NEWER: &str = r"
+local present = redis.call('GET', KEYS[1])
+if present then
+  local version = tonumber(string.match(present, '^(%d+):'))
+  if version and version > tonumber(ARGV[1]) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
+return 1";
+
+/// The copies; cheap to clone.
+#[derive(Clone)]
+pub struct MovieCache {
+    memory: Cache<MovieId, Arc<MovieDetail>>,
+    /// The versions that the feed told of lately.
+    changed: Cache<MovieId, i64>,
+    redis: Redis,
+    ttl: Duration,
+    set_unless_newer: Arc<Script>,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    id: MovieId,
+    version: i64,
+}
+
+impl MovieCache {
+    /// Copies of at most `bytes` in memory, for `ttl` in `redis`.
+    #[must_use]
+    pub fn new(redis: Redis, bytes: u64, ttl: Duration) -> Self {
+        let memory = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(|_, film: &Arc<MovieDetail>| size(film))
+            .time_to_live(MEMORY_TTL)
+            .build();
+        let changed = Cache::builder()
+            .max_capacity(100_000)
+            .time_to_live(CHANGE_TTL)
+            .build();
+        Self {
+            memory,
+            changed,
+            redis,
+            ttl,
+            set_unless_newer: Arc::new(Script::new(SET_UNLESS_NEWER)),
+        }
+    }
+
+    /// The films in memory; loading one through it happens once however many ask.
+    #[must_use]
+    pub fn memory(&self) -> &Cache<MovieId, Arc<MovieDetail>> {
+        &self.memory
+    }
+
+    /// Whether the feed told of a later version of `film` than this.
+    pub async fn is_outdated(&self, film: &MovieDetail) -> bool {
+        self.changed
+            .get(&film.movie.id)
+            .await
+            .is_some_and(|version| version > film.version)
+    }
+
+    /// The film `id` in Redis.
+    pub async fn find_shared(&self, id: MovieId) -> Option<MovieDetail> {
+        let text: Option<String> = self.redis.run(redis::cmd("GET").arg(key(id))).await?;
+        let text = text?;
+        let (_, film) = text.split_once(':')?;
+        // Nothing, or a film as another version of this program wrote it.
+        serde_json::from_str(film).ok()
+    }
+
+    /// Puts `film` into Redis unless a later one is there.
+    pub async fn share(&self, film: &MovieDetail) {
+        if let Ok(text) = serde_json::to_string(film) {
+            self.set(film.movie.id, film.version, &text).await;
+        }
+    }
+
+    async fn set(&self, id: MovieId, version: i64, film: &str) {
+        let mut invocation = self.set_unless_newer.key(key(id));
+        invocation
+            .arg(version)
+            .arg(film)
+            .arg(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX));
+        let _: Option<i64> = self.redis.invoke(&invocation).await;
+    }
+
+    /// Follows the service's own changes, those of other replicas included, and throws out what they
+    /// make old.
+    pub fn follow(&self, outbox: &Outbox, shutdown: &Shutdown) {
+        let (changed, queue) = mpsc::channel(QUEUE);
+        let (cache, outbox, until) = (self.clone(), outbox.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            while !until.is_started() {
+                match outbox.present().await {
+                    Ok(cursor) => {
+                        // Nothing is known of what happened before, so nothing is kept from then.
+                        cache.memory.invalidate_all();
+                        outbox
+                            .tail(cursor, |changes| cache.throw_out(changes, &changed))
+                            .await;
+                    }
+                    Err(_) => {
+                        until.sleep(Duration::from_secs(1)).await;
+                    }
+                }
+            }
+        });
+        let (cache, until) = (self.clone(), shutdown.clone());
+        shutdown.spawn(async move { cache.tell_redis(queue, until).await });
+    }
+
+    fn throw_out(&self, changes: &[Change], queue: &mpsc::Sender<Versioned>) {
+        for change in changes
+            .iter()
+            .filter(|change| change.name.starts_with("movie."))
+        {
+            if let Ok(versioned) = change.read::<Versioned>() {
+                // A full queue costs no more than a copy that lives out its time.
+                let _ = queue.try_send(versioned);
+            }
+        }
+    }
+
+    async fn tell_redis(&self, mut queue: mpsc::Receiver<Versioned>, until: Shutdown) {
+        loop {
+            let Versioned { id, version } = tokio::select! {
+                () = until.started() => return,
+                next = queue.recv() => match next {
+                    Some(versioned) => versioned,
+                    None => return,
+                },
+            };
+            self.changed.insert(id, version).await;
+            let is_old = self
+                .memory
+                .get(&id)
+                .await
+                .is_some_and(|film| film.version < version);
+            if is_old {
+                self.memory.invalidate(&id).await;
+            }
+            self.set(id, version, "").await;
+            #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+            metrics::gauge!(MOVIE_CACHE_BYTES).set(self.memory.weighted_size() as f64);
+        }
+    }
+}
+
+fn key(id: MovieId) -> String {
+    format!("movie:v1:{id}")
+}
+
+/// About how many bytes a film takes in memory.
+fn size(film: &MovieDetail) -> u32 {
+    let strings =
+        film.movie.title.len() + film.movie.original_title.len() + film.movie.overview.len();
+    let lists = film.keywords.len() * 56
+        + film.people.len() * 80
+        + film.providers.len() * 200
+        + film.movie.genres.len() * 40;
+    u32::try_from(strings + lists + 600).unwrap_or(u32::MAX)
+}

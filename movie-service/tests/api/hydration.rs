@@ -1,0 +1,371 @@
+//! Any film of TMDB by its id, whether or not TMDB is up.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::testing::{RedisServer, Wire, eventually};
+use serde_json::{Value, json};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{TestApp, demo_tmdb::DemoTmdb};
+
+/// How often TMDB was asked for a film.
+fn calls(test: &TestApp) -> i64 {
+    let stats = test.tmdb.control("GET", "/__stats", "");
+    stats["total"].as_i64().unwrap()
+}
+
+async fn age(pool: &PgPool, id: i64, days: i32) {
+    sqlx::query("update movie set synced_at = now() - make_interval(days => $2) where id = $1")
+        .bind(id)
+        .bind(days)
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+async fn records(pool: &PgPool, name: &str) -> Vec<Value> {
+    sqlx::query_scalar("select payload from outbox where name = $1 order by seq")
+        .bind(name)
+        .fetch_all(pool)
+        .await
+        .unwrap()
+}
+
+#[sqlx::test]
+async fn two_hundred_who_ask_for_a_cold_film_at_once_make_one_call(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    test.tmdb.faults(r#"{"kind": "latency", "ms": 200}"#);
+    let all =
+        futures_util::future::join_all((0..200).map(|_| test.get("/api/v1/movies/603"))).await;
+    for answer in all {
+        assert_eq!(answer.expect(200)["title"], "The Matrix");
+    }
+    assert_eq!(calls(&test), 1);
+    assert_eq!(
+        records(&pool, "movie.synced").await.len(),
+        1,
+        "and it is in the catalogue"
+    );
+    let again = TestApp::beside(&pool, Arc::clone(&test.tmdb), &[]);
+    again.get("/api/v1/movies/603").await.expect(200);
+    assert_eq!(calls(&test), 1, "for other replicas too");
+}
+
+#[sqlx::test]
+async fn two_replicas_that_are_asked_at_once_make_two_calls_at_most(pool: PgPool) {
+    let one = TestApp::new(&pool);
+    let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &[]);
+    one.tmdb.faults(r#"{"kind": "latency", "ms": 200}"#);
+    let asks = (0..50).flat_map(|_| [one.get("/api/v1/movies/603"), two.get("/api/v1/movies/603")]);
+    for answer in futures_util::future::join_all(asks).await {
+        answer.expect(200);
+    }
+    assert!(calls(&one) <= 2);
+    let versions: Vec<i64> = sqlx::query_scalar("select version from movie")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(versions, [1]);
+}
+
+#[sqlx::test]
+async fn an_id_that_tmdb_does_not_know_is_remembered(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    for _ in 0..20 {
+        let problem = test.get("/api/v1/movies/1").await.expect(404);
+        assert_eq!(problem["error"], "movie not found");
+    }
+    assert_eq!(calls(&test), 1);
+    test.get("/api/v1/movies/2147483648").await.expect(404);
+    test.get("/api/v1/movies/9223372036854775807")
+        .await
+        .expect(404);
+    assert_eq!(calls(&test), 1, "TMDB counts in 32 bits");
+}
+
+#[sqlx::test]
+async fn a_scan_of_made_up_ids_leaves_the_allowance_to_others(pool: PgPool) {
+    let settings = [("HYDRATION_RATE_PER_SECOND", "5")];
+    let test = TestApp::with(&pool, &settings);
+    let paths: Vec<String> = (1..=300)
+        .map(|id| format!("/api/v1/movies/{}", 2_000_000 + id))
+        .collect();
+    let started = std::time::Instant::now();
+    let mut refused = 0;
+    for answer in futures_util::future::join_all(paths.iter().map(|path| test.get(path))).await {
+        if answer.status == 503 {
+            assert!(answer.headers.contains_key("retry-after"));
+            refused += 1;
+        } else {
+            answer.expect(404);
+        }
+    }
+    let allowed = started.elapsed().as_secs_f64() * 5.0 + 2.0;
+    assert!(
+        calls(&test) as f64 <= allowed,
+        "{} calls, {allowed} allowed",
+        calls(&test)
+    );
+    assert!(refused > 200);
+}
+
+#[sqlx::test]
+async fn an_old_film_is_served_as_stale_and_refreshed_once(pool: PgPool) {
+    let test = TestApp::synced(&pool, 1).await;
+    let id = test.ids("/api/v1/movies").await[0];
+    let path = format!("/api/v1/movies/{id}");
+    age(&pool, id, 8).await;
+    test.tmdb.control("DELETE", "/__stats", "");
+    test.tmdb.faults(r#"{"kind": "latency", "ms": 100}"#);
+    for _ in 0..5 {
+        let answer = test.get(&path).await;
+        let age: i64 = answer.headers["age"].to_str().unwrap().parse().unwrap();
+        assert!((691_200..691_260).contains(&age), "{age}");
+        assert_eq!(answer.expect(200)["stale"], true);
+    }
+    eventually("fresh again", async || {
+        let answer = test.get(&path).await;
+        let fresh = !answer.headers.contains_key("age");
+        assert_eq!(answer.expect(200)["stale"], !fresh);
+        fresh
+    })
+    .await;
+    assert_eq!(calls(&test), 1);
+    assert_eq!(
+        records(&pool, "movie.synced").await.len(),
+        20,
+        "nothing changed, so nobody was told"
+    );
+    let version: i64 = sqlx::query_scalar("select version from movie where id = $1")
+        .bind(id)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(version, 1);
+}
+
+#[sqlx::test]
+async fn a_refresh_that_brings_something_new_is_shown_and_told(pool: PgPool) {
+    let test = TestApp::synced(&pool, 1).await;
+    let id = test.ids("/api/v1/movies").await[0];
+    age(&pool, id, 8).await;
+    test.tmdb
+        .control("POST", &format!("/__films/{id}"), r#"{"title": "Renamed"}"#);
+    eventually("the new title", async || {
+        test.get(&format!("/api/v1/movies/{id}")).await.expect(200)["title"] == "Renamed"
+    })
+    .await;
+    assert_eq!(records(&pool, "movie.synced").await[20]["title"], "Renamed");
+}
+
+#[sqlx::test]
+async fn a_film_that_vanishes_from_tmdb_is_removed_and_may_return(pool: PgPool) {
+    let test = TestApp::with(&pool, &[("NEGATIVE_CACHE_SECONDS", "1")]);
+    test.sync(1).await.expect(200);
+    let id = test.ids("/api/v1/movies").await[0];
+    let path = format!("/api/v1/movies/{id}");
+    age(&pool, id, 8).await;
+    test.tmdb
+        .control("POST", &format!("/__films/{id}/hide"), "");
+    eventually("gone", async || test.get(&path).await.status == 404).await;
+    assert!(!test.ids("/api/v1/movies").await.contains(&id));
+    assert_eq!(
+        records(&pool, "movie.removed").await,
+        [json!({"id": id, "version": 2})]
+    );
+    test.tmdb
+        .control("POST", &format!("/__films/{id}/show"), "");
+    eventually("back", async || test.get(&path).await.status == 200).await;
+    let told = records(&pool, "movie.synced").await;
+    assert_eq!(told.last().unwrap()["version"], 3);
+}
+
+#[sqlx::test]
+async fn whatever_tmdb_does_what_we_have_is_served_and_stays(pool: PgPool) {
+    let test = TestApp::with(
+        &pool,
+        &[("TMDB_MAX_RETRIES", "0"), ("TMDB_API_TIMEOUT", "300")],
+    );
+    test.sync(1).await.expect(200);
+    let ids = test.ids("/api/v1/movies").await;
+    for (id, kind) in ids.into_iter().zip([
+        r#"{"kind": "status", "status": 500}"#,
+        r#"{"kind": "rate_limited", "retry_after": 60}"#,
+        r#"{"kind": "truncated"}"#,
+        r#"{"kind": "malformed"}"#,
+        r#"{"kind": "nonsense"}"#,
+        r#"{"kind": "reset"}"#,
+        r#"{"kind": "hang"}"#,
+    ]) {
+        let path = format!("/api/v1/movies/{id}");
+        age(&pool, id, 100).await;
+        test.tmdb.faults(kind);
+        let before = test.get(&path).await.expect(200);
+        for _ in 0..20 {
+            let served = test.get(&path).await.expect(200);
+            assert_eq!(
+                (&served["title"], &served["stale"]),
+                (&before["title"], &json!(true)),
+                "{kind}"
+            );
+        }
+        let answer = test.get("/api/v1/movies/603").await;
+        let retry: u64 = answer.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((1..=60).contains(&retry), "{kind}: {retry}");
+        assert_eq!(
+            answer.expect(503)["type"],
+            "/problems/unavailable",
+            "{kind}"
+        );
+    }
+    assert_eq!(records(&pool, "movie.synced").await.len(), 20);
+}
+
+#[sqlx::test]
+async fn a_change_by_one_replica_is_served_by_the_other(pool: PgPool) {
+    let redis = RedisServer::start();
+    let settings = [("REDIS_URL", &*redis.url())];
+    let one = TestApp::with(&pool, &settings);
+    one.sync(1).await.expect(200);
+    let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &settings);
+    let id = one.ids("/api/v1/movies").await[0];
+    let path = format!("/api/v1/movies/{id}");
+    two.get(&path).await.expect(200);
+    for title in ["First", "Second"] {
+        one.tmdb.control(
+            "POST",
+            &format!("/__films/{id}"),
+            &json!({"title": title}).to_string(),
+        );
+        one.sync(1).await.expect(200);
+        eventually("the change", async || {
+            two.get(&path).await.expect(200)["title"] == title
+        })
+        .await;
+    }
+}
+
+#[sqlx::test]
+async fn films_in_redis_are_served_without_postgres_and_without_redis_from_postgres(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let host = tokio::net::lookup_host((connect.get_host(), connect.get_port()))
+        .await
+        .unwrap()
+        .next()
+        .unwrap();
+    let wire = Wire::to(host).await;
+    let pool = options
+        .acquire_timeout(Duration::from_millis(500))
+        .connect_with(connect.host("127.0.0.1").port(wire.address().port()))
+        .await
+        .unwrap();
+    let mut redis = RedisServer::start();
+    let settings = [("REDIS_URL", &*redis.url())];
+    let one = TestApp::with(&pool, &settings);
+    one.sync(1).await.expect(200);
+    let path = format!("/api/v1/movies/{}", one.ids("/api/v1/movies").await[0]);
+    // Until Redis has heard of the changes, it keeps no film.
+    eventually("in Redis", async || {
+        one.get(&path).await.expect(200);
+        let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &settings);
+        wire.cut();
+        let served = two.get(&path).await.status == 200;
+        wire.mend();
+        served
+    })
+    .await;
+    redis.stop();
+    let three = TestApp::beside(&pool, Arc::clone(&one.tmdb), &settings);
+    three.get(&path).await.expect(200);
+    wire.cut();
+    three.get(&path).await.expect(200);
+    wire.mend();
+}
+
+#[sqlx::test]
+async fn adult_films_are_kept_out_unless_admitted(pool: PgPool) {
+    let tmdb = Arc::new(DemoTmdb::start());
+    tmdb.control("POST", "/__films/603", r#"{"adult": true}"#);
+    let test = TestApp::beside(&pool, Arc::clone(&tmdb), &[]);
+    test.get("/api/v1/movies/603").await.expect(404);
+    let open = TestApp::beside(&pool, tmdb, &[("INCLUDE_ADULT", "true")]);
+    open.get("/api/v1/movies/603").await.expect(200);
+}
+
+#[sqlx::test]
+async fn a_film_is_found_by_its_imdb_id_and_comes_with_what_is_included(pool: PgPool) {
+    let tmdb = Arc::new(DemoTmdb::start_with(&[("DEMO_PROVIDERS", "true")]));
+    tmdb.control("POST", "/__films/603", r#"{"imdb_id": "tt0133093"}"#);
+    let test = TestApp::beside(&pool, tmdb, &[]);
+    for _ in 0..2 {
+        let film = test
+            .get("/api/v1/movies/imdb:tt0133093?include=credits,keywords,providers")
+            .await
+            .expect(200);
+        assert_eq!(
+            (&film["id"], &film["imdb_id"]),
+            (&json!(603), &json!("tt0133093"))
+        );
+        assert!(
+            film["credits"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|person| person["name"] == "Keanu Reeves")
+        );
+        assert!(film["keywords"].as_array().unwrap().len() > 2);
+        assert!(!film["providers"].as_array().unwrap().is_empty());
+    }
+    assert_eq!(calls(&test), 1);
+    let plain = test.get("/api/v1/movies/603").await.expect(200);
+    assert!(plain.get("credits").is_none() && plain.get("providers").is_none());
+    let korea = test
+        .get("/api/v1/movies/603/providers?region=kr")
+        .await
+        .expect(200);
+    let providers = korea["providers"].as_array().unwrap();
+    assert!(!providers.is_empty());
+    for provider in providers {
+        assert_eq!(provider["region"], "KR");
+        for field in [
+            "provider_name",
+            "provider_id",
+            "logo_path",
+            "display_priority",
+            "type",
+            "link",
+        ] {
+            assert!(provider.get(field).is_some(), "{field}");
+        }
+        assert_ne!(provider["provider_name"], "Unknown");
+    }
+    for (path, field) in [
+        ("/api/v1/movies/603?include=credit", "include"),
+        ("/api/v1/movies/603/providers?region=Korea", "region"),
+    ] {
+        assert_eq!(
+            test.get(path).await.expect(400)["errors"][0]["field"],
+            field
+        );
+    }
+    for path in [
+        "/api/v1/movies/imdb:603",
+        "/api/v1/movies/imdb:tt",
+        "/api/v1/movies/tt0133093",
+    ] {
+        assert_eq!(
+            test.get(path).await.expect(400)["error"],
+            "invalid movie ID"
+        );
+    }
+    test.get("/api/v1/movies/imdb:tt9999999").await.expect(404);
+}
