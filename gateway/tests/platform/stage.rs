@@ -1,0 +1,290 @@
+//! What the tests stand on: programs, databases, and the whole platform of them.
+
+mod api;
+mod database;
+mod load;
+mod program;
+mod raw;
+
+use std::{net::SocketAddr, time::Duration};
+
+use chassis::testing::{RedisServer, Wire, eventually};
+use serde_json::{Value, json};
+
+pub(crate) use self::{
+    api::{Api, assert_fields, assert_problem, not_a_problem},
+    database::Database,
+    load::{Load, Outcome},
+    program::{Program, binary},
+    raw::{Ending, RawAnswer, exchange},
+};
+
+/// What the gateway signs tokens with.
+const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
+/// What services show each other.
+pub(crate) const INTERNAL_TOKEN: &str = "an-internal-token-of-the-tests";
+/// Nothing that a test waits for takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a test wants of its platform; the defaults are the ordinary one.
+pub(crate) struct Wants {
+    /// `mock` or `jwt`.
+    pub(crate) auth_mode: &'static str,
+    /// How many gateways.
+    pub(crate) gateways: usize,
+    /// How many processes of movie-service over one database.
+    pub(crate) movie_services: usize,
+    /// How many of recommendation-service.
+    pub(crate) recommendation_services: usize,
+    /// Requests of one client in one window.
+    pub(crate) rate_limit: u64,
+    /// The length of a window in seconds.
+    pub(crate) rate_limit_window: u64,
+    /// Whether Postgres is reached over a wire that can be cut.
+    pub(crate) wire: bool,
+}
+
+impl Default for Wants {
+    fn default() -> Self {
+        Self {
+            auth_mode: "mock",
+            gateways: 1,
+            movie_services: 1,
+            recommendation_services: 1,
+            rate_limit: 1_000_000,
+            rate_limit_window: 60,
+            wire: false,
+        }
+    }
+}
+
+/// A running platform. The order of the fields is the order of the end: processes before what they stand on.
+pub(crate) struct Platform {
+    pub(crate) gateways: Vec<Program>,
+    pub(crate) recommendation_services: Vec<Program>,
+    pub(crate) preference_service: Program,
+    pub(crate) movie_services: Vec<Program>,
+    pub(crate) demo_tmdb: Program,
+    pub(crate) redis: RedisServer,
+    pub(crate) wire: Option<Wire>,
+    pub(crate) movies: Database,
+    pub(crate) people: Database,
+    pub(crate) recommendations: Database,
+}
+
+impl Platform {
+    /// Starts everything and waits until all of it is ready.
+    pub(crate) async fn start(wants: Wants) -> Self {
+        let (movies, people, recommendations) = tokio::join!(
+            Database::create("movies"),
+            Database::create("people"),
+            Database::create("recommendations"),
+        );
+        let wire = match wants.wire {
+            true => Some(Wire::to(movies.address().await).await),
+            false => None,
+        };
+        let near = wire.as_ref().map(Wire::address);
+        let redis = RedisServer::start();
+        let demo_tmdb = Program::start("demo-tmdb", &[]);
+        let movie_service = [
+            ("DATABASE_URL", movies.url(near)),
+            ("TMDB_BASE_URL", format!("{}/3", demo_tmdb.url())),
+            ("TMDB_API_KEY", "demo".to_owned()),
+            ("TMDB_RATE_LIMIT_PER_SECOND", "10000".to_owned()),
+            ("TMDB_RETRY_BASE_MS", "5".to_owned()),
+            ("REDIS_URL", redis_url(&redis, 1)),
+        ];
+        let movie_services = start_all("movie-service", wants.movie_services, &movie_service);
+        let preference_service = Program::start(
+            "preference-service",
+            &service(&[
+                ("DATABASE_URL", people.url(near)),
+                ("MOVIE_SERVICE_URL", movie_services[0].url()),
+                ("REDIS_URL", redis_url(&redis, 2)),
+            ]),
+        );
+        // Replicas follow different replicas: what they tell must be the same.
+        let recommendation_services: Vec<Program> = (0..wants.recommendation_services)
+            .map(|number| {
+                Program::start(
+                    "recommendation-service",
+                    &service(&[
+                        ("DATABASE_URL", recommendations.url(near)),
+                        (
+                            "MOVIE_SERVICE_URL",
+                            movie_services[number % movie_services.len()].url(),
+                        ),
+                        ("USER_PREFERENCE_SERVICE_URL", preference_service.url()),
+                        ("REDIS_URL", redis_url(&redis, 3)),
+                    ]),
+                )
+            })
+            .collect();
+        let gateway = [
+            ("AUTH_MODE", wants.auth_mode.to_owned()),
+            ("JWT_SECRET", JWT_SECRET.to_owned()),
+            ("JWT_ISSUER", "marquee".to_owned()),
+            ("JWT_AUDIENCE", "marquee".to_owned()),
+            ("MOVIE_SERVICE_URL", urls(&movie_services)),
+            ("USER_PREFERENCE_SERVICE_URL", preference_service.url()),
+            ("RECOMMENDATION_SERVICE_URL", urls(&recommendation_services)),
+            ("REDIS_URL", redis_url(&redis, 0)),
+            ("RATE_LIMIT_MAX", wants.rate_limit.to_string()),
+            (
+                "RATE_LIMIT_WINDOW_SECONDS",
+                wants.rate_limit_window.to_string(),
+            ),
+        ];
+        let platform = Self {
+            gateways: start_all("gateway", wants.gateways, &gateway),
+            recommendation_services,
+            preference_service,
+            movie_services,
+            demo_tmdb,
+            redis,
+            wire,
+            movies,
+            people,
+            recommendations,
+        };
+        platform.until_ready().await;
+        platform
+    }
+
+    /// The ordinary platform with the first `pages` pages of films, known to all services.
+    pub(crate) async fn with_films(pages: i64, wants: Wants) -> Self {
+        let platform = Self::start(wants).await;
+        platform.sync(pages).await;
+        platform
+    }
+
+    /// Everything with a readiness of its own.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &Program> {
+        self.gateways
+            .iter()
+            .chain(&self.recommendation_services)
+            .chain([&self.preference_service])
+            .chain(&self.movie_services)
+    }
+
+    /// Waits until all services say that they are ready.
+    pub(crate) async fn until_ready(&self) {
+        for service in self.services() {
+            service.until_ready().await;
+        }
+    }
+
+    /// Fetches films and waits until all services know them.
+    pub(crate) async fn sync(&self, pages: i64) {
+        let path = format!("/api/v1/admin/sync?pages={pages}");
+        let report = self.admin().post(&path, Value::Null).await.expect(200);
+        assert_eq!(report["movies_synced"], pages * 20, "{report}");
+        self.until_films_known(pages * 20).await;
+    }
+
+    /// Waits until every service knows so many films.
+    pub(crate) async fn until_films_known(&self, films: i64) {
+        eventually("the recommenders know the films", async || {
+            self.recommendations
+                .count("select count(*) from movie where payload is not null")
+                .await
+                == films
+        })
+        .await;
+        eventually("preference-service knows the films", async || {
+            self.people
+                .count("select count(*) from movie where not removed")
+                .await
+                == films
+        })
+        .await;
+    }
+
+    /// A client of the first gateway; any token will do in mock mode.
+    pub(crate) fn client(&self) -> Api {
+        Api::new(&self.gateways[0].url()).token("any")
+    }
+
+    /// A client who may everything, whatever the mode.
+    pub(crate) fn admin(&self) -> Api {
+        self.client()
+            .token(&self.token(&["--role", "admin", "--subject", "1"]))
+    }
+
+    /// A client of a service itself, as the gateway is one.
+    pub(crate) fn inside(&self, service: &Program) -> Api {
+        Api::new(&service.url()).header("X-Internal-Token", INTERNAL_TOKEN)
+    }
+
+    /// What `gateway token` prints.
+    pub(crate) fn token(&self, arguments: &[&str]) -> String {
+        self.gateways[0].run(&[&["token"], arguments].concat())
+    }
+
+    /// Signs up somebody; the id.
+    pub(crate) async fn user(&self, name: &str) -> i64 {
+        let body = json!({"username": name, "email": format!("{name}@example.org")});
+        let user = self.admin().post("/api/v1/users", body).await.expect(201);
+        user["id"].as_i64().unwrap()
+    }
+
+    /// Ids of the films in a user's list.
+    pub(crate) async fn recommended(&self, user: i64, limit: usize) -> Vec<i64> {
+        let path = format!("/api/v1/users/{user}/recommendations?limit={limit}");
+        ids(&self.admin().get(&path).await.expect(200)["recommendations"])
+    }
+
+    /// Lines at the level ERROR that any process of the platform has written.
+    pub(crate) fn errors_logged(&self) -> Vec<String> {
+        self.services()
+            .chain([&self.demo_tmdb])
+            .flat_map(Program::errors)
+            .collect()
+    }
+}
+
+/// Ids of a list of films.
+pub(crate) fn ids(films: &Value) -> Vec<i64> {
+    let films = films.as_array().unwrap();
+    films
+        .iter()
+        .map(|film| film["id"].as_i64().unwrap())
+        .collect()
+}
+
+fn start_all(name: &str, count: usize, settings: &[(&str, String)]) -> Vec<Program> {
+    let settings = service(settings);
+    (0..count)
+        .map(|_| Program::start(name, &settings))
+        .collect()
+}
+
+/// Settings that all services have, and some of one.
+pub(crate) fn service<'a>(own: &[(&'a str, String)]) -> Vec<(&'a str, String)> {
+    let mut settings = vec![
+        ("LOG_FORMAT", "json".to_owned()),
+        ("INTERNAL_TOKEN", INTERNAL_TOKEN.to_owned()),
+        // Many platforms run at once on one server.
+        ("DATABASE_MAX_CONNECTIONS", "6".to_owned()),
+    ];
+    settings.extend(own.iter().cloned());
+    settings
+}
+
+fn urls(programs: &[Program]) -> String {
+    let urls: Vec<String> = programs.iter().map(Program::url).collect();
+    urls.join(",")
+}
+
+/// The `number`th logical database of `redis`.
+pub(crate) fn redis_url(redis: &RedisServer, number: u8) -> String {
+    let url = redis.url();
+    let base = url.rsplit_once('/').unwrap().0;
+    format!("{base}/{number}")
+}
+
+/// Where `url` of a server on this machine leads.
+fn address_of(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").unwrap().parse().unwrap()
+}

@@ -1,0 +1,127 @@
+//! A database that belongs to one test and goes with it.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use url::Url;
+
+/// A database on the server at `DATABASE_URL`.
+pub(crate) struct Database {
+    server: Url,
+    name: String,
+}
+
+impl Database {
+    /// Creates one; `what` is for people who look at the server meanwhile.
+    pub(crate) async fn create(what: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("DATABASE_URL")
+            .expect("DATABASE_URL of a server to test on; scripts/test.sh makes one");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let database = Self {
+            server: server.parse().expect("DATABASE_URL is a URL"),
+            name: format!("platform_{}_{number}_{what}", std::process::id()),
+        };
+        let statement = format!("create database {}", database.name);
+        on_server(&database.server, statement).await;
+        database
+    }
+
+    /// Its URL; over `near` where that leads to the server.
+    pub(crate) fn url(&self, near: Option<SocketAddr>) -> String {
+        let mut url = self.server.clone();
+        url.set_path(&self.name);
+        if let Some(near) = near {
+            url.set_ip_host(near.ip()).unwrap();
+            url.set_port(Some(near.port())).unwrap();
+        }
+        url.into()
+    }
+
+    /// Where the server is.
+    pub(crate) async fn address(&self) -> SocketAddr {
+        let host = self.server.host_str().unwrap().to_owned();
+        let port = self.server.port().unwrap_or(5432);
+        let mut found = tokio::net::lookup_host((host, port)).await.unwrap();
+        found.next().unwrap()
+    }
+
+    /// The number that `statement` brings.
+    pub(crate) async fn count(&self, statement: &'static str) -> i64 {
+        let mut connection = self.connect().await;
+        let count = sqlx::query_scalar(statement).fetch_one(&mut connection);
+        let count = count.await.unwrap();
+        connection.close().await.unwrap();
+        count
+    }
+
+    /// The number that `statement`, made of numbers of ours, brings.
+    pub(crate) async fn count_of(&self, statement: String) -> i64 {
+        let mut connection = self.connect().await;
+        let count = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut connection);
+        let count = count.await.unwrap();
+        connection.close().await.unwrap();
+        count
+    }
+
+    /// All the numbers that `statement` brings.
+    pub(crate) async fn numbers(&self, statement: &'static str) -> Vec<i64> {
+        let mut connection = self.connect().await;
+        let numbers = sqlx::query_scalar(statement).fetch_all(&mut connection);
+        let numbers = numbers.await.unwrap();
+        connection.close().await.unwrap();
+        numbers
+    }
+
+    /// Rows of every table, by its name.
+    pub(crate) async fn rows(&self) -> Vec<(String, i64)> {
+        let mut connection = self.connect().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select tablename::text from pg_tables where schemaname = 'public' order by tablename",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        let mut rows = Vec::new();
+        for table in tables {
+            let statement = AssertSqlSafe(format!("select count(*) from {table}"));
+            let count = sqlx::query_scalar(statement).fetch_one(&mut connection);
+            rows.push((table, count.await.unwrap()));
+        }
+        connection.close().await.unwrap();
+        rows
+    }
+
+    async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url(None)).await.unwrap()
+    }
+}
+
+async fn on_server(server: &Url, statement: String) {
+    let mut connection = PgConnection::connect(server.as_str())
+        .await
+        .expect("the server at DATABASE_URL");
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let server = self.server.clone();
+        let statement = format!("drop database {} with (force)", self.name);
+        // A runtime of its own, since the test's may be at its end.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(on_server(&server, statement));
+        });
+        let _ = dropping.join();
+    }
+}

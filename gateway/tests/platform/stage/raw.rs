@@ -1,0 +1,117 @@
+//! One exchange byte for byte: real clients repair, or refuse to send, the very requests that are tried here.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use chassis::testing::Answer;
+use reqwest::{
+    StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) enum RawAnswer {
+    /// An HTTP response.
+    Http(Answer),
+    /// The connection was closed without one.
+    Closed,
+    /// Something else, or nothing within the time.
+    Nonsense(String),
+}
+
+/// What the client does after its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It waits.
+    Open,
+    /// It says that nothing more will come, though more should.
+    HalfClose,
+}
+
+/// Sends `request` to `address` as it is; reads until the other side closes or the answer is whole.
+pub(crate) async fn exchange(address: SocketAddr, request: Vec<u8>, ending: Ending) -> RawAnswer {
+    tokio::task::spawn_blocking(move || exchange_blocking(address, &request, ending))
+        .await
+        .unwrap()
+}
+
+fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> RawAnswer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    // A server may refuse before it has read everything; what it says counts all the same.
+    let _ = stream.write_all(request);
+    if ending == Ending::HalfClose {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+    let mut bytes = Vec::new();
+    let mut piece = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if bytes.is_empty() && is_timeout(&error) => {
+                return RawAnswer::Nonsense("nothing in time".to_owned());
+            }
+            Err(_) => break,
+        }
+        if let Some(answer) = parse(&bytes, false) {
+            let _ = stream.shutdown(Shutdown::Both);
+            return RawAnswer::Http(answer);
+        }
+    }
+    match parse(&bytes, true) {
+        Some(answer) => RawAnswer::Http(answer),
+        None if bytes.is_empty() => RawAnswer::Closed,
+        None => RawAnswer::Nonsense(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// The first answer in `bytes`, if it is whole. Without a length it ends with the connection.
+fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()?
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| StatusCode::from_bytes(rest.get(..3)?.as_bytes()).ok())?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).ok()?,
+            HeaderValue::from_str(value.trim()).ok()?,
+        );
+    }
+    let rest = &bytes[end + 4..];
+    if status.is_informational() {
+        return parse(rest, ended);
+    }
+    let length = headers
+        .get("content-length")
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let body = match length {
+        Some(length) => rest.get(..length)?,
+        None if ended => rest,
+        None => return None,
+    };
+    Some(Answer {
+        status,
+        headers,
+        body: serde_json::from_slice(body).unwrap_or_default(),
+        text: String::from_utf8_lossy(body).into_owned(),
+    })
+}
