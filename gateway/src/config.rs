@@ -121,6 +121,10 @@ impl Config {
         if config.rate_limit_entries == 0 {
             return wrong("RATE_LIMIT_ENTRIES must be at least 1");
         }
+        let redis = config.redis_url.expose_secret();
+        if !redis.is_empty() && redis::Client::open(redis).is_err() {
+            return wrong("REDIS_URL must be a URL such as redis://127.0.0.1:6379/0, or empty");
+        }
         if config.head_limit_bytes < 8192 {
             return wrong("HEAD_LIMIT_BYTES must be at least 8192");
         }

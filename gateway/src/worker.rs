@@ -27,7 +27,7 @@ use crate::{
     config::GatewayConfig,
     cors::Cors,
     handler,
-    io::Patient,
+    io::{Answering, ClientStream, InTurn},
     observe::Observer,
     proxy::{Upstream, UpstreamSettings},
     rate_limit::{Limits, RateLimiter},
@@ -195,12 +195,20 @@ impl Worker {
         let header = HeaderValue::try_from(ip.to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         let peer = Rc::new(Peer { ip, header });
+        let answering = Answering::default();
+        let worker = Rc::clone(self);
+        let explain = move |status| handler::answer_malformed(&worker, ip, status);
+        let stream = ClientStream::new(stream, stall, answering.clone(), explain);
         let worker = Rc::clone(self);
         let service = service_fn(move |request| {
             let (worker, peer) = (Rc::clone(&worker), Rc::clone(&peer));
-            async move { Ok::<_, Infallible>(handler::handle(&worker, &peer, request).await) }
+            let turn = answering.begin();
+            async move {
+                let response = handler::handle(&worker, &peer, request).await;
+                Ok::<_, Infallible>(response.map(|body| InTurn { body, turn }))
+            }
         });
-        let connection = http.serve_connection(Patient::new(stream, stall), service);
+        let connection = http.serve_connection(stream, service);
         let connection = graceful.watch(connection);
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {

@@ -1,0 +1,213 @@
+//! Who may come in, and what those are told who may not.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway::auth::Role;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, SECRET, Stage};
+
+async fn with_header(stage: &Stage, value: &str) -> Answer {
+    let request = stage.bare(Method::GET, "/api/v1/movies");
+    Answer::of(request.header("authorization", value)).await
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+fn claims() -> Value {
+    json!({"sub": "7", "role": "user", "iss": "marquee", "aud": "marquee", "exp": now() + 60})
+}
+
+fn signed(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    encode(&Header::new(algorithm), claims, &key).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_usable_header_is_told_what_is_missing() {
+    let stage = Stage::with_echo(&[]).await;
+    let nobody = Answer::of(stage.bare(Method::GET, "/api/v1/movies")).await;
+    assert_eq!(nobody.problem(401)["error"], "missing Authorization header");
+    assert_eq!(nobody.header("www-authenticate"), "Bearer");
+
+    let format = "invalid Authorization header format, expected 'Bearer <token>'";
+    for (shown, error) in [
+        ("Basic dXNlcjpwYXNz", format),
+        ("bearer abc", format),
+        ("Bearerabc", format),
+        ("", format),
+        ("Bearer", "empty bearer token"),
+        ("Bearer ", "empty bearer token"),
+        ("Bearer \t ", "empty bearer token"),
+    ] {
+        let answer = with_header(&stage, shown).await;
+        assert_eq!(answer.problem(401)["error"], error, "{shown:?}");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_authorization_headers_are_none() {
+    let stage = Stage::with_echo(&[]).await;
+    let token = format!("Bearer {}", stage.token("7", Role::User));
+    let request = stage.bare(Method::GET, "/api/v1/movies");
+    let request = request
+        .header("authorization", &token)
+        .header("authorization", &token);
+    Answer::of(request).await.problem(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_valid_token_opens_the_door_again_and_again() {
+    let stage = Stage::with_echo(&[]).await;
+    let token = format!("Bearer {}", stage.token("7", Role::User));
+    for _ in 0..3 {
+        let answer = with_header(&stage, &token).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_token_is_told_why_and_no_secret() {
+    let stage = Stage::with_echo(&[]).await;
+    let change = |member: &str, value: Value| {
+        let mut changed = claims();
+        changed[member] = value;
+        signed(&changed, Algorithm::HS256, SECRET)
+    };
+    let without = |member: &str| {
+        let mut changed = claims();
+        changed.as_object_mut().unwrap().remove(member);
+        signed(&changed, Algorithm::HS256, SECRET)
+    };
+    let mut parts: Vec<String> = signed(&claims(), Algorithm::HS256, SECRET)
+        .split('.')
+        .map(str::to_owned)
+        .collect();
+    let forged = format!("{}.{}.{}", parts[0], parts[1].replace('e', "f"), parts[2]);
+    // {"alg":"none","typ":"JWT"}
+    parts[0] = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0".to_owned();
+    let unsigned = format!("{}.{}.", parts[0], parts[1]);
+    // {"alg":"RS256","typ":"JWT"}
+    let other = format!(
+        "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.{}.{}",
+        parts[1], parts[2]
+    );
+    for (token, detail) in [
+        (change("exp", json!(now() - 60)), "the token has expired"),
+        (
+            change("nbf", json!(now() + 60)),
+            "the token is not valid yet",
+        ),
+        (
+            change("iss", json!("somebody")),
+            "the token is from another issuer",
+        ),
+        (
+            change("aud", json!("others")),
+            "the token is for another audience",
+        ),
+        (change("sub", json!(7)), "the token is not a JWT of ours"),
+        (
+            change("sub", json!("")),
+            "the subject of the token is empty or too long",
+        ),
+        (
+            change("role", json!("root")),
+            "the token is not a JWT of ours",
+        ),
+        (without("exp"), ""),
+        (without("iss"), ""),
+        (without("aud"), ""),
+        (without("sub"), ""),
+        (
+            signed(
+                &claims(),
+                Algorithm::HS256,
+                "another secret of at least 32 bytes",
+            ),
+            "the signature of the token does not fit",
+        ),
+        (
+            signed(&claims(), Algorithm::HS512, SECRET),
+            "the token is not signed with HS256",
+        ),
+        (other, "the token is not signed with HS256"),
+        (unsigned, ""),
+        (forged, ""),
+        ("x".to_owned(), ""),
+        ("a.b.c".to_owned(), ""),
+        ("x".repeat(5000), "the token is too long"),
+    ] {
+        let answer = with_header(&stage, &format!("Bearer {token}")).await;
+        let problem = answer.problem(401);
+        assert_eq!(problem["error"], "invalid bearer token", "{token}");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        if !detail.is_empty() {
+            assert_eq!(problem["detail"], detail);
+        }
+        assert!(
+            !answer.text.contains(SECRET) && !answer.text.contains(&token[..token.len().min(9)])
+                || token.len() < 9
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_may_be_a_little_apart() {
+    let stage = Stage::with_echo(&[("JWT_LEEWAY_SECONDS", "30")]).await;
+    let mut late = claims();
+    late["exp"] = json!(now() - 10);
+    let token = signed(&late, Algorithm::HS256, SECRET);
+    assert_eq!(
+        with_header(&stage, &format!("Bearer {token}")).await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_good_is_refused_once_it_has_expired() {
+    let stage = Stage::with_echo(&[("JWT_LEEWAY_SECONDS", "0")]).await;
+    let mut short = claims();
+    short["exp"] = json!(now() + 2);
+    let token = format!("Bearer {}", signed(&short, Algorithm::HS256, SECRET));
+    assert_eq!(with_header(&stage, &token).await.status, 200);
+    chassis::testing::eventually("the token expires", || async {
+        with_header(&stage, &token).await.status == 401
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_not_told_is_that_of_a_user() {
+    let stage = Stage::with_echo(&[]).await;
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove("role");
+    let token = format!("Bearer {}", signed(&claims, Algorithm::HS256, SECRET));
+    let answer = with_header(&stage, &token).await.json();
+    assert_eq!(
+        answer["headers"]["x-principal"][0],
+        r#"{"subject":"7","role":"user"}"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mock_mode_any_token_passes_everywhere_and_none_does_not() {
+    let stage = Stage::with_echo(&[("AUTH_MODE", "mock"), ("JWT_SECRET", "")]).await;
+    for (method, path) in [
+        (Method::GET, "/api/v1/users/5"),
+        (Method::POST, "/api/v1/admin/sync"),
+    ] {
+        let answer = Answer::of(stage.bare(method.clone(), path).bearer_auth("whatever")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let nobody = Answer::of(stage.bare(method, path)).await;
+        assert_eq!(nobody.problem(401)["error"], "missing Authorization header");
+    }
+}

@@ -1,0 +1,94 @@
+//! Pages of other origins.
+
+use reqwest::Method;
+
+use crate::stage::{Answer, Stage};
+
+async fn preflight(stage: &Stage, origin: &str) -> Answer {
+    Answer::of(
+        stage
+            .bare(Method::OPTIONS, "/api/v1/users/7/preferences")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization, content-type",
+            ),
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_any_page_may_call() {
+    let stage = Stage::with_echo(&[]).await;
+    let answer = preflight(&stage, "https://example.com").await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .contains("DELETE")
+    );
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        "authorization, content-type"
+    );
+    let call = stage
+        .call(Method::GET, "/api/v1/movies")
+        .header("origin", "https://example.com");
+    let answer = Answer::of(call).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert!(
+        answer
+            .header("access-control-expose-headers")
+            .contains("X-Request-Id")
+    );
+    // A refusal must be readable by the page too.
+    let refused = stage
+        .bare(Method::GET, "/api/v1/movies")
+        .header("origin", "https://example.com");
+    let refused = Answer::of(refused).await;
+    refused.problem(401);
+    assert_eq!(refused.header("access-control-allow-origin"), "*");
+    let same_origin = stage.get("/api/v1/movies").await;
+    assert_eq!(same_origin.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_origins_is_kept_to() {
+    let stage =
+        Stage::with_echo(&[("CORS_ORIGINS", "https://one.example, https://two.example/")]).await;
+    for (origin, allowed) in [
+        ("https://two.example", "https://two.example"),
+        ("https://one.example", "https://one.example"),
+        ("https://one.example.evil", ""),
+        ("http://one.example", ""),
+        ("null", ""),
+    ] {
+        let answer = preflight(&stage, origin).await;
+        assert_eq!(answer.status, 204);
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            allowed,
+            "{origin}"
+        );
+        let call = stage
+            .call(Method::GET, "/api/v1/movies")
+            .header("origin", origin);
+        let answer = Answer::of(call).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            allowed,
+            "{origin}"
+        );
+        assert_eq!(answer.header("vary"), "Origin");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_is_nobody() {
+    let stage = Stage::with_echo(&[("CORS_ORIGINS", "")]).await;
+    let answer = preflight(&stage, "https://example.com").await;
+    assert_eq!(answer.header("access-control-allow-origin"), "");
+}

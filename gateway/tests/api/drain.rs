@@ -1,0 +1,143 @@
+//! The end of a gateway: what it has accepted it answers.
+
+use std::{
+    io::Write,
+    net::TcpStream,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use chassis::testing::eventually;
+use tokio::sync::Notify;
+
+use crate::stage::{SECRET, Stage, read_rest, serve, status_of};
+
+/// A service that answers when it is told to, and how many requests wait for that.
+fn held() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
+    let (go, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (released, count) = (Arc::clone(&go), Arc::clone(&waiting));
+    let app = Router::new().fallback(move || {
+        let (released, count) = (Arc::clone(&released), Arc::clone(&count));
+        async move {
+            let released = released.notified();
+            count.fetch_add(1, Ordering::SeqCst);
+            released.await;
+            "answered"
+        }
+    });
+    (app, go, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_requests_are_answered_before_the_end() {
+    let (app, go, waiting) = held();
+    let stage = Stage::new(serve(app).await, &[]);
+    let calls: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(stage.call(reqwest::Method::GET, "/api/v1/movies").send()))
+        .collect();
+    let mut idle = TcpStream::connect(stage.address).unwrap();
+    eventually("all are under way", || async {
+        waiting.load(Ordering::SeqCst) == 8
+    })
+    .await;
+    stage.stop();
+    eventually("nothing new is accepted", || async {
+        TcpStream::connect(stage.address).is_err()
+    })
+    .await;
+    // An idle connection is closed at once.
+    idle.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(read_rest(&mut idle), "");
+    go.notify_waiters();
+    for call in calls {
+        let response = call.await.unwrap().expect("an answer");
+        assert_eq!(response.text().await.unwrap(), "answered");
+    }
+    assert!(stage.join().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grace_period_is_kept() {
+    let (app, _, waiting) = held();
+    let stage = Stage::new(serve(app).await, &[("SHUTDOWN_GRACE_SECONDS", "1")]);
+    let call = tokio::spawn(stage.call(reqwest::Method::GET, "/api/v1/movies").send());
+    eventually("one is under way", || async {
+        waiting.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    stage.stop();
+    assert!(!stage.join().await);
+    assert!(call.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_turns_red_before_the_door_closes() {
+    let stage = Stage::with_echo(&[("SHUTDOWN_DELAY_MS", "1500")]).await;
+    stage.stop();
+    let answer = stage.get("/health/ready").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["status"], "stopping");
+    assert_eq!(stage.get("/health/live").await.status, 200);
+    assert_eq!(stage.get("/api/v1/movies").await.status, 200);
+    assert!(stage.join().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_ends_well_on_a_signal_with_a_request_under_way() {
+    let (app, go, waiting) = held();
+    let upstream = serve(app).await;
+    let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .envs([
+            ("SERVER_PORT", "0"),
+            ("JWT_SECRET", SECRET),
+            ("AUTH_MODE", "mock"),
+            ("REDIS_URL", ""),
+        ])
+        .env("MOVIE_SERVICE_URL", format!("http://{upstream}"))
+        .env("LOG_FORMAT", "json")
+        .env_remove("CONFIG_FILE")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = std::io::BufReader::new(program.stdout.take().unwrap());
+    let address = loop {
+        let mut line = String::new();
+        assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0);
+        if let Some((_, rest)) = line.split_once("listening on http://") {
+            break rest[..rest.find(['"', ' ', '\n']).unwrap()].to_owned();
+        }
+    };
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream
+        .write_all(b"GET /api/v1/movies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n")
+        .unwrap();
+    eventually("it is under way", || async {
+        waiting.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    Command::new("kill")
+        .args(["-TERM", &program.id().to_string()])
+        .status()
+        .unwrap();
+    eventually("nothing new is accepted", || async {
+        TcpStream::connect(&address).is_err()
+    })
+    .await;
+    go.notify_waiters();
+    let answer = read_rest(&mut stream);
+    assert_eq!(status_of(&answer), 200, "{answer}");
+    assert!(answer.ends_with("answered"), "{answer}");
+    let status = tokio::task::spawn_blocking(move || program.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}

@@ -1,0 +1,221 @@
+//! What services are told, what clients are told, and what neither is.
+
+use std::io::Write;
+
+use axum::{Router, http::HeaderMap, response::AppendHeaders, routing::get};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, Scripted, Stage, read_head, serve};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identity_from_outside_is_stripped_and_ours_is_set() {
+    let stage = Stage::with_echo(&[]).await;
+    let request = stage
+        .call(Method::GET, "/api/v1/movies")
+        .header("x-principal", r#"{"subject":"0","role":"admin"}"#)
+        .header("x-internal-token", "a guess")
+        .header("x-forwarded-for", "1.2.3.4")
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-host", "elsewhere")
+        .header("x-forwarded-user", "root")
+        .header("x-real-ip", "1.2.3.4")
+        .header("forwarded", "for=1.2.3.4")
+        .header("connection", "keep-alive, x-hop")
+        .header("x-hop", "1")
+        .header("te", "trailers")
+        .header("proxy-authorization", "Basic eA==")
+        .header("accept", "a/b")
+        .header("x-other", "kept");
+    let seen = Answer::of(request).await.json();
+    let headers = seen["headers"].as_object().unwrap();
+    let expect = |name: &str, value: Value| assert_eq!(headers.get(name), Some(&value), "{name}");
+    expect("x-principal", json!([r#"{"subject":"1","role":"admin"}"#]));
+    expect("x-internal-token", json!(["between services"]));
+    expect("x-forwarded-for", json!(["127.0.0.1"]));
+    expect("x-forwarded-proto", json!(["http"]));
+    expect("x-forwarded-host", json!([stage.address.to_string()]));
+    expect("accept", json!(["a/b"]));
+    expect("x-other", json!(["kept"]));
+    for name in [
+        "authorization",
+        "x-forwarded-user",
+        "x-real-ip",
+        "forwarded",
+        "connection",
+        "x-hop",
+        "te",
+        "proxy-authorization",
+        "keep-alive",
+    ] {
+        assert!(!headers.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_one_id_everywhere() {
+    let stage = Stage::with_echo(&[]).await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = stage.call(Method::GET, "/api/v1/movies");
+    let request = request
+        .header("x-request-id", "mine-1")
+        .header("traceparent", trace);
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.header("x-request-id"), "mine-1");
+    let seen = answer.json();
+    assert_eq!(seen["headers"]["x-request-id"], json!(["mine-1"]));
+    let told = seen["headers"]["traceparent"][0].as_str().unwrap();
+    assert!(told.starts_with(&trace[..36]) && told != trace, "{told}");
+
+    let insane = stage
+        .call(Method::GET, "/api/v1/movies")
+        .header("x-request-id", "a b{}");
+    let answer = Answer::of(insane).await;
+    assert_ne!(answer.header("x-request-id"), "a b{}");
+    assert_eq!(
+        answer.json()["headers"]["x-request-id"][0],
+        answer.header("x-request-id")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_trusted_proxies_are_believed() {
+    let stage = Stage::with_echo(&[
+        ("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8"),
+        ("RATE_LIMIT_MAX", "10"),
+    ])
+    .await;
+    let from = |chain: &str| {
+        let request = stage.call(Method::GET, "/api/v1/movies");
+        Answer::of(
+            request
+                .header("x-forwarded-for", chain)
+                .header("x-forwarded-proto", "https")
+                .header("x-forwarded-host", "marquee.example"),
+        )
+    };
+    let answer = from("6.6.6.6, 1.2.3.4, 10.0.0.1").await;
+    let seen = answer.json();
+    assert_eq!(
+        seen["headers"]["x-forwarded-for"][0],
+        "6.6.6.6, 1.2.3.4, 10.0.0.1, 127.0.0.1"
+    );
+    assert_eq!(seen["headers"]["x-forwarded-proto"][0], "https");
+    assert_eq!(seen["headers"]["x-forwarded-host"][0], "marquee.example");
+    assert_eq!(answer.header("x-ratelimit-remaining"), "9");
+    // The count is that of the rightmost address that is not a proxy's.
+    assert_eq!(
+        from("9.9.9.9, 1.2.3.4")
+            .await
+            .header("x-ratelimit-remaining"),
+        "8"
+    );
+    assert_eq!(from("1.2.3.5").await.header("x-ratelimit-remaining"), "9");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_comes_through_whole_but_for_what_is_about_the_connection() {
+    let app = Router::new().fallback(get(|| async {
+        (
+            axum::http::StatusCode::IM_A_TEAPOT,
+            AppendHeaders([
+                ("set-cookie", "a=1"),
+                ("set-cookie", "b=2"),
+                ("link", "<x>; rel=next"),
+                ("link", "<y>; rel=prev"),
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("proxy-authenticate", "Basic"),
+                ("etag", "\"1\""),
+                ("x-internal-token", "between services"),
+            ]),
+            [("content-type", "application/problem+json")],
+            r#"{"type":"/problems/teapot","request_id":"theirs"}"#,
+        )
+    }));
+    let stage = Stage::new(serve(app).await, &[]);
+    let answer = stage.get("/api/v1/movies").await;
+    assert_eq!(answer.status, 418);
+    assert_eq!(
+        answer.text,
+        r#"{"type":"/problems/teapot","request_id":"theirs"}"#
+    );
+    let all = |name: &str| -> Vec<_> { answer.headers.get_all(name).iter().collect() };
+    assert_eq!(all("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(all("link").len(), 2);
+    assert_eq!(answer.header("etag"), "\"1\"");
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    for name in [
+        "x-hop",
+        "keep-alive",
+        "proxy-authenticate",
+        "x-internal-token",
+    ] {
+        assert_eq!(answer.header(name), "", "{name}");
+    }
+    assert_eq!(all("x-request-id").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_personal_is_not_kept_on_the_way() {
+    let app = Router::new()
+        .route("/api/v1/users/7", get(|| async { "mine" }))
+        .route(
+            "/api/v1/users/7/preferences",
+            get(|| async { ([("cache-control", "private, max-age=5")], "mine") }),
+        )
+        .fallback(get(|| async { "everybody's" }));
+    let stage = Stage::new(serve(app).await, &[]);
+    for (path, cache) in [
+        ("/api/v1/users/7", "no-store"),
+        ("/api/v1/users/7/preferences", "private, max-age=5"),
+        ("/api/v1/movies", ""),
+    ] {
+        assert_eq!(
+            stage.get(path).await.header("cache-control"),
+            cache,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_sees_one_clean_head() {
+    let upstream = Scripted::new(|_, mut stream, notes| {
+        notes.lock().unwrap().push(read_head(&mut stream));
+        let _ =
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    });
+    let stage = Stage::new(upstream.address, &[]);
+    assert_eq!(stage.get("/api/v1/movies?q=%20").await.status, 200);
+    let head = upstream.notes.lock().unwrap()[0].to_lowercase();
+    assert!(
+        head.starts_with("get /api/v1/movies?q=%20 http/1.1\r\n"),
+        "{head}"
+    );
+    for once in [
+        "\r\nhost: ",
+        "\r\nx-request-id: ",
+        "\r\ntraceparent: ",
+        "\r\nx-forwarded-for: ",
+    ] {
+        assert_eq!(head.matches(once).count(), 1, "{once:?} in {head}");
+    }
+    for never in [
+        "\r\nconnection:",
+        "\r\ntransfer-encoding:",
+        "\r\ncontent-length:",
+    ] {
+        assert!(!head.contains(never), "{never:?} in {head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_where_nothing_is_configured() {
+    let app = Router::new().fallback(|headers: HeaderMap| async move {
+        headers.contains_key("x-internal-token").to_string()
+    });
+    let stage = Stage::new(serve(app).await, &[("INTERNAL_TOKEN", "")]);
+    assert_eq!(stage.get("/api/v1/movies").await.text, "false");
+}

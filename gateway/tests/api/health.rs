@@ -1,0 +1,103 @@
+//! What probes and Prometheus see.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use gateway::auth::Role;
+use reqwest::Method;
+
+use crate::stage::{Answer, Stage, echo, serve};
+
+async fn bare(stage: &Stage, path: &str) -> Answer {
+    Answer::of(stage.bare(Method::GET, path)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alive_needs_no_token_and_says_who_it_is() {
+    let stage = Stage::with_echo(&[]).await;
+    for path in ["/health", "/health/live", "/health/"] {
+        let answer = bare(&stage, path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), "application/json");
+        let report = answer.json();
+        assert_eq!(
+            (&report["service"], &report["status"]),
+            (&"gateway".into(), &"ok".into())
+        );
+    }
+    // Only what is listed: the original let everything pass that began with /health.
+    for path in ["/healthy", "/health/secrets", "/healthXYZ"] {
+        bare(&stage, path).await.problem(401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_tells_who_is_away_and_stays_ready() {
+    let movie = format!("http://{}", serve(echo()).await);
+    let sick = Router::new().fallback(|| async { axum::http::StatusCode::SERVICE_UNAVAILABLE });
+    let sick = format!("http://{}", serve(sick).await);
+    let silent = Router::new().fallback(std::future::pending::<()>);
+    let silent = format!("http://{}", serve(silent).await);
+    let stage = Stage::new(
+        ([127, 0, 0, 1], 1).into(),
+        &[
+            ("MOVIE_SERVICE_URL", &movie),
+            ("USER_PREFERENCE_SERVICE_URL", &sick),
+            ("RECOMMENDATION_SERVICE_URL", &silent),
+        ],
+    );
+    let started = Instant::now();
+    let answer = bare(&stage, "/health/ready").await;
+    assert!(started.elapsed() < Duration::from_secs(4));
+    assert_eq!(answer.status, 200);
+    let report = answer.json();
+    assert_eq!(report["status"], "ok");
+    let dependencies = report["dependencies"].as_array().unwrap();
+    let status = |name: &str| {
+        let found = dependencies
+            .iter()
+            .find(|dependency| dependency["name"] == name)
+            .unwrap();
+        assert_eq!(found["required"], false);
+        found["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status("movie-service"), "ok");
+    assert_eq!(status("preference-service"), "answers 503");
+    assert_eq!(
+        status("recommendation-service"),
+        "no answer within a second"
+    );
+    assert!(status("redis").starts_with("not configured"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_for_operators() {
+    let stage = Stage::with_echo(&[]).await;
+    stage.get("/api/v1/movies/603?key=secret").await;
+    let numbers = bare(&stage, "/metrics").await;
+    assert_eq!(numbers.status, 200);
+    let line = r#"http_requests_total{method="GET",route="/api/v1/movies/{id}",status="200"}"#;
+    assert!(numbers.text.contains(line), "{}", numbers.text);
+    assert!(
+        numbers
+            .text
+            .contains("http_request_duration_seconds_bucket{")
+    );
+    assert!(numbers.text.contains("http_requests_in_flight "));
+    assert!(!numbers.text.contains("603") && !numbers.text.contains("secret"));
+
+    // Somebody who comes through a proxy on this machine does not come from this machine.
+    for header in ["x-forwarded-for", "forwarded"] {
+        let request = stage
+            .bare(Method::GET, "/metrics")
+            .header(header, "for=1.2.3.4");
+        Answer::of(request).await.problem(401);
+    }
+    let closed = Stage::with_echo(&[("METRICS_NETWORKS", "10.0.0.0/8")]).await;
+    bare(&closed, "/metrics").await.problem(401);
+    let user = closed.token("7", Role::User);
+    Answer::of(closed.bare(Method::GET, "/metrics").bearer_auth(user))
+        .await
+        .problem(403);
+    assert_eq!(closed.get("/metrics").await.status, 200);
+}

@@ -1,0 +1,22 @@
+//! The gateway as its clients and upstreams see it: a real one, started in the test's own process or
+//! as the built program, between a real client and stand-ins for the services.
+
+// Tests may fail by a panic.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod auth;
+mod bodies;
+mod commands;
+mod cors;
+mod drain;
+mod headers;
+mod health;
+mod openapi;
+mod policy;
+mod rate_limit;
+mod routing;
+mod settings;
+mod stage;
+mod swagger;
+mod tricks;
+mod upstreams;

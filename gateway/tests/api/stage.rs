@@ -1,0 +1,315 @@
+//! What the tests stand on: a gateway, stand-ins for services, tokens, and connections on which
+//! anything can be written.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Json, Router, body::Body, extract::Request, response::IntoResponse};
+use chassis::{Process, Settings};
+use futures_util::StreamExt;
+use gateway::{
+    app::Gateway,
+    auth::{Role, mint},
+    config::{Config, DEFAULTS},
+};
+use http_body_util::BodyExt;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+pub const SECRET: &str = "a secret of the tests, which is long enough";
+pub const ADMIN: &str = "1";
+/// Longer than anything takes that works.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Settings of a gateway whose services are all at `upstream`, with `more` on top.
+pub fn settings(upstream: SocketAddr, more: &[(&str, &str)]) -> Settings {
+    let url = format!("http://{upstream}");
+    let mut all: HashMap<String, String> = [
+        ("SERVER_PORT", "0"),
+        ("WORKER_THREADS", "2"),
+        ("JWT_SECRET", SECRET),
+        ("REDIS_URL", ""),
+        ("RATE_LIMIT_MAX", "1000000"),
+        ("INTERNAL_TOKEN", "between services"),
+        ("MOVIE_SERVICE_URL", &url),
+        ("USER_PREFERENCE_SERVICE_URL", &url),
+        ("RECOMMENDATION_SERVICE_URL", &url),
+    ]
+    .iter()
+    .chain(more)
+    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+    .collect();
+    all.entry("SHUTDOWN_GRACE_SECONDS".to_owned())
+        .or_insert_with(|| "5".to_owned());
+    Settings::merge(DEFAULTS, &all).expect("settings")
+}
+
+/// A gateway that runs until it is dropped.
+pub struct Stage {
+    gateway: Option<Gateway>,
+    config: Config,
+    pub address: SocketAddr,
+    pub http: Client,
+}
+
+impl Stage {
+    /// A gateway in front of `upstream`.
+    pub fn new(upstream: SocketAddr, more: &[(&str, &str)]) -> Self {
+        let settings = settings(upstream, more);
+        let config = settings.read().expect("settings");
+        let process = Process::new(gateway::NAME, settings).expect("settings");
+        let gateway = Gateway::start(process).expect("a gateway");
+        let http = chassis::client::http()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()
+            .expect("a client");
+        Self {
+            address: gateway.address(),
+            gateway: Some(gateway),
+            config,
+            http,
+        }
+    }
+
+    /// A gateway in front of an [`echo`] that answers for all services.
+    pub async fn with_echo(more: &[(&str, &str)]) -> Self {
+        Self::new(serve(echo()).await, more)
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn token(&self, subject: &str, role: Role) -> String {
+        mint(&self.config, subject, role, 60).expect("a token")
+    }
+
+    /// A request without a token.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// A request of an administrator.
+    pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path)
+            .bearer_auth(self.token(ADMIN, Role::Admin))
+    }
+
+    /// A GET of an administrator.
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.call(Method::GET, path)).await
+    }
+
+    /// Tells the gateway to stop.
+    pub fn stop(&self) {
+        self.gateway.as_ref().expect("a running gateway").stop();
+    }
+
+    /// Waits for its end; true when all requests were answered.
+    pub async fn join(mut self) -> bool {
+        let gateway = self.gateway.take().expect("a running gateway");
+        tokio::task::spawn_blocking(|| gateway.join())
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(gateway) = &self.gateway {
+            gateway.stop();
+        }
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("a body"),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("ASCII"))
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// Its problem, after making sure that it is one, complete and of this status.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        for member in ["type", "title", "detail", "instance", "error"] {
+            assert!(problem[member].is_string(), "{member} of {problem}");
+        }
+        problem
+    }
+}
+
+/// Serves `app` on a port of its own until the test ends.
+pub async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// A service that answers with the request that it saw.
+pub fn echo() -> Router {
+    Router::new().fallback(|request: Request| async move {
+        let (head, body) = request.into_parts();
+        let mut headers: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, value) in &head.headers {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            headers.entry(name.to_string()).or_default().push(value);
+        }
+        // A body that breaks off is no request.
+        let Ok(body) = body.collect().await else {
+            return ([("x-body", "broken")], Json(Value::Null)).into_response();
+        };
+        let body = body.to_bytes();
+        Json(json!({
+            "method": head.method.as_str(),
+            "target": head.uri.to_string(),
+            "headers": headers,
+            "length": body.len(),
+            "body": String::from_utf8_lossy(&body[..body.len().min(1000)]),
+        }))
+        .into_response()
+    })
+}
+
+/// A body of `chunks` pieces of 64 KiB, made as it is read.
+pub fn large_body(chunks: usize) -> Body {
+    let chunk = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    let stream =
+        futures_util::stream::iter((0..chunks).map(move |_| Ok::<_, Infallible>(chunk.clone())));
+    Body::from_stream(stream.boxed())
+}
+
+/// A service that is not HTTP's own: what it does with each connection, the first being 0, is said by
+/// `script`, which runs on a thread of its own.
+pub struct Scripted {
+    pub address: SocketAddr,
+    pub connections: Arc<AtomicUsize>,
+    /// What scripts have to say.
+    pub notes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    pub fn new(
+        script: impl Fn(usize, TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let notes: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (count, pad, script) = (
+            Arc::clone(&connections),
+            Arc::clone(&notes),
+            Arc::new(script),
+        );
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                let (pad, script) = (Arc::clone(&pad), Arc::clone(&script));
+                std::thread::spawn(move || script(number, stream, &pad));
+            }
+        });
+        Self {
+            address,
+            connections,
+            notes,
+        }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Reads the head of a request; empty at the end of the connection.
+pub fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return String::new(),
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// Answers 200 with `body`.
+pub fn answer_ok(stream: &mut TcpStream, body: &str) {
+    let text = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = stream.write_all(text.as_bytes());
+}
+
+/// Writes `bytes` to `address` and reads until the end, or until a second has passed without more.
+pub fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    // The gateway may refuse and close before all is written.
+    let _ = stream.write_all(bytes);
+    read_rest(&mut stream)
+}
+
+/// Reads until the end, or until the read times out.
+pub fn read_rest(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count) = stream.read(&mut buffer) {
+        if count == 0 {
+            break;
+        }
+        text.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The status that a raw answer begins with; 0 where there is none.
+pub fn status_of(answer: &str) -> u16 {
+    answer
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3)?.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,263 @@
+//! Requests that no honest client sends, written by hand: each is refused with a problem, and none
+//! reaches a service.
+
+use std::{
+    io::Write,
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use chassis::testing::eventually;
+use gateway::auth::Role;
+
+use crate::stage::{Stage, raw, read_rest, serve, status_of};
+
+/// A gateway, and how many requests have come through it.
+async fn watched(more: &[(&str, &str)]) -> (Stage, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let app = Router::new().fallback(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { "through" }
+    });
+    (Stage::new(serve(app).await, more), seen)
+}
+
+/// A request that would pass, but for `line` and `headers`.
+fn request(stage: &Stage, line: &str, headers: &str) -> Vec<u8> {
+    let token = stage.token("1", Role::Admin);
+    format!("{line}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{headers}\r\n")
+        .into_bytes()
+}
+
+fn refused(stage: &Stage, bytes: &[u8]) -> String {
+    let answer = raw(stage.address, bytes);
+    assert!(answer.contains("application/problem+json"), "{answer}");
+    assert!(answer.contains("x-request-id: "), "{answer}");
+    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+    let problem: serde_json::Value = serde_json::from_str(body).expect("a problem");
+    assert_eq!(problem["status"], status_of(&answer));
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_mean_two_things_are_refused() {
+    let (stage, seen) = watched(&[]).await;
+    for target in [
+        "/api/v1/../admin/sync",
+        "/api/v1/movies/..",
+        "/api/v1/movies/./1",
+        "/api/v1//movies",
+        "//api/v1/movies",
+        "/api/v1/movies/%2e%2e/users",
+        "/api/v1/movies/%2E%2E",
+        "/api/v1/movies/a%2fb",
+        "/api/v1/movies/a%5Cb",
+        "/api/v1/movies/a%00",
+        "/api/v1/movies/%0d%0aX:1",
+        "/api/v1/movies/%",
+        "/api/v1/movies/a\\b",
+        "http://127.0.0.1/api/v1/movies",
+        "http://elsewhere/api/v1/movies",
+        "*",
+        "api/v1/movies",
+        "/api/v1/movies/a\u{0}b",
+        "/api/v1/movies/a\tb",
+    ] {
+        let bytes = request(&stage, &format!("GET {target} HTTP/1.1\r\nHost: x"), "");
+        let status = status_of(&refused(&stage, &bytes));
+        assert_eq!(status, 400, "{target:?}");
+    }
+    let connect = request(
+        &stage,
+        "CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere",
+        "",
+    );
+    assert_eq!(status_of(&refused(&stage, &connect)), 400);
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+    let honest = request(&stage, "GET /api/v1/movies HTTP/1.1\r\nHost: x", "");
+    assert_eq!(status_of(&raw(stage.address, &honest)), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_are_too_large_are_refused() {
+    let (stage, seen) = watched(&[]).await;
+    let long = format!(
+        "GET /api/v1/movies?q={} HTTP/1.1\r\nHost: x",
+        "a".repeat(8200)
+    );
+    assert_eq!(
+        status_of(&refused(&stage, &request(&stage, &long, ""))),
+        414
+    );
+    let longest = format!(
+        "GET /api/v1/movies?q={} HTTP/1.1\r\nHost: x",
+        "a".repeat(66_000)
+    );
+    let status = status_of(&refused(&stage, &request(&stage, &longest, "")));
+    assert!([414, 431].contains(&status), "{status}");
+    let get = "GET /api/v1/movies HTTP/1.1\r\nHost: x";
+    for bytes in [40_000, 100_000, 1_000_000] {
+        let header = format!("X-Large: {}\r\n", "a".repeat(bytes));
+        assert_eq!(
+            status_of(&refused(&stage, &request(&stage, get, &header))),
+            431,
+            "{bytes}"
+        );
+    }
+    let many = "X-Many: 1\r\n".repeat(200);
+    assert_eq!(
+        status_of(&refused(&stage, &request(&stage, get, &many))),
+        431
+    );
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lengths_that_contradict_each_other_are_refused() {
+    let (stage, seen) = watched(&[]).await;
+    let post = "POST /api/v1/users HTTP/1.1\r\nHost: x";
+    for headers in [
+        "Content-Length: 3\r\nContent-Length: 4\r\n",
+        "Content-Length: 3, 4\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: +3\r\n",
+        "Content-Length: 3x\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        " X-Folded: 1\r\n",
+        "X-No-Colon\r\n",
+        "X-Null: a\u{0}b\r\n",
+    ] {
+        let status = status_of(&refused(&stage, &request(&stage, post, headers)));
+        assert_eq!(status, 400, "{headers:?}");
+    }
+    for hosts in ["", "\r\nHost: a\r\nHost: b"] {
+        let line = format!("GET /api/v1/movies HTTP/1.1{hosts}");
+        assert_eq!(
+            status_of(&refused(&stage, &request(&stage, &line, ""))),
+            400,
+            "{hosts:?}"
+        );
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+}
+
+/// RFC 9112, 6.3: the length is dropped and the connection closed, so that what follows the body is
+/// not taken for another request, neither here nor by a service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_length_beside_chunks_smuggles_nothing() {
+    let (stage, seen) = watched(&[]).await;
+    let token = stage.token("1", Role::Admin);
+    for framing in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4",
+    ] {
+        seen.store(0, Ordering::SeqCst);
+        let bytes = format!(
+            "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{framing}\r\n\r\n\
+             0\r\n\r\nGET /api/v1/movies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let answer = raw(stage.address, bytes.as_bytes());
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert_eq!(seen.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_http_is_refused() {
+    let (stage, seen) = watched(&[]).await;
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n"[..],
+        b"HELLO\r\n\r\n",
+        b"GET /api/v1/movies\r\n\r\n",
+        b"GET /api/v1/movies HTTP/9.9\r\nHost: x\r\n\r\n",
+    ] {
+        let answer = raw(stage.address, bytes);
+        assert!(answer.is_empty() || status_of(&answer) == 400, "{answer}");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_one_after_another_on_a_connection_are_answered_in_order() {
+    let (stage, _) = watched(&[]).await;
+    let health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = raw(
+        stage.address,
+        format!("{health}{health}{health}GET nonsense\r\n\r\n").as_bytes(),
+    );
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
+    assert_eq!(
+        answer.matches("HTTP/1.1 400 Bad Request").count(),
+        1,
+        "{answer}"
+    );
+    assert!(answer.trim_end().ends_with('}'), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_its_head_drop_by_drop_is_cut_off() {
+    let (stage, seen) = watched(&[("HEAD_TIMEOUT_MS", "300")]).await;
+    let mut stream = TcpStream::connect(stage.address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
+    stream
+        .write_all(b"GET /api/v1/movies HTTP/1.1\r\nHost: x\r\n")
+        .unwrap();
+    let started = Instant::now();
+    // A drop every now and then does not help.
+    while started.elapsed() < Duration::from_secs(5) {
+        if stream.write_all(b"X-Drop: 1\r\n").is_err() {
+            break;
+        }
+        let _ = read_rest(&mut stream);
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "still connected"
+    );
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let end = Arc::clone(&ended);
+    let app = Router::new().fallback(move || {
+        // Dropped with the body, when the gateway gives up.
+        let guard = Ended(Arc::clone(&end));
+        async move {
+            let stream = futures_util::stream::repeat_with(move || {
+                let _ = &guard;
+                Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b'x'; 65536]))
+            });
+            axum::body::Body::from_stream(stream)
+        }
+    });
+    let stage = Stage::new(serve(app).await, &[("CLIENT_STALL_TIMEOUT_MS", "300")]);
+    let bytes = request(&stage, "GET /api/v1/movies HTTP/1.1\r\nHost: x", "");
+    let mut stream = TcpStream::connect(stage.address).unwrap();
+    stream.write_all(&bytes).unwrap();
+    eventually("the gateway gives up", || async {
+        ended.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    drop(stream);
+}
+
+struct Ended(Arc<AtomicUsize>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
