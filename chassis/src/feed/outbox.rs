@@ -241,11 +241,12 @@ impl Outbox {
 
     async fn rows_after(&self, after: Cursor, limit: i64) -> sqlx::Result<Vec<Row>> {
         sqlx::query_as(
+            // Ordered by the column, not by the text of the same name: as text, 10000 is before 9999.
             "select xid::text as xid, seq, name, key, payload::text as payload, created_at
              from outbox
              where (xid, seq) > ($1::text::xid8, $2)
                and xid < pg_snapshot_xmin(pg_current_snapshot())
-             order by xid, seq
+             order by outbox.xid, outbox.seq
              limit $3",
         )
         .bind(after.transaction.to_string())

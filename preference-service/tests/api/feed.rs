@@ -309,6 +309,31 @@ async fn of_many_transactions_that_end_in_any_order_each_is_told_once(pool: PgPo
 }
 
 #[sqlx::test]
+async fn transactions_are_told_in_the_order_of_their_numbers_not_of_their_digits(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    for transaction in ["9", "10", "99", "100", "101"] {
+        sqlx::query(
+            "insert into outbox (xid, name, key, payload) values ($1::xid8, 'x', $1, '{}')",
+        )
+        .bind(transaction)
+        .execute(&pool)
+        .await
+        .expect("a record");
+    }
+    let mut path = "/internal/v1/changes?limit=2".to_owned();
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let body = app.get(&path).await.expect(200);
+        for change in body["changes"].as_array().expect("changes") {
+            keys.push(change["key"].as_str().expect("a key").to_owned());
+        }
+        let next = body["next"].as_str().expect("a cursor");
+        path = format!("/internal/v1/changes?limit=2&after={next}");
+    }
+    assert_eq!(keys, ["9", "10", "99", "100", "101"]);
+}
+
+#[sqlx::test]
 async fn who_waits_is_told_at_once_whichever_process_wrote(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     let other = TestApp::new(&pool, &movies);
