@@ -101,7 +101,7 @@ impl From<ApiError> for Problem {
 }
 
 fn taken(field: &'static str, error: &'static str) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "already-taken", error)
+    Problem::new(StatusCode::CONFLICT, "conflict", error)
         .detail("choose another; upper and lower case do not make a difference")
         .errors(vec![FieldError::new(field, "is already taken")])
 }

@@ -98,6 +98,7 @@ async fn a_taken_name_or_address_is_told_apart_from_case_and_form(pool: PgPool) 
         let answer = app.post("/api/v1/users", body).await;
         let fields = assert_problem(&answer, 409, &format!("{field} is already taken"));
         assert_eq!(fields, [field]);
+        assert_eq!(answer.body["type"], "/problems/conflict");
     }
     assert_eq!(app.count("user_account").await, 1);
     assert_eq!(app.count("outbox").await, 1);
