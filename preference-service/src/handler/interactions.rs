@@ -100,8 +100,7 @@ pub(super) struct InteractionsResponse {
     user_id: UserId,
     /// The interactions.
     interactions: Vec<InteractionResponse>,
-    /// Where the next page begins; left out on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where the next page begins; null on the last.
     next_cursor: Option<String>,
 }
 

@@ -48,7 +48,7 @@ async fn what_a_user_does_is_stored_and_listed_newest_first(pool: PgPool) {
     assert!(!list.headers.contains_key("link"));
     assert_eq!(
         list.expect(200),
-        json!({"user_id": user, "interactions": stored})
+        json!({"user_id": user, "interactions": stored, "next_cursor": null})
     );
 }
 
@@ -59,7 +59,7 @@ async fn who_did_nothing_has_an_empty_list(pool: PgPool) {
     let list = app.get(&format!("/api/v1/users/{user}/interactions")).await;
     assert_eq!(
         list.expect(200),
-        json!({"user_id": user, "interactions": []})
+        json!({"user_id": user, "interactions": [], "next_cursor": null})
     );
 }
 
