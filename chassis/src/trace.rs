@@ -1,8 +1,10 @@
 //! Who a request is: its request id and its W3C trace context, taken over from the caller where
 //! sane, made here where not, and handed on with every call that the request causes.
 
+use std::time::SystemTime;
+
 use hyper::HeaderMap;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// The header that carries the request id.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -34,13 +36,13 @@ impl RequestContext {
             .get(REQUEST_ID)
             .and_then(|value| value.to_str().ok())
             .filter(|text| is_sane(text))
-            .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+            .map_or_else(new_request_id, str::to_owned);
         let (trace_id, flags) = headers
             .get(TRACEPARENT)
             .and_then(|value| value.to_str().ok())
             .and_then(parse_traceparent)
-            .unwrap_or_else(|| (Uuid::new_v4().simple().to_string(), "01".to_owned()));
-        let span_id = format!("{:016x}", rand::random::<u64>().max(1));
+            .unwrap_or_else(|| (hexadecimal::<32>(rand::random()), "01".to_owned()));
+        let span_id = hexadecimal::<16>(rand::random());
         Self {
             request_id,
             trace_id,
@@ -52,7 +54,8 @@ impl RequestContext {
     /// The `traceparent` for calls that this request causes.
     #[must_use]
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-{}", self.trace_id, self.span_id, self.flags)
+        let parts = ["00", &self.trace_id, &self.span_id, &self.flags];
+        parts.join("-")
     }
 
     /// The request that the present task serves, if it serves one.
@@ -65,6 +68,24 @@ impl RequestContext {
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         CURRENT.scope(self, future).await
     }
+}
+
+/// A UUID of version 7. The thread's own random numbers are as good as the system's for this, and cost
+/// no call to it: one for each request would be noticed.
+fn new_request_id() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+    let id = Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
+    id.hyphenated()
+        .encode_lower(&mut Uuid::encode_buffer())
+        .to_owned()
+}
+
+/// The first `DIGITS` of 32 hexadecimal digits, never all zeroes, which trace contexts exclude.
+fn hexadecimal<const DIGITS: usize>(random: u128) -> String {
+    let id = Uuid::from_u128(random | 1 << 127);
+    id.simple().encode_lower(&mut Uuid::encode_buffer())[..DIGITS].to_owned()
 }
 
 fn is_sane(text: &str) -> bool {

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use chassis::{Problem, redis::Redis};
 use hyper::{
     HeaderMap, StatusCode,
@@ -176,12 +177,26 @@ impl RateLimiter {
     pub fn decorate(&self, standing: Standing, headers: &mut HeaderMap) {
         let Standing { remaining, reset } = standing;
         headers.insert(X_LIMIT, self.limits.max_header.clone());
-        headers.insert(X_REMAINING, HeaderValue::from(remaining));
-        headers.insert(X_RESET, HeaderValue::from(reset));
         headers.insert(POLICY, self.limits.policy_header.clone());
-        let state = format!("\"client\";r={remaining};t={reset}");
-        if let Ok(state) = HeaderValue::try_from(state) {
-            headers.insert(STATE, state);
+        // Written once; the two numbers in it are headers of their own.
+        let state = Bytes::from(format!("\"client\";r={remaining};t={reset}"));
+        let after = |letter: &[u8; 2]| {
+            let start = state.windows(2).position(|pair| pair == letter)? + 2;
+            let length = state[start..]
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
+            Some(state.slice(start..start + length))
+        };
+        for (name, text) in [
+            (X_REMAINING, after(b"r=")),
+            (X_RESET, after(b"t=")),
+            (STATE, Some(state.clone())),
+        ] {
+            let value = text.map(HeaderValue::from_maybe_shared);
+            if let Some(Ok(value)) = value {
+                headers.insert(name, value);
+            }
         }
     }
 }

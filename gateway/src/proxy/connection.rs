@@ -88,16 +88,18 @@ impl Instance {
     /// An idle connection, at most `max_idle` unused, if there is one that seems alive.
     pub(super) fn reuse(self: &Rc<Self>, max_idle: Duration) -> Option<Lease> {
         let mut idle = self.idle.borrow_mut();
+        let now = Instant::now();
         // The last one in is the most likely to live; those below it are older still.
         while let Some(connection) = idle.pop() {
-            if connection.since.elapsed() >= self.settings.idle_timeout {
+            let unused = now.saturating_duration_since(connection.since);
+            if unused >= self.settings.idle_timeout {
                 idle.clear();
                 return None;
             }
             if connection.sender.is_closed() {
                 continue;
             }
-            if connection.since.elapsed() >= max_idle {
+            if unused >= max_idle {
                 idle.push(connection);
                 return None;
             }

@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    io::Read,
+    io::{BufRead, BufReader, Read},
     process::{Command, Output, Stdio},
 };
 
 use reqwest::Method;
 
-use crate::stage::{Answer, SECRET, Stage};
+use crate::stage::{Answer, SECRET, Stage, raw, status_of};
 
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let settings: HashMap<_, _> = settings.iter().copied().collect();
@@ -164,4 +164,42 @@ fn mock_mode_says_so_loudly() {
     program.kill().unwrap();
     program.wait().unwrap();
     assert!(String::from_utf8_lossy(&text).contains("AUTH_MODE=mock"));
+}
+
+#[test]
+fn a_log_line_names_the_request_and_no_secret() {
+    for (access_log, logged) in [("all", true), ("errors", false), ("none", false)] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
+            .envs([
+                ("SERVER_PORT", "0"),
+                ("JWT_SECRET", SECRET),
+                ("REDIS_URL", ""),
+            ])
+            .envs([
+                ("ACCESS_LOG", access_log),
+                ("LOG_FORMAT", "json"),
+                ("WORKER_THREADS", "1"),
+            ])
+            .env_remove("AUTH_MODE")
+            .env_remove("CONFIG_FILE")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(program.stdout.take().unwrap());
+        let mut log = String::new();
+        while !log.contains("listening on http://") {
+            assert!(output.read_line(&mut log).unwrap() > 0);
+        }
+        let address = log.split("listening on http://").nth(1).unwrap();
+        let address = address[..address.find('"').unwrap()].parse().unwrap();
+        let request = "GET /api/v1/nothing?api_key=secret HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine-1\r\n\
+                       Authorization: Bearer hidden\r\nConnection: close\r\n\r\n";
+        assert_eq!(status_of(&raw(address, request.as_bytes())), 401);
+        let pid = program.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        output.read_to_string(&mut log).unwrap();
+        assert!(program.wait().unwrap().success());
+        assert_eq!(log.contains(r#""request_id":"mine-1""#), logged, "{log}");
+        assert!(!log.contains("hidden") && !log.contains("secret"), "{log}");
+    }
 }
