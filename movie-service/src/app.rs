@@ -11,14 +11,14 @@ use crate::{
     config::{Config, TmdbConfig},
     database, handler,
     repository::SNAPSHOT,
-    service::{cache::MovieCache, catalogue::Catalogue, hydration::Hydration, sync::Sync},
+    service::{cache::MovieCache, hydration::Hydration, listing::Listing, sync::Sync},
 };
 
 /// What handlers work with.
 #[derive(Clone)]
 pub struct AppState {
-    /// Reads the catalogue.
-    pub catalogue: Catalogue,
+    /// Lists films.
+    pub listing: Listing,
     /// Finds any film.
     pub hydration: Hydration,
     /// Feeds it.
@@ -55,6 +55,8 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         Duration::from_secs(config.movie_cache_ttl_seconds),
     );
     cache.follow(&outbox, &process.shutdown);
+    let listing = Listing::new(pool.clone(), outbox.clone());
+    listing.follow(&process.shutdown);
     let state = AppState {
         hydration: Hydration::new(
             pool.clone(),
@@ -64,12 +66,13 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
             process.shutdown.clone(),
             &config,
         ),
-        catalogue: Catalogue::new(pool.clone()),
+        listing: listing.clone(),
         sync: Sync::new(pool.clone(), tmdb, outbox.clone(), process.shutdown.clone()),
     };
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()
         .require("postgres", move || chassis::postgres::check(pool.clone()))
+        .require("list index", move || listing.clone().check())
         .report("redis", move || redis.clone().check());
     Ok((routes, health))
 }

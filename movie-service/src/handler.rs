@@ -2,17 +2,24 @@
 
 mod admin;
 mod error;
+mod genres;
 mod movie;
 mod movies;
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::Request,
+    extract::State,
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::AppState;
+use crate::{app::AppState, service::listing::Listing};
 
 /// A sync of fifty pages waits for a thousand answers of TMDB at forty a second.
 const SYNC_LIMIT: Duration = Duration::from_secs(115);
@@ -30,6 +37,7 @@ struct Info;
 fn reading() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(movies::list_movies))
+        .routes(routes!(genres::list_genres))
         .routes(routes!(movie::get_movie))
         .routes(routes!(movie::list_providers))
 }
@@ -38,10 +46,20 @@ fn feeding() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(admin::sync))
 }
 
+/// Whoever changed the catalogue finds the change in the lists when the answer is there.
+async fn show_in_lists(State(listing): State<Listing>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.status().is_success() {
+        listing.catch_up().await;
+    }
+    response
+}
+
 /// The routes of the service.
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (reading, _) = reading().split_for_parts();
     let (feeding, _) = feeding().split_for_parts();
+    let feeding = feeding.layer(from_fn_with_state(state.listing.clone(), show_in_lists));
     conditional(time_limit(reading, config.request_timeout()), CACHE_CONTROL)
         .merge(time_limit(feeding, SYNC_LIMIT))
         .with_state(state)

@@ -1,9 +1,13 @@
 //! What the catalogue speaks of. No I/O, no SQL, no TMDB: those bring and take these.
 
+mod filter;
 mod job;
+mod listing;
 mod movie;
 
+pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
 pub use job::{Job, JobFailure, JobStatus};
+pub use listing::{FilmFacts, Includes, ListedMovie, Named, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person,
     Provider,

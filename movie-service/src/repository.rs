@@ -1,6 +1,7 @@
 //! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides.
 
 pub mod jobs;
+pub mod listing;
 pub mod movies;
 
 /// The SELECTs that together are the present state, as the feed tells it.

@@ -1,6 +1,6 @@
 //! What the service decides: which films are in the catalogue and what a page of them is.
 
 pub mod cache;
-pub mod catalogue;
 pub mod hydration;
+pub mod listing;
 pub mod sync;

@@ -88,6 +88,13 @@ impl Outbox {
         self.written.notify_one();
     }
 
+    /// Changes whenever something may have been committed, by this process or another; for what reads
+    /// the feed in its own way. A notification can be lost, so look again after a while in any case.
+    #[must_use]
+    pub fn arrivals(&self) -> watch::Receiver<()> {
+        self.arrived.subscribe()
+    }
+
     async fn send_notifications(self) {
         loop {
             tokio::select! {

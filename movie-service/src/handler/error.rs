@@ -8,7 +8,7 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{hydration::HydrationError, sync::SyncError};
+use crate::service::{hydration::HydrationError, listing::ListError, sync::SyncError};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub(super) enum ApiError {
     /// A sync did not happen.
     #[error(transparent)]
     Sync(#[from] SyncError),
+    /// There is no list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -50,9 +53,10 @@ impl From<ApiError> for Problem {
             .detail("the catalogue is unchanged; try again later, or look into the service's log")
             .cause(&error),
             ApiError::Sync(SyncError::Stopping) => Self::unavailable("the service"),
-            ApiError::Sync(SyncError::Database(error)) | ApiError::Database(error) => {
-                chassis::postgres::problem(&error)
-            }
+            ApiError::List(ListError::Loading) => Self::unavailable("the list index"),
+            ApiError::List(ListError::Database(error))
+            | ApiError::Sync(SyncError::Database(error))
+            | ApiError::Database(error) => chassis::postgres::problem(&error),
         }
     }
 }

@@ -10,6 +10,7 @@
 mod demo_tmdb;
 mod feed;
 mod hydration;
+mod lists;
 mod movies;
 mod openapi;
 mod postgres_away;

@@ -1,0 +1,447 @@
+//! Lists of films: which films a page has is decided in memory, by the list [`index`]; the films of
+//! the page are then read by their ids. The index is loaded at the start and follows the service's
+//! own changes, so that every replica shows a change some milliseconds after its commit.
+
+pub mod bitmap;
+pub mod collation;
+pub mod facets;
+pub mod index;
+pub mod position;
+pub mod query;
+pub mod sorted;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
+};
+
+use chassis::{
+    feed::{
+        Change, Changes, Cursor,
+        outbox::{Outbox, ReadError},
+    },
+    paging::total_pages,
+    shutdown::Shutdown,
+};
+use serde::Deserialize;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, watch};
+
+use self::{
+    index::Index,
+    position::Position,
+    query::{Start, UnknownGenre},
+};
+use crate::{
+    models::{Filter, Genre, Includes, ListedMovie, MovieId, Order, SortBy},
+    repository::listing,
+};
+
+/// Films in the list index (gauge).
+pub const LIST_INDEX_FILMS: &str = "list_index_films";
+/// How long loading the list index took (gauge, seconds).
+pub const LIST_INDEX_LOAD_SECONDS: &str = "list_index_load_seconds";
+/// Films taken over into the list index since it was loaded (counter).
+pub const LIST_INDEX_CHANGES_TOTAL: &str = "list_index_changes_total";
+
+/// How long a request waits for an index that is being loaded.
+const LOAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a writer waits for its changes to be in the lists.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
+/// The index looks for changes after this long even if nobody told of one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// While the feed holds a change back, it looks this often.
+const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Changes that are read at once.
+const CHANGES: i64 = 1000;
+/// Films that are put into the index at once: readers wait for no longer than these take.
+const FILMS_AT_ONCE: usize = 32;
+/// A page whose films vanish while it is made is filled up this often.
+const REFILLS: usize = 3;
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The index is not loaded yet.
+    #[error("the list index is being loaded")]
+    Loading,
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PageStart {
+    /// At this page, from 1.
+    Number(i64),
+    /// After this film, on this page.
+    After {
+        /// The page's number.
+        page: i64,
+        /// The last film of the page before.
+        position: Position,
+    },
+}
+
+/// Which page of which list.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// Which films the list has.
+    pub filter: Filter,
+    /// What it is ordered by.
+    pub sort_by: SortBy,
+    /// Which way.
+    pub order: Order,
+    /// Where the page begins.
+    pub start: PageStart,
+    /// How many films a page has.
+    pub page_size: i64,
+    /// What comes with them.
+    pub includes: Includes,
+}
+
+/// A page of films.
+#[derive(Debug)]
+pub struct MoviePage {
+    /// Its number, from 1.
+    pub page: i64,
+    /// How many pages there are.
+    pub total_pages: i64,
+    /// How many films there are.
+    pub total_results: i64,
+    /// The films.
+    pub movies: Vec<ListedMovie>,
+    /// Where the next page begins; none: this is the last.
+    pub next: Option<Position>,
+}
+
+/// Lists films; cheap to clone.
+#[derive(Clone)]
+pub struct Listing(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    outbox: Outbox,
+    /// Held for memory work alone, never across an await.
+    index: RwLock<Index>,
+    loaded: watch::Sender<bool>,
+    /// How far the feed is read. Held while changes are read and taken over, so that what is read
+    /// later is taken over later.
+    progress: Mutex<Option<Progress>>,
+}
+
+struct Progress {
+    cursor: Cursor,
+    /// The last change that was looked at ahead of the feed.
+    sequence: i64,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    id: i64,
+    version: i64,
+}
+
+impl Listing {
+    /// Lists the films in `pool`, whose changes `outbox` tells.
+    #[must_use]
+    pub fn new(pool: PgPool, outbox: Outbox) -> Self {
+        Self(Arc::new(Inner {
+            pool,
+            outbox,
+            index: RwLock::default(),
+            loaded: watch::Sender::new(false),
+            progress: Mutex::default(),
+        }))
+    }
+
+    /// Loads the index beside the requests and keeps it until the shutdown.
+    pub fn follow(&self, shutdown: &Shutdown) {
+        let (this, until) = (self.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            tokio::select! {
+                () = until.started() => {}
+                () = this.keep() => {}
+            }
+        });
+    }
+
+    /// Whether the index is loaded, as a readiness check.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn check(self) -> Result<(), String> {
+        if *self.0.loaded.borrow() {
+            Ok(())
+        } else {
+            Err("still loading".to_owned())
+        }
+    }
+
+    /// Returns when the index is loaded.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn ready(&self) -> Result<(), ListError> {
+        let mut loaded = self.0.loaded.subscribe();
+        let wait = tokio::time::timeout(LOAD_PATIENCE, loaded.wait_for(|loaded| *loaded));
+        match wait.await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(ListError::Loading),
+        }
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        // A writer that panicked leaves an index that the next change goes on mending.
+        self.0.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.0.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Genres in `filter` that do not exist.
+    #[must_use]
+    pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
+        self.index().unknown_genres(filter)
+    }
+
+    /// All genres and how many films have each, in the order of their names.
+    ///
+    /// # Errors
+    /// When the index is not loaded.
+    pub async fn genres(&self) -> Result<Vec<(Genre, usize)>, ListError> {
+        self.ready().await?;
+        let index = self.index();
+        Ok(index
+            .genres()
+            .map(|(genre, count)| (genre.clone(), count))
+            .collect())
+    }
+
+    /// The films in `ids` that are in the catalogue, in the order of `ids`.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn batch(
+        &self,
+        ids: &[MovieId],
+        includes: Includes,
+    ) -> Result<Vec<ListedMovie>, ListError> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+        Ok(listing::page(&self.0.pool, &ids, includes).await?)
+    }
+
+    /// A page of films in order.
+    ///
+    /// # Errors
+    /// When the index is not loaded, or Postgres fails.
+    pub async fn list(&self, request: &PageRequest) -> Result<MoviePage, ListError> {
+        self.ready().await?;
+        let size = usize::try_from(request.page_size).unwrap_or(1);
+        let (page, mut start) = match &request.start {
+            PageStart::Number(page) => {
+                let offset = (page - 1).saturating_mul(request.page_size);
+                (*page, Start::Offset(usize::try_from(offset).unwrap_or(0)))
+            }
+            PageStart::After { page, position } => (*page, Start::After(position.clone())),
+        };
+        let mut movies = Vec::with_capacity(size);
+        let mut total = None;
+        let mut next = None;
+        for _ in 0..=REFILLS {
+            let slice = {
+                let index = self.index();
+                let selection = index.select(&request.filter);
+                total.get_or_insert(selection.count());
+                selection.slice(request.sort_by, request.order, &start, size - movies.len())
+            };
+            movies.extend(listing::page(&self.0.pool, &slice.ids, request.includes).await?);
+            next = slice.positions.last().filter(|_| slice.more).cloned();
+            match &next {
+                // A film that is gone, which the index has not heard of yet, leaves a gap.
+                Some(last) if movies.len() < size => start = Start::After(last.clone()),
+                _ => break,
+            }
+        }
+        let total_results = i64::try_from(total.unwrap_or(0)).unwrap_or(i64::MAX);
+        Ok(MoviePage {
+            page,
+            total_pages: total_pages(total_results, request.page_size),
+            total_results,
+            movies,
+            next,
+        })
+    }
+
+    async fn keep(&self) {
+        let mut arrivals = self.0.outbox.arrivals();
+        let mut pause = Duration::ZERO;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = arrivals.changed() => {}
+            }
+            pause = LOOK_AGAIN;
+            let step = match *self.0.loaded.borrow() {
+                true => Step::CatchUp,
+                false => Step::Load,
+            };
+            let done = match step {
+                Step::Load => self.load().await.map(|()| false),
+                Step::CatchUp => self.take_changes().await,
+            };
+            match done {
+                Ok(true) => pause = HIDDEN_LOOK_AGAIN,
+                Ok(false) => {}
+                Err(ReadError::Gone) => {
+                    tracing::info!(
+                        "changes are gone that the list index has not seen, loading it anew"
+                    );
+                    if let Err(error) = self.load().await {
+                        tracing::warn!(%error, "cannot load the list index, trying again");
+                        *self.0.progress.lock().await = None;
+                    }
+                }
+                Err(ReadError::Database(error)) => {
+                    tracing::debug!(%error, "cannot read our own changes, lists grow old");
+                }
+            }
+        }
+    }
+
+    /// Loads the index and puts it in the place of the one before.
+    async fn load(&self) -> Result<(), ReadError> {
+        let started = Instant::now();
+        let mut progress = self.0.progress.lock().await;
+        let sequence = listing::last_sequence(&self.0.pool).await?;
+        let cursor = self.0.outbox.present().await?;
+        let mut index = Index::default();
+        let films = listing::load(&self.0.pool, |film| index.load(film)).await?;
+        index.set_genres(listing::genres(&self.0.pool).await?);
+        let index = tokio::task::spawn_blocking(move || {
+            index.sort();
+            index
+        })
+        .await
+        .map_err(|_| sqlx::Error::WorkerCrashed)?;
+        *self.index_mut() = index;
+        *progress = Some(Progress { cursor, sequence });
+        self.0.loaded.send_replace(true);
+        let seconds = started.elapsed().as_secs_f64();
+        metrics::gauge!(LIST_INDEX_LOAD_SECONDS).set(seconds);
+        self.count();
+        tracing::info!(films, seconds, "list index loaded");
+        Ok(())
+    }
+
+    /// Takes over what was committed until now, by this replica and by others, so that whoever wrote
+    /// it finds it in the lists. Waits for a moment at most: it comes in any case.
+    pub async fn catch_up(&self) {
+        let caught_up = tokio::time::timeout(CATCH_UP_PATIENCE, self.take_changes());
+        if !matches!(caught_up.await, Ok(Ok(_))) {
+            tracing::debug!("lists do not show the latest changes yet");
+        }
+    }
+
+    /// Takes over the changes that are there; whether the feed still holds some back.
+    ///
+    /// The feed shows a change only when every older transaction has ended, which may take as long as
+    /// somebody's import. So the latest changes are looked at ahead of it, and the feed brings those
+    /// that were missed by that, for certain.
+    async fn take_changes(&self) -> Result<bool, ReadError> {
+        let mut progress = self.0.progress.lock().await;
+        let Some(progress) = progress.as_mut() else {
+            return Ok(false);
+        };
+        loop {
+            let changes = listing::changes_after(&self.0.pool, progress.sequence, CHANGES).await?;
+            let count = changes.len();
+            let films = changes.iter().map(|(_, id, version)| (*id, *version));
+            self.take(films.collect()).await?;
+            if let Some((sequence, ..)) = changes.last() {
+                progress.sequence = *sequence;
+            }
+            if count < usize::try_from(CHANGES).unwrap_or(0) {
+                break;
+            }
+        }
+        loop {
+            let outbox = &self.0.outbox;
+            let Changes { changes, next } = outbox
+                .read(Some(progress.cursor), CHANGES, Duration::ZERO)
+                .await?;
+            self.take(versions(&changes)).await?;
+            progress.cursor = next.parse().unwrap_or(progress.cursor);
+            if changes.len() < usize::try_from(CHANGES).unwrap_or(0) {
+                break;
+            }
+        }
+        Ok(listing::has_changes_after(&self.0.pool, progress.cursor).await?)
+    }
+
+    /// Takes over the films that changed, as they are now.
+    async fn take(&self, changed: HashMap<i64, i64>) -> sqlx::Result<()> {
+        let ids: Vec<i64> = {
+            let index = self.index();
+            changed
+                .into_iter()
+                .filter(|(id, version)| index.version(*id).is_none_or(|known| known < *version))
+                .map(|(id, _)| id)
+                .collect()
+        };
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = listing::rows_of(&self.0.pool, &ids).await?;
+        let films = rows
+            .iter()
+            .map(listing::facts)
+            .collect::<sqlx::Result<Vec<_>>>()?;
+        let genres = listing::genres(&self.0.pool).await?;
+        for films in films.chunks(FILMS_AT_ONCE) {
+            let mut index = self.index_mut();
+            for film in films {
+                index.upsert(film);
+            }
+        }
+        let there: std::collections::HashSet<i64> = films.iter().map(|film| film.id).collect();
+        let mut index = self.index_mut();
+        for id in ids.iter().filter(|id| !there.contains(id)) {
+            index.remove(*id);
+        }
+        index.set_genres(genres);
+        drop(index);
+        metrics::counter!(LIST_INDEX_CHANGES_TOTAL).increment(ids.len() as u64);
+        self.count();
+        Ok(())
+    }
+
+    fn count(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of films")]
+        metrics::gauge!(LIST_INDEX_FILMS).set(self.index().len() as f64);
+    }
+}
+
+/// What the keeper of the index does next.
+enum Step {
+    Load,
+    CatchUp,
+}
+
+/// The films that `changes` are about, and the latest version that each is said to have.
+fn versions(changes: &[Change]) -> HashMap<i64, i64> {
+    let mut versions = HashMap::new();
+    for change in changes
+        .iter()
+        .filter(|change| change.name.starts_with("movie."))
+    {
+        if let Ok(Versioned { id, version }) = change.read() {
+            let known = versions.entry(id).or_insert(version);
+            *known = version.max(*known);
+        }
+    }
+    versions
+}

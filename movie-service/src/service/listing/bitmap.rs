@@ -1,0 +1,289 @@
+//! Sets of rows: a bit a row, and posting lists that are such a set only where that is smaller than
+//! a list. Nothing here knows what a row is.
+//!
+//! Why not compressed bitmaps: of a million films, a person made forty. Such a set, spread over the
+//! sixteen containers of a compressed bitmap, takes about a kilobyte there and 160 bytes as a list,
+//! while the sets that requests combine are 125 kB of plain words, which are combined in
+//! microseconds.
+
+/// A set of rows, a bit for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bitmap {
+    words: Vec<u64>,
+}
+
+fn place(row: u32) -> (usize, u64) {
+    (row as usize / 64, 1 << (row % 64))
+}
+
+impl Bitmap {
+    /// An empty set with room for `rows` rows.
+    #[must_use]
+    pub fn with_rows(rows: usize) -> Self {
+        Self {
+            words: vec![0; rows.div_ceil(64)],
+        }
+    }
+
+    /// Adds `row`.
+    pub fn insert(&mut self, row: u32) {
+        let (word, bit) = place(row);
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= bit;
+    }
+
+    /// Removes `row`.
+    pub fn remove(&mut self, row: u32) {
+        let (word, bit) = place(row);
+        if let Some(word) = self.words.get_mut(word) {
+            *word &= !bit;
+        }
+    }
+
+    /// Whether `row` is in the set.
+    #[must_use]
+    pub fn contains(&self, row: u32) -> bool {
+        let (word, bit) = place(row);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// How many rows are in the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
+    }
+
+    /// Whether no row is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// Keeps what is in `other` too.
+    pub fn intersect(&mut self, other: &Self) {
+        for (word, other) in self
+            .words
+            .iter_mut()
+            .zip(other.words.iter().chain(std::iter::repeat(&0)))
+        {
+            *word &= other;
+        }
+    }
+
+    /// Removes what is in `other`.
+    pub fn subtract(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= !other;
+        }
+    }
+
+    /// Adds what is in `other`.
+    pub fn unite(&mut self, other: &Self) {
+        if other.words.len() > self.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word |= other;
+        }
+    }
+
+    /// Keeps the rows whose value in `column` passes `test`. All values are tested, sixty-four at a
+    /// time and without a branch, unless none of the sixty-four rows is in the set.
+    pub fn keep<T: Copy>(&mut self, column: &[T], test: impl Fn(T) -> bool) {
+        for (word, values) in self.words.iter_mut().zip(column.chunks(64)) {
+            if *word == 0 {
+                continue;
+            }
+            let mut passed = 0;
+            for (bit, value) in values.iter().enumerate() {
+                passed |= u64::from(test(*value)) << bit;
+            }
+            *word &= passed;
+        }
+    }
+
+    /// The rows, rising.
+    pub fn rows(&self) -> impl Iterator<Item = u32> {
+        self.words.iter().enumerate().flat_map(|(index, word)| {
+            // Row numbers fit, since each was one when it was inserted.
+            let base = u32::try_from(index * 64).unwrap_or(u32::MAX);
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                (rest != 0).then(|| {
+                    let bit = rest.trailing_zeros();
+                    rest &= rest - 1;
+                    base + bit
+                })
+            })
+        })
+    }
+
+    /// How much memory the set takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.words.capacity() * 8
+    }
+}
+
+/// A list of fewer rows than this stays a list, however few rows there are in all.
+const LEAST_DENSE: usize = 1024;
+
+/// The rows that have something in common.
+#[derive(Debug, Clone)]
+pub enum Postings {
+    /// Few: the rows, rising.
+    Sparse(Vec<u32>),
+    /// Many: more than one row in thirty-two, from where a bit a row is smaller; and how many.
+    Dense(Bitmap, usize),
+}
+
+impl Default for Postings {
+    fn default() -> Self {
+        Self::Sparse(Vec::new())
+    }
+}
+
+impl Postings {
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Sparse(rows) => rows.len(),
+            Self::Dense(_, count) => *count,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds `row`, one of `of` rows in all.
+    pub fn insert(&mut self, row: u32, of: usize) {
+        match self {
+            Self::Sparse(rows) => {
+                // Loading brings rising rows.
+                if rows.last().is_none_or(|last| *last < row) {
+                    rows.push(row);
+                } else if let Err(place) = rows.binary_search(&row) {
+                    rows.insert(place, row);
+                }
+                if rows.len() >= LEAST_DENSE && rows.len() * 32 > of {
+                    let mut bitmap = Bitmap::with_rows(of);
+                    for row in rows.iter() {
+                        bitmap.insert(*row);
+                    }
+                    *self = Self::Dense(bitmap, rows.len());
+                }
+            }
+            Self::Dense(bitmap, count) => {
+                *count += usize::from(!bitmap.contains(row));
+                bitmap.insert(row);
+            }
+        }
+    }
+
+    /// Removes `row`, one of `of` rows in all.
+    pub fn remove(&mut self, row: u32, of: usize) {
+        match self {
+            Self::Sparse(rows) => {
+                if let Ok(place) = rows.binary_search(&row) {
+                    rows.remove(place);
+                }
+            }
+            Self::Dense(bitmap, count) => {
+                *count -= usize::from(bitmap.contains(row));
+                bitmap.remove(row);
+                // Well below the bound of `insert`, so that a set at the bound is not made over and over.
+                if *count * 2 < LEAST_DENSE || *count * 64 < of {
+                    *self = Self::Sparse(bitmap.rows().collect());
+                }
+            }
+        }
+    }
+
+    /// Adds the rows to `set`.
+    pub fn unite_into(&self, set: &mut Bitmap) {
+        match self {
+            Self::Sparse(rows) => rows.iter().for_each(|row| set.insert(*row)),
+            Self::Dense(bitmap, _) => set.unite(bitmap),
+        }
+    }
+
+    /// How much memory the rows take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Sparse(rows) => rows.capacity() * 4,
+            Self::Dense(bitmap, _) => bitmap.bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bitmap(rows: &BTreeSet<u32>) -> Bitmap {
+        let mut bitmap = Bitmap::default();
+        rows.iter().for_each(|row| bitmap.insert(*row));
+        bitmap
+    }
+
+    fn sets() -> impl Strategy<Value = BTreeSet<u32>> {
+        prop::collection::btree_set(0..500_u32, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn bitmaps_are_sets(one in sets(), two in sets()) {
+            let (left, right) = (bitmap(&one), bitmap(&two));
+            prop_assert_eq!(left.len(), one.len());
+            prop_assert_eq!(left.rows().collect::<Vec<_>>(), one.iter().copied().collect::<Vec<_>>());
+            let mut both = left.clone();
+            both.intersect(&right);
+            prop_assert_eq!(both.rows().collect::<BTreeSet<_>>(), &one & &two);
+            let mut less = left.clone();
+            less.subtract(&right);
+            prop_assert_eq!(less.rows().collect::<BTreeSet<_>>(), &one - &two);
+            let mut either = left.clone();
+            either.unite(&right);
+            prop_assert_eq!(either.rows().collect::<BTreeSet<_>>(), &one | &two);
+            let column: Vec<u32> = (0..500).map(|row| row % 7).collect();
+            let mut kept = left;
+            kept.keep(&column, |value| value > 3);
+            prop_assert_eq!(
+                kept.rows().collect::<Vec<_>>(),
+                one.iter().copied().filter(|row| row % 7 > 3).collect::<Vec<_>>()
+            );
+        }
+
+        #[test]
+        fn postings_are_sets_however_many(steps in prop::collection::vec((any::<bool>(), 0..3000_u32), 0..8000)) {
+            let (mut postings, mut truth) = (Postings::default(), BTreeSet::new());
+            for (insert, row) in steps {
+                if insert {
+                    postings.insert(row, 3000);
+                    truth.insert(row);
+                } else {
+                    postings.remove(row, 3000);
+                    truth.remove(&row);
+                }
+                prop_assert_eq!(postings.len(), truth.len());
+            }
+            let mut set = Bitmap::default();
+            postings.unite_into(&mut set);
+            prop_assert_eq!(set.rows().collect::<BTreeSet<_>>(), truth);
+        }
+    }
+}

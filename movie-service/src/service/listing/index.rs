@@ -1,0 +1,424 @@
+//! The list index: what lists filter and sort by, in memory, column by column. A film has a row; a
+//! request combines sets of rows, and walks an order from where the page before ended. Nothing here
+//! does I/O; [`super`] loads it and keeps it.
+
+use std::{cmp::Ordering, hash::BuildHasher};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{
+    bitmap::Bitmap,
+    collation::Collation,
+    facets::{Facets, Kind, code, offer, pack, unpack},
+    position::{Key, Position},
+    sorted::SortedRows,
+};
+use crate::models::{FilmFacts, Genre, Order, SortBy, day_number};
+
+/// The day of a film without one, where such films come first: they are last from behind.
+const NO_DAY: i32 = i32::MIN;
+/// The runtime of a film that has none.
+const NO_RUNTIME: u16 = 0;
+
+/// The orders that are kept. There are two of release dates, since films without one come last
+/// both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ranking {
+    Popularity,
+    Title,
+    DayNoneFirst,
+    DayNoneLast,
+}
+
+const RANKINGS: [Ranking; 4] = [
+    Ranking::Popularity,
+    Ranking::Title,
+    Ranking::DayNoneFirst,
+    Ranking::DayNoneLast,
+];
+
+impl Ranking {
+    pub(super) fn of(sort_by: SortBy, order: Order) -> Self {
+        match (sort_by, order) {
+            (SortBy::Popularity, _) => Self::Popularity,
+            (SortBy::Title, _) => Self::Title,
+            (SortBy::ReleaseDate, Order::Asc) => Self::DayNoneLast,
+            (SortBy::ReleaseDate, Order::Desc) => Self::DayNoneFirst,
+        }
+    }
+
+    /// A day as this order compares it.
+    fn day(self, day: i32) -> i32 {
+        match self {
+            Self::DayNoneLast if day == NO_DAY => i32::MAX,
+            _ => day,
+        }
+    }
+}
+
+/// What is known of the film in each row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Columns {
+    pub(super) ids: Vec<i64>,
+    versions: Vec<i64>,
+    popularity: Vec<f64>,
+    titles: Vec<Box<[u8]>>,
+    pub(super) days: Vec<i32>,
+    pub(super) runtimes: Vec<u16>,
+    pub(super) vote_averages: Vec<f32>,
+    pub(super) vote_counts: Vec<u32>,
+    /// Numbers of its facets, packed.
+    facets: Vec<Box<[u8]>>,
+}
+
+impl Columns {
+    pub(super) fn compare(&self, ranking: Ranking, one: u32, two: u32) -> Ordering {
+        let (a, b) = (one as usize, two as usize);
+        let by_key = match ranking {
+            Ranking::Popularity => self.popularity[a].total_cmp(&self.popularity[b]),
+            Ranking::Title => self.titles[a].cmp(&self.titles[b]),
+            _ => ranking.day(self.days[a]).cmp(&ranking.day(self.days[b])),
+        };
+        by_key.then_with(|| self.ids[a].cmp(&self.ids[b]))
+    }
+
+    /// How the film in `row` stands to `position`. A key of another order compares as equal, which
+    /// does not come up: who makes a position names its order.
+    pub(super) fn compare_to(&self, ranking: Ranking, row: u32, position: &Position) -> Ordering {
+        let row = row as usize;
+        let by_key = match &position.key {
+            Key::Popularity(popularity) => self.popularity[row].total_cmp(popularity),
+            Key::Title(title) => self.titles[row].cmp(title),
+            Key::Day(day) => ranking
+                .day(self.days[row])
+                .cmp(&ranking.day(day.unwrap_or(NO_DAY))),
+        };
+        by_key.then_with(|| self.ids[row].cmp(&position.id))
+    }
+}
+
+/// The list index.
+#[derive(Debug, Default)]
+pub struct Index {
+    pub(super) columns: Columns,
+    /// Rows by the id of their film.
+    rows: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// Rows that have a film.
+    pub(super) live: Bitmap,
+    count: usize,
+    /// Rows that had one.
+    free: Vec<u32>,
+    pub(super) facets: Facets,
+    orders: [SortedRows; 4],
+    genres: Vec<Genre>,
+    collation: Collation,
+}
+
+/// A film, ready to be put into a row.
+struct Entry {
+    version: i64,
+    popularity: f64,
+    title: Box<[u8]>,
+    day: i32,
+    runtime: u16,
+    vote_average: f32,
+    vote_count: u32,
+    facets: Vec<u32>,
+}
+
+impl Index {
+    /// How many films there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All genres, and how many films have each; in the order of their names.
+    pub fn genres(&self) -> impl Iterator<Item = (&Genre, usize)> {
+        self.genres.iter().map(|genre| {
+            let count =
+                u64::try_from(genre.id).map_or(0, |id| self.facets.count((Kind::Genre, id)));
+            (genre, count)
+        })
+    }
+
+    /// Takes over the names of genres, instead of those before.
+    pub fn set_genres(&mut self, mut genres: Vec<Genre>) {
+        genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
+        self.genres = genres;
+    }
+
+    /// The version of film `id`, if it is here.
+    #[must_use]
+    pub fn version(&self, id: i64) -> Option<i64> {
+        self.row(id).map(|row| self.columns.versions[row as usize])
+    }
+
+    /// The id of the film in `row`.
+    pub(super) fn id(&self, row: u32) -> i64 {
+        self.columns.ids[row as usize]
+    }
+
+    pub(super) fn order(&self, ranking: Ranking) -> &SortedRows {
+        &self.orders[ranking as usize]
+    }
+
+    /// Where the film in `row` stands.
+    pub(super) fn position(&self, sort_by: SortBy, row: u32) -> Position {
+        let columns = &self.columns;
+        let key = match sort_by {
+            SortBy::Popularity => Key::Popularity(columns.popularity[row as usize]),
+            SortBy::Title => Key::Title(columns.titles[row as usize].clone()),
+            SortBy::ReleaseDate => {
+                let day = columns.days[row as usize];
+                Key::Day((day != NO_DAY).then_some(day))
+            }
+        };
+        Position {
+            key,
+            id: self.id(row),
+        }
+    }
+
+    fn row(&self, id: i64) -> Option<u32> {
+        let ids = &self.columns.ids;
+        self.rows
+            .find(self.hasher.hash_one(id), |row| ids[*row as usize] == id)
+            .copied()
+    }
+
+    /// Takes over a film that is not here yet, without its place in the orders; for loading many,
+    /// which [`Index::sort`] ends. A film that is here already is left as it is.
+    pub fn load(&mut self, film: &FilmFacts<'_>) {
+        if self.row(film.id).is_none() {
+            let entry = self.entry(film);
+            self.add(film.id, entry);
+        }
+    }
+
+    /// Puts all films into their places in the orders.
+    pub fn sort(&mut self) {
+        let mut rows: Vec<u32> = self.live.rows().collect();
+        for ranking in RANKINGS {
+            let columns = &self.columns;
+            rows.sort_unstable_by(|one, two| columns.compare(ranking, *one, *two));
+            self.orders[ranking as usize] = SortedRows::from_sorted(&rows);
+        }
+    }
+
+    /// Takes over a film, unless this version of it is here.
+    pub fn upsert(&mut self, film: &FilmFacts<'_>) {
+        let Some(row) = self.row(film.id) else {
+            let entry = self.entry(film);
+            if let Some(row) = self.add(film.id, entry) {
+                for ranking in RANKINGS {
+                    self.insert_into(ranking, row);
+                }
+            }
+            return;
+        };
+        let at = row as usize;
+        if self.columns.versions[at] >= film.version {
+            return;
+        }
+        let entry = self.entry(film);
+        let moved = [
+            self.columns.popularity[at].total_cmp(&entry.popularity) != Ordering::Equal,
+            self.columns.titles[at] != entry.title,
+            self.columns.days[at] != entry.day,
+            self.columns.days[at] != entry.day,
+        ];
+        let moves = || {
+            RANKINGS
+                .into_iter()
+                .zip(moved)
+                .filter(|(_, moved)| *moved)
+                .map(|(ranking, _)| ranking)
+        };
+        for ranking in moves() {
+            self.remove_from(ranking, row);
+        }
+        let before = unpack(&self.columns.facets[at]);
+        let of = self.columns.ids.len();
+        for number in before
+            .iter()
+            .filter(|number| entry.facets.binary_search(number).is_err())
+        {
+            self.facets.remove(*number, row, of);
+        }
+        self.fill(row, entry);
+        for ranking in moves() {
+            self.insert_into(ranking, row);
+        }
+    }
+
+    /// Removes film `id`.
+    pub fn remove(&mut self, id: i64) {
+        let Some(row) = self.row(id) else {
+            return;
+        };
+        for ranking in RANKINGS {
+            self.remove_from(ranking, row);
+        }
+        let of = self.columns.ids.len();
+        let at = row as usize;
+        for number in unpack(&self.columns.facets[at]) {
+            self.facets.remove(number, row, of);
+        }
+        self.columns.facets[at] = Box::default();
+        self.columns.titles[at] = Box::default();
+        let ids = &self.columns.ids;
+        let hash = self.hasher.hash_one(id);
+        if let Ok(found) = self.rows.find_entry(hash, |row| ids[*row as usize] == id) {
+            found.remove();
+        }
+        self.live.remove(row);
+        self.count -= 1;
+        self.free.push(row);
+    }
+
+    fn insert_into(&mut self, ranking: Ranking, row: u32) {
+        let columns = &self.columns;
+        self.orders[ranking as usize].insert(row, |other| columns.compare(ranking, other, row));
+    }
+
+    fn remove_from(&mut self, ranking: Ranking, row: u32) {
+        let columns = &self.columns;
+        self.orders[ranking as usize].remove(row, |other| columns.compare(ranking, other, row));
+    }
+
+    /// Gives a film a row; none where there are as many films as row numbers.
+    fn add(&mut self, id: i64, entry: Entry) -> Option<u32> {
+        let row = match self.free.pop() {
+            Some(row) => row,
+            None => {
+                let row = u32::try_from(self.columns.ids.len()).ok()?;
+                let columns = &mut self.columns;
+                columns.ids.push(0);
+                columns.versions.push(0);
+                columns.popularity.push(0.0);
+                columns.titles.push(Box::default());
+                columns.days.push(NO_DAY);
+                columns.runtimes.push(NO_RUNTIME);
+                columns.vote_averages.push(0.0);
+                columns.vote_counts.push(0);
+                columns.facets.push(Box::default());
+                row
+            }
+        };
+        self.columns.ids[row as usize] = id;
+        let (ids, hasher) = (&self.columns.ids, &self.hasher);
+        self.rows.insert_unique(hasher.hash_one(id), row, |row| {
+            hasher.hash_one(ids[*row as usize])
+        });
+        self.live.insert(row);
+        self.count += 1;
+        self.fill(row, entry);
+        Some(row)
+    }
+
+    fn fill(&mut self, row: u32, entry: Entry) {
+        let of = self.columns.ids.len();
+        for number in &entry.facets {
+            self.facets.insert(*number, row, of);
+        }
+        let columns = &mut self.columns;
+        let row = row as usize;
+        columns.versions[row] = entry.version;
+        columns.popularity[row] = entry.popularity;
+        columns.titles[row] = entry.title;
+        columns.days[row] = entry.day;
+        columns.runtimes[row] = entry.runtime;
+        columns.vote_averages[row] = entry.vote_average;
+        columns.vote_counts[row] = entry.vote_count;
+        columns.facets[row] = pack(&entry.facets);
+    }
+
+    fn entry(&mut self, film: &FilmFacts<'_>) -> Entry {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a vote has one to three decimals; bounds are cut off alike"
+        )]
+        let vote_average = film.vote_average as f32;
+        Entry {
+            version: film.version,
+            popularity: film.popularity,
+            title: self.collation.key(film.title),
+            day: film.release_date.map_or(NO_DAY, day_number),
+            runtime: film.runtime.map_or(NO_RUNTIME, |minutes| {
+                u16::try_from(minutes).unwrap_or(u16::MAX)
+            }),
+            vote_average,
+            vote_count: u32::try_from(film.vote_count).unwrap_or(0),
+            facets: self.numbers(film),
+        }
+    }
+
+    /// The numbers of the film's facets, rising.
+    fn numbers(&mut self, film: &FilmFacts<'_>) -> Vec<u32> {
+        let facets = &mut self.facets;
+        let mut numbers = Vec::with_capacity(64);
+        for id in &film.genre_ids {
+            if let Ok(id) = u64::try_from(*id) {
+                numbers.push(facets.number((Kind::Genre, id)));
+            }
+        }
+        for (kind, named) in [
+            (Kind::Keyword, &film.keywords),
+            (Kind::Person, &film.people),
+        ] {
+            for (id, name) in named {
+                if let Ok(id) = u64::try_from(*id) {
+                    facets.name((kind, id), name);
+                    numbers.push(facets.number((kind, id)));
+                }
+            }
+        }
+        if let Some(code) = code(film.language) {
+            numbers.push(facets.number((Kind::Language, code)));
+        }
+        for country in film.countries.iter().filter_map(|country| code(country)) {
+            numbers.push(facets.number((Kind::Country, country)));
+        }
+        for (region, (id, name)) in &film.providers {
+            if let (Some(offer), Ok(provider)) = (offer(region, *id), u64::try_from(*id)) {
+                facets.name((Kind::Provider, provider), name);
+                numbers.push(facets.number((Kind::Offer, offer)));
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// How much memory it takes, in bytes, about: of posting lists, of names and numbers of facets,
+    /// and of everything else, which grows with films alone.
+    #[must_use]
+    pub fn bytes(&self) -> [usize; 3] {
+        /// What the allocator adds to a small block, about.
+        const BLOCK: usize = 12;
+        let columns = &self.columns;
+        let boxes: usize = columns
+            .titles
+            .iter()
+            .chain(&columns.facets)
+            .map(|bytes| bytes.len() + BLOCK)
+            .sum();
+        let fixed = 8 + 8 + 8 + 16 + 4 + 2 + 4 + 4 + 16;
+        let orders: usize = self.orders.iter().map(SortedRows::bytes).sum();
+        let (postings, names) = self.facets.bytes();
+        let films = columns.ids.capacity() * fixed
+            + boxes
+            + orders
+            + self.rows.capacity() * 6
+            + self.live.bytes();
+        [postings, names, films]
+    }
+}

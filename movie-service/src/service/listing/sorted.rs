@@ -1,0 +1,225 @@
+//! Rows in order: a list of short lists, so that a row comes and goes in microseconds among millions
+//! and a walk still reads memory in a line. What the order is, is told with each call.
+
+use std::{cmp::Ordering, ops::ControlFlow};
+
+use crate::models::Order;
+
+/// A short list that grows beyond this is cut in two.
+const LONGEST: usize = 1024;
+/// How long the short lists are at first, which leaves room.
+const AT_FIRST: usize = 768;
+
+/// Rows in an order.
+#[derive(Debug, Clone, Default)]
+pub struct SortedRows {
+    chunks: Vec<Vec<u32>>,
+}
+
+/// A place between two rows: before `offset` of short list `chunk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    chunk: usize,
+    offset: usize,
+}
+
+impl SortedRows {
+    /// From rows that are in order.
+    #[must_use]
+    pub fn from_sorted(rows: &[u32]) -> Self {
+        Self {
+            chunks: rows.chunks(AT_FIRST).map(<[u32]>::to_vec).collect(),
+        }
+    }
+
+    /// The place after all rows for which `is_before` holds; they come first.
+    pub fn place(&self, is_before: impl Fn(u32) -> bool) -> Place {
+        let chunk = self
+            .chunks
+            .partition_point(|chunk| chunk.last().is_some_and(|last| is_before(*last)));
+        let offset = self
+            .chunks
+            .get(chunk)
+            .map_or(0, |chunk| chunk.partition_point(|row| is_before(*row)));
+        Place { chunk, offset }
+    }
+
+    /// Adds `row`; `compare` says how another row stands to it.
+    pub fn insert(&mut self, row: u32, compare: impl Fn(u32) -> Ordering) {
+        let Place { chunk, offset } = self.place(|other| compare(other) == Ordering::Less);
+        // Behind the last row: at the end of the last short list.
+        let (chunk, offset) = match self.chunks.last() {
+            None => {
+                self.chunks.push(vec![row]);
+                return;
+            }
+            Some(last) if chunk == self.chunks.len() => (chunk - 1, last.len()),
+            Some(_) => (chunk, offset),
+        };
+        let list = &mut self.chunks[chunk];
+        list.insert(offset, row);
+        if list.len() > LONGEST {
+            let half = list.split_off(list.len() / 2);
+            self.chunks.insert(chunk + 1, half);
+        }
+    }
+
+    /// Removes `row`; `compare` says how another row stands to it, and must still say so by the key
+    /// that `row` was inserted under.
+    pub fn remove(&mut self, row: u32, compare: impl Fn(u32) -> Ordering) {
+        let Place { chunk, offset } = self.place(|other| compare(other) == Ordering::Less);
+        let Some(list) = self.chunks.get_mut(chunk) else {
+            return;
+        };
+        if list.get(offset) == Some(&row) {
+            list.remove(offset);
+            if list.is_empty() {
+                self.chunks.remove(chunk);
+            }
+        }
+    }
+
+    /// Visits the rows from `start` on, in `direction`; none: from the first one.
+    pub fn walk(
+        &self,
+        start: Option<Place>,
+        direction: Order,
+        mut visit: impl FnMut(u32) -> ControlFlow<()>,
+    ) {
+        match direction {
+            Order::Asc => {
+                let Place { chunk, mut offset } = start.unwrap_or(Place {
+                    chunk: 0,
+                    offset: 0,
+                });
+                for list in self.chunks.get(chunk..).unwrap_or_default() {
+                    for row in &list[offset..] {
+                        if visit(*row).is_break() {
+                            return;
+                        }
+                    }
+                    offset = 0;
+                }
+            }
+            Order::Desc => {
+                let start = start.unwrap_or(Place {
+                    chunk: self.chunks.len(),
+                    offset: 0,
+                });
+                if let Some(list) = self.chunks.get(start.chunk) {
+                    for row in list[..start.offset].iter().rev() {
+                        if visit(*row).is_break() {
+                            return;
+                        }
+                    }
+                }
+                for list in self.chunks[..start.chunk].iter().rev() {
+                    for row in list.iter().rev() {
+                        if visit(*row).is_break() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The place from which a walk in `direction` visits the row after `count` others.
+    #[must_use]
+    pub fn skip(&self, count: usize, direction: Order) -> Place {
+        let mut rest = count;
+        match direction {
+            Order::Asc => {
+                for (chunk, list) in self.chunks.iter().enumerate() {
+                    if rest < list.len() {
+                        return Place {
+                            chunk,
+                            offset: rest,
+                        };
+                    }
+                    rest -= list.len();
+                }
+                Place {
+                    chunk: self.chunks.len(),
+                    offset: 0,
+                }
+            }
+            Order::Desc => {
+                for (chunk, list) in self.chunks.iter().enumerate().rev() {
+                    if rest < list.len() {
+                        return Place {
+                            chunk,
+                            offset: list.len() - rest,
+                        };
+                    }
+                    rest -= list.len();
+                }
+                Place {
+                    chunk: 0,
+                    offset: 0,
+                }
+            }
+        }
+    }
+
+    /// How much memory the rows take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.chunks
+            .iter()
+            .map(|chunk| chunk.capacity() * 4 + 24)
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn walked(rows: &SortedRows, start: Option<Place>, direction: Order) -> Vec<u32> {
+        let mut all = Vec::new();
+        rows.walk(start, direction, |row| {
+            all.push(row);
+            ControlFlow::Continue(())
+        });
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn it_stays_sorted_and_is_entered_anywhere(
+            first in prop::collection::btree_set(0..20_000_u32, 0..5000),
+            steps in prop::collection::vec((any::<bool>(), 0..20_000_u32), 0..5000),
+            entry in 0..20_000_u32,
+            skipped in 0..6000_usize,
+        ) {
+            let mut truth: BTreeSet<u32> = first;
+            let mut rows = SortedRows::from_sorted(&truth.iter().copied().collect::<Vec<_>>());
+            for (insert, row) in steps {
+                if insert && truth.insert(row) {
+                    rows.insert(row, |other| other.cmp(&row));
+                } else if !insert {
+                    truth.remove(&row);
+                    rows.remove(row, |other| other.cmp(&row));
+                }
+            }
+            let up: Vec<u32> = truth.iter().copied().collect();
+            let down: Vec<u32> = truth.iter().rev().copied().collect();
+            prop_assert_eq!(walked(&rows, None, Order::Asc), up.clone());
+            prop_assert_eq!(walked(&rows, None, Order::Desc), down.clone());
+            let place = rows.place(|row| row < entry);
+            let after: Vec<u32> = truth.range(entry..).copied().collect();
+            let before: Vec<u32> = truth.range(..entry).rev().copied().collect();
+            prop_assert_eq!(walked(&rows, Some(place), Order::Asc), after);
+            prop_assert_eq!(walked(&rows, Some(place), Order::Desc), before);
+            let least = skipped.min(up.len());
+            prop_assert_eq!(walked(&rows, Some(rows.skip(skipped, Order::Asc)), Order::Asc), up[least..].to_vec());
+            prop_assert_eq!(walked(&rows, Some(rows.skip(skipped, Order::Desc)), Order::Desc), down[least..].to_vec());
+        }
+    }
+}
