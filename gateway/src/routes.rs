@@ -191,6 +191,8 @@ const RECOMMENDATION: Target = Target::Upstream(Service::Recommendation);
 pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/movies", MOVIE, AnyUser, "A page of films").cacheable(),
     route(Get, "/api/v1/movies/{id}", MOVIE, AnyUser, "One film").cacheable(),
+    route(Get, "/api/v1/movies/{id}/providers", MOVIE, AnyUser, "Where to watch a film").cacheable(),
+    route(Get, "/api/v1/genres", MOVIE, AnyUser, "All genres").cacheable(),
     route(Post, "/api/v1/admin/sync", MOVIE, Admin, "Fetches films from TMDB").limited(TimeLimit::Sync),
 
     route(Post, "/api/v1/users", PREFERENCE, AnyUser, "Creates a user"),
