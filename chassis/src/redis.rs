@@ -18,8 +18,9 @@ use secrecy::{ExposeSecret, SecretString};
 /// Commands that found no Redis (counter).
 pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
 
-/// How long a command may take; longer than any healthy Redis on the same network needs.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a command may take where nothing else is said; longer than any healthy Redis on the same
+/// network needs.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// After a failure, for how long Redis is not asked at all, so that requests do not queue behind it.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -30,24 +31,27 @@ pub struct Redis {
     started: Instant,
     /// Milliseconds after `started` until which Redis is taken to be away.
     away_until: Arc<AtomicU64>,
+    timeout: Duration,
 }
 
 impl Redis {
-    /// A connection to `url` that opens when first used; needs no Redis to be there.
+    /// A connection to `url` that opens when first used; needs no Redis to be there. A command that
+    /// is not answered within `timeout` finds no Redis.
     ///
     /// # Errors
     /// A URL that is not one of Redis.
-    pub fn lazy(url: &SecretString) -> Result<Self, RedisError> {
+    pub fn lazy(url: &SecretString, timeout: Duration) -> Result<Self, RedisError> {
         let client = Client::open(url.expose_secret())?;
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(RESPONSE_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(timeout))
             .set_number_of_retries(1)
             .set_min_delay(Duration::from_millis(50));
         Ok(Self {
             manager: ConnectionManager::new_lazy_with_config(client, config)?,
             started: Instant::now(),
             away_until: Arc::new(AtomicU64::new(0)),
+            timeout,
         })
     }
 
@@ -68,7 +72,7 @@ impl Redis {
             metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
             return None;
         }
-        let failure = match tokio::time::timeout(RESPONSE_TIMEOUT, answer).await {
+        let failure = match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(value)) => {
                 if self.away_until.swap(0, Ordering::Relaxed) != 0 {
                     tracing::info!("Redis is back");

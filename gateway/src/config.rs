@@ -75,6 +75,8 @@ pub struct Config {
     pub jwt_leeway_seconds: u64,
     /// Where the counts of the rate limit live; empty: nowhere but here.
     pub redis_url: SecretString,
+    /// How long Redis may take to answer before it is taken for away, in milliseconds.
+    pub redis_timeout_ms: u64,
     /// Requests of one client in one window.
     pub rate_limit_max: u64,
     /// The length of a window, in seconds.
@@ -104,6 +106,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// How long Redis may take to answer.
+    #[must_use]
+    pub fn redis_timeout(&self) -> Duration {
+        Duration::from_millis(self.redis_timeout_ms)
+    }
+
     /// Reads and checks the settings.
     ///
     /// # Errors

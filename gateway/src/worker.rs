@@ -95,7 +95,7 @@ impl Worker {
         let redis = if config.redis_url.expose_secret().is_empty() {
             None
         } else {
-            Some(Redis::lazy(&config.redis_url)?)
+            Some(Redis::lazy(&config.redis_url, config.redis_timeout())?)
         };
         let settings = Rc::new(upstream_settings(&shared.config)?);
         let upstreams = Service::ALL.map(|service| {

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
-use chassis::{Process, feed::outbox::Outbox, health::Health, redis::Redis};
+use chassis::{
+    Process,
+    feed::outbox::Outbox,
+    health::Health,
+    redis::{RESPONSE_TIMEOUT, Redis},
+};
 use sqlx::PgPool;
 
 use crate::{
@@ -48,7 +53,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         config.change_retention(),
         &process.shutdown,
     );
-    let redis = Redis::lazy(&config.redis_url)?;
+    let redis = Redis::lazy(&config.redis_url, RESPONSE_TIMEOUT)?;
     let cache = MovieCache::new(
         redis.clone(),
         config.movie_cache_bytes,
