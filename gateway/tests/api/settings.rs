@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 30] = [
+const OTHERS: [(&str, &str); 31] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -26,6 +26,7 @@ const OTHERS: [(&str, &str); 30] = [
     ("REDIS_URL", "redis://elsewhere/7"),
     ("RATE_LIMIT_MAX", "77"),
     ("RATE_LIMIT_WINDOW_SECONDS", "77"),
+    ("REDIS_TIMEOUT_MS", "500"),
     ("RATE_LIMIT_ENTRIES", "77"),
     ("MOVIE_SERVICE_URL", "http://a:1,http://b:2"),
     ("USER_PREFERENCE_SERVICE_URL", "http://[::1]:7"),
