@@ -15,3 +15,4 @@ mod freshness;
 mod lifecycle;
 mod part_one;
 mod stage;
+mod swagger;

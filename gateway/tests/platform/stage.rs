@@ -1,6 +1,7 @@
 //! What the tests stand on: programs, databases, and the whole platform of them.
 
 mod api;
+mod browser;
 mod database;
 mod load;
 mod program;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::{
     api::{Api, assert_fields, assert_problem, not_a_problem},
+    browser::{Browser, Page},
     database::Database,
     load::{Load, Outcome},
     program::{Program, binary},
