@@ -16,7 +16,10 @@ use crate::{
     config::{Config, TmdbConfig},
     database, handler,
     repository::SNAPSHOT,
-    service::{cache::MovieCache, hydration::Hydration, listing::Listing, sync::Sync},
+    service::{
+        cache::MovieCache, fetching::Fetching, hydration::Hydration, intake::Intake, jobs::Jobs,
+        listing::Listing, warm_pool::WarmPool,
+    },
 };
 
 /// What handlers work with.
@@ -27,7 +30,9 @@ pub struct AppState {
     /// Finds any film.
     pub hydration: Hydration,
     /// Feeds it.
-    pub sync: Sync,
+    pub intake: Intake,
+    /// How long a client waits for the end of a short import.
+    pub longest_import: Duration,
 }
 
 /// The service's routes and checks, its database brought up to date.
@@ -62,17 +67,30 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     cache.follow(&outbox, &process.shutdown);
     let listing = Listing::new(pool.clone(), outbox.clone());
     listing.follow(&process.shutdown);
+    let fetching = Fetching::new(
+        pool.clone(),
+        tmdb.clone(),
+        outbox.clone(),
+        Duration::from_secs(config.job_patience_seconds),
+        config.include_adult,
+    );
+    let jobs = Jobs::start(pool.clone(), fetching, &config, &process.shutdown);
+    if tmdb.has_key() {
+        WarmPool::start(jobs.clone(), &config, &process.shutdown);
+    }
     let state = AppState {
         hydration: Hydration::new(
             pool.clone(),
             cache,
-            tmdb.clone(),
+            tmdb,
             outbox.clone(),
             process.shutdown.clone(),
             &config,
         ),
         listing: listing.clone(),
-        sync: Sync::new(pool.clone(), tmdb, outbox.clone(), process.shutdown.clone()),
+        intake: Intake::new(pool.clone(), jobs, config.import_at_once_most),
+        // Whoever waits longer gets the job, before the time limit of the request.
+        longest_import: process.config.request_timeout().mul_f64(0.8),
     };
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()

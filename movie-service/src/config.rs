@@ -32,6 +32,20 @@ pub struct Config {
     pub hydration_rate_per_second: f64,
     /// Whether pornography is admitted.
     pub include_adult: bool,
+    /// Imports of more films than this answer with a job.
+    pub import_at_once_most: usize,
+    /// For how many seconds a job is a worker's without a sign of life.
+    pub job_lease_seconds: u64,
+    /// Every so many seconds a replica looks for jobs that nobody works on.
+    pub job_poll_seconds: u64,
+    /// For how many seconds a job waits for a TMDB that is down.
+    pub job_patience_seconds: u64,
+    /// For how many days jobs that have ended are remembered.
+    pub job_retention_days: i32,
+    /// How many seconds lie between two runs of the warm pool; 0: there are none.
+    pub warm_pool_interval_seconds: u64,
+    /// How many films the warm pool has at most.
+    pub warm_pool_size: u32,
 }
 
 impl Config {

@@ -3,8 +3,10 @@
 mod admin;
 mod error;
 mod genres;
+mod jobs;
 mod movie;
 mod movies;
+mod wish;
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use axum::{
     Router,
     extract::Request,
     extract::State,
+    http::StatusCode,
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
@@ -43,13 +46,29 @@ fn reading() -> OpenApiRouter<AppState> {
 }
 
 fn feeding() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(admin::sync))
+    OpenApiRouter::new()
+        .routes(routes!(admin::sync))
+        .routes(routes!(admin::sync_trending))
+        .routes(routes!(admin::sync_popular))
+}
+
+fn importing() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(admin::import_movies))
+}
+
+fn working() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(jobs::retry_job))
 }
 
 /// Whoever changed the catalogue finds the change in the lists when the answer is there.
 async fn show_in_lists(State(listing): State<Listing>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    if response.status().is_success() {
+    // What goes on as a job is not in the catalogue yet.
+    if response.status() == StatusCode::OK {
         listing.catch_up().await;
     }
     response
@@ -60,8 +79,13 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (reading, _) = reading().split_for_parts();
     let (feeding, _) = feeding().split_for_parts();
     let feeding = feeding.layer(from_fn_with_state(state.listing.clone(), show_in_lists));
+    let (importing, _) = importing().split_for_parts();
+    let importing = importing.layer(from_fn_with_state(state.listing.clone(), show_in_lists));
+    let (working, _) = working().split_for_parts();
     conditional(time_limit(reading, config.request_timeout()), CACHE_CONTROL)
         .merge(time_limit(feeding, SYNC_LIMIT))
+        .merge(time_limit(importing, config.request_timeout()))
+        .merge(time_limit(working, config.request_timeout()))
         .with_state(state)
 }
 
@@ -71,5 +95,7 @@ pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
     document.merge(reading().into_openapi());
     document.merge(feeding().into_openapi());
+    document.merge(importing().into_openapi());
+    document.merge(working().into_openapi());
     complete(document)
 }

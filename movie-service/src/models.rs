@@ -6,7 +6,7 @@ mod listing;
 mod movie;
 
 pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
-pub use job::{Job, JobFailure, JobStatus};
+pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, Named, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person,

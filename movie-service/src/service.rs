@@ -1,6 +1,9 @@
 //! What the service decides: which films are in the catalogue and what a page of them is.
 
 pub mod cache;
+pub mod fetching;
 pub mod hydration;
+pub mod intake;
+pub mod jobs;
 pub mod listing;
-pub mod sync;
+pub mod warm_pool;

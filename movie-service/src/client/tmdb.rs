@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::TmdbConfig,
-    models::{Genre, MovieRef, NewMovie},
+    models::{Genre, MovieList, MovieRef, NewMovie},
 };
 
 /// Calls by outcome (counter).
@@ -181,17 +181,28 @@ impl Tmdb {
         Ok(list.genres)
     }
 
-    /// Page `page` (from 1) of all films, the most popular first.
+    /// Page `page` (from 1) of `list`.
     ///
     /// # Errors
     /// As [`TmdbError`] says.
-    pub async fn discover(&self, page: u32, patience: Duration) -> Result<ListPage, TmdbError> {
-        let query = [
-            ("sort_by", "popularity.desc".to_owned()),
-            ("include_adult", "false".to_owned()),
-            ("page", page.to_string()),
-        ];
-        self.get("/discover/movie", &query, patience).await
+    pub async fn list(
+        &self,
+        list: MovieList,
+        page: u32,
+        patience: Duration,
+    ) -> Result<ListPage, TmdbError> {
+        let mut query = vec![("page", page.to_string())];
+        let path = match list {
+            MovieList::Discover => {
+                query.push(("sort_by", "popularity.desc".to_owned()));
+                query.push(("include_adult", "false".to_owned()));
+                "/discover/movie"
+            }
+            MovieList::Popular => "/movie/popular",
+            MovieList::TrendingDay => "/trending/movie/day",
+            MovieList::TrendingWeek => "/trending/movie/week",
+        };
+        self.get(path, &query, patience).await
     }
 
     /// Whether there is a key, so that TMDB can be asked at all.

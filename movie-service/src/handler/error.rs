@@ -8,7 +8,7 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{hydration::HydrationError, listing::ListError, sync::SyncError};
+use crate::service::{hydration::HydrationError, intake::IntakeError, listing::ListError};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +19,9 @@ pub(super) enum ApiError {
     /// Fields of the request contradict each other or say nothing.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
-    /// A sync did not happen.
+    /// Films were not taken in, or there is no such job.
     #[error(transparent)]
-    Sync(#[from] SyncError),
+    Intake(#[from] IntakeError),
     /// There is no list.
     #[error(transparent)]
     List(#[from] ListError),
@@ -35,29 +35,53 @@ impl From<ApiError> for Problem {
         match error {
             ApiError::Hydration(error) => hydration_problem(&error),
             ApiError::Invalid(errors) => Self::invalid(errors),
-            ApiError::Sync(SyncError::Running(job)) => {
-                let job = serde_json::to_value(*job).unwrap_or_default();
-                Self::new(
-                    StatusCode::CONFLICT,
-                    "sync-running",
-                    "a sync is already running",
-                )
-                .detail("wait until the job under `job` has ended, then ask again")
-                .member("job", job)
-            }
-            ApiError::Sync(error @ SyncError::Tmdb(_)) => Self::new(
-                StatusCode::BAD_GATEWAY,
-                "tmdb-failed",
-                "sync failed: TMDB gave nothing",
-            )
-            .detail("the catalogue is unchanged; try again later, or look into the service's log")
-            .cause(&error),
-            ApiError::Sync(SyncError::Stopping) => Self::unavailable("the service"),
+            ApiError::Intake(error) => intake_problem(error),
             ApiError::List(ListError::Loading) => Self::unavailable("the list index"),
-            ApiError::List(ListError::Database(error))
-            | ApiError::Sync(SyncError::Database(error))
-            | ApiError::Database(error) => chassis::postgres::problem(&error),
+            ApiError::List(ListError::Database(error)) | ApiError::Database(error) => {
+                chassis::postgres::problem(&error)
+            }
         }
+    }
+}
+
+fn intake_problem(error: IntakeError) -> Problem {
+    let job = |job| serde_json::to_value(job).unwrap_or_default();
+    match error {
+        IntakeError::Running(running) => Problem::new(
+            StatusCode::CONFLICT,
+            "sync-running",
+            format!("a {} is already running", running.kind.name()),
+        )
+        .detail("wait until the job under `job` has ended, then ask again")
+        .member("job", job(running)),
+        IntakeError::OtherStatus(other) => Problem::new(
+            StatusCode::CONFLICT,
+            "job-status",
+            format!("the job is {}", other.status.name()),
+        )
+        .detail(
+            "only a job that has not ended can be cancelled, only one that has ended tried again",
+        )
+        .member("job", job(other)),
+        IntakeError::NotFound => {
+            Problem::new(StatusCode::NOT_FOUND, "job-not-found", "job not found")
+                .detail("no job has this id, or it ended long ago; GET /api/v1/jobs lists them")
+        }
+        IntakeError::KeyTaken => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "this Idempotency-Key was used for another request",
+        )
+        .detail("use a new key for a new request"),
+        IntakeError::Tmdb(_) => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "tmdb-failed",
+            "sync failed: TMDB gave nothing",
+        )
+        .detail("the catalogue is unchanged; try again later, or look into the service's log")
+        .cause(&error),
+        IntakeError::Stopping => Problem::unavailable("the service"),
+        IntakeError::Database(error) => chassis::postgres::problem(&error),
     }
 }
 

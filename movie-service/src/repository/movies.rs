@@ -1,7 +1,7 @@
 //! Films and genres.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgPool, QueryBuilder, types::Json};
+use sqlx::{PgConnection, PgPool, QueryBuilder, types::Json};
 
 use crate::models::{
     Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person, Provider,
@@ -115,6 +115,16 @@ pub async fn remove(pool: &PgPool, id: MovieId) -> sqlx::Result<()> {
     .map(|_| ())
 }
 
+/// Whether any genre is known.
+///
+/// # Errors
+/// Postgres's.
+pub async fn has_genres(pool: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select from genre)")
+        .fetch_one(pool)
+        .await
+}
+
 /// Writes the names of genres. A film that has a genre which is renamed changes with it.
 ///
 /// # Errors
@@ -150,6 +160,19 @@ pub async fn upsert_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<()> 
 /// Postgres's.
 pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
     let mut transaction = pool.begin().await?;
+    let changed = upsert_within(&mut transaction, movies).await?;
+    transaction.commit().await?;
+    Ok(changed)
+}
+
+/// As [`upsert`], as a part of a transaction.
+///
+/// # Errors
+/// Postgres's.
+pub async fn upsert_within(
+    transaction: &mut PgConnection,
+    movies: &[NewMovie],
+) -> sqlx::Result<usize> {
     // In the order of ids, so that two writers of the same films never wait for each other in a ring.
     let changed: Vec<i64> = sqlx::query_scalar(
         "insert into movie (id, title, original_title, original_language, overview, release_date,
@@ -197,12 +220,11 @@ pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
     .bind(unchanged)
     .execute(&mut *transaction)
     .await?;
-    record_synced(&mut transaction, &changed).await?;
-    transaction.commit().await?;
+    record_synced(transaction, &changed).await?;
     Ok(changed.len())
 }
 
-async fn record_synced(transaction: &mut sqlx::PgConnection, ids: &[i64]) -> sqlx::Result<()> {
+async fn record_synced(transaction: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query(
         "insert into outbox (name, key, payload)
          select 'movie.synced', id::text, payload from movie_change where id = any ($1) order by id",

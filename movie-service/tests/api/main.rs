@@ -10,11 +10,13 @@
 mod demo_tmdb;
 mod feed;
 mod hydration;
+mod jobs;
 mod lists;
 mod movies;
 mod openapi;
 mod postgres_away;
 mod sync;
+mod warm_pool;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -50,6 +52,8 @@ impl TestApp {
             ("TMDB_API_KEY".to_owned(), "test".to_owned()),
             ("TMDB_RATE_LIMIT_PER_SECOND".to_owned(), "10000".to_owned()),
             ("TMDB_RETRY_BASE_MS".to_owned(), "1".to_owned()),
+            // Films come when a test asks for them.
+            ("WARM_POOL_INTERVAL_SECONDS".to_owned(), "0".to_owned()),
             // Nobody: films of one test must not be met in another.
             ("REDIS_URL".to_owned(), "redis://127.0.0.1:1/0".to_owned()),
         ]);

@@ -55,8 +55,13 @@ async fn a_changed_film_changes_and_what_was_known_is_not_unlearnt(pool: PgPool)
         r#"{"title": "Another", "runtime": 0}"#,
     );
     test.sync(1).await.expect(200);
-    let after = test.get(&format!("/api/v1/movies/{id}")).await.expect(200);
-    assert_eq!(after["title"], "Another");
+    let path = format!("/api/v1/movies/{id}");
+    // What is in memory hears of it by the feed.
+    eventually("the change", async || {
+        test.get(&path).await.expect(200)["title"] == "Another"
+    })
+    .await;
+    let after = test.get(&path).await.expect(200);
     assert_eq!(after["duration"], before["duration"]);
     let told: serde_json::Value =
         sqlx::query_scalar("select payload from outbox where key = $1 order by seq desc limit 1")
@@ -162,12 +167,46 @@ async fn one_sync_runs_at_a_time_over_all_replicas(pool: PgPool) {
     );
     running.abort();
     two.sync(1).await.expect(409);
-    // A process that died: its lease runs out.
-    sqlx::query("update job set lease_until = now() - interval '1 second'")
-        .execute(&pool)
+    one.tmdb.faults("[]");
+    eventually("the end", async || two.sync(1).await.status == 200).await;
+}
+
+#[sqlx::test]
+async fn trending_and_popular_films_are_lists_of_their_own(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let body = test
+        .post("/api/v1/admin/sync/trending?time_window=week")
         .await
-        .unwrap();
-    two.sync(1).await.expect(200);
+        .expect(200);
+    assert_eq!(
+        (&body["movies_synced"], &body["pages"]),
+        (&json!(20), &json!(1))
+    );
+    test.post("/api/v1/admin/sync/trending").await.expect(200);
+    let body = test
+        .post("/api/v1/admin/sync/popular?pages=2")
+        .await
+        .expect(200);
+    assert_eq!(
+        (&body["message"], &body["movies_synced"]),
+        (&json!("sync completed"), &json!(40))
+    );
+    let lists = test.tmdb.control("GET", "/__stats", "")["by_kind"].clone();
+    assert_eq!(
+        (&lists["trending"], &lists["popular"], &lists["discover"]),
+        (&json!(2), &json!(2), &json!(null))
+    );
+    for path in [
+        "trending?time_window=month",
+        "trending?pages=0",
+        "popular?time_window=day",
+    ] {
+        let path = format!("/api/v1/admin/sync/{path}");
+        test.post(&path).await.expect(400);
+    }
+    test.tmdb
+        .faults(r#"{"kind": "status", "status": 500, "path": "/trending"}"#);
+    test.post("/api/v1/admin/sync/trending").await.expect(502);
 }
 
 #[sqlx::test]
