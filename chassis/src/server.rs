@@ -21,13 +21,17 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
@@ -41,6 +45,8 @@ use crate::{
 
 /// How long a client may take to send the head of a request.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client that has connected may take to begin its request once the process is stopping.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// The header by which services know each other.
 pub const INTERNAL_TOKEN: &str = "x-internal-token";
 
@@ -257,6 +263,34 @@ pub async fn serve(
         .keep_alive(true);
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(config.max_connections));
+    let spawn = |stream: TcpStream, slot| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let (http, watcher, app) = (http.clone(), graceful.watcher(), app.clone());
+        let until = shutdown.clone();
+        tokio::spawn(async move {
+            // hyper closes a connection without a word if it is told to stop before the first byte;
+            // what was accepted is answered, so it hears of the connection with the first byte.
+            let last_words = async {
+                until.started().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            };
+            let speaks = tokio::select! {
+                readable = stream.readable() => readable.is_ok(),
+                () = last_words => false,
+                () = tokio::time::sleep(HEAD_TIMEOUT) => false,
+            };
+            if speaks {
+                let service = TowerToHyperService::new(app);
+                let connection = http.serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(%error, "connection ended early");
+                }
+            }
+            drop(slot);
+        });
+    };
     loop {
         let slot = tokio::select! {
             () = shutdown.started() => break,
@@ -266,29 +300,22 @@ pub async fn serve(
             () = shutdown.started() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => spawn(stream, slot.ok()),
             Err(error) => {
                 // Out of file descriptors, most likely: give those in use a moment to close.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
             }
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
-            }
-            drop(slot);
-        });
+    }
+    // The kernel has accepted what waits in the backlog, so these clients believe that we have too.
+    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+        spawn(stream, None);
     }
     drop(listener);
+    // And those that have connected may be about to send.
+    tokio::time::sleep(LAST_WORDS).await;
     tokio::time::timeout(config.shutdown_grace(), graceful.shutdown())
         .await
         .is_ok()

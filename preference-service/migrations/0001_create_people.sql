@@ -8,6 +8,8 @@ create table user_account (
     -- the service, since how a database folds case depends on where it was installed.
     username_key text not null,
     email_key    text not null,
+    -- Argon2id in PHC's string form; null: signed up without a password.
+    password_hash text,
     -- Rises with every change of the profile, under this row's lock; consumers of the feed keep the
     -- higher one.
     version      bigint not null default 1,

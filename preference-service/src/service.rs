@@ -2,4 +2,5 @@
 
 pub mod catalogue;
 pub mod interactions;
+pub mod passwords;
 pub mod users;

@@ -75,8 +75,15 @@ pub async fn assemble(
         users_feed.clone(),
         shutdown.clone(),
     ));
-    let recommender =
-        Recommender::new(pool.clone(), catalogue, users, preference_service, clock).await?;
+    let recommender = Recommender::new(
+        pool.clone(),
+        catalogue,
+        users,
+        preference_service,
+        movies_feed.clone(),
+        clock,
+    )
+    .await?;
     shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
     let routes = handler::router(AppState { recommender }, &process.config);
     let health = Health::default()

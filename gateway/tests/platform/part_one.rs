@@ -489,7 +489,6 @@ async fn create_user(client: &Api) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "accounts with a password are not built yet: the field is refused as unknown"]
 async fn a_password_may_be_given_when_signing_up() {
     let platform = Platform::start(Wants::default()).await;
     let body = json!({"username": "jane", "email": "jane@example.com", "password": "correct horse battery"});

@@ -9,7 +9,7 @@ use chassis::{Problem, problem::FieldError};
 use crate::{
     models::{InteractionType, InvalidUser, UnknownInteractionType},
     repository::users::CreateError,
-    service::interactions::RecordError,
+    service::{interactions::RecordError, users::SignUpError},
 };
 
 /// How much of a word that we do not know is said back.
@@ -35,7 +35,7 @@ pub(super) enum ApiError {
     InteractionType(#[from] UnknownInteractionType),
     /// A user was not stored.
     #[error(transparent)]
-    Create(#[from] CreateError),
+    SignUp(#[from] SignUpError),
     /// An interaction was not stored.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -86,14 +86,17 @@ impl From<ApiError> for Problem {
                 )])
                 .error(UnknownInteractionType(word).to_string())
             }
-            ApiError::Create(CreateError::UsernameTaken) => {
+            ApiError::SignUp(SignUpError::Create(CreateError::UsernameTaken)) => {
                 taken("username", "username is already taken")
             }
-            ApiError::Create(CreateError::EmailTaken) => taken("email", "email is already taken"),
+            ApiError::SignUp(SignUpError::Create(CreateError::EmailTaken)) => {
+                taken("email", "email is already taken")
+            }
+            ApiError::SignUp(SignUpError::Password(error)) => Self::internal(&error),
             ApiError::Record(RecordError::Catalogue(error)) => {
                 Self::unavailable("the film catalogue").cause(&error)
             }
-            ApiError::Create(CreateError::Database(error))
+            ApiError::SignUp(SignUpError::Create(CreateError::Database(error)))
             | ApiError::Record(RecordError::Database(error))
             | ApiError::Database(error) => chassis::postgres::problem(&error),
         }

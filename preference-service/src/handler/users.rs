@@ -11,6 +11,7 @@ use chassis::{
     problem::ProblemDocument,
 };
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,6 +33,9 @@ pub(super) struct CreateUserRequest {
     /// Their e-mail address: at most 255 characters. Nobody else may have it, in upper or lower case.
     #[schema(required, value_type = String, min_length = 3, max_length = 255)]
     email: Option<String>,
+    /// A password, where they want one: 8 to 128 characters. Only a hash of it is kept.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    password: Option<SecretString>,
 }
 
 /// A user.
@@ -82,7 +86,11 @@ pub(super) async fn create_user(
     State(state): State<AppState>,
     Json(request): Json<CreateUserRequest>,
 ) -> Result<(StatusCode, JsonBody<UserResponse>), ApiError> {
-    let user = NewUser::parse(request.username.as_deref(), request.email.as_deref())?;
+    let user = NewUser::parse(
+        request.username.as_deref(),
+        request.email.as_deref(),
+        request.password,
+    )?;
     let user = state.users.create(&user).await?;
     Ok((StatusCode::CREATED, JsonBody(user.into())))
 }

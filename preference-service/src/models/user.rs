@@ -2,6 +2,7 @@
 
 use chassis::problem::FieldError;
 use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     UserId,
@@ -10,6 +11,8 @@ use super::{
 
 const LONGEST_USERNAME: usize = 100;
 const LONGEST_EMAIL: usize = 255;
+const SHORTEST_PASSWORD: usize = 8;
+const LONGEST_PASSWORD: usize = 128;
 /// In bytes. Some characters fold to whole phrases, and an index has no room for hundreds of those.
 const LONGEST_KEY: usize = 1024;
 
@@ -27,10 +30,11 @@ pub struct User {
 }
 
 /// Somebody who signs up; valid, but perhaps not the first of that name.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct NewUser {
     username: String,
     email: String,
+    password: Option<SecretString>,
 }
 
 /// Why nobody can sign up like this.
@@ -47,7 +51,11 @@ impl NewUser {
     ///
     /// # Errors
     /// Every field that is missing or wrong, and how.
-    pub fn parse(username: Option<&str>, email: Option<&str>) -> Result<Self, InvalidUser> {
+    pub fn parse(
+        username: Option<&str>,
+        email: Option<&str>,
+        password: Option<SecretString>,
+    ) -> Result<Self, InvalidUser> {
         let username = username.unwrap_or_default().trim();
         let email = email.unwrap_or_default().trim();
         let missing: Vec<FieldError> = [("username", username), ("email", email)]
@@ -61,6 +69,7 @@ impl NewUser {
         let wrong: Vec<FieldError> = [
             ("username", username_error(username)),
             ("email", email_error(email)),
+            ("password", password.as_ref().and_then(password_error)),
         ]
         .into_iter()
         .filter_map(|(field, error)| Some(FieldError::new(field, error?)))
@@ -71,6 +80,7 @@ impl NewUser {
         Ok(Self {
             username: username.to_owned(),
             email: email.to_owned(),
+            password,
         })
     }
 
@@ -84,6 +94,12 @@ impl NewUser {
     #[must_use]
     pub fn email(&self) -> &str {
         &self.email
+    }
+
+    /// The password, if they want one.
+    #[must_use]
+    pub fn password(&self) -> Option<&SecretString> {
+        self.password.as_ref()
     }
 
     /// What no two names may have in common.
@@ -107,6 +123,13 @@ fn username_error(username: &str) -> Option<String> {
         return Some("must not have control or invisible characters".to_owned());
     }
     key_error(username)
+}
+
+/// Longer is safer than stranger (NIST SP 800-63B), so nothing is asked of a password but its length.
+fn password_error(password: &SecretString) -> Option<String> {
+    let length = password.expose_secret().chars().count();
+    (!(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length))
+        .then(|| format!("must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"))
 }
 
 fn key_error(text: &str) -> Option<String> {
@@ -137,7 +160,7 @@ mod tests {
 
     #[test]
     fn blanks_around_name_and_address_do_not_count() {
-        let user = NewUser::parse(Some("  Anna \t"), Some(" a@b ")).ok();
+        let user = NewUser::parse(Some("  Anna \t"), Some(" a@b "), None).ok();
         let user = user.expect("valid");
         assert_eq!((user.username(), user.email()), ("Anna", "a@b"));
     }
@@ -149,7 +172,7 @@ mod tests {
             (Some(" "), Some(""), vec!["username", "email"]),
             (Some("a\0"), None, vec!["email"]),
         ] {
-            match NewUser::parse(username, email) {
+            match NewUser::parse(username, email, None) {
                 Err(InvalidUser::Missing(missing)) => {
                     let missing: Vec<String> = missing.into_iter().map(|e| e.field).collect();
                     assert_eq!(missing, fields);
@@ -161,7 +184,7 @@ mod tests {
 
     #[test]
     fn bounds_are_exact_and_count_characters() {
-        let parse = |username: &str, email: &str| NewUser::parse(Some(username), Some(email));
+        let parse = |username: &str, email: &str| NewUser::parse(Some(username), Some(email), None);
         assert!(parse(&"é".repeat(100), "a@b").is_ok());
         assert!(parse(&"é".repeat(101), "a@b").is_err());
         assert!(parse("a", &format!("{}@b", "a".repeat(253))).is_ok());

@@ -68,17 +68,22 @@ pub enum CreateError {
 ///
 /// # Errors
 /// Name or address are taken; or Postgres's.
-pub async fn create(pool: &PgPool, user: &NewUser) -> Result<User, CreateError> {
+pub async fn create(
+    pool: &PgPool,
+    user: &NewUser,
+    password_hash: Option<&str>,
+) -> Result<User, CreateError> {
     let mut transaction = pool.begin().await?;
     let user: User = sqlx::query_as::<_, UserRow>(
-        "insert into user_account (username, email, username_key, email_key)
-         values ($1, $2, $3, $4)
+        "insert into user_account (username, email, username_key, email_key, password_hash)
+         values ($1, $2, $3, $4, $5)
          returning id, username, email, created_at",
     )
     .bind(user.username())
     .bind(user.email())
     .bind(user.username_key())
     .bind(user.email_key())
+    .bind(password_hash)
     .fetch_one(&mut *transaction)
     .await
     .map_err(|error| match violated_constraint(&error) {

@@ -3,31 +3,52 @@
 use chassis::feed::outbox::Outbox;
 use sqlx::PgPool;
 
+use super::passwords::{HashError, Passwords};
 use crate::{
     models::{NewPreferences, NewUser, Preferences, User, UserId},
     repository::users::{self, CreateError},
 };
+
+/// Why somebody could not sign up.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// The user was not stored.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Password(#[from] HashError),
+}
 
 /// The users of the platform; cheap to clone.
 #[derive(Clone)]
 pub struct Users {
     pool: PgPool,
     outbox: Outbox,
+    passwords: Passwords,
 }
 
 impl Users {
     /// Those in `pool`, whose changes go out through `outbox`.
     #[must_use]
     pub fn new(pool: PgPool, outbox: Outbox) -> Self {
-        Self { pool, outbox }
+        Self {
+            pool,
+            outbox,
+            passwords: Passwords::default(),
+        }
     }
 
     /// Stores a user.
     ///
     /// # Errors
-    /// Name or address are taken; or Postgres's.
-    pub async fn create(&self, user: &NewUser) -> Result<User, CreateError> {
-        let user = users::create(&self.pool, user).await?;
+    /// Name or address are taken, the password cannot be hashed; or Postgres's.
+    pub async fn create(&self, user: &NewUser) -> Result<User, SignUpError> {
+        let password_hash = match user.password() {
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
+        };
+        let user = users::create(&self.pool, user, password_hash.as_deref()).await?;
         self.outbox.wake();
         Ok(user)
     }

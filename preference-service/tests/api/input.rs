@@ -59,7 +59,7 @@ async fn nonsense_is_refused_with_the_field_where_there_is_one(pool: PgPool) {
         (&users, &long_address, Some("email")),
         (
             &users,
-            r#"{"username":"x","email":"x@y","password":"12345678"}"#,
+            r#"{"username":"x","email":"x@y","password":"1234567"}"#,
             Some("password"),
         ),
         (&users, r#"{"usernam":"x","email":"x@y"}"#, Some("usernam")),

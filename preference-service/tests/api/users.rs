@@ -159,3 +159,25 @@ async fn other_services_see_a_profile_as_the_feed_tells_it(pool: PgPool) {
     let answer = app.get("/internal/v1/users/x").await;
     assert_problem(&answer, 400, "invalid user ID");
 }
+
+#[sqlx::test]
+async fn of_a_password_only_a_hash_is_kept(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    for (name, password) in [
+        ("anna", "correct horse battery"),
+        ("bea", "correct horse battery"),
+    ] {
+        let body = json!({"username": name, "email": format!("{name}@b"), "password": password});
+        let user = app.post("/api/v1/users", body).await.expect(201);
+        assert_eq!(user.as_object().map(|user| user.len()), Some(4), "{user}");
+    }
+    let hashes: Vec<String> = sqlx::query_scalar("select password_hash from user_account")
+        .fetch_all(&pool)
+        .await
+        .expect("hashes");
+    assert!(
+        hashes.iter().all(|hash| hash.starts_with("$argon2id$")),
+        "{hashes:?}"
+    );
+    assert_ne!(hashes[0], hashes[1], "each has a salt of its own");
+}

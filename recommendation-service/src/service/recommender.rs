@@ -7,6 +7,7 @@ use std::{
 use chassis::{
     client::{CallError, Client},
     clock::Clock,
+    feed::follow::FeedState,
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgPool;
@@ -82,12 +83,13 @@ pub struct Recommender {
     users: Shared<Users>,
     rules: Shared<Arc<[Rule]>>,
     preference_service: Client,
+    movies_feed: FeedState,
     clock: Clock,
 }
 
 impl Recommender {
-    /// Makes lists of films in `catalogue` for `users`; asks `preference_service` about a user who is
-    /// not there yet. The rules are read from `pool`.
+    /// Makes lists of films in `catalogue`, which `movies_feed` fills, for `users`; asks
+    /// `preference_service` about a user who is not there yet. The rules are read from `pool`.
     ///
     /// # Errors
     /// Postgres's.
@@ -96,6 +98,7 @@ impl Recommender {
         catalogue: Shared<Catalogue>,
         users: Shared<Users>,
         preference_service: Client,
+        movies_feed: FeedState,
         clock: Clock,
     ) -> sqlx::Result<Self> {
         let recommender = Self {
@@ -104,6 +107,7 @@ impl Recommender {
             users,
             rules: Shared::new(Arc::from([])),
             preference_service,
+            movies_feed,
             clock,
         };
         recommender.refresh_rules().await?;
@@ -131,7 +135,8 @@ impl Recommender {
     /// # Errors
     /// As [`RecommendError`] says.
     pub async fn recommend(&self, id: UserId, limit: usize) -> Result<List, RecommendError> {
-        if self.catalogue.read().is_empty() {
+        // A catalogue without films is one only once the feed has told so.
+        if self.catalogue.read().is_empty() && !self.movies_feed.is_caught_up() {
             return Err(RecommendError::Loading);
         }
         let is_known = self.users.read().find(id).is_some();

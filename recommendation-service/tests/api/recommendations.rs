@@ -140,6 +140,19 @@ async fn an_unknown_user_is_asked_for_once_and_then_known(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_catalogue_without_films_gives_an_empty_list(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    test.users.know(7, profile(7, 1, json!({})));
+    let body = get(&test.app, "/api/v1/users/7/recommendations")
+        .await
+        .expect(200);
+    assert_eq!(body["recommendations"], json!([]));
+    get(&test.app, "/api/v1/users/8/recommendations")
+        .await
+        .expect(404);
+}
+
+#[sqlx::test]
 async fn bad_input_is_refused_by_name(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for (path, error, field) in [
