@@ -194,6 +194,13 @@ pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/movies/{id}/providers", MOVIE, AnyUser, "Where to watch a film").cacheable(),
     route(Get, "/api/v1/genres", MOVIE, AnyUser, "All genres").cacheable(),
     route(Post, "/api/v1/admin/sync", MOVIE, Admin, "Fetches films from TMDB").limited(TimeLimit::Sync),
+    route(Post, "/api/v1/admin/sync/trending", MOVIE, Admin, "Fetches what is trending").limited(TimeLimit::Sync),
+    route(Post, "/api/v1/admin/sync/popular", MOVIE, Admin, "Fetches what is popular").limited(TimeLimit::Sync),
+    route(Post, "/api/v1/movies/import", MOVIE, Admin, "Fetches films by their ids").limited(TimeLimit::Sync),
+    route(Get, "/api/v1/jobs", MOVIE, Admin, "Long work, newest first"),
+    route(Get, "/api/v1/jobs/{id}", MOVIE, Admin, "How far long work is"),
+    route(Post, "/api/v1/jobs/{id}/cancel", MOVIE, Admin, "Calls long work off"),
+    route(Post, "/api/v1/jobs/{id}/retry", MOVIE, Admin, "Does what long work left undone"),
 
     route(Post, "/api/v1/users", PREFERENCE, AnyUser, "Creates a user"),
     route(Get, "/api/v1/users/{id}", PREFERENCE, ThatUser, "One user"),
@@ -385,7 +392,9 @@ mod tests {
         for row in ROUTES {
             let names_user = row.path.starts_with("/api/v1/users/{id}");
             assert_eq!(names_user, row.access == ThatUser, "{}", row.path);
-            let is_admin = row.path.starts_with("/api/v1/admin/");
+            let is_admin = ["/api/v1/admin/", "/api/v1/jobs", "/api/v1/movies/import"]
+                .iter()
+                .any(|path| row.path.starts_with(path));
             assert_eq!(is_admin, row.access == Admin, "{}", row.path);
         }
     }
