@@ -6,11 +6,15 @@ mod query;
 use axum::{
     Json,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, header::LINK},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{ETAG, LINK},
+    },
 };
 use chassis::{extract::Query, paging::next_link, problem::FieldError, problem::ProblemDocument};
 use chrono::NaiveDate;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use self::{
@@ -18,7 +22,11 @@ use self::{
     query::{ListQuery, ListRequest, Wanted, next_cursor},
 };
 use super::error::ApiError;
-use crate::{app::AppState, models::Filter, service::listing::Listing};
+use crate::{
+    app::AppState,
+    models::Filter,
+    service::listing::{Listing, WalkPlace, moves::Moment},
+};
 
 /// TMDB's host of images, with the width that lists and details show a poster in.
 pub(super) const POSTER_BASE: &str = "https://image.tmdb.org/t/p/w500";
@@ -106,23 +114,33 @@ pub(super) async fn list_movies(
     };
     check_genres(&state.listing, &request.filter).await?;
     let page = state.listing.list(&request).await?;
-    let next_cursor = page
-        .next
-        .map(|position| next_cursor(&request, &fingerprint, page.page, &position));
+    let next_cursor_of = |place: &WalkPlace| next_cursor(&request, &fingerprint, page.page, place);
+    let next_cursor = page.next.as_ref().map(next_cursor_of);
     if let Some(cursor) = &next_cursor {
         let link = next_page(raw.as_deref().unwrap_or_default(), cursor);
         if let Ok(link) = HeaderValue::try_from(link) {
             headers.insert(LINK, link);
         }
     }
-    let response = ListResponse {
+    // When the walk began moves with every change of any film. A page that is otherwise the same is
+    // as good with the cursor that a client has already, so its tag goes without.
+    let stable_cursor = page.next.as_ref().map(|place| {
+        let place = WalkPlace {
+            since: Moment::default(),
+            ..place.clone()
+        };
+        next_cursor_of(&place)
+    });
+    let mut response = ListResponse {
         page: page.page,
         page_size: request.page_size,
         total_pages: page.total_pages,
         total_results: page.total_results,
         data: show(page.movies),
-        next_cursor,
+        next_cursor: stable_cursor,
     };
+    headers.insert(ETAG, tag(&response));
+    response.next_cursor = next_cursor;
     Ok((headers, Json(response)))
 }
 
@@ -145,6 +163,24 @@ async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(), ApiError
         FieldError::new(genre.field, message)
     });
     Err(ApiError::Invalid(errors.collect()))
+}
+
+/// A strong tag of `response`.
+fn tag(response: &ListResponse) -> HeaderValue {
+    let text = serde_json::to_vec(response).unwrap_or_default();
+    let tag = format!("\"{}\"", short_hash(Sha256::new_with_prefix(text), 16));
+    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// The first `bytes` bytes of a hash, hexadecimal.
+fn short_hash(hash: Sha256, bytes: usize) -> String {
+    use std::fmt::Write;
+    let digest = hash.finalize();
+    let digits = digest.iter().take(bytes);
+    digits.fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The link to the next page: what was asked for, from `cursor` on.

@@ -26,6 +26,17 @@ pub enum Order {
     Desc,
 }
 
+impl Order {
+    /// The other way.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Asc => Self::Desc,
+            Self::Desc => Self::Asc,
+        }
+    }
+}
+
 /// An id and a name, as they stand in what the name was read from.
 pub type Named<'a> = (i64, Cow<'a, str>);
 
@@ -36,6 +47,8 @@ pub struct FilmFacts<'a> {
     pub id: i64,
     /// Rises with every change of the film.
     pub version: i64,
+    /// When that change was made, in microseconds since 1970.
+    pub updated_at: i64,
     /// The title.
     pub title: &'a str,
     /// The film's own language, ISO 639-1.

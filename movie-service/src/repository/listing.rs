@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 
 use chassis::feed::Cursor;
-use chrono::NaiveDate;
-use futures_util::TryStreamExt;
+use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream::TryChunksError};
 use serde::Deserialize;
 use sqlx::{PgPool, Row, postgres::PgRow, types::Json};
+use tokio::sync::mpsc;
 
 use crate::models::{FilmFacts, Genre, Includes, Keyword, ListedMovie, MovieId, Person, Provider};
 
 /// What a film is found and sorted by.
 const FACTS: &str =
-    "select id, version, title, original_language, release_date, runtime, popularity,
+    "select id, version, updated_at, title, original_language, release_date, runtime, popularity,
         vote_average, vote_count, genre_ids, countries, keywords, people, providers
      from movie where removed_at is null";
 
@@ -48,6 +49,9 @@ pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
     Ok(FilmFacts {
         id: row.try_get("id")?,
         version: row.try_get("version")?,
+        updated_at: row
+            .try_get::<DateTime<Utc>, _>("updated_at")?
+            .timestamp_micros(),
         title: row.try_get("title")?,
         language: row.try_get("original_language")?,
         release_date: row.try_get("release_date")?,
@@ -66,29 +70,30 @@ pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
     })
 }
 
-/// Hands the facts of every film to `take`, row by row as they come; the number of films.
+/// Rows that are handed on at once while all are loaded.
+const ROWS_AT_ONCE: usize = 500;
+
+/// Hands the rows of all films to `batches`, to be read by [`facts`], as fast as they are taken.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn load(pool: &PgPool, mut take: impl FnMut(&FilmFacts<'_>)) -> sqlx::Result<u64> {
+pub async fn load(pool: &PgPool, batches: mpsc::Sender<Vec<PgRow>>) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set local statement_timeout = '10min'")
         .execute(&mut *transaction)
         .await?;
-    let mut count = 0;
     {
         // In the order in which they lie on the disk.
-        let mut rows = sqlx::query(FACTS).fetch(&mut *transaction);
-        while let Some(row) = rows.try_next().await? {
-            take(&facts(&row)?);
-            count += 1;
-            if count % 1000 == 0 {
-                tokio::task::yield_now().await;
+        let rows = sqlx::query(FACTS).fetch(&mut *transaction);
+        let mut rows = rows.try_chunks(ROWS_AT_ONCE);
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(|TryChunksError(_, error)| error)?;
+            if batches.send(batch).await.is_err() {
+                break;
             }
         }
     }
-    transaction.commit().await?;
-    Ok(count)
+    transaction.commit().await
 }
 
 /// The facts of the films in `ids` that are there, to be read by [`facts`].

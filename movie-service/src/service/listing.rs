@@ -6,6 +6,7 @@ pub mod bitmap;
 pub mod collation;
 pub mod facets;
 pub mod index;
+pub mod moves;
 pub mod position;
 pub mod query;
 pub mod sorted;
@@ -25,16 +26,17 @@ use chassis::{
     shutdown::Shutdown,
 };
 use serde::Deserialize;
-use sqlx::PgPool;
-use tokio::sync::{Mutex, watch};
+use sqlx::{PgPool, postgres::PgRow};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use self::{
     index::Index,
+    moves::Moment,
     position::Position,
     query::{Start, UnknownGenre},
 };
 use crate::{
-    models::{Filter, Genre, Includes, ListedMovie, MovieId, Order, SortBy},
+    models::{FilmFacts, Filter, Genre, Includes, ListedMovie, MovieId, Order, SortBy},
     repository::listing,
 };
 
@@ -57,6 +59,8 @@ const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(20);
 const CHANGES: i64 = 1000;
 /// Films that are put into the index at once: readers wait for no longer than these take.
 const FILMS_AT_ONCE: usize = 32;
+/// Batches of rows between Postgres and the index that is being built.
+const BATCHES: usize = 4;
 /// A page whose films vanish while it is made is filled up this often.
 const REFILLS: usize = 3;
 
@@ -80,9 +84,18 @@ pub enum PageStart {
     After {
         /// The page's number.
         page: i64,
-        /// The last film of the page before.
-        position: Position,
+        /// Where the walk stands.
+        place: WalkPlace,
     },
+}
+
+/// Where a walk along a list stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WalkPlace {
+    /// The last film that was met.
+    pub position: Position,
+    /// When the walk began.
+    pub since: Moment,
 }
 
 /// Which page of which list.
@@ -114,7 +127,7 @@ pub struct MoviePage {
     /// The films.
     pub movies: Vec<ListedMovie>,
     /// Where the next page begins; none: this is the last.
-    pub next: Option<Position>,
+    pub next: Option<WalkPlace>,
 }
 
 /// Lists films; cheap to clone.
@@ -241,12 +254,19 @@ impl Listing {
     pub async fn list(&self, request: &PageRequest) -> Result<MoviePage, ListError> {
         self.ready().await?;
         let size = usize::try_from(request.page_size).unwrap_or(1);
-        let (page, mut start) = match &request.start {
+        let (page, mut start, mut since) = match &request.start {
             PageStart::Number(page) => {
                 let offset = (page - 1).saturating_mul(request.page_size);
-                (*page, Start::Offset(usize::try_from(offset).unwrap_or(0)))
+                let offset = usize::try_from(offset).unwrap_or(0);
+                (*page, Start::Offset(offset), None)
             }
-            PageStart::After { page, position } => (*page, Start::After(position.clone())),
+            PageStart::After { page, place } => {
+                let start = Start::After {
+                    position: place.position.clone(),
+                    since: place.since,
+                };
+                (*page, start, Some(place.since))
+            }
         };
         let mut movies = Vec::with_capacity(size);
         let mut total = None;
@@ -254,15 +274,25 @@ impl Listing {
         for _ in 0..=REFILLS {
             let slice = {
                 let index = self.index();
+                since.get_or_insert_with(|| index.now());
                 let selection = index.select(&request.filter);
                 total.get_or_insert(selection.count());
                 selection.slice(request.sort_by, request.order, &start, size - movies.len())
             };
             movies.extend(listing::page(&self.0.pool, &slice.ids, request.includes).await?);
-            next = slice.positions.last().filter(|_| slice.more).cloned();
+            let last = slice.positions.last().filter(|_| slice.more).cloned();
+            next = last.map(|position| WalkPlace {
+                position,
+                since: since.unwrap_or_default(),
+            });
             match &next {
                 // A film that is gone, which the index has not heard of yet, leaves a gap.
-                Some(last) if movies.len() < size => start = Start::After(last.clone()),
+                Some(place) if movies.len() < size => {
+                    start = Start::After {
+                        position: place.position.clone(),
+                        since: place.since,
+                    };
+                }
                 _ => break,
             }
         }
@@ -318,16 +348,16 @@ impl Listing {
         let mut progress = self.0.progress.lock().await;
         let sequence = listing::last_sequence(&self.0.pool).await?;
         let cursor = self.0.outbox.present().await?;
-        let mut index = Index::default();
-        let films = listing::load(&self.0.pool, |film| index.load(film)).await?;
-        index.set_genres(listing::genres(&self.0.pool).await?);
-        let index = tokio::task::spawn_blocking(move || {
-            index.sort();
-            index
-        })
-        .await
-        .map_err(|_| sqlx::Error::WorkerCrashed)?;
-        *self.index_mut() = index;
+        let genres = listing::genres(&self.0.pool).await?;
+        // A thread of its own: it is busy for as long as Postgres has rows.
+        let (batches, rows) = mpsc::channel(BATCHES);
+        let building = tokio::task::spawn_blocking(move || build(rows, genres));
+        listing::load(&self.0.pool, batches).await?;
+        let index = building.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+        let films = index.len();
+        // Outside of the lock, since millions of small pieces take a while to give back.
+        let before = std::mem::replace(&mut *self.index_mut(), index);
+        tokio::task::spawn_blocking(move || drop(before));
         *progress = Some(Progress { cursor, sequence });
         self.0.loaded.send_replace(true);
         let seconds = started.elapsed().as_secs_f64();
@@ -396,10 +426,7 @@ impl Listing {
             return Ok(());
         }
         let rows = listing::rows_of(&self.0.pool, &ids).await?;
-        let films = rows
-            .iter()
-            .map(listing::facts)
-            .collect::<sqlx::Result<Vec<_>>>()?;
+        let films: Vec<FilmFacts<'_>> = rows.iter().filter_map(readable).collect();
         let genres = listing::genres(&self.0.pool).await?;
         for films in films.chunks(FILMS_AT_ONCE) {
             let mut index = self.index_mut();
@@ -423,6 +450,26 @@ impl Listing {
         #[expect(clippy::cast_precision_loss, reason = "a gauge of films")]
         metrics::gauge!(LIST_INDEX_FILMS).set(self.index().len() as f64);
     }
+}
+
+/// An index of the films in `batches`.
+fn build(mut batches: mpsc::Receiver<Vec<PgRow>>, genres: Vec<Genre>) -> Index {
+    let mut index = Index::default();
+    index.set_genres(genres);
+    while let Some(rows) = batches.blocking_recv() {
+        for film in rows.iter().filter_map(readable) {
+            index.load(&film);
+        }
+    }
+    index.sort();
+    index
+}
+
+/// What `row` says; a film that cannot be read is missing from the lists, not the lists with it.
+fn readable(row: &PgRow) -> Option<FilmFacts<'_>> {
+    listing::facts(row)
+        .inspect_err(|error| tracing::error!(%error, "a film cannot be read, lists go without it"))
+        .ok()
 }
 
 /// What the keeper of the index does next.

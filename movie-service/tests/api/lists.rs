@@ -571,3 +571,24 @@ async fn readiness_waits_for_the_index(pool: PgPool) {
     })
     .await;
 }
+
+#[sqlx::test]
+async fn a_page_keeps_its_tag_while_films_of_other_pages_change(pool: PgPool) {
+    let one = TestApp::synced(&pool, 1).await;
+    let path = "/api/v1/movies?page_size=5";
+    let tag = async |test: &TestApp| test.get(path).await.headers["etag"].clone();
+    let before = tag(&one).await;
+    let films = one.ids("/api/v1/movies").await;
+    let change = async |id: i64| {
+        let film = format!("/__films/{id}");
+        one.tmdb.control("POST", &film, r#"{"title": "Moved"}"#);
+        one.sync(1).await.expect(200);
+    };
+    change(films[19]).await;
+    assert_eq!(tag(&one).await, before);
+    let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &[]);
+    assert_eq!(tag(&two).await, before, "whichever replica is asked");
+    change(films[0]).await;
+    assert_ne!(tag(&one).await, before);
+    assert_eq!(one.get(path).await.text, one.get(path).await.text);
+}

@@ -16,6 +16,7 @@ mod movies;
 mod openapi;
 mod postgres_away;
 mod sync;
+mod walk;
 mod warm_pool;
 
 use std::{collections::HashMap, sync::Arc};

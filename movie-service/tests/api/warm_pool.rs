@@ -32,8 +32,11 @@ async fn one_of_two_replicas_fills_it_and_a_restart_does_not_fill_it_again(pool:
     let stats = one.tmdb.control("GET", "/__stats", "")["by_kind"].clone();
     assert_eq!(stats["movie"], 50);
     assert_eq!(stats["trending"], 2);
-    let films = two.get("/api/v1/movies").await.expect(200);
-    assert_eq!(films["total_results"], json!(50));
+    // A replica hears of what another wrote some milliseconds later.
+    eventually("fifty films in the list", async || {
+        two.get("/api/v1/movies").await.expect(200)["total_results"] == json!(50)
+    })
+    .await;
     let restarted = TestApp::beside(&pool, Arc::clone(&one.tmdb), &ON);
     eventually("the metric", async || {
         let metrics = restarted.get("/metrics").await.text;

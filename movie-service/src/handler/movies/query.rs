@@ -12,10 +12,10 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::entry::Fields;
+use super::{entry::Fields, short_hash};
 use crate::{
     models::{Filter, FilterParams, MovieId, Order, SortBy},
-    service::listing::{PageRequest, PageStart, position::Position},
+    service::listing::{PageRequest, PageStart, WalkPlace, moves::Moment, position::Position},
 };
 
 /// The highest page number.
@@ -117,24 +117,26 @@ struct ListCursor {
     page: i64,
     key: String,
     id: i64,
+    since: Moment,
 }
 
 impl Cursor for ListCursor {}
 
-/// The cursor of the page after `page`, which begins after `position`.
+/// The cursor of the page after `page`, which begins at `place`.
 pub(super) fn next_cursor(
     request: &PageRequest,
     fingerprint: &str,
     page: i64,
-    position: &Position,
+    place: &WalkPlace,
 ) -> String {
     ListCursor {
         sort_by: request.sort_by.into(),
         order: request.order.into(),
         filter: fingerprint.to_owned(),
         page: page + 1,
-        key: position.key_text(),
-        id: position.id,
+        key: place.position.key_text(),
+        id: place.position.id,
+        since: place.since,
     }
     .encode()
 }
@@ -310,7 +312,6 @@ impl ListQuery {
 
     /// Names the filter in a few characters.
     fn fingerprint(&self) -> String {
-        use std::fmt::Write;
         let given = self.filter.given();
         let mut hash = Sha256::new();
         for (name, value) in given.iter().filter(|(name, _)| *name != "region") {
@@ -323,12 +324,7 @@ impl ListQuery {
         if let (Some(_), Some(region)) = (&self.filter.providers, &self.filter.region) {
             hash.update(region);
         }
-        hash.finalize()[..6]
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        short_hash(hash, 6)
     }
 }
 
@@ -349,7 +345,10 @@ fn after(
     let position = Position::parse(sort_by.into(), &cursor.key, cursor.id).ok_or(unreadable)?;
     Ok(PageStart::After {
         page: cursor.page.clamp(1, i64::MAX - 1),
-        position,
+        place: WalkPlace {
+            position,
+            since: cursor.since,
+        },
     })
 }
 

@@ -54,43 +54,56 @@ pub fn offer(region: &str, provider: i64) -> Option<u64> {
     Some(code(region)? << 32 | u64::from(provider))
 }
 
+/// What is kept of a facet.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    postings: Postings,
+    /// Of the name last told with it, to see quickly that it is known.
+    told: u32,
+}
+
 /// Things that films have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Facets {
     numbers: HashMap<Facet, u32>,
-    postings: Vec<Postings>,
+    kept: Vec<Kept>,
     /// Names as they are looked for, and whose they are.
     names: HashMap<(Kind, Box<str>), u64>,
     /// Others who go by a name that somebody else has.
     namesakes: HashMap<(Kind, Box<str>), Vec<u64>>,
-    /// Of the name last told of a thing, to see quickly that it is known.
-    told: HashMap<Facet, u32>,
     hasher: DefaultHashBuilder,
 }
 
 impl Facets {
     /// The number of `facet`, which it is given if it has none.
     pub fn number(&mut self, facet: Facet) -> u32 {
-        let next = self.postings.len();
+        let next = self.kept.len();
         let number = *self
             .numbers
             .entry(facet)
             .or_insert_with(|| u32::try_from(next).unwrap_or(u32::MAX));
         if number as usize == next {
-            self.postings.push(Postings::default());
+            self.kept.push(Kept::default());
         }
         number
     }
 
-    /// Remembers that `facet` goes by `name`. A name once told is kept, so that films that were
-    /// not told anew are still found by it.
-    pub fn name(&mut self, facet: Facet, name: &str) {
+    /// The number of `facet`, of which it is told that `owner` goes by `name`. A name once told is
+    /// kept, so that films that were not told anew are still found by it.
+    pub fn number_named(&mut self, facet: Facet, owner: Facet, name: &str) -> u32 {
+        let number = self.number(facet);
         #[expect(clippy::cast_possible_truncation, reason = "a hash")]
-        let hash = self.hasher.hash_one(name) as u32;
-        if self.told.insert(facet, hash) == Some(hash) {
-            return;
+        let hash = self.hasher.hash_one(name) as u32 | 1;
+        if let Some(kept) = self.kept.get_mut(number as usize)
+            && kept.told != hash
+        {
+            kept.told = hash;
+            self.name(owner, name);
         }
-        let (kind, id) = facet;
+        number
+    }
+
+    fn name(&mut self, (kind, id): Facet, name: &str) {
         let key = (kind, fold(name).into_boxed_str());
         match self.names.get(&key) {
             None => {
@@ -118,7 +131,7 @@ impl Facets {
     #[must_use]
     pub fn postings(&self, facet: Facet) -> Option<&Postings> {
         let number = self.numbers.get(&facet)?;
-        self.postings.get(*number as usize)
+        self.kept.get(*number as usize).map(|kept| &kept.postings)
     }
 
     /// How many films have `facet`.
@@ -136,15 +149,15 @@ impl Facets {
 
     /// The film in `row`, one of `of`, has the facet with this number now.
     pub fn insert(&mut self, number: u32, row: u32, of: usize) {
-        if let Some(postings) = self.postings.get_mut(number as usize) {
-            postings.insert(row, of);
+        if let Some(kept) = self.kept.get_mut(number as usize) {
+            kept.postings.insert(row, of);
         }
     }
 
     /// The film in `row`, one of `of`, has the facet with this number no more.
     pub fn remove(&mut self, number: u32, row: u32, of: usize) {
-        if let Some(postings) = self.postings.get_mut(number as usize) {
-            postings.remove(row, of);
+        if let Some(kept) = self.kept.get_mut(number as usize) {
+            kept.postings.remove(row, of);
         }
     }
 
@@ -152,13 +165,12 @@ impl Facets {
     #[must_use]
     pub fn bytes(&self) -> (usize, usize) {
         let postings = self
-            .postings
+            .kept
             .iter()
-            .map(|postings| postings.bytes() + size_of::<Postings>())
+            .map(|kept| kept.postings.bytes() + size_of::<Kept>())
             .sum();
         let names: usize = self.names.keys().map(|(_, name)| name.len() + 16).sum();
-        let tables =
-            self.numbers.capacity() * 25 + self.told.capacity() * 25 + self.names.capacity() * 33;
+        let tables = self.numbers.capacity() * 25 + self.names.capacity() * 33;
         (postings, names + tables)
     }
 }
@@ -214,10 +226,14 @@ mod tests {
     #[test]
     fn namesakes_are_all_found_and_names_are_not_unlearnt() {
         let mut facets = Facets::default();
-        facets.name((Kind::Person, 1), "Steve McQueen");
-        facets.name((Kind::Person, 2), "STEVE McQueen");
-        facets.name((Kind::Keyword, 3), "Steve McQueen");
-        facets.name((Kind::Person, 1), "Terence McQueen");
+        for (facet, name) in [
+            ((Kind::Person, 1), "Steve McQueen"),
+            ((Kind::Person, 2), "STEVE McQueen"),
+            ((Kind::Keyword, 3), "Steve McQueen"),
+            ((Kind::Person, 1), "Terence McQueen"),
+        ] {
+            facets.number_named(facet, facet, name);
+        }
         assert_eq!(facets.ids(Kind::Person, "steve mcqueen"), [1, 2]);
         assert_eq!(facets.ids(Kind::Person, "Terence McQueen"), [1]);
         assert!(facets.ids(Kind::Person, "Nobody").is_empty());

@@ -10,6 +10,7 @@ use super::{
     bitmap::Bitmap,
     collation::Collation,
     facets::{Facets, Kind, code, offer, pack, unpack},
+    moves::{Moment, Moves, Standing},
     position::{Key, Position},
     sorted::SortedRows,
 };
@@ -82,6 +83,19 @@ impl Columns {
         by_key.then_with(|| self.ids[a].cmp(&self.ids[b]))
     }
 
+    /// How one place in an order stands to another.
+    pub(super) fn compare_positions(ranking: Ranking, one: &Position, two: &Position) -> Ordering {
+        let by_key = match (&one.key, &two.key) {
+            (Key::Popularity(one), Key::Popularity(two)) => one.total_cmp(two),
+            (Key::Title(one), Key::Title(two)) => one.cmp(two),
+            (Key::Day(one), Key::Day(two)) => ranking
+                .day(one.unwrap_or(NO_DAY))
+                .cmp(&ranking.day(two.unwrap_or(NO_DAY))),
+            _ => Ordering::Equal,
+        };
+        by_key.then_with(|| one.id.cmp(&two.id))
+    }
+
     /// How the film in `row` stands to `position`. A key of another order compares as equal, which
     /// does not come up: who makes a position names its order.
     pub(super) fn compare_to(&self, ranking: Ranking, row: u32, position: &Position) -> Ordering {
@@ -111,6 +125,7 @@ pub struct Index {
     free: Vec<u32>,
     pub(super) facets: Facets,
     orders: [SortedRows; 4],
+    pub(super) moves: Moves,
     genres: Vec<Genre>,
     collation: Collation,
 }
@@ -155,6 +170,12 @@ impl Index {
         self.genres = genres;
     }
 
+    /// This moment, for who begins a walk now.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.moves.now()
+    }
+
     /// The version of film `id`, if it is here.
     #[must_use]
     pub fn version(&self, id: i64) -> Option<i64> {
@@ -172,22 +193,19 @@ impl Index {
 
     /// Where the film in `row` stands.
     pub(super) fn position(&self, sort_by: SortBy, row: u32) -> Position {
-        let columns = &self.columns;
-        let key = match sort_by {
-            SortBy::Popularity => Key::Popularity(columns.popularity[row as usize]),
-            SortBy::Title => Key::Title(columns.titles[row as usize].clone()),
-            SortBy::ReleaseDate => {
-                let day = columns.days[row as usize];
-                Key::Day((day != NO_DAY).then_some(day))
-            }
-        };
-        Position {
-            key,
-            id: self.id(row),
+        self.standing(row).position(sort_by, self.id(row))
+    }
+
+    fn standing(&self, row: u32) -> Standing {
+        let (columns, row) = (&self.columns, row as usize);
+        Standing {
+            popularity: columns.popularity[row],
+            title: columns.titles[row].clone(),
+            day: (columns.days[row] != NO_DAY).then_some(columns.days[row]),
         }
     }
 
-    fn row(&self, id: i64) -> Option<u32> {
+    pub(super) fn row(&self, id: i64) -> Option<u32> {
         let ids = &self.columns.ids;
         self.rows
             .find(self.hasher.hash_one(id), |row| ids[*row as usize] == id)
@@ -197,6 +215,7 @@ impl Index {
     /// Takes over a film that is not here yet, without its place in the orders; for loading many,
     /// which [`Index::sort`] ends. A film that is here already is left as it is.
     pub fn load(&mut self, film: &FilmFacts<'_>) {
+        self.moves.see(film.updated_at);
         if self.row(film.id).is_none() {
             let entry = self.entry(film);
             self.add(film.id, entry);
@@ -205,6 +224,7 @@ impl Index {
 
     /// Puts all films into their places in the orders.
     pub fn sort(&mut self) {
+        self.moves.see_all();
         let mut rows: Vec<u32> = self.live.rows().collect();
         for ranking in RANKINGS {
             let columns = &self.columns;
@@ -215,6 +235,7 @@ impl Index {
 
     /// Takes over a film, unless this version of it is here.
     pub fn upsert(&mut self, film: &FilmFacts<'_>) {
+        self.moves.see(film.updated_at);
         let Some(row) = self.row(film.id) else {
             let entry = self.entry(film);
             if let Some(row) = self.add(film.id, entry) {
@@ -242,6 +263,10 @@ impl Index {
                 .filter(|(_, moved)| *moved)
                 .map(|(ranking, _)| ranking)
         };
+        if moves().next().is_some() {
+            let stood = self.standing(row);
+            self.moves.record(film.id, film.updated_at, stood);
+        }
         for ranking in moves() {
             self.remove_from(ranking, row);
         }
@@ -376,8 +401,7 @@ impl Index {
         ] {
             for (id, name) in named {
                 if let Ok(id) = u64::try_from(*id) {
-                    facets.name((kind, id), name);
-                    numbers.push(facets.number((kind, id)));
+                    numbers.push(facets.number_named((kind, id), (kind, id), name));
                 }
             }
         }
@@ -389,8 +413,8 @@ impl Index {
         }
         for (region, (id, name)) in &film.providers {
             if let (Some(offer), Ok(provider)) = (offer(region, *id), u64::try_from(*id)) {
-                facets.name((Kind::Provider, provider), name);
-                numbers.push(facets.number((Kind::Offer, offer)));
+                let owner = (Kind::Provider, provider);
+                numbers.push(facets.number_named((Kind::Offer, offer), owner, name));
             }
         }
         numbers.sort_unstable();
