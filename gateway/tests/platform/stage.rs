@@ -93,6 +93,8 @@ impl Platform {
             ("DATABASE_URL", movies.url(near)),
             ("TMDB_BASE_URL", format!("{}/3", demo_tmdb.url())),
             ("TMDB_API_KEY", "demo".to_owned()),
+            // Films come when a test asks for them.
+            ("WARM_POOL_INTERVAL_SECONDS", "0".to_owned()),
             ("TMDB_RATE_LIMIT_PER_SECOND", "10000".to_owned()),
             ("TMDB_RETRY_BASE_MS", "5".to_owned()),
             ("REDIS_URL", redis_url(&redis, 1)),
