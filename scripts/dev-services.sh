@@ -40,7 +40,7 @@ scripts/dev-services.sh COMMAND
   restart [--auth mock|jwt] stop, then start, with the same authentication unless told otherwise
   status                    a table: service, pid, port, memory, uptime, ready or why not (exit code 0 if all are ready)
   logs [SERVICE] [-f]       the end of the logs; -f goes on
-  sync                      fetches the films again
+  sync                      fetches the films again, and shows how far it is
   token [--admin] [--user ID]  prints a token for the gateway (default: user 1)
   servers                   only PostgreSQL and Redis, and where they are
   reset                     stop, then delete all data under .dev/
@@ -303,18 +303,59 @@ call() {
 # number_of NAME: a number in BODY.
 number_of() { printf '%s' "$BODY" | sed -n -E "s/.*\"$1\": *([0-9]+).*/\1/p" | head -n 1; }
 
+# text_of NAME: a text in BODY that needs no unescaping.
+text_of() { printf '%s' "$BODY" | sed -n -E "s/.*\"$1\": *\"([^\"]*)\".*/\1/p" | head -n 1; }
+
+# draw_progress: how far the job in BODY is; a bar that overwrites itself, or a dot where that is no use.
+draw_progress() {
+    local done_now total width=40 filled
+    done_now=$(number_of processed) total=$(number_of total)
+    if [[ ! -t 2 ]]; then printf '.' >&2; return; fi
+    if ((${total:-0} == 0)); then total=1; fi
+    filled=$((${done_now:-0} * width / total))
+    printf '\r    [%s%s] %d of %d films ' "$(repeat '#' "$filled")" "$(repeat ' ' $((width - filled)))" "${done_now:-0}" "$total" >&2
+}
+
+# repeat CHARACTER TIMES
+repeat() {
+    local text
+    printf -v text '%*s' "$2" ''
+    printf '%s' "${text// /$1}"
+}
+
+# follow_job ID: draws its progress until it has ended, its last state in BODY. Films of TMDB come at forty a second.
+follow_job() {
+    local misses=0
+    if [[ ! -t 2 ]]; then printf '    ' >&2; fi
+    while :; do
+        call GET "/api/v1/jobs/$1"
+        if [[ $STATUS == 200 ]]; then
+            misses=0
+            draw_progress
+            case $(text_of status) in pending | running) ;; *) break ;; esac
+        elif ((++misses == 10)); then
+            break
+        fi
+        # Seldom enough for the gateway's rate limit.
+        sleep 1
+    done
+    printf '\n' >&2
+    [[ $STATUS == 200 && $(text_of status) == succeeded ]]
+}
+
 sync_films() {
     local pages=5 from=TMDB
     if uses_demo_tmdb; then pages=33 from='the demo catalogue'; fi
     step "fetching films from $from ($pages pages)"
-    call POST "/api/v1/admin/sync?pages=$pages"
-    if [[ $STATUS != 200 ]]; then
+    call POST "/api/v1/admin/sync?pages=$pages" --header 'Prefer: respond-async'
+    if [[ $STATUS == 409 ]]; then note 'somebody else began already'; fi
+    if [[ $STATUS != 202 && $STATUS != 409 ]] || ! follow_job "$(text_of job_id)"; then
         note "the gateway answered $STATUS: $(printf '%.500s' "$BODY")"
         show_log_end "$(service_log movie-service)"
         warn "the films could not be fetched. Once that is mended: scripts/dev-services.sh sync"
         return 1
     fi
-    note "$(number_of movies_synced) films"
+    note "$(number_of succeeded) films"
     date +%s >"$DEV/synced"
 }
 

@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod database;
 pub mod handler;
+pub mod import;
 pub mod models;
 pub mod repository;
 pub mod service;

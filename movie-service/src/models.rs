@@ -1,10 +1,12 @@
 //! What the catalogue speaks of. No I/O, no SQL, no TMDB: those bring and take these.
 
+mod dump;
 mod filter;
 mod job;
 mod listing;
 mod movie;
 
+pub use dump::DumpMovie;
 pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
 pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, Named, Order, SortBy};

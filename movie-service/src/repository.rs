@@ -1,5 +1,6 @@
 //! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides.
 
+pub mod dumps;
 pub mod job_items;
 pub mod jobs;
 pub mod listing;

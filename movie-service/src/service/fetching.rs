@@ -371,9 +371,13 @@ struct Fetched {
 
 /// Whether Postgres refuses what it was given, rather than being away or in somebody's way.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    // 22: data exception, 23: a constraint.
+    // 22: data exception, 23: a constraint, 54: too long for an index.
     error
         .as_database_error()
         .and_then(|database| database.code())
-        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        .is_some_and(|code| {
+            ["22", "23", "54"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        })
 }

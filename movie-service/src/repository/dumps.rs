@@ -1,0 +1,226 @@
+//! Films as dumps tell of them. What TMDB itself told is never overwritten: a dump fills in what is
+//! unknown. What only dumps told, the dump that told it may correct; the same row again changes nothing.
+
+use std::fmt::{Display, Write};
+
+use sha2::{Digest, Sha256};
+use sqlx::{Connection, PgConnection, PgPool, types::Json};
+
+use crate::models::{DumpMovie, Genre};
+
+/// What became of films.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The catalogue did not have them.
+    pub new: u64,
+    /// The dump told something new of them.
+    pub changed: u64,
+    /// It did not.
+    pub unchanged: u64,
+}
+
+impl Stored {
+    /// Adds `other`.
+    pub fn add(&mut self, other: Self) {
+        self.new += other.new;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// A film in the text of COPY.
+pub struct Row(String);
+
+impl Row {
+    /// `film`, with a hash of all that is told of it.
+    #[must_use]
+    pub fn new(film: &DumpMovie) -> Self {
+        let mut row = Self(String::with_capacity(1024));
+        let json = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "[]".to_owned());
+        let ids: Vec<String> = film.genre_ids.iter().map(i32::to_string).collect();
+        row.add(film.id);
+        row.add(&film.title);
+        row.add(&film.original_title);
+        row.add(&film.original_language);
+        row.add(&film.overview);
+        row.add_option(film.release_date);
+        row.add_option(film.runtime);
+        row.add(film.popularity);
+        row.add(film.vote_average);
+        row.add(film.vote_count);
+        row.add(format!("{{{}}}", ids.join(",")));
+        row.add(json(serde_json::to_string(&film.countries)));
+        row.add(json(serde_json::to_string(&film.keywords)));
+        row.add(json(serde_json::to_string(&film.people)));
+        row.add(json(serde_json::to_string(&film.titles)));
+        let digest = Sha256::digest(row.0.as_bytes());
+        for byte in &digest[..8] {
+            let _ = write!(row.0, "{byte:02x}");
+        }
+        row.0.push('\n');
+        row
+    }
+
+    fn add(&mut self, value: impl Display) {
+        let start = self.0.len();
+        let _ = write!(self.0, "{value}");
+        let special = ['\\', '\t', '\n', '\r'];
+        if self.0[start..].contains(special) {
+            let text = self.0.split_off(start);
+            for character in text.chars() {
+                match character {
+                    '\\' => self.0.push_str("\\\\"),
+                    '\t' => self.0.push_str("\\t"),
+                    '\n' => self.0.push_str("\\n"),
+                    '\r' => self.0.push_str("\\r"),
+                    other => self.0.push(other),
+                }
+            }
+        }
+        self.0.push('\t');
+    }
+
+    fn add_option(&mut self, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.add(value),
+            None => self.0.push_str("\\N\t"),
+        }
+    }
+}
+
+/// Adds genres that are not known; what TMDB calls them stays.
+///
+/// # Errors
+/// Postgres's.
+pub async fn add_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into genre (id, name)
+         select distinct on (id) id, name from jsonb_to_recordset($1) as g(id int, name text) order by id
+         on conflict (id) do nothing",
+    )
+    .bind(Json(genres))
+    .execute(pool)
+    .await
+    .map(|_| ())
+}
+
+/// Stores films, each once, from a dump in `layout`, and tells the feed of those that are new or
+/// changed; all in one transaction.
+///
+/// # Errors
+/// Postgres's.
+pub async fn store(pool: &PgPool, layout: &str, rows: &[Row]) -> sqlx::Result<Stored> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    copy(&mut transaction, rows).await?;
+    let touched: Vec<(i64, bool, bool)> = sqlx::query_as(MERGE)
+        .bind(layout)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut stored = Stored::default();
+    let mut told = Vec::new();
+    for (id, is_new, is_changed) in touched {
+        if is_new {
+            stored.new += 1;
+        } else if is_changed {
+            stored.changed += 1;
+        }
+        if is_new || is_changed {
+            told.push(id);
+        }
+    }
+    stored.unchanged = rows.len() as u64 - stored.new - stored.changed;
+    sqlx::query(
+        "insert into outbox (name, key, payload)
+         select 'movie.synced', id::text, payload from movie_change where id = any ($1) order by id",
+    )
+    .bind(told)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(stored)
+}
+
+async fn copy(transaction: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
+    for statement in [
+        // A dump can be read again; waiting for the disk at every batch buys nothing.
+        "set local synchronous_commit = off",
+        // A batch is small and the catalogue large: look films up, do not read them all.
+        "set local enable_hashjoin = off",
+        "set local enable_mergejoin = off",
+        "create temporary table if not exists dump_row (
+             id bigint, title text, original_title text, original_language text, overview text,
+             release_date date, runtime int, popularity float8, vote_average float8, vote_count int,
+             genre_ids int[], countries jsonb, keywords jsonb, people jsonb, titles jsonb, hash text
+         ) on commit delete rows",
+    ] {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
+    let mut copy = transaction.copy_in_raw("copy dump_row from stdin").await?;
+    let mut chunk = String::new();
+    for row in rows {
+        chunk.push_str(&row.0);
+        if chunk.len() >= 256 * 1024 {
+            copy.send(chunk.as_bytes()).await?;
+            chunk.clear();
+        }
+    }
+    copy.send(chunk.as_bytes()).await?;
+    copy.finish().await.map(|_| ())
+}
+
+/// Unknown is the empty text, 0, null, an empty list. `own`: nobody but this dump told of the film.
+/// `again`: it told of it before, and now tells otherwise. In the order of ids, so that two writers of
+/// the same films never wait for each other in a ring. The hash is remembered even where nothing
+/// changes, which is no change of the film and not told to anybody.
+const MERGE: &str = r"
+insert into movie as m (id, title, original_title, original_language, overview, release_date, runtime,
+    popularity, vote_average, vote_count, adult, genre_ids, countries, keywords, people, providers,
+    titles, document, source_hash, imports, synced_at)
+select id, title, original_title, original_language, overview, release_date, runtime,
+    popularity, vote_average, vote_count, false, genre_ids,
+    array(select jsonb_array_elements_text(countries)), keywords, people, '[]',
+    titles, '{}', 'import:' || $1, jsonb_build_object($1, hash), 'epoch'
+from dump_row r
+where not exists (select from movie k
+                  where k.id = r.id and (k.imports ->> $1 = r.hash or k.removed_at is not null))
+order by id
+on conflict (id) do update set
+    (title, original_title, original_language, overview, release_date, runtime, popularity, vote_average,
+     vote_count, genre_ids, countries, keywords, people, titles, imports, version, updated_at) = (
+        select n.*, m.imports || excluded.imports,
+               m.version + d.differs::int, case when d.differs then now() else m.updated_at end
+        from (select not m.hydrated and m.imports - $1 = '{}' as own,
+                     not m.hydrated and m.imports ? $1 as again) t,
+             lateral (select
+                 case when own then excluded.title else m.title end as title,
+                 case when own then excluded.original_title else m.original_title end as original_title,
+                 case when own then coalesce(nullif(excluded.original_language, ''), m.original_language)
+                      else coalesce(nullif(m.original_language, ''), excluded.original_language) end as original_language,
+                 case when own then coalesce(nullif(excluded.overview, ''), m.overview)
+                      else coalesce(nullif(m.overview, ''), excluded.overview) end as overview,
+                 case when own then coalesce(excluded.release_date, m.release_date)
+                      else coalesce(m.release_date, excluded.release_date) end as release_date,
+                 case when own then coalesce(excluded.runtime, m.runtime)
+                      else coalesce(m.runtime, excluded.runtime) end as runtime,
+                 case when again then coalesce(nullif(excluded.popularity, 0), m.popularity)
+                      else coalesce(nullif(m.popularity, 0), excluded.popularity) end as popularity,
+                 case when again then coalesce(nullif(excluded.vote_average, 0), m.vote_average)
+                      else coalesce(nullif(m.vote_average, 0), excluded.vote_average) end as vote_average,
+                 case when again then coalesce(nullif(excluded.vote_count, 0), m.vote_count)
+                      else coalesce(nullif(m.vote_count, 0), excluded.vote_count) end as vote_count,
+                 case when own then coalesce(nullif(excluded.genre_ids, '{}'), m.genre_ids)
+                      else coalesce(nullif(m.genre_ids, '{}'), excluded.genre_ids) end as genre_ids,
+                 case when own then coalesce(nullif(excluded.countries, '{}'), m.countries)
+                      else coalesce(nullif(m.countries, '{}'), excluded.countries) end as countries,
+                 case when own then coalesce(nullif(excluded.keywords, '[]'), m.keywords)
+                      else coalesce(nullif(m.keywords, '[]'), excluded.keywords) end as keywords,
+                 case when own then coalesce(nullif(excluded.people, '[]'), m.people)
+                      else coalesce(nullif(m.people, '[]'), excluded.people) end as people,
+                 case when own then coalesce(nullif(excluded.titles, '[]'), m.titles)
+                      else coalesce(nullif(m.titles, '[]'), excluded.titles) end as titles) n,
+             lateral (select (n.*) is distinct from (m.title, m.original_title, m.original_language, m.overview,
+                 m.release_date, m.runtime, m.popularity, m.vote_average, m.vote_count, m.genre_ids, m.countries,
+                 m.keywords, m.people, m.titles) as differs) d)
+where m.removed_at is null
+returning m.id, m.xmax = 0, m.updated_at = now()";
