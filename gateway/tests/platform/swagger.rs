@@ -217,7 +217,6 @@ fn nothing_is_complained_of(page: &Page) {
 
 /// Swagger UI fills in the examples of a document, all of them at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the examples of GET /api/v1/movies exclude each other: `ids` goes together with few others"]
 async fn what_swagger_ui_fills_in_is_accepted() {
     let platform = Platform::with_films(5, Wants::default()).await;
     let client = platform.client();

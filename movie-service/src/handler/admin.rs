@@ -81,6 +81,7 @@ pub(super) struct SyncResponse {
 /// Films to fetch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"tmdb_ids": [603, 604, 605]}))]
 pub(super) struct ImportRequest {
     /// TMDB's ids of the films, 1 to 10,000 different ones.
     #[schema(value_type = Vec<i64>, min_items = 1, example = json!([603, 604, 605]))]

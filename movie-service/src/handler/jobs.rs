@@ -80,7 +80,7 @@ pub(super) async fn list_jobs(
     get,
     path = "/api/v1/jobs/{id}",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "the job's id")),
+    params(("id" = Uuid, Path, description = "the job's id", example = "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d")),
     responses(
         (status = 200, description = "the job", content((Job = "application/json"), (String = "text/event-stream"))),
         (status = 204, description = "the job has ended, and `Last-Event-ID` says that the reader of events knows"),
@@ -122,7 +122,7 @@ pub(super) async fn get_job(
     post,
     path = "/api/v1/jobs/{id}/cancel",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "the job's id")),
+    params(("id" = Uuid, Path, description = "the job's id", example = "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d")),
     responses(
         (status = 200, description = "the job", body = Job),
         (status = 400, description = "the id is not a UUID", body = ProblemDocument, content_type = "application/problem+json"),
@@ -144,7 +144,7 @@ pub(super) async fn cancel_job(
     post,
     path = "/api/v1/jobs/{id}/retry",
     tag = "admin",
-    params(("id" = Uuid, Path, description = "the job's id")),
+    params(("id" = Uuid, Path, description = "the job's id", example = "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d")),
     responses(
         (status = 202, description = "the job goes on", body = Job, headers(("Location" = String, description = "of the job"))),
         (status = 400, description = "the id is not a UUID", body = ProblemDocument, content_type = "application/problem+json"),

@@ -26,50 +26,50 @@ pub struct FilterParams {
     /// binds tighter: `18,35|80` means Drama and (Comedy or Crime). The same holds for every parameter
     /// that takes ids or names. Names do not regard case; all digits are an id; a name that has a comma
     /// or a bar in it can only be given by its id. An unknown genre is refused.
-    #[param(example = "Drama,Comedy|Crime")]
+    /// Such as `Drama,Comedy|Crime`.
     pub genres: Option<String>,
     /// Genres that the film does not have: `27,53` means neither, `27|53` means not both.
-    #[param(example = "Horror")]
+    /// Such as `Horror`.
     pub without_genres: Option<String>,
     /// Keywords of the film, by id or name. One that no film has finds nothing.
-    #[param(example = "time travel|dystopia")]
+    /// Such as `time travel|dystopia`.
     pub keywords: Option<String>,
     /// Directors, writers and the first of the cast, by id or name. One that no film has finds nothing.
-    #[param(example = "Keanu Reeves,Carrie-Anne Moss")]
+    /// Such as `Keanu Reeves,Carrie-Anne Moss`.
     pub people: Option<String>,
     /// The film's own language, ISO 639-1.
-    #[param(example = "ko|ja")]
+    /// Such as `ko|ja`.
     pub language: Option<String>,
     /// Where it was produced, ISO 3166-1.
-    #[param(example = "KR,US")]
+    /// Such as `KR,US`.
     pub country: Option<String>,
     /// The year of release.
-    #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999, example = 1999)]
+    #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999)]
     pub year: Option<String>,
     /// The first day of release, inclusive.
-    #[param(value_type = Option<NaiveDate>, example = "1999-01-01")]
+    #[param(value_type = Option<NaiveDate>)]
     pub release_date_from: Option<String>,
     /// The last day of release, inclusive.
-    #[param(value_type = Option<NaiveDate>, example = "1999-12-31")]
+    #[param(value_type = Option<NaiveDate>)]
     pub release_date_to: Option<String>,
     /// Minutes at least; a film whose runtime is unknown does not pass.
-    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000, example = 90)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
     pub runtime_min: Option<String>,
     /// Minutes at most; a film whose runtime is unknown does not pass.
-    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000, example = 120)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
     pub runtime_max: Option<String>,
     /// TMDB's average vote at least.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 10, example = 7.5)]
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 10)]
     pub vote_average_min: Option<String>,
     /// How many voted at TMDB, at least.
-    #[param(value_type = Option<i32>, minimum = 0, example = 500)]
+    #[param(value_type = Option<i32>, minimum = 0)]
     pub vote_count_min: Option<String>,
     /// Who shows it in `region`, on whatever terms, by id or name. One that shows nothing there finds
     /// nothing.
-    #[param(example = "Netflix|356")]
+    /// Such as `Netflix|356`.
     pub providers: Option<String>,
     /// Where `providers` show it, and of where included providers are told; ISO 3166-1.
-    #[param(example = "KR")]
+    /// Such as `KR`.
     pub region: Option<String>,
 }
 

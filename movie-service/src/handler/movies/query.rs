@@ -59,15 +59,15 @@ struct PageParams {
     cursor: Option<String>,
     /// TMDB's ids of at most 100 films, separated by commas: these films in this order, without those
     /// that the catalogue does not have. Goes together with `fields`, `include` and `region` alone.
-    #[param(example = "603,550")]
+    /// Such as `603,550`.
     ids: Option<String>,
     /// The fields that each film has, separated by commas; the first five where not given.
-    #[param(example = "id,title")]
+    /// Such as `id,title`.
     fields: Option<String>,
     /// Fields that each film has beside the first five or those of `fields`, separated by commas:
     /// `genres`, `people`, `keywords`, `providers`, `overview`, `language`, `duration`,
     /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`.
-    #[param(example = "genres,vote_average")]
+    /// Such as `genres,vote_average`.
     include: Option<String>,
 }
 
