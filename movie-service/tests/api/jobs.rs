@@ -390,9 +390,9 @@ async fn a_job_whose_patience_ends_tells_what_is_left_and_resumes(pool: PgPool) 
         ("TMDB_BREAKER_OPEN_SECONDS", "1"),
         ("JOB_PATIENCE_SECONDS", "1"),
     ];
-    let test = TestApp::new(&pool);
+    // No other process: one with more patience might take the job.
+    let test = TestApp::with(&pool, &settings);
     test.import(&[603], &[]).await.expect(200);
-    let test = TestApp::beside(&pool, Arc::clone(&test.tmdb), &settings);
     test.tmdb.faults(r#"{"kind": "status", "status": 503}"#);
     let path = test.begin(&[680, 640, 607]).await;
     let job = test.ended(&path).await;
