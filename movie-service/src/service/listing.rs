@@ -58,7 +58,7 @@ const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Changes that are read at once.
 const CHANGES: i64 = 1000;
 /// Films that are put into the index at once: readers wait for no longer than these take.
-const FILMS_AT_ONCE: usize = 32;
+const FILMS_AT_ONCE: usize = 8;
 /// Batches of rows between Postgres and the index that is being built.
 const BATCHES: usize = 4;
 /// A page whose films vanish while it is made is filled up this often.

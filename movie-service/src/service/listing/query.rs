@@ -16,7 +16,7 @@ use super::{
 use crate::models::{AllOf, Filter, Order, SortBy, Term, day_number};
 
 /// With fewer films than this, they are sorted for the page; with more, the order is walked.
-const FEW: usize = 256;
+const FEW: usize = 1024;
 
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq)]
