@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use chassis::{config::ConfigError, redis::Redis};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
@@ -22,6 +23,42 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The time limit of a question to movie-service, in milliseconds.
     pub movie_service_timeout_ms: u64,
+    /// Where attempts to log in are counted; empty: nowhere but here.
+    pub redis_url: SecretString,
+    /// How long Redis may take to answer before it is taken for away, in milliseconds.
+    pub redis_timeout_ms: u64,
+    /// The memory of one password's hash, in KiB.
+    pub argon2_memory_kib: u32,
+    /// How often it is gone over.
+    pub argon2_iterations: u32,
+    /// In how many lanes.
+    pub argon2_parallelism: u32,
+    /// Hashes under way at once.
+    pub argon2_at_once: usize,
+    /// How long one more waits, in milliseconds.
+    pub argon2_wait_ms: u64,
+    /// Attempts to log in with one name in one window.
+    pub login_attempts_per_account: u64,
+    /// The same from one client address.
+    pub login_attempts_per_address: u64,
+    /// The length of that window, in seconds.
+    pub login_window_seconds: u64,
+    /// Users that may sign up from one client address in one window.
+    pub sign_ups_per_address: u64,
+    /// The length of that window, in seconds.
+    pub sign_up_window_seconds: u64,
+    /// What access tokens say in `iss`.
+    pub jwt_issuer: String,
+    /// What access tokens say in `aud`.
+    pub jwt_audience: String,
+    /// How long an access token is valid, in seconds.
+    pub access_ttl_seconds: u32,
+    /// How long a login lasts without being used, in seconds.
+    pub refresh_ttl_seconds: u32,
+    /// What private signing keys are encrypted with; empty: nothing.
+    pub signing_key_secret: SecretString,
+    /// From publishing a signing key until it signs, in seconds.
+    pub signing_key_delay_seconds: u32,
 }
 
 impl Config {
@@ -29,6 +66,23 @@ impl Config {
     #[must_use]
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours.saturating_mul(3600))
+    }
+
+    /// Redis, if it is configured.
+    ///
+    /// # Errors
+    /// A URL that is not one of Redis.
+    pub fn redis(&self) -> Result<Option<Redis>, ConfigError> {
+        if self.redis_url.expose_secret().is_empty() {
+            return Ok(None);
+        }
+        let timeout = Duration::from_millis(self.redis_timeout_ms);
+        Redis::lazy(&self.redis_url, timeout)
+            .map(Some)
+            .map_err(|_| {
+                let what = "REDIS_URL must be a URL such as redis://127.0.0.1:6379/2, or empty";
+                ConfigError::Invalid(what.to_owned())
+            })
     }
 
     /// The time limit of a question to movie-service.
@@ -74,6 +128,9 @@ mod tests {
             "CHANGE_RETENTION_HOURS",
             "DATABASE_MAX_CONNECTIONS",
             "MOVIE_SERVICE_URL",
+            "ARGON2_MEMORY_KIB",
+            "LOGIN_WINDOW_SECONDS",
+            "ACCESS_TTL_SECONDS",
         ] {
             let error = read(name, "many").expect_err(name);
             assert!(error.to_string().contains(name), "{error}");
