@@ -1,4 +1,4 @@
-//! Extractors whose refusals are problems that name the field: a path, a query, a JSON body.
+//! Extractors whose refusals are problems that name the field: a path, a query, a JSON body, what a head asks for.
 //!
 //! axum's own answer with plain text, and pass over query parameters that do not exist. JSON is read
 //! whatever the content type says, since the original's clients never sent one.
@@ -6,13 +6,14 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashSet},
+    convert::Infallible,
     fmt,
     marker::PhantomData,
 };
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header::ACCEPT, request::Parts},
 };
 use bytes::Bytes;
 use serde::{
@@ -28,6 +29,47 @@ use crate::{
     config::nearest,
     problem::{FieldError, Problem, from_status},
 };
+
+/// Whether the client would rather have a stream of events than the state of now.
+#[derive(Debug)]
+pub struct WantsEvents(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for WantsEvents {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let accepted = parts.headers.get_all(ACCEPT).iter();
+        let wants = accepted
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .split(',')
+                    .any(|kind| kind.trim().starts_with("text/event-stream"))
+            });
+        Ok(Self(wants))
+    }
+}
+
+/// The request's `Idempotency-Key`, if it has one.
+///
+/// # Errors
+/// 400: it is empty, too long, not plain text, or there are several.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default().trim();
+    let is_sane = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_sane || values.next().is_some() {
+        let message = "must be given once, as 1 to 255 visible ASCII characters";
+        return Err(Problem::invalid(vec![FieldError::new(
+            "Idempotency-Key",
+            message,
+        )]));
+    }
+    Ok(Some(key.to_owned()))
+}
 
 /// The path's parameters.
 #[derive(Debug)]
@@ -124,24 +166,31 @@ pub struct Json<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                let status = axum::response::IntoResponse::into_response(rejection).status();
-                if status == StatusCode::PAYLOAD_TOO_LARGE {
-                    from_status(status)
-                } else {
-                    Problem::new(
-                        StatusCode::BAD_REQUEST,
-                        "invalid-request",
-                        "invalid request body",
-                    )
-                    .detail("the body ended before its end; send it again")
-                }
-            })?;
-        parse_json(&body).map(Self)
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        parse_json(&read_body(request).await?).map(Self)
     }
+}
+
+/// The whole body of a request, within the limit that is set to bodies.
+///
+/// # Errors
+/// 413 where it is larger, 400 where it does not come to its end.
+pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| {
+            let status = axum::response::IntoResponse::into_response(rejection).status();
+            if status == StatusCode::PAYLOAD_TOO_LARGE {
+                from_status(status)
+            } else {
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid-request",
+                    "invalid request body",
+                )
+                .detail("the body ended before its end; send it again")
+            }
+        })
 }
 
 /// A `T` that is written as an object. Serde would read a struct from an array as well, by position,

@@ -1,14 +1,21 @@
 //! What the service speaks of, and which of it is valid. No I/O, no SQL, no HTTP.
 
 mod id;
+mod idempotency;
 mod interaction;
 mod movie;
 mod preferences;
 mod text;
+mod token;
 mod user;
+mod user_movie;
 
 pub use id::{InteractionId, MovieId, UserId};
-pub use interaction::{Interaction, InteractionType, NewInteraction, UnknownInteractionType};
+pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
+pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
 pub use movie::{MovieChange, MovieState};
 pub use preferences::{NewPreferences, Preferences};
-pub use user::{InvalidUser, NewUser, User};
+pub use token::{
+    ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, RefreshToken, Scope, SecretHash,
+};
+pub use user::{InvalidUser, NewUser, Role, User, UserChange, login_key};

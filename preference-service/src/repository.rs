@@ -1,9 +1,13 @@
 //! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides. A function that
 //! writes is one transaction, with its change record within.
 
+pub mod api_keys;
 pub mod changes;
+pub mod idempotency;
 pub mod interactions;
 pub mod movies;
+pub mod signing_keys;
+pub mod tokens;
 pub mod users;
 
 /// A row that breaks a rule which the schema keeps.

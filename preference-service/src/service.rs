@@ -1,6 +1,11 @@
 //! What the service decides: who may be stored, what a film must be to be liked, and who is told.
 
+pub mod api_keys;
+pub mod attempts;
+pub mod auth;
 pub mod catalogue;
+pub mod idempotency;
 pub mod interactions;
 pub mod passwords;
+pub mod signing;
 pub mod users;

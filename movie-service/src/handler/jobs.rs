@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use chassis::{
-    extract::{Bounded, Path, Query},
+    extract::{Bounded, Path, Query, WantsEvents},
     problem::ProblemDocument,
 };
 use futures_util::{Stream, stream};
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{error::ApiError, wish::WantsEvents};
+use super::error::ApiError;
 use crate::{
     app::AppState,
     models::Job,

@@ -1,12 +1,12 @@
 //! How a client wants to be answered: `Prefer` (RFC 7240) and `Idempotency-Key`.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
 };
-use chassis::{Problem, problem::FieldError};
+use chassis::{Problem, extract::idempotency_key};
 
 use crate::service::intake::Wish;
 
@@ -24,26 +24,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
             wait,
             idempotency_key: idempotency_key(&parts.headers)?,
         }))
-    }
-}
-
-/// Whether the client would rather have a stream of events than the state of now.
-#[derive(Debug)]
-pub(super) struct WantsEvents(pub(super) bool);
-
-impl<S: Send + Sync> FromRequestParts<S> for WantsEvents {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let accepted = parts.headers.get_all("accept").iter();
-        let wants = accepted
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| {
-                value
-                    .split(',')
-                    .any(|kind| kind.trim().starts_with("text/event-stream"))
-            });
-        Ok(Self(wants))
     }
 }
 
@@ -67,23 +47,6 @@ fn preferences(headers: &HeaderMap) -> (bool, Option<Duration>) {
         }
     }
     (respond_async, wait)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let key = value.to_str().unwrap_or_default().trim();
-    let is_sane = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_sane || values.next().is_some() {
-        let message = "must be given once, as 1 to 255 visible ASCII characters";
-        return Err(Problem::invalid(vec![FieldError::new(
-            "Idempotency-Key",
-            message,
-        )]));
-    }
-    Ok(Some(key.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod contract;
 mod dependencies;
 mod feed;
 mod follow;
+mod idempotency;
 mod input;
 mod interactions;
 mod preferences;

@@ -1,0 +1,139 @@
+//! `Idempotency-Key` on POSTs: what was done is answered again, not done again. Only successes are
+//! kept: what failed changed nothing, and may succeed the next time.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use chassis::{
+    Problem,
+    extract::{idempotency_key, read_body},
+};
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    models::{Begun, KeyedRequest, StoredAnswer},
+    service::idempotency::Idempotency,
+};
+
+/// Says that an answer is not the first.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Headers that are part of an answer.
+const KEPT: [HeaderName; 2] = [header::CONTENT_TYPE, header::LOCATION];
+/// Whose key it is, as the gateway tells; nobody's where there is no gateway.
+const PRINCIPAL: &str = "x-principal";
+
+/// Does each keyed POST once.
+pub(super) async fn once(
+    State(idempotency): State<Idempotency>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if *request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    match idempotency_key(request.headers()) {
+        Ok(Some(key)) => keyed(&idempotency, key, request, next)
+            .await
+            .unwrap_or_else(IntoResponse::into_response),
+        Ok(None) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn keyed(
+    idempotency: &Idempotency,
+    key: String,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let body = read_body(Request::from_parts(head.clone(), body)).await?;
+    let keyed = KeyedRequest {
+        principal: head
+            .headers
+            .get(PRINCIPAL)
+            .and_then(|principal| principal.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+        key,
+        hash: hash(&head.method, head.uri.path(), &body),
+    };
+    match idempotency
+        .begin(&keyed)
+        .await
+        .map_err(|error| chassis::postgres::problem(&error))?
+    {
+        Begun::First => {}
+        Begun::Answered(answer) => return Ok(replayed(answer)),
+        Begun::Running => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "idempotency-key-in-use",
+                "the request with this Idempotency-Key is still running",
+            )
+            .detail("send it again after the seconds that Retry-After gives")
+            .retry_after(1));
+        }
+        Begun::Other => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "this Idempotency-Key was used for another request",
+            )
+            .detail("use a new key for a new request"));
+        }
+    }
+    let response = next.run(Request::from_parts(head, Body::from(body))).await;
+    if !response.status().is_success() {
+        idempotency.end(&keyed, None).await;
+        return Ok(response);
+    }
+    let (head, body) = response.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| Problem::internal(&error))?
+        .to_bytes();
+    let answer = StoredAnswer {
+        status: head.status.as_u16(),
+        headers: KEPT
+            .iter()
+            .filter_map(|name| {
+                let value = head.headers.get(name)?.to_str().ok()?;
+                Some((name.to_string(), value.to_owned()))
+            })
+            .collect(),
+        body: body.to_vec(),
+    };
+    idempotency.end(&keyed, Some(&answer)).await;
+    Ok(Response::from_parts(head, Body::from(body)))
+}
+
+fn hash(method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    // Neither can hold a zero byte, so that no two requests read the same.
+    hash.update(method.as_str());
+    hash.update([0]);
+    hash.update(path);
+    hash.update([0]);
+    hash.update(body);
+    hash.finalize().into()
+}
+
+fn replayed(answer: StoredAnswer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
