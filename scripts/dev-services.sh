@@ -313,6 +313,8 @@ draw_progress() {
     if [[ ! -t 2 ]]; then printf '.' >&2; return; fi
     if ((${total:-0} == 0)); then total=1; fi
     filled=$((${done_now:-0} * width / total))
+    # While pages are still read, the total is an estimate.
+    if ((filled > width)); then filled=$width; fi
     printf '\r    [%s%s] %d of %d films ' "$(repeat '#' "$filled")" "$(repeat ' ' $((width - filled)))" "${done_now:-0}" "$total" >&2
 }
 
