@@ -227,7 +227,10 @@ async fn require_internal_token(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    let open = path.starts_with("/health") || path == "/api/v1/health" || path == "/metrics";
+    let open = path.starts_with("/health")
+        || path == "/api/v1/health"
+        || path == "/metrics"
+        || path.starts_with("/.well-known/");
     let shown = request
         .headers()
         .get(INTERNAL_TOKEN)

@@ -20,8 +20,14 @@ use crate::{
     database, handler,
     repository::changes::SNAPSHOT,
     service::{
+        api_keys::ApiKeys,
+        attempts::Attempts,
+        auth::Auth,
         catalogue::{Catalogue, CatalogueProjection},
+        idempotency::Idempotency,
         interactions::Interactions,
+        passwords::Passwords,
+        signing::SigningKeys,
         users::Users,
     },
 };
@@ -31,8 +37,14 @@ use crate::{
 pub struct AppState {
     /// Users and their preferences.
     pub users: Users,
+    /// How they log in.
+    pub auth: Auth,
+    /// What programs that act for them show.
+    pub api_keys: ApiKeys,
     /// What they do.
     pub interactions: Interactions,
+    /// Which requests were answered.
+    pub idempotency: Idempotency,
 }
 
 /// The service's routes and checks, its database brought up to date.
@@ -42,13 +54,14 @@ pub struct AppState {
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let pool = database::open(&config, &process.shutdown).await?;
+    SigningKeys::new(pool.clone(), &config)?.prepare().await?;
     assemble(&process, &config, pool)
 }
 
 /// The service over a database that is up to date.
 ///
 /// # Errors
-/// An internal token that cannot be sent.
+/// Settings that cannot work.
 pub fn assemble(
     process: &Process,
     config: &Config,
@@ -76,9 +89,41 @@ pub fn assemble(
         pool.clone(),
         MovieService::new(movie_service, config.movie_service_timeout()),
     );
+    let redis = config.redis()?;
+    let passwords = Passwords::new(config)?;
+    let attempts =
+        |kind, limit| Attempts::new(kind, limit, config.login_window_seconds, redis.clone());
     let state = AppState {
-        users: Users::new(pool.clone(), outbox.clone()),
+        users: Users::new(
+            pool.clone(),
+            outbox.clone(),
+            passwords.clone(),
+            attempts("password", config.login_attempts_per_account),
+            Attempts::new(
+                "sign-up",
+                config.sign_ups_per_address,
+                config.sign_up_window_seconds,
+                redis.clone(),
+            ),
+        ),
+        auth: Auth::new(
+            pool.clone(),
+            passwords,
+            SigningKeys::new(pool.clone(), config)?,
+            (
+                attempts("account", config.login_attempts_per_account),
+                attempts("address", config.login_attempts_per_address),
+            ),
+            config,
+        ),
+        api_keys: ApiKeys::new(pool.clone()),
         interactions: Interactions::new(pool.clone(), catalogue, outbox.clone()),
+        idempotency: Idempotency::new(
+            pool.clone(),
+            process.config.request_timeout(),
+            config.idempotency_retention(),
+            &process.shutdown,
+        ),
     };
     // The feed's own paths wait and stream, so they stand outside the ordinary time limit.
     let routes = handler::router(state, &process.config).merge(outbox.router());

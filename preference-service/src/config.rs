@@ -19,6 +19,8 @@ pub struct Config {
     pub database_max_connections: u32,
     /// How long change records are kept, in hours.
     pub change_retention_hours: u64,
+    /// How long the answers to requests with an `Idempotency-Key` are kept, in hours.
+    pub idempotency_retention_hours: u64,
     /// Where movie-service is.
     pub movie_service_url: Url,
     /// The time limit of a question to movie-service, in milliseconds.
@@ -66,6 +68,12 @@ impl Config {
     #[must_use]
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours.saturating_mul(3600))
+    }
+
+    /// How long the answers to requests with an `Idempotency-Key` are kept.
+    #[must_use]
+    pub fn idempotency_retention(&self) -> Duration {
+        Duration::from_secs(self.idempotency_retention_hours.saturating_mul(3600))
     }
 
     /// Redis, if it is configured.

@@ -1,16 +1,23 @@
 //! The service's paths: a contents page. Each file below holds one resource.
 
+mod api_keys;
+mod auth;
+mod caller;
 mod error;
+mod idempotency;
 mod interactions;
 mod preferences;
 mod users;
 
-use axum::{Router, routing::get};
-use chassis::{ProcessConfig, openapi::complete, server::time_limit};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
+use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::AppState;
+
+/// Signing keys are published for longer than this before they sign.
+const KEYS_CACHE: &str = "public, max-age=300";
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -22,12 +29,28 @@ struct Info;
 
 fn public() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(users::create_user))
-        .routes(routes!(users::get_user))
+        .routes(routes!(users::get_user, users::change_user))
+        .routes(routes!(auth::log_in))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::log_out))
+        .routes(routes!(auth::me))
+        .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
+        .routes(routes!(api_keys::delete_api_key))
         .routes(routes!(
             preferences::get_preferences,
             preferences::set_preferences
         ))
+}
+
+/// What tokens are verified with; for everybody, and to be kept for a while.
+fn keys() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(auth::jwks))
+}
+
+/// Paths whose POSTs create something and give no secret away, so that their answers can be kept.
+fn creating() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(users::create_user))
         .routes(routes!(
             interactions::list_interactions,
             interactions::create_interaction
@@ -36,19 +59,31 @@ fn public() -> OpenApiRouter<AppState> {
 
 /// For other services; the gateway never routes here.
 fn internal() -> Router<AppState> {
-    Router::new().route("/internal/v1/users/{id}", get(users::get_profile_change))
+    Router::new()
+        .route("/internal/v1/users/{id}", get(users::get_profile_change))
+        .route(
+            "/internal/v1/api-keys/{hash}",
+            get(api_keys::resolve_api_key),
+        )
 }
 
 /// The routes of the service.
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (public, _) = public().split_for_parts();
-    time_limit(public.merge(internal()), config.request_timeout()).with_state(state)
+    let (creating, _) = creating().split_for_parts();
+    let once = from_fn_with_state(state.idempotency.clone(), idempotency::once);
+    let (keys, _) = keys().split_for_parts();
+    let routes = public
+        .merge(creating.layer(once))
+        .merge(conditional(keys, KEYS_CACHE))
+        .merge(internal());
+    time_limit(routes, config.request_timeout()).with_state(state)
 }
 
 /// The service's API.
 #[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
-    document.merge(public().into_openapi());
+    document.merge(public().merge(creating()).merge(keys()).into_openapi());
     complete(document)
 }

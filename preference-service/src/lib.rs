@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod client;
+pub mod command;
 pub mod config;
 pub mod database;
 pub mod handler;

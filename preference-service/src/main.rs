@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
+use preference_service::{app, command};
+
 fn main() -> ExitCode {
-    chassis::run(
-        chassis::Service {
-            name: preference_service::NAME,
-            defaults: preference_service::config::DEFAULTS,
-            openapi: preference_service::handler::openapi,
-        },
-        preference_service::app::build,
-    )
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match command::run(&arguments) {
+        Some(code) => code,
+        None => chassis::run(command::service(), app::build),
+    }
 }

@@ -8,11 +8,10 @@ mod preferences;
 mod text;
 mod token;
 mod user;
-mod user_movie;
 
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
-pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
+pub use interaction::{Interaction, InteractionType, NewInteraction, UnknownInteractionType};
 pub use movie::{MovieChange, MovieState};
 pub use preferences::{NewPreferences, Preferences};
 pub use token::{

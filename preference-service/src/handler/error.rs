@@ -1,15 +1,29 @@
 //! Which error becomes which status; the only place where one is chosen.
 
 use axum::{
-    http::StatusCode,
+    http::{
+        StatusCode,
+        header::{HeaderValue, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 use chassis::{Problem, problem::FieldError};
 
 use crate::{
     models::{InteractionType, InvalidUser, UnknownInteractionType},
-    repository::users::CreateError,
-    service::{interactions::RecordError, users::SignUpError},
+    repository::{
+        api_keys::{self, MOST_KEYS},
+        users::CreateError,
+    },
+    service::{
+        api_keys::ApiKeyError,
+        attempts::TooMany,
+        auth::AuthError,
+        interactions::RecordError,
+        passwords::HashError,
+        signing::SigningError,
+        users::{ChangeError, SignUpError},
+    },
 };
 
 /// How much of a word that we do not know is said back.
@@ -36,6 +50,21 @@ pub(super) enum ApiError {
     /// A user was not stored.
     #[error(transparent)]
     SignUp(#[from] SignUpError),
+    /// A user was not changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// Nobody logged in.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// There are no keys to sign or verify with.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// An API key was not made.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
+    /// There is no such API key.
+    #[error("API key not found")]
+    ApiKeyNotFound,
     /// An interaction was not stored.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -86,20 +115,125 @@ impl From<ApiError> for Problem {
                 )])
                 .error(UnknownInteractionType(word).to_string())
             }
-            ApiError::SignUp(SignUpError::Create(CreateError::UsernameTaken)) => {
-                taken("username", "username is already taken")
+            ApiError::SignUp(SignUpError::Create(error))
+            | ApiError::Change(ChangeError::Store(error)) => not_stored(error),
+            ApiError::SignUp(SignUpError::Password(error))
+            | ApiError::Change(ChangeError::Password(error)) => not_hashed(&error),
+            ApiError::SignUp(SignUpError::TooMany(error))
+            | ApiError::Change(ChangeError::TooMany(error)) => too_many(error),
+            ApiError::Change(ChangeError::NotFound) => ApiError::UserNotFound.into(),
+            ApiError::Change(ChangeError::WrongPassword) => {
+                let field = FieldError::new("current_password", "must be the present password");
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "forbidden",
+                    "the present password is wrong",
+                )
+                .detail("a new password takes the present one, as current_password")
+                .errors(vec![field])
             }
-            ApiError::SignUp(SignUpError::Create(CreateError::EmailTaken)) => {
-                taken("email", "email is already taken")
-            }
-            ApiError::SignUp(SignUpError::Password(error)) => Self::internal(&error),
+            ApiError::Auth(error) => not_logged_in(error),
+            ApiError::Signing(error) => not_signed(error),
+            ApiError::ApiKey(error) => no_api_key(error),
+            ApiError::ApiKeyNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "api-key-not-found",
+                "API key not found",
+            )
+            .detail(
+                "the user has no such key; GET /api/v1/users/{id}/api-keys lists those they have",
+            ),
             ApiError::Record(RecordError::Catalogue(error)) => {
                 Self::unavailable("the film catalogue").cause(&error)
             }
-            ApiError::SignUp(SignUpError::Create(CreateError::Database(error)))
-            | ApiError::Record(RecordError::Database(error))
-            | ApiError::Database(error) => chassis::postgres::problem(&error),
+            ApiError::Record(RecordError::Database(error)) | ApiError::Database(error) => {
+                chassis::postgres::problem(&error)
+            }
         }
+    }
+}
+
+fn not_stored(error: CreateError) -> Problem {
+    match error {
+        CreateError::UsernameTaken => taken("username", "username is already taken"),
+        CreateError::EmailTaken => taken("email", "email is already taken"),
+        CreateError::Database(error) => chassis::postgres::problem(&error),
+    }
+}
+
+fn not_hashed(error: &HashError) -> Problem {
+    match error {
+        HashError::Busy => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too many passwords are being checked",
+        )
+        .detail("try again after the seconds that Retry-After gives")
+        .retry_after(1),
+        HashError::Failed(_) => Problem::internal(error),
+    }
+}
+
+fn too_many(error: TooMany) -> Problem {
+    let seconds = error.retry_after;
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate-limited",
+        "too many attempts",
+    )
+    .detail("try again after the seconds that Retry-After gives")
+    .retry_after(seconds)
+    .member("retry_after", seconds)
+}
+
+fn not_logged_in(error: AuthError) -> Problem {
+    match error {
+        AuthError::WrongCredentials => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong-credentials",
+            "wrong username or password",
+        )
+        .detail("show a name, or an e-mail address, and its password; which of them is wrong is not told"),
+        AuthError::InvalidRefreshToken => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "invalid-refresh-token",
+            "invalid refresh token",
+        )
+        .detail("it is none, has expired, or was used before; log in again"),
+        AuthError::TooMany(error) => too_many(error),
+        AuthError::Password(error) => not_hashed(&error),
+        AuthError::Signing(error) => not_signed(error),
+        AuthError::NoRandomness(error) => Problem::internal(&error),
+        AuthError::Database(error) => chassis::postgres::problem(&error),
+    }
+}
+
+fn not_signed(error: SigningError) -> Problem {
+    match error {
+        SigningError::Database(error) => chassis::postgres::problem(&error),
+        error => Problem::internal(&error),
+    }
+}
+
+fn no_api_key(error: ApiKeyError) -> Problem {
+    match error {
+        ApiKeyError::Create(api_keys::CreateError::UserNotFound) => ApiError::UserNotFound.into(),
+        ApiKeyError::Create(api_keys::CreateError::NotAdmin) => {
+            let field = FieldError::new("scopes", "`admin` is for administrators");
+            Problem::new(StatusCode::FORBIDDEN, "forbidden", "forbidden")
+                .detail("only administrators can have a key with the scope admin")
+                .errors(vec![field])
+        }
+        ApiKeyError::Create(api_keys::CreateError::TooMany) => Problem::new(
+            StatusCode::CONFLICT,
+            "too-many-api-keys",
+            format!("there are {MOST_KEYS} API keys"),
+        )
+        .detail("take one away before you make another"),
+        ApiKeyError::Create(api_keys::CreateError::Database(error)) => {
+            chassis::postgres::problem(&error)
+        }
+        ApiKeyError::NoRandomness(error) => Problem::internal(&error),
     }
 }
 
@@ -111,6 +245,14 @@ fn taken(field: &'static str, error: &'static str) -> Problem {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        Problem::from(self).into_response()
+        let problem = Problem::from(self);
+        let unauthorized = problem.status() == StatusCode::UNAUTHORIZED;
+        let mut response = problem.into_response();
+        if unauthorized {
+            // RFC 9110, 15.5.2: it must say what would do.
+            let headers = response.headers_mut();
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

@@ -15,10 +15,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiError;
+use super::{caller::Caller, error::ApiError};
 use crate::{
     app::AppState,
-    models::{NewUser, User, UserId},
+    models::{NewUser, Role, User, UserChange, UserId},
+    service::users::PasswordRight,
 };
 
 /// Somebody who signs up.
@@ -67,13 +68,69 @@ impl From<User> for UserResponse {
     }
 }
 
+/// A user, and what they may do.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 1,
+    "username": "anna",
+    "email": "anna@example.org",
+    "role": "user",
+    "created_at": "2026-02-13T08:15:42.123456Z"
+}))]
+pub(super) struct AccountResponse {
+    id: UserId,
+    /// What they call themselves.
+    username: String,
+    /// Their e-mail address.
+    email: String,
+    /// What they may do.
+    role: Role,
+    /// When they signed up.
+    created_at: DateTime<Utc>,
+}
+
+impl From<User> for AccountResponse {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            role: user.role,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// What a user wants to have otherwise. What is not given stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "anna@example.net"}))]
+pub(super) struct ChangeUserRequest {
+    /// What they want to be called: 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    username: Option<String>,
+    /// Their e-mail address: at most 255 characters.
+    #[schema(min_length = 3, max_length = 255)]
+    email: Option<String>,
+    /// A new password: 8 to 128 characters. It ends all logins.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
+    password: Option<SecretString>,
+    /// The present password, which a new one takes, unless there is none yet, or an administrator sets
+    /// that of somebody else.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
+}
+
 /// Sign up
 ///
-/// Stores a user. Names and addresses belong to one user each, however they are written.
+/// Stores a user. Names and addresses belong to one user each, however they are written. That one is
+/// taken is told here, as clients rely on it; logging in tells nothing of the kind. How many may sign up
+/// from one client address in an hour is limited, except by an administrator.
 #[utoipa::path(
     post,
     path = "/api/v1/users",
     tag = "users",
+    security(()),
     request_body = CreateUserRequest,
     responses(
         (status = 201, description = "the user, stored", body = UserResponse),
@@ -84,6 +141,7 @@ impl From<User> for UserResponse {
 )]
 pub(super) async fn create_user(
     State(state): State<AppState>,
+    caller: Caller,
     Json(request): Json<CreateUserRequest>,
 ) -> Result<(StatusCode, JsonBody<UserResponse>), ApiError> {
     let user = NewUser::parse(
@@ -91,7 +149,8 @@ pub(super) async fn create_user(
         request.email.as_deref(),
         request.password,
     )?;
-    let user = state.users.create(&user).await?;
+    let counted = caller.address.filter(|_| !caller.is_admin);
+    let user = state.users.create(&user, counted).await?;
     Ok((StatusCode::CREATED, JsonBody(user.into())))
 }
 
@@ -114,6 +173,46 @@ pub(super) async fn get_user(
     Path(id): Path<UserId>,
 ) -> Result<JsonBody<UserResponse>, ApiError> {
     let user = state.users.find(id).await?.ok_or(ApiError::UserNotFound)?;
+    Ok(JsonBody(user.into()))
+}
+
+/// Change a user
+///
+/// Changes name, address or password. A new password takes the present one and ends all logins; access
+/// tokens are valid until they expire, API keys until they are taken away.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/users/{id}",
+    tag = "users",
+    params(("id" = UserId, Path, description = "The user's id.", example = 1)),
+    request_body = ChangeUserRequest,
+    responses(
+        (status = 200, description = "the user as they are now", body = UserResponse),
+        (status = 400, description = "a field is wrong or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "the present password is another, or was not given", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "the name or the address is taken", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn change_user(
+    State(state): State<AppState>,
+    Path(id): Path<UserId>,
+    caller: Caller,
+    Json(request): Json<ChangeUserRequest>,
+) -> Result<JsonBody<UserResponse>, ApiError> {
+    let change = UserChange::parse(
+        request.username.as_deref(),
+        request.email.as_deref(),
+        request.password,
+    )
+    .map_err(ApiError::Invalid)?;
+    let right = if caller.is_admin && caller.id != Some(id) {
+        PasswordRight::Administrator
+    } else {
+        PasswordRight::Present(request.current_password.as_ref())
+    };
+    let user = state.users.change(id, &change, right).await?;
     Ok(JsonBody(user.into()))
 }
 

@@ -3,6 +3,8 @@
 use chassis::problem::FieldError;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     UserId,
@@ -16,6 +18,27 @@ const LONGEST_PASSWORD: usize = 128;
 /// In bytes. Some characters fold to whole phrases, and an index has no room for hundreds of those.
 const LONGEST_KEY: usize = 1024;
 
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// What is their own.
+    User,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Somebody who uses the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -25,6 +48,8 @@ pub struct User {
     pub username: String,
     /// Their e-mail address, as they wrote it.
     pub email: String,
+    /// What they may do.
+    pub role: Role,
     /// When they signed up.
     pub created_at: DateTime<Utc>,
 }
@@ -113,6 +138,99 @@ impl NewUser {
     pub fn email_key(&self) -> String {
         folded(&self.email)
     }
+}
+
+/// What a user wants to have otherwise; valid, but perhaps taken. What is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    username: Option<String>,
+    email: Option<String>,
+    password: Option<SecretString>,
+}
+
+impl UserChange {
+    /// Reads what somebody wrote; blanks around it do not count.
+    ///
+    /// # Errors
+    /// Every field that is wrong, and how.
+    pub fn parse(
+        username: Option<&str>,
+        email: Option<&str>,
+        password: Option<SecretString>,
+    ) -> Result<Self, Vec<FieldError>> {
+        let username = username.map(str::trim);
+        let email = email.map(str::trim);
+        let required = |text: &str| text.is_empty().then(|| "must not be empty".to_owned());
+        let wrong: Vec<FieldError> = [
+            (
+                "username",
+                username.and_then(|name| required(name).or_else(|| username_error(name))),
+            ),
+            (
+                "email",
+                email.and_then(|email| required(email).or_else(|| email_error(email))),
+            ),
+            ("password", password.as_ref().and_then(password_error)),
+        ]
+        .into_iter()
+        .filter_map(|(field, error)| Some(FieldError::new(field, error?)))
+        .collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        Ok(Self {
+            username: username.map(str::to_owned),
+            email: email.map(str::to_owned),
+            password,
+        })
+    }
+
+    /// The new name as it was written.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+
+    /// The new address as it was written.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// The new password.
+    #[must_use]
+    pub fn password(&self) -> Option<&SecretString> {
+        self.password.as_ref()
+    }
+
+    /// What the new name may have in common with no other.
+    #[must_use]
+    pub fn username_key(&self) -> Option<String> {
+        self.username().map(folded)
+    }
+
+    /// What the new address may have in common with no other.
+    #[must_use]
+    pub fn email_key(&self) -> Option<String> {
+        self.email().map(folded)
+    }
+
+    /// Whether nothing is to change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.username.is_none() && self.email.is_none() && self.password.is_none()
+    }
+}
+
+/// What `name`, which somebody logs in with, must have in common with a user's name or address;
+/// `None` where no user can have it.
+#[must_use]
+pub fn login_key(name: &str) -> Option<String> {
+    let name = name.trim();
+    if name.len() > 4 * LONGEST_EMAIL {
+        return None;
+    }
+    Some(folded(name)).filter(|key| key.len() <= LONGEST_KEY && !key.contains('\0'))
 }
 
 fn username_error(username: &str) -> Option<String> {

@@ -1,6 +1,9 @@
 //! The service from outside: its real router over a database of its own, beside a movie-service that
 //! is played. A file for each resource.
 
+mod accounts;
+mod api_keys;
+mod commands;
 mod contract;
 mod dependencies;
 mod feed;

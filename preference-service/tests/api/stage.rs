@@ -9,8 +9,9 @@ use std::{
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{Request, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -22,6 +23,9 @@ use preference_service::{NAME, app, config, handler};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::watch};
+
+/// What those sign up with who have a password.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// The service under test; its background tasks end with it.
 pub(crate) struct TestApp {
@@ -39,11 +43,18 @@ impl TestApp {
     /// The same, with further settings.
     pub(crate) fn with(pool: &PgPool, movies: &MovieService, settings: &[(&str, &str)]) -> Self {
         let url = movies.url();
-        let environment: HashMap<String, String> = [("MOVIE_SERVICE_URL", url.as_str())]
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        // Hashes that take no time; what they take otherwise is a matter of settings.
+        let environment: HashMap<String, String> = [
+            ("MOVIE_SERVICE_URL", url.as_str()),
+            ("REDIS_URL", ""),
+            ("ARGON2_MEMORY_KIB", "8"),
+            ("ARGON2_ITERATIONS", "1"),
+            ("ARGON2_WAIT_MS", "20000"),
+        ]
+        .iter()
+        .chain(settings)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
         let settings = Settings::merge(config::DEFAULTS, &environment).expect("settings");
         let config = settings.read().expect("settings");
         let process = Process::new(NAME, settings).expect("settings");
@@ -71,6 +82,46 @@ impl TestApp {
         chassis::testing::post(&self.router, path, body).await
     }
 
+    /// One request as the gateway sends it: by `principal` (id and role) from `address`.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Value,
+        principal: Option<(i64, &str)>,
+        address: Option<&str>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some((id, role)) = principal {
+            let told = json!({"subject": id.to_string(), "role": role});
+            request = request.header("x-principal", told.to_string());
+        }
+        if let Some(address) = address {
+            request = request.header("x-real-ip", address);
+        }
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = request.body(Body::from(body)).expect("a request");
+        chassis::testing::send(&self.router, request).await
+    }
+
+    /// Signs up `name` with the password `PASSWORD`; the id.
+    pub(crate) async fn account(&self, name: &str) -> i64 {
+        let email = format!("{name}@example.org");
+        let body = json!({"username": name, "email": email, "password": PASSWORD});
+        let user = self.post("/api/v1/users", body).await.expect(201);
+        user["id"].as_i64().expect("an id")
+    }
+
+    /// Tries to log in.
+    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Answer {
+        let body = json!({"username": name, "password": password});
+        self.post("/api/v1/auth/token", body).await
+    }
+
     /// Signs up `name`; the id.
     pub(crate) async fn user(&self, name: &str) -> i64 {
         let body = json!({"username": name, "email": format!("{name}@example.org")});
@@ -93,6 +144,8 @@ impl TestApp {
             "user_account" => "select count(*) from user_account",
             "preference" => "select count(*) from preference",
             "interaction" => "select count(*) from interaction",
+            "refresh_family" => "select count(*) from refresh_family",
+            "signing_key" => "select count(*) from signing_key",
             "outbox" => "select count(*) from outbox",
             other => panic!("{other} is not counted"),
         };

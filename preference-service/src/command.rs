@@ -1,0 +1,105 @@
+//! What the program can be told to do besides running: print its API, say whether a running service is
+//! ready, make somebody an administrator, rotate the signing keys.
+
+use std::{io::Write, process::ExitCode};
+
+use chassis::{
+    Service, Settings,
+    run::{healthcheck, print_openapi, usage},
+    shutdown::Shutdown,
+};
+
+use crate::{
+    config::{Config, DEFAULTS},
+    database, handler,
+    models::{Role, login_key},
+    repository::users,
+    service::signing::SigningKeys,
+};
+
+const KNOWN: &str =
+    "openapi, healthcheck, admin grant USERNAME, admin revoke USERNAME, keys rotate";
+
+/// What the service is before it runs.
+#[must_use]
+pub fn service() -> Service {
+    Service {
+        name: crate::NAME,
+        defaults: DEFAULTS,
+        openapi: handler::openapi,
+    }
+}
+
+/// Does what `arguments` say; none where they say nothing, which means to run.
+#[must_use]
+pub fn run(arguments: &[String]) -> Option<ExitCode> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Some(match words[..] {
+        [] => return None,
+        ["openapi"] => print_openapi(&service()),
+        ["healthcheck"] => healthcheck(&service()),
+        ["admin", "grant", name] => {
+            with_config(async |config| set_role(&config, name, Role::Admin).await)
+        }
+        ["admin", "revoke", name] => {
+            with_config(async |config| set_role(&config, name, Role::User).await)
+        }
+        ["keys", "rotate"] => with_config(async |config| rotate(&config).await),
+        _ => usage(&format!(
+            "unknown command `{}`; known are {KNOWN}",
+            words.join(" ")
+        )),
+    })
+}
+
+/// Runs `work`, and prints the line that it returns.
+fn with_config(work: impl AsyncFnOnce(Config) -> anyhow::Result<String>) -> ExitCode {
+    let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
+        Ok(config) => config,
+        Err(error) => return usage(&error.to_string()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(work(config)));
+    match done {
+        Ok(line) => {
+            let _ = writeln!(std::io::stdout(), "{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The role is in tokens from the next refresh on, and with API keys at once.
+async fn set_role(config: &Config, name: &str, role: Role) -> anyhow::Result<String> {
+    let pool = database::open(config, &Shutdown::default()).await?;
+    let known = match login_key(name) {
+        Some(key) => users::set_role(&pool, &key, role).await?,
+        None => false,
+    };
+    anyhow::ensure!(known, "nobody has the username {name}");
+    Ok(match role {
+        Role::Admin => {
+            format!("{name} is an administrator; tokens say so from the next refresh on")
+        }
+        Role::User => format!(
+            "{name} is no administrator any more; tokens of before say otherwise for {} s at most",
+            config.access_ttl_seconds
+        ),
+    })
+}
+
+async fn rotate(config: &Config) -> anyhow::Result<String> {
+    let pool = database::open(config, &Shutdown::default()).await?;
+    let signs_from = SigningKeys::new(pool, config)?.rotate().await?;
+    Ok(format!(
+        "a new key is published and signs from {} on",
+        signs_from.format("%Y-%m-%dT%H:%M:%SZ")
+    ))
+}

@@ -1,0 +1,159 @@
+//! API keys, from being made to being taken away.
+
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::stage::{TestApp, assert_problem};
+
+async fn resolve(app: &TestApp, key: &str) -> chassis::testing::Answer {
+    let hash = digest(&SHA256, key.as_bytes());
+    let hex: String = hash
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    app.get(&format!("/internal/v1/api-keys/{hex}")).await
+}
+
+async fn make_admin(pool: &PgPool, id: i64) {
+    sqlx::query("update user_account set role = 'admin' where id = $1")
+        .bind(id)
+        .execute(pool)
+        .await
+        .expect("an update");
+}
+
+#[sqlx::test]
+async fn a_key_is_shown_once_and_is_good_until_it_is_taken_away(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/api-keys");
+    let body = json!({"name": " export ", "scopes": ["write", "read", "read"]});
+    let answer = app.post(&path, body).await;
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let mut made = answer.expect(201);
+    let key = made["key"].as_str().expect("a key").to_owned();
+    assert!(key.starts_with("mq_") && key.len() == 46, "{key}");
+    assert!(key.starts_with(made["prefix"].as_str().expect("a prefix")));
+    assert_eq!(made["scopes"], json!(["read", "write"]));
+    assert_eq!(
+        (&made["name"], &made["expires_at"]),
+        (&json!("export"), &Value::Null)
+    );
+
+    made.as_object_mut().expect("an object").remove("key");
+    let listed = app.get(&path).await.expect(200);
+    assert_eq!(listed, json!({"api_keys": [made]}));
+    let kept: String = sqlx::query_scalar("select api_key::text from api_key")
+        .fetch_one(&pool)
+        .await
+        .expect("a row");
+    assert!(!kept.contains(&key[9..]), "{kept}");
+
+    let owner = resolve(&app, &key).await.expect(200);
+    let expected = json!({
+        "user_id": id, "role": "user", "scopes": ["read", "write"], "expires_at": null,
+    });
+    assert_eq!(owner, expected);
+    // Another user's keys are out of reach.
+    let other = app.user("bea").await;
+    let of = |user: i64| format!("/api/v1/users/{user}/api-keys/{}", made["id"]);
+    let refused = app
+        .send("DELETE", &of(other), Value::Null, None, None)
+        .await;
+    assert_problem(&refused, 404, "API key not found");
+    let gone = app.send("DELETE", &of(id), Value::Null, None, None).await;
+    assert_eq!(gone.status.as_u16(), 204);
+    let again = app.send("DELETE", &of(id), Value::Null, None, None).await;
+    assert_problem(&again, 404, "API key not found");
+    assert_problem(&resolve(&app, &key).await, 404, "API key not found");
+}
+
+#[sqlx::test]
+async fn what_cannot_be_a_key_is_refused_field_by_field(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/api-keys");
+    for (body, fields) in [
+        (json!({"name": "", "scopes": []}), vec!["name", "scopes"]),
+        (
+            json!({"name": "a\u{202e}b", "scopes": ["read"]}),
+            vec!["name"],
+        ),
+        (
+            json!({"name": "x".repeat(101), "scopes": ["read"]}),
+            vec!["name"],
+        ),
+        (
+            json!({"name": "x", "scopes": ["read", "root"]}),
+            vec!["scopes"],
+        ),
+        (
+            json!({"name": "x", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}),
+            vec!["expires_at"],
+        ),
+        (
+            json!({"name": "x", "scopes": ["read"], "expires_at": "soon"}),
+            vec!["expires_at"],
+        ),
+    ] {
+        let answer = app.post(&path, body.clone()).await;
+        assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
+        let errors = answer.body["errors"].as_array().expect("errors");
+        let named: Vec<&str> = errors
+            .iter()
+            .filter_map(|error| error["field"].as_str())
+            .collect();
+        assert_eq!(named, fields, "{body}");
+    }
+    let body = json!({"name": "x", "scopes": ["read"]});
+    let nobody = app.post("/api/v1/users/999/api-keys", body).await;
+    assert_problem(&nobody, 404, "user not found");
+    let nobody = app.get("/api/v1/users/999/api-keys").await;
+    assert_problem(&nobody, 404, "user not found");
+    for hash in ["x", &"g".repeat(64)] {
+        let answer = app.get(&format!("/internal/v1/api-keys/{hash}")).await;
+        assert_eq!(answer.status.as_u16(), 400);
+    }
+}
+
+#[sqlx::test]
+async fn only_administrators_have_keys_for_what_only_they_may(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/api-keys");
+    let body = json!({"name": "x", "scopes": ["admin"]});
+    let refused = app.post(&path, body.clone()).await;
+    assert_eq!(assert_problem(&refused, 403, "forbidden"), ["scopes"]);
+    make_admin(&pool, id).await;
+    let made = app.post(&path, body).await.expect(201);
+    let key = made["key"].as_str().expect("a key");
+    let owner = resolve(&app, key).await.expect(200);
+    assert_eq!(owner["role"], "admin");
+    assert_eq!(owner["scopes"], json!(["admin"]));
+}
+
+#[sqlx::test]
+async fn a_key_ends_when_it_expires_and_nobody_has_too_many(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/api-keys");
+    let body = json!({"name": "x", "scopes": ["read"], "expires_at": "2100-01-01T00:00:00Z"});
+    let made = app.post(&path, body.clone()).await.expect(201);
+    let key = made["key"].as_str().expect("a key");
+    assert_eq!(
+        resolve(&app, key).await.expect(200)["expires_at"],
+        4_102_444_800_i64
+    );
+    sqlx::query("update api_key set expires_at = now()")
+        .execute(&pool)
+        .await
+        .expect("an update");
+    assert_problem(&resolve(&app, key).await, 404, "API key not found");
+    for _ in 1..50 {
+        app.post(&path, body.clone()).await.expect(201);
+    }
+    let refused = app.post(&path, body).await;
+    assert_problem(&refused, 409, "there are 50 API keys");
+}
