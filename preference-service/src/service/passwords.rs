@@ -57,7 +57,8 @@ impl Passwords {
             config.argon2_memory_kib,
             config.argon2_iterations,
             config.argon2_parallelism,
-            None,
+            // As the hashes that are read back say it.
+            Some(Params::DEFAULT_OUTPUT_LEN),
         )
         .map_err(|error| {
             ConfigError::Invalid(format!(
