@@ -29,6 +29,7 @@ use crate::{
         passwords::Passwords,
         signing::SigningKeys,
         users::Users,
+        writer::Writer,
     },
 };
 
@@ -89,6 +90,7 @@ pub fn assemble(
         pool.clone(),
         MovieService::new(movie_service, config.movie_service_timeout()),
     );
+    let writer = Writer::start(&pool, &outbox, config.writer());
     let redis = config.redis()?;
     let passwords = Passwords::new(config)?;
     let attempts =
@@ -117,7 +119,7 @@ pub fn assemble(
             config,
         ),
         api_keys: ApiKeys::new(pool.clone()),
-        interactions: Interactions::new(pool.clone(), catalogue, outbox.clone()),
+        interactions: Interactions::new(pool.clone(), catalogue, writer),
         idempotency: Idempotency::new(
             pool.clone(),
             process.config.request_timeout(),

@@ -7,6 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::service::writer::WriterOptions;
+
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
@@ -25,6 +27,14 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The time limit of a question to movie-service, in milliseconds.
     pub movie_service_timeout_ms: u64,
+    /// Transactions of the writer under way at once.
+    pub writer_lanes: usize,
+    /// Commands in one of them at most.
+    pub writer_batch: usize,
+    /// Commands that wait for it at most.
+    pub writer_queue: usize,
+    /// The same of bulk work.
+    pub writer_bulk_queue: usize,
     /// Where attempts to log in are counted; empty: nowhere but here.
     pub redis_url: SecretString,
     /// How long Redis may take to answer before it is taken for away, in milliseconds.
@@ -91,6 +101,17 @@ impl Config {
                 let what = "REDIS_URL must be a URL such as redis://127.0.0.1:6379/2, or empty";
                 ConfigError::Invalid(what.to_owned())
             })
+    }
+
+    /// How what users do is stored.
+    #[must_use]
+    pub fn writer(&self) -> WriterOptions {
+        WriterOptions {
+            lanes: self.writer_lanes,
+            batch: self.writer_batch,
+            queue: self.writer_queue,
+            bulk_queue: self.writer_bulk_queue,
+        }
     }
 
     /// The time limit of a question to movie-service.

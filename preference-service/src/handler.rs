@@ -7,6 +7,8 @@ mod error;
 mod idempotency;
 mod interactions;
 mod preferences;
+mod reactions;
+mod user_film;
 mod users;
 
 use axum::{Router, middleware::from_fn_with_state, routing::get};
@@ -36,6 +38,11 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
+        .routes(routes!(
+            reactions::get_reaction,
+            reactions::set_reaction,
+            reactions::remove_reaction
+        ))
         .routes(routes!(
             preferences::get_preferences,
             preferences::set_preferences

@@ -8,13 +8,18 @@ mod preferences;
 mod text;
 mod token;
 mod user;
+mod user_movie;
 
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
-pub use interaction::{Interaction, InteractionType, NewInteraction, UnknownInteractionType};
+pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
 pub use movie::{MovieChange, MovieState};
 pub use preferences::{NewPreferences, Preferences};
 pub use token::{
     ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, RefreshToken, Scope, SecretHash,
 };
 pub use user::{InvalidUser, NewUser, Role, User, UserChange, login_key};
+pub use user_movie::{
+    Action, Changed, Component, Counts, Mark, Occasion, Progress, Rating, Reaction, UserMovie,
+    Watch,
+};

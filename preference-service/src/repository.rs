@@ -8,6 +8,7 @@ pub mod interactions;
 pub mod movies;
 pub mod signing_keys;
 pub mod tokens;
+pub mod user_movies;
 pub mod users;
 
 /// A row that breaks a rule which the schema keeps.

@@ -9,3 +9,4 @@ pub mod interactions;
 pub mod passwords;
 pub mod signing;
 pub mod users;
+pub mod writer;

@@ -68,6 +68,9 @@ pub(super) enum ApiError {
     /// An interaction was not stored.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The user has nothing of this kind with the film.
+    #[error("{0} not found")]
+    NothingThere(&'static str),
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -107,7 +110,11 @@ impl From<ApiError> for Problem {
             )])
             .error("invalid movie ID"),
             ApiError::InteractionType(UnknownInteractionType(word)) => {
-                let known = InteractionType::ALL.map(InteractionType::as_str).join(", ");
+                let known = InteractionType::statements()
+                    .iter()
+                    .map(|known| known.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 let word: String = word.chars().take(LONGEST_ECHO).collect();
                 Self::invalid(vec![FieldError::new(
                     "interaction_type",
@@ -146,9 +153,21 @@ impl From<ApiError> for Problem {
             ApiError::Record(RecordError::Catalogue(error)) => {
                 Self::unavailable("the film catalogue").cause(&error)
             }
-            ApiError::Record(RecordError::Database(error)) | ApiError::Database(error) => {
-                chassis::postgres::problem(&error)
-            }
+            ApiError::Database(error) => chassis::postgres::problem(&error),
+            ApiError::Record(RecordError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Record(RecordError::Busy) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many writes are waiting",
+            )
+            .detail("try again after the seconds that Retry-After gives")
+            .retry_after(1),
+            ApiError::NothingThere(what) => Self::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                format!("{what} not found"),
+            )
+            .detail(format!("the user has no {what} of this film")),
         }
     }
 }

@@ -18,7 +18,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::error::ApiError;
 use crate::{
     app::AppState,
-    models::{Interaction, InteractionId, InteractionType, MovieId, NewInteraction, UserId},
+    models::{
+        Action, Interaction, InteractionId, InteractionType, MovieId, Progress, Rating,
+        UnknownInteractionType, UserId,
+    },
+    service::writer::Command,
 };
 
 /// How many interactions a list has where the client does not say.
@@ -34,24 +38,119 @@ pub(super) struct CreateInteractionRequest {
     #[serde(default)]
     #[schema(required, value_type = MovieId)]
     movie_id: Value,
-    /// What the user does.
+    /// What the user does: `like`, `dislike`, `superlike`, `watchlist`, `watched`, `rating` or
+    /// `progress`.
     #[serde(default)]
     #[schema(required, value_type = InteractionType)]
     interaction_type: String,
+    /// Of a `rating`: 0.5 to 5 stars, in halves.
+    #[schema(minimum = 0.5, maximum = 5, multiple_of = 0.5)]
+    rating: Option<f64>,
+    /// Of `progress`: where the user stopped.
+    #[schema(minimum = 0)]
+    position_seconds: Option<i32>,
+    /// Of `progress`: how long the film is.
+    #[schema(minimum = 1, maximum = 604_800)]
+    duration_seconds: Option<i32>,
 }
 
 impl CreateInteractionRequest {
-    fn parse(self, user_id: UserId) -> Result<NewInteraction, ApiError> {
-        Ok(NewInteraction {
-            user_id,
-            interaction_type: self.interaction_type.parse()?,
-            movie_id: self
-                .movie_id
-                .as_i64()
-                .and_then(MovieId::new)
-                .ok_or(ApiError::InvalidMovieId)?,
-        })
+    fn parse(self, user_id: UserId) -> Result<Command, ApiError> {
+        let kind: InteractionType = self.interaction_type.parse()?;
+        if !InteractionType::statements().contains(&kind) {
+            return Err(UnknownInteractionType(self.interaction_type).into());
+        }
+        let movie_id = self
+            .movie_id
+            .as_i64()
+            .and_then(MovieId::new)
+            .ok_or(ApiError::InvalidMovieId)?;
+        let action = action(
+            kind,
+            self.rating,
+            self.position_seconds,
+            self.duration_seconds,
+        )
+        .map_err(ApiError::Invalid)?;
+        Ok(Command::now(user_id, movie_id, action))
     }
+}
+
+/// What an interaction of this type does, with the values that were given for it.
+///
+/// # Errors
+/// A value that is missing or wrong, or that belongs to another type.
+pub(super) fn action(
+    kind: InteractionType,
+    stars: Option<f64>,
+    position: Option<i32>,
+    duration: Option<i32>,
+) -> Result<Action, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let rating = (kind == InteractionType::Rating)
+        .then(|| {
+            let rating = stars.and_then(Rating::from_stars);
+            if rating.is_none() {
+                errors.push(FieldError::new("rating", RATING_RULE));
+            }
+            rating
+        })
+        .flatten();
+    let progress = (kind == InteractionType::Progress)
+        .then(|| {
+            progress(position, duration)
+                .map_err(|error| errors.push(error))
+                .ok()
+        })
+        .flatten();
+    for (name, given, kind_of) in [
+        ("rating", stars.is_some(), InteractionType::Rating),
+        (
+            "position_seconds",
+            position.is_some(),
+            InteractionType::Progress,
+        ),
+        (
+            "duration_seconds",
+            duration.is_some(),
+            InteractionType::Progress,
+        ),
+    ] {
+        if given && kind != kind_of {
+            let message = format!("belongs to the interaction type {kind_of} alone");
+            errors.push(FieldError::new(name, message));
+        }
+    }
+    match Action::of(kind, rating, progress) {
+        Some(action) if errors.is_empty() => Ok(action),
+        _ => Err(errors),
+    }
+}
+
+/// What a rating must be.
+pub(super) const RATING_RULE: &str = "must be a number of stars from 0.5 to 5, in halves";
+
+/// How far a film was watched.
+///
+/// # Errors
+/// The value that is missing or wrong.
+pub(super) fn progress(
+    position: Option<i32>,
+    duration: Option<i32>,
+) -> Result<Progress, FieldError> {
+    let longest = Progress::LONGEST_SECONDS;
+    let duration = duration
+        .filter(|duration| (1..=longest).contains(duration))
+        .ok_or_else(|| {
+            let message = format!("must be a whole number from 1 to {longest}");
+            FieldError::new("duration_seconds", message)
+        })?;
+    position
+        .and_then(|position| Progress::new(position, duration))
+        .ok_or_else(|| {
+            let message = "must be a whole number from 0 to duration_seconds";
+            FieldError::new("position_seconds", message)
+        })
 }
 
 /// Something that a user did with a film.
@@ -61,6 +160,7 @@ impl CreateInteractionRequest {
     "user_id": 1,
     "movie_id": 603,
     "interaction_type": "like",
+    "occurred_at": "2026-02-13T08:15:42.123456Z",
     "created_at": "2026-02-13T08:15:42.123456Z"
 }))]
 pub(super) struct InteractionResponse {
@@ -68,6 +168,17 @@ pub(super) struct InteractionResponse {
     user_id: UserId,
     movie_id: MovieId,
     interaction_type: InteractionType,
+    /// Of a rating: how many stars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating: Option<f64>,
+    /// Of watching: where the user stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_seconds: Option<i32>,
+    /// Of watching: how long the film is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<i32>,
+    /// When the user did it.
+    occurred_at: DateTime<Utc>,
     /// When it was stored.
     created_at: DateTime<Utc>,
 }
@@ -79,6 +190,10 @@ impl From<Interaction> for InteractionResponse {
             user_id: interaction.user_id,
             movie_id: interaction.movie_id,
             interaction_type: interaction.interaction_type,
+            rating: interaction.rating.map(Rating::stars),
+            position_seconds: interaction.progress.map(Progress::position_seconds),
+            duration_seconds: interaction.progress.map(Progress::duration_seconds),
+            occurred_at: interaction.occurred_at,
             created_at: interaction.created_at,
         }
     }
@@ -93,6 +208,7 @@ impl From<Interaction> for InteractionResponse {
         "user_id": 1,
         "movie_id": 603,
         "interaction_type": "like",
+        "occurred_at": "2026-02-13T08:15:42.123456Z",
         "created_at": "2026-02-13T08:15:42.123456Z"
     }]
 }))]
@@ -192,7 +308,8 @@ fn read_cursor(text: &str) -> Result<InteractionId, ApiError> {
 
 /// Record an interaction
 ///
-/// Adds to the log of what the user did with films; nothing that was there before is changed.
+/// Stores what the user does with the film. What stands so already is not stored again: the answer is
+/// then the interaction that made it so.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{id}/interactions",
@@ -201,7 +318,7 @@ fn read_cursor(text: &str) -> Result<InteractionId, ApiError> {
     request_body = CreateInteractionRequest,
     responses(
         (status = 201, description = "the interaction, stored", body = InteractionResponse),
-        (status = 400, description = "the id, the type (`invalid interaction type: x`) or the film's id (`invalid movie ID`) is wrong, or a field is unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "the id, the type (`invalid interaction type: x`), the film's id (`invalid movie ID`) or a value is wrong, or a field is unknown", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -211,7 +328,10 @@ pub(super) async fn create_interaction(
     Path(user_id): Path<UserId>,
     Json(request): Json<CreateInteractionRequest>,
 ) -> Result<(StatusCode, JsonBody<InteractionResponse>), ApiError> {
-    let interaction = request.parse(user_id)?;
-    let interaction = state.interactions.record(interaction).await?;
+    let command = request.parse(user_id)?;
+    let written = state.interactions.record(command).await?;
+    let interaction = written
+        .interaction
+        .ok_or(ApiError::NothingThere("interaction"))?;
     Ok((StatusCode::CREATED, JsonBody(interaction.into())))
 }

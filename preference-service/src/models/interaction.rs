@@ -1,4 +1,4 @@
-//! Interactions: what users do with films.
+//! Interactions: what users do with films, and the log of it.
 
 use std::{fmt, str::FromStr};
 
@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{InteractionId, MovieId, UserId};
+use super::{InteractionId, MovieId, Progress, Rating, UserId};
 
 /// What a user did with a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[schema(example = "like")]
 pub enum InteractionType {
     /// Liked it.
@@ -19,21 +19,46 @@ pub enum InteractionType {
     Dislike,
     /// Put it on the list of films to watch.
     Watchlist,
-    /// Watched it.
+    /// Watched it, to its end or nearly so.
     Watched,
     /// Liked it above others.
     Superlike,
+    /// Rated it.
+    Rating,
+    /// Watched some of it.
+    Progress,
+    /// Took back a like, dislike or superlike.
+    ReactionRemoved,
+    /// Took it off the list of films to watch.
+    BookmarkRemoved,
+    /// Took back a rating.
+    RatingRemoved,
+    /// Took it out of what was watched.
+    WatchRemoved,
 }
 
 impl InteractionType {
-    /// All there are.
-    pub const ALL: [Self; 5] = [
+    /// All there are. Those that state something come first, then those that take it back.
+    pub const ALL: [Self; 11] = [
         Self::Like,
         Self::Dislike,
         Self::Watchlist,
         Self::Watched,
         Self::Superlike,
+        Self::Rating,
+        Self::Progress,
+        Self::ReactionRemoved,
+        Self::BookmarkRemoved,
+        Self::RatingRemoved,
+        Self::WatchRemoved,
     ];
+
+    /// Those that state something, rather than take it back.
+    #[must_use]
+    pub fn statements() -> &'static [Self] {
+        const STATEMENTS: &[InteractionType] = InteractionType::ALL.split_at(7).0;
+        STATEMENTS
+    }
 
     /// Its name, as clients and the database write it.
     #[must_use]
@@ -44,6 +69,12 @@ impl InteractionType {
             Self::Watchlist => "watchlist",
             Self::Watched => "watched",
             Self::Superlike => "superlike",
+            Self::Rating => "rating",
+            Self::Progress => "progress",
+            Self::ReactionRemoved => "reaction_removed",
+            Self::BookmarkRemoved => "bookmark_removed",
+            Self::RatingRemoved => "rating_removed",
+            Self::WatchRemoved => "watch_removed",
         }
     }
 }
@@ -70,7 +101,7 @@ impl FromStr for InteractionType {
     }
 }
 
-/// Something that a user did with a film, as it is stored.
+/// Something that a user did with a film, as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interaction {
     /// Its id.
@@ -81,19 +112,14 @@ pub struct Interaction {
     pub movie_id: MovieId,
     /// What.
     pub interaction_type: InteractionType,
-    /// When it was stored.
+    /// Of a rating: which.
+    pub rating: Option<Rating>,
+    /// Of watching: where it stopped.
+    pub progress: Option<Progress>,
+    /// When the user did it.
+    pub occurred_at: DateTime<Utc>,
+    /// When it was stored; the same, but for what was told of later.
     pub created_at: DateTime<Utc>,
-}
-
-/// Something that a user does with a film.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewInteraction {
-    /// Who does it.
-    pub user_id: UserId,
-    /// With which film.
-    pub movie_id: MovieId,
-    /// What.
-    pub interaction_type: InteractionType,
 }
 
 #[cfg(test)]
@@ -109,6 +135,14 @@ mod tests {
         }
         for unknown in ["Like", " like", "", "love"] {
             assert!(unknown.parse::<InteractionType>().is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_takes_back_states_nothing() {
+        for kind in InteractionType::ALL {
+            let removes = kind.as_str().ends_with("_removed");
+            assert_ne!(InteractionType::statements().contains(&kind), removes);
         }
     }
 }

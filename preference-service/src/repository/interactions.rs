@@ -1,17 +1,23 @@
-//! Interactions.
+//! The log of interactions. It is written by [`super::user_movies::store`].
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-use super::{broken, changes::record_interaction, users::lock};
-use crate::models::{Interaction, InteractionId, InteractionType, MovieId, NewInteraction, UserId};
+use super::broken;
+use crate::models::{
+    Interaction, InteractionId, InteractionType, MovieId, Progress, Rating, UserId,
+};
 
 #[derive(sqlx::FromRow)]
-struct InteractionRow {
+pub(super) struct InteractionRow {
     id: i64,
     user_id: i64,
     movie_id: i64,
     interaction_type: String,
+    rating: Option<i16>,
+    position_seconds: Option<i32>,
+    duration_seconds: Option<i32>,
+    occurred_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
 }
 
@@ -30,38 +36,40 @@ impl TryFrom<InteractionRow> for Interaction {
                 .interaction_type
                 .parse()
                 .map_err(|_| broken("an interaction's type is unknown"))?,
+            rating: row.rating.and_then(Rating::from_half_stars),
+            progress: row
+                .position_seconds
+                .zip(row.duration_seconds)
+                .and_then(|(position, duration)| Progress::new(position, duration)),
+            occurred_at: row.occurred_at,
             created_at: row.created_at,
         })
     }
 }
 
-/// Stores an interaction; none: there is no such user.
+/// Those of `keys` that are there.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn record(
-    pool: &PgPool,
-    interaction: NewInteraction,
-) -> sqlx::Result<Option<Interaction>> {
-    let mut transaction = pool.begin().await?;
-    // Before the id is drawn, so that the ids of one user rise in the order of the commits.
-    if !lock(&mut transaction, interaction.user_id).await? {
-        return Ok(None);
-    }
-    let interaction: Interaction = sqlx::query_as::<_, InteractionRow>(
-        "insert into interaction (user_id, movie_id, interaction_type)
-         values ($1, $2, $3)
-         returning id, user_id, movie_id, interaction_type, created_at",
+pub async fn find(
+    connection: &mut PgConnection,
+    keys: &[(UserId, InteractionId)],
+) -> sqlx::Result<Vec<Interaction>> {
+    let users: Vec<i64> = keys.iter().map(|(user, _)| user.get()).collect();
+    let ids: Vec<i64> = keys.iter().map(|(_, id)| id.get()).collect();
+    sqlx::query_as::<_, InteractionRow>(
+        "select i.id, i.user_id, i.movie_id, i.interaction_type, i.rating, i.position_seconds,
+                i.duration_seconds, i.occurred_at, i.created_at
+         from unnest($1::bigint[], $2::bigint[]) as key (user_id, id)
+         join interaction i on i.user_id = key.user_id and i.id = key.id",
     )
-    .bind(interaction.user_id.get())
-    .bind(interaction.movie_id.get())
-    .bind(interaction.interaction_type.as_str())
-    .fetch_one(&mut *transaction)
+    .bind(users)
+    .bind(ids)
+    .fetch_all(connection)
     .await?
-    .try_into()?;
-    record_interaction(&mut transaction, interaction.user_id, interaction.id).await?;
-    transaction.commit().await?;
-    Ok(Some(interaction))
+    .into_iter()
+    .map(Interaction::try_from)
+    .collect()
 }
 
 /// At most `limit` interactions of a user, newest first: those before `before`, of one type, where
@@ -77,7 +85,8 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<Interaction>> {
     sqlx::query_as::<_, InteractionRow>(
-        "select id, user_id, movie_id, interaction_type, created_at
+        "select id, user_id, movie_id, interaction_type, rating, position_seconds,
+                duration_seconds, occurred_at, created_at
          from interaction
          where user_id = $1
            and id < $2

@@ -2,7 +2,7 @@
 
 use chassis::postgres::violated_constraint;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 use super::{broken, changes::record_profile};
 use crate::models::{NewPreferences, NewUser, Preferences, Role, User, UserChange, UserId};
@@ -248,16 +248,6 @@ pub async fn exists(pool: &PgPool, id: UserId) -> sqlx::Result<bool> {
         .bind(id.get())
         .fetch_one(pool)
         .await
-}
-
-/// Locks the user's row until `transaction` ends; false: there is none. The lock lets through those
-/// who only refer to the user.
-pub(super) async fn lock(transaction: &mut PgConnection, id: UserId) -> sqlx::Result<bool> {
-    sqlx::query("select from user_account where id = $1 for no key update")
-        .bind(id.get())
-        .fetch_optional(transaction)
-        .await
-        .map(|row| row.is_some())
 }
 
 /// The user's preferences, or what stands for them where none were set; none: there is no such user.

@@ -11,7 +11,6 @@ use chassis::{
 use serde::Deserialize;
 use sqlx::PgPool;
 
-use super::interactions::RecordError;
 use crate::{
     client::MovieService,
     models::{MovieChange, MovieId, MovieState},
@@ -28,26 +27,6 @@ pub struct Catalogue {
     movie_service: MovieService,
 }
 
-/// Why it cannot be told whether there is a film.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    /// movie-service does not answer.
-    #[error(transparent)]
-    MovieService(#[from] CallError),
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
-
-impl From<CatalogueError> for RecordError {
-    fn from(error: CatalogueError) -> Self {
-        match error {
-            CatalogueError::MovieService(error) => Self::Catalogue(error),
-            CatalogueError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
 impl Catalogue {
     /// Those that the feed told of into `pool`, and those that `movie_service` knows.
     #[must_use]
@@ -58,16 +37,21 @@ impl Catalogue {
         }
     }
 
-    /// Whether there is such a film.
+    /// Whether there is such a film, as far as the feed has told.
     ///
     /// # Errors
-    /// Nobody can tell.
-    pub async fn has_movie(&self, id: MovieId) -> Result<bool, CatalogueError> {
-        if movies::is_known(&self.pool, id).await? {
-            return Ok(true);
-        }
-        // It may be newer than what the feed has told, or back again.
-        Ok(self.movie_service.has_movie(id).await?)
+    /// Postgres's.
+    pub async fn is_known(&self, id: MovieId) -> sqlx::Result<bool> {
+        movies::is_known(&self.pool, id).await
+    }
+
+    /// Whether movie-service knows of such a film; it may be newer than what the feed has told, or
+    /// back again.
+    ///
+    /// # Errors
+    /// movie-service does not answer.
+    pub async fn ask(&self, id: MovieId) -> Result<bool, CallError> {
+        self.movie_service.has_movie(id).await
     }
 }
 

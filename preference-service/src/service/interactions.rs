@@ -1,12 +1,21 @@
-//! Interactions: who may do what with which film, and what was done.
+//! What users do with films: who may do what with which, and what was done.
 
-use chassis::{client::CallError, feed::outbox::Outbox};
+use std::sync::Arc;
+
+use chassis::client::CallError;
 use sqlx::PgPool;
 
-use super::catalogue::Catalogue;
+use super::{
+    catalogue::Catalogue,
+    writer::{Command, WriteError, Writer, Written},
+};
 use crate::{
-    models::{Interaction, InteractionId, InteractionType, NewInteraction, UserId},
-    repository::{interactions, users},
+    models::{Interaction, InteractionId, InteractionType, MovieId, UserId, UserMovie},
+    repository::{
+        interactions,
+        user_movies::{self, Pair},
+        users,
+    },
 };
 
 /// Why an interaction was not stored.
@@ -21,9 +30,29 @@ pub enum RecordError {
     /// Whether there is such a film cannot be told now.
     #[error(transparent)]
     Catalogue(#[from] CallError),
+    /// Too much is waiting to be stored, or the process is stopping.
+    #[error("too many writes are waiting")]
+    Busy,
     /// Postgres failed.
     #[error(transparent)]
-    Database(#[from] sqlx::Error),
+    Database(Arc<sqlx::Error>),
+}
+
+impl From<sqlx::Error> for RecordError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<WriteError> for RecordError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::UserNotFound => Self::UserNotFound,
+            WriteError::MovieUnknown => Self::MovieNotFound,
+            WriteError::Busy | WriteError::Stopped => Self::Busy,
+            WriteError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 /// Some interactions of a user, newest first.
@@ -40,36 +69,56 @@ pub struct InteractionPage {
 pub struct Interactions {
     pool: PgPool,
     catalogue: Catalogue,
-    outbox: Outbox,
+    writer: Writer,
 }
 
 impl Interactions {
-    /// Those in `pool`, with films of `catalogue`, told through `outbox`.
+    /// Those in `pool`, with films of `catalogue`, stored by `writer`.
     #[must_use]
-    pub fn new(pool: PgPool, catalogue: Catalogue, outbox: Outbox) -> Self {
+    pub fn new(pool: PgPool, catalogue: Catalogue, writer: Writer) -> Self {
         Self {
             pool,
             catalogue,
-            outbox,
+            writer,
         }
     }
 
-    /// Stores an interaction.
+    /// Stores what a user does with a film; one that stands so already changes nothing.
     ///
     /// # Errors
     /// There is no such user, or else no such film; or neither can be told.
-    pub async fn record(&self, interaction: NewInteraction) -> Result<Interaction, RecordError> {
-        if !users::exists(&self.pool, interaction.user_id).await? {
+    pub async fn record(&self, command: Command) -> Result<Written, RecordError> {
+        match self.writer.write(command).await {
+            // It may be newer than what the feed has told, or back again. What was never done needs
+            // no film to be taken back.
+            Err(WriteError::MovieUnknown) if !command.action.is_removal() => {
+                if !self.catalogue.ask(command.movie_id).await? {
+                    return Err(RecordError::MovieNotFound);
+                }
+                let known = Command {
+                    film_known: true,
+                    ..command
+                };
+                Ok(self.writer.write(known).await?)
+            }
+            written => Ok(written?),
+        }
+    }
+
+    /// Where the user stands with the film; none: nowhere.
+    ///
+    /// # Errors
+    /// There is no such user; or Postgres's.
+    pub async fn find(
+        &self,
+        user_id: UserId,
+        movie_id: MovieId,
+    ) -> Result<Option<UserMovie>, RecordError> {
+        let found = user_movies::find(&self.pool, Pair { user_id, movie_id }).await?;
+        if found.is_none() && !users::exists(&self.pool, user_id).await? {
             return Err(RecordError::UserNotFound);
         }
-        if !self.catalogue.has_movie(interaction.movie_id).await? {
-            return Err(RecordError::MovieNotFound);
-        }
-        let interaction = interactions::record(&self.pool, interaction)
-            .await?
-            .ok_or(RecordError::UserNotFound)?;
-        self.outbox.wake();
-        Ok(interaction)
+        Ok(found)
     }
 
     /// At most `limit` interactions of a user, newest first: those before `before`, of one type,

@@ -43,7 +43,7 @@ fn every_operation_is_described_and_its_refusals_are_problems() {
             if method != "get" || path.contains('{') {
                 wanted.push("400");
             }
-            if method == "post" {
+            if ["post", "put", "patch"].contains(&method.as_str()) {
                 wanted.push("413");
             }
             if path.contains("{id}") {
@@ -71,12 +71,14 @@ fn every_operation_is_described_and_its_refusals_are_problems() {
         operations,
         [
             "delete /api/v1/users/{id}/api-keys/{key_id}",
+            "delete /api/v1/users/{id}/reactions/{movie_id}",
             "get /.well-known/jwks.json",
             "get /api/v1/auth/me",
             "get /api/v1/users/{id}",
             "get /api/v1/users/{id}/api-keys",
             "get /api/v1/users/{id}/interactions",
             "get /api/v1/users/{id}/preferences",
+            "get /api/v1/users/{id}/reactions/{movie_id}",
             "patch /api/v1/users/{id}",
             "post /api/v1/auth/logout",
             "post /api/v1/auth/refresh",
@@ -85,6 +87,7 @@ fn every_operation_is_described_and_its_refusals_are_problems() {
             "post /api/v1/users/{id}/api-keys",
             "post /api/v1/users/{id}/interactions",
             "post /api/v1/users/{id}/preferences",
+            "put /api/v1/users/{id}/reactions/{movie_id}",
         ]
     );
 }

@@ -18,19 +18,20 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::stage::{TestApp, assert_problem};
 
-/// What a consumer keeps: the newest profile of each user, and every interaction.
+/// What a consumer keeps: the newest profile of each user, and where they stand with each film.
 #[derive(Debug, Default, PartialEq)]
 struct Model {
     profiles: BTreeMap<i64, Value>,
-    interactions: BTreeMap<i64, Value>,
+    films: BTreeMap<(i64, i64), Value>,
 }
 
 impl Model {
     fn apply(&mut self, change: &Value) {
         let payload = &change["payload"];
+        let number = |name: &str| payload[name].as_i64().expect("a number");
         match change["name"].as_str() {
             Some("user.profile.updated") => {
-                let id = payload["user_id"].as_i64().expect("an id");
+                let id = number("user_id");
                 assert_eq!(change["key"], id.to_string());
                 let known = self.profiles.get(&id);
                 if known.is_none_or(|known| version(known) < version(payload)) {
@@ -38,40 +39,25 @@ impl Model {
                 }
             }
             Some("interaction.recorded") => {
-                let id = payload["id"].as_i64().expect("an id");
+                let id = number("id");
                 assert_eq!(change["key"], id.to_string());
-                self.interactions.insert(id, payload.clone());
+                let pair = (number("user_id"), number("movie_id"));
+                let known = self.films.get(&pair).and_then(|known| known["id"].as_i64());
+                if known < Some(id) {
+                    self.films.insert(pair, payload.clone());
+                }
             }
             other => panic!("{other:?} is not told by this service"),
         }
     }
 
-    /// What the tables hold, by the public paths.
-    async fn of(app: &TestApp, users: &[i64]) -> Self {
+    /// What the tables hold, as one who comes now is told.
+    async fn present(app: &TestApp) -> Self {
         let mut model = Self::default();
-        for user in users {
-            let path = format!("/internal/v1/users/{user}");
-            let profile = app.get(&path).await.expect(200);
-            model.profiles.insert(*user, profile);
-            let path = format!("/api/v1/users/{user}/interactions?limit=1000");
-            let list = app.get(&path).await.expect(200);
-            for interaction in list["interactions"].as_array().expect("interactions") {
-                let id = interaction["id"].as_i64().expect("an id");
-                model.interactions.insert(id, interaction.clone());
-            }
+        for change in &snapshot(app).await.1 {
+            model.apply(change);
         }
-        model.settled()
-    }
-
-    /// With instants in one form: JSON leaves open how many digits a second has.
-    fn settled(mut self) -> Self {
-        let payloads = self.profiles.values_mut();
-        for payload in payloads.chain(self.interactions.values_mut()) {
-            let text = payload["created_at"].as_str().expect("an instant");
-            let instant = chrono::DateTime::parse_from_rfc3339(text).expect("RFC 3339");
-            payload["created_at"] = json!(instant.timestamp_micros());
-        }
-        self
+        model
     }
 }
 
@@ -154,6 +140,7 @@ async fn a_change_says_what_consumers_need(pool: PgPool) {
         .iter()
         .map(|change| change["payload"].clone())
         .collect();
+    let at = payloads[2]["created_at"].clone();
     for payload in &mut payloads {
         let created = payload["created_at"].take();
         let created = created.as_str().expect("an instant");
@@ -162,12 +149,17 @@ async fn a_change_says_what_consumers_need(pool: PgPool) {
     assert_eq!(
         payloads,
         [
-            json!({"user_id": user, "version": 1, "preferred_genres": [],
+            json!({"user_id": user, "version": 1, "preferred_genres": [], "taste_edits": [],
                    "preferred_language": null, "min_rating": 0, "created_at": null}),
-            json!({"user_id": user, "version": 2, "preferred_genres": ["Drama"],
+            json!({"user_id": user, "version": 2, "preferred_genres": ["Drama"], "taste_edits": [],
                    "preferred_language": "ko", "min_rating": 6, "created_at": null}),
-            json!({"id": id, "user_id": user, "movie_id": 603,
-                   "interaction_type": "like", "created_at": null}),
+            json!({"id": id, "user_id": user, "movie_id": 603, "interaction_type": "like",
+                   "rating": null, "position_seconds": null, "duration_seconds": null,
+                   "occurred_at": at, "created_at": null, "state": {
+                       "reaction": "like", "reacted_at": at, "bookmarked": false,
+                       "bookmarked_at": null, "rating": null, "rated_at": null, "watched": false,
+                       "watched_seconds": 0, "watched_at": null, "completed": false,
+                       "completed_at": null}}),
         ]
     );
 }
@@ -199,12 +191,22 @@ async fn a_snapshot_and_what_comes_after_it_are_the_tables(pool: PgPool) {
             let body = json!({"preferred_genres": [format!("genre {round}")], "min_rating": round});
             let path = format!("/api/v1/users/{user}/preferences");
             let _ = app.post(&path, body).await.expect(200);
-            app.interact(*user, "watched", 603).await;
+            app.interact(*user, ["like", "dislike"][round % 2], 603)
+                .await;
+            let path = format!("/api/v1/users/{user}/interactions");
+            for body in [
+                json!({"movie_id": 603, "interaction_type": "progress",
+                       "position_seconds": round * 60, "duration_seconds": 180}),
+                json!({"movie_id": 604, "interaction_type": "rating", "rating": round as f64 + 0.5}),
+                json!({"movie_id": 604, "interaction_type": "watchlist"}),
+            ] {
+                let _ = app.post(&path, body).await.expect(201);
+            }
         }
     };
     work(1).await;
     let (cursor, changes) = snapshot(&app).await;
-    assert_eq!(changes.len(), 6);
+    assert_eq!(changes.len(), 9);
     work(2).await;
     work(3).await;
     let mut model = Model::default();
@@ -214,20 +216,18 @@ async fn a_snapshot_and_what_comes_after_it_are_the_tables(pool: PgPool) {
     // Changes that the snapshot has already may be shown again where another transaction of the
     // server was under way, so their number is not known.
     let mut after = cursor;
-    let tables = Model::of(&app, &users).await;
+    let tables = Model::present(&app).await;
     for _ in 0..30 {
         let (next, changes) = read(&app, &after, 5, 5).await;
         for change in &changes {
             model.apply(change);
         }
         after = next;
-        let whole =
-            model.interactions.len() == 9 && model.profiles.values().all(|p| version(p) == 4);
-        if whole {
+        if model == tables {
             break;
         }
     }
-    assert_eq!(model.settled(), tables);
+    assert_eq!(model, tables);
 }
 
 #[sqlx::test]
@@ -410,7 +410,9 @@ async fn a_cursor_that_is_too_old_or_strange_is_gone(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_consumer_that_sees_changes_twice_and_in_any_order_ends_with_the_tables(pool: PgPool) {
-    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    (700..715).for_each(|film| movies.sync(film, 1, "a film"));
+    app.knows_films(17).await;
     let (cursor, _) = snapshot(&app).await;
     let mut users = Vec::new();
     for name in ["anna", "boris", "chloé", "dora"] {
@@ -421,7 +423,8 @@ async fn a_consumer_that_sees_changes_twice_and_in_any_order_ends_with_the_table
         async move {
             let user = users[number % users.len()];
             if number % 3 == 0 {
-                app.interact(user, "like", 603).await;
+                let kind = ["like", "dislike", "watchlist", "watched"][number / 3 % 4];
+                app.interact(user, kind, 700 + number as i64 / 4).await;
             } else {
                 let path = format!("/api/v1/users/{user}/preferences");
                 let body = json!({"preferred_genres": [format!("genre {number}")]});
@@ -431,8 +434,8 @@ async fn a_consumer_that_sees_changes_twice_and_in_any_order_ends_with_the_table
     }))
     .await;
     let changes = tail(&app, &cursor, 64).await;
-    let tables = Model::of(&app, &users).await;
-    assert_eq!(tables.interactions.len(), 20);
+    let tables = Model::present(&app).await;
+    assert_eq!(tables.films.len(), 20);
 
     let twice: Vec<usize> = (0..changes.len()).chain(0..changes.len()).collect();
     let mut runner = TestRunner::new(Config::default());
@@ -443,6 +446,6 @@ async fn a_consumer_that_sees_changes_twice_and_in_any_order_ends_with_the_table
         for position in &order {
             model.apply(&changes[*position]);
         }
-        assert_eq!(model.settled(), tables, "{order:?}");
+        assert_eq!(model, tables, "{order:?}");
     }
 }

@@ -41,7 +41,8 @@ async fn what_a_user_does_is_stored_and_listed_newest_first(pool: PgPool) {
                 .as_str()
                 .is_some_and(|at| at.ends_with('Z'))
         );
-        assert_eq!(answer.as_object().map(|answer| answer.len()), Some(5));
+        assert_eq!(answer["occurred_at"], answer["created_at"]);
+        assert_eq!(answer.as_object().map(|answer| answer.len()), Some(6));
         stored.insert(0, answer);
     }
     let list = app.get(&path).await;
@@ -212,7 +213,7 @@ async fn pages_go_on_without_skips_or_repeats_while_more_comes_in(pool: PgPool) 
     let (anna, boris) = (app.user("anna").await, app.user("boris").await);
     let mut expected = Vec::new();
     for number in 0..7 {
-        let kind = if number % 2 == 0 { "like" } else { "watched" };
+        let kind = if number % 2 == 0 { "like" } else { "dislike" };
         expected.insert(0, app.interact(anna, kind, 603).await);
         app.interact(boris, "like", 604).await;
     }
@@ -243,7 +244,7 @@ async fn a_list_may_be_of_one_type(pool: PgPool) {
     let mut likes = Vec::new();
     for _ in 0..3 {
         likes.insert(0, app.interact(user, "like", 603).await);
-        app.interact(user, "watched", 603).await;
+        app.interact(user, "dislike", 603).await;
     }
     let path = format!("/api/v1/users/{user}/interactions?type=like&limit=2");
     let page = app.get(&path).await;
@@ -257,7 +258,7 @@ async fn a_list_may_be_of_one_type(pool: PgPool) {
         .expect("a path")
         .to_owned();
     assert_eq!(ids(&app.get(&next).await.expect(200)), likes[2..]);
-    let path = format!("/api/v1/users/{user}/interactions?type=dislike");
+    let path = format!("/api/v1/users/{user}/interactions?type=superlike");
     assert_eq!(ids(&app.get(&path).await.expect(200)), [0; 0]);
 }
 
@@ -325,9 +326,11 @@ async fn an_interaction_waits_for_the_one_before_it_of_the_same_user(pool: PgPoo
 
 #[sqlx::test]
 async fn the_ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
-    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    (700..724).for_each(|film| movies.sync(film, 1, "a film"));
+    app.knows_films(26).await;
     let user = app.user("anna").await;
-    join_all((0..24).map(|_| app.interact(user, "like", 603))).await;
+    join_all((700..724).map(|film| app.interact(user, "like", film))).await;
     let list = app
         .get(&format!("/api/v1/users/{user}/interactions"))
         .await
@@ -343,4 +346,79 @@ async fn the_ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
         instants.is_sorted_by(|newer, older| newer >= older),
         "{instants:?}"
     );
+}
+
+#[sqlx::test]
+async fn what_stands_so_already_is_answered_with_what_made_it_so(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    let path = format!("/api/v1/users/{user}/interactions");
+    let rating = json!({"movie_id": 603, "interaction_type": "rating", "rating": 3.5});
+    let progress = json!({"movie_id": 603, "interaction_type": "progress",
+        "position_seconds": 60, "duration_seconds": 8160});
+    let of = |kind: &str| json!({"movie_id": 603, "interaction_type": kind});
+    for body in [of("like"), of("watchlist"), rating, progress, of("watched")] {
+        let first = app.post(&path, body.clone()).await.expect(201);
+        let stored = (app.count("interaction").await, app.count("outbox").await);
+        assert_eq!(app.post(&path, body.clone()).await.expect(201), first);
+        let again = (app.count("interaction").await, app.count("outbox").await);
+        assert_eq!(again, stored, "{body}");
+        for field in ["rating", "position_seconds", "duration_seconds"] {
+            assert_eq!(first.get(field), body.get(field), "{field}");
+        }
+    }
+    app.interact(user, "dislike", 603).await;
+    let second = app.interact(user, "like", 603).await;
+    let list = app.get(&path).await.expect(200);
+    assert_eq!(ids(&list)[0], second);
+    assert_eq!(ids(&list).len(), 7);
+}
+
+#[sqlx::test]
+async fn a_value_that_is_wrong_or_belongs_to_another_type_is_named(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let user = app.user("anna").await;
+    let path = format!("/api/v1/users/{user}/interactions");
+    for (kind, values, field) in [
+        ("rating", json!({}), "rating"),
+        ("rating", json!({"rating": 0}), "rating"),
+        ("rating", json!({"rating": 5.5}), "rating"),
+        ("rating", json!({"rating": 3.3}), "rating"),
+        (
+            "rating",
+            json!({"rating": 3, "position_seconds": 1}),
+            "position_seconds",
+        ),
+        ("like", json!({"duration_seconds": 1}), "duration_seconds"),
+        (
+            "progress",
+            json!({"position_seconds": 1}),
+            "duration_seconds",
+        ),
+        (
+            "progress",
+            json!({"position_seconds": 2, "duration_seconds": 1}),
+            "position_seconds",
+        ),
+        (
+            "progress",
+            json!({"position_seconds": -1, "duration_seconds": 1}),
+            "position_seconds",
+        ),
+        (
+            "progress",
+            json!({"position_seconds": 1, "duration_seconds": 604_801}),
+            "duration_seconds",
+        ),
+        ("reaction_removed", json!({}), "interaction_type"),
+    ] {
+        let mut body = json!({"movie_id": 603, "interaction_type": kind});
+        for (name, value) in values.as_object().expect("an object") {
+            body[name] = value.clone();
+        }
+        let answer = app.post(&path, body.clone()).await;
+        assert_eq!(answer.status.as_u16(), 400, "{body}");
+        assert_eq!(answer.body["errors"][0]["field"], field, "{body}");
+    }
 }

@@ -12,5 +12,6 @@ mod idempotency;
 mod input;
 mod interactions;
 mod preferences;
+mod reactions;
 mod stage;
 mod users;

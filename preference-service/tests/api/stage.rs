@@ -11,7 +11,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, Query, State},
-    http::{Request, StatusCode},
+    http::{Method, Request, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -122,6 +122,14 @@ impl TestApp {
         self.post("/api/v1/auth/token", body).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        chassis::testing::call(&self.router, Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        chassis::testing::call(&self.router, Method::DELETE, path, None).await
+    }
+
     /// Signs up `name`; the id.
     pub(crate) async fn user(&self, name: &str) -> i64 {
         let body = json!({"username": name, "email": format!("{name}@example.org")});
@@ -147,6 +155,7 @@ impl TestApp {
             "refresh_family" => "select count(*) from refresh_family",
             "signing_key" => "select count(*) from signing_key",
             "outbox" => "select count(*) from outbox",
+            "user_movie" => "select count(*) from user_movie",
             other => panic!("{other} is not counted"),
         };
         sqlx::query_scalar(statement)

@@ -1,0 +1,174 @@
+//! Reactions: one of a user and a film at a time, however often and in whatever order they are put.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::stage::{TestApp, assert_problem};
+
+#[sqlx::test]
+async fn a_reaction_is_put_and_replaced_and_taken_back(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    let path = format!("/api/v1/users/{user}/reactions/603");
+    assert_problem(&app.get(&path).await, 404, "reaction not found");
+    assert_eq!(app.delete(&path).await.status, 204);
+    assert_eq!(app.count("interaction").await, 0);
+
+    let liked = app
+        .put(&path, json!({"reaction": "like"}))
+        .await
+        .expect(200);
+    assert_eq!(
+        liked,
+        json!({"user_id": user, "movie_id": 603, "reaction": "like",
+               "reacted_at": liked["reacted_at"]})
+    );
+    assert_eq!(app.get(&path).await.expect(200), liked);
+    let again = app
+        .put(&path, json!({"reaction": "like"}))
+        .await
+        .expect(200);
+    assert_eq!(again, liked);
+    assert_eq!(
+        (app.count("interaction").await, app.count("outbox").await),
+        (1, 2)
+    );
+
+    let disliked = app
+        .put(&path, json!({"reaction": "dislike"}))
+        .await
+        .expect(200);
+    assert_eq!(disliked["reaction"], "dislike");
+    for _ in 0..2 {
+        assert_eq!(app.delete(&path).await.status, 204);
+        assert_problem(&app.get(&path).await, 404, "reaction not found");
+    }
+    let log = app
+        .get(&format!("/api/v1/users/{user}/interactions"))
+        .await
+        .expect(200);
+    let kinds: Vec<&str> = log["interactions"]
+        .as_array()
+        .expect("interactions")
+        .iter()
+        .filter_map(|entry| entry["interaction_type"].as_str())
+        .collect();
+    assert_eq!(kinds, ["reaction_removed", "dislike", "like"]);
+}
+
+#[sqlx::test]
+async fn who_or_what_is_not_there_or_wrong_is_said(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    let like = json!({"reaction": "like"});
+    for (path, error) in [
+        (
+            "/api/v1/users/999/reactions/603".to_owned(),
+            "user not found",
+        ),
+        (
+            format!("/api/v1/users/{user}/reactions/1"),
+            "movie not found",
+        ),
+    ] {
+        assert_problem(&app.put(&path, like.clone()).await, 404, error);
+        assert_problem(&app.delete(&path).await, 404, error);
+    }
+    // To take back what was never done needs nobody to be asked.
+    assert_eq!(movies.asked_movies(), [1]);
+    for (path, error, field) in [
+        ("/api/v1/users/0/reactions/603", "invalid user ID", "id"),
+        (
+            "/api/v1/users/1/reactions/x",
+            "invalid movie ID",
+            "movie_id",
+        ),
+    ] {
+        for answer in [
+            app.put(path, like.clone()).await,
+            app.get(path).await,
+            app.delete(path).await,
+        ] {
+            assert_eq!(assert_problem(&answer, 400, error), [field]);
+        }
+    }
+    let path = format!("/api/v1/users/{user}/reactions/603");
+    for (body, field) in [
+        (json!({}), "reaction"),
+        (json!({"reaction": "love"}), "reaction"),
+        (json!({"reaction": null}), "reaction"),
+        (json!({"reactoin": "like"}), "reactoin"),
+    ] {
+        let answer = app.put(&path, body).await;
+        assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
+        assert_eq!(answer.body["errors"][0]["field"], field);
+    }
+    assert_eq!(app.count("user_movie").await, 0);
+}
+
+#[sqlx::test]
+async fn a_film_that_went_away_can_be_taken_back_but_not_liked(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    let user = app.user("anna").await;
+    let path = format!("/api/v1/users/{user}/reactions/603");
+    let _ = app
+        .put(&path, json!({"reaction": "like"}))
+        .await
+        .expect(200);
+    movies.remove(603, 2);
+    app.knows_films(1).await;
+    assert_problem(
+        &app.put(&path, json!({"reaction": "dislike"})).await,
+        404,
+        "movie not found",
+    );
+    assert_eq!(app.delete(&path).await.status, 204);
+    assert_problem(&app.get(&path).await, 404, "reaction not found");
+}
+
+#[sqlx::test]
+async fn of_many_at_once_one_stands_and_the_counters_are_the_rows(pool: PgPool) {
+    let (app, movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
+    // Two processes, so that users are held by one while the other wants them.
+    let other = TestApp::new(&pool, &movies);
+    let mut users = Vec::new();
+    for number in 0..8 {
+        users.push(app.user(&format!("user{number}")).await);
+    }
+    join_all((0..32_usize).map(|connection| {
+        let (users, app) = (&users, [&app, &other][connection % 2]);
+        async move {
+            for round in 0..12 {
+                let number = connection * 7 + round * 5;
+                let path = format!("/api/v1/users/{}/reactions/603", users[number % 8]);
+                match ["like", "dislike", "superlike"].get(number % 4) {
+                    Some(reaction) => {
+                        let body = json!({"reaction": reaction});
+                        let _ = app.put(&path, body).await.expect(200);
+                    }
+                    None => assert_eq!(app.delete(&path).await.status, 204),
+                }
+            }
+        }
+    }))
+    .await;
+    let rows: (i64, i64, i64) = sqlx::query_as(
+        "select count(*) filter (where reaction = 'like'), count(*) filter (where reaction = 'dislike'),
+                count(*) filter (where reaction = 'superlike') from user_movie where movie_id = 603",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("rows");
+    let counters: (i64, i64, i64) = sqlx::query_as(
+        "select like_count, dislike_count, superlike_count from movie_stats where movie_id = 603",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("counters");
+    assert_eq!(counters, rows);
+}
