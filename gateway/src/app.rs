@@ -54,7 +54,8 @@ impl Gateway {
             .with_context(|| format!("cannot listen on {}", process.config.address()))?;
         let address = listeners[0].local_addr()?;
         let shared = Arc::new(share(process, config)?);
-        let threads = listeners
+        let keeper = shared.keys.keeper(&shared.shutdown);
+        let mut threads: Vec<JoinHandle<bool>> = listeners
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
@@ -64,6 +65,10 @@ impl Gateway {
                     .spawn(move || run(shared, listener))
             })
             .collect::<Result<_, _>>()?;
+        if let Some(keeper) = keeper {
+            let thread = std::thread::Builder::new().name("gateway-keys".to_owned());
+            threads.push(thread.spawn(move || keep_keys(keeper))?);
+        }
         Ok(Self {
             address,
             shutdown,
@@ -99,6 +104,7 @@ fn share(process: Process, config: GatewayConfig) -> anyhow::Result<Shared> {
         table: Table::new(),
         cors: Cors::new(&config.own.cors_origins),
         keys: Arc::new(Keys::new(&config.own)),
+        strangers: Arc::default(),
         limits: Limits::new(
             config.own.rate_limit_max,
             config.own.rate_limit_window(),
@@ -159,6 +165,15 @@ fn run(shared: Arc<Shared>, listener: std::net::TcpListener) -> bool {
         shared.shutdown.start();
         false
     })
+}
+
+/// Runs `keeper`, apart from the threads that serve requests. It has nothing that must be finished.
+fn keep_keys(keeper: impl Future<Output = ()>) -> bool {
+    match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(keeper),
+        Err(error) => tracing::error!(%error, "keys cannot be fetched"),
+    }
+    true
 }
 
 /// Runs the gateway until a signal ends it. True when all accepted requests were answered.

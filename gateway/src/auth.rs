@@ -1,8 +1,12 @@
 //! Who the caller is: the bearer token, verified, and what services are told about its owner.
 
+mod api_keys;
+mod jwks;
+mod keys;
+mod remembered;
+
 use std::{
-    cell::RefCell,
-    collections::HashMap,
+    cell::{Cell, RefCell},
     rc::Rc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -12,24 +16,26 @@ use hyper::{
     HeaderMap, StatusCode,
     header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE},
 };
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
-};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    api_keys::{ApiKeys, Strangers},
+    keys::Keys,
+};
+use self::{keys::Unverified, remembered::Remembered};
 use crate::{
     answer::Refusal,
+    client_ip::ClientKey,
     config::{AuthMode, Config},
-    routes::Access,
+    own::Asked,
+    proxy::Upstream,
+    routes::{Access, Route, Verb},
 };
 
 /// Tokens remembered as verified, by one thread, in each of two generations.
 const REMEMBERED: usize = 2048;
-/// The longest token that is looked at, in bytes.
-const TOKEN_BYTES: usize = 4096;
-/// The longest subject that a token may have, in bytes.
-const SUBJECT_BYTES: usize = 256;
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -58,6 +64,29 @@ struct Claims {
     iat: Option<u64>,
 }
 
+/// What an API key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scopes {
+    /// GET.
+    pub read: bool,
+    /// All other methods.
+    pub write: bool,
+    /// What only administrators may.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Those of these names; others are for later versions.
+    fn named(names: &[String]) -> Self {
+        let has = |name: &str| names.iter().any(|own| own == name);
+        Self {
+            read: has("read"),
+            write: has("write"),
+            admin: has("admin"),
+        }
+    }
+}
+
 /// A caller whose token is valid.
 #[derive(Debug)]
 pub struct Principal {
@@ -65,6 +94,8 @@ pub struct Principal {
     pub subject: String,
     /// What they may do.
     pub role: Role,
+    /// What their API key may be used for; none where they showed a token, which is for everything.
+    pub scopes: Option<Scopes>,
     /// What services are told, as `X-Principal`.
     pub header: HeaderValue,
     /// The second of the Unix epoch from which on the token is no longer valid, leeway included.
@@ -72,7 +103,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    fn new(subject: String, role: Role, valid_until: u64) -> Option<Self> {
+    fn new(subject: String, role: Role, scopes: Option<Scopes>, valid_until: u64) -> Option<Self> {
         #[derive(Serialize)]
         struct Told<'a> {
             subject: &'a str,
@@ -86,9 +117,14 @@ impl Principal {
         Some(Self {
             subject,
             role,
+            scopes,
             header,
             valid_until,
         })
+    }
+
+    fn is_valid(&self, now: u64) -> bool {
+        now < self.valid_until
     }
 }
 
@@ -108,92 +144,21 @@ fn ascii(json: &str) -> String {
     text
 }
 
-/// What tokens are verified with; shared by all threads.
-pub struct Keys {
-    mode: AuthMode,
-    key: DecodingKey,
-    validation: Validation,
-}
-
-impl Keys {
-    /// From the settings.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        // The algorithm is ours to choose, never the token's.
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = config.jwt_leeway_seconds;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&config.jwt_issuer]);
-        validation.set_audience(&[&config.jwt_audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self {
-            mode: config.auth_mode,
-            key: DecodingKey::from_secret(config.jwt_secret.expose_secret().as_bytes()),
-            validation,
-        }
-    }
-
-    fn verify(&self, token: &[u8]) -> Result<Principal, &'static str> {
-        if token.len() > TOKEN_BYTES {
-            return Err("the token is too long");
-        }
-        let claims = decode::<Claims>(token, &self.key, &self.validation)
-            .map_err(|error| reason(error.kind()))?
-            .claims;
-        if claims.sub.is_empty() || claims.sub.len() > SUBJECT_BYTES {
-            return Err("the subject of the token is empty or too long");
-        }
-        let valid_until = claims.exp.saturating_add(self.validation.leeway);
-        Principal::new(claims.sub, claims.role, valid_until).ok_or("the token is not readable")
-    }
-}
-
-/// What is wrong with a token, in words that say nothing about what is expected of it beyond the
-/// documentation.
-fn reason(kind: &ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::ExpiredSignature => "the token has expired",
-        ErrorKind::ImmatureSignature => "the token is not valid yet",
-        ErrorKind::InvalidIssuer => "the token is from another issuer",
-        ErrorKind::InvalidAudience => "the token is for another audience",
-        ErrorKind::InvalidSignature => "the signature of the token does not fit",
-        ErrorKind::InvalidAlgorithm => "the token is not signed with HS256",
-        ErrorKind::MissingRequiredClaim(_) => "the token lacks one of sub, iss, aud, exp",
-        _ => "the token is not a JWT of ours",
-    }
-}
-
 /// Authentication as one thread does it.
 pub struct Authenticator {
     keys: std::sync::Arc<Keys>,
-    verified: RefCell<Verified>,
+    verified: RefCell<Remembered<Box<[u8]>, Rc<Principal>>>,
+    /// The public keys that those were verified with.
+    generation: Cell<u64>,
+    api_keys: ApiKeys,
     mock: Rc<Principal>,
 }
 
-/// Tokens that were verified lately. When the younger generation is full it becomes the older, whose
-/// tokens must be verified again unless they are used before that: bounded, and no list to keep.
-#[derive(Default)]
-struct Verified {
-    young: HashMap<Box<[u8]>, Rc<Principal>>,
-    old: HashMap<Box<[u8]>, Rc<Principal>>,
-}
-
-impl Verified {
-    fn find(&mut self, token: &[u8]) -> Option<Rc<Principal>> {
-        if let Some(found) = self.young.get(token) {
-            return Some(Rc::clone(found));
-        }
-        let (token, found) = self.old.remove_entry(token)?;
-        self.remember(token, Rc::clone(&found));
-        Some(found)
-    }
-
-    fn remember(&mut self, token: Box<[u8]>, principal: Rc<Principal>) {
-        if self.young.len() >= REMEMBERED {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(token, principal);
-    }
+/// Seconds of the Unix epoch.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 impl Authenticator {
@@ -202,30 +167,59 @@ impl Authenticator {
     /// # Panics
     /// Never: the principal of mock mode can be a header.
     #[must_use]
-    pub fn new(keys: std::sync::Arc<Keys>) -> Self {
-        let mock = Principal::new("mock".to_owned(), Role::Admin, u64::MAX);
+    pub fn new(keys: std::sync::Arc<Keys>, strangers: std::sync::Arc<Strangers>) -> Self {
+        let mock = Principal::new("mock".to_owned(), Role::Admin, None, u64::MAX);
         Self {
             keys,
-            verified: RefCell::default(),
+            verified: RefCell::new(Remembered::new(REMEMBERED)),
+            generation: Cell::default(),
+            api_keys: ApiKeys::new(strangers),
             mock: Rc::new(mock.expect("ASCII")),
         }
     }
 
-    /// The caller.
+    /// Whether nobody has to say who they are to do what `access` is of.
+    #[must_use]
+    pub fn is_open(&self, access: Access, headers: &HeaderMap) -> bool {
+        match access {
+            Access::Public => true,
+            // Whoever shows a token means it. The original wanted one, so mock mode does.
+            Access::SignUp => {
+                self.keys.mode() != AuthMode::Mock && !headers.contains_key(AUTHORIZATION)
+            }
+            _ => false,
+        }
+    }
+
+    /// The caller, who asks as `client`. Whose an API key is, is known by `service`.
     ///
     /// # Errors
-    /// 401, saying what is wrong with the token.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Rc<Principal>, Refusal> {
+    /// 401, saying what is wrong with the token; 429 or 503 where that cannot be told.
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        client: ClientKey,
+        service: &Upstream,
+        asked: &Asked<'_>,
+    ) -> Result<Rc<Principal>, Refusal> {
         let token = bearer_token(headers)?;
-        if self.keys.mode == AuthMode::Mock {
+        if self.keys.mode() == AuthMode::Mock {
             return Ok(Rc::clone(&self.mock));
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        if api_keys::is_api_key(token) {
+            return self.api_keys.resolve(token, client, service, asked).await;
+        }
+        self.verify(token)
+    }
+
+    fn verify(&self, token: &[u8]) -> Result<Rc<Principal>, Refusal> {
         let mut verified = self.verified.borrow_mut();
+        let generation = self.keys.generation();
+        if self.generation.replace(generation) != generation {
+            verified.clear();
+        }
         if let Some(principal) = verified.find(token)
-            && now < principal.valid_until
+            && principal.is_valid(now())
         {
             return Ok(principal);
         }
@@ -235,7 +229,7 @@ impl Authenticator {
                 verified.remember(token.into(), Rc::clone(&principal));
                 Ok(principal)
             }
-            Err(reason) => Err(Refusal::with(
+            Err(Unverified::Wrong(reason)) => Err(Refusal::with(
                 Problem::new(
                     StatusCode::UNAUTHORIZED,
                     "unauthorized",
@@ -245,29 +239,48 @@ impl Authenticator {
                 WWW_AUTHENTICATE,
                 CHALLENGE_INVALID,
             )),
+            Err(Unverified::NoKeys) => {
+                Err(Problem::unavailable("what tokens are verified with").into())
+            }
         }
     }
 
-    /// Whether `principal` may do what `access` asks for, to the user `user`.
+    /// Whether `principal` may do what `route` does, to the user `user`.
     ///
     /// # Errors
     /// 403.
     pub fn authorize(
         &self,
         principal: &Principal,
-        access: Access,
+        route: &Route,
         user: &str,
     ) -> Result<(), Problem> {
+        let only_administrators = matches!(route.access, Access::Admin | Access::Operator);
+        if let Some(scopes) = principal.scopes {
+            if !route.by_api_key {
+                return Err(forbidden(
+                    "an API key may not do this; show an access token",
+                ));
+            }
+            let (has, lacks) = match route.verb {
+                _ if only_administrators => (scopes.admin, "the API key lacks the scope admin"),
+                Verb::Get => (scopes.read, "the API key lacks the scope read"),
+                _ => (scopes.write, "the API key lacks the scope write"),
+            };
+            if !has {
+                return Err(forbidden(lacks));
+            }
+        }
         let allowed = principal.role == Role::Admin
-            || match access {
-                Access::Public | Access::AnyUser => true,
+            || match route.access {
+                Access::Public | Access::SignUp | Access::AnyUser => true,
                 Access::ThatUser => principal.subject == user,
                 Access::Admin | Access::Operator => false,
             };
         if allowed {
             return Ok(());
         }
-        Err(forbidden(match access {
+        Err(forbidden(match route.access {
             Access::ThatUser => "the token is for another user",
             _ => "only administrators may do this",
         }))
@@ -334,27 +347,11 @@ mod tests {
 
     #[test]
     fn what_services_are_told_is_ascii_json() {
-        let principal = Principal::new("k\u{e9}\"\u{1f3ac}".to_owned(), Role::User, 0);
+        let principal = Principal::new("k\u{e9}\"\u{1f3ac}".to_owned(), Role::User, None, 0);
         let header = principal.expect("a header").header;
         let text = header.to_str().expect("ASCII");
         assert_eq!(text, r#"{"subject":"k\u00e9\"\ud83c\udfac","role":"user"}"#);
         let back: serde_json::Value = serde_json::from_str(text).expect("JSON");
         assert_eq!(back["subject"], "k\u{e9}\"\u{1f3ac}");
-    }
-
-    #[test]
-    fn what_is_remembered_stays_within_bounds() {
-        let mut verified = Verified::default();
-        let principal = Principal::new("1".to_owned(), Role::User, 0).expect("a header");
-        let principal = Rc::new(principal);
-        for number in 0..10 * REMEMBERED {
-            assert!(verified.find(b"used all the time").is_some() || number == 0);
-            verified.remember(b"used all the time"[..].into(), Rc::clone(&principal));
-            verified.remember(
-                number.to_string().into_bytes().into(),
-                Rc::clone(&principal),
-            );
-            assert!(verified.young.len() + verified.old.len() <= 2 * REMEMBERED + 1);
-        }
     }
 }

@@ -65,8 +65,17 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// How callers prove who they are.
     pub auth_mode: AuthMode,
-    /// What tokens are signed with.
+    /// What tokens are signed with; empty: with none that we share.
     pub jwt_secret: SecretString,
+    /// Where the public keys are that tokens are signed with; none: there are no such tokens.
+    #[serde(deserialize_with = "chassis::config::empty_is_none")]
+    pub jwks_url: Option<Url>,
+    /// How long fetching them may take, in milliseconds.
+    pub jwks_timeout_ms: u64,
+    /// How often they are fetched without any reason, in seconds.
+    pub jwks_refresh_seconds: u64,
+    /// At least, between two fetches, in seconds.
+    pub jwks_pause_seconds: u64,
     /// What a token must say in `iss`.
     pub jwt_issuer: String,
     /// What a token must say in `aud`.
@@ -120,8 +129,13 @@ impl Config {
     pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let config: Self = settings.read()?;
         let wrong = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
-        if config.auth_mode == AuthMode::Jwt {
+        let no_secret = config.jwt_secret.expose_secret().is_empty();
+        if config.auth_mode == AuthMode::Jwt && !(no_secret && config.jwks_url.is_some()) {
             config.require_secret()?;
+        }
+        let by_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !config.jwks_url.as_ref().is_none_or(by_http) {
+            return wrong("JWKS_URL must be an http or https URL, or empty");
         }
         if config.rate_limit_max == 0 || config.rate_limit_window_seconds == 0 {
             return wrong("RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_SECONDS must be at least 1");
@@ -148,7 +162,8 @@ impl Config {
             return Ok(());
         }
         Err(ConfigError::Invalid(format!(
-            "JWT_SECRET must have at least {SECRET_BYTES} bytes (for development, AUTH_MODE=mock needs none)"
+            "JWT_SECRET must have at least {SECRET_BYTES} bytes, or be empty where JWKS_URL is set (for \
+             development, AUTH_MODE=mock needs neither)"
         )))
     }
 

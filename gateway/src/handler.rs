@@ -25,7 +25,7 @@ use crate::{
     own::{self, Asked},
     proxy::X_REQUEST_ID,
     rate_limit::Standing,
-    routes::{Access, Found, Target},
+    routes::{Access, Found, Service, Target},
     sanity, swagger,
     worker::{Peer, Worker},
 };
@@ -135,12 +135,20 @@ impl Passage<'_> {
             // Whoever has no token learns nothing of what there is.
             _ => Access::AnyUser,
         };
-        let open =
-            access == Access::Public || (access == Access::Operator && self.may_read_metrics());
+        let open = worker.authenticator.is_open(access, &self.head.headers)
+            || (access == Access::Operator && self.may_read_metrics());
+        let traceparent = HeaderValue::try_from(self.context.traceparent())
+            .unwrap_or_else(|_| HeaderValue::from_static(""));
         let principal = if open {
             None
         } else {
-            Some(worker.authenticator.authenticate(&self.head.headers)?)
+            let client = ClientKey::of(self.client);
+            let service = worker.upstream(Service::Preference);
+            let (headers, asked) = (&self.head.headers, self.asked(&traceparent));
+            let caller = worker
+                .authenticator
+                .authenticate(headers, client, service, &asked);
+            Some(caller.await?)
         };
         let (route, parameter) = match *found {
             Found::Route {
@@ -155,10 +163,8 @@ impl Passage<'_> {
         if let Some(principal) = &principal {
             worker
                 .authenticator
-                .authorize(principal, route.access, parameter)?;
+                .authorize(principal, route, parameter)?;
         }
-        let traceparent = HeaderValue::try_from(self.context.traceparent())
-            .unwrap_or_else(|_| HeaderValue::from_static(""));
         match route.target {
             Target::Upstream(service) => {
                 let principal = principal.as_deref().map(|principal| &principal.header);

@@ -72,7 +72,10 @@ pub fn document() -> OpenApi {
 fn item(route: &Route) -> PathItem {
     let mut operation = OperationBuilder::new()
         .summary(Some(route.summary))
-        .description(Some(who_may(route.access)))
+        .description(Some(match route.by_api_key {
+            true => who_may(route.access).to_owned(),
+            false => format!("{} Not by an API key.", who_may(route.access)),
+        }))
         .operation_id(Some(operation_id(route)))
         .tag(match route.target {
             Target::Upstream(service) => service.name(),
@@ -82,7 +85,7 @@ fn item(route: &Route) -> PathItem {
     for parameter in parameters(route) {
         operation = operation.parameter(parameter);
     }
-    if route.access == Access::Public {
+    if matches!(route.access, Access::Public | Access::SignUp) {
         operation = operation.securities(Some([SecurityRequirement::default()]));
     }
     let method = match route.verb {
@@ -109,6 +112,7 @@ fn operation_id(route: &Route) -> String {
 fn who_may(access: Access) -> &'static str {
     match access {
         Access::Public => "For everybody.",
+        Access::SignUp => "For everybody; in mock mode for whoever has a token.",
         Access::AnyUser => "For whoever has a token.",
         Access::ThatUser => "For the user whose id is in the path, and for administrators.",
         Access::Admin => "For administrators.",
@@ -124,6 +128,7 @@ fn parameters(route: &Route) -> Vec<Parameter> {
         .map(|name| {
             let description = match name {
                 "document" => "gateway.json, or the name of a service with .json",
+                "key_id" => "The id of the API key",
                 _ if route.path.contains("/users/") => "The id of the user",
                 _ => "The id of the film",
             };

@@ -109,6 +109,7 @@ pub async fn get(
                 traceparent: asked.traceparent.clone(),
                 principal: None,
                 client: asked.client.clone(),
+                address: None,
                 protocol: HeaderValue::from_static("http"),
                 host: None,
             },

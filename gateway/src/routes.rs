@@ -98,6 +98,8 @@ pub enum Target {
 pub enum Access {
     /// Everybody.
     Public,
+    /// Everybody, and whoever shows a token as its owner; in mock mode whoever has a token.
+    SignUp,
     /// Whoever has a token.
     AnyUser,
     /// The user whose id is in the path, and administrators.
@@ -143,6 +145,8 @@ pub struct Route {
     pub cacheable: bool,
     /// Whether it may be asked twice when the first answer did not come.
     pub retryable: bool,
+    /// Whether an API key will do, as far as its scopes go.
+    pub by_api_key: bool,
     /// What it does, for the OpenAPI document.
     pub summary: &'static str,
 }
@@ -163,6 +167,7 @@ const fn route(
         body_limit: BodyLimit::Ordinary,
         cacheable: false,
         retryable: matches!(verb, Verb::Get | Verb::Put | Verb::Delete),
+        by_api_key: true,
         summary,
     }
 }
@@ -173,14 +178,20 @@ impl Route {
         self
     }
 
+    /// Only for people who logged in: what makes, changes or ends what proves who somebody is.
+    const fn in_person(mut self) -> Self {
+        self.by_api_key = false;
+        self
+    }
+
     const fn limited(mut self, limit: TimeLimit) -> Self {
         self.time_limit = limit;
         self
     }
 }
 
-use Access::{Admin, AnyUser, Operator, Public, ThatUser};
-use Verb::{Get, Post};
+use Access::{Admin, AnyUser, Operator, Public, SignUp, ThatUser};
+use Verb::{Delete, Get, Patch, Post};
 
 const MOVIE: Target = Target::Upstream(Service::Movie);
 const PREFERENCE: Target = Target::Upstream(Service::Preference);
@@ -202,8 +213,17 @@ pub static ROUTES: &[Route] = &[
     route(Post, "/api/v1/jobs/{id}/cancel", MOVIE, Admin, "Calls long work off"),
     route(Post, "/api/v1/jobs/{id}/retry", MOVIE, Admin, "Does what long work left undone"),
 
-    route(Post, "/api/v1/users", PREFERENCE, AnyUser, "Creates a user"),
+    route(Post, "/api/v1/auth/token", PREFERENCE, Public, "Logs in"),
+    route(Post, "/api/v1/auth/refresh", PREFERENCE, Public, "Gets the next tokens"),
+    route(Post, "/api/v1/auth/logout", PREFERENCE, Public, "Logs out"),
+    route(Get, "/api/v1/auth/me", PREFERENCE, AnyUser, "Who the caller is"),
+    route(Get, "/.well-known/jwks.json", PREFERENCE, Public, "What tokens are verified with").cacheable(),
+    route(Post, "/api/v1/users", PREFERENCE, SignUp, "Creates a user"),
     route(Get, "/api/v1/users/{id}", PREFERENCE, ThatUser, "One user"),
+    route(Patch, "/api/v1/users/{id}", PREFERENCE, ThatUser, "Changes a user").in_person(),
+    route(Get, "/api/v1/users/{id}/api-keys", PREFERENCE, ThatUser, "A user's API keys").in_person(),
+    route(Post, "/api/v1/users/{id}/api-keys", PREFERENCE, ThatUser, "Makes an API key").in_person(),
+    route(Delete, "/api/v1/users/{id}/api-keys/{key_id}", PREFERENCE, ThatUser, "Takes an API key away").in_person(),
     route(Get, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser, "What a user prefers"),
     route(Post, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser, "Replaces what a user prefers"),
     route(Get, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "What a user did, newest first"),
@@ -347,6 +367,7 @@ mod tests {
             let path = row
                 .path
                 .replace("{id}", "7")
+                .replace("{key_id}", "9")
                 .replace("{document}", "gateway.json");
             let path = path.replace("{*file}", "index.css");
             match table.find(&row.verb.method(), &path) {

@@ -22,7 +22,7 @@ use tokio::{
 use utoipa_swagger_ui::Config as SwaggerConfig;
 
 use crate::{
-    auth::{Authenticator, Keys},
+    auth::{Authenticator, Keys, Strangers},
     client_ip::canonical,
     config::GatewayConfig,
     cors::Cors,
@@ -47,6 +47,8 @@ pub struct Shared {
     pub cors: Cors,
     /// What tokens are verified with.
     pub keys: Arc<Keys>,
+    /// Who showed API keys that are none.
+    pub strangers: Arc<Strangers>,
     /// Who has used how much of the rate limit.
     pub limits: Arc<Limits>,
     /// Our own OpenAPI document.
@@ -112,7 +114,10 @@ impl Worker {
             Duration::from_millis(config.access_log_slow_ms),
         );
         Ok(Rc::new(Self {
-            authenticator: Authenticator::new(Arc::clone(&shared.keys)),
+            authenticator: Authenticator::new(
+                Arc::clone(&shared.keys),
+                Arc::clone(&shared.strangers),
+            ),
             limiter: RateLimiter::new(Arc::clone(&shared.limits), redis.clone()),
             redis,
             upstreams,

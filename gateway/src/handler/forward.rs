@@ -19,7 +19,7 @@ use crate::{
         BodyState, Call, ClientBody, Failure, Forwarded, X_FORWARDED_HOST, X_FORWARDED_PROTO,
         clean_answer,
     },
-    routes::{Route, Service, TimeLimit},
+    routes::{Access, Route, Service, TimeLimit},
 };
 
 impl Passage<'_> {
@@ -37,7 +37,7 @@ impl Passage<'_> {
             method: &self.head.method,
             target,
             headers: &self.head.headers,
-            forwarded: self.forwarded(principal, traceparent),
+            forwarded: self.forwarded(route.access, principal, traceparent),
             body: body.as_ref(),
             retryable: route.retryable,
         };
@@ -83,6 +83,7 @@ impl Passage<'_> {
 
     fn forwarded<'b>(
         &'b self,
+        access: Access,
         principal: Option<&'b HeaderValue>,
         traceparent: HeaderValue,
     ) -> Forwarded<'b> {
@@ -112,11 +113,25 @@ impl Passage<'_> {
             traceparent,
             principal,
             client,
+            address: self.address(access),
             protocol: told(&X_FORWARDED_PROTO)
                 .cloned()
                 .unwrap_or_else(|| HeaderValue::from_static("http")),
             host: told(&X_FORWARDED_HOST).or_else(|| headers.get(HOST)),
         }
+    }
+}
+
+impl Passage<'_> {
+    /// The client's address, for a service that has nothing else to count attempts by.
+    fn address(&self, access: Access) -> Option<HeaderValue> {
+        if !matches!(access, Access::Public | Access::SignUp) {
+            return None;
+        }
+        if self.client == self.peer.ip {
+            return Some(self.peer.header.clone());
+        }
+        HeaderValue::try_from(self.client.to_string()).ok()
     }
 }
 

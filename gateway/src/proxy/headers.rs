@@ -18,6 +18,8 @@ use crate::client_ip::X_FORWARDED_FOR;
 
 /// Who the caller is, for services.
 pub(super) const X_PRINCIPAL: HeaderName = HeaderName::from_static("x-principal");
+/// Where the client asks from.
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// By which protocol the client came.
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Which host the client asked for.
@@ -28,7 +30,7 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 const X_INTERNAL_TOKEN: HeaderName = HeaderName::from_static(INTERNAL_TOKEN);
 const TRACE: HeaderName = HeaderName::from_static(TRACEPARENT);
 /// Room for what [`Forwarded`] adds.
-const OURS: usize = 9;
+const OURS: usize = 10;
 
 /// What a service is told about a request beyond what the client wrote.
 pub struct Forwarded<'a> {
@@ -40,6 +42,8 @@ pub struct Forwarded<'a> {
     pub principal: Option<&'a HeaderValue>,
     /// `X-Forwarded-For`.
     pub client: HeaderValue,
+    /// `X-Real-IP`: whom the gateway takes for the client, where the service counts what they do.
+    pub address: Option<HeaderValue>,
     /// `X-Forwarded-Proto`.
     pub protocol: HeaderValue,
     /// `X-Forwarded-Host`.
@@ -66,6 +70,9 @@ pub(super) fn to_upstream(
     headers.insert(TRACE, ours.traceparent.clone());
     headers.insert(X_FORWARDED_FOR, ours.client.clone());
     headers.insert(X_FORWARDED_PROTO, ours.protocol.clone());
+    if let Some(address) = &ours.address {
+        headers.insert(X_REAL_IP, address.clone());
+    }
     if let Some(host) = ours.host {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
@@ -188,6 +195,7 @@ mod tests {
             traceparent: HeaderValue::from_static("trace"),
             principal: Some(&told),
             client: HeaderValue::from_static("9.9.9.9"),
+            address: None,
             protocol: HeaderValue::from_static("http"),
             host: client.get(HOST),
         };

@@ -91,7 +91,7 @@ async fn a_refusal_is_seen_even_by_a_client_that_is_still_sending() {
     for _ in 0..10 {
         let answer = Answer::of(
             stage
-                .bare(Method::POST, "/api/v1/users")
+                .bare(Method::POST, "/api/v1/users/1/preferences")
                 .body(vec![b'x'; 2 * MIB]),
         )
         .await;

@@ -219,3 +219,26 @@ async fn nothing_is_told_where_nothing_is_configured() {
     let stage = Stage::new(serve(app).await, &[("INTERNAL_TOKEN", "")]);
     assert_eq!(stage.get("/api/v1/movies").await.text, "false");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_need_not_say_who_they_are_is_known_by_their_address() {
+    let trusting = [("TRUSTED_PROXIES", "127.0.0.0/8")];
+    for (settings, told) in [(&[][..], "127.0.0.1"), (&trusting, "9.9.9.9")] {
+        let stage = Stage::with_echo(settings).await;
+        let post = |path| {
+            stage
+                .bare(Method::POST, path)
+                .header("x-real-ip", "1.2.3.4")
+                .header("x-forwarded-for", "1.2.3.4, 9.9.9.9")
+        };
+        for path in ["/api/v1/auth/token", "/api/v1/users"] {
+            let seen = Answer::of(post(path)).await.json();
+            assert_eq!(seen["headers"]["x-real-ip"], json!([told]), "{path}");
+            assert_eq!(seen["headers"]["x-principal"], Value::Null);
+        }
+        let path = "/api/v1/users/1/preferences";
+        let request = post(path).bearer_auth(stage.token("1", gateway::auth::Role::User));
+        let seen = Answer::of(request).await.json();
+        assert_eq!(seen["headers"]["x-real-ip"], Value::Null);
+    }
+}

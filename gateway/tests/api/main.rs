@@ -4,6 +4,7 @@
 // Tests may fail by a panic.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod api_keys;
 mod auth;
 mod bodies;
 mod commands;
@@ -11,6 +12,7 @@ mod cors;
 mod drain;
 mod headers;
 mod health;
+mod jwks;
 mod openapi;
 mod policy;
 mod rate_limit;

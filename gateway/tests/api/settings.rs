@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 31] = [
+const OTHERS: [(&str, &str); 35] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -20,6 +20,10 @@ const OTHERS: [(&str, &str); 31] = [
     ("CORS_ORIGINS", "https://example.com"),
     ("AUTH_MODE", "mock"),
     ("JWT_SECRET", "another secret that is long enough"),
+    ("JWKS_URL", "https://elsewhere/jwks.json"),
+    ("JWKS_TIMEOUT_MS", "77"),
+    ("JWKS_REFRESH_SECONDS", "77"),
+    ("JWKS_PAUSE_SECONDS", "77"),
     ("JWT_ISSUER", "other"),
     ("JWT_AUDIENCE", "other"),
     ("JWT_LEEWAY_SECONDS", "77"),
@@ -62,6 +66,12 @@ fn the_defaults_are_complete_but_for_the_secret() {
     );
     let error = read(&[("JWT_SECRET", "")]).expect_err("no secret");
     assert!(error.contains("JWT_SECRET"), "{error}");
+    let keys = ("JWKS_URL", "http://keys/jwks.json");
+    assert!(read(&[("JWT_SECRET", ""), keys]).is_ok());
+    let error = read(&[("JWT_SECRET", "short"), keys]).expect_err("a short secret");
+    assert!(error.contains("JWT_SECRET"), "{error}");
+    let error = read(&[("JWKS_URL", "file:///keys")]).expect_err("no http");
+    assert!(error.contains("JWKS_URL"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,276 @@
+//! Tokens that are signed with keys which are published elsewhere.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::testing::eventually;
+use gateway::auth::Role;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::Method;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, SECRET, Stage, echo, serve};
+
+/// A key to sign with, and what is published of it.
+struct Key {
+    kid: String,
+    algorithm: Algorithm,
+    private: EncodingKey,
+    public: Value,
+}
+
+impl Key {
+    fn ed25519(kid: &str) -> Self {
+        let random = ring::rand::SystemRandom::new();
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+        Self {
+            kid: kid.to_owned(),
+            algorithm: Algorithm::EdDSA,
+            private: EncodingKey::from_ed_der(pkcs8.as_ref()),
+            public: json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig"}),
+        }
+    }
+
+    fn p256(kid: &str) -> Self {
+        let random = ring::rand::SystemRandom::new();
+        let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap();
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+        let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.encode(half));
+        Self {
+            kid: kid.to_owned(),
+            algorithm: Algorithm::ES256,
+            private: EncodingKey::from_ec_der(pkcs8.as_ref()),
+            public: json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid}),
+        }
+    }
+
+    fn token(&self, claims: &Value) -> String {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(self.kid.clone());
+        encode(&header, claims, &self.private).unwrap()
+    }
+}
+
+fn claims() -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let exp = now.as_secs() + 60;
+    json!({"sub": "7", "role": "user", "iss": "marquee", "aud": "marquee", "exp": exp})
+}
+
+/// Publishes keys; what it answers can be changed.
+#[derive(Clone, Default)]
+struct Issuer {
+    keys: Arc<Mutex<Option<Vec<Value>>>>,
+    asked: Arc<Mutex<usize>>,
+}
+
+impl Issuer {
+    async fn start(keys: &[&Key]) -> (Self, String) {
+        let issuer = Self::default();
+        issuer.publish(keys);
+        let own = issuer.clone();
+        let answer = move || async move {
+            *own.asked.lock().unwrap() += 1;
+            match &*own.keys.lock().unwrap() {
+                Some(keys) => json!({ "keys": keys }).to_string().into_response(),
+                None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            }
+        };
+        let address: SocketAddr = serve(Router::new().route("/keys", get(answer))).await;
+        (issuer, format!("http://{address}/keys"))
+    }
+
+    fn publish(&self, keys: &[&Key]) {
+        let keys = keys.iter().map(|key| key.public.clone()).collect();
+        *self.keys.lock().unwrap() = Some(keys);
+    }
+
+    fn fail(&self) {
+        *self.keys.lock().unwrap() = None;
+    }
+
+    fn asked(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+}
+
+/// A gateway that knows the keys at `url`, once it has fetched them.
+async fn stage(url: &str, more: &[(&str, &str)]) -> Stage {
+    let defaults = [
+        ("JWT_SECRET", ""),
+        ("JWKS_URL", url),
+        ("JWKS_PAUSE_SECONDS", "0"),
+    ];
+    let settings: HashMap<&str, &str> = defaults.iter().chain(more).copied().collect();
+    let settings: Vec<(&str, &str)> = settings.into_iter().collect();
+    let stage = Stage::new(serve(echo()).await, &settings);
+    eventually("keys are fetched", async || {
+        with_token(&stage, &Key::ed25519("unknown").token(&claims()))
+            .await
+            .status
+            == 401
+    })
+    .await;
+    stage
+}
+
+async fn with_token(stage: &Stage, token: &str) -> Answer {
+    Answer::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_verified_by_the_published_keys() {
+    let keys = [Key::ed25519("a"), Key::p256("b")];
+    let (_issuer, url) = Issuer::start(&[&keys[0], &keys[1]]).await;
+    let stage = stage(&url, &[]).await;
+    for key in &keys {
+        let token = key.token(&claims());
+        for _ in 0..3 {
+            let answer = with_token(&stage, &token).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let told = &answer.json()["headers"]["x-principal"][0];
+            assert_eq!(told, r#"{"subject":"7","role":"user"}"#);
+        }
+        for (member, value, detail) in [
+            ("exp", json!(1), "the token has expired"),
+            ("iss", json!("x"), "the token is from another issuer"),
+            ("aud", json!("x"), "the token is for another audience"),
+        ] {
+            let mut changed = claims();
+            changed[member] = value;
+            let answer = with_token(&stage, &key.token(&changed)).await;
+            assert_eq!(answer.problem(401)["detail"], detail);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_algorithm_is_the_keys_and_never_the_tokens() {
+    let (key, other) = (Key::ed25519("a"), Key::p256("b"));
+    let (_issuer, url) = Issuer::start(&[&key, &other]).await;
+    let stage = stage(&url, &[]).await;
+    let x = key.public["x"].as_str().unwrap();
+    let public = URL_SAFE_NO_PAD.decode(x).unwrap();
+    let signed = |kid: Option<&str>, algorithm, secret: &[u8]| {
+        let mut header = Header::new(algorithm);
+        header.kid = kid.map(str::to_owned);
+        encode(&header, &claims(), &EncodingKey::from_secret(secret)).unwrap()
+    };
+    let mut elsewhere = Key::p256("a");
+    elsewhere.kid = "a".to_owned();
+    let forged = Key::ed25519("a");
+    for token in [
+        // Public keys taken for secrets, in each way they could be written.
+        signed(Some("a"), Algorithm::HS256, &public),
+        signed(Some("a"), Algorithm::HS256, x.as_bytes()),
+        signed(None, Algorithm::HS256, &public),
+        // No secret is set, and that is no secret.
+        signed(None, Algorithm::HS256, b""),
+        signed(Some("a"), Algorithm::HS512, &public),
+        // Another kind of key under the name of one that is known, and another key of its kind.
+        elsewhere.token(&claims()),
+        forged.token(&claims()),
+    ] {
+        let answer = with_token(&stage, &token).await;
+        assert_eq!(answer.problem(401)["error"], "invalid bearer token");
+    }
+    let token = key.token(&claims());
+    let (text, _) = token.rsplit_once('.').unwrap();
+    with_token(&stage, &format!("{text}.")).await.problem(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_beside_the_keys_is_still_one() {
+    let key = Key::ed25519("a");
+    let (_issuer, url) = Issuer::start(&[&key]).await;
+    let stage = stage(&url, &[("JWT_SECRET", SECRET)]).await;
+    assert_eq!(with_token(&stage, &key.token(&claims())).await.status, 200);
+    let token = stage.token("7", Role::User);
+    assert_eq!(with_token(&stage, &token).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_fetched_when_a_token_names_it_and_an_old_one_ends_with_its_publication() {
+    let (old, new) = (Key::ed25519("old"), Key::ed25519("new"));
+    let (issuer, url) = Issuer::start(&[&old]).await;
+    let stage = stage(&url, &[]).await;
+    let (old_token, new_token) = (old.token(&claims()), new.token(&claims()));
+    assert_eq!(with_token(&stage, &old_token).await.status, 200);
+    issuer.publish(&[&old, &new]);
+    eventually("the new key is known", async || {
+        with_token(&stage, &new_token).await.status == 200
+    })
+    .await;
+    assert_eq!(with_token(&stage, &old_token).await.status, 200);
+    issuer.publish(&[&new]);
+    // A token that was verified with a key which is gone is not remembered.
+    let unknown = Key::ed25519("unknown").token(&claims());
+    eventually("the old key is no longer known", async || {
+        with_token(&stage, &unknown).await;
+        with_token(&stage, &old_token).await.status == 401
+    })
+    .await;
+    assert_eq!(with_token(&stage, &new_token).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_keys_cannot_be_fetched_the_last_ones_stay() {
+    let key = Key::ed25519("a");
+    let (issuer, url) = Issuer::start(&[&key]).await;
+    let stage = stage(&url, &[]).await;
+    issuer.fail();
+    let before = issuer.asked();
+    let unknown = Key::ed25519("unknown").token(&claims());
+    eventually("it is asked again in vain", async || {
+        with_token(&stage, &unknown).await.problem(401);
+        issuer.asked() > before
+    })
+    .await;
+    assert_eq!(with_token(&stage, &key.token(&claims())).await.status, 200);
+    // A set with nothing in it is no better than none.
+    issuer.publish(&[]);
+    let before = issuer.asked();
+    eventually("it is asked again", async || issuer.asked() > before).await;
+    assert_eq!(with_token(&stage, &key.token(&claims())).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_unknown_keys_is_no_flood_of_questions() {
+    let key = Key::ed25519("a");
+    let (issuer, url) = Issuer::start(&[&key]).await;
+    let stage = stage(&url, &[("JWKS_PAUSE_SECONDS", "3600")]).await;
+    for number in 0..200 {
+        let unknown = Key::ed25519(&number.to_string()).token(&claims());
+        with_token(&stage, &unknown).await.problem(401);
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_any_key_is_known_nobody_is_told_that_their_token_is_wrong() {
+    let key = Key::ed25519("a");
+    let (issuer, url) = Issuer::start(&[&key]).await;
+    issuer.fail();
+    let settings = [("JWT_SECRET", ""), ("JWKS_URL", url.as_str())];
+    let stage = Stage::new(serve(echo()).await, &settings);
+    let token = key.token(&claims());
+    let answer = with_token(&stage, &token).await;
+    answer.problem(503);
+    assert_eq!(answer.header("retry-after"), "1");
+    issuer.publish(&[&key]);
+    eventually("the keys are fetched", async || {
+        with_token(&stage, &token).await.status == 200
+    })
+    .await;
+}
