@@ -42,6 +42,8 @@ scripts/dev-services.sh COMMAND
   logs [SERVICE] [-f]       the end of the logs; -f goes on
   sync                      fetches the films again, and shows how far it is
   token [--admin] [--user ID]  prints a token for the gateway (default: user 1)
+  admin grant|revoke NAME   makes somebody an administrator, or no longer one
+  keys rotate               makes another key to sign tokens with
   servers                   only PostgreSQL and Redis, and where they are
   reset                     stop, then delete all data under .dev/
   help                      this
@@ -289,6 +291,13 @@ token() {
         shift
     done
     mint_token "$role" "$subject"
+}
+
+# preference_service COMMAND…: a command of the service itself, with the settings that it runs with.
+preference_service() {
+    start_servers >/dev/null 2>&1 || fail 'PostgreSQL does not come up: scripts/dev-services.sh servers tells why'
+    service_settings preference-service
+    (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/preference-service" "$@")
 }
 
 # call METHOD PATH [CURL-ARGUMENTS…]: through the gateway as an administrator; sets STATUS and BODY.
@@ -550,6 +559,7 @@ main() {
         "$command"
         ;;
     logs | token) "$command" ${1+"$@"} ;;
+    admin | keys) preference_service "$command" ${1+"$@"} ;;
     stop | status | sync | servers | reset)
         (($# == 0)) || fail "$command takes no arguments"
         "$command"

@@ -8,7 +8,7 @@ mod remembered;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chassis::Problem;
@@ -167,13 +167,17 @@ impl Authenticator {
     /// # Panics
     /// Never: the principal of mock mode can be a header.
     #[must_use]
-    pub fn new(keys: std::sync::Arc<Keys>, strangers: std::sync::Arc<Strangers>) -> Self {
+    pub fn new(
+        keys: std::sync::Arc<Keys>,
+        strangers: std::sync::Arc<Strangers>,
+        config: &Config,
+    ) -> Self {
         let mock = Principal::new("mock".to_owned(), Role::Admin, None, u64::MAX);
         Self {
             keys,
             verified: RefCell::new(Remembered::new(REMEMBERED)),
             generation: Cell::default(),
-            api_keys: ApiKeys::new(strangers),
+            api_keys: ApiKeys::new(strangers, Duration::from_secs(config.key_cache_seconds)),
             mock: Rc::new(mock.expect("ASCII")),
         }
     }

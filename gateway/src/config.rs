@@ -76,6 +76,8 @@ pub struct Config {
     pub jwks_refresh_seconds: u64,
     /// At least, between two fetches, in seconds.
     pub jwks_pause_seconds: u64,
+    /// How long it is remembered whose an API key is, in seconds.
+    pub key_cache_seconds: u64,
     /// What a token must say in `iss`.
     pub jwt_issuer: String,
     /// What a token must say in `aud`.

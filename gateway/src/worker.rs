@@ -117,6 +117,7 @@ impl Worker {
             authenticator: Authenticator::new(
                 Arc::clone(&shared.keys),
                 Arc::clone(&shared.strangers),
+                config,
             ),
             limiter: RateLimiter::new(Arc::clone(&shared.limits), redis.clone()),
             redis,

@@ -54,6 +54,7 @@ service_settings() {
     case $1 in
     gateway)
         SETTINGS+=("AUTH_MODE=$AUTH" "JWT_SECRET=${JWT_SECRET:-$(kept_secret jwt-secret)}"
+            "JWKS_URL=${JWKS_URL:-$(service_url preference-service)/.well-known/jwks.json}"
             "JWT_ISSUER=${JWT_ISSUER:-marquee}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
             "MOVIE_SERVICE_URL=$(service_url movie-service)" "USER_PREFERENCE_SERVICE_URL=$(service_url preference-service)"
             "RECOMMENDATION_SERVICE_URL=$(service_url recommendation-service)" "REDIS_URL=$(url_for_database "$REDIS_URL" 0)")
@@ -66,7 +67,9 @@ service_settings() {
         ;;
     preference-service)
         SETTINGS+=("DATABASE_URL=$(url_for_database "$DATABASE_URL" user_preference_service)"
-            "REDIS_URL=$(url_for_database "$REDIS_URL" 2)" "MOVIE_SERVICE_URL=$(service_url movie-service)")
+            "REDIS_URL=$(url_for_database "$REDIS_URL" 2)" "MOVIE_SERVICE_URL=$(service_url movie-service)"
+            "JWT_ISSUER=${JWT_ISSUER:-marquee}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
+            "SIGNING_KEY_SECRET=${SIGNING_KEY_SECRET:-$(kept_secret signing-key-secret)}")
         ;;
     recommendation-service)
         SETTINGS+=("DATABASE_URL=$(url_for_database "$DATABASE_URL" recommendation_service)"

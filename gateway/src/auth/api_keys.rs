@@ -1,5 +1,5 @@
 //! API keys: opaque to us, so their owner is asked for at the service that made them, by the key's
-//! SHA-256, and remembered for half a minute: so long a key works after it was taken away. Keys that
+//! SHA-256, and remembered for a while: so long a key works after it was taken away. Keys that
 //! are none are remembered as well, and whoever shows many of them is not asked for any more.
 
 use std::{
@@ -36,8 +36,6 @@ const PREFIX: &[u8] = b"mq_";
 const KEY_BYTES: usize = 3 + 43;
 /// Keys remembered by one thread, in each of two generations.
 const REMEMBERED: usize = 2048;
-/// How long, whether there is such a key or not.
-const FRESH: Duration = Duration::from_secs(30);
 /// How long the answer may take, and how large it may be.
 const PATIENCE: Duration = Duration::from_secs(2);
 const ANSWER_BYTES: usize = 4096;
@@ -96,6 +94,8 @@ struct Known {
 /// API keys as one thread knows them.
 pub struct ApiKeys {
     strangers: Arc<Strangers>,
+    /// How long a key is remembered, whether there is such a one or not.
+    fresh: Duration,
     known: RefCell<Remembered<Hash, Known>>,
     /// Keys that somebody asks about.
     asking: RefCell<HashMap<Hash, Rc<Notify>>>,
@@ -112,11 +112,12 @@ struct Owner {
 }
 
 impl ApiKeys {
-    /// With nothing remembered.
+    /// With nothing remembered; what is found out is, for `fresh`.
     #[must_use]
-    pub fn new(strangers: Arc<Strangers>) -> Self {
+    pub fn new(strangers: Arc<Strangers>, fresh: Duration) -> Self {
         Self {
             strangers,
+            fresh,
             known: RefCell::new(Remembered::new(REMEMBERED)),
             asking: RefCell::default(),
             room: Cell::new(ASKING),
@@ -162,7 +163,7 @@ impl ApiKeys {
         }
         let known = Known {
             owner: owner.clone(),
-            until: Instant::now() + FRESH,
+            until: Instant::now() + self.fresh,
         };
         self.known.borrow_mut().remember(hash, known);
         owner.ok_or_else(unknown)

@@ -16,10 +16,12 @@ use crate::stage::{Answer, Scripted, Stage, echo, serve};
 /// All keys that tests made up: their hash, whose they are.
 static KEYS: Mutex<Vec<(String, serde_json::Value)>> = Mutex::new(Vec::new());
 
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
 /// A key of `user` that the service of [`owners`] knows.
 pub fn api_key(user: &str, role: &str, scopes: &[&str]) -> String {
     let mut keys = KEYS.lock().unwrap();
-    let key = no_key(keys.len());
+    let key = no_key(NEXT.fetch_add(1, Ordering::SeqCst));
     let user: u64 = user.parse().unwrap();
     let owner = json!({"user_id": user, "role": role, "scopes": scopes, "expires_at": null});
     keys.push((hash(&key), owner));
@@ -135,6 +137,19 @@ async fn whoever_shows_many_keys_that_are_none_is_no_longer_asked_about() {
     assert_eq!(asked.load(Ordering::SeqCst), 21);
     // What is remembered goes on.
     assert_eq!(with_key(&stage, &known).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_taken_away_is_refused_before_long() {
+    let upstream = serve(echo().merge(owners())).await;
+    let stage = Stage::new(upstream, &[("KEY_CACHE_SECONDS", "1")]);
+    let key = api_key("7", "user", &["read"]);
+    assert_eq!(with_key(&stage, &key).await.status, 200);
+    KEYS.lock().unwrap().retain(|(own, _)| *own != hash(&key));
+    chassis::testing::eventually("the key is refused", async || {
+        with_key(&stage, &key).await.status == 401
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

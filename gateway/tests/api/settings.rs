@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 35] = [
+const OTHERS: [(&str, &str); 36] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -24,6 +24,7 @@ const OTHERS: [(&str, &str); 35] = [
     ("JWKS_TIMEOUT_MS", "77"),
     ("JWKS_REFRESH_SECONDS", "77"),
     ("JWKS_PAUSE_SECONDS", "77"),
+    ("KEY_CACHE_SECONDS", "77"),
     ("JWT_ISSUER", "other"),
     ("JWT_AUDIENCE", "other"),
     ("JWT_LEEWAY_SECONDS", "77"),

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should say where, and one that measures what it measured"
 )]
 
+mod accounts;
 mod bad_input;
 mod compose;
 mod failures;

@@ -42,6 +42,8 @@ pub(crate) struct Wants {
     pub(crate) rate_limit: u64,
     /// The length of a window in seconds.
     pub(crate) rate_limit_window: u64,
+    /// What all of them log.
+    pub(crate) log_level: &'static str,
     /// Whether Postgres is reached over a wire that can be cut.
     pub(crate) wire: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Wants {
             recommendation_services: 1,
             rate_limit: 1_000_000,
             rate_limit_window: 60,
+            log_level: "info",
             wire: false,
         }
     }
@@ -106,6 +109,11 @@ impl Platform {
                 ("DATABASE_URL", people.url(near)),
                 ("MOVIE_SERVICE_URL", movie_services[0].url()),
                 ("REDIS_URL", redis_url(&redis, 2)),
+                ("SIGNING_KEY_SECRET", JWT_SECRET.to_owned()),
+                ("LOG_LEVEL", wants.log_level.to_owned()),
+                // Hashes that take no time.
+                ("ARGON2_MEMORY_KIB", "8".to_owned()),
+                ("ARGON2_ITERATIONS", "1".to_owned()),
             ]),
         );
         // Replicas follow different replicas: what they tell must be the same.
@@ -128,6 +136,11 @@ impl Platform {
         let gateway = [
             ("AUTH_MODE", wants.auth_mode.to_owned()),
             ("JWT_SECRET", JWT_SECRET.to_owned()),
+            (
+                "JWKS_URL",
+                format!("{}/.well-known/jwks.json", preference_service.url()),
+            ),
+            ("LOG_LEVEL", wants.log_level.to_owned()),
             ("JWT_ISSUER", "marquee".to_owned()),
             ("JWT_AUDIENCE", "marquee".to_owned()),
             ("MOVIE_SERVICE_URL", urls(&movie_services)),
