@@ -18,7 +18,7 @@ use crate::{
     repository::SNAPSHOT,
     service::{
         cache::MovieCache, fetching::Fetching, hydration::Hydration, intake::Intake, jobs::Jobs,
-        listing::Listing, warm_pool::WarmPool,
+        listing::Listing, refresh::Refresh, schedule, warm_pool::WarmPool,
     },
 };
 
@@ -51,6 +51,7 @@ pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
 /// Settings that are wrong.
 pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
+    config.check()?;
     let tmdb = Tmdb::new(process.settings.read::<TmdbConfig>()?)?;
     let outbox = Outbox::new(
         pool.clone(),
@@ -71,12 +72,18 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         pool.clone(),
         tmdb.clone(),
         outbox.clone(),
+        cache.clone(),
         Duration::from_secs(config.job_patience_seconds),
         config.include_adult,
     );
     let jobs = Jobs::start(pool.clone(), fetching, &config, &process.shutdown);
     if tmdb.has_key() {
-        WarmPool::start(jobs.clone(), &config, &process.shutdown);
+        if let Some((warm_pool, interval)) = WarmPool::new(&config) {
+            schedule::start(warm_pool, interval, jobs.clone(), &process.shutdown);
+        }
+        if let Some((refresh, interval)) = Refresh::new(pool.clone(), &config) {
+            schedule::start(refresh, interval, jobs.clone(), &process.shutdown);
+        }
     }
     let state = AppState {
         hydration: Hydration::new(

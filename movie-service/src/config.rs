@@ -9,6 +9,9 @@ use url::Url;
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
+/// TMDB's terms: nothing is kept for longer than six months without asking again.
+const LONGEST_UNREFRESHED_DAYS: i32 = 180;
+
 /// The settings of movie-service.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
@@ -46,9 +49,29 @@ pub struct Config {
     pub warm_pool_interval_seconds: u64,
     /// How many films the warm pool has at most.
     pub warm_pool_size: u32,
+    /// After how many days a film is asked for again though nobody looks at it; 0: never.
+    pub movie_refresh_days: i32,
+    /// How many seconds lie between two rounds of that.
+    pub movie_refresh_interval_seconds: u64,
+    /// How many films a round has at most.
+    pub movie_refresh_batch: u32,
 }
 
 impl Config {
+    /// Whether the settings agree with each other and with TMDB's terms.
+    ///
+    /// # Errors
+    /// What is wrong, and how to mend it.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let most = LONGEST_UNREFRESHED_DAYS - 1;
+        anyhow::ensure!(
+            (0..=most).contains(&self.movie_refresh_days),
+            "MOVIE_REFRESH_DAYS must be 1 to {most}, as TMDB's terms ask, or 0 for never, but is {}",
+            self.movie_refresh_days
+        );
+        Ok(())
+    }
+
     /// How long change records are kept.
     #[must_use]
     pub fn change_retention(&self) -> Duration {
@@ -101,6 +124,17 @@ mod tests {
             .and_then(|settings| settings.read())
             .expect("valid");
         assert_eq!(tmdb.tmdb_max_concurrency, 3);
+    }
+
+    #[test]
+    fn films_are_refreshed_within_the_time_that_tmdb_gives() {
+        for (days, fits) in [("0", true), ("179", true), ("180", false), ("-1", false)] {
+            let environment = HashMap::from([("MOVIE_REFRESH_DAYS".to_owned(), days.to_owned())]);
+            let config: Config = Settings::merge(DEFAULTS, &environment)
+                .and_then(|settings| settings.read())
+                .expect("valid");
+            assert_eq!(config.check().is_ok(), fits, "{days}");
+        }
     }
 
     #[test]

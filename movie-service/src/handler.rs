@@ -6,6 +6,7 @@ mod genres;
 mod jobs;
 mod movie;
 mod movies;
+mod select;
 mod wish;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use axum::{
     http::StatusCode,
     middleware::{Next, from_fn_with_state},
     response::Response,
+    routing::post,
 };
 use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
@@ -64,6 +66,11 @@ fn working() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::retry_job))
 }
 
+/// For other services; the gateway never routes here.
+fn internal() -> Router<AppState> {
+    Router::new().route("/internal/v1/movies/select", post(select::select_movies))
+}
+
 /// Whoever changed the catalogue finds the change in the lists when the answer is there.
 async fn show_in_lists(State(listing): State<Listing>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
@@ -86,6 +93,7 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
         .merge(time_limit(feeding, SYNC_LIMIT))
         .merge(time_limit(importing, config.request_timeout()))
         .merge(time_limit(working, config.request_timeout()))
+        .merge(time_limit(internal(), config.request_timeout()))
         .with_state(state)
 }
 

@@ -11,9 +11,11 @@ mod seen;
 mod write;
 
 use std::{
-    io::Write as _,
+    fs::File,
+    io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -32,18 +34,19 @@ use open::open;
 use seen::Seen;
 use write::{Batch, write_all};
 
-const USAGE: &str = "movie-service import --format tmdb-csv|tmdb-export FILE…
+const USAGE: &str = "movie-service import --format tmdb-csv|tmdb-export [--refused FILE] FILE…
 
   tmdb-csv     CSV with a heading row: the Kaggle set \"TMDB 5000\", lists with id and genre_ids, or
                facts with tmdb_id and lists separated by |; recognised by the heading
   tmdb-export  TMDB's daily export of ids, one JSON object a line
 
+  --refused FILE
+               where every row that could not be used is written: the file, the line, what is wrong
+
 Files may be plain, .gz or .zst. The database is DATABASE_URL's. Running it again changes nothing.";
 
 /// How many refused rows are shown of each file.
 const REFUSALS_SHOWN: usize = 20;
-/// Films in one transaction.
-const BATCH: usize = 5_000;
 /// Batches between the reader and the writers.
 const QUEUE: usize = 2;
 /// Progress is told this often.
@@ -88,7 +91,11 @@ pub struct Report {
 
 /// Runs the command; `arguments` are those behind `import`.
 pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
-    let (format, files) = match parse(arguments) {
+    let Wish {
+        format,
+        files,
+        refused,
+    } = match parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => return usage(&format!("{message}\n\n{USAGE}")),
     };
@@ -104,9 +111,13 @@ pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
         Err(error) => return usage(&error.to_string()),
     };
     let done = runtime.block_on(async {
+        let refused = refused
+            .map(|path| File::create(&path).with_context(|| path.display().to_string()))
+            .transpose()?
+            .map(Arc::new);
         let pool = database::open(&config, &Shutdown::default()).await?;
         for file in &files {
-            let report = import(&pool, format, file, config.include_adult)
+            let report = import(&pool, format, file, config.include_adult, refused.clone())
                 .await
                 .with_context(|| file.display().to_string())?;
             tell(file, &report);
@@ -123,52 +134,76 @@ pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
-fn parse(arguments: impl Iterator<Item = String>) -> Result<(Format, Vec<PathBuf>), String> {
-    let mut format = None;
+/// What the command is asked for.
+#[derive(Debug, PartialEq)]
+struct Wish {
+    format: Format,
+    files: Vec<PathBuf>,
+    refused: Option<PathBuf>,
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
+    let (mut format, mut refused) = (None, None);
     let mut files = Vec::new();
-    let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
-        let value = match argument.strip_prefix("--format") {
-            Some("") => arguments.next(),
-            Some(rest) => rest.strip_prefix('=').map(str::to_owned),
-            None if argument.starts_with('-') => {
-                return Err(format!("unknown option `{argument}`"));
-            }
-            None => {
-                files.push(PathBuf::from(argument));
-                continue;
-            }
+        if !argument.starts_with('-') {
+            files.push(PathBuf::from(argument));
+            continue;
+        }
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
         };
-        format = Some(match value.as_deref() {
-            Some("tmdb-csv") => Format::TmdbCsv,
-            Some("tmdb-export") => Format::TmdbExport,
-            _ => return Err("--format must be tmdb-csv or tmdb-export".to_owned()),
-        });
+        match name {
+            "--format" => {
+                let value = value.or_else(|| arguments.next());
+                format = Some(match value.as_deref() {
+                    Some("tmdb-csv") => Format::TmdbCsv,
+                    Some("tmdb-export") => Format::TmdbExport,
+                    _ => return Err("--format must be tmdb-csv or tmdb-export".to_owned()),
+                });
+            }
+            "--refused" => {
+                let value = value.or_else(|| arguments.next());
+                refused = Some(value.ok_or("--refused needs a file")?.into());
+            }
+            _ => return Err(format!("unknown option `{argument}`")),
+        }
     }
     match format {
         None => Err("--format is missing".to_owned()),
         Some(_) if files.is_empty() => Err("there is no file to import".to_owned()),
-        Some(format) => Ok((format, files)),
+        Some(format) => Ok(Wish {
+            format,
+            files,
+            refused,
+        }),
     }
 }
 
-/// Imports one file.
+/// Imports one file; rows that could not be used are written to `refused`, where it is given.
 ///
 /// # Errors
-/// A file that cannot be read or whose columns are not known, or Postgres's. What was stored until then
-/// stays.
+/// A file that cannot be read or whose columns are not known, or Postgres's. What was read until then is
+/// stored.
 pub async fn import(
     pool: &sqlx::PgPool,
     format: Format,
     file: &Path,
     include_adult: bool,
+    refused: Option<Arc<File>>,
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
     let mut reader = Reader::new(open(file)?, format, include_adult)?;
     let layout = reader.layout();
-    crate::repository::dumps::add_genres(pool, &genres()).await?;
+    crate::repository::movies::add_genres(pool, &genres()).await?;
     let (batches, queue) = mpsc::channel(QUEUE);
-    let reading = tokio::task::spawn_blocking(move || read_all(&mut reader, &batches));
+    let mut refused = refused.map(|out| Refused {
+        out: BufWriter::new(out),
+        file: file.display().to_string(),
+    });
+    let reading =
+        tokio::task::spawn_blocking(move || read_all(&mut reader, &batches, refused.as_mut()));
     let stored = write_all(pool, layout, queue).await;
     // A writer that failed has closed the queue, so that the reader ends as well.
     let read = reading.await?;
@@ -190,28 +225,53 @@ fn genres() -> Vec<Genre> {
         .collect()
 }
 
+/// Where rows that could not be used are written.
+struct Refused {
+    out: BufWriter<Arc<File>>,
+    file: String,
+}
+
+impl Refused {
+    fn write(&mut self, refusal: &Refusal) -> std::io::Result<()> {
+        let Refusal { line, reason } = refusal;
+        writeln!(self.out, "{}\t{line}\t{reason}", self.file)
+    }
+}
+
 /// Reads to the end, or until nobody takes what is read.
-fn read_all(reader: &mut Reader, batches: &mpsc::Sender<Batch>) -> anyhow::Result<Report> {
+fn read_all(
+    reader: &mut Reader,
+    batches: &mpsc::Sender<Batch>,
+    mut refused: Option<&mut Refused>,
+) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut seen = Seen::default();
     let mut batch = Batch::default();
     let mut told = Instant::now();
-    while let Some((line, row)) = reader.next()? {
+    let end = loop {
+        let (line, row) = match reader.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break Ok(()),
+            // What was read before is good all the same.
+            Err(error) => break Err(error),
+        };
         report.rows += 1;
         match row {
             Ok(film) if !seen.insert(film.id) => report.repeated += 1,
             Ok(film) => {
                 batch.push(&film, reader.take_genres());
-                if batch.len() >= BATCH
-                    && batches.blocking_send(std::mem::take(&mut batch)).is_err()
-                {
+                if batch.is_full() && batches.blocking_send(std::mem::take(&mut batch)).is_err() {
                     return Ok(report);
                 }
             }
             Err(reason) => {
                 report.refused += 1;
+                let refusal = Refusal { line, reason };
+                if let Some(refused) = refused.as_mut() {
+                    refused.write(&refusal)?;
+                }
                 if report.refusals.len() < REFUSALS_SHOWN {
-                    report.refusals.push(Refusal { line, reason });
+                    report.refusals.push(refusal);
                 }
             }
         }
@@ -219,11 +279,14 @@ fn read_all(reader: &mut Reader, batches: &mpsc::Sender<Batch>) -> anyhow::Resul
             told = Instant::now();
             let _ = writeln!(std::io::stderr(), "{} rows read", report.rows);
         }
-    }
-    if batch.len() > 0 {
+    };
+    if !batch.is_empty() {
         let _ = batches.blocking_send(batch);
     }
-    Ok(report)
+    if let Some(refused) = refused {
+        refused.out.flush()?;
+    }
+    end.map(|()| report)
 }
 
 fn tell(file: &Path, report: &Report) {
@@ -251,7 +314,8 @@ fn tell(file: &Path, report: &Report) {
     }
     let shown = report.refusals.len() as u64;
     if report.refused > shown {
-        let _ = writeln!(out, "  and {} more", report.refused - shown);
+        let more = report.refused - shown;
+        let _ = writeln!(out, "  and {more} more, which --refused FILE tells");
     }
 }
 
@@ -262,15 +326,23 @@ mod tests {
     #[test]
     fn what_is_meant_is_understood_and_what_is_not_is_named() {
         let parse = |text: &str| parse(text.split_whitespace().map(str::to_owned));
-        let files = vec![PathBuf::from("a"), PathBuf::from("b")];
-        for text in ["--format tmdb-csv a b", "a --format=tmdb-csv b"] {
-            assert_eq!(parse(text), Ok((Format::TmdbCsv, files.clone())), "{text}");
+        for (text, refused) in [
+            ("--format tmdb-csv a b", None),
+            ("a --format=tmdb-csv b --refused c", Some("c")),
+        ] {
+            let wish = Wish {
+                format: Format::TmdbCsv,
+                files: vec![PathBuf::from("a"), PathBuf::from("b")],
+                refused: refused.map(PathBuf::from),
+            };
+            assert_eq!(parse(text), Ok(wish), "{text}");
         }
         for (text, message) in [
             ("a", "--format is missing"),
             ("--format tmdb-csv", "there is no file to import"),
             ("--format csv a", "--format must be tmdb-csv or tmdb-export"),
             ("--format", "--format must be tmdb-csv or tmdb-export"),
+            ("--format tmdb-csv a --refused", "--refused needs a file"),
             ("--dry-run a", "unknown option `--dry-run`"),
         ] {
             assert_eq!(parse(text), Err(message.to_owned()), "{text}");

@@ -1,7 +1,6 @@
 //! What the catalogue speaks of. No I/O, no SQL, no TMDB: those bring and take these.
 
 mod dump;
-mod filter;
 mod job;
 mod listing;
 mod movie;
@@ -11,6 +10,6 @@ pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
 pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, Named, Order, SortBy};
 pub use movie::{
-    AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person,
-    Provider,
+    AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, MovieVersion,
+    NewMovie, Person, Provider,
 };

@@ -6,4 +6,6 @@ pub mod hydration;
 pub mod intake;
 pub mod jobs;
 pub mod listing;
+pub mod refresh;
+pub mod schedule;
 pub mod warm_pool;

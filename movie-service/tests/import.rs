@@ -12,7 +12,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use movie_service::import::{Format, Report, import};
+use movie_service::import::{Format, Refusal, Report, import};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -29,7 +29,7 @@ const FACTS: &str = "tmdb_id,title,original_title,original_language,release_date
 603,The Matrix,The Matrix,en,1999-03-31,136,Action|Science Fiction,80,8.2,25000,hacker,Lana Wachowski,Keanu Reeves,매트릭스
 ";
 const TMDB_5000: &str = r#"budget,genres,homepage,id,keywords,original_language,original_title,overview,popularity,production_companies,production_countries,release_date,revenue,runtime,spoken_languages,status,tagline,title,vote_average,vote_count
-1,"[{""id"": 28, ""name"": ""Action""}, {""id"": 10769, ""name"": ""Foreign""}]",,603,"[{""id"": 83, ""name"": ""saving the world""}]",en,The Matrix,"A	tab, a ""quote"" and
+1,"[{""id"": 28, ""name"": ""Action""}, {""id"": 10769, ""name"": ""Foreign""}]",,603,"[{""id"": 83, ""name"": ""saving\u0000 the world""}]",en,The Matrix,"A	tab, a ""quote"" and
 a new line \ N.",104.3,[],"[{""iso_3166_1"": ""US"", ""name"": ""United States of America""}]",1999-03-30,2,136.0,[],Released,,The Matrix,7.9,8907
 "#;
 
@@ -61,7 +61,9 @@ impl Drop for Folder {
 }
 
 async fn csv(pool: &PgPool, file: &Path) -> Report {
-    import(pool, Format::TmdbCsv, file, false).await.unwrap()
+    import(pool, Format::TmdbCsv, file, false, None)
+        .await
+        .unwrap()
 }
 
 /// New, changed, unchanged, repeated, refused.
@@ -141,7 +143,7 @@ async fn dumps_fill_in_each_other_and_any_of_them_again_changes_nothing(pool: Pg
         .map(|(place, text)| folder.file(&format!("{place}.csv"), text.as_bytes()))
         .collect::<Vec<_>>();
     let from_export = async || {
-        import(&pool, Format::TmdbExport, &export, false)
+        import(&pool, Format::TmdbExport, &export, false, None)
             .await
             .unwrap()
     };
@@ -212,6 +214,27 @@ async fn a_newer_dump_corrects_what_an_older_one_told(pool: PgPool) {
         (&film["title"], &film["popularity"], &film["version"]),
         (&json!("Old Boy"), &json!(41.5), &json!(2))
     );
+}
+
+#[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
+async fn a_genre_that_becomes_known_is_told_of_the_films_that_have_it(pool: PgPool) {
+    let folder = Folder::new();
+    let list = LIST.replace("[28]", "[10769]");
+    csv(&pool, &folder.file("list.csv", list.as_bytes())).await;
+    assert_eq!(film(&pool, 603).await["version"], 1);
+    let other = folder.file("5000.csv", TMDB_5000.replace("603", "604").as_bytes());
+    assert_eq!(counts(&csv(&pool, &other).await), [1, 0, 0, 0, 0]);
+    assert_eq!(film(&pool, 603).await["version"], 2);
+    let payload: Value = sqlx::query_scalar(
+        "select payload from outbox where key = '603' order by seq desc limit 1",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(payload["genres"], json!([{"id": 10769, "name": "Foreign"}]));
+    let records = told(&pool).await;
+    csv(&pool, &other).await;
+    assert_eq!(told(&pool).await, records);
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
@@ -292,13 +315,13 @@ async fn rows_that_cannot_be_used_are_named_by_their_lines(pool: PgPool) {
         "x".repeat(2 * 1024 * 1024)
     );
     let file = folder.file("bad.json", lines.as_bytes());
-    let report = import(&pool, Format::TmdbExport, &file, false)
+    let report = import(&pool, Format::TmdbExport, &file, false, None)
         .await
         .unwrap();
     assert_eq!(counts(&report), [2, 0, 0, 0, 5]);
     let lines: Vec<u64> = report.refusals.iter().map(|refusal| refusal.line).collect();
     assert_eq!(lines, [4, 5, 6, 7, 8]);
-    let report = import(&pool, Format::TmdbExport, &file, true)
+    let report = import(&pool, Format::TmdbExport, &file, true, None)
         .await
         .unwrap();
     assert_eq!(
@@ -306,6 +329,22 @@ async fn rows_that_cannot_be_used_are_named_by_their_lines(pool: PgPool) {
         [1, 0, 2, 0, 4],
         "admitted where the setting says so"
     );
+    assert_eq!(film(&pool, 7).await["adult"], true);
+
+    let adult = "id,title,genre_ids,adult\n8,A,[],True\n9,B,[],False\n10,C,[],perhaps\n";
+    let file = folder.file("adult.csv", adult.as_bytes());
+    let list = folder.0.join("refused.tsv");
+    let out = std::sync::Arc::new(fs::File::create(&list).unwrap());
+    let report = import(&pool, Format::TmdbCsv, &file, false, Some(out))
+        .await
+        .unwrap();
+    assert_eq!(counts(&report), [1, 0, 0, 0, 2]);
+    let written = fs::read_to_string(&list).unwrap();
+    let expected = report.refusals.iter().map(|refusal| {
+        let Refusal { line, reason } = refusal;
+        format!("{}\t{line}\t{reason}\n", file.display())
+    });
+    assert_eq!(written, expected.collect::<String>());
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
@@ -330,11 +369,12 @@ async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
         ("one.gz", gz(EXPORT)),
         ("two.gz", [gz(head), gz(tail)].concat()),
         ("one.zst", zst(EXPORT)),
-        ("two.zst", [zst(head), skipped, zst(tail)].concat()),
+        ("two.zst", [&zst(head)[..], &skipped, &zst(tail)].concat()),
+        ("skipped.zst", [&skipped[..], &zst(EXPORT)].concat()),
         ("named-wrongly.csv", gz(EXPORT)),
     ] {
         let file = folder.file(name, &content);
-        let report = import(&pool, Format::TmdbExport, &file, false)
+        let report = import(&pool, Format::TmdbExport, &file, false, None)
             .await
             .unwrap();
         assert_eq!((report.rows, report.refused), (2, 0), "{name}");
@@ -351,14 +391,22 @@ async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
         ("cut.csv.gz", gz(LIST)[..40].to_vec(), ""),
     ] {
         let file = folder.file(name, &content);
-        let error = import(&pool, Format::TmdbCsv, &file, false)
+        let error = import(&pool, Format::TmdbCsv, &file, false, None)
             .await
             .unwrap_err();
         assert!(format!("{error:#}").contains(message), "{name}: {error:#}");
     }
+    // What can be read of a file that breaks off is stored.
+    let broken = format!("{LIST}3,[18],5,en,A,1,,\"{}", "x".repeat(2 * 1024 * 1024));
+    let file = folder.file("broken.csv", broken.as_bytes());
+    let error = import(&pool, Format::TmdbCsv, &file, false, None)
+        .await
+        .unwrap_err();
+    assert!(format!("{error:#}").contains("line 5"), "{error:#}");
+    assert_eq!(film(&pool, 603).await["vote_count"], 20_000);
     let missing = folder.0.join("missing.csv");
     assert!(
-        import(&pool, Format::TmdbCsv, &missing, false)
+        import(&pool, Format::TmdbCsv, &missing, false, None)
             .await
             .is_err()
     );

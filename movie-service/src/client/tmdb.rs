@@ -154,6 +154,7 @@ impl Tmdb {
             .timeout(Duration::from_millis(config.tmdb_api_timeout))
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
+        metrics::gauge!(TMDB_BREAKER_STATE).set(0.0);
         Ok(Self(Arc::new(Inner {
             http,
             base: config
@@ -288,7 +289,10 @@ impl Tmdb {
         if let Key::None = tmdb.key {
             return Err(TmdbError::Unauthorized.into());
         }
-        tmdb.breaker.enter().map_err(TmdbError::LeftAlone)?;
+        let leave = tmdb.breaker.enter().map_err(TmdbError::LeftAlone);
+        // Leave may be a probe's, which half-opens it.
+        metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
+        leave?;
         let report = Report::new(&tmdb.breaker);
         let patience = deadline.saturating_duration_since(Instant::now());
         let wait = tmdb

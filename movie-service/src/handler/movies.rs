@@ -1,6 +1,6 @@
 //! Lists of films.
 
-mod entry;
+pub(super) mod entry;
 mod query;
 
 use axum::{
@@ -145,7 +145,7 @@ pub(super) async fn list_movies(
 }
 
 /// Refuses genres that do not exist: there are few, and whoever writes another has mistyped.
-async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(), ApiError> {
+pub(super) async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(), ApiError> {
     if filter.genres.is_empty() && filter.without_genres.is_empty() {
         return Ok(());
     }

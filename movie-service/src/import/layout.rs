@@ -37,7 +37,7 @@ pub(super) const KNOWN_GENRES: [(i32, &str); 19] = [
 ];
 /// TMDB counts in 32 bits.
 const LARGEST_ID: i64 = i32::MAX as i64;
-/// The longest title, in bytes: an index of Postgres takes no more than 2,700.
+/// The longest title, in bytes; TMDB's own are a third of it at most.
 const LONGEST_TITLE: usize = 1000;
 
 /// A set's way of writing films.
@@ -138,7 +138,7 @@ impl Reader {
                     return Ok(None);
                 };
                 let row = text.ok_or_else(|| "the line is too long".to_owned());
-                (line, row.and_then(|text| export(text, self.include_adult)))
+                (line, row.and_then(export))
             }
             Rows::Csv {
                 records,
@@ -152,7 +152,9 @@ impl Reader {
                 (line, fields.film(*layout, &mut self.genres))
             }
         };
-        Ok(Some((line, row.and_then(checked))))
+        let include_adult = self.include_adult;
+        let row = row.and_then(|film| checked(film, include_adult));
+        Ok(Some((line, row)))
     }
 }
 
@@ -212,6 +214,7 @@ impl Fields<'_> {
             popularity: self.number("popularity")?,
             vote_average: self.number("vote_average")?,
             vote_count: self.whole("vote_count")?.unwrap_or(0),
+            adult: self.yes("adult")?,
             ..DumpMovie::default()
         };
         match layout {
@@ -221,16 +224,21 @@ impl Fields<'_> {
                 for genre in self.json::<NameAndId>("genres")? {
                     let id = i32::try_from(genre.id).map_err(|_| "genres: an id is too large")?;
                     if !KNOWN_GENRES.iter().any(|(known, _)| *known == id) {
-                        genres.insert(id, genre.name);
+                        genres.insert(id, storable(&genre.name));
                     }
                     film.genre_ids.push(id);
                 }
                 let keywords = self.json::<NameAndId>("keywords")?.into_iter();
                 film.keywords = keywords
-                    .map(|NameAndId { id, name }| Keyword { id, name })
+                    .map(|NameAndId { id, name }| Keyword {
+                        id,
+                        name: storable(&name),
+                    })
                     .collect();
                 let countries = self.json::<Country>("production_countries")?.into_iter();
-                film.countries = countries.map(|country| country.iso_3166_1).collect();
+                film.countries = countries
+                    .map(|country| storable(&country.iso_3166_1))
+                    .collect();
             }
             Layout::List => {
                 film.id = self.id("id")?;
@@ -283,7 +291,7 @@ impl Fields<'_> {
             return Ok(String::new());
         };
         match std::str::from_utf8(self.record.field(place)) {
-            Ok(text) => Ok(text.replace('\0', "").trim().to_owned()),
+            Ok(text) => Ok(storable(text)),
             Err(_) => Err(format!("{column}: it is not UTF-8")),
         }
     }
@@ -314,6 +322,16 @@ impl Fields<'_> {
             return Ok(Some(number as i32));
         }
         Err(format!("{column}: {number} is not a whole number from 0"))
+    }
+
+    /// Yes or no, as Python or JSON writes it; no where it is empty.
+    fn yes(&self, column: &str) -> Result<bool, String> {
+        let text = self.text(column)?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" | "" => Ok(false),
+            _ => Err(format!("{column}: {text:?} is neither true nor false")),
+        }
     }
 
     fn date(&self, column: &str) -> Result<Option<NaiveDate>, String> {
@@ -352,23 +370,29 @@ struct ExportRow {
 }
 
 /// A line of TMDB's daily export: no more than that the film exists.
-fn export(text: &[u8], include_adult: bool) -> Row {
+fn export(text: &[u8]) -> Row {
     let row: ExportRow = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    if row.adult && !include_adult {
-        return Err("it is pornography, which INCLUDE_ADULT does not admit".to_owned());
-    }
-    let title = row.original_title.replace('\0', "").trim().to_owned();
+    let title = storable(&row.original_title);
     Ok(DumpMovie {
         id: row.id,
         original_title: title.clone(),
         title,
         popularity: row.popularity,
+        adult: row.adult,
         ..DumpMovie::default()
     })
 }
 
+/// `text` as Postgres can have it: no text of its may hold the character 0, which JSON can write.
+fn storable(text: &str) -> String {
+    text.replace('\0', "").trim().to_owned()
+}
+
 /// The film, if the catalogue can have it.
-fn checked(mut film: DumpMovie) -> Row {
+fn checked(mut film: DumpMovie, include_adult: bool) -> Row {
+    if film.adult && !include_adult {
+        return Err("it is pornography, which INCLUDE_ADULT does not admit".to_owned());
+    }
     if !(1..=LARGEST_ID).contains(&film.id) {
         return Err(format!("id: {} is not one of TMDB's", film.id));
     }

@@ -24,11 +24,17 @@ pub(super) fn open(file: &Path) -> io::Result<Box<dyn BufRead + Send>> {
             BUFFER,
             MultiGzDecoder::new(packed),
         ))
-    } else if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    } else if is_zstandard(first) {
         Box::new(BufReader::with_capacity(BUFFER, Frames::new(packed)))
     } else {
         Box::new(packed)
     })
+}
+
+/// Whether a frame begins here, or one that is to be skipped, as `pzstd` writes first.
+fn is_zstandard(first: &[u8]) -> bool {
+    first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+        || matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// Zstandard's frames one behind the other, as `pzstd` and `cat` make them; the decoder knows one. It

@@ -9,9 +9,16 @@ use tokio::sync::mpsc;
 
 use crate::{
     models::{DumpMovie, Genre},
-    repository::dumps::{self, Row, Stored},
+    repository::{
+        dumps::{self, Row, Stored},
+        movies,
+    },
 };
 
+/// Films in one transaction.
+const MOST_FILMS: usize = 5_000;
+/// And bytes of them, so that long rows take no more memory than many.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// Connections that write.
 const WRITERS: usize = 2;
 /// A batch that stood in somebody's way is tried again so often.
@@ -21,17 +28,24 @@ const TRIES: u32 = 5;
 #[derive(Default)]
 pub(super) struct Batch {
     rows: Vec<Row>,
+    bytes: usize,
     genres: Vec<Genre>,
 }
 
 impl Batch {
     pub(super) fn push(&mut self, film: &DumpMovie, genres: Vec<Genre>) {
-        self.rows.push(Row::new(film));
+        let row = Row::new(film);
+        self.bytes += row.bytes();
+        self.rows.push(row);
         self.genres.extend(genres);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= MOST_FILMS || self.bytes >= MOST_BYTES
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 }
 
@@ -63,12 +77,9 @@ pub(super) async fn write_all(
 }
 
 async fn write(pool: &PgPool, layout: &str, batch: Batch) -> sqlx::Result<Stored> {
-    if !batch.genres.is_empty() {
-        dumps::add_genres(pool, &batch.genres).await?;
-    }
     let mut tries = 1;
     loop {
-        match dumps::store(pool, layout, &batch.rows).await {
+        match write_once(pool, layout, &batch).await {
             Err(error) if tries < TRIES && is_in_the_way(&error) => {
                 tries += 1;
                 let pause = rand::rng().random_range(0.1..1.0);
@@ -77,6 +88,13 @@ async fn write(pool: &PgPool, layout: &str, batch: Batch) -> sqlx::Result<Stored
             result => return result,
         }
     }
+}
+
+async fn write_once(pool: &PgPool, layout: &str, batch: &Batch) -> sqlx::Result<Stored> {
+    if !batch.genres.is_empty() {
+        movies::add_genres(pool, &batch.genres).await?;
+    }
+    dumps::store(pool, layout, &batch.rows).await
 }
 
 /// Whether Postgres ended the transaction because of another one.

@@ -27,6 +27,8 @@ pub struct DumpMovie {
     pub vote_average: f64,
     /// How many voted.
     pub vote_count: i32,
+    /// Whether it is pornography.
+    pub adult: bool,
     /// TMDB's ids of its genres.
     pub genre_ids: Vec<i32>,
     /// Where it was produced, ISO 3166-1.

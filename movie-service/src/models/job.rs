@@ -24,6 +24,8 @@ pub enum JobKind {
     Import,
     /// Keeps what many will ask for at hand.
     WarmPool,
+    /// Asks again for what was asked for longest ago.
+    Refresh,
 }
 
 impl JobKind {
@@ -36,6 +38,7 @@ impl JobKind {
             Self::Popular => "popular",
             Self::Import => "import",
             Self::WarmPool => "warm_pool",
+            Self::Refresh => "refresh",
         }
     }
 }

@@ -187,6 +187,15 @@ pub struct MovieDetail {
     pub providers: Vec<Provider>,
 }
 
+/// Which version of a film there is since a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct MovieVersion {
+    /// The film.
+    pub id: MovieId,
+    /// Its version.
+    pub version: i64,
+}
+
 /// A film as TMDB tells it, to be written into the catalogue.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewMovie {

@@ -4,9 +4,9 @@
 use std::fmt::{Display, Write};
 
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection, PgPool, types::Json};
+use sqlx::{Connection, PgConnection, PgPool};
 
-use crate::models::{DumpMovie, Genre};
+use crate::models::DumpMovie;
 
 /// What became of films.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,6 +48,7 @@ impl Row {
         row.add(film.popularity);
         row.add(film.vote_average);
         row.add(film.vote_count);
+        row.add(film.adult);
         row.add(format!("{{{}}}", ids.join(",")));
         row.add(json(serde_json::to_string(&film.countries)));
         row.add(json(serde_json::to_string(&film.keywords)));
@@ -59,6 +60,12 @@ impl Row {
         }
         row.0.push('\n');
         row
+    }
+
+    /// How long it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.len()
     }
 
     fn add(&mut self, value: impl Display) {
@@ -86,22 +93,6 @@ impl Row {
             None => self.0.push_str("\\N\t"),
         }
     }
-}
-
-/// Adds genres that are not known; what TMDB calls them stays.
-///
-/// # Errors
-/// Postgres's.
-pub async fn add_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<()> {
-    sqlx::query(
-        "insert into genre (id, name)
-         select distinct on (id) id, name from jsonb_to_recordset($1) as g(id int, name text) order by id
-         on conflict (id) do nothing",
-    )
-    .bind(Json(genres))
-    .execute(pool)
-    .await
-    .map(|_| ())
 }
 
 /// Stores films, each once, from a dump in `layout`, and tells the feed of those that are new or
@@ -143,15 +134,14 @@ pub async fn store(pool: &PgPool, layout: &str, rows: &[Row]) -> sqlx::Result<St
 
 async fn copy(transaction: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
     for statement in [
-        // A dump can be read again; waiting for the disk at every batch buys nothing.
-        "set local synchronous_commit = off",
         // A batch is small and the catalogue large: look films up, do not read them all.
+        "set local jit = off",
         "set local enable_hashjoin = off",
         "set local enable_mergejoin = off",
         "create temporary table if not exists dump_row (
              id bigint, title text, original_title text, original_language text, overview text,
              release_date date, runtime int, popularity float8, vote_average float8, vote_count int,
-             genre_ids int[], countries jsonb, keywords jsonb, people jsonb, titles jsonb, hash text
+             adult boolean, genre_ids int[], countries jsonb, keywords jsonb, people jsonb, titles jsonb, hash text
          ) on commit delete rows",
     ] {
         sqlx::query(statement).execute(&mut *transaction).await?;
@@ -178,7 +168,7 @@ insert into movie as m (id, title, original_title, original_language, overview, 
     popularity, vote_average, vote_count, adult, genre_ids, countries, keywords, people, providers,
     titles, document, source_hash, imports, synced_at)
 select id, title, original_title, original_language, overview, release_date, runtime,
-    popularity, vote_average, vote_count, false, genre_ids,
+    popularity, vote_average, vote_count, adult, genre_ids,
     array(select jsonb_array_elements_text(countries)), keywords, people, '[]',
     titles, '{}', 'import:' || $1, jsonb_build_object($1, hash), 'epoch'
 from dump_row r

@@ -154,16 +154,20 @@ pub async fn changes_after(
     .await
 }
 
-/// Whether there are changes after `cursor`, shown by the feed or still held back.
+/// For how many seconds the first change after `cursor` has waited, shown by the feed or still held
+/// back; none, where there is none.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn has_changes_after(pool: &PgPool, cursor: Cursor) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select exists (select from outbox where (xid, seq) > ($1::text::xid8, $2))")
-        .bind(cursor.transaction.to_string())
-        .bind(cursor.sequence)
-        .fetch_one(pool)
-        .await
+pub async fn waiting_after(pool: &PgPool, cursor: Cursor) -> sqlx::Result<Option<f64>> {
+    sqlx::query_scalar(
+        "select greatest(0, extract(epoch from clock_timestamp() - created_at))::float8 from outbox
+         where (xid, seq) > ($1::text::xid8, $2) order by xid, seq limit 1",
+    )
+    .bind(cursor.transaction.to_string())
+    .bind(cursor.sequence)
+    .fetch_optional(pool)
+    .await
 }
 
 /// The films of a page. What was not asked for is null and not read.

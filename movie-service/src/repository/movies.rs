@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool, QueryBuilder, types::Json};
 
 use crate::models::{
-    Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, NewMovie, Person, Provider,
+    Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, MovieVersion, NewMovie, Person, Provider,
 };
 
 /// The columns of a film, with the names of its genres.
@@ -96,23 +96,44 @@ pub async fn find(pool: &PgPool, reference: &MovieRef) -> sqlx::Result<Option<Mo
     .transpose()
 }
 
-/// Marks film `id` as gone and tells the feed; a film that is gone already stays as it is.
+/// Marks the films `ids` as gone and tells the feed; one that is gone already stays as it is. The films
+/// that are gone by this.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn remove(pool: &PgPool, id: MovieId) -> sqlx::Result<()> {
-    sqlx::query(
+pub async fn remove(pool: &PgPool, ids: &[MovieId]) -> sqlx::Result<Vec<MovieVersion>> {
+    let mut transaction = pool.begin().await?;
+    let gone = remove_within(&mut transaction, ids).await?;
+    transaction.commit().await?;
+    Ok(gone)
+}
+
+/// As [`remove`], as a part of a transaction.
+///
+/// # Errors
+/// Postgres's.
+pub async fn remove_within(
+    transaction: &mut PgConnection,
+    ids: &[MovieId],
+) -> sqlx::Result<Vec<MovieVersion>> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let gone = sqlx::query_as(
         "with gone as (
             update movie set removed_at = now(), version = version + 1, updated_at = now()
-            where id = $1 and removed_at is null returning id, version
+            where id in (select id from movie where id = any ($1) and removed_at is null
+                         order by id for no key update)
+            returning id, version
+         ), told as (
+            insert into outbox (name, key, payload)
+            select 'movie.removed', id::text, json_build_object('id', id, 'version', version)
+            from gone order by id
          )
-         insert into outbox (name, key, payload)
-         select 'movie.removed', id::text, json_build_object('id', id, 'version', version) from gone",
+         select id, version from gone",
     )
-    .bind(id.get())
-    .execute(pool)
-    .await
-    .map(|_| ())
+    .bind(ids)
+    .fetch_all(transaction)
+    .await?;
+    Ok(versions(gone))
 }
 
 /// Whether any genre is known.
@@ -129,36 +150,68 @@ pub async fn has_genres(pool: &PgPool) -> sqlx::Result<bool> {
 ///
 /// # Errors
 /// Postgres's.
-pub async fn upsert_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<()> {
-    let mut transaction = pool.begin().await?;
-    let renamed: Vec<i32> = sqlx::query_scalar(
+pub async fn upsert_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<Vec<MovieVersion>> {
+    write_genres(
+        pool,
+        genres,
         "insert into genre (id, name)
          select id, name from jsonb_to_recordset($1) as g(id int, name text) order by id
          on conflict (id) do update set name = excluded.name where genre.name <> excluded.name
          returning id",
     )
-    .bind(Json(genres))
-    .fetch_all(&mut *transaction)
-    .await?;
-    if !renamed.is_empty() {
-        let films: Vec<i64> = sqlx::query_scalar(
-            "update movie set version = version + 1, updated_at = now()
-             where genre_ids && $1 returning id",
-        )
-        .bind(renamed)
-        .fetch_all(&mut *transaction)
-        .await?;
-        record_synced(&mut transaction, &films).await?;
-    }
-    transaction.commit().await
+    .await
 }
 
-/// Writes films and tells the feed of those that changed; a film whose document is the same as before
-/// only gets a new `synced_at`. The number of films that changed.
+/// Adds genres that are not known; the names of those that are stay. A film that has one of the new
+/// changes with it.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
+pub async fn add_genres(pool: &PgPool, genres: &[Genre]) -> sqlx::Result<Vec<MovieVersion>> {
+    write_genres(
+        pool,
+        genres,
+        "insert into genre (id, name)
+         select distinct on (id) id, name from jsonb_to_recordset($1) as g(id int, name text) order by id
+         on conflict (id) do nothing
+         returning id",
+    )
+    .await
+}
+
+async fn write_genres(
+    pool: &PgPool,
+    genres: &[Genre],
+    statement: &'static str,
+) -> sqlx::Result<Vec<MovieVersion>> {
+    let mut transaction = pool.begin().await?;
+    let written: Vec<i32> = sqlx::query_scalar(statement)
+        .bind(Json(genres))
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut changed = Vec::new();
+    if !written.is_empty() {
+        changed = sqlx::query_as(
+            "update movie set version = version + 1, updated_at = now()
+             where id in (select id from movie where genre_ids && $1 and removed_at is null
+                          order by id for no key update)
+             returning id, version",
+        )
+        .bind(written)
+        .fetch_all(&mut *transaction)
+        .await?;
+        record_synced(&mut transaction, &ids(&changed)).await?;
+    }
+    transaction.commit().await?;
+    Ok(versions(changed))
+}
+
+/// Writes films and tells the feed of those that changed; a film whose document is the same as before
+/// only gets a new `synced_at`. The films that changed.
+///
+/// # Errors
+/// Postgres's.
+pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<Vec<MovieVersion>> {
     let mut transaction = pool.begin().await?;
     let changed = upsert_within(&mut transaction, movies).await?;
     transaction.commit().await?;
@@ -172,9 +225,9 @@ pub async fn upsert(pool: &PgPool, movies: &[NewMovie]) -> sqlx::Result<usize> {
 pub async fn upsert_within(
     transaction: &mut PgConnection,
     movies: &[NewMovie],
-) -> sqlx::Result<usize> {
+) -> sqlx::Result<Vec<MovieVersion>> {
     // In the order of ids, so that two writers of the same films never wait for each other in a ring.
-    let changed: Vec<i64> = sqlx::query_scalar(
+    let changed: Vec<(i64, i64)> = sqlx::query_as(
         "insert into movie (id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
              adult, genre_ids, countries, keywords, people, providers, titles, document, source_hash)
@@ -203,15 +256,16 @@ pub async fn upsert_within(
              document = excluded.document, source_hash = excluded.source_hash,
              version = movie.version + 1, synced_at = now(), updated_at = now(), removed_at = null
          where movie.source_hash <> excluded.source_hash or movie.removed_at is not null
-         returning id",
+         returning id, version",
     )
     .bind(Json(movies))
     .fetch_all(&mut *transaction)
     .await?;
+    let changed_ids = ids(&changed);
     let unchanged: Vec<i64> = movies
         .iter()
         .map(|movie| movie.id)
-        .filter(|id| !changed.contains(id))
+        .filter(|id| !changed_ids.contains(id))
         .collect();
     sqlx::query(
         "update movie set synced_at = now()
@@ -220,8 +274,48 @@ pub async fn upsert_within(
     .bind(unchanged)
     .execute(&mut *transaction)
     .await?;
-    record_synced(transaction, &changed).await?;
-    Ok(changed.len())
+    record_synced(transaction, &changed_ids).await?;
+    Ok(versions(changed))
+}
+
+fn ids(changed: &[(i64, i64)]) -> Vec<i64> {
+    changed.iter().map(|(id, _)| *id).collect()
+}
+
+fn versions(changed: Vec<(i64, i64)>) -> Vec<MovieVersion> {
+    let version = |(id, version)| MovieId::new(id).map(|id| MovieVersion { id, version });
+    changed.into_iter().filter_map(version).collect()
+}
+
+/// Films that TMDB, or a dump, told of longer than `days` ago, the oldest first, at most `limit`.
+///
+/// # Errors
+/// Postgres's.
+pub async fn list_overdue(pool: &PgPool, days: i32, limit: i64) -> sqlx::Result<Vec<MovieId>> {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "select id from movie
+         where removed_at is null and greatest(synced_at, created_at) < now() - make_interval(days => $1)
+         order by greatest(synced_at, created_at) limit $2",
+    )
+    .bind(days)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().filter_map(MovieId::new).collect())
+}
+
+/// How many films TMDB, or a dump, told of longer than `days` ago.
+///
+/// # Errors
+/// Postgres's.
+pub async fn count_overdue(pool: &PgPool, days: i32) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "select count(*) from movie
+         where removed_at is null and greatest(synced_at, created_at) < now() - make_interval(days => $1)",
+    )
+    .bind(days)
+    .fetch_one(pool)
+    .await
 }
 
 async fn record_synced(transaction: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {

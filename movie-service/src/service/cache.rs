@@ -10,10 +10,9 @@ use chassis::{
 };
 use moka::future::Cache;
 use redis::Script;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::models::{MovieDetail, MovieId};
+use crate::models::{MovieDetail, MovieId, MovieVersion};
 
 /// Films served, by where they were found: memory, redis, postgres or tmdb (counter).
 pub const MOVIE_READS_TOTAL: &str = "movie_reads_total";
@@ -42,17 +41,11 @@ return 1";
 #[derive(Clone)]
 pub struct MovieCache {
     memory: Cache<MovieId, Arc<MovieDetail>>,
-    /// The versions that the feed told of lately.
+    /// The versions that the feed, or a writer of this process, told of lately.
     changed: Cache<MovieId, i64>,
     redis: Redis,
     ttl: Duration,
     set_unless_newer: Arc<Script>,
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    id: MovieId,
-    version: i64,
 }
 
 impl MovieCache {
@@ -83,7 +76,7 @@ impl MovieCache {
         &self.memory
     }
 
-    /// Whether the feed told of a later version of `film` than this.
+    /// Whether there is a later version of `film` than this, as far as was told.
     pub async fn is_outdated(&self, film: &MovieDetail) -> bool {
         self.changed
             .get(&film.movie.id)
@@ -141,37 +134,47 @@ impl MovieCache {
         shutdown.spawn(async move { cache.tell_redis(queue, until).await });
     }
 
-    fn throw_out(&self, changes: &[Change], queue: &mpsc::Sender<Versioned>) {
+    /// Hears of changes that this process has just committed, so that none of its clients is served what
+    /// was before. The feed tells of them as well, but later: it waits for older transactions to end.
+    pub async fn learn(&self, changed: &[MovieVersion]) {
+        for MovieVersion { id, version } in changed {
+            // One of two writers may come later than the other with what is older.
+            let known = self.changed.get(id).await.unwrap_or(0);
+            self.changed.insert(*id, known.max(*version)).await;
+            let is_old = self
+                .memory
+                .get(id)
+                .await
+                .is_some_and(|film| film.version < *version);
+            if is_old {
+                self.memory.invalidate(id).await;
+            }
+        }
+    }
+
+    fn throw_out(&self, changes: &[Change], queue: &mpsc::Sender<MovieVersion>) {
         for change in changes
             .iter()
             .filter(|change| change.name.starts_with("movie."))
         {
-            if let Ok(versioned) = change.read::<Versioned>() {
+            if let Ok(versioned) = change.read::<MovieVersion>() {
                 // A full queue costs no more than a copy that lives out its time.
                 let _ = queue.try_send(versioned);
             }
         }
     }
 
-    async fn tell_redis(&self, mut queue: mpsc::Receiver<Versioned>, until: Shutdown) {
+    async fn tell_redis(&self, mut queue: mpsc::Receiver<MovieVersion>, until: Shutdown) {
         loop {
-            let Versioned { id, version } = tokio::select! {
+            let changed = tokio::select! {
                 () = until.started() => return,
                 next = queue.recv() => match next {
                     Some(versioned) => versioned,
                     None => return,
                 },
             };
-            self.changed.insert(id, version).await;
-            let is_old = self
-                .memory
-                .get(&id)
-                .await
-                .is_some_and(|film| film.version < version);
-            if is_old {
-                self.memory.invalidate(&id).await;
-            }
-            self.set(id, version, "").await;
+            self.learn(&[changed]).await;
+            self.set(changed.id, changed.version, "").await;
             #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
             metrics::gauge!(MOVIE_CACHE_BYTES).set(self.memory.weighted_size() as f64);
         }

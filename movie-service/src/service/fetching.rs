@@ -12,9 +12,10 @@ use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 
+use super::cache::MovieCache;
 use crate::{
     client::tmdb::{Tmdb, TmdbError},
-    models::{Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, NewMovie},
+    models::{Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, MovieVersion, NewMovie},
     repository::{
         job_items::{self, Done, Held},
         movies,
@@ -69,6 +70,7 @@ struct Inner {
     pool: PgPool,
     tmdb: Tmdb,
     outbox: Outbox,
+    cache: MovieCache,
     patience: Duration,
     include_adult: bool,
     slots: Semaphore,
@@ -86,13 +88,14 @@ struct Work<'a, M> {
 }
 
 impl Fetching {
-    /// Fetches from `tmdb` into `pool` and tells `outbox`; waits at most `patience` for a TMDB that is
-    /// down.
+    /// Fetches from `tmdb` into `pool` and tells `outbox` and `cache`; waits at most `patience` for a
+    /// TMDB that is down.
     #[must_use]
     pub fn new(
         pool: PgPool,
         tmdb: Tmdb,
         outbox: Outbox,
+        cache: MovieCache,
         patience: Duration,
         include_adult: bool,
     ) -> Self {
@@ -100,6 +103,7 @@ impl Fetching {
             pool,
             tmdb,
             outbox,
+            cache,
             patience,
             include_adult,
             slots: Semaphore::new(AT_ONCE),
@@ -156,11 +160,17 @@ impl<M: Fn()> Work<'_, M> {
     async fn refresh_genres(&self) -> Result<(), Stop> {
         let pool = &self.inner.pool;
         // A few films need not bring the genres along again.
-        if self.held.kind == JobKind::Import && movies::has_genres(pool).await? {
+        if matches!(self.held.kind, JobKind::Import | JobKind::Refresh)
+            && movies::has_genres(pool).await?
+        {
             return Ok(());
         }
         match self.ask(|| self.inner.tmdb.genres(PATIENCE)).await? {
-            Ok(genres) => Ok(movies::upsert_genres(pool, &genres).await?),
+            Ok(genres) => {
+                let changed = movies::upsert_genres(pool, &genres).await?;
+                self.tell(&changed).await;
+                Ok(())
+            }
             Err(error) => Err(Stop::GaveUp(error.to_string())),
         }
     }
@@ -279,11 +289,15 @@ impl<M: Fn()> Work<'_, M> {
             self.inner.tmdb.movie(&reference, PATIENCE).await
         };
         let result = match self.ask(question).await? {
-            Ok(film) if film.adult && !self.inner.include_adult => {
-                Err("it is pornography, which INCLUDE_ADULT does not admit".to_owned())
-            }
+            Ok(film) if film.adult && !self.inner.include_adult => Err(Missing {
+                reason: "it is pornography, which INCLUDE_ADULT does not admit".to_owned(),
+                is_gone: true,
+            }),
             Ok(film) => Ok(film),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Missing {
+                reason: error.to_string(),
+                is_gone: matches!(error, TmdbError::NotFound),
+            }),
         };
         Ok(Fetched {
             position,
@@ -303,7 +317,10 @@ impl<M: Fn()> Work<'_, M> {
             match self.store_together(std::slice::from_ref(&fetched)).await {
                 Err(Stop::Database(error)) if is_refusal(&error) => {
                     tracing::warn!(id = %fetched.id, %error, "a film cannot be stored");
-                    fetched.result = Err("it cannot be stored".to_owned());
+                    fetched.result = Err(Missing {
+                        reason: "it cannot be stored".to_owned(),
+                        is_gone: false,
+                    });
                     self.store_together(&[fetched]).await?;
                 }
                 other => other?,
@@ -320,31 +337,33 @@ impl<M: Fn()> Work<'_, M> {
             .iter()
             .filter_map(|fetched| fetched.result.as_ref().ok().cloned())
             .collect();
+        let missing = batch.iter().filter_map(|fetched| {
+            let missing = fetched.result.as_ref().err()?;
+            Some((fetched.id, missing))
+        });
+        let gone: Vec<MovieId> = missing
+            .filter_map(|(id, missing)| missing.is_gone.then_some(id))
+            .collect();
         let done: Vec<Done> = batch
             .iter()
             .map(|fetched| Done {
                 position: fetched.position,
-                failure: fetched
-                    .result
-                    .as_ref()
-                    .err()
-                    .map(|reason| self.failure(Item::Movie(fetched.id), reason)),
+                failure: self.failure_of(fetched),
             })
             .collect();
         let mut transaction = self.inner.pool.begin().await?;
         if !job_items::hold(&mut transaction, self.held.id, self.worker).await? {
             return Err(Stop::Lost);
         }
-        let changed = movies::upsert_within(&mut transaction, &films).await?;
+        let mut changed = movies::upsert_within(&mut transaction, &films).await?;
+        changed.extend(movies::remove_within(&mut transaction, &gone).await?);
         let progress =
             job_items::record(&mut transaction, self.held.id, &done, self.lease_seconds).await?;
         transaction.commit().await?;
-        if changed > 0 {
-            self.inner.outbox.wake();
-        }
+        self.tell(&changed).await;
         let kind = self.held.kind.name();
-        let failed = done.len() - films.len();
-        for (outcome, count) in [("succeeded", films.len()), ("failed", failed)] {
+        let failed = done.iter().filter(|item| item.failure.is_some()).count();
+        for (outcome, count) in [("succeeded", done.len() - failed), ("failed", failed)] {
             metrics::counter!(JOB_ITEMS_TOTAL, "kind" => kind, "outcome" => outcome)
                 .increment(count as u64);
         }
@@ -352,6 +371,20 @@ impl<M: Fn()> Work<'_, M> {
             .set(f64::from(progress.processed) / f64::from(progress.total.max(1)));
         (self.moved)();
         Ok(())
+    }
+
+    async fn tell(&self, changed: &[MovieVersion]) {
+        if !changed.is_empty() {
+            self.inner.outbox.wake();
+            self.inner.cache.learn(changed).await;
+        }
+    }
+
+    /// A refresh that finds a film gone has done what it should.
+    fn failure_of(&self, fetched: &Fetched) -> Option<JobFailure> {
+        let missing = fetched.result.as_ref().err()?;
+        let is_failure = !(missing.is_gone && self.held.kind == JobKind::Refresh);
+        is_failure.then(|| self.failure(Item::Movie(fetched.id), &missing.reason))
     }
 
     fn failure(&self, item: Item, reason: &str) -> JobFailure {
@@ -366,7 +399,14 @@ impl<M: Fn()> Work<'_, M> {
 struct Fetched {
     position: i64,
     id: MovieId,
-    result: Result<NewMovie, String>,
+    result: Result<NewMovie, Missing>,
+}
+
+/// Why there is no film.
+struct Missing {
+    reason: String,
+    /// TMDB has none that we may have, so the catalogue should have none either.
+    is_gone: bool,
 }
 
 /// Whether Postgres refuses what it was given, rather than being away or in somebody's way.

@@ -16,12 +16,14 @@ use crate::{
         tmdb::{Tmdb, TmdbError},
     },
     config::Config,
-    models::{MovieDetail, MovieId, MovieRef, NewMovie},
+    models::{MovieDetail, MovieId, MovieRef, MovieVersion, NewMovie},
     repository::movies,
 };
 
 /// Age of films that were served, in days (histogram).
 pub const MOVIE_SERVED_AGE_DAYS: &str = "movie_served_age_days";
+/// Films that were served though they are older than they should be (counter).
+pub const MOVIE_STALE_SERVED_TOTAL: &str = "movie_stale_served_total";
 /// Refreshes in the background, by outcome (counter).
 pub const MOVIE_REFRESHES_TOTAL: &str = "movie_refreshes_total";
 
@@ -158,6 +160,7 @@ impl Hydration {
         metrics::histogram!(MOVIE_SERVED_AGE_DAYS).record(age.num_seconds() as f64 / 86_400.0);
         let stale_for = (age > self.0.stale_after).then_some(age);
         if stale_for.is_some() {
+            metrics::counter!(MOVIE_STALE_SERVED_TOTAL).increment(1);
             self.refresh_soon(id).await;
         }
         Ok(Served { film, stale_for })
@@ -243,10 +246,15 @@ impl Hydration {
 
     async fn store(&self, film: &NewMovie) -> sqlx::Result<()> {
         let changed = movies::upsert(&self.0.pool, std::slice::from_ref(film)).await?;
-        if changed > 0 {
-            self.0.outbox.wake();
-        }
+        self.tell(&changed).await;
         Ok(())
+    }
+
+    async fn tell(&self, changed: &[MovieVersion]) {
+        if !changed.is_empty() {
+            self.0.outbox.wake();
+            self.0.cache.learn(changed).await;
+        }
     }
 
     /// Refreshes film `id` beside the requests, unless that is under way or was tried just now.
@@ -275,11 +283,13 @@ impl Hydration {
     async fn refresh(&self, id: MovieId) -> &'static str {
         let result = match self.fetch(&MovieRef::Tmdb(id), REFRESH_PATIENCE).await {
             Ok(film) => self.store(&film).await.map(|()| "refreshed"),
-            Err(TmdbError::NotFound) => {
-                let removed = movies::remove(&self.0.pool, id).await;
-                self.0.outbox.wake();
-                removed.map(|()| "removed")
-            }
+            Err(TmdbError::NotFound) => match movies::remove(&self.0.pool, &[id]).await {
+                Ok(gone) => {
+                    self.tell(&gone).await;
+                    Ok("removed")
+                }
+                Err(error) => Err(error),
+            },
             Err(error) => {
                 tracing::debug!(%id, %error, "cannot refresh a film, what we have stays");
                 Ok("tmdb_away")

@@ -44,6 +44,9 @@ use crate::{
 pub const LIST_INDEX_FILMS: &str = "list_index_films";
 /// How long loading the list index took (gauge, seconds).
 pub const LIST_INDEX_LOAD_SECONDS: &str = "list_index_load_seconds";
+/// How long the oldest change that the feed has not told of yet has waited (gauge, seconds); 0: there is
+/// none. While the feed cannot be read, for how long that has been so.
+pub const FEED_AGE_SECONDS: &str = "feed_age_seconds";
 /// Films taken over into the list index since it was loaded (counter).
 pub const LIST_INDEX_CHANGES_TOTAL: &str = "list_index_changes_total";
 
@@ -247,6 +250,29 @@ impl Listing {
         Ok(listing::page(&self.0.pool, &ids, includes).await?)
     }
 
+    /// The first `limit` films of `ids`, in their order, that pass `filter`.
+    ///
+    /// # Errors
+    /// When the index is not loaded, or Postgres fails.
+    pub async fn select(
+        &self,
+        ids: &[MovieId],
+        filter: &Filter,
+        limit: usize,
+        includes: Includes,
+    ) -> Result<Vec<ListedMovie>, ListError> {
+        self.ready().await?;
+        let passing: Vec<i64> = {
+            let index = self.index();
+            let selection = index.select(filter);
+            let ids = ids.iter().map(|id| id.get());
+            ids.filter(|id| selection.contains(*id))
+                .take(limit)
+                .collect()
+        };
+        Ok(listing::page(&self.0.pool, &passing, includes).await?)
+    }
+
     /// A page of films in order.
     ///
     /// # Errors
@@ -309,6 +335,7 @@ impl Listing {
     async fn keep(&self) {
         let mut arrivals = self.0.outbox.arrivals();
         let mut pause = Duration::ZERO;
+        let mut read = Instant::now();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -323,6 +350,12 @@ impl Listing {
                 Step::Load => self.load().await.map(|()| false),
                 Step::CatchUp => self.take_changes().await,
             };
+            match &done {
+                Err(ReadError::Database(_)) => {
+                    metrics::gauge!(FEED_AGE_SECONDS).set(read.elapsed().as_secs_f64());
+                }
+                _ => read = Instant::now(),
+            }
             match done {
                 Ok(true) => pause = HIDDEN_LOOK_AGAIN,
                 Ok(false) => {}
@@ -409,7 +442,9 @@ impl Listing {
                 break;
             }
         }
-        Ok(listing::has_changes_after(&self.0.pool, progress.cursor).await?)
+        let waiting = listing::waiting_after(&self.0.pool, progress.cursor).await?;
+        metrics::gauge!(FEED_AGE_SECONDS).set(waiting.unwrap_or(0.0));
+        Ok(waiting.is_some())
     }
 
     /// Takes over the films that changed, as they are now.

@@ -12,9 +12,12 @@ mod feed;
 mod hydration;
 mod jobs;
 mod lists;
+mod metrics;
 mod movies;
 mod openapi;
 mod postgres_away;
+mod refresh;
+mod select;
 mod sync;
 mod walk;
 mod warm_pool;
@@ -55,6 +58,7 @@ impl TestApp {
             ("TMDB_RETRY_BASE_MS".to_owned(), "1".to_owned()),
             // Films come when a test asks for them.
             ("WARM_POOL_INTERVAL_SECONDS".to_owned(), "0".to_owned()),
+            ("MOVIE_REFRESH_DAYS".to_owned(), "0".to_owned()),
             // Nobody: films of one test must not be met in another.
             ("REDIS_URL".to_owned(), "redis://127.0.0.1:1/0".to_owned()),
         ]);

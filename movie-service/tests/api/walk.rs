@@ -180,7 +180,7 @@ impl Writer {
             }
             Event::Vanish(which) => {
                 let id = pick(which);
-                movies::remove(&self.pool, MovieId::new(id).unwrap())
+                movies::remove(&self.pool, &[MovieId::new(id).unwrap()])
                     .await
                     .unwrap();
                 self.films.remove(&id);

@@ -105,12 +105,12 @@ const FURTHER: [&str; 12] = [
 
 /// The fields that a client wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fields(Vec<&'static str>);
+pub(in crate::handler) struct Fields(Vec<&'static str>);
 
 impl Fields {
     /// Those that `fields` names, or the usual ones, and those that `include` names. What is wrong
     /// is added to `errors`.
-    pub(super) fn parse(
+    pub(in crate::handler) fn parse(
         fields: Option<&str>,
         include: Option<&str>,
         errors: &mut Vec<FieldError>,
@@ -131,7 +131,7 @@ impl Fields {
     }
 
     /// What must be read for them.
-    pub(super) fn includes(&self) -> Includes {
+    pub(in crate::handler) fn includes(&self) -> Includes {
         Includes {
             overview: self.has("overview"),
             genres: self.has("genres"),
@@ -142,7 +142,11 @@ impl Fields {
     }
 
     /// What a client sees of `movie`; of providers only those in `region` where that is given.
-    pub(super) fn show(&self, movie: ListedMovie, region: Option<&str>) -> MovieSummary {
+    pub(in crate::handler) fn show(
+        &self,
+        movie: ListedMovie,
+        region: Option<&str>,
+    ) -> MovieSummary {
         let mut shown = MovieSummary::default();
         for name in &self.0 {
             match *name {

@@ -210,6 +210,13 @@ impl Selection<'_> {
         self.count
     }
 
+    /// Whether the film `id` is among them.
+    #[must_use]
+    pub fn contains(&self, id: i64) -> bool {
+        let row = self.index.row(id);
+        row.is_some_and(|row| self.rows.contains(row))
+    }
+
     /// At most `limit` films in order, from `start`.
     #[must_use]
     pub fn slice(&self, sort_by: SortBy, order: Order, start: &Start, limit: usize) -> Slice {
