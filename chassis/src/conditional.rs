@@ -27,11 +27,17 @@ pub fn conditional<S: Clone + Send + Sync + 'static>(
         }
         let known = request.headers().get(header::IF_NONE_MATCH).cloned();
         let response = next.run(request).await;
-        if response.status() != StatusCode::OK {
+        if response.status() != StatusCode::OK || is_stream(&response) {
             return response;
         }
         tag(response, known.as_ref(), cache_control).await
     }))
+}
+
+/// Events end when nobody knows.
+fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 async fn tag(

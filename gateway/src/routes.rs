@@ -226,6 +226,7 @@ pub static ROUTES: &[Route] = &[
     route(Delete, "/api/v1/users/{id}/api-keys/{key_id}", PREFERENCE, ThatUser, "Takes an API key away").in_person(),
     route(Get, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser, "What a user prefers"),
     route(Post, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser, "Replaces what a user prefers"),
+    route(Get, "/api/v1/charts/top", PREFERENCE, AnyUser, "Live charts").cacheable(),
     route(Get, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "What a user did, newest first"),
     route(Post, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "Records what a user did"),
 

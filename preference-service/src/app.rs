@@ -18,12 +18,15 @@ use crate::{
     client::MovieService,
     config::Config,
     database, handler,
-    repository::changes::SNAPSHOT,
+    handler::charts::Streams,
+    repository::{changes::SNAPSHOT, chart_mirror::ChartMirror},
     service::{
         api_keys::ApiKeys,
         attempts::Attempts,
         auth::Auth,
         catalogue::{Catalogue, CatalogueProjection},
+        chart_keeper::ChartKeeper,
+        charts::Charts,
         idempotency::Idempotency,
         interactions::Interactions,
         passwords::Passwords,
@@ -44,6 +47,10 @@ pub struct AppState {
     pub api_keys: ApiKeys,
     /// What they do.
     pub interactions: Interactions,
+    /// What most of them do.
+    pub charts: Charts,
+    /// Who watches charts move.
+    pub streams: Streams,
     /// Which requests were answered.
     pub idempotency: Idempotency,
 }
@@ -86,12 +93,15 @@ pub fn assemble(
         feed.clone(),
         process.shutdown.clone(),
     ));
-    let catalogue = Catalogue::new(
-        pool.clone(),
-        MovieService::new(movie_service, config.movie_service_timeout()),
-    );
+    let movie_service = MovieService::new(movie_service, config.movie_service_timeout());
+    let catalogue = Catalogue::new(pool.clone(), movie_service.clone());
     let writer = Writer::start(&pool, &outbox, config.writer());
     let redis = config.redis()?;
+    let mirror = redis.clone().map(ChartMirror::new);
+    if let Some(mirror) = mirror.clone() {
+        let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
+        process.shutdown.spawn(keeper.run());
+    }
     let passwords = Passwords::new(config)?;
     let attempts =
         |kind, limit| Attempts::new(kind, limit, config.login_window_seconds, redis.clone());
@@ -120,6 +130,8 @@ pub fn assemble(
         ),
         api_keys: ApiKeys::new(pool.clone()),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
+        charts: Charts::new(pool.clone(), mirror, movie_service),
+        streams: Streams::new(outbox.arrivals(), &process.shutdown),
         idempotency: Idempotency::new(
             pool.clone(),
             process.config.request_timeout(),

@@ -1,14 +1,19 @@
 //! Questions to other services. Following their feeds is `chassis`'s; what an answer means for a
 //! request is decided in [`crate::service`].
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use axum::http::StatusCode;
-use chassis::client::{CallError, Client};
+use axum::http::{Method, StatusCode};
+use chassis::{
+    client::{CallError, Client},
+    problem::FieldError,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::models::MovieId;
 
-/// movie-service, asked about a film at a time.
+/// movie-service, asked about films.
 #[derive(Clone)]
 pub struct MovieService {
     client: Client,
@@ -42,4 +47,101 @@ impl MovieService {
             }),
         }
     }
+
+    /// The first `limit` films of `ids`, in their order, that are in the catalogue and pass `filter`,
+    /// each with its id.
+    ///
+    /// # Errors
+    /// It cannot be reached in time, or answers something else.
+    pub async fn select(
+        &self,
+        ids: &[i64],
+        limit: usize,
+        filter: &[(&'static str, String)],
+    ) -> Result<Selected, CallError> {
+        let question = SelectRequest {
+            ids,
+            limit,
+            filter: filter
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect(),
+        };
+        let response = self
+            .client
+            .request(Method::POST, "/internal/v1/movies/select", self.limit)
+            .json(&question)
+            .send()
+            .await
+            .map_err(|error| self.client.unreachable(error))?;
+        let status = response.status();
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.client.unreachable(error))?;
+        let unreadable = |error: serde_json::Error| CallError::Unreadable {
+            service: self.client.service(),
+            reason: error.to_string(),
+        };
+        match status {
+            StatusCode::OK => {
+                let films: Films = serde_json::from_slice(&body).map_err(unreadable)?;
+                let films = films.data.into_iter().map(|film| {
+                    let id: FilmId = serde_json::from_str(film.get()).map_err(unreadable)?;
+                    Ok((id.id, Arc::from(film)))
+                });
+                films.collect::<Result<_, _>>().map(Selected::Movies)
+            }
+            StatusCode::BAD_REQUEST => {
+                let refused: Refused = serde_json::from_slice(&body).map_err(unreadable)?;
+                let errors = refused.errors.into_iter();
+                Ok(Selected::Invalid(
+                    errors
+                        .map(|wrong| FieldError::new(wrong.field, wrong.message))
+                        .collect(),
+                ))
+            }
+            status => Err(CallError::Status {
+                service: self.client.service(),
+                status: status.as_u16(),
+            }),
+        }
+    }
+}
+
+/// What movie-service said of a selection.
+#[derive(Debug)]
+pub enum Selected {
+    /// The films, each with its id.
+    Movies(Vec<(i64, Arc<RawValue>)>),
+    /// The filter is wrong.
+    Invalid(Vec<FieldError>),
+}
+
+#[derive(Serialize)]
+struct SelectRequest<'a> {
+    ids: &'a [i64],
+    limit: usize,
+    filter: BTreeMap<&'static str, &'a str>,
+}
+
+#[derive(Deserialize)]
+struct Films {
+    data: Vec<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct FilmId {
+    id: i64,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    errors: Vec<Wrong>,
+}
+
+#[derive(Deserialize)]
+struct Wrong {
+    field: String,
+    message: String,
 }

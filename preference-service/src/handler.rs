@@ -3,6 +3,7 @@
 mod api_keys;
 mod auth;
 mod caller;
+pub mod charts;
 mod error;
 mod idempotency;
 mod interactions;
@@ -20,6 +21,9 @@ use crate::app::AppState;
 
 /// Signing keys are published for longer than this before they sign.
 const KEYS_CACHE: &str = "public, max-age=300";
+
+/// Charts are live: whoever keeps one asks whether it still stands.
+const CHARTS_CACHE: &str = "private, max-age=1, stale-while-revalidate=10";
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -47,6 +51,11 @@ fn public() -> OpenApiRouter<AppState> {
             preferences::get_preferences,
             preferences::set_preferences
         ))
+}
+
+/// What all users do taken together, which is nobody's own.
+fn charts() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(charts::get_chart))
 }
 
 /// What tokens are verified with; for everybody, and to be kept for a while.
@@ -80,9 +89,11 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (creating, _) = creating().split_for_parts();
     let once = from_fn_with_state(state.idempotency.clone(), idempotency::once);
     let (keys, _) = keys().split_for_parts();
+    let (charts, _) = charts().split_for_parts();
     let routes = public
         .merge(creating.layer(once))
         .merge(conditional(keys, KEYS_CACHE))
+        .merge(conditional(charts, CHARTS_CACHE))
         .merge(internal());
     time_limit(routes, config.request_timeout()).with_state(state)
 }
@@ -91,6 +102,7 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
 #[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
-    document.merge(public().merge(creating()).merge(keys()).into_openapi());
+    let public = public().merge(creating()).merge(charts()).merge(keys());
+    document.merge(public.into_openapi());
     complete(document)
 }

@@ -1,5 +1,6 @@
 //! What the service speaks of, and which of it is valid. No I/O, no SQL, no HTTP.
 
+mod chart;
 mod id;
 mod idempotency;
 mod interaction;
@@ -10,6 +11,7 @@ mod token;
 mod user;
 mod user_movie;
 
+pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour_of};
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};

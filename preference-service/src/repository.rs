@@ -3,6 +3,8 @@
 
 pub mod api_keys;
 pub mod changes;
+pub mod chart_mirror;
+pub mod charts;
 pub mod idempotency;
 pub mod interactions;
 pub mod movies;

@@ -4,6 +4,8 @@ pub mod api_keys;
 pub mod attempts;
 pub mod auth;
 pub mod catalogue;
+pub mod chart_keeper;
+pub mod charts;
 pub mod idempotency;
 pub mod interactions;
 pub mod passwords;

@@ -19,6 +19,7 @@ use crate::{
         api_keys::ApiKeyError,
         attempts::TooMany,
         auth::AuthError,
+        charts::ChartError,
         interactions::RecordError,
         passwords::HashError,
         signing::SigningError,
@@ -71,6 +72,9 @@ pub(super) enum ApiError {
     /// The user has nothing of this kind with the film.
     #[error("{0} not found")]
     NothingThere(&'static str),
+    /// There is no chart.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -153,6 +157,11 @@ impl From<ApiError> for Problem {
             ApiError::Record(RecordError::Catalogue(error)) => {
                 Self::unavailable("the film catalogue").cause(&error)
             }
+            ApiError::Chart(ChartError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::Chart(ChartError::Catalogue(error)) => {
+                Self::unavailable("the film catalogue").cause(&*error)
+            }
+            ApiError::Chart(ChartError::Database(error)) => chassis::postgres::problem(&error),
             ApiError::Database(error) => chassis::postgres::problem(&error),
             ApiError::Record(RecordError::Database(error)) => chassis::postgres::problem(&error),
             ApiError::Record(RecordError::Busy) => Self::new(

@@ -6,8 +6,8 @@ use sqlx::{PgConnection, PgPool};
 
 use super::broken;
 use crate::models::{
-    Component, Counts, Interaction, InteractionId, Mark, MovieId, Progress, Rating, Reaction,
-    UserId, UserMovie, Watch,
+    ChartShift, Component, Counts, Interaction, InteractionId, Mark, MovieId, Progress, Rating,
+    Reaction, UserId, UserMovie, Watch,
 };
 
 /// Whether to wait for users whom another transaction holds.
@@ -204,6 +204,8 @@ pub struct Changes {
     pub interactions: Vec<(Interaction, String)>,
     /// How far the counters of films move, by film.
     pub counts: Vec<(MovieId, Counts)>,
+    /// How the hours move that charts are counted from.
+    pub chart_shifts: Vec<ChartShift>,
 }
 
 /// Stores what a batch changed at `now`: states, log, counters and change records, in one statement.

@@ -21,11 +21,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     models::{
-        Action, Counts, Interaction, InteractionId, InteractionType, Mark, MovieId, Occasion,
-        Progress, Rating, Reaction, UserId, UserMovie,
+        Action, ChartShift, Counts, Interaction, InteractionId, InteractionType, Mark, MovieId,
+        Occasion, Progress, Rating, Reaction, UserId, UserMovie, chart_shifts,
     },
     repository::{
-        interactions,
+        charts, interactions,
         user_movies::{self, Changes, Opening, Pair, Patience},
     },
 };
@@ -500,6 +500,7 @@ async fn work(
     let changed = !changes.interactions.is_empty();
     if changed {
         user_movies::store(transaction, &changes, now).await?;
+        charts::shift(transaction, &changes.chart_shifts).await?;
     }
     Ok((outcomes, changed))
 }
@@ -514,6 +515,7 @@ struct Batch {
     log: Vec<Interaction>,
     payloads: Vec<String>,
     counts: BTreeMap<MovieId, Counts>,
+    chart_shifts: Vec<ChartShift>,
     /// Interactions of earlier transactions that made what commands asked for.
     standing: HashSet<(UserId, InteractionId)>,
 }
@@ -528,6 +530,7 @@ impl Batch {
             log: Vec::new(),
             payloads: Vec::new(),
             counts: BTreeMap::new(),
+            chart_shifts: Vec::new(),
             standing: HashSet::new(),
         }
     }
@@ -562,6 +565,12 @@ impl Batch {
             .entry(command.movie_id)
             .or_default()
             .shift(&state, &changed.state);
+        self.chart_shifts.extend(chart_shifts(
+            command.movie_id,
+            &state,
+            &changed.state,
+            self.opening.now,
+        ));
         self.payloads
             .push(payload(&changed.interaction, &changed.state));
         self.log.push(changed.interaction.clone());
@@ -609,6 +618,7 @@ impl Batch {
                 .into_iter()
                 .filter(|(_, counts)| !counts.is_zero())
                 .collect(),
+            chart_shifts: self.chart_shifts,
         }
     }
 }

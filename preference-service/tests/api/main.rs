@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_keys;
+mod charts;
 mod commands;
 mod contract;
 mod dependencies;

@@ -13,7 +13,7 @@ use axum::{
     extract::{Path, Query, State},
     http::{Method, Request, StatusCode},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use chassis::{
     Process, Settings,
@@ -291,6 +291,7 @@ impl MovieService {
             .route("/internal/v1/changes", get(changes))
             .route("/internal/v1/snapshot", get(snapshot))
             .route("/api/v1/movies/{id}", get(movie))
+            .route("/internal/v1/movies/select", post(select))
             .with_state(Arc::clone(&stage));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -448,4 +449,35 @@ async fn movie(State(stage): State<Arc<Stage>>, Path(id): Path<i64>) -> Response
             StatusCode::OK.into_response()
         }
     }
+}
+
+#[derive(serde::Deserialize)]
+struct Selection {
+    ids: Vec<i64>,
+    limit: usize,
+    filter: HashMap<String, String>,
+}
+
+/// Films that are there, of the genre Odd where their id is odd; no year is one.
+async fn select(State(stage): State<Arc<Stage>>, Json(selection): Json<Selection>) -> Response {
+    let play = stage.play.lock().expect("not poisoned");
+    if play.mood != Mood::Well {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    if selection.filter.contains_key("year") {
+        let errors = json!([{"field": "year", "message": "must be a year"}]);
+        return (StatusCode::BAD_REQUEST, Json(json!({"errors": errors}))).into_response();
+    }
+    let odd = selection.filter.get("genres").map(|genre| genre == "Odd");
+    let told = |id: &i64| play.records.iter().rev().find(|record| record.key == *id);
+    let films: Vec<Value> = selection
+        .ids
+        .iter()
+        .filter(|id| odd.is_none_or(|odd| odd == (*id % 2 == 1)))
+        .filter_map(told)
+        .filter(|record| record.name == "movie.synced")
+        .take(selection.limit)
+        .map(|record| record.payload.clone())
+        .collect();
+    Json(json!({"data": films})).into_response()
 }
