@@ -184,6 +184,12 @@ impl Route {
         self
     }
 
+    /// What a second time would be answered otherwise.
+    const fn once(mut self) -> Self {
+        self.retryable = false;
+        self
+    }
+
     const fn limited(mut self, limit: TimeLimit) -> Self {
         self.time_limit = limit;
         self
@@ -191,7 +197,7 @@ impl Route {
 }
 
 use Access::{Admin, AnyUser, Operator, Public, SignUp, ThatUser};
-use Verb::{Delete, Get, Patch, Post};
+use Verb::{Delete, Get, Patch, Post, Put};
 
 const MOVIE: Target = Target::Upstream(Service::Movie);
 const PREFERENCE: Target = Target::Upstream(Service::Preference);
@@ -229,6 +235,26 @@ pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/charts/top", PREFERENCE, AnyUser, "Live charts").cacheable(),
     route(Get, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "What a user did, newest first"),
     route(Post, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "Records what a user did"),
+    route(Get, "/api/v1/users/{id}/reactions", PREFERENCE, ThatUser, "What a user thinks of films, newest first"),
+    route(Get, "/api/v1/users/{id}/reactions/{movie_id}", PREFERENCE, ThatUser, "What a user thinks of a film"),
+    route(Put, "/api/v1/users/{id}/reactions/{movie_id}", PREFERENCE, ThatUser, "Likes, dislikes or superlikes a film"),
+    route(Delete, "/api/v1/users/{id}/reactions/{movie_id}", PREFERENCE, ThatUser, "Takes a reaction back"),
+    route(Get, "/api/v1/users/{id}/bookmarks", PREFERENCE, ThatUser, "The films that a user wants to watch"),
+    route(Put, "/api/v1/users/{id}/bookmarks/{movie_id}", PREFERENCE, ThatUser, "Bookmarks a film"),
+    route(Delete, "/api/v1/users/{id}/bookmarks/{movie_id}", PREFERENCE, ThatUser, "Takes a bookmark back"),
+    route(Get, "/api/v1/users/{id}/watch", PREFERENCE, ThatUser, "What a user watched, last first"),
+    route(Get, "/api/v1/users/{id}/watch/{movie_id}", PREFERENCE, ThatUser, "How far a user came in a film"),
+    route(Put, "/api/v1/users/{id}/watch/{movie_id}", PREFERENCE, ThatUser, "Reports progress in a film"),
+    route(Delete, "/api/v1/users/{id}/watch/{movie_id}", PREFERENCE, ThatUser, "Forgets that a film was watched"),
+    route(Get, "/api/v1/users/{id}/ratings", PREFERENCE, ThatUser, "The films that a user rated, newest first"),
+    route(Get, "/api/v1/users/{id}/ratings/{movie_id}", PREFERENCE, ThatUser, "How a user rates a film"),
+    route(Put, "/api/v1/users/{id}/ratings/{movie_id}", PREFERENCE, ThatUser, "Rates a film"),
+    route(Delete, "/api/v1/users/{id}/ratings/{movie_id}", PREFERENCE, ThatUser, "Takes a rating back"),
+    route(Get, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser, "What a user's films have in common"),
+    route(Patch, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser, "Edits a user's taste"),
+    route(Get, "/api/v1/users/{id}/export", PREFERENCE, ThatUser, "All that is known of a user").in_person(),
+    route(Delete, "/api/v1/users/{id}", PREFERENCE, ThatUser, "Erases a user").in_person().once(),
+    route(Get, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser, "How users stand with a film").cacheable(),
 
     route(Get, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser, "Films for a user"),
     route(Get, "/api/v1/rules", RECOMMENDATION, AnyUser, "The active scoring rules").cacheable(),

@@ -31,6 +31,8 @@ use crate::{
         interactions::Interactions,
         passwords::Passwords,
         signing::SigningKeys,
+        stats::Stats,
+        taste::Tastes,
         users::Users,
         writer::Writer,
     },
@@ -51,6 +53,10 @@ pub struct AppState {
     pub charts: Charts,
     /// Who watches charts move.
     pub streams: Streams,
+    /// How many do so.
+    pub stats: Stats,
+    /// What their films have in common.
+    pub tastes: Tastes,
     /// Which requests were answered.
     pub idempotency: Idempotency,
 }
@@ -129,6 +135,8 @@ pub fn assemble(
             config,
         ),
         api_keys: ApiKeys::new(pool.clone()),
+        stats: Stats::new(pool.clone(), catalogue.clone()),
+        tastes: Tastes::new(pool.clone(), outbox.clone(), config.taste_half_life()),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
         charts: Charts::new(pool.clone(), mirror, movie_service),
         streams: Streams::new(outbox.arrivals(), &process.shutdown),

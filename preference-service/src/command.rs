@@ -1,5 +1,6 @@
 //! What the program can be told to do besides running: print its API, say whether a running service is
-//! ready, make somebody an administrator, rotate the signing keys.
+//! ready, make somebody an administrator, rotate the signing keys, verify what is
+//! kept.
 
 use std::{io::Write, process::ExitCode};
 
@@ -14,11 +15,11 @@ use crate::{
     database, handler,
     models::{Role, login_key},
     repository::users,
-    service::signing::SigningKeys,
+    service::{signing::SigningKeys, verification},
 };
 
 const KNOWN: &str =
-    "openapi, healthcheck, admin grant USERNAME, admin revoke USERNAME, keys rotate";
+    "openapi, healthcheck, admin grant USERNAME, admin revoke USERNAME, keys rotate, verify";
 
 /// What the service is before it runs.
 #[must_use]
@@ -44,6 +45,7 @@ pub fn run(arguments: &[String]) -> Option<ExitCode> {
         ["admin", "revoke", name] => {
             with_config(async |config| set_role(&config, name, Role::User).await)
         }
+        ["verify"] => with_config(async |config| verify(&config).await),
         ["keys", "rotate"] => with_config(async |config| rotate(&config).await),
         _ => usage(&format!(
             "unknown command `{}`; known are {KNOWN}",
@@ -102,4 +104,15 @@ async fn rotate(config: &Config) -> anyhow::Result<String> {
         "a new key is published and signs from {} on",
         signs_from.format("%Y-%m-%dT%H:%M:%SZ")
     ))
+}
+
+/// Compares states, counters and taste with the log; fails where they differ.
+async fn verify(config: &Config) -> anyhow::Result<String> {
+    let pool = database::open(config, &Shutdown::default()).await?;
+    let findings = verification::verify(&pool, config.taste_half_life()).await?;
+    if !findings.is_clean() {
+        writeln!(std::io::stdout(), "{findings}")?;
+        anyhow::bail!("what is kept is not what the log says");
+    }
+    Ok(findings.to_string())
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::service::writer::WriterOptions;
+use crate::{models::HalfLife, service::writer::WriterOptions};
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -27,6 +27,8 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The time limit of a question to movie-service, in milliseconds.
     pub movie_service_timeout_ms: u64,
+    /// After how many days what a user did weighs half in their taste; 0: it keeps its weight.
+    pub taste_half_life_days: u32,
     /// Transactions of the writer under way at once.
     pub writer_lanes: usize,
     /// Commands in one of them at most.
@@ -101,6 +103,14 @@ impl Config {
                 let what = "REDIS_URL must be a URL such as redis://127.0.0.1:6379/2, or empty";
                 ConfigError::Invalid(what.to_owned())
             })
+    }
+
+    /// How fast what users did loses weight in their taste.
+    #[must_use]
+    pub fn taste_half_life(&self) -> HalfLife {
+        HalfLife {
+            days: f64::from(self.taste_half_life_days),
+        }
     }
 
     /// How what users do is stored.

@@ -2,15 +2,22 @@
 
 mod api_keys;
 mod auth;
+mod bookmarks;
 mod caller;
 pub mod charts;
 mod error;
+mod films;
 mod idempotency;
 mod interactions;
+mod own_data;
 mod preferences;
+mod ratings;
 mod reactions;
+mod stats;
+mod taste;
 mod user_film;
 mod users;
+mod watch;
 
 use axum::{Router, middleware::from_fn_with_state, routing::get};
 use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
@@ -21,7 +28,8 @@ use crate::app::AppState;
 
 /// Signing keys are published for longer than this before they sign.
 const KEYS_CACHE: &str = "public, max-age=300";
-
+/// Counters may be a little behind.
+const STATS_CACHE: &str = "private, max-age=5";
 /// Charts are live: whoever keeps one asks whether it still stands.
 const CHARTS_CACHE: &str = "private, max-age=1, stale-while-revalidate=10";
 
@@ -35,7 +43,11 @@ struct Info;
 
 fn public() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(users::get_user, users::change_user))
+        .routes(routes!(
+            users::get_user,
+            users::change_user,
+            own_data::erase_user
+        ))
         .routes(routes!(auth::log_in))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::log_out))
@@ -47,6 +59,23 @@ fn public() -> OpenApiRouter<AppState> {
             reactions::set_reaction,
             reactions::remove_reaction
         ))
+        .routes(routes!(own_data::export_user))
+        .routes(routes!(reactions::list_reactions))
+        .routes(routes!(bookmarks::set_bookmark, bookmarks::remove_bookmark))
+        .routes(routes!(bookmarks::list_bookmarks))
+        .routes(routes!(
+            ratings::get_rating,
+            ratings::set_rating,
+            ratings::remove_rating
+        ))
+        .routes(routes!(ratings::list_ratings))
+        .routes(routes!(
+            watch::get_watch,
+            watch::set_watch,
+            watch::remove_watch
+        ))
+        .routes(routes!(watch::list_watch))
+        .routes(routes!(taste::get_taste, taste::edit_taste))
         .routes(routes!(
             preferences::get_preferences,
             preferences::set_preferences
@@ -63,6 +92,11 @@ fn keys() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(auth::jwks))
 }
 
+/// What all users together think of films.
+fn stats() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(stats::get_stats))
+}
+
 /// Paths whose POSTs create something and give no secret away, so that their answers can be kept.
 fn creating() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -77,6 +111,7 @@ fn creating() -> OpenApiRouter<AppState> {
 fn internal() -> Router<AppState> {
     Router::new()
         .route("/internal/v1/users/{id}", get(users::get_profile_change))
+        .route("/internal/v1/stats", get(stats::get_many_stats))
         .route(
             "/internal/v1/api-keys/{hash}",
             get(api_keys::resolve_api_key),
@@ -90,10 +125,12 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let once = from_fn_with_state(state.idempotency.clone(), idempotency::once);
     let (keys, _) = keys().split_for_parts();
     let (charts, _) = charts().split_for_parts();
+    let (stats, _) = stats().split_for_parts();
     let routes = public
         .merge(creating.layer(once))
         .merge(conditional(keys, KEYS_CACHE))
         .merge(conditional(charts, CHARTS_CACHE))
+        .merge(conditional(stats, STATS_CACHE))
         .merge(internal());
     time_limit(routes, config.request_timeout()).with_state(state)
 }
@@ -102,7 +139,11 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
 #[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
-    let public = public().merge(creating()).merge(charts()).merge(keys());
+    let public = public()
+        .merge(creating())
+        .merge(charts())
+        .merge(keys())
+        .merge(stats());
     document.merge(public.into_openapi());
     complete(document)
 }

@@ -6,6 +6,7 @@ mod idempotency;
 mod interaction;
 mod movie;
 mod preferences;
+mod taste;
 mod text;
 mod token;
 mod user;
@@ -15,8 +16,11 @@ pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
-pub use movie::{MovieChange, MovieState};
+pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
+pub use taste::{
+    FilmTags, HalfLife, STRONGEST_EDIT, TagKey, TagKind, TasteEdit, TasteScore, TasteScores, weight,
+};
 pub use token::{
     ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, RefreshToken, Scope, SecretHash,
 };

@@ -5,13 +5,18 @@ pub mod api_keys;
 pub mod changes;
 pub mod chart_mirror;
 pub mod charts;
+pub mod erasure;
+pub mod export;
 pub mod idempotency;
 pub mod interactions;
 pub mod movies;
 pub mod signing_keys;
+pub mod stats;
+pub mod taste;
 pub mod tokens;
 pub mod user_movies;
 pub mod users;
+pub mod verification;
 
 /// A row that breaks a rule which the schema keeps.
 fn broken(what: &'static str) -> sqlx::Error {

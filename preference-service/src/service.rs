@@ -10,5 +10,8 @@ pub mod idempotency;
 pub mod interactions;
 pub mod passwords;
 pub mod signing;
+pub mod stats;
+pub mod taste;
 pub mod users;
+pub mod verification;
 pub mod writer;

@@ -23,6 +23,8 @@ use crate::{
         interactions::RecordError,
         passwords::HashError,
         signing::SigningError,
+        stats::StatsError,
+        taste::TasteError,
         users::{ChangeError, SignUpError},
     },
 };
@@ -69,6 +71,12 @@ pub(super) enum ApiError {
     /// An interaction was not stored.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The counters of a film are not told.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// Taste is not told, or not changed.
+    #[error(transparent)]
+    Taste(#[from] TasteError),
     /// The user has nothing of this kind with the film.
     #[error("{0} not found")]
     NothingThere(&'static str),
@@ -92,11 +100,14 @@ impl From<InvalidUser> for ApiError {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::UserNotFound | ApiError::Record(RecordError::UserNotFound) => {
+            ApiError::UserNotFound
+            | ApiError::Record(RecordError::UserNotFound)
+            | ApiError::Taste(TasteError::UserNotFound) => {
                 Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
                     .detail("no user has this id; POST /api/v1/users makes one")
             }
-            ApiError::Record(RecordError::MovieNotFound) => Self::new(
+            ApiError::Record(RecordError::MovieNotFound)
+            | ApiError::Stats(StatsError::MovieNotFound) => Self::new(
                 StatusCode::NOT_FOUND,
                 "movie-not-found",
                 "movie not found",
@@ -107,7 +118,9 @@ impl From<ApiError> for Problem {
             ApiError::MissingUser(errors) => {
                 Self::invalid(errors).error("username and email are required")
             }
-            ApiError::Invalid(errors) => Self::invalid(errors),
+            ApiError::Invalid(errors) | ApiError::Taste(TasteError::Invalid(errors)) => {
+                Self::invalid(errors)
+            }
             ApiError::InvalidMovieId => Self::invalid(vec![FieldError::new(
                 "movie_id",
                 "must be a whole number from 1 to 9223372036854775807",
@@ -154,7 +167,8 @@ impl From<ApiError> for Problem {
             .detail(
                 "the user has no such key; GET /api/v1/users/{id}/api-keys lists those they have",
             ),
-            ApiError::Record(RecordError::Catalogue(error)) => {
+            ApiError::Record(RecordError::Catalogue(error))
+            | ApiError::Stats(StatsError::Catalogue(error)) => {
                 Self::unavailable("the film catalogue").cause(&error)
             }
             ApiError::Chart(ChartError::Invalid(errors)) => Self::invalid(errors),
@@ -162,7 +176,9 @@ impl From<ApiError> for Problem {
                 Self::unavailable("the film catalogue").cause(&*error)
             }
             ApiError::Chart(ChartError::Database(error)) => chassis::postgres::problem(&error),
-            ApiError::Database(error) => chassis::postgres::problem(&error),
+            ApiError::Database(error)
+            | ApiError::Stats(StatsError::Database(error))
+            | ApiError::Taste(TasteError::Database(error)) => chassis::postgres::problem(&error),
             ApiError::Record(RecordError::Database(error)) => chassis::postgres::problem(&error),
             ApiError::Record(RecordError::Busy) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

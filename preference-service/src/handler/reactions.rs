@@ -1,18 +1,27 @@
 //! Reactions: what a user thinks of a film, one at a time.
 
-use axum::{Json as JsonBody, extract::State, http::StatusCode};
+use axum::{
+    Json as JsonBody,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use chassis::{
-    extract::Json,
+    extract::{Json, Path, Query},
     problem::{FieldError, ProblemDocument},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{error::ApiError, user_film::UserFilm};
+use super::{
+    error::ApiError,
+    films::{FilmsQuery, page},
+    user_film::UserFilm,
+};
 use crate::{
     app::AppState,
     models::{Action, MovieId, Reaction, UserId, UserMovie},
+    repository::user_movies::Listed,
     service::writer::Command,
 };
 
@@ -52,6 +61,26 @@ impl ReactionResponse {
             reacted_at: state.reaction.since()?,
         })
     }
+}
+
+/// What a user thinks of films, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "user_id": 1,
+    "reactions": [{
+        "user_id": 1,
+        "movie_id": 603,
+        "reaction": "superlike",
+        "reacted_at": "2026-02-13T08:15:42.123456Z"
+    }],
+    "next_cursor": null
+}))]
+pub(super) struct ReactionsResponse {
+    user_id: UserId,
+    /// The reactions.
+    reactions: Vec<ReactionResponse>,
+    /// Where the next page begins; null on the last.
+    next_cursor: Option<String>,
 }
 
 /// React to a film
@@ -136,4 +165,45 @@ pub(super) async fn get_reaction(
         .and_then(|found| ReactionResponse::of(film.id, film.movie_id, &found))
         .map(JsonBody)
         .ok_or(ApiError::NothingThere("reaction"))
+}
+
+/// A user's reactions
+///
+/// What the user thinks of films, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/{id}/reactions",
+    tag = "reactions",
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), FilmsQuery),
+    responses(
+        (status = 200, description = "the films", body = ReactionsResponse, headers(
+            ("Link" = String, description = "the next page, `rel=\"next\"`; left out on the last")
+        )),
+        (status = 400, description = "the id or a parameter is wrong, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_reactions(
+    State(state): State<AppState>,
+    Path(user_id): Path<UserId>,
+    Query(query): Query<FilmsQuery>,
+) -> Result<(HeaderMap, JsonBody<ReactionsResponse>), ApiError> {
+    let list = page(
+        &state,
+        user_id,
+        Listed::Reactions,
+        &query,
+        |movie, standing| {
+            let film = ReactionResponse::of(user_id, movie, standing)?;
+            let at = film.reacted_at;
+            Some((film, at))
+        },
+    )
+    .await?;
+    let body = ReactionsResponse {
+        user_id,
+        reactions: list.films,
+        next_cursor: list.next_cursor,
+    };
+    Ok((list.headers, JsonBody(body)))
 }

@@ -1,8 +1,8 @@
-//! Films, as far as this service knows of them: that they exist.
+//! Films, as far as this service knows of them: that they exist, and what they are about.
 
 use std::collections::BTreeMap;
 
-use super::MovieId;
+use super::{MovieId, TagKind};
 
 /// What the catalogue's feed says of a film.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,40 @@ pub struct MovieChange {
 /// What became of a film.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MovieState {
-    /// It is in the catalogue, under this title.
-    Present(String),
+    /// It is in the catalogue.
+    Present(Film),
     /// It went away.
     Removed,
+}
+
+/// A film: its title, and what it is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Film {
+    /// Its title.
+    pub title: String,
+    /// Its genres, keywords, and those of its people who make a difference to taste.
+    pub tags: Vec<Tag>,
+    /// The language it was made in, as an ISO 639-1 code.
+    pub language: Option<String>,
+}
+
+impl Film {
+    /// The ids of its tags of one kind.
+    pub fn tags_of(&self, kind: TagKind) -> impl Iterator<Item = i64> {
+        let of_kind = move |tag: &&Tag| tag.kind == kind;
+        self.tags.iter().filter(of_kind).map(|tag| tag.id)
+    }
+}
+
+/// Something that a film is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag {
+    /// What kind of thing.
+    pub kind: TagKind,
+    /// TMDB's id, of its kind.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
 }
 
 impl MovieChange {
@@ -50,7 +80,10 @@ mod tests {
         let change = |id, version, title: &str| MovieChange {
             id: MovieId::new(id).expect("positive"),
             version,
-            state: MovieState::Present(title.to_owned()),
+            state: MovieState::Present(Film {
+                title: title.to_owned(),
+                ..Film::default()
+            }),
         };
         let newest = MovieChange::newest([
             change(2, 5, "new"),

@@ -77,7 +77,7 @@ struct OpeningRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct StateRow {
+pub(super) struct StateRow {
     version: Option<i64>,
     reaction: Option<String>,
     reacted_at: Option<DateTime<Utc>>,
@@ -358,4 +358,82 @@ pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> 
     .await?
     .map(UserMovie::try_from)
     .transpose()
+}
+
+/// What lists there are of a user's films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// Those that they reacted to.
+    Reactions,
+    /// Those that they want to watch.
+    Bookmarks,
+    /// Those that they rated.
+    Ratings,
+    /// Those that they watched, be it in part.
+    Watched,
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    movie_id: i64,
+    #[sqlx(flatten)]
+    state: StateRow,
+}
+
+macro_rules! list_statement {
+    ($at:literal, $stands:literal) => {
+        concat!(
+            "select movie_id, version, reaction, reacted_at, reaction_id, bookmarked, bookmarked_at,
+                    bookmark_id, rating, rated_at, rating_id, position_seconds, duration_seconds,
+                    watched_seconds, watched_at, watch_id, completed_at, completion_id
+             from user_movie
+             where user_id = $1
+               and ",
+            $stands,
+            " and ($2::timestamptz is null or (",
+            $at,
+            ", movie_id) < ($2, $3))
+             order by ",
+            $at,
+            " desc, movie_id desc
+             limit $4"
+        )
+    };
+}
+
+/// At most `limit` films of a user, those with which something was done last first; those after
+/// `after` where it is given. One user's rows are few enough to be sorted as they are read.
+///
+/// # Errors
+/// Postgres's.
+pub async fn list(
+    pool: &PgPool,
+    user_id: UserId,
+    listed: Listed,
+    after: Option<(DateTime<Utc>, MovieId)>,
+    limit: i64,
+) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
+    let statement = match listed {
+        Listed::Reactions => list_statement!("reacted_at", "reaction is not null"),
+        Listed::Bookmarks => list_statement!("bookmarked_at", "bookmarked"),
+        Listed::Ratings => list_statement!("rated_at", "rating is not null"),
+        Listed::Watched => list_statement!(
+            "watched_at",
+            "(position_seconds is not null or completed_at is not null)"
+        ),
+    };
+    sqlx::query_as::<_, ListedRow>(statement)
+        .bind(user_id.get())
+        .bind(after.map(|(at, _)| at))
+        .bind(after.map(|(_, movie)| movie.get()))
+        .bind(limit)
+        .fetch_all(pool)
+        .await?
+        .into_iter()
+        .map(|row| {
+            let movie =
+                MovieId::new(row.movie_id).ok_or_else(|| broken("a film's id is not positive"))?;
+            Ok((movie, row.state.try_into()?))
+        })
+        .collect()
 }

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use crate::{
     client::MovieService,
-    models::{MovieChange, MovieId, MovieState},
+    models::{Film, MovieChange, MovieId, MovieState, Tag, TagKind},
     repository::movies,
 };
 
@@ -55,11 +55,60 @@ impl Catalogue {
     }
 }
 
+/// How many of the cast make a difference to taste.
+const CAST: usize = 5;
+
 #[derive(Deserialize)]
 struct SyncedPayload {
     id: MovieId,
     version: i64,
     title: String,
+    original_language: Option<String>,
+    #[serde(default)]
+    genres: Vec<Named>,
+    #[serde(default)]
+    keywords: Vec<Named>,
+    /// Directors, writers and the first of the cast, in this order.
+    #[serde(default)]
+    people: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: i64,
+    name: String,
+    job: Option<String>,
+}
+
+impl SyncedPayload {
+    fn film(self) -> Film {
+        let is = |person: &&Named, job: &str| person.job.as_deref() == Some(job);
+        let directors = self.people.iter().filter(|person| is(person, "Director"));
+        let cast = self.people.iter().filter(|person| is(person, "Actor"));
+        let kinds = [
+            (TagKind::Genre, self.genres.iter().collect::<Vec<_>>()),
+            (TagKind::Keyword, self.keywords.iter().collect()),
+            (TagKind::Person, directors.chain(cast.take(CAST)).collect()),
+        ];
+        let mut tags: Vec<Tag> = kinds
+            .into_iter()
+            .flat_map(|(kind, named)| {
+                named.into_iter().map(move |named| Tag {
+                    kind,
+                    id: named.id,
+                    name: named.name.clone(),
+                })
+            })
+            .collect();
+        // Who directs and plays counts once.
+        tags.sort_unstable();
+        tags.dedup_by_key(|tag| (tag.kind, tag.id));
+        Film {
+            title: self.title,
+            tags,
+            language: self.original_language.filter(|code| !code.is_empty()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -74,7 +123,7 @@ fn movie_change(change: &Change) -> Option<MovieChange> {
         "movie.synced" => change.read().map(|payload: SyncedPayload| MovieChange {
             id: payload.id,
             version: payload.version,
-            state: MovieState::Present(payload.title),
+            state: MovieState::Present(payload.film()),
         }),
         "movie.removed" => change.read().map(|payload: RemovedPayload| MovieChange {
             id: payload.id,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chassis::client::CallError;
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::{
@@ -13,7 +14,7 @@ use crate::{
     models::{Interaction, InteractionId, InteractionType, MovieId, UserId, UserMovie},
     repository::{
         interactions,
-        user_movies::{self, Pair},
+        user_movies::{self, Listed, Pair},
         users,
     },
 };
@@ -62,6 +63,15 @@ pub struct InteractionPage {
     pub interactions: Vec<Interaction>,
     /// The last of them, where there are more after it.
     pub next: Option<InteractionId>,
+}
+
+/// Some films of a user, those with which something was done last first.
+#[derive(Debug)]
+pub struct FilmPage {
+    /// The films, and where the user stands with them.
+    pub films: Vec<(MovieId, UserMovie)>,
+    /// Whether there are more after them.
+    pub more: bool,
 }
 
 /// What the users of the platform do; cheap to clone.
@@ -119,6 +129,28 @@ impl Interactions {
             return Err(RecordError::UserNotFound);
         }
         Ok(found)
+    }
+
+    /// At most `limit` films of a user, those after `after` where it is given. None: there is no such
+    /// user.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn films(
+        &self,
+        user_id: UserId,
+        listed: Listed,
+        after: Option<(DateTime<Utc>, MovieId)>,
+        limit: i64,
+    ) -> sqlx::Result<Option<FilmPage>> {
+        let mut films = user_movies::list(&self.pool, user_id, listed, after, limit + 1).await?;
+        if films.is_empty() && !users::exists(&self.pool, user_id).await? {
+            return Ok(None);
+        }
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = films.len() > wanted;
+        films.truncate(wanted);
+        Ok(Some(FilmPage { films, more }))
     }
 
     /// At most `limit` interactions of a user, newest first: those before `before`, of one type,

@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     models::{NewPreferences, NewUser, Preferences, User, UserChange, UserId},
-    repository::users::{self, CreateError},
+    repository::{
+        erasure,
+        export::{self, Export},
+        users::{self, CreateError},
+    },
 };
 
 /// Why a user was not changed.
@@ -203,6 +207,27 @@ impl Users {
             self.outbox.wake();
         }
         Ok(preferences)
+    }
+
+    /// Erases the user with all that is known of them, and tells other services to do the same; false:
+    /// there is no such user.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn erase(&self, id: UserId) -> sqlx::Result<bool> {
+        let erased = erasure::erase(&self.pool, id).await?;
+        if erased {
+            self.outbox.wake();
+        }
+        Ok(erased)
+    }
+
+    /// Begins to write out all that is known of the user; none: there is no such user.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub async fn export(&self, id: UserId) -> sqlx::Result<Option<Export>> {
+        export::begin(&self.pool, id).await
     }
 
     /// The user's profile as the feed tells it, as JSON; none: there is no such user.

@@ -126,6 +126,10 @@ impl TestApp {
         chassis::testing::call(&self.router, Method::PUT, path, Some(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        chassis::testing::call(&self.router, Method::PATCH, path, Some(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         chassis::testing::call(&self.router, Method::DELETE, path, None).await
     }
