@@ -5,5 +5,7 @@ mod profile;
 mod rule;
 
 pub use catalogue::{Candidate, Catalogue, Film, GenreSet, NO_DATE};
-pub use profile::{Interaction, InteractionType, Preferences, Profile, UserId, Users};
+pub use profile::{
+    Interaction, Preferences, Profile, Reaction, Standing, TasteEdit, UserId, Users,
+};
 pub use rule::{Rule, RuleType, Weights};

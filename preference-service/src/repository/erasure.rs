@@ -48,6 +48,42 @@ pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
     .bind(user_id.get())
     .execute(&mut *transaction)
     .await?;
+    // In the order in which the writer takes these.
+    sqlx::query(
+        "with gone as (
+            select movie_id, metric, date_trunc('hour', at, 'UTC') as hour
+            from user_movie,
+                 lateral (values ('bookmarks', case when bookmarked then bookmarked_at end),
+                                 ('likes', case when reaction in ('like', 'superlike') then reacted_at end),
+                                 ('watches', completed_at)) as stands (metric, at)
+            where user_id = $1 and at is not null
+         ), held as (
+            select movie_id, metric, hour
+            from chart_count
+            where (movie_id, metric, hour) in (select movie_id, metric, hour from gone)
+            order by movie_id, metric, hour
+            for no key update
+         )
+         update chart_count c
+         set count = count - 1
+         from held
+         where (c.movie_id, c.metric, c.hour) = (held.movie_id, held.metric, held.hour)",
+    )
+    .bind(user_id.get())
+    .execute(&mut *transaction)
+    .await?;
+    // Whoever keeps counters beside Postgres, as charts are in Redis, learns which to read again.
+    sqlx::query(
+        "insert into outbox (name, key, payload)
+         select 'movie.stats.moved', min(movie_id)::text,
+                json_build_object('movie_ids', json_agg(movie_id order by movie_id))
+         from (select movie_id, row_number() over (order by movie_id) / 1000 as part
+               from user_movie where user_id = $1) as film
+         group by part",
+    )
+    .bind(user_id.get())
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query("delete from outbox where user_id = $1")
         .bind(user_id.get())
         .execute(&mut *transaction)

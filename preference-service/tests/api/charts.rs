@@ -287,3 +287,23 @@ async fn a_chart_is_conditional(pool: PgPool) {
     assert!(body.is_empty());
     assert_eq!(json!(first.body["metric"]), "likes");
 }
+
+#[sqlx::test]
+async fn who_is_erased_leaves_every_chart(pool: PgPool) {
+    let redis = RedisServer::start();
+    let (app, _movies, [anna, berta, _]) = stage(&pool, &redis.url()).await;
+    for user in [anna, berta] {
+        app.interact(user, "like", 604).await;
+    }
+    app.interact(anna, "like", 603).await;
+    let queries = ["?metric=likes&window=day", "?metric=likes&window=all"];
+    for query in queries {
+        becomes(&app, query, &[(604, 2), (603, 1)]).await;
+    }
+    let erased = app.delete(&format!("/api/v1/users/{anna}")).await;
+    assert_eq!(erased.status, 204);
+    for query in queries {
+        becomes(&app, query, &[(604, 1)]).await;
+    }
+    assert_eq!(differences(&redis, &pool).await, Some(0));
+}

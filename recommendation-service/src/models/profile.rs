@@ -49,28 +49,76 @@ pub struct Preferences {
     pub preferred_language: Option<String>,
     /// The lowest average vote of films to recommend, 0 to 10.
     pub min_rating: f64,
+    /// What they say of their taste.
+    #[serde(default)]
+    pub taste_edits: Vec<TasteEdit>,
 }
 
-/// What a user did with a film.
+/// What a user says of what films are about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TasteEdit {
+    /// `genre`, `keyword`, `person` or `language`.
+    pub kind: String,
+    /// TMDB's id, or the code of a language.
+    pub tag: String,
+    /// How much they like it, -100 to 100.
+    pub score: f64,
+}
+
+/// What a user thinks of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum InteractionType {
+pub enum Reaction {
     /// They like it.
     Like,
     /// They like it very much.
     Superlike,
     /// They do not like it.
     Dislike,
-    /// They want to see it.
-    Watchlist,
-    /// They have seen it.
-    Watched,
     /// Something that this version of the service does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// Something that a user did, as preference-service's feed tells it.
+/// Where a user stands with a film.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What they think of it.
+    pub reaction: Option<Reaction>,
+    /// Since when.
+    pub reacted_at: Option<DateTime<Utc>>,
+    /// Whether they want to see it.
+    #[serde(default)]
+    pub bookmarked: bool,
+    /// Since when.
+    pub bookmarked_at: Option<DateTime<Utc>>,
+    /// How many stars they give it, 0.5 to 5.
+    pub rating: Option<f32>,
+    /// Since when.
+    pub rated_at: Option<DateTime<Utc>>,
+    /// Whether they have seen any of it.
+    #[serde(default)]
+    pub watched: bool,
+    /// The furthest point that they reached, in seconds.
+    #[serde(default)]
+    pub watched_seconds: i32,
+    /// When they watched it last.
+    pub watched_at: Option<DateTime<Utc>>,
+    /// When they came to its end first; none: they did not.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+impl Standing {
+    /// Whether they have seen it: to its end, or well enough to judge it. Somebody who has begun it
+    /// may want to go on, and a film on the watchlist is not known yet.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.reaction.is_some() || self.rating.is_some() || self.completed_at.is_some()
+    }
+}
+
+/// What a user did last with a film, and where they stand with it since, as preference-service's feed
+/// tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Interaction {
     /// Its id; of one user the later one has the higher.
@@ -79,25 +127,20 @@ pub struct Interaction {
     pub user_id: i64,
     /// With which film.
     pub movie_id: i64,
-    /// What.
-    pub interaction_type: InteractionType,
-    /// When.
+    /// When they did it.
+    pub occurred_at: DateTime<Utc>,
+    /// When it was stored.
     pub created_at: DateTime<Utc>,
-}
-
-/// Where a user stands with a film.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Standing {
-    /// The latest of like, superlike and dislike, and the id of that interaction.
-    reaction: Option<(i64, InteractionType)>,
-    watched: bool,
+    /// Where they stand since.
+    pub state: Standing,
 }
 
 /// A user.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
     preferences: Option<Preferences>,
-    films: HashMap<i64, Standing>,
+    /// By film: the id of the last interaction, and where it left the user.
+    films: HashMap<i64, (i64, Standing)>,
     /// When the newest interaction that is known happened.
     pub fresh_as_of: Option<DateTime<Utc>>,
 }
@@ -118,25 +161,24 @@ impl Profile {
         self.preferences.as_ref()
     }
 
-    /// Films that must not be recommended: seen, judged either way. Somebody who likes a film knows
-    /// it; a film on the watchlist is not known yet.
+    /// Films that must not be recommended, since the user knows them.
     pub fn known_films(&self) -> impl Iterator<Item = i64> {
         self.films
             .iter()
-            .filter(|(_, standing)| standing.watched || standing.reaction.is_some())
+            .filter(|(_, (_, standing))| standing.is_known())
             .map(|(id, _)| *id)
     }
 
+    /// Where the user stands with films.
+    pub fn films(&self) -> impl Iterator<Item = (i64, &Standing)> {
+        self.films.iter().map(|(id, (_, standing))| (*id, standing))
+    }
+
     fn record(&mut self, interaction: &Interaction) {
-        let standing = self.films.entry(interaction.movie_id).or_default();
-        match interaction.interaction_type {
-            InteractionType::Watched => standing.watched = true,
-            InteractionType::Like | InteractionType::Superlike | InteractionType::Dislike => {
-                if standing.reaction.is_none_or(|(id, _)| id < interaction.id) {
-                    standing.reaction = Some((interaction.id, interaction.interaction_type));
-                }
-            }
-            InteractionType::Watchlist | InteractionType::Unknown => {}
+        let known = self.films.get(&interaction.movie_id);
+        if known.is_none_or(|(id, _)| *id < interaction.id) {
+            let standing = (interaction.id, interaction.state.clone());
+            self.films.insert(interaction.movie_id, standing);
         }
         self.fresh_as_of = self.fresh_as_of.max(Some(interaction.created_at));
     }
@@ -179,7 +221,12 @@ impl Users {
         }
     }
 
-    /// Takes over an interaction; one that is known changes nothing.
+    /// Forgets a user who was erased.
+    pub fn forget(&mut self, user_id: i64) {
+        self.0.remove(&user_id);
+    }
+
+    /// Takes over an interaction; one that is older than what is known changes nothing.
     pub fn record(&mut self, interaction: &Interaction) {
         self.0
             .entry(interaction.user_id)
@@ -195,28 +242,40 @@ mod tests {
     use super::*;
 
     fn interactions() -> impl Strategy<Value = Vec<Interaction>> {
-        let kinds = prop::sample::select(vec![
-            InteractionType::Like,
-            InteractionType::Dislike,
-            InteractionType::Watchlist,
-            InteractionType::Watched,
-        ]);
-        let one = (1..4_i64, 1..4_i64, kinds);
+        let reaction = prop::option::of(prop::sample::select(vec![
+            Reaction::Like,
+            Reaction::Dislike,
+        ]));
+        let one = (1..4_i64, 1..4_i64, reaction, any::<bool>());
         prop::collection::vec(one, 0..40).prop_map(|all| {
-            all.into_iter()
-                .enumerate()
-                .map(|(index, (user_id, movie_id, interaction_type))| {
-                    let id = i64::try_from(index).expect("few") + 1;
-                    Interaction {
+            let numbered = (1..).zip(all);
+            numbered
+                .map(|(id, (user_id, movie_id, reaction, bookmarked))| {
+                    interaction(
                         id,
                         user_id,
                         movie_id,
-                        interaction_type,
-                        created_at: DateTime::from_timestamp(id, 0).expect("in range"),
-                    }
+                        Standing {
+                            reaction,
+                            bookmarked,
+                            ..Standing::default()
+                        },
+                    )
                 })
                 .collect()
         })
+    }
+
+    fn interaction(id: i64, user_id: i64, movie_id: i64, state: Standing) -> Interaction {
+        let at = DateTime::from_timestamp(id, 0).expect("in range");
+        Interaction {
+            id,
+            user_id,
+            movie_id,
+            occurred_at: at,
+            created_at: at,
+            state,
+        }
     }
 
     fn replay<'a>(interactions: impl Iterator<Item = &'a Interaction>) -> Users {
@@ -242,19 +301,62 @@ mod tests {
             preferred_genres: Vec::new(),
             preferred_language: None,
             min_rating,
+            taste_edits: Vec::new(),
         };
-        users.record(&Interaction {
-            id: 1,
-            user_id: 7,
-            movie_id: 1,
-            interaction_type: InteractionType::Like,
-            created_at: DateTime::UNIX_EPOCH,
-        });
+        let liked = Standing {
+            reaction: Some(Reaction::Like),
+            ..Standing::default()
+        };
+        users.record(&interaction(1, 7, 1, liked));
         assert!(users.find(user).is_none());
         users.prefer(prefer(2, 8.0));
         users.prefer(prefer(1, 3.0));
         let profile = users.find(user).expect("told of");
         assert_eq!(profile.preferences().map(|p| p.min_rating), Some(8.0));
         assert_eq!(profile.known_films().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn what_was_seen_or_judged_is_known_until_it_is_taken_back() {
+        let mut users = Users::default();
+        let at = Some(DateTime::UNIX_EPOCH);
+        let standings = [
+            Standing {
+                reaction: Some(Reaction::Dislike),
+                ..Standing::default()
+            },
+            Standing {
+                rating: Some(0.5),
+                ..Standing::default()
+            },
+            Standing {
+                watched: true,
+                completed_at: at,
+                ..Standing::default()
+            },
+            Standing {
+                watched: true,
+                watched_seconds: 60,
+                ..Standing::default()
+            },
+            Standing {
+                bookmarked: true,
+                ..Standing::default()
+            },
+        ];
+        for (film, standing) in (1..).zip(standings) {
+            users.record(&interaction(film, 7, film, standing));
+        }
+        let known = |users: &Users| {
+            let mut known: Vec<i64> = users.0[&7].known_films().collect();
+            known.sort_unstable();
+            known
+        };
+        assert_eq!(known(&users), [1, 2, 3]);
+        users.record(&interaction(9, 7, 1, Standing::default()));
+        users.record(&interaction(8, 7, 2, Standing::default()));
+        assert_eq!(known(&users), [3]);
+        users.forget(7);
+        assert!(users.is_empty());
     }
 }

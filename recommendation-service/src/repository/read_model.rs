@@ -25,11 +25,17 @@ pub struct Batch {
     pub preferences: Vec<Preferences>,
     /// What users did.
     pub interactions: Vec<Interaction>,
+    /// Users who were erased, by id; what the batch has of them was before that.
+    pub erasures: Vec<i64>,
 }
 
 impl Batch {
     fn len(&self) -> usize {
-        self.films.len() + self.removals.len() + self.preferences.len() + self.interactions.len()
+        self.films.len()
+            + self.removals.len()
+            + self.preferences.len()
+            + self.interactions.len()
+            + self.erasures.len()
     }
 }
 
@@ -40,6 +46,13 @@ pub struct Removal {
     pub id: i64,
     /// The version with which it went.
     pub version: i64,
+}
+
+/// A user who was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Who.
+    pub user_id: i64,
 }
 
 /// Hands everything that the feed of `source` brought to `take`, and tells up to where that is.
@@ -72,10 +85,11 @@ pub async fn load(
         _ => {
             "select 'user.profile.updated' as name, payload::text as payload from user_profile
              union all
-             select 'interaction.recorded', json_build_object('id', id, 'user_id', user_id,
-                 'movie_id', movie_id, 'interaction_type', interaction_type,
-                 'created_at', created_at)::text
-             from interaction"
+             select 'interaction.recorded', json_build_object('id', version, 'user_id', user_id,
+                 'movie_id', movie_id, 'occurred_at', occurred_at, 'created_at', created_at,
+                 'state', to_jsonb(s) - array['user_id', 'movie_id', 'version', 'occurred_at',
+                                              'created_at'])::text
+             from user_movie s"
         }
     };
     let mut rows = sqlx::query_as::<_, (String, String)>(statement).fetch(&mut *transaction);
@@ -158,7 +172,7 @@ pub async fn replace(pool: &PgPool, source: &str, cursor: &str) -> sqlx::Result<
     }
     let statements: &[&'static str] = match source {
         "movie-service" => &["delete from movie"],
-        _ => &["delete from user_profile", "delete from interaction"],
+        _ => &["delete from user_profile", "delete from user_movie"],
     };
     for statement in statements {
         sqlx::query(*statement).execute(&mut *transaction).await?;
@@ -237,16 +251,49 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
     }
     if !batch.interactions.is_empty() {
         sqlx::query(
-            "insert into interaction (user_id, id, movie_id, interaction_type, created_at)
-             select user_id, id, movie_id, interaction_type, created_at
-             from jsonb_to_recordset($1) as i(user_id bigint, id bigint, movie_id bigint,
-                 interaction_type text, created_at timestamptz)
-             order by user_id, id
-             on conflict (user_id, id) do nothing",
+            "insert into user_movie (user_id, movie_id, version, reaction, reacted_at, bookmarked,
+                 bookmarked_at, rating, rated_at, watched, watched_seconds, watched_at, completed_at,
+                 occurred_at, created_at)
+             select distinct on (i.user_id, i.movie_id) i.user_id, i.movie_id, i.id, s.reaction,
+                    s.reacted_at, s.bookmarked, s.bookmarked_at, s.rating, s.rated_at, s.watched,
+                    s.watched_seconds, s.watched_at, s.completed_at, i.occurred_at, i.created_at
+             from jsonb_to_recordset($1) as i(user_id bigint, movie_id bigint, id bigint,
+                      occurred_at timestamptz, created_at timestamptz, state jsonb),
+                  jsonb_to_record(i.state) as s(reaction text, reacted_at timestamptz,
+                      bookmarked boolean, bookmarked_at timestamptz, rating float4,
+                      rated_at timestamptz, watched boolean, watched_seconds int,
+                      watched_at timestamptz, completed_at timestamptz)
+             order by i.user_id, i.movie_id, i.id desc
+             on conflict (user_id, movie_id) do update set
+                 version = excluded.version,
+                 reaction = excluded.reaction,
+                 reacted_at = excluded.reacted_at,
+                 bookmarked = excluded.bookmarked,
+                 bookmarked_at = excluded.bookmarked_at,
+                 rating = excluded.rating,
+                 rated_at = excluded.rated_at,
+                 watched = excluded.watched,
+                 watched_seconds = excluded.watched_seconds,
+                 watched_at = excluded.watched_at,
+                 completed_at = excluded.completed_at,
+                 occurred_at = excluded.occurred_at,
+                 created_at = excluded.created_at
+             where user_movie.version < excluded.version",
         )
         .bind(Json(&batch.interactions))
         .execute(&mut *connection)
         .await?;
+    }
+    if !batch.erasures.is_empty() {
+        for statement in [
+            "delete from user_movie where user_id = any ($1)",
+            "delete from user_profile where user_id = any ($1)",
+        ] {
+            sqlx::query(statement)
+                .bind(&batch.erasures)
+                .execute(&mut *connection)
+                .await?;
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 
 use crate::{
     models::{Catalogue, Film, Interaction, Preferences, Users},
-    repository::read_model::{self, Batch, Removal},
+    repository::read_model::{self, Batch, Erasure, Removal},
 };
 
 /// A value that requests read and a feed writes; held for memory work alone, never across an await.
@@ -76,6 +76,10 @@ impl Model for Users {
         }
         for interaction in &batch.interactions {
             self.record(interaction);
+        }
+        // Ids are not given twice, so what is told of somebody who was erased was told before.
+        for user_id in &batch.erasures {
+            self.forget(*user_id);
         }
     }
 }
@@ -160,6 +164,9 @@ fn sort(changes: &[Change]) -> anyhow::Result<Batch> {
             "interaction.recorded" => batch
                 .interactions
                 .push(change.read::<Interaction>().with_context(unreadable)?),
+            "user.erased" => batch
+                .erasures
+                .push(change.read::<Erasure>().with_context(unreadable)?.user_id),
             _ => {}
         }
     }

@@ -116,12 +116,34 @@ impl Owner {
         self.tell("user.profile.updated", profile(id, version, more));
     }
 
+    /// Tells of a film with which the user did this, and nothing else.
     pub(crate) fn interaction(&self, id: i64, user: i64, movie: i64, kind: &str) {
+        let at = format!("2026-01-01T00:00:{:02}Z", id % 60);
+        let mut state = json!({
+            "reaction": null, "reacted_at": null, "bookmarked": kind == "watchlist",
+            "bookmarked_at": null, "rating": null, "rated_at": null,
+            "watched": kind == "watched" || kind == "progress", "watched_seconds": 0,
+            "watched_at": null, "completed": kind == "watched", "completed_at": null,
+        });
+        match kind {
+            "like" | "dislike" | "superlike" => {
+                state["reaction"] = json!(kind);
+                state["reacted_at"] = json!(at);
+            }
+            "rating" => state["rating"] = json!(3.5),
+            "watched" => state["completed_at"] = json!(at),
+            _ => {}
+        }
         self.tell(
             "interaction.recorded",
             json!({"id": id, "user_id": user, "movie_id": movie, "interaction_type": kind,
-                   "created_at": format!("2026-01-01T00:00:{:02}Z", id % 60)}),
+                   "occurred_at": at, "created_at": at, "state": state}),
         );
+    }
+
+    /// Tells that a user was erased.
+    pub(crate) fn erase(&self, user: i64) {
+        self.tell("user.erased", json!({"user_id": user}));
     }
 }
 

@@ -218,3 +218,45 @@ async fn a_change_and_a_removal_show_in_the_next_list(pool: PgPool) {
     )
     .await;
 }
+
+#[sqlx::test]
+async fn what_is_taken_back_comes_back_and_who_is_erased_is_gone(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    for id in 1..=4 {
+        test.movies
+            .film(id, 1, json!({"popularity": 10.0 - id as f64}));
+    }
+    test.users.user(7, 1, json!({}));
+    for (id, kind) in [(1, "dislike"), (2, "rating"), (3, "progress")] {
+        test.users.interaction(id, 7, id, kind);
+    }
+    let path = "/api/v1/users/7/recommendations";
+    eventually("what was judged is left out", async || {
+        list(&test, path).await == [3, 4]
+    })
+    .await;
+    test.users.interaction(4, 7, 1, "reaction_removed");
+    // Told late: what it says has been taken back.
+    test.users.interaction(1, 7, 1, "dislike");
+    eventually("the film is back", async || {
+        list(&test, path).await == [1, 3, 4]
+    })
+    .await;
+
+    test.users.erase(7);
+    eventually("nobody is there", async || {
+        get(&test.app, path).await.status == 404
+    })
+    .await;
+    let (movies, users) = test.stop().await;
+    let again = TestApp::beside(&pool, movies, users).await;
+    again.until_ready().await;
+    assert_eq!(get(&again.app, path).await.status, 404);
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from user_movie) + (select count(*) from user_profile)",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(left, 0);
+}

@@ -127,7 +127,7 @@ async fn lists_go_on_without_postgres_and_readiness_says_so(
     })
     .await;
     eventually("what was missed is stored", async || {
-        let stored: i64 = sqlx::query_scalar("select count(*) from interaction")
+        let stored: i64 = sqlx::query_scalar("select count(*) from user_movie")
             .fetch_one(&pool)
             .await
             .unwrap();
