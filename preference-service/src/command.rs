@@ -6,16 +6,18 @@ use std::{io::Write, process::ExitCode};
 
 use chassis::{
     Service, Settings,
+    feed::outbox::Outbox,
     run::{healthcheck, print_openapi, usage},
     shutdown::Shutdown,
 };
+use sqlx::PgPool;
 
 use crate::{
     config::{Config, DEFAULTS},
     database, handler,
     models::{Role, login_key},
-    repository::users,
-    service::{signing::SigningKeys, verification},
+    repository::{changes::SNAPSHOT, chart_mirror::ChartMirror, users},
+    service::{chart_keeper::ChartKeeper, signing::SigningKeys, verification},
 };
 
 const KNOWN: &str =
@@ -110,9 +112,27 @@ async fn rotate(config: &Config) -> anyhow::Result<String> {
 async fn verify(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
     let findings = verification::verify(&pool, config.taste_half_life()).await?;
-    if !findings.is_clean() {
-        writeln!(std::io::stdout(), "{findings}")?;
+    let charts = chart_differences(config, pool).await?;
+    let told = match charts {
+        Some(differences) => format!("{findings}, chart differences {differences}"),
+        None => format!("{findings}, charts not compared: Redis is away, or they do not rest"),
+    };
+    if !findings.is_clean() || charts.is_some_and(|differences| differences > 0) {
+        writeln!(std::io::stdout(), "{told}")?;
         anyhow::bail!("what is kept is not what the log says");
     }
-    Ok(findings.to_string())
+    Ok(told)
+}
+
+/// Where the charts in Redis differ from Postgres; none where they cannot be compared.
+async fn chart_differences(config: &Config, pool: PgPool) -> anyhow::Result<Option<u64>> {
+    let Some(redis) = config.redis()? else {
+        return Ok(None);
+    };
+    let shutdown = Shutdown::default();
+    let outbox = Outbox::new(pool.clone(), SNAPSHOT, config.change_retention(), &shutdown);
+    let keeper = ChartKeeper::new(pool, outbox, ChartMirror::new(redis), &shutdown);
+    let differences = keeper.differences().await?;
+    shutdown.start();
+    Ok(differences)
 }
