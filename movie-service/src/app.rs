@@ -18,7 +18,7 @@ use crate::{
     repository::SNAPSHOT,
     service::{
         cache::MovieCache, fetching::Fetching, hydration::Hydration, intake::Intake, jobs::Jobs,
-        listing::Listing, refresh::Refresh, schedule, warm_pool::WarmPool,
+        listing::Listing, matching::Matching, refresh::Refresh, schedule, warm_pool::WarmPool,
     },
 };
 
@@ -29,6 +29,8 @@ pub struct AppState {
     pub listing: Listing,
     /// Finds any film.
     pub hydration: Hydration,
+    /// Finds those that other lists mean.
+    pub matching: Matching,
     /// Feeds it.
     pub intake: Intake,
     /// How long a client waits for the end of a short import.
@@ -85,15 +87,17 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
             schedule::start(refresh, interval, jobs.clone(), &process.shutdown);
         }
     }
+    let hydration = Hydration::new(
+        pool.clone(),
+        cache,
+        tmdb,
+        outbox.clone(),
+        process.shutdown.clone(),
+        &config,
+    );
     let state = AppState {
-        hydration: Hydration::new(
-            pool.clone(),
-            cache,
-            tmdb,
-            outbox.clone(),
-            process.shutdown.clone(),
-            &config,
-        ),
+        matching: Matching::new(pool.clone(), hydration.clone()),
+        hydration,
         listing: listing.clone(),
         intake: Intake::new(pool.clone(), jobs, config.import_at_once_most),
         // Whoever waits longer gets the job, before the time limit of the request.

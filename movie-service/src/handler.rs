@@ -4,6 +4,7 @@ mod admin;
 mod error;
 mod genres;
 mod jobs;
+mod matching;
 mod movie;
 mod movies;
 mod select;
@@ -68,7 +69,9 @@ fn working() -> OpenApiRouter<AppState> {
 
 /// For other services; the gateway never routes here.
 fn internal() -> Router<AppState> {
-    Router::new().route("/internal/v1/movies/select", post(select::select_movies))
+    Router::new()
+        .route("/internal/v1/movies/select", post(select::select_movies))
+        .route("/internal/v1/movies/match", post(matching::match_movies))
 }
 
 /// Whoever changed the catalogue finds the change in the lists when the answer is there.

@@ -4,6 +4,7 @@ pub mod dumps;
 pub mod job_items;
 pub mod jobs;
 pub mod listing;
+pub mod matching;
 pub mod movies;
 
 /// The SELECTs that together are the present state, as the feed tells it.

@@ -6,6 +6,7 @@ pub mod hydration;
 pub mod intake;
 pub mod jobs;
 pub mod listing;
+pub mod matching;
 pub mod refresh;
 pub mod schedule;
 pub mod warm_pool;

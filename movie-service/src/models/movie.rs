@@ -64,8 +64,9 @@ impl<'de> Deserialize<'de> for MovieRef {
     }
 }
 
-/// `tt` and seven to ten digits.
-fn is_imdb_id(text: &str) -> bool {
+/// Whether it may be an id of IMDb's: `tt` and seven to ten digits.
+#[must_use]
+pub fn is_imdb_id(text: &str) -> bool {
     text.strip_prefix("tt").is_some_and(|digits| {
         (7..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
     })

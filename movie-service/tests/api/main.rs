@@ -12,6 +12,7 @@ mod feed;
 mod hydration;
 mod jobs;
 mod lists;
+mod matching;
 mod metrics;
 mod movies;
 mod openapi;
