@@ -95,6 +95,17 @@ impl Breaker {
         }
     }
 
+    /// For how long nobody gets leave, if nobody does now.
+    #[must_use]
+    pub fn refuses_for(&self) -> Option<Duration> {
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Closed { .. } => None,
+            State::Open { until } | State::HalfOpen { probe_until: until } => {
+                Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+            }
+        }
+    }
+
     /// Asks for leave to call.
     ///
     /// # Errors
@@ -197,7 +208,9 @@ mod tests {
             breaker.report(Outcome::Failed);
         }
         assert_eq!(breaker.enter(), Err(Duration::from_secs(60)));
+        assert_eq!(breaker.refuses_for(), Some(Duration::from_secs(60)));
         tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(breaker.refuses_for(), None, "which is no probe yet");
         assert!(breaker.enter().is_ok(), "one probe");
         assert!(breaker.enter().is_err(), "and no second");
         breaker.report(Outcome::Failed);

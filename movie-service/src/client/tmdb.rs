@@ -30,6 +30,8 @@ pub const TMDB_BREAKER_STATE: &str = "tmdb_breaker_state";
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest that TMDB is believed when it asks to be left alone; it does so for seconds.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 /// The largest answer that is read; a film with all that we append is a tenth of it.
 const LARGEST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// What comes with a film's details, so that one call is enough.
@@ -278,7 +280,8 @@ impl Tmdb {
         retry_after.map_or(jittered, |asked| asked + jittered / 10)
     }
 
-    /// One try: leave of the breaker, a token, a slot, the call.
+    /// One try: a slot, leave of the breaker, a token, the call. The token comes last: tokens that had
+    /// gathered while calls were slow would all be spent at once when they are quick again.
     async fn attempt<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -289,6 +292,15 @@ impl Tmdb {
         if let Key::None = tmdb.key {
             return Err(TmdbError::Unauthorized.into());
         }
+        // Nobody queues for what will be refused.
+        if let Some(left) = tmdb.breaker.refuses_for() {
+            return Err(TmdbError::LeftAlone(left).into());
+        }
+        let _slot = tmdb
+            .slots
+            .acquire()
+            .await
+            .map_err(|_| TmdbError::DeadlinePassed)?;
         let leave = tmdb.breaker.enter().map_err(TmdbError::LeftAlone);
         // Leave may be a probe's, which half-opens it.
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
@@ -301,11 +313,6 @@ impl Tmdb {
             .ok_or(TmdbError::DeadlinePassed)?;
         metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(wait.as_secs_f64());
         tokio::time::sleep(wait).await;
-        let _slot = tmdb
-            .slots
-            .acquire()
-            .await
-            .map_err(|_| TmdbError::DeadlinePassed)?;
         let result = self.call(path, query).await;
         let (outcome, label) = match &result {
             Ok(_) => (Outcome::Answered, "ok"),
@@ -368,7 +375,7 @@ fn refusal(response: &reqwest::Response) -> Failure {
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+        .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
     let error = match status {
         StatusCode::NOT_FOUND => TmdbError::NotFound,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TmdbError::Unauthorized,

@@ -295,10 +295,11 @@ impl Hydration {
                 Ok("tmdb_away")
             }
         };
-        // A film that did not change has a new `synced_at`, of which the feed says nothing.
-        self.0.cache.memory().invalidate(&id).await;
         match result {
             Ok("refreshed") => {
+                // A film that did not change has a new `synced_at`, of which the feed says nothing. Where
+                // TMDB is away the copy stays, so that nobody has to wait for Postgres.
+                self.0.cache.memory().invalidate(&id).await;
                 if let Ok(Some(film)) = movies::find(&self.0.pool, &MovieRef::Tmdb(id)).await {
                     self.0.cache.share(&film).await;
                     self.0.cache.memory().insert(id, Arc::new(film)).await;

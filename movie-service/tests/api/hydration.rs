@@ -229,6 +229,18 @@ async fn whatever_tmdb_does_what_we_have_is_served_and_stays(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_tmdb_that_asks_to_be_left_alone_for_ever_is_asked_again(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    test.tmdb.faults(&format!(
+        r#"{{"kind": "rate_limited", "retry_after": {}}}"#,
+        u64::MAX
+    ));
+    test.get("/api/v1/movies/603").await.expect(503);
+    test.tmdb.faults("[]");
+    test.get("/api/v1/movies/603").await.expect(200);
+}
+
+#[sqlx::test]
 async fn a_change_by_one_replica_is_served_by_the_other(pool: PgPool) {
     let redis = RedisServer::start();
     let settings = [("REDIS_URL", &*redis.url())];
