@@ -2,6 +2,7 @@
 # Runs every test against a PostgreSQL and a Redis of its own, made for this run and gone after it, so that nobody
 # needs to set anything up and a running development stack is not disturbed.
 # Arguments go on to the test runner: scripts/test.sh -p gateway
+# DURABLE=1: PostgreSQL waits for its disk, as it does for users; for what measures writes or crashes.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -14,7 +15,7 @@ source "$ROOT/scripts/lib/servers.sh"
 
 RUN_DIR=''
 PG_HOME=''
-SERVERS_KEEP=0
+SERVERS_KEEP=${DURABLE:-0}
 
 # --- before ---------------------------------------------------------------------------------------
 
@@ -46,7 +47,7 @@ start_servers() {
     note "PostgreSQL $(postgres_version "$PG_BIN") and $("$REDIS_SERVER" --version | sed -E 's/ server//; s/ sha=.*//'), in $RUN_DIR"
     # Tests that stop and start servers of their own take the programs from here; PG_OS_USER is who PostgreSQL
     # must run as when we are root.
-    export DATABASE_URL REDIS_URL PG_BIN REDIS_SERVER PG_OS_USER
+    export DATABASE_URL REDIS_URL PG_BIN PG_HOME REDIS_SERVER PG_OS_USER
     export "${SERVERS_MARK?}" TMPDIR=$RUN_DIR/tmp
     if [[ -n ${CHROMIUM:-} ]]; then export CHROMIUM; fi
 }
@@ -54,7 +55,11 @@ start_servers() {
 # --- the tests ------------------------------------------------------------------------------------
 
 # With --tests, so that features are settled as in the test run and nothing is compiled twice.
-build() { cargo build --workspace --bins --tests; }
+# shellcheck disable=SC2046 # an empty answer of how is meant to vanish
+build() { cargo build --workspace --bins --tests $(how "$@"); }
+
+# how ARGUMENTS…: the programs that tests start are built as the tests are.
+how() { case " $* " in *' --release '*) printf -- '--release\n' ;; esac; }
 
 # show_and_keep FILE COMMAND…: its output on the terminal and in a file for the summary; its own exit code.
 show_and_keep() {
@@ -141,7 +146,7 @@ main() {
     make_run_dir
     start_servers
     step 'building every program that the tests start'
-    run_child build || fail 'the build failed: see above'
+    run_child build ${1+"$@"} || fail 'the build failed: see above'
     step 'running the tests'
     run_tests ${1+"$@"} || code=$?
     summarise "$code"

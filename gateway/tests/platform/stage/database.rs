@@ -67,6 +67,28 @@ impl Database {
         count
     }
 
+    /// Runs `statement`, which brings nothing.
+    pub(crate) async fn run(&self, statement: &'static str) {
+        let mut connection = self.connect().await;
+        let ran = sqlx::query(statement).execute(&mut connection).await;
+        ran.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// How many of `ids` are no interaction.
+    pub(crate) async fn missing_interactions(&self, ids: &[i64]) -> i64 {
+        let mut connection = self.connect().await;
+        let missing = sqlx::query_scalar(
+            "select count(*) from unnest($1::bigint[]) as known (id)
+             left join interaction using (id) where interaction.id is null",
+        )
+        .bind(ids)
+        .fetch_one(&mut connection)
+        .await;
+        connection.close().await.unwrap();
+        missing.unwrap()
+    }
+
     /// All the numbers that `statement` brings.
     pub(crate) async fn numbers(&self, statement: &'static str) -> Vec<i64> {
         let mut connection = self.connect().await;

@@ -1,0 +1,382 @@
+//! What people do, by the thousands a second, through the gateway: how fast it is beside single-row
+//! inserts of the same server, and what is left when processes die in the middle. Left out of ordinary
+//! runs, since it measures; needs a PostgreSQL that waits for its disk:
+//!
+//! ```text
+//! DURABLE=1 scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_writes)'
+//! ```
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chassis::testing::eventually;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+use crate::stage::{Platform, Wants};
+
+const CONNECTIONS: usize = 64;
+const SECONDS: u64 = 15;
+const USERS: i64 = 20_000;
+const PAGES: i64 = 32;
+const KINDS: [&str; 5] = ["like", "dislike", "superlike", "watchlist", "watched"];
+
+async fn platform() -> (Platform, Arc<Vec<i64>>) {
+    let wants = Wants {
+        // Where it listens, not each answer.
+        log_level: "warn,chassis::run=info,gateway::app=info",
+        ..Wants::default()
+    };
+    let platform = Platform::with_films(PAGES, wants).await;
+    let statement = format!(
+        "with made as (insert into user_account (username, email, username_key, email_key)
+             select 'user' || n, 'user' || n || '@example.org', 'user' || n, 'user' || n || '@example.org'
+             from generate_series(1, {USERS}) n returning id)
+         select count(*) from made"
+    );
+    assert_eq!(platform.people.count_of(statement).await, USERS);
+    let films = platform
+        .people
+        .numbers("select id from movie where not removed")
+        .await;
+    (platform, Arc::new(films))
+}
+
+/// A request that was answered, and how long that took.
+struct Answered {
+    status: u16,
+    took: Duration,
+    /// The id that the answer tells, where it is one of an interaction.
+    id: Option<i64>,
+}
+
+/// `connections` clients that send one request after another until `stop`; what was answered.
+async fn load(
+    address: SocketAddr,
+    connections: usize,
+    stop: Arc<AtomicBool>,
+    films: Arc<Vec<i64>>,
+    events: usize,
+) -> Vec<Answered> {
+    // Each load does something else.
+    static LOADS: AtomicU64 = AtomicU64::new(0);
+    let seed = LOADS.fetch_add(1, Ordering::Relaxed);
+    let mut clients = JoinSet::new();
+    for number in 0..connections {
+        let (stop, films) = (Arc::clone(&stop), Arc::clone(&films));
+        clients.spawn(async move {
+            let mut random = StdRng::seed_from_u64(seed << 32 | number as u64);
+            let mut answered = Vec::new();
+            let mut stream: Option<TcpStream> = None;
+            while !stop.load(Ordering::Relaxed) {
+                let request = request(&mut random, &films, events);
+                let started = Instant::now();
+                if stream.is_none() {
+                    stream = TcpStream::connect(address).await.ok();
+                }
+                let Some(open) = &mut stream else {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                };
+                match ask(open, request.as_bytes()).await {
+                    Some((status, body)) => answered.push(Answered {
+                        status,
+                        took: started.elapsed(),
+                        id: interaction_id(&body),
+                    }),
+                    None => stream = None,
+                }
+            }
+            answered
+        });
+    }
+    clients.join_all().await.into_iter().flatten().collect()
+}
+
+fn request(random: &mut StdRng, films: &[i64], events: usize) -> String {
+    let kind = KINDS[random.random_range(0..KINDS.len())];
+    let film = films[random.random_range(0..films.len())];
+    let user = random.random_range(1..=USERS);
+    let (path, body) = match events {
+        1 => (
+            format!("/api/v1/users/{user}/interactions"),
+            format!(r#"{{"movie_id":{film},"interaction_type":"{kind}"}}"#),
+        ),
+        _ => {
+            let events: Vec<String> = (0..events)
+                .map(|_| {
+                    let kind = KINDS[random.random_range(0..KINDS.len())];
+                    let film = films[random.random_range(0..films.len())];
+                    let user = random.random_range(1..=USERS);
+                    format!(r#"{{"user_id":{user},"movie_id":{film},"interaction_type":"{kind}"}}"#)
+                })
+                .collect();
+            (
+                "/api/v1/interactions/batch".to_owned(),
+                format!(r#"{{"interactions":[{}]}}"#, events.join(",")),
+            )
+        }
+    };
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: platform\r\nAuthorization: Bearer any\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// One request on a kept connection: status and body; none where it broke.
+async fn ask(stream: &mut TcpStream, request: &[u8]) -> Option<(u16, Vec<u8>)> {
+    stream.write_all(request).await.ok()?;
+    let mut bytes = Vec::with_capacity(2048);
+    loop {
+        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_buf(&mut bytes));
+        if read.await.ok()?.ok()? == 0 {
+            return None;
+        }
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = std::str::from_utf8(&bytes[..end]).ok()?.to_lowercase();
+        let length = head
+            .split("\r\n")
+            .find_map(|line| line.strip_prefix("content-length:"))?;
+        let length: usize = length.trim().parse().ok()?;
+        if bytes.len() >= end + 4 + length {
+            return Some((head.get(9..12)?.parse().ok()?, bytes.split_off(end + 4)));
+        }
+    }
+}
+
+fn interaction_id(body: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once(r#""id":"#)?;
+    let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
+    rest[..end].parse().ok()
+}
+
+fn percentile(sorted: &[Duration], part: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let place = (last as f64 * part).round() as usize;
+    sorted.get(place).map_or(0.0, Duration::as_secs_f64) * 1000.0
+}
+
+/// Commits a second of `pgbench` that inserts one row in each transaction.
+fn pgbench(platform: &Platform) -> f64 {
+    let script = std::env::temp_dir().join(format!("insert-{}.sql", std::process::id()));
+    std::fs::write(
+        &script,
+        "\\set user random(1, 20000)\ninsert into yardstick (user_id, movie_id, interaction_type) values (:user, 603, 'like');\n",
+    )
+    .unwrap();
+    let program = std::env::var_os("PG_BIN").map_or_else(
+        || PathBuf::from("pgbench"),
+        |folder| PathBuf::from(folder).join("pgbench"),
+    );
+    let output = Command::new(program)
+        .args([
+            "-n",
+            "-c",
+            &CONNECTIONS.to_string(),
+            "-j",
+            "2",
+            "-T",
+            "10",
+            "-f",
+        ])
+        .arg(&script)
+        .arg(platform.people.url(None))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said.lines().find(|line| line.starts_with("tps = "));
+    let tps = line.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    let number = tps.trim_start_matches("tps = ").split(' ').next();
+    number.and_then(|number| number.parse().ok()).unwrap()
+}
+
+async fn measure(
+    platform: &Platform,
+    films: &Arc<Vec<i64>>,
+    connections: usize,
+    events: usize,
+) -> f64 {
+    let stop = Arc::<AtomicBool>::default();
+    let started = Instant::now();
+    let running = tokio::spawn(load(
+        platform.gateways[0].address(),
+        connections,
+        Arc::clone(&stop),
+        Arc::clone(films),
+        events,
+    ));
+    tokio::time::sleep(Duration::from_secs(SECONDS)).await;
+    stop.store(true, Ordering::Relaxed);
+    let answered = running.await.unwrap();
+    let elapsed = started.elapsed().as_secs_f64();
+    let wrong = answered
+        .iter()
+        .filter(|answer| ![200, 201].contains(&answer.status));
+    let wrong = wrong.count();
+    let mut took: Vec<Duration> = answered.iter().map(|answer| answer.took).collect();
+    took.sort_unstable();
+    let rate = (answered.len() * events) as f64 / elapsed;
+    println!(
+        "{connections} connections, {events} a request: {rate:.0} interactions/s, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms, {wrong} not stored",
+        percentile(&took, 0.5),
+        percentile(&took, 0.99),
+        percentile(&took, 1.0),
+    );
+    assert_eq!(wrong, 0);
+    rate
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures: two minutes on a quiet machine"]
+async fn drill_writes_beside_pgbench() {
+    let (platform, films) = platform().await;
+    platform
+        .people
+        .run("create table yardstick (id bigint generated always as identity primary key, user_id bigint, movie_id bigint, interaction_type text, created_at timestamptz default now())")
+        .await;
+    let mut ratios = Vec::new();
+    for _ in 0..3 {
+        let yardstick = pgbench(&platform);
+        let rate = measure(&platform, &films, CONNECTIONS, 1).await;
+        println!(
+            "pgbench with {CONNECTIONS} connections: {yardstick:.0} commits/s; ratio {:.2}",
+            rate / yardstick
+        );
+        ratios.push(rate / yardstick);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "single POSTs, median of three: {:.2} times pgbench",
+        ratios[1]
+    );
+    for _ in 0..2 {
+        measure(&platform, &films, 4, 1000).await;
+    }
+    println!("{}", verify(&platform).await);
+}
+
+/// What `preference-service verify` prints, once the feed has been followed.
+async fn verify(platform: &Platform) -> String {
+    let report = platform.preference_service.run(&["verify"]);
+    report.trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "kills processes under load: a minute"]
+async fn drill_writes_survive_kills() {
+    let (mut platform, films) = platform().await;
+    for round in 0..6 {
+        let kills_postgres = round % 2 == 1;
+        let stop = Arc::<AtomicBool>::default();
+        let running = tokio::spawn(load(
+            platform.gateways[0].address(),
+            CONNECTIONS,
+            Arc::clone(&stop),
+            Arc::clone(&films),
+            1,
+        ));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        if kills_postgres {
+            crash_postgres();
+        } else {
+            platform.preference_service.restart();
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stop.store(true, Ordering::Relaxed);
+        let answered = running.await.unwrap();
+        platform.until_ready().await;
+        let acknowledged: Vec<i64> = answered
+            .iter()
+            .filter(|answer| answer.status == 201)
+            .filter_map(|answer| answer.id)
+            .collect();
+        let lost = platform.people.missing_interactions(&acknowledged).await;
+        // Of one component of one user and film, the same twice in a row.
+        let duplicated = platform
+            .people
+            .count(
+                "select count(*) from (
+                     select interaction_type = lag(interaction_type) over (
+                                partition by user_id, movie_id,
+                                    case when interaction_type in ('like', 'dislike', 'superlike', 'reaction_removed') then 1
+                                         when interaction_type in ('watchlist', 'bookmark_removed') then 2
+                                         else 3 end
+                                order by id) as repeated
+                     from interaction) as entry
+                 where repeated",
+            )
+            .await;
+        println!(
+            "kill -9 of {}: {} acknowledged, lost {lost}, duplicated {duplicated}; {}",
+            if kills_postgres {
+                "Postgres"
+            } else {
+                "preference-service"
+            },
+            acknowledged.len(),
+            verify(&platform).await,
+        );
+        assert!(acknowledged.len() > 1000);
+        assert_eq!((lost, duplicated), (0, 0));
+    }
+    // What the recommenders were told is what is there.
+    let pairs = platform
+        .people
+        .count("select count(*) from user_movie")
+        .await;
+    eventually("the recommender has caught up", async || {
+        platform
+            .recommendations
+            .count("select count(*) from user_movie")
+            .await
+            == pairs
+    })
+    .await;
+}
+
+/// Ends the server of the tests at once, and starts it again.
+fn crash_postgres() {
+    let variable = |name: &str| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name}: run this by scripts/test.sh"))
+    };
+    let control = |arguments: &[&str]| {
+        let program = format!("{}/pg_ctl", variable("PG_BIN"));
+        let data = format!("{}/data", variable("PG_HOME"));
+        let user = variable("PG_OS_USER");
+        let mut command = match user.as_str() {
+            "" => Command::new(&program),
+            user => {
+                let mut command = Command::new("runuser");
+                command.args(["-u", user, "--", &program]);
+                command
+            }
+        };
+        let log = format!("{}/postgres.log", variable("PG_HOME"));
+        let status = command
+            .args(arguments)
+            .args(["--pgdata", &data, "--silent", "--log", &log])
+            .current_dir("/")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "pg_ctl {arguments:?}");
+    };
+    control(&["stop", "--mode=immediate"]);
+    control(&["start", "--wait"]);
+}
