@@ -1,6 +1,6 @@
 //! The composition root: what the service is made of, put together in one place.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::Router;
 use chassis::{
@@ -38,9 +38,20 @@ use crate::{
     },
 };
 
-/// What handlers work with.
+/// What handlers work with; cheap to clone, as is done for every request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Services>);
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// What the service is made of.
+pub struct Services {
     /// Users and their preferences.
     pub users: Users,
     /// How they log in.
@@ -111,7 +122,7 @@ pub fn assemble(
     let passwords = Passwords::new(config)?;
     let attempts =
         |kind, limit| Attempts::new(kind, limit, config.login_window_seconds, redis.clone());
-    let state = AppState {
+    let state = AppState(Arc::new(Services {
         users: Users::new(
             pool.clone(),
             outbox.clone(),
@@ -146,7 +157,7 @@ pub fn assemble(
             config.idempotency_retention(),
             &process.shutdown,
         ),
-    };
+    }));
     // The feed's own paths wait and stream, so they stand outside the ordinary time limit.
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()

@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use preference_service::{app, command};
 
+/// What the system's allocator takes for a request is a tenth of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match command::run(&arguments) {

@@ -218,7 +218,7 @@ pub(super) async fn get_chart(
         return Ok(full.into_response());
     };
     let watching = Watching {
-        charts: state.charts,
+        charts: state.charts.clone(),
         request,
         moved: state.streams.moved.clone(),
         shutdown: state.streams.shutdown.clone(),

@@ -1,4 +1,4 @@
-//! Charts as Postgres has them, which is what is true of them: of each film and hour how many users
+//! Charts as Postgres has them, moved by [`super::user_movies::store`], which is what is true of them: of each film and hour how many users
 //! began to stand so with it, and of all time `movie_stats`.
 
 use chrono::{DateTime, Utc};
@@ -6,39 +6,7 @@ use futures_util::{Stream, TryStreamExt};
 use sqlx::{PgConnection, PgPool};
 
 use super::broken;
-use crate::models::{ChartEntry, ChartShift, Metric, MovieId, Window};
-
-/// Moves counts, within the transaction that moves the states.
-///
-/// # Errors
-/// Postgres's.
-pub async fn shift(transaction: &mut PgConnection, shifts: &[ChartShift]) -> sqlx::Result<()> {
-    if shifts.is_empty() {
-        return Ok(());
-    }
-    let movies: Vec<i64> = shifts.iter().map(|shift| shift.movie_id.get()).collect();
-    let metrics: Vec<&str> = shifts.iter().map(|shift| shift.metric.as_str()).collect();
-    let hours: Vec<DateTime<Utc>> = shifts.iter().map(|shift| shift.hour).collect();
-    let by: Vec<i64> = shifts.iter().map(|shift| shift.by).collect();
-    sqlx::query(
-        // In one order, so that two transactions never wait for each other.
-        "insert into chart_count as c (movie_id, metric, hour, count)
-         select movie_id, metric, hour, sum(by)
-         from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::bigint[])
-              as s (movie_id, metric, hour, by)
-         group by movie_id, metric, hour
-         having sum(by) <> 0
-         order by movie_id, metric, hour
-         on conflict (movie_id, metric, hour) do update set count = c.count + excluded.count",
-    )
-    .bind(movies)
-    .bind(metrics)
-    .bind(hours)
-    .bind(by)
-    .execute(transaction)
-    .await
-    .map(|_| ())
-}
+use crate::models::{ChartEntry, Metric, MovieId, Window};
 
 /// The present hour's beginning, by the clock that stamps what users do.
 ///

@@ -105,10 +105,16 @@ pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
     .bind(mentions[1].as_bytes())
     .execute(&mut *transaction)
     .await?;
-    sqlx::query("delete from user_account where id = $1")
-        .bind(user_id.get())
-        .execute(&mut *transaction)
-        .await?;
+    for statement in [
+        "delete from user_movie where user_id = $1",
+        "delete from interaction where user_id = $1",
+        "delete from user_account where id = $1",
+    ] {
+        sqlx::query(statement)
+            .bind(user_id.get())
+            .execute(&mut *transaction)
+            .await?;
+    }
     sqlx::query("insert into erasure (user_id) values ($1)")
         .bind(user_id.get())
         .execute(&mut *transaction)

@@ -208,7 +208,8 @@ pub struct Changes {
     pub chart_shifts: Vec<ChartShift>,
 }
 
-/// Stores what a batch changed at `now`: states, log, counters and change records, in one statement.
+/// Stores what a batch changed at `now`: states, log, counters, charts and change records, in one statement.
+/// Whatever films two transactions have in common they take in the same order.
 ///
 /// # Errors
 /// Postgres's.
@@ -220,6 +221,7 @@ pub async fn store(
     let states = &changes.states;
     let log = &changes.interactions;
     let counts = &changes.counts;
+    let shifts = &changes.chart_shifts;
     fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
         rows.iter().map(value).collect()
     }
@@ -264,6 +266,16 @@ pub async fn store(
             overriding system value
             select *, $28 from unnest($20::bigint[], $21::bigint[], $22::bigint[], $23::text[],
                 $24::smallint[], $25::int[], $26::int[], $27::timestamptz[])
+         ), chart as (
+            insert into chart_count as known (movie_id, metric, hour, count)
+            select movie_id, metric, hour, sum(by)
+            from unnest($38::bigint[], $39::text[], $40::timestamptz[], $41::bigint[])
+                as shift (movie_id, metric, hour, by)
+            group by movie_id, metric, hour
+            having sum(by) <> 0
+            order by movie_id, metric, hour
+            on conflict (movie_id, metric, hour) do update
+            set count = known.count + excluded.count
          ), stats as (
             insert into movie_stats as known (movie_id, like_count, dislike_count, superlike_count,
                 bookmark_count, view_count, rating_count, rating_sum)
@@ -335,6 +347,10 @@ pub async fn store(
     .bind(column(counts, |(_, counts)| counts.ratings))
     .bind(column(counts, |(_, counts)| counts.rating_sum))
     .bind(payloads)
+    .bind(column(shifts, |shift| shift.movie_id.get()))
+    .bind(column(shifts, |shift| shift.metric.as_str()))
+    .bind(column(shifts, |shift| shift.hour))
+    .bind(column(shifts, |shift| shift.by))
     .execute(transaction)
     .await
     .map(|_| ())

@@ -17,7 +17,10 @@ use chassis::feed::outbox::Outbox;
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use serde::{Serialize, Serializer};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     models::{
@@ -25,7 +28,7 @@ use crate::{
         Occasion, Progress, Rating, Reaction, UserId, UserMovie, chart_shifts,
     },
     repository::{
-        charts, interactions,
+        interactions,
         user_movies::{self, Changes, Opening, Pair, Patience},
     },
 };
@@ -256,6 +259,54 @@ async fn settle(answers: Vec<oneshot::Receiver<Answer>>, results: &mut Vec<Answe
 /// What became of each command of a batch; none: its user is held by somebody else, or is not there.
 type Outcomes = Vec<Option<Answer>>;
 
+/// Under load most commands come from clients who have just been answered, and who come back at once.
+/// A transaction that begins with the first of them makes all others wait for its commit and then for
+/// their own; one that waits a moment for them takes them along. Nobody waits for whom there is no
+/// reason to expect.
+#[derive(Default)]
+struct Gathering {
+    expected: usize,
+    until: Option<Instant>,
+}
+
+/// Fewer than this are not waited for.
+const WORTH_WAITING_FOR: usize = 8;
+/// For how much of the time that a transaction takes, and for how long at most, others are waited for.
+const GATHERING_SHARE: u32 = 4;
+const LONGEST_GATHERING: Duration = Duration::from_millis(2);
+
+impl Gathering {
+    /// Remembers that `count` clients are being answered after a transaction of `duration`.
+    fn answered(&mut self, count: usize, duration: Duration) {
+        self.expected = count;
+        let share = (duration / GATHERING_SHARE).min(LONGEST_GATHERING);
+        self.until = Some(Instant::now() + share);
+    }
+
+    /// Waits for those who were just answered to come back, if they are many.
+    async fn gather(
+        &mut self,
+        queue: &mut mpsc::UnboundedReceiver<Waiting>,
+        waiting: &mut Vec<Waiting>,
+        batch: usize,
+    ) {
+        let Some(until) = self
+            .until
+            .take()
+            .filter(|_| self.expected >= WORTH_WAITING_FOR)
+        else {
+            return;
+        };
+        while waiting.len() < self.expected.min(batch) {
+            let room = batch - waiting.len();
+            match tokio::time::timeout_at(until, queue.recv_many(waiting, room)).await {
+                Ok(count) if count > 0 => {}
+                _ => return,
+            }
+        }
+    }
+}
+
 struct Lane {
     connect: PgConnectOptions,
     connection: Option<PgConnection>,
@@ -267,11 +318,15 @@ struct Lane {
 impl Lane {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Waiting>, batch: usize) {
         let mut waiting = Vec::with_capacity(batch);
+        let mut gathering = Gathering::default();
         while queue.recv_many(&mut waiting, batch).await > 0 {
+            gathering.gather(&mut queue, &mut waiting, batch).await;
+            let begun = Instant::now();
             // Whoever has gone away does not know whether it was stored, so it need not be.
             waiting.retain(|waiting: &Waiting| !waiting.answer.is_closed());
             let commands: Vec<Command> = waiting.iter().map(|waiting| waiting.command).collect();
             let outcomes = self.write(&commands).await;
+            gathering.answered(waiting.len(), begun.elapsed());
             let mut held: BTreeMap<UserId, Vec<Waiting>> = BTreeMap::new();
             for (waiting, outcome) in waiting.drain(..).zip(outcomes) {
                 match outcome {
@@ -435,7 +490,7 @@ async fn transact(
     commands: &[Command],
     patience: Patience,
 ) -> Result<Outcomes, BatchError> {
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let failed = |cause| BatchError::new(cause, Step::Work);
     let mut transaction = connection.begin().await.map_err(failed)?;
     let (outcomes, changed) = work(&mut transaction, commands, patience)
@@ -500,7 +555,6 @@ async fn work(
     let changed = !changes.interactions.is_empty();
     if changed {
         user_movies::store(transaction, &changes, now).await?;
-        charts::shift(transaction, &changes.chart_shifts).await?;
     }
     Ok((outcomes, changed))
 }
@@ -630,12 +684,15 @@ struct Payload {
     user_id: UserId,
     movie_id: MovieId,
     interaction_type: InteractionType,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rating: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     position_seconds: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<i32>,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     occurred_at: Option<DateTime<Utc>>,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     created_at: Option<DateTime<Utc>>,
     state: StatePayload,
 }
@@ -643,21 +700,23 @@ struct Payload {
 /// Where the user stands with the film thereafter.
 #[derive(Serialize)]
 struct StatePayload {
+    #[serde(skip_serializing_if = "Option::is_none")]
     reaction: Option<Reaction>,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     reacted_at: Option<DateTime<Utc>>,
     bookmarked: bool,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     bookmarked_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rating: Option<f64>,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     rated_at: Option<DateTime<Utc>>,
     watched: bool,
     watched_seconds: i32,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     watched_at: Option<DateTime<Utc>>,
     completed: bool,
-    #[serde(serialize_with = "instant")]
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     completed_at: Option<DateTime<Utc>>,
 }
 

@@ -153,13 +153,11 @@ async fn a_change_says_what_consumers_need(pool: PgPool) {
                    "preferred_language": null, "min_rating": 0, "created_at": null}),
             json!({"user_id": user, "version": 2, "preferred_genres": ["Drama"], "taste_edits": [],
                    "preferred_language": "ko", "min_rating": 6, "created_at": null}),
+            // What is not there is left out.
             json!({"id": id, "user_id": user, "movie_id": 603, "interaction_type": "like",
-                   "rating": null, "position_seconds": null, "duration_seconds": null,
                    "occurred_at": at, "created_at": null, "state": {
-                       "reaction": "like", "reacted_at": at, "bookmarked": false,
-                       "bookmarked_at": null, "rating": null, "rated_at": null, "watched": false,
-                       "watched_seconds": 0, "watched_at": null, "completed": false,
-                       "completed_at": null}}),
+                       "reaction": "like", "reacted_at": at, "bookmarked": false, "watched": false,
+                       "watched_seconds": 0, "completed": false}}),
         ]
     );
 }
