@@ -54,6 +54,8 @@ pub struct Config {
     pub head_limit_bytes: usize,
     /// The longest path with its query, in bytes.
     pub target_limit_bytes: usize,
+    /// The largest body of an import of a user's history, in bytes.
+    pub import_body_limit_bytes: usize,
     /// How long a client may take nothing of an answer, in milliseconds.
     pub client_stall_timeout_ms: u64,
     /// Whose `X-Forwarded-*` headers are believed.

@@ -124,6 +124,8 @@ pub enum TimeLimit {
 pub enum BodyLimit {
     /// `body_limit_bytes`.
     Ordinary,
+    /// `import_body_limit_bytes`.
+    Import,
 }
 
 /// One row of the table.
@@ -194,6 +196,13 @@ impl Route {
         self.time_limit = limit;
         self
     }
+
+    /// For bodies that take their time to come.
+    const fn large(mut self) -> Self {
+        self.body_limit = BodyLimit::Import;
+        self.time_limit = TimeLimit::Sync;
+        self
+    }
 }
 
 use Access::{Admin, AnyUser, Operator, Public, SignUp, ThatUser};
@@ -233,6 +242,7 @@ pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser, "What a user prefers"),
     route(Post, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser, "Replaces what a user prefers"),
     route(Get, "/api/v1/charts/top", PREFERENCE, AnyUser, "Live charts").cacheable(),
+    route(Post, "/api/v1/interactions/batch", PREFERENCE, AnyUser, "Records what users did, many things at once"),
     route(Get, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "What a user did, newest first"),
     route(Post, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser, "Records what a user did"),
     route(Get, "/api/v1/users/{id}/reactions", PREFERENCE, ThatUser, "What a user thinks of films, newest first"),
@@ -252,6 +262,10 @@ pub static ROUTES: &[Route] = &[
     route(Delete, "/api/v1/users/{id}/ratings/{movie_id}", PREFERENCE, ThatUser, "Takes a rating back"),
     route(Get, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser, "What a user's films have in common"),
     route(Patch, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser, "Edits a user's taste"),
+    route(Get, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser, "A user's imports, newest first"),
+    route(Post, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser, "Takes over what a user did elsewhere").large(),
+    route(Get, "/api/v1/users/{id}/imports/{job_id}", PREFERENCE, ThatUser, "How far an import is"),
+    route(Post, "/api/v1/users/{id}/imports/{job_id}/cancel", PREFERENCE, ThatUser, "Calls an import off"),
     route(Get, "/api/v1/users/{id}/export", PREFERENCE, ThatUser, "All that is known of a user").in_person(),
     route(Delete, "/api/v1/users/{id}", PREFERENCE, ThatUser, "Erases a user").in_person().once(),
     route(Get, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser, "How users stand with a film").cacheable(),
@@ -395,6 +409,7 @@ mod tests {
                 .path
                 .replace("{id}", "7")
                 .replace("{key_id}", "9")
+                .replace("{job_id}", "9")
                 .replace("{document}", "gateway.json");
             let path = path.replace("{*file}", "index.css");
             match table.find(&row.verb.method(), &path) {

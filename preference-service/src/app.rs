@@ -18,7 +18,7 @@ use crate::{
     client::MovieService,
     config::Config,
     database, handler,
-    handler::charts::Streams,
+    handler::{charts::Streams, imports::Places},
     repository::{changes::SNAPSHOT, chart_mirror::ChartMirror},
     service::{
         api_keys::ApiKeys,
@@ -28,6 +28,7 @@ use crate::{
         chart_keeper::ChartKeeper,
         charts::Charts,
         idempotency::Idempotency,
+        imports::Imports,
         interactions::Interactions,
         passwords::Passwords,
         signing::SigningKeys,
@@ -68,6 +69,10 @@ pub struct Services {
     pub stats: Stats,
     /// What their films have in common.
     pub tastes: Tastes,
+    /// What they did elsewhere.
+    pub imports: Imports,
+    /// How many may send that at once.
+    pub places: Places,
     /// Which requests were answered.
     pub idempotency: Idempotency,
 }
@@ -148,6 +153,14 @@ pub fn assemble(
         api_keys: ApiKeys::new(pool.clone()),
         stats: Stats::new(pool.clone(), catalogue.clone()),
         tastes: Tastes::new(pool.clone(), outbox.clone(), config.taste_half_life()),
+        imports: Imports::start(
+            pool.clone(),
+            catalogue.clone(),
+            writer.clone(),
+            config,
+            &process.shutdown,
+        ),
+        places: Places::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
         charts: Charts::new(pool.clone(), mirror, movie_service),
         streams: Streams::new(outbox.arrivals(), &process.shutdown),

@@ -107,6 +107,106 @@ impl MovieService {
             }),
         }
     }
+
+    /// Which films of the catalogue `films` are; at most `fetch` that it does not have yet are looked for
+    /// at TMDB.
+    ///
+    /// # Errors
+    /// It cannot be reached in time, or answers something else.
+    pub async fn match_films(
+        &self,
+        films: &[WantedFilm<'_>],
+        fetch: usize,
+    ) -> Result<FilmMatches, CallError> {
+        let response = self
+            .client
+            .request(Method::POST, "/internal/v1/movies/match", MATCH_LIMIT)
+            .json(&MatchRequest {
+                movies: films,
+                fetch,
+            })
+            .send()
+            .await
+            .map_err(|error| self.client.unreachable(error))?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(CallError::Status {
+                service: self.client.service(),
+                status: status.as_u16(),
+            });
+        }
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.client.unreachable(error))?;
+        let unreadable = |reason| CallError::Unreadable {
+            service: self.client.service(),
+            reason,
+        };
+        let found: FilmMatches =
+            serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))?;
+        if found.matches.len() != films.len() {
+            return Err(unreadable("it is not one answer for each film".to_owned()));
+        }
+        Ok(found)
+    }
+}
+
+/// How long movie-service may take to find films, and to fetch some of them.
+const MATCH_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is known of a film that is looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct WantedFilm<'a> {
+    /// TMDB's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmdb_id: Option<MovieId>,
+    /// IMDb's id, `tt…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imdb_id: Option<&'a str>,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<&'a str>,
+    /// The year of its release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub year: Option<i32>,
+}
+
+/// Which film is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilmMatch {
+    /// This one.
+    Id(MovieId),
+    /// None of the catalogue.
+    Unmatched(Unmatched),
+}
+
+/// Why no film is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmatched {
+    /// There is none.
+    Unknown,
+    /// There are several.
+    Ambiguous,
+    /// TMDB was not asked for it yet.
+    Deferred,
+}
+
+/// Which films are meant.
+#[derive(Debug, Deserialize)]
+pub struct FilmMatches {
+    /// In the order of the question.
+    pub matches: Vec<FilmMatch>,
+    /// How many were looked for at TMDB.
+    pub fetched: usize,
+}
+
+#[derive(Serialize)]
+struct MatchRequest<'a> {
+    movies: &'a [WantedFilm<'a>],
+    fetch: usize,
 }
 
 /// What movie-service said of a selection.

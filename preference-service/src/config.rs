@@ -37,6 +37,18 @@ pub struct Config {
     pub writer_queue: usize,
     /// The same of bulk work.
     pub writer_bulk_queue: usize,
+    /// How large the files of an import may be together, in bytes.
+    pub import_body_limit_bytes: usize,
+    /// How many rows they may have.
+    pub import_most_rows: usize,
+    /// How many films are fetched from TMDB for one import.
+    pub import_most_fetches: i32,
+    /// How long a worker may be silent before it is taken for dead, in seconds.
+    pub import_lease_seconds: u64,
+    /// How long an import waits for what is away, in seconds.
+    pub import_patience_seconds: u64,
+    /// How long imports that ended are remembered, in days.
+    pub import_retention_days: i32,
     /// Where attempts to log in are counted; empty: nowhere but here.
     pub redis_url: SecretString,
     /// How long Redis may take to answer before it is taken for away, in milliseconds.

@@ -2,12 +2,14 @@
 
 mod api_keys;
 mod auth;
+mod batch;
 mod bookmarks;
 mod caller;
 pub mod charts;
 mod error;
 mod films;
 mod idempotency;
+pub mod imports;
 mod interactions;
 mod own_data;
 mod preferences;
@@ -19,7 +21,9 @@ mod user_film;
 mod users;
 mod watch;
 
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use std::time::Duration;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
 use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -32,6 +36,9 @@ const KEYS_CACHE: &str = "public, max-age=300";
 const STATS_CACHE: &str = "private, max-age=5";
 /// Charts are live: whoever keeps one asks whether it still stands.
 const CHARTS_CACHE: &str = "private, max-age=1, stale-while-revalidate=10";
+
+/// How long the files of a history may be on their way.
+const IMPORT_LIMIT: Duration = Duration::from_secs(110);
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -105,6 +112,15 @@ fn creating() -> OpenApiRouter<AppState> {
             interactions::list_interactions,
             interactions::create_interaction
         ))
+        .routes(routes!(batch::record_batch))
+}
+
+/// Histories that users bring along, which are large.
+fn importing() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(imports::list_imports, imports::create_import))
+        .routes(routes!(imports::get_import))
+        .routes(routes!(imports::cancel_import))
 }
 
 /// For other services; the gateway never routes here.
@@ -126,13 +142,21 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (keys, _) = keys().split_for_parts();
     let (charts, _) = charts().split_for_parts();
     let (stats, _) = stats().split_for_parts();
+    let (importing, _) = importing().split_for_parts();
+    let few = from_fn_with_state(state.places.clone(), imports::few_at_once);
+    let importing = importing
+        .layer(once.clone())
+        .layer(few)
+        .layer(DefaultBodyLimit::max(state.places.most_bytes()));
     let routes = public
         .merge(creating.layer(once))
         .merge(conditional(keys, KEYS_CACHE))
         .merge(conditional(charts, CHARTS_CACHE))
         .merge(conditional(stats, STATS_CACHE))
         .merge(internal());
-    time_limit(routes, config.request_timeout()).with_state(state)
+    time_limit(routes, config.request_timeout())
+        .merge(time_limit(importing, IMPORT_LIMIT))
+        .with_state(state)
 }
 
 /// The service's API.
@@ -141,6 +165,7 @@ pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
     let public = public()
         .merge(creating())
+        .merge(importing())
         .merge(charts())
         .merge(keys())
         .merge(stats());

@@ -3,6 +3,7 @@
 mod chart;
 mod id;
 mod idempotency;
+mod import;
 mod interaction;
 mod movie;
 mod preferences;
@@ -15,6 +16,10 @@ mod user_movie;
 pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour_of};
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
+pub use import::{
+    Deeds, Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource,
+    ImportStatus, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
+};
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
 pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};

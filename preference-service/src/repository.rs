@@ -8,6 +8,8 @@ pub mod charts;
 pub mod erasure;
 pub mod export;
 pub mod idempotency;
+pub mod import_work;
+pub mod imports;
 pub mod interactions;
 pub mod movies;
 pub mod signing_keys;

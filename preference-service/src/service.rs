@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod chart_keeper;
 pub mod charts;
 pub mod idempotency;
+pub mod imports;
 pub mod interactions;
 pub mod passwords;
 pub mod signing;

@@ -19,8 +19,10 @@ use crate::{
         BodyState, Call, ClientBody, Failure, Forwarded, X_FORWARDED_HOST, X_FORWARDED_PROTO,
         clean_answer,
     },
-    routes::{Access, Route, Service, TimeLimit},
+    routes::{Access, BodyLimit, Route, Service, TimeLimit},
 };
+
+const MIB: u64 = 1 << 20;
 
 impl Passage<'_> {
     /// Sends the request to `service` and returns its answer, whose body follows as it comes.
@@ -32,7 +34,8 @@ impl Passage<'_> {
         principal: Option<&HeaderValue>,
         traceparent: HeaderValue,
     ) -> Result<Response<Body>, Refusal> {
-        let body = self.client_body()?;
+        let body_limit = self.body_limit(route);
+        let body = self.client_body(body_limit)?;
         let call = Call {
             method: &self.head.method,
             target,
@@ -52,7 +55,10 @@ impl Passage<'_> {
             Ok(Ok(response)) => response,
             Ok(Err(failure)) => {
                 self.body = body.and_then(|body| body.take());
-                return Err(failed(service, &failure));
+                return Err(match failure {
+                    Failure::BodyTooLarge => too_large(body_limit).into(),
+                    failure => failed(service, &failure),
+                });
             }
             Err(_) => {
                 let slow_client = body.is_some_and(|body| body.state() == BodyState::Begun);
@@ -67,16 +73,24 @@ impl Passage<'_> {
         Ok(response)
     }
 
+    /// How large the request's body may be, in bytes.
+    fn body_limit(&self, route: &Route) -> u64 {
+        let config = &self.worker.shared.config;
+        match route.body_limit {
+            BodyLimit::Ordinary => config.process.body_limit_bytes as u64,
+            BodyLimit::Import => config.own.import_body_limit_bytes as u64,
+        }
+    }
+
     /// The request's body, if it has one.
-    fn client_body(&mut self) -> Result<Option<Rc<ClientBody>>, Refusal> {
-        let limit = self.worker.shared.config.process.body_limit_bytes as u64;
+    fn client_body(&mut self, limit: u64) -> Result<Option<Rc<ClientBody>>, Refusal> {
         let Some(body) = self.body.take_if(|body| !body.is_end_stream()) else {
             return Ok(None);
         };
         // A length that is announced need not be waited for.
         if body.size_hint().lower() > limit {
             self.body = Some(body);
-            return Err(from_status(StatusCode::PAYLOAD_TOO_LARGE).into());
+            return Err(too_large(limit).into());
         }
         Ok(Some(ClientBody::new(body, limit)))
     }
@@ -146,6 +160,14 @@ fn timed_out(slow_client: bool) -> Refusal {
         .into();
     }
     Problem::timed_out().into()
+}
+
+fn too_large(limit: u64) -> Problem {
+    let most = match limit % MIB {
+        0 => format!("send at most {} MiB", limit / MIB),
+        _ => format!("send at most {limit} bytes"),
+    };
+    from_status(StatusCode::PAYLOAD_TOO_LARGE).detail(most)
 }
 
 /// The problem that `failure` of `service` is for the client, who learns nothing of what is inside.

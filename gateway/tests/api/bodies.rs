@@ -61,6 +61,19 @@ async fn one_mebibyte_passes_and_a_byte_more_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_an_import_may_be_larger() {
+    let stage = Stage::with_echo(&[]).await;
+    let post = || stage.call(Method::POST, "/api/v1/users/1/imports");
+    let most = 16 * MIB;
+    let exactly = Answer::of(post().body(chunked(most))).await;
+    assert_eq!(exactly.json()["length"], most);
+    for body in [chunked(most + 1), reqwest::Body::from(vec![b'x'; most + 1])] {
+        let problem = Answer::of(post().body(body)).await.problem(413);
+        assert_eq!(problem["detail"], "send at most 16 MiB");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_first_does_not_send_in_vain() {
     let stage = Stage::with_echo(&[]).await;
     let token = stage.token("1", Role::Admin);

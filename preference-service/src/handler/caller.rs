@@ -21,6 +21,8 @@ pub(super) struct Caller {
     pub(super) id: Option<UserId>,
     /// Whether they may do everything.
     pub(super) is_admin: bool,
+    /// Whether they did not come through the gateway: another service, or somebody inside.
+    pub(super) is_internal: bool,
     /// Where they ask from; told where that is all there is to know.
     pub(super) address: Option<IpAddr>,
 }
@@ -40,6 +42,7 @@ impl Caller {
             .as_ref()
             .and_then(|principal| UserId::new(principal.subject.parse().ok()?));
         Self {
+            is_internal: !headers.contains_key(PRINCIPAL),
             id,
             is_admin: principal.is_some_and(|principal| principal.role == Role::Admin),
             address: headers

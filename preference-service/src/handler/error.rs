@@ -20,6 +20,7 @@ use crate::{
         attempts::TooMany,
         auth::AuthError,
         charts::ChartError,
+        imports::ImportError,
         interactions::RecordError,
         passwords::HashError,
         signing::SigningError,
@@ -80,6 +81,9 @@ pub(super) enum ApiError {
     /// The user has nothing of this kind with the film.
     #[error("{0} not found")]
     NothingThere(&'static str),
+    /// A history was not taken in, or not called off.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// There is no chart.
     #[error(transparent)]
     Chart(#[from] ChartError),
@@ -100,6 +104,7 @@ impl From<InvalidUser> for ApiError {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
+            ApiError::Import(error) => not_imported(error),
             ApiError::UserNotFound
             | ApiError::Record(RecordError::UserNotFound)
             | ApiError::Taste(TasteError::UserNotFound) => {
@@ -179,6 +184,7 @@ impl From<ApiError> for Problem {
             ApiError::Database(error)
             | ApiError::Stats(StatsError::Database(error))
             | ApiError::Taste(TasteError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Record(RecordError::Undecided) => Self::unavailable("the film catalogue"),
             ApiError::Record(RecordError::Database(error)) => chassis::postgres::problem(&error),
             ApiError::Record(RecordError::Busy) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -278,6 +284,34 @@ fn no_api_key(error: ApiKeyError) -> Problem {
             chassis::postgres::problem(&error)
         }
         ApiKeyError::NoRandomness(error) => Problem::internal(&error),
+    }
+}
+
+fn not_imported(error: ImportError) -> Problem {
+    let job = |job| serde_json::to_value(job).unwrap_or_default();
+    match error {
+        ImportError::Invalid(errors) => Problem::invalid(errors),
+        ImportError::UserNotFound => ApiError::UserNotFound.into(),
+        ImportError::NotFound => {
+            Problem::new(StatusCode::NOT_FOUND, "job-not-found", "import not found").detail(
+                "the user has no such import, or it ended long ago; GET /api/v1/users/{id}/imports lists them",
+            )
+        }
+        ImportError::Running(running) => Problem::new(
+            StatusCode::CONFLICT,
+            "import-running",
+            "an import is already running",
+        )
+        .detail("wait until the import under `job` has ended, or cancel it")
+        .member("job", job(running)),
+        ImportError::Ended(ended) => Problem::new(
+            StatusCode::CONFLICT,
+            "job-status",
+            format!("the import is {}", ended.status.as_str()),
+        )
+        .detail("only an import that has not ended can be cancelled")
+        .member("job", job(ended)),
+        ImportError::Database(error) => chassis::postgres::problem(&error),
     }
 }
 

@@ -56,15 +56,8 @@ pub(super) struct CreateInteractionRequest {
 
 impl CreateInteractionRequest {
     fn parse(self, user_id: UserId) -> Result<Command, ApiError> {
-        let kind: InteractionType = self.interaction_type.parse()?;
-        if !InteractionType::statements().contains(&kind) {
-            return Err(UnknownInteractionType(self.interaction_type).into());
-        }
-        let movie_id = self
-            .movie_id
-            .as_i64()
-            .and_then(MovieId::new)
-            .ok_or(ApiError::InvalidMovieId)?;
+        let kind = statement(self.interaction_type)?;
+        let movie_id = movie_id(&self.movie_id)?;
         let action = action(
             kind,
             self.rating,
@@ -74,6 +67,30 @@ impl CreateInteractionRequest {
         .map_err(ApiError::Invalid)?;
         Ok(Command::now(user_id, movie_id, action))
     }
+}
+
+/// The interaction type that `name` is, of those that state something.
+///
+/// # Errors
+/// It is none.
+pub(super) fn statement(name: String) -> Result<InteractionType, ApiError> {
+    let kind: InteractionType = name.parse()?;
+    if InteractionType::statements().contains(&kind) {
+        Ok(kind)
+    } else {
+        Err(UnknownInteractionType(name).into())
+    }
+}
+
+/// The film that `value` names.
+///
+/// # Errors
+/// It cannot be an id.
+pub(super) fn movie_id(value: &Value) -> Result<MovieId, ApiError> {
+    value
+        .as_i64()
+        .and_then(MovieId::new)
+        .ok_or(ApiError::InvalidMovieId)
 }
 
 /// What an interaction of this type does, with the values that were given for it.

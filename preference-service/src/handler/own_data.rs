@@ -54,7 +54,7 @@ pub(super) async fn erase_user(
     tag = "users",
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
-        (status = 200, description = "`user`, and the lists `logins`, `api_keys`, `taste_edits`, `films` and `interactions`", content_type = "application/json", headers(
+        (status = 200, description = "`user`, and the lists `logins`, `api_keys`, `taste_edits`, `films`, `imports` and `interactions`", content_type = "application/json", headers(
             ("Content-Disposition" = String, description = "a file name to save it under")
         )),
         (status = 400, description = "the id cannot be one: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),

@@ -43,6 +43,15 @@ const LISTS: &[(&str, &str)] = &[
          where s.user_id = $1 order by s.movie_id",
     ),
     (
+        "imports",
+        "select json_build_object('job_id', id, 'status', status, 'dry_run', dry_run, 'files', files,
+                    'total', total, 'processed', processed, 'succeeded', succeeded,
+                    'unchanged', unchanged, 'unmatched', unmatched, 'failed', failed,
+                    'skipped', skipped, 'unmatched_titles', unmatched_titles, 'failures', failures,
+                    'created_at', created_at, 'updated_at', updated_at)::text
+         from import_job where user_id = $1 order by id",
+    ),
+    (
         "interactions",
         "select json_build_object('id', id, 'movie_id', movie_id,
                     'interaction_type', interaction_type, 'rating', rating * 0.5::float8,

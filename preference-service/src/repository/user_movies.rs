@@ -1,6 +1,8 @@
 //! Where users stand with films: the statements of the writer, each for many commands at once, and
 //! the lists that are read from the states.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
@@ -374,6 +376,34 @@ pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> 
     .await?
     .map(UserMovie::try_from)
     .transpose()
+}
+
+/// Where the user stands with those of `movies` with which they have done anything.
+///
+/// # Errors
+/// Postgres's.
+pub async fn find_many(
+    pool: &PgPool,
+    user_id: UserId,
+    movies: &[i64],
+) -> sqlx::Result<HashMap<MovieId, UserMovie>> {
+    let rows: Vec<ListedRow> = sqlx::query_as(
+        "select movie_id, version, reaction, reacted_at, reaction_id, bookmarked, bookmarked_at,
+                bookmark_id, rating, rated_at, rating_id, position_seconds, duration_seconds,
+                watched_seconds, watched_at, watch_id, completed_at, completion_id
+         from user_movie
+         where user_id = $1 and movie_id = any ($2)",
+    )
+    .bind(user_id.get())
+    .bind(movies)
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let movie = MovieId::new(row.movie_id).ok_or_else(|| broken("a film's id is wrong"))?;
+            Ok((movie, row.state.try_into()?))
+        })
+        .collect()
 }
 
 /// What lists there are of a user's films.

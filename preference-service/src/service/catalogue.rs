@@ -1,6 +1,8 @@
 //! Which films there are: a read model kept by movie-service's feed, and a question to movie-service
 //! where the model does not know a film yet.
 
+use std::collections::HashMap;
+
 use chassis::{
     client::CallError,
     feed::{
@@ -12,7 +14,7 @@ use serde::Deserialize;
 use sqlx::PgPool;
 
 use crate::{
-    client::MovieService,
+    client::{FilmMatch, FilmMatches, MovieService, Unmatched, WantedFilm},
     models::{Film, MovieChange, MovieId, MovieState, Tag, TagKind},
     repository::movies,
 };
@@ -53,7 +55,47 @@ impl Catalogue {
     pub async fn ask(&self, id: MovieId) -> Result<bool, CallError> {
         self.movie_service.has_movie(id).await
     }
+
+    /// Which of `ids`, a thousand at most, movie-service knows of, asked about at once; none where that
+    /// cannot be told now.
+    ///
+    /// # Errors
+    /// movie-service does not answer.
+    pub async fn ask_many(
+        &self,
+        ids: &[MovieId],
+    ) -> Result<HashMap<MovieId, Option<bool>>, CallError> {
+        let films: Vec<WantedFilm<'_>> = ids
+            .iter()
+            .map(|id| WantedFilm {
+                tmdb_id: Some(*id),
+                ..WantedFilm::default()
+            })
+            .collect();
+        let found = self.find(&films, MOST_FETCHED).await?;
+        let known = found.matches.into_iter().map(|found| match found {
+            FilmMatch::Id(_) => Some(true),
+            FilmMatch::Unmatched(Unmatched::Deferred) => None,
+            FilmMatch::Unmatched(_) => Some(false),
+        });
+        Ok(ids.iter().copied().zip(known).collect())
+    }
+
+    /// Which films `wanted`, a thousand at most, are; at most `fetch` of them are fetched for that.
+    ///
+    /// # Errors
+    /// movie-service does not answer.
+    pub async fn find(
+        &self,
+        wanted: &[WantedFilm<'_>],
+        fetch: usize,
+    ) -> Result<FilmMatches, CallError> {
+        self.movie_service.match_films(wanted, fetch).await
+    }
 }
+
+/// How many films at most are fetched for one question about many.
+const MOST_FETCHED: usize = 100;
 
 /// How many of the cast make a difference to taste.
 const CAST: usize = 5;

@@ -1,6 +1,9 @@
 //! What users do with films: who may do what with which, and what was done.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chassis::client::CallError;
 use chrono::{DateTime, Utc};
@@ -31,6 +34,9 @@ pub enum RecordError {
     /// Whether there is such a film cannot be told now.
     #[error(transparent)]
     Catalogue(#[from] CallError),
+    /// The same, of a film that was asked about among many.
+    #[error("whether there is such a film cannot be told now")]
+    Undecided,
     /// Too much is waiting to be stored, or the process is stopping.
     #[error("too many writes are waiting")]
     Busy,
@@ -113,6 +119,67 @@ impl Interactions {
             }
             written => Ok(written?),
         }
+    }
+
+    /// Stores what users do with films, a thousand things at most; what became of each, in their order.
+    /// Films that the feed has not told of are asked for in one question.
+    pub async fn record_all(&self, commands: Vec<Command>) -> Vec<Result<Written, RecordError>> {
+        let mut results = self.writer.write_all(commands.clone()).await;
+        let open: Vec<(usize, Command)> = results
+            .iter()
+            .zip(commands)
+            .enumerate()
+            .filter(|(_, (result, command))| {
+                matches!(result, Err(WriteError::MovieUnknown)) && !command.action.is_removal()
+            })
+            .map(|(at, (_, command))| (at, command))
+            .collect();
+        if open.is_empty() {
+            return results.into_iter().map(|done| Ok(done?)).collect();
+        }
+        let films: BTreeSet<MovieId> = open.iter().map(|(_, command)| command.movie_id).collect();
+        let films: Vec<MovieId> = films.into_iter().collect();
+        let known = self
+            .catalogue
+            .ask_many(&films)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, films = films.len(), "cannot ask whether there are films");
+                HashMap::new()
+            });
+        let known = |command: &Command| known.get(&command.movie_id).copied().flatten();
+        let again = open
+            .iter()
+            .filter(|(_, command)| known(command) == Some(true));
+        let (places, again): (Vec<usize>, Vec<Command>) = again
+            .map(|(at, command)| {
+                let film_known = true;
+                (
+                    *at,
+                    Command {
+                        film_known,
+                        ..*command
+                    },
+                )
+            })
+            .unzip();
+        for (at, written) in places.into_iter().zip(self.writer.write_all(again).await) {
+            results[at] = written;
+        }
+        let undecided: HashSet<usize> = open
+            .iter()
+            .filter(|(_, command)| known(command).is_none())
+            .map(|(at, _)| *at)
+            .collect();
+        let results = results.into_iter().enumerate();
+        results
+            .map(|(at, result)| {
+                if undecided.contains(&at) {
+                    return Err(RecordError::Undecided);
+                }
+                Ok(result?)
+            })
+            .collect()
     }
 
     /// Where the user stands with the film; none: nowhere.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_keys;
+mod batch;
 mod charts;
 mod commands;
 mod contract;
@@ -11,6 +12,7 @@ mod feed;
 mod films;
 mod follow;
 mod idempotency;
+mod imports;
 mod input;
 mod interactions;
 mod own_data;

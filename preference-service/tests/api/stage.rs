@@ -251,6 +251,10 @@ struct Play {
     broken: bool,
     /// Films that are there, but that the feed does not tell of.
     secret: BTreeSet<i64>,
+    /// Films that only TMDB knows.
+    remote: BTreeSet<i64>,
+    /// Which films were to be found, question by question.
+    asked_matches: Vec<Vec<Value>>,
     snapshots: usize,
     /// Cursors that were asked for.
     asked_after: Vec<usize>,
@@ -285,6 +289,8 @@ impl MovieService {
                 expired: 0,
                 broken: false,
                 secret: BTreeSet::new(),
+                remote: BTreeSet::new(),
+                asked_matches: Vec::new(),
                 snapshots: 0,
                 asked_after: Vec::new(),
                 asked_movies: Vec::new(),
@@ -296,6 +302,7 @@ impl MovieService {
             .route("/internal/v1/snapshot", get(snapshot))
             .route("/api/v1/movies/{id}", get(movie))
             .route("/internal/v1/movies/select", post(select))
+            .route("/internal/v1/movies/match", post(match_movies))
             .with_state(Arc::clone(&stage));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -338,6 +345,15 @@ impl MovieService {
     /// Has a film without telling of it.
     pub(crate) fn hide(&self, id: i64) {
         self.play(|play| play.secret.insert(id));
+    }
+
+    /// Has to ask TMDB for a film.
+    pub(crate) fn leave_to_tmdb(&self, id: i64) {
+        self.play(|play| play.remote.insert(id));
+    }
+
+    pub(crate) fn asked_matches(&self) -> Vec<Vec<Value>> {
+        self.play(|play| play.asked_matches.clone())
     }
 
     pub(crate) fn mood(&self, mood: Mood) {
@@ -484,4 +500,60 @@ async fn select(State(stage): State<Arc<Stage>>, Json(selection): Json<Selection
         .map(|record| record.payload.clone())
         .collect();
     Json(json!({"data": films})).into_response()
+}
+
+#[derive(serde::Deserialize)]
+struct Wanted {
+    movies: Vec<Value>,
+    fetch: usize,
+}
+
+/// Films by their ids, then by their titles, where these are written as they were told; two that were
+/// told with one title are ambiguous.
+async fn match_movies(State(stage): State<Arc<Stage>>, Json(wanted): Json<Wanted>) -> Response {
+    let mut play = stage.play.lock().expect("not poisoned");
+    play.asked_matches.push(wanted.movies.clone());
+    if play.mood != Mood::Well {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let mut fetched = 0;
+    let mut matches = Vec::new();
+    for film in &wanted.movies {
+        let told = |field: &str, value: &Value| -> BTreeSet<i64> {
+            let has = |record: &&Record| !value.is_null() && record.payload[field] == *value;
+            play.records
+                .iter()
+                .filter(has)
+                .map(|record| record.key)
+                .collect()
+        };
+        let ids = told("id", &film["tmdb_id"]);
+        let ids = if ids.is_empty() {
+            told("imdb_id", &film["imdb_id"])
+        } else {
+            ids
+        };
+        let ids = if ids.is_empty() {
+            told("title", &film["title"])
+        } else {
+            ids
+        };
+        let id = film["tmdb_id"].as_i64().unwrap_or_default();
+        matches.push(if let (Some(id), 1) = (ids.first(), ids.len()) {
+            json!({"id": id})
+        } else if ids.len() > 1 {
+            json!({"unmatched": "ambiguous"})
+        } else if play.secret.contains(&id) {
+            json!({"id": id})
+        } else if !play.remote.contains(&id) {
+            json!({"unmatched": "unknown"})
+        } else if fetched < wanted.fetch {
+            fetched += 1;
+            play.secret.insert(id);
+            json!({"id": id})
+        } else {
+            json!({"unmatched": "deferred"})
+        });
+    }
+    Json(json!({"matches": matches, "fetched": fetched})).into_response()
 }
