@@ -6,14 +6,17 @@
 //! do preference-service's; here nothing of that is changed.
 //!
 //! A request travels [`handler`] → [`service`] → [`repository`], and back; [`models`] are what they
-//! speak of, [`app`] puts them together.
+//! speak of, [`app`] puts them together. [`scorer`] is the seam that models stand behind, and
+//! [`evaluation`] a command that measures them.
 
 pub mod app;
 pub mod config;
 pub mod database;
+pub mod evaluation;
 pub mod handler;
 pub mod models;
 pub mod repository;
+pub mod scorer;
 pub mod service;
 
 /// The service's name: directory, crate, binary.

@@ -3,6 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("evaluate") {
+        return recommendation_service::evaluation::command(arguments);
+    }
     chassis::run(
         chassis::Service {
             name: recommendation_service::NAME,
