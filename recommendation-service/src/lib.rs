@@ -13,6 +13,7 @@ pub mod app;
 pub mod config;
 pub mod database;
 pub mod evaluation;
+pub mod experiment;
 pub mod handler;
 pub mod models;
 pub mod repository;
