@@ -258,6 +258,12 @@ pub static ROUTES: &[Route] = &[
 
     route(Get, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser, "Films for a user"),
     route(Get, "/api/v1/rules", RECOMMENDATION, AnyUser, "The active scoring rules").cacheable(),
+    route(Get, "/api/v1/admin/rules", RECOMMENDATION, Admin, "All sets of rules, newest first"),
+    route(Put, "/api/v1/admin/rules", RECOMMENDATION, Admin, "Replaces the scoring rules").once(),
+    route(Post, "/api/v1/admin/rules/preview", RECOMMENDATION, Admin, "A user's list by other rules"),
+    route(Get, "/api/v1/admin/experiments", RECOMMENDATION, Admin, "Experiments, newest first"),
+    route(Put, "/api/v1/admin/experiments", RECOMMENDATION, Admin, "Makes, changes or stops an experiment"),
+    route(Get, "/api/v1/admin/experiments/{id}", RECOMMENDATION, Admin, "What may be said of an experiment"),
 
     route(Get, "/health", Target::Health, Public, "Whether the gateway is alive"),
     route(Get, "/health/live", Target::Health, Public, "Whether the gateway is alive"),

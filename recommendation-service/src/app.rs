@@ -17,8 +17,11 @@ use crate::{
     database, handler,
     models::{Catalogue, Users},
     service::{
+        experiments::{EXPERIMENTS_REFRESH, Experiments, recorder::Recorder, settler},
+        exploration::Explorer,
         read_model::{Keeper, Shared},
         recommender::{RULES_REFRESH, Recommender},
+        rule_sets::RuleSets,
     },
 };
 
@@ -27,6 +30,10 @@ use crate::{
 pub struct AppState {
     /// Makes lists.
     pub recommender: Recommender,
+    /// Puts rules.
+    pub rule_sets: RuleSets,
+    /// Runs experiments.
+    pub experiments: Experiments,
 }
 
 /// The service's routes and checks, its database brought up to date and its read models loaded.
@@ -49,6 +56,7 @@ pub async fn assemble(
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
+    let exploration = config.exploration()?;
     let token = process.config.internal_token.as_ref();
     let movie_service = Client::new("movie-service", config.movie_service_url, token)?;
     let preference_service = Client::new(
@@ -75,6 +83,17 @@ pub async fn assemble(
         users_feed.clone(),
         shutdown.clone(),
     ));
+    let recorder = Recorder::start(pool.clone(), shutdown);
+    let experiments = Experiments::new(pool.clone(), recorder, clock.clone()).await?;
+    let window_hours = i64::from(config.exploration_window_hours);
+    let explorer = Explorer::new(pool.clone(), exploration, window_hours).await?;
+    shutdown.spawn(settler::settle(
+        pool.clone(),
+        users_feed.clone(),
+        clock.clone(),
+        shutdown.clone(),
+    ));
+    let rule_sets = RuleSets::new(pool.clone(), clock.clone());
     let recommender = Recommender::new(
         pool.clone(),
         catalogue,
@@ -85,7 +104,17 @@ pub async fn assemble(
     )
     .await?;
     shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
-    let routes = handler::router(AppState { recommender }, &process.config);
+    shutdown.spawn(keep_experiments(
+        experiments.clone(),
+        explorer,
+        process.clone(),
+    ));
+    let state = AppState {
+        recommender,
+        rule_sets,
+        experiments,
+    };
+    let routes = handler::router(state, &process.config);
     let health = Health::default()
         .require("movie feed", move || movies_feed.clone().check())
         .require("preference feed", move || users_feed.clone().check())
@@ -97,6 +126,17 @@ async fn keep_rules(recommender: Recommender, process: Process) {
     while !process.shutdown.sleep(RULES_REFRESH).await {
         if let Err(error) = recommender.refresh_rules().await {
             tracing::debug!(%error, "cannot read the rules again, going on with those known");
+        }
+    }
+}
+
+async fn keep_experiments(experiments: Experiments, explorer: Explorer, process: Process) {
+    while !process.shutdown.sleep(EXPERIMENTS_REFRESH).await {
+        if let Err(error) = experiments.refresh().await {
+            tracing::debug!(%error, "cannot read the experiments again, going on with those known");
+        }
+        if let Err(error) = explorer.refresh().await {
+            tracing::debug!(%error, "cannot read how films did, going on with what is known");
         }
     }
 }

@@ -4,6 +4,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use crate::experiment::Exploration;
+
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
@@ -18,6 +20,31 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The service that knows the users.
     pub user_preference_service_url: Url,
+    /// The share of a list's places that films are shown in to learn about them, 0 to 0.5.
+    pub exploration_share: f64,
+    /// How many places at the top of a list never are.
+    pub exploration_protected: usize,
+    /// For how long what users do with a film that they were shown is counted for it, in hours.
+    pub exploration_window_hours: u16,
+}
+
+impl Config {
+    /// How much is explored.
+    ///
+    /// # Errors
+    /// A share that cannot be one.
+    pub fn exploration(&self) -> anyhow::Result<Exploration> {
+        anyhow::ensure!(
+            (0.0..=Exploration::MOST).contains(&self.exploration_share),
+            "EXPLORATION_SHARE is {}, but must be a number from 0 to {}",
+            self.exploration_share,
+            Exploration::MOST
+        );
+        Ok(Exploration {
+            share: self.exploration_share,
+            protected: self.exploration_protected,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +67,18 @@ mod tests {
             "http://other:1/"
         );
         assert_eq!(config.movie_service_url.port(), Some(8081));
+        assert_eq!(config.exploration().expect("valid").share, 0.0);
+    }
+
+    #[test]
+    fn a_share_that_cannot_be_one_is_refused_by_name() {
+        for share in ["0.51", "-0.1", "nan", "inf"] {
+            let environment = HashMap::from([("EXPLORATION_SHARE".to_owned(), share.to_owned())]);
+            let config: Config = Settings::merge(DEFAULTS, &environment)
+                .and_then(|settings| settings.read())
+                .expect("a number");
+            let error = config.exploration().expect_err(share).to_string();
+            assert!(error.contains("EXPLORATION_SHARE"), "{error}");
+        }
     }
 }

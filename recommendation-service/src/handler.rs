@@ -1,6 +1,9 @@
 //! The service's paths: a contents page. Each file below holds one resource.
 
+mod admin_rules;
+mod caller;
 mod error;
+mod experiments;
 mod recommendations;
 mod rules;
 
@@ -23,6 +26,13 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(recommendations::list_recommendations))
         .routes(routes!(rules::list_rules))
+        .routes(routes!(admin_rules::list_rule_sets, admin_rules::put_rules))
+        .routes(routes!(admin_rules::preview_rules))
+        .routes(routes!(
+            experiments::list_experiments,
+            experiments::put_experiment
+        ))
+        .routes(routes!(experiments::get_experiment))
 }
 
 /// The routes of the service.

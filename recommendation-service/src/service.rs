@@ -1,5 +1,8 @@
 //! What the service decides: what a film is worth to a user, and which films a list has.
 
+pub mod experiments;
+pub mod exploration;
 pub mod read_model;
 pub mod recommender;
+pub mod rule_sets;
 pub mod rules;

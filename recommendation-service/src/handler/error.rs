@@ -6,7 +6,9 @@ use axum::{
 };
 use chassis::Problem;
 
-use crate::service::recommender::RecommendError;
+use crate::service::{
+    experiments::ExperimentError, recommender::RecommendError, rule_sets::RuleSetError,
+};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,18 @@ pub(super) enum ApiError {
     /// There is no list.
     #[error(transparent)]
     Recommend(#[from] RecommendError),
+    /// Rules were not put.
+    #[error(transparent)]
+    RuleSet(#[from] RuleSetError),
+    /// The rules in force are not those that `If-Match` names, but of this version.
+    #[error("version {0} is in force")]
+    NotMatched(i64),
+    /// An experiment is not as somebody wants it.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
 }
 
 impl From<ApiError> for Problem {
@@ -29,11 +43,46 @@ impl From<ApiError> for Problem {
             ApiError::Recommend(RecommendError::Loading) => {
                 Self::unavailable("the catalogue").error("the catalogue is still loading")
             }
-            ApiError::Recommend(RecommendError::Database(error)) => {
-                chassis::postgres::problem(&error)
+            ApiError::Recommend(RecommendError::Database(error))
+            | ApiError::RuleSet(RuleSetError::Database(error))
+            | ApiError::Experiment(ExperimentError::Database(error))
+            | ApiError::Database(error) => chassis::postgres::problem(&error),
+            ApiError::RuleSet(RuleSetError::Invalid(errors))
+            | ApiError::Experiment(ExperimentError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::RuleSet(RuleSetError::Outdated { known, .. }) => {
+                outdated(StatusCode::CONFLICT, known)
             }
+            ApiError::NotMatched(known) => outdated(StatusCode::PRECONDITION_FAILED, known),
+            ApiError::Experiment(ExperimentError::NotFound) => Self::new(
+                StatusCode::NOT_FOUND,
+                "experiment-not-found",
+                "experiment not found",
+            )
+            .detail("GET /api/v1/admin/experiments lists those that there are"),
+            ApiError::Experiment(ExperimentError::Fixed(field)) => Self::new(
+                StatusCode::CONFLICT,
+                "experiment-running",
+                format!("{field} cannot change while the experiment runs"),
+            )
+            .detail("stop it with \"status\": \"stopped\" and put it again, as another experiment"),
+            ApiError::Experiment(ExperimentError::LayerTaken(layer)) => Self::new(
+                StatusCode::CONFLICT,
+                "layer-taken",
+                format!("another experiment runs in the layer {layer}"),
+            )
+            .detail("stop that one first; one experiment runs in a layer at a time"),
         }
     }
+}
+
+fn outdated(status: StatusCode, known: i64) -> Problem {
+    Problem::new(
+        status,
+        "rules-outdated",
+        format!("version {known} of the rules is in force"),
+    )
+    .detail("look at what was changed with GET /api/v1/admin/rules, then send the version in force")
+    .member("version", known)
 }
 
 impl IntoResponse for ApiError {

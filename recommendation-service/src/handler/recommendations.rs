@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
-use crate::{app::AppState, models::UserId, service::recommender::Recommendation};
+use crate::{
+    app::AppState,
+    models::{Served, Shown, UserId},
+    service::{experiments::Assignment, recommender::Recommendation},
+};
 
 const DEFAULT_LIMIT: i64 = 10;
 /// TMDB's host of images, with the width that lists show a poster in.
@@ -123,7 +127,29 @@ pub(super) async fn list_recommendations(
 ) -> Result<Json<RecommendationsResponse>, ApiError> {
     let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
     let limit = usize::try_from(limit).unwrap_or_default();
-    let list = state.recommender.recommend(id, limit).await?;
+    let assignment = match query.strategy {
+        Some(_) => Assignment::default(),
+        None => state.experiments.assign(id),
+    };
+    let list = state
+        .recommender
+        .recommend(id, limit, assignment.rules)
+        .await?;
+    state.experiments.record(Served {
+        user_id: id.get(),
+        at: list.generated_at,
+        participations: assignment.participations,
+        films: (1..)
+            .zip(&list.recommendations)
+            .map(|(position, film)| Shown {
+                movie_id: film.id,
+                position,
+                propensity: 1.0,
+                is_explored: false,
+            })
+            .collect(),
+        film_window_hours: None,
+    });
     Ok(Json(RecommendationsResponse {
         user_id: id,
         recommendations: list.recommendations.into_iter().map(Into::into).collect(),

@@ -130,21 +130,36 @@ impl Recommender {
         Arc::clone(&self.rules.read())
     }
 
-    /// The best `limit` films for user `id`.
+    /// The best `limit` films for user `id`, by `weights` in the place of the rules where given.
     ///
     /// # Errors
     /// As [`RecommendError`] says.
-    pub async fn recommend(&self, id: UserId, limit: usize) -> Result<List, RecommendError> {
-        // A catalogue without films is one only once the feed has told so.
-        if self.catalogue.read().is_empty() && !self.movies_feed.is_caught_up() {
-            return Err(RecommendError::Loading);
-        }
-        let is_known = self.users.read().find(id).is_some();
-        if !is_known {
-            let preferences = self.ask(id).await?;
-            self.users.write().prefer(preferences);
-        }
-        let weights = Weights::of(&self.rules.read());
+    pub async fn recommend_by_rules(
+        &self,
+        id: UserId,
+        limit: usize,
+        weights: Option<Weights>,
+    ) -> Result<Vec<Recommendation>, RecommendError> {
+        self.prepare(id).await?;
+        let weights = weights.unwrap_or_else(|| Weights::of(&self.rules.read()));
+        let users = self.users.read();
+        let profile = users.find(id).ok_or(RecommendError::UserNotFound)?;
+        let catalogue = self.catalogue.read();
+        Ok(best(&catalogue, profile, weights, self.clock.now(), limit))
+    }
+
+    /// The best `limit` films for user `id`, by `weights` in the place of the rules where given.
+    ///
+    /// # Errors
+    /// As [`RecommendError`] says.
+    pub async fn recommend(
+        &self,
+        id: UserId,
+        limit: usize,
+        weights: Option<Weights>,
+    ) -> Result<List, RecommendError> {
+        self.prepare(id).await?;
+        let weights = weights.unwrap_or_else(|| Weights::of(&self.rules.read()));
         let now = self.clock.now();
         let users = self.users.read();
         let profile = users.find(id).ok_or(RecommendError::UserNotFound)?;
@@ -154,6 +169,20 @@ impl Recommender {
             generated_at: now,
             fresh_as_of: profile.fresh_as_of,
         })
+    }
+
+    /// Makes sure of the catalogue and of the user.
+    async fn prepare(&self, id: UserId) -> Result<(), RecommendError> {
+        // A catalogue without films is one only once the feed has told so.
+        if self.catalogue.read().is_empty() && !self.movies_feed.is_caught_up() {
+            return Err(RecommendError::Loading);
+        }
+        let is_known = self.users.read().find(id).is_some();
+        if !is_known {
+            let preferences = self.ask(id).await?;
+            self.users.write().prefer(preferences);
+        }
+        Ok(())
     }
 
     async fn ask(&self, id: UserId) -> Result<Preferences, RecommendError> {

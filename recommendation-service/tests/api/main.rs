@@ -5,6 +5,8 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod admin_rules;
+mod experiments;
 mod openapi;
 mod owner;
 mod recommendations;
