@@ -4,9 +4,11 @@
 //! Thompson, *On the Likelihood that One Unknown Probability Exceeds Another in View of the Evidence of
 //! Two Samples*, Biometrika 25, 1933, with Beta posteriors as Chapelle and Li, *An Empirical Evaluation
 //! of Thompson Sampling*, NIPS 2011, algorithm 2. The chance of a film to be the best of a pool has no
-//! closed form. So the pool is sampled a number of times, and the film drawn by how often each was the
-//! best: given those samples, that frequency is the exact propensity. A part of the draws is even over
+//! closed form. So the pool is sampled a number of times for a list, and films drawn by how often each was
+//! the best: given those samples, that frequency is the exact propensity. A part of the draws is even over
 //! the pool, so that no film's propensity is 0 and weights by its inverse are unbiased.
+
+use std::collections::HashSet;
 
 use rand_chacha::rand_core::RngCore;
 use rand_distr::Distribution;
@@ -112,7 +114,7 @@ pub struct Slot {
     pub is_explored: bool,
 }
 
-/// How often the pool is sampled for one place.
+/// How often the pool is sampled for a list.
 const SAMPLES: usize = 64;
 /// Which part of the draws is even over the pool.
 const EVEN: f64 = 0.1;
@@ -131,12 +133,14 @@ pub fn explore<R: RngCore>(
     rng: &mut R,
 ) -> Vec<Slot> {
     let share = exploration.share.clamp(0.0, Exploration::MOST);
+    let shown: HashSet<i64> = ranked.iter().copied().collect();
     let mut pool: Vec<Candidate> = candidates
         .iter()
-        .filter(|candidate| !ranked.contains(&candidate.id))
+        .filter(|candidate| !shown.contains(&candidate.id))
         .take(Exploration::POOL)
         .copied()
         .collect();
+    let mut samples: Option<Samples> = None;
     let place = |(position, id): (usize, &i64)| {
         let kept = |propensity| Slot {
             id: *id,
@@ -149,7 +153,9 @@ pub fn explore<R: RngCore>(
         if fraction(rng) >= share {
             return kept(1.0 - share);
         }
-        let (index, propensity) = draw(&pool, rng);
+        let samples = samples.get_or_insert_with(|| Samples::of(&pool, rng));
+        let (index, propensity) = samples.draw(fraction(rng));
+        samples.remove(index);
         Slot {
             id: pool.remove(index).id,
             propensity: share * propensity,
@@ -159,25 +165,44 @@ pub fn explore<R: RngCore>(
     ranked.iter().enumerate().map(place).collect()
 }
 
-/// One of `pool`, which is not empty, and the chance that it had.
-fn draw<R: RngCore>(pool: &[Candidate], rng: &mut R) -> (usize, f64) {
-    let mut best = vec![0_u32; pool.len()];
-    for _ in 0..SAMPLES {
-        let sampled = pool.iter().map(|candidate| sample(candidate.belief, rng));
-        let winner = sampled
-            .enumerate()
-            .max_by(|(_, one), (_, two)| one.total_cmp(two));
-        if let Some((winner, _)) = winner {
-            best[winner] += 1;
+/// What each film of a pool is worth, in each of a number of possible worlds.
+struct Samples(Vec<Vec<f64>>);
+
+impl Samples {
+    fn of<R: RngCore>(pool: &[Candidate], rng: &mut R) -> Self {
+        let world = |_| {
+            pool.iter()
+                .map(|candidate| sample(candidate.belief, rng))
+                .collect()
+        };
+        Self((0..SAMPLES).map(world).collect())
+    }
+
+    /// The film at `place`, 0 to 1, where each has as much of it as its chance, and that chance.
+    fn draw(&self, place: f64) -> (usize, f64) {
+        let count = self.0.first().map_or(0, Vec::len);
+        let mut best = vec![0_u32; count];
+        for world in &self.0 {
+            let worths = world.iter().enumerate();
+            if let Some((winner, _)) = worths.max_by(|(_, one), (_, two)| one.total_cmp(two)) {
+                best[winner] += 1;
+            }
+        }
+        let even = 1.0 / count as f64;
+        let propensities: Vec<f64> = best
+            .iter()
+            .map(|wins| (1.0 - EVEN) * f64::from(*wins) / SAMPLES as f64 + EVEN * even)
+            .collect();
+        super::pick(&propensities, place)
+            .map_or((0, even), |(index, _)| (index, propensities[index]))
+    }
+
+    /// Takes a film out of the pool.
+    fn remove(&mut self, index: usize) {
+        for world in &mut self.0 {
+            world.remove(index);
         }
     }
-    let even = 1.0 / pool.len() as f64;
-    let propensities: Vec<f64> = best
-        .iter()
-        .map(|wins| (1.0 - EVEN) * f64::from(*wins) / SAMPLES as f64 + EVEN * even)
-        .collect();
-    super::pick(&propensities, fraction(rng))
-        .map_or((0, even), |(index, _)| (index, propensities[index]))
 }
 
 /// A draw from `belief`; its mean where that is none of a Beta distribution.
@@ -255,17 +280,27 @@ mod tests {
             protected: 0,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let lists = 20_000;
-        let mut inverse: HashMap<i64, f64> = HashMap::new();
+        let lists = 5000;
+        let mut first: HashMap<i64, f64> = HashMap::new();
+        // In the second place, given that the first is explored: films that stand above cannot.
+        let (mut second, mut explored) = (0.0, 0.0);
         for _ in 0..lists {
-            let list = explore(&[1], &candidates, exploration, &mut rng);
-            *inverse.entry(list[0].id).or_default() += 1.0 / list[0].propensity;
+            let list = explore(&[1, 2], &candidates, exploration, &mut rng);
+            *first.entry(list[0].id).or_default() += 1.0 / list[0].propensity;
+            if list[0].is_explored {
+                explored += 1.0;
+                if list[1].is_explored {
+                    second += 1.0 / list[1].propensity;
+                }
+            }
         }
-        assert_eq!(inverse.len(), 7, "the ranked film and each of the pool");
-        for (id, weight) in inverse {
+        assert_eq!(first.len(), 7, "the ranked film and each of the pool");
+        for (id, weight) in first {
             let share = weight / f64::from(lists);
-            assert!((share - 1.0).abs() < 0.15, "{id}: {share}");
+            assert!((share - 1.0).abs() < 0.2, "{id}: {share}");
         }
+        let others: f64 = second / explored;
+        assert!((others - 5.0).abs() < 0.5, "five are left: {others}");
     }
 
     #[test]
@@ -280,7 +315,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut shown = [0; 3];
         for _ in 0..2000 {
-            shown[draw(&pool, &mut rng).0] += 1;
+            let samples = Samples::of(&pool, &mut rng);
+            shown[samples.draw(fraction(&mut rng)).0] += 1;
         }
         assert!(shown[0] > shown[2] && shown[2] > shown[1], "{shown:?}");
         assert!(shown[2] > 200, "{shown:?}");

@@ -1,9 +1,11 @@
 //! Experiments: made, changed, stopped; who is in them; what is said of them, and whether it is right.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use chassis::{
     clock::Clock,
-    testing::{Answer, call, eventually, get},
+    testing::{Answer, Wire, call, eventually, get},
 };
 use chrono::TimeDelta;
 use rand_chacha::{
@@ -16,7 +18,10 @@ use recommendation_service::{
     service::experiments::{Experiments, recorder::Recorder, settler},
 };
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use crate::{TestApp, now};
 
@@ -343,6 +348,30 @@ async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_st
     test.users.interaction(11, 8, first(1), "like");
     settle(&pool).await;
     assert_eq!(report(&test, &id).await["results"], after["results"]);
+}
+
+#[sqlx::test]
+async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_back(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let host = tokio::net::lookup_host((connect.get_host(), connect.get_port()));
+    let wire = Wire::to(host.await.unwrap().next().unwrap()).await;
+    let connect = connect.host("127.0.0.1").port(wire.address().port());
+    let options = options.acquire_timeout(Duration::from_millis(500));
+    let pool = options.connect_with(connect).await.unwrap();
+    let test = TestApp::ready(&pool).await;
+    films_and_users(&test, 2).await;
+    let body = json!({"name": "one", "layer": "rules", "variants": popular_or_recent()});
+    put(&test, body).await.expect(201);
+    wire.cut();
+    assert_eq!(list(&test, 1).await.len(), 5);
+    wire.mend();
+    eventually("it is kept", async || {
+        let exposures = sqlx::query_scalar("select count(*) from exposure");
+        exposures.fetch_one(&pool).await.unwrap_or(0_i64) == 1
+    })
+    .await;
 }
 
 #[sqlx::test]
