@@ -1,6 +1,6 @@
 //! The composition root: what the service is made of, put together in one place.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chassis::{
@@ -10,17 +10,23 @@ use chassis::{
     feed::follow::{FeedState, follow},
     health::Health,
 };
+use chrono::TimeDelta;
 use sqlx::PgPool;
 
 use crate::{
     config::Config,
     database, handler,
-    models::{Catalogue, Users},
+    models::{Catalogue, HalfLife, Users},
+    scorer::Trained,
     service::{
+        lists::{Keeping, Lists},
         read_model::{Keeper, Shared},
-        recommender::{RULES_REFRESH, Recommender},
+        recommender::{RULES_REFRESH, Recommender, Sources},
     },
 };
+
+/// How often the catalogue is looked at for films whose tags changed.
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -47,6 +53,19 @@ pub async fn assemble(
     process: &Process,
     pool: PgPool,
     clock: Clock,
+) -> anyhow::Result<(Router, Health)> {
+    assemble_with(process, pool, clock, Shared::new(None)).await
+}
+
+/// As [`assemble`], with the learned models that are live.
+///
+/// # Errors
+/// Settings that are wrong, or a database that does not answer.
+pub async fn assemble_with(
+    process: &Process,
+    pool: PgPool,
+    clock: Clock,
+    trained: Shared<Option<Arc<Trained>>>,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let token = process.config.internal_token.as_ref();
@@ -75,15 +94,29 @@ pub async fn assemble(
         users_feed.clone(),
         shutdown.clone(),
     ));
-    let recommender = Recommender::new(
+    let lists = Lists::new(
         pool.clone(),
+        users.clone(),
+        Keeping {
+            time: TimeDelta::hours(config.list_ttl_hours.into()),
+            most: config.lists_at_most.into(),
+        },
+        clock.clone(),
+        shutdown,
+    );
+    let sources = Sources {
         catalogue,
+        movies_feed: movies_feed.clone(),
         users,
         preference_service,
-        movies_feed.clone(),
-        clock,
-    )
-    .await?;
+        trained,
+        lists,
+        half_life: HalfLife {
+            days: config.taste_half_life_days.into(),
+        },
+    };
+    let recommender = Recommender::new(pool.clone(), sources, clock).await?;
+    shutdown.spawn(settle(recommender.clone(), process.clone()));
     shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
     let routes = handler::router(AppState { recommender }, &process.config);
     let health = Health::default()
@@ -97,6 +130,17 @@ async fn keep_rules(recommender: Recommender, process: Process) {
     while !process.shutdown.sleep(RULES_REFRESH).await {
         if let Err(error) = recommender.refresh_rules().await {
             tracing::debug!(%error, "cannot read the rules again, going on with those known");
+        }
+    }
+}
+
+async fn settle(recommender: Recommender, process: Process) {
+    while !process.shutdown.sleep(SETTLE).await {
+        let recommender = recommender.clone();
+        // A million films take a quarter of a second.
+        let done = tokio::task::spawn_blocking(move || recommender.settle()).await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "cannot weigh tags anew");
         }
     }
 }

@@ -18,6 +18,12 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The service that knows the users.
     pub user_preference_service_url: Url,
+    /// For how many hours lists are kept.
+    pub list_ttl_hours: u32,
+    /// How many lists are kept.
+    pub lists_at_most: u32,
+    /// After how many days what a user did weighs half; 0: never.
+    pub taste_half_life_days: u32,
 }
 
 #[cfg(test)]

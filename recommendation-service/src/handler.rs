@@ -1,8 +1,14 @@
 //! The service's paths: a contents page. Each file below holds one resource.
 
+mod caller;
 mod error;
+mod film;
+mod group;
+mod preview;
 mod recommendations;
 mod rules;
+mod similar;
+mod wishes;
 
 use axum::Router;
 use chassis::{ProcessConfig, openapi::complete, server::time_limit};
@@ -22,6 +28,10 @@ struct Info;
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(recommendations::list_recommendations))
+        .routes(routes!(recommendations::get_recommendation_list))
+        .routes(routes!(preview::create_preview))
+        .routes(routes!(group::create_group_list))
+        .routes(routes!(similar::list_similar_movies))
         .routes(routes!(rules::list_rules))
 }
 

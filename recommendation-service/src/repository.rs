@@ -1,4 +1,5 @@
 //! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides.
 
+pub mod lists;
 pub mod read_model;
 pub mod rules;

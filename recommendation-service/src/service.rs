@@ -1,5 +1,10 @@
 //! What the service decides: what a film is worth to a user, and which films a list has.
 
+pub mod group;
+pub mod lists;
+pub mod ranking;
 pub mod read_model;
 pub mod recommender;
 pub mod rules;
+pub mod scoring;
+pub mod similar;

@@ -288,6 +288,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
         for statement in [
             "delete from user_movie where user_id = any ($1)",
             "delete from user_profile where user_id = any ($1)",
+            "delete from recommendation_list where user_id = any ($1)",
         ] {
             sqlx::query(statement)
                 .bind(&batch.erasures)
