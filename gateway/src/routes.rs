@@ -257,6 +257,10 @@ pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser, "How users stand with a film").cacheable(),
 
     route(Get, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser, "Films for a user"),
+    route(Get, "/api/v1/recommendations/{list_id}", RECOMMENDATION, AnyUser, "A list shown again, to its user"),
+    route(Post, "/api/v1/recommendations/preview", RECOMMENDATION, AnyUser, "What would be recommended, if"),
+    route(Post, "/api/v1/recommendations/group", RECOMMENDATION, AnyUser, "Films for several people, for one of them"),
+    route(Get, "/api/v1/movies/{id}/similar", RECOMMENDATION, AnyUser, "Films like a film").cacheable(),
     route(Get, "/api/v1/rules", RECOMMENDATION, AnyUser, "The active scoring rules").cacheable(),
     route(Get, "/api/v1/admin/rules", RECOMMENDATION, Admin, "All sets of rules, newest first"),
     route(Put, "/api/v1/admin/rules", RECOMMENDATION, Admin, "Replaces the scoring rules").once(),
@@ -401,6 +405,7 @@ mod tests {
                 .path
                 .replace("{id}", "7")
                 .replace("{key_id}", "9")
+                .replace("{list_id}", "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0")
                 .replace("{document}", "gateway.json");
             let path = path.replace("{*file}", "index.css");
             match table.find(&row.verb.method(), &path) {

@@ -1,6 +1,6 @@
 //! The composition root: what the service is made of, put together in one place.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chassis::{
@@ -10,20 +10,27 @@ use chassis::{
     feed::follow::{FeedState, follow},
     health::Health,
 };
+use chrono::TimeDelta;
 use sqlx::PgPool;
 
 use crate::{
     config::Config,
     database, handler,
-    models::{Catalogue, Users},
+    models::{Catalogue, HalfLife, Users},
+    scorer::Trained,
     service::{
         experiments::{EXPERIMENTS_REFRESH, Experiments, recorder::Recorder, settler},
         exploration::Explorer,
+        lists::{Keeping, Lists},
         read_model::{Keeper, Shared},
-        recommender::{RULES_REFRESH, Recommender},
+        recommender::{RULES_REFRESH, Recommender, Sources},
         rule_sets::RuleSets,
+        trials::Trials,
     },
 };
+
+/// How often the catalogue is looked at for films whose tags changed.
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -55,6 +62,19 @@ pub async fn assemble(
     pool: PgPool,
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
+    assemble_with(process, pool, clock, Shared::new(None)).await
+}
+
+/// As [`assemble`], with the learned models that are live.
+///
+/// # Errors
+/// Settings that are wrong, or a database that does not answer.
+pub async fn assemble_with(
+    process: &Process,
+    pool: PgPool,
+    clock: Clock,
+    trained: Shared<Option<Arc<Trained>>>,
+) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let exploration = config.exploration()?;
     let token = process.config.internal_token.as_ref();
@@ -84,9 +104,11 @@ pub async fn assemble(
         shutdown.clone(),
     ));
     let recorder = Recorder::start(pool.clone(), shutdown);
-    let experiments = Experiments::new(pool.clone(), recorder, clock.clone()).await?;
+    let experiments = Experiments::new(pool.clone(), recorder, clock.clone());
+    experiments.refresh().await?;
     let window_hours = i64::from(config.exploration_window_hours);
-    let explorer = Explorer::new(pool.clone(), exploration, window_hours).await?;
+    let explorer = Explorer::new(pool.clone(), exploration, window_hours);
+    explorer.refresh().await?;
     shutdown.spawn(settler::settle(
         pool.clone(),
         users_feed.clone(),
@@ -94,15 +116,32 @@ pub async fn assemble(
         shutdown.clone(),
     ));
     let rule_sets = RuleSets::new(pool.clone(), clock.clone());
-    let recommender = Recommender::new(
+    let lists = Lists::new(
         pool.clone(),
+        users.clone(),
+        Keeping {
+            time: TimeDelta::hours(config.list_ttl_hours.into()),
+            most: config.lists_at_most.into(),
+        },
+        clock.clone(),
+        shutdown,
+    );
+    let sources = Sources {
         catalogue,
+        movies_feed: movies_feed.clone(),
         users,
         preference_service,
-        movies_feed.clone(),
-        clock,
-    )
-    .await?;
+        trained,
+        lists,
+        half_life: HalfLife {
+            days: config.taste_half_life_days.into(),
+        },
+    };
+    let trials = Trials::new(experiments.clone(), explorer.clone());
+    let recommender = Recommender::new(pool.clone(), sources, clock)
+        .await?
+        .with_trials(trials);
+    shutdown.spawn(settle(recommender.clone(), process.clone()));
     shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
     shutdown.spawn(keep_experiments(
         experiments.clone(),
@@ -137,6 +176,17 @@ async fn keep_experiments(experiments: Experiments, explorer: Explorer, process:
         }
         if let Err(error) = explorer.refresh().await {
             tracing::debug!(%error, "cannot read how films did, going on with what is known");
+        }
+    }
+}
+
+async fn settle(recommender: Recommender, process: Process) {
+    while !process.shutdown.sleep(SETTLE).await {
+        let recommender = recommender.clone();
+        // A million films take a quarter of a second.
+        let done = tokio::task::spawn_blocking(move || recommender.settle()).await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "cannot weigh tags anew");
         }
     }
 }

@@ -20,6 +20,12 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The service that knows the users.
     pub user_preference_service_url: Url,
+    /// For how many hours lists are kept.
+    pub list_ttl_hours: u32,
+    /// How many lists are kept.
+    pub lists_at_most: u32,
+    /// After how many days what a user did weighs half; 0: never.
+    pub taste_half_life_days: u32,
     /// The share of a list's places that films are shown in to learn about them, 0 to 0.5.
     pub exploration_share: f64,
     /// How many places at the top of a list never are.

@@ -4,8 +4,13 @@ mod admin_rules;
 mod caller;
 mod error;
 mod experiments;
+mod film;
+mod group;
+mod preview;
 mod recommendations;
 mod rules;
+mod similar;
+mod wishes;
 
 use axum::Router;
 use chassis::{ProcessConfig, openapi::complete, server::time_limit};
@@ -25,6 +30,10 @@ struct Info;
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(recommendations::list_recommendations))
+        .routes(routes!(recommendations::get_recommendation_list))
+        .routes(routes!(preview::create_preview))
+        .routes(routes!(group::create_group_list))
+        .routes(routes!(similar::list_similar_movies))
         .routes(routes!(rules::list_rules))
         .routes(routes!(admin_rules::list_rule_sets, admin_rules::put_rules))
         .routes(routes!(admin_rules::preview_rules))

@@ -2,5 +2,6 @@
 
 pub mod experiments;
 pub mod impressions;
+pub mod lists;
 pub mod read_model;
 pub mod rules;

@@ -11,6 +11,7 @@ mod popularity;
 mod random;
 mod spectral;
 mod standard;
+pub mod tags;
 #[cfg(test)]
 mod testing;
 mod trained;
@@ -64,6 +65,14 @@ pub trait Scorer: Send + Sync {
 
     /// Why `item` has the score that [`Scorer::score`] gives it.
     fn explain(&self, history: History<'_>, item: u32) -> Explanation;
+
+    /// As [`Scorer::explain`] of several films, for models that have work to share between them.
+    fn explain_all(&self, history: History<'_>, items: &[u32]) -> Vec<Explanation> {
+        items
+            .iter()
+            .map(|item| self.explain(history, *item))
+            .collect()
+    }
 }
 
 /// Why a model could not be fitted.

@@ -2,7 +2,13 @@
 
 pub mod experiments;
 pub mod exploration;
+pub mod group;
+pub mod lists;
+pub mod ranking;
 pub mod read_model;
 pub mod recommender;
 pub mod rule_sets;
 pub mod rules;
+pub mod scoring;
+pub mod similar;
+pub mod trials;

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use rand_chacha::rand_core::RngCore;
 use rand_distr::Distribution;
+use serde::{Deserialize, Serialize};
 
 /// What is believed of the probability that a film that is shown leads to an outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,7 +105,7 @@ impl Exploration {
 }
 
 /// A place of a list.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Slot {
     /// The film.
     pub id: i64,

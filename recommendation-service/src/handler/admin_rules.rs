@@ -11,14 +11,22 @@ use chassis::{
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
     problem::{FieldError, ProblemDocument},
 };
+use filter::Filter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{caller::Caller, error::ApiError, recommendations::RecommendationResponse};
+use super::{
+    caller::Caller,
+    error::ApiError,
+    recommendations::{RecommendationResponse, films},
+};
 use crate::{
     app::AppState,
-    models::{RuleDraft, RuleSet, UserId, Weights},
-    service::rule_sets::{RuleSetError, check},
+    models::{PartWeights, RuleDraft, RuleSet, Strategy, UserId, Weights},
+    service::{
+        recommender::Wishes,
+        rule_sets::{RuleSetError, check},
+    },
 };
 
 const DEFAULT_LIMIT: i64 = 10;
@@ -102,7 +110,7 @@ pub(super) struct PreviewedFilm {
 
 /// What a user's list would be.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PreviewResponse {
+pub(super) struct RulesPreviewResponse {
     /// For whom.
     user_id: UserId,
     /// The films, best first.
@@ -187,7 +195,7 @@ pub(super) async fn put_rules(
     tag = "admin",
     request_body = PreviewRulesRequest,
     responses(
-        (status = 200, description = "the list", body = PreviewResponse),
+        (status = 200, description = "the list", body = RulesPreviewResponse),
         (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -195,7 +203,7 @@ pub(super) async fn put_rules(
 pub(super) async fn preview_rules(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<PreviewRulesRequest>,
-) -> Result<Json<PreviewResponse>, ApiError> {
+) -> Result<Json<RulesPreviewResponse>, ApiError> {
     let errors = check(&request.rules);
     if !errors.is_empty() {
         return Err(RuleSetError::Invalid(errors).into());
@@ -208,21 +216,38 @@ pub(super) async fn preview_rules(
     let limit = usize::try_from(limit).unwrap_or_default();
     let weights = Weights::of_drafts(&request.rules);
     let recommender = &state.recommender;
-    let present = recommender.recommend_by_rules(user_id, limit, None).await?;
-    let list = recommender
-        .recommend_by_rules(user_id, limit, Some(weights))
-        .await?;
-    let recommendations = list
+    let profile = recommender.profile(user_id).await?;
+    let list = async |rules: Option<Weights>| {
+        let wishes = Wishes {
+            strategy: Strategy::Rules,
+            filter: Filter::default(),
+            exclude_seen: true,
+            diversity: 0.0,
+            limit,
+            is_chosen: true,
+            asked: String::new(),
+        };
+        let weights = PartWeights::default();
+        let page = recommender
+            .preview(profile.clone(), rules, weights, wishes)
+            .await?;
+        let catalogue = recommender.catalogue();
+        let films = films(&catalogue.read(), &page, false);
+        Ok::<_, ApiError>(films)
+    };
+    let present: Vec<i64> = list(None).await?.iter().map(|film| film.id()).collect();
+    let recommendations = list(Some(weights))
+        .await?
         .into_iter()
         .map(|film| PreviewedFilm {
             present_position: present
                 .iter()
-                .position(|one| one.id == film.id)
+                .position(|id| *id == film.id())
                 .map(|index| index + 1),
-            film: film.into(),
+            film,
         })
         .collect();
-    Ok(Json(PreviewResponse {
+    Ok(Json(RulesPreviewResponse {
         user_id,
         recommendations,
     }))

@@ -28,6 +28,18 @@ pub(super) enum ApiError {
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The request cannot be read.
+    #[error("invalid request")]
+    Unreadable(Box<Problem>),
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Unreadable(Box::new(problem))
+    }
 }
 
 impl From<ApiError> for Problem {
@@ -71,6 +83,27 @@ impl From<ApiError> for Problem {
                 format!("another experiment runs in the layer {layer}"),
             )
             .detail("stop that one first; one experiment runs in a layer at a time"),
+            ApiError::Recommend(RecommendError::NotTrained(error)) => {
+                Self::new(StatusCode::CONFLICT, "not-trained", error.to_string())
+                    .detail("this strategy needs a learned model, and none is live; use blend")
+            }
+            ApiError::Recommend(RecommendError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::Recommend(RecommendError::MovieNotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
+                    .detail("no film has this id; GET /api/v1/movies lists those that exist")
+            }
+            ApiError::Recommend(RecommendError::ListNotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "list-not-found", "list not found").detail(
+                    "no list of yours has this id, or it is not kept any more; ask for a new one",
+                )
+            }
+            ApiError::Recommend(RecommendError::Stopping) => {
+                Self::unavailable("the recommender").error("the process is stopping")
+            }
+            ApiError::Forbidden(why) => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "forbidden").detail(why)
+            }
+            ApiError::Unreadable(problem) => *problem,
         }
     }
 }

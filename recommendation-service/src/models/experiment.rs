@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Weights;
+use super::{Strategy, Weights};
 
 /// What the variants of an experiment may differ in. One experiment runs in a layer at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -57,8 +57,7 @@ pub struct Variant {
     pub weight: f64,
     /// How films are scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "rules")]
-    pub strategy: Option<String>,
+    pub strategy: Option<Strategy>,
     /// The version of the learned model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_version: Option<i64>,
@@ -174,7 +173,7 @@ impl Experiment {
 }
 
 /// A user's part in an experiment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Participation {
     /// The experiment.
     pub experiment_id: i64,

@@ -306,6 +306,7 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
             "delete from user_profile where user_id = any ($1)",
             "delete from impression where user_id = any ($1)",
             "delete from exposure where user_id = any ($1)",
+            "delete from recommendation_list where user_id = any ($1)",
         ] {
             sqlx::query(statement)
                 .bind(&batch.erasures)

@@ -309,9 +309,10 @@ impl Equations {
         self.solve_for(vector)
     }
 
-    /// Replaces `vector` by the solution for it as the right side.
-    fn solve_for(&mut self, vector: &mut [f32]) -> Result<(), FitError> {
+    /// Replaces each of the vectors in `vectors` by the solution for it as the right side. Spoils the matrix.
+    fn solve_for(&mut self, vectors: &mut [f32]) -> Result<(), FitError> {
         let size = self.dimensions;
+        let count = vectors.len() / size;
         let stack = MemStack::new(&mut self.buffer);
         llt::factor::cholesky_in_place(
             MatMut::from_column_major_slice_mut(&mut self.matrix, size, size),
@@ -323,11 +324,11 @@ impl Equations {
         .map_err(|_| FitError::Singular)?;
         llt::solve::solve_in_place(
             MatRef::from_column_major_slice(&self.matrix, size, size),
-            MatMut::from_column_major_slice_mut(vector, size, 1),
+            MatMut::from_column_major_slice_mut(vectors, size, count),
             Par::Seq,
             MemStack::new(&mut []),
         );
-        if vector.iter().all(|value| value.is_finite()) {
+        if vectors.iter().all(|value| value.is_finite()) {
             Ok(())
         } else {
             Err(FitError::Singular)
@@ -357,10 +358,28 @@ impl Scorer for Ials {
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
-        let mut direction = self.factor(item).to_vec();
-        if self.equations(history).solve_for(&mut direction).is_err() {
-            direction.fill(0.0);
+        self.explain_all(history, &[item]).remove(0)
+    }
+
+    fn explain_all(&self, history: History<'_>, items: &[u32]) -> Vec<Explanation> {
+        let mut directions: Vec<f32> = items
+            .iter()
+            .flat_map(|item| self.factor(*item))
+            .copied()
+            .collect();
+        if self.equations(history).solve_for(&mut directions).is_err() {
+            directions.fill(0.0);
         }
+        directions
+            .chunks_exact(self.settings.dimensions)
+            .map(|direction| self.explain_by(history, direction))
+            .collect()
+    }
+}
+
+impl Ials {
+    /// The explanation of the film whose vector the equations of `history` turn into `direction`.
+    fn explain_by(&self, history: History<'_>, direction: &[f32]) -> Explanation {
         Explanation {
             base: 0.0,
             contributions: history

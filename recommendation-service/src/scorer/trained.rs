@@ -57,6 +57,7 @@ pub struct Trained {
     films: Vec<i64>,
     parts: Vec<TrainedPart>,
     blend: Blend,
+    familiarity: f32,
 }
 
 impl Trained {
@@ -90,6 +91,7 @@ impl Trained {
             films,
             parts,
             blend,
+            familiarity,
         })
     }
 
@@ -116,6 +118,12 @@ impl Trained {
     #[must_use]
     pub fn parts(&self) -> &[TrainedPart] {
         &self.parts
+    }
+
+    /// The number of films after which personal models have half the say.
+    #[must_use]
+    pub fn familiarity(&self) -> f32 {
+        self.familiarity
     }
 
     /// All models as one.

@@ -7,7 +7,14 @@ pub mod recorder;
 mod report;
 pub mod settler;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chassis::{clock::Clock, postgres::violated_constraint, problem::FieldError};
 use sqlx::PgPool;
@@ -22,7 +29,8 @@ use super::{
 use crate::{
     experiment::{Exploration, bucket, pick},
     models::{
-        Experiment, ExperimentDraft, Layer, Participation, Served, Status, UserId, Variant, Weights,
+        Experiment, ExperimentDraft, Layer, PartWeights, Participation, Revision, Served, Status,
+        Strategy, UserId, Variant, Weights,
     },
     repository::experiments as repository,
 };
@@ -30,8 +38,6 @@ use crate::{
 /// How often the running experiments are read again.
 pub const EXPERIMENTS_REFRESH: Duration = Duration::from_secs(5);
 
-/// What films may be scored by, beside what is learned.
-const STRATEGIES: [&str; 1] = ["rules"];
 const DEFAULT_WINDOW_HOURS: i64 = 168;
 const LONGEST_WINDOW_HOURS: i64 = 2160;
 const DEFAULT_PLANNED_USERS: i32 = 2000;
@@ -73,7 +79,7 @@ pub struct Assignment {
     /// What the user takes part in.
     pub participations: Vec<Participation>,
     /// How films are scored.
-    pub strategy: Option<String>,
+    pub strategy: Option<Strategy>,
     /// The version of the learned model.
     pub model_version: Option<i64>,
     /// What each part of the blend weighs.
@@ -85,24 +91,24 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// The same without the layer `layer`: for a list whose caller says how to make it.
+    /// What each part of the blend weighs.
     #[must_use]
-    pub fn without(mut self, layer: Layer) -> Self {
-        self.participations.retain(|part| part.layer != layer);
-        match layer {
-            Layer::Ranking => {
-                self.strategy = None;
-                self.model_version = None;
-                self.blend = None;
-            }
-            Layer::Rules => self.rules = None,
-            Layer::Exploration => self.exploration = None,
+    pub fn part_weights(&self) -> PartWeights {
+        let usual = PartWeights::default();
+        let weight = |name: &str, usual: f32| {
+            let given = self.blend.as_ref().and_then(|blend| blend.get(name));
+            given.map_or(usual, |weight| *weight as f32)
+        };
+        PartWeights {
+            learned: weight("learned", usual.learned),
+            content: weight("content", usual.content),
+            taste: weight("taste", usual.taste),
+            rules: weight("rules", usual.rules),
         }
-        self
     }
 
     fn take(&mut self, variant: &Variant) {
-        self.strategy = variant.strategy.clone().or(self.strategy.take());
+        self.strategy = variant.strategy.or(self.strategy);
         self.model_version = variant.model_version.or(self.model_version);
         self.blend = variant.blend.clone().or(self.blend.take());
         self.rules = variant.rules.or(self.rules);
@@ -115,24 +121,23 @@ impl Assignment {
 pub struct Experiments {
     pool: PgPool,
     running: Shared<Arc<[Experiment]>>,
+    /// Another one whenever what runs is.
+    revision: Arc<AtomicU64>,
     recorder: Recorder,
     clock: Clock,
 }
 
 impl Experiments {
-    /// Runs those of `pool`; `recorder` keeps what was served.
-    ///
-    /// # Errors
-    /// Postgres's.
-    pub async fn new(pool: PgPool, recorder: Recorder, clock: Clock) -> sqlx::Result<Self> {
-        let experiments = Self {
+    /// Runs those of `pool`, once [`Experiments::refresh`] has read them; `recorder` keeps what was served.
+    #[must_use]
+    pub fn new(pool: PgPool, recorder: Recorder, clock: Clock) -> Self {
+        Self {
             pool,
             running: Shared::new(Arc::from([])),
+            revision: Arc::default(),
             recorder,
             clock,
-        };
-        experiments.refresh().await?;
-        Ok(experiments)
+        }
     }
 
     /// Reads again which experiments run.
@@ -141,8 +146,19 @@ impl Experiments {
     /// Postgres's; they stay as they are.
     pub async fn refresh(&self) -> sqlx::Result<()> {
         let running = repository::list_running(&self.pool).await?;
-        *self.running.write() = running.into();
+        let mut known = self.running.write();
+        if **known != *running {
+            *known = running.into();
+            self.revision
+                .store(Revision::next().get(), Ordering::Release);
+        }
         Ok(())
+    }
+
+    /// Another number whenever what runs is another: while it is the same, so is what is assigned.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     /// What the experiments that run change for `user`. The same every time, on every replica, as long
@@ -414,12 +430,6 @@ fn check_variants(variants: &[Variant], layer: Layer) -> Vec<FieldError> {
             let message = format!("is of the layer {}, not {}", at_home.name(), layer.name());
             refuse(name, is_given && at_home != layer, &message);
         }
-        let strategy = variant.strategy.as_deref();
-        refuse(
-            "strategy",
-            strategy.is_some_and(|name| !STRATEGIES.contains(&name)),
-            &format!("must be one of {}", STRATEGIES.join(", ")),
-        );
         refuse(
             "model_version",
             variant.model_version.is_some_and(|version| version < 1),
@@ -451,9 +461,10 @@ fn check_variants(variants: &[Variant], layer: Layer) -> Vec<FieldError> {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use proptest::prelude::*;
+    use proptest::{prelude::prop, prop_assert, proptest};
 
     use super::*;
+    use crate::models::Strategy;
 
     fn variant(name: &str, weight: f64) -> Variant {
         Variant {
@@ -526,13 +537,14 @@ mod tests {
     }
 
     #[test]
-    fn layers_change_their_own_and_one_can_be_left_out() {
+    fn each_layer_changes_its_own() {
         let weights = Weights {
             popularity: 1.0,
             ..Weights::default()
         };
         let ranking = Variant {
-            strategy: Some("rules".to_owned()),
+            strategy: Some(Strategy::Rules),
+            blend: Some(BTreeMap::from([("taste".to_owned(), 0.5)])),
             ..variant("b", 1.0)
         };
         let rules = Variant {
@@ -546,11 +558,10 @@ mod tests {
         let both = assign(&running, user(7));
         assert_eq!(both.participations.len(), 2);
         assert_eq!(
-            (both.strategy.as_deref(), both.rules),
-            (Some("rules"), Some(weights))
+            (both.strategy, both.rules),
+            (Some(Strategy::Rules), Some(weights))
         );
-        let one = both.without(Layer::Ranking);
-        assert_eq!((one.strategy, one.rules), (None, Some(weights)));
-        assert_eq!(one.participations.len(), 1);
+        let parts = both.part_weights();
+        assert_eq!((parts.taste, parts.learned), (0.5, 1.0));
     }
 }

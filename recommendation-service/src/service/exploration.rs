@@ -38,20 +38,16 @@ pub struct Explorer {
 }
 
 impl Explorer {
-    /// Explores as `settings` say, unless a caller says how much; what users do with a film is counted
-    /// for `window_hours`.
-    ///
-    /// # Errors
-    /// Postgres's.
-    pub async fn new(pool: PgPool, settings: Exploration, window_hours: i64) -> sqlx::Result<Self> {
-        let explorer = Self {
+    /// Explores as `settings` say, unless a caller says how much, by what [`Explorer::refresh`] reads from
+    /// `pool`; what users do with a film is counted for `window_hours`.
+    #[must_use]
+    pub fn new(pool: PgPool, settings: Exploration, window_hours: i64) -> Self {
+        Self {
             pool,
             trials: Arc::default(),
             settings,
             window_hours,
-        };
-        explorer.refresh().await?;
-        Ok(explorer)
+        }
     }
 
     /// Reads what was counted since the last time.
@@ -81,28 +77,26 @@ impl Explorer {
         self.settings.share
     }
 
-    /// For how many hours what users do with a film is counted, where `share` of the places is explored;
-    /// none where nothing is, and nothing need be counted.
+    /// For how many hours what users do with a film that they were shown is counted.
     #[must_use]
-    pub fn film_window_hours(&self, share: f64) -> Option<i64> {
-        (share > 0.0).then_some(self.window_hours)
+    pub fn window_hours(&self) -> i64 {
+        self.window_hours
     }
 
     /// The list `ranked` with `share` of its places given to others of `candidates`: films that the user
-    /// may be shown, best first, each with its popularity among its likes, 0 to 1. `first` is the
-    /// position of the first of `ranked`, from 1. The same `seed` gives the same list.
+    /// may be shown, best first, each with its popularity among its likes, 0 to 1. The same
+    /// `seed` gives the same list.
     #[must_use]
     pub fn explore(
         &self,
         ranked: &[i64],
         candidates: impl Iterator<Item = (i64, f64)>,
         share: f64,
-        first: usize,
         seed: u64,
     ) -> Vec<Slot> {
         let exploration = Exploration {
             share,
-            protected: (self.settings.protected + 1).saturating_sub(first),
+            protected: self.settings.protected,
         };
         let trials = self.trials.read().unwrap_or_else(PoisonError::into_inner);
         let prior = Prior::of(trials.impressions, trials.outcomes);

@@ -23,7 +23,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{TestApp, now};
+use crate::{TestApp, ids, now};
 
 const PATH: &str = "/api/v1/admin/experiments";
 
@@ -254,9 +254,7 @@ async fn films_and_users(test: &TestApp, users: i64) {
 /// The five films that the user is shown first.
 async fn list(test: &TestApp, user: i64) -> Vec<i64> {
     let path = format!("/api/v1/users/{user}/recommendations?limit=5");
-    let body = get(&test.app, &path).await.expect(200);
-    let films = body["recommendations"].as_array().unwrap().iter();
-    films.map(|film| film["id"].as_i64().unwrap()).collect()
+    ids(&get(&test.app, &path).await.expect(200))
 }
 
 #[sqlx::test]
@@ -375,6 +373,84 @@ async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_bac
 }
 
 #[sqlx::test]
+async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    let users = 30;
+    films_and_users(&test, users).await;
+    for user in 1..=users {
+        test.users.interaction(user, user, 20, "dislike");
+    }
+    eventually("nobody is shown film 20", async || {
+        let path = format!("/api/v1/users/{users}/recommendations?limit=20");
+        ids(&get(&test.app, &path).await.body).len() == 19
+    })
+    .await;
+    let best = list(&test, 1).await;
+    let variants =
+        json!([{"name": "none", "exploration": 0}, {"name": "some", "exploration": 0.5}]);
+    let body = json!({"name": "one", "layer": "exploration", "outcome_window_hours": 1, "variants": variants});
+    let id = put(&test, body).await.expect(201)["id"].clone();
+    for user in 1..=users {
+        let films = list(&test, user).await;
+        assert_eq!(
+            films,
+            list(&test, user).await,
+            "chance is the same for the same list"
+        );
+        assert_eq!(films[..3], best[..3], "the top is the recommender's");
+        let path = format!("/api/v1/users/{user}/recommendations?limit=20&strategy=rules");
+        assert_eq!(
+            ids(&get(&test.app, &path).await.body)[..5],
+            best,
+            "by the rules alone"
+        );
+    }
+    eventually("all is kept", async || {
+        count(&pool, "exposure").await == users
+    })
+    .await;
+    let shown: Vec<(i32, i64, i32, f64, bool)> = sqlx::query_as(
+        "select e.variant, i.movie_id, i.position, i.propensity, i.is_explored
+         from impression i join exposure e using (user_id, experiment_id)",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(shown.len() as i64, 5 * users);
+    let explored = shown
+        .iter()
+        .filter(|(.., is_explored)| *is_explored)
+        .count();
+    assert!(
+        (5..=25).contains(&explored),
+        "a half of 2 places for a half of {users}: {explored}"
+    );
+    for (variant, film, position, propensity, is_explored) in shown {
+        assert_eq!(is_explored, !best.contains(&film), "{film}");
+        assert_ne!(film, 20);
+        match (variant, position, is_explored) {
+            (0, _, explored) => assert_eq!((propensity, explored), (1.0, false)),
+            (_, 1..=3, explored) => assert_eq!((propensity, explored), (1.0, false)),
+            (_, _, false) => assert_eq!(propensity, 0.5),
+            (_, _, true) => assert!(propensity > 0.0 && propensity < 0.5),
+        }
+    }
+    let later = Clock::fixed(now() + TimeDelta::hours(26));
+    settler::settle_due(&pool, &later).await.unwrap();
+    let counted: i64 = sqlx::query_scalar("select sum(impressions)::bigint from film_trial")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let report = report(&test, &id).await;
+    assert_eq!(
+        counted,
+        report["results"][1]["impressions"].as_i64().unwrap()
+    );
+    let rate = &report["results"][1]["outcome_rate_without_exploration"];
+    assert_eq!(rate, &json!(0.0));
+}
+
+#[sqlx::test]
 async fn a_known_effect_is_called_right(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 400;
@@ -443,9 +519,7 @@ async fn without_an_effect_at_least_95_of_100_experiments_are_not_called(pool: P
     })
     .await;
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
-    let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()))
-        .await
-        .unwrap();
+    let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
     let mut called = 0;
     for run in 0..100 {
         let name = format!("run {run}");
