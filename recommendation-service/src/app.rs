@@ -126,6 +126,7 @@ pub async fn assemble_with(
         clock.clone(),
         shutdown,
     );
+    let live = trained.clone();
     let sources = Sources {
         catalogue,
         movies_feed: movies_feed.clone(),
@@ -140,12 +141,14 @@ pub async fn assemble_with(
     let trials = Trials::new(experiments.clone(), explorer.clone());
     let recommender = Recommender::new(pool.clone(), sources, clock)
         .await?
-        .with_trials(trials);
+        .with_trials(trials.clone());
     shutdown.spawn(settle(recommender.clone(), process.clone()));
     shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
     shutdown.spawn(keep_experiments(
         experiments.clone(),
         explorer,
+        trials,
+        live,
         process.clone(),
     ));
     let state = AppState {
@@ -169,11 +172,23 @@ async fn keep_rules(recommender: Recommender, process: Process) {
     }
 }
 
-async fn keep_experiments(experiments: Experiments, explorer: Explorer, process: Process) {
+async fn keep_experiments(
+    experiments: Experiments,
+    explorer: Explorer,
+    trials: Trials,
+    live: Shared<Option<Arc<Trained>>>,
+    process: Process,
+) {
+    let load = |version: i64| {
+        let live = live.read().clone();
+        let found = live.filter(|live| live.version() == version);
+        std::future::ready(found.ok_or("only the live version is at hand"))
+    };
     while !process.shutdown.sleep(EXPERIMENTS_REFRESH).await {
         if let Err(error) = experiments.refresh().await {
             tracing::debug!(%error, "cannot read the experiments again, going on with those known");
         }
+        trials.refresh_versions(&load).await;
         if let Err(error) = explorer.refresh().await {
             tracing::debug!(%error, "cannot read how films did, going on with what is known");
         }

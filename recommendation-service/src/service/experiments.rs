@@ -8,7 +8,7 @@ mod report;
 pub mod settler;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -159,6 +159,16 @@ impl Experiments {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
+    }
+
+    /// The versions of the learned models that are compared now.
+    #[must_use]
+    pub fn model_versions(&self) -> BTreeSet<i64> {
+        let running = Arc::clone(&self.running.read());
+        let variants = running.iter().flat_map(|experiment| &experiment.variants);
+        variants
+            .filter_map(|variant| variant.model_version)
+            .collect()
     }
 
     /// What the experiments that run change for `user`. The same every time, on every replica, as long

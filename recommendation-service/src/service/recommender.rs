@@ -405,7 +405,10 @@ impl Recommender {
         let users = self.users.read();
         let profile = users.find(id).ok_or(RecommendError::UserNotFound)?;
         let catalogue = self.catalogue.read();
-        let placed = self.place(&catalogue);
+        let placed = trials
+            .zip(assignment.model_version)
+            .and_then(|(trials, version)| trials.place(version, &catalogue))
+            .or_else(|| self.place(&catalogue));
         let question = Question {
             catalogue: &catalogue,
             placed: placed.as_ref(),

@@ -1,18 +1,39 @@
 //! What is tried out on lists: the variants of experiments, and films that are shown to learn about them.
 
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
 use chrono::{DateTime, Utc};
 
 use super::{
     experiments::{Assignment, Experiments},
     exploration::Explorer,
+    read_model::Shared,
+    scoring::Placed,
 };
-use crate::models::{Catalogue, FilmList, Served, Shown, UserId};
+use crate::{
+    models::{Catalogue, FilmList, Revision, Served, Shown, UserId},
+    scorer::Trained,
+};
+
+/// A version of the learned models that is compared, and where its films are in the catalogue's last
+/// state. None: it cannot be had.
+type Version = Option<(u64, Placed)>;
 
 /// Tries out; cheap to clone.
 #[derive(Clone)]
 pub struct Trials {
     experiments: Experiments,
     explorer: Explorer,
+    versions: Shared<HashMap<i64, Version>>,
+    /// Another one whenever there are other versions.
+    revision: Arc<AtomicU64>,
 }
 
 impl Trials {
@@ -22,13 +43,65 @@ impl Trials {
         Self {
             experiments,
             explorer,
+            versions: Shared::new(HashMap::new()),
+            revision: Arc::default(),
         }
     }
 
     /// Another number whenever another list might be made.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.experiments.revision()
+        // Both only ever grow.
+        self.experiments.revision() + self.revision.load(Ordering::Acquire)
+    }
+
+    /// Takes the versions of the learned models that experiments compare now from `load`, and lets go of
+    /// those that none does any more. A version that cannot be had is told of once; lists of its variant
+    /// are made with the live one.
+    pub async fn refresh_versions<E: Display, F>(&self, load: impl Fn(i64) -> F)
+    where
+        F: Future<Output = Result<Arc<Trained>, E>>,
+    {
+        let wanted = self.experiments.model_versions();
+        let missing: Vec<i64> = {
+            let known = self.versions.read();
+            if known.keys().all(|version| wanted.contains(version)) && known.len() == wanted.len() {
+                return;
+            }
+            let missing = wanted.iter().filter(|version| !known.contains_key(version));
+            missing.copied().collect()
+        };
+        for version in missing {
+            let placed = match load(version).await {
+                Ok(trained) => Some((0, Placed::new(trained, &Catalogue::default()))),
+                Err(error) => {
+                    tracing::warn!(model.version = version, %error, "an experiment asks for a model that cannot be had");
+                    None
+                }
+            };
+            self.versions.write().insert(version, placed);
+        }
+        self.versions
+            .write()
+            .retain(|version, _| wanted.contains(version));
+        self.revision
+            .store(Revision::next().get(), Ordering::Release);
+    }
+
+    /// Version `version` of the learned models over the rows of `catalogue`; none: it is not there.
+    #[must_use]
+    pub fn place(&self, version: i64, catalogue: &Catalogue) -> Option<Placed> {
+        let revision = catalogue.revision().get();
+        let (known, placed) = self.versions.read().get(&version)?.clone()?;
+        if known == revision {
+            return Some(placed);
+        }
+        let placed = Placed::new(placed.trained, catalogue);
+        let now = Some((revision, placed.clone()));
+        if let Some(version) = self.versions.write().get_mut(&version) {
+            *version = now;
+        }
+        Some(placed)
     }
 
     /// What the experiments change for `user`.

@@ -13,9 +13,14 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    models::{Served, Shown, UserId},
+    experiment::Exploration,
+    models::{Catalogue, Served, Shown, UserId},
     repository::impressions,
-    service::experiments::{Experiments, recorder::Recorder, settler},
+    service::{
+        experiments::{Experiments, recorder::Recorder, settler},
+        exploration::Explorer,
+        trials::Trials,
+    },
 };
 use serde_json::{Value, json};
 use sqlx::{
@@ -23,7 +28,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{TestApp, ids, now};
+use crate::{TestApp, ids, now, trained};
 
 const PATH: &str = "/api/v1/admin/experiments";
 
@@ -448,6 +453,40 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
     );
     let rate = &report["results"][1]["outcome_rate_without_exploration"];
     assert_eq!(rate, &json!(0.0));
+}
+
+#[sqlx::test]
+async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
+    let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
+    let explorer = Explorer::new(pool.clone(), Exploration::off(), 24);
+    let trials = Trials::new(experiments.clone(), explorer);
+    let look = async || {
+        experiments.refresh().await.unwrap();
+        let load = |version| {
+            let found = (version == 5).then(trained);
+            std::future::ready(found.ok_or("there is none"))
+        };
+        trials.refresh_versions(load).await;
+        [5, 6].map(|version| trials.place(version, &Catalogue::default()).is_some())
+    };
+    assert_eq!(look().await, [false, false]);
+    let variants = json!([
+        {"name": "live"}, {"name": "five", "model_version": 5}, {"name": "six", "model_version": 6},
+    ]);
+    put(&test, json!({"name": "one", "variants": variants}))
+        .await
+        .expect(201);
+    let before = trials.revision();
+    assert_eq!(look().await, [true, false]);
+    let after = trials.revision();
+    assert!(after > before, "lists are made again");
+    assert_eq!((look().await, trials.revision()), ([true, false], after));
+    put(&test, json!({"name": "one", "status": "stopped"}))
+        .await
+        .expect(200);
+    assert_eq!(look().await, [false, false]);
 }
 
 #[sqlx::test]
