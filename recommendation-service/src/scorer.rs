@@ -3,6 +3,7 @@
 //! film a column is.
 
 mod blend;
+mod content;
 pub mod diversity;
 mod ease;
 mod ials;
@@ -17,6 +18,7 @@ mod testing;
 mod trained;
 
 pub use blend::{Blend, Part, personal_share};
+pub use content::{Content, ContentSettings, Tag, TagKind};
 pub use ease::{Ease, EaseSettings};
 pub use ials::{Ials, IalsSettings};
 pub use interactions::{History, InteractionError, Interactions};
@@ -73,6 +75,30 @@ pub trait Scorer: Send + Sync {
             .map(|item| self.explain(history, *item))
             .collect()
     }
+
+    /// The `places` films that go best with `item`, best first, each with a value above 0 that says how
+    /// well, on a scale of the model's own; without itself. None where the model does not know the
+    /// film, or does not relate films to each other.
+    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        let _ = (item, places);
+        Vec::new()
+    }
+}
+
+/// The `places` columns with the greatest of `scores` above 0 among those that are `wanted`, best
+/// first; of equals the one with the lower column.
+fn best(scores: &[f32], places: usize, wanted: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+    let mut left: Vec<(u32, f32)> = (0_u32..)
+        .zip(scores.iter().copied())
+        .filter(|(item, score)| *score > 0.0 && wanted(*item))
+        .collect();
+    let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if places < left.len() {
+        left.select_nth_unstable_by(places, order);
+        left.truncate(places);
+    }
+    left.sort_unstable_by(order);
+    left
 }
 
 /// Why a model could not be fitted.

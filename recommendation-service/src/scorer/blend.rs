@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Contribution, Explanation, FitError, History, Scorer, add_standardized, standardize};
+use super::{
+    Contribution, Explanation, FitError, History, Scorer, add_standardized, best, standardize,
+};
 
 /// A model in a blend.
 #[derive(Clone)]
@@ -112,7 +114,10 @@ impl Scorer for Blend {
             let standard = standardize(&own, history);
             let scale = weight * standard.scale;
             let why = part.scorer.explain(history, item);
-            explanation.base += scale * (why.base - standard.mean);
+            // What rounding has left between the part's score and its explanation would be stretched by
+            // the scale; it stays in the base, so that the whole adds up.
+            let rounding = own[item as usize] - why.total();
+            explanation.base += scale * (why.base + rounding - standard.mean);
             let mut sums = explanation.contributions.iter_mut();
             for one in why.contributions {
                 // Both follow the history.
@@ -122,6 +127,21 @@ impl Scorer for Blend {
             }
         }
         explanation
+    }
+
+    /// What the parts find similar, by `Σ weight · value / that part's greatest value`.
+    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        let mut sums = vec![0.0; self.items()];
+        for part in &self.parts {
+            let own = part.scorer.similar(item, places.saturating_mul(4));
+            let Some((_, greatest)) = own.first() else {
+                continue;
+            };
+            for (other, value) in &own {
+                sums[*other as usize] += part.weight * value / greatest;
+            }
+        }
+        best(&sums, places, |_| true)
     }
 }
 

@@ -8,7 +8,7 @@ use faer::{
 };
 use rayon::prelude::*;
 
-use super::{Contribution, Explanation, FitError, History, Interactions, Scorer};
+use super::{Contribution, Explanation, FitError, History, Interactions, Scorer, best};
 
 /// How EASE is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -312,6 +312,19 @@ impl Scorer for Ease {
                 })
                 .collect(),
         }
+    }
+
+    /// By what dealing with `item` speaks for, and the other way round: the mean of both weights.
+    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        let Some(place) = self.place(item) else {
+            return Vec::new();
+        };
+        let size = self.columns.len();
+        let mut scores = vec![0.0; self.items];
+        for (other, (column, out)) in self.columns.iter().zip(self.row(place)).enumerate() {
+            scores[*column as usize] = (out + self.weights[other * size + place]) / 2.0;
+        }
+        best(&scores, places, |other| other != item)
     }
 }
 

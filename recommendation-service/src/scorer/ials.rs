@@ -13,7 +13,9 @@ use faer::{
 };
 use rayon::prelude::*;
 
-use super::{Contribution, Explanation, FitError, History, Interactions, Scorer, random::Normal};
+use super::{
+    Contribution, Explanation, FitError, History, Interactions, Scorer, best, random::Normal,
+};
 
 /// How iALS is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -375,6 +377,11 @@ impl Scorer for Ials {
             .map(|direction| self.explain_by(history, direction))
             .collect()
     }
+
+    /// By the cosine of the films' vectors.
+    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        similar_by_cosine(&self.factors, self.settings.dimensions, item, places)
+    }
 }
 
 impl Ials {
@@ -396,6 +403,33 @@ impl Ials {
                 .collect(),
         }
     }
+}
+
+/// The `places` of `vectors`, each of so many `dimensions`, that have the greatest cosine above 0 with
+/// vector `item`, without itself.
+pub(super) fn similar_by_cosine(
+    vectors: &[f32],
+    dimensions: usize,
+    item: u32,
+    places: usize,
+) -> Vec<(u32, f32)> {
+    let product = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let Some(own) = vectors.chunks_exact(dimensions.max(1)).nth(item as usize) else {
+        return Vec::new();
+    };
+    let length = product(own, own).sqrt();
+    let scores: Vec<f32> = vectors
+        .chunks_exact(dimensions)
+        .map(|other| {
+            let lengths = length * product(other, other).sqrt();
+            if lengths > 0.0 {
+                product(own, other) / lengths
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    best(&scores, places, |other| other != item)
 }
 
 #[cfg(test)]
@@ -514,6 +548,20 @@ mod tests {
         assert!(with(|s| s.epochs = 0).is_err());
         assert!(with(|s| s.regularization = 0.0).is_err());
         assert!(with(|s| s.unobserved_weight = f64::NAN).is_err());
+    }
+
+    #[test]
+    fn similar_films_are_those_of_the_same_taste() {
+        let all = tastes(80, 40);
+        let ials = Ials::fit(&all, &settings()).expect("fits");
+        let ease = crate::scorer::Ease::fit(&all, &Default::default()).expect("fits");
+        for scorer in [&ials as &dyn Scorer, &ease] {
+            let similar = scorer.similar(4, 10);
+            assert_eq!(similar.len(), 10);
+            assert!(similar.iter().all(|(film, _)| film % 2 == 0 && *film != 4));
+            assert!(similar.is_sorted_by(|a, b| a.1 >= b.1));
+            assert!(scorer.similar(40, 10).is_empty());
+        }
     }
 
     proptest! {

@@ -1,9 +1,17 @@
 //! What is left of a user's films when only the broadest tastes are looked at.
 
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
+use faer::{
+    Accum, Conj, Mat, MatMut, MatRef, Par,
+    diag::Diag,
+    dyn_stack::{MemBuffer, MemStack},
+    linalg::{evd, householder, matmul::matmul, qr::no_pivoting::factor},
+};
 use rayon::prelude::*;
 
-use super::{Contribution, Explanation, FitError, History, Interactions, Scorer, random::Normal};
+use super::{
+    Contribution, Explanation, FitError, History, Interactions, Scorer, ials::similar_by_cosine,
+    random::Normal,
+};
 
 /// How the low-pass filter is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -186,11 +194,37 @@ fn multiply(
         });
 }
 
-/// An orthonormal basis of the columns of a matrix with rows of `width`.
+/// An orthonormal basis of the columns of a matrix with rows of `width`, at least as many. On one
+/// thread: how many share the work would show in the last bits.
 fn orthonormal(rows: &[f32], width: usize) -> Vec<f32> {
     let count = rows.len() / width;
-    let matrix = Mat::from_fn(count, width, |row, column| rows[row * width + column]);
-    let basis = matrix.qr().compute_thin_Q();
+    let mut matrix = Mat::from_fn(count, width, |row, column| rows[row * width + column]);
+    let block = factor::recommended_block_size::<f32>(count, width);
+    let mut coefficients = Mat::zeros(block, width);
+    let mut buffer = MemBuffer::new(
+        factor::qr_in_place_scratch::<f32>(count, width, block, Par::Seq, Default::default()).or(
+            householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<f32>(
+                count, block, width,
+            ),
+        ),
+    );
+    let stack = MemStack::new(&mut buffer);
+    factor::qr_in_place(
+        matrix.as_mut(),
+        coefficients.as_mut(),
+        Par::Seq,
+        stack,
+        Default::default(),
+    );
+    let mut basis = Mat::<f32>::identity(count, width);
+    householder::apply_block_householder_sequence_on_the_left_in_place_with_conj(
+        matrix.as_ref(),
+        coefficients.as_ref(),
+        Conj::No,
+        basis.as_mut(),
+        Par::Seq,
+        stack,
+    );
     let mut rows = vec![0.0; rows.len()];
     for (row, values) in rows.chunks_mut(width).enumerate() {
         for (column, value) in values.iter_mut().enumerate() {
@@ -200,7 +234,8 @@ fn orthonormal(rows: &[f32], width: usize) -> Vec<f32> {
     rows
 }
 
-/// The `keep` eigenvectors of `rowsᵀ rows` with the greatest eigenvalues, width × keep.
+/// The `keep` eigenvectors of `rowsᵀ rows` with the greatest eigenvalues, width × keep. On one thread,
+/// as [`orthonormal`].
 fn principal(rows: &[f32], width: usize, keep: usize) -> Result<Mat<f32>, FitError> {
     let rows = MatRef::from_row_major_slice(rows, rows.len() / width, width);
     let mut gram = Mat::<f32>::zeros(width, width);
@@ -212,11 +247,24 @@ fn principal(rows: &[f32], width: usize, keep: usize) -> Result<Mat<f32>, FitErr
         1.0,
         Par::Seq,
     );
-    let eigen = gram
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| FitError::Singular)?;
+    let mut values = Diag::<f32>::zeros(width);
+    let mut vectors = Mat::<f32>::zeros(width, width);
+    evd::self_adjoint_evd(
+        gram.as_ref(),
+        values.as_mut(),
+        Some(vectors.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(evd::self_adjoint_evd_scratch::<f32>(
+            width,
+            evd::ComputeEigenvectors::Yes,
+            Par::Seq,
+            Default::default(),
+        ))),
+        Default::default(),
+    )
+    .map_err(|_| FitError::Singular)?;
     // Eigenvalues ascend.
-    Ok(eigen.U().subcols(width - keep, keep).to_owned())
+    Ok(vectors.subcols(width - keep, keep).to_owned())
 }
 
 impl Scorer for Spectral {
@@ -261,6 +309,11 @@ impl Scorer for Spectral {
                 })
                 .collect(),
         }
+    }
+
+    /// By the cosine of the films' places among the tastes.
+    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        similar_by_cosine(&self.factors, self.dimensions, item, places)
     }
 }
 

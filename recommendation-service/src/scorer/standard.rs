@@ -5,7 +5,7 @@ use super::History;
 /// Shift and scale that take one user's scores to mean 0 and variance 1 over the films that are not in
 /// their history: those in it would stretch the scale, and are not recommended.
 ///
-/// Scale 0 where the scores are all the same, and so say nothing.
+/// Scale 0 where the scores are all the same but for rounding, and so say nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standard {
     /// What is taken from each score first.
@@ -13,6 +13,9 @@ pub struct Standard {
     /// What it is multiplied by then.
     pub scale: f32,
 }
+
+/// Differences below this part of the largest score are taken for rounding.
+const ROUNDING: f64 = 1e-5;
 
 /// The standard of `scores`, which are those of the user with this history.
 #[must_use]
@@ -59,7 +62,19 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standard {
     let shift = mean as f32;
     let variance = sum(&|score| (score - shift) * (score - shift)) / count as f64;
     let deviation = variance.max(0.0).sqrt();
-    let scale = if deviation > f64::from(f32::EPSILON) * mean.abs() && deviation > 1e-30 {
+    // Of scores in the history too: what they were summed up from was rounded as they are.
+    let mut lanes = [0.0_f32; 8];
+    let (eights, rest) = scores.as_chunks::<8>();
+    for eight in eights {
+        for (most, score) in lanes.iter_mut().zip(eight) {
+            *most = most.max(score.abs());
+        }
+    }
+    let largest = lanes
+        .iter()
+        .chain(rest)
+        .fold(0.0_f32, |most, score| most.max(score.abs()));
+    let scale = if deviation > ROUNDING * f64::from(largest) && deviation > 1e-30 {
         (1.0 / deviation) as f32
     } else {
         0.0

@@ -126,6 +126,13 @@ impl Trained {
         self.familiarity
     }
 
+    /// The `places` films that go best with the film in column `item`, best first; see
+    /// [`Scorer::similar`].
+    #[must_use]
+    pub fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        self.blend.similar(item, places)
+    }
+
     /// All models as one.
     #[must_use]
     pub fn blend(&self) -> &Blend {

@@ -24,7 +24,7 @@ use crate::{
 const TAGS_FAMILIARITY: f32 = 3.0;
 /// After how many films the learned models have half theirs; what they say to somebody of few films is
 /// mostly what is popular.
-const LEARNED_FAMILIARITY: f32 = 1.0;
+const LEARNED_FAMILIARITY: f32 = 0.25;
 /// How much films' tags count beside learned models, for a film that these know.
 const CONTENT_WEIGHT: f32 = 0.25;
 const TASTE_WEIGHT: f32 = 0.15;
@@ -128,14 +128,14 @@ enum Source {
 /// What films that no learned model knows get in place of what these say: `base + slope · content`, which
 /// fits best what these say of the films that they know.
 #[derive(Clone, Copy, Default)]
-pub(super) struct StandIn {
+struct StandIn {
     base: f32,
     slope: f32,
 }
 
 impl StandIn {
     /// The line's value where content says this.
-    pub(super) fn at(self, content: f32) -> f32 {
+    fn at(self, content: f32) -> f32 {
         self.base + self.slope * content
     }
 }
@@ -852,7 +852,7 @@ impl Sums {
 }
 
 /// The line that fits best what learned models say of the films that they know, by their content.
-pub(super) fn stand_in(placed: &Placed, learned: &[f32], content: &[f32]) -> StandIn {
+fn stand_in(placed: &Placed, learned: &[f32], content: &[f32]) -> StandIn {
     let (mut count, mut x, mut y, mut xx, mut xy) = (0.0_f64, 0.0, 0.0, 0.0, 0.0);
     for (column, row) in placed.places() {
         let (content, learned) = (f64::from(content[row]), f64::from(learned[column]));

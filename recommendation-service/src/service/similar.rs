@@ -5,18 +5,17 @@ use filter::{Filter, Kind};
 use super::{
     ranking,
     recommender::{RecommendError, Recommender},
-    scoring::{Placed, apportion, stand_in},
+    scoring::{Placed, apportion},
 };
 use crate::{
     models::Catalogue,
-    scorer::{
-        History,
-        tags::{TagSums, Vector},
-    },
+    scorer::tags::{TagSums, Vector},
 };
 
 /// How much what films are about counts where learned models know both; they have the rest.
 const CONTENT_SHARE: f32 = 0.5;
+/// So many neighbours of a film count.
+const NEIGHBOURS: usize = 1000;
 
 /// A film like another, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,10 +83,10 @@ fn similar(
     let (share, learned) = match &together {
         None => (1.0, Vec::new()),
         Some((placed, by_column)) => {
-            let line = stand_in(placed, by_column, &content);
+            let slope = slope(placed, by_column, &content);
             let mut learned: Vec<f32> = content
                 .iter()
-                .map(|content| line.at(*content).clamp(0.0, 1.0))
+                .map(|content| (slope * content).clamp(0.0, 1.0))
                 .collect();
             for (column, row) in placed.places() {
                 learned[row] = by_column[column];
@@ -133,37 +132,29 @@ fn similar(
     }
 }
 
-/// How much the learned models would recommend each film to somebody who dealt with film `id` alone, by
-/// column, the most 1; none where they do not know it.
+/// How well each film goes with film `id` by the learned models, by column, the best 1; none where they do
+/// not know it.
 fn together(placed: &Placed, id: i64) -> Option<Vec<f32>> {
     let trained = &placed.trained;
-    let column = trained.column(id)?;
-    let history = History {
-        items: &[column],
-        weights: &[1.0],
-    };
-    let mut total = vec![0.0; trained.films().len()];
-    let mut own = total.clone();
-    for part in trained
-        .parts()
-        .iter()
-        .filter(|part| part.name.is_personal())
-    {
-        part.scorer.score(history, &mut own);
-        own[column as usize] = 0.0;
-        let most = own.iter().copied().fold(0.0_f32, f32::max);
-        if most > 0.0 {
-            for (total, own) in total.iter_mut().zip(&own) {
-                *total += part.weight * (own / most).max(0.0);
-            }
-        }
+    let similar = trained.similar(trained.column(id)?, NEIGHBOURS);
+    let (_, most) = *similar.first()?;
+    let mut by_column = vec![0.0; trained.films().len()];
+    for (column, value) in similar {
+        by_column[column as usize] = value / most;
     }
-    let most = total.iter().copied().fold(0.0_f32, f32::max);
-    if most <= 0.0 {
-        return None;
+    Some(by_column)
+}
+
+/// How much of what learned models say of films that they know goes with `content`: the slope of the line
+/// through the origin that fits best.
+fn slope(placed: &Placed, learned: &[f32], content: &[f32]) -> f32 {
+    let (mut xx, mut xy) = (0.0_f64, 0.0_f64);
+    for (column, row) in placed.places() {
+        let (content, learned) = (f64::from(content[row]), f64::from(learned[column]));
+        xx += content * content;
+        xy += content * learned;
     }
-    total.iter_mut().for_each(|score| *score /= most);
-    Some(total)
+    if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
 }
 
 fn reason(catalogue: &Catalogue, vector: &Vector, row: usize, is_learned: bool) -> String {

@@ -25,7 +25,7 @@ async fn films_are_alike_by_what_they_are_about_and_by_who_deals_with_both(pool:
             json!({"original_language": format!("{}{}", "a", (b'a' + id as u8) as char)}),
         );
     }
-    let person = json!([{"id": 6, "name": "Director One"}]);
+    let person = json!([{"id": 6, "name": "Director One"}, {"id": 7, "name": "Actor Two"}]);
     test.movies.film(
         21,
         1,
@@ -46,7 +46,7 @@ async fn films_are_alike_by_what_they_are_about_and_by_who_deals_with_both(pool:
     })
     .await;
 
-    let body = get(&test.app, "/api/v1/movies/1/similar?limit=4")
+    let body = get(&test.app, "/api/v1/movies/1/similar?limit=3")
         .await
         .expect(200);
     assert_eq!(body["model_version"], 5);
