@@ -29,8 +29,9 @@ const MEMORY_TIME: Duration = Duration::from_secs(3600);
 const SWEEP: Duration = Duration::from_secs(60);
 /// How many are deleted at once.
 const SWEEP_BATCH: i64 = 5000;
-/// A list that another replica made may be on its way to Postgres: it is looked for again after this.
+/// A list that another replica made may be on its way to Postgres: it is looked for again after this, so often.
 const LOOK_AGAIN: Duration = Duration::from_millis(150);
+const LOOKS: usize = 10;
 
 /// How long lists are kept, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +104,10 @@ impl Lists {
         }
         let now = self.clock.now();
         let mut found = lists::find(&self.pool, id, now).await?;
-        if found.is_none() {
+        for _ in 0..LOOKS {
+            if found.is_some() {
+                break;
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
             found = lists::find(&self.pool, id, now).await?;
         }
