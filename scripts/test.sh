@@ -61,6 +61,16 @@ build() { cargo build --workspace --bins --tests $(how "$@"); }
 # how ARGUMENTS…: the programs that tests start are built as the tests are.
 how() { case " $* " in *' --release '*) printf -- '--release\n' ;; esac; }
 
+# starts_others ARGUMENTS…: whether tests are among them that start programs of other crates, as the gateway's do;
+# the programs of its own crate are built with a test.
+starts_others() {
+    case " $* " in
+    *' gateway '* | *'=gateway '* | *' -pgateway '*) true ;;
+    *' -p'* | *' --package'*) false ;;
+    *) true ;;
+    esac
+}
+
 # show_and_keep FILE COMMAND…: its output on the terminal and in a file for the summary; its own exit code.
 show_and_keep() {
     local file=$1
@@ -145,8 +155,10 @@ main() {
     if (($# == 0)); then want_chromium; else find_chromium || true; fi
     make_run_dir
     start_servers
-    step 'building every program that the tests start'
-    run_child build ${1+"$@"} || fail 'the build failed: see above'
+    if starts_others ${1+"$@"}; then
+        step 'building every program that the tests start'
+        run_child build ${1+"$@"} || fail 'the build failed: see above'
+    fi
     step 'running the tests'
     run_tests ${1+"$@"} || code=$?
     summarise "$code"

@@ -15,10 +15,12 @@ use crate::{
     client::tmdb::Tmdb,
     config::{Config, TmdbConfig},
     database, handler,
+    handler::movies::AnsweredPage,
     repository::SNAPSHOT,
     service::{
         cache::MovieCache, fetching::Fetching, hydration::Hydration, intake::Intake, jobs::Jobs,
-        listing::Listing, matching::Matching, refresh::Refresh, schedule, warm_pool::WarmPool,
+        listing::Listing, matching::Matching, page_cache::PageCache, refresh::Refresh, schedule,
+        warm_pool::WarmPool,
     },
 };
 
@@ -27,6 +29,8 @@ use crate::{
 pub struct AppState {
     /// Lists films.
     pub listing: Listing,
+    /// Pages of lists that were asked for before.
+    pub pages: PageCache<AnsweredPage>,
     /// Finds any film.
     pub hydration: Hydration,
     /// Finds those that other lists mean.
@@ -99,6 +103,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         matching: Matching::new(pool.clone(), hydration.clone()),
         hydration,
         listing: listing.clone(),
+        pages: PageCache::new(config.movie_list_cache_bytes),
         intake: Intake::new(pool.clone(), jobs, config.import_at_once_most),
         // Whoever waits longer gets the job, before the time limit of the request.
         longest_import: process.config.request_timeout().mul_f64(0.8),

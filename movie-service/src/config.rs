@@ -27,6 +27,8 @@ pub struct Config {
     pub movie_stale_threshold_days: i64,
     /// How much memory films may take in the process, in bytes.
     pub movie_cache_bytes: u64,
+    /// How much memory answered pages of lists may take, in bytes; 0: none is kept.
+    pub movie_list_cache_bytes: u64,
     /// For how many seconds Redis keeps a film.
     pub movie_cache_ttl_seconds: u64,
     /// For how many seconds it is remembered that TMDB does not know an id.

@@ -6,7 +6,7 @@ mod genres;
 mod jobs;
 mod matching;
 mod movie;
-mod movies;
+pub mod movies;
 mod select;
 mod wish;
 

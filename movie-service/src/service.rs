@@ -7,6 +7,7 @@ pub mod intake;
 pub mod jobs;
 pub mod listing;
 pub mod matching;
+pub mod page_cache;
 pub mod refresh;
 pub mod schedule;
 pub mod warm_pool;

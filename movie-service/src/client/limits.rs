@@ -14,6 +14,8 @@ pub struct TokenBucket {
     rate: f64,
     capacity: f64,
     state: Mutex<Bucket>,
+    /// Whose turn it is to wait.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,20 @@ impl TokenBucket {
                 tokens: capacity,
                 refilled: Instant::now(),
             }),
+            turn: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Waits for a token and takes it, each caller in turn; how long that took. A token counts from the
+    /// moment in which it is taken: who wakes late finds no more than what may be saved up, so that
+    /// callers who were all kept waiting do not come all at once.
+    pub async fn take(&self) -> Duration {
+        let began = Instant::now();
+        let _turn = self.turn.lock().await;
+        while self.reserve(Duration::ZERO).is_none() {
+            tokio::time::sleep(Duration::from_secs_f64(1.0 / self.rate) / 4).await;
+        }
+        began.elapsed()
     }
 
     /// Promises a token and tells how long to wait for it; `None`, and no promise, where that is
@@ -191,6 +206,34 @@ mod tests {
             bucket.reserve(Duration::from_secs(1)).is_none(),
             "no promise beyond patience"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wakes_late_does_not_make_up_for_it() {
+        let bucket = std::sync::Arc::new(TokenBucket::new(40.0));
+        let takers = (0..60).map(|_| {
+            let bucket = std::sync::Arc::clone(&bucket);
+            tokio::spawn(async move {
+                bucket.take().await;
+                Instant::now()
+            })
+        });
+        let takers: Vec<_> = takers.collect();
+        // The process stands still three times a second.
+        while takers.iter().any(|taker| !taker.is_finished()) {
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::advance(Duration::from_millis(300)).await;
+        }
+        let taken = futures_util::future::join_all(takers).await;
+        let taken: Vec<Instant> = taken.into_iter().map(|at| at.expect("no panic")).collect();
+        for at in &taken {
+            let within = taken
+                .iter()
+                .filter(|later| (*at..*at + Duration::from_secs(1)).contains(later));
+            assert!(within.count() <= 45);
+        }
     }
 
     #[tokio::test(start_paused = true)]

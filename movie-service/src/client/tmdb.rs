@@ -250,7 +250,7 @@ impl Tmdb {
         let deadline = Instant::now() + patience;
         let mut tries = 0;
         loop {
-            let result = tokio::time::timeout_at(deadline, self.attempt(path, query, deadline))
+            let result = tokio::time::timeout_at(deadline, self.attempt(path, query))
                 .await
                 .unwrap_or_else(|_| Err(TmdbError::DeadlinePassed.into()));
             let failure = match result {
@@ -286,7 +286,6 @@ impl Tmdb {
         &self,
         path: &str,
         query: &[(&str, String)],
-        deadline: Instant,
     ) -> Result<T, Failure> {
         let tmdb = &self.0;
         if let Key::None = tmdb.key {
@@ -306,13 +305,8 @@ impl Tmdb {
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
         leave?;
         let report = Report::new(&tmdb.breaker);
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let wait = tmdb
-            .bucket
-            .reserve(patience)
-            .ok_or(TmdbError::DeadlinePassed)?;
-        metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(wait.as_secs_f64());
-        tokio::time::sleep(wait).await;
+        let waited = tmdb.bucket.take().await;
+        metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(waited.as_secs_f64());
         let result = self.call(path, query).await;
         let (outcome, label) = match &result {
             Ok(_) => (Outcome::Answered, "ok"),

@@ -28,6 +28,9 @@ pub(super) enum ApiError {
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// An answer cannot be put into JSON.
+    #[error("an answer cannot be written")]
+    Unwritable(#[source] serde_json::Error),
 }
 
 impl From<ApiError> for Problem {
@@ -40,6 +43,7 @@ impl From<ApiError> for Problem {
             ApiError::List(ListError::Database(error)) | ApiError::Database(error) => {
                 chassis::postgres::problem(&error)
             }
+            ApiError::Unwritable(_) => Self::internal(&error),
         }
     }
 }

@@ -5,13 +5,21 @@ mod query;
 
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    body::Bytes,
+    extract::{FromRequestParts, State},
     http::{
         HeaderMap, HeaderValue,
-        header::{ETAG, LINK},
+        header::{CONTENT_TYPE, ETAG, LINK},
+        request::Parts,
     },
+    response::{IntoResponse, Response},
 };
-use chassis::{extract::Query, paging::next_link, problem::FieldError, problem::ProblemDocument};
+use chassis::{
+    Problem,
+    extract::Query,
+    paging::next_link,
+    problem::{FieldError, ProblemDocument},
+};
 use chrono::NaiveDate;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -78,9 +86,25 @@ pub(super) fn day(date: Option<NaiveDate>) -> String {
 )]
 pub(super) async fn list_movies(
     State(state): State<AppState>,
-    RawQuery(raw): RawQuery,
-    Query(query): Query<ListQuery>,
-) -> Result<(HeaderMap, Json<ListResponse>), ApiError> {
+    mut parts: Parts,
+) -> Result<Response, Problem> {
+    let generation = state.listing.generation();
+    let raw = parts.uri.query().unwrap_or_default();
+    if let Some(page) = state.pages.find(raw, generation).await {
+        return Ok(page.into_response());
+    }
+    let Query(query) = Query::from_request_parts(&mut parts, &state).await?;
+    let raw = parts.uri.query().unwrap_or_default();
+    Ok(answer(&state, query, raw, generation).await?)
+}
+
+/// Answers `query`, whose text is `raw`, and keeps the page as one of this generation.
+async fn answer(
+    state: &AppState,
+    query: ListQuery,
+    raw: &str,
+    generation: u64,
+) -> Result<Response, ApiError> {
     let ListRequest {
         wanted,
         fields,
@@ -93,35 +117,27 @@ pub(super) async fn list_movies(
             .map(|movie| fields.show(movie, region.as_deref()))
             .collect::<Vec<_>>()
     };
-    let mut headers = HeaderMap::new();
     let request = match wanted {
         Wanted::Page(request) => request,
         Wanted::Batch(ids) => {
             let movies = state.listing.batch(&ids, fields.includes()).await?;
             let count = i64::try_from(movies.len()).unwrap_or(i64::MAX);
-            return Ok((
-                headers,
-                Json(ListResponse {
-                    page: 1,
-                    page_size: i64::try_from(ids.len()).unwrap_or(i64::MAX),
-                    total_pages: count.min(1),
-                    total_results: count,
-                    data: show(movies),
-                    next_cursor: None,
-                }),
-            ));
+            let response = ListResponse {
+                page: 1,
+                page_size: i64::try_from(ids.len()).unwrap_or(i64::MAX),
+                total_pages: count.min(1),
+                total_results: count,
+                data: show(movies),
+                next_cursor: None,
+            };
+            return Ok(Json(response).into_response());
         }
     };
     check_genres(&state.listing, &request.filter).await?;
     let page = state.listing.list(&request).await?;
     let next_cursor_of = |place: &WalkPlace| next_cursor(&request, &fingerprint, page.page, place);
     let next_cursor = page.next.as_ref().map(next_cursor_of);
-    if let Some(cursor) = &next_cursor {
-        let link = next_page(raw.as_deref().unwrap_or_default(), cursor);
-        if let Ok(link) = HeaderValue::try_from(link) {
-            headers.insert(LINK, link);
-        }
-    }
+    let link = next_cursor.as_ref().map(|cursor| next_page(raw, cursor));
     // When the walk began moves with every change of any film. A page that is otherwise the same is
     // as good with the cursor that a client has already, so its tag goes without.
     let stable_cursor = page.next.as_ref().map(|place| {
@@ -139,9 +155,38 @@ pub(super) async fn list_movies(
         data: show(page.movies),
         next_cursor: stable_cursor,
     };
-    headers.insert(ETAG, tag(&response));
+    let tag = tag(&response);
     response.next_cursor = next_cursor;
-    Ok((headers, Json(response)))
+    let page = AnsweredPage {
+        tag,
+        link: link.and_then(|link| HeaderValue::try_from(link).ok()),
+        body: serde_json::to_vec(&response)
+            .map_err(ApiError::Unwritable)?
+            .into(),
+    };
+    let bytes = page.body.len() + page.link.as_ref().map_or(0, HeaderValue::len);
+    state.pages.keep(raw, generation, bytes, page.clone()).await;
+    Ok(page.into_response())
+}
+
+/// A page as it was answered.
+#[derive(Debug, Clone)]
+pub struct AnsweredPage {
+    tag: HeaderValue,
+    link: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl IntoResponse for AnsweredPage {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::with_capacity(3);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ETAG, self.tag);
+        if let Some(link) = self.link {
+            headers.insert(LINK, link);
+        }
+        (headers, self.body).into_response()
+    }
 }
 
 /// Refuses genres that do not exist: there are few, and whoever writes another has mistyped.

@@ -7,7 +7,7 @@ use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
 use chrono::{TimeDelta, Utc};
 use moka::future::Cache;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::cache::{MOVIE_READS_TOTAL, MovieCache};
 use crate::{
@@ -27,7 +27,7 @@ pub const MOVIE_STALE_SERVED_TOTAL: &str = "movie_stale_served_total";
 /// Refreshes in the background, by outcome (counter).
 pub const MOVIE_REFRESHES_TOTAL: &str = "movie_refreshes_total";
 
-/// How long a client waits for a film that we do not have.
+/// How long a client waits for a film that we do not have; well below the time limit of a request.
 const COLD_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a refresh in the background may take.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
@@ -205,6 +205,7 @@ impl Hydration {
         if too_large || self.0.unknown.contains_key(reference) || !self.0.tmdb.has_key() {
             return Err(HydrationError::NotFound);
         }
+        let deadline = Instant::now() + COLD_PATIENCE;
         let wait = self.0.cold.reserve(COLD_PATIENCE / 4);
         let Some(wait) = wait else {
             return Err(HydrationError::TmdbAway {
@@ -213,7 +214,8 @@ impl Hydration {
             });
         };
         tokio::time::sleep(wait).await;
-        match self.fetch(reference, COLD_PATIENCE).await {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        match self.fetch(reference, patience).await {
             Ok(film) => {
                 self.store(&film).await?;
                 let stored = MovieRef::Tmdb(MovieId::new(film.id).ok_or(HydrationError::NotFound)?);

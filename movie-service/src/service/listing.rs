@@ -11,7 +11,10 @@ pub mod sorted;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -136,6 +139,8 @@ struct Inner {
     outbox: Outbox,
     /// Held for memory work alone, never across an await.
     index: RwLock<Index>,
+    /// Rises with every change of the index, under its lock.
+    generation: AtomicU64,
     loaded: watch::Sender<bool>,
     /// How far the feed is read. Held while changes are read and taken over, so that what is read
     /// later is taken over later.
@@ -162,6 +167,7 @@ impl Listing {
             pool,
             outbox,
             index: RwLock::default(),
+            generation: AtomicU64::default(),
             loaded: watch::Sender::new(false),
             progress: Mutex::default(),
         }))
@@ -209,7 +215,17 @@ impl Listing {
     }
 
     fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
-        self.0.index.write().unwrap_or_else(PoisonError::into_inner)
+        let index = self.0.index.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: who sees this generation reads the index after the change that made it.
+        self.0.generation.fetch_add(1, Ordering::Release);
+        index
+    }
+
+    /// Which state of the catalogue lists show: whatever is read from here on is of this one or of a
+    /// later one, and each change makes another.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
     }
 
     /// Genres in `filter` that do not exist.

@@ -39,6 +39,7 @@ async fn what_the_catalogue_lives_on_can_be_seen(pool: PgPool) {
         for app in [&test, &other] {
             app.get(&path).await.expect(200);
         }
+        test.get("/api/v1/movies").await.expect(200);
         let metrics = test.get("/metrics").await.text;
         let missing: Vec<&str> = [
             // Where films were found.
@@ -47,6 +48,9 @@ async fn what_the_catalogue_lives_on_can_be_seen(pool: PgPool) {
             r#"movie_reads_total{tier="postgres"}"#,
             r#"movie_reads_total{tier="tmdb"}"#,
             "movie_cache_bytes ",
+            r#"movie_list_reads_total{tier="memory"}"#,
+            r#"movie_list_reads_total{tier="index"}"#,
+            "movie_list_cache_bytes ",
             // TMDB.
             r#"tmdb_calls_total{outcome="ok"}"#,
             r#"tmdb_calls_total{outcome="failed"}"#,

@@ -21,7 +21,10 @@ async fn a_lost_database_is_503_and_comes_back(options: PgPoolOptions, connect: 
         .await
         .unwrap();
     let test = TestApp::synced(&pool, 1).await;
+    let page = test.get("/api/v1/movies?page_size=5").await.expect(200);
     wire.cut();
+    let again = test.get("/api/v1/movies?page_size=5").await.expect(200);
+    assert_eq!(again, page, "what we have is served");
     for path in [
         "/api/v1/movies",
         "/api/v1/movies/603",
