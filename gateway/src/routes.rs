@@ -258,6 +258,8 @@ pub static ROUTES: &[Route] = &[
 
     route(Get, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser, "Films for a user"),
     route(Get, "/api/v1/rules", RECOMMENDATION, AnyUser, "The active scoring rules").cacheable(),
+    route(Get, "/api/v1/admin/models", RECOMMENDATION, Admin, "Versions of the learned models"),
+    route(Put, "/api/v1/admin/models/live", RECOMMENDATION, Admin, "Makes a version live"),
 
     route(Get, "/health", Target::Health, Public, "Whether the gateway is alive"),
     route(Get, "/health/live", Target::Health, Public, "Whether the gateway is alive"),

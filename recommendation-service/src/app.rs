@@ -17,8 +17,10 @@ use crate::{
     database, handler,
     models::{Catalogue, Users},
     service::{
+        models::{self, Models},
         read_model::{Keeper, Shared},
         recommender::{RULES_REFRESH, Recommender},
+        schedule::keep_training,
     },
 };
 
@@ -27,6 +29,8 @@ use crate::{
 pub struct AppState {
     /// Makes lists.
     pub recommender: Recommender,
+    /// The learned models that are live.
+    pub models: Models,
 }
 
 /// The service's routes and checks, its database brought up to date and its read models loaded.
@@ -49,6 +53,16 @@ pub async fn assemble(
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
+    let models = Models::new(pool.clone(), config.model_directory());
+    models.refresh().await?;
+    process
+        .shutdown
+        .spawn(keep_models(models.clone(), process.clone()));
+    process.shutdown.spawn(keep_training(
+        pool.clone(),
+        config.clone(),
+        process.shutdown.clone(),
+    ));
     let token = process.config.internal_token.as_ref();
     let movie_service = Client::new("movie-service", config.movie_service_url, token)?;
     let preference_service = Client::new(
@@ -85,12 +99,26 @@ pub async fn assemble(
     )
     .await?;
     shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
-    let routes = handler::router(AppState { recommender }, &process.config);
+    let routes = handler::router(
+        AppState {
+            recommender,
+            models,
+        },
+        &process.config,
+    );
     let health = Health::default()
         .require("movie feed", move || movies_feed.clone().check())
         .require("preference feed", move || users_feed.clone().check())
         .require("postgres", move || chassis::postgres::check(pool.clone()));
     Ok((routes, health))
+}
+
+async fn keep_models(models: Models, process: Process) {
+    while !process.shutdown.sleep(models::REFRESH).await {
+        if let Err(error) = models.refresh().await {
+            tracing::debug!(%error, "cannot ask which model is live, going on with the one that was");
+        }
+    }
 }
 
 async fn keep_rules(recommender: Recommender, process: Process) {

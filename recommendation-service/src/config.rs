@@ -1,5 +1,7 @@
 //! The settings of recommendation-service; what each means stands in `config/default.toml`.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -18,6 +20,23 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The service that knows the users.
     pub user_preference_service_url: Url,
+    /// Where the live model is kept for a quick start; empty: nowhere.
+    pub model_cache_directory: String,
+    /// How many versions of the models are kept.
+    pub model_versions_kept: i64,
+    /// How often models are trained, in hours; 0: never by itself.
+    pub training_interval_hours: u32,
+    /// Memory that training may take, MiB.
+    pub training_memory_mib: u64,
+}
+
+impl Config {
+    /// Where the live model is kept for a quick start.
+    #[must_use]
+    pub fn model_directory(&self) -> Option<PathBuf> {
+        let directory = self.model_cache_directory.trim();
+        (!directory.is_empty()).then(|| PathBuf::from(directory))
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The service's paths: a contents page. Each file below holds one resource.
 
 mod error;
+mod models;
 mod recommendations;
 mod rules;
 
@@ -23,6 +24,8 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(recommendations::list_recommendations))
         .routes(routes!(rules::list_rules))
+        .routes(routes!(models::list_models))
+        .routes(routes!(models::update_live_model))
 }
 
 /// The routes of the service.

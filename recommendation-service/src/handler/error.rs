@@ -6,7 +6,7 @@ use axum::{
 };
 use chassis::Problem;
 
-use crate::service::recommender::RecommendError;
+use crate::service::{models::ModelError, recommender::RecommendError};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub(super) enum ApiError {
     /// There is no list.
     #[error(transparent)]
     Recommend(#[from] RecommendError),
+    /// A version of the models is not as it should be.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 impl From<ApiError> for Problem {
@@ -31,6 +34,23 @@ impl From<ApiError> for Problem {
             }
             ApiError::Recommend(RecommendError::Database(error)) => {
                 chassis::postgres::problem(&error)
+            }
+            ApiError::Model(ModelError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Model(ModelError::Stopping) => Self::unavailable("this service"),
+            ApiError::Model(error @ ModelError::NotFound(_)) => {
+                Self::new(StatusCode::NOT_FOUND, "model-not-found", "model not found").detail(
+                    format!("{error}; GET /api/v1/admin/models tells which there are"),
+                )
+            }
+            ApiError::Model(error @ (ModelError::Damaged(_) | ModelError::Unusable { .. })) => {
+                Self::new(
+                    StatusCode::CONFLICT,
+                    "model-unusable",
+                    "model cannot be used",
+                )
+                .detail(format!(
+                    "{error}; make another version live, or train again"
+                ))
             }
         }
     }
