@@ -268,6 +268,8 @@ pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/admin/experiments", RECOMMENDATION, Admin, "Experiments, newest first"),
     route(Put, "/api/v1/admin/experiments", RECOMMENDATION, Admin, "Makes, changes or stops an experiment"),
     route(Get, "/api/v1/admin/experiments/{id}", RECOMMENDATION, Admin, "What may be said of an experiment"),
+    route(Get, "/api/v1/admin/models", RECOMMENDATION, Admin, "Versions of the learned models"),
+    route(Put, "/api/v1/admin/models/live", RECOMMENDATION, Admin, "Makes a version live"),
 
     route(Get, "/health", Target::Health, Public, "Whether the gateway is alive"),
     route(Get, "/health/live", Target::Health, Public, "Whether the gateway is alive"),

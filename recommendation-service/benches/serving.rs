@@ -38,6 +38,7 @@ use recommendation_service::{
     service::{
         experiments::{Experiments, recorder::Recorder},
         lists::{Keeping, Lists},
+        models::Models,
         read_model::Shared,
         recommender::{Recommender, Sources, Wishes, make},
         rule_sets::RuleSets,
@@ -365,12 +366,14 @@ async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
         &process.shutdown,
     );
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
+    let trained = Shared::new(Some(trained));
+    let models = Models::new(pool.clone(), None, trained.clone());
     let sources = Sources {
         catalogue: Shared::new(catalogue),
         movies_feed: FeedState::default(),
         users,
         preference_service: Client::new("preference-service", nowhere, None).unwrap(),
-        trained: Shared::new(Some(trained)),
+        trained,
         lists,
         half_life: HalfLife::default(),
     };
@@ -379,6 +382,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
         recommender: Recommender::with_rules(pool.clone(), sources, clock.clone(), Vec::new()),
         rule_sets: RuleSets::new(pool.clone(), clock.clone()),
         experiments: Experiments::new(pool, recorder, clock),
+        models,
     };
     let routes = handler::router(state, &process.config)
         .merge(Router::new().route("/api/v1/nothing", get(async || {})));

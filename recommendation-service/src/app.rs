@@ -22,9 +22,11 @@ use crate::{
         experiments::{EXPERIMENTS_REFRESH, Experiments, recorder::Recorder, settler},
         exploration::Explorer,
         lists::{Keeping, Lists},
+        models::{self, Models},
         read_model::{Keeper, Shared},
         recommender::{RULES_REFRESH, Recommender, Sources},
         rule_sets::RuleSets,
+        schedule::keep_training,
         trials::Trials,
     },
 };
@@ -41,6 +43,8 @@ pub struct AppState {
     pub rule_sets: RuleSets,
     /// Runs experiments.
     pub experiments: Experiments,
+    /// The learned models that are live.
+    pub models: Models,
 }
 
 /// The service's routes and checks, its database brought up to date and its read models loaded.
@@ -62,10 +66,17 @@ pub async fn assemble(
     pool: PgPool,
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
-    assemble_with(process, pool, clock, Shared::new(None)).await
+    let config: Config = process.settings.read()?;
+    let live = Shared::new(None);
+    let models = Models::new(pool.clone(), config.model_directory(), live.clone());
+    models.refresh().await?;
+    let shutdown = &process.shutdown;
+    shutdown.spawn(keep_models(models, process.clone()));
+    shutdown.spawn(keep_training(pool.clone(), config, shutdown.clone()));
+    assemble_with(process, pool, clock, live).await
 }
 
-/// As [`assemble`], with the learned models that are live.
+/// As [`assemble`], with the learned models in `trained`, whatever the registry says.
 ///
 /// # Errors
 /// Settings that are wrong, or a database that does not answer.
@@ -76,6 +87,7 @@ pub async fn assemble_with(
     trained: Shared<Option<Arc<Trained>>>,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
+    let models = Models::new(pool.clone(), config.model_directory(), trained.clone());
     let exploration = config.exploration()?;
     let token = process.config.internal_token.as_ref();
     let movie_service = Client::new("movie-service", config.movie_service_url, token)?;
@@ -126,7 +138,6 @@ pub async fn assemble_with(
         clock.clone(),
         shutdown,
     );
-    let live = trained.clone();
     let sources = Sources {
         catalogue,
         movies_feed: movies_feed.clone(),
@@ -148,13 +159,14 @@ pub async fn assemble_with(
         experiments.clone(),
         explorer,
         trials,
-        live,
+        models.clone(),
         process.clone(),
     ));
     let state = AppState {
         recommender,
         rule_sets,
         experiments,
+        models,
     };
     let routes = handler::router(state, &process.config);
     let health = Health::default()
@@ -162,6 +174,14 @@ pub async fn assemble_with(
         .require("preference feed", move || users_feed.clone().check())
         .require("postgres", move || chassis::postgres::check(pool.clone()));
     Ok((routes, health))
+}
+
+async fn keep_models(models: Models, process: Process) {
+    while !process.shutdown.sleep(models::REFRESH).await {
+        if let Err(error) = models.refresh().await {
+            tracing::debug!(%error, "cannot ask which model is live, going on with the one that was");
+        }
+    }
 }
 
 async fn keep_rules(recommender: Recommender, process: Process) {
@@ -176,14 +196,10 @@ async fn keep_experiments(
     experiments: Experiments,
     explorer: Explorer,
     trials: Trials,
-    live: Shared<Option<Arc<Trained>>>,
+    models: Models,
     process: Process,
 ) {
-    let load = |version: i64| {
-        let live = live.read().clone();
-        let found = live.filter(|live| live.version() == version);
-        std::future::ready(found.ok_or("only the live version is at hand"))
-    };
+    let load = |version: i64| models.version(version);
     while !process.shutdown.sleep(EXPERIMENTS_REFRESH).await {
         if let Err(error) = experiments.refresh().await {
             tracing::debug!(%error, "cannot read the experiments again, going on with those known");

@@ -1,5 +1,7 @@
 //! The settings of recommendation-service; what each means stands in `config/default.toml`.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -32,6 +34,14 @@ pub struct Config {
     pub exploration_protected: usize,
     /// For how long what users do with a film that they were shown is counted for it, in hours.
     pub exploration_window_hours: u16,
+    /// Where the live model is kept for a quick start; empty: nowhere.
+    pub model_cache_directory: String,
+    /// How many versions of the models are kept.
+    pub model_versions_kept: i64,
+    /// How often models are trained, in hours; 0: never by itself.
+    pub training_interval_hours: u32,
+    /// Memory that training may take, MiB.
+    pub training_memory_mib: u64,
 }
 
 impl Config {
@@ -50,6 +60,13 @@ impl Config {
             share: self.exploration_share,
             protected: self.exploration_protected,
         })
+    }
+
+    /// Where the live model is kept for a quick start.
+    #[must_use]
+    pub fn model_directory(&self) -> Option<PathBuf> {
+        let directory = self.model_cache_directory.trim();
+        (!directory.is_empty()).then(|| PathBuf::from(directory))
     }
 }
 

@@ -7,7 +7,8 @@
 pub mod data;
 pub mod metrics;
 mod report;
-mod search;
+pub(crate) mod search;
+mod settings;
 
 use std::{
     io::{BufWriter, Write as _},
@@ -21,11 +22,12 @@ use anyhow::Context;
 use chassis::run::usage;
 
 use crate::scorer::{
-    Blend, EaseSettings, FitError, IalsSettings, Interactions, Part, Popularity, Scorer, Spectral,
-    SpectralSettings, diversity::rerank,
+    Blend, FitError, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
+    diversity::rerank,
 };
 use data::{Dataset, Files, Source};
 use metrics::{Catalogue, Figures, rank, ranked};
+pub(crate) use settings::{BlendSettings, Model, Settings};
 
 const USAGE: &str = "recommendation-service evaluate --train FILE [--valid FILE] --test FILE [OPTION…]
 recommendation-service evaluate --data FILE [OPTION…]
@@ -54,174 +56,6 @@ not listed.";
 const SHOWN: usize = 50;
 /// How many of the best films are reordered for diversity, at least.
 const REORDERED: usize = 200;
-
-/// A model to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Model {
-    Popularity,
-    Ease,
-    Ials,
-    Spectral,
-    Blend,
-}
-
-impl Model {
-    const ALL: [Self; 5] = [
-        Self::Popularity,
-        Self::Ease,
-        Self::Ials,
-        Self::Spectral,
-        Self::Blend,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Popularity => "popularity",
-            Self::Ease => "ease",
-            Self::Ials => "ials",
-            Self::Spectral => "spectral",
-            Self::Blend => "blend",
-        }
-    }
-}
-
-/// What the parts of a blend weigh.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct BlendSettings {
-    ease: f64,
-    ials: f64,
-    spectral: f64,
-    popularity: f64,
-    familiarity: f64,
-}
-
-impl BlendSettings {
-    fn weight(&self, model: Model) -> f64 {
-        match model {
-            Model::Popularity => self.popularity,
-            Model::Ease => self.ease,
-            Model::Ials => self.ials,
-            Model::Spectral => self.spectral,
-            Model::Blend => 0.0,
-        }
-    }
-}
-
-impl Default for BlendSettings {
-    fn default() -> Self {
-        Self {
-            ease: 0.6,
-            ials: 0.3,
-            spectral: 0.1,
-            popularity: 1.0,
-            familiarity: 1.0,
-        }
-    }
-}
-
-/// Settings of all models, and which were given rather than are to be chosen.
-#[derive(Debug, Clone, Default)]
-struct Settings {
-    ease: EaseSettings,
-    ials: IalsSettings,
-    spectral: SpectralSettings,
-    blend: BlendSettings,
-    given: Vec<Model>,
-}
-
-impl Settings {
-    fn set(&mut self, assignment: &str) -> Result<(), String> {
-        let unknown = || format!("--set {assignment}: there is no such setting");
-        let (name, value) = assignment.split_once('=').ok_or_else(unknown)?;
-        let number: f64 = value
-            .parse()
-            .ok()
-            .filter(|number: &f64| number.is_finite())
-            .ok_or_else(|| format!("--set {assignment}: `{value}` is not a number"))?;
-        let whole = number.max(0.0) as usize;
-        let model = match name {
-            "ease.regularization" => {
-                self.ease.regularization = number;
-                Model::Ease
-            }
-            "ease.user_discount" => {
-                self.ease.user_discount = number;
-                Model::Ease
-            }
-            "ease.item_discount" => {
-                self.ease.item_discount = number;
-                Model::Ease
-            }
-            "ease.max_items" => {
-                self.ease.max_items = whole;
-                return Ok(());
-            }
-            "ials.dimensions" => {
-                self.ials.dimensions = whole;
-                return Ok(());
-            }
-            "ials.epochs" => {
-                self.ials.epochs = whole;
-                return Ok(());
-            }
-            "ials.unobserved_weight" => {
-                self.ials.unobserved_weight = number;
-                Model::Ials
-            }
-            "ials.regularization" => {
-                self.ials.regularization = number;
-                Model::Ials
-            }
-            "ials.frequency_exponent" => {
-                self.ials.frequency_exponent = number;
-                Model::Ials
-            }
-            "ials.initial_deviation" => {
-                self.ials.initial_deviation = number;
-                return Ok(());
-            }
-            "spectral.dimensions" => {
-                self.spectral.dimensions = whole;
-                Model::Spectral
-            }
-            "spectral.item_discount" => {
-                self.spectral.item_discount = number;
-                Model::Spectral
-            }
-            "spectral.user_discount" => {
-                self.spectral.user_discount = number;
-                Model::Spectral
-            }
-            "blend.ease" => {
-                self.blend.ease = number;
-                Model::Blend
-            }
-            "blend.ials" => {
-                self.blend.ials = number;
-                Model::Blend
-            }
-            "blend.spectral" => {
-                self.blend.spectral = number;
-                Model::Blend
-            }
-            "blend.popularity" => {
-                self.blend.popularity = number;
-                Model::Blend
-            }
-            "blend.familiarity" => {
-                self.blend.familiarity = number;
-                Model::Blend
-            }
-            _ => return Err(unknown()),
-        };
-        self.given.push(model);
-        Ok(())
-    }
-
-    fn is_given(&self, model: Model) -> bool {
-        self.given.contains(&model)
-    }
-}
 
 struct Arguments {
     files: Files,
@@ -312,8 +146,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             "--seed" => {
                 let seed = value.parse().map_err(|_| wrong("a whole number"))?;
-                parsed.settings.ials.seed = seed;
-                parsed.settings.spectral.seed = seed;
+                parsed.settings.seed(seed);
             }
             _ => return Err(format!("unknown option `{option}`")),
         }
@@ -332,17 +165,17 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
 
 /// A model that was fitted, with what that took.
 #[derive(Clone)]
-struct Fitted {
-    model: Model,
+pub(crate) struct Fitted {
+    pub(crate) model: Model,
     settings: String,
-    scorer: Arc<dyn Scorer>,
+    pub(crate) scorer: Arc<dyn Scorer>,
     took: Duration,
     /// The most memory that the process had while fitting, MiB, where the system tells.
     peak: Option<u64>,
 }
 
 impl Fitted {
-    fn fit<S: Scorer + 'static>(
+    pub(crate) fn fit<S: Scorer + 'static>(
         model: Model,
         settings: String,
         fit: impl FnOnce() -> Result<S, FitError>,
@@ -371,7 +204,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     out.flush()?;
 
     let mut settings = arguments.settings.clone();
-    let fitted = fit(&data, arguments, &mut settings)?;
+    let fitted = fit(&data, &arguments.models, &mut settings)?;
     report::fits(&mut out, &fitted)?;
     out.flush()?;
 
@@ -404,15 +237,14 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fits what was asked for, in the order of [`Model::ALL`].
-fn fit(
+/// Fits `models`, in the order of [`Model::ALL`], with settings that are given or, where there is a part
+/// to choose them on, found to be best; a blend of them if it is among them.
+pub(crate) fn fit(
     data: &Dataset,
-    arguments: &Arguments,
+    models: &[Model],
     settings: &mut Settings,
 ) -> anyhow::Result<Vec<Fitted>> {
-    let wanted = |model: Model| {
-        arguments.models.contains(&model) || arguments.models.contains(&Model::Blend)
-    };
+    let wanted = |model: Model| models.contains(&model) || models.contains(&Model::Blend);
     let mut bench = data
         .valid
         .as_ref()
@@ -439,7 +271,7 @@ fn fit(
             }
         });
     }
-    fitted.retain(|one| arguments.models.contains(&one.model));
+    fitted.retain(|one| models.contains(&one.model));
     Ok(fitted)
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod experiments;
 mod film;
 mod group;
+mod models;
 mod preview;
 mod recommendations;
 mod rules;
@@ -42,6 +43,8 @@ fn routes() -> OpenApiRouter<AppState> {
             experiments::put_experiment
         ))
         .routes(routes!(experiments::get_experiment))
+        .routes(routes!(models::list_models))
+        .routes(routes!(models::update_live_model))
 }
 
 /// The routes of the service.

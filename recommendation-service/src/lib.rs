@@ -7,7 +7,8 @@
 //!
 //! A request travels [`handler`] → [`service`] → [`repository`], and back; [`models`] are what they
 //! speak of, [`app`] puts them together. [`scorer`] is the seam that models stand behind, and
-//! [`evaluation`] a command that measures them.
+//! [`evaluation`] a command that measures them,
+//! [`training`] one that fits them to what users did.
 
 pub mod app;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod models;
 pub mod repository;
 pub mod scorer;
 pub mod service;
+pub mod training;
 
 /// The service's name: directory, crate, binary.
 pub const NAME: &str = "recommendation-service";

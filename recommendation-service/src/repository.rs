@@ -2,6 +2,8 @@
 
 pub mod experiments;
 pub mod impressions;
+pub mod interactions;
 pub mod lists;
+pub mod models;
 pub mod read_model;
 pub mod rules;

@@ -6,6 +6,7 @@ mod blend;
 mod content;
 pub mod diversity;
 mod ease;
+pub mod file;
 mod ials;
 mod interactions;
 mod popularity;
@@ -120,6 +121,28 @@ pub enum FitError {
 }
 
 impl FitError {
+    /// That `values` are all finite, and if not, which is the first that is none.
+    fn check_all(name: &'static str, values: &[f32]) -> Result<(), Self> {
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(value) => Err(Self::Setting {
+                setting: name,
+                value: f64::from(*value),
+                range: "finite numbers",
+            }),
+        }
+    }
+
+    /// That there are `wanted` values.
+    fn check_count(name: &'static str, count: usize, wanted: usize) -> Result<(), Self> {
+        Self::check(
+            name,
+            count as f64,
+            "as many as the shape says",
+            count == wanted,
+        )
+    }
+
     /// `value`, if it is finite and `ok`.
     fn check(setting: &'static str, value: f64, range: &'static str, ok: bool) -> Result<(), Self> {
         if value.is_finite() && ok {

@@ -52,15 +52,33 @@ pub struct Dataset {
     pub item_ids: Vec<u64>,
 }
 
-/// A line of a file, or a part of one.
+/// What one user did with one film: a line of a file, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Event {
-    user: u64,
-    item: u64,
-    rating: Option<f64>,
+pub struct Event {
+    /// The user's id.
+    pub user: u64,
+    /// The film's.
+    pub item: u64,
+    /// How they rate it.
+    pub rating: Option<f64>,
+    /// How much it counts.
+    pub weight: f32,
     /// Seconds, or the place among the user's films.
-    time: Option<i64>,
+    pub time: Option<i64>,
 }
+
+/// How interactions are parted by time: of each user's `n` films the last `n / test` are to measure on,
+/// the `n / valid` before them to choose settings on, and the others to fit on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parting {
+    /// The divisor for the part to measure on.
+    pub test: usize,
+    /// The divisor for the part to choose settings on.
+    pub valid: usize,
+}
+
+/// A fifth and a tenth.
+const PARTING: Parting = Parting { test: 5, valid: 10 };
 
 impl Dataset {
     /// Reads `source`. Films of the training part are taken out of the others: they are hidden from
@@ -84,11 +102,20 @@ impl Dataset {
             }
             Files::Whole(path) => {
                 let (train, valid, test) =
-                    by_time(events(path)?).with_context(|| path.display().to_string())?;
+                    by_time(events(path)?, PARTING).with_context(|| path.display().to_string())?;
                 (train, Some(valid), test)
             }
         };
         Self::new(&train, valid.as_deref(), &test)
+    }
+
+    /// Of `events` with times, parted by them.
+    ///
+    /// # Errors
+    /// An event without a time, or with a weight that is not above 0.
+    pub fn by_time(events: Vec<Event>, parting: Parting) -> anyhow::Result<Self> {
+        let (train, valid, test) = by_time(events, parting)?;
+        Self::new(&train, Some(&valid), &test)
     }
 
     fn new(train: &[Event], valid: Option<&[Event]>, test: &[Event]) -> anyhow::Result<Self> {
@@ -115,7 +142,7 @@ impl Dataset {
                 let hidden = without
                     .is_some_and(|train| train.history(user).items.binary_search(&item).is_ok());
                 if !hidden {
-                    rows[user].push((item, 1.0));
+                    rows[user].push((item, event.weight));
                 }
             }
             anyhow::Ok(Interactions::from_rows(item_ids.len(), rows)?)
@@ -134,7 +161,9 @@ impl Dataset {
     }
 }
 
-fn by_time(events: Vec<Event>) -> anyhow::Result<(Vec<Event>, Vec<Event>, Vec<Event>)> {
+type Parted = (Vec<Event>, Vec<Event>, Vec<Event>);
+
+fn by_time(events: Vec<Event>, parting: Parting) -> anyhow::Result<Parted> {
     let mut users: BTreeMap<u64, Vec<(i64, Event)>> = BTreeMap::new();
     for event in events {
         let Some(time) = event.time else {
@@ -145,8 +174,8 @@ fn by_time(events: Vec<Event>) -> anyhow::Result<(Vec<Event>, Vec<Event>, Vec<Ev
     let (mut train, mut valid, mut test) = (Vec::new(), Vec::new(), Vec::new());
     for mut events in users.into_values() {
         events.sort_by_key(|(time, event)| (*time, event.item));
-        let last = events.len() / 5;
-        let before = events.len() / 10;
+        let last = events.len() / parting.test;
+        let before = events.len() / parting.valid;
         let parts = [events.len() - last - before, events.len() - last];
         for (place, (_, event)) in events.into_iter().enumerate() {
             match parts {
@@ -214,6 +243,7 @@ impl Layout {
                         user,
                         item: item.ok()?,
                         rating: None,
+                        weight: 1.0,
                         time: None,
                     });
                 }
@@ -224,6 +254,7 @@ impl Layout {
                     user: fields.next()?.parse().ok()?,
                     item: fields.next()?.parse().ok()?,
                     rating: Some(fields.next()?.parse().ok()?),
+                    weight: 1.0,
                     time: Some(fields.next()?.trim().parse().ok()?),
                 });
             }
@@ -246,6 +277,7 @@ impl Layout {
                     user: fields.get(*user)?.parse().ok()?,
                     item: fields.get(*item)?.parse().ok()?,
                     rating,
+                    weight: 1.0,
                     time,
                 });
             }
@@ -254,7 +286,19 @@ impl Layout {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
+/// The events in the file at `path`.
+///
+/// # Errors
+/// A file that cannot be read, whose layout is unknown, or that has a line which is not of its layout.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
+    parse(open(path)?)
+}
+
+/// The text in the file at `path`, unpacked if its name ends in `.gz`.
+///
+/// # Errors
+/// A file that cannot be opened.
+pub fn open(path: &Path) -> std::io::Result<impl BufRead + use<>> {
     let file = std::fs::File::open(path)?;
     let is_gz = path.extension().is_some_and(|ending| ending == "gz");
     let text: Box<dyn Read> = if is_gz {
@@ -262,7 +306,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
     } else {
         Box::new(file)
     };
-    parse(BufReader::new(text))
+    Ok(BufReader::new(text))
 }
 
 fn parse(text: impl BufRead) -> anyhow::Result<Vec<Event>> {
@@ -356,9 +400,11 @@ mod tests {
             user: 1,
             item: 100 - time,
             rating: None,
+            weight: 1.0,
             time: i64::try_from(time).ok(),
         };
-        let (train, valid, test) = by_time((0..10).rev().map(event).collect()).expect("times");
+        let (train, valid, test) =
+            by_time((0..10).rev().map(event).collect(), PARTING).expect("times");
         let items = |events: Vec<Event>| events.iter().map(|e| e.item).collect::<Vec<_>>();
         assert_eq!(items(train), [100, 99, 98, 97, 96, 95, 94]);
         assert_eq!(items(valid), [93]);

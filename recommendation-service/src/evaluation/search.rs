@@ -27,14 +27,14 @@ const KEPT_SCORES: usize = 64 << 20;
 const LEAST_GAIN: f64 = 1.001;
 
 /// Where settings are tried.
-pub(super) struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     train: &'a Interactions,
     valid: &'a Interactions,
     users: Vec<usize>,
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(train: &'a Interactions, valid: &'a Interactions) -> Self {
+    pub(crate) fn new(train: &'a Interactions, valid: &'a Interactions) -> Self {
         let mut users: Vec<usize> = (0..valid.users())
             .filter(|user| !valid.history(*user).is_empty())
             .collect();
@@ -238,7 +238,7 @@ fn judged(bench: &Bench<'_>, fitted: Fitted) -> anyhow::Result<(f64, Fitted)> {
 }
 
 /// The best weights for a blend of `fitted`.
-pub(super) fn blend(
+pub(crate) fn blend(
     fitted: &[Fitted],
     settings: &mut BlendSettings,
     bench: &mut Bench<'_>,

@@ -7,7 +7,8 @@ use axum::{
 use chassis::Problem;
 
 use crate::service::{
-    experiments::ExperimentError, recommender::RecommendError, rule_sets::RuleSetError,
+    experiments::ExperimentError, models::ModelError, recommender::RecommendError,
+    rule_sets::RuleSetError,
 };
 
 /// Why a request failed.
@@ -34,6 +35,9 @@ pub(super) enum ApiError {
     /// The request cannot be read.
     #[error("invalid request")]
     Unreadable(Box<Problem>),
+    /// A version of the models is not as it should be.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 impl From<Problem> for ApiError {
@@ -104,6 +108,23 @@ impl From<ApiError> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", "forbidden").detail(why)
             }
             ApiError::Unreadable(problem) => *problem,
+            ApiError::Model(ModelError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Model(ModelError::Stopping) => Self::unavailable("this service"),
+            ApiError::Model(error @ ModelError::NotFound(_)) => {
+                Self::new(StatusCode::NOT_FOUND, "model-not-found", "model not found").detail(
+                    format!("{error}; GET /api/v1/admin/models tells which there are"),
+                )
+            }
+            ApiError::Model(error @ (ModelError::Damaged(_) | ModelError::Unusable { .. })) => {
+                Self::new(
+                    StatusCode::CONFLICT,
+                    "model-unusable",
+                    "model cannot be used",
+                )
+                .detail(format!(
+                    "{error}; make another version live, or train again"
+                ))
+            }
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct EaseSettings {
 }
 
 impl EaseSettings {
+    /// Bytes that a pair of films takes while EASE is fitted, with the model that comes of it.
+    pub const BYTES_PER_PAIR: u64 = 28;
+
     /// EASE as published: no discounts.
     #[must_use]
     pub fn plain(regularization: f64) -> Self {
@@ -144,6 +147,51 @@ impl Ease {
             columns,
             weights,
         })
+    }
+
+    /// With `weights` between the films in `columns`, of `items` films; a row for each film that is in
+    /// a history.
+    ///
+    /// # Errors
+    /// Columns that do not ascend or are beyond the films, or weights that are too few, too many or not
+    /// finite.
+    pub fn from_weights(
+        items: usize,
+        columns: Vec<u32>,
+        weights: Vec<f32>,
+    ) -> Result<Self, FitError> {
+        let in_order = columns.is_sorted_by(|a, b| a < b)
+            && columns.last().is_none_or(|last| (*last as usize) < items);
+        FitError::check(
+            "ease.columns",
+            columns.len() as f64,
+            "ascending columns of films",
+            in_order,
+        )?;
+        FitError::check_count("ease.weights", weights.len(), columns.len().pow(2))?;
+        FitError::check_all("ease.weights", &weights)?;
+        let mut places = vec![LEFT_OUT; items];
+        for (place, column) in (0..).zip(&columns) {
+            places[*column as usize] = place;
+        }
+        Ok(Self {
+            items,
+            places,
+            columns,
+            weights,
+        })
+    }
+
+    /// The columns that have weights, ascending.
+    #[must_use]
+    pub fn columns(&self) -> &[u32] {
+        &self.columns
+    }
+
+    /// The weights, a row for each film that is in a history.
+    #[must_use]
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     fn place(&self, item: u32) -> Option<usize> {

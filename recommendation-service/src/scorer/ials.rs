@@ -110,14 +110,44 @@ impl Ials {
             solve_all(settings, &by_item, &users, &mut items)?;
             watch(epoch, &users, &items);
         }
+        Self::from_factors(interactions.items(), items, settings)
+    }
+
+    /// With the vectors `factors` of `items` films, one after another, and the settings with which users
+    /// are folded in.
+    ///
+    /// # Errors
+    /// A setting out of its range, or numbers that are too few, too many or not finite.
+    pub fn from_factors(
+        items: usize,
+        factors: Vec<f32>,
+        settings: &IalsSettings,
+    ) -> Result<Self, FitError> {
+        check(settings)?;
+        let dimensions = settings.dimensions;
+        FitError::check_count("ials.factors", factors.len(), items * dimensions)?;
+        FitError::check_all("ials.factors", &factors)?;
         let mut prior = vec![0.0; dimensions * dimensions];
-        add_gram(&items, settings.unobserved_weight, dimensions, &mut prior);
+        add_gram(&factors, settings.unobserved_weight, dimensions, &mut prior);
+        FitError::check_all("ials.factors, squared", &prior)?;
         Ok(Self {
             settings: *settings,
-            items: interactions.items(),
-            factors: items,
+            items,
+            factors,
             prior,
         })
+    }
+
+    /// The vectors of films, one after another.
+    #[must_use]
+    pub fn factors(&self) -> &[f32] {
+        &self.factors
+    }
+
+    /// How it was fitted.
+    #[must_use]
+    pub fn settings(&self) -> &IalsSettings {
+        &self.settings
     }
 
     /// The vector of a user with this history.

@@ -9,7 +9,12 @@ pub struct History<'a> {
     pub weights: &'a [f32],
 }
 
-impl History<'_> {
+impl<'a> History<'a> {
+    /// The films with their weights, for as long as what they are of.
+    pub fn pairs(self) -> impl Iterator<Item = (u32, f32)> + 'a {
+        self.items.iter().copied().zip(self.weights.iter().copied())
+    }
+
     /// The films with their weights.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, f32)> + '_ {
         self.items.iter().copied().zip(self.weights.iter().copied())

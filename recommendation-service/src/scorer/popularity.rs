@@ -1,6 +1,6 @@
 //! What most people like: the yardstick of all models, and all that there is for somebody unknown.
 
-use super::{Explanation, History, Interactions, Scorer};
+use super::{Explanation, FitError, History, Interactions, Scorer};
 
 /// Films by the weight of all interactions with them; the same list for everybody.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,23 @@ impl Popularity {
         Self {
             scores: sums.into_iter().map(|sum| sum as f32).collect(),
         }
+    }
+}
+
+impl Popularity {
+    /// With these `scores`, one a film.
+    ///
+    /// # Errors
+    /// A score that is not finite.
+    pub fn from_scores(scores: Vec<f32>) -> Result<Self, FitError> {
+        FitError::check_all("popularity.scores", &scores)?;
+        Ok(Self { scores })
+    }
+
+    /// The scores, one a film.
+    #[must_use]
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
     }
 }
 

@@ -157,6 +157,47 @@ impl Spectral {
         })
     }
 
+    /// With the places `factors` of `items` films among the tastes, one after another, and `scales`, one
+    /// a film.
+    ///
+    /// # Errors
+    /// Numbers that are too few, too many or not finite.
+    pub fn from_factors(
+        items: usize,
+        dimensions: usize,
+        factors: Vec<f32>,
+        scales: Vec<f32>,
+    ) -> Result<Self, FitError> {
+        FitError::check_count("spectral.factors", factors.len(), items * dimensions)?;
+        FitError::check_count("spectral.scales", scales.len(), items)?;
+        FitError::check_all("spectral.factors", &factors)?;
+        FitError::check_all("spectral.scales", &scales)?;
+        Ok(Self {
+            items,
+            dimensions,
+            factors,
+            scales,
+        })
+    }
+
+    /// How many tastes there are.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// Films' places among the tastes, one after another.
+    #[must_use]
+    pub fn factors(&self) -> &[f32] {
+        &self.factors
+    }
+
+    /// What each film is scaled by.
+    #[must_use]
+    pub fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
     fn factor(&self, item: u32) -> &[f32] {
         &self.factors[item as usize * self.dimensions..][..self.dimensions]
     }

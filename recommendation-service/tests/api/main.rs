@@ -10,6 +10,7 @@ mod experiments;
 mod explanations;
 mod group;
 mod lists;
+mod models;
 mod openapi;
 mod owner;
 mod preview;
