@@ -10,7 +10,7 @@ use recommendation_service::{
         Popularity,
         file::{self, Manifest, ModelParts},
     },
-    service::models::Models,
+    service::{models::Models, read_model::Shared},
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgPool};
@@ -59,7 +59,7 @@ fn live_films(models: &Models) -> Option<usize> {
 #[sqlx::test]
 async fn a_version_goes_live_everywhere_and_back_by_one_call(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
-    let other = Models::new(pool.clone(), None);
+    let other = Models::new(pool.clone(), None, Shared::new(None));
     let body = get(&test.app, "/api/v1/admin/models").await.expect(200);
     assert_eq!(body, json!({"live": null, "models": []}));
     let first = add_version(&pool, 3, false).await;
@@ -114,7 +114,7 @@ async fn versions_that_are_not_there_and_bodies_that_are_none_change_nothing(poo
 #[sqlx::test]
 async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
-    let other = Models::new(pool.clone(), None);
+    let other = Models::new(pool.clone(), None, Shared::new(None));
     let good = add_version(&pool, 3, true).await;
     other.refresh().await.unwrap();
     let bad = add_version(&pool, 4, false).await;
@@ -162,7 +162,7 @@ async fn a_file_kept_for_a_quick_start_is_used_only_while_it_is_whole(pool: PgPo
     let directory = std::env::temp_dir().join(format!("marquee-models-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let version = add_version(&pool, 3, true).await;
-    let models = || Models::new(pool.clone(), Some(directory.clone()));
+    let models = || Models::new(pool.clone(), Some(directory.clone()), Shared::new(None));
     models().refresh().await.unwrap();
     let file = directory.join(format!("{version}.safetensors"));
     // Without its bytes in the database it comes from the file alone.
