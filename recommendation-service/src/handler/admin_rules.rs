@@ -69,6 +69,14 @@ pub(super) struct RuleSetsResponse {
 /// Another set of rules.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "rules": [
+        {"name": "Popularity Score", "rule_type": "popularity", "weight": 0.4},
+        {"name": "Recency Bonus", "rule_type": "recency", "weight": 0.3},
+        {"name": "Genre Match", "rule_type": "genre_match", "weight": 0.3},
+    ],
+    "note": "as it began",
+}))]
 pub(super) struct PutRulesRequest {
     /// The rules that take the place of all that are; each type once at most. A type that is not named is
     /// gone.
@@ -86,6 +94,11 @@ pub(super) struct PutRulesRequest {
 /// Rules to try out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "user_id": 1,
+    "rules": [{"name": "Recency Bonus", "rule_type": "recency", "weight": 1.0}],
+    "limit": 10,
+}))]
 pub(super) struct PreviewRulesRequest {
     /// For whom.
     #[schema(value_type = i64, minimum = 1, example = 1)]

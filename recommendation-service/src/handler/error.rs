@@ -4,7 +4,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chassis::Problem;
+use chassis::{Problem, problem::FieldError};
 
 use crate::service::{
     experiments::ExperimentError, models::ModelError, recommender::RecommendError,
@@ -52,6 +52,12 @@ impl From<ApiError> for Problem {
             ApiError::Recommend(RecommendError::UserNotFound) => {
                 Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
                     .detail("no user has this id; POST /api/v1/users makes one")
+            }
+            ApiError::Recommend(RecommendError::MemberNotFound { place, id }) => {
+                let message = format!("no user has the id {}", id.get());
+                Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
+                    .detail("name users that exist; POST /api/v1/users makes one")
+                    .errors(vec![FieldError::new(format!("user_ids[{place}]"), message)])
             }
             ApiError::Recommend(RecommendError::Asking(error)) => {
                 Self::unavailable("the service that knows the users").cause(&error)

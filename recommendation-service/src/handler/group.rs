@@ -124,8 +124,9 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     request_body = GroupRequest,
     responses(
         (status = 200, description = "the list", body = GroupResponse),
-        (status = 400, description = "a field is wrong, or a user does not exist", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "whoever asks is not in the group", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "a user does not exist; `errors` names which", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn create_group_list(

@@ -40,6 +40,7 @@ struct ModelResponse {
 /// Which version is to be live.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"version": 3}))]
 pub(super) struct PromoteRequest {
     /// Its number; null: the rules work alone.
     #[serde(deserialize_with = "Option::deserialize")]

@@ -203,7 +203,7 @@ pub(super) struct ReplayQuery {
     get,
     path = "/api/v1/recommendations/{list_id}",
     tag = "recommendations",
-    params(("list_id" = Uuid, Path, description = "The list's id"), ReplayQuery),
+    params(("list_id" = Uuid, Path, description = "The list's id", example = "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0"), ReplayQuery),
     responses(
         (status = 200, description = "the list", body = RecommendationsResponse),
         (status = 400, description = "a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),

@@ -81,7 +81,15 @@ fn one() -> f64 {
 /// What somebody wants of an experiment.
 #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = PutExperimentRequest)]
+#[schema(as = PutExperimentRequest, example = json!({
+    "name": "flat-weights",
+    "layer": "rules",
+    "traffic": 0.5,
+    "variants": [
+        {"name": "as it is", "rules": {"popularity": 0.4, "recency": 0.3, "genre_match": 0.3}},
+        {"name": "flat", "rules": {"popularity": 0.3, "recency": 0.3, "genre_match": 0.3}},
+    ],
+}))]
 pub struct ExperimentDraft {
     /// Its name.
     #[schema(example = "flat-weights", min_length = 1, max_length = 100)]

@@ -79,10 +79,9 @@ impl Recommender {
         self.check_loaded()?;
         for (place, member) in members.iter().enumerate() {
             self.know(*member).await.map_err(|error| match error {
-                RecommendError::UserNotFound => RecommendError::field(
-                    &format!("user_ids[{place}]"),
-                    format!("no user has the id {}", member.get()),
-                ),
+                RecommendError::UserNotFound => {
+                    RecommendError::MemberNotFound { place, id: *member }
+                }
                 other => other,
             })?;
         }

@@ -51,6 +51,14 @@ pub enum RecommendError {
     /// There is no such user.
     #[error("user not found")]
     UserNotFound,
+    /// One of several users does not exist.
+    #[error("user not found")]
+    MemberNotFound {
+        /// The member's place, from 0.
+        place: usize,
+        /// The id that nobody has.
+        id: UserId,
+    },
     /// The user is not in memory, and who knows cannot be asked.
     #[error("cannot ask about the user")]
     Asking(#[from] CallError),
