@@ -1,10 +1,20 @@
 //! The grammar in which lists are filtered, the same on every list: what a client may write, what it
-//! means, and what is wrong with it. Who passes is decided by whoever has the films.
+//! means, and what is wrong with it; and who passes, decided in memory over [`Films`].
 //!
 //! A parameter is a condition, or several: `,` is and, `|` is or, and `|` binds tighter, so that
 //! `a,b|c` means a and (b or c). Conditions of different parameters must all hold. A value is an id
 //! where it is all digits, else a name, without regard to case; a name that has a comma or a bar in
 //! it can only be given by its id.
+
+pub mod bitmap;
+mod facets;
+mod films;
+mod genres;
+
+pub use bitmap::Bitmap;
+pub use facets::{Facet, Kind, code};
+pub use films::{Facts, Films, NO_DAY, Named};
+pub use genres::{GenreNames, UnknownGenre, fold};
 
 use chassis::problem::FieldError;
 use chrono::{Datelike, NaiveDate};

@@ -271,7 +271,19 @@ pub static ROUTES: &[Route] = &[
     route(Get, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser, "How users stand with a film").cacheable(),
 
     route(Get, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser, "Films for a user"),
+    route(Get, "/api/v1/recommendations/{list_id}", RECOMMENDATION, AnyUser, "A list shown again, to its user"),
+    route(Post, "/api/v1/recommendations/preview", RECOMMENDATION, AnyUser, "What would be recommended, if"),
+    route(Post, "/api/v1/recommendations/group", RECOMMENDATION, AnyUser, "Films for several people, for one of them"),
+    route(Get, "/api/v1/movies/{id}/similar", RECOMMENDATION, AnyUser, "Films like a film").cacheable(),
     route(Get, "/api/v1/rules", RECOMMENDATION, AnyUser, "The active scoring rules").cacheable(),
+    route(Get, "/api/v1/admin/rules", RECOMMENDATION, Admin, "All sets of rules, newest first"),
+    route(Put, "/api/v1/admin/rules", RECOMMENDATION, Admin, "Replaces the scoring rules").once(),
+    route(Post, "/api/v1/admin/rules/preview", RECOMMENDATION, Admin, "A user's list by other rules"),
+    route(Get, "/api/v1/admin/experiments", RECOMMENDATION, Admin, "Experiments, newest first"),
+    route(Put, "/api/v1/admin/experiments", RECOMMENDATION, Admin, "Makes, changes or stops an experiment"),
+    route(Get, "/api/v1/admin/experiments/{id}", RECOMMENDATION, Admin, "What may be said of an experiment"),
+    route(Get, "/api/v1/admin/models", RECOMMENDATION, Admin, "Versions of the learned models"),
+    route(Put, "/api/v1/admin/models/live", RECOMMENDATION, Admin, "Makes a version live"),
 
     route(Get, "/health", Target::Health, Public, "Whether the gateway is alive"),
     route(Get, "/health/live", Target::Health, Public, "Whether the gateway is alive"),
@@ -410,6 +422,7 @@ mod tests {
                 .replace("{id}", "7")
                 .replace("{key_id}", "9")
                 .replace("{job_id}", "9")
+                .replace("{list_id}", "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0")
                 .replace("{document}", "gateway.json");
             let path = path.replace("{*file}", "index.css");
             match table.find(&row.verb.method(), &path) {

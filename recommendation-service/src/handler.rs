@@ -1,8 +1,17 @@
 //! The service's paths: a contents page. Each file below holds one resource.
 
+mod admin_rules;
+mod caller;
 mod error;
+mod experiments;
+mod film;
+mod group;
+mod models;
+mod preview;
 mod recommendations;
 mod rules;
+mod similar;
+mod wishes;
 
 use axum::Router;
 use chassis::{ProcessConfig, openapi::complete, server::time_limit};
@@ -22,7 +31,20 @@ struct Info;
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(recommendations::list_recommendations))
+        .routes(routes!(recommendations::get_recommendation_list))
+        .routes(routes!(preview::create_preview))
+        .routes(routes!(group::create_group_list))
+        .routes(routes!(similar::list_similar_movies))
         .routes(routes!(rules::list_rules))
+        .routes(routes!(admin_rules::list_rule_sets, admin_rules::put_rules))
+        .routes(routes!(admin_rules::preview_rules))
+        .routes(routes!(
+            experiments::list_experiments,
+            experiments::put_experiment
+        ))
+        .routes(routes!(experiments::get_experiment))
+        .routes(routes!(models::list_models))
+        .routes(routes!(models::update_live_model))
 }
 
 /// The routes of the service.

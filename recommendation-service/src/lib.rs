@@ -6,15 +6,21 @@
 //! do preference-service's; here nothing of that is changed.
 //!
 //! A request travels [`handler`] → [`service`] → [`repository`], and back; [`models`] are what they
-//! speak of, [`app`] puts them together.
+//! speak of, [`app`] puts them together. [`scorer`] is the seam that models stand behind, and
+//! [`evaluation`] a command that measures them,
+//! [`training`] one that fits them to what users did.
 
 pub mod app;
 pub mod config;
 pub mod database;
+pub mod evaluation;
+pub mod experiment;
 pub mod handler;
 pub mod models;
 pub mod repository;
+pub mod scorer;
 pub mod service;
+pub mod training;
 
 /// The service's name: directory, crate, binary.
 pub const NAME: &str = "recommendation-service";

@@ -1,11 +1,22 @@
 //! What recommendations speak of. No I/O, no SQL, no HTTP.
 
 mod catalogue;
+mod evidence;
+mod experiment;
+mod list;
+mod poster;
 mod profile;
+mod revision;
 mod rule;
 
-pub use catalogue::{Candidate, Catalogue, Film, GenreSet, NO_DATE};
+pub use catalogue::{Candidate, Catalogue, Film, GenreSet, NO_DATE, Offer, Tag};
+pub use evidence::{Evidence, HalfLife, weight};
+pub use experiment::{
+    Experiment, ExperimentDraft, Layer, Participation, Served, Shown, Status, Variant,
+};
+pub use list::{FilmList, ListedFilm, PartWeights, Strategy};
 pub use profile::{
     Interaction, Preferences, Profile, Reaction, Standing, TasteEdit, UserId, Users,
 };
-pub use rule::{Rule, RuleType, Weights};
+pub use revision::Revision;
+pub use rule::{Rule, RuleDraft, RuleSet, RuleType, Weights};

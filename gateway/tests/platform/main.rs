@@ -11,6 +11,7 @@
 mod accounts;
 mod bad_input;
 mod compose;
+mod drill_lists;
 mod drill_writes;
 mod failures;
 mod freshness;

@@ -37,8 +37,7 @@ impl Order {
     }
 }
 
-/// An id and a name, as they stand in what the name was read from.
-pub type Named<'a> = (i64, Cow<'a, str>);
+pub use filter::Named;
 
 /// What a film is found and sorted by.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,7 @@
 //! the page are then read by their ids. The index is loaded at the start and follows the service's
 //! own changes, so that every replica shows a change some milliseconds after its commit.
 
-pub mod bitmap;
 pub mod collation;
-pub mod facets;
 pub mod index;
 pub mod moves;
 pub mod position;
@@ -28,16 +26,12 @@ use chassis::{
     paging::total_pages,
     shutdown::Shutdown,
 };
+use filter::UnknownGenre;
 use serde::Deserialize;
 use sqlx::{PgPool, postgres::PgRow};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use self::{
-    index::Index,
-    moves::Moment,
-    position::Position,
-    query::{Start, UnknownGenre},
-};
+use self::{index::Index, moves::Moment, position::Position, query::Start};
 use crate::{
     models::{FilmFacts, Filter, Genre, Includes, ListedMovie, MovieId, Order, SortBy},
     repository::listing,

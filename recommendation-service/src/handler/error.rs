@@ -4,9 +4,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chassis::Problem;
+use chassis::{Problem, problem::FieldError};
 
-use crate::service::recommender::RecommendError;
+use crate::service::{
+    experiments::ExperimentError, models::ModelError, recommender::RecommendError,
+    rule_sets::RuleSetError,
+};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +17,33 @@ pub(super) enum ApiError {
     /// There is no list.
     #[error(transparent)]
     Recommend(#[from] RecommendError),
+    /// Rules were not put.
+    #[error(transparent)]
+    RuleSet(#[from] RuleSetError),
+    /// The rules in force are not those that `If-Match` names, but of this version.
+    #[error("version {0} is in force")]
+    NotMatched(i64),
+    /// An experiment is not as somebody wants it.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The request cannot be read.
+    #[error("invalid request")]
+    Unreadable(Box<Problem>),
+    /// A version of the models is not as it should be.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Unreadable(Box::new(problem))
+    }
 }
 
 impl From<ApiError> for Problem {
@@ -23,17 +53,96 @@ impl From<ApiError> for Problem {
                 Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
                     .detail("no user has this id; POST /api/v1/users makes one")
             }
+            ApiError::Recommend(RecommendError::MemberNotFound { place, id }) => {
+                let message = format!("no user has the id {}", id.get());
+                Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
+                    .detail("name users that exist; POST /api/v1/users makes one")
+                    .errors(vec![FieldError::new(format!("user_ids[{place}]"), message)])
+            }
             ApiError::Recommend(RecommendError::Asking(error)) => {
                 Self::unavailable("the service that knows the users").cause(&error)
             }
             ApiError::Recommend(RecommendError::Loading) => {
                 Self::unavailable("the catalogue").error("the catalogue is still loading")
             }
-            ApiError::Recommend(RecommendError::Database(error)) => {
-                chassis::postgres::problem(&error)
+            ApiError::Recommend(RecommendError::Database(error))
+            | ApiError::RuleSet(RuleSetError::Database(error))
+            | ApiError::Experiment(ExperimentError::Database(error))
+            | ApiError::Database(error) => chassis::postgres::problem(&error),
+            ApiError::RuleSet(RuleSetError::Invalid(errors))
+            | ApiError::Experiment(ExperimentError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::RuleSet(RuleSetError::Outdated { known, .. }) => {
+                outdated(StatusCode::CONFLICT, known)
+            }
+            ApiError::NotMatched(known) => outdated(StatusCode::PRECONDITION_FAILED, known),
+            ApiError::Experiment(ExperimentError::NotFound) => Self::new(
+                StatusCode::NOT_FOUND,
+                "experiment-not-found",
+                "experiment not found",
+            )
+            .detail("GET /api/v1/admin/experiments lists those that there are"),
+            ApiError::Experiment(ExperimentError::Fixed(field)) => Self::new(
+                StatusCode::CONFLICT,
+                "experiment-running",
+                format!("{field} cannot change while the experiment runs"),
+            )
+            .detail("stop it with \"status\": \"stopped\" and put it again, as another experiment"),
+            ApiError::Experiment(ExperimentError::LayerTaken(layer)) => Self::new(
+                StatusCode::CONFLICT,
+                "layer-taken",
+                format!("another experiment runs in the layer {layer}"),
+            )
+            .detail("stop that one first; one experiment runs in a layer at a time"),
+            ApiError::Recommend(RecommendError::NotTrained(error)) => {
+                Self::new(StatusCode::CONFLICT, "not-trained", error.to_string())
+                    .detail("this strategy needs a learned model, and none is live; use blend")
+            }
+            ApiError::Recommend(RecommendError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::Recommend(RecommendError::MovieNotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
+                    .detail("no film has this id; GET /api/v1/movies lists those that exist")
+            }
+            ApiError::Recommend(RecommendError::ListNotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "list-not-found", "list not found").detail(
+                    "no list of yours has this id, or it is not kept any more; ask for a new one",
+                )
+            }
+            ApiError::Recommend(RecommendError::Stopping) => {
+                Self::unavailable("the recommender").error("the process is stopping")
+            }
+            ApiError::Forbidden(why) => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "forbidden").detail(why)
+            }
+            ApiError::Unreadable(problem) => *problem,
+            ApiError::Model(ModelError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Model(ModelError::Stopping) => Self::unavailable("this service"),
+            ApiError::Model(error @ ModelError::NotFound(_)) => {
+                Self::new(StatusCode::NOT_FOUND, "model-not-found", "model not found").detail(
+                    format!("{error}; GET /api/v1/admin/models tells which there are"),
+                )
+            }
+            ApiError::Model(error @ (ModelError::Damaged(_) | ModelError::Unusable { .. })) => {
+                Self::new(
+                    StatusCode::CONFLICT,
+                    "model-unusable",
+                    "model cannot be used",
+                )
+                .detail(format!(
+                    "{error}; make another version live, or train again"
+                ))
             }
         }
     }
+}
+
+fn outdated(status: StatusCode, known: i64) -> Problem {
+    Problem::new(
+        status,
+        "rules-outdated",
+        format!("version {known} of the rules is in force"),
+    )
+    .detail("look at what was changed with GET /api/v1/admin/rules, then send the version in force")
+    .member("version", known)
 }
 
 impl IntoResponse for ApiError {

@@ -1,10 +1,14 @@
 //! The catalogue as scoring reads it: a column for each property, a row for each film, the whole in
 //! memory. A row's number changes when films are removed; only ids last.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap, hash::BuildHasher};
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
+use filter::{Facts, Films, Filter, GenreNames, Kind, NO_DAY, Named};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
+
+use super::{Revision, poster::Poster};
 
 /// The release day of a film that has none.
 pub const NO_DATE: i32 = i32::MIN;
@@ -16,7 +20,7 @@ pub type GenreSet = u64;
 const MOST_GENRES: usize = GenreSet::BITS as usize;
 
 /// A film as movie-service's feed tells it; what scoring does not need is left out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Film {
     /// TMDB's id.
     pub id: i64,
@@ -28,40 +32,81 @@ pub struct Film {
     pub original_language: String,
     /// The day of the first release.
     pub release_date: Option<NaiveDate>,
+    /// Minutes.
+    #[serde(default)]
+    pub runtime: Option<i32>,
     /// TMDB's popularity, 0 and up.
     pub popularity: f64,
     /// TMDB's average vote, 0 to 10.
     pub vote_average: f64,
+    /// How many voted.
+    #[serde(default)]
+    pub vote_count: i32,
     /// The poster's path at TMDB's image host.
     pub poster_path: Option<String>,
     /// Its genres.
-    pub genres: Vec<Genre>,
+    pub genres: Vec<Tag>,
+    /// Where it was produced, ISO 3166-1.
+    #[serde(default)]
+    pub countries: Vec<String>,
+    /// Its keywords.
+    #[serde(default)]
+    pub keywords: Vec<Tag>,
+    /// Directors, writers and the first of the cast.
+    #[serde(default)]
+    pub people: Vec<Tag>,
+    /// Who shows it where.
+    #[serde(default)]
+    pub providers: Vec<Offer>,
 }
 
-/// A genre of a film.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Genre {
+/// Something that films have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// TMDB's id.
+    pub id: i64,
     /// Its name.
+    pub name: String,
+}
+
+/// Who shows a film in a region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Offer {
+    /// Where, ISO 3166-1.
+    pub region: String,
+    /// TMDB's id of who shows it.
+    pub id: i64,
+    /// Its name; empty where only the id was told.
+    #[serde(default)]
     pub name: String,
 }
 
 /// The films that can be recommended.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    rows: HashMap<i64, u32>,
+    rows: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     /// Films that were removed, and with which version.
     removed: HashMap<i64, i64>,
     ids: Vec<i64>,
     versions: Vec<i64>,
     popularity: Vec<f64>,
-    release_days: Vec<i32>,
-    genres: Vec<GenreSet>,
-    languages: Vec<u16>,
-    vote_averages: Vec<f32>,
+    /// Numbers of the sets of genres.
+    genres: Vec<u32>,
     titles: Vec<Box<str>>,
-    posters: Vec<Option<Box<str>>>,
+    posters: Vec<Poster>,
+    /// Lengths of the films' tag vectors; see [`crate::scorer::tags`].
+    norms: Vec<f32>,
+    /// What films are filtered by.
+    films: Films,
+    /// Sets of genres that any film has or had, each once.
+    genre_sets: Vec<GenreSet>,
+    numbers_of_sets: HashMap<GenreSet, u32>,
     genre_names: Vec<String>,
-    language_names: Vec<String>,
+    genre_ids: GenreNames,
+    revision: Revision,
+    /// Whether tags changed since the lengths of all vectors were computed.
+    unsettled: bool,
 }
 
 /// What rules look at in a film.
@@ -73,6 +118,11 @@ pub struct Candidate {
     pub release_day: i32,
     /// Its genres.
     pub genres: GenreSet,
+}
+
+/// Days from the first of the common era to 1970-01-01, as columns count days.
+fn epoch() -> i32 {
+    NaiveDate::default().num_days_from_ce()
 }
 
 impl Catalogue {
@@ -88,100 +138,134 @@ impl Catalogue {
         self.ids.is_empty()
     }
 
+    /// Another one after every change.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// Takes over a film unless a newer version of it is known.
     pub fn upsert(&mut self, film: &Film) {
-        if self
-            .removed
-            .get(&film.id)
-            .is_some_and(|version| *version >= film.version)
-        {
+        let is_older = |version: &i64| *version >= film.version;
+        if self.removed.get(&film.id).is_some_and(is_older) {
             return;
         }
         self.removed.remove(&film.id);
-        let genres = film
-            .genres
-            .iter()
-            .fold(0, |set, genre| set | self.genre_bit(&genre.name));
-        let language = self.language_number(&film.original_language);
-        let day = film.release_date.map_or(NO_DATE, |date| {
-            i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days())
-                .unwrap_or(NO_DATE)
-        });
-        let popularity = if film.popularity.is_finite() {
-            film.popularity.max(0.0)
-        } else {
-            0.0
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a vote has one to three decimals"
-        )]
-        let vote_average = film.vote_average as f32;
-        match self.rows.get(&film.id) {
-            Some(&row) => {
-                let row = row as usize;
-                if self.versions[row] >= film.version {
-                    return;
-                }
-                self.versions[row] = film.version;
-                self.popularity[row] = popularity;
-                self.release_days[row] = day;
-                self.genres[row] = genres;
-                self.languages[row] = language;
-                self.vote_averages[row] = vote_average;
-                self.titles[row] = film.title.as_str().into();
-                self.posters[row] = film.poster_path.as_deref().map(Into::into);
-            }
+        let row = match self.row(film.id) {
+            Some(row) if self.versions[row] >= film.version => return,
+            Some(row) => row,
             None => {
                 let Ok(row) = u32::try_from(self.ids.len()) else {
                     return;
                 };
-                self.rows.insert(film.id, row);
                 self.ids.push(film.id);
-                self.versions.push(film.version);
-                self.popularity.push(popularity);
-                self.release_days.push(day);
-                self.genres.push(genres);
-                self.languages.push(language);
-                self.vote_averages.push(vote_average);
-                self.titles.push(film.title.as_str().into());
-                self.posters
-                    .push(film.poster_path.as_deref().map(Into::into));
+                self.versions.push(0);
+                self.popularity.push(0.0);
+                self.genres.push(0);
+                self.titles.push(Box::default());
+                self.posters.push(Poster::default());
+                self.norms.push(0.0);
+                let (ids, hasher) = (&self.ids, &self.hasher);
+                self.rows
+                    .insert_unique(hasher.hash_one(film.id), row, |row| {
+                        hasher.hash_one(ids[*row as usize])
+                    });
+                row as usize
             }
+        };
+        self.versions[row] = film.version;
+        self.popularity[row] = if film.popularity.is_finite() {
+            film.popularity.max(0.0)
+        } else {
+            0.0
+        };
+        let set = film.genres.iter().fold(0, |set, genre| {
+            self.genre_ids.learn(genre.id, &genre.name);
+            set | self.genre_bit(&genre.name)
+        });
+        self.genres[row] = self.number_of_set(set);
+        if *self.titles[row] != *film.title {
+            self.titles[row] = film.title.as_str().into();
         }
+        self.posters[row] = Poster::new(film.poster_path.as_deref());
+        // As before, the row fits.
+        let numbered = u32::try_from(row).unwrap_or(u32::MAX);
+        put(&mut self.films, numbered, film);
+        self.norms[row] = crate::scorer::tags::norm(&self.films, numbered);
+        self.unsettled = true;
+        self.revision = Revision::next();
     }
 
     /// Removes film `id` unless a newer version of it is known.
     pub fn remove(&mut self, id: i64, version: i64) {
-        if let Some(&row) = self.rows.get(&id) {
-            let row = row as usize;
+        if let Some(row) = self.row(id) {
             if self.versions[row] > version {
                 return;
             }
-            self.rows.remove(&id);
+            let last = self.ids.len() - 1;
+            let (hasher, ids) = (&self.hasher, &self.ids);
+            if let Ok(found) = self
+                .rows
+                .find_entry(hasher.hash_one(id), |row| ids[*row as usize] == id)
+            {
+                found.remove();
+            }
+            let numbered = u32::try_from(row).unwrap_or(u32::MAX);
+            if last != row
+                && let Some(moved) = self
+                    .rows
+                    .find_mut(hasher.hash_one(ids[last]), |other| *other as usize == last)
+            {
+                *moved = numbered;
+            }
             self.ids.swap_remove(row);
             self.versions.swap_remove(row);
             self.popularity.swap_remove(row);
-            self.release_days.swap_remove(row);
             self.genres.swap_remove(row);
-            self.languages.swap_remove(row);
-            self.vote_averages.swap_remove(row);
             self.titles.swap_remove(row);
             self.posters.swap_remove(row);
-            if let Some(moved) = self.ids.get(row) {
-                // The row number fits, since it was one before.
-                self.rows
-                    .insert(*moved, u32::try_from(row).unwrap_or(u32::MAX));
-            }
+            self.norms.swap_remove(row);
+            self.films.swap_remove(numbered);
+            self.unsettled = true;
+            self.revision = Revision::next();
         }
         let known = self.removed.entry(id).or_insert(version);
         *known = (*known).max(version);
     }
 
+    /// Whether tags changed since [`Catalogue::settle`].
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// The lengths of all tag vectors, a row each: each depends on how many films have its tags, which
+    /// changes with other films.
+    #[must_use]
+    pub fn norms_anew(&self) -> Vec<f32> {
+        let weights = crate::scorer::tags::weights(&self.films);
+        (0..)
+            .zip(&self.norms)
+            .map(|(row, _)| crate::scorer::tags::norm_by(&self.films, row, &weights))
+            .collect()
+    }
+
+    /// Takes over `norms`, which [`Catalogue::norms_anew`] gave of this very state.
+    pub fn settle_by(&mut self, norms: Vec<f32>) {
+        if norms.len() == self.norms.len() {
+            self.norms = norms;
+            self.unsettled = false;
+            self.revision = Revision::next();
+        }
+    }
+
     /// The row of film `id`.
     #[must_use]
     pub fn row(&self, id: i64) -> Option<usize> {
-        self.rows.get(&id).map(|row| *row as usize)
+        let ids = &self.ids;
+        self.rows
+            .find(self.hasher.hash_one(id), |row| ids[*row as usize] == id)
+            .map(|row| *row as usize)
     }
 
     /// The id of the film in `row`.
@@ -193,26 +277,84 @@ impl Catalogue {
         self.ids[row]
     }
 
+    /// The ids of all films, a row each.
+    #[must_use]
+    pub fn ids(&self) -> &[i64] {
+        &self.ids
+    }
+
     /// What rules look at in the film in `row`.
     #[must_use]
     pub fn candidate(&self, row: usize) -> Candidate {
         Candidate {
             popularity: self.popularity[row],
-            release_day: self.release_days[row],
-            genres: self.genres[row],
+            release_day: self.release_day(row),
+            genres: self.genre_sets[self.genres[row] as usize],
         }
     }
 
-    /// The average vote of the film in `row`.
-    #[must_use]
-    pub fn vote_average(&self, row: usize) -> f64 {
-        f64::from(self.vote_averages[row])
+    fn release_day(&self, row: usize) -> i32 {
+        match self.films.days()[row] {
+            NO_DAY => NO_DATE,
+            day => day - epoch(),
+        }
     }
 
-    /// The language number of the film in `row`; see [`Catalogue::language`].
+    /// The day of release of the film in `row`.
     #[must_use]
-    pub fn language_of(&self, row: usize) -> u16 {
-        self.languages[row]
+    pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
+        let day = self.films.days()[row];
+        (day != NO_DAY)
+            .then(|| NaiveDate::from_num_days_from_ce_opt(day))
+            .flatten()
+    }
+
+    /// TMDB's popularity of all films, a row each.
+    #[must_use]
+    pub fn popularity(&self) -> &[f64] {
+        &self.popularity
+    }
+
+    /// Numbers of the sets of genres of all films, a row each; see [`Catalogue::genre_sets`].
+    #[must_use]
+    pub fn genre_numbers(&self) -> &[u32] {
+        &self.genres
+    }
+
+    /// The sets of genres by their numbers.
+    #[must_use]
+    pub fn genre_sets(&self) -> &[GenreSet] {
+        &self.genre_sets
+    }
+
+    /// What films are filtered by.
+    #[must_use]
+    pub fn films(&self) -> &Films {
+        &self.films
+    }
+
+    /// The rows of the films that pass `filter`.
+    #[must_use]
+    pub fn select(&self, filter: &Filter) -> filter::Bitmap {
+        self.films.select(filter, &self.genre_ids)
+    }
+
+    /// The genres that films have, with TMDB's ids.
+    #[must_use]
+    pub fn genre_ids(&self) -> &GenreNames {
+        &self.genre_ids
+    }
+
+    /// The length of the tag vector of the film in `row`; 0 where it has no tags.
+    #[must_use]
+    pub fn norm(&self, row: usize) -> f32 {
+        self.norms[row]
+    }
+
+    /// The lengths of all tag vectors, a row each.
+    #[must_use]
+    pub fn norms(&self) -> &[f32] {
+        &self.norms
     }
 
     /// The title of the film in `row`.
@@ -223,32 +365,30 @@ impl Catalogue {
 
     /// The poster's path of the film in `row`.
     #[must_use]
-    pub fn poster_path(&self, row: usize) -> Option<&str> {
-        self.posters[row].as_deref()
+    pub fn poster_path(&self, row: usize) -> Option<Cow<'_, str>> {
+        self.posters[row].path()
     }
 
     /// Names of the genres of the film in `row`, alphabetical.
     #[must_use]
-    pub fn genre_names(&self, row: usize) -> Vec<String> {
-        let set = self.genres[row];
-        let mut names: Vec<String> = self
+    pub fn genre_names(&self, row: usize) -> Vec<&str> {
+        let set = self.genre_sets[self.genres[row] as usize];
+        let mut names: Vec<&str> = self
             .genre_names
             .iter()
             .enumerate()
             .filter(|(bit, _)| set & (1 << bit) != 0)
-            .map(|(_, name)| name.clone())
+            .map(|(_, name)| name.as_str())
             .collect();
         names.sort_unstable();
         names
     }
 
-    /// The number of `language`, if any film is in it.
+    /// The rows of the films in `language`.
     #[must_use]
-    pub fn language(&self, language: &str) -> Option<u16> {
-        self.language_names
-            .iter()
-            .position(|known| known == language)
-            .and_then(|number| u16::try_from(number).ok())
+    pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
+        self.films
+            .postings((Kind::Language, filter::code(language)?))
     }
 
     /// The genres that `names` name, whatever their case; names of no film's genre name nothing.
@@ -277,17 +417,50 @@ impl Catalogue {
         if bit < MOST_GENRES { 1 << bit } else { 0 }
     }
 
-    fn language_number(&mut self, language: &str) -> u16 {
-        let number = self
-            .language_names
-            .iter()
-            .position(|known| known == language)
-            .unwrap_or_else(|| {
-                self.language_names.push(language.to_owned());
-                self.language_names.len() - 1
-            });
-        u16::try_from(number).unwrap_or(u16::MAX)
+    fn number_of_set(&mut self, set: GenreSet) -> u32 {
+        let sets = &mut self.genre_sets;
+        *self.numbers_of_sets.entry(set).or_insert_with(|| {
+            sets.push(set);
+            // There are no more sets than films.
+            u32::try_from(sets.len() - 1).unwrap_or(u32::MAX)
+        })
     }
+}
+
+fn put(films: &mut Films, row: u32, film: &Film) {
+    fn named(tags: &[Tag]) -> Vec<Named<'_>> {
+        tags.iter()
+            .map(|tag| (tag.id, Cow::Borrowed(tag.name.as_str())))
+            .collect()
+    }
+    let genre_ids: Vec<i32> = film
+        .genres
+        .iter()
+        .filter_map(|genre| i32::try_from(genre.id).ok())
+        .collect();
+    let providers: Vec<(Cow<'_, str>, Named<'_>)> = film
+        .providers
+        .iter()
+        .map(|offer| {
+            let provider = (offer.id, Cow::Borrowed(offer.name.as_str()));
+            (Cow::Borrowed(offer.region.as_str()), provider)
+        })
+        .collect();
+    films.put(
+        row,
+        &Facts {
+            language: &film.original_language,
+            release_date: film.release_date,
+            runtime: film.runtime,
+            vote_average: film.vote_average,
+            vote_count: film.vote_count,
+            genre_ids: &genre_ids,
+            countries: &film.countries,
+            keywords: &named(&film.keywords),
+            people: &named(&film.people),
+            providers: &providers,
+        },
+    );
 }
 
 #[cfg(test)]
@@ -303,11 +476,9 @@ pub(crate) mod tests {
             version,
             title: format!("Film {id}"),
             original_language: "en".to_owned(),
-            release_date: None,
             popularity: 1.0,
             vote_average: 5.0,
-            poster_path: None,
-            genres: Vec::new(),
+            ..Film::default()
         }
     }
 

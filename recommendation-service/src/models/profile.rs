@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::Revision;
+
 /// A user's id: 1 and up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
@@ -143,6 +145,7 @@ pub struct Profile {
     films: HashMap<i64, (i64, Standing)>,
     /// When the newest interaction that is known happened.
     pub fresh_as_of: Option<DateTime<Utc>>,
+    revision: Revision,
 }
 
 impl Profile {
@@ -159,6 +162,33 @@ impl Profile {
     #[must_use]
     pub fn preferences(&self) -> Option<&Preferences> {
         self.preferences.as_ref()
+    }
+
+    /// Another one after every change.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Where the user stands with film `id`; none: nowhere.
+    #[must_use]
+    pub fn standing(&self, id: i64) -> Option<&Standing> {
+        self.films.get(&id).map(|(_, standing)| standing)
+    }
+
+    /// The same user, had they said or done something else: `change` is made to where they stand with
+    /// film `id`.
+    pub fn suppose(&mut self, id: i64, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.films.entry(id).or_default().1);
+        self.revision = Revision::next();
+    }
+
+    /// The same user, had they these preferences.
+    pub fn suppose_preferences(&mut self, change: impl FnOnce(&mut Preferences)) {
+        if let Some(preferences) = &mut self.preferences {
+            change(preferences);
+            self.revision = Revision::next();
+        }
     }
 
     /// Films that must not be recommended, since the user knows them.
@@ -179,6 +209,7 @@ impl Profile {
         if known.is_none_or(|(id, _)| *id < interaction.id) {
             let standing = (interaction.id, interaction.state.clone());
             self.films.insert(interaction.movie_id, standing);
+            self.revision = Revision::next();
         }
         self.fresh_as_of = self.fresh_as_of.max(Some(interaction.created_at));
     }
@@ -218,6 +249,7 @@ impl Users {
             .is_none_or(|known| known.version < preferences.version);
         if is_newer {
             profile.preferences = Some(preferences);
+            profile.revision = Revision::next();
         }
     }
 

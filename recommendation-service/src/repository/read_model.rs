@@ -157,6 +157,7 @@ async fn move_cursor(
 
 /// A read model that is being written anew.
 pub struct Replacement {
+    is_of_users: bool,
     /// None where another replica has written it already.
     transaction: Option<Transaction<'static, Postgres>>,
 }
@@ -168,7 +169,10 @@ pub struct Replacement {
 pub async fn replace(pool: &PgPool, source: &str, cursor: &str) -> sqlx::Result<Replacement> {
     let mut transaction = pool.begin().await?;
     if is_ahead(&mut transaction, source, cursor).await? {
-        return Ok(Replacement { transaction: None });
+        return Ok(Replacement {
+            is_of_users: false,
+            transaction: None,
+        });
     }
     let statements: &[&'static str] = match source {
         "movie-service" => &["delete from movie"],
@@ -179,6 +183,7 @@ pub async fn replace(pool: &PgPool, source: &str, cursor: &str) -> sqlx::Result<
     }
     move_cursor(&mut transaction, source, cursor).await?;
     Ok(Replacement {
+        is_of_users: source != "movie-service",
         transaction: Some(transaction),
     })
 }
@@ -200,10 +205,21 @@ impl Replacement {
     /// # Errors
     /// Postgres's.
     pub async fn commit(self) -> sqlx::Result<()> {
-        match self.transaction {
-            Some(transaction) => transaction.commit().await,
-            None => Ok(()),
+        let Some(mut transaction) = self.transaction else {
+            return Ok(());
+        };
+        if self.is_of_users {
+            // Who was erased while nobody listened is told of by their absence alone.
+            for statement in [
+                "delete from impression i where not exists
+                     (select from user_profile p where p.user_id = i.user_id)",
+                "delete from exposure e where not exists
+                     (select from user_profile p where p.user_id = e.user_id)",
+            ] {
+                sqlx::query(statement).execute(&mut *transaction).await?;
+            }
         }
+        transaction.commit().await
     }
 }
 
@@ -288,6 +304,9 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
         for statement in [
             "delete from user_movie where user_id = any ($1)",
             "delete from user_profile where user_id = any ($1)",
+            "delete from impression where user_id = any ($1)",
+            "delete from exposure where user_id = any ($1)",
+            "delete from recommendation_list where user_id = any ($1)",
         ] {
             sqlx::query(statement)
                 .bind(&batch.erasures)

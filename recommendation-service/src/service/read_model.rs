@@ -52,6 +52,9 @@ pub trait Model: Default + Send + Sync + 'static {
 
     /// Takes over a batch of changes.
     fn take(&mut self, batch: &Batch);
+
+    /// Everything that is known has been taken over for a first time.
+    fn settle(&mut self) {}
 }
 
 impl Model for Catalogue {
@@ -64,6 +67,10 @@ impl Model for Catalogue {
         for removal in &batch.removals {
             self.remove(removal.id, removal.version);
         }
+    }
+
+    fn settle(&mut self) {
+        self.settle_by(self.norms_anew());
     }
 }
 
@@ -99,6 +106,7 @@ impl<M: Model> Keeper<M> {
     pub async fn load(pool: PgPool, model: Shared<M>) -> anyhow::Result<Self> {
         let mut loaded = M::default();
         let cursor = read_model::load(&pool, M::SOURCE, |batch| loaded.take(&batch)).await?;
+        loaded.settle();
         *model.write() = loaded;
         Ok(Self {
             pool,
@@ -131,6 +139,7 @@ impl<M: Model> Projection for Keeper<M> {
             replacement.write(&batch).await?;
         }
         replacement.commit().await?;
+        fresh.settle();
         *self.model.write() = fresh;
         self.remember(&cursor);
         tracing::info!(source = M::SOURCE, "read model taken from a snapshot");

@@ -3,9 +3,10 @@
 //! score = Σ weight × value over the active rules, rounded half away from zero to four decimals;
 //! each value lies in 0..=1. The formulas are the original system's, see the openapi README.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use filter::NO_DAY;
 
-use crate::models::{Candidate, GenreSet, NO_DATE, Weights};
+use crate::models::{Candidate, Catalogue, GenreSet, NO_DATE, Weights};
 
 /// After so many days a film gains nothing from its recency.
 const RECENCY_DAYS: f64 = 730.0;
@@ -85,6 +86,59 @@ impl Context {
             + self.weights.recency * values.recency
             + self.weights.genre_match * values.genre_match;
         (sum * 10_000.0).round() / 10_000.0
+    }
+
+    /// What each set of genres of `catalogue` is worth, by its number, in single precision.
+    #[must_use]
+    pub fn genre_worth(&self, catalogue: &Catalogue) -> Vec<f32> {
+        catalogue
+            .genre_sets()
+            .iter()
+            .map(|genres| {
+                let film = Candidate {
+                    popularity: 0.0,
+                    release_day: NO_DATE,
+                    genres: *genres,
+                };
+                (self.weights.genre_match * self.values(film).genre_match) as f32
+            })
+            .collect()
+    }
+
+    /// Writes about what [`Context::score`] gives the films from row `first` on to `scores`, to within
+    /// 10⁻⁴; `genre_worth` is [`Context::genre_worth`].
+    pub fn estimate(
+        &self,
+        catalogue: &Catalogue,
+        genre_worth: &[f32],
+        first: usize,
+        scores: &mut [f32],
+    ) {
+        /// Older than this is as good as this.
+        const OLD: i32 = 100_000;
+        let (popular, flat) = if self.max_popularity > 0.0 {
+            (self.weights.popularity / self.max_popularity, 0.0)
+        } else {
+            (0.0, self.weights.popularity)
+        };
+        let (popular, flat) = (popular as f32, flat as f32);
+        let recent = self.weights.recency as f32;
+        let whole = self.today.floor();
+        let part = (self.today - whole) as f32;
+        let today = whole as i32 + NaiveDate::default().num_days_from_ce();
+        let columns = catalogue.popularity()[first..]
+            .iter()
+            .zip(&catalogue.films().days()[first..])
+            .zip(&catalogue.genre_numbers()[first..]);
+        for (score, ((popularity, day), genres)) in scores.iter_mut().zip(columns) {
+            let has_day = if *day == NO_DAY { 0.0 } else { recent };
+            let days = ((today - (*day).max(today - OLD)) as f32 + part).max(0.0);
+            let recency = (1.0 - days * (1.0 / RECENCY_DAYS as f32)).max(0.0);
+            *score = popular * *popularity as f32
+                + flat
+                + has_day * recency
+                + genre_worth[*genres as usize];
+        }
     }
 
     /// Why, in words; of rules that are active.

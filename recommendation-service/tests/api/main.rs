@@ -5,18 +5,39 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod admin_rules;
+mod experiments;
+mod explanations;
+mod group;
+mod lists;
+mod models;
 mod openapi;
 mod owner;
+mod preview;
 mod recommendations;
 mod replicas;
 mod rules;
+mod similar;
+mod strategies;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use axum::Router;
-use chassis::{Process, Settings, clock::Clock, testing::eventually};
+use axum::{Router, body::Body, http::Request};
+use chassis::{
+    Process, Settings,
+    clock::Clock,
+    testing::{Answer, eventually},
+};
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
+use recommendation_service::{
+    scorer::{
+        Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
+        Trained, TrainedPart,
+    },
+    service::read_model::Shared,
+};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// The service, and who it learns from.
@@ -25,6 +46,43 @@ struct TestApp {
     process: Process,
     movies: Owner,
     users: Owner,
+}
+
+/// Models of people who deal with films of one parity, over the films 1 to 12.
+fn trained() -> Arc<Trained> {
+    let rows = (0..40_u32).map(|user| {
+        let films = (0..12_u32)
+            .filter(move |film| film % 2 == user % 2 && !(film / 2 + user / 2).is_multiple_of(3));
+        films.map(|film| (film, 1.0))
+    });
+    let interactions = Interactions::from_rows(12, rows).unwrap();
+    let ials = IalsSettings {
+        dimensions: 4,
+        ..IalsSettings::default()
+    };
+    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedPart {
+        name,
+        scorer,
+        weight,
+    };
+    let parts = vec![
+        part(
+            ModelName::Popularity,
+            Arc::new(Popularity::fit(&interactions)),
+            1.0,
+        ),
+        part(
+            ModelName::Ease,
+            Arc::new(Ease::fit(&interactions, &EaseSettings::plain(2.0)).unwrap()),
+            0.7,
+        ),
+        part(
+            ModelName::Ials,
+            Arc::new(Ials::fit(&interactions, &ials).unwrap()),
+            0.3,
+        ),
+    ];
+    Arc::new(Trained::new(5, (1..=12).collect(), parts, 2.0).unwrap())
 }
 
 /// The instant at which the tests' clock stands.
@@ -40,8 +98,25 @@ impl TestApp {
         test
     }
 
+    /// As [`TestApp::ready`], with learned models.
+    async fn trained(pool: &PgPool) -> Self {
+        let owners = (Owner::start().await, Owner::start().await);
+        let test = Self::with(pool, owners.0, owners.1, Some(trained())).await;
+        test.until_ready().await;
+        test
+    }
+
     /// Another process of the service over `pool`.
     async fn beside(pool: &PgPool, movies: Owner, users: Owner) -> Self {
+        Self::with(pool, movies, users, None).await
+    }
+
+    async fn with(
+        pool: &PgPool,
+        movies: Owner,
+        users: Owner,
+        trained: Option<Arc<Trained>>,
+    ) -> Self {
         let environment = HashMap::from([
             ("MOVIE_SERVICE_URL".to_owned(), movies.url()),
             ("USER_PREFERENCE_SERVICE_URL".to_owned(), users.url()),
@@ -49,10 +124,14 @@ impl TestApp {
         let settings =
             Settings::merge(recommendation_service::config::DEFAULTS, &environment).unwrap();
         let process = Process::new(recommendation_service::NAME, settings).unwrap();
-        let (routes, health) =
-            recommendation_service::app::assemble(&process, pool.clone(), Clock::fixed(now()))
-                .await
-                .unwrap();
+        let (routes, health) = recommendation_service::app::assemble_with(
+            &process,
+            pool.clone(),
+            Clock::fixed(now()),
+            Shared::new(trained),
+        )
+        .await
+        .unwrap();
         let openapi = recommendation_service::handler::openapi();
         let app = process.application(routes, health, &openapi);
         Self {
@@ -84,4 +163,37 @@ impl TestApp {
         );
         (self.movies, self.users)
     }
+
+    /// What `who` gets, as the gateway tells of them: a user's id, `admin`, or nobody.
+    async fn get_as(&self, who: &str, path: &str) -> Answer {
+        chassis::testing::send(&self.app, request(who, "GET", path, Body::empty())).await
+    }
+
+    async fn post_as(&self, who: &str, path: &str, body: Value) -> Answer {
+        let body = Body::from(body.to_string());
+        chassis::testing::send(&self.app, request(who, "POST", path, body)).await
+    }
+}
+
+fn request(who: &str, method: &str, path: &str, body: Body) -> Request<Body> {
+    let role = if who == "admin" { "admin" } else { "user" };
+    let request = Request::builder().method(method).uri(path);
+    let request = match who {
+        "" => request,
+        who => request.header(
+            "x-principal",
+            json!({"subject": who, "role": role}).to_string(),
+        ),
+    };
+    request.body(body).unwrap()
+}
+
+/// The ids of a list; none where the answer is a problem.
+fn ids(body: &Value) -> Vec<i64> {
+    let films = body["recommendations"].as_array();
+    films
+        .into_iter()
+        .flatten()
+        .map(|film| film["id"].as_i64().unwrap())
+        .collect()
 }

@@ -121,7 +121,7 @@ impl Owner {
         let at = format!("2026-01-01T00:00:{:02}Z", id % 60);
         let mut state = json!({
             "reaction": null, "reacted_at": null, "bookmarked": kind == "watchlist",
-            "bookmarked_at": null, "rating": null, "rated_at": null,
+            "bookmarked_at": (kind == "watchlist").then_some(&at), "rating": null, "rated_at": null,
             "watched": kind == "watched" || kind == "progress", "watched_seconds": 0,
             "watched_at": null, "completed": kind == "watched", "completed_at": null,
         });

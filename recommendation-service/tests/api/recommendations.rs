@@ -1,23 +1,13 @@
 //! Lists: who gets which films, and why.
 
 use chassis::testing::{eventually, get};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgPool;
 
-use crate::{TestApp, owner::profile};
+use crate::{TestApp, ids, owner::profile};
 
 async fn list(test: &TestApp, path: &str) -> Vec<i64> {
     ids(&get(&test.app, path).await.body)
-}
-
-/// The ids of a list; none where the answer is a problem.
-fn ids(body: &Value) -> Vec<i64> {
-    let films = body["recommendations"].as_array();
-    films
-        .into_iter()
-        .flatten()
-        .map(|film| film["id"].as_i64().unwrap())
-        .collect()
 }
 
 #[sqlx::test]
@@ -34,9 +24,11 @@ async fn a_list_has_every_documented_field_and_the_contracts_score(pool: PgPool)
         list(&test, "/api/v1/users/7/recommendations").await.len() == 2
     })
     .await;
-    let body = get(&test.app, "/api/v1/users/7/recommendations")
+    let mut body = get(&test.app, "/api/v1/users/7/recommendations")
         .await
         .expect(200);
+    let list_id = body["list_id"].take();
+    assert_eq!(list_id.as_str().map(str::len), Some(36));
     assert_eq!(
         body,
         json!({
@@ -50,6 +42,9 @@ async fn a_list_has_every_documented_field_and_the_contracts_score(pool: PgPool)
             ],
             "generated_at": "2026-01-01T00:00:00Z",
             "strategy": "rules",
+            "model": {"version": null, "strategy": "rules"},
+            "list_id": null,
+            "next_cursor": null,
             "fresh_as_of": null,
         })
     );

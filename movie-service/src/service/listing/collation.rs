@@ -3,7 +3,6 @@
 //! of all scripts have a place in it: Latin before Hangul before Han, each in its own order.
 
 use icu_collator::{CollatorBorrowed, options::CollatorOptions};
-use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// How much of a title counts, in bytes of its sort key: some eighty letters of Latin, sixty of
 /// Hangul. Titles that are the same so far stand in the order of their ids.
@@ -29,19 +28,6 @@ impl Collation {
         key.truncate(LONGEST_KEY);
         key.into()
     }
-}
-
-/// A name as it is looked for: without regard to case, to blanks around it, and to how its letters
-/// are composed.
-#[must_use]
-pub fn fold(name: &str) -> String {
-    let lower = name.trim().to_lowercase();
-    if lower.is_ascii() {
-        return lower;
-    }
-    ComposingNormalizerBorrowed::new_nfc()
-        .normalize(&lower)
-        .into_owned()
 }
 
 #[cfg(test)]
@@ -70,13 +56,5 @@ mod tests {
             "七人の侍",
         ];
         assert!(sorted.is_sorted_by_key(|title| collation.key(title)));
-    }
-
-    #[test]
-    fn a_name_is_found_however_it_is_written() {
-        assert_eq!(fold(" Science FICTION"), "science fiction");
-        // 봉준호, composed and in single letters.
-        assert_eq!(fold("\u{1107}\u{1169}\u{11bc}"), fold("봉"));
-        assert_eq!(fold("PENÉLOPE"), fold("Pene\u{301}lope"));
     }
 }

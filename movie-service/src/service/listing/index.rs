@@ -4,22 +4,16 @@
 
 use std::{cmp::Ordering, hash::BuildHasher};
 
+use filter::{Facts, Films, GenreNames, Kind, NO_DAY};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{
-    bitmap::Bitmap,
     collation::Collation,
-    facets::{Facets, Kind, code, offer, pack, unpack},
     moves::{Moment, Moves, Standing},
     position::{Key, Position},
     sorted::SortedRows,
 };
 use crate::models::{FilmFacts, Genre, Order, SortBy, day_number};
-
-/// The day of a film without one, where such films come first: they are last from behind.
-const NO_DAY: i32 = i32::MIN;
-/// The runtime of a film that has none.
-const NO_RUNTIME: u16 = 0;
 
 /// The orders that are kept. There are two of release dates, since films without one come last
 /// both ways.
@@ -64,12 +58,8 @@ pub(super) struct Columns {
     versions: Vec<i64>,
     popularity: Vec<f64>,
     titles: Vec<Box<[u8]>>,
-    pub(super) days: Vec<i32>,
-    pub(super) runtimes: Vec<u16>,
-    pub(super) vote_averages: Vec<f32>,
-    pub(super) vote_counts: Vec<u32>,
-    /// Numbers of its facets, packed.
-    facets: Vec<Box<[u8]>>,
+    /// What it is filtered by; also its day of release.
+    pub(super) films: Films,
 }
 
 impl Columns {
@@ -78,7 +68,10 @@ impl Columns {
         let by_key = match ranking {
             Ranking::Popularity => self.popularity[a].total_cmp(&self.popularity[b]),
             Ranking::Title => self.titles[a].cmp(&self.titles[b]),
-            _ => ranking.day(self.days[a]).cmp(&ranking.day(self.days[b])),
+            _ => {
+                let day = |row| ranking.day(self.films.day(row));
+                day(one).cmp(&day(two))
+            }
         };
         by_key.then_with(|| self.ids[a].cmp(&self.ids[b]))
     }
@@ -99,15 +92,16 @@ impl Columns {
     /// How the film in `row` stands to `position`. A key of another order compares as equal, which
     /// does not come up: who makes a position names its order.
     pub(super) fn compare_to(&self, ranking: Ranking, row: u32, position: &Position) -> Ordering {
-        let row = row as usize;
+        let at = row as usize;
         let by_key = match &position.key {
-            Key::Popularity(popularity) => self.popularity[row].total_cmp(popularity),
-            Key::Title(title) => self.titles[row].cmp(title),
+            Key::Popularity(popularity) => self.popularity[at].total_cmp(popularity),
+            Key::Title(title) => self.titles[at].cmp(title),
+            // The lowest of days comes first: films without one are last from behind.
             Key::Day(day) => ranking
-                .day(self.days[row])
+                .day(self.films.day(row))
                 .cmp(&ranking.day(day.unwrap_or(NO_DAY))),
         };
-        by_key.then_with(|| self.ids[row].cmp(&position.id))
+        by_key.then_with(|| self.ids[at].cmp(&position.id))
     }
 }
 
@@ -118,28 +112,14 @@ pub struct Index {
     /// Rows by the id of their film.
     rows: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// Rows that have a film.
-    pub(super) live: Bitmap,
     count: usize,
     /// Rows that had one.
     free: Vec<u32>,
-    pub(super) facets: Facets,
     orders: [SortedRows; 4],
     pub(super) moves: Moves,
     genres: Vec<Genre>,
+    pub(super) genre_names: GenreNames,
     collation: Collation,
-}
-
-/// A film, ready to be put into a row.
-struct Entry {
-    version: i64,
-    popularity: f64,
-    title: Box<[u8]>,
-    day: i32,
-    runtime: u16,
-    vote_average: f32,
-    vote_count: u32,
-    facets: Vec<u32>,
 }
 
 impl Index {
@@ -159,7 +139,7 @@ impl Index {
     pub fn genres(&self) -> impl Iterator<Item = (&Genre, usize)> {
         self.genres.iter().map(|genre| {
             let count =
-                u64::try_from(genre.id).map_or(0, |id| self.facets.count((Kind::Genre, id)));
+                u64::try_from(genre.id).map_or(0, |id| self.columns.films.count((Kind::Genre, id)));
             (genre, count)
         })
     }
@@ -167,6 +147,10 @@ impl Index {
     /// Takes over the names of genres, instead of those before.
     pub fn set_genres(&mut self, mut genres: Vec<Genre>) {
         genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
+        let names = genres
+            .iter()
+            .map(|genre| (genre.id.into(), genre.name.clone()));
+        self.genre_names = names.collect();
         self.genres = genres;
     }
 
@@ -197,11 +181,12 @@ impl Index {
     }
 
     fn standing(&self, row: u32) -> Standing {
-        let (columns, row) = (&self.columns, row as usize);
+        let (columns, at) = (&self.columns, row as usize);
+        let day = columns.films.day(row);
         Standing {
-            popularity: columns.popularity[row],
-            title: columns.titles[row].clone(),
-            day: (columns.days[row] != NO_DAY).then_some(columns.days[row]),
+            popularity: columns.popularity[at],
+            title: columns.titles[at].clone(),
+            day: (day != NO_DAY).then_some(day),
         }
     }
 
@@ -217,15 +202,14 @@ impl Index {
     pub fn load(&mut self, film: &FilmFacts<'_>) {
         self.moves.see(film.updated_at);
         if self.row(film.id).is_none() {
-            let entry = self.entry(film);
-            self.add(film.id, entry);
+            self.add(film);
         }
     }
 
     /// Puts all films into their places in the orders.
     pub fn sort(&mut self) {
         self.moves.see_all();
-        let mut rows: Vec<u32> = self.live.rows().collect();
+        let mut rows: Vec<u32> = self.columns.films.live().rows().collect();
         for ranking in RANKINGS {
             let columns = &self.columns;
             rows.sort_unstable_by(|one, two| columns.compare(ranking, *one, *two));
@@ -237,8 +221,7 @@ impl Index {
     pub fn upsert(&mut self, film: &FilmFacts<'_>) {
         self.moves.see(film.updated_at);
         let Some(row) = self.row(film.id) else {
-            let entry = self.entry(film);
-            if let Some(row) = self.add(film.id, entry) {
+            if let Some(row) = self.add(film) {
                 for ranking in RANKINGS {
                     self.insert_into(ranking, row);
                 }
@@ -249,12 +232,14 @@ impl Index {
         if self.columns.versions[at] >= film.version {
             return;
         }
-        let entry = self.entry(film);
+        let title = self.collation.key(film.title);
+        let day = film.release_date.map_or(NO_DAY, day_number);
+        let has_moved = self.columns.films.day(row) != day;
         let moved = [
-            self.columns.popularity[at].total_cmp(&entry.popularity) != Ordering::Equal,
-            self.columns.titles[at] != entry.title,
-            self.columns.days[at] != entry.day,
-            self.columns.days[at] != entry.day,
+            self.columns.popularity[at].total_cmp(&film.popularity) != Ordering::Equal,
+            self.columns.titles[at] != title,
+            has_moved,
+            has_moved,
         ];
         let moves = || {
             RANKINGS
@@ -270,15 +255,7 @@ impl Index {
         for ranking in moves() {
             self.remove_from(ranking, row);
         }
-        let before = unpack(&self.columns.facets[at]);
-        let of = self.columns.ids.len();
-        for number in before
-            .iter()
-            .filter(|number| entry.facets.binary_search(number).is_err())
-        {
-            self.facets.remove(*number, row, of);
-        }
-        self.fill(row, entry);
+        self.fill(row, film, title);
         for ranking in moves() {
             self.insert_into(ranking, row);
         }
@@ -292,19 +269,14 @@ impl Index {
         for ranking in RANKINGS {
             self.remove_from(ranking, row);
         }
-        let of = self.columns.ids.len();
         let at = row as usize;
-        for number in unpack(&self.columns.facets[at]) {
-            self.facets.remove(number, row, of);
-        }
-        self.columns.facets[at] = Box::default();
+        self.columns.films.clear(row);
         self.columns.titles[at] = Box::default();
         let ids = &self.columns.ids;
         let hash = self.hasher.hash_one(id);
         if let Ok(found) = self.rows.find_entry(hash, |row| ids[*row as usize] == id) {
             found.remove();
         }
-        self.live.remove(row);
         self.count -= 1;
         self.free.push(row);
     }
@@ -320,7 +292,7 @@ impl Index {
     }
 
     /// Gives a film a row; none where there are as many films as row numbers.
-    fn add(&mut self, id: i64, entry: Entry) -> Option<u32> {
+    fn add(&mut self, film: &FilmFacts<'_>) -> Option<u32> {
         let row = match self.free.pop() {
             Some(row) => row,
             None => {
@@ -330,96 +302,40 @@ impl Index {
                 columns.versions.push(0);
                 columns.popularity.push(0.0);
                 columns.titles.push(Box::default());
-                columns.days.push(NO_DAY);
-                columns.runtimes.push(NO_RUNTIME);
-                columns.vote_averages.push(0.0);
-                columns.vote_counts.push(0);
-                columns.facets.push(Box::default());
                 row
             }
         };
+        let id = film.id;
         self.columns.ids[row as usize] = id;
         let (ids, hasher) = (&self.columns.ids, &self.hasher);
         self.rows.insert_unique(hasher.hash_one(id), row, |row| {
             hasher.hash_one(ids[*row as usize])
         });
-        self.live.insert(row);
         self.count += 1;
-        self.fill(row, entry);
+        let title = self.collation.key(film.title);
+        self.fill(row, film, title);
         Some(row)
     }
 
-    fn fill(&mut self, row: u32, entry: Entry) {
-        let of = self.columns.ids.len();
-        for number in &entry.facets {
-            self.facets.insert(*number, row, of);
-        }
+    fn fill(&mut self, row: u32, film: &FilmFacts<'_>, title: Box<[u8]>) {
         let columns = &mut self.columns;
-        let row = row as usize;
-        columns.versions[row] = entry.version;
-        columns.popularity[row] = entry.popularity;
-        columns.titles[row] = entry.title;
-        columns.days[row] = entry.day;
-        columns.runtimes[row] = entry.runtime;
-        columns.vote_averages[row] = entry.vote_average;
-        columns.vote_counts[row] = entry.vote_count;
-        columns.facets[row] = pack(&entry.facets);
-    }
-
-    fn entry(&mut self, film: &FilmFacts<'_>) -> Entry {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a vote has one to three decimals; bounds are cut off alike"
-        )]
-        let vote_average = film.vote_average as f32;
-        Entry {
-            version: film.version,
-            popularity: film.popularity,
-            title: self.collation.key(film.title),
-            day: film.release_date.map_or(NO_DAY, day_number),
-            runtime: film.runtime.map_or(NO_RUNTIME, |minutes| {
-                u16::try_from(minutes).unwrap_or(u16::MAX)
-            }),
-            vote_average,
-            vote_count: u32::try_from(film.vote_count).unwrap_or(0),
-            facets: self.numbers(film),
-        }
-    }
-
-    /// The numbers of the film's facets, rising.
-    fn numbers(&mut self, film: &FilmFacts<'_>) -> Vec<u32> {
-        let facets = &mut self.facets;
-        let mut numbers = Vec::with_capacity(64);
-        for id in &film.genre_ids {
-            if let Ok(id) = u64::try_from(*id) {
-                numbers.push(facets.number((Kind::Genre, id)));
-            }
-        }
-        for (kind, named) in [
-            (Kind::Keyword, &film.keywords),
-            (Kind::Person, &film.people),
-        ] {
-            for (id, name) in named {
-                if let Ok(id) = u64::try_from(*id) {
-                    numbers.push(facets.number_named((kind, id), (kind, id), name));
-                }
-            }
-        }
-        if let Some(code) = code(film.language) {
-            numbers.push(facets.number((Kind::Language, code)));
-        }
-        for country in film.countries.iter().filter_map(|country| code(country)) {
-            numbers.push(facets.number((Kind::Country, country)));
-        }
-        for (region, (id, name)) in &film.providers {
-            if let (Some(offer), Ok(provider)) = (offer(region, *id), u64::try_from(*id)) {
-                let owner = (Kind::Provider, provider);
-                numbers.push(facets.number_named((Kind::Offer, offer), owner, name));
-            }
-        }
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers
+        let at = row as usize;
+        columns.versions[at] = film.version;
+        columns.popularity[at] = film.popularity;
+        columns.titles[at] = title;
+        let facts = Facts {
+            language: film.language,
+            release_date: film.release_date,
+            runtime: film.runtime,
+            vote_average: film.vote_average,
+            vote_count: film.vote_count,
+            genre_ids: &film.genre_ids,
+            countries: &film.countries,
+            keywords: &film.keywords,
+            people: &film.people,
+            providers: &film.providers,
+        };
+        columns.films.put(row, &facts);
     }
 
     /// How much memory it takes, in bytes, about: of posting lists, of names and numbers of facets,
@@ -429,20 +345,12 @@ impl Index {
         /// What the allocator adds to a small block, about.
         const BLOCK: usize = 12;
         let columns = &self.columns;
-        let boxes: usize = columns
-            .titles
-            .iter()
-            .chain(&columns.facets)
-            .map(|bytes| bytes.len() + BLOCK)
-            .sum();
-        let fixed = 8 + 8 + 8 + 16 + 4 + 2 + 4 + 4 + 16;
+        let titles: usize = columns.titles.iter().map(|bytes| bytes.len() + BLOCK).sum();
+        let fixed = 8 + 8 + 8 + 16;
         let orders: usize = self.orders.iter().map(SortedRows::bytes).sum();
-        let (postings, names) = self.facets.bytes();
-        let films = columns.ids.capacity() * fixed
-            + boxes
-            + orders
-            + self.rows.capacity() * 6
-            + self.live.bytes();
+        let [postings, names, filtered] = columns.films.bytes();
+        let films =
+            columns.ids.capacity() * fixed + titles + filtered + orders + self.rows.capacity() * 6;
         [postings, names, films]
     }
 }

@@ -4,9 +4,9 @@
 use hashbrown::{DefaultHashBuilder, HashMap};
 use std::hash::BuildHasher;
 
-use super::{
+use crate::{
     bitmap::{Bitmap, Postings},
-    collation::fold,
+    genres::fold,
 };
 
 /// A kind of things that films have in common.
@@ -46,7 +46,7 @@ pub fn code(text: &str) -> Option<u64> {
 /// A provider in a region. A provider's number beyond 32 bits, or a region that is not two letters,
 /// is none.
 #[must_use]
-pub fn offer(region: &str, provider: i64) -> Option<u64> {
+pub(crate) fn offer(region: &str, provider: i64) -> Option<u64> {
     let provider = u32::try_from(provider).ok()?;
     if region.len() != 2 {
         return None;
@@ -55,8 +55,9 @@ pub fn offer(region: &str, provider: i64) -> Option<u64> {
 }
 
 /// What is kept of a facet.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Kept {
+    facet: Facet,
     postings: Postings,
     /// Of the name last told with it, to see quickly that it is known.
     told: u32,
@@ -64,7 +65,7 @@ struct Kept {
 
 /// Things that films have in common.
 #[derive(Debug, Clone, Default)]
-pub struct Facets {
+pub(crate) struct Facets {
     numbers: HashMap<Facet, u32>,
     kept: Vec<Kept>,
     /// Names as they are looked for, and whose they are.
@@ -76,21 +77,25 @@ pub struct Facets {
 
 impl Facets {
     /// The number of `facet`, which it is given if it has none.
-    pub fn number(&mut self, facet: Facet) -> u32 {
+    pub(crate) fn number(&mut self, facet: Facet) -> u32 {
         let next = self.kept.len();
         let number = *self
             .numbers
             .entry(facet)
             .or_insert_with(|| u32::try_from(next).unwrap_or(u32::MAX));
         if number as usize == next {
-            self.kept.push(Kept::default());
+            self.kept.push(Kept {
+                facet,
+                postings: Postings::default(),
+                told: 0,
+            });
         }
         number
     }
 
     /// The number of `facet`, of which it is told that `owner` goes by `name`. A name once told is
     /// kept, so that films that were not told anew are still found by it.
-    pub fn number_named(&mut self, facet: Facet, owner: Facet, name: &str) -> u32 {
+    pub(crate) fn number_named(&mut self, facet: Facet, owner: Facet, name: &str) -> u32 {
         let number = self.number(facet);
         #[expect(clippy::cast_possible_truncation, reason = "a hash")]
         let hash = self.hasher.hash_one(name) as u32 | 1;
@@ -120,7 +125,7 @@ impl Facets {
     }
 
     /// The ids of those of `kind` who go by `name`.
-    pub fn ids(&self, kind: Kind, name: &str) -> Vec<u64> {
+    pub(crate) fn ids(&self, kind: Kind, name: &str) -> Vec<u64> {
         let key = (kind, fold(name).into_boxed_str());
         let first = self.names.get(&key).copied();
         let others = self.namesakes.get(&key).into_iter().flatten().copied();
@@ -129,33 +134,51 @@ impl Facets {
 
     /// The films that have `facet`.
     #[must_use]
-    pub fn postings(&self, facet: Facet) -> Option<&Postings> {
+    pub(crate) fn postings(&self, facet: Facet) -> Option<&Postings> {
         let number = self.numbers.get(&facet)?;
         self.kept.get(*number as usize).map(|kept| &kept.postings)
     }
 
+    /// The number of `facet`, if it was given one.
+    #[must_use]
+    pub(crate) fn find(&self, facet: Facet) -> Option<u32> {
+        self.numbers.get(&facet).copied()
+    }
+
+    /// What the number stands for.
+    #[must_use]
+    pub(crate) fn facet(&self, number: u32) -> Option<Facet> {
+        self.kept.get(number as usize).map(|kept| kept.facet)
+    }
+
+    /// How many numbers were given.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// How many films have `facet`.
     #[must_use]
-    pub fn count(&self, facet: Facet) -> usize {
+    pub(crate) fn count(&self, facet: Facet) -> usize {
         self.postings(facet).map_or(0, Postings::len)
     }
 
     /// Adds the films that have `facet` to `set`.
-    pub fn unite_into(&self, facet: Facet, set: &mut Bitmap) {
+    pub(crate) fn unite_into(&self, facet: Facet, set: &mut Bitmap) {
         if let Some(postings) = self.postings(facet) {
             postings.unite_into(set);
         }
     }
 
     /// The film in `row`, one of `of`, has the facet with this number now.
-    pub fn insert(&mut self, number: u32, row: u32, of: usize) {
+    pub(crate) fn insert(&mut self, number: u32, row: u32, of: usize) {
         if let Some(kept) = self.kept.get_mut(number as usize) {
             kept.postings.insert(row, of);
         }
     }
 
     /// The film in `row`, one of `of`, has the facet with this number no more.
-    pub fn remove(&mut self, number: u32, row: u32, of: usize) {
+    pub(crate) fn remove(&mut self, number: u32, row: u32, of: usize) {
         if let Some(kept) = self.kept.get_mut(number as usize) {
             kept.postings.remove(row, of);
         }
@@ -163,7 +186,7 @@ impl Facets {
 
     /// How much memory posting lists take, and how much names and numbers, in bytes; about.
     #[must_use]
-    pub fn bytes(&self) -> (usize, usize) {
+    pub(crate) fn bytes(&self) -> (usize, usize) {
         let postings = self
             .kept
             .iter()
@@ -177,7 +200,7 @@ impl Facets {
 
 /// Numbers that rise, in few bytes: each as its distance from the one before, seven bits a byte.
 #[must_use]
-pub fn pack(numbers: &[u32]) -> Box<[u8]> {
+pub(crate) fn pack(numbers: &[u32]) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(numbers.len() * 2);
     let mut last = 0;
     for number in numbers {
@@ -194,7 +217,7 @@ pub fn pack(numbers: &[u32]) -> Box<[u8]> {
 
 /// The numbers that [`pack`] packed.
 #[must_use]
-pub fn unpack(bytes: &[u8]) -> Vec<u32> {
+pub(crate) fn unpack(bytes: &[u8]) -> Vec<u32> {
     let mut numbers = Vec::with_capacity(bytes.len() / 2);
     let (mut last, mut distance, mut shift) = (0_u32, 0_u32, 0);
     for byte in bytes {

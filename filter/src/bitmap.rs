@@ -123,6 +123,12 @@ impl Bitmap {
         })
     }
 
+    /// The rows sixty-four to a word, the lowest in the lowest bit.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// How much memory the set takes, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -205,6 +211,14 @@ impl Postings {
                     *self = Self::Sparse(bitmap.rows().collect());
                 }
             }
+        }
+    }
+
+    /// Calls `visit` with each row, rising.
+    pub fn for_each(&self, visit: impl FnMut(u32)) {
+        match self {
+            Self::Sparse(rows) => rows.iter().copied().for_each(visit),
+            Self::Dense(bitmap, _) => bitmap.rows().for_each(visit),
         }
     }
 

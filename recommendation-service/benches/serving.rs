@@ -1,0 +1,432 @@
+//! How fast lists are made, beside what bounds them, all in the same run: the rules over a million films beside
+//! reading their columns once, the blend over 60,000 films with its explanations, an answer that is
+//! remembered beside a handler that does nothing; and how much memory a million films take.
+//!
+//! `cargo bench -p recommendation-service --bench serving`; SERVING_FILMS and SERVING_BLEND_FILMS set other
+//! numbers of films. Everything runs on one thread.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot go on should say where, and it is read by people"
+)]
+
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, http::Request, routing::get};
+use chassis::{Process, Settings, client::Client, clock::Clock, feed::follow::FeedState};
+use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use recommendation_service::{
+    app::AppState,
+    handler,
+    models::{
+        Catalogue, Film, HalfLife, Interaction, Offer, PartWeights, Preferences, Profile, Reaction,
+        Standing, Strategy, Tag, UserId, Users, Weights,
+    },
+    scorer::{
+        Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
+        Trained, TrainedPart,
+    },
+    service::{
+        experiments::{Experiments, recorder::Recorder},
+        lists::{Keeping, Lists},
+        models::Models,
+        read_model::Shared,
+        recommender::{Recommender, Sources, Wishes, make},
+        rule_sets::RuleSets,
+        scoring::{Placed, Question},
+    },
+};
+use tower::ServiceExt;
+
+const RULES: Weights = Weights {
+    popularity: 0.4,
+    recency: 0.3,
+    genre_match: 0.3,
+};
+
+fn number(name: &str, default: i64) -> i64 {
+    let given = std::env::var(name).ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 1, 1, 12, 0, 0).unwrap()
+}
+
+/// A number below `count`; the first ones most often, the more so the higher `skew`.
+fn skewed(random: &mut ChaCha8Rng, count: u32, skew: i32) -> u32 {
+    let uniform = f64::from(random.next_u32()) / (f64::from(u32::MAX) + 1.0);
+    (f64::from(count) * uniform.powi(skew)) as u32
+}
+
+/// A film of a made-up catalogue: few of each thing in most films, and most of each thing in few.
+fn film(id: i64) -> Film {
+    let random = &mut ChaCha8Rng::seed_from_u64(u64::try_from(id).unwrap());
+    let mut tags = |most: u32, of: u32, skew: i32, kind: &str| -> Vec<Tag> {
+        let count = skewed(random, most + 1, 2);
+        (0..count)
+            .map(|_| {
+                let id = skewed(random, of, skew);
+                Tag {
+                    id: id.into(),
+                    name: format!("{kind} number {id}"),
+                }
+            })
+            .collect()
+    };
+    let genres = tags(4, 19, 2, "Genre");
+    let keywords = tags(15, 50_000, 3, "keyword");
+    let people = tags(20, 1_000_000, 2, "Person");
+    let day = NaiveDate::from_ymd_opt(2027, 1, 1).unwrap()
+        - TimeDelta::days(skewed(random, 40_000, 3).into());
+    let providers = (0..skewed(random, 12, 4))
+        .map(|_| Offer {
+            region: ["US", "KR", "GB", "DE", "FR"][skewed(random, 5, 1) as usize].to_owned(),
+            id: skewed(random, 300, 3).into(),
+            name: String::new(),
+        })
+        .collect();
+    let poster: String = (0..27)
+        .map(|_| char::from(b'a' + skewed(random, 26, 1) as u8))
+        .collect();
+    Film {
+        id,
+        version: 1,
+        title: format!("A film of the number {id}"),
+        original_language: ["en", "fr", "ja", "ko", "es"][skewed(random, 5, 2) as usize].to_owned(),
+        release_date: Some(day),
+        runtime: Some(90),
+        popularity: 1000.0 / f64::from(1 + skewed(random, 100_000, 1)),
+        vote_average: f64::from(skewed(random, 100, 1)) / 10.0,
+        vote_count: 10,
+        poster_path: Some(format!("/{poster}.jpg")),
+        genres,
+        countries: vec!["US".to_owned()],
+        keywords,
+        people,
+        providers,
+    }
+}
+
+fn catalogue(films: i64) -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    for id in 1..=films {
+        catalogue.upsert(&film(id));
+    }
+    let norms = catalogue.norms_anew();
+    catalogue.settle_by(norms);
+    catalogue
+}
+
+fn preferences(user_id: i64) -> Preferences {
+    Preferences {
+        user_id,
+        version: 1,
+        preferred_genres: vec!["Genre number 3".to_owned(), "Genre number 5".to_owned()],
+        preferred_language: None,
+        min_rating: 0.0,
+        taste_edits: Vec::new(),
+    }
+}
+
+fn wishes(strategy: Strategy, limit: usize) -> Wishes {
+    Wishes {
+        strategy,
+        filter: filter::Filter::default(),
+        exclude_seen: true,
+        diversity: 0.0,
+        limit,
+        is_chosen: true,
+        asked: String::new(),
+    }
+}
+
+/// Milliseconds within which parts of `times` were done.
+fn within(times: &mut [Duration], part: f64) -> f64 {
+    times.sort_unstable();
+    times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0
+}
+
+fn repeat<T>(times: usize, mut work: impl FnMut(usize) -> T) -> Vec<Duration> {
+    (0..times)
+        .map(|turn| {
+            let started = Instant::now();
+            black_box(work(turn));
+            started.elapsed()
+        })
+        .collect()
+}
+
+/// How much memory the process has, in MiB.
+fn resident() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<f64>().ok());
+    pages.unwrap_or(0.0) * 4096.0 / 1024.0 / 1024.0
+}
+
+fn rules_over_all(films: i64) {
+    let before = resident();
+    let started = Instant::now();
+    let catalogue = catalogue(films);
+    println!(
+        "{films} films: {:.0} MiB resident for the catalogue, {:.0} MiB in all, filled in {:.1} s",
+        resident() - before,
+        resident(),
+        started.elapsed().as_secs_f64()
+    );
+    let profile = Profile::new(preferences(1));
+    let question = Question {
+        catalogue: &catalogue,
+        placed: None,
+        profile: &profile,
+        rules: RULES,
+        weights: PartWeights::default(),
+        half_life: HalfLife::default(),
+        now: now(),
+    };
+    let wanted = wishes(Strategy::Rules, 20);
+    let mut lists = Vec::new();
+    let mut reads = Vec::new();
+    // In turn, so that what the machine does meanwhile slows both.
+    for _ in 0..100 {
+        lists.extend(repeat(1, |_| make(question, 1, &wanted)));
+        reads.extend(repeat(1, |_| read_once(&catalogue)));
+    }
+    let (list, read) = (within(&mut lists, 0.5), within(&mut reads, 0.5));
+    println!(
+        "rules, {films} films, a list of the best 200: p50 {list:.2} ms, p99 {:.2} ms; its columns read once: p50 {read:.2} ms; ratio {:.2}",
+        within(&mut lists, 0.99),
+        list / read
+    );
+}
+
+/// Reads what the rules look at, all of it once and as fast as it comes: popularity, days, genres, and which
+/// rows there are.
+fn read_once(catalogue: &Catalogue) -> u64 {
+    fn sum<T: Copy>(column: &[T], bits: impl Fn(T) -> u64) -> u64 {
+        let mut lanes = [0_u64; 8];
+        let (eights, rest) = column.as_chunks::<8>();
+        for eight in eights {
+            for (lane, value) in lanes.iter_mut().zip(eight) {
+                *lane = lane.wrapping_add(bits(*value));
+            }
+        }
+        let rest = rest
+            .iter()
+            .fold(0, |sum: u64, value| sum.wrapping_add(bits(*value)));
+        lanes.iter().fold(rest, |sum, lane| sum.wrapping_add(*lane))
+    }
+    sum(catalogue.popularity(), f64::to_bits)
+        ^ sum(catalogue.films().days(), |day| {
+            u64::from(day.cast_unsigned())
+        })
+        ^ sum(catalogue.genre_numbers(), u64::from)
+        ^ sum(catalogue.films().live().words(), |word| word)
+}
+
+/// Models over all of `films`: EASE over those that most deal with, iALS over all.
+fn trained(films: i64) -> Arc<Trained> {
+    let columns = usize::try_from(films).unwrap();
+    let count = u32::try_from(films).unwrap();
+    let random = &mut ChaCha8Rng::seed_from_u64(1);
+    let rows: Vec<Vec<(u32, f32)>> = (0..8000)
+        .map(|_| (0..60).map(|_| (skewed(random, count, 3), 1.0)).collect())
+        .collect();
+    let interactions = Interactions::from_rows(columns, rows).unwrap();
+    let ease = EaseSettings {
+        max_items: 3000,
+        ..EaseSettings::plain(300.0)
+    };
+    let ials = IalsSettings {
+        dimensions: 128,
+        epochs: 1,
+        ..IalsSettings::default()
+    };
+    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedPart {
+        name,
+        scorer,
+        weight,
+    };
+    let parts = vec![
+        part(
+            ModelName::Popularity,
+            Arc::new(Popularity::fit(&interactions)),
+            1.0,
+        ),
+        part(
+            ModelName::Ease,
+            Arc::new(Ease::fit(&interactions, &ease).unwrap()),
+            0.7,
+        ),
+        part(
+            ModelName::Ials,
+            Arc::new(Ials::fit(&interactions, &ials).unwrap()),
+            0.3,
+        ),
+    ];
+    Arc::new(Trained::new(1, (1..=films).collect(), parts, 5.0).unwrap())
+}
+
+/// A user with so many films, most of them liked.
+fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
+    let random = &mut ChaCha8Rng::seed_from_u64(u64::try_from(id).unwrap());
+    let of = u32::try_from(films).unwrap();
+    (0..count)
+        .map(|n| {
+            let at = now() - TimeDelta::days(n);
+            let reaction = if n % 8 == 7 {
+                Reaction::Dislike
+            } else {
+                Reaction::Like
+            };
+            Interaction {
+                id: n + 1,
+                user_id: id,
+                movie_id: 1 + i64::from(skewed(random, of, 3)),
+                occurred_at: at,
+                created_at: at,
+                state: Standing {
+                    reaction: Some(reaction),
+                    reacted_at: Some(at),
+                    ..Standing::default()
+                },
+            }
+        })
+        .collect()
+}
+
+fn blend(catalogue: &Catalogue, trained: &Arc<Trained>, films: i64) {
+    let placed = Placed::new(Arc::clone(trained), catalogue);
+    for count in [10, 50, 200] {
+        let mut users = Users::default();
+        for id in 1..=100 {
+            users.prefer(preferences(id));
+            for interaction in user(id, films, count) {
+                users.record(&interaction);
+            }
+        }
+        let wanted = wishes(Strategy::Blend, 20);
+        let mut times = repeat(300, |turn| {
+            let id = UserId::new(1 + i64::try_from(turn % 100).unwrap()).unwrap();
+            let question = Question {
+                catalogue,
+                placed: Some(&placed),
+                profile: users.find(id).unwrap(),
+                rules: RULES,
+                weights: PartWeights::default(),
+                half_life: HalfLife::default(),
+                now: now(),
+            };
+            make(question, 1, &wanted).unwrap()
+        });
+        println!(
+            "blend with explanations, {films} films, users of {count}: p50 {:.2} ms, p99 {:.2} ms",
+            within(&mut times, 0.5),
+            within(&mut times, 0.99)
+        );
+    }
+}
+
+async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
+    let settings =
+        Settings::merge(recommendation_service::config::DEFAULTS, &HashMap::new()).unwrap();
+    let process = Process::new(recommendation_service::NAME, settings).unwrap();
+    // Nobody answers there; nothing that is measured asks.
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .acquire_timeout(Duration::from_millis(1))
+        .connect_lazy("postgres://127.0.0.1:1/none")
+        .unwrap();
+    let users = Shared::new(Users::default());
+    users.write().prefer(preferences(7));
+    for interaction in user(7, films, 50) {
+        users.write().record(&interaction);
+    }
+    let keeping = Keeping {
+        time: TimeDelta::hours(1),
+        most: 1000,
+    };
+    let clock = Clock::fixed(now());
+    let lists = Lists::new(
+        pool.clone(),
+        users.clone(),
+        keeping,
+        clock.clone(),
+        &process.shutdown,
+    );
+    let nowhere = "http://127.0.0.1:1".parse().unwrap();
+    let trained = Shared::new(Some(trained));
+    let models = Models::new(pool.clone(), None, trained.clone());
+    let sources = Sources {
+        catalogue: Shared::new(catalogue),
+        movies_feed: FeedState::default(),
+        users,
+        preference_service: Client::new("preference-service", nowhere, None).unwrap(),
+        trained,
+        lists,
+        half_life: HalfLife::default(),
+    };
+    let recorder = Recorder::start(pool.clone(), &process.shutdown);
+    let state = AppState {
+        recommender: Recommender::with_rules(pool.clone(), sources, clock.clone(), Vec::new()),
+        rule_sets: RuleSets::new(pool.clone(), clock.clone()),
+        experiments: Experiments::new(pool, recorder, clock),
+        models,
+    };
+    let routes = handler::router(state, &process.config)
+        .merge(Router::new().route("/api/v1/nothing", get(async || {})));
+    let health = chassis::health::Health::default();
+    let app = process.application(routes, health, &handler::openapi());
+    let paths = [
+        "/api/v1/nothing",
+        "/api/v1/users/7/recommendations?limit=20",
+        "/api/v1/users/7/recommendations?limit=20&explain=true",
+    ];
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..5000 {
+        for (path, times) in paths.iter().zip(&mut times) {
+            let request = Request::get(*path).body(Body::empty()).unwrap();
+            let started = Instant::now();
+            let response = app.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            black_box(
+                axum::body::to_bytes(response.into_body(), 1 << 20)
+                    .await
+                    .unwrap(),
+            );
+            times.push(started.elapsed());
+            assert_eq!(status.as_u16(), 200);
+        }
+    }
+    let [nothing, bare, explained] = times.map(|mut times| within(&mut times, 0.5) * 1000.0);
+    println!(
+        "through all layers, p50: nothing {nothing:.1} µs; a remembered list {bare:.1} µs, ratio {:.2}; with explanations {explained:.1} µs, ratio {:.2}",
+        bare / nothing,
+        explained / nothing
+    );
+    process.shutdown.start();
+}
+
+fn main() {
+    rules_over_all(number("SERVING_FILMS", 1_000_000));
+    let films = number("SERVING_BLEND_FILMS", 60_000);
+    let catalogue = catalogue(films);
+    let trained = trained(films);
+    blend(&catalogue, &trained, films);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(answers(catalogue, trained, films));
+}

@@ -1,0 +1,294 @@
+//! The rules as administrators see them: all sets that ever were, another one put, one tried out.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use chassis::{
+    extract::{self, Bounded, Query},
+    paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
+    problem::{FieldError, ProblemDocument},
+};
+use filter::Filter;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    caller::Caller,
+    error::ApiError,
+    recommendations::{RecommendationResponse, films},
+};
+use crate::{
+    app::AppState,
+    models::{PartWeights, RuleDraft, RuleSet, Strategy, UserId, Weights},
+    service::{
+        recommender::Wishes,
+        rule_sets::{RuleSetError, check},
+    },
+};
+
+const DEFAULT_LIMIT: i64 = 10;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Which page, from 1.
+    #[param(inline, required = false, example = 1)]
+    pub(super) page: Option<Page>,
+    /// How many entries a page has; 20 where not given.
+    #[param(inline, required = false, example = 20)]
+    pub(super) page_size: Option<PageSize>,
+}
+
+impl PageQuery {
+    /// The page, the size of a page, and how many entries come before.
+    pub(super) fn place(&self) -> (i64, i64, i64) {
+        let page = self.page.map_or(1, Bounded::get);
+        let size = self.page_size.map_or(DEFAULT_PAGE_SIZE, Bounded::get);
+        (page, size, (page - 1) * size)
+    }
+}
+
+/// A page of all sets of rules.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RuleSetsResponse {
+    /// Which page it is.
+    page: i64,
+    /// How many entries a page has.
+    page_size: i64,
+    /// How many pages there are.
+    total_pages: i64,
+    /// How many sets there were so far.
+    total_results: i64,
+    /// The newest first; the highest version is in force.
+    data: Vec<RuleSet>,
+}
+
+/// Another set of rules.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "rules": [
+        {"name": "Popularity Score", "rule_type": "popularity", "weight": 0.4},
+        {"name": "Recency Bonus", "rule_type": "recency", "weight": 0.3},
+        {"name": "Genre Match", "rule_type": "genre_match", "weight": 0.3},
+    ],
+    "note": "as it began",
+}))]
+pub(super) struct PutRulesRequest {
+    /// The rules that take the place of all that are; each type once at most. A type that is not named is
+    /// gone.
+    rules: Vec<RuleDraft>,
+    /// The version that they are meant to follow; refused where another is in force. The same as
+    /// `If-Match`.
+    #[schema(example = 1, minimum = 1)]
+    version: Option<i64>,
+    /// What to say of them.
+    #[serde(default)]
+    #[schema(max_length = 1000, example = "less of what everybody sees")]
+    note: String,
+}
+
+/// Rules to try out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "user_id": 1,
+    "rules": [{"name": "Recency Bonus", "rule_type": "recency", "weight": 1.0}],
+    "limit": 10,
+}))]
+pub(super) struct PreviewRulesRequest {
+    /// For whom.
+    #[schema(value_type = i64, minimum = 1, example = 1)]
+    user_id: Bounded<1, { i64::MAX }>,
+    /// The rules.
+    rules: Vec<RuleDraft>,
+    /// How many films at most; 10 where not given.
+    #[schema(inline, example = 10)]
+    limit: Option<Bounded<1, 100>>,
+}
+
+/// A film of a list that is tried out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PreviewedFilm {
+    /// The film.
+    #[serde(flatten)]
+    film: RecommendationResponse,
+    /// Its place, from 1, in the list of this length by the rules in force; null where it is not in it.
+    #[schema(example = 3)]
+    present_position: Option<usize>,
+}
+
+/// What a user's list would be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RulesPreviewResponse {
+    /// For whom.
+    user_id: UserId,
+    /// The films, best first.
+    recommendations: Vec<PreviewedFilm>,
+}
+
+/// List all sets of rules
+///
+/// Every set that was ever put, the newest first. To go back to one, put its `rules` again. The `ETag` is
+/// the version in force.
+#[utoipa::path(
+    get,
+    path = "/api/v1/admin/rules",
+    tag = "admin",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "the sets", body = RuleSetsResponse),
+        (status = 400, description = "a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_rule_sets(
+    State(state): State<AppState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, ApiError> {
+    let (page, page_size, offset) = query.place();
+    let (data, total) = state.rule_sets.list(offset, page_size).await?;
+    let body = RuleSetsResponse {
+        page,
+        page_size,
+        total_pages: total_pages(total, page_size),
+        total_results: total,
+        data,
+    };
+    // Versions have no gaps, so that how many there are is the last one.
+    Ok(tagged(total, Json(body).into_response()))
+}
+
+/// Put the rules
+///
+/// Replaces all rules. Lists follow on every replica within seconds. With `If-Match` or `version`, only
+/// where that version is in force, so that nobody overwrites what they have not seen.
+#[utoipa::path(
+    put,
+    path = "/api/v1/admin/rules",
+    tag = "admin",
+    request_body = PutRulesRequest,
+    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they are meant to follow", example = "\"1\"")),
+    responses(
+        (status = 200, description = "the rules with their version", body = RuleSet),
+        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`version` is not in force", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, description = "the version in `If-Match` is not in force", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn put_rules(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    extract::Json(request): extract::Json<PutRulesRequest>,
+) -> Result<Response, ApiError> {
+    let matched = if_match(&headers)?;
+    let expected = matched.or(request.version);
+    let put = state
+        .rule_sets
+        .put(request.rules, request.note, caller.subject, expected);
+    let set = put.await.map_err(|error| match error {
+        RuleSetError::Outdated { known, .. } if matched.is_some() => ApiError::NotMatched(known),
+        error => error.into(),
+    })?;
+    // The other replicas look every few seconds; this one need not wait.
+    state.recommender.refresh_rules().await?;
+    Ok(tagged(set.version, Json(set).into_response()))
+}
+
+/// Try rules out
+///
+/// The list that a user would get by these rules, and where its films stand by those in force. Nothing
+/// is stored.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/rules/preview",
+    tag = "admin",
+    request_body = PreviewRulesRequest,
+    responses(
+        (status = 200, description = "the list", body = RulesPreviewResponse),
+        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn preview_rules(
+    State(state): State<AppState>,
+    extract::Json(request): extract::Json<PreviewRulesRequest>,
+) -> Result<Json<RulesPreviewResponse>, ApiError> {
+    let errors = check(&request.rules);
+    if !errors.is_empty() {
+        return Err(RuleSetError::Invalid(errors).into());
+    }
+    let user_id = UserId::new(request.user_id.get()).ok_or_else(|| {
+        let message = "must be a whole number from 1";
+        RuleSetError::Invalid(vec![FieldError::new("user_id", message)])
+    })?;
+    let limit = request.limit.map_or(DEFAULT_LIMIT, Bounded::get);
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let weights = Weights::of_drafts(&request.rules);
+    let recommender = &state.recommender;
+    let profile = recommender.profile(user_id).await?;
+    let list = async |rules: Option<Weights>| {
+        let wishes = Wishes {
+            strategy: Strategy::Rules,
+            filter: Filter::default(),
+            exclude_seen: true,
+            diversity: 0.0,
+            limit,
+            is_chosen: true,
+            asked: String::new(),
+        };
+        let weights = PartWeights::default();
+        let page = recommender
+            .preview(profile.clone(), rules, weights, wishes)
+            .await?;
+        let catalogue = recommender.catalogue();
+        let films = films(&catalogue.read(), &page, false);
+        Ok::<_, ApiError>(films)
+    };
+    let present: Vec<i64> = list(None).await?.iter().map(|film| film.id()).collect();
+    let recommendations = list(Some(weights))
+        .await?
+        .into_iter()
+        .map(|film| PreviewedFilm {
+            present_position: present
+                .iter()
+                .position(|id| *id == film.id())
+                .map(|index| index + 1),
+            film,
+        })
+        .collect();
+    Ok(Json(RulesPreviewResponse {
+        user_id,
+        recommendations,
+    }))
+}
+
+/// `response` with the version as its tag.
+fn tagged(version: i64, mut response: Response) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// The version that `If-Match` names; none where there is no such header, or any will do.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let value = value.to_str().unwrap_or_default().trim();
+    if value == "*" {
+        return Ok(None);
+    }
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let version = quoted.and_then(|version| version.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        let message = "must be the ETag of the rules, such as \"3\"";
+        RuleSetError::Invalid(vec![FieldError::new("If-Match", message)]).into()
+    })
+}

@@ -1,0 +1,148 @@
+//! What a user did, as numbers: how much each film says of what they like.
+
+use chrono::{DateTime, Utc};
+
+use super::{Profile, Reaction, Standing};
+
+const SUPERLIKE: f64 = 7.0;
+const LIKE: f64 = 5.0;
+const DISLIKE: f64 = -5.0;
+const COMPLETION: f64 = 3.0;
+const MINUTE: f64 = 0.1;
+const BOOKMARK: f64 = 1.0;
+/// A rating counts by how far it is from this, in stars, times the weight of a star.
+const NEUTRAL_STARS: f64 = 3.0;
+const STAR: f64 = 2.0;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+/// Of one user so many films count, those that say most.
+const MOST_FILMS: usize = 500;
+
+/// How fast what was done loses weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HalfLife {
+    /// After so many days it weighs half; 0: it never loses any.
+    pub days: f64,
+}
+
+impl Default for HalfLife {
+    /// As preference-service has it where it is not set otherwise.
+    fn default() -> Self {
+        Self { days: 180.0 }
+    }
+}
+
+impl HalfLife {
+    fn factor(self, age_seconds: f64) -> f64 {
+        if self.days <= 0.0 {
+            return 1.0;
+        }
+        (-age_seconds.max(0.0) / SECONDS_PER_DAY / self.days).exp2()
+    }
+}
+
+/// How much a film says at `now`; below 0: it speaks against its like. The weights are the contract's, and
+/// what has no time is as of now.
+#[must_use]
+pub fn weight(standing: &Standing, now: DateTime<Utc>, half_life: HalfLife) -> f64 {
+    let reaction = match standing.reaction {
+        Some(Reaction::Superlike) => Some(SUPERLIKE),
+        Some(Reaction::Like) => Some(LIKE),
+        Some(Reaction::Dislike) => Some(DISLIKE),
+        Some(Reaction::Unknown) | None => None,
+    };
+    let rating = standing
+        .rating
+        .map(|stars| (f64::from(stars) - NEUTRAL_STARS) * STAR);
+    let minutes = f64::from(standing.watched_seconds.max(0) / 60) * MINUTE;
+    [
+        (reaction, standing.reacted_at),
+        (
+            standing.bookmarked.then_some(BOOKMARK),
+            standing.bookmarked_at,
+        ),
+        (rating, standing.rated_at),
+        (standing.watched.then_some(minutes), standing.watched_at),
+        (
+            standing.completed_at.map(|_| COMPLETION),
+            standing.completed_at,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(weight, at)| Some((weight?, at.unwrap_or(now))))
+    .map(|(weight, at)| weight * half_life.factor((now - at).as_seconds_f64()))
+    .sum()
+}
+
+/// The films that say something of a user, by id, rising; with what they say. 1 is a like of today.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    films: Vec<(i64, f32)>,
+}
+
+impl Evidence {
+    /// What `profile` says at `now`.
+    #[must_use]
+    pub fn of(profile: &Profile, now: DateTime<Utc>, half_life: HalfLife) -> Self {
+        let mut films: Vec<(i64, f32)> = profile
+            .films()
+            .map(|(id, standing)| {
+                let weight = weight(standing, now, half_life);
+                // Whoever saw a film to its end to dislike it dislikes it.
+                let weight = match standing.reaction {
+                    Some(Reaction::Dislike) => weight.min(DISLIKE * 0.5),
+                    _ => weight,
+                };
+                (id, (weight / LIKE) as f32)
+            })
+            .filter(|(_, weight)| weight.is_finite() && weight.abs() > 1e-4)
+            .collect();
+        films.sort_unstable_by(|(a, one), (b, two)| two.abs().total_cmp(&one.abs()).then(a.cmp(b)));
+        films.truncate(MOST_FILMS);
+        films.sort_unstable_by_key(|(id, _)| *id);
+        Self { films }
+    }
+
+    /// The films.
+    #[must_use]
+    pub fn films(&self) -> &[(i64, f32)] {
+        &self.films
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(day * 86_400, 0).expect("in range")
+    }
+
+    #[test]
+    fn what_users_do_weighs_as_agreed_and_half_after_its_half_life() {
+        let of = |standing: &Standing, day| weight(standing, at(day), HalfLife { days: 10.0 });
+        let rated = Standing {
+            rating: Some(4.5),
+            rated_at: Some(at(0)),
+            ..Standing::default()
+        };
+        assert_eq!(of(&rated, 0), 3.0);
+        assert_eq!(of(&rated, 10), 1.5);
+        let seen_and_disliked = Standing {
+            reaction: Some(Reaction::Dislike),
+            reacted_at: Some(at(0)),
+            watched: true,
+            watched_seconds: 5400,
+            watched_at: Some(at(0)),
+            completed_at: Some(at(0)),
+            ..Standing::default()
+        };
+        assert_eq!(of(&seen_and_disliked, 0), -5.0 + 9.0 + 3.0);
+        let saved = Standing {
+            bookmarked: true,
+            ..Standing::default()
+        };
+        assert_eq!(of(&saved, 99), 1.0, "without a time it is as of now");
+        assert_eq!(of(&Standing::default(), 0), 0.0);
+    }
+}

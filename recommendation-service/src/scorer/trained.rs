@@ -1,0 +1,168 @@
+//! Learned models with the films that their columns are.
+
+use std::sync::Arc;
+
+use super::{Blend, FitError, Part, Scorer};
+
+/// The learned models by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ModelName {
+    /// How many dealt with a film.
+    Popularity,
+    /// Item-item weights in closed form.
+    Ease,
+    /// Matrix factorization.
+    Ials,
+    /// The ideal low-pass filter.
+    Spectral,
+}
+
+impl ModelName {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Popularity, Self::Ease, Self::Ials, Self::Spectral];
+
+    /// The name as clients and files write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Popularity => "popularity",
+            Self::Ease => "ease",
+            Self::Ials => "ials",
+            Self::Spectral => "spectral",
+        }
+    }
+
+    /// Whether it goes by what the user did; if not, it says the same to everybody.
+    #[must_use]
+    pub fn is_personal(self) -> bool {
+        !matches!(self, Self::Popularity)
+    }
+}
+
+/// One model of a version.
+#[derive(Clone)]
+pub struct TrainedPart {
+    /// Which it is.
+    pub name: ModelName,
+    /// The model.
+    pub scorer: Arc<dyn Scorer>,
+    /// Its weight among its like.
+    pub weight: f32,
+}
+
+/// A version of the learned models, over the films that it was fitted on. Never changed: a new version
+/// takes its place as a whole.
+pub struct Trained {
+    version: i64,
+    films: Vec<i64>,
+    parts: Vec<TrainedPart>,
+    blend: Blend,
+    familiarity: f32,
+}
+
+impl Trained {
+    /// Version `version` of models over `films`, TMDB's ids in ascending order, one a column.
+    /// `familiarity` is that of [`Blend::new`].
+    ///
+    /// # Errors
+    /// No part, a part over another number of films, films out of order, or numbers out of range.
+    pub fn new(
+        version: i64,
+        films: Vec<i64>,
+        parts: Vec<TrainedPart>,
+        familiarity: f32,
+    ) -> Result<Self, FitError> {
+        let is_sound = films.is_sorted_by(|a, b| a < b)
+            && parts.iter().all(|part| part.scorer.items() == films.len());
+        FitError::check(
+            "films",
+            films.len() as f64,
+            "ascending ids, one a column",
+            is_sound,
+        )?;
+        let blend = parts.iter().map(|part| Part {
+            scorer: Arc::clone(&part.scorer),
+            weight: part.weight,
+            personal: part.name.is_personal(),
+        });
+        let blend = Blend::new(blend.collect(), familiarity)?;
+        Ok(Self {
+            version,
+            films,
+            parts,
+            blend,
+            familiarity,
+        })
+    }
+
+    /// The number of the version in the registry.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The column of film `id`, if the models know it.
+    #[must_use]
+    pub fn column(&self, id: i64) -> Option<u32> {
+        let column = self.films.binary_search(&id).ok()?;
+        u32::try_from(column).ok()
+    }
+
+    /// TMDB's ids of the films, one a column, ascending.
+    #[must_use]
+    pub fn films(&self) -> &[i64] {
+        &self.films
+    }
+
+    /// The models.
+    #[must_use]
+    pub fn parts(&self) -> &[TrainedPart] {
+        &self.parts
+    }
+
+    /// The number of films after which personal models have half the say.
+    #[must_use]
+    pub fn familiarity(&self) -> f32 {
+        self.familiarity
+    }
+
+    /// The `places` films that go best with the film in column `item`, best first; see
+    /// [`Scorer::similar`].
+    #[must_use]
+    pub fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+        self.blend.similar(item, places)
+    }
+
+    /// All models as one.
+    #[must_use]
+    pub fn blend(&self) -> &Blend {
+        &self.blend
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scorer::{Popularity, testing::tastes};
+
+    fn part() -> TrainedPart {
+        TrainedPart {
+            name: ModelName::Popularity,
+            scorer: Arc::new(Popularity::fit(&tastes(6, 3))),
+            weight: 1.0,
+        }
+    }
+
+    #[test]
+    fn films_are_found_by_their_ids() {
+        let trained = Trained::new(1, vec![11, 603, 27205], vec![part()], 1.0).expect("sound");
+        assert_eq!(trained.column(603), Some(1));
+        assert_eq!(trained.column(604), None);
+    }
+
+    #[test]
+    fn films_out_of_order_or_of_another_number_are_refused() {
+        assert!(Trained::new(1, vec![11, 27205, 603], vec![part()], 1.0).is_err());
+        assert!(Trained::new(1, vec![11, 603], vec![part()], 1.0).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! What users did, as Parquet, for a trainer elsewhere: columns `user_id`, `movie_id`, `weight` and
+//! `occurred_at`, a row for each film that speaks for a user's taste, by user and film.
+
+use std::{fs::File, path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use chassis::{run::usage, shutdown::Shutdown};
+use parquet::{
+    data_type::{DataType, FloatType, Int64Type},
+    file::{
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::parser::parse_message_type,
+};
+
+use super::{finish, run, source::Source, tell};
+use crate::{config::Config, database, evaluation::data::Event};
+
+const USAGE: &str = "recommendation-service export --out FILE.parquet
+
+Writes what users did, as training weighs it: user_id, movie_id (TMDB's), weight, occurred_at. Models that
+are fitted to it come back by `train --from FILE.safetensors`.";
+
+const SCHEMA: &str = "message interactions {
+    required int64 user_id;
+    required int64 movie_id;
+    required float weight;
+    required int64 occurred_at (timestamp(micros, true));
+}";
+
+/// Rows that are written at once.
+const GROUP: usize = 1 << 20;
+
+/// Runs `export`; `arguments` are those behind it.
+pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let arguments: Vec<String> = arguments.collect();
+    let out = match arguments.as_slice() {
+        [option, file] if option == "--out" => Some(file.as_str()),
+        [option] => option.strip_prefix("--out="),
+        _ => None,
+    };
+    let Some(out) = out.filter(|out| !out.is_empty()) else {
+        return usage(USAGE);
+    };
+    finish(run(PathBuf::from(out), export))
+}
+
+async fn export(out: PathBuf, config: Config) -> anyhow::Result<()> {
+    let pool = database::open(&config, &Shutdown::default()).await?;
+    let events = Source::Database(pool).read(i64::MAX as u64).await?;
+    let write = || -> anyhow::Result<()> {
+        let file = File::create(&out)?;
+        write(file, &events)
+    };
+    write().with_context(|| out.display().to_string())?;
+    tell(&format!(
+        "{} interactions written to {}",
+        events.len(),
+        out.display()
+    ));
+    Ok(())
+}
+
+fn write(file: File, events: &[Event]) -> anyhow::Result<()> {
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(file, schema, properties)?;
+    for events in events.chunks(GROUP) {
+        let mut group = writer.next_row_group()?;
+        let longs = |value: fn(&Event) -> i64| events.iter().map(value).collect::<Vec<_>>();
+        column::<Int64Type>(&mut group, &longs(|event| event.user as i64))?;
+        column::<Int64Type>(&mut group, &longs(|event| event.item as i64))?;
+        let weights: Vec<f32> = events.iter().map(|event| event.weight).collect();
+        column::<FloatType>(&mut group, &weights)?;
+        column::<Int64Type>(&mut group, &longs(|event| event.time.unwrap_or_default()))?;
+        group.close()?;
+    }
+    writer.close()?;
+    Ok(())
+}
+
+fn column<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: &[T::T],
+) -> anyhow::Result<()> {
+    let mut column = group.next_column()?.context("there is no such column")?;
+    column.typed::<T>().write_batch(values, None, None)?;
+    column.close()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::{
+        file::reader::{FileReader, SerializedFileReader},
+        record::RowAccessor,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let path = std::env::temp_dir().join(format!("marquee-export-{}", std::process::id()));
+        let events =
+            [(1, 603, 1.0), (1, 604, 0.2), (9, 603, 1.4)].map(|(user, item, weight)| Event {
+                user,
+                item,
+                rating: None,
+                weight,
+                time: Some(1_700_000_000_000_000 + user as i64),
+            });
+        write(File::create(&path).expect("writable"), &events).expect("written");
+        let reader = SerializedFileReader::new(File::open(&path).expect("there")).expect("Parquet");
+        std::fs::remove_file(&path).expect("removable");
+        let rows: Vec<_> = reader
+            .get_row_iter(None)
+            .expect("rows")
+            .map(|row| row.expect("a row"))
+            .map(|row| {
+                (
+                    row.get_long(0).expect("a number"),
+                    row.get_long(1).expect("a number"),
+                    row.get_float(2).expect("a number"),
+                    row.get_timestamp_micros(3).expect("a time"),
+                )
+            })
+            .collect();
+        let wanted: Vec<_> = events
+            .iter()
+            .map(|e| {
+                (
+                    e.user as i64,
+                    e.item as i64,
+                    e.weight,
+                    e.time.unwrap_or_default(),
+                )
+            })
+            .collect();
+        assert_eq!(rows, wanted);
+    }
+}

@@ -1,0 +1,336 @@
+//! Fits models to what users did, and measures them on what they did later.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use anyhow::{Context, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    evaluation::{
+        Fitted, Model, Settings,
+        data::{Dataset, Event, Parting},
+        fit,
+        metrics::{AtLength, Catalogue, Figures, rank, ranked},
+        search::{self, Bench},
+    },
+    scorer::{
+        Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity,
+        Scorer, Spectral, Trained,
+        file::{Manifest, ModelParts},
+    },
+};
+
+/// A tenth to measure on and a tenth to choose settings on.
+const PARTING: Parting = Parting {
+    test: 10,
+    valid: 10,
+};
+/// Lengths of list that are measured.
+const LENGTHS: [usize; 4] = [10, 20, 40, 50];
+const LONGEST: usize = 50;
+/// Users with films held out, at least: fewer say nothing.
+const FEWEST_USERS: usize = 10;
+
+/// What is to be fitted to and measured on.
+pub(super) struct Task {
+    data: Dataset,
+    /// The part to fit on and the part to choose settings on.
+    all: Interactions,
+    sha256: String,
+}
+
+/// Models, with what they reach.
+pub(super) struct Outcome {
+    /// What they were made from, and how good they are.
+    pub(super) manifest: Manifest,
+    /// The models.
+    pub(super) parts: ModelParts,
+    /// The blend's figures in one number; see [`Task::value`].
+    pub(super) value: f64,
+}
+
+impl Outcome {
+    /// The figures, a line a model.
+    #[must_use]
+    pub(super) fn table(&self) -> String {
+        let mut table = format!("{:14}", "held out");
+        let names = [
+            "recall@10",
+            "ndcg@10",
+            "recall@40",
+            "ndcg@40",
+            "coverage@50",
+        ];
+        for name in names {
+            // Writing to a string cannot fail.
+            let _ = write!(table, " {name:>11}");
+        }
+        for (model, figures) in &self.manifest.metrics {
+            let _ = write!(table, "\n{model:14}");
+            for name in names {
+                let figure = figures.get(name).copied().unwrap_or_default();
+                let _ = write!(table, " {figure:11.4}");
+            }
+        }
+        table
+    }
+}
+
+impl Task {
+    /// Of `events` with times, whose weights are brought to a mean of 1.
+    ///
+    /// # Errors
+    /// Too few events to measure on.
+    pub(super) fn new(mut events: Vec<Event>) -> anyhow::Result<Self> {
+        events.sort_by_key(|event| (event.user, event.item, event.time));
+        events.dedup_by_key(|event| (event.user, event.item));
+        let mut hash = Sha256::new();
+        for event in &events {
+            hash.update(event.user.to_le_bytes());
+            hash.update(event.item.to_le_bytes());
+            hash.update(event.weight.to_le_bytes());
+            hash.update(event.time.unwrap_or_default().to_le_bytes());
+        }
+        let mut sha256 = String::new();
+        for byte in hash.finalize() {
+            let _ = write!(sha256, "{byte:02x}");
+        }
+        let sum: f64 = events.iter().map(|event| f64::from(event.weight)).sum();
+        let mean = sum / events.len().max(1) as f64;
+        for event in &mut events {
+            event.weight = (f64::from(event.weight) / mean) as f32;
+        }
+        let data = Dataset::by_time(events, PARTING)?;
+        let users = data
+            .test
+            .histories()
+            .filter(|held| !held.is_empty())
+            .count();
+        ensure!(
+            users >= FEWEST_USERS,
+            "{users} users have ten films or more, too few to measure on; {FEWEST_USERS} are needed"
+        );
+        let rows = (0..data.train.users()).map(|user| {
+            let valid = data.valid.as_ref().map(|valid| valid.history(user));
+            let later = valid.into_iter().flat_map(|history| history.pairs());
+            data.train.history(user).pairs().chain(later)
+        });
+        let all = Interactions::from_rows(data.train.items(), rows)?;
+        Ok(Self { data, all, sha256 })
+    }
+
+    /// Chooses what `settings` leave open, fits, and measures.
+    ///
+    /// # Errors
+    /// Settings that no model can be fitted with.
+    pub(super) fn fit(&self, settings: &mut Settings) -> anyhow::Result<Outcome> {
+        drop(fit(&self.data, &Model::ALL, settings)?);
+        let popularity = Popularity::fit(&self.all);
+        let ease = Ease::fit(&self.all, &settings.ease).context("ease cannot be fitted")?;
+        let ials = Ials::fit(&self.all, &settings.ials).context("ials cannot be fitted")?;
+        let spectral =
+            Spectral::fit(&self.all, &settings.spectral).context("spectral cannot be fitted")?;
+        let parts = ModelParts {
+            films: self.films()?,
+            popularity: Some(Arc::new(popularity)),
+            ease: Some(Arc::new(ease)),
+            ials: Some(Arc::new(ials)),
+            spectral: Some(Arc::new(spectral)),
+        };
+        let manifest = Manifest {
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_sha256: self.sha256.clone(),
+            users: self.all.histories().filter(|own| !own.is_empty()).count(),
+            films: self.all.items(),
+            interactions: self.all.len(),
+            seed: settings.ials.seed,
+            parameters: settings.parameters(),
+            ..Manifest::default()
+        };
+        self.measured(manifest, parts)
+    }
+
+    /// Measures models that were fitted elsewhere. Where their manifest does not say what they weigh,
+    /// that is chosen here.
+    ///
+    /// # Errors
+    /// Models that do not fit together.
+    pub(super) fn adopt(
+        &self,
+        mut manifest: Manifest,
+        parts: ModelParts,
+        settings: &mut Settings,
+    ) -> anyhow::Result<Outcome> {
+        let says = |name: &String| name.starts_with("blend.");
+        if !manifest.parameters.keys().any(says) {
+            let trained = parts.clone().into_trained(0, &manifest)?;
+            let mut fitted = Vec::new();
+            for part in trained.parts() {
+                let model = match part.name {
+                    ModelName::Popularity => Model::Popularity,
+                    ModelName::Ease => Model::Ease,
+                    ModelName::Ials => Model::Ials,
+                    ModelName::Spectral => Model::Spectral,
+                };
+                let scorer = Mapped::new(Arc::clone(&part.scorer), &trained, &self.data);
+                fitted.push(Fitted::fit(model, String::new(), || Ok(scorer))?);
+            }
+            if let Some(valid) = &self.data.valid {
+                let mut bench = Bench::new(&self.data.train, valid);
+                search::blend(&fitted, &mut settings.blend, &mut bench)?;
+            }
+            let chosen = settings.parameters().into_iter();
+            manifest
+                .parameters
+                .extend(chosen.filter(|(name, _)| says(name)));
+        }
+        self.measured(manifest, parts)
+    }
+
+    fn measured(&self, mut manifest: Manifest, parts: ModelParts) -> anyhow::Result<Outcome> {
+        let trained = parts.clone().into_trained(0, &manifest)?;
+        manifest.metrics.clear();
+        for part in trained.parts() {
+            let figures = self.figures(Arc::clone(&part.scorer), &trained);
+            manifest
+                .metrics
+                .insert(part.name.as_str().to_owned(), named(&figures));
+        }
+        let figures = self.figures(Arc::new(trained.blend().clone()), &trained);
+        manifest.metrics.insert("blend".to_owned(), named(&figures));
+        Ok(Outcome {
+            manifest,
+            parts,
+            value: value(&figures),
+        })
+    }
+
+    /// The geometric mean of Recall and NDCG at 10 and at 40 of the blend of `trained`, on what is held
+    /// out.
+    #[must_use]
+    pub(super) fn value(&self, trained: &Trained) -> f64 {
+        value(&self.figures(Arc::new(trained.blend().clone()), trained))
+    }
+
+    /// That of what is merely popular.
+    #[must_use]
+    pub(super) fn popularity(&self) -> f64 {
+        value(&self.measure(&Popularity::fit(&self.all)))
+    }
+
+    fn figures(&self, scorer: Arc<dyn Scorer>, trained: &Trained) -> Figures {
+        self.measure(&Mapped::new(scorer, trained, &self.data))
+    }
+
+    fn measure(&self, scorer: &dyn Scorer) -> Figures {
+        let held_out = &self.data.test;
+        let lists = ranked(scorer, &self.all, held_out, |scores, history| {
+            let best = rank(scores, history, LONGEST);
+            best.into_iter().map(|(item, _)| item).collect()
+        });
+        let catalogue = Catalogue::new(&self.all);
+        Figures::new(&lists, &self.all, held_out, &catalogue, &LENGTHS)
+    }
+
+    fn films(&self) -> anyhow::Result<Vec<i64>> {
+        let ids = self.data.item_ids.iter();
+        ids.map(|id| i64::try_from(*id).context("an id of a film is too large"))
+            .collect()
+    }
+}
+
+fn value(figures: &Figures) -> f64 {
+    let [ten, _, forty, _] = figures.at[..] else {
+        return 0.0;
+    };
+    let of = |at: AtLength| at.recall * at.ndcg;
+    (of(ten) * of(forty)).powf(0.25)
+}
+
+fn named(figures: &Figures) -> std::collections::BTreeMap<String, f64> {
+    let mut named = std::collections::BTreeMap::new();
+    for (length, at) in LENGTHS.iter().zip(&figures.at) {
+        named.insert(format!("recall@{length}"), at.recall);
+        named.insert(format!("ndcg@{length}"), at.ndcg);
+    }
+    named.insert("coverage@50".to_owned(), figures.coverage);
+    named.insert("novelty@50".to_owned(), figures.novelty);
+    named
+}
+
+/// A model over the films of a version as one over those of a dataset. Films that the version does not
+/// know score as low as any.
+struct Mapped {
+    scorer: Arc<dyn Scorer>,
+    /// Column of the dataset → column of the version.
+    columns: Vec<Option<u32>>,
+}
+
+impl Mapped {
+    fn new(scorer: Arc<dyn Scorer>, trained: &Trained, data: &Dataset) -> Self {
+        let column = |id: &u64| trained.column(i64::try_from(*id).ok()?);
+        Self {
+            scorer,
+            columns: data.item_ids.iter().map(column).collect(),
+        }
+    }
+
+    /// A history in the version's columns; these ascend as the dataset's do, both by id.
+    fn map(&self, history: History<'_>) -> (Vec<u32>, Vec<f32>) {
+        history
+            .iter()
+            .filter_map(|(item, weight)| Some((self.columns[item as usize]?, weight)))
+            .unzip()
+    }
+}
+
+impl Scorer for Mapped {
+    fn items(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn score(&self, history: History<'_>, scores: &mut [f32]) {
+        let (items, weights) = self.map(history);
+        let mut own = vec![0.0; self.scorer.items()];
+        let history = History {
+            items: &items,
+            weights: &weights,
+        };
+        self.scorer.score(history, &mut own);
+        let least = own.iter().copied().fold(f32::INFINITY, f32::min);
+        for (score, column) in scores.iter_mut().zip(&self.columns) {
+            *score = column.map_or(least, |column| own[column as usize]);
+        }
+    }
+
+    fn explain(&self, history: History<'_>, item: u32) -> Explanation {
+        let (items, weights) = self.map(history);
+        let mapped = History {
+            items: &items,
+            weights: &weights,
+        };
+        let why = self.columns[item as usize].map(|column| self.scorer.explain(mapped, column));
+        let why = why.unwrap_or(Explanation {
+            base: 0.0,
+            contributions: Vec::new(),
+        });
+        let amount = |from: u32| {
+            let column = self.columns[from as usize];
+            let found = why
+                .contributions
+                .iter()
+                .find(|one| Some(one.item) == column);
+            found.map_or(0.0, |one| one.amount)
+        };
+        Explanation {
+            base: why.base,
+            contributions: history
+                .iter()
+                .map(|(item, _)| Contribution {
+                    item,
+                    amount: amount(item),
+                })
+                .collect(),
+        }
+    }
+}

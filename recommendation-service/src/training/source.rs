@@ -1,0 +1,187 @@
+//! Where interactions come from: the service's own read model, or files.
+
+use std::{
+    collections::HashMap,
+    io::BufRead as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use sqlx::PgPool;
+
+use crate::{
+    evaluation::data::{self, Event, open},
+    repository::interactions,
+};
+
+/// Where interactions are.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// In the service's own database, kept by the feed of preference-service.
+    Database(PgPool),
+    /// In files.
+    Files {
+        /// A file of ratings, or the directory that it is in, as MovieLens publishes it.
+        path: PathBuf,
+        /// CSV with `movieId` and `tmdbId`; where it is given or in the directory, films that it has no
+        /// `tmdbId` for are passed over.
+        links: Option<PathBuf>,
+        /// Ratings below this do not count.
+        min_rating: f64,
+    },
+}
+
+/// What ratings are called in a directory.
+const RATINGS: [&str; 5] = [
+    "ratings.csv",
+    "ratings.dat",
+    "u.data",
+    "interactions.csv",
+    "interactions-train-users.csv",
+];
+
+impl Source {
+    /// The interactions, films by TMDB's ids, each with a weight above 0 and a time.
+    ///
+    /// # Errors
+    /// Files that cannot be read or are not laid out as they must be, more than `most` interactions in
+    /// them, or Postgres's errors.
+    pub(super) async fn read(&self, most: u64) -> anyhow::Result<Vec<Event>> {
+        match self {
+            Self::Database(pool) => {
+                let mut events = Vec::new();
+                let most = i64::try_from(most).unwrap_or(i64::MAX);
+                interactions::liked(pool, most, |liked| {
+                    if let (Ok(user), Ok(item)) =
+                        (u64::try_from(liked.user_id), u64::try_from(liked.movie_id))
+                    {
+                        events.push(Event {
+                            user,
+                            item,
+                            rating: None,
+                            weight: liked.weight,
+                            time: Some(liked.at.timestamp_micros()),
+                        });
+                    }
+                })
+                .await?;
+                Ok(events)
+            }
+            Self::Files {
+                path,
+                links,
+                min_rating,
+            } => {
+                let events = from_files(path, links.as_deref(), *min_rating)?;
+                if events.len() as u64 > most {
+                    bail!(
+                        "{} interactions do not fit into the memory allowed, which is enough for {most}; \
+                         give --memory-mib a higher number",
+                        events.len()
+                    );
+                }
+                Ok(events)
+            }
+        }
+    }
+}
+
+fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Result<Vec<Event>> {
+    let (ratings, links) = if path.is_dir() {
+        let ratings = RATINGS.iter().find_map(|name| find(path, name));
+        let ratings = ratings.with_context(|| {
+            format!(
+                "{}: there is none of {}",
+                path.display(),
+                RATINGS.join(", ")
+            )
+        })?;
+        (
+            ratings,
+            links
+                .map(Path::to_owned)
+                .or_else(|| find(path, "links.csv")),
+        )
+    } else {
+        (path.to_owned(), links.map(Path::to_owned))
+    };
+    let mut events = data::read(&ratings).with_context(|| ratings.display().to_string())?;
+    events.retain(|event| event.rating.is_none_or(|rating| rating >= min_rating));
+    for event in &mut events {
+        if event.time.is_none() {
+            bail!("{}: there are no times", ratings.display());
+        }
+        if let Some(rating) = event.rating {
+            // As ratings that users give here; one so low was asked for, and counts as the lowest.
+            event.weight = (((rating - 3.0) * 0.4) as f32).max(0.2);
+        }
+    }
+    if let Some(file) = links {
+        let ids = read_links(&file).with_context(|| file.display().to_string())?;
+        events.retain_mut(|event| {
+            let id = ids.get(&event.item);
+            event.item = id.copied().unwrap_or_default();
+            id.is_some()
+        });
+    }
+    Ok(events)
+}
+
+fn find(directory: &Path, name: &str) -> Option<PathBuf> {
+    [name.to_owned(), format!("{name}.gz")]
+        .map(|name| directory.join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// The ids at TMDB of films, by their own.
+fn read_links(file: &Path) -> anyhow::Result<HashMap<u64, u64>> {
+    let mut lines = open(file)?.lines();
+    let heading = lines.next().context("it is empty")??;
+    let names: Vec<&str> = heading.split(',').map(str::trim).collect();
+    let place = |wanted: &str| {
+        let place = names.iter().position(|name| *name == wanted);
+        place.with_context(|| format!("there is no column {wanted}"))
+    };
+    let (own, tmdb) = (place("movieId")?, place("tmdbId")?);
+    let mut ids = HashMap::new();
+    for line in lines {
+        let line = line?;
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let number = |place: usize| fields.get(place).and_then(|text| text.parse().ok());
+        if let (Some(own), Some(tmdb)) = (number(own), number(tmdb)) {
+            ids.insert(own, tmdb);
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_ratings_and_links_and_what_is_disliked_or_has_no_id_is_passed_over() {
+        let directory =
+            std::env::temp_dir().join(format!("marquee-train-source-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("writable");
+        std::fs::write(
+            directory.join("ratings.csv"),
+            "userId,movieId,rating,timestamp\n1,10,5.0,7\n1,11,3.0,8\n2,10,3.5,9\n2,12,4.0,9\n",
+        )
+        .expect("writable");
+        std::fs::write(
+            directory.join("links.csv"),
+            "movieId,imdbId,tmdbId\r\n10,0100,862\r\n11,0101,863\r\n12,0102,\r\n",
+        )
+        .expect("writable");
+        let events = from_files(&directory, None, 3.5);
+        std::fs::remove_dir_all(&directory).expect("removable");
+        let events: Vec<_> = events
+            .expect("readable")
+            .iter()
+            .map(|event| (event.user, event.item, event.weight, event.time))
+            .collect();
+        assert_eq!(events, [(1, 862, 0.8, Some(7)), (2, 862, 0.2, Some(9))]);
+    }
+}

@@ -1,0 +1,115 @@
+//! Films for several people at once.
+
+use chassis::testing::eventually;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{TestApp, ids};
+
+const PATH: &str = "/api/v1/recommendations/group";
+
+/// Three users: 7 and 8 like odd films, 9 even ones.
+async fn with_users(pool: &PgPool) -> TestApp {
+    let test = TestApp::trained(pool).await;
+    for id in 1..=12 {
+        test.movies.film(
+            id,
+            1,
+            json!({"vote_average": if id == 11 { 2.0 } else { 7.0 }}),
+        );
+    }
+    for (id, user, films) in [(10, 7, [1, 3]), (20, 8, [1, 5]), (30, 9, [2, 4])] {
+        test.users.user(
+            user,
+            1,
+            json!({"min_rating": if user == 9 { 5.0 } else { 0.0 }}),
+        );
+        for (more, film) in (0..).zip(films) {
+            test.users.interaction(id + more, user, film, "superlike");
+        }
+    }
+    eventually("all is known", async || {
+        let body = json!({"user_ids": [7, 8, 9], "limit": 50});
+        ids(&test.post_as("admin", PATH, body).await.body).len() == 6
+    })
+    .await;
+    test
+}
+
+fn likings(film: &Value) -> Vec<f64> {
+    let members = film["members"].as_array().unwrap();
+    members
+        .iter()
+        .map(|member| member["liking"].as_f64().unwrap())
+        .collect()
+}
+
+#[sqlx::test]
+async fn a_group_gets_what_none_knows_or_rules_out_by_each_method(pool: PgPool) {
+    let test = with_users(&pool).await;
+    let group = async |method: &str| {
+        let body = json!({"user_ids": [7, 8, 9], "method": method, "limit": 6});
+        test.post_as("7", PATH, body).await.expect(200)
+    };
+    let average = group("average").await;
+    let mut films = ids(&average);
+    assert!(films[0] % 2 == 1, "two of three: {films:?}");
+    films.sort_unstable();
+    assert_eq!(films, [6, 7, 8, 9, 10, 12]);
+    assert_eq!(average["model_version"], 5);
+    let first = &average["recommendations"][0];
+    assert_eq!(first["members"][2]["user_id"], 9);
+    let of_first = likings(first);
+    assert!(of_first[0] > 0.5 && of_first[2] < of_first[0], "{first}");
+    for liking in &of_first {
+        assert_eq!((liking * 10.0).fract(), 0.0, "in tenths");
+    }
+    let scores = |body: &Value| -> Vec<f64> {
+        let films = body["recommendations"].as_array().unwrap();
+        films
+            .iter()
+            .map(|film| film["score"].as_f64().unwrap())
+            .collect()
+    };
+    let misery = group("least_misery").await;
+    let least = |film: &Value| likings(film).into_iter().fold(1.0, f64::min);
+    assert!(least(&misery["recommendations"][0]) >= least(first));
+    let fair = group("fairness").await;
+    assert!(
+        ids(&fair)[..3].iter().any(|id| id % 2 == 0),
+        "the third is served too: {fair}"
+    );
+    for body in [average, misery, fair] {
+        assert!(scores(&body).is_sorted_by(|a, b| a >= b), "{body}");
+    }
+}
+
+#[sqlx::test]
+async fn a_group_is_for_its_members_and_bad_ones_are_refused_by_name(pool: PgPool) {
+    let test = with_users(&pool).await;
+    for who in ["12", ""] {
+        test.post_as(who, PATH, json!({"user_ids": [7, 8]}))
+            .await
+            .expect(403);
+    }
+    test.post_as("admin", PATH, json!({"user_ids": [7, 8]}))
+        .await
+        .expect(200);
+    let many: Vec<i64> = (1..=21).collect();
+    for (body, field) in [
+        (json!({"user_ids": [7]}), "user_ids"),
+        (json!({"user_ids": many}), "user_ids"),
+        (json!({"user_ids": [7, 7]}), "user_ids[1]"),
+        (json!({"user_ids": [7, -1]}), "user_ids[1]"),
+        (json!({"user_ids": [7, 8], "method": "luck"}), "method"),
+        (json!({"user_ids": [7, 8], "limit": 101}), "limit"),
+        (json!({"user_ids": [7, 8], "size": 3}), "size"),
+        (json!({}), "user_ids"),
+    ] {
+        let problem = test.post_as("admin", PATH, body.clone()).await.expect(400);
+        assert_eq!(problem["errors"][0]["field"], field, "{body}");
+    }
+    let stranger = json!({"user_ids": [7, 404]});
+    let problem = test.post_as("admin", PATH, stranger).await.expect(404);
+    assert_eq!(problem["errors"][0]["field"], "user_ids[1]");
+}

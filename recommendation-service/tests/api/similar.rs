@@ -1,0 +1,88 @@
+//! Films like a film.
+
+use chassis::testing::{eventually, get};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::TestApp;
+
+fn films(body: &Value) -> Vec<i64> {
+    let films = body["similar"].as_array();
+    films
+        .into_iter()
+        .flatten()
+        .filter_map(|film| film["id"].as_i64())
+        .collect()
+}
+
+#[sqlx::test]
+async fn films_are_alike_by_what_they_are_about_and_by_who_deals_with_both(pool: PgPool) {
+    let test = TestApp::trained(&pool).await;
+    for id in 1..=12 {
+        test.movies.film(
+            id,
+            1,
+            json!({"original_language": format!("{}{}", "a", (b'a' + id as u8) as char)}),
+        );
+    }
+    let person = json!([{"id": 6, "name": "Director One"}, {"id": 7, "name": "Actor Two"}]);
+    test.movies.film(
+        21,
+        1,
+        json!({"people": person, "keywords": [{"id": 1, "name": "heist"}], "vote_average": 8.0}),
+    );
+    test.movies.film(
+        22,
+        1,
+        json!({"people": person, "keywords": [{"id": 2, "name": "war"}], "vote_average": 3.0}),
+    );
+    test.movies.film(
+        23,
+        1,
+        json!({"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "war"}]}),
+    );
+    eventually("the last film", async || {
+        get(&test.app, "/api/v1/movies/23/similar").await.status == 200
+    })
+    .await;
+
+    let body = get(&test.app, "/api/v1/movies/1/similar?limit=3")
+        .await
+        .expect(200);
+    assert_eq!(body["model_version"], 5);
+    assert!(
+        films(&body).iter().all(|id| id % 2 == 1 && *id != 1),
+        "{body}"
+    );
+    let first = &body["similar"][0];
+    assert_eq!(first["reason"], "who likes one likes the other");
+    assert_eq!(
+        first["score"],
+        json!(first["content"].as_f64().unwrap() + first["learned"].as_f64().unwrap())
+    );
+
+    let body = get(&test.app, "/api/v1/movies/21/similar")
+        .await
+        .expect(200);
+    assert_eq!(body["model_version"], Value::Null);
+    assert_eq!(films(&body)[..2], [22, 23]);
+    assert_eq!(body["similar"][0]["reason"], "made by the same people");
+    assert_eq!(body["similar"][1]["reason"], "about the same things");
+    let body = get(&test.app, "/api/v1/movies/21/similar?vote_average_min=5")
+        .await
+        .expect(200);
+    assert_eq!(films(&body)[0], 23);
+
+    get(&test.app, "/api/v1/movies/99/similar")
+        .await
+        .expect(404);
+    for (path, field) in [
+        ("/api/v1/movies/x/similar", "id"),
+        ("/api/v1/movies/1/similar?limit=101", "limit"),
+        ("/api/v1/movies/1/similar?year=soon", "year"),
+        ("/api/v1/movies/1/similar?page=2", "page"),
+    ] {
+        let problem = get(&test.app, path).await.expect(400);
+        assert_eq!(problem["errors"][0]["field"], field);
+    }
+}
