@@ -271,7 +271,11 @@ fn filled_in(document: &Value, path: &str, operation: &Value) -> (String, Option
     if !query.is_empty() {
         target = format!("{target}?{query}");
     }
-    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let content = &operation["requestBody"]["content"];
+    if let Some(csv) = content["text/csv"]["example"].as_str() {
+        return (target, Some(csv.to_owned()));
+    }
+    let schema = &content["application/json"]["schema"];
     let schema = match schema["$ref"].as_str() {
         Some(pointer) => document.pointer(pointer.trim_start_matches('#')).unwrap(),
         None => schema,

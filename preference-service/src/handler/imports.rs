@@ -131,7 +131,7 @@ pub(super) struct ImportForm {
     path = "/api/v1/users/{id}/imports",
     tag = "imports",
     params(("id" = UserId, Path, description = "The user's id.", example = 1), ImportQuery),
-    request_body(content((ImportForm = "multipart/form-data"), (String = "text/csv"))),
+    request_body(content((ImportForm = "multipart/form-data"), (String = "text/csv", example = json!("Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n2024-05-02,The Matrix,1999,https://boxd.it/2a1m,4.5,,,2024-05-01\n")))),
     responses(
         (status = 202, description = "the job", body = Import, headers(("Location" = String, description = "of the job"))),
         (status = 400, description = "a file is none that is known, or rows of it are wrong; `errors` names file, line and column", body = ProblemDocument, content_type = "application/problem+json"),

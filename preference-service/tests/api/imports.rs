@@ -337,6 +337,8 @@ async fn whoever_takes_over_from_a_worker_that_died_goes_on_after_what_was_done(
         held
     })
     .await;
+    // The other worker may have done a part before it noticed.
+    let before = log(&app, user).await.len();
     movies.mood(Mood::Well);
     leave("-1 second").await;
     let import = ended(&app, answer).await;
@@ -345,7 +347,7 @@ async fn whoever_takes_over_from_a_worker_that_died_goes_on_after_what_was_done(
     assert_eq!((total, succeeded + unchanged), (1200, 1200));
     let logged = log(&app, user).await.len();
     assert_eq!(
-        logged,
+        logged - before,
         usize::try_from(succeeded).expect("positive") - 500,
         "the first 500 were not done again"
     );
