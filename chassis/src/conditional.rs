@@ -16,7 +16,7 @@ use crate::Problem;
 
 /// Gives the successful GETs of `routes` a strong `ETag` and `cache_control`, and answers 304 to a
 /// client that shows the tag. Only for bodies that are whole in memory anyway. A handler that knows a
-/// cheaper tag than a hash of the body sets its own.
+/// cheaper tag than a hash of the body, or for how long its answer holds, says so itself.
 pub fn conditional<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     cache_control: &'static str,
@@ -45,19 +45,22 @@ async fn tag(
     known: Option<&HeaderValue>,
     cache_control: &'static str,
 ) -> Response {
-    let (mut head, body) = response.into_parts();
-    let body = match body.collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => return Problem::internal(&error).into_response(),
-    };
+    let (mut head, mut body) = response.into_parts();
     let etag = match head.headers.get(header::ETAG) {
         Some(own) => own.clone(),
-        None => strong_etag(&body),
+        None => {
+            let whole = match body.collect().await {
+                Ok(whole) => whole.to_bytes(),
+                Err(error) => return Problem::internal(&error).into_response(),
+            };
+            let etag = strong_etag(&whole);
+            body = Body::from(whole);
+            etag
+        }
     };
-    head.headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static(cache_control),
-    );
+    head.headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static(cache_control));
     let unchanged = known.is_some_and(|known| names(known, &etag));
     head.headers.insert(header::ETAG, etag);
     if unchanged {
@@ -65,7 +68,7 @@ async fn tag(
         remove_content(&mut head.headers);
         return Response::from_parts(head, Body::empty());
     }
-    Response::from_parts(head, Body::from(body))
+    Response::from_parts(head, body)
 }
 
 fn remove_content(headers: &mut HeaderMap) {

@@ -1,12 +1,13 @@
 //! What films have in common: for each genre, keyword, person, language, country and provider in a
 //! region, the rows of the films that have it; and what names they go by.
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
 use crate::{
     bitmap::{Bitmap, Postings},
     genres::fold,
+    strings::Strings,
 };
 
 /// A kind of things that films have in common.
@@ -66,30 +67,35 @@ struct Kept {
 /// Things that films have in common.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facets {
-    numbers: HashMap<Facet, u32>,
+    /// Of [`Facets::kept`], by facet.
+    numbers: HashTable<u32>,
     kept: Vec<Kept>,
-    /// Names as they are looked for, and whose they are.
-    names: HashMap<(Kind, Box<str>), u64>,
-    /// Others who go by a name that somebody else has.
-    namesakes: HashMap<(Kind, Box<str>), Vec<u64>>,
+    /// Of [`Facets::owners`] and [`Facets::names`], by kind and name; several where they share it.
+    named: HashTable<u32>,
+    /// Who goes by a name.
+    owners: Vec<Facet>,
+    /// Their names, as they are looked for.
+    names: Strings,
     hasher: DefaultHashBuilder,
 }
 
 impl Facets {
     /// The number of `facet`, which it is given if it has none.
     pub(crate) fn number(&mut self, facet: Facet) -> u32 {
-        let next = self.kept.len();
-        let number = *self
-            .numbers
-            .entry(facet)
-            .or_insert_with(|| u32::try_from(next).unwrap_or(u32::MAX));
-        if number as usize == next {
-            self.kept.push(Kept {
-                facet,
-                postings: Postings::default(),
-                told: 0,
-            });
+        if let Some(number) = self.find(facet) {
+            return number;
         }
+        let number = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
+        self.kept.push(Kept {
+            facet,
+            postings: Postings::default(),
+            told: 0,
+        });
+        let (kept, hasher) = (&self.kept, &self.hasher);
+        self.numbers
+            .insert_unique(hasher.hash_one(facet), number, |number| {
+                hasher.hash_one(kept[*number as usize].facet)
+            });
         number
     }
 
@@ -108,41 +114,53 @@ impl Facets {
         number
     }
 
-    fn name(&mut self, (kind, id): Facet, name: &str) {
-        let key = (kind, fold(name).into_boxed_str());
-        match self.names.get(&key) {
-            None => {
-                self.names.insert(key, id);
-            }
-            Some(first) if *first == id => {}
-            Some(_) => {
-                let others = self.namesakes.entry(key).or_default();
-                if !others.contains(&id) {
-                    others.push(id);
-                }
-            }
+    fn name(&mut self, owner: Facet, name: &str) {
+        let name = fold(name);
+        if self.ids(owner.0, &name).contains(&owner.1) {
+            return;
         }
+        let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
+        self.owners.push(owner);
+        self.names.push(name.as_bytes());
+        let (owners, names, hasher) = (&self.owners, &self.names, &self.hasher);
+        let hash = |number: &u32| {
+            let number = *number as usize;
+            hasher.hash_one((owners[number].0, names.get(number)))
+        };
+        self.named.insert_unique(hash(&number), number, hash);
     }
 
     /// The ids of those of `kind` who go by `name`.
     pub(crate) fn ids(&self, kind: Kind, name: &str) -> Vec<u64> {
-        let key = (kind, fold(name).into_boxed_str());
-        let first = self.names.get(&key).copied();
-        let others = self.namesakes.get(&key).into_iter().flatten().copied();
-        first.into_iter().chain(others).collect()
+        let name = fold(name);
+        let hash = self.hasher.hash_one((kind, name.as_bytes()));
+        let mut ids: Vec<u64> = self
+            .named
+            .iter_hash(hash)
+            .map(|number| *number as usize)
+            .filter(|number| {
+                self.owners[*number].0 == kind && self.names.get(*number) == name.as_bytes()
+            })
+            .map(|number| self.owners[number].1)
+            .collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The films that have `facet`.
     #[must_use]
     pub(crate) fn postings(&self, facet: Facet) -> Option<&Postings> {
-        let number = self.numbers.get(&facet)?;
-        self.kept.get(*number as usize).map(|kept| &kept.postings)
+        let number = self.find(facet)?;
+        self.kept.get(number as usize).map(|kept| &kept.postings)
     }
 
     /// The number of `facet`, if it was given one.
     #[must_use]
     pub(crate) fn find(&self, facet: Facet) -> Option<u32> {
-        self.numbers.get(&facet).copied()
+        let hash = self.hasher.hash_one(facet);
+        self.numbers
+            .find(hash, |number| self.kept[*number as usize].facet == facet)
+            .copied()
     }
 
     /// What the number stands for.
@@ -192,15 +210,15 @@ impl Facets {
             .iter()
             .map(|kept| kept.postings.bytes() + size_of::<Kept>())
             .sum();
-        let names: usize = self.names.keys().map(|(_, name)| name.len() + 16).sum();
-        let tables = self.numbers.capacity() * 25 + self.names.capacity() * 33;
-        (postings, names + tables)
+        let owners = self.owners.capacity() * size_of::<Facet>();
+        let tables = self.numbers.allocation_size() + self.named.allocation_size();
+        (postings, self.names.bytes() + owners + tables)
     }
 }
 
 /// Numbers that rise, in few bytes: each as its distance from the one before, seven bits a byte.
 #[must_use]
-pub(crate) fn pack(numbers: &[u32]) -> Box<[u8]> {
+pub(crate) fn pack(numbers: &[u32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(numbers.len() * 2);
     let mut last = 0;
     for number in numbers {
@@ -212,7 +230,7 @@ pub(crate) fn pack(numbers: &[u32]) -> Box<[u8]> {
         }
         bytes.push(distance.to_le_bytes()[0]);
     }
-    bytes.into()
+    bytes
 }
 
 /// The numbers that [`pack`] packed.

@@ -10,6 +10,7 @@ use crate::{
     bitmap::{Bitmap, Postings},
     day_number,
     facets::{Facet, Facets, Kind, code, offer, pack, unpack},
+    strings::Strings,
 };
 
 /// The day of a film that has none: lower than any.
@@ -55,7 +56,7 @@ pub struct Films {
     vote_averages: Vec<f32>,
     vote_counts: Vec<u32>,
     /// Numbers of each film's facets, packed.
-    packed: Vec<Box<[u8]>>,
+    packed: Strings,
     facets: Facets,
 }
 
@@ -100,7 +101,7 @@ impl Films {
     /// [`Films::facet`].
     #[must_use]
     pub fn numbers(&self, row: u32) -> Vec<u32> {
-        unpack(&self.packed[row as usize])
+        unpack(self.packed.get(row as usize))
     }
 
     /// What the number stands for.
@@ -141,7 +142,7 @@ impl Films {
             self.runtimes.push(NO_RUNTIME);
             self.vote_averages.push(0.0);
             self.vote_counts.push(0);
-            self.packed.push(Box::default());
+            self.packed.push(&[]);
         }
         let numbers = self.number(facts);
         self.has(row, &numbers);
@@ -182,15 +183,14 @@ impl Films {
         self.runtimes.swap_remove(row as usize);
         self.vote_averages.swap_remove(row as usize);
         self.vote_counts.swap_remove(row as usize);
-        let _emptied = self.packed.pop();
+        self.packed.swap_remove(self.packed.len() - 1);
     }
 
     /// The film in `row` has the facets of these numbers, and no others.
     fn has(&mut self, row: u32, numbers: &[u32]) {
         let of = self.days.len();
-        let packed = &mut self.packed[row as usize];
-        let before = unpack(packed);
-        *packed = pack(numbers);
+        let before = self.numbers(row);
+        self.packed.set(row as usize, &pack(numbers));
         for number in &before {
             if numbers.binary_search(number).is_err() {
                 self.facets.remove(*number, row, of);
@@ -331,15 +331,12 @@ impl Films {
     /// and of columns.
     #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
-        /// What the allocator adds to a small block, about.
-        const BLOCK: usize = 12;
         let (postings, names) = self.facets.bytes();
-        let packed: usize = self.packed.iter().map(|bytes| bytes.len() + BLOCK).sum();
-        let fixed = 4 + 2 + 4 + 4 + 16;
+        let fixed = 4 + 2 + 4 + 4;
         [
             postings,
             names,
-            self.days.capacity() * fixed + packed + self.live.bytes(),
+            self.days.capacity() * fixed + self.packed.bytes() + self.live.bytes(),
         ]
     }
 }

@@ -10,11 +10,13 @@ pub mod bitmap;
 mod facets;
 mod films;
 mod genres;
+mod strings;
 
 pub use bitmap::Bitmap;
 pub use facets::{Facet, Kind, code};
 pub use films::{Facts, Films, NO_DAY, Named};
 pub use genres::{GenreNames, UnknownGenre, fold};
+pub use strings::Strings;
 
 use chassis::problem::FieldError;
 use chrono::{Datelike, NaiveDate};

@@ -1,5 +1,5 @@
 //! What a film costs the processor, served from memory and from Redis, beside an empty handler that
-//! returns the same bytes through the same layers; likewise the first page of a list. Each is a process
+//! returns the same bytes through the same layers (for Redis: that gets them with one GET); likewise the first page of a list. Each is a process
 //! of its own under load over loopback; its processor time is read from /proc, and what is printed are
 //! ratios to the empty handler of the same round, medians over the rounds.
 //!
@@ -22,6 +22,7 @@ use axum::{Router, http::header, routing::get};
 use chassis::{
     Process, Settings,
     health::Health,
+    redis::{RESPONSE_TIMEOUT, Redis},
     testing::{RedisServer, free_port},
 };
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
@@ -31,6 +32,10 @@ const SECONDS: f64 = 3.0;
 const CONNECTIONS: usize = 16;
 /// Where the yardstick's process finds the bytes that it must return.
 const BODY_FILE: &str = "MARQUEE_BENCH_BODY";
+/// Where it gets them for every request instead; empty: nowhere.
+const BODY_REDIS: &str = "MARQUEE_BENCH_REDIS";
+/// Under which name.
+const BODY_KEY: &str = "yardstick";
 
 struct Target {
     name: &'static str,
@@ -62,23 +67,43 @@ fn cpu_seconds(id: u32) -> f64 {
 fn serve_bytes(file: &Path) {
     let body = bytes::Bytes::from(std::fs::read(file).unwrap());
     let process = Process::new("yardstick", Settings::load("").unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let entered = runtime.enter();
+    let redis = env::var(BODY_REDIS).ok().filter(|url| !url.is_empty());
+    let redis = redis.map(|url| Redis::lazy(&url.into(), RESPONSE_TIMEOUT).unwrap());
     let routes = Router::new().route(
         "/api/v1/movies/{id}",
-        get(move || async move { ([(header::CONTENT_TYPE, "application/json")], body) }),
+        get(move || async move {
+            let body = match redis {
+                None => body,
+                Some(redis) => {
+                    let get = redis::cmd("GET").arg(BODY_KEY).clone();
+                    match redis.run::<Option<bytes::Bytes>>(&get).await.flatten() {
+                        Some(found) => found,
+                        None => {
+                            let set = redis::cmd("SET").arg(BODY_KEY).arg(&body[..]).clone();
+                            let _: Option<String> = redis.run(&set).await;
+                            body
+                        }
+                    }
+                }
+            };
+            ([(header::CONTENT_TYPE, "application/json")], body)
+        }),
     );
     let document = utoipa::openapi::OpenApi::default();
     let app = process.application(routes, Health::default(), &document);
     chassis::telemetry::init(&process.config).unwrap();
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(async {
-            let listener = tokio::net::TcpListener::bind(process.config.address())
-                .await
-                .unwrap();
-            chassis::server::serve(listener, app, &process.config, &process.shutdown).await;
-        });
+    drop(entered);
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(process.config.address())
+            .await
+            .unwrap();
+        chassis::server::serve(listener, app, &process.config, &process.shutdown).await;
+    });
 }
 
 fn service(name: &'static str, path: &str, settings: &[(&str, &str)]) -> Target {
@@ -102,7 +127,7 @@ fn service(name: &'static str, path: &str, settings: &[(&str, &str)]) -> Target 
     }
 }
 
-fn yardstick(name: &'static str, body: &[u8], folder: &Path) -> Target {
+fn yardstick(name: &'static str, body: &[u8], folder: &Path, redis: &str) -> Target {
     let port = free_port();
     let file = folder.join(name.replace(' ', "-"));
     std::fs::write(&file, body).unwrap();
@@ -110,6 +135,7 @@ fn yardstick(name: &'static str, body: &[u8], folder: &Path) -> Target {
         .env_clear()
         .envs([("LOG_LEVEL", "error"), ("SERVER_PORT", &port.to_string())])
         .env(BODY_FILE, file)
+        .env(BODY_REDIS, redis)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -239,11 +265,20 @@ async fn measure(database: &str) {
     fetch(&http, &shared.url).await;
     let folder = env::temp_dir().join(format!("marquee-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let empty_film = yardstick("empty, film's bytes", &film, &folder);
-    let empty_page = yardstick("empty, page's bytes", &page, &folder);
+    let empty_film = yardstick("empty, film's bytes", &film, &folder, "");
+    let empty_get = yardstick("empty and one GET", &film, &folder, &url);
+    let empty_page = yardstick("empty, page's bytes", &page, &folder, "");
     fetch(&http, &empty_film.url).await;
+    fetch(&http, &empty_get.url).await;
     fetch(&http, &empty_page.url).await;
-    let targets = [&empty_film, &memory, &shared, &empty_page, &list];
+    let targets = [
+        &empty_film,
+        &memory,
+        &empty_get,
+        &shared,
+        &empty_page,
+        &list,
+    ];
     let mut rows: Vec<Vec<(f64, f64)>> = vec![Vec::new(); targets.len()];
     for _ in 0..ROUNDS {
         for (row, target) in rows.iter_mut().zip(targets) {
@@ -261,7 +296,7 @@ async fn measure(database: &str) {
         "", "req/s", "CPU us/req", "CPU ÷ empty"
     );
     for (index, target) in targets.iter().enumerate() {
-        let empty = if index < 3 { &rows[0] } else { &rows[3] };
+        let empty = if index < 4 { &rows[0] } else { &rows[4] };
         let ratio = rows[index]
             .iter()
             .zip(empty)

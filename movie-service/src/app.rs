@@ -1,10 +1,11 @@
 //! The composition root: what the service is made of, put together in one place.
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::Router;
 use chassis::{
     Process,
+    client::Client,
     feed::outbox::Outbox,
     health::Health,
     redis::{RESPONSE_TIMEOUT, Redis},
@@ -12,10 +13,9 @@ use chassis::{
 use sqlx::PgPool;
 
 use crate::{
-    client::tmdb::Tmdb,
+    client::{platform::Platform, tmdb::Tmdb},
     config::{Config, TmdbConfig},
     database, handler,
-    handler::movies::AnsweredPage,
     repository::SNAPSHOT,
     service::{
         cache::MovieCache, fetching::Fetching, hydration::Hydration, intake::Intake, jobs::Jobs,
@@ -24,15 +24,36 @@ use crate::{
     },
 };
 
-/// What handlers work with.
+/// What handlers work with; cheap to clone, as is done for every request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Services>);
+
+impl AppState {
+    /// The state that shares `services`.
+    #[must_use]
+    pub fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// What the service is made of.
+pub struct Services {
     /// Lists films.
     pub listing: Listing,
     /// Pages of lists that were asked for before.
-    pub pages: PageCache<AnsweredPage>,
+    pub pages: PageCache,
     /// Finds any film.
     pub hydration: Hydration,
+    /// What the other services say of them.
+    pub platform: Platform,
     /// Finds those that other lists mean.
     pub matching: Matching,
     /// Feeds it.
@@ -99,15 +120,24 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         process.shutdown.clone(),
         &config,
     );
-    let state = AppState {
+    let other = |service, url: &url::Url| {
+        Client::new(service, url.clone(), process.config.internal_token.as_ref())
+    };
+    let platform = Platform::new(
+        other("preference-service", &config.user_preference_service_url)?,
+        other("recommendation-service", &config.recommendation_service_url)?,
+        Duration::from_millis(config.include_timeout_ms),
+    );
+    let state = AppState::new(Services {
         matching: Matching::new(pool.clone(), hydration.clone()),
         hydration,
+        platform,
         listing: listing.clone(),
         pages: PageCache::new(config.movie_list_cache_bytes),
         intake: Intake::new(pool.clone(), jobs, config.import_at_once_most),
         // Whoever waits longer gets the job, before the time limit of the request.
         longest_import: process.config.request_timeout().mul_f64(0.8),
-    };
+    });
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()
         .require("postgres", move || chassis::postgres::check(pool.clone()))

@@ -33,6 +33,12 @@ pub struct Config {
     pub movie_cache_ttl_seconds: u64,
     /// For how many seconds it is remembered that TMDB does not know an id.
     pub negative_cache_seconds: u64,
+    /// Where preference-service is.
+    pub user_preference_service_url: Url,
+    /// Where recommendation-service is.
+    pub recommendation_service_url: Url,
+    /// How long a film waits for what another service is to say of it, in milliseconds.
+    pub include_timeout_ms: u64,
     /// Films never seen before that are asked for at TMDB, a second at most.
     pub hydration_rate_per_second: f64,
     /// Whether pornography is admitted.

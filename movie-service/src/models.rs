@@ -11,5 +11,5 @@ pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, Named, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, MovieVersion,
-    NewMovie, Person, Provider, is_imdb_id,
+    NewMovie, Person, Provider, Stats, is_imdb_id,
 };

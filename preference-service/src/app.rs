@@ -43,6 +43,14 @@ use crate::{
 #[derive(Clone)]
 pub struct AppState(Arc<Services>);
 
+impl AppState {
+    /// The state that shares `services`.
+    #[must_use]
+    pub fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
 impl Deref for AppState {
     type Target = Services;
 
@@ -127,7 +135,7 @@ pub fn assemble(
     let passwords = Passwords::new(config)?;
     let attempts =
         |kind, limit| Attempts::new(kind, limit, config.login_window_seconds, redis.clone());
-    let state = AppState(Arc::new(Services {
+    let state = AppState::new(Services {
         users: Users::new(
             pool.clone(),
             outbox.clone(),
@@ -170,7 +178,7 @@ pub fn assemble(
             config.idempotency_retention(),
             &process.shutdown,
         ),
-    }));
+    });
     // The feed's own paths wait and stream, so they stand outside the ordinary time limit.
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()

@@ -25,7 +25,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    app::AppState,
+    app::{AppState, Services},
     handler,
     models::{
         Catalogue, Film, HalfLife, Interaction, Offer, PartWeights, Preferences, Profile, Reaction,
@@ -378,12 +378,12 @@ async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
         half_life: HalfLife::default(),
     };
     let recorder = Recorder::start(pool.clone(), &process.shutdown);
-    let state = AppState {
+    let state = AppState::new(Services {
         recommender: Recommender::with_rules(pool.clone(), sources, clock.clone(), Vec::new()),
         rule_sets: RuleSets::new(pool.clone(), clock.clone()),
         experiments: Experiments::new(pool, recorder, clock),
         models,
-    };
+    });
     let routes = handler::router(state, &process.config)
         .merge(Router::new().route("/api/v1/nothing", get(async || {})));
     let health = chassis::health::Health::default();

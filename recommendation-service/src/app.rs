@@ -1,6 +1,6 @@
 //! The composition root: what the service is made of, put together in one place.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::Router;
 use chassis::{
@@ -36,7 +36,26 @@ const SETTLE: Duration = Duration::from_secs(60);
 
 /// What handlers work with.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Services>);
+
+impl AppState {
+    /// The state that shares `services`.
+    #[must_use]
+    pub fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// What the service is made of.
+pub struct Services {
     /// Makes lists.
     pub recommender: Recommender,
     /// Puts rules.
@@ -162,12 +181,12 @@ pub async fn assemble_with(
         models.clone(),
         process.clone(),
     ));
-    let state = AppState {
+    let state = AppState::new(Services {
         recommender,
         rule_sets,
         experiments,
         models,
-    };
+    });
     let routes = handler::router(state, &process.config);
     let health = Health::default()
         .require("movie feed", move || movies_feed.clone().check())

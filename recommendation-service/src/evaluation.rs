@@ -339,12 +339,10 @@ fn measure(
     if let Some(blend) = last
         && arguments.diversity > 0.0
     {
-        // Alike is what the same people deal with: the cosine of films' users (Sarwar et al., WWW 2001).
-        let alike = metrics::Likeness::new(train);
         let diverse = ranked(blend.scorer.as_ref(), train, held_out, |scores, history| {
             let best = rank(scores, history, longest.max(REORDERED));
             rerank(&best, arguments.diversity, longest, |a, b| {
-                alike.cosine(a, b)
+                blend.scorer.likeness(a, b).unwrap_or_default()
             })
         });
         let figures = Figures::new(&diverse, train, held_out, catalogue, &arguments.lengths);
@@ -377,10 +375,17 @@ fn reset_peak() {
 
 /// The greatest size of this process, MiB.
 fn peak() -> Option<u64> {
+    size("VmHWM:")
+}
+
+/// The size of this process, MiB.
+pub(crate) fn resident() -> Option<u64> {
+    size("VmRSS:")
+}
+
+fn size(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib.div_ceil(1024))
 }

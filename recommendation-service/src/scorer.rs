@@ -84,6 +84,13 @@ pub trait Scorer: Send + Sync {
         let _ = (item, places);
         Vec::new()
     }
+
+    /// How alike two films are by who deals with them, −1 to 1; none where the model does not know both, or
+    /// does not place films beside each other.
+    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+        let _ = (one, other);
+        None
+    }
 }
 
 /// The `places` columns with the greatest of `scores` above 0 among those that are `wanted`, best

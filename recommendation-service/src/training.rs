@@ -13,7 +13,12 @@ pub mod export;
 mod fit;
 mod source;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use chassis::{Settings as ProcessSettings, run::usage, shutdown::Shutdown};
@@ -23,7 +28,7 @@ use sqlx::PgPool;
 use crate::{
     config::{Config, DEFAULTS},
     database,
-    evaluation::Settings,
+    evaluation::{Settings, resident},
     repository::models,
     scorer::file,
 };
@@ -48,6 +53,9 @@ Fits to what users did, by the service's own database (DATABASE_URL), and writes
 
 /// Bytes that one interaction takes while it is parted and fitted to.
 const BYTES_PER_INTERACTION: u64 = 128;
+
+/// How often its memory is looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(20);
 
 /// When a version goes live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,9 +178,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
 async fn train(mut arguments: Arguments, config: Config) -> anyhow::Result<()> {
     let memory_mib = arguments.memory_mib.unwrap_or(config.training_memory_mib);
     let memory = memory_mib << 20;
-    // An allocation beyond it ends the process, and nothing but the process.
-    rlimit::setrlimit(rlimit::Resource::AS, memory, memory)
-        .context("cannot limit the memory of this process")?;
+    watch_memory(memory_mib);
     arguments.settings.fit_memory(memory / 2);
 
     let needs_database = arguments.data.is_none() || arguments.out.is_none();
@@ -226,6 +232,27 @@ async fn train(mut arguments: Arguments, config: Config) -> anyhow::Result<()> {
         config.model_versions_kept,
     )
     .await
+}
+
+/// Ends the process, and nothing but the process, once it is larger than `most` MiB. The system's own limits
+/// count what is set aside and never touched, of which there is more the larger the machine's caches are.
+fn watch_memory(most: u64) {
+    std::thread::spawn(move || {
+        loop {
+            // Where nobody tells, nobody can watch.
+            let Some(resident) = resident() else {
+                return;
+            };
+            if resident > most {
+                tell(&format!(
+                    "it takes {resident} MiB, more than {most}; give --memory-mib or \
+                     TRAINING_MEMORY_MIB a higher number, or fewer films by --set ease.max_items"
+                ));
+                std::process::exit(1);
+            }
+            std::thread::sleep(WATCH_EVERY);
+        }
+    });
 }
 
 fn read_file(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {

@@ -12,6 +12,8 @@ mod accounts;
 mod bad_input;
 mod compose;
 mod drill_lists;
+mod drill_movielens;
+mod drill_people;
 mod drill_writes;
 mod failures;
 mod freshness;

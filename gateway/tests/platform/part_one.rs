@@ -684,7 +684,11 @@ async fn recommendations(client: &Api, user: i64, known: &[i64]) {
         !films.is_empty() && known.iter().all(|film| !films.contains(film))
     })
     .await;
-    let list = client.get(&format!("{path}?limit=10")).await.expect(200);
+    // *Better*: for a user who did something, the rules are one voice of several unless asked for alone.
+    let list = client
+        .get(&format!("{path}?limit=10&strategy=rules"))
+        .await
+        .expect(200);
     let film = json!({
         "id": 0, "title": "", "release_date": "", "genres": [""], "popularity": 0.0, "poster_url": "",
         "score": 0.0, "reason": "",

@@ -103,7 +103,7 @@ pub(super) async fn get_job(
         // The only answer after which a reader of events does not come again.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let events = events(state.intake, job);
+    let events = events(state.intake.clone(), job);
     let mut response = Sse::new(events)
         .keep_alive(KeepAlive::new().interval(HEARTBEAT))
         .into_response();

@@ -4,9 +4,10 @@ use axum::{
     Json,
     extract::State,
     http::{
-        HeaderMap, HeaderValue,
-        header::{AGE, ETAG},
+        HeaderValue,
+        header::{AGE, CACHE_CONTROL},
     },
+    response::{IntoResponse, Response},
 };
 use chassis::{
     config::nearest,
@@ -15,16 +16,17 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::ApiError,
-    movies::{POSTER_BASE, day, image},
+    movies::{NO_CACHE, POSTER_BASE, day, heard, image},
 };
 use crate::{
     app::AppState,
-    models::{Keyword, MovieId, MovieRef, Person, Provider},
-    service::hydration::Served,
+    models::{Keyword, MovieId, MovieRef, Person, Provider, Stats},
+    service::{hydration::Served, page_cache::Answer},
 };
 
 /// TMDB's host of images, with the width that a film shows its backdrop in.
@@ -93,11 +95,20 @@ pub(super) struct MovieResponse {
     /// With `include=providers`: where to watch it.
     #[serde(skip_serializing_if = "Option::is_none")]
     providers: Option<Vec<Provider>>,
+    /// With `include=stats`: how users stand with it; null where that cannot be had now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Stats>)]
+    stats: Option<Option<Stats>>,
+    /// With `include=similar`: films like it, as `GET /movies/{id}/similar` lists them; null where that
+    /// cannot be had now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    similar: Option<Option<Box<RawValue>>>,
 }
 
 impl MovieResponse {
     fn new(served: &Served, includes: Includes) -> Self {
-        let detail = &served.film;
+        let detail = &served.film.detail;
         let movie = &detail.movie;
         Self {
             id: movie.id,
@@ -121,6 +132,8 @@ impl MovieResponse {
             credits: includes.credits.then(|| detail.people.clone()),
             keywords: includes.keywords.then(|| detail.keywords.clone()),
             providers: includes.providers.then(|| detail.providers.clone()),
+            stats: None,
+            similar: None,
         }
     }
 }
@@ -131,10 +144,12 @@ struct Includes {
     credits: bool,
     keywords: bool,
     providers: bool,
+    stats: bool,
+    similar: bool,
 }
 
 /// The names that `include` takes.
-const INCLUDES: [&str; 3] = ["credits", "keywords", "providers"];
+const INCLUDES: [&str; 5] = ["credits", "keywords", "providers", "stats", "similar"];
 
 impl Includes {
     fn parse(list: &str) -> Result<Self, FieldError> {
@@ -148,6 +163,8 @@ impl Includes {
                 "credits" => includes.credits = true,
                 "keywords" => includes.keywords = true,
                 "providers" => includes.providers = true,
+                "stats" => includes.stats = true,
+                "similar" => includes.similar = true,
                 _ => {
                     let message = match nearest(name, INCLUDES.into_iter()) {
                         Some(near) => {
@@ -169,7 +186,8 @@ impl Includes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MovieQuery {
-    /// What comes with the film, separated by commas: `credits`, `keywords`, `providers`.
+    /// What comes with the film, separated by commas: `credits`, `keywords`, `providers`, `stats`,
+    /// `similar`.
     #[param(example = "credits,providers")]
     include: Option<String>,
 }
@@ -195,18 +213,30 @@ pub(super) async fn get_movie(
     State(state): State<AppState>,
     Path(reference): Path<MovieRef>,
     Query(query): Query<MovieQuery>,
-) -> Result<(HeaderMap, Json<MovieResponse>), ApiError> {
+) -> Result<Response, ApiError> {
     let includes = Includes::parse(query.include.as_deref().unwrap_or_default())
         .map_err(|error| ApiError::Invalid(vec![error]))?;
     let served = state.hydration.get(&reference).await?;
-    let headers = headers(&served, includes);
-    Ok((headers, Json(MovieResponse::new(&served, includes))))
+    if includes.stats || includes.similar {
+        return Ok(with_others(&state, &served, includes).await);
+    }
+    let answer = || answer(&served, includes);
+    let Some(age) = served.stale_for else {
+        let plain = includes == Includes::default();
+        let answer = if plain {
+            served.film.answer(answer)?
+        } else {
+            answer()?
+        };
+        return Ok(answer.into_response());
+    };
+    let age = (AGE, HeaderValue::from(age.num_seconds().unsigned_abs()));
+    Ok(([age], answer()?).into_response())
 }
 
 /// The tag names all that the answer depends on, which is quicker to say than to hash.
-fn headers(served: &Served, includes: Includes) -> HeaderMap {
-    let film = &served.film;
-    let mut headers = HeaderMap::new();
+fn answer(served: &Served, includes: Includes) -> Result<Answer, ApiError> {
+    let film = &served.film.detail;
     let tag = format!(
         "\"{}-{}-{}-{}{}{}{}\"",
         film.movie.id,
@@ -217,13 +247,38 @@ fn headers(served: &Served, includes: Includes) -> HeaderMap {
         u8::from(includes.keywords),
         u8::from(includes.providers),
     );
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        headers.insert(ETAG, tag);
-    }
+    let body = serde_json::to_vec(&MovieResponse::new(served, includes));
+    Ok(Answer {
+        tag: HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+        link: None,
+        body: body.map_err(ApiError::Unwritable)?.into(),
+    })
+}
+
+/// The film with what other services say of it, or without where they are away.
+async fn with_others(state: &AppState, served: &Served, includes: Includes) -> Response {
+    let id = served.film.detail.movie.id;
+    let stats = async {
+        let asked = includes.stats.then(|| state.platform.stats([id]));
+        Some(heard("stats", asked?.await).and_then(|mut stats| stats.remove(&id)))
+    };
+    let similar = async {
+        let asked = includes.similar.then(|| state.platform.similar(id));
+        Some(heard("similar", asked?.await))
+    };
+    let (stats, similar) = tokio::join!(stats, similar);
+    let response = MovieResponse {
+        stats,
+        similar,
+        ..MovieResponse::new(served, includes)
+    };
+    // It changes whenever a user does something.
+    let mut answer = ([(CACHE_CONTROL, NO_CACHE)], Json(response)).into_response();
     if let Some(age) = served.stale_for {
-        headers.insert(AGE, HeaderValue::from(age.num_seconds().unsigned_abs()));
+        let age = HeaderValue::from(age.num_seconds().unsigned_abs());
+        answer.headers_mut().insert(AGE, age);
     }
-    headers
+    answer
 }
 
 /// Where to watch a film.
@@ -274,9 +329,10 @@ pub(super) async fn list_providers(
         return Err(ApiError::Invalid(vec![FieldError::new("region", message)]));
     }
     let served = state.hydration.get(&reference).await?;
-    let providers = served.film.providers.iter();
+    let detail = &served.film.detail;
+    let providers = detail.providers.iter();
     Ok(Json(ProvidersResponse {
-        movie_id: served.film.movie.id,
+        movie_id: detail.movie.id,
         providers: providers
             .filter(|provider| {
                 region

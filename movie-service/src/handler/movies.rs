@@ -5,17 +5,13 @@ mod query;
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{FromRequestParts, State},
-    http::{
-        HeaderMap, HeaderValue,
-        header::{CONTENT_TYPE, ETAG, LINK},
-        request::Parts,
-    },
+    http::{HeaderValue, header::CACHE_CONTROL, request::Parts},
     response::{IntoResponse, Response},
 };
 use chassis::{
     Problem,
+    client::CallError,
     extract::Query,
     paging::next_link,
     problem::{FieldError, ProblemDocument},
@@ -32,8 +28,11 @@ use self::{
 use super::error::ApiError;
 use crate::{
     app::AppState,
-    models::Filter,
-    service::listing::{Listing, WalkPlace, moves::Moment},
+    models::{Filter, ListedMovie, MovieId},
+    service::{
+        listing::{Listing, WalkPlace, moves::Moment},
+        page_cache::Answer,
+    },
 };
 
 /// TMDB's host of images, with the width that lists and details show a poster in.
@@ -58,6 +57,21 @@ pub(super) struct ListResponse {
     data: Vec<MovieSummary>,
     /// Where the next page begins; null on the last.
     next_cursor: Option<String>,
+}
+
+/// For answers that hold what users do, which is another thing a moment later.
+pub(super) const NO_CACHE: &str = "private, no-cache";
+
+/// The field that another service knows.
+const STATS: &str = "stats";
+
+/// What another service said of films; none where it cannot be asked now.
+pub(super) fn heard<T>(what: &str, answer: Result<T, CallError>) -> Option<T> {
+    answer
+        .inspect_err(
+            |error| tracing::warn!(%error, what, "a film comes without what was to be included"),
+        )
+        .ok()
 }
 
 pub(super) fn image(base: &str, path: Option<&str>) -> String {
@@ -111,12 +125,21 @@ async fn answer(
         region,
         fingerprint,
     } = query.parse().map_err(ApiError::Invalid)?;
-    let show = |movies: Vec<_>| {
-        movies
+    let show = async |movies: Vec<ListedMovie>| {
+        let ids: Vec<MovieId> = movies.iter().map(|movie| movie.id).collect();
+        let mut shown: Vec<MovieSummary> = movies
             .into_iter()
             .map(|movie| fields.show(movie, region.as_deref()))
-            .collect::<Vec<_>>()
+            .collect();
+        if fields.has(STATS) && !ids.is_empty() {
+            let stats = heard(STATS, state.platform.stats(ids.iter().copied()).await);
+            for (film, id) in shown.iter_mut().zip(&ids) {
+                film.stats = Some(stats.as_ref().and_then(|stats| stats.get(id).cloned()));
+            }
+        }
+        shown
     };
+    let cache_control = fields.has(STATS).then_some([(CACHE_CONTROL, NO_CACHE)]);
     let request = match wanted {
         Wanted::Page(request) => request,
         Wanted::Batch(ids) => {
@@ -127,10 +150,10 @@ async fn answer(
                 page_size: i64::try_from(ids.len()).unwrap_or(i64::MAX),
                 total_pages: count.min(1),
                 total_results: count,
-                data: show(movies),
+                data: show(movies).await,
                 next_cursor: None,
             };
-            return Ok(Json(response).into_response());
+            return Ok((cache_control, Json(response)).into_response());
         }
     };
     check_genres(&state.listing, &request.filter).await?;
@@ -152,41 +175,22 @@ async fn answer(
         page_size: request.page_size,
         total_pages: page.total_pages,
         total_results: page.total_results,
-        data: show(page.movies),
+        data: show(page.movies).await,
         next_cursor: stable_cursor,
     };
     let tag = tag(&response);
     response.next_cursor = next_cursor;
-    let page = AnsweredPage {
+    let page = Answer {
         tag,
         link: link.and_then(|link| HeaderValue::try_from(link).ok()),
         body: serde_json::to_vec(&response)
             .map_err(ApiError::Unwritable)?
             .into(),
     };
-    let bytes = page.body.len() + page.link.as_ref().map_or(0, HeaderValue::len);
-    state.pages.keep(raw, generation, bytes, page.clone()).await;
-    Ok(page.into_response())
-}
-
-/// A page as it was answered.
-#[derive(Debug, Clone)]
-pub struct AnsweredPage {
-    tag: HeaderValue,
-    link: Option<HeaderValue>,
-    body: Bytes,
-}
-
-impl IntoResponse for AnsweredPage {
-    fn into_response(self) -> Response {
-        let mut headers = HeaderMap::with_capacity(3);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ETAG, self.tag);
-        if let Some(link) = self.link {
-            headers.insert(LINK, link);
-        }
-        (headers, self.body).into_response()
+    if cache_control.is_none() {
+        state.pages.keep(raw, generation, page.clone()).await;
     }
+    Ok((cache_control, page).into_response())
 }
 
 /// Refuses genres that do not exist: there are few, and whoever writes another has mistyped.

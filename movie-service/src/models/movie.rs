@@ -125,6 +125,32 @@ pub struct Provider {
     pub link: String,
 }
 
+/// How many users stand so with a film, as preference-service counts them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Stats {
+    /// Who like it.
+    #[schema(example = 120)]
+    pub like_count: i64,
+    /// Who dislike it.
+    #[schema(example = 7)]
+    pub dislike_count: i64,
+    /// Who like it above others.
+    #[schema(example = 31)]
+    pub superlike_count: i64,
+    /// Who want to watch it.
+    #[schema(example = 64)]
+    pub bookmark_count: i64,
+    /// Who watched it to its end.
+    #[schema(example = 240)]
+    pub view_count: i64,
+    /// Who rated it.
+    #[schema(example = 90)]
+    pub rating_count: i64,
+    /// How many stars they gave it on average, 0.5 to 5; null where nobody did.
+    #[schema(example = 4.2)]
+    pub rating_average: Option<f64>,
+}
+
 /// Another title of a film.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlternativeTitle {

@@ -1,7 +1,13 @@
 //! Films in reach: in the process's memory, bounded in bytes, and in the Redis that replicas share.
 //! Both hold copies that can be thrown away; the change feed keeps them from growing old.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chassis::{
     feed::{Change, outbox::Outbox},
@@ -12,6 +18,7 @@ use moka::future::Cache;
 use redis::Script;
 use tokio::sync::mpsc;
 
+use super::page_cache::Answer;
 use crate::models::{MovieDetail, MovieId, MovieVersion};
 
 /// Films served, by where they were found: memory, redis, postgres or tmdb (counter).
@@ -37,12 +44,49 @@ end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
 return 1";
 
+/// A film in memory.
+#[derive(Debug)]
+pub struct CachedMovie {
+    /// The film.
+    pub detail: MovieDetail,
+    /// What is answered with it to those who ask for nothing beside it, as long as it is not stale.
+    answer: OnceLock<Answer>,
+    /// How many changes had been told of when it was last found to be of the latest version.
+    checked: AtomicU64,
+}
+
+impl CachedMovie {
+    /// `detail`, with which nothing was answered yet.
+    #[must_use]
+    pub fn new(detail: MovieDetail) -> Self {
+        Self {
+            detail,
+            answer: OnceLock::new(),
+            checked: AtomicU64::new(0),
+        }
+    }
+
+    /// The answer that was kept, or that `answer` makes, to be kept.
+    ///
+    /// # Errors
+    /// What `answer` says.
+    pub fn answer<E>(&self, answer: impl FnOnce() -> Result<Answer, E>) -> Result<Answer, E> {
+        if let Some(kept) = self.answer.get() {
+            return Ok(kept.clone());
+        }
+        let made = answer()?;
+        Ok(self.answer.get_or_init(|| made).clone())
+    }
+}
+
 /// The copies; cheap to clone.
 #[derive(Clone)]
 pub struct MovieCache {
-    memory: Cache<MovieId, Arc<MovieDetail>>,
+    memory: Cache<MovieId, Arc<CachedMovie>>,
     /// The versions that the feed, or a writer of this process, told of lately.
     changed: Cache<MovieId, i64>,
+    /// How many were told of, from 1.
+    changes: Arc<AtomicU64>,
     redis: Redis,
     ttl: Duration,
     set_unless_newer: Arc<Script>,
@@ -54,7 +98,7 @@ impl MovieCache {
     pub fn new(redis: Redis, bytes: u64, ttl: Duration) -> Self {
         let memory = Cache::builder()
             .max_capacity(bytes)
-            .weigher(|_, film: &Arc<MovieDetail>| size(film))
+            .weigher(|_, film: &Arc<CachedMovie>| size(&film.detail))
             .time_to_live(MEMORY_TTL)
             .build();
         let changed = Cache::builder()
@@ -64,6 +108,7 @@ impl MovieCache {
         Self {
             memory,
             changed,
+            changes: Arc::new(AtomicU64::new(1)),
             redis,
             ttl,
             set_unless_newer: Arc::new(Script::new(SET_UNLESS_NEWER)),
@@ -72,12 +117,25 @@ impl MovieCache {
 
     /// The films in memory; loading one through it happens once however many ask.
     #[must_use]
-    pub fn memory(&self) -> &Cache<MovieId, Arc<MovieDetail>> {
+    pub fn memory(&self) -> &Cache<MovieId, Arc<CachedMovie>> {
         &self.memory
     }
 
     /// Whether there is a later version of `film` than this, as far as was told.
-    pub async fn is_outdated(&self, film: &MovieDetail) -> bool {
+    pub async fn is_outdated(&self, film: &CachedMovie) -> bool {
+        let changes = self.changes.load(Ordering::Acquire);
+        if film.checked.load(Ordering::Relaxed) == changes {
+            return false;
+        }
+        let is_outdated = self.has_later(&film.detail).await;
+        if !is_outdated {
+            film.checked.store(changes, Ordering::Relaxed);
+        }
+        is_outdated
+    }
+
+    /// Whether there is a later version of `film` than this, as far as was told.
+    pub async fn has_later(&self, film: &MovieDetail) -> bool {
         self.changed
             .get(&film.movie.id)
             .await
@@ -141,11 +199,12 @@ impl MovieCache {
             // One of two writers may come later than the other with what is older.
             let known = self.changed.get(id).await.unwrap_or(0);
             self.changed.insert(*id, known.max(*version)).await;
+            self.changes.fetch_add(1, Ordering::Release);
             let is_old = self
                 .memory
                 .get(id)
                 .await
-                .is_some_and(|film| film.version < *version);
+                .is_some_and(|film| film.detail.version < *version);
             if is_old {
                 self.memory.invalidate(id).await;
             }
@@ -185,13 +244,13 @@ fn key(id: MovieId) -> String {
     format!("movie:v1:{id}")
 }
 
-/// About how many bytes a film takes in memory.
+/// About how many bytes a film takes in memory, with the answer that is made of it.
 fn size(film: &MovieDetail) -> u32 {
     let strings =
-        film.movie.title.len() + film.movie.original_title.len() + film.movie.overview.len();
+        2 * (film.movie.title.len() + film.movie.original_title.len() + film.movie.overview.len());
     let lists = film.keywords.len() * 56
         + film.people.len() * 80
         + film.providers.len() * 200
         + film.movie.genres.len() * 40;
-    u32::try_from(strings + lists + 600).unwrap_or(u32::MAX)
+    u32::try_from(strings + lists + 1300).unwrap_or(u32::MAX)
 }

@@ -9,7 +9,7 @@ use moka::future::Cache;
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::cache::{MOVIE_READS_TOTAL, MovieCache};
+use super::cache::{CachedMovie, MOVIE_READS_TOTAL, MovieCache};
 use crate::{
     client::{
         limits::TokenBucket,
@@ -64,7 +64,7 @@ pub enum HydrationError {
 #[derive(Debug, Clone)]
 pub struct Served {
     /// The film.
-    pub film: Arc<MovieDetail>,
+    pub film: Arc<CachedMovie>,
     /// How long ago TMDB was asked, where that is longer than it should be.
     pub stale_for: Option<TimeDelta>,
 }
@@ -89,6 +89,8 @@ struct Inner {
     refreshed: Cache<MovieId, ()>,
     refreshes: Arc<Semaphore>,
     cold: TokenBucket,
+    memory_reads: metrics::Counter,
+    served_age_days: metrics::Histogram,
 }
 
 impl Hydration {
@@ -124,6 +126,9 @@ impl Hydration {
             refreshed,
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
             cold: TokenBucket::new(config.hydration_rate_per_second),
+            // Looked up once: every film is counted.
+            memory_reads: metrics::counter!(MOVIE_READS_TOTAL, "tier" => "memory"),
+            served_age_days: metrics::histogram!(MOVIE_SERVED_AGE_DAYS),
         }))
     }
 
@@ -142,7 +147,7 @@ impl Hydration {
         let cache = &self.0.cache;
         let mut film = match cache.memory().get(&id).await {
             Some(film) => {
-                metrics::counter!(MOVIE_READS_TOTAL, "tier" => "memory").increment(1);
+                self.0.memory_reads.increment(1);
                 film
             }
             None => cache.memory().try_get_with(id, self.load(id)).await?,
@@ -152,12 +157,14 @@ impl Hydration {
             cache.memory().invalidate(&id).await;
             film = cache.memory().try_get_with(id, self.load(id)).await?;
         }
-        let age = Utc::now() - film.movie.synced_at;
+        let age = Utc::now() - film.detail.movie.synced_at;
         #[expect(
             clippy::cast_precision_loss,
             reason = "seconds of a film's age fit f64's 53 bits"
         )]
-        metrics::histogram!(MOVIE_SERVED_AGE_DAYS).record(age.num_seconds() as f64 / 86_400.0);
+        self.0
+            .served_age_days
+            .record(age.num_seconds() as f64 / 86_400.0);
         let stale_for = (age > self.0.stale_after).then_some(age);
         if stale_for.is_some() {
             metrics::counter!(MOVIE_STALE_SERVED_TOTAL).increment(1);
@@ -166,13 +173,13 @@ impl Hydration {
         Ok(Served { film, stale_for })
     }
 
-    async fn load(&self, id: MovieId) -> Result<Arc<MovieDetail>, HydrationError> {
+    async fn load(&self, id: MovieId) -> Result<Arc<CachedMovie>, HydrationError> {
         let count = |tier| metrics::counter!(MOVIE_READS_TOTAL, "tier" => tier).increment(1);
         if let Some(film) = self.0.cache.find_shared(id).await
-            && !self.0.cache.is_outdated(&film).await
+            && !self.0.cache.has_later(&film).await
         {
             count("redis");
-            return Ok(Arc::new(film));
+            return Ok(Arc::new(CachedMovie::new(film)));
         }
         let reference = MovieRef::Tmdb(id);
         let film = match movies::find(&self.0.pool, &reference).await? {
@@ -186,7 +193,7 @@ impl Hydration {
             }
         };
         self.0.cache.share(&film).await;
-        Ok(Arc::new(film))
+        Ok(Arc::new(CachedMovie::new(film)))
     }
 
     /// TMDB's id of the film that IMDb calls `imdb`.
@@ -304,7 +311,8 @@ impl Hydration {
                 self.0.cache.memory().invalidate(&id).await;
                 if let Ok(Some(film)) = movies::find(&self.0.pool, &MovieRef::Tmdb(id)).await {
                     self.0.cache.share(&film).await;
-                    self.0.cache.memory().insert(id, Arc::new(film)).await;
+                    let film = Arc::new(CachedMovie::new(film));
+                    self.0.cache.memory().insert(id, film).await;
                 }
                 "refreshed"
             }

@@ -160,7 +160,7 @@ impl Matching {
             let became = match answer {
                 Ok(Ok(served)) => {
                     count += 1;
-                    Fetched::Here(served.film.movie.id)
+                    Fetched::Here(served.film.detail.movie.id)
                 }
                 Ok(Err(error)) => match error.as_ref() {
                     HydrationError::NotFound => {

@@ -4,6 +4,14 @@
 
 use std::sync::Arc;
 
+use axum::{
+    http::{
+        HeaderMap, HeaderValue,
+        header::{CONTENT_TYPE, ETAG, LINK},
+    },
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
 use moka::future::Cache;
 
 /// Pages of lists that were asked for, by where they were found: memory or index (counter).
@@ -16,37 +24,62 @@ const LONGEST_QUERY: usize = 512;
 /// What a page takes beside its own bytes and those of its question.
 const OVERHEAD: usize = 256;
 
-/// Pages by their question; cheap to clone. `P` is a page as it is answered.
-pub struct PageCache<P>(Cache<String, Arc<Kept<P>>>);
-
-struct Kept<P> {
-    generation: u64,
-    bytes: usize,
-    page: P,
+/// An answer in JSON, ready to be given again.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its `ETag`.
+    pub tag: HeaderValue,
+    /// Its `Link`.
+    pub link: Option<HeaderValue>,
+    /// Its body.
+    pub body: Bytes,
 }
 
-impl<P> Clone for PageCache<P> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+impl Answer {
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.tag.len() + self.link.as_ref().map_or(0, HeaderValue::len)
     }
 }
 
-impl<P: Clone + Send + Sync + 'static> PageCache<P> {
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ETAG, self.tag);
+        if let Some(link) = self.link {
+            headers.insert(LINK, link);
+        }
+        (headers, self.body).into_response()
+    }
+}
+
+/// Pages by their question; cheap to clone.
+#[derive(Clone)]
+pub struct PageCache(Cache<String, Arc<Kept>>);
+
+struct Kept {
+    generation: u64,
+    page: Answer,
+}
+
+impl PageCache {
     /// Pages of at most `bytes` together.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         Self(
             Cache::builder()
                 .max_capacity(bytes)
-                .weigher(|query: &String, kept: &Arc<Kept<P>>| {
-                    u32::try_from(query.len() + kept.bytes + OVERHEAD).unwrap_or(u32::MAX)
+                .weigher(|query: &String, kept: &Arc<Kept>| {
+                    u32::try_from(query.len() + kept.page.bytes() + OVERHEAD).unwrap_or(u32::MAX)
                 })
                 .build(),
         )
     }
 
     /// The page that answers `query`, if it was made at `generation` of the catalogue.
-    pub async fn find(&self, query: &str, generation: u64) -> Option<P> {
+    pub async fn find(&self, query: &str, generation: u64) -> Option<Answer> {
         let kept = self.0.get(query).await;
         let page = kept
             .filter(|kept| kept.generation == generation)
@@ -56,17 +89,13 @@ impl<P: Clone + Send + Sync + 'static> PageCache<P> {
         page
     }
 
-    /// Keeps `page` of `bytes`, which answers `query`. `generation` is that of the catalogue before the
+    /// Keeps `page`, which answers `query`. `generation` is that of the catalogue before the
     /// page was made: if a film has changed since, the page is not found again.
-    pub async fn keep(&self, query: &str, generation: u64, bytes: usize, page: P) {
+    pub async fn keep(&self, query: &str, generation: u64, page: Answer) {
         if query.len() > LONGEST_QUERY {
             return;
         }
-        let kept = Kept {
-            generation,
-            bytes,
-            page,
-        };
+        let kept = Kept { generation, page };
         self.0.insert(query.to_owned(), Arc::new(kept)).await;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
         metrics::gauge!(MOVIE_LIST_CACHE_BYTES).set(self.0.weighted_size() as f64);

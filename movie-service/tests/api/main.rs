@@ -10,6 +10,7 @@
 mod demo_tmdb;
 mod feed;
 mod hydration;
+mod includes;
 mod jobs;
 mod lists;
 mod matching;

@@ -16,11 +16,15 @@ use crate::{
     repository::{chart_mirror::ChartMirror, charts},
 };
 
-/// How many places of a chart are looked through for films that pass a filter, or that are still in
-/// the catalogue.
-const DEEPEST: usize = 2000;
+/// How many places of a chart are looked through at first for films that pass a filter, how many times more
+/// where too few do, and how many at most.
+const FIRST: usize = 2000;
+const DEEPER: usize = 10;
+const DEEPEST: usize = 200_000;
 /// How much further than asked is looked, so that a film which left the catalogue leaves no gap.
 const SPARE: usize = 10;
+/// How many films movie-service is asked about at once.
+const MOST_IDS: usize = 10_000;
 /// For how long what Postgres said is said again, while Redis is away.
 const FALLBACK_TTL: Duration = Duration::from_secs(2);
 /// For how long what movie-service said of films is said again.
@@ -120,7 +124,7 @@ pub struct Charts {
     pool: PgPool,
     mirror: Option<ChartMirror>,
     movie_service: MovieService,
-    counted: Cache<(Metric, Window), Counted>,
+    counted: Cache<(Metric, Window, usize), Counted>,
     movies: Cache<Question, Arc<Vec<Film>>>,
 }
 
@@ -144,19 +148,25 @@ impl Charts {
     }
 
     /// The first places of a chart: the highest count first, then the lowest id. With a filter, films
-    /// beyond the first two thousand places are not found.
+    /// beyond the first two hundred thousand places are not found.
     ///
     /// # Errors
     /// A filter that is wrong; Postgres's or movie-service's.
     pub async fn top(&self, request: &ChartRequest) -> Result<Chart, ChartError> {
-        let depth = if request.filter.is_empty() {
+        let mut depth = if request.filter.is_empty() {
             request.limit + SPARE
         } else {
-            DEEPEST
+            FIRST
         };
-        let (hour, entries) = self.counted(request.metric, request.window, depth).await?;
-        let places = self.with_movies(request, &entries).await?;
-        Ok(Chart { places, hour })
+        loop {
+            let (hour, entries) = self.counted(request.metric, request.window, depth).await?;
+            let places = self.with_movies(request, &entries).await?;
+            let is_whole = entries.len() < depth || depth == DEEPEST;
+            if is_whole || places.len() >= request.limit {
+                return Ok(Chart { places, hour });
+            }
+            depth = (depth * DEEPER).min(DEEPEST);
+        }
     }
 
     async fn counted(
@@ -176,12 +186,12 @@ impl Charts {
         }
         let load = async {
             let hour = charts::present_hour(&self.pool).await?;
-            let depth = i64::try_from(DEEPEST).unwrap_or(i64::MAX);
-            let entries = charts::top(&self.pool, metric, window, hour, depth).await?;
+            let places = i64::try_from(depth).unwrap_or(i64::MAX);
+            let entries = charts::top(&self.pool, metric, window, hour, places).await?;
             Ok::<Counted, sqlx::Error>((hour, Arc::new(entries)))
         };
         self.counted
-            .try_get_with((metric, window), load)
+            .try_get_with((metric, window, depth), load)
             .await
             .map_err(ChartError::Database)
     }
@@ -194,26 +204,21 @@ impl Charts {
         if entries.is_empty() && request.filter.is_empty() {
             return Ok(Vec::new());
         }
-        let question = Question {
-            ids: entries.iter().map(|entry| entry.movie_id.get()).collect(),
-            limit: request.limit,
-            filter: request.filter.clone(),
-        };
-        let movies = match self.movies.get(&question).await {
-            Some(movies) => movies,
-            None => {
-                let selected = self
-                    .movie_service
-                    .select(&question.ids, question.limit, &question.filter)
-                    .await?;
-                let movies = match selected {
-                    Selected::Movies(movies) => Arc::new(movies),
-                    Selected::Invalid(errors) => return Err(ChartError::Invalid(errors)),
-                };
-                self.movies.insert(question, movies.clone()).await;
-                movies
+        let mut movies = Vec::new();
+        let mut rest = entries;
+        loop {
+            let (asked, later) = rest.split_at(rest.len().min(MOST_IDS));
+            rest = later;
+            let question = Question {
+                ids: asked.iter().map(|entry| entry.movie_id.get()).collect(),
+                limit: request.limit - movies.len(),
+                filter: request.filter.clone(),
+            };
+            movies.extend_from_slice(&self.select(question).await?);
+            if rest.is_empty() || movies.len() >= request.limit {
+                break;
             }
-        };
+        }
         let mut counts = entries.iter();
         let place = |(id, movie): &Film| {
             // Both are in the chart's order, and movie-service leaves some out.
@@ -224,5 +229,23 @@ impl Charts {
             })
         };
         Ok(movies.iter().filter_map(place).collect())
+    }
+
+    async fn select(&self, question: Question) -> Result<Arc<Vec<Film>>, ChartError> {
+        if let Some(movies) = self.movies.get(&question).await {
+            return Ok(movies);
+        }
+        let selected = self
+            .movie_service
+            .select(&question.ids, question.limit, &question.filter)
+            .await?;
+        match selected {
+            Selected::Movies(movies) => {
+                let movies = Arc::new(movies);
+                self.movies.insert(question, movies.clone()).await;
+                Ok(movies)
+            }
+            Selected::Invalid(errors) => Err(ChartError::Invalid(errors)),
+        }
     }
 }

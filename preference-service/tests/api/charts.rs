@@ -219,6 +219,22 @@ async fn a_filter_is_movie_services(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_film_that_passes_a_filter_is_found_however_low_it_stands(pool: PgPool) {
+    let (app, _movies, [anna, ..]) = stage(&pool, "redis://127.0.0.1:1").await;
+    app.interact(anna, "watchlist", 605).await;
+    // Films above it that the catalogue does not have.
+    sqlx::query(
+        "insert into chart_count (movie_id, metric, hour, count)
+         select id, 'bookmarks', date_trunc('hour', now(), 'UTC'), 2 from generate_series(10001, 22500) id",
+    )
+    .execute(&pool)
+    .await
+    .expect("rows");
+    assert_eq!(top(&app, "?genres=Odd").await, [(605, 1)]);
+    assert_eq!(top(&app, "?limit=3").await, [(605, 1)]);
+}
+
+#[sqlx::test]
 async fn a_film_that_has_gone_leaves_no_gap(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, movies, [anna, berta, _]) = stage(&pool, &redis.url()).await;

@@ -218,37 +218,6 @@ impl Figures {
     }
 }
 
-/// How alike films are by who dealt with them.
-pub struct Likeness {
-    users: Interactions,
-}
-
-impl Likeness {
-    /// Of the films of `train`.
-    #[must_use]
-    pub fn new(train: &Interactions) -> Self {
-        Self {
-            users: train.transpose(),
-        }
-    }
-
-    /// The users of both over the geometric mean of the users of each; 0 to 1.
-    #[must_use]
-    pub fn cosine(&self, a: u32, b: u32) -> f32 {
-        let a = self.users.history(a as usize).items;
-        let b = self.users.history(b as usize).items;
-        let (mut left, mut right, mut both) = (0, 0, 0_u32);
-        while left < a.len() && right < b.len() {
-            let (x, y) = (a[left], b[right]);
-            both += u32::from(x == y);
-            left += usize::from(x <= y);
-            right += usize::from(y <= x);
-        }
-        let either = ((a.len() * b.len()) as f32).sqrt();
-        if both == 0 { 0.0 } else { both as f32 / either }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,22 +278,5 @@ mod tests {
         assert!(near(figures.coverage, 4.0 / 25.0));
         let bits = 1.5_f64.log2() + 3.0 * 3_f64.log2();
         assert!(near(figures.novelty, bits / 4.0));
-    }
-
-    #[test]
-    fn likeness_is_the_cosine_of_users() {
-        let train = Interactions::from_rows(
-            3,
-            [
-                vec![(0, 1.0), (1, 1.0)],
-                vec![(0, 1.0)],
-                vec![(0, 1.0), (1, 1.0)],
-                vec![(0, 1.0)],
-            ],
-        );
-        let alike = Likeness::new(&train.expect("in range"));
-        assert!((alike.cosine(0, 1) - 2.0 / 8_f32.sqrt()).abs() < 1e-6);
-        assert!((alike.cosine(1, 1) - 1.0).abs() < 1e-6);
-        assert!(alike.cosine(1, 2).abs() < 1e-6);
     }
 }

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasher};
 
 use chrono::{Datelike, NaiveDate};
-use filter::{Facts, Films, Filter, GenreNames, Kind, NO_DAY, Named};
+use filter::{Facts, Films, Filter, GenreNames, Kind, NO_DAY, Named, Strings};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ pub struct Catalogue {
     popularity: Vec<f64>,
     /// Numbers of the sets of genres.
     genres: Vec<u32>,
-    titles: Vec<Box<str>>,
+    titles: Strings,
     posters: Vec<Poster>,
     /// Lengths of the films' tag vectors; see [`crate::scorer::tags`].
     norms: Vec<f32>,
@@ -162,7 +162,7 @@ impl Catalogue {
                 self.versions.push(0);
                 self.popularity.push(0.0);
                 self.genres.push(0);
-                self.titles.push(Box::default());
+                self.titles.push(&[]);
                 self.posters.push(Poster::default());
                 self.norms.push(0.0);
                 let (ids, hasher) = (&self.ids, &self.hasher);
@@ -184,8 +184,8 @@ impl Catalogue {
             set | self.genre_bit(&genre.name)
         });
         self.genres[row] = self.number_of_set(set);
-        if *self.titles[row] != *film.title {
-            self.titles[row] = film.title.as_str().into();
+        if self.titles.get(row) != film.title.as_bytes() {
+            self.titles.set(row, film.title.as_bytes());
         }
         self.posters[row] = Poster::new(film.poster_path.as_deref());
         // As before, the row fits.
@@ -360,7 +360,8 @@ impl Catalogue {
     /// The title of the film in `row`.
     #[must_use]
     pub fn title(&self, row: usize) -> &str {
-        &self.titles[row]
+        // It was a string when it was put there.
+        std::str::from_utf8(self.titles.get(row)).unwrap_or_default()
     }
 
     /// The poster's path of the film in `row`.

@@ -15,6 +15,9 @@ const NEUTRAL_STARS: f64 = 3.0;
 const STAR: f64 = 2.0;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
+/// What is left of its weight however long ago it was done: tastes last, and somebody who comes back after
+/// years is not a stranger.
+const LEAST: f64 = 0.125;
 /// Of one user so many films count, those that say most.
 const MOST_FILMS: usize = 500;
 
@@ -37,7 +40,8 @@ impl HalfLife {
         if self.days <= 0.0 {
             return 1.0;
         }
-        (-age_seconds.max(0.0) / SECONDS_PER_DAY / self.days).exp2()
+        let factor = (-age_seconds.max(0.0) / SECONDS_PER_DAY / self.days).exp2();
+        factor.max(LEAST)
     }
 }
 
@@ -81,9 +85,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// What `profile` says at `now`.
+    /// What `profile` says at `now`. What was done grows old beside what the user did later, not by itself:
+    /// whoever did nothing for a year likes what they liked then.
     #[must_use]
     pub fn of(profile: &Profile, now: DateTime<Utc>, half_life: HalfLife) -> Self {
+        let done = profile.films().filter_map(|(_, standing)| standing.last());
+        let now = done.max().map_or(now, |newest| newest.min(now));
         let mut films: Vec<(i64, f32)> = profile
             .films()
             .map(|(id, standing)| {
@@ -128,6 +135,7 @@ mod tests {
         };
         assert_eq!(of(&rated, 0), 3.0);
         assert_eq!(of(&rated, 10), 1.5);
+        assert_eq!(of(&rated, 10_000), 3.0 * LEAST);
         let seen_and_disliked = Standing {
             reaction: Some(Reaction::Dislike),
             reacted_at: Some(at(0)),
@@ -144,5 +152,21 @@ mod tests {
         };
         assert_eq!(of(&saved, 99), 1.0, "without a time it is as of now");
         assert_eq!(of(&Standing::default(), 0), 0.0);
+    }
+
+    #[test]
+    fn somebody_who_was_away_for_years_still_likes_what_they_liked() {
+        let mut profile = Profile::default();
+        for (movie, day) in [(603, 0), (604, 10)] {
+            let standing = Standing {
+                reaction: Some(Reaction::Like),
+                reacted_at: Some(at(day)),
+                ..Standing::default()
+            };
+            profile.suppose(movie, |stands| *stands = standing);
+        }
+        let of = |day| Evidence::of(&profile, at(day), HalfLife { days: 10.0 });
+        assert_eq!(of(10).films(), [(603, 0.5), (604, 1.0)]);
+        assert_eq!(of(10_000), of(10));
     }
 }

@@ -111,6 +111,21 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// When they did anything with it last.
+    #[must_use]
+    pub fn last(&self) -> Option<DateTime<Utc>> {
+        [
+            self.reacted_at,
+            self.bookmarked_at,
+            self.rated_at,
+            self.watched_at,
+            self.completed_at,
+        ]
+        .into_iter()
+        .flatten()
+        .max()
+    }
+
     /// Whether they have seen it: to its end, or well enough to judge it. Somebody who has begun it
     /// may want to go on, and a film on the watchlist is not known yet.
     #[must_use]

@@ -143,6 +143,13 @@ impl Scorer for Blend {
         }
         best(&sums, places, |_| true)
     }
+
+    /// By the first part that places both films.
+    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+        self.parts
+            .iter()
+            .find_map(|part| part.scorer.likeness(one, other))
+    }
 }
 
 #[cfg(test)]

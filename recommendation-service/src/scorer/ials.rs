@@ -412,6 +412,10 @@ impl Scorer for Ials {
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         similar_by_cosine(&self.factors, self.settings.dimensions, item, places)
     }
+
+    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+        cosine(&self.factors, self.settings.dimensions, one, other)
+    }
 }
 
 impl Ials {
@@ -433,6 +437,19 @@ impl Ials {
                 .collect(),
         }
     }
+}
+
+/// The cosine of two of `vectors`, each of so many `dimensions`.
+pub(super) fn cosine(vectors: &[f32], dimensions: usize, one: u32, other: u32) -> Option<f32> {
+    let vector = |number: u32| vectors.chunks_exact(dimensions.max(1)).nth(number as usize);
+    let (mut both, mut ones, mut others) = (0.0, 0.0, 0.0);
+    for (one, other) in vector(one)?.iter().zip(vector(other)?) {
+        both += one * other;
+        ones += one * one;
+        others += other * other;
+    }
+    let lengths = f32::sqrt(ones * others);
+    (lengths > 0.0).then(|| both / lengths)
 }
 
 /// The `places` of `vectors`, each of so many `dimensions`, that have the greatest cosine above 0 with
@@ -592,6 +609,10 @@ mod tests {
             assert!(similar.is_sorted_by(|a, b| a.1 >= b.1));
             assert!(scorer.similar(40, 10).is_empty());
         }
+        let likeness = |one, other| ials.likeness(one, other).expect("both are known");
+        assert!((likeness(4, 4) - 1.0).abs() < 1e-5);
+        assert!(likeness(4, 6) > likeness(4, 7));
+        assert_eq!(ials.likeness(4, 40), None);
     }
 
     proptest! {

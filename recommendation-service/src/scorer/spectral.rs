@@ -9,7 +9,8 @@ use faer::{
 use rayon::prelude::*;
 
 use super::{
-    Contribution, Explanation, FitError, History, Interactions, Scorer, ials::similar_by_cosine,
+    Contribution, Explanation, FitError, History, Interactions, Scorer,
+    ials::{cosine, similar_by_cosine},
     random::Normal,
 };
 
@@ -355,6 +356,10 @@ impl Scorer for Spectral {
     /// By the cosine of the films' places among the tastes.
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         similar_by_cosine(&self.factors, self.dimensions, item, places)
+    }
+
+    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+        cosine(&self.factors, self.dimensions, one, other)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Lists of films for a user, scored over the whole catalogue in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chassis::{
@@ -30,7 +34,7 @@ use crate::{
         Users, Weights,
     },
     repository::rules as repository,
-    scorer::{Trained, diversity::rerank, tags::Vector},
+    scorer::{Scorer as _, Trained, diversity::rerank, tags::Vector},
 };
 
 /// How long preference-service may take to tell of a user whom its feed has not brought yet.
@@ -122,6 +126,7 @@ struct Stamp {
 }
 
 struct Answer {
+    query: String,
     stamp: Stamp,
     body: Bytes,
 }
@@ -150,7 +155,9 @@ pub struct Recommender {
     /// The learned models over the rows of the catalogue's last state.
     placed: Shared<Option<(u64, Placed)>>,
     lists: Lists,
-    answers: Cache<(UserId, String), Arc<Answer>>,
+    /// By user and by the hash of the query, which is quicker to ask for than a text.
+    answers: Cache<(UserId, u64), Arc<Answer>>,
+    hasher: RandomState,
     preference_service: Client,
     movies_feed: FeedState,
     half_life: HalfLife,
@@ -195,8 +202,8 @@ impl Recommender {
     pub fn with_rules(pool: PgPool, sources: Sources, clock: Clock, rules: Vec<Rule>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let answers = Cache::builder()
-            .weigher(|(_, query): &(UserId, String), answer: &Arc<Answer>| {
-                u32::try_from(answer.body.len() + query.len() + 128).unwrap_or(u32::MAX)
+            .weigher(|_, answer: &Arc<Answer>| {
+                u32::try_from(answer.body.len() + answer.query.len() + 128).unwrap_or(u32::MAX)
             })
             .max_capacity(ANSWERS_BYTES)
             .time_to_live(ANSWERS_TIME)
@@ -210,6 +217,7 @@ impl Recommender {
             placed: Shared::new(None),
             lists: sources.lists,
             answers,
+            hasher: RandomState::new(),
             preference_service: sources.preference_service,
             movies_feed: sources.movies_feed,
             half_life: sources.half_life,
@@ -375,18 +383,26 @@ impl Recommender {
     /// The answer that was remembered for this query of user `id`, if it would be the same now.
     #[must_use]
     pub fn remembered(&self, id: UserId, query: &str) -> Option<Bytes> {
-        // A tuple of owned values is what the cache knows; queries are short.
-        let answer = self.answers.get(&(id, query.to_owned()))?;
-        (self.stamp(id)? == answer.stamp).then(|| answer.body.clone())
+        let answer = self.answers.get(&(id, self.hash(query)))?;
+        let is_same = answer.query == query && self.stamp(id)? == answer.stamp;
+        is_same.then(|| answer.body.clone())
     }
 
     /// Remembers `body` as what was answered with `page` to `query`.
     pub fn remember(&self, id: UserId, query: &str, page: &Page, body: &Bytes) {
         if let Some(stamp) = page.stamp {
-            let body = body.clone();
+            let answer = Answer {
+                query: query.to_owned(),
+                stamp,
+                body: body.clone(),
+            };
             self.answers
-                .insert((id, query.to_owned()), Arc::new(Answer { stamp, body }));
+                .insert((id, self.hash(query)), Arc::new(answer));
         }
+    }
+
+    fn hash(&self, query: &str) -> u64 {
+        self.hasher.hash_one(query)
     }
 
     /// The first page of a list for user `id`.
@@ -639,7 +655,7 @@ pub fn make(question: Question<'_>, user_id: i64, wishes: &Wishes) -> Result<Fil
         |row| scores.score(row),
     );
     if wishes.diversity > 0.0 {
-        ranked = diversify(catalogue, &ranked, wishes.diversity);
+        ranked = diversify(question, &ranked, wishes.diversity);
     }
     let places: Vec<(usize, i64)> = ranked.iter().map(|film| (film.row, film.score)).collect();
     let mut list = FilmList {
@@ -661,8 +677,15 @@ pub fn make(question: Question<'_>, user_id: i64, wishes: &Wishes) -> Result<Fil
     Ok(list)
 }
 
-/// The films of `ranked` that a diverse list has, in its order.
-fn diversify(catalogue: &Catalogue, ranked: &[Ranked], diversity: f32) -> Vec<Ranked> {
+/// The films of `ranked` that a diverse list has, in its order. Alike is what has the same tags and, where
+/// learned models know both, what the same people deal with.
+fn diversify(question: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<Ranked> {
+    let catalogue = question.catalogue;
+    let trained = question.placed.map(|placed| &placed.trained);
+    let columns: Vec<Option<u32>> = ranked
+        .iter()
+        .map(|film| trained?.column(catalogue.id(film.row)))
+        .collect();
     let vectors: Vec<Vector> = ranked
         .iter()
         .map(|film| {
@@ -675,7 +698,10 @@ fn diversify(catalogue: &Catalogue, ranked: &[Ranked], diversity: f32) -> Vec<Ra
         .map(|(place, film)| (place, film.score as f32))
         .collect();
     let order = rerank(&scored, diversity, DIVERSE_LONGEST, |one, two| {
-        vectors[one as usize].cosine(&vectors[two as usize])
+        let (one, two) = (one as usize, two as usize);
+        let content = vectors[one].cosine(&vectors[two]);
+        let learned = || trained?.blend().likeness(columns[one]?, columns[two]?);
+        learned().map_or(content, |learned| (content + learned.max(0.0)) / 2.0)
     });
     order
         .into_iter()

@@ -28,6 +28,8 @@ const LEARNED_FAMILIARITY: f32 = 0.25;
 /// How much films' tags count beside learned models, for a film that these know.
 const CONTENT_WEIGHT: f32 = 0.25;
 const TASTE_WEIGHT: f32 = 0.15;
+/// The least say of the rules where no learned model has one: nothing else knows what others think of a film.
+const RULES_ALONE: f32 = 0.3;
 /// A taste edit of this is worth a like of today.
 const EDIT_OF_A_LIKE: f64 = 5.0;
 /// So many of a user's films are named for a film in a list.
@@ -204,8 +206,7 @@ impl<'a> Scores<'a> {
             rows: Vec::new(),
             covered: None,
         };
-        if strategy == Strategy::Rules || strategy == Strategy::Blend && question.placed.is_none() {
-            scores.strategy = Strategy::Rules;
+        if strategy == Strategy::Rules {
             return Ok(scores);
         }
         scores.look_at_user();
@@ -422,16 +423,14 @@ impl<'a> Scores<'a> {
     /// The blend: learned models, content, taste and rules, each standardized over the films that the user
     /// does not know, weighed by what it knows of the user: for `n` films that it can read something from,
     /// a part has `n / (n + familiarity)` of its say, and the rules have what the best informed part
-    /// leaves. A user of whom nothing is known gets the rules alone.
+    /// leaves, but never less than [`RULES_ALONE`] where no learned model has a say. A user of whom nothing
+    /// is known gets the rules alone.
     ///
     /// A film that no learned model knows gets, in the place of what these would say, the value that a
     /// line through the films that they do know gives it by its content (least squares). So it is listed as
     /// high as films like it are for this user, and no higher than their likeness explains.
     fn blend(&mut self) {
         let question = self.question;
-        let Some(placed) = question.placed else {
-            return;
-        };
         let told = self.known.iter().filter(|known| !known.vector.is_empty());
         let by_content = personal_share(TAGS_FAMILIARITY, told.clone().count());
         let by_taste = personal_share(TAGS_FAMILIARITY, told.count() + self.edits.len());
@@ -442,6 +441,10 @@ impl<'a> Scores<'a> {
             self.strategy = Strategy::Rules;
             return;
         }
+        let by_rules = match by_learned {
+            0.0 => (1.0 - best_informed).max(RULES_ALONE),
+            _ => 1.0 - best_informed,
+        };
         let rows = question.catalogue.len();
         let mut total = vec![0.0_f32; rows];
         let mut own = vec![0.0_f32; rows];
@@ -464,11 +467,7 @@ impl<'a> Scores<'a> {
                 Source::Taste,
                 TASTE_WEIGHT * weights.taste * by_taste,
             ),
-            (
-                "rules",
-                Source::Rules,
-                weights.rules * (1.0 - best_informed),
-            ),
+            ("rules", Source::Rules, weights.rules * by_rules),
         ] {
             let is_content = matches!(source, Source::Content);
             // Content is needed for the films that no model knows, even where it has no say itself.
@@ -485,7 +484,10 @@ impl<'a> Scores<'a> {
             }
             self.add(&mut total, &own, name, source, standard, weight);
         }
-        if by_learned > 0.0 && weights.learned > 0.0 {
+        if by_learned > 0.0
+            && weights.learned > 0.0
+            && let Some(placed) = question.placed
+        {
             let share = by_learned * weights.learned;
             let learned = self.learned(placed, share);
             self.stand_in = stand_in(placed, &learned, &content);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{POSTER_BASE, day, image};
-use crate::models::{Includes, Keyword, ListedMovie, MovieId, Person, Provider};
+use crate::models::{Includes, Keyword, ListedMovie, MovieId, Person, Provider, Stats};
 
 /// TMDB's host of images, with the width that a film shows its backdrop in.
 const BACKDROP_BASE: &str = "https://image.tmdb.org/t/p/w780";
@@ -83,12 +83,16 @@ pub(in crate::handler) struct MovieSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     providers: Option<Vec<Provider>>,
+    /// How users stand with it; null where that cannot be had now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Stats>)]
+    pub(super) stats: Option<Option<Stats>>,
 }
 
 /// The fields that a film in a list has unless a client says otherwise.
 const USUAL: [&str; 5] = ["id", "title", "release_date", "popularity", "poster_url"];
 /// The fields that it has where a client asks for them.
-const FURTHER: [&str; 12] = [
+const FURTHER: [&str; 13] = [
     "overview",
     "genres",
     "language",
@@ -101,6 +105,7 @@ const FURTHER: [&str; 12] = [
     "keywords",
     "people",
     "providers",
+    "stats",
 ];
 
 /// The fields that a client wants.

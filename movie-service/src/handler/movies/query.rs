@@ -66,7 +66,7 @@ struct PageParams {
     fields: Option<String>,
     /// Fields that each film has beside the first five or those of `fields`, separated by commas:
     /// `genres`, `people`, `keywords`, `providers`, `overview`, `language`, `duration`,
-    /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`.
+    /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`, `stats`.
     /// Such as `genres,vote_average`.
     include: Option<String>,
 }
