@@ -44,7 +44,7 @@ MovieLens 100K, ratings.dat of 1M, ratings.csv of later sets, or CSV with user_i
                         spectral.dimensions, spectral.item_discount, spectral.user_discount
                         blend.ease, blend.ials, blend.spectral, blend.popularity, blend.familiarity
   --at 10,20,40       lengths of list to measure; 10,20,40,50,100 unless given
-  --diversity D       measures the blend reordered for diversity too, 0 to 1; 0.3 unless given
+  --diversity D       measures the blend reordered for diversity too, 0 to 1; 0.1 unless given
   --min-rating R      ratings below R are passed over; every rating counts unless given
   --seed N            what random numbers come from; 1 unless given
   --write-top FILE    writes the best model's lists, `user item item …` with the ids of the files
@@ -93,7 +93,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         models: Model::ALL.to_vec(),
         settings: Settings::default(),
         lengths: vec![10, 20, 40, 50, 100],
-        diversity: 0.3,
+        diversity: 0.1,
         write_top: None,
     };
     let mut arguments = arguments;

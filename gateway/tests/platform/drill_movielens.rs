@@ -158,7 +158,8 @@ async fn the_small_set_of_movielens_comes_in_is_learned_from_and_shows() {
 async fn catalogue(platform: &Platform, data: &Path, folder: &Path) {
     let own = std::env::temp_dir().join(format!("movielens-facts-{}.csv", std::process::id()));
     std::fs::write(&own, facts(folder)).unwrap();
-    let sets = [data.join("tmdb-merged-facts/movies.csv.gz"), own.clone()];
+    // The second tells more of the films that both have.
+    let sets = [own.clone(), data.join("tmdb-merged-facts/movies.csv.gz")];
     let mut arguments = vec!["import", "--format", "tmdb-csv"];
     arguments.extend(sets.iter().map(|set| set.to_str().unwrap()));
     println!("{}", platform.movie_services[0].run(&arguments));
@@ -287,6 +288,6 @@ async fn show(platform: &Platform, number: i64, user: i64) {
             "  {} ({}) {}: {}",
             film["title"], film["release_date"], film["score"], film["reason"]
         );
-        println!("    {}", film["explanation"]);
+        println!("    {}, {}", film["because"], film["contributions"]);
     }
 }

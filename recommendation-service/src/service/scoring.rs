@@ -773,12 +773,14 @@ impl<'a> Scores<'a> {
     fn reason(&self, row: usize, sums: &Sums, films: &[(usize, f32)]) -> String {
         let all: f32 = sums.parts.iter().map(|part| part.max(0.0)).sum();
         let mut words = Vec::new();
-        if let Some((owner, amount)) = films.first()
-            && *amount >= WORTH_NAMING * all
-            && let Some(title) = self.title(self.known[*owner].id)
-        {
-            let verb = self.verb(self.known[*owner].id);
-            words.push(format!("because you {verb} {title}"));
+        let first = films.first().filter(|(_, amount)| *amount > 0.0);
+        let because = first.and_then(|(owner, amount)| {
+            let id = self.known[*owner].id;
+            let because = format!("because you {} {}", self.verb(id), self.title(id)?);
+            Some((because, *amount >= WORTH_NAMING * all))
+        });
+        if let Some((because, true)) = &because {
+            words.push(because.clone());
         }
         if sums.edited > WORTH_NAMING * all {
             words.push("fits the taste you described".to_owned());
@@ -804,7 +806,11 @@ impl<'a> Scores<'a> {
             }
         }
         if words.is_empty() {
-            words.push("recommended for you".to_owned());
+            words.push(match because {
+                // Of many films each makes little of the score.
+                Some((because, _)) => format!("{because}, among others"),
+                None => "recommended for you".to_owned(),
+            });
         }
         words.join(", ")
     }
