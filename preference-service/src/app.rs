@@ -1,6 +1,6 @@
 //! The composition root: what the service is made of, put together in one place.
 
-use std::{ops::Deref, sync::Arc};
+use std::sync::Arc;
 
 use axum::Router;
 use chassis::{
@@ -40,24 +40,7 @@ use crate::{
 };
 
 /// What handlers work with; cheap to clone, as is done for every request.
-#[derive(Clone)]
-pub struct AppState(Arc<Services>);
-
-impl AppState {
-    /// The state that shares `services`.
-    #[must_use]
-    pub fn new(services: Services) -> Self {
-        Self(Arc::new(services))
-    }
-}
-
-impl Deref for AppState {
-    type Target = Services;
-
-    fn deref(&self) -> &Services {
-        &self.0
-    }
-}
+pub type AppState = Arc<Services>;
 
 /// What the service is made of.
 pub struct Services {
