@@ -116,7 +116,7 @@ impl Facets {
 
     fn name(&mut self, owner: Facet, name: &str) {
         let name = fold(name);
-        if self.ids(owner.0, &name).contains(&owner.1) {
+        if self.who(owner.0, &name).any(|id| id == owner.1) {
             return;
         }
         let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
@@ -132,19 +132,20 @@ impl Facets {
 
     /// The ids of those of `kind` who go by `name`.
     pub(crate) fn ids(&self, kind: Kind, name: &str) -> Vec<u64> {
-        let name = fold(name);
-        let hash = self.hasher.hash_one((kind, name.as_bytes()));
-        let mut ids: Vec<u64> = self
-            .named
-            .iter_hash(hash)
-            .map(|number| *number as usize)
-            .filter(|number| {
-                self.owners[*number].0 == kind && self.names.get(*number) == name.as_bytes()
-            })
-            .map(|number| self.owners[number].1)
-            .collect();
+        let mut ids: Vec<u64> = self.who(kind, &fold(name)).collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// The ids of those of `kind` who go by `name`, which is folded.
+    fn who(&self, kind: Kind, name: &str) -> impl Iterator<Item = u64> {
+        let name = name.as_bytes();
+        let hash = self.hasher.hash_one((kind, name));
+        self.named
+            .iter_hash(hash)
+            .map(|number| *number as usize)
+            .filter(move |number| self.owners[*number].0 == kind && self.names.get(*number) == name)
+            .map(|number| self.owners[number].1)
     }
 
     /// The films that have `facet`.

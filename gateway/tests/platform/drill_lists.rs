@@ -19,7 +19,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::stage::{Api, Platform, Wants, ids};
+use crate::stage::{Api, Platform, Wants, ids, percentile};
 
 const PEOPLE: u64 = 50;
 /// What each of them does.
@@ -144,7 +144,7 @@ async fn what_people_know_or_dislike_is_never_in_their_lists_again() {
     }
     let mut times: Vec<Duration> = people.join_all().await.into_iter().flatten().collect();
     times.sort_unstable();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
+    let at = |part| percentile(&times, part);
     println!(
         "{PEOPLE} people, {} actions, {} lists read in {:.1} s: none had what its reader knew or disliked",
         times.len(),

@@ -25,7 +25,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::stage::{Platform, Wants};
+use crate::stage::{Platform, Wants, percentile};
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 15;
@@ -163,12 +163,6 @@ fn interaction_id(body: &[u8]) -> Option<i64> {
     let (_, rest) = text.split_once(r#""id":"#)?;
     let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
     rest[..end].parse().ok()
-}
-
-fn percentile(sorted: &[Duration], part: f64) -> f64 {
-    let last = sorted.len().saturating_sub(1);
-    let place = (last as f64 * part).round() as usize;
-    sorted.get(place).map_or(0.0, Duration::as_secs_f64) * 1000.0
 }
 
 /// Commits a second of `pgbench` that inserts one row in each transaction.

@@ -270,6 +270,13 @@ pub(crate) fn ids(films: &Value) -> Vec<i64> {
         .collect()
 }
 
+/// Within how many milliseconds so large a part of `sorted` was.
+pub(crate) fn percentile(sorted: &[Duration], part: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let place = (last as f64 * part).round() as usize;
+    sorted.get(place).map_or(0.0, Duration::as_secs_f64) * 1000.0
+}
+
 fn start_all(name: &str, count: usize, settings: &[(&str, String)]) -> Vec<Program> {
     let settings = service(settings);
     (0..count)

@@ -217,21 +217,21 @@ pub(super) async fn get_movie(
     let includes = Includes::parse(query.include.as_deref().unwrap_or_default())
         .map_err(|error| ApiError::Invalid(vec![error]))?;
     let served = state.hydration.get(&reference).await?;
+    let age = served
+        .stale_for
+        .map(|age| [(AGE, HeaderValue::from(age.num_seconds().unsigned_abs()))]);
     if includes.stats || includes.similar {
-        return Ok(with_others(&state, &served, includes).await);
+        let film = with_others(&state, &served, includes).await;
+        // It changes whenever a user does something.
+        return Ok((age, [(CACHE_CONTROL, NO_CACHE)], Json(film)).into_response());
     }
     let answer = || answer(&served, includes);
-    let Some(age) = served.stale_for else {
-        let plain = includes == Includes::default();
-        let answer = if plain {
-            served.film.answer(answer)?
-        } else {
-            answer()?
-        };
-        return Ok(answer.into_response());
+    let answer = if age.is_none() && includes == Includes::default() {
+        served.film.answer(answer)?
+    } else {
+        answer()?
     };
-    let age = (AGE, HeaderValue::from(age.num_seconds().unsigned_abs()));
-    Ok(([age], answer()?).into_response())
+    Ok((age, answer).into_response())
 }
 
 /// The tag names all that the answer depends on, which is quicker to say than to hash.
@@ -256,7 +256,7 @@ fn answer(served: &Served, includes: Includes) -> Result<Answer, ApiError> {
 }
 
 /// The film with what other services say of it, or without where they are away.
-async fn with_others(state: &AppState, served: &Served, includes: Includes) -> Response {
+async fn with_others(state: &AppState, served: &Served, includes: Includes) -> MovieResponse {
     let id = served.film.detail.movie.id;
     let stats = async {
         let asked = includes.stats.then(|| state.platform.stats([id]));
@@ -267,18 +267,11 @@ async fn with_others(state: &AppState, served: &Served, includes: Includes) -> R
         Some(heard("similar", asked?.await))
     };
     let (stats, similar) = tokio::join!(stats, similar);
-    let response = MovieResponse {
+    MovieResponse {
         stats,
         similar,
         ..MovieResponse::new(served, includes)
-    };
-    // It changes whenever a user does something.
-    let mut answer = ([(CACHE_CONTROL, NO_CACHE)], Json(response)).into_response();
-    if let Some(age) = served.stale_for {
-        let age = HeaderValue::from(age.num_seconds().unsigned_abs());
-        answer.headers_mut().insert(AGE, age);
     }
-    answer
 }
 
 /// Where to watch a film.

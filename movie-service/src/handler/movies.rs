@@ -6,7 +6,11 @@ mod query;
 use axum::{
     Json,
     extract::{FromRequestParts, State},
-    http::{HeaderValue, header::CACHE_CONTROL, request::Parts},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK},
+        request::Parts,
+    },
     response::{IntoResponse, Response},
 };
 use chassis::{
@@ -191,6 +195,18 @@ async fn answer(
         state.pages.keep(raw, generation, page.clone()).await;
     }
     Ok((cache_control, page).into_response())
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ETAG, self.tag);
+        if let Some(link) = self.link {
+            headers.insert(LINK, link);
+        }
+        (headers, self.body).into_response()
+    }
 }
 
 /// Refuses genres that do not exist: there are few, and whoever writes another has mistyped.

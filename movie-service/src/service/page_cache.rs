@@ -4,13 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    http::{
-        HeaderMap, HeaderValue,
-        header::{CONTENT_TYPE, ETAG, LINK},
-    },
-    response::{IntoResponse, Response},
-};
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use moka::future::Cache;
 
@@ -40,18 +34,6 @@ impl Answer {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.body.len() + self.tag.len() + self.link.as_ref().map_or(0, HeaderValue::len)
-    }
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ETAG, self.tag);
-        if let Some(link) = self.link {
-            headers.insert(LINK, link);
-        }
-        (headers, self.body).into_response()
     }
 }
 

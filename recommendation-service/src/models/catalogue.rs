@@ -184,9 +184,7 @@ impl Catalogue {
             set | self.genre_bit(&genre.name)
         });
         self.genres[row] = self.number_of_set(set);
-        if self.titles.get(row) != film.title.as_bytes() {
-            self.titles.set(row, film.title.as_bytes());
-        }
+        self.titles.set(row, film.title.as_bytes());
         self.posters[row] = Poster::new(film.poster_path.as_deref());
         // As before, the row fits.
         let numbered = u32::try_from(row).unwrap_or(u32::MAX);

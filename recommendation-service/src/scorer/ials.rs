@@ -442,14 +442,13 @@ impl Ials {
 /// The cosine of two of `vectors`, each of so many `dimensions`.
 pub(super) fn cosine(vectors: &[f32], dimensions: usize, one: u32, other: u32) -> Option<f32> {
     let vector = |number: u32| vectors.chunks_exact(dimensions.max(1)).nth(number as usize);
-    let (mut both, mut ones, mut others) = (0.0, 0.0, 0.0);
-    for (one, other) in vector(one)?.iter().zip(vector(other)?) {
-        both += one * other;
-        ones += one * one;
-        others += other * other;
-    }
-    let lengths = f32::sqrt(ones * others);
-    (lengths > 0.0).then(|| both / lengths)
+    let (one, other) = (vector(one)?, vector(other)?);
+    let lengths = product(one, one).sqrt() * product(other, other).sqrt();
+    (lengths > 0.0).then(|| product(one, other) / lengths)
+}
+
+fn product(one: &[f32], other: &[f32]) -> f32 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
 }
 
 /// The `places` of `vectors`, each of so many `dimensions`, that have the greatest cosine above 0 with
@@ -460,7 +459,6 @@ pub(super) fn similar_by_cosine(
     item: u32,
     places: usize,
 ) -> Vec<(u32, f32)> {
-    let product = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let Some(own) = vectors.chunks_exact(dimensions.max(1)).nth(item as usize) else {
         return Vec::new();
     };

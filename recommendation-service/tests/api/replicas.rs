@@ -62,6 +62,15 @@ async fn a_cursor_that_is_too_old_is_mended_by_a_snapshot(pool: PgPool) {
     .await;
 }
 
+/// Waits until `statement` counts so many.
+async fn becomes(pool: &PgPool, statement: &'static str, count: i64) {
+    eventually(statement, async || {
+        let counted: i64 = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();
+        counted == count
+    })
+    .await;
+}
+
 #[sqlx::test]
 async fn two_processes_over_one_database_give_the_same_lists(pool: PgPool) {
     let one = TestApp::ready(&pool).await;
@@ -76,14 +85,7 @@ async fn two_processes_over_one_database_give_the_same_lists(pool: PgPool) {
     }
     assert_eq!(body(&one).await, body(&two).await);
     // Lists are made of what is in memory, a moment before it is stored.
-    eventually("each film is stored once", async || {
-        let stored: i64 = sqlx::query_scalar("select count(*) from movie")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        stored == 30
-    })
-    .await;
+    becomes(&pool, "select count(*) from movie", 30).await;
 }
 
 #[sqlx::test]
@@ -130,12 +132,5 @@ async fn lists_go_on_without_postgres_and_readiness_says_so(
         get(&test.app, "/health/ready").await.status == 200
     })
     .await;
-    eventually("what was missed is stored", async || {
-        let stored: i64 = sqlx::query_scalar("select count(*) from user_movie")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        stored == 2
-    })
-    .await;
+    becomes(&pool, "select count(*) from user_movie", 2).await;
 }
