@@ -151,7 +151,12 @@ impl Facets {
     /// The films that have `facet`.
     #[must_use]
     pub(crate) fn postings(&self, facet: Facet) -> Option<&Postings> {
-        let number = self.find(facet)?;
+        self.numbered(self.find(facet)?)
+    }
+
+    /// The films that have the facet with this number.
+    #[must_use]
+    pub(crate) fn numbered(&self, number: u32) -> Option<&Postings> {
         self.kept.get(number as usize).map(|kept| &kept.postings)
     }
 

@@ -122,10 +122,10 @@ impl Films {
         self.facets.len()
     }
 
-    /// The rows of the films that have `facet`.
+    /// The rows of the films that have what the number stands for.
     #[must_use]
-    pub fn postings(&self, facet: Facet) -> Option<&Postings> {
-        self.facets.postings(facet)
+    pub fn postings(&self, number: u32) -> Option<&Postings> {
+        self.facets.numbered(number)
     }
 
     /// How many films have `facet`.

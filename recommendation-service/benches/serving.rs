@@ -33,14 +33,15 @@ use recommendation_service::{
     },
     scorer::{
         Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
-        Trained, TrainedPart,
+        Spectral, SpectralSettings, Trained, TrainedPart,
     },
     service::{
         experiments::{Experiments, recorder::Recorder},
         lists::{Keeping, Lists},
+        making::{Wishes, make},
         models::Models,
         read_model::Shared,
-        recommender::{Recommender, Sources, Wishes, make},
+        recommender::{Recommender, Sources},
         rule_sets::RuleSets,
         scoring::{Placed, Question},
     },
@@ -236,7 +237,7 @@ fn read_once(catalogue: &Catalogue) -> u64 {
         ^ sum(catalogue.films().live().words(), |word| word)
 }
 
-/// Models over all of `films`: EASE over those that most deal with, iALS over all.
+/// All learned models over all of `films`, EASE over those that most deal with.
 fn trained(films: i64) -> Arc<Trained> {
     let columns = usize::try_from(films).unwrap();
     let count = u32::try_from(films).unwrap();
@@ -274,6 +275,11 @@ fn trained(films: i64) -> Arc<Trained> {
             ModelName::Ials,
             Arc::new(Ials::fit(&interactions, &ials).unwrap()),
             0.3,
+        ),
+        part(
+            ModelName::Spectral,
+            Arc::new(Spectral::fit(&interactions, &SpectralSettings::default()).unwrap()),
+            0.1,
         ),
     ];
     Arc::new(Trained::new(1, (1..=films).collect(), parts, 5.0).unwrap())

@@ -22,11 +22,12 @@ use anyhow::Context;
 use chassis::run::usage;
 
 use crate::scorer::{
-    Blend, FitError, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
+    Blend, FitError, History, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
     diversity::rerank,
 };
 use data::{Dataset, Files, Source};
 use metrics::{Catalogue, Figures, rank, ranked};
+use search::TagScores;
 pub(crate) use settings::{BlendSettings, Model, Settings};
 
 const USAGE: &str = "recommendation-service evaluate --train FILE [--valid FILE] --test FILE [OPTION…]
@@ -36,6 +37,7 @@ Files, plain or .gz, are recognised by how they begin: `user item item …` line
 MovieLens 100K, ratings.dat of 1M, ratings.csv of later sets, or CSV with user_id, position, movie_id.
 --data is split by time: the last fifth of each user's films is test, the tenth before that valid.
 
+  --mask FILE         its films are not listed either, where test is measured on
   --models A,B        popularity, ease, ials, spectral, blend; all of them unless given
   --set MODEL.KEY=N   a setting, which is then not searched for; may be repeated:
                         ease.regularization, ease.user_discount, ease.item_discount, ease.max_items
@@ -87,6 +89,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut valid = None;
     let mut test = None;
     let mut whole = None;
+    let mut mask = None;
     let mut parsed = Arguments {
         files: Files::Whole(PathBuf::new()),
         min_rating: None,
@@ -115,6 +118,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--train" => train = Some(PathBuf::from(value)),
             "--valid" => valid = Some(PathBuf::from(value)),
             "--test" => test = Some(PathBuf::from(value)),
+            "--mask" => mask = Some(PathBuf::from(value)),
             "--data" => whole = Some(PathBuf::from(value)),
             "--write-top" => parsed.write_top = Some(PathBuf::from(value)),
             "--set" => parsed.settings.set(&value)?,
@@ -152,10 +156,15 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         }
     }
     parsed.files = match (whole, train, test) {
-        (Some(whole), None, None) if valid.is_none() => Files::Whole(whole),
-        (None, Some(train), Some(test)) => Files::Parts { train, valid, test },
+        (Some(whole), None, None) if valid.is_none() && mask.is_none() => Files::Whole(whole),
+        (None, Some(train), Some(test)) => Files::Parts {
+            train,
+            valid,
+            test,
+            mask,
+        },
         (Some(_), ..) => {
-            return Err("--data stands alone, without --train, --valid, --test".to_owned());
+            return Err("--data stands alone, without --train, --valid, --test, --mask".to_owned());
         }
         (None, None, _) => return Err("--train is missing".to_owned()),
         (None, _, None) => return Err("--test is missing".to_owned()),
@@ -204,7 +213,7 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     out.flush()?;
 
     let mut settings = arguments.settings.clone();
-    let fitted = fit(&data, &arguments.models, &mut settings)?;
+    let fitted = fit(&data, &arguments.models, None, &mut settings)?;
     report::fits(&mut out, &fitted)?;
     out.flush()?;
 
@@ -212,7 +221,12 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let mut longest = arguments.lengths.iter().copied().max().unwrap_or(SHOWN);
     longest = longest.max(SHOWN);
     if let Some(valid) = &data.valid {
-        let rows = measure(&data.train, valid, &catalogue, &fitted, arguments, longest)?.1;
+        let parts = Measured {
+            train: &data.train,
+            hidden: &data.train,
+            held_out: valid,
+        };
+        let rows = measure(&parts, &catalogue, &fitted, arguments, longest).1;
         report::figures(
             &mut out,
             "valid, on which settings were chosen",
@@ -221,14 +235,12 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
         )?;
         out.flush()?;
     }
-    let (lists, rows) = measure(
-        &data.train,
-        &data.test,
-        &catalogue,
-        &fitted,
-        arguments,
-        longest,
-    )?;
+    let parts = Measured {
+        train: &data.train,
+        hidden: data.hidden.as_ref().unwrap_or(&data.train),
+        held_out: &data.test,
+    };
+    let (lists, rows) = measure(&parts, &catalogue, &fitted, arguments, longest);
     report::figures(&mut out, "test", &arguments.lengths, &rows)?;
     out.flush()?;
     if let Some(file) = &arguments.write_top {
@@ -238,10 +250,11 @@ fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Fits `models`, in the order of [`Model::ALL`], with settings that are given or, where there is a part
-/// to choose them on, found to be best; a blend of them if it is among them.
+/// to choose them on, found to be best; a blend of them, beside what `tags` tells, if it is among them.
 pub(crate) fn fit(
     data: &Dataset,
     models: &[Model],
+    tags: Option<TagScores<'_>>,
     settings: &mut Settings,
 ) -> anyhow::Result<Vec<Fitted>> {
     let wanted = |model: Model| models.contains(&model) || models.contains(&Model::Blend);
@@ -263,9 +276,10 @@ pub(crate) fn fit(
             Model::Ease => search::ease(&data.train, &mut settings.ease, bench)?,
             Model::Ials => search::ials(&data.train, &mut settings.ials, bench)?,
             Model::Spectral => spectral(&data.train, &settings.spectral)?,
+            Model::Content | Model::Taste => continue,
             Model::Blend => {
                 if let Some(bench) = bench {
-                    search::blend(&fitted, &mut settings.blend, bench)?;
+                    search::blend(&fitted, tags, &mut settings.blend, bench)?;
                 }
                 blend(&fitted, &settings.blend)?
             }
@@ -297,6 +311,8 @@ fn blend(fitted: &[Fitted], settings: &BlendSettings) -> anyhow::Result<Fitted> 
         spectral,
         popularity,
         familiarity,
+        content: _,
+        taste: _,
     } = settings;
     let told = format!(
         "ease={ease:.3} ials={ials:.3} spectral={spectral:.3} popularity={popularity:.3} \
@@ -314,20 +330,33 @@ fn blend(fitted: &[Fitted], settings: &BlendSettings) -> anyhow::Result<Fitted> 
 /// A list of columns for each user, best first.
 type Lists = Vec<Vec<u32>>;
 
+/// What is measured on.
+struct Measured<'a> {
+    train: &'a Interactions,
+    /// What is in no list.
+    hidden: &'a Interactions,
+    held_out: &'a Interactions,
+}
+
 /// The last model's lists, as many as there are users, and everybody's figures.
 fn measure(
-    train: &Interactions,
-    held_out: &Interactions,
+    parts: &Measured<'_>,
     catalogue: &Catalogue,
     fitted: &[Fitted],
     arguments: &Arguments,
     longest: usize,
-) -> anyhow::Result<(Lists, Vec<(String, Figures)>)> {
+) -> (Lists, Vec<(String, Figures)>) {
+    let Measured {
+        train,
+        hidden,
+        held_out,
+    } = *parts;
     let mut rows = Vec::new();
     let mut lists = Vec::new();
     for one in fitted {
-        lists = ranked(one.scorer.as_ref(), train, held_out, |scores, history| {
-            rank(scores, history, longest)
+        let score = |history: History<'_>, scores: &mut [f32]| one.scorer.score(history, scores);
+        lists = ranked(score, train, hidden, held_out, |scores, hidden| {
+            rank(scores, hidden, longest)
                 .into_iter()
                 .map(|(item, _)| item)
                 .collect()
@@ -339,8 +368,9 @@ fn measure(
     if let Some(blend) = last
         && arguments.diversity > 0.0
     {
-        let diverse = ranked(blend.scorer.as_ref(), train, held_out, |scores, history| {
-            let best = rank(scores, history, longest.max(REORDERED));
+        let score = |history: History<'_>, scores: &mut [f32]| blend.scorer.score(history, scores);
+        let diverse = ranked(score, train, hidden, held_out, |scores, hidden| {
+            let best = rank(scores, hidden, longest.max(REORDERED));
             rerank(&best, arguments.diversity, longest, |a, b| {
                 blend.scorer.likeness(a, b).unwrap_or_default()
             })
@@ -348,7 +378,7 @@ fn measure(
         let figures = Figures::new(&diverse, train, held_out, catalogue, &arguments.lengths);
         rows.push((format!("diversity {}", arguments.diversity), figures));
     }
-    Ok((lists, rows))
+    (lists, rows)
 }
 
 fn write_lists(file: &Path, data: &Dataset, lists: &[Vec<u32>]) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ mod revision;
 mod rule;
 
 pub use catalogue::{Candidate, Catalogue, Film, GenreSet, NO_DATE, Offer, Tag};
-pub use evidence::{Evidence, HalfLife, weight};
+pub use evidence::{Evidence, HalfLife, LIKED_STARS, liking, weight};
 pub use experiment::{
     Experiment, ExperimentDraft, Layer, Participation, Served, Shown, Status, Variant,
 };

@@ -3,7 +3,6 @@
 //! film a column is.
 
 mod blend;
-mod content;
 pub mod diversity;
 mod ease;
 pub mod file;
@@ -17,9 +16,9 @@ pub mod tags;
 #[cfg(test)]
 mod testing;
 mod trained;
+mod vectors;
 
-pub use blend::{Blend, Part, personal_share};
-pub use content::{Content, ContentSettings, Tag, TagKind};
+pub use blend::{Blend, LEARNED_FAMILIARITY, Part, personal_share};
 pub use ease::{Ease, EaseSettings};
 pub use ials::{Ials, IalsSettings};
 pub use interactions::{History, InteractionError, Interactions};

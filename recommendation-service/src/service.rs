@@ -4,6 +4,7 @@ pub mod experiments;
 pub mod exploration;
 pub mod group;
 pub mod lists;
+pub mod making;
 pub mod models;
 pub mod ranking;
 pub mod read_model;

@@ -7,11 +7,12 @@
 //! on the tenth before; then the models are fitted again with that tenth, and those that are measured are
 //! those that go live.
 //!
-//! [`source`] reads, [`fit`] fits and measures, [`export`] writes Parquet.
+//! [`source`] and [`tags`] read, [`fit`] fits and measures, [`export`] writes Parquet.
 
 pub mod export;
 mod fit;
 mod source;
+mod tags;
 
 use std::{
     io::Write as _,
@@ -29,6 +30,7 @@ use crate::{
     config::{Config, DEFAULTS},
     database,
     evaluation::{Settings, resident},
+    models::LIKED_STARS,
     repository::models,
     scorer::file,
 };
@@ -116,7 +118,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let mut parsed = Arguments {
         data: None,
         links: None,
-        min_rating: 3.5,
+        min_rating: LIKED_STARS.into(),
         from: None,
         out: None,
         promotion: Promotion::IfBetter,
@@ -203,7 +205,11 @@ async fn train(mut arguments: Arguments, config: Config) -> anyhow::Result<()> {
         events.len(),
         start.elapsed().as_secs_f64()
     ));
-    let task = fit::Task::new(events)?;
+    let catalogue = match &pool {
+        Some(pool) => tags::load(pool).await?,
+        None => None,
+    };
+    let task = fit::Task::new(events, catalogue)?;
     let outcome = match &arguments.from {
         None => task.fit(&mut arguments.settings)?,
         Some(file) => {

@@ -271,6 +271,16 @@ async fn train(platform: &Platform) {
         models["live"].is_number()
     })
     .await;
+    let models = admin.get("/api/v1/admin/models").await.expect(200);
+    let manifest = &models["models"][0]["manifest"];
+    for (name, value) in manifest["parameters"].as_object().unwrap() {
+        if name.starts_with("blend.") {
+            println!("{name} = {value}");
+        }
+    }
+    for (model, figures) in manifest["metrics"].as_object().unwrap() {
+        println!("{model}: {figures}");
+    }
 }
 
 async fn show(platform: &Platform, number: i64, user: i64) {

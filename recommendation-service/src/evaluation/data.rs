@@ -22,6 +22,8 @@ pub enum Files {
         valid: Option<PathBuf>,
         /// To measure on.
         test: PathBuf,
+        /// What is in no list when that is measured on, beside what is fitted on.
+        mask: Option<PathBuf>,
     },
     /// In one file with times, which is parted by them: the last fifth of each user's films is for
     /// measuring, the tenth before it for choosing settings.
@@ -46,6 +48,8 @@ pub struct Dataset {
     pub valid: Option<Interactions>,
     /// To measure on.
     pub test: Interactions,
+    /// What is hidden from lists when that is measured on; none: what is fitted on.
+    pub hidden: Option<Interactions>,
     /// Row → the user's id in the files, ascending.
     pub user_ids: Vec<u64>,
     /// Column → the film's id in the files, ascending.
@@ -95,18 +99,29 @@ impl Dataset {
             }
             Ok(events)
         };
-        let (train, valid, test) = match &source.files {
-            Files::Parts { train, valid, test } => {
-                let valid = valid.as_deref().map(events).transpose()?;
-                (events(train)?, valid, events(test)?)
+        match &source.files {
+            Files::Parts {
+                train,
+                valid,
+                test,
+                mask,
+            } => {
+                let [valid, mask] =
+                    [valid, mask].map(|file| file.as_deref().map(events).transpose());
+                let (valid, mask) = (valid?, mask?);
+                Self::new(
+                    &events(train)?,
+                    valid.as_deref(),
+                    &events(test)?,
+                    mask.as_deref(),
+                )
             }
             Files::Whole(path) => {
                 let (train, valid, test) =
                     by_time(events(path)?, PARTING).with_context(|| path.display().to_string())?;
-                (train, Some(valid), test)
+                Self::new(&train, Some(&valid), &test, None)
             }
-        };
-        Self::new(&train, valid.as_deref(), &test)
+        }
     }
 
     /// Of `events` with times, parted by them.
@@ -115,11 +130,22 @@ impl Dataset {
     /// An event without a time, or with a weight that is not above 0.
     pub fn by_time(events: Vec<Event>, parting: Parting) -> anyhow::Result<Self> {
         let (train, valid, test) = by_time(events, parting)?;
-        Self::new(&train, Some(&valid), &test)
+        Self::new(&train, Some(&valid), &test, None)
     }
 
-    fn new(train: &[Event], valid: Option<&[Event]>, test: &[Event]) -> anyhow::Result<Self> {
-        let every = || train.iter().chain(valid.unwrap_or_default()).chain(test);
+    fn new(
+        train: &[Event],
+        valid: Option<&[Event]>,
+        test: &[Event],
+        mask: Option<&[Event]>,
+    ) -> anyhow::Result<Self> {
+        let parts = [
+            train,
+            valid.unwrap_or_default(),
+            test,
+            mask.unwrap_or_default(),
+        ];
+        let every = || parts.iter().copied().flatten();
         let ids = |id: fn(&Event) -> u64| {
             let mut ids: Vec<u64> = every().map(id).collect();
             ids.sort_unstable();
@@ -151,9 +177,13 @@ impl Dataset {
         let valid = valid
             .map(|events| matrix(events, Some(&fitted)))
             .transpose()?;
+        let hidden = mask
+            .map(|mask| matrix(&[train, mask].concat(), None))
+            .transpose()?;
         Ok(Self {
             test: matrix(test, Some(&fitted))?,
             valid,
+            hidden,
             train: fitted,
             user_ids,
             item_ids,
@@ -385,13 +415,21 @@ mod tests {
     #[test]
     fn ids_become_rows_and_columns_in_their_order_and_what_is_fitted_on_is_not_held_out() {
         let events = |text: &str| parse(text.as_bytes()).expect("readable");
-        let data = Dataset::new(&events("20 500 7\n3 7"), None, &events("20 7 9\n50 500"))
-            .expect("in range");
+        let data = Dataset::new(
+            &events("20 500 7\n3 7"),
+            None,
+            &events("20 7 9\n50 500"),
+            Some(&events("3 500\n")),
+        )
+        .expect("in range");
         assert_eq!(data.user_ids, [3, 20, 50]);
         assert_eq!(data.item_ids, [7, 9, 500]);
         assert_eq!(data.train.history(1).items, [0, 2]);
         assert_eq!(data.test.history(1).items, [1]);
         assert_eq!(data.test.history(2).items, [2]);
+        let hidden = data.hidden.expect("a mask");
+        assert_eq!(hidden.history(0).items, [0, 2]);
+        assert_eq!(hidden.history(1).items, [0, 2]);
     }
 
     #[test]

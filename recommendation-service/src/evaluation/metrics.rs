@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::scorer::{History, Interactions, Scorer};
+use crate::scorer::{History, Interactions};
 
 use super::SHOWN;
 
@@ -24,25 +24,25 @@ pub fn rank(scores: &[f32], history: History<'_>, places: usize) -> Vec<(u32, f3
     left
 }
 
-/// A list by `list` for every user with films in `held_out`, from the scores by what they have in
-/// `train`; none for the others.
+/// A list by `list` for every user with films in `held_out`, from what `score` writes by what they have in
+/// `train`, and of what must not be in it, which is in `hidden`; none for the others.
 pub fn ranked(
-    scorer: &dyn Scorer,
+    score: impl Fn(History<'_>, &mut [f32]) + Sync,
     train: &Interactions,
+    hidden: &Interactions,
     held_out: &Interactions,
     list: impl Fn(&[f32], History<'_>) -> Vec<u32> + Sync,
 ) -> Vec<Vec<u32>> {
     (0..held_out.users())
         .into_par_iter()
         .map_init(
-            || vec![0.0; scorer.items()],
+            || vec![0.0; train.items()],
             |scores, user| {
                 if held_out.history(user).is_empty() {
                     return Vec::new();
                 }
-                let history = train.history(user);
-                scorer.score(history, scores);
-                list(scores, history)
+                score(train.history(user), scores);
+                list(scores, hidden.history(user))
             },
         )
         .collect()

@@ -15,14 +15,14 @@ use super::{
     metrics::{AtLength, rank},
 };
 use crate::scorer::{
-    Ease, EaseSettings, Ials, IalsSettings, Interactions, Scorer, add_standardized, personal_share,
-    standardize,
+    Ease, EaseSettings, History, Ials, IalsSettings, Interactions, LEARNED_FAMILIARITY, Scorer,
+    add_standardized, personal_share, standardize, tags,
 };
 
 /// Users on whom settings are chosen, at most.
 const USERS: usize = 8_000;
-/// Standardized scores that are kept for choosing the blend, at most; four models' are.
-const KEPT_SCORES: usize = 64 << 20;
+/// Standardized scores that are kept for choosing the blend, at most, of each model; there are six.
+const KEPT_SCORES: usize = 40 << 20;
 /// How much better a step must be.
 const LEAST_GAIN: f64 = 1.001;
 
@@ -237,9 +237,14 @@ fn judged(bench: &Bench<'_>, fitted: Fitted) -> anyhow::Result<(f64, Fitted)> {
     Ok((value, fitted))
 }
 
-/// The best weights for a blend of `fitted`.
+/// What content and taste say of each film to a user with this history.
+pub(crate) type TagScores<'a> = &'a (dyn Fn(History<'_>) -> [Vec<f32>; 2] + Sync);
+
+/// The best weights for a blend of `fitted`, with content and taste beside them where `tags` tells what
+/// these say.
 pub(crate) fn blend(
     fitted: &[Fitted],
+    tags: Option<TagScores<'_>>,
     settings: &mut BlendSettings,
     bench: &mut Bench<'_>,
 ) -> anyhow::Result<()> {
@@ -247,7 +252,7 @@ pub(crate) fn blend(
     if items == 0 || bench.users.is_empty() {
         return Ok(());
     }
-    let scores: Vec<(Model, Vec<f32>)> = fitted
+    let mut scores: Vec<(Model, Vec<f32>)> = fitted
         .iter()
         .map(|one| {
             let mut all = vec![0.0; bench.users.len() * items];
@@ -263,16 +268,57 @@ pub(crate) fn blend(
             (one.model, all)
         })
         .collect();
+    if let Some(tags) = tags {
+        let mut both = [(); 2].map(|()| vec![0.0; bench.users.len() * items]);
+        let [content, taste] = &mut both;
+        let places = content
+            .par_chunks_mut(items)
+            .zip(taste.par_chunks_mut(items));
+        places
+            .zip(&bench.users)
+            .for_each(|((content, taste), user)| {
+                let history = bench.train.history(*user);
+                for (sums, own) in [content, taste].into_iter().zip(tags(history)) {
+                    add_standardized(sums, &own, standardize(&own, history), 1.0);
+                }
+            });
+        scores.extend([Model::Content, Model::Taste].into_iter().zip(both));
+    }
     // Only ratios matter, so EASE's weight stays.
-    let mut values = [settings.ials, settings.spectral, settings.familiarity];
-    let knobs = [
-        Knob::plus(0.1, 0.0..=10.0),
-        Knob::plus(0.05, 0.0..=10.0),
-        Knob::times(2.0, 0.25..=16.0),
+    type Place = fn(&mut BlendSettings) -> &mut f64;
+    let mut moved: Vec<(&str, Place, Knob)> = vec![
+        ("ials", |own| &mut own.ials, Knob::plus(0.1, 0.0..=10.0)),
+        (
+            "spectral",
+            |own| &mut own.spectral,
+            Knob::plus(0.05, 0.0..=10.0),
+        ),
+        (
+            "familiarity",
+            |own| &mut own.familiarity,
+            Knob::times(2.0, 0.25..=16.0),
+        ),
     ];
+    if tags.is_some() {
+        moved.push((
+            "content",
+            |own| &mut own.content,
+            Knob::plus(0.1, 0.0..=10.0),
+        ));
+        moved.push(("taste", |own| &mut own.taste, Knob::plus(0.1, 0.0..=10.0)));
+    }
+    let (names, knobs): (Vec<(&str, Place)>, Vec<Knob>) = moved
+        .into_iter()
+        .map(|(name, place, knob)| ((name, place), knob))
+        .unzip();
+    let mut values: Vec<f64> = names.iter().map(|(_, place)| *place(settings)).collect();
+    let set = |settings: &mut BlendSettings, values: &[f64]| {
+        for ((_, place), value) in names.iter().zip(values) {
+            *place(settings) = *value;
+        }
+    };
     climb(&mut values, &knobs, 1, |values| {
-        [settings.ials, settings.spectral, settings.familiarity] =
-            [values[0], values[1], values[2]];
+        set(settings, values);
         let value = bench.judge(|place, user, sums| {
             let films = bench.train.history(user).len();
             let personal = personal_share(settings.familiarity as f32, films);
@@ -280,6 +326,7 @@ pub(crate) fn blend(
             for (model, scores) in &scores {
                 let share = match model {
                     Model::Popularity => 1.0 - personal,
+                    Model::Content | Model::Taste => share_beside_learned(films),
                     _ => personal,
                 };
                 let weight = share * settings.weight(*model) as f32;
@@ -289,15 +336,25 @@ pub(crate) fn blend(
                 }
             }
         });
-        let told = format!(
-            "ials={:.3} spectral={:.3} familiarity={:.3}",
-            settings.ials, settings.spectral, settings.familiarity
-        );
-        tell(Model::Blend, &told, value);
+        let told = names.iter().zip(values);
+        let told: Vec<String> = told
+            .map(|((name, _), value)| format!("{name}={value:.3}"))
+            .collect();
+        tell(Model::Blend, &told.join(" "), value);
         Ok((value, ()))
     })?;
-    [settings.ials, settings.spectral, settings.familiarity] = values;
+    set(settings, &values);
     Ok(())
+}
+
+/// What content and taste have of the say with a user of so many films, where the learned models together
+/// have 1.
+#[must_use]
+pub(crate) fn share_beside_learned(films: usize) -> f32 {
+    if films == 0 {
+        return 0.0;
+    }
+    personal_share(tags::FAMILIARITY, films) / personal_share(LEARNED_FAMILIARITY, films)
 }
 
 #[cfg(test)]

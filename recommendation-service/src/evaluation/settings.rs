@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::scorer::{EaseSettings, IalsSettings, SpectralSettings};
+use crate::scorer::{
+    EaseSettings, IalsSettings, SpectralSettings,
+    tags::{CONTENT_WEIGHT, TASTE_WEIGHT},
+};
 
 /// A model to fit or measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,10 +14,15 @@ pub(crate) enum Model {
     Ease,
     Ials,
     Spectral,
+    /// Known of films whose tags are known, so not in files.
+    Content,
+    /// As content.
+    Taste,
     Blend,
 }
 
 impl Model {
+    /// Those that need nothing but interactions.
     pub(crate) const ALL: [Self; 5] = [
         Self::Popularity,
         Self::Ease,
@@ -29,6 +37,8 @@ impl Model {
             Self::Ease => "ease",
             Self::Ials => "ials",
             Self::Spectral => "spectral",
+            Self::Content => "content",
+            Self::Taste => "taste",
             Self::Blend => "blend",
         }
     }
@@ -42,6 +52,8 @@ pub(crate) struct BlendSettings {
     pub(crate) spectral: f64,
     pub(crate) popularity: f64,
     pub(crate) familiarity: f64,
+    pub(crate) content: f64,
+    pub(crate) taste: f64,
 }
 
 impl BlendSettings {
@@ -51,6 +63,8 @@ impl BlendSettings {
             Model::Ease => self.ease,
             Model::Ials => self.ials,
             Model::Spectral => self.spectral,
+            Model::Content => self.content,
+            Model::Taste => self.taste,
             Model::Blend => 0.0,
         }
     }
@@ -64,6 +78,8 @@ impl Default for BlendSettings {
             spectral: 0.1,
             popularity: 1.0,
             familiarity: 1.0,
+            content: CONTENT_WEIGHT.into(),
+            taste: TASTE_WEIGHT.into(),
         }
     }
 }
@@ -85,7 +101,7 @@ enum Place<'a> {
 }
 
 /// The settings that there are.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 20] = [
     "ease.regularization",
     "ease.user_discount",
     "ease.item_discount",
@@ -104,6 +120,8 @@ const NAMES: [&str; 18] = [
     "blend.spectral",
     "blend.popularity",
     "blend.familiarity",
+    "blend.content",
+    "blend.taste",
 ];
 
 impl Settings {
@@ -132,6 +150,8 @@ impl Settings {
             "blend.spectral" => (Number(&mut blend.spectral), Some(Model::Blend)),
             "blend.popularity" => (Number(&mut blend.popularity), Some(Model::Blend)),
             "blend.familiarity" => (Number(&mut blend.familiarity), Some(Model::Blend)),
+            "blend.content" => (Number(&mut blend.content), Some(Model::Blend)),
+            "blend.taste" => (Number(&mut blend.taste), Some(Model::Blend)),
             _ => return None,
         })
     }

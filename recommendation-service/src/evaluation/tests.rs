@@ -43,17 +43,24 @@ fn ease_conforms_to_published_figures() {
             train: split.join("train_users.dat.gz"),
             valid: None,
             test: split.join("test_users.dat.gz"),
+            mask: None,
         },
         min_rating: None,
     })
     .expect("readable");
     let ease = Ease::fit(&data.train, &EaseSettings::plain(292.0)).expect("fits");
-    let lists = ranked(&ease, &data.train, &data.test, |scores, history| {
-        rank(scores, history, 100)
-            .into_iter()
-            .map(|(item, _)| item)
-            .collect()
-    });
+    let lists = ranked(
+        |history, scores| ease.score(history, scores),
+        &data.train,
+        &data.train,
+        &data.test,
+        |scores, hidden| {
+            rank(scores, hidden, 100)
+                .into_iter()
+                .map(|(item, _)| item)
+                .collect()
+        },
+    );
     let lengths = [20, 40, 60, 80, 100];
     let catalogue = Catalogue::new(&data.train);
     let figures = Figures::new(&lists, &data.train, &data.test, &catalogue, &lengths);

@@ -24,7 +24,7 @@ use crate::{
     app::AppState,
     models::{PartWeights, RuleDraft, RuleSet, Strategy, UserId, Weights},
     service::{
-        recommender::Wishes,
+        making::Wishes,
         rule_sets::{RuleSetError, check},
     },
 };

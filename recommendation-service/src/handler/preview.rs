@@ -18,7 +18,10 @@ use super::{
 use crate::{
     app::AppState,
     models::{PartWeights, Preferences, Profile, Reaction, Strategy, UserId, Weights},
-    service::recommender::{RecommendError, Recommender, Wishes},
+    service::{
+        making::Wishes,
+        recommender::{RecommendError, Recommender},
+    },
 };
 
 const DEFAULT_LIMIT: i64 = 10;

@@ -12,7 +12,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use crate::{models::Strategy, service::recommender::Wishes};
+use crate::{models::Strategy, service::making::Wishes};
 
 const DEFAULT_LIMIT: usize = 10;
 const MOST_FILMS: i64 = 100;

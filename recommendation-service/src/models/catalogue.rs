@@ -387,7 +387,7 @@ impl Catalogue {
     #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
         self.films
-            .postings((Kind::Language, filter::code(language)?))
+            .postings(self.films.find((Kind::Language, filter::code(language)?))?)
     }
 
     /// The genres that `names` name, whatever their case; names of no film's genre name nothing.

@@ -14,6 +14,9 @@ const BOOKMARK: f64 = 1.0;
 const NEUTRAL_STARS: f64 = 3.0;
 const STAR: f64 = 2.0;
 
+/// From so many stars on a rating says that the user likes the film.
+pub const LIKED_STARS: f32 = 3.5;
+
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// What is left of its weight however long ago it was done: tastes last, and somebody who comes back after
 /// years is not a stranger.
@@ -26,6 +29,11 @@ const MOST_FILMS: usize = 500;
 pub struct HalfLife {
     /// After so many days it weighs half; 0: it never loses any.
     pub days: f64,
+}
+
+impl HalfLife {
+    /// What was done keeps its weight.
+    pub const NEVER: Self = Self { days: 0.0 };
 }
 
 impl Default for HalfLife {
@@ -76,6 +84,16 @@ pub fn weight(standing: &Standing, now: DateTime<Utc>, half_life: HalfLife) -> f
     .filter_map(|(weight, at)| Some((weight?, at.unwrap_or(now))))
     .map(|(weight, at)| weight * half_life.factor((now - at).as_seconds_f64()))
     .sum()
+}
+
+/// How much a film speaks for its like, whenever that was said: 1 is a like. None where nothing does, where
+/// the user dislikes it, or rates it below [`LIKED_STARS`], however often they saw it.
+#[must_use]
+pub fn liking(standing: &Standing) -> Option<f32> {
+    let is_disliked = standing.reaction == Some(Reaction::Dislike)
+        || standing.rating.is_some_and(|stars| stars < LIKED_STARS);
+    let weight = weight(standing, DateTime::UNIX_EPOCH, HalfLife::NEVER) / LIKE;
+    (!is_disliked && weight > 0.0).then_some(weight as f32)
 }
 
 /// The films that say something of a user, by id, rising; with what they say. 1 is a like of today.
@@ -152,6 +170,30 @@ mod tests {
         };
         assert_eq!(of(&saved, 99), 1.0, "without a time it is as of now");
         assert_eq!(of(&Standing::default(), 0), 0.0);
+    }
+
+    #[test]
+    fn what_is_disliked_or_rated_low_does_not_speak_for_its_like_however_often_it_was_seen() {
+        let seen = Standing {
+            watched: true,
+            watched_seconds: 6000,
+            watched_at: Some(at(0)),
+            completed_at: Some(at(0)),
+            ..Standing::default()
+        };
+        let rated = |stars| Standing {
+            rating: Some(stars),
+            ..seen
+        };
+        assert_eq!(liking(&seen), Some(2.6));
+        assert_eq!(liking(&rated(4.0)), Some(3.0));
+        assert_eq!(liking(&rated(3.0)), None);
+        let disliked = Standing {
+            reaction: Some(Reaction::Dislike),
+            ..seen
+        };
+        assert_eq!(liking(&disliked), None);
+        assert_eq!(liking(&Standing::default()), None);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::PgPool;
 
+use crate::models::{LIKED_STARS, Reaction, Standing, liking};
+
 /// A film that speaks for a user's taste.
-#[derive(Debug, Clone, Copy, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Liked {
     /// Whose taste.
     pub user_id: i64,
@@ -17,12 +19,48 @@ pub struct Liked {
     pub at: DateTime<Utc>,
 }
 
-/// Hands every film that speaks for a user's taste to `take`, by user and film; at most `most`, which
-/// are the newest.
-///
-/// A superlike weighs 1.4, a like 1, a rating of 3.5 stars and up 0.2 for each half star above 3, having
-/// seen it to the end 0.6, a bookmark 0.2; what was done with one film adds up. A film that was disliked,
-/// or rated below 3.5 stars, never counts, however often it was seen.
+#[derive(sqlx::FromRow)]
+struct Row {
+    user_id: i64,
+    movie_id: i64,
+    at: DateTime<Utc>,
+    reaction: Option<String>,
+    bookmarked: bool,
+    rating: Option<f32>,
+    watched: bool,
+    watched_seconds: i32,
+    completed_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn liked(&self) -> Option<Liked> {
+        let reaction = match self.reaction.as_deref() {
+            Some("superlike") => Some(Reaction::Superlike),
+            Some("like") => Some(Reaction::Like),
+            Some("dislike") => Some(Reaction::Dislike),
+            Some(_) => Some(Reaction::Unknown),
+            None => None,
+        };
+        let standing = Standing {
+            reaction,
+            bookmarked: self.bookmarked,
+            rating: self.rating,
+            watched: self.watched,
+            watched_seconds: self.watched_seconds,
+            completed_at: self.completed_at,
+            ..Standing::default()
+        };
+        Some(Liked {
+            user_id: self.user_id,
+            movie_id: self.movie_id,
+            weight: liking(&standing)?,
+            at: self.at,
+        })
+    }
+}
+
+/// Hands every film that speaks for a user's taste, as [`liking`] says, to `take`, by user and film; of
+/// at most `most` films that are not disliked, which are the newest.
 ///
 /// # Errors
 /// Postgres's.
@@ -34,24 +72,22 @@ pub async fn liked(pool: &PgPool, most: i64, mut take: impl FnMut(Liked)) -> sql
     sqlx::query("set local statement_timeout = '10min'")
         .execute(&mut *transaction)
         .await?;
-    let mut rows = sqlx::query_as::<_, Liked>(
-        "select user_id, movie_id, weight, at
-         from (select user_id, movie_id, occurred_at as at,
-                      (case reaction when 'superlike' then 1.4 when 'like' then 1.0 else 0.0 end
-                       + coalesce((rating - 3.0) * 0.4, 0.0)
-                       + case when completed_at is not null then 0.6 else 0.0 end
-                       + case when bookmarked then 0.2 else 0.0 end)::float4 as weight
-               from user_movie
-               where reaction is distinct from 'dislike' and coalesce(rating, 5.0) >= 3.5
+    let mut rows = sqlx::query_as::<_, Row>(
+        "select user_id, movie_id, occurred_at as at, reaction, bookmarked, rating, watched,
+                watched_seconds, completed_at
+         from (select * from user_movie
+               where reaction is distinct from 'dislike' and coalesce(rating, $2) >= $2
                order by occurred_at desc, user_id, movie_id
                limit $1) as newest
-         where weight > 0
          order by user_id, movie_id",
     )
     .bind(most)
+    .bind(LIKED_STARS)
     .fetch(&mut *transaction);
     while let Some(row) = rows.try_next().await? {
-        take(row);
+        if let Some(liked) = row.liked() {
+            take(liked);
+        }
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub async fn load(
         "movie-service" => {
             "select case when payload is null then 'movie.removed' else 'movie.synced' end as name,
                  coalesce(payload, jsonb_build_object('id', id, 'version', version))::text as payload
-             from movie"
+             from movie order by id"
         }
         _ => {
             "select 'user.profile.updated' as name, payload::text as payload from user_profile

@@ -71,6 +71,10 @@ impl Blend {
     }
 }
 
+/// After how many films learned models have half their say beside the rules; what they say to somebody of
+/// few films is mostly what is popular.
+pub const LEARNED_FAMILIARITY: f32 = 0.25;
+
 /// The share of personal parts for a user with `films` films.
 #[must_use]
 pub fn personal_share(familiarity: f32, films: usize) -> f32 {

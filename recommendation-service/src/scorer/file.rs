@@ -27,6 +27,7 @@ use utoipa::ToSchema;
 use super::{
     Ease, FitError, Ials, IalsSettings, ModelName, Popularity, Scorer, Spectral, Trained,
     TrainedPart,
+    tags::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
 /// The format of [`Manifest::format`] that is written and read.
@@ -34,7 +35,7 @@ pub const FORMAT: u32 = 1;
 /// Bytes of a file at most.
 pub const MOST_BYTES: usize = 1 << 30;
 /// The share of personal models with a user of one film is one half, unless the manifest says otherwise.
-const FAMILIARITY: f64 = 1.0;
+const FAMILIARITY: f32 = 1.0;
 
 /// What a version was made from, and how good it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -54,7 +55,8 @@ pub struct Manifest {
     pub interactions: usize,
     /// What random numbers came from.
     pub seed: u64,
-    /// Settings by the names that `--set` has for them; `blend.MODEL` are the weights of the blend.
+    /// Settings by the names that `--set` has for them; `blend.MODEL` are the weights of the blend, and
+    /// `blend.content` and `blend.taste` what goes by films' tags weighs beside it.
     pub parameters: BTreeMap<String, f64>,
     /// By model, and `blend`: what it reached on interactions that it was not fitted on, such as
     /// `recall@10`.
@@ -158,12 +160,15 @@ impl ModelParts {
                 weight: weight(name),
             })
         });
-        let familiarity = manifest.parameter("blend.familiarity");
-        Trained::new(
-            version,
-            self.films,
-            parts.collect(),
-            familiarity.unwrap_or(FAMILIARITY) as f32,
+        let number = |name: &str, otherwise: f32| {
+            manifest
+                .parameter(name)
+                .map_or(otherwise, |number| number as f32)
+        };
+        let familiarity = number("blend.familiarity", FAMILIARITY);
+        Trained::new(version, self.films, parts.collect(), familiarity)?.with_tags(
+            number("blend.content", CONTENT_WEIGHT),
+            number("blend.taste", TASTE_WEIGHT),
         )
     }
 }

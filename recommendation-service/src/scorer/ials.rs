@@ -14,7 +14,9 @@ use faer::{
 use rayon::prelude::*;
 
 use super::{
-    Contribution, Explanation, FitError, History, Interactions, Scorer, best, random::Normal,
+    Contribution, Explanation, FitError, History, Interactions, Scorer,
+    random::Normal,
+    vectors::{cosine, product, similar_by_cosine},
 };
 
 /// How iALS is fitted.
@@ -428,8 +430,7 @@ impl Ials {
                 .map(|(from, weight)| Contribution {
                     item: from,
                     amount: if (from as usize) < self.items {
-                        let products = direction.iter().zip(self.factor(from));
-                        weight * products.map(|(a, b)| a * b).sum::<f32>()
+                        weight * product(direction, self.factor(from))
                     } else {
                         0.0
                     },
@@ -437,44 +438,6 @@ impl Ials {
                 .collect(),
         }
     }
-}
-
-/// The cosine of two of `vectors`, each of so many `dimensions`.
-pub(super) fn cosine(vectors: &[f32], dimensions: usize, one: u32, other: u32) -> Option<f32> {
-    let vector = |number: u32| vectors.chunks_exact(dimensions.max(1)).nth(number as usize);
-    let (one, other) = (vector(one)?, vector(other)?);
-    let lengths = product(one, one).sqrt() * product(other, other).sqrt();
-    (lengths > 0.0).then(|| product(one, other) / lengths)
-}
-
-fn product(one: &[f32], other: &[f32]) -> f32 {
-    one.iter().zip(other).map(|(one, other)| one * other).sum()
-}
-
-/// The `places` of `vectors`, each of so many `dimensions`, that have the greatest cosine above 0 with
-/// vector `item`, without itself.
-pub(super) fn similar_by_cosine(
-    vectors: &[f32],
-    dimensions: usize,
-    item: u32,
-    places: usize,
-) -> Vec<(u32, f32)> {
-    let Some(own) = vectors.chunks_exact(dimensions.max(1)).nth(item as usize) else {
-        return Vec::new();
-    };
-    let length = product(own, own).sqrt();
-    let scores: Vec<f32> = vectors
-        .chunks_exact(dimensions)
-        .map(|other| {
-            let lengths = length * product(other, other).sqrt();
-            if lengths > 0.0 {
-                product(own, other) / lengths
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    best(&scores, places, |other| other != item)
 }
 
 #[cfg(test)]

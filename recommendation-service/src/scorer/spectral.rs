@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use super::{
     Contribution, Explanation, FitError, History, Interactions, Scorer,
-    ials::{cosine, similar_by_cosine},
     random::Normal,
+    vectors::{cosine, product, similar_by_cosine},
 };
 
 /// How the low-pass filter is fitted.
@@ -342,8 +342,7 @@ impl Scorer for Spectral {
                 .known(history)
                 .map(|(from, weight)| {
                     let amount = if weight > 0.0 {
-                        let products = direction.iter().zip(self.factor(from));
-                        weight * products.map(|(a, b)| a * b).sum::<f32>()
+                        weight * product(direction, self.factor(from))
                     } else {
                         0.0
                     };

@@ -33,34 +33,10 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standard {
             scale: 0.0,
         };
     }
-    // Eight sums side by side: one alone would wait for each addition.
-    let sum = |term: &dyn Fn(f32) -> f32| {
-        let mut lanes = [0.0_f32; 8];
-        let mut sum = 0.0_f64;
-        for block in scores.chunks(1024) {
-            let (eights, rest) = block.as_chunks::<8>();
-            for eight in eights {
-                for (lane, score) in lanes.iter_mut().zip(eight) {
-                    *lane += term(*score);
-                }
-            }
-            sum += lanes
-                .iter()
-                .chain([&0.0])
-                .copied()
-                .map(f64::from)
-                .sum::<f64>();
-            sum += rest
-                .iter()
-                .map(|score| f64::from(term(*score)))
-                .sum::<f64>();
-            lanes = [0.0; 8];
-        }
-        sum - known().map(|score| f64::from(term(*score))).sum::<f64>()
-    };
-    let mean = sum(&|score| score) / count as f64;
+    let mean = sum(scores, known(), |score| score) / count as f64;
     let shift = mean as f32;
-    let variance = sum(&|score| (score - shift) * (score - shift)) / count as f64;
+    let square = |score: f32| (score - shift) * (score - shift);
+    let variance = sum(scores, known(), square) / count as f64;
     let deviation = variance.max(0.0).sqrt();
     // Of scores in the history too: what they were summed up from was rounded as they are.
     let mut lanes = [0.0_f32; 8];
@@ -80,6 +56,31 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standard {
         0.0
     };
     Standard { mean: shift, scale }
+}
+
+/// The sum of `term` over `scores`, without the `known` among them.
+fn sum<'a>(
+    scores: &[f32],
+    known: impl Iterator<Item = &'a f32>,
+    term: impl Fn(f32) -> f32 + Copy,
+) -> f64 {
+    let blocks = scores.chunks(1024).map(|block| {
+        // Eight sums side by side: one alone would wait for each addition.
+        let mut lanes = [0.0_f32; 8];
+        let (eights, rest) = block.as_chunks::<8>();
+        for eight in eights {
+            for (lane, score) in lanes.iter_mut().zip(eight) {
+                *lane += term(*score);
+            }
+        }
+        let lanes: f64 = lanes.into_iter().map(f64::from).sum();
+        lanes
+            + rest
+                .iter()
+                .map(|score| f64::from(term(*score)))
+                .sum::<f64>()
+    });
+    blocks.sum::<f64>() - known.map(|score| f64::from(term(*score))).sum::<f64>()
 }
 
 /// Adds `weight` times the standardized `scores` to `sums`.

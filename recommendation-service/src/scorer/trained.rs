@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Blend, FitError, Part, Scorer};
+use super::{
+    Blend, FitError, Part, Scorer,
+    tags::{CONTENT_WEIGHT, TASTE_WEIGHT},
+};
 
 /// The learned models by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +61,8 @@ pub struct Trained {
     parts: Vec<TrainedPart>,
     blend: Blend,
     familiarity: f32,
+    content_weight: f32,
+    taste_weight: f32,
 }
 
 impl Trained {
@@ -92,6 +97,23 @@ impl Trained {
             parts,
             blend,
             familiarity,
+            content_weight: CONTENT_WEIGHT,
+            taste_weight: TASTE_WEIGHT,
+        })
+    }
+
+    /// The same, beside which content and taste have these weights.
+    ///
+    /// # Errors
+    /// Weights below 0.
+    pub fn with_tags(self, content_weight: f32, taste_weight: f32) -> Result<Self, FitError> {
+        for (name, weight) in [("content", content_weight), ("taste", taste_weight)] {
+            FitError::check(name, f64::from(weight), "0 and up", weight >= 0.0)?;
+        }
+        Ok(Self {
+            content_weight,
+            taste_weight,
+            ..self
         })
     }
 
@@ -124,6 +146,18 @@ impl Trained {
     #[must_use]
     pub fn familiarity(&self) -> f32 {
         self.familiarity
+    }
+
+    /// What content weighs beside the models.
+    #[must_use]
+    pub fn content_weight(&self) -> f32 {
+        self.content_weight
+    }
+
+    /// What taste weighs beside the models.
+    #[must_use]
+    pub fn taste_weight(&self) -> f32 {
+        self.taste_weight
     }
 
     /// The `places` films that go best with the film in column `item`, best first; see

@@ -11,23 +11,16 @@ use super::{
 };
 use crate::{
     models::{
-        Catalogue, Evidence, HalfLife, ListedFilm, PartWeights, Profile, Reaction, Strategy,
-        Weights,
+        Catalogue, Evidence, HalfLife, LIKED_STARS, ListedFilm, PartWeights, Profile, Reaction,
+        Strategy, Weights,
     },
     scorer::{
-        History, ModelName, Scorer, Standard, Trained, personal_share, standardize,
-        tags::{TagSums, Vector},
+        History, LEARNED_FAMILIARITY, ModelName, Scorer, Standard, Trained, add_standardized,
+        personal_share, standardize,
+        tags::{self, CONTENT_WEIGHT, TASTE_WEIGHT, UserTags, Vector},
     },
 };
 
-/// After how many films the parts that know films by their tags have half their say.
-const TAGS_FAMILIARITY: f32 = 3.0;
-/// After how many films the learned models have half theirs; what they say to somebody of few films is
-/// mostly what is popular.
-const LEARNED_FAMILIARITY: f32 = 0.25;
-/// How much films' tags count beside learned models, for a film that these know.
-const CONTENT_WEIGHT: f32 = 0.25;
-const TASTE_WEIGHT: f32 = 0.15;
 /// The least say of the rules where no learned model has one: nothing else knows what others think of a film.
 const RULES_ALONE: f32 = 0.3;
 /// A taste edit of this is worth a like of today.
@@ -152,6 +145,7 @@ pub struct Scores<'a> {
     genre_worth: Vec<f32>,
     known: Vec<Known>,
     edits: HashMap<u32, f32>,
+    tags: UserTags,
     columns: Vec<u32>,
     column_weights: Vec<f32>,
     /// The known film of each column.
@@ -194,6 +188,7 @@ impl<'a> Scores<'a> {
             genre_worth: rules.genre_worth(catalogue),
             known: Vec::new(),
             edits: HashMap::new(),
+            tags: UserTags::default(),
             columns: Vec::new(),
             column_weights: Vec::new(),
             owners: Vec::new(),
@@ -295,6 +290,8 @@ impl<'a> Scores<'a> {
                 }
             }
         }
+        let films = self.known.iter().map(|known| (&known.vector, known.weight));
+        self.tags = UserTags::new(films, &self.edits);
     }
 
     fn history(&self) -> History<'_> {
@@ -304,57 +301,22 @@ impl<'a> Scores<'a> {
         }
     }
 
-    fn tag_sums(&self, source: &Source) -> TagSums {
-        let mut sums = TagSums::default();
-        for known in &self.known {
-            match source {
-                Source::Content => sums.add(&known.vector, known.weight),
-                _ => sums.add_each(&known.vector, known.weight),
-            }
-        }
-        if matches!(source, Source::Taste) {
-            for (number, value) in &self.edits {
-                sums.set(*number, *value);
-            }
-        }
-        sums
-    }
-
-    /// Writes what a part that goes by rows says to `own`.
-    fn score_rows(&self, source: &Source, own: &mut [f32]) {
+    /// What all films score by content and by taste, a row each.
+    fn score_by_tags(&self) -> [Vec<f32>; 2] {
         let catalogue = self.question.catalogue;
-        match source {
-            Source::Content | Source::Taste => {
-                let sums = self.tag_sums(source);
-                sums.score(catalogue.films(), catalogue.norms(), own);
-            }
-            Source::Rules => {
-                for (block, scores) in own.chunks_mut(4096).enumerate() {
-                    self.rules
-                        .estimate(catalogue, &self.genre_worth, block * 4096, scores);
-                }
-            }
-            Source::Popularity => {
-                for (score, popularity) in own.iter_mut().zip(catalogue.popularity()) {
-                    *score = *popularity as f32;
-                }
-            }
-            Source::Learned(_) | Source::StandIn => own.fill(0.0),
-        }
+        self.tags.score(catalogue.films(), catalogue.norms())
     }
 
     fn by_tags(&mut self, source: Source, name: &'static str) {
-        let edits = match source {
-            Source::Taste => self.edits.values().map(|value| value.abs()).sum(),
-            _ => 0.0_f32,
+        let [content, taste] = self.score_by_tags();
+        let (mut rows, edits) = match source {
+            Source::Taste => (taste, self.edits.values().map(|value| value.abs()).sum()),
+            _ => (content, 0.0_f32),
         };
         let weights: f32 = self.known.iter().map(|known| known.weight.abs()).sum();
         let scale = 1.0 / (weights + edits).max(1.0);
-        self.rows = vec![0.0; self.question.catalogue.len()];
-        let mut own = std::mem::take(&mut self.rows);
-        self.score_rows(&source, &mut own);
-        own.iter_mut().for_each(|score| *score *= scale);
-        self.rows = own;
+        rows.iter_mut().for_each(|score| *score *= scale);
+        self.rows = rows;
         self.parts.push(Part {
             name,
             source,
@@ -366,10 +328,8 @@ impl<'a> Scores<'a> {
     fn by_popularity(&mut self) {
         let most = self.rules.max_popularity;
         let scale = if most > 0.0 { 1.0 / most as f32 } else { 0.0 };
-        let mut own = vec![0.0; self.question.catalogue.len()];
-        self.score_rows(&Source::Popularity, &mut own);
-        own.iter_mut().for_each(|score| *score *= scale);
-        self.rows = own;
+        let popularity = self.question.catalogue.popularity().iter();
+        self.rows = popularity.map(|value| *value as f32 * scale).collect();
         self.parts.push(Part {
             name: "popularity",
             source: Source::Popularity,
@@ -421,7 +381,7 @@ impl<'a> Scores<'a> {
     }
 
     /// The blend: learned models, content, taste and rules, each standardized over the films that the user
-    /// does not know, weighed by what it knows of the user: for `n` films that it can read something from,
+    /// does not know (all but the rules over those that learned models know, if there are any), weighed by what it knows of the user: for `n` films that it can read something from,
     /// a part has `n / (n + familiarity)` of its say, and the rules have what the best informed part
     /// leaves, but never less than [`RULES_ALONE`] where no learned model has a say. A user of whom nothing
     /// is known gets the rules alone.
@@ -432,8 +392,8 @@ impl<'a> Scores<'a> {
     fn blend(&mut self) {
         let question = self.question;
         let told = self.known.iter().filter(|known| !known.vector.is_empty());
-        let by_content = personal_share(TAGS_FAMILIARITY, told.clone().count());
-        let by_taste = personal_share(TAGS_FAMILIARITY, told.count() + self.edits.len());
+        let by_content = personal_share(tags::FAMILIARITY, told.clone().count());
+        let by_taste = personal_share(tags::FAMILIARITY, told.count() + self.edits.len());
         let by_learned = personal_share(LEARNED_FAMILIARITY, self.columns.len());
         let best_informed = by_learned.max(by_content).max(by_taste);
         let weights = question.weights;
@@ -447,7 +407,6 @@ impl<'a> Scores<'a> {
         };
         let rows = question.catalogue.len();
         let mut total = vec![0.0_f32; rows];
-        let mut own = vec![0.0_f32; rows];
         let known_rows = self.known_rows();
         let ones = vec![1.0; known_rows.len()];
         let known = History {
@@ -455,34 +414,45 @@ impl<'a> Scores<'a> {
             weights: &ones,
         };
 
-        let mut content = vec![0.0_f32; rows];
-        for (name, source, weight) in [
-            (
-                "content",
-                Source::Content,
-                CONTENT_WEIGHT * weights.content * by_content,
-            ),
-            (
-                "taste",
-                Source::Taste,
-                TASTE_WEIGHT * weights.taste * by_taste,
-            ),
-            ("rules", Source::Rules, weights.rules * by_rules),
-        ] {
-            let is_content = matches!(source, Source::Content);
-            // Content is needed for the films that no model knows, even where it has no say itself.
-            if weight == 0.0 && !(is_content && by_content > 0.0 && by_learned > 0.0) {
-                continue;
+        let [mut content, taste] = self.score_by_tags();
+        let (content_weight, taste_weight) = match question.placed {
+            Some(Placed { trained, .. }) if by_learned > 0.0 => {
+                (trained.content_weight(), trained.taste_weight())
             }
-            self.score_rows(&source, &mut own);
+            _ => (CONTENT_WEIGHT, TASTE_WEIGHT),
+        };
+        self.content = self.standardize(&content, known, by_learned);
+        let standard = self.content;
+        let weight = content_weight * weights.content * by_content;
+        self.add(
+            &mut total,
+            &content,
+            ("content", Source::Content),
+            standard,
+            weight,
+        );
+        // What a film that no model knows is judged by, even where content has no say itself.
+        for score in &mut content {
+            *score = standard.scale * (*score - standard.mean);
+        }
+        let standard = self.standardize(&taste, known, by_learned);
+        let weight = taste_weight * weights.taste * by_taste;
+        self.add(
+            &mut total,
+            &taste,
+            ("taste", Source::Taste),
+            standard,
+            weight,
+        );
+        let weight = weights.rules * by_rules;
+        if weight != 0.0 {
+            let mut own = vec![0.0_f32; rows];
+            for (block, scores) in own.chunks_mut(4096).enumerate() {
+                self.rules
+                    .estimate(question.catalogue, &self.genre_worth, block * 4096, scores);
+            }
             let standard = standardize(&own, known);
-            if is_content {
-                self.content = standard;
-                for (content, score) in content.iter_mut().zip(&own) {
-                    *content = standard.scale * (score - standard.mean);
-                }
-            }
-            self.add(&mut total, &own, name, source, standard, weight);
+            self.add(&mut total, &own, ("rules", Source::Rules), standard, weight);
         }
         if by_learned > 0.0
             && weights.learned > 0.0
@@ -511,23 +481,36 @@ impl<'a> Scores<'a> {
         self.rows = total;
     }
 
+    /// The standard of what content or taste says of all films: over the films that learned models know where
+    /// these have a say, as they are weighed against each other there.
+    fn standardize(&self, own: &[f32], known: History<'_>, by_learned: f32) -> Standard {
+        match self.question.placed {
+            Some(placed) if by_learned > 0.0 => {
+                let of = |row: &u32| own.get(*row as usize).copied().unwrap_or_default();
+                let by_column: Vec<f32> = placed.rows.iter().map(of).collect();
+                standardize(&by_column, self.history())
+            }
+            _ => standardize(own, known),
+        }
+    }
+
+    /// Adds what a part says to `total`, unless it has no say.
     fn add(
         &mut self,
         total: &mut [f32],
         own: &[f32],
-        name: &'static str,
-        source: Source,
+        (name, source): (&'static str, Source),
         standard: Standard,
         weight: f32,
     ) {
-        let scale = weight * standard.scale;
-        for (total, score) in total.iter_mut().zip(own) {
-            *total += scale * (score - standard.mean);
+        if weight == 0.0 {
+            return;
         }
+        add_standardized(total, own, standard, weight);
         self.parts.push(Part {
             name,
             source,
-            scale,
+            scale: weight * standard.scale,
             mean: standard.mean,
         });
     }
@@ -554,8 +537,7 @@ impl<'a> Scores<'a> {
             self.add(
                 &mut total,
                 &own,
-                part.name.as_str(),
-                source,
+                (part.name.as_str(), source),
                 standard,
                 weight,
             );
@@ -662,81 +644,64 @@ impl<'a> Scores<'a> {
         }
     }
 
+    /// Adds to `sums` what all parts but learned models say of the films in `rows`, of which these know those
+    /// in `columns`.
     fn explain_by_tags(&self, rows: &[(usize, i64)], columns: &[(usize, u32)], sums: &mut [Sums]) {
         let catalogue = self.question.catalogue;
-        let mut having = Having::new();
-        for (owner, known) in self.known.iter().enumerate() {
-            for (number, value) in known.vector.iter() {
-                having.entry(number).or_default().push((owner, value));
-            }
-        }
         let is_known = |place: usize| columns.binary_search_by_key(&place, |(p, _)| *p).is_ok();
         for (place, ((row, _), sums)) in rows.iter().zip(sums.iter_mut()).enumerate() {
+            // What a film's content and its taste are multiplied by, in all parts together.
+            let (mut by_content, mut by_taste) = (0.0, 0.0);
+            for part in &self.parts {
+                match part.source {
+                    Source::Content => by_content += part.scale,
+                    Source::StandIn if !is_known(place) => {
+                        by_content += self.stand_in.slope * self.content.scale;
+                    }
+                    Source::Taste => by_taste += part.scale,
+                    _ => {}
+                }
+            }
             let numbered = u32::try_from(*row).unwrap_or(NONE);
             let vector = Vector::of(catalogue.films(), numbered, catalogue.norm(*row));
-            for (number, part) in self.parts.iter().enumerate() {
-                let (mut scale, mut mean) = (part.scale, part.mean);
-                if let Source::StandIn = part.source {
-                    if is_known(place) {
-                        continue;
-                    }
-                    let StandIn { base, slope } = self.stand_in;
-                    sums.parts[number] += base;
-                    (scale, mean) = (slope * self.content.scale, self.content.mean);
+            let (mut content, mut taste) = (0.0, 0.0);
+            for (value, edit, films) in self.tags.of(&vector) {
+                if let Some(edit) = edit {
+                    taste += edit * value;
+                    sums.edited += by_taste * edit * value;
                 }
+                // What the user says stands in place of what their films say.
+                let taste_of_films = if edit.is_some() { 0.0 } else { 1.0 };
+                for film in films {
+                    let (own_content, own_taste) =
+                        (film.content * value, film.taste * value * taste_of_films);
+                    content += own_content;
+                    taste += own_taste;
+                    sums.films[film.owner as usize] +=
+                        by_content * own_content + by_taste * own_taste;
+                }
+            }
+            for (part, sum) in self.parts.iter().zip(&mut sums.parts) {
                 let raw = match part.source {
                     Source::Learned(_) => continue,
+                    Source::StandIn => {
+                        if !is_known(place) {
+                            let standard = self.content;
+                            *sum += self.stand_in.at(standard.scale * (content - standard.mean));
+                        }
+                        continue;
+                    }
+                    Source::Content => content,
+                    Source::Taste => taste,
                     Source::Rules => {
                         let film = catalogue.candidate(*row);
                         self.rules.score(self.rules.values(film)) as f32
                     }
                     Source::Popularity => catalogue.popularity()[*row] as f32,
-                    Source::Content | Source::StandIn => {
-                        self.explain_content(&vector, &having, scale, sums)
-                    }
-                    Source::Taste => self.explain_taste(&vector, &having, scale, sums),
                 };
-                sums.parts[number] += scale * (raw - mean);
+                *sum += part.scale * (raw - part.mean);
             }
         }
-    }
-
-    /// What content says of the film with this vector; adds `scale` times what each film of the user adds
-    /// to it.
-    fn explain_content(
-        &self,
-        vector: &Vector,
-        having: &Having,
-        scale: f32,
-        sums: &mut Sums,
-    ) -> f32 {
-        let mut raw = 0.0;
-        for (tag, value) in vector.iter() {
-            for (owner, theirs) in having.get(&tag).into_iter().flatten() {
-                let amount = self.known[*owner].weight * theirs * value;
-                raw += amount;
-                sums.films[*owner] += scale * amount;
-            }
-        }
-        raw
-    }
-
-    /// As [`Scores::explain_content`], of taste.
-    fn explain_taste(&self, vector: &Vector, having: &Having, scale: f32, sums: &mut Sums) -> f32 {
-        let mut raw = 0.0;
-        for (tag, value) in vector.iter() {
-            if let Some(edit) = self.edits.get(&tag) {
-                raw += edit * value;
-                sums.edited += scale * edit * value;
-                continue;
-            }
-            for (owner, _) in having.get(&tag).into_iter().flatten() {
-                let amount = self.known[*owner].weight * value;
-                raw += amount;
-                sums.films[*owner] += scale * amount;
-            }
-        }
-        raw
     }
 
     fn tell(&self, row: usize, score: i64, sums: &Sums) -> ListedFilm {
@@ -826,7 +791,7 @@ impl<'a> Scores<'a> {
             Some(standing) => match standing.reaction {
                 Some(Reaction::Superlike) => "love",
                 Some(Reaction::Like) => "liked",
-                _ if standing.rating.is_some_and(|stars| stars >= 3.5) => "rated highly",
+                _ if standing.rating.is_some_and(|stars| stars >= LIKED_STARS) => "rated highly",
                 _ if standing.completed_at.is_some() => "watched",
                 _ if standing.bookmarked => "want to watch",
                 _ => "watched some of",
@@ -835,9 +800,6 @@ impl<'a> Scores<'a> {
         }
     }
 }
-
-/// The user's films that have each tag, with what it is in their vectors.
-type Having = HashMap<u32, Vec<(usize, f32)>>;
 
 /// What adds up to the score of one film.
 struct Sums {

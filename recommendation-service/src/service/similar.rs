@@ -1,5 +1,7 @@
 //! Films like a film: by what they are about, and by who deals with both.
 
+use std::collections::HashMap;
+
 use filter::{Filter, Kind};
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     models::Catalogue,
-    scorer::tags::{TagSums, Vector},
+    scorer::tags::{UserTags, Vector},
 };
 
 /// How much what films are about counts where learned models know both; they have the rest.
@@ -74,10 +76,8 @@ fn similar(
     let films = catalogue.films();
     let numbered = u32::try_from(row).unwrap_or(u32::MAX);
     let vector = Vector::of(films, numbered, catalogue.norm(row));
-    let mut sums = TagSums::default();
-    sums.add(&vector, 1.0);
-    let mut content = vec![0.0_f32; catalogue.len()];
-    sums.score(films, catalogue.norms(), &mut content);
+    let own = UserTags::new([(&vector, 1.0)], &HashMap::new());
+    let [content, _] = own.score(films, catalogue.norms());
 
     let together = placed.and_then(|placed| Some((placed, together(placed, catalogue.id(row))?)));
     let (share, learned) = match &together {

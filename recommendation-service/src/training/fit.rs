@@ -5,18 +5,21 @@ use std::{fmt::Write as _, sync::Arc};
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 
+use super::tags::Tags;
 use crate::{
     evaluation::{
         Fitted, Model, Settings,
         data::{Dataset, Event, Parting},
         fit,
         metrics::{AtLength, Catalogue, Figures, rank, ranked},
-        search::{self, Bench},
+        search::{self, Bench, TagScores, share_beside_learned},
     },
+    models,
     scorer::{
         Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity,
-        Scorer, Spectral, Trained,
+        Scorer, Spectral, Trained, add_standardized,
         file::{Manifest, ModelParts},
+        standardize,
     },
 };
 
@@ -28,6 +31,8 @@ const PARTING: Parting = Parting {
 /// Lengths of list that are measured.
 const LENGTHS: [usize; 4] = [10, 20, 40, 50];
 const LONGEST: usize = 50;
+/// What the figures of the blend with content and taste beside it are called.
+const WITH_TAGS: &str = "blend_and_tags";
 /// Users with films held out, at least: fewer say nothing.
 const FEWEST_USERS: usize = 10;
 
@@ -37,6 +42,7 @@ pub(super) struct Task {
     /// The part to fit on and the part to choose settings on.
     all: Interactions,
     sha256: String,
+    tags: Option<Tags>,
 }
 
 /// Models, with what they reach.
@@ -77,11 +83,15 @@ impl Outcome {
 }
 
 impl Task {
-    /// Of `events` with times, whose weights are brought to a mean of 1.
+    /// Of `events` with times, whose weights are brought to a mean of 1, and of what `catalogue` says that
+    /// their films are about.
     ///
     /// # Errors
     /// Too few events to measure on.
-    pub(super) fn new(mut events: Vec<Event>) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        mut events: Vec<Event>,
+        catalogue: Option<models::Catalogue>,
+    ) -> anyhow::Result<Self> {
         events.sort_by_key(|event| (event.user, event.item, event.time));
         events.dedup_by_key(|event| (event.user, event.item));
         let mut hash = Sha256::new();
@@ -116,7 +126,12 @@ impl Task {
             data.train.history(user).pairs().chain(later)
         });
         let all = Interactions::from_rows(data.train.items(), rows)?;
-        Ok(Self { data, all, sha256 })
+        Ok(Self {
+            tags: catalogue.map(|catalogue| Tags::new(catalogue, &data.item_ids)),
+            data,
+            all,
+            sha256,
+        })
     }
 
     /// Chooses what `settings` leave open, fits, and measures.
@@ -124,7 +139,7 @@ impl Task {
     /// # Errors
     /// Settings that no model can be fitted with.
     pub(super) fn fit(&self, settings: &mut Settings) -> anyhow::Result<Outcome> {
-        drop(fit(&self.data, &Model::ALL, settings)?);
+        self.with_tag_scores(|tags| fit(&self.data, &Model::ALL, tags, settings))?;
         let popularity = Popularity::fit(&self.all);
         let ease = Ease::fit(&self.all, &settings.ease).context("ease cannot be fitted")?;
         let ials = Ials::fit(&self.all, &settings.ials).context("ials cannot be fitted")?;
@@ -177,7 +192,9 @@ impl Task {
             }
             if let Some(valid) = &self.data.valid {
                 let mut bench = Bench::new(&self.data.train, valid);
-                search::blend(&fitted, &mut settings.blend, &mut bench)?;
+                self.with_tag_scores(|tags| {
+                    search::blend(&fitted, tags, &mut settings.blend, &mut bench)
+                })?;
             }
             let chosen = settings.parameters().into_iter();
             manifest
@@ -187,45 +204,75 @@ impl Task {
         self.measured(manifest, parts)
     }
 
+    fn with_tag_scores<T>(&self, work: impl FnOnce(Option<TagScores<'_>>) -> T) -> T {
+        match &self.tags {
+            Some(tags) => work(Some(&|history: History<'_>| tags.score(history))),
+            None => work(None),
+        }
+    }
+
     fn measured(&self, mut manifest: Manifest, parts: ModelParts) -> anyhow::Result<Outcome> {
         let trained = parts.clone().into_trained(0, &manifest)?;
         manifest.metrics.clear();
         for part in trained.parts() {
             let figures = self.figures(Arc::clone(&part.scorer), &trained);
-            manifest
-                .metrics
-                .insert(part.name.as_str().to_owned(), named(&figures));
+            let name = part.name.as_str().to_owned();
+            manifest.metrics.insert(name, named(&figures));
         }
         let figures = self.figures(Arc::new(trained.blend().clone()), &trained);
         manifest.metrics.insert("blend".to_owned(), named(&figures));
+        let served = self.served(&trained);
+        if self.tags.is_some() {
+            manifest
+                .metrics
+                .insert(WITH_TAGS.to_owned(), named(&served));
+        }
         Ok(Outcome {
             manifest,
             parts,
-            value: value(&figures),
+            value: value(&served),
         })
     }
 
-    /// The geometric mean of Recall and NDCG at 10 and at 40 of the blend of `trained`, on what is held
-    /// out.
+    /// The geometric mean of Recall and NDCG at 10 and at 40 of what `trained` would have people be served,
+    /// on what is held out.
     #[must_use]
     pub(super) fn value(&self, trained: &Trained) -> f64 {
-        value(&self.figures(Arc::new(trained.blend().clone()), trained))
+        value(&self.served(trained))
     }
 
     /// That of what is merely popular.
     #[must_use]
     pub(super) fn popularity(&self) -> f64 {
-        value(&self.measure(&Popularity::fit(&self.all)))
+        let popularity = Popularity::fit(&self.all);
+        value(&self.measure(|history, scores| popularity.score(history, scores)))
     }
 
     fn figures(&self, scorer: Arc<dyn Scorer>, trained: &Trained) -> Figures {
-        self.measure(&Mapped::new(scorer, trained, &self.data))
+        let mapped = Mapped::new(scorer, trained, &self.data);
+        self.measure(|history, scores| mapped.score(history, scores))
     }
 
-    fn measure(&self, scorer: &dyn Scorer) -> Figures {
+    /// The figures of the blend with content and taste beside it.
+    fn served(&self, trained: &Trained) -> Figures {
+        let blend = Mapped::new(Arc::new(trained.blend().clone()), trained, &self.data);
+        self.measure(|history, scores| {
+            blend.score(history, scores);
+            let Some(tags) = &self.tags else {
+                return;
+            };
+            let share = share_beside_learned(history.len());
+            let weights = [trained.content_weight(), trained.taste_weight()];
+            for (own, weight) in tags.score(history).iter().zip(weights) {
+                add_standardized(scores, own, standardize(own, history), share * weight);
+            }
+        })
+    }
+
+    fn measure(&self, score: impl Fn(History<'_>, &mut [f32]) + Sync) -> Figures {
         let held_out = &self.data.test;
-        let lists = ranked(scorer, &self.all, held_out, |scores, history| {
-            let best = rank(scores, history, LONGEST);
+        let lists = ranked(score, &self.all, &self.all, held_out, |scores, hidden| {
+            let best = rank(scores, hidden, LONGEST);
             best.into_iter().map(|(item, _)| item).collect()
         });
         let catalogue = Catalogue::new(&self.all);

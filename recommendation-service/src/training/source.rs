@@ -11,6 +11,7 @@ use sqlx::PgPool;
 
 use crate::{
     evaluation::data::{self, Event, open},
+    models::{Standing, liking},
     repository::interactions,
 };
 
@@ -30,6 +31,9 @@ pub(super) enum Source {
         min_rating: f64,
     },
 }
+
+/// What a rating below those that count here weighs.
+const LEAST_WEIGHT: f32 = 0.2;
 
 /// What ratings are called in a directory.
 const RATINGS: [&str; 5] = [
@@ -112,8 +116,12 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
             bail!("{}: there are no times", ratings.display());
         }
         if let Some(rating) = event.rating {
-            // As ratings that users give here; one so low was asked for, and counts as the lowest.
-            event.weight = (((rating - 3.0) * 0.4) as f32).max(0.2);
+            let standing = Standing {
+                rating: Some(rating as f32),
+                ..Standing::default()
+            };
+            // One so low was asked for, and counts as the lowest.
+            event.weight = liking(&standing).unwrap_or(LEAST_WEIGHT);
         }
     }
     if let Some(file) = links {

@@ -1,0 +1,73 @@
+//! What films are about, where the catalogue tells: content and taste as models over the films that others
+//! are fitted to, so that what they weigh beside these can be chosen and measured.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sqlx::PgPool;
+
+use crate::{
+    models::Catalogue,
+    repository::read_model,
+    scorer::{
+        History,
+        tags::{UserTags, Vector},
+    },
+    service::read_model::Model as _,
+};
+
+/// A catalogue with the films of a dataset.
+#[derive(Clone)]
+pub(super) struct Tags {
+    catalogue: Arc<Catalogue>,
+    /// By column; none for a film that is not in the catalogue.
+    rows: Arc<[Option<u32>]>,
+}
+
+/// The catalogue as the service's own read model has it; none where that is empty.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
+    let mut catalogue = Catalogue::default();
+    read_model::load(pool, Catalogue::SOURCE, |batch| catalogue.take(&batch)).await?;
+    catalogue.settle();
+    Ok((!catalogue.is_empty()).then_some(catalogue))
+}
+
+impl Tags {
+    /// Of the films with these ids, one a column.
+    pub(super) fn new(catalogue: Catalogue, films: &[u64]) -> Self {
+        let row = |id: &u64| {
+            let row = catalogue.row(i64::try_from(*id).ok()?)?;
+            u32::try_from(row).ok()
+        };
+        Self {
+            rows: films.iter().map(row).collect(),
+            catalogue: Arc::new(catalogue),
+        }
+    }
+
+    fn vector(&self, column: u32) -> Vector {
+        let row = self.rows.get(column as usize).copied().flatten();
+        row.map_or_else(Vector::default, |row| {
+            let norm = self.catalogue.norm(row as usize);
+            Vector::of(self.catalogue.films(), row, norm)
+        })
+    }
+
+    /// What content and taste say of each column to a user with this history.
+    pub(super) fn score(&self, history: History<'_>) -> [Vec<f32>; 2] {
+        let vectors: Vec<(Vector, f32)> = history
+            .iter()
+            .map(|(column, weight)| (self.vector(column), weight))
+            .collect();
+        let films = vectors.iter().map(|(vector, weight)| (vector, *weight));
+        let own = UserTags::new(films, &HashMap::new());
+        let catalogue = &self.catalogue;
+        own.score(catalogue.films(), catalogue.norms())
+            .map(|by_row| {
+                let of = |row: &Option<u32>| row.map_or(0.0, |row| by_row[row as usize]);
+                self.rows.iter().map(of).collect()
+            })
+    }
+}
