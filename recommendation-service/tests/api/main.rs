@@ -6,6 +6,7 @@
 )]
 
 mod admin_rules;
+mod commands;
 mod experiments;
 mod explanations;
 mod group;

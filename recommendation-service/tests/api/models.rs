@@ -1,6 +1,6 @@
-//! The learned models: trained, listed, made live and taken back, and refused when they are damaged.
+//! The learned models: listed, made live and taken back, and refused when they are damaged.
 
-use std::{process::Output, sync::Arc};
+use std::sync::Arc;
 
 use axum::http::Method;
 use chassis::testing::{call, get};
@@ -13,7 +13,7 @@ use recommendation_service::{
     service::{models::Models, read_model::Shared},
 };
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::PgPool;
 
 use crate::TestApp;
 
@@ -177,130 +177,6 @@ async fn a_file_kept_for_a_quick_start_is_used_only_while_it_is_whole(pool: PgPo
     from_file.refresh().await.unwrap();
     assert_eq!(live_films(&from_file), Some(3));
     std::fs::remove_dir_all(&directory).unwrap();
-}
-
-/// Runs `recommendation-service train` over `pool`, small enough for an unoptimized program.
-async fn train(pool: &PgPool, more: &[&str]) -> Output {
-    let url = pool.connect_options().to_url_lossy();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_recommendation-service"));
-    command
-        .arg("train")
-        .args([
-            "--set",
-            "ials.dimensions=4",
-            "--set",
-            "ials.regularization=0.02",
-        ])
-        .args([
-            "--set",
-            "ease.regularization=20",
-            "--set",
-            "spectral.dimensions=4",
-        ])
-        .args(more)
-        .env("DATABASE_URL", url.as_str());
-    command.output().await.unwrap()
-}
-
-/// Users of two tastes, who like two films of three of the even or the odd ones.
-async fn add_tastes(pool: &PgPool, users: i64) {
-    sqlx::query(
-        "insert into user_movie (user_id, movie_id, version, reaction, bookmarked, watched,
-             watched_seconds, occurred_at, created_at)
-         select u, 100 + f, u * 1000 + f, 'like', false, false, 0,
-                timestamptz '2025-01-01' + make_interval(mins => (u * 31 + f * 17)::int % 400),
-                timestamptz '2025-01-01'
-         from generate_series(1, $1::bigint) as u, generate_series(0, 59) as f
-         where f % 2 = u % 2 and (f / 2 + u / 2) % 3 > 0
-         on conflict do nothing",
-    )
-    .bind(users)
-    .execute(pool)
-    .await
-    .unwrap();
-}
-
-async fn versions(pool: &PgPool) -> (Option<i64>, Vec<models::ModelRow>) {
-    let mut all = models::list(pool).await.unwrap();
-    all.reverse();
-    (models::live(pool).await.unwrap(), all)
-}
-
-#[sqlx::test]
-async fn training_goes_live_if_it_is_better_and_the_same_data_gives_the_same_bytes(pool: PgPool) {
-    add_tastes(&pool, 40).await;
-    let told = train(&pool, &[]).await;
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    let (live, all) = versions(&pool).await;
-    assert_eq!((live, all.len()), (Some(1), 1), "{told}");
-    assert!(all[0].manifest.metrics["blend"]["ndcg@10"] > 0.3, "{told}");
-    assert_eq!(all[0].manifest.users, 40);
-
-    // The same again is not better.
-    train(&pool, &[]).await;
-    let (live, all) = versions(&pool).await;
-    assert_eq!((live, all.len()), (Some(1), 2));
-    assert_eq!(all[0].sha256, all[1].sha256);
-    train(&pool, &["--seed", "2"]).await;
-    let (_, all) = versions(&pool).await;
-    assert_ne!(all[0].sha256, all[2].sha256);
-    train(&pool, &["--promote"]).await;
-    assert_eq!(versions(&pool).await.0, Some(4));
-}
-
-#[sqlx::test]
-async fn what_is_worse_than_what_is_live_does_not_go_live(pool: PgPool) {
-    add_tastes(&pool, 40).await;
-    train(&pool, &[]).await;
-    assert_eq!(versions(&pool).await.0, Some(1));
-    let only_popular = ["blend.ease=0", "blend.ials=0", "blend.spectral=0"];
-    let worse: Vec<&str> = only_popular
-        .iter()
-        .flat_map(|set| ["--set", *set])
-        .collect();
-    let told = train(&pool, &worse).await;
-    assert!(told.status.success());
-    let (live, all) = versions(&pool).await;
-    assert_eq!((live, all.len()), (Some(1), 2));
-}
-
-#[sqlx::test]
-async fn factors_fitted_elsewhere_become_a_version(pool: PgPool) {
-    add_tastes(&pool, 40).await;
-    let out = std::env::temp_dir().join(format!("marquee-factors-{}", std::process::id()));
-    let file = out.to_string_lossy().into_owned();
-    let written = train(&pool, &["--out", &file]).await;
-    assert!(written.status.success());
-    assert!(versions(&pool).await.1.is_empty(), "only the file");
-    let (_, parts) = file::decode(&std::fs::read(&out).unwrap()).unwrap();
-    // As another trainer would write it: factors alone, and no manifest.
-    let lone = ModelParts {
-        films: parts.films,
-        ials: parts.ials,
-        ..ModelParts::default()
-    };
-    std::fs::write(&out, file::encode(&Manifest::default(), &lone).unwrap()).unwrap();
-    let told = train(&pool, &["--from", &file]).await;
-    let (live, all) = versions(&pool).await;
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert_eq!((live, all.len()), (Some(1), 1), "{told}");
-    assert!(all[0].manifest.metrics.contains_key("ials"));
-
-    std::fs::write(&out, b"not models").unwrap();
-    let refused = train(&pool, &["--from", &file]).await;
-    std::fs::remove_file(&out).unwrap();
-    assert!(!refused.status.success());
-    assert_eq!(versions(&pool).await.1.len(), 1);
-}
-
-#[sqlx::test]
-async fn too_little_to_measure_on_is_told_and_nothing_is_written(pool: PgPool) {
-    add_tastes(&pool, 2).await;
-    let told = train(&pool, &[]).await;
-    assert!(!told.status.success());
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(told.contains("too few to measure on"), "{told}");
-    assert!(versions(&pool).await.1.is_empty());
 }
 
 #[sqlx::test]
