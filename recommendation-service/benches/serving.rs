@@ -195,6 +195,7 @@ fn rules_over_all(films: i64) {
         rules: RULES,
         weights: PartWeights::default(),
         half_life: HalfLife::default(),
+        uses_content: true,
         now: now(),
     };
     let wanted = wishes(Strategy::Rules, 20);
@@ -333,6 +334,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<Trained>, films: i64) {
                 rules: RULES,
                 weights: PartWeights::default(),
                 half_life: HalfLife::default(),
+                uses_content: true,
                 now: now(),
             };
             make(question, 1, &wanted).unwrap()
@@ -382,6 +384,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
         trained,
         lists,
         half_life: HalfLife::default(),
+        uses_content: true,
     };
     let recorder = Recorder::start(pool.clone(), &process.shutdown);
     let state = AppState::new(Services {

@@ -147,6 +147,7 @@ pub async fn assemble_with(
         preference_service,
         trained,
         lists,
+        uses_content: config.content_model,
         half_life: HalfLife {
             days: config.taste_half_life_days.into(),
         },

@@ -34,6 +34,8 @@ pub struct Config {
     pub exploration_protected: usize,
     /// For how long what users do with a film that they were shown is counted for it, in hours.
     pub exploration_window_hours: u16,
+    /// Whether films are compared by what they are about.
+    pub content_model: bool,
     /// Where the live model is kept for a quick start; empty: nowhere.
     pub model_cache_directory: String,
     /// How many versions of the models are kept.

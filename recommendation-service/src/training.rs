@@ -206,8 +206,8 @@ async fn train(mut arguments: Arguments, config: Config) -> anyhow::Result<()> {
         start.elapsed().as_secs_f64()
     ));
     let catalogue = match &pool {
-        Some(pool) => tags::load(pool).await?,
-        None => None,
+        Some(pool) if config.content_model => tags::load(pool).await?,
+        _ => None,
     };
     let task = fit::Task::new(events, catalogue)?;
     let outcome = match &arguments.from {

@@ -12,8 +12,7 @@ use hyper::{
 
 use super::Passage;
 
-/// What is read at most: bytes, and how long.
-const LINGER_BYTES: usize = 4 << 20;
+/// For how long it is read on at most.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 impl Passage<'_> {
@@ -25,12 +24,20 @@ impl Passage<'_> {
         if self.head.headers.contains_key(EXPECT) {
             return;
         }
-        tokio::task::spawn_local(tokio::time::timeout(LINGER_TIME, discard(body)));
+        // Whoever sends somewhat more than may ever be sent is to hear so.
+        let most = self
+            .worker
+            .shared
+            .config
+            .own
+            .import_body_limit_bytes
+            .saturating_mul(2);
+        tokio::task::spawn_local(tokio::time::timeout(LINGER_TIME, discard(body, most)));
     }
 }
 
-async fn discard(mut body: Incoming) {
-    let mut left = LINGER_BYTES;
+async fn discard(mut body: Incoming, most: usize) {
+    let mut left = most;
     while let Some(Ok(frame)) = body.frame().await {
         match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
             Some(rest) => left = rest,

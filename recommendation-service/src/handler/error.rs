@@ -95,7 +95,7 @@ impl From<ApiError> for Problem {
             .detail("stop that one first; one experiment runs in a layer at a time"),
             ApiError::Recommend(RecommendError::NotTrained(error)) => {
                 Self::new(StatusCode::CONFLICT, "not-trained", error.to_string())
-                    .detail("this strategy needs a learned model, and none is live; use blend")
+                    .detail("this strategy needs a model that is not live here; use blend")
             }
             ApiError::Recommend(RecommendError::Invalid(errors)) => Self::invalid(errors),
             ApiError::Recommend(RecommendError::MovieNotFound) => {

@@ -160,6 +160,10 @@ pub async fn settle_users(
     .map(|done| done.rows_affected())
 }
 
+/// To how many users a film was shown until both its numbers are halved, so that what it did of late counts
+/// more than what it did once; see Raj and Kalyani, *Taming Non-stationary Bandits*, 2017.
+const REMEMBERED: i64 = 10_000;
+
 /// Counts for films the impressions whose time was over at `due`, at most `limit` of them; of how many
 /// films there were any.
 ///
@@ -189,13 +193,16 @@ pub async fn settle_films(
          left join user_movie m on m.user_id = i.user_id and m.movie_id = i.movie_id
          group by i.movie_id order by i.movie_id
          on conflict (movie_id) do update set
-             impressions = film_trial.impressions + excluded.impressions,
-             outcomes = film_trial.outcomes + excluded.outcomes,
+             impressions = (film_trial.impressions + excluded.impressions)
+                 / case when film_trial.impressions >= $4 then 2 else 1 end,
+             outcomes = (film_trial.outcomes + excluded.outcomes)
+                 / case when film_trial.impressions >= $4 then 2 else 1 end,
              updated_at = excluded.updated_at"
     ))
     .bind(due)
     .bind(limit)
     .bind(now)
+    .bind(REMEMBERED)
     .execute(pool)
     .await
     .map(|done| done.rows_affected())

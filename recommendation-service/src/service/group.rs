@@ -124,6 +124,7 @@ impl Recommender {
                 rules: self.weights(),
                 weights: PartWeights::default(),
                 half_life: self.half_life(),
+                uses_content: self.uses_content(),
                 now: self.clock.now(),
             };
             let scores = Scores::new(question, Strategy::Blend, max_popularity)?;

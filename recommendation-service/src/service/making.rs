@@ -100,6 +100,9 @@ fn diversify(question: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<R
     let vectors: Vec<Vector> = ranked
         .iter()
         .map(|film| {
+            if !question.uses_content {
+                return Vector::default();
+            }
             let row = u32::try_from(film.row).unwrap_or(u32::MAX);
             Vector::of(catalogue.films(), row, catalogue.norm(film.row))
         })

@@ -139,6 +139,7 @@ pub struct Recommender {
     preference_service: Client,
     movies_feed: FeedState,
     half_life: HalfLife,
+    uses_content: bool,
     /// What is tried out; none: nothing is.
     trials: Option<Trials>,
     pub(super) clock: Clock,
@@ -162,6 +163,8 @@ pub struct Sources {
     pub lists: Lists,
     /// How fast what users did loses weight.
     pub half_life: HalfLife,
+    /// Whether films are compared by what they are about.
+    pub uses_content: bool,
 }
 
 impl Recommender {
@@ -199,6 +202,7 @@ impl Recommender {
             preference_service: sources.preference_service,
             movies_feed: sources.movies_feed,
             half_life: sources.half_life,
+            uses_content: sources.uses_content,
             trials: None,
             clock,
             cores: Arc::new(Semaphore::new(cores)),
@@ -418,6 +422,7 @@ impl Recommender {
             rules: assignment.rules.unwrap_or_else(|| self.weights()),
             weights: assignment.part_weights(),
             half_life: self.half_life,
+            uses_content: self.uses_content,
             now: self.clock.now(),
         };
         let mut list = match assignment.strategy {
@@ -468,6 +473,7 @@ impl Recommender {
                 rules: rules.unwrap_or_else(|| own.weights()),
                 weights,
                 half_life: own.half_life,
+                uses_content: own.uses_content,
                 now: own.clock.now(),
             };
             make(question, 0, &wishes)
@@ -602,5 +608,10 @@ impl Recommender {
     /// How fast what users did loses weight.
     pub(super) fn half_life(&self) -> HalfLife {
         self.half_life
+    }
+
+    /// Whether films are compared by what they are about.
+    pub(super) fn uses_content(&self) -> bool {
+        self.uses_content
     }
 }

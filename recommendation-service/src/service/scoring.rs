@@ -78,6 +78,8 @@ pub struct Question<'a> {
     pub weights: PartWeights,
     /// How fast what they did loses weight.
     pub half_life: HalfLife,
+    /// Whether films are compared by what they are about.
+    pub uses_content: bool,
     /// Now.
     pub now: DateTime<Utc>,
 }
@@ -208,6 +210,9 @@ impl<'a> Scores<'a> {
         match strategy {
             Strategy::Blend => scores.blend(),
             Strategy::Rules => {}
+            Strategy::Content if !question.uses_content => {
+                return Err(NotTrained::Model(strategy));
+            }
             Strategy::Content => scores.by_tags(Source::Content, "content"),
             Strategy::Taste => scores.by_tags(Source::Taste, "taste"),
             Strategy::Popularity => match scores.model(ModelName::Popularity) {
@@ -304,7 +309,11 @@ impl<'a> Scores<'a> {
     /// What all films score by content and by taste, a row each.
     fn score_by_tags(&self) -> [Vec<f32>; 2] {
         let catalogue = self.question.catalogue;
-        self.tags.score(catalogue.films(), catalogue.norms())
+        let [mut content, taste] = self.tags.score(catalogue.films(), catalogue.norms());
+        if !self.question.uses_content {
+            content.fill(0.0);
+        }
+        [content, taste]
     }
 
     fn by_tags(&mut self, source: Source, name: &'static str) {
@@ -381,10 +390,11 @@ impl<'a> Scores<'a> {
     }
 
     /// The blend: learned models, content, taste and rules, each standardized over the films that the user
-    /// does not know (all but the rules over those that learned models know, if there are any), weighed by what it knows of the user: for `n` films that it can read something from,
-    /// a part has `n / (n + familiarity)` of its say, and the rules have what the best informed part
-    /// leaves, but never less than [`RULES_ALONE`] where no learned model has a say. A user of whom nothing
-    /// is known gets the rules alone.
+    /// does not know; content and taste over those of them that learned models know, if there are any. They
+    /// are weighed by what they know of the user: for `n` films that it can read something from, a part has
+    /// `n / (n + familiarity)` of its say, and the rules have what the best informed part leaves, but never
+    /// less than [`RULES_ALONE`] where no learned model has a say. A user of whom nothing is known gets the
+    /// rules alone.
     ///
     /// A film that no learned model knows gets, in the place of what these would say, the value that a
     /// line through the films that they do know gives it by its content (least squares). So it is listed as

@@ -60,7 +60,15 @@ impl Recommender {
             let catalogue = own.catalogue.read();
             let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
             let placed = own.place(&catalogue);
-            Ok(similar(&catalogue, placed.as_ref(), row, &filter, limit))
+            let about = own.uses_content();
+            Ok(similar(
+                &catalogue,
+                placed.as_ref(),
+                row,
+                about,
+                &filter,
+                limit,
+            ))
         })
         .await?
     }
@@ -70,12 +78,17 @@ fn similar(
     catalogue: &Catalogue,
     placed: Option<&Placed>,
     row: usize,
+    uses_content: bool,
     filter: &Filter,
     limit: usize,
 ) -> SimilarFilms {
     let films = catalogue.films();
     let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-    let vector = Vector::of(films, numbered, catalogue.norm(row));
+    let vector = if uses_content {
+        Vector::of(films, numbered, catalogue.norm(row))
+    } else {
+        Vector::default()
+    };
     let own = UserTags::new([(&vector, 1.0)], &HashMap::new());
     let [content, _] = own.score(films, catalogue.norms());
 
@@ -91,7 +104,7 @@ fn similar(
             for (column, row) in placed.places() {
                 learned[row] = by_column[column];
             }
-            (CONTENT_SHARE, learned)
+            (if uses_content { CONTENT_SHARE } else { 0.0 }, learned)
         }
     };
     let amounts = |row: usize| {

@@ -456,6 +456,34 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
 }
 
 #[sqlx::test]
+async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool) {
+    let _test = TestApp::ready(&pool).await;
+    sqlx::query(
+        "insert into film_trial values (603, 10000, 5000, now()), (604, 9000, 3000, now())",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into impression (user_id, movie_id, experiment_id, position, propensity,
+             is_explored, shown_at, due_at)
+         select u, 600 + u, 0, 1, 1, false, $1, $1 from generate_series(3, 5) as u",
+    )
+    .bind(now())
+    .execute(&pool)
+    .await
+    .unwrap();
+    let later = Clock::fixed(now() + TimeDelta::hours(26));
+    settler::settle_due(&pool, &later).await.unwrap();
+    let trials: Vec<(i64, i64, i64)> =
+        sqlx::query_as("select movie_id, impressions, outcomes from film_trial order by movie_id")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(trials, [(603, 5000, 2500), (604, 9001, 3000), (605, 1, 0)]);
+}
+
+#[sqlx::test]
 async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);

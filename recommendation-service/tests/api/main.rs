@@ -101,15 +101,20 @@ impl TestApp {
 
     /// As [`TestApp::ready`], with learned models.
     async fn trained(pool: &PgPool) -> Self {
+        Self::trained_with(pool, &[]).await
+    }
+
+    /// As [`TestApp::trained`], with settings.
+    async fn trained_with(pool: &PgPool, settings: &[(&str, &str)]) -> Self {
         let owners = (Owner::start().await, Owner::start().await);
-        let test = Self::with(pool, owners.0, owners.1, Some(trained())).await;
+        let test = Self::with(pool, owners.0, owners.1, Some(trained()), settings).await;
         test.until_ready().await;
         test
     }
 
     /// Another process of the service over `pool`.
     async fn beside(pool: &PgPool, movies: Owner, users: Owner) -> Self {
-        Self::with(pool, movies, users, None).await
+        Self::with(pool, movies, users, None, &[]).await
     }
 
     async fn with(
@@ -117,11 +122,20 @@ impl TestApp {
         movies: Owner,
         users: Owner,
         trained: Option<Arc<Trained>>,
+        settings: &[(&str, &str)],
     ) -> Self {
-        let environment = HashMap::from([
-            ("MOVIE_SERVICE_URL".to_owned(), movies.url()),
-            ("USER_PREFERENCE_SERVICE_URL".to_owned(), users.url()),
-        ]);
+        let owners = [
+            ("MOVIE_SERVICE_URL", movies.url()),
+            ("USER_PREFERENCE_SERVICE_URL", users.url()),
+        ];
+        let settings = settings
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        let environment: HashMap<String, String> = owners
+            .into_iter()
+            .chain(settings)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         let settings =
             Settings::merge(recommendation_service::config::DEFAULTS, &environment).unwrap();
         let process = Process::new(recommendation_service::NAME, settings).unwrap();

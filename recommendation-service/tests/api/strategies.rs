@@ -241,3 +241,37 @@ async fn the_filter_of_all_lists_applies(pool: PgPool) {
         );
     }
 }
+
+#[sqlx::test]
+async fn without_the_content_model_nothing_goes_by_what_films_are_about(pool: PgPool) {
+    let test = TestApp::trained_with(&pool, &[("CONTENT_MODEL", "false")]).await;
+    tell_films(&test);
+    test.users.user(7, 1, json!({}));
+    until_all_films(&test).await;
+    test.users.interaction(1, 7, 1, "like");
+    eventually("the like has come", async || {
+        get(&test.app, &format!("{PATH}?limit=50")).await.body["model"]["strategy"] == "blend"
+    })
+    .await;
+    let refused = get(&test.app, &format!("{PATH}?strategy=content")).await;
+    let not_trained = get(&test.app, &format!("{PATH}?strategy=spectral")).await;
+    assert_eq!(refused.status, not_trained.status);
+    assert_eq!(refused.body["error"], "no model `content` is live");
+    let list = get(&test.app, &format!("{PATH}?limit=50&explain=true"))
+        .await
+        .expect(200);
+    for film in list["recommendations"].as_array().expect("films") {
+        for part in film["contributions"].as_array().expect("parts") {
+            if part["name"] == "content" {
+                assert_eq!(part["amount"].as_f64(), Some(0.0), "{film}");
+            }
+        }
+    }
+    let similar = get(&test.app, "/api/v1/movies/1/similar").await.expect(200);
+    let found = similar["similar"]
+        .as_array()
+        .or(similar["movies"].as_array());
+    let found = found.expect("films");
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|film| film["id"] != 101), "{similar}");
+}
