@@ -9,6 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
 use super::{Revision, poster::Poster};
+use crate::scorer::tags::{self, Vector};
 
 /// The release day of a film that has none.
 pub const NO_DATE: i32 = i32::MIN;
@@ -189,7 +190,7 @@ impl Catalogue {
         // As before, the row fits.
         let numbered = u32::try_from(row).unwrap_or(u32::MAX);
         put(&mut self.films, numbered, film);
-        self.norms[row] = crate::scorer::tags::norm(&self.films, numbered);
+        self.norms[row] = tags::norm(&self.films, numbered);
         self.unsettled = true;
         self.revision = Revision::next();
     }
@@ -241,10 +242,10 @@ impl Catalogue {
     /// changes with other films.
     #[must_use]
     pub fn norms_anew(&self) -> Vec<f32> {
-        let weights = crate::scorer::tags::weights(&self.films);
+        let weights = tags::weights(&self.films);
         (0..)
             .zip(&self.norms)
-            .map(|(row, _)| crate::scorer::tags::norm_by(&self.films, row, &weights))
+            .map(|(row, _)| tags::norm_by(&self.films, row, &weights))
             .collect()
     }
 
@@ -343,10 +344,12 @@ impl Catalogue {
         &self.genre_ids
     }
 
-    /// The length of the tag vector of the film in `row`; 0 where it has no tags.
+    /// The tag vector of the film in `row`; empty where it has no tags.
     #[must_use]
-    pub fn norm(&self, row: usize) -> f32 {
-        self.norms[row]
+    pub fn vector(&self, row: usize) -> Vector {
+        // As in `upsert`, the row fits.
+        let numbered = u32::try_from(row).unwrap_or(u32::MAX);
+        Vector::of(&self.films, numbered, self.norms[row])
     }
 
     /// The lengths of all tag vectors, a row each.

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IntoDeserializer, value::StrDeserializer},
+};
 use utoipa::ToSchema;
 
 use super::Revision;
@@ -80,6 +83,13 @@ pub enum Reaction {
     /// Something that this version of the service does not know.
     #[serde(other)]
     Unknown,
+}
+
+impl From<&str> for Reaction {
+    fn from(name: &str) -> Self {
+        let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(name).unwrap_or(Self::Unknown)
+    }
 }
 
 /// Where a user stands with a film.

@@ -34,15 +34,8 @@ struct Row {
 
 impl Row {
     fn liked(&self) -> Option<Liked> {
-        let reaction = match self.reaction.as_deref() {
-            Some("superlike") => Some(Reaction::Superlike),
-            Some("like") => Some(Reaction::Like),
-            Some("dislike") => Some(Reaction::Dislike),
-            Some(_) => Some(Reaction::Unknown),
-            None => None,
-        };
         let standing = Standing {
-            reaction,
+            reaction: self.reaction.as_deref().map(Reaction::from),
             bookmarked: self.bookmarked,
             rating: self.rating,
             watched: self.watched,

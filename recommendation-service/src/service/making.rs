@@ -100,11 +100,11 @@ fn diversify(question: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<R
     let vectors: Vec<Vector> = ranked
         .iter()
         .map(|film| {
-            if !question.uses_content {
-                return Vector::default();
+            if question.uses_content {
+                catalogue.vector(film.row)
+            } else {
+                Vector::default()
             }
-            let row = u32::try_from(film.row).unwrap_or(u32::MAX);
-            Vector::of(catalogue.films(), row, catalogue.norm(film.row))
         })
         .collect();
     let scored: Vec<(u32, f32)> = (0..)

@@ -260,10 +260,7 @@ impl<'a> Scores<'a> {
         let films = catalogue.films();
         for (id, weight) in Evidence::of(profile, now, half_life).films() {
             let row = catalogue.row(*id);
-            let vector = row.map_or_else(Vector::default, |row| {
-                let numbered = u32::try_from(row).unwrap_or(NONE);
-                Vector::of(films, numbered, catalogue.norm(row))
-            });
+            let vector = row.map_or_else(Vector::default, |row| catalogue.vector(row));
             // Films come by their ids, and so do columns.
             if *weight > 0.0
                 && let Some(placed) = self.question.placed
@@ -672,8 +669,7 @@ impl<'a> Scores<'a> {
                     _ => {}
                 }
             }
-            let numbered = u32::try_from(*row).unwrap_or(NONE);
-            let vector = Vector::of(catalogue.films(), numbered, catalogue.norm(*row));
+            let vector = catalogue.vector(*row);
             let (mut content, mut taste) = (0.0, 0.0);
             for (value, edit, films) in self.tags.of(&vector) {
                 if let Some(edit) = edit {

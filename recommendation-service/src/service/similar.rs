@@ -85,7 +85,7 @@ fn similar(
     let films = catalogue.films();
     let numbered = u32::try_from(row).unwrap_or(u32::MAX);
     let vector = if uses_content {
-        Vector::of(films, numbered, catalogue.norm(row))
+        catalogue.vector(row)
     } else {
         Vector::default()
     };
@@ -172,10 +172,8 @@ fn slope(placed: &Placed, learned: &[f32], content: &[f32]) -> f32 {
 
 fn reason(catalogue: &Catalogue, vector: &Vector, row: usize, is_learned: bool) -> String {
     let films = catalogue.films();
-    let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-    let other = Vector::of(films, numbered, catalogue.norm(row));
     let shared = vector
-        .strongest(&other)
+        .strongest(&catalogue.vector(row))
         .and_then(|number| films.facet(number));
     let about = match shared {
         Some((Kind::Person, _)) => Some("made by the same people".to_owned()),

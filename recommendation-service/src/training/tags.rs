@@ -1,7 +1,7 @@
 //! What films are about, where the catalogue tells: content and taste as models over the films that others
 //! are fitted to, so that what they weigh beside these can be chosen and measured.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use sqlx::PgPool;
 
@@ -16,11 +16,10 @@ use crate::{
 };
 
 /// A catalogue with the films of a dataset.
-#[derive(Clone)]
 pub(super) struct Tags {
-    catalogue: Arc<Catalogue>,
+    catalogue: Catalogue,
     /// By column; none for a film that is not in the catalogue.
-    rows: Arc<[Option<u32>]>,
+    rows: Vec<Option<usize>>,
 }
 
 /// The catalogue as the service's own read model has it; none where that is empty.
@@ -37,22 +36,16 @@ pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
 impl Tags {
     /// Of the films with these ids, one a column.
     pub(super) fn new(catalogue: Catalogue, films: &[u64]) -> Self {
-        let row = |id: &u64| {
-            let row = catalogue.row(i64::try_from(*id).ok()?)?;
-            u32::try_from(row).ok()
-        };
+        let row = |id: &u64| catalogue.row(i64::try_from(*id).ok()?);
         Self {
             rows: films.iter().map(row).collect(),
-            catalogue: Arc::new(catalogue),
+            catalogue,
         }
     }
 
     fn vector(&self, column: u32) -> Vector {
         let row = self.rows.get(column as usize).copied().flatten();
-        row.map_or_else(Vector::default, |row| {
-            let norm = self.catalogue.norm(row as usize);
-            Vector::of(self.catalogue.films(), row, norm)
-        })
+        row.map_or_else(Vector::default, |row| self.catalogue.vector(row))
     }
 
     /// What content and taste say of each column to a user with this history.
@@ -66,7 +59,7 @@ impl Tags {
         let catalogue = &self.catalogue;
         own.score(catalogue.films(), catalogue.norms())
             .map(|by_row| {
-                let of = |row: &Option<u32>| row.map_or(0.0, |row| by_row[row as usize]);
+                let of = |row: &Option<usize>| row.map_or(0.0, |row| by_row[row]);
                 self.rows.iter().map(of).collect()
             })
     }

@@ -39,9 +39,7 @@ fn told(output: &Output) -> String {
 
 /// Runs `recommendation-service train` over `pool`, small enough for an unoptimized program.
 async fn train(pool: &PgPool, more: &[&str]) -> Output {
-    let url = pool.connect_options().to_url_lossy();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_recommendation-service"));
-    command
+    program(pool)
         .arg("train")
         .args([
             "--set",
@@ -56,8 +54,9 @@ async fn train(pool: &PgPool, more: &[&str]) -> Output {
             "spectral.dimensions=4",
         ])
         .args(more)
-        .env("DATABASE_URL", url.as_str());
-    command.output().await.unwrap()
+        .output()
+        .await
+        .unwrap()
 }
 
 /// Users of two tastes, who like two films of three of the even or the odd ones.
@@ -87,8 +86,8 @@ async fn versions(pool: &PgPool) -> (Option<i64>, Vec<models::ModelRow>) {
 #[sqlx::test]
 async fn training_goes_live_if_it_is_better_and_the_same_data_gives_the_same_bytes(pool: PgPool) {
     add_tastes(&pool, 40).await;
-    let told = train(&pool, &[]).await;
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let output = train(&pool, &[]).await;
+    let told = told(&output);
     let (live, all) = versions(&pool).await;
     assert_eq!((live, all.len()), (Some(1), 1), "{told}");
     assert!(all[0].manifest.metrics["blend"]["ndcg@10"] > 0.3, "{told}");
@@ -154,7 +153,7 @@ async fn what_is_worse_than_what_is_live_does_not_go_live(pool: PgPool) {
 #[sqlx::test]
 async fn factors_fitted_elsewhere_become_a_version(pool: PgPool) {
     add_tastes(&pool, 40).await;
-    let out = std::env::temp_dir().join(format!("marquee-factors-{}", std::process::id()));
+    let out = temporary("factors");
     let file = out.to_string_lossy().into_owned();
     let written = train(&pool, &["--out", &file]).await;
     assert!(written.status.success());
@@ -167,9 +166,9 @@ async fn factors_fitted_elsewhere_become_a_version(pool: PgPool) {
         ..ModelParts::default()
     };
     std::fs::write(&out, file::encode(&Manifest::default(), &lone).unwrap()).unwrap();
-    let told = train(&pool, &["--from", &file]).await;
+    let output = train(&pool, &["--from", &file]).await;
     let (live, all) = versions(&pool).await;
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let told = told(&output);
     assert_eq!((live, all.len()), (Some(1), 1), "{told}");
     assert!(all[0].manifest.metrics.contains_key("ials"));
 
@@ -183,9 +182,9 @@ async fn factors_fitted_elsewhere_become_a_version(pool: PgPool) {
 #[sqlx::test]
 async fn too_little_to_measure_on_is_told_and_nothing_is_written(pool: PgPool) {
     add_tastes(&pool, 2).await;
-    let told = train(&pool, &[]).await;
-    assert!(!told.status.success());
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let output = train(&pool, &[]).await;
+    assert!(!output.status.success());
+    let told = told(&output);
     assert!(told.contains("too few to measure on"), "{told}");
     assert!(versions(&pool).await.1.is_empty());
 }
