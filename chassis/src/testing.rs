@@ -15,6 +15,9 @@ use axum::{Router, body::Body, http::Request};
 use http_body_util::BodyExt;
 use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
+use sqlx::{
+    AssertSqlSafe, Column as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -264,4 +267,50 @@ pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::Op
         committed == made,
         "openapi/{service}.json is not what the code makes; run the tests with UPDATE_OPENAPI=1"
     );
+}
+
+/// Prepares every statement of `<manifest_dir>/.sqlx` on `pool`, whose schema is the migrated one, so that what builds
+/// were checked against cannot differ from what the migrations make.
+///
+/// # Panics
+/// A statement does not prepare, or its result has other columns or parameters than when it was described
+/// (`scripts/sqlx-prepare` describes them again).
+pub async fn assert_statements_prepare(pool: &PgPool, manifest_dir: &str) {
+    let mut connection = pool.acquire().await.expect("a connection");
+    let mut prepared = 0;
+    for entry in std::fs::read_dir(PathBuf::from(manifest_dir).join(".sqlx")).expect(".sqlx") {
+        let path = entry.expect("a file").path();
+        let described: Value =
+            serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("JSON");
+        let sql = described["query"].as_str().expect("a statement");
+        let statement = connection
+            .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}\n{sql}", path.display()));
+        let columns: Vec<&str> = statement
+            .columns()
+            .iter()
+            .map(|column| column.name())
+            .collect();
+        let known: Vec<&str> = described["describe"]["columns"]
+            .as_array()
+            .expect("columns")
+            .iter()
+            .filter_map(|column| column["name"].as_str())
+            .collect();
+        assert_eq!(columns, known, "the columns of\n{sql}");
+        let parameters = match statement.parameters() {
+            Some(Either::Left(types)) => types.len(),
+            Some(Either::Right(count)) => count,
+            None => 0,
+        };
+        let known = described["describe"]["parameters"]["Left"].as_array();
+        assert_eq!(
+            Some(parameters),
+            known.map(Vec::len),
+            "the parameters of\n{sql}"
+        );
+        prepared += 1;
+    }
+    assert!(prepared > 0, "no statement in {manifest_dir}/.sqlx");
 }
