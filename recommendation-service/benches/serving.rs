@@ -25,7 +25,6 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    app::{AppState, Services},
     handler,
     models::{
         Catalogue, Film, HalfLife, Interaction, Offer, PartWeights, Preferences, Profile, Reaction,
@@ -45,6 +44,7 @@ use recommendation_service::{
         rule_sets::RuleSets,
         scoring::{Placed, Question},
     },
+    state::{AppState, Services},
 };
 use tower::ServiceExt;
 

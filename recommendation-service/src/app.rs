@@ -29,25 +29,11 @@ use crate::{
         schedule::keep_training,
         trials::Trials,
     },
+    state::{AppState, Services},
 };
 
 /// How often the catalogue is looked at for films whose tags changed.
 const SETTLE: Duration = Duration::from_secs(60);
-
-/// What handlers work with.
-pub type AppState = Arc<Services>;
-
-/// What the service is made of.
-pub struct Services {
-    /// Makes lists.
-    pub recommender: Recommender,
-    /// Puts rules.
-    pub rule_sets: RuleSets,
-    /// Runs experiments.
-    pub experiments: Experiments,
-    /// The learned models that are live.
-    pub models: Models,
-}
 
 /// The service's routes and checks, its database brought up to date and its read models loaded.
 ///

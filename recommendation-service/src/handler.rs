@@ -18,7 +18,7 @@ use chassis::{ProcessConfig, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::AppState;
+use crate::state::AppState;
 
 #[derive(OpenApi)]
 #[openapi(info(

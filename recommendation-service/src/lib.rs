@@ -20,6 +20,7 @@ pub mod models;
 pub mod repository;
 pub mod scorer;
 pub mod service;
+pub mod state;
 pub mod training;
 
 /// The service's name: directory, crate, binary.

@@ -21,12 +21,12 @@ use super::{
     recommendations::{RecommendationResponse, films},
 };
 use crate::{
-    app::AppState,
     models::{PartWeights, RuleDraft, RuleSet, Strategy, UserId, Weights},
     service::{
         making::Wishes,
         rule_sets::{RuleSetError, check},
     },
+    state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;

@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 
 use super::{admin_rules::PageQuery, caller::Caller, error::ApiError};
 use crate::{
-    app::AppState,
     models::{Experiment, ExperimentDraft},
     service::experiments::Report,
+    state::AppState,
 };
 
 /// A page of experiments.

@@ -15,9 +15,9 @@ use super::{
     film::{FilmCard, decimal},
 };
 use crate::{
-    app::AppState,
     models::UserId,
     service::{group::Method, recommender::RecommendError},
+    state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use crate::{app::AppState, repository::models::ModelRow, scorer::file::Manifest};
+use crate::{repository::models::ModelRow, scorer::file::Manifest, state::AppState};
 
 /// The versions.
 #[derive(Debug, Serialize, ToSchema)]

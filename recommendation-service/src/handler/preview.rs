@@ -16,12 +16,12 @@ use super::{
     recommendations::{ModelResponse, RecommendationResponse, films},
 };
 use crate::{
-    app::AppState,
     models::{PartWeights, Preferences, Profile, Reaction, Strategy, UserId, Weights},
     service::{
         making::Wishes,
         recommender::{RecommendError, Recommender},
     },
+    state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;

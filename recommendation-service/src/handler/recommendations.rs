@@ -23,9 +23,9 @@ use super::{
     wishes::{ListCursor, Reader, RecommendationsQuery},
 };
 use crate::{
-    app::AppState,
     models::{Catalogue, Strategy, UserId},
     service::recommender::{Page, RecommendError},
+    state::AppState,
 };
 
 /// A film, and why it is recommended.

@@ -20,7 +20,7 @@ use super::{
     film::{FilmCard, decimal},
     wishes::Reader,
 };
-use crate::{app::AppState, service::recommender::RecommendError};
+use crate::{service::recommender::RecommendError, state::AppState};
 
 const DEFAULT_LIMIT: usize = 10;
 
