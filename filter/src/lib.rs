@@ -7,15 +7,19 @@
 //! it can only be given by its id.
 
 pub mod bitmap;
+mod column;
 mod facets;
 mod films;
 mod genres;
+mod row_table;
 mod strings;
 
 pub use bitmap::Bitmap;
+pub use column::{CHUNK_ROWS, Column};
 pub use facets::{Facet, Kind, code};
 pub use films::{Facts, Films, NO_DAY, Named};
 pub use genres::{GenreNames, UnknownGenre, fold};
+pub use row_table::RowTable;
 pub use strings::Strings;
 
 use chassis::problem::FieldError;

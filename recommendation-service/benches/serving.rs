@@ -123,8 +123,8 @@ fn catalogue(films: i64) -> Catalogue {
     for id in 1..=films {
         catalogue.upsert(&film(id));
     }
-    let norms = catalogue.norms_anew();
-    catalogue.settle_by(norms);
+    let norms = catalogue.compute_norms();
+    catalogue.set_norms(norms, catalogue.revision());
     catalogue
 }
 
@@ -230,11 +230,14 @@ fn read_once(catalogue: &Catalogue) -> u64 {
             .fold(0, |sum: u64, value| sum.wrapping_add(bits(*value)));
         lanes.iter().fold(rest, |sum, lane| sum.wrapping_add(*lane))
     }
-    sum(catalogue.popularity(), f64::to_bits)
-        ^ sum(catalogue.films().days(), |day| {
-            u64::from(day.cast_unsigned())
+    let popularity = catalogue.popularity().chunks();
+    let days = catalogue.films().days().chunks();
+    let genres = catalogue.genre_numbers().chunks();
+    popularity.fold(0, |all, chunk| all ^ sum(chunk, f64::to_bits))
+        ^ days.fold(0, |all, chunk| {
+            all ^ sum(chunk, |day| u64::from(day.cast_unsigned()))
         })
-        ^ sum(catalogue.genre_numbers(), u64::from)
+        ^ genres.fold(0, |all, chunk| all ^ sum(chunk, u64::from))
         ^ sum(catalogue.films().live().words(), |word| word)
 }
 
@@ -377,7 +380,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
     let trained = Shared::new(Some(trained));
     let models = Models::new(pool.clone(), None, trained.clone());
     let sources = Sources {
-        catalogue: Shared::new(catalogue),
+        catalogue: Shared::new(Arc::new(catalogue)),
         movies_feed: FeedState::default(),
         users,
         preference_service: Client::new("preference-service", nowhere, None).unwrap(),

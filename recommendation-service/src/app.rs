@@ -23,7 +23,7 @@ use crate::{
         exploration::Explorer,
         lists::{Keeping, Lists},
         models::{self, Models},
-        read_model::{Keeper, Shared},
+        read_model::{FeedProjection, Shared},
         recommender::{RULES_REFRESH, Recommender, Sources},
         rule_sets::RuleSets,
         schedule::keep_training,
@@ -84,19 +84,19 @@ pub async fn assemble_with(
         config.user_preference_service_url,
         token,
     )?;
-    let catalogue = Shared::new(Catalogue::default());
+    let catalogue = Shared::new(Arc::<Catalogue>::default());
     let users = Shared::new(Users::default());
     let movies_feed = FeedState::default();
     let users_feed = FeedState::default();
     let shutdown = &process.shutdown;
-    let keeper = Keeper::load(pool.clone(), catalogue.clone()).await?;
+    let keeper = FeedProjection::load(pool.clone(), catalogue.clone()).await?;
     shutdown.spawn(follow(
         movie_service,
         Arc::new(keeper),
         movies_feed.clone(),
         shutdown.clone(),
     ));
-    let keeper = Keeper::load(pool.clone(), users.clone()).await?;
+    let keeper = FeedProjection::load(pool.clone(), users.clone()).await?;
     shutdown.spawn(follow(
         preference_service.clone(),
         Arc::new(keeper),

@@ -14,4 +14,5 @@ pub mod rules;
 pub mod schedule;
 pub mod scoring;
 pub mod similar;
+pub mod snapshot;
 pub mod trials;

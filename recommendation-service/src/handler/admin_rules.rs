@@ -245,7 +245,7 @@ pub(super) async fn preview_rules(
             .preview(profile.clone(), rules, weights, wishes)
             .await?;
         let catalogue = recommender.catalogue();
-        let films = films(&catalogue.read(), &page, false);
+        let films = films(&catalogue, &page, false);
         Ok::<_, ApiError>(films)
     };
     let present: Vec<i64> = list(None).await?.iter().map(|film| film.id()).collect();

@@ -146,8 +146,7 @@ pub(super) async fn create_group_list(
         .recommend_to_group(members, request.method, limit)
         .await?;
     let steps = if caller.is_admin { 100.0 } else { 10.0 };
-    let shared = recommender.catalogue();
-    let catalogue = shared.read();
+    let catalogue = recommender.catalogue();
     let films = made.films.into_iter().filter_map(|film| {
         let likings = request.user_ids.iter().zip(film.likings);
         Some(GroupFilmResponse {

@@ -321,7 +321,7 @@ pub(super) async fn create_preview(
         .preview(profile, Some(rules), weights, wishes)
         .await?;
     let catalogue = recommender.catalogue();
-    let recommendations = films(&catalogue.read(), &page, explain);
+    let recommendations = films(&catalogue, &page, explain);
     Ok(JsonBody(PreviewResponse {
         recommendations,
         generated_at: page

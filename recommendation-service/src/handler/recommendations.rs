@@ -118,7 +118,7 @@ fn body(state: &AppState, user_id: UserId, page: &Page, explain: bool) -> Bytes 
     let catalogue = state.recommender.catalogue();
     let response = RecommendationsResponse {
         user_id,
-        recommendations: films(&catalogue.read(), page, explain),
+        recommendations: films(&catalogue, page, explain),
         generated_at: list.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         strategy: list.strategy,
         model: ModelResponse::new(page),

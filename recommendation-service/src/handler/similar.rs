@@ -112,8 +112,7 @@ pub(super) async fn list_similar_movies(
     }
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let found = state.recommender.similar(id, filter, limit).await?;
-    let shared = state.recommender.catalogue();
-    let catalogue = shared.read();
+    let catalogue = state.recommender.catalogue();
     let similar = found.films.into_iter().filter_map(|film| {
         Some(SimilarFilmResponse {
             film: FilmCard::new(&catalogue, catalogue.row(film.id)?),

@@ -1,305 +1,287 @@
-//! The catalogue as scoring reads it: a column for each property, a row for each film, the whole in
-//! memory. A row's number changes when films are removed; only ids last.
+//! The catalogue as ranking reads it: one column per property and one row per movie, all in memory. Written by the
+//! change feed alone ([`crate::service::read_model`]). The row of a movie changes when movies are removed; only ids
+//! are stable.
+//!
+//! A clone is a snapshot that shares memory with the original (copy on write by chunks of rows), so a list is scored
+//! without a lock that the feed's writer needs.
 
-use std::{borrow::Cow, collections::HashMap, hash::BuildHasher};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use chrono::{Datelike, NaiveDate};
-use filter::{Facts, Films, Filter, GenreNames, Kind, NO_DAY, Named, Strings};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use filter::{Column, Facts, Films, Filter, Kind, NO_DAY, Named, RowTable, Strings};
 use serde::{Deserialize, Serialize};
 
-use super::{Revision, poster::Poster};
+use super::{
+    Revision,
+    genres::{GenreSet, Genres},
+    poster::Poster,
+};
 use crate::scorer::tags::{self, Vector};
 
-/// The release day of a film that has none.
+/// The release day of a movie without a release date.
 pub const NO_DATE: i32 = i32::MIN;
 
-/// A set of genres, a bit for each; see [`Catalogue::genre_set`].
-pub type GenreSet = u64;
-
-/// How many different genres are told apart; TMDB has 19.
-const MOST_GENRES: usize = GenreSet::BITS as usize;
-
-/// A film as movie-service's feed tells it; what scoring does not need is left out.
+/// A movie as movie-service's feed sends it, without the fields that ranking does not need.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Film {
     /// TMDB's id.
     pub id: i64,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
     /// The title.
     pub title: String,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     pub original_language: String,
-    /// The day of the first release.
+    /// The first release date.
     pub release_date: Option<NaiveDate>,
-    /// Minutes.
+    /// The runtime in minutes.
     #[serde(default)]
     pub runtime: Option<i32>,
     /// TMDB's popularity, 0 and up.
     pub popularity: f64,
     /// TMDB's average vote, 0 to 10.
     pub vote_average: f64,
-    /// How many voted.
+    /// TMDB's vote count.
     #[serde(default)]
     pub vote_count: i32,
     /// The poster's path at TMDB's image host.
     pub poster_path: Option<String>,
-    /// Its genres.
+    /// The genres.
     pub genres: Vec<Tag>,
-    /// Where it was produced, ISO 3166-1.
+    /// The production countries, ISO 3166-1.
     #[serde(default)]
     pub countries: Vec<String>,
-    /// Its keywords.
+    /// The keywords.
     #[serde(default)]
     pub keywords: Vec<Tag>,
     /// Directors, writers and the first of the cast.
     #[serde(default)]
     pub people: Vec<Tag>,
-    /// Who shows it where.
+    /// The watch providers by region.
     #[serde(default)]
     pub providers: Vec<Offer>,
 }
 
-/// Something that films have in common.
+/// A genre, keyword or person.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {
     /// TMDB's id.
     pub id: i64,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
-/// Who shows a film in a region.
+/// A watch provider in a region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Offer {
-    /// Where, ISO 3166-1.
+    /// The region, ISO 3166-1.
     pub region: String,
-    /// TMDB's id of who shows it.
+    /// TMDB's id of the provider.
     pub id: i64,
-    /// Its name; empty where only the id was told.
+    /// The provider's name; empty if only the id is known.
     #[serde(default)]
     pub name: String,
 }
 
-/// The films that can be recommended.
-#[derive(Debug, Default)]
+/// The movies that can be recommended. A clone is a snapshot; see the module.
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    rows: HashTable<u32>,
-    hasher: DefaultHashBuilder,
-    /// Films that were removed, and with which version.
-    removed: HashMap<i64, i64>,
-    ids: Vec<i64>,
-    versions: Vec<i64>,
-    popularity: Vec<f64>,
-    /// Numbers of the sets of genres.
-    genres: Vec<u32>,
+    rows: RowTable,
+    /// Removed movies, and the version of the removal.
+    removed: Arc<HashMap<i64, i64>>,
+    ids: Column<i64>,
+    versions: Column<i64>,
+    popularity: Column<f64>,
+    /// Numbers of combinations of genres; see [`Genres`].
+    genre_numbers: Column<u32>,
     titles: Strings,
-    posters: Vec<Poster>,
-    /// Lengths of the films' tag vectors; see [`crate::scorer::tags`].
-    norms: Vec<f32>,
-    /// What films are filtered by.
+    posters: Column<Poster>,
+    /// The norms of the movies' tag vectors; see [`crate::scorer::tags`].
+    norms: Arc<Vec<f32>>,
+    /// The facets that movies are filtered by.
     films: Films,
-    /// Sets of genres that any film has or had, each once.
-    genre_sets: Vec<GenreSet>,
-    numbers_of_sets: HashMap<GenreSet, u32>,
-    genre_names: Vec<String>,
-    genre_ids: GenreNames,
+    genres: Genres,
     revision: Revision,
-    /// Whether tags changed since the lengths of all vectors were computed.
-    unsettled: bool,
+    /// True if tags changed since all norms were computed.
+    has_stale_norms: bool,
 }
 
-/// What rules look at in a film.
+/// The properties of a movie that the rules use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
     /// TMDB's popularity.
     pub popularity: f64,
-    /// Days from 1970-01-01 to the release; [`NO_DATE`] where unknown.
+    /// The release date in days since 1970-01-01; [`NO_DATE`] if unknown.
     pub release_day: i32,
-    /// Its genres.
+    /// The genres.
     pub genres: GenreSet,
 }
 
-/// Days from the first of the common era to 1970-01-01, as columns count days.
+/// The days from the first of the common era, from which columns count, to 1970-01-01.
 fn epoch() -> i32 {
     NaiveDate::default().num_days_from_ce()
 }
 
+/// A row as the filter numbers it. Every row fits, since [`Catalogue::upsert`] adds no others.
+fn numbered(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX)
+}
+
 impl Catalogue {
-    /// How many films there are.
+    /// The number of movies.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no movies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Another one after every change.
+    /// The revision, another one after every change.
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// Takes over a film unless a newer version of it is known.
+    /// Stores a movie unless a newer version of it is known.
     pub fn upsert(&mut self, film: &Film) {
         let is_older = |version: &i64| *version >= film.version;
         if self.removed.get(&film.id).is_some_and(is_older) {
             return;
         }
-        self.removed.remove(&film.id);
         let row = match self.row(film.id) {
             Some(row) if self.versions[row] >= film.version => return,
             Some(row) => row,
-            None => {
-                let Ok(row) = u32::try_from(self.ids.len()) else {
-                    return;
-                };
-                self.ids.push(film.id);
-                self.versions.push(0);
-                self.popularity.push(0.0);
-                self.genres.push(0);
-                self.titles.push(&[]);
-                self.posters.push(Poster::default());
-                self.norms.push(0.0);
-                let (ids, hasher) = (&self.ids, &self.hasher);
-                self.rows
-                    .insert_unique(hasher.hash_one(film.id), row, |row| {
-                        hasher.hash_one(ids[*row as usize])
-                    });
-                row as usize
-            }
+            None if u32::try_from(self.len()).is_err() => return,
+            None => self.add_row(film.id),
         };
+        if self.removed.contains_key(&film.id) {
+            Arc::make_mut(&mut self.removed).remove(&film.id);
+        }
         self.versions[row] = film.version;
         self.popularity[row] = if film.popularity.is_finite() {
             film.popularity.max(0.0)
         } else {
             0.0
         };
-        let set = film.genres.iter().fold(0, |set, genre| {
-            self.genre_ids.learn(genre.id, &genre.name);
-            set | self.genre_bit(&genre.name)
-        });
-        self.genres[row] = self.number_of_set(set);
+        self.genre_numbers[row] = self.genres.add(&film.genres);
         self.titles.set(row, film.title.as_bytes());
         self.posters[row] = Poster::new(film.poster_path.as_deref());
-        // As before, the row fits.
-        let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-        put(&mut self.films, numbered, film);
-        self.norms[row] = tags::norm(&self.films, numbered);
-        self.unsettled = true;
+        put(&mut self.films, numbered(row), film);
+        let norm = tags::norm(&self.films, numbered(row));
+        Arc::make_mut(&mut self.norms)[row] = norm;
+        self.has_stale_norms = true;
         self.revision = Revision::next();
     }
 
-    /// Removes film `id` unless a newer version of it is known.
+    fn add_row(&mut self, id: i64) -> usize {
+        let row = self.ids.len();
+        self.ids.push(id);
+        self.versions.push(0);
+        self.popularity.push(0.0);
+        self.genre_numbers.push(0);
+        self.titles.push(&[]);
+        self.posters.push(Poster::default());
+        Arc::make_mut(&mut self.norms).push(0.0);
+        let ids = &self.ids;
+        self.rows.insert(numbered(row), |row| ids[row as usize]);
+        row
+    }
+
+    /// Removes movie `id` unless a newer version of it is known.
     pub fn remove(&mut self, id: i64, version: i64) {
         if let Some(row) = self.row(id) {
             if self.versions[row] > version {
                 return;
             }
             let last = self.ids.len() - 1;
-            let (hasher, ids) = (&self.hasher, &self.ids);
-            if let Ok(found) = self
-                .rows
-                .find_entry(hasher.hash_one(id), |row| ids[*row as usize] == id)
-            {
-                found.remove();
-            }
-            let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-            if last != row
-                && let Some(moved) = self
-                    .rows
-                    .find_mut(hasher.hash_one(ids[last]), |other| *other as usize == last)
-            {
-                *moved = numbered;
+            let last_id = self.ids[last];
+            self.rows.remove(id, numbered(row));
+            if last != row {
+                self.rows.remove(last_id, numbered(last));
             }
             self.ids.swap_remove(row);
             self.versions.swap_remove(row);
             self.popularity.swap_remove(row);
-            self.genres.swap_remove(row);
+            self.genre_numbers.swap_remove(row);
             self.titles.swap_remove(row);
             self.posters.swap_remove(row);
-            self.norms.swap_remove(row);
-            self.films.swap_remove(numbered);
-            self.unsettled = true;
+            Arc::make_mut(&mut self.norms).swap_remove(row);
+            self.films.swap_remove(numbered(row));
+            if last != row {
+                let ids = &self.ids;
+                self.rows.insert(numbered(row), |row| ids[row as usize]);
+            }
+            self.has_stale_norms = true;
             self.revision = Revision::next();
         }
-        let known = self.removed.entry(id).or_insert(version);
+        let known = Arc::make_mut(&mut self.removed)
+            .entry(id)
+            .or_insert(version);
         *known = (*known).max(version);
     }
 
-    /// Whether tags changed since [`Catalogue::settle`].
+    /// True if tags changed since [`Catalogue::set_norms`].
     #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        self.unsettled
+    pub fn has_stale_norms(&self) -> bool {
+        self.has_stale_norms
     }
 
-    /// The lengths of all tag vectors, a row each: each depends on how many films have its tags, which
-    /// changes with other films.
+    /// The norms of all tag vectors by row: each depends on the number of movies with its tags, which changes with
+    /// other movies. Takes a quarter of a second for a million movies.
     #[must_use]
-    pub fn norms_anew(&self) -> Vec<f32> {
+    pub fn compute_norms(&self) -> Vec<f32> {
         let weights = tags::weights(&self.films);
         (0..)
-            .zip(&self.norms)
+            .zip(self.norms.iter())
             .map(|(row, _)| tags::norm_by(&self.films, row, &weights))
             .collect()
     }
 
-    /// Takes over `norms`, which [`Catalogue::norms_anew`] gave of this very state.
-    pub fn settle_by(&mut self, norms: Vec<f32>) {
-        if norms.len() == self.norms.len() {
-            self.norms = norms;
-            self.unsettled = false;
+    /// Stores `norms`, which [`Catalogue::compute_norms`] returned at the revision `of`; does nothing if the catalogue
+    /// changed since.
+    pub fn set_norms(&mut self, norms: Vec<f32>, of: Revision) {
+        if self.revision.get() == of.get() {
+            self.norms = Arc::new(norms);
+            self.has_stale_norms = false;
             self.revision = Revision::next();
         }
     }
 
-    /// The row of film `id`.
+    /// The row of movie `id`.
     #[must_use]
     pub fn row(&self, id: i64) -> Option<usize> {
-        let ids = &self.ids;
         self.rows
-            .find(self.hasher.hash_one(id), |row| ids[*row as usize] == id)
-            .map(|row| *row as usize)
+            .find(id, |row| self.ids[row as usize] == id)
+            .map(|row| row as usize)
     }
 
-    /// The id of the film in `row`.
+    /// The id of the movie in `row`.
     ///
     /// # Panics
-    /// As every accessor by row, where `row` is not below [`Catalogue::len`].
+    /// As every accessor by row, if `row` is not below [`Catalogue::len`].
     #[must_use]
     pub fn id(&self, row: usize) -> i64 {
         self.ids[row]
     }
 
-    /// The ids of all films, a row each.
-    #[must_use]
-    pub fn ids(&self) -> &[i64] {
-        &self.ids
-    }
-
-    /// What rules look at in the film in `row`.
+    /// The properties of the movie in `row` that the rules use.
     #[must_use]
     pub fn candidate(&self, row: usize) -> Candidate {
         Candidate {
             popularity: self.popularity[row],
-            release_day: self.release_day(row),
-            genres: self.genre_sets[self.genres[row] as usize],
+            release_day: match self.films.days()[row] {
+                NO_DAY => NO_DATE,
+                day => day - epoch(),
+            },
+            genres: self.genres.sets()[self.genre_numbers[row] as usize],
         }
     }
 
-    fn release_day(&self, row: usize) -> i32 {
-        match self.films.days()[row] {
-            NO_DAY => NO_DATE,
-            day => day - epoch(),
-        }
-    }
-
-    /// The day of release of the film in `row`.
+    /// The release date of the movie in `row`.
     #[must_use]
     pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
         let day = self.films.days()[row];
@@ -308,124 +290,72 @@ impl Catalogue {
             .flatten()
     }
 
-    /// TMDB's popularity of all films, a row each.
+    /// TMDB's popularity by row.
     #[must_use]
-    pub fn popularity(&self) -> &[f64] {
+    pub fn popularity(&self) -> &Column<f64> {
         &self.popularity
     }
 
-    /// Numbers of the sets of genres of all films, a row each; see [`Catalogue::genre_sets`].
+    /// The numbers of the movies' combinations of genres by row; see [`Genres::sets`].
     #[must_use]
-    pub fn genre_numbers(&self) -> &[u32] {
+    pub fn genre_numbers(&self) -> &Column<u32> {
+        &self.genre_numbers
+    }
+
+    /// The genres, and the combinations of them that occur.
+    #[must_use]
+    pub fn genres(&self) -> &Genres {
         &self.genres
     }
 
-    /// The sets of genres by their numbers.
-    #[must_use]
-    pub fn genre_sets(&self) -> &[GenreSet] {
-        &self.genre_sets
-    }
-
-    /// What films are filtered by.
+    /// The facets that movies are filtered by.
     #[must_use]
     pub fn films(&self) -> &Films {
         &self.films
     }
 
-    /// The rows of the films that pass `filter`.
+    /// The rows of the movies that pass `filter`.
     #[must_use]
     pub fn select(&self, filter: &Filter) -> filter::Bitmap {
-        self.films.select(filter, &self.genre_ids)
+        self.films.select(filter, self.genres.ids())
     }
 
-    /// The genres that films have, with TMDB's ids.
-    #[must_use]
-    pub fn genre_ids(&self) -> &GenreNames {
-        &self.genre_ids
-    }
-
-    /// The tag vector of the film in `row`; empty where it has no tags.
+    /// The tag vector of the movie in `row`; empty if it has no tags.
     #[must_use]
     pub fn vector(&self, row: usize) -> Vector {
-        // As in `upsert`, the row fits.
-        let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-        Vector::of(&self.films, numbered, self.norms[row])
+        Vector::of(&self.films, numbered(row), self.norms[row])
     }
 
-    /// The lengths of all tag vectors, a row each.
+    /// The norms of the tag vectors by row.
     #[must_use]
     pub fn norms(&self) -> &[f32] {
         &self.norms
     }
 
-    /// The title of the film in `row`.
+    /// The title of the movie in `row`.
     #[must_use]
     pub fn title(&self, row: usize) -> &str {
-        // It was a string when it was put there.
+        // It was a string when it was stored.
         std::str::from_utf8(self.titles.get(row)).unwrap_or_default()
     }
 
-    /// The poster's path of the film in `row`.
+    /// The poster path of the movie in `row`.
     #[must_use]
     pub fn poster_path(&self, row: usize) -> Option<Cow<'_, str>> {
         self.posters[row].path()
     }
 
-    /// Names of the genres of the film in `row`, alphabetical.
+    /// The names of the genres of the movie in `row`, in alphabetical order.
     #[must_use]
     pub fn genre_names(&self, row: usize) -> Vec<&str> {
-        let set = self.genre_sets[self.genres[row] as usize];
-        let mut names: Vec<&str> = self
-            .genre_names
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| set & (1 << bit) != 0)
-            .map(|(_, name)| name.as_str())
-            .collect();
-        names.sort_unstable();
-        names
+        self.genres.names(self.genre_numbers[row])
     }
 
-    /// The rows of the films in `language`.
+    /// The rows of the movies in `language`.
     #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
         self.films
             .postings(self.films.find((Kind::Language, filter::code(language)?))?)
-    }
-
-    /// The genres that `names` name, whatever their case; names of no film's genre name nothing.
-    #[must_use]
-    pub fn genre_set(&self, names: &[String]) -> GenreSet {
-        names.iter().fold(0, |set, name| {
-            let name = name.to_lowercase();
-            let bit = self
-                .genre_names
-                .iter()
-                .position(|known| known.to_lowercase() == name);
-            bit.map_or(set, |bit| set | (1 << bit))
-        })
-    }
-
-    fn genre_bit(&mut self, name: &str) -> GenreSet {
-        let known = self.genre_names.iter().position(|known| known == name);
-        let bit = known.unwrap_or_else(|| {
-            if self.genre_names.len() < MOST_GENRES {
-                self.genre_names.push(name.to_owned());
-                self.genre_names.len() - 1
-            } else {
-                MOST_GENRES
-            }
-        });
-        if bit < MOST_GENRES { 1 << bit } else { 0 }
-    }
-
-    fn number_of_set(&mut self, set: GenreSet) -> u32 {
-        let sets = &mut self.genre_sets;
-        *self.numbers_of_sets.entry(set).or_insert_with(|| {
-            sets.push(set);
-            // There are no more sets than films.
-            u32::try_from(sets.len() - 1).unwrap_or(u32::MAX)
-        })
     }
 }
 

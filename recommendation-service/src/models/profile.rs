@@ -1,6 +1,6 @@
 //! Users as scoring reads them: what they say they prefer, and what they did.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{
@@ -242,12 +242,12 @@ impl Profile {
 
 /// All users.
 #[derive(Debug, Default, PartialEq)]
-pub struct Users(HashMap<i64, Profile>);
+pub struct Users(HashMap<i64, Arc<Profile>>);
 
 impl Users {
     /// The user `id`, once preference-service has told of them.
     #[must_use]
-    pub fn find(&self, id: UserId) -> Option<&Profile> {
+    pub fn find(&self, id: UserId) -> Option<&Arc<Profile>> {
         self.0
             .get(&id.get())
             .filter(|profile| profile.preferences.is_some())
@@ -268,6 +268,7 @@ impl Users {
     /// Takes over preferences unless newer ones are known.
     pub fn prefer(&mut self, preferences: Preferences) {
         let profile = self.0.entry(preferences.user_id).or_default();
+        let profile = Arc::make_mut(profile);
         let is_newer = profile
             .preferences
             .as_ref()
@@ -285,10 +286,8 @@ impl Users {
 
     /// Takes over an interaction; one that is older than what is known changes nothing.
     pub fn record(&mut self, interaction: &Interaction) {
-        self.0
-            .entry(interaction.user_id)
-            .or_default()
-            .record(interaction);
+        let profile = self.0.entry(interaction.user_id).or_default();
+        Arc::make_mut(profile).record(interaction);
     }
 }
 

@@ -95,17 +95,16 @@ impl Recommender {
         method: Method,
         limit: usize,
     ) -> Result<GroupFilms, RecommendError> {
-        let users = self.users.read();
-        let catalogue = self.catalogue.read();
+        let catalogue = self.catalogue.snapshot();
         let placed = self.place(&catalogue);
         let mut rows = catalogue.films().live().clone();
         let mut profiles = Vec::with_capacity(members.len());
         for member in members {
-            let profile = users.find(*member).ok_or(RecommendError::UserNotFound)?;
+            let profile = self.known(*member)?;
             if let Some(preferences) = profile.preferences() {
                 ranking::keep_preferred(&catalogue, preferences, &mut rows);
             }
-            ranking::remove_known(&catalogue, profile, true, &mut rows);
+            ranking::remove_known(&catalogue, &profile, true, &mut rows);
             profiles.push(profile);
         }
         let max_popularity = ranking::max_popularity(&catalogue, &rows);
@@ -120,7 +119,7 @@ impl Recommender {
             let question = Question {
                 catalogue: &catalogue,
                 placed: placed.as_ref(),
-                profile,
+                profile: &profile,
                 rules: self.weights(),
                 weights: PartWeights::default(),
                 half_life: self.half_life(),

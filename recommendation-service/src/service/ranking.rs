@@ -82,7 +82,8 @@ pub fn candidates(
 #[must_use]
 pub fn max_popularity(catalogue: &Catalogue, rows: &Bitmap) -> f64 {
     let mut most = 0.0_f64;
-    let blocks = catalogue.popularity().chunks(BLOCK);
+    let chunks = catalogue.popularity().chunks();
+    let blocks = chunks.flat_map(|chunk| chunk.chunks(BLOCK));
     for (word, block) in rows.words().iter().zip(blocks) {
         match *word {
             0 => {}

@@ -24,7 +24,7 @@ use super::{
     lists::Lists,
     making::{Wishes, make, name},
     ranking,
-    read_model::Shared,
+    read_model::{Shared, refresh_norms},
     scoring::{NotTrained, Placed, Question},
     trials::Trials,
 };
@@ -125,7 +125,7 @@ pub struct Page {
 /// Makes lists; cheap to clone.
 #[derive(Clone)]
 pub struct Recommender {
-    pub(super) catalogue: Shared<Catalogue>,
+    pub(super) catalogue: Shared<Arc<Catalogue>>,
     pub(super) users: Shared<Users>,
     pool: PgPool,
     rules: Shared<Arc<[Rule]>>,
@@ -150,7 +150,7 @@ pub struct Recommender {
 /// What a [`Recommender`] works with.
 pub struct Sources {
     /// The films, which `movies_feed` fills.
-    pub catalogue: Shared<Catalogue>,
+    pub catalogue: Shared<Arc<Catalogue>>,
     /// Whether it has.
     pub movies_feed: FeedState,
     /// The users.
@@ -236,18 +236,7 @@ impl Recommender {
 
     /// Computes the lengths of tag vectors anew where films changed since.
     pub fn settle(&self) {
-        let (revision, norms) = {
-            let catalogue = self.catalogue.read();
-            if !catalogue.is_unsettled() {
-                return;
-            }
-            (catalogue.revision().get(), catalogue.norms_anew())
-        };
-        let mut catalogue = self.catalogue.write();
-        // Films that changed meanwhile are for the next time.
-        if catalogue.revision().get() == revision {
-            catalogue.settle_by(norms);
-        }
+        refresh_norms(&self.catalogue);
     }
 
     /// The live models over the rows of `catalogue`.
@@ -328,7 +317,7 @@ impl Recommender {
     /// # Errors
     /// Those genres.
     pub fn check_genres(&self, filter: &Filter) -> Result<(), RecommendError> {
-        let unknown = self.catalogue.read().genre_ids().unknown(filter);
+        let unknown = self.catalogue.snapshot().genres().ids().unknown(filter);
         if unknown.is_empty() {
             return Ok(());
         }
@@ -408,9 +397,8 @@ impl Recommender {
     fn make(&self, id: UserId, wishes: &Wishes) -> Result<FilmList, RecommendError> {
         let trials = self.trials.as_ref().filter(|_| !wishes.is_chosen);
         let assignment = trials.map(|trials| trials.assign(id)).unwrap_or_default();
-        let users = self.users.read();
-        let profile = users.find(id).ok_or(RecommendError::UserNotFound)?;
-        let catalogue = self.catalogue.read();
+        let profile = self.known(id)?;
+        let catalogue = self.catalogue.snapshot();
         let placed = trials
             .zip(assignment.model_version)
             .and_then(|(trials, version)| trials.place(version, &catalogue))
@@ -418,7 +406,7 @@ impl Recommender {
         let question = Question {
             catalogue: &catalogue,
             placed: placed.as_ref(),
-            profile,
+            profile: &profile,
             rules: assignment.rules.unwrap_or_else(|| self.weights()),
             weights: assignment.part_weights(),
             half_life: self.half_life,
@@ -464,7 +452,7 @@ impl Recommender {
         self.check_loaded()?;
         self.check_genres(&wishes.filter)?;
         let made = self.compute(move |own| {
-            let catalogue = own.catalogue.read();
+            let catalogue = own.catalogue.snapshot();
             let placed = own.place(&catalogue);
             let question = Question {
                 catalogue: &catalogue,
@@ -494,6 +482,11 @@ impl Recommender {
     /// There is no such user, or who knows cannot be asked.
     pub async fn profile(&self, id: UserId) -> Result<Profile, RecommendError> {
         self.know(id).await?;
+        self.known(id).map(Arc::unwrap_or_clone)
+    }
+
+    /// The profile of user `id` as it is now.
+    pub(super) fn known(&self, id: UserId) -> Result<Arc<Profile>, RecommendError> {
         let users = self.users.read();
         users.find(id).cloned().ok_or(RecommendError::UserNotFound)
     }
@@ -560,15 +553,16 @@ impl Recommender {
     /// of what comes after it, the films that the user must not be shown any more are left out.
     fn page(&self, list: Arc<FilmList>, from: usize, limit: Option<usize>) -> Page {
         let limit = limit.unwrap_or(list.limit);
-        let users = self.users.read();
-        let profile = UserId::new(list.user_id).and_then(|id| users.find(id));
-        let catalogue = self.catalogue.read();
+        let profile = UserId::new(list.user_id).and_then(|id| self.known(id).ok());
+        let catalogue = self.catalogue.snapshot();
         let mut places = Vec::with_capacity(limit);
         let mut next = None;
         for (place, film) in list.films.iter().enumerate().skip(from) {
             let was_shown = place < list.limit;
             let may_show = was_shown
-                || profile.is_none_or(|p| ranking::may_show(p, film.id, list.exclude_seen));
+                || profile
+                    .as_ref()
+                    .is_none_or(|p| ranking::may_show(p, film.id, list.exclude_seen));
             if !may_show || catalogue.row(film.id).is_none() {
                 continue;
             }
@@ -578,7 +572,6 @@ impl Recommender {
             }
             places.push(place);
         }
-        drop((users, catalogue));
         Page {
             list,
             places,
@@ -589,8 +582,8 @@ impl Recommender {
 
     /// The catalogue, to tell of films in a page.
     #[must_use]
-    pub fn catalogue(&self) -> Shared<Catalogue> {
-        self.catalogue.clone()
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.snapshot()
     }
 
     /// The weights of the active rules.

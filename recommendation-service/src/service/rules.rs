@@ -4,7 +4,7 @@
 //! each value lies in 0..=1. The formulas are the original system's, see the openapi README.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use filter::NO_DAY;
+use filter::{CHUNK_ROWS, NO_DAY};
 
 use crate::models::{Candidate, Catalogue, GenreSet, NO_DATE, Weights};
 
@@ -92,7 +92,8 @@ impl Context {
     #[must_use]
     pub fn genre_worth(&self, catalogue: &Catalogue) -> Vec<f32> {
         catalogue
-            .genre_sets()
+            .genres()
+            .sets()
             .iter()
             .map(|genres| {
                 let film = Candidate {
@@ -126,18 +127,27 @@ impl Context {
         let whole = self.today.floor();
         let part = (self.today - whole) as f32;
         let today = whole as i32 + NaiveDate::default().num_days_from_ce();
-        let columns = catalogue.popularity()[first..]
-            .iter()
-            .zip(&catalogue.films().days()[first..])
-            .zip(&catalogue.genre_numbers()[first..]);
-        for (score, ((popularity, day), genres)) in scores.iter_mut().zip(columns) {
-            let has_day = if *day == NO_DAY { 0.0 } else { recent };
-            let days = ((today - (*day).max(today - OLD)) as f32 + part).max(0.0);
-            let recency = (1.0 - days * (1.0 / RECENCY_DAYS as f32)).max(0.0);
-            *score = popular * *popularity as f32
-                + flat
-                + has_day * recency
-                + genre_worth[*genres as usize];
+        let mut first = first;
+        let mut rest = scores;
+        while !rest.is_empty() {
+            // Columns are in chunks.
+            let count = rest.len().min(CHUNK_ROWS - first % CHUNK_ROWS);
+            let (scores, others) = rest.split_at_mut(count);
+            let popularity = catalogue.popularity().block(first, count);
+            let days = catalogue.films().days().block(first, count);
+            let genres = catalogue.genre_numbers().block(first, count);
+            let columns = popularity.iter().zip(days).zip(genres);
+            for (score, ((popularity, day), genres)) in scores.iter_mut().zip(columns) {
+                let has_day = if *day == NO_DAY { 0.0 } else { recent };
+                let days = ((today - (*day).max(today - OLD)) as f32 + part).max(0.0);
+                let recency = (1.0 - days * (1.0 / RECENCY_DAYS as f32)).max(0.0);
+                *score = popular * *popularity as f32
+                    + flat
+                    + has_day * recency
+                    + genre_worth[*genres as usize];
+            }
+            first += count;
+            rest = others;
         }
     }
 

@@ -179,7 +179,7 @@ impl<'a> Scores<'a> {
         let rules = Context {
             weights: question.rules,
             max_popularity,
-            preferred: catalogue.genre_set(genres),
+            preferred: catalogue.genres().set_of(genres),
             has_preferred: !genres.is_empty(),
             today: days_since_epoch(question.now),
         };

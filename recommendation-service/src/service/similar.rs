@@ -57,7 +57,7 @@ impl Recommender {
         self.check_loaded()?;
         self.check_genres(&filter)?;
         self.compute(move |own| {
-            let catalogue = own.catalogue.read();
+            let catalogue = own.catalogue.snapshot();
             let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
             let placed = own.place(&catalogue);
             let about = own.uses_content();
@@ -181,7 +181,7 @@ fn reason(catalogue: &Catalogue, vector: &Vector, row: usize, is_learned: bool) 
         Some((Kind::Genre, id)) => {
             let name = i64::try_from(id)
                 .ok()
-                .and_then(|id| catalogue.genre_ids().name(id));
+                .and_then(|id| catalogue.genres().ids().name(id));
             name.map(|name| format!("also {name}"))
         }
         Some((Kind::Language, _)) => Some("in the same language".to_owned()),

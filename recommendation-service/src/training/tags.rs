@@ -1,18 +1,17 @@
 //! What films are about, where the catalogue tells: content and taste as models over the films that others
 //! are fitted to, so that what they weigh beside these can be chosen and measured.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::PgPool;
 
 use crate::{
     models::Catalogue,
-    repository::read_model,
     scorer::{
         History,
         tags::{UserTags, Vector},
     },
-    service::read_model::Model as _,
+    service::read_model,
 };
 
 /// A catalogue with the films of a dataset.
@@ -27,9 +26,8 @@ pub(super) struct Tags {
 /// # Errors
 /// Postgres's.
 pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
-    let mut catalogue = Catalogue::default();
-    read_model::load(pool, Catalogue::SOURCE, |batch| catalogue.take(&batch)).await?;
-    catalogue.settle();
+    let (catalogue, _) = read_model::load(pool).await?;
+    let catalogue = Arc::unwrap_or_clone(catalogue);
     Ok((!catalogue.is_empty()).then_some(catalogue))
 }
 
