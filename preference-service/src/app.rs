@@ -154,7 +154,7 @@ pub fn assemble(
         places: Places::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
         charts: Charts::new(pool.clone(), mirror, movie_service),
-        streams: Streams::new(outbox.arrivals(), &process.shutdown),
+        streams: Streams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::new(
             pool.clone(),
             process.config.request_timeout(),

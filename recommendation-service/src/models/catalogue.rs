@@ -4,7 +4,9 @@
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasher};
 
 use chrono::{Datelike, NaiveDate};
-use filter::{Facts, Films, Filter, GenreNames, Kind, NO_DAY, Named, Strings};
+use filter::{
+    FacetKind, Filter, FilterIndex, GenreNames, MovieAttributes, NamedId, StringColumn, UNKNOWN_DAY,
+};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
@@ -94,12 +96,12 @@ pub struct Catalogue {
     popularity: Vec<f64>,
     /// Numbers of the sets of genres.
     genres: Vec<u32>,
-    titles: Strings,
+    titles: StringColumn,
     posters: Vec<Poster>,
     /// Lengths of the films' tag vectors; see [`crate::scorer::tags`].
     norms: Vec<f32>,
     /// What films are filtered by.
-    films: Films,
+    films: FilterIndex,
     /// Sets of genres that any film has or had, each once.
     genre_sets: Vec<GenreSet>,
     numbers_of_sets: HashMap<GenreSet, u32>,
@@ -181,7 +183,7 @@ impl Catalogue {
             0.0
         };
         let set = film.genres.iter().fold(0, |set, genre| {
-            self.genre_ids.learn(genre.id, &genre.name);
+            self.genre_ids.upsert(genre.id, &genre.name);
             set | self.genre_bit(&genre.name)
         });
         self.genres[row] = self.number_of_set(set);
@@ -294,7 +296,7 @@ impl Catalogue {
 
     fn release_day(&self, row: usize) -> i32 {
         match self.films.days()[row] {
-            NO_DAY => NO_DATE,
+            UNKNOWN_DAY => NO_DATE,
             day => day - epoch(),
         }
     }
@@ -303,7 +305,7 @@ impl Catalogue {
     #[must_use]
     pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
         let day = self.films.days()[row];
-        (day != NO_DAY)
+        (day != UNKNOWN_DAY)
             .then(|| NaiveDate::from_num_days_from_ce_opt(day))
             .flatten()
     }
@@ -328,7 +330,7 @@ impl Catalogue {
 
     /// What films are filtered by.
     #[must_use]
-    pub fn films(&self) -> &Films {
+    pub fn films(&self) -> &FilterIndex {
         &self.films
     }
 
@@ -389,8 +391,10 @@ impl Catalogue {
     /// The rows of the films in `language`.
     #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
-        self.films
-            .postings(self.films.find((Kind::Language, filter::code(language)?))?)
+        self.films.postings(
+            self.films
+                .find_facet_id((FacetKind::Language, filter::code(language)?))?,
+        )
     }
 
     /// The genres that `names` name, whatever their case; names of no film's genre name nothing.
@@ -429,8 +433,8 @@ impl Catalogue {
     }
 }
 
-fn put(films: &mut Films, row: u32, film: &Film) {
-    fn named(tags: &[Tag]) -> Vec<Named<'_>> {
+fn put(films: &mut FilterIndex, row: u32, film: &Film) {
+    fn named(tags: &[Tag]) -> Vec<NamedId<'_>> {
         tags.iter()
             .map(|tag| (tag.id, Cow::Borrowed(tag.name.as_str())))
             .collect()
@@ -440,7 +444,7 @@ fn put(films: &mut Films, row: u32, film: &Film) {
         .iter()
         .filter_map(|genre| i32::try_from(genre.id).ok())
         .collect();
-    let providers: Vec<(Cow<'_, str>, Named<'_>)> = film
+    let providers: Vec<(Cow<'_, str>, NamedId<'_>)> = film
         .providers
         .iter()
         .map(|offer| {
@@ -448,9 +452,9 @@ fn put(films: &mut Films, row: u32, film: &Film) {
             (Cow::Borrowed(offer.region.as_str()), provider)
         })
         .collect();
-    films.put(
+    films.upsert(
         row,
-        &Facts {
+        &MovieAttributes {
             language: &film.original_language,
             release_date: film.release_date,
             runtime: film.runtime,
