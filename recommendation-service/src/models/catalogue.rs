@@ -8,7 +8,10 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use chrono::{Datelike, NaiveDate};
-use filter::{Column, Facts, Films, Filter, Kind, NO_DAY, Named, RowTable, Strings};
+use filter::{
+    Column, FacetKind, Filter, FilterIndex, MovieAttributes, NamedId, RowTable, StringColumn,
+    UNKNOWN_DAY,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -94,12 +97,12 @@ pub struct Catalogue {
     popularity: Column<f64>,
     /// Numbers of combinations of genres; see [`Genres`].
     genre_numbers: Column<u32>,
-    titles: Strings,
+    titles: StringColumn,
     posters: Column<Poster>,
     /// The norms of the movies' tag vectors; see [`crate::scorer::tags`].
     norms: Arc<Vec<f32>>,
     /// The facets that movies are filtered by.
-    films: Films,
+    films: FilterIndex,
     genres: Genres,
     revision: Revision,
     /// True if tags changed since all norms were computed.
@@ -274,7 +277,7 @@ impl Catalogue {
         Candidate {
             popularity: self.popularity[row],
             release_day: match self.films.days()[row] {
-                NO_DAY => NO_DATE,
+                UNKNOWN_DAY => NO_DATE,
                 day => day - epoch(),
             },
             genres: self.genres.sets()[self.genre_numbers[row] as usize],
@@ -285,7 +288,7 @@ impl Catalogue {
     #[must_use]
     pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
         let day = self.films.days()[row];
-        (day != NO_DAY)
+        (day != UNKNOWN_DAY)
             .then(|| NaiveDate::from_num_days_from_ce_opt(day))
             .flatten()
     }
@@ -310,7 +313,7 @@ impl Catalogue {
 
     /// The facets that movies are filtered by.
     #[must_use]
-    pub fn films(&self) -> &Films {
+    pub fn films(&self) -> &FilterIndex {
         &self.films
     }
 
@@ -354,13 +357,15 @@ impl Catalogue {
     /// The rows of the movies in `language`.
     #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
-        self.films
-            .postings(self.films.find((Kind::Language, filter::code(language)?))?)
+        self.films.postings(
+            self.films
+                .find_facet_id((FacetKind::Language, filter::code(language)?))?,
+        )
     }
 }
 
-fn put(films: &mut Films, row: u32, film: &Film) {
-    fn named(tags: &[Tag]) -> Vec<Named<'_>> {
+fn put(films: &mut FilterIndex, row: u32, film: &Film) {
+    fn named(tags: &[Tag]) -> Vec<NamedId<'_>> {
         tags.iter()
             .map(|tag| (tag.id, Cow::Borrowed(tag.name.as_str())))
             .collect()
@@ -370,7 +375,7 @@ fn put(films: &mut Films, row: u32, film: &Film) {
         .iter()
         .filter_map(|genre| i32::try_from(genre.id).ok())
         .collect();
-    let providers: Vec<(Cow<'_, str>, Named<'_>)> = film
+    let providers: Vec<(Cow<'_, str>, NamedId<'_>)> = film
         .providers
         .iter()
         .map(|offer| {
@@ -378,9 +383,9 @@ fn put(films: &mut Films, row: u32, film: &Film) {
             (Cow::Borrowed(offer.region.as_str()), provider)
         })
         .collect();
-    films.put(
+    films.upsert(
         row,
-        &Facts {
+        &MovieAttributes {
             language: &film.original_language,
             release_date: film.release_date,
             runtime: film.runtime,

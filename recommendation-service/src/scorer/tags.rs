@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use filter::{Films, Kind};
+use filter::{FacetKind, FilterIndex};
 
 /// How much content and taste count beside learned models, unless it is learned too.
 pub const CONTENT_WEIGHT: f32 = 0.25;
@@ -18,18 +18,18 @@ pub const TASTE_WEIGHT: f32 = 0.15;
 pub const FAMILIARITY: f32 = 3.0;
 
 /// How much a tag of this kind counts; none: it does not tell what a film is about.
-fn of_kind(kind: Kind) -> Option<f32> {
+fn of_kind(kind: FacetKind) -> Option<f32> {
     match kind {
-        Kind::Genre | Kind::Keyword | Kind::Person => Some(1.0),
+        FacetKind::Genre | FacetKind::Keyword | FacetKind::Person => Some(1.0),
         // Nearly all films share few languages; who made a film says more of it.
-        Kind::Language => Some(0.5),
-        Kind::Country | Kind::Offer | Kind::Provider => None,
+        FacetKind::Language => Some(0.5),
+        FacetKind::Country | FacetKind::Offer | FacetKind::Provider => None,
     }
 }
 
 /// The weight of the tag with this number among `films`; 0 for what does not tell what a film is about.
 #[must_use]
-pub fn weight(films: &Films, number: u32) -> f32 {
+pub fn weight(films: &FilterIndex, number: u32) -> f32 {
     let Some(kind) = films.facet(number).and_then(|facet| of_kind(facet.0)) else {
         return 0.0;
     };
@@ -40,23 +40,23 @@ pub fn weight(films: &Films, number: u32) -> f32 {
 
 /// The weights of all tags by their numbers.
 #[must_use]
-pub fn weights(films: &Films) -> Vec<f32> {
-    let numbers = (0..films.facets()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+pub fn weights(films: &FilterIndex) -> Vec<f32> {
+    let numbers = (0..films.facet_count()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     numbers.map(|number| weight(films, number)).collect()
 }
 
 /// The length of the vector of the film in `row`.
 #[must_use]
-pub fn norm(films: &Films, row: u32) -> f32 {
-    let numbers = films.numbers(row).into_iter();
+pub fn norm(films: &FilterIndex, row: u32) -> f32 {
+    let numbers = films.facet_ids(row).into_iter();
     length(numbers.map(|number| weight(films, number)))
 }
 
 /// As [`norm`], with the weights of all tags at hand.
 #[must_use]
-pub fn norm_by(films: &Films, row: u32, weights: &[f32]) -> f32 {
+pub fn norm_by(films: &FilterIndex, row: u32, weights: &[f32]) -> f32 {
     let of = |number: u32| weights.get(number as usize).copied().unwrap_or_default();
-    length(films.numbers(row).into_iter().map(of))
+    length(films.facet_ids(row).into_iter().map(of))
 }
 
 fn length(weights: impl Iterator<Item = f32>) -> f32 {
@@ -70,11 +70,11 @@ pub struct Vector(Vec<(u32, f32)>);
 impl Vector {
     /// The vector of the film in `row`, whose length is `norm`; empty where that is 0.
     #[must_use]
-    pub fn of(films: &Films, row: u32, norm: f32) -> Self {
+    pub fn of(films: &FilterIndex, row: u32, norm: f32) -> Self {
         if norm <= 0.0 {
             return Self::default();
         }
-        let values = films.numbers(row).into_iter().filter_map(|number| {
+        let values = films.facet_ids(row).into_iter().filter_map(|number| {
             let weight = weight(films, number);
             (weight > 0.0).then_some((number, weight / norm))
         });
@@ -214,7 +214,7 @@ impl UserTags {
     /// Goes through the films of each tag that the user has anything to do with, so it costs by how many
     /// these are.
     #[must_use]
-    pub fn score(&self, films: &Films, norms: &[f32]) -> [Vec<f32>; 2] {
+    pub fn score(&self, films: &FilterIndex, norms: &[f32]) -> [Vec<f32>; 2] {
         // Side by side, so that a film's two sums are one place in memory.
         let mut sums = vec![[0.0_f32; 2]; norms.len()];
         for said in &self.tags {
@@ -260,24 +260,24 @@ impl UserTags {
 
 #[cfg(test)]
 mod tests {
-    use filter::Facts;
+    use filter::MovieAttributes;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn films(all: &[Vec<i64>]) -> (Films, Vec<f32>) {
-        let mut films = Films::default();
+    fn films(all: &[Vec<i64>]) -> (FilterIndex, Vec<f32>) {
+        let mut films = FilterIndex::default();
         for (row, keywords) in (0..).zip(all) {
             let keywords: Vec<_> = keywords
                 .iter()
                 .map(|id| (*id, id.to_string().into()))
                 .collect();
-            let facts = Facts {
+            let facts = MovieAttributes {
                 language: "en",
                 keywords: &keywords,
-                ..Facts::default()
+                ..MovieAttributes::default()
             };
-            films.put(row, &facts);
+            films.upsert(row, &facts);
         }
         let weights = weights(&films);
         let norms = (0..)
@@ -294,7 +294,7 @@ mod tests {
         assert!(vector(0).cosine(&vector(1)) > vector(0).cosine(&vector(2)));
         assert!((vector(0).cosine(&vector(0)) - 1.0).abs() < 1e-6);
         let shared = vector(0).strongest(&vector(1)).and_then(|n| films.facet(n));
-        assert_eq!(shared, Some((Kind::Keyword, 1)));
+        assert_eq!(shared, Some((FacetKind::Keyword, 1)));
     }
 
     proptest! {

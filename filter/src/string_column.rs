@@ -12,7 +12,7 @@ const MIN_WASTE: usize = 1 << 12;
 
 /// Byte strings by row.
 #[derive(Debug, Clone, Default)]
-pub struct Strings {
+pub struct StringColumn {
     /// Of [`CHUNK_ROWS`] rows each but the last.
     chunks: Column<Chunk, 1>,
     rows: usize,
@@ -37,7 +37,7 @@ fn range(span: u64) -> std::ops::Range<usize> {
     start..start + length
 }
 
-impl Strings {
+impl StringColumn {
     /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -168,7 +168,7 @@ mod tests {
             before in 0..5000_usize,
             steps in prop::collection::vec((0..3, 0..5000_usize, 0..6000_usize), 0..60),
         ) {
-            let (mut strings, mut expected) = (Strings::default(), Vec::<Vec<u8>>::new());
+            let (mut strings, mut expected) = (StringColumn::default(), Vec::<Vec<u8>>::new());
             for number in 0..before {
                 let text = vec![number.to_le_bytes()[0]; number % 3];
                 strings.push(&text);
