@@ -19,7 +19,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chassis::run::usage;
+use chassis::run::usage_error;
 
 use data::{Dataset, Files, Source};
 use metrics::{Catalogue, Figures, rank, ranked};
@@ -73,7 +73,7 @@ struct Arguments {
 pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(message) => return usage(&format!("{message}\n\n{USAGE}")),
+        Err(message) => return usage_error(&format!("{message}\n\n{USAGE}")),
     };
     match evaluate(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

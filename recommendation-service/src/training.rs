@@ -22,7 +22,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chassis::{Settings as ProcessSettings, run::usage, shutdown::Shutdown};
+use chassis::{Settings as ProcessSettings, run::usage_error, shutdown::Shutdown};
 use recommender::model_file;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -82,7 +82,7 @@ struct Arguments {
 pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(message) => return usage(&format!("{message}\n\n{USAGE}")),
+        Err(message) => return usage_error(&format!("{message}\n\n{USAGE}")),
     };
     finish(run(arguments, train))
 }

@@ -1,21 +1,21 @@
 //! Tags of films as the content model of [`recommender`] uses them: genres, keywords, people and the language, each
 //! weighed by its inverse document frequency over the catalogue times a constant of its kind.
 
-use filter::{Films, Kind};
+use filter::{FacetKind, FilterIndex};
 use recommender::content::{self, TagIndex, TagVector, inverse_document_frequency};
 
 /// The constant of a kind of tag; `None` if it does not describe the content of a film.
-fn kind_weight(kind: Kind) -> Option<f32> {
+fn kind_weight(kind: FacetKind) -> Option<f32> {
     match kind {
-        Kind::Genre | Kind::Keyword | Kind::Person => Some(1.0),
+        FacetKind::Genre | FacetKind::Keyword | FacetKind::Person => Some(1.0),
         // A few languages cover nearly all films, so sharing one says less than the frequency suggests.
-        Kind::Language => Some(0.5),
-        Kind::Country | Kind::Offer | Kind::Provider => None,
+        FacetKind::Language => Some(0.5),
+        FacetKind::Country | FacetKind::Offer | FacetKind::Provider => None,
     }
 }
 
 /// The inverted index of `0` as the content model reads it.
-pub struct FilmTags<'a>(pub &'a Films);
+pub struct FilmTags<'a>(pub &'a FilterIndex);
 
 impl TagIndex for FilmTags<'_> {
     fn weight(&self, tag: u32) -> f32 {
@@ -36,8 +36,8 @@ impl TagIndex for FilmTags<'_> {
 
 /// The weights of all tags by number.
 #[must_use]
-pub(super) fn weights(films: &Films) -> Vec<f32> {
-    let numbers = (0..films.facets()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+pub(super) fn weights(films: &FilterIndex) -> Vec<f32> {
+    let numbers = (0..films.facet_count()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     numbers
         .map(|number| FilmTags(films).weight(number))
         .collect()
@@ -45,25 +45,25 @@ pub(super) fn weights(films: &Films) -> Vec<f32> {
 
 /// The norm of the tag weights of the film in `row`.
 #[must_use]
-pub(super) fn norm(films: &Films, row: u32) -> f32 {
-    let numbers = films.numbers(row).into_iter();
+pub(super) fn norm(films: &FilterIndex, row: u32) -> f32 {
+    let numbers = films.facet_ids(row).into_iter();
     content::norm(numbers.map(|number| FilmTags(films).weight(number)))
 }
 
 /// As [`norm`], from the `weights` of all tags.
 #[must_use]
-pub(super) fn norm_by(films: &Films, row: u32, weights: &[f32]) -> f32 {
+pub(super) fn norm_by(films: &FilterIndex, row: u32, weights: &[f32]) -> f32 {
     let of = |number: u32| weights.get(number as usize).copied().unwrap_or_default();
-    content::norm(films.numbers(row).into_iter().map(of))
+    content::norm(films.facet_ids(row).into_iter().map(of))
 }
 
 /// The tag vector of the film in `row`, whose tag weights have this `norm`.
 #[must_use]
-pub(super) fn vector(films: &Films, row: u32, norm: f32) -> TagVector {
+pub(super) fn vector(films: &FilterIndex, row: u32, norm: f32) -> TagVector {
     if norm <= 0.0 {
         return TagVector::default();
     }
-    let numbers = films.numbers(row).into_iter();
+    let numbers = films.facet_ids(row).into_iter();
     TagVector::new(
         numbers.map(|number| (number, FilmTags(films).weight(number))),
         norm,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use filter::{Bitmap, Kind, code};
+use filter::{Bitmap, FacetKind, code};
 use recommender::{
     History, LEARNED_FAMILIARITY, ModelName, Scorer, Standardization, TrainedModels,
     add_standardized,
@@ -278,13 +278,13 @@ impl<'a> Scores<'a> {
         let edits = profile.preferences().map(|p| p.taste_edits.as_slice());
         for edit in edits.unwrap_or_default() {
             let facet = match edit.kind.as_str() {
-                "genre" => edit.tag.parse().ok().map(|id| (Kind::Genre, id)),
-                "keyword" => edit.tag.parse().ok().map(|id| (Kind::Keyword, id)),
-                "person" => edit.tag.parse().ok().map(|id| (Kind::Person, id)),
-                "language" => code(&edit.tag).map(|code| (Kind::Language, code)),
+                "genre" => edit.tag.parse().ok().map(|id| (FacetKind::Genre, id)),
+                "keyword" => edit.tag.parse().ok().map(|id| (FacetKind::Keyword, id)),
+                "person" => edit.tag.parse().ok().map(|id| (FacetKind::Person, id)),
+                "language" => code(&edit.tag).map(|code| (FacetKind::Language, code)),
                 _ => None,
             };
-            if let Some(number) = facet.and_then(|facet| films.find(facet)) {
+            if let Some(number) = facet.and_then(|facet| films.find_facet_id(facet)) {
                 let value = (edit.score / EDIT_OF_A_LIKE) as f32;
                 if value.is_finite() {
                     self.edits.insert(number, value);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use filter::{Filter, Kind};
+use filter::{FacetKind, Filter};
 use recommender::content::{TagProfile, TagVector};
 
 use super::{
@@ -174,15 +174,15 @@ fn reason(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: boo
         .strongest_shared(&catalogue.vector(row))
         .and_then(|number| films.facet(number));
     let about = match shared {
-        Some((Kind::Person, _)) => Some("made by the same people".to_owned()),
-        Some((Kind::Keyword, _)) => Some("about the same things".to_owned()),
-        Some((Kind::Genre, id)) => {
+        Some((FacetKind::Person, _)) => Some("made by the same people".to_owned()),
+        Some((FacetKind::Keyword, _)) => Some("about the same things".to_owned()),
+        Some((FacetKind::Genre, id)) => {
             let name = i64::try_from(id)
                 .ok()
                 .and_then(|id| catalogue.genre_ids().name(id));
             name.map(|name| format!("also {name}"))
         }
-        Some((Kind::Language, _)) => Some("in the same language".to_owned()),
+        Some((FacetKind::Language, _)) => Some("in the same language".to_owned()),
         _ => None,
     };
     let people = is_learned.then(|| "who likes one likes the other".to_owned());

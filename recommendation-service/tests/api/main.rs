@@ -27,7 +27,7 @@ use axum::{Router, body::Body, http::Request};
 use chassis::{
     Process, Settings,
     clock::Clock,
-    testing::{Answer, eventually},
+    testing::{TestResponse, eventually},
 };
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
@@ -178,11 +178,11 @@ impl TestApp {
     }
 
     /// What `who` gets, as the gateway tells of them: a user's id, `admin`, or nobody.
-    async fn get_as(&self, who: &str, path: &str) -> Answer {
+    async fn get_as(&self, who: &str, path: &str) -> TestResponse {
         chassis::testing::send(&self.app, request(who, "GET", path, Body::empty())).await
     }
 
-    async fn post_as(&self, who: &str, path: &str, body: Value) -> Answer {
+    async fn post_as(&self, who: &str, path: &str, body: Value) -> TestResponse {
         let body = Body::from(body.to_string());
         chassis::testing::send(&self.app, request(who, "POST", path, body)).await
     }

@@ -47,7 +47,7 @@ async fn damage(pool: &PgPool, version: i64) {
         .unwrap();
 }
 
-async fn put_live(test: &TestApp, body: Value) -> chassis::testing::Answer {
+async fn put_live(test: &TestApp, body: Value) -> chassis::testing::TestResponse {
     let path = "/api/v1/admin/models/live";
     call(&test.app, Method::PUT, path, Some(body)).await
 }

@@ -9,21 +9,21 @@ use crate::{
     AllOf, Filter, GenreNames, Term,
     bitmap::{Bitmap, Postings},
     day_number,
-    facets::{Facet, Facets, Kind, code, offer, pack, unpack},
-    strings::Strings,
+    facets::{Facet, FacetKind, Facets, code, offer, pack, unpack},
+    string_column::StringColumn,
 };
 
 /// The day of a film that has none: lower than any.
-pub const NO_DAY: i32 = i32::MIN;
+pub const UNKNOWN_DAY: i32 = i32::MIN;
 /// The runtime of a film that has none.
 const NO_RUNTIME: u16 = 0;
 
 /// An id and a name, as they stand in what the name was read from.
-pub type Named<'a> = (i64, Cow<'a, str>);
+pub type NamedId<'a> = (i64, Cow<'a, str>);
 
 /// What a film is found by.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Facts<'a> {
+pub struct MovieAttributes<'a> {
     /// The film's own language, ISO 639-1.
     pub language: &'a str,
     /// The day of the first release.
@@ -39,16 +39,16 @@ pub struct Facts<'a> {
     /// Where it was produced, ISO 3166-1.
     pub countries: &'a [String],
     /// Its keywords.
-    pub keywords: &'a [Named<'a>],
+    pub keywords: &'a [NamedId<'a>],
     /// Directors, writers and the first of the cast.
-    pub people: &'a [Named<'a>],
+    pub people: &'a [NamedId<'a>],
     /// Who shows it, and in which region.
-    pub providers: &'a [(Cow<'a, str>, Named<'a>)],
+    pub providers: &'a [(Cow<'a, str>, NamedId<'a>)],
 }
 
 /// Films by what they are found by.
 #[derive(Debug, Clone, Default)]
-pub struct Films {
+pub struct FilterIndex {
     /// Rows that have a film.
     live: Bitmap,
     days: Vec<i32>,
@@ -56,11 +56,11 @@ pub struct Films {
     vote_averages: Vec<f32>,
     vote_counts: Vec<u32>,
     /// Numbers of each film's facets, packed.
-    packed: Strings,
+    packed: StringColumn,
     facets: Facets,
 }
 
-impl Films {
+impl FilterIndex {
     /// How many rows there are, with a film or without.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -73,13 +73,13 @@ impl Films {
         &self.live
     }
 
-    /// The day of release of the film in `row` as [`day_number`] counts; [`NO_DAY`] where unknown.
+    /// The day of release of the film in `row` as [`day_number`] counts; [`UNKNOWN_DAY`] where unknown.
     #[must_use]
     pub fn day(&self, row: u32) -> i32 {
         self.days[row as usize]
     }
 
-    /// As [`Films::day`] of all rows.
+    /// As [`FilterIndex::day`] of all rows.
     #[must_use]
     pub fn days(&self) -> &[i32] {
         &self.days
@@ -98,9 +98,9 @@ impl Films {
     }
 
     /// The numbers of what the film in `row` has in common with others, rising; see
-    /// [`Films::facet`].
+    /// [`FilterIndex::facet`].
     #[must_use]
-    pub fn numbers(&self, row: u32) -> Vec<u32> {
+    pub fn facet_ids(&self, row: u32) -> Vec<u32> {
         unpack(self.packed.get(row as usize))
     }
 
@@ -112,13 +112,13 @@ impl Films {
 
     /// The number of `facet`, if a film has or had it.
     #[must_use]
-    pub fn find(&self, facet: Facet) -> Option<u32> {
+    pub fn find_facet_id(&self, facet: Facet) -> Option<u32> {
         self.facets.find(facet)
     }
 
     /// How many numbers were given.
     #[must_use]
-    pub fn facets(&self) -> usize {
+    pub fn facet_count(&self) -> usize {
         self.facets.len()
     }
 
@@ -130,15 +130,15 @@ impl Films {
 
     /// How many films have `facet`.
     #[must_use]
-    pub fn count(&self, facet: Facet) -> usize {
+    pub fn movie_count(&self, facet: Facet) -> usize {
         self.facets.count(facet)
     }
 
     /// The film in `row` is this one now. Rows beyond the last come into being.
-    pub fn put(&mut self, row: u32, facts: &Facts<'_>) {
+    pub fn upsert(&mut self, row: u32, facts: &MovieAttributes<'_>) {
         let at = row as usize;
         while self.days.len() <= at {
-            self.days.push(NO_DAY);
+            self.days.push(UNKNOWN_DAY);
             self.runtimes.push(NO_RUNTIME);
             self.vote_averages.push(0.0);
             self.vote_counts.push(0);
@@ -147,7 +147,7 @@ impl Films {
         let numbers = self.number(facts);
         self.has(row, &numbers);
         self.live.insert(row);
-        self.days[at] = facts.release_date.map_or(NO_DAY, day_number);
+        self.days[at] = facts.release_date.map_or(UNKNOWN_DAY, day_number);
         self.runtimes[at] = facts.runtime.map_or(NO_RUNTIME, |minutes| {
             u16::try_from(minutes).unwrap_or(u16::MAX)
         });
@@ -161,7 +161,7 @@ impl Films {
     }
 
     /// There is no film in `row` any more.
-    pub fn clear(&mut self, row: u32) {
+    pub fn remove(&mut self, row: u32) {
         self.has(row, &[]);
         self.live.remove(row);
     }
@@ -172,10 +172,10 @@ impl Films {
             return;
         };
         let last = u32::try_from(last).unwrap_or(u32::MAX);
-        self.clear(row);
+        self.remove(row);
         if last != row {
-            let numbers = self.numbers(last);
-            self.clear(last);
+            let numbers = self.facet_ids(last);
+            self.remove(last);
             self.has(row, &numbers);
             self.live.insert(row);
         }
@@ -189,7 +189,7 @@ impl Films {
     /// The film in `row` has the facets of these numbers, and no others.
     fn has(&mut self, row: u32, numbers: &[u32]) {
         let of = self.days.len();
-        let before = self.numbers(row);
+        let before = self.facet_ids(row);
         self.packed.set(row as usize, &pack(numbers));
         for number in &before {
             if numbers.binary_search(number).is_err() {
@@ -204,17 +204,17 @@ impl Films {
     }
 
     /// The numbers of a film's facets, rising.
-    fn number(&mut self, facts: &Facts<'_>) -> Vec<u32> {
+    fn number(&mut self, facts: &MovieAttributes<'_>) -> Vec<u32> {
         let facets = &mut self.facets;
         let mut numbers = Vec::with_capacity(64);
         for id in facts.genre_ids {
             if let Ok(id) = u64::try_from(*id) {
-                numbers.push(facets.number((Kind::Genre, id)));
+                numbers.push(facets.number((FacetKind::Genre, id)));
             }
         }
         for (kind, named) in [
-            (Kind::Keyword, facts.keywords),
-            (Kind::Person, facts.people),
+            (FacetKind::Keyword, facts.keywords),
+            (FacetKind::Person, facts.people),
         ] {
             for (id, name) in named {
                 if let Ok(id) = u64::try_from(*id) {
@@ -223,15 +223,15 @@ impl Films {
             }
         }
         if let Some(code) = code(facts.language) {
-            numbers.push(facets.number((Kind::Language, code)));
+            numbers.push(facets.number((FacetKind::Language, code)));
         }
         for country in facts.countries.iter().filter_map(|country| code(country)) {
-            numbers.push(facets.number((Kind::Country, country)));
+            numbers.push(facets.number((FacetKind::Country, country)));
         }
         for (region, (id, name)) in facts.providers {
             if let (Some(offer), Ok(provider)) = (offer(region, *id), u64::try_from(*id)) {
-                let owner = (Kind::Provider, provider);
-                numbers.push(facets.number_named((Kind::Offer, offer), owner, name));
+                let owner = (FacetKind::Provider, provider);
+                numbers.push(facets.number_named((FacetKind::Offer, offer), owner, name));
             }
         }
         numbers.sort_unstable();
@@ -240,18 +240,26 @@ impl Films {
     }
 
     /// The things of `kind` that `term` names; several where they share a name.
-    fn facets_of(&self, kind: Kind, term: &Term, region: &str, genres: &GenreNames) -> Vec<Facet> {
+    fn facets_of(
+        &self,
+        kind: FacetKind,
+        term: &Term,
+        region: &str,
+        genres: &GenreNames,
+    ) -> Vec<Facet> {
         let ids: Vec<u64> = match (kind, term) {
-            (Kind::Genre, _) => genres
+            (FacetKind::Genre, _) => genres
                 .find(term)
                 .and_then(|id| u64::try_from(id).ok())
                 .into_iter()
                 .collect(),
-            (Kind::Language | Kind::Country, Term::Name(text)) => code(text).into_iter().collect(),
-            (Kind::Offer, Term::Id(id)) => offer(region, *id).into_iter().collect(),
-            (Kind::Offer, Term::Name(name)) => self
+            (FacetKind::Language | FacetKind::Country, Term::Name(text)) => {
+                code(text).into_iter().collect()
+            }
+            (FacetKind::Offer, Term::Id(id)) => offer(region, *id).into_iter().collect(),
+            (FacetKind::Offer, Term::Name(name)) => self
                 .facets
-                .ids(Kind::Provider, name)
+                .ids(FacetKind::Provider, name)
                 .into_iter()
                 .filter_map(|id| offer(region, i64::try_from(id).ok()?))
                 .collect(),
@@ -266,13 +274,13 @@ impl Films {
     pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
         let mut rows = self.live.clone();
         let region = filter.region.as_deref().unwrap_or_default();
-        let having: [(Kind, &AllOf); 6] = [
-            (Kind::Genre, &filter.genres),
-            (Kind::Keyword, &filter.keywords),
-            (Kind::Person, &filter.people),
-            (Kind::Language, &filter.language),
-            (Kind::Country, &filter.country),
-            (Kind::Offer, &filter.providers),
+        let having: [(FacetKind, &AllOf); 6] = [
+            (FacetKind::Genre, &filter.genres),
+            (FacetKind::Keyword, &filter.keywords),
+            (FacetKind::Person, &filter.people),
+            (FacetKind::Language, &filter.language),
+            (FacetKind::Country, &filter.country),
+            (FacetKind::Offer, &filter.providers),
         ];
         for (kind, all) in having {
             for any in all {
@@ -281,7 +289,7 @@ impl Films {
                     .iter()
                     .flat_map(|term| self.facets_of(kind, term, region, genres))
                 {
-                    self.facets.unite_into(facet, &mut passing);
+                    self.facets.union_into(facet, &mut passing);
                 }
                 rows.intersect(&passing);
             }
@@ -291,8 +299,8 @@ impl Films {
             let mut refused = self.live.clone();
             for term in any {
                 let mut having = Bitmap::default();
-                for facet in self.facets_of(Kind::Genre, term, region, genres) {
-                    self.facets.unite_into(facet, &mut having);
+                for facet in self.facets_of(FacetKind::Genre, term, region, genres) {
+                    self.facets.union_into(facet, &mut having);
                 }
                 refused.intersect(&having);
             }
@@ -305,14 +313,14 @@ impl Films {
     fn keep_ranges(&self, filter: &Filter, rows: &mut Bitmap) {
         if filter.release_from.is_some() || filter.release_to.is_some() {
             // A film without a day has the lowest of all numbers, which no day has.
-            let from = filter.release_from.map_or(NO_DAY + 1, day_number);
+            let from = filter.release_from.map_or(UNKNOWN_DAY + 1, day_number);
             let to = filter.release_to.map_or(i32::MAX, day_number);
-            rows.keep(&self.days, |day| day >= from && day <= to);
+            rows.retain(&self.days, |day| day >= from && day <= to);
         }
         if filter.runtime_min.is_some() || filter.runtime_max.is_some() {
             let from = filter.runtime_min.unwrap_or(0).max(1);
             let to = filter.runtime_max.unwrap_or(u16::MAX);
-            rows.keep(&self.runtimes, |minutes| minutes >= from && minutes <= to);
+            rows.retain(&self.runtimes, |minutes| minutes >= from && minutes <= to);
         }
         if let Some(least) = filter.vote_average_min {
             #[expect(
@@ -320,10 +328,10 @@ impl Films {
                 reason = "cut off as votes themselves are"
             )]
             let least = least as f32;
-            rows.keep(&self.vote_averages, |average| average >= least);
+            rows.retain(&self.vote_averages, |average| average >= least);
         }
         if let Some(least) = filter.vote_count_min {
-            rows.keep(&self.vote_counts, |count| count >= least);
+            rows.retain(&self.vote_counts, |count| count >= least);
         }
     }
 
@@ -348,7 +356,7 @@ mod tests {
     use super::*;
 
     /// What the film of this number is found by: a few keywords.
-    fn keywords(film: i64) -> Vec<Named<'static>> {
+    fn keywords(film: i64) -> Vec<NamedId<'static>> {
         (1..=film % 4)
             .map(|id| (id, format!("k{id}").into()))
             .collect()
@@ -360,14 +368,14 @@ mod tests {
             steps in prop::collection::vec((any::<bool>(), 0..40_i64), 0..80),
         ) {
             // The film in each row, as whoever gives out rows keeps it.
-            let (mut films, mut rows) = (Films::default(), Vec::<i64>::new());
+            let (mut films, mut rows) = (FilterIndex::default(), Vec::<i64>::new());
             for (put, film) in steps {
                 let row = rows.iter().position(|known| *known == film);
                 match (put, row) {
                     (true, None) => {
                         let keywords = keywords(film);
-                        let facts = Facts { keywords: &keywords, ..Facts::default() };
-                        films.put(u32::try_from(rows.len()).expect("few"), &facts);
+                        let facts = MovieAttributes { keywords: &keywords, ..MovieAttributes::default() };
+                        films.upsert(u32::try_from(rows.len()).expect("few"), &facts);
                         rows.push(film);
                     }
                     (false, Some(row)) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 
 const FILMS: usize = 649;
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 
 #[test]
 fn a_film_has_its_parts_at_once_and_one_by_one() {
@@ -116,7 +116,7 @@ fn a_key_is_needed_in_the_query_or_as_a_token() {
     let tmdb = DemoTmdb::start();
     let status = |path: &str, headers: &str| {
         tmdb.send("GET", path, headers, "")
-            .expect("an answer")
+            .expect("a response")
             .status
     };
     assert_eq!(status("/3/movie/11?api_key=abc", ""), 200);
@@ -131,7 +131,7 @@ fn a_key_is_needed_in_the_query_or_as_a_token() {
         ("/3/movie/11", "Authorization: Basic abc\r\n"),
         ("/3/no/such/path", ""),
     ] {
-        let answer = tmdb.send("GET", path, headers, "").expect("an answer");
+        let answer = tmdb.send("GET", path, headers, "").expect("a response");
         assert_eq!(answer.status, 401, "{path} {headers}");
         assert_eq!(
             answer.json(),
@@ -174,7 +174,7 @@ fn what_is_not_there_is_said_as_tmdb_says_it() {
     }
     let answer = tmdb
         .send("POST", "/3/movie/11?api_key=a", "", "")
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(
         (answer.status, answer.json()["status_code"].clone()),
         (405, json!(42))

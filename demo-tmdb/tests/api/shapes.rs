@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 
 /// Null on TMDB where nothing is known, though the few films that were recorded have a value.
 const NULLABLE: [&str; 9] = [
@@ -232,7 +232,7 @@ fn errors_are_tmdbs_word_for_word() {
         ),
     ] {
         let recorded = recording(&folder, name);
-        let answer = tmdb.send("GET", path, headers, "").expect("an answer");
+        let answer = tmdb.send("GET", path, headers, "").expect("a response");
         assert_eq!(recorded["status"], answer.status, "{path}");
         assert_eq!(recorded["body"], answer.json(), "{path}");
     }

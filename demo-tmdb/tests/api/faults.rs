@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 
 #[test]
 fn latency_holds_up_an_answer_that_is_then_whole() {
@@ -42,7 +42,7 @@ fn failures_have_the_status_chosen_and_a_body_of_tmdbs() {
     for (status, code) in [(500, 11), (502, 43), (503, 9), (504, 24), (599, 11)] {
         tmdb.faults(&format!(r#"{{"kind":"status","status":{status}}}"#));
         // A key is not even looked at by a service that is down.
-        let answer = tmdb.send("GET", "/3/movie/11", "", "").expect("an answer");
+        let answer = tmdb.send("GET", "/3/movie/11", "", "").expect("a response");
         assert_eq!(
             (answer.status, answer.json()["status_code"].clone()),
             (status, json!(code))
@@ -137,7 +137,7 @@ fn a_fault_keeps_to_its_path_and_steering_meets_none() {
     tmdb.faults(r#"{"kind":"reset"}"#);
     assert_eq!(
         tmdb.send("GET", "/health/ready", "", "")
-            .expect("an answer")
+            .expect("a response")
             .status,
         200
     );

@@ -10,8 +10,8 @@ use super::derive::{popularity, stand_in_votes};
 use super::registry::{KEYWORD_ID_BASE, PERSON_ID_BASE};
 use super::{Catalogue, Film, Registry, is_genre};
 
-const FILMS: &str = include_str!("../../../../demo/movies.tsv");
-const KOREAN_NAMES: &str = include_str!("../../../../demo/people_korean_names.tsv");
+const FILMS: &str = include_str!("../../data/movies.tsv");
+const KOREAN_NAMES: &str = include_str!("../../data/people_korean_names.tsv");
 
 const FILM_COLUMNS: &str = "id\ttitle\toriginal_title\tkorean_title\tlanguage\trelease_date\truntime\tgenre_ids\t\
                             vote_average\tvote_count\tdirectors\tcast\tkeywords";

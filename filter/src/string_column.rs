@@ -10,7 +10,7 @@ const LEAST_WASTE: usize = 1 << 16;
 
 /// Byte strings, a row each.
 #[derive(Debug, Clone, Default)]
-pub struct Strings {
+pub struct StringColumn {
     bytes: Vec<u8>,
     spans: Vec<u64>,
     /// How many of the bytes no row has any more.
@@ -28,7 +28,7 @@ fn range(span: u64) -> std::ops::Range<usize> {
     start..start + length
 }
 
-impl Strings {
+impl StringColumn {
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -123,7 +123,7 @@ mod tests {
         fn they_are_what_a_vector_of_strings_would_be(
             steps in prop::collection::vec((0..3, 0..20_usize, 0..60_000_usize), 0..60),
         ) {
-            let (mut strings, mut expected) = (Strings::default(), Vec::<Vec<u8>>::new());
+            let (mut strings, mut expected) = (StringColumn::default(), Vec::<Vec<u8>>::new());
             for (number, (step, row, length)) in (0_u8..).zip(steps) {
                 let text = vec![number; length];
                 match (step, row < expected.len()) {
