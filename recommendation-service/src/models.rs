@@ -9,6 +9,7 @@ mod poster;
 mod profile;
 mod revision;
 mod rule;
+mod tags;
 
 pub use catalogue::{Candidate, Catalogue, Film, NO_DATE, Offer, Tag};
 pub use evidence::{Evidence, HalfLife, LIKED_STARS, liking, weight};
@@ -22,3 +23,4 @@ pub use profile::{
 };
 pub use revision::Revision;
 pub use rule::{Rule, RuleDraft, RuleSet, RuleType, Weights};
+pub use tags::FilmTags;

@@ -3,11 +3,12 @@
 use axum::{Json, extract::State};
 use chassis::{extract, problem::ProblemDocument};
 use chrono::{DateTime, Utc};
+use recommender::model_file::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use crate::{repository::models::ModelRow, scorer::file::Manifest, state::AppState};
+use crate::{repository::models::ModelRow, state::AppState};
 
 /// The versions.
 #[derive(Debug, Serialize, ToSchema)]

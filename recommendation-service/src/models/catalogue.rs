@@ -12,14 +12,15 @@ use filter::{
     Column, FacetKind, Filter, FilterIndex, MovieAttributes, NamedId, RowTable, StringColumn,
     UNKNOWN_DAY,
 };
+use recommender::content::TagVector;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Revision,
     genres::{GenreSet, Genres},
     poster::Poster,
+    tags,
 };
-use crate::scorer::tags::{self, Vector};
 
 /// The release day of a movie without a release date.
 pub const NO_DATE: i32 = i32::MIN;
@@ -99,7 +100,7 @@ pub struct Catalogue {
     genre_numbers: Column<u32>,
     titles: StringColumn,
     posters: Column<Poster>,
-    /// The norms of the movies' tag vectors; see [`crate::scorer::tags`].
+    /// The norms of the movies' tag vectors; see [`super::tags`].
     norms: Arc<Vec<f32>>,
     /// The facets that movies are filtered by.
     films: FilterIndex,
@@ -325,8 +326,8 @@ impl Catalogue {
 
     /// The tag vector of the movie in `row`; empty if it has no tags.
     #[must_use]
-    pub fn vector(&self, row: usize) -> Vector {
-        Vector::of(&self.films, numbered(row), self.norms[row])
+    pub fn vector(&self, row: usize) -> TagVector {
+        tags::vector(&self.films, numbered(row), self.norms[row])
     }
 
     /// The norms of the tag vectors by row.
