@@ -11,13 +11,14 @@ use recommender::{
     personal_share, standardize,
 };
 
-use super::{
-    ranking::rounded,
-    rules::{Context, days_since_epoch},
-};
-use crate::models::{
-    Catalogue, Evidence, FilmTags, HalfLife, LIKED_STARS, ListedFilm, PartWeights, Profile,
-    Reaction, Strategy, Weights,
+use crate::{
+    models::{Evidence, HalfLife, LIKED_STARS},
+    ranking::{ListedFilm, PartWeights, Strategy, candidates::rounded},
+    read_model::{Catalogue, FilmTags, Profile, Reaction},
+    rules::{
+        Weights,
+        score::{Context, days_since_epoch},
+    },
 };
 
 /// The least say of the rules where no learned model has one: nothing else knows what others think of a film.
@@ -54,7 +55,7 @@ impl Placed {
     }
 
     /// The columns of films that are in the catalogue, with their rows.
-    pub(super) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
         let places = self.rows.iter().enumerate();
         places
             .filter(|(_, row)| **row != NONE)
