@@ -8,10 +8,10 @@ mod film;
 mod group;
 mod models;
 mod preview;
+mod ranking_request;
 mod recommendations;
 mod rules;
 mod similar;
-mod wishes;
 
 use axum::Router;
 use chassis::{ProcessConfig, openapi::complete, server::time_limit};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::service::{
-    experiments::Experiments, models::Models, recommender::Recommender, rule_sets::RuleSets,
+use crate::{
+    experiments::Experiments, ranking::recommender::Recommender, registry::Registry,
+    rules::store::RuleSets,
 };
 
 /// The services, shared by all requests.
@@ -18,5 +19,5 @@ pub struct Services {
     /// Runs experiments and reports their results.
     pub experiments: Experiments,
     /// The registry of learned models.
-    pub models: Models,
+    pub models: Registry,
 }

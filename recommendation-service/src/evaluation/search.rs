@@ -10,7 +10,7 @@ use std::{io::Write as _, sync::Arc};
 
 use rayon::prelude::*;
 
-use super::{
+use crate::evaluation::{
     BlendSettings, Fitted, Model,
     metrics::{AtLength, rank},
 };

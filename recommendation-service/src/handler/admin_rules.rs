@@ -11,20 +11,19 @@ use chassis::{
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
     problem::{FieldError, ProblemDocument},
 };
-use filter::Filter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    recommendations::{RecommendationResponse, films},
-};
 use crate::{
-    models::{PartWeights, RuleDraft, RuleSet, Strategy, UserId, Weights},
-    service::{
-        making::Wishes,
-        rule_sets::{RuleSetError, check},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        recommendations::{RecommendationResponse, films},
+    },
+    read_model::UserId,
+    rules::{
+        RuleDraft, RuleSet, Weights,
+        store::{RuleSetError, check},
     },
     state::AppState,
 };
@@ -229,35 +228,13 @@ pub(super) async fn preview_rules(
     let limit = usize::try_from(limit).unwrap_or_default();
     let weights = Weights::of_drafts(&request.rules);
     let recommender = &state.recommender;
-    let profile = recommender.profile(user_id).await?;
-    let list = async |rules: Option<Weights>| {
-        let wishes = Wishes {
-            strategy: Strategy::Rules,
-            filter: Filter::default(),
-            exclude_seen: true,
-            diversity: 0.0,
-            limit,
-            is_chosen: true,
-            asked: String::new(),
-        };
-        let weights = PartWeights::default();
-        let page = recommender
-            .preview(profile.clone(), rules, weights, wishes)
-            .await?;
-        let catalogue = recommender.catalogue();
-        let films = films(&catalogue, &page, false);
-        Ok::<_, ApiError>(films)
-    };
-    let present: Vec<i64> = list(None).await?.iter().map(|film| film.id()).collect();
-    let recommendations = list(Some(weights))
-        .await?
+    let (page, positions) = recommender.preview_rules(user_id, weights, limit).await?;
+    let recommendations = films(&recommender.catalogue(), &page, false)
         .into_iter()
-        .map(|film| PreviewedFilm {
-            present_position: present
-                .iter()
-                .position(|id| *id == film.id())
-                .map(|index| index + 1),
+        .zip(positions)
+        .map(|(film, present_position)| PreviewedFilm {
             film,
+            present_position,
         })
         .collect();
     Ok(Json(RulesPreviewResponse {

@@ -6,9 +6,9 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{
-    experiments::ExperimentError, models::ModelError, recommender::RecommendError,
-    rule_sets::RuleSetError,
+use crate::{
+    experiments::ExperimentError, ranking::recommender::RecommendError, registry::ModelError,
+    rules::store::RuleSetError,
 };
 
 /// Why a request failed.
@@ -59,7 +59,7 @@ impl From<ApiError> for Problem {
                     .detail("name users that exist; POST /api/v1/users makes one")
                     .errors(vec![FieldError::new(format!("user_ids[{place}]"), message)])
             }
-            ApiError::Recommend(RecommendError::Asking(error)) => {
+            ApiError::Recommend(RecommendError::Upstream(error)) => {
                 Self::unavailable("the service that knows the users").cause(&error)
             }
             ApiError::Recommend(RecommendError::Loading) => {

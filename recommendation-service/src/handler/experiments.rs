@@ -14,10 +14,9 @@ use chassis::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{admin_rules::PageQuery, caller::Caller, error::ApiError};
 use crate::{
-    models::{Experiment, ExperimentDraft},
-    service::experiments::Report,
+    experiments::{Experiment, ExperimentDraft, report::Report},
+    handler::{admin_rules::PageQuery, caller::Caller, error::ApiError},
     state::AppState,
 };
 

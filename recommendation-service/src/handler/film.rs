@@ -3,7 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::models::{Catalogue, FilmList, ListedFilm};
+use crate::{
+    ranking::{FilmList, ListedFilm},
+    read_model::Catalogue,
+};
 
 /// TMDB's host of images, with the width that lists show a poster in.
 const POSTER_BASE: &str = "https://image.tmdb.org/t/p/w500";

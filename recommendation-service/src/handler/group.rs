@@ -9,14 +9,14 @@ use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    film::{FilmCard, decimal},
-};
 use crate::{
-    models::UserId,
-    service::{group::Method, recommender::RecommendError},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        film::{FilmCard, decimal},
+    },
+    ranking::{group::Method, recommender::RecommendError},
+    read_model::UserId,
     state::AppState,
 };
 

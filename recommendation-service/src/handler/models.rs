@@ -7,8 +7,7 @@ use recommender::model_file::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiError;
-use crate::{repository::models::ModelRow, state::AppState};
+use crate::{handler::error::ApiError, registry::repository::ModelRow, state::AppState};
 
 /// The versions.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,28 +6,30 @@ use chassis::{
     problem::{FieldError, ProblemDocument},
 };
 use chrono::SecondsFormat;
-use filter::Filter;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    recommendations::{ModelResponse, RecommendationResponse, films},
-};
 use crate::{
-    models::{PartWeights, Preferences, Profile, Reaction, Strategy, UserId, Weights},
-    service::{
-        making::Wishes,
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        recommendations::{ModelResponse, RecommendationResponse, films},
+    },
+    ranking::{
+        PartWeights, Strategy,
+        pipeline::RankingRequest,
+        preview::Hypothesis,
         recommender::{RecommendError, Recommender},
     },
+    read_model::{Catalogue, UserId},
+    rules::Weights,
     state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;
 const MOST_FILMS: i64 = 100;
 /// Films that may be supposed to be liked, and disliked.
-const MOST_SUPPOSED: usize = 100;
+const MAX_HYPOTHETICAL: usize = 100;
 const MOST_GENRES: usize = 50;
 /// The highest weight.
 const HEAVIEST: f64 = 10.0;
@@ -131,13 +133,13 @@ impl Checks {
         None
     }
 
-    fn films(&mut self, field: &str, ids: &[i64], recommender: &Recommender) {
-        if ids.len() > MOST_SUPPOSED {
-            self.error(field, format!("must be at most {MOST_SUPPOSED} films"));
+    fn films(&mut self, field: &str, ids: &[i64], catalogue: &Catalogue) {
+        if ids.len() > MAX_HYPOTHETICAL {
+            self.error(field, format!("must be at most {MAX_HYPOTHETICAL} films"));
             return;
         }
         for (place, id) in ids.iter().enumerate() {
-            if !recommender.has_film(*id) {
+            if catalogue.row(*id).is_none() {
                 self.error(
                     format!("{field}[{place}]"),
                     format!("no film has the id {id}"),
@@ -147,16 +149,17 @@ impl Checks {
     }
 }
 
-struct Supposed {
+struct Checked {
     rules: Weights,
     weights: PartWeights,
-    wishes: Wishes,
+    request: RankingRequest,
 }
 
-fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Supposed, Vec<FieldError>> {
+fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked, Vec<FieldError>> {
+    let catalogue = recommender.catalogue();
     let mut checks = Checks(Vec::new());
-    checks.films("likes", &request.likes, recommender);
-    checks.films("dislikes", &request.dislikes, recommender);
+    checks.films("likes", &request.likes, &catalogue);
+    checks.films("dislikes", &request.dislikes, &catalogue);
     for (place, id) in request.dislikes.iter().enumerate() {
         if request.likes.contains(id) {
             checks.error(format!("dislikes[{place}]"), "is among likes too");
@@ -214,63 +217,15 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Supposed
     if !checks.0.is_empty() {
         return Err(checks.0);
     }
-    Ok(Supposed {
+    Ok(Checked {
         rules,
         weights: parts,
-        wishes: Wishes {
-            strategy: request.strategy,
-            filter: Filter::default(),
-            exclude_seen: true,
-            diversity: diversity.unwrap_or_default() as f32,
-            limit: usize::try_from(limit).unwrap_or_default(),
-            is_chosen: true,
-            asked: String::new(),
-        },
+        request: RankingRequest::preview(
+            request.strategy,
+            diversity.unwrap_or_default() as f32,
+            usize::try_from(limit).unwrap_or_default(),
+        ),
     })
-}
-
-/// The user of whom this is supposed.
-async fn suppose(
-    recommender: &Recommender,
-    user: Option<UserId>,
-    request: PreviewRequest,
-) -> Result<Profile, ApiError> {
-    let mut profile = match user {
-        Some(id) => recommender.profile(id).await?,
-        None => Profile::new(Preferences {
-            user_id: 0,
-            version: 0,
-            preferred_genres: Vec::new(),
-            preferred_language: None,
-            min_rating: 0.0,
-            taste_edits: Vec::new(),
-        }),
-    };
-    let now = recommender.now();
-    for (reaction, ids) in [
-        (Reaction::Like, request.likes),
-        (Reaction::Dislike, request.dislikes),
-    ] {
-        for id in ids {
-            profile.suppose(id, |standing| {
-                standing.reaction = Some(reaction);
-                standing.reacted_at = Some(now);
-            });
-        }
-    }
-    profile.suppose_preferences(|preferences| {
-        let supposed = request.preferences;
-        if let Some(genres) = supposed.preferred_genres {
-            preferences.preferred_genres = genres;
-        }
-        if let Some(language) = supposed.preferred_language {
-            preferences.preferred_language = Some(language.to_ascii_lowercase());
-        }
-        if let Some(least) = supposed.min_rating {
-            preferences.min_rating = least;
-        }
-    });
-    Ok(profile)
 }
 
 /// What would be recommended, if
@@ -309,19 +264,26 @@ pub(super) async fn create_preview(
             Some(id)
         }
     };
-    let supposed = check(&request, recommender).map_err(RecommendError::Invalid)?;
+    let checked = check(&request, recommender).map_err(RecommendError::Invalid)?;
     let explain = request.explain.unwrap_or(true);
-    let profile = suppose(recommender, user, request).await?;
-    let Supposed {
-        rules,
-        weights,
-        wishes,
-    } = supposed;
+    let hypothesis = Hypothesis {
+        user,
+        likes: request.likes,
+        dislikes: request.dislikes,
+        preferred_genres: request.preferences.preferred_genres,
+        preferred_language: request.preferences.preferred_language,
+        min_rating: request.preferences.min_rating,
+    };
+    let profile = recommender.hypothetical_profile(hypothesis).await?;
     let page = recommender
-        .preview(profile, Some(rules), weights, wishes)
+        .preview(
+            profile,
+            Some(checked.rules),
+            checked.weights,
+            checked.request,
+        )
         .await?;
-    let catalogue = recommender.catalogue();
-    let recommendations = films(&catalogue, &page, explain);
+    let recommendations = films(&recommender.catalogue(), &page, explain);
     Ok(JsonBody(PreviewResponse {
         recommendations,
         generated_at: page

@@ -16,15 +16,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    film::{ExplanationResponse, FilmCard, decimal},
-    wishes::{ListCursor, Reader, RecommendationsQuery},
-};
 use crate::{
-    models::{Catalogue, Strategy, UserId},
-    service::recommender::{Page, RecommendError},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        film::{ExplanationResponse, FilmCard, decimal},
+        ranking_request::{ListCursor, Reader, RecommendationsQuery},
+    },
+    ranking::{
+        Strategy,
+        recommender::{Page, RecommendError},
+    },
+    read_model::{Catalogue, UserId},
     state::AppState,
 };
 
@@ -42,13 +45,6 @@ pub(super) struct RecommendationResponse {
     /// Why it has this score; where `explain` was asked for.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     explanation: Option<ExplanationResponse>,
-}
-
-impl RecommendationResponse {
-    /// The film's id.
-    pub(super) fn id(&self) -> i64 {
-        self.film.id
-    }
 }
 
 /// By what films were scored.
@@ -163,20 +159,22 @@ pub(super) async fn list_recommendations(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let raw = raw.unwrap_or_default();
-    if let Some(body) = state.recommender.remembered(id, &raw) {
+    if let Some(body) = state.recommender.cached_response(id, &raw) {
         return Ok(json(body));
     }
     let query: RecommendationsQuery = parse_query(&raw)?;
     let request = query.parse().map_err(RecommendError::Invalid)?;
     let recommender = &state.recommender;
     let page = match request.cursor {
-        None => recommender.recommend(id, request.wishes).await?,
+        None => recommender.recommend(id, request.ranking).await?,
         Some(ListCursor { list, from }) => {
-            recommender.go_on(id, list, from, &request.wishes).await?
+            recommender
+                .continue_list(id, list, from, &request.ranking)
+                .await?
         }
     };
     let body = body(&state, id, &page, request.explain);
-    recommender.remember(id, &raw, &page, &body);
+    recommender.cache_response(id, &raw, &page, &body);
     Ok(json(body))
 }
 

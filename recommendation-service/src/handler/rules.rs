@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{models::Rule, state::AppState};
+use crate::{rules::Rule, state::AppState};
 
 /// The active rules.
 #[derive(Debug, Serialize, ToSchema)]

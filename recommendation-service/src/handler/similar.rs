@@ -15,12 +15,15 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::{
-    error::ApiError,
-    film::{FilmCard, decimal},
-    wishes::Reader,
+use crate::{
+    handler::{
+        error::ApiError,
+        film::{FilmCard, decimal},
+        ranking_request::Reader,
+    },
+    ranking::recommender::RecommendError,
+    state::AppState,
 };
-use crate::{service::recommender::RecommendError, state::AppState};
 
 const DEFAULT_LIMIT: usize = 10;
 

@@ -12,7 +12,6 @@ use recommender::{
 };
 use sha2::{Digest, Sha256};
 
-use super::tags::Tags;
 use crate::{
     evaluation::{
         Fitted, Model, Settings,
@@ -21,7 +20,8 @@ use crate::{
         metrics::{AtLength, Catalogue, Figures, rank, ranked},
         search::{self, Bench, TagScores, shares_beside_learned},
     },
-    models,
+    read_model,
+    training::tags::Tags,
 };
 
 /// A tenth to measure on and a tenth to choose settings on.
@@ -91,7 +91,7 @@ impl Task {
     /// Too few events to measure on.
     pub(super) fn new(
         mut events: Vec<Event>,
-        catalogue: Option<models::Catalogue>,
+        catalogue: Option<read_model::Catalogue>,
     ) -> anyhow::Result<Self> {
         events.sort_by_key(|event| (event.user, event.item, event.time));
         events.dedup_by_key(|event| (event.user, event.item));

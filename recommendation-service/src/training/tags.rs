@@ -9,10 +9,7 @@ use recommender::{
 };
 use sqlx::PgPool;
 
-use crate::{
-    models::{Catalogue, FilmTags},
-    service::read_model,
-};
+use crate::read_model::{Catalogue, FilmTags, follow};
 
 /// A catalogue with the films of a dataset.
 pub(super) struct Tags {
@@ -26,7 +23,7 @@ pub(super) struct Tags {
 /// # Errors
 /// Postgres's.
 pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
-    let (catalogue, _) = read_model::load(pool).await?;
+    let (catalogue, _) = follow::load(pool).await?;
     let catalogue = Arc::unwrap_or_clone(catalogue);
     Ok((!catalogue.is_empty()).then_some(catalogue))
 }

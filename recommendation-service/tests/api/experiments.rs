@@ -13,13 +13,11 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    models::{Catalogue, Served, Shown, UserId},
-    repository::impressions,
-    service::{
-        experiments::{Experiments, recorder::Recorder, settler},
-        exploration::Explorer,
-        trials::Trials,
+    experiments::{
+        Experiments, Served, Shown, explore::Explorer, impressions::Recorder,
+        repository::impressions, settle, treatment::Treatments,
     },
+    read_model::{Catalogue, UserId},
 };
 use recommender::experiments::thompson::Exploration;
 use serde_json::{Value, json};
@@ -56,7 +54,7 @@ fn popular_or_recent() -> Value {
 /// Counts what is due when everybody's time is over.
 async fn settle(pool: &PgPool) {
     let later = now() + TimeDelta::hours(2);
-    settler::settle_due(pool, &Clock::fixed(later))
+    settle::settle_due(pool, &Clock::fixed(later))
         .await
         .unwrap();
 }
@@ -441,7 +439,7 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
         }
     }
     let later = Clock::fixed(now() + TimeDelta::hours(26));
-    settler::settle_due(&pool, &later).await.unwrap();
+    settle::settle_due(&pool, &later).await.unwrap();
     let counted: i64 = sqlx::query_scalar("select sum(impressions)::bigint from film_trial")
         .fetch_one(&pool)
         .await
@@ -474,7 +472,7 @@ async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool)
     .await
     .unwrap();
     let later = Clock::fixed(now() + TimeDelta::hours(26));
-    settler::settle_due(&pool, &later).await.unwrap();
+    settle::settle_due(&pool, &later).await.unwrap();
     let trials: Vec<(i64, i64, i64)> =
         sqlx::query_as("select movie_id, impressions, outcomes from film_trial order by movie_id")
             .fetch_all(&pool)
@@ -489,7 +487,7 @@ async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: Pg
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
     let explorer = Explorer::new(pool.clone(), Exploration::off(), 24);
-    let trials = Trials::new(experiments.clone(), explorer);
+    let trials = Treatments::new(experiments.clone(), explorer);
     let look = async || {
         experiments.refresh().await.unwrap();
         let load = |version| {

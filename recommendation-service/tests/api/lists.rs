@@ -135,7 +135,7 @@ async fn a_list_is_shown_again_as_it_was_to_its_user_and_administrators(pool: Pg
 
 #[sqlx::test]
 async fn lists_that_have_had_their_time_and_the_oldest_are_deleted(pool: PgPool) {
-    use recommendation_service::repository::lists;
+    use recommendation_service::ranking::repository;
     sqlx::query("insert into user_profile values (7, 1, '{}')")
         .execute(&pool)
         .await
@@ -162,7 +162,7 @@ async fn lists_that_have_had_their_time_and_the_oldest_are_deleted(pool: PgPool)
         .await
         .unwrap();
     }
-    lists::sweep(&pool, now, 4, 100).await.unwrap();
+    repository::sweep(&pool, now, 4, 100).await.unwrap();
     let left: Vec<String> =
         sqlx::query_scalar("select right(list_id::text, 1) from recommendation_list order by 1")
             .fetch_all(&pool)

@@ -31,7 +31,7 @@ use chassis::{
 };
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
-use recommendation_service::service::read_model::Shared;
+use recommendation_service::read_model::Shared;
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
     TrainedModel, TrainedModels,
