@@ -7,13 +7,13 @@
 //!
 //! The rooms, in the order of a request: [`handler`] → [`ranking`] (its [`pipeline`](ranking::pipeline) is one page) →
 //! [`read_model`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each.
-//! The learners and the mathematics of experiments are the crate [`recommender`]; [`evaluation`] is a command that
-//! measures models, [`training`] one that fits them.
+//! The learners and the mathematics of experiments are the crate [`recommender`]; [`cli`] has the commands that fit,
+//! measure and export.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod database;
-pub mod evaluation;
 pub mod experiments;
 pub mod handler;
 pub mod models;
@@ -23,7 +23,13 @@ pub mod registry;
 pub mod rules;
 pub mod service;
 pub mod state;
-pub mod training;
 
 /// The name of the service: directory, crate and binary.
 pub const NAME: &str = "recommendation-service";
+
+/// The description of the service for its process.
+pub const SERVICE: chassis::Service = chassis::Service {
+    name: NAME,
+    defaults: config::DEFAULTS,
+    openapi: handler::openapi,
+};

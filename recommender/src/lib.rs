@@ -6,6 +6,8 @@
 
 pub mod blend;
 pub mod content;
+#[cfg(feature = "learners")]
+pub mod evaluation;
 pub mod experiments;
 pub mod interactions;
 pub mod learners;

@@ -29,3 +29,19 @@ pub fn top_k_unseen(scores: &[f32], history: History<'_>, k: usize) -> Vec<(u32,
     let mut known = history.items.iter().peekable();
     top_k(scores, k, |item, _| known.next_if_eq(&&item).is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unseen_items_are_ranked_by_score_and_then_by_column() {
+        let history = History {
+            items: &[1, 4],
+            weights: &[1.0, 1.0],
+        };
+        let ranked = top_k_unseen(&[0.5, 9.0, 2.0, 0.5, 8.0, 1.0], history, 3);
+        assert_eq!(ranked, [(2, 2.0), (5, 1.0), (0, 0.5)]);
+        assert_eq!(top_k_unseen(&[1.0; 6], history, 100).len(), 4);
+    }
+}

@@ -1,4 +1,4 @@
-//! Where interactions come from: the service's own read model, or files.
+//! The sources of interactions: the read model of the service, or files.
 
 use std::{
     collections::HashMap,
@@ -9,33 +9,34 @@ use std::{
 use anyhow::{Context, bail};
 use sqlx::PgPool;
 
+use recommender::evaluation::split::Event;
+
 use crate::{
-    evaluation::data::{self, Event, open},
+    cli::files,
     models::liking,
     read_model::{InteractionState, repository::interactions},
 };
 
-/// Where interactions are.
+/// A source of interactions.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
-    /// In the service's own database, kept by the feed of preference-service.
+pub(in crate::cli) enum Source {
+    /// The database of the service.
     Database(PgPool),
-    /// In files.
+    /// Files.
     Files {
-        /// A file of ratings, or the directory that it is in, as MovieLens publishes it.
+        /// A file of ratings, or the directory with it, as MovieLens publishes it.
         path: PathBuf,
-        /// CSV with `movieId` and `tmdbId`; where it is given or in the directory, films that it has no
-        /// `tmdbId` for are passed over.
+        /// CSV with `movieId` and `tmdbId`; if it is given or in the directory, movies without a `tmdbId` are skipped.
         links: Option<PathBuf>,
-        /// Ratings below this do not count.
+        /// The smallest rating that counts.
         min_rating: f64,
     },
 }
 
-/// What a rating below those that count here weighs.
-const LEAST_WEIGHT: f32 = 0.2;
+/// The weight of a rating below those that count in the database.
+const MIN_WEIGHT: f32 = 0.2;
 
-/// What ratings are called in a directory.
+/// The names of files of ratings in a directory.
 const RATINGS: [&str; 5] = [
     "ratings.csv",
     "ratings.dat",
@@ -50,7 +51,7 @@ impl Source {
     /// # Errors
     /// Files that cannot be read or are not laid out as they must be, more than `most` interactions in
     /// them, or Postgres's errors.
-    pub(super) async fn read(&self, most: u64) -> anyhow::Result<Vec<Event>> {
+    pub(in crate::cli) async fn read(&self, most: u64) -> anyhow::Result<Vec<Event>> {
         match self {
             Self::Database(pool) => {
                 let mut events = Vec::new();
@@ -109,7 +110,7 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
     } else {
         (path.to_owned(), links.map(Path::to_owned))
     };
-    let mut events = data::read(&ratings).with_context(|| ratings.display().to_string())?;
+    let mut events = files::read(&ratings)?;
     events.retain(|event| event.rating.is_none_or(|rating| rating >= min_rating));
     for event in &mut events {
         if event.time.is_none() {
@@ -120,8 +121,8 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
                 rating: Some(rating as f32),
                 ..InteractionState::default()
             };
-            // One so low was asked for, and counts as the lowest.
-            event.weight = liking(&standing).unwrap_or(LEAST_WEIGHT);
+            // A rating that is lower, but was requested, gets the lowest weight.
+            event.weight = liking(&standing).unwrap_or(MIN_WEIGHT);
         }
     }
     if let Some(file) = links {
@@ -142,9 +143,9 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// The ids at TMDB of films, by their own.
+/// TMDB's ids by the ids in the file of ratings.
 fn read_links(file: &Path) -> anyhow::Result<HashMap<u64, u64>> {
-    let mut lines = open(file)?.lines();
+    let mut lines = files::open(file)?.lines();
     let heading = lines.next().context("it is empty")??;
     let names: Vec<&str> = heading.split(',').map(str::trim).collect();
     let place = |wanted: &str| {
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_has_ratings_and_links_and_what_is_disliked_or_has_no_id_is_passed_over() {
+    fn low_ratings_and_movies_without_a_tmdb_id_are_skipped() {
         let directory =
             std::env::temp_dir().join(format!("marquee-train-source-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("writable");

@@ -1,25 +1,33 @@
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
-use super::*;
+use clap::Parser;
 use recommender::{Ease, EaseSettings};
 
-fn arguments(line: &str) -> Result<Arguments, String> {
-    parse(line.split_whitespace().map(str::to_owned))
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    arguments: Arguments,
 }
 
 #[test]
-fn options_that_cannot_be_are_refused_by_name() {
-    let refused = |line: &str| arguments(line).err().expect("refused");
-    assert!(refused("").contains("--train"));
-    assert!(refused("--train a").contains("--test"));
-    assert!(refused("--data a --test b").contains("--data"));
-    assert!(refused("--train a --test b --models ease,best").contains("--models"));
-    assert!(refused("--train a --test b --at 10,0").contains("--at"));
-    assert!(refused("--train a --test b --diversity 2").contains("--diversity"));
-    assert!(refused("--train a --test b --set ease.size=3").contains("ease.size"));
-    assert!(refused("--train a --test b --set ease.regularization=NaN").contains("NaN"));
-    assert!(refused("--train a --test b --fast yes").contains("--fast"));
-    assert!(arguments("--train a --test=b --set ease.regularization=3").is_ok());
+fn invalid_options_are_rejected_by_name() {
+    let parse = |line: &str| {
+        Line::try_parse_from(std::iter::once("evaluate").chain(line.split_whitespace()))
+    };
+    let rejected = |line: &str| parse(line).expect_err("rejected").to_string();
+    assert!(rejected("").contains("--train"));
+    assert!(rejected("--train a").contains("--test"));
+    assert!(rejected("--data a --test b").contains("--data"));
+    assert!(rejected("--train a --test b --models ease,best").contains("--models"));
+    assert!(rejected("--train a --test b --at 10,0").contains("--at"));
+    assert!(rejected("--train a --test b --diversity 2").contains("--diversity"));
+    assert!(rejected("--train a --test b --set ease.size=3").contains("ease.size"));
+    assert!(rejected("--train a --test b --set ease.regularization=NaN").contains("NaN"));
+    assert!(rejected("--train a --test b --fast yes").contains("--fast"));
+    let line = parse("--train a --test=b --set ease.regularization=3").expect("valid");
+    assert!(line.arguments.source().is_some());
 }
 
 /// EASE with λ = 292 on the split of MovieLens 1M that was published with SpectralCF has known figures,
@@ -38,7 +46,7 @@ fn ease_conforms_to_published_figures() {
         );
         return;
     }
-    let data = Dataset::read(&Source {
+    let data = Dataset::try_from(&Source {
         files: Files::Parts {
             train: split.join("train_users.dat.gz"),
             valid: None,
@@ -49,21 +57,21 @@ fn ease_conforms_to_published_figures() {
     })
     .expect("readable");
     let ease = Ease::fit(&data.train, &EaseSettings::plain(292.0)).expect("fits");
-    let lists = ranked(
+    let top = lists(
         |history, scores| ease.score(history, scores),
         &data.train,
         &data.train,
         &data.test,
         |scores, hidden| {
-            rank(scores, hidden, 100)
+            top_k_unseen(scores, hidden, 100)
                 .into_iter()
                 .map(|(item, _)| item)
                 .collect()
         },
     );
     let lengths = [20, 40, 60, 80, 100];
-    let catalogue = Catalogue::new(&data.train);
-    let figures = Figures::new(&lists, &data.train, &data.test, &catalogue, &lengths);
+    let popularity = ItemPopularity::new(&data.train);
+    let figures = Figures::new(&top, &data.train, &data.test, &popularity, &lengths);
     let recalls = [0.0956, 0.1563, 0.1983, 0.2354, 0.2651];
     let precisions = [0.0212, 0.0243, 0.0259, 0.0270, 0.0278];
     for (at, (recall, precision)) in figures.at.iter().zip(recalls.iter().zip(precisions)) {

@@ -1,10 +1,11 @@
-//! What users did, as Parquet, for a trainer elsewhere: columns `user_id`, `movie_id`, `weight` and
-//! `occurred_at`, a row for each film that speaks for a user's taste, by user and film.
+//! `recommendation-service export`: interactions as Parquet, for a trainer elsewhere: columns `user_id`, `movie_id`,
+//! `weight` and `occurred_at`, a row per movie that a user likes, by user and movie.
 
-use std::{fs::File, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use chassis::{run::usage_error, shutdown::Shutdown};
+use chassis::shutdown::Shutdown;
+use clap::Args;
 use parquet::{
     data_type::{DataType, FloatType, Int64Type},
     file::{
@@ -13,18 +14,19 @@ use parquet::{
     },
     schema::parser::parse_message_type,
 };
+use recommender::evaluation::split::Event;
 
-use crate::{
-    config::Config,
-    database,
-    evaluation::data::Event,
-    training::{finish, run, source::Source, tell},
-};
+use super::{print, train::source::Source};
+use crate::{config::Config, database};
 
-const USAGE: &str = "recommendation-service export --out FILE.parquet
-
-Writes what users did, as training weighs it: user_id, movie_id (TMDB's), weight, occurred_at. Models that
-are fitted to it come back by `train --from FILE.safetensors`.";
+/// Writes interactions with the weights that training uses: user_id, movie_id (TMDB's), weight, occurred_at. Models that are
+/// fitted to them are registered by `train --from FILE.safetensors`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The Parquet file that is written
+    #[arg(long, value_name = "FILE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    out: String,
+}
 
 const SCHEMA: &str = "message interactions {
     required int64 user_id;
@@ -33,24 +35,15 @@ const SCHEMA: &str = "message interactions {
     required int64 occurred_at (timestamp(micros, true));
 }";
 
-/// Rows that are written at once.
+/// Rows in a row group.
 const GROUP: usize = 1 << 20;
 
-/// Runs `export`; `arguments` are those behind it.
-pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
-    let arguments: Vec<String> = arguments.collect();
-    let out = match arguments.as_slice() {
-        [option, file] if option == "--out" => Some(file.as_str()),
-        [option] => option.strip_prefix("--out="),
-        _ => None,
-    };
-    let Some(out) = out.filter(|out| !out.is_empty()) else {
-        return usage_error(USAGE);
-    };
-    finish(run(PathBuf::from(out), export))
-}
-
-async fn export(out: PathBuf, config: Config) -> anyhow::Result<()> {
+/// Runs the command.
+///
+/// # Errors
+/// An unreachable database, or a file that cannot be written.
+pub async fn export(arguments: Arguments, config: Config) -> anyhow::Result<()> {
+    let out = PathBuf::from(arguments.out);
     let pool = database::open(&config, &Shutdown::default()).await?;
     let events = Source::Database(pool).read(i64::MAX as u64).await?;
     let write = || -> anyhow::Result<()> {
@@ -58,7 +51,7 @@ async fn export(out: PathBuf, config: Config) -> anyhow::Result<()> {
         write(file, &events)
     };
     write().with_context(|| out.display().to_string())?;
-    tell(&format!(
+    print(&format!(
         "{} interactions written to {}",
         events.len(),
         out.display()
@@ -104,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_interactions_can_be_read() {
         let path = std::env::temp_dir().join(format!("marquee-export-{}", std::process::id()));
         let events =
             [(1, 603, 1.0), (1, 604, 0.2), (9, 603, 1.4)].map(|(user, item, weight)| Event {

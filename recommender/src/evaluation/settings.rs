@@ -1,29 +1,45 @@
-//! Settings of all models by name, as `--set` gives them and manifests keep them.
+//! Settings of all models by name, as a command line sets them and model files keep them.
 
 use std::collections::BTreeMap;
 
-use recommender::{
+use crate::{
     EaseSettings, IalsSettings, SpectralSettings,
     content::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
+/// An assignment that cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// There is no setting of this name.
+    #[error("{0}: there is no such setting")]
+    Unknown(String),
+    /// The value is not a finite number.
+    #[error("{0}: the value is not a number")]
+    Value(String),
+}
+
 /// A model to fit or measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Model {
+pub enum Model {
+    /// The baseline.
     Popularity,
+    /// [`crate::Ease`].
     Ease,
+    /// [`crate::Ials`].
     Ials,
+    /// [`crate::Spectral`].
     Spectral,
-    /// Known of films whose tags are known, so not in files.
+    /// Content, if the tags of items are known.
     Content,
-    /// As content.
+    /// Taste, likewise.
     Taste,
+    /// The blend of the others.
     Blend,
 }
 
 impl Model {
-    /// Those that need nothing but interactions.
-    pub(crate) const ALL: [Self; 5] = [
+    /// The models that need interactions alone.
+    pub const ALL: [Self; 5] = [
         Self::Popularity,
         Self::Ease,
         Self::Ials,
@@ -31,7 +47,9 @@ impl Model {
         Self::Blend,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// The name on command lines and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Popularity => "popularity",
             Self::Ease => "ease",
@@ -44,20 +62,29 @@ impl Model {
     }
 }
 
-/// What the parts of a blend weigh.
+/// The weights of the parts of a blend, each 0 and up, and the familiarity of [`crate::Blend::new`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct BlendSettings {
-    pub(crate) ease: f64,
-    pub(crate) ials: f64,
-    pub(crate) spectral: f64,
-    pub(crate) popularity: f64,
-    pub(crate) familiarity: f64,
-    pub(crate) content: f64,
-    pub(crate) taste: f64,
+pub struct BlendSettings {
+    /// The weight of ease.
+    pub ease: f64,
+    /// The weight of ials.
+    pub ials: f64,
+    /// The weight of spectral.
+    pub spectral: f64,
+    /// The weight of popularity.
+    pub popularity: f64,
+    /// The number of items after which personal models have half the share.
+    pub familiarity: f64,
+    /// The weight of content beside the learned models.
+    pub content: f64,
+    /// The weight of taste beside the learned models.
+    pub taste: f64,
 }
 
 impl BlendSettings {
-    pub(crate) fn weight(&self, model: Model) -> f64 {
+    /// The weight of `model`.
+    #[must_use]
+    pub fn weight(&self, model: Model) -> f64 {
         match model {
             Model::Popularity => self.popularity,
             Model::Ease => self.ease,
@@ -84,23 +111,27 @@ impl Default for BlendSettings {
     }
 }
 
-/// Settings of all models, and which were given rather than are to be chosen.
+/// The settings of all models. Those that are set are not searched for.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Settings {
-    pub(crate) ease: EaseSettings,
-    pub(crate) ials: IalsSettings,
-    pub(crate) spectral: SpectralSettings,
-    pub(crate) blend: BlendSettings,
+pub struct Settings {
+    /// Of EASE.
+    pub ease: EaseSettings,
+    /// Of iALS.
+    pub ials: IalsSettings,
+    /// Of the low-pass filter.
+    pub spectral: SpectralSettings,
+    /// Of the blend.
+    pub blend: BlendSettings,
     given: Vec<Model>,
 }
 
-/// Where the value of a setting is.
+/// The value of a setting.
 enum Place<'a> {
     Number(&'a mut f64),
     Count(&'a mut usize),
 }
 
-/// The settings that there are.
+/// The names of all settings.
 const NAMES: [&str; 20] = [
     "ease.regularization",
     "ease.user_discount",
@@ -125,8 +156,7 @@ const NAMES: [&str; 20] = [
 ];
 
 impl Settings {
-    /// The place of the setting `name`, and the model whose settings are not searched for where it is
-    /// given.
+    /// The value of the setting `name`, and the model whose settings are not searched for if it is set.
     fn place(&mut self, name: &str) -> Option<(Place<'_>, Option<Model>)> {
         use Place::{Count, Number};
         let (ease, ials, spectral) = (&mut self.ease, &mut self.ials, &mut self.spectral);
@@ -156,15 +186,18 @@ impl Settings {
         })
     }
 
-    /// Sets what `MODEL.KEY=N` says.
-    pub(crate) fn set(&mut self, assignment: &str) -> Result<(), String> {
-        let unknown = || format!("--set {assignment}: there is no such setting");
+    /// Sets a setting by an assignment `MODEL.KEY=N`.
+    ///
+    /// # Errors
+    /// [`SettingError`] if there is no such setting or the value is not a finite number.
+    pub fn set(&mut self, assignment: &str) -> Result<(), SettingError> {
+        let unknown = || SettingError::Unknown(assignment.to_owned());
         let (name, value) = assignment.split_once('=').ok_or_else(unknown)?;
         let number: f64 = value
             .parse()
             .ok()
             .filter(|number: &f64| number.is_finite())
-            .ok_or_else(|| format!("--set {assignment}: `{value}` is not a number"))?;
+            .ok_or_else(|| SettingError::Value(assignment.to_owned()))?;
         let (place, model) = self.place(name).ok_or_else(unknown)?;
         match place {
             Place::Number(place) => *place = number,
@@ -174,25 +207,27 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets what all random numbers come from.
-    pub(crate) fn seed(&mut self, seed: u64) {
+    /// Sets the seed of all random numbers.
+    pub fn seed(&mut self, seed: u64) {
         self.ials.seed = seed;
         self.spectral.seed = seed;
     }
 
-    /// Leaves films out of EASE beyond those that can be fitted in so many bytes.
-    pub(crate) fn fit_memory(&mut self, bytes: u64) {
-        let films = (bytes / EaseSettings::BYTES_PER_PAIR).isqrt();
-        self.ease.max_items = self.ease.max_items.min(films as usize);
+    /// Limits the items of EASE to what can be fitted in so many bytes.
+    pub fn fit_memory(&mut self, bytes: u64) {
+        let items = (bytes / EaseSettings::BYTES_PER_PAIR).isqrt();
+        self.ease.max_items = self.ease.max_items.min(items as usize);
     }
 
-    /// Whether the settings of `model` were given.
-    pub(crate) fn is_given(&self, model: Model) -> bool {
+    /// True if a setting of `model` that is otherwise searched for was set.
+    #[must_use]
+    pub fn is_given(&self, model: Model) -> bool {
         self.given.contains(&model)
     }
 
     /// All settings by name.
-    pub(crate) fn parameters(&self) -> BTreeMap<String, f64> {
+    #[must_use]
+    pub fn parameters(&self) -> BTreeMap<String, f64> {
         let mut settings = self.clone();
         let value = |name: &&str| {
             let (place, _) = settings.place(name)?;
@@ -210,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_can_be_given_and_is_told_again() {
+    fn every_setting_can_be_set_and_is_listed() {
         let mut settings = Settings::default();
         for (number, name) in (2..).zip(NAMES) {
             settings.set(&format!("{name}={number}")).expect("known");
@@ -223,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn less_memory_means_fewer_films() {
+    fn less_memory_means_fewer_items() {
         let mut settings = Settings::default();
         settings.fit_memory(28_000_000);
         assert_eq!(settings.ease.max_items, 1000);

@@ -1,5 +1,5 @@
-//! What films are about, where the catalogue tells: content and taste as models over the films that others
-//! are fitted to, so that what they weigh beside these can be chosen and measured.
+//! Content and taste from the tags of the catalogue, as models over the columns of a dataset, so that their weights can be
+//! chosen and measured.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,14 +14,14 @@ use crate::read_model::{Catalogue, FilmTags, follow};
 /// A catalogue with the films of a dataset.
 pub(super) struct Tags {
     catalogue: Catalogue,
-    /// By column; none for a film that is not in the catalogue.
+    /// The row of each column; `None` for a movie that is not in the catalogue.
     rows: Vec<Option<usize>>,
 }
 
-/// The catalogue as the service's own read model has it; none where that is empty.
+/// The catalogue in the database of the service; `None` if that is empty.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
     let (catalogue, _) = follow::load(pool).await?;
     let catalogue = Arc::unwrap_or_clone(catalogue);
@@ -29,7 +29,7 @@ pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
 }
 
 impl Tags {
-    /// Of the films with these ids, one a column.
+    /// The tags of the movies with these ids, one per column.
     pub(super) fn new(catalogue: Catalogue, films: &[u64]) -> Self {
         let row = |id: &u64| catalogue.row(i64::try_from(*id).ok()?);
         Self {
@@ -43,7 +43,7 @@ impl Tags {
         row.map_or_else(TagVector::default, |row| self.catalogue.vector(row))
     }
 
-    /// What content and taste say of each column to a user with this history.
+    /// The scores of each column by content and by taste for a user with this history.
     pub(super) fn score(&self, history: History<'_>) -> [Vec<f32>; 2] {
         let vectors: Vec<(TagVector, f32)> = history
             .iter()

@@ -1,4 +1,4 @@
-//! Fits models to what users did, and measures them on what they did later.
+//! Fits models to interactions, and measures them on later ones.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -7,57 +7,56 @@ use recommender::{
     Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity, Scorer,
     Spectral, TrainedModels,
     blend::add_part,
+    evaluation::{
+        self, Fitted,
+        metrics::{AtLength, Figures, ItemPopularity, lists},
+        settings::{Model, Settings},
+        split::{Dataset, Event, Split},
+        tuning::{self, TagScores, Tuner, shares_beside_learned},
+    },
     model_file::{Manifest, ModelParts},
+    rank::top_k_unseen,
     standardize,
 };
 use sha2::{Digest, Sha256};
 
-use crate::{
-    evaluation::{
-        Fitted, Model, Settings,
-        data::{Dataset, Event, Parting},
-        fit,
-        metrics::{AtLength, Catalogue, Figures, rank, ranked},
-        search::{self, Bench, TagScores, shares_beside_learned},
-    },
-    read_model,
-    training::tags::Tags,
-};
+use super::tags::Tags;
+use crate::{cli::print, read_model};
 
 /// A tenth to measure on and a tenth to choose settings on.
-const PARTING: Parting = Parting {
+const SPLIT: Split = Split {
     test: 10,
     valid: 10,
 };
-/// Lengths of list that are measured.
+/// The lengths of lists that are measured.
 const LENGTHS: [usize; 4] = [10, 20, 40, 50];
-const LONGEST: usize = 50;
-/// What the figures of the blend with content and taste beside it are called.
+const MAX_LENGTH: usize = 50;
+/// The name of the metrics of the blend with content and taste.
 const WITH_TAGS: &str = "blend_and_tags";
-/// Users with films held out, at least: fewer say nothing.
-const FEWEST_USERS: usize = 10;
+/// The smallest number of users with held-out movies.
+const MIN_USERS: usize = 10;
 
-/// What is to be fitted to and measured on.
+/// The interactions to fit to and to measure on.
 pub(super) struct Task {
     data: Dataset,
-    /// The part to fit on and the part to choose settings on.
+    /// The training and the validation part.
     all: Interactions,
     sha256: String,
     tags: Option<Tags>,
 }
 
-/// Models, with what they reach.
+/// Fitted models with their metrics.
 pub(super) struct Outcome {
-    /// What they were made from, and how good they are.
+    /// Their origin and their metrics.
     pub(super) manifest: Manifest,
     /// The models.
     pub(super) parts: ModelParts,
-    /// The blend's figures in one number; see [`Task::value`].
+    /// The metrics of the blend in one number; see [`Task::value`].
     pub(super) value: f64,
 }
 
 impl Outcome {
-    /// The figures, a line a model.
+    /// The metrics, one line per model.
     #[must_use]
     pub(super) fn table(&self) -> String {
         let mut table = format!("{:14}", "held out");
@@ -84,8 +83,7 @@ impl Outcome {
 }
 
 impl Task {
-    /// Of `events` with times, whose weights are brought to a mean of 1, and of what `catalogue` says that
-    /// their films are about.
+    /// A task of `events` with times, whose weights are scaled to a mean of 1, and of the tags in `catalogue`.
     ///
     /// # Errors
     /// Too few events to measure on.
@@ -111,15 +109,15 @@ impl Task {
         for event in &mut events {
             event.weight = (f64::from(event.weight) / mean) as f32;
         }
-        let data = Dataset::by_time(events, PARTING)?;
+        let data = Dataset::by_time(events, SPLIT)?;
         let users = data
             .test
             .histories()
             .filter(|held| !held.is_empty())
             .count();
         ensure!(
-            users >= FEWEST_USERS,
-            "{users} users have ten films or more, too few to measure on; {FEWEST_USERS} are needed"
+            users >= MIN_USERS,
+            "{users} users have ten films or more, too few to measure on; {MIN_USERS} are needed"
         );
         let rows = (0..data.train.users()).map(|user| {
             let valid = data.valid.as_ref().map(|valid| valid.history(user));
@@ -135,12 +133,14 @@ impl Task {
         })
     }
 
-    /// Chooses what `settings` leave open, fits, and measures.
+    /// Chooses the settings that are not set, fits, and measures.
     ///
     /// # Errors
-    /// Settings that no model can be fitted with.
+    /// A setting out of its range.
     pub(super) fn fit(&self, settings: &mut Settings) -> anyhow::Result<Outcome> {
-        self.with_tag_scores(|tags| fit(&self.data, &Model::ALL, tags, settings))?;
+        self.with_tag_scores(|tags| {
+            evaluation::fit(&self.data, &Model::ALL, tags, settings, print)
+        })?;
         let popularity = Popularity::fit(&self.all);
         let ease = Ease::fit(&self.all, &settings.ease).context("ease cannot be fitted")?;
         let ials = Ials::fit(&self.all, &settings.ials).context("ials cannot be fitted")?;
@@ -166,11 +166,10 @@ impl Task {
         self.measured(manifest, parts)
     }
 
-    /// Measures models that were fitted elsewhere. Where their manifest does not say what they weigh,
-    /// that is chosen here.
+    /// Measures models that were fitted elsewhere. Weights of the blend that their manifest does not have are chosen here.
     ///
     /// # Errors
-    /// Models that do not fit together.
+    /// Models that are inconsistent with each other.
     pub(super) fn adopt(
         &self,
         mut manifest: Manifest,
@@ -192,9 +191,9 @@ impl Task {
                 fitted.push(Fitted::fit(model, String::new(), || Ok(scorer))?);
             }
             if let Some(valid) = &self.data.valid {
-                let mut bench = Bench::new(&self.data.train, valid);
+                let tuner = Tuner::new(&self.data.train, valid, print);
                 self.with_tag_scores(|tags| {
-                    search::blend(&fitted, tags, &mut settings.blend, &mut bench)
+                    tuning::blend(&fitted, tags, &mut settings.blend, &tuner)
                 })?;
             }
             let chosen = settings.parameters().into_iter();
@@ -235,14 +234,13 @@ impl Task {
         })
     }
 
-    /// The geometric mean of Recall and NDCG at 10 and at 40 of what `trained` would have people be served,
-    /// on what is held out.
+    /// The geometric mean of Recall and NDCG at 10 and at 40 of the lists that `trained` serves, on the held-out part.
     #[must_use]
     pub(super) fn value(&self, trained: &TrainedModels) -> f64 {
         value(&self.served(trained))
     }
 
-    /// That of what is merely popular.
+    /// As [`Task::value`], of popularity alone.
     #[must_use]
     pub(super) fn popularity(&self) -> f64 {
         let popularity = Popularity::fit(&self.all);
@@ -254,7 +252,7 @@ impl Task {
         self.measure(|history, scores| mapped.score(history, scores))
     }
 
-    /// The figures of the blend with content and taste beside it.
+    /// The metrics of the blend with content and taste.
     fn served(&self, trained: &TrainedModels) -> Figures {
         let blend = Mapped::new(Arc::new(trained.blend().clone()), trained, &self.data);
         self.measure(|history, scores| {
@@ -276,12 +274,12 @@ impl Task {
 
     fn measure(&self, score: impl Fn(History<'_>, &mut [f32]) + Sync) -> Figures {
         let held_out = &self.data.test;
-        let lists = ranked(score, &self.all, &self.all, held_out, |scores, hidden| {
-            let best = rank(scores, hidden, LONGEST);
+        let lists = lists(score, &self.all, &self.all, held_out, |scores, hidden| {
+            let best = top_k_unseen(scores, hidden, MAX_LENGTH);
             best.into_iter().map(|(item, _)| item).collect()
         });
-        let catalogue = Catalogue::new(&self.all);
-        Figures::new(&lists, &self.all, held_out, &catalogue, &LENGTHS)
+        let popularity = ItemPopularity::new(&self.all);
+        Figures::new(&lists, &self.all, held_out, &popularity, &LENGTHS)
     }
 
     fn films(&self) -> anyhow::Result<Vec<i64>> {
@@ -310,8 +308,8 @@ fn named(figures: &Figures) -> std::collections::BTreeMap<String, f64> {
     named
 }
 
-/// A model over the films of a version as one over those of a dataset. Films that the version does not
-/// know score as low as any.
+/// A model over the columns of a version as one over those of a dataset. Movies that the version does not cover get the
+/// lowest score.
 struct Mapped {
     scorer: Arc<dyn Scorer>,
     /// Column of the dataset → column of the version.

@@ -1,14 +1,18 @@
-//! What the command prints.
+//! Reports of an evaluation as text tables.
 
 use std::io::{Result, Write};
 
-use crate::evaluation::{
+use super::{
     Fitted,
-    data::Dataset,
     metrics::{AtLength, Cohort, Figures},
+    split::Dataset,
 };
 
-pub(super) fn dataset(out: &mut impl Write, data: &Dataset) -> Result<()> {
+/// Writes the sizes of `data`.
+///
+/// # Errors
+/// [`std::io::Error`] if `out` cannot be written to.
+pub fn dataset(out: &mut impl Write, data: &Dataset) -> Result<()> {
     write!(
         out,
         "{} users, {} films; train {}",
@@ -22,7 +26,11 @@ pub(super) fn dataset(out: &mut impl Write, data: &Dataset) -> Result<()> {
     writeln!(out, ", test {} interactions", data.test.len())
 }
 
-pub(super) fn fits(out: &mut impl Write, fitted: &[Fitted]) -> Result<()> {
+/// Writes the time, memory and settings of each fit.
+///
+/// # Errors
+/// [`std::io::Error`] if `out` cannot be written to.
+pub fn fits(out: &mut impl Write, fitted: &[Fitted]) -> Result<()> {
     writeln!(
         out,
         "\n{:14} {:>7} {:>9}  settings",
@@ -43,8 +51,11 @@ pub(super) fn fits(out: &mut impl Write, fitted: &[Fitted]) -> Result<()> {
     Ok(())
 }
 
-/// A table of figures at each of `lengths`.
-pub(super) fn figures(
+/// Writes tables of the metrics at each of `lengths`, a row per model of `rows`.
+///
+/// # Errors
+/// [`std::io::Error`] if `out` cannot be written to.
+pub fn figures(
     out: &mut impl Write,
     part: &str,
     lengths: &[usize],
@@ -80,9 +91,9 @@ pub(super) fn figures(
         out,
         "\n{part}: Recall = hits / held out, and NDCG, by films in train:"
     )?;
-    let told = ["new, up to 20", "light, 21 to 100", "heavy, over 100"];
-    for (told, (users, _)) in told.iter().zip(&first.cohorts) {
-        write!(out, " {told} ({users} users);")?;
+    let labels = ["new, up to 20", "light, 21 to 100", "heavy, over 100"];
+    for (label, (users, _)) in labels.iter().zip(&first.cohorts) {
+        write!(out, " {label} ({users} users);")?;
     }
     writeln!(out)?;
     let names = Cohort::ALL.map(|cohort| match cohort {

@@ -1,32 +1,15 @@
-//! How good lists are, against what users went on to do.
+//! Metrics of recommendation lists against held-out interactions.
 
 use rayon::prelude::*;
 
-use recommender::{History, Interactions};
+use crate::{History, Interactions};
 
-use crate::evaluation::SHOWN;
+/// The positions of a list that coverage and novelty are measured on.
+pub const SHOWN: usize = 50;
 
-/// The `places` films with the greatest scores that are not in `history`, best first; of equals the
-/// one with the lower column.
-#[must_use]
-pub fn rank(scores: &[f32], history: History<'_>, places: usize) -> Vec<(u32, f32)> {
-    let mut known = history.items.iter().peekable();
-    let mut left: Vec<(u32, f32)> = (0_u32..)
-        .zip(scores.iter().copied())
-        .filter(|(item, _)| known.next_if_eq(&item).is_none())
-        .collect();
-    let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if places < left.len() {
-        left.select_nth_unstable_by(places, order);
-        left.truncate(places);
-    }
-    left.sort_unstable_by(order);
-    left
-}
-
-/// A list by `list` for every user with films in `held_out`, from what `score` writes by what they have in
-/// `train`, and of what must not be in it, which is in `hidden`; none for the others.
-pub fn ranked(
+/// The list of every user with items in `held_out`; empty for the others. `score` writes the scores for a history of
+/// `train`; `list` makes a list from these and the items of `hidden`, which must not be in it. Users are in parallel.
+pub fn lists(
     score: impl Fn(History<'_>, &mut [f32]) + Sync,
     train: &Interactions,
     hidden: &Interactions,
@@ -48,22 +31,22 @@ pub fn ranked(
         .collect()
 }
 
-/// What one list is worth at one length.
+/// The metrics of one list at one length.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct AtLength {
     /// Hits over the number held out.
     pub recall: f64,
-    /// Hits over the number held out or the length, whichever is less.
+    /// Hits over the smaller of the number held out and the length.
     pub capped_recall: f64,
-    /// Discounted gain over that of the best list of this length (Järvelin and Kekäläinen, ACM TOIS
-    /// 2002), with gain 1 and discount log₂(1 + place).
+    /// NDCG with gain 1 and discount log₂(1 + position): Järvelin and Kekäläinen, *Cumulated Gain-Based Evaluation
+    /// of IR Techniques*, ACM TOIS 20 (4), 2002.
     pub ndcg: f64,
-    /// Mean of the precision at each hit, over the number held out or the length, whichever is less.
+    /// The sum of the precisions at each hit, over the smaller of the number held out and the length.
     pub average_precision: f64,
 }
 
 impl AtLength {
-    /// Of the first `length` films of `list`, for `held_out` in ascending order, at least one.
+    /// The metrics of the first `length` items of `list`; `held_out` must ascend and not be empty.
     #[must_use]
     pub fn new(list: &[u32], held_out: &[u32], length: usize) -> Self {
         let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
@@ -102,7 +85,7 @@ impl AtLength {
     }
 }
 
-/// Users by how many films they have in the training part.
+/// Users by the number of their items in the training part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cohort {
     /// At most 20.
@@ -114,13 +97,13 @@ pub enum Cohort {
 }
 
 impl Cohort {
-    /// All of them, in order.
+    /// All cohorts, in order.
     pub const ALL: [Self; 3] = [Self::New, Self::Light, Self::Heavy];
 
-    /// That of a user with `films` films.
+    /// The cohort of a user with so many items.
     #[must_use]
-    pub fn of(films: usize) -> Self {
-        match films {
+    pub fn of(items: usize) -> Self {
+        match items {
             0..=20 => Self::New,
             21..=100 => Self::Light,
             _ => Self::Heavy,
@@ -128,22 +111,22 @@ impl Cohort {
     }
 }
 
-/// What everybody's lists are measured by.
-pub struct Catalogue {
-    /// How many films somebody dealt with in the training part.
-    films: usize,
-    /// What it tells to see a film, in bits; see [`Figures::novelty`].
+/// The popularity of items in the training part, which coverage and novelty are measured by.
+pub struct ItemPopularity {
+    /// The number of items with an interaction in the training part.
+    items: usize,
+    /// The self-information of each item in bits; see [`Figures::novelty`].
     bits: Vec<f64>,
 }
 
-impl Catalogue {
-    /// That of `train`.
+impl ItemPopularity {
+    /// The popularity in `train`.
     #[must_use]
     pub fn new(train: &Interactions) -> Self {
         let counts = train.counts();
         let users = train.users().max(1) as f64;
         Self {
-            films: counts.iter().filter(|count| **count > 0).count(),
+            items: counts.iter().filter(|count| **count > 0).count(),
             bits: counts
                 .iter()
                 .map(|count| (users / f64::from((*count).max(1))).log2())
@@ -152,28 +135,28 @@ impl Catalogue {
     }
 }
 
-/// What a model's lists are worth, in the mean over users with films held out.
+/// The metrics of a model: means over the users with held-out items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
-    /// At each length asked for.
+    /// At each requested length.
     pub at: Vec<AtLength>,
-    /// Of [`Cohort::ALL`]: how many users, and their figures at each length.
+    /// Of each of [`Cohort::ALL`]: the number of users, and the metrics at each length.
     pub cohorts: [(usize, Vec<AtLength>); 3],
-    /// The share of the films that somebody dealt with in training which are among anybody's first 50.
+    /// The share of the items of the training part that are among the first [`SHOWN`] of any list, 0 to 1.
     pub coverage: f64,
-    /// The mean self-information, −log₂ of the share of users who dealt with it in training, of films
-    /// among the first 50: Zhou et al., *Solving the Apparent Diversity-Accuracy Dilemma*, PNAS 2010.
+    /// The mean self-information in bits, −log₂ of the share of users with the item in training, of the first
+    /// [`SHOWN`] items: Zhou et al., *Solving the Apparent Diversity-Accuracy Dilemma*, PNAS 2010.
     pub novelty: f64,
 }
 
 impl Figures {
-    /// Of `lists`, one a user, by their films in `train` and `held_out`, at each of `lengths`.
+    /// The metrics of `lists`, one per user, at each of `lengths`.
     #[must_use]
     pub fn new(
         lists: &[Vec<u32>],
         train: &Interactions,
         held_out: &Interactions,
-        catalogue: &Catalogue,
+        popularity: &ItemPopularity,
         lengths: &[usize],
     ) -> Self {
         let none = || vec![AtLength::default(); lengths.len()];
@@ -193,7 +176,7 @@ impl Figures {
             }
             for item in list.iter().take(SHOWN) {
                 shown[*item as usize] = true;
-                bits += catalogue.bits[*item as usize];
+                bits += popularity.bits[*item as usize];
                 places += 1;
             }
         }
@@ -212,7 +195,7 @@ impl Figures {
         Self {
             at,
             cohorts,
-            coverage: shown as f64 / catalogue.films.max(1) as f64,
+            coverage: shown as f64 / popularity.items.max(1) as f64,
             novelty: bits / places.max(1) as f64,
         }
     }
@@ -227,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn one_list_by_hand() {
+    fn one_list_matches_values_computed_by_hand() {
         // Hits at places 1 and 3 of four, three held out.
         let at = AtLength::new(&[5, 1, 7, 2], &[5, 7, 9], 4);
         assert!(near(at.recall, 2.0 / 3.0));
@@ -238,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shorter_than_what_is_held_out_can_be_perfect_by_capped_recall_and_ndcg_alone() {
+    fn a_list_shorter_than_the_held_out_items_is_perfect_by_capped_recall_and_ndcg() {
         let at = AtLength::new(&[5, 7, 1], &[5, 7, 9], 2);
         assert!(near(at.recall, 2.0 / 3.0));
         assert!(near(at.capped_recall, 1.0));
@@ -247,18 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_that_are_not_known_are_ranked_and_of_equals_the_lower_column() {
-        let history = History {
-            items: &[1, 4],
-            weights: &[1.0, 1.0],
-        };
-        let ranked = rank(&[0.5, 9.0, 2.0, 0.5, 8.0, 1.0], history, 3);
-        assert_eq!(ranked, [(2, 2.0), (5, 1.0), (0, 0.5)]);
-        assert_eq!(rank(&[1.0; 6], history, 100).len(), 4);
-    }
-
-    #[test]
-    fn figures_are_means_over_users_and_cohorts_part_them() {
+    fn figures_are_means_over_users_in_total_and_by_cohort() {
         let row = |items: &[u32]| items.iter().map(|item| (*item, 1.0)).collect::<Vec<_>>();
         let many: Vec<u32> = (0..25).collect();
         let train =
@@ -266,15 +238,14 @@ mod tests {
         let held =
             Interactions::from_rows(30, [row(&[1]), row(&[26]), row(&[])]).expect("in range");
         let lists = [vec![1, 2], vec![25, 26], vec![]];
-        let figures = Figures::new(&lists, &train, &held, &Catalogue::new(&train), &[1, 2]);
+        let figures = Figures::new(&lists, &train, &held, &ItemPopularity::new(&train), &[1, 2]);
         assert!(near(figures.at[0].recall, 0.5));
         assert!(near(figures.at[1].recall, 1.0));
         assert!(near(figures.at[1].ndcg, (1.0 + 1.0 / 3_f64.log2()) / 2.0));
         let [new, light, heavy] = &figures.cohorts;
         assert_eq!((new.0, light.0, heavy.0), (1, 1, 0));
         assert!(near(new.1[0].recall, 1.0) && near(light.1[0].recall, 0.0));
-        // Four films shown of 25 that anybody dealt with; two of them by one user of three, one by
-        // two, and those nobody dealt with count as by one.
+        // Four items shown of 25 with interactions: two by one user of three, one by two; without interactions counts as one.
         assert!(near(figures.coverage, 4.0 / 25.0));
         let bits = 1.5_f64.log2() + 3.0 * 3_f64.log2();
         assert!(near(figures.novelty, bits / 4.0));

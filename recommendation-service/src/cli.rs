@@ -1,0 +1,68 @@
+//! The commands of the program beside the service itself: `train`, `evaluate` and `export`.
+
+pub mod evaluate;
+pub mod export;
+mod files;
+pub mod train;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Subcommand;
+use recommender::evaluation::settings::{SettingError, Settings};
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fit the learned models to interactions and register a version
+    Train(Box<train::Arguments>),
+    /// Measure the learned models on held-out interactions in files
+    Evaluate(evaluate::Arguments),
+    /// Write the interactions that models are fitted to as Parquet
+    Export(export::Arguments),
+}
+
+impl Command {
+    /// Runs the command.
+    #[must_use]
+    pub fn execute(self) -> ExitCode {
+        match self {
+            Self::Train(arguments) => chassis::run::execute(&crate::SERVICE, async move |config| {
+                train::train(*arguments, config)
+                    .await
+                    .map(|()| String::new())
+            }),
+            Self::Export(arguments) => {
+                chassis::run::execute(&crate::SERVICE, async move |config| {
+                    export::export(arguments, config)
+                        .await
+                        .map(|()| String::new())
+                })
+            }
+            Self::Evaluate(arguments) => match evaluate::evaluate(&arguments) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    print(&format!("{error:#}"));
+                    ExitCode::FAILURE
+                }
+            },
+        }
+    }
+}
+
+/// Prints the progress of a command.
+fn print(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+/// Checks an assignment of a setting.
+fn setting(text: &str) -> Result<String, SettingError> {
+    Settings::default().set(text)?;
+    Ok(text.to_owned())
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| "must be a number".to_owned())
+}

@@ -1,0 +1,261 @@
+//! `recommendation-service train`: fits the learned models to interactions, measures them on later ones, and writes them
+//! to the registry as a version, which goes live if it is better than the live one.
+//!
+//! Of each user's interactions the last tenth by time is held out: no measured model was fitted to it, not even the live
+//! one, whose fitting ended before. Settings and the weights of the blend are chosen on the tenth before; then the models
+//! are fitted again with that tenth.
+//!
+//! [`source`] and [`tags`] read, [`fit`] fits and measures.
+
+mod fit;
+pub(super) mod source;
+mod tags;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use chassis::shutdown::Shutdown;
+use clap::Args;
+use recommender::{
+    evaluation::{process_memory_mib, settings::Settings},
+    model_file,
+};
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+
+use self::{fit::Outcome, source::Source};
+use super::{finite, print, setting};
+use crate::{config::Config, database, models::LIKED_STARS, registry::repository};
+
+/// Bytes that one interaction takes while it is split and fitted to.
+const BYTES_PER_INTERACTION: u64 = 128;
+
+/// The interval of memory checks.
+const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The condition on which a version goes live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promotion {
+    IfBetter,
+    Always,
+    Never,
+}
+
+/// Fits models to the interactions in the database of the service (DATABASE_URL), or in files, and writes a version to the
+/// registry. It goes live if it is better than the live one.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A file of ratings, or a directory with ratings and links to TMDB's ids (MovieLens as published), instead of the
+    /// database
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// CSV with movieId and tmdbId, for ratings whose movies have other ids
+    #[arg(long, value_name = "FILE", requires = "data")]
+    links: Option<PathBuf>,
+    /// The smallest rating in files that counts
+    #[arg(long, value_name = "R", value_parser = finite, default_value_t = f64::from(LIKED_STARS))]
+    min_rating: f64,
+    /// Register models that were fitted elsewhere (safetensors), rather than fitting any
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Write the version to a file rather than to the registry
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Make the version live, whatever its metrics
+    #[arg(long, overrides_with = "hold")]
+    promote: bool,
+    /// Do not make the version live
+    #[arg(long, overrides_with = "promote")]
+    hold: bool,
+    /// A setting, which is then not searched for; as in `evaluate`
+    #[arg(long, value_name = "MODEL.KEY=N", value_parser = setting)]
+    set: Vec<String>,
+    /// The seed of random numbers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The memory limit in MiB; TRAINING_MEMORY_MIB unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(64..=1 << 24))]
+    memory_mib: Option<u64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Interactions that cannot be read or are too few, a model that cannot be fitted, a file that cannot be written, or an
+/// unreachable database.
+pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
+    let mut settings = Settings::default();
+    settings.seed(arguments.seed);
+    for one in &arguments.set {
+        settings.set(one)?;
+    }
+    let promotion = match (arguments.promote, arguments.hold) {
+        (true, _) => Promotion::Always,
+        (_, true) => Promotion::Never,
+        _ => Promotion::IfBetter,
+    };
+    let memory_mib = arguments.memory_mib.unwrap_or(config.training_memory_mib);
+    let memory = memory_mib << 20;
+    watch_memory(memory_mib);
+    settings.fit_memory(memory / 2);
+
+    let needs_database = arguments.data.is_none() || arguments.out.is_none();
+    let pool = if needs_database {
+        Some(database::open(&config, &Shutdown::default()).await?)
+    } else {
+        None
+    };
+    let source = match (&arguments.data, &pool) {
+        (Some(path), _) => Source::Files {
+            path: path.clone(),
+            links: arguments.links.clone(),
+            min_rating: arguments.min_rating,
+        },
+        (None, Some(pool)) => Source::Database(pool.clone()),
+        (None, None) => anyhow::bail!("there is neither --data nor a database"),
+    };
+    let start = Instant::now();
+    let events = source.read(memory / 4 / BYTES_PER_INTERACTION).await?;
+    print(&format!(
+        "{} interactions read in {:.1} s",
+        events.len(),
+        start.elapsed().as_secs_f64()
+    ));
+    let catalogue = match &pool {
+        Some(pool) if config.content_model => tags::load(pool).await?,
+        _ => None,
+    };
+    let task = fit::Task::new(events, catalogue)?;
+    let outcome = match &arguments.from {
+        None => task.fit(&mut settings)?,
+        Some(file) => {
+            let bytes = read_file(file).with_context(|| file.display().to_string())?;
+            let (manifest, parts) =
+                model_file::decode(&bytes).with_context(|| file.display().to_string())?;
+            task.adopt(manifest, parts, &mut settings)?
+        }
+    };
+    print(&outcome.table());
+
+    if let Some(file) = &arguments.out {
+        let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
+        std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
+        print(&format!("written to {}", file.display()));
+        return Ok(());
+    }
+    let Some(pool) = &pool else {
+        return Ok(());
+    };
+    register(pool, &task, &outcome, promotion, config.model_versions_kept).await
+}
+
+/// Ends the process once it is larger than `max` MiB. The limits of the system count reserved memory that is never touched,
+/// which grows with the caches of the machine.
+fn watch_memory(max: u64) {
+    std::thread::spawn(move || {
+        loop {
+            // Not every system reports it.
+            let Some(resident) = process_memory_mib("VmRSS:") else {
+                return;
+            };
+            if resident > max {
+                print(&format!(
+                    "it takes {resident} MiB, more than {max}; give --memory-mib or \
+                     TRAINING_MEMORY_MIB a higher number, or fewer films by --set ease.max_items"
+                ));
+                std::process::exit(1);
+            }
+            std::thread::sleep(MEMORY_CHECK_INTERVAL);
+        }
+    });
+}
+
+fn read_file(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    let length = std::fs::metadata(file)?.len();
+    anyhow::ensure!(
+        length <= model_file::MAX_BYTES as u64,
+        "it has {length} bytes, more than {}",
+        model_file::MAX_BYTES
+    );
+    Ok(std::fs::read(file)?)
+}
+
+/// Writes the version to the registry, and makes it live if `promotion` allows it.
+async fn register(
+    pool: &PgPool,
+    task: &fit::Task,
+    outcome: &Outcome,
+    promotion: Promotion,
+    keep: i64,
+) -> anyhow::Result<()> {
+    let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
+    let sha256 = Sha256::digest(&bytes);
+    let goes_live = match promotion {
+        Promotion::Always => true,
+        Promotion::Never => false,
+        Promotion::IfBetter => is_better(pool, task, outcome).await?,
+    };
+    let version =
+        repository::insert(pool, &outcome.manifest, &bytes, &sha256, goes_live, keep).await?;
+    let state = if goes_live { "live" } else { "not live" };
+    print(&format!(
+        "version {version}, {} bytes, is {state}",
+        bytes.len()
+    ));
+    Ok(())
+}
+
+/// True if the fitted models are better than the live version, or than popularity if none is live.
+async fn is_better(pool: &PgPool, task: &fit::Task, outcome: &Outcome) -> anyhow::Result<bool> {
+    let own = outcome.value;
+    let live = match repository::live(pool).await? {
+        None => None,
+        Some(version) => {
+            let bytes = repository::load(pool, version).await?;
+            match model_file::decode(&bytes) {
+                Ok((manifest, parts)) => Some((version, parts.into_trained(version, &manifest)?)),
+                Err(error) => {
+                    print(&format!("version {version} is live but broken: {error}"));
+                    None
+                }
+            }
+        }
+    };
+    let (against, value) = match live {
+        Some((version, live)) => (format!("live version {version}"), task.value(&live)),
+        None => ("popularity".to_owned(), task.popularity()),
+    };
+    print(&format!("held out: {own:.5}, {against} {value:.5}"));
+    Ok(own > value)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        _arguments: Arguments,
+    }
+
+    #[test]
+    fn invalid_options_are_rejected_by_name() {
+        let parse = |line: &str| {
+            Line::try_parse_from(std::iter::once("train").chain(line.split_whitespace()))
+        };
+        let rejected = |line: &str| parse(line).expect_err("rejected").to_string();
+        assert!(rejected("--fast").contains("--fast"));
+        assert!(rejected("--data").contains("--data"));
+        assert!(rejected("--links a").contains("--data"));
+        assert!(rejected("--seed x").contains("--seed"));
+        assert!(rejected("--memory-mib 1").contains("--memory-mib"));
+        assert!(rejected("--set ease.size=3").contains("ease.size"));
+        assert!(parse("--data=a --hold").is_ok());
+    }
+}
