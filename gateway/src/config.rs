@@ -1,4 +1,4 @@
-//! The settings of the gateway; what each means stands in `config/default.toml`.
+//! The settings of the gateway. `config/default.toml` documents each of them with its default and unit.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::client_ip::Networks;
+use crate::middleware::client_ip::Networks;
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// The shortest secret that HS256 tokens may be signed with, in bytes (RFC 7518, 3.2).
-const SECRET_BYTES: usize = 32;
+/// RFC 7518, 3.2.
+const MIN_SECRET_BYTES: usize = 32;
 
-/// How callers prove who they are.
+/// The way in which callers are authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
-    /// By a signed token.
+    /// By access tokens and API keys.
     Jwt,
-    /// By any token at all; for development.
+    /// Any token is an administrator's; for development.
     Mock,
 }
 
-/// Which requests are logged.
+/// The requests that are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AccessLog {
+pub enum AccessLogMode {
     /// Every request.
     All,
-    /// Those that failed by our fault or an upstream's, and slow ones.
+    /// Those with a 5xx status, and slow ones.
     Errors,
     /// None.
     None,
@@ -40,61 +40,61 @@ pub enum AccessLog {
 /// The settings of the gateway.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    /// Threads that serve requests; 0: one for each core.
+    /// Threads that serve requests; 0: one per core.
     pub worker_threads: usize,
-    /// Between turning not ready and closing the listeners, in milliseconds.
+    /// Time between turning not ready and closing the listeners, in milliseconds.
     pub shutdown_delay_ms: u64,
-    /// Which requests are logged.
-    pub access_log: AccessLog,
-    /// From how many milliseconds on a request counts as slow.
+    /// The requests that are logged.
+    pub access_log: AccessLogMode,
+    /// The least duration of a slow request, in milliseconds.
     pub access_log_slow_ms: u64,
-    /// How long a client may take to send a request head, in milliseconds.
+    /// The time limit for a client to send a request head, in milliseconds.
     pub head_timeout_ms: u64,
-    /// The largest request head, in bytes.
+    /// The size limit of a request head, in bytes.
     pub head_limit_bytes: usize,
-    /// The longest path with its query, in bytes.
+    /// The size limit of path and query, in bytes.
     pub target_limit_bytes: usize,
-    /// The largest body of an import of a user's history, in bytes.
+    /// The size limit of the body of a history import, in bytes.
     pub import_body_limit_bytes: usize,
-    /// How long a client may take nothing of an answer, in milliseconds.
+    /// The longest time for which a client may accept nothing of a response, in milliseconds.
     pub client_stall_timeout_ms: u64,
-    /// Whose `X-Forwarded-*` headers are believed.
+    /// Networks whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Networks,
-    /// Who may read `/metrics` without a token.
+    /// Networks that may read `/metrics` without a token.
     pub metrics_networks: Networks,
     /// Origins whose pages may call the API.
     #[serde(deserialize_with = "chassis::config::comma_separated")]
     pub cors_origins: Vec<String>,
-    /// How callers prove who they are.
+    /// The way in which callers are authenticated.
     pub auth_mode: AuthMode,
-    /// What tokens are signed with; empty: with none that we share.
+    /// The secret of HS256 tokens; empty: there are no such tokens.
     pub jwt_secret: SecretString,
-    /// Where the public keys are that tokens are signed with; none: there are no such tokens.
+    /// The URL of the JWKS; `None`: there are no tokens signed with private keys.
     #[serde(deserialize_with = "chassis::config::empty_is_none")]
     pub jwks_url: Option<Url>,
-    /// How long fetching them may take, in milliseconds.
+    /// The time limit of a JWKS fetch, in milliseconds.
     pub jwks_timeout_ms: u64,
-    /// How often they are fetched without any reason, in seconds.
+    /// The time between two JWKS fetches, in seconds.
     pub jwks_refresh_seconds: u64,
-    /// At least, between two fetches, in seconds.
+    /// The least time between two JWKS fetches, in seconds.
     pub jwks_pause_seconds: u64,
-    /// How long it is remembered whose an API key is, in seconds.
+    /// The time for which the owner of an API key is cached, in seconds.
     pub key_cache_seconds: u64,
-    /// What a token must say in `iss`.
+    /// The required `iss` of tokens.
     pub jwt_issuer: String,
-    /// What a token must say in `aud`.
+    /// The required `aud` of tokens.
     pub jwt_audience: String,
-    /// How far the clocks of issuer and gateway may be apart, in seconds.
+    /// The largest accepted clock difference of issuer and gateway, in seconds.
     pub jwt_leeway_seconds: u64,
-    /// Where the counts of the rate limit live; empty: nowhere but here.
+    /// The Redis of the rate limit; empty: each gateway counts alone.
     pub redis_url: SecretString,
-    /// How long Redis may take to answer before it is taken for away, in milliseconds.
+    /// The time limit of a Redis command, in milliseconds.
     pub redis_timeout_ms: u64,
     /// Requests of one client in one window.
     pub rate_limit_max: u64,
     /// The length of a window, in seconds.
     pub rate_limit_window_seconds: u64,
-    /// Clients remembered at most.
+    /// The most clients that are remembered.
     pub rate_limit_entries: usize,
     /// The instances of movie-service.
     pub movie_service_url: Instances,
@@ -102,82 +102,82 @@ pub struct Config {
     pub user_preference_service_url: Instances,
     /// The instances of recommendation-service.
     pub recommendation_service_url: Instances,
-    /// How long a connect to an upstream may take, in milliseconds.
+    /// The time limit of a connect to a service, in milliseconds.
     pub upstream_connect_timeout_ms: u64,
-    /// How long an upstream may pause within the body of an answer, in milliseconds.
+    /// The longest pause within a response body of a service, in milliseconds.
     pub upstream_stall_timeout_ms: u64,
-    /// Idle connections kept to one instance by one thread.
+    /// Idle connections that one thread keeps to one instance.
     pub upstream_idle_connections: usize,
-    /// How long an idle connection is kept, in milliseconds.
+    /// Time after which an idle connection is closed, in milliseconds.
     pub upstream_idle_ms: u64,
-    /// Failed connects in a row after which an instance is passed over.
+    /// Consecutive failed connects after which an instance is skipped.
     pub upstream_failures_to_skip: u32,
-    /// For how many milliseconds it is.
+    /// Time for which it is skipped, in milliseconds.
     pub upstream_skip_ms: u64,
     /// The time limit of a sync, in milliseconds.
     pub sync_timeout_ms: u64,
 }
 
 impl Config {
-    /// How long Redis may take to answer.
-    #[must_use]
-    pub fn redis_timeout(&self) -> Duration {
-        Duration::from_millis(self.redis_timeout_ms)
-    }
-
-    /// Reads and checks the settings.
+    /// Reads and validates the settings.
     ///
     /// # Errors
-    /// A value that is missing, not of its type, or that cannot work; the message names the
-    /// environment variable.
+    /// Returns a [`ConfigError`] that names the environment variable if a value is missing, malformed, or out of
+    /// its range.
     pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let config: Self = settings.read()?;
-        let wrong = |what: &str| Err(ConfigError::Invalid(what.to_owned()));
-        let no_secret = config.jwt_secret.expose_secret().is_empty();
-        if config.auth_mode == AuthMode::Jwt && !(no_secret && config.jwks_url.is_some()) {
+        let invalid = |reason: &str| Err(ConfigError::Invalid(reason.to_owned()));
+        let has_secret = !config.jwt_secret.expose_secret().is_empty();
+        if config.auth_mode == AuthMode::Jwt && (has_secret || config.jwks_url.is_none()) {
             config.require_secret()?;
         }
-        let by_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        if !config.jwks_url.as_ref().is_none_or(by_http) {
-            return wrong("JWKS_URL must be an http or https URL, or empty");
+        let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !config.jwks_url.as_ref().is_none_or(is_http) {
+            return invalid("JWKS_URL must be an http or https URL, or empty");
         }
         if config.rate_limit_max == 0 || config.rate_limit_window_seconds == 0 {
-            return wrong("RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_SECONDS must be at least 1");
+            return invalid("RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_SECONDS must be at least 1");
         }
         if config.rate_limit_entries == 0 {
-            return wrong("RATE_LIMIT_ENTRIES must be at least 1");
+            return invalid("RATE_LIMIT_ENTRIES must be at least 1");
         }
         let redis = config.redis_url.expose_secret();
         if !redis.is_empty() && redis::Client::open(redis).is_err() {
-            return wrong("REDIS_URL must be a URL such as redis://127.0.0.1:6379/0, or empty");
+            return invalid("REDIS_URL must be a URL such as redis://127.0.0.1:6379/0, or empty");
         }
         if config.head_limit_bytes < 8192 {
-            return wrong("HEAD_LIMIT_BYTES must be at least 8192");
+            return invalid("HEAD_LIMIT_BYTES must be at least 8192");
         }
         Ok(config)
     }
 
-    /// Makes sure that tokens can be signed and verified safely.
+    /// Checks that tokens can be signed with the secret.
     ///
     /// # Errors
-    /// A secret that is missing or too short.
+    /// Returns [`ConfigError::Invalid`] if the secret is missing or too short.
     pub fn require_secret(&self) -> Result<(), ConfigError> {
-        if self.jwt_secret.expose_secret().len() >= SECRET_BYTES {
+        if self.jwt_secret.expose_secret().len() >= MIN_SECRET_BYTES {
             return Ok(());
         }
         Err(ConfigError::Invalid(format!(
-            "JWT_SECRET must have at least {SECRET_BYTES} bytes, or be empty where JWKS_URL is set (for \
+            "JWT_SECRET must have at least {MIN_SECRET_BYTES} bytes, or be empty where JWKS_URL is set (for \
              development, AUTH_MODE=mock needs neither)"
         )))
     }
 
-    /// How many threads serve requests.
+    /// The number of threads that serve requests, at least 1.
     #[must_use]
     pub fn threads(&self) -> usize {
         match self.worker_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         }
+    }
+
+    /// The time limit of a Redis command.
+    #[must_use]
+    pub fn redis_timeout(&self) -> Duration {
+        Duration::from_millis(self.redis_timeout_ms)
     }
 
     /// The length of a rate-limit window.
@@ -187,12 +187,12 @@ impl Config {
     }
 }
 
-/// All settings that the gateway reads: its own and those of every process.
+/// All settings of the process.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
-    /// Settings of every process.
+    /// The settings of every process.
     pub process: ProcessConfig,
-    /// The gateway's own.
+    /// The settings of the gateway.
     pub own: Config,
 }
 
@@ -217,21 +217,17 @@ impl<'de> Deserialize<'de> for Instances {
             .map(|word| {
                 let url = Url::parse(word)
                     .map_err(|error| D::Error::custom(format!("`{word}`: {error}")))?;
-                let plain = url.scheme() == "http"
+                let is_origin = url.scheme() == "http"
                     && url.has_host()
                     && url.path() == "/"
                     && url.query().is_none();
-                if plain {
-                    Ok(url)
-                } else {
-                    Err(D::Error::custom(format!(
-                        "`{word}` must be http://host:port, without a path"
-                    )))
-                }
+                is_origin.then_some(url).ok_or_else(|| {
+                    D::Error::custom(format!("`{word}` must be http://host:port, without a path"))
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         if urls.is_empty() {
-            return Err(D::Error::custom("names no instance"));
+            return Err(D::Error::custom("at least one instance is required"));
         }
         Ok(Self(urls))
     }

@@ -5,7 +5,7 @@ use std::{convert::Infallible, io::Write, net::TcpStream, time::Duration};
 use axum::{Router, body::Body, extract::Request};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use gateway::auth::Role;
+use gateway::middleware::auth::Role;
 use http_body_util::BodyExt;
 use reqwest::Method;
 use tokio::sync::mpsc;

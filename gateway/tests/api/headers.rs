@@ -237,7 +237,8 @@ async fn who_need_not_say_who_they_are_is_known_by_their_address() {
             assert_eq!(seen["headers"]["x-principal"], Value::Null);
         }
         let path = "/api/v1/users/1/preferences";
-        let request = post(path).bearer_auth(stage.token("1", gateway::auth::Role::User));
+        let request =
+            post(path).bearer_auth(stage.token("1", gateway::middleware::auth::Role::User));
         let seen = Answer::of(request).await.json();
         assert_eq!(seen["headers"]["x-real-ip"], Value::Null);
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use gateway::auth::Role;
+use gateway::middleware::auth::Role;
 use reqwest::Method;
 
 use crate::stage::{Answer, Stage, echo, serve};

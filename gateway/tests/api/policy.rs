@@ -2,8 +2,8 @@
 //! administrator.
 
 use gateway::{
-    auth::Role,
-    routes::{Access, ROUTES, Route, Target, Verb},
+    middleware::auth::Role,
+    routes::{Access, ROUTES, Route, Target},
 };
 use reqwest::Method;
 
@@ -53,11 +53,11 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             Access::ThatUser => [401, 200, 403, 200],
             Access::Admin | Access::Operator => [401, 403, 403, 200],
         };
-        let is_read = route.verb == Verb::Get;
+        let is_read = route.method == Method::GET;
         // Nobody looks at what is shown where nothing need be.
         let by_key = |may: bool, status: u16| match route.access {
             Access::Public => 200,
-            _ if !may || !route.by_api_key => 403,
+            _ if !may || route.interactive_login_only => 403,
             _ => status,
         };
         for (caller, shown, expected) in [
@@ -78,7 +78,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
                 by_key(true, other),
             ),
         ] {
-            let mut request = stage.bare(route.verb.method(), &path);
+            let mut request = stage.bare(route.method.clone(), &path);
             if let Some(token) = shown {
                 request = request.bearer_auth(token);
             }
@@ -90,7 +90,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             assert_eq!(
                 answer.status, expected,
                 "{:?} {path} by {caller}: {}",
-                route.verb, answer.text
+                route.method, answer.text
             );
             if expected >= 400 {
                 answer.problem(expected);

@@ -14,12 +14,12 @@ use std::{
 };
 
 use axum::{Json, Router, body::Body, extract::Request, response::IntoResponse};
-use chassis::{Process, Settings};
+use chassis::{Process, Settings, clock::Clock};
 use futures_util::StreamExt;
 use gateway::{
-    app::Gateway,
-    auth::{Role, mint},
     config::{Config, DEFAULTS},
+    middleware::auth::{Role, sign_token},
+    server::Gateway,
 };
 use http_body_util::BodyExt;
 use reqwest::{Client, Method, RequestBuilder};
@@ -93,7 +93,7 @@ impl Stage {
     }
 
     pub fn token(&self, subject: &str, role: Role) -> String {
-        mint(&self.config, subject, role, 60).expect("a token")
+        sign_token(&self.config, &Clock::system(), subject, role, 60).expect("a token")
     }
 
     /// A request without a token.

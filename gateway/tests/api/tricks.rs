@@ -13,7 +13,7 @@ use std::{
 
 use axum::Router;
 use chassis::testing::eventually;
-use gateway::auth::Role;
+use gateway::middleware::auth::Role;
 
 use crate::stage::{Stage, raw, read_rest, serve, status_of};
 
