@@ -46,7 +46,6 @@ enum Command {
 
 /// Runs the command in `arguments`, which begin with the program's name; `None` if there is none, so that the
 /// caller should serve requests. Usage errors exit with 64.
-#[must_use]
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let service = Service {
         name: crate::NAME,

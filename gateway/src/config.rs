@@ -37,84 +37,48 @@ pub enum AccessLogMode {
     None,
 }
 
-/// The settings of the gateway.
+/// The settings of the gateway, by their names in `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "config/default.toml documents each setting")]
 pub struct Config {
-    /// Threads that serve requests; 0: one per core.
     pub worker_threads: usize,
-    /// Time between turning not ready and closing the listeners, in milliseconds.
     pub shutdown_delay_ms: u64,
-    /// The requests that are logged.
     pub access_log: AccessLogMode,
-    /// The least duration of a slow request, in milliseconds.
     pub access_log_slow_ms: u64,
-    /// The time limit for a client to send a request head, in milliseconds.
     pub head_timeout_ms: u64,
-    /// The size limit of a request head, in bytes.
     pub head_limit_bytes: usize,
-    /// The size limit of path and query, in bytes.
     pub target_limit_bytes: usize,
-    /// The size limit of the body of a history import, in bytes.
     pub import_body_limit_bytes: usize,
-    /// The longest time for which a client may accept nothing of a response, in milliseconds.
     pub client_stall_timeout_ms: u64,
-    /// Networks whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Networks,
-    /// Networks that may read `/metrics` without a token.
     pub metrics_networks: Networks,
-    /// Origins whose pages may call the API.
     #[serde(deserialize_with = "chassis::config::comma_separated")]
     pub cors_origins: Vec<String>,
-    /// The way in which callers are authenticated.
     pub auth_mode: AuthMode,
-    /// The secret of HS256 tokens; empty: there are no such tokens.
     pub jwt_secret: SecretString,
-    /// The URL of the JWKS; `None`: there are no tokens signed with private keys.
     #[serde(deserialize_with = "chassis::config::empty_is_none")]
     pub jwks_url: Option<Url>,
-    /// The time limit of a JWKS fetch, in milliseconds.
     pub jwks_timeout_ms: u64,
-    /// The time between two JWKS fetches, in seconds.
     pub jwks_refresh_seconds: u64,
-    /// The least time between two JWKS fetches, in seconds.
     pub jwks_pause_seconds: u64,
-    /// The time for which the owner of an API key is cached, in seconds.
     pub key_cache_seconds: u64,
-    /// The required `iss` of tokens.
     pub jwt_issuer: String,
-    /// The required `aud` of tokens.
     pub jwt_audience: String,
-    /// The largest accepted clock difference of issuer and gateway, in seconds.
     pub jwt_leeway_seconds: u64,
-    /// The Redis of the rate limit; empty: each gateway counts alone.
     pub redis_url: SecretString,
-    /// The time limit of a Redis command, in milliseconds.
     pub redis_timeout_ms: u64,
-    /// Requests of one client in one window.
     pub rate_limit_max: u64,
-    /// The length of a window, in seconds.
     pub rate_limit_window_seconds: u64,
-    /// The most clients that are remembered.
     pub rate_limit_entries: usize,
-    /// The instances of movie-service.
     pub movie_service_url: Instances,
-    /// The instances of preference-service.
     pub user_preference_service_url: Instances,
-    /// The instances of recommendation-service.
     pub recommendation_service_url: Instances,
-    /// The time limit of a connect to a service, in milliseconds.
     pub upstream_connect_timeout_ms: u64,
-    /// The longest pause within a response body of a service, in milliseconds.
     pub upstream_stall_timeout_ms: u64,
-    /// Idle connections that one thread keeps to one instance.
     pub upstream_idle_connections: usize,
-    /// Time after which an idle connection is closed, in milliseconds.
     pub upstream_idle_ms: u64,
-    /// Consecutive failed connects after which an instance is skipped.
     pub upstream_failures_to_skip: u32,
-    /// Time for which it is skipped, in milliseconds.
     pub upstream_skip_ms: u64,
-    /// The time limit of a sync, in milliseconds.
     pub sync_timeout_ms: u64,
 }
 
@@ -166,7 +130,6 @@ impl Config {
     }
 
     /// The number of threads that serve requests, at least 1.
-    #[must_use]
     pub fn threads(&self) -> usize {
         match self.worker_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -175,13 +138,11 @@ impl Config {
     }
 
     /// The time limit of a Redis command.
-    #[must_use]
     pub fn redis_timeout(&self) -> Duration {
         Duration::from_millis(self.redis_timeout_ms)
     }
 
     /// The length of a rate-limit window.
-    #[must_use]
     pub fn rate_limit_window(&self) -> Duration {
         Duration::from_secs(self.rate_limit_window_seconds)
     }
@@ -202,7 +163,6 @@ pub struct Instances(Vec<Url>);
 
 impl Instances {
     /// The URLs, at least one.
-    #[must_use]
     pub fn urls(&self) -> &[Url] {
         &self.0
     }

@@ -1,5 +1,5 @@
 //! The endpoints that the gateway serves itself, called by [`crate::pipeline`].
 
-pub mod health;
-pub mod metrics;
-pub mod swagger;
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod swagger;

@@ -8,15 +8,17 @@
 
 pub mod command;
 pub mod config;
-pub mod endpoints;
-pub mod middleware;
+mod endpoints;
+mod middleware;
 pub mod openapi;
-pub mod pipeline;
-pub mod proxy;
-pub mod response;
+mod pipeline;
+mod proxy;
+mod response;
 pub mod routes;
 pub mod server;
-pub mod state;
+mod state;
+
+pub use middleware::auth::{Role, sign_token};
 
 /// The service's name in settings, logs, health reports and the name of its OpenAPI document.
 pub const NAME: &str = "gateway";

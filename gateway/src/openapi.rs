@@ -1,84 +1,54 @@
 //! The gateway's OpenAPI document, made from the route table. Path parameters come from the services' committed
 //! documents, which also describe the bodies; Swagger UI lists them beside this one.
 
-use std::collections::HashMap;
-
 use chassis::{
     health::{Dependency, Liveness, Readiness},
     openapi::{complete, problem_response},
 };
-use hyper::Method;
-use serde_json::Value;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem,
-        PathsBuilder, Ref, Required, ResponseBuilder, ResponsesBuilder,
-        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-        schema::{ComponentsBuilder, ObjectBuilder, Type},
-        security::SecurityRequirement,
-        tag::TagBuilder,
-    },
-};
+use serde_json::{Map, Value, json};
+use utoipa::{PartialSchema, ToSchema, openapi::OpenApi};
 
 use crate::routes::{Access, BodyLimit, ROUTES, Route, Service, Target};
 
 /// The OpenAPI document.
 ///
 /// # Panics
-/// Panics if a service's committed document is not valid JSON or lacks a path, which the tests exclude.
-#[must_use]
+/// Panics if a service's committed document is not valid JSON or lacks a schema, which the tests exclude.
 pub fn document() -> OpenApi {
-    let services: HashMap<&str, Value> = Service::ALL
-        .into_iter()
-        .map(|service| (service.name(), service_document(service)))
-        .collect();
-    let mut paths = PathsBuilder::new();
+    let services = Service::ALL.map(service_document);
+    let mut paths = Map::new();
     for route in ROUTES {
-        let document = match route.target {
-            Target::Upstream(service) => services.get(service.name()),
-            // The files of Swagger UI are not part of the API.
-            Target::Swagger | Target::SwaggerRedirect => continue,
-            _ => None,
-        };
-        paths = paths.path(route.path, path_item(route, document));
+        // The files of Swagger UI are not part of the API.
+        if !matches!(route.target, Target::Swagger | Target::SwaggerRedirect) {
+            let path = paths.entry(route.path).or_insert_with(|| json!({}));
+            path[method(route)] = operation(route, &services);
+        }
     }
-    let components = ComponentsBuilder::new()
-        .schema(Liveness::name(), Liveness::schema())
-        .schema(Readiness::name(), Readiness::schema())
-        .schema(Dependency::name(), Dependency::schema())
-        .build();
-    let tags = Service::ALL.map(|service| {
-        TagBuilder::new()
-            .name(service.name())
-            .description(Some(format!(
-                "Served by {0}, whose document describes parameters and bodies.",
-                service.name()
-            )))
-            .build()
+    let mut tags = Vec::from(Service::ALL.map(|service| {
+        let name = service.name();
+        let description =
+            format!("Served by {name}, whose document describes parameters and bodies.");
+        json!({"name": name, "description": description})
+    }));
+    tags.push(json!({"name": crate::NAME, "description": "Served by the gateway itself."}));
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Marquee: gateway",
+            "description": "All public paths, and the responses that the gateway itself may give to requests for \
+                            them. This product uses the TMDB API but is not endorsed or certified by TMDB.",
+            "license": {"name": "MIT OR Apache-2.0"},
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "paths": paths,
+        "components": {"schemas": {
+            (Liveness::name()): Liveness::schema(),
+            (Readiness::name()): Readiness::schema(),
+            (Dependency::name()): Dependency::schema(),
+        }},
+        "tags": tags,
     });
-    let own = TagBuilder::new()
-        .name(crate::NAME)
-        .description(Some("Served by the gateway itself."))
-        .build();
-    complete(
-        OpenApiBuilder::new()
-            .info(
-                InfoBuilder::new()
-                    .title("Marquee: gateway")
-                    .description(Some(
-                        "All public paths, and the responses that the gateway itself may give to requests \
-                         for them. This product uses the TMDB API but is not endorsed or certified by TMDB.",
-                    ))
-                    .version(env!("CARGO_PKG_VERSION"))
-                    .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").build()))
-                    .build(),
-            )
-            .paths(paths.build())
-            .components(Some(components))
-            .tags(Some(tags.into_iter().chain([own])))
-            .build(),
-    )
+    complete(serde_json::from_value(document).expect("an OpenAPI document"))
 }
 
 fn service_document(service: Service) -> Value {
@@ -90,43 +60,42 @@ fn service_document(service: Service) -> Value {
     serde_json::from_str(text).expect("a committed document")
 }
 
-fn path_item(route: &Route, service: Option<&Value>) -> PathItem {
-    let mut operation = OperationBuilder::new()
-        .summary(Some(route.summary))
-        .description(Some(match route.interactive_login_only {
-            false => permission(route.access).to_owned(),
-            true => format!("{} API keys are refused.", permission(route.access)),
-        }))
-        .operation_id(Some(operation_id(route)))
-        .tag(match route.target {
-            Target::Upstream(service) => service.name(),
-            _ => crate::NAME,
-        })
-        .responses(responses(route).build());
-    let parameters = match (service, route.target) {
-        (Some(document), _) => path_parameters(route, document),
-        (None, Target::Document) => vec![document_parameter()],
-        _ => Vec::new(),
+fn method(route: &Route) -> String {
+    route.method.as_str().to_ascii_lowercase()
+}
+
+fn operation(route: &Route, services: &[Value]) -> Value {
+    let (tag, parameters) = match route.target {
+        Target::Upstream(service) => {
+            let parameters = path_parameters(route, &services[service as usize]);
+            (service.name(), parameters)
+        }
+        Target::Document => (crate::NAME, vec![document_parameter()]),
+        _ => (crate::NAME, Vec::new()),
     };
-    for parameter in parameters {
-        operation = operation.parameter(parameter);
+    let api_keys = match route.interactive_login_only {
+        true => " API keys are refused.",
+        false => "",
+    };
+    let mut operation = json!({
+        "tags": [tag],
+        "summary": route.summary,
+        "description": format!("{}{api_keys}", permission(route.access)),
+        "operationId": operation_id(route),
+        "responses": responses(route),
+    });
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::Array(parameters);
     }
     if matches!(route.access, Access::Public | Access::SignUp) {
-        operation = operation.securities(Some([SecurityRequirement::default()]));
+        operation["security"] = json!([{}]);
     }
-    let method = match route.method {
-        Method::GET => HttpMethod::Get,
-        Method::POST => HttpMethod::Post,
-        Method::PUT => HttpMethod::Put,
-        Method::PATCH => HttpMethod::Patch,
-        _ => HttpMethod::Delete,
-    };
-    PathItem::new(method, operation.build())
+    operation
 }
 
 /// A unique id, which is stable as long as the path is.
 fn operation_id(route: &Route) -> String {
-    let mut id = route.method.as_str().to_ascii_lowercase();
+    let mut id = method(route);
     let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         id.push('_');
@@ -144,21 +113,16 @@ fn permission(access: Access) -> &'static str {
         Access::AnyUser => "For authenticated users.",
         Access::ThatUser => "For the user whose id is in the path, and for administrators.",
         Access::Admin => "For administrators.",
-        Access::Operator => {
-            "For requests from the networks in METRICS_NETWORKS, and for administrators."
-        }
+        Access::Operator => "For the networks in METRICS_NETWORKS, and for administrators.",
     }
 }
 
 /// The path parameters in a service's document, whose schemas are inlined, since this document does not have
 /// the service's components.
-fn path_parameters(route: &Route, service: &Value) -> Vec<Parameter> {
-    let method = route.method.as_str().to_ascii_lowercase();
-    let parameters = &service["paths"][route.path][&method]["parameters"];
+fn path_parameters(route: &Route, service: &Value) -> Vec<Value> {
+    let parameters = &service["paths"][route.path][method(route)]["parameters"];
+    let parameters = parameters.as_array().into_iter().flatten();
     parameters
-        .as_array()
-        .into_iter()
-        .flatten()
         .filter(|parameter| parameter["in"] == "path")
         .map(|parameter| {
             let mut parameter = parameter.clone();
@@ -166,83 +130,54 @@ fn path_parameters(route: &Route, service: &Value) -> Vec<Parameter> {
                 let schema = service.pointer(reference.trim_start_matches('#'));
                 parameter["schema"] = schema.expect("a schema of the document").clone();
             }
-            serde_json::from_value(parameter).expect("a parameter")
+            parameter
         })
         .collect()
 }
 
-fn document_parameter() -> Parameter {
-    ParameterBuilder::new()
-        .name("document")
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some(
-            "The name of the gateway or of a service, with `.json`.",
-        ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .build()
+fn document_parameter() -> Value {
+    json!({
+        "name": "document",
+        "in": "path",
+        "description": "The name of the gateway or of a service, with `.json`.",
+        "required": true,
+        "schema": {"type": "string"},
+    })
 }
 
-fn responses(route: &Route) -> ResponsesBuilder {
-    let builder = ResponsesBuilder::new();
+fn responses(route: &Route) -> Value {
+    let problem = problem_response;
     match route.target {
-        Target::Upstream(_) => {
-            let too_large = match route.body_limit {
-                BodyLimit::Ordinary => {
-                    "the request body exceeds BODY_LIMIT_BYTES, by default 1 MiB"
-                }
-                BodyLimit::Import => {
-                    "the request body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB"
-                }
-            };
-            let response = ResponseBuilder::new().description("the response of the service");
-            [
-                ("400", "the request target or the body is malformed"),
-                ("404", "the path or the resource does not exist"),
-                ("408", "the client took too long to send the request body"),
-                ("413", too_large),
-                ("414", "the request target is too long"),
-                ("502", "the service gave no usable response"),
-            ]
-            .into_iter()
-            .fold(
-                builder.response("default", response.build()),
-                |builder, (status, description)| {
-                    builder.response(status, problem_response(description))
-                },
-            )
-        }
-        Target::Health => {
-            builder.response("200", report("the gateway is alive", &Liveness::name()))
-        }
-        Target::Ready => builder
-            .response("200", report("the gateway is ready", &Readiness::name()))
-            .response("503", report("the gateway is stopping", &Readiness::name())),
-        Target::Metrics => builder.response(
-            "200",
-            ResponseBuilder::new()
-                .description("metrics in the text format of Prometheus")
-                .content("text/plain", ContentBuilder::new().build()),
-        ),
-        Target::Document | Target::Swagger | Target::SwaggerRedirect => builder
-            .response(
-                "200",
-                ResponseBuilder::new()
-                    .description("the document")
-                    .content("application/json", ContentBuilder::new().build()),
-            )
-            .response("404", problem_response("the document does not exist"))
-            .response(
-                "502",
-                problem_response("the service gave no usable response"),
-            ),
+        Target::Upstream(_) => json!({
+            "default": {"description": "the response of the service"},
+            "400": problem("the request target or the body is malformed"),
+            "404": problem("the path or the resource does not exist"),
+            "408": problem("the client took too long to send the request body"),
+            "413": problem(match route.body_limit {
+                BodyLimit::Ordinary => "the body exceeds BODY_LIMIT_BYTES, by default 1 MiB",
+                BodyLimit::Import => "the body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB",
+            }),
+            "414": problem("the request target is too long"),
+            "502": problem("the service gave no usable response"),
+        }),
+        Target::Health => json!({"200": report("the gateway is alive", &Liveness::name())}),
+        Target::Ready => json!({
+            "200": report("the gateway is ready", &Readiness::name()),
+            "503": report("the gateway is stopping", &Readiness::name()),
+        }),
+        Target::Metrics => json!({"200": {
+            "description": "metrics in the text format of Prometheus",
+            "content": {"text/plain": {}},
+        }}),
+        Target::Document | Target::Swagger | Target::SwaggerRedirect => json!({
+            "200": {"description": "the document", "content": {"application/json": {}}},
+            "404": problem("the document does not exist"),
+            "502": problem("the service gave no usable response"),
+        }),
     }
 }
 
-fn report(description: &str, schema: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema)));
-    ResponseBuilder::new()
-        .description(description)
-        .content("application/json", content.build())
-        .build()
+fn report(description: &str, schema: &str) -> Value {
+    let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+    json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }

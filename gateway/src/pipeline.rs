@@ -59,7 +59,11 @@ struct RequestContext<'a> {
 }
 
 /// Serves one request.
-pub async fn serve(state: &ThreadState, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve(
+    state: &ThreadState,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let started = Instant::now();
     let shared = &state.shared;
     let (head, body) = request.into_parts();

@@ -4,19 +4,18 @@
 mod forward;
 mod headers;
 mod instance;
-pub mod internal;
-pub mod problem;
+pub(crate) mod internal;
+pub(crate) mod problem;
 mod request_body;
 mod response_body;
 mod settings;
 mod upstream;
 
-pub use forward::{Call, Failure};
-pub use headers::{
+pub(crate) use forward::Call;
+pub(crate) use headers::{
     ForwardedHeaders, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, remove_hop_by_hop_headers,
 };
-pub use instance::Instance;
-pub use request_body::{BodyError, RequestBody, RequestBodyState};
-pub use response_body::ResponseBody;
-pub use settings::UpstreamSettings;
-pub use upstream::Upstream;
+pub(crate) use request_body::RequestBody;
+pub(crate) use response_body::ResponseBody;
+pub(crate) use settings::UpstreamSettings;
+pub(crate) use upstream::Upstream;

@@ -12,26 +12,23 @@ use serde::Serialize;
 use crate::proxy::ResponseBody;
 
 /// The media type of the gateway's own documents.
-pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The `Cache-Control` of responses that no cache may store.
-pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The body of a response: the gateway's own or a service's, which is large and therefore boxed.
-pub type Body = Either<Full<Bytes>, Box<ResponseBody>>;
+pub(crate) type Body = Either<Full<Bytes>, Box<ResponseBody>>;
 
 /// A refused request: the problem, and the header that its status requires, such as `Allow` of 405.
 #[derive(Debug)]
-pub struct Refusal {
-    /// The problem.
-    pub problem: Problem,
-    /// The header.
-    pub header: Option<(HeaderName, HeaderValue)>,
+pub(crate) struct Refusal {
+    pub(crate) problem: Problem,
+    pub(crate) header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// A refusal with a header.
-    #[must_use]
-    pub fn with(problem: Problem, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with(problem: Problem, name: HeaderName, value: HeaderValue) -> Self {
         Self {
             problem,
             header: Some((name, value)),
@@ -39,8 +36,7 @@ impl Refusal {
     }
 
     /// The response to the request for `path`.
-    #[must_use]
-    pub fn into_response(self, path: &str, request_id: &str) -> Response<Body> {
+    pub(crate) fn into_response(self, path: &str, request_id: &str) -> Response<Body> {
         let problem = self.problem;
         let content_type = HeaderValue::from_static(CONTENT_TYPE_PROBLEM);
         let mut response = document(content_type, problem.body(path, request_id));
@@ -65,16 +61,14 @@ impl From<Problem> for Refusal {
 }
 
 /// A response without a body.
-#[must_use]
-pub fn empty(status: StatusCode) -> Response<Body> {
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::default()));
     *response.status_mut() = status;
     response
 }
 
 /// A JSON response that must not be stored.
-#[must_use]
-pub fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     // Reports are structs of text and flags, whose serialization cannot fail.
     let text = serde_json::to_vec(value).unwrap_or_default();
     let mut response = document(JSON, Bytes::from(text));
@@ -84,8 +78,7 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
 }
 
 /// A response of the media type `content_type`.
-#[must_use]
-pub fn document(content_type: HeaderValue, body: Bytes) -> Response<Body> {
+pub(crate) fn document(content_type: HeaderValue, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::new(body)));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response

@@ -5,7 +5,7 @@ mod matching;
 
 use hyper::Method;
 
-pub use self::matching::{Match, Router};
+pub(crate) use self::matching::{Match, Router};
 
 /// A service behind the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,6 @@ impl Service {
     pub const ALL: [Self; 3] = [Self::Movie, Self::Preference, Self::Recommendation];
 
     /// The name of its crate, binary and OpenAPI document.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Movie => "movie-service",

@@ -90,7 +90,6 @@ impl Gateway {
     }
 
     /// The address that it listens on.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -101,7 +100,6 @@ impl Gateway {
     }
 
     /// Waits for the end. True if all accepted requests were served.
-    #[must_use]
     pub fn join(self) -> bool {
         let threads = self.threads.into_iter();
         threads.fold(true, |all, thread| thread.join().unwrap_or(false) && all)

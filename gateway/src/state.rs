@@ -21,31 +21,21 @@ use crate::{
 };
 
 /// The state that all threads share.
-pub struct SharedState {
-    /// All settings.
-    pub config: GatewayConfig,
-    /// The routes.
-    pub router: Router,
-    /// The origins whose pages may call the API.
-    pub cors: Cors,
-    /// The keys of tokens.
-    pub keys: Arc<Keys>,
-    /// The counts of invalid API keys.
-    pub invalid_keys: Arc<InvalidKeyLimiter>,
-    /// The rate limit and its usage.
-    pub rate_limits: Arc<RateLimits>,
-    /// The metrics.
-    pub metrics: PrometheusHandle,
-    /// Signals the end of the process.
-    pub shutdown: Shutdown,
-    /// The time of day.
-    pub clock: Clock,
+pub(crate) struct SharedState {
+    pub(crate) config: GatewayConfig,
+    pub(crate) router: Router,
+    pub(crate) cors: Cors,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) invalid_keys: Arc<InvalidKeyLimiter>,
+    pub(crate) rate_limits: Arc<RateLimits>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) clock: Clock,
 }
 
 impl SharedState {
     /// The state of a gateway that has served no request.
-    #[must_use]
-    pub fn new(process: Process, config: GatewayConfig) -> Self {
+    pub(crate) fn new(process: Process, config: GatewayConfig) -> Self {
         let own = &config.own;
         let clock = Clock::system();
         Self {
@@ -66,36 +56,29 @@ impl SharedState {
     }
 
     /// One thread's share of a limit of the process, at least 1.
-    #[must_use]
-    pub fn share_per_thread(&self, limit: usize) -> usize {
+    pub(crate) fn share_per_thread(&self, limit: usize) -> usize {
         limit.div_ceil(self.config.own.threads().max(1)).max(1)
     }
 }
 
 /// The state of one thread.
-pub struct ThreadState {
-    /// The state that all threads share.
-    pub shared: Arc<SharedState>,
-    /// Authenticates callers.
-    pub authenticator: Authenticator,
-    /// Limits the requests of clients.
-    pub rate_limiter: RateLimiter,
-    /// The connection to Redis, if it is configured.
-    pub redis: Option<Redis>,
+pub(crate) struct ThreadState {
+    pub(crate) shared: Arc<SharedState>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) redis: Option<Redis>,
     /// The services, in the order of [`Service::ALL`].
-    pub upstreams: [Upstream; Service::ALL.len()],
-    /// Metrics and logs of requests.
-    pub access_log: AccessLog,
+    pub(crate) upstreams: [Upstream; Service::ALL.len()],
+    pub(crate) access_log: AccessLog,
     /// The number of requests that the thread may accept in addition to those in flight.
-    pub in_flight_capacity: Cell<usize>,
+    pub(crate) in_flight_capacity: Cell<usize>,
 }
 
 /// The peer of a client connection.
-pub struct Peer {
-    /// The address.
-    pub ip: IpAddr,
+pub(crate) struct Peer {
+    pub(crate) ip: IpAddr,
     /// The address as a header.
-    pub header: HeaderValue,
+    pub(crate) header: HeaderValue,
 }
 
 impl ThreadState {
@@ -103,7 +86,7 @@ impl ThreadState {
     ///
     /// # Errors
     /// Returns an error if the Redis URL is invalid or the internal token cannot be a header.
-    pub fn new(shared: Arc<SharedState>) -> anyhow::Result<Rc<Self>> {
+    pub(crate) fn new(shared: Arc<SharedState>) -> anyhow::Result<Rc<Self>> {
         let config = &shared.config.own;
         let redis = if config.redis_url.expose_secret().is_empty() {
             None
@@ -140,9 +123,7 @@ impl ThreadState {
         }))
     }
 
-    /// The instances of `service`.
-    #[must_use]
-    pub fn upstream(&self, service: Service) -> &Upstream {
+    pub(crate) fn upstream(&self, service: Service) -> &Upstream {
         &self.upstreams[service as usize]
     }
 }

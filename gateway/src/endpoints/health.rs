@@ -15,14 +15,13 @@ use crate::{
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `/health` and `/health/live`.
-#[must_use]
-pub fn live() -> Response<Body> {
+pub(crate) fn live() -> Response<Body> {
     json(StatusCode::OK, &Liveness::of(crate::NAME))
 }
 
 /// `/health/ready`: 200 unless the gateway is stopping. No dependency is required: without one of them the
 /// gateway still serves the other routes.
-pub async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Response<Body> {
+pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Response<Body> {
     let services =
         futures_util::future::join_all(state.upstreams.iter().map(async |upstream| {
             dependency(upstream.service.name(), check(upstream, call).await)

@@ -12,7 +12,6 @@ const PROMETHEUS: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// `/metrics`, in the text format of Prometheus.
-#[must_use]
-pub fn render(state: &ThreadState) -> Response<Body> {
+pub(crate) fn render(state: &ThreadState) -> Response<Body> {
     document(PROMETHEUS, Bytes::from(state.shared.metrics.render()))
 }

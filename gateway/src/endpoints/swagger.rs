@@ -78,8 +78,7 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 });
 
 /// `/swagger`.
-#[must_use]
-pub fn redirect() -> Response<Body> {
+pub(crate) fn redirect() -> Response<Body> {
     let mut response = response::empty(StatusCode::MOVED_PERMANENTLY);
     let location = HeaderValue::from_static("/swagger/");
     response.headers_mut().insert(LOCATION, location);
@@ -90,7 +89,7 @@ pub fn redirect() -> Response<Body> {
 ///
 /// # Errors
 /// 404 if there is no such file.
-pub fn file(name: &str) -> Result<Response<Body>, Problem> {
+pub(crate) fn file(name: &str) -> Result<Response<Body>, Problem> {
     let Ok(Some(file)) = serve(name, Arc::clone(&CONFIG)) else {
         return Err(from_status(StatusCode::NOT_FOUND));
     };
@@ -105,7 +104,7 @@ pub fn file(name: &str) -> Result<Response<Body>, Problem> {
 ///
 /// # Errors
 /// 404 if there is no such document; 502, 503 or 504 if its service does not provide it.
-pub async fn document(
+pub(crate) async fn document(
     state: &ThreadState,
     name: &str,
     call: &InternalCall<'_>,

@@ -24,7 +24,7 @@ const METHODS: [&str; 8] = [
 
 /// The metrics of one thread, and the choice of the requests to log. Handles of metrics are cached: finding
 /// one by its labels costs more than everything else here.
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     in_flight: Gauge,
     /// Indexed by path, then by method; the last path stands for those that match no route.
     series: RefCell<Vec<Option<Series>>>,
@@ -39,7 +39,7 @@ struct Series {
 }
 
 /// A request in flight. Dropped before [`Entry::finish`], it counts as closed by the client.
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     log: &'a AccessLog,
     started: Instant,
     series: usize,
@@ -47,25 +47,19 @@ pub struct Entry<'a> {
 }
 
 /// The result of a request, as it is logged.
-pub struct Outcome<'a> {
-    /// The request id.
-    pub request_id: &'a str,
-    /// The trace id.
-    pub trace_id: &'a str,
-    /// The client's address.
-    pub client: IpAddr,
-    /// The status of the response.
-    pub status: StatusCode,
+pub(crate) struct Outcome<'a> {
+    pub(crate) request_id: &'a str,
+    pub(crate) trace_id: &'a str,
+    pub(crate) client: IpAddr,
+    pub(crate) status: StatusCode,
     /// True if a service, not the gateway, is the origin of a failure.
-    pub is_upstream_failure: bool,
-    /// The cause of a failure.
-    pub cause: Option<&'a str>,
+    pub(crate) is_upstream_failure: bool,
+    pub(crate) cause: Option<&'a str>,
 }
 
 impl AccessLog {
     /// An access log of requests for the paths `patterns`; those that take at least `slow` are slow.
-    #[must_use]
-    pub fn new(patterns: Vec<&'static str>, mode: AccessLogMode, slow: Duration) -> Self {
+    pub(crate) fn new(patterns: Vec<&'static str>, mode: AccessLogMode, slow: Duration) -> Self {
         let series = (patterns.len() + 1) * METHODS.len();
         Self {
             in_flight: metrics::gauge!(HTTP_REQUESTS_IN_FLIGHT),
@@ -77,7 +71,12 @@ impl AccessLog {
     }
 
     /// Begins the entry of a request for the path with the index `path`; `None`: it matches no route.
-    pub fn begin(&self, started: Instant, method: &Method, path: Option<usize>) -> Entry<'_> {
+    pub(crate) fn begin(
+        &self,
+        started: Instant,
+        method: &Method,
+        path: Option<usize>,
+    ) -> Entry<'_> {
         self.in_flight.increment(1.0);
         let path = path.unwrap_or(self.patterns.len());
         let method = METHODS.iter().position(|name| *name == method.as_str());
@@ -120,7 +119,7 @@ impl Entry<'_> {
     }
 
     /// Counts the request and logs it if the mode requires so.
-    pub fn finish(mut self, outcome: &Outcome<'_>) {
+    pub(crate) fn finish(mut self, outcome: &Outcome<'_>) {
         self.is_finished = true;
         let elapsed = self.started.elapsed();
         self.record(outcome.status.as_u16(), elapsed);

@@ -13,16 +13,15 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use chassis::{Problem, clock::Clock};
 use hyper::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
 
-pub use self::{
-    api_keys::{ApiKeys, InvalidKeyLimiter},
-    keys::{Keys, sign_token},
-    principal::{Principal, Role, Scopes},
-};
 use self::{
+    api_keys::ApiKeys,
     bearer::{bearer_token, invalid_token},
     keys::Rejection,
+    principal::Principal,
     token_cache::TokenCache,
 };
+pub(crate) use self::{api_keys::InvalidKeyLimiter, keys::Keys};
+pub use self::{keys::sign_token, principal::Role};
 use crate::{
     config::{AuthMode, Config},
     middleware::client_ip::ClientKey,
@@ -32,7 +31,7 @@ use crate::{
 };
 
 /// The authentication of one thread.
-pub struct Authenticator {
+pub(crate) struct Authenticator {
     keys: Arc<Keys>,
     clock: Clock,
     verified: TokenCache,
@@ -45,8 +44,7 @@ impl Authenticator {
     ///
     /// # Panics
     /// Never: the principal of mock mode can be a header.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         keys: Arc<Keys>,
         invalid_keys: Arc<InvalidKeyLimiter>,
         clock: Clock,
@@ -64,8 +62,7 @@ impl Authenticator {
     }
 
     /// True if a request with `headers` needs no authentication for `access`.
-    #[must_use]
-    pub fn is_open(&self, access: Access, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_open(&self, access: Access, headers: &HeaderMap) -> bool {
         match access {
             Access::Public => true,
             // A token that is sent must be valid. The original API required one, so mock mode does.
@@ -81,7 +78,7 @@ impl Authenticator {
     /// # Errors
     /// 401 if the token is missing or invalid, 429 if `client` sent too many invalid API keys, 502 or 503 if the
     /// token cannot be verified now.
-    pub async fn authenticate(
+    pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,
         client: ClientKey,
@@ -119,7 +116,7 @@ impl Authenticator {
 ///
 /// # Errors
 /// 403 if the role, the user or the scopes of the API key do not allow it.
-pub fn authorize(principal: &Principal, route: &Route, user: &str) -> Result<(), Problem> {
+pub(crate) fn authorize(principal: &Principal, route: &Route, user: &str) -> Result<(), Problem> {
     let is_for_admins = matches!(route.access, Access::Admin | Access::Operator);
     if let Some(scopes) = principal.scopes {
         if route.interactive_login_only {

@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use chassis::config::comma_separated;
 use hyper::{HeaderMap, header::HeaderName};
 use ipnet::IpNet;
 use serde::Deserialize;
 
 /// The header in which proxies list the addresses that a request came through.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A list of networks, such as `10.0.0.0/8, ::1`.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +16,7 @@ pub struct Networks(Vec<IpNet>);
 
 impl Networks {
     /// True if `address` lies in one of them. IPv4 addresses and IPv4-mapped IPv6 addresses are equal.
-    #[must_use]
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
         let (v4, v6) = match address.to_canonical() {
             IpAddr::V4(v4) => (Some(v4), v4.to_ipv6_mapped()),
             IpAddr::V6(v6) => (None, v6),
@@ -28,24 +28,14 @@ impl Networks {
     }
 }
 
-impl std::str::FromStr for Networks {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(|word| parse_network(word).ok_or_else(|| format!("`{word}` is not a network")))
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-}
-
 impl<'de> Deserialize<'de> for Networks {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        let invalid = |word| serde::de::Error::custom(format!("`{word}` is not a network"));
+        let words = comma_separated(deserializer)?.into_iter();
+        words
+            .map(|word| parse_network(&word).ok_or_else(|| invalid(word)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -57,8 +47,7 @@ fn parse_network(text: &str) -> Option<IpNet> {
 
 /// The address of the client: the peer, or, if that is a trusted proxy, the rightmost address of
 /// `X-Forwarded-For` that is not a trusted proxy.
-#[must_use]
-pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
+pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     if !trusted.contain(peer) {
         return peer;
     }
@@ -94,12 +83,11 @@ fn parse_address(word: &str) -> Option<IpAddr> {
 /// The unit of rate limits: an IPv4 address, or an IPv6 network of 64 bits, since one subscriber has that
 /// many addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientKey(u128);
+pub(crate) struct ClientKey(u128);
 
 impl ClientKey {
     /// The client behind `address`.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().to_bits()),
             IpAddr::V6(v6) => Self(v6.to_bits() & !u128::from(u64::MAX)),
@@ -119,10 +107,16 @@ impl std::fmt::Display for ClientKey {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::IntoDeserializer;
+
     use super::*;
 
+    fn parse(text: &str) -> Result<Networks, serde::de::value::Error> {
+        Networks::deserialize(text.into_deserializer())
+    }
+
     fn networks(text: &str) -> Networks {
-        text.parse().expect("networks")
+        parse(text).expect("networks")
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -155,7 +149,7 @@ mod tests {
         assert!(!networks("0.0.0.0/0").contain(ip("::1")));
         assert!(!networks("").contain(ip("::1")));
         for wrong in ["10.0.0.0/33", "::/129", "ten", "10.0.0.0/", "10.0.0.0/-1"] {
-            assert!(wrong.parse::<Networks>().is_err(), "{wrong}");
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -28,17 +28,15 @@ const VARY_PREFLIGHT: HeaderValue = HeaderValue::from_static(
 
 /// The origins whose pages may call the API.
 #[derive(Debug)]
-pub enum Cors {
+pub(crate) enum Cors {
     /// Every origin.
     Any,
-    /// These origins.
     Some(Vec<Bytes>),
 }
 
 impl Cors {
     /// Parses the setting: `*`, or origins such as `https://example.com`.
-    #[must_use]
-    pub fn new(origins: &[String]) -> Self {
+    pub(crate) fn new(origins: &[String]) -> Self {
         if origins.iter().any(|origin| origin == "*") {
             return Self::Any;
         }
@@ -51,8 +49,7 @@ impl Cors {
     }
 
     /// The response to a preflight request; `None` if the request is not one.
-    #[must_use]
-    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
+    pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         let is_preflight = method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -75,8 +72,7 @@ impl Cors {
 
     /// The `Access-Control-Allow-Origin` of the response to a request with `headers`; `None` if it has no origin
     /// or one that is not allowed.
-    #[must_use]
-    pub fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub(crate) fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(ORIGIN)?;
         match self {
             Self::Any => Some(ANY),
@@ -88,7 +84,7 @@ impl Cors {
     }
 
     /// Adds the headers to a response; `origin` is the [`Cors::allowed_origin`] of its request.
-    pub fn add_headers(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
         if matches!(self, Self::Some(_)) {
             headers.append(VARY, VARY_ORIGIN);
         }

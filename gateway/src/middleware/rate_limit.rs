@@ -36,7 +36,7 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The limit and its usage by each client; shared by all threads.
-pub struct RateLimits {
+pub(crate) struct RateLimits {
     max: u64,
     window: Duration,
     started: Instant,
@@ -47,8 +47,7 @@ pub struct RateLimits {
 
 impl RateLimits {
     /// A limit of `max` requests of one client in each `window`, with memory for `max_clients` clients.
-    #[must_use]
-    pub fn new(max: u64, window: Duration, max_clients: usize) -> Arc<Self> {
+    pub(crate) fn new(max: u64, window: Duration, max_clients: usize) -> Arc<Self> {
         let policy = format!("\"client\";q={max};w={}", window.as_secs());
         Arc::new(Self {
             max,
@@ -68,15 +67,15 @@ impl RateLimits {
 
 /// The state of a client's limit, for the headers of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitStatus {
+pub(crate) struct LimitStatus {
     /// Requests that are left in this window.
-    pub remaining: u64,
+    pub(crate) remaining: u64,
     /// Seconds until the window ends, rounded up.
-    pub reset: u64,
+    pub(crate) reset: u64,
 }
 
 /// The rate limiter of one thread.
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     limits: Arc<RateLimits>,
     redis: Option<Redis>,
     script: redis::Script,
@@ -85,8 +84,7 @@ pub struct RateLimiter {
 
 impl RateLimiter {
     /// A rate limiter that counts in `redis`, or in this process alone without it.
-    #[must_use]
-    pub fn new(limits: Arc<RateLimits>, redis: Option<Redis>) -> Self {
+    pub(crate) fn new(limits: Arc<RateLimits>, redis: Option<Redis>) -> Self {
         Self {
             limits,
             redis,
@@ -97,7 +95,7 @@ impl RateLimiter {
 
     /// Counts one request of `client`, and refuses it with 429 if the limit is used up. The status belongs into
     /// the headers of the response in both cases.
-    pub async fn count(&self, client: ClientKey) -> (LimitStatus, Result<(), Refusal>) {
+    pub(crate) async fn count(&self, client: ClientKey) -> (LimitStatus, Result<(), Refusal>) {
         loop {
             let decision = match self.limits.leases.look_up(client, self.limits.now()) {
                 Lookup::Decided(decision) => decision,
@@ -177,7 +175,7 @@ impl RateLimiter {
     }
 
     /// Adds the headers of `status` to a response.
-    pub fn add_headers(&self, status: LimitStatus, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(&self, status: LimitStatus, headers: &mut HeaderMap) {
         let LimitStatus { remaining, reset } = status;
         headers.insert(X_LIMIT, self.limits.max_header.clone());
         headers.insert(POLICY, self.limits.policy_header.clone());

@@ -12,7 +12,7 @@ use hyper::{
 ///
 /// # Errors
 /// 400 if the target or `Host` is invalid, 414 if the target has more than `max_bytes`.
-pub fn normalize(head: &Parts, max_bytes: usize) -> Result<PathAndQuery, Problem> {
+pub(crate) fn normalize(head: &Parts, max_bytes: usize) -> Result<PathAndQuery, Problem> {
     if head.method == Method::CONNECT {
         return Err(invalid("CONNECT is not supported"));
     }
@@ -40,8 +40,7 @@ pub fn normalize(head: &Parts, max_bytes: usize) -> Result<PathAndQuery, Problem
 }
 
 /// 414.
-#[must_use]
-pub fn too_long() -> Problem {
+pub(crate) fn too_long() -> Problem {
     let error = "request target too long";
     Problem::new(StatusCode::URI_TOO_LONG, "uri-too-long", error)
 }

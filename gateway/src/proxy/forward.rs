@@ -23,24 +23,19 @@ const MAX_IDLE_NOT_RETRYABLE: Duration = Duration::from_millis(500);
 const MAX_ATTEMPTS: usize = 4;
 
 /// A request to a service.
-pub struct Call<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path and query.
-    pub target: &'a PathAndQuery,
-    /// The client's headers.
-    pub headers: &'a HeaderMap,
-    /// The headers that the gateway adds.
-    pub forwarded: ForwardedHeaders<'a>,
-    /// The client's body, if it sent one.
-    pub body: Option<&'a Rc<RequestBody>>,
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a PathAndQuery,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) forwarded: ForwardedHeaders<'a>,
+    pub(crate) body: Option<&'a Rc<RequestBody>>,
     /// True if the request may be sent again after it was written.
-    pub retryable: bool,
+    pub(crate) retryable: bool,
 }
 
 /// The failure to get a response from a service.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// No instance accepts a connection.
     #[error("cannot connect")]
     Unreachable(#[source] io::Error),
@@ -52,10 +47,7 @@ pub enum Failure {
     SwitchingProtocols,
     /// The client's body exceeds its limit.
     #[error("the request body has more than {limit} bytes")]
-    BodyTooLarge {
-        /// The limit, in bytes.
-        limit: u64,
-    },
+    BodyTooLarge { limit: u64 },
     /// The client's body broke off or is malformed.
     #[error("the request body broke off")]
     BodyBroken,
@@ -66,7 +58,7 @@ impl Upstream {
     ///
     /// # Errors
     /// Returns a [`Failure`] if no attempt gives a usable response or the client's body fails.
-    pub async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
+    pub(crate) async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
         self.earn_retry();
         let mut tried: Vec<Rc<Instance>> = Vec::new();
         let mut may_reuse = true;

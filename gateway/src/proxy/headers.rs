@@ -21,11 +21,11 @@ const X_PRINCIPAL: HeaderName = HeaderName::from_static("x-principal");
 /// The address of the client.
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// The protocol of the client's request.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The host that the client requested.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The request id.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 const X_INTERNAL_TOKEN: HeaderName = HeaderName::from_static(INTERNAL_TOKEN);
 const X_TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
@@ -33,21 +33,16 @@ const X_TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
 const MAX_ADDED: usize = 10;
 
 /// The headers that the gateway adds to the client's.
-pub struct ForwardedHeaders<'a> {
-    /// `X-Request-Id`.
-    pub request_id: &'a HeaderValue,
-    /// `traceparent`.
-    pub traceparent: &'a HeaderValue,
+pub(crate) struct ForwardedHeaders<'a> {
+    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) traceparent: &'a HeaderValue,
     /// `X-Principal`; `None` if the request is not authenticated.
-    pub principal: Option<&'a HeaderValue>,
-    /// `X-Forwarded-For`.
-    pub forwarded_for: HeaderValue,
+    pub(crate) principal: Option<&'a HeaderValue>,
+    pub(crate) forwarded_for: HeaderValue,
     /// `X-Real-IP`: the client's address, for services that count attempts by it.
-    pub real_ip: Option<HeaderValue>,
-    /// `X-Forwarded-Proto`.
-    pub protocol: HeaderValue,
-    /// `X-Forwarded-Host`.
-    pub host: Option<&'a HeaderValue>,
+    pub(crate) real_ip: Option<HeaderValue>,
+    pub(crate) protocol: HeaderValue,
+    pub(crate) host: Option<&'a HeaderValue>,
 }
 
 /// The headers of the request to an upstream, created anew for each attempt.
@@ -126,7 +121,7 @@ fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// Removes the hop-by-hop headers of an upstream's response.
-pub fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
+pub(crate) fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
     if connection_names_headers(headers) {
         let named: Vec<HeaderName> = headers
             .keys()

@@ -23,7 +23,7 @@ use super::{request_body::OutgoingBody, settings::UpstreamSettings};
 const LATENCY_WEIGHT: f64 = 0.2;
 
 /// One instance of a service.
-pub struct Instance {
+pub(crate) struct Instance {
     host: String,
     port: u16,
     /// The value of `Host`.
@@ -115,7 +115,6 @@ impl Instance {
         });
     }
 
-    /// Opens a connection.
     pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
         let connected = self.open().await;
         match &connected {

@@ -14,13 +14,11 @@ use super::{
 };
 
 /// The identity of the client's request that causes a call of the gateway's own.
-pub struct InternalCall<'a> {
-    /// `X-Request-Id`.
-    pub request_id: &'a HeaderValue,
-    /// `traceparent`.
-    pub traceparent: &'a HeaderValue,
+pub(crate) struct InternalCall<'a> {
+    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) traceparent: &'a HeaderValue,
     /// The address of the peer.
-    pub peer: &'a HeaderValue,
+    pub(crate) peer: &'a HeaderValue,
 }
 
 impl InternalCall<'_> {
@@ -28,7 +26,7 @@ impl InternalCall<'_> {
     ///
     /// # Errors
     /// Returns a [`Failure`] if no instance gives a usable response.
-    pub async fn get(
+    pub(crate) async fn get(
         &self,
         upstream: &Upstream,
         target: &PathAndQuery,

@@ -19,8 +19,7 @@ fn display_name(service: Service) -> &'static str {
 }
 
 /// The problem that `failure` of `service` is for the client.
-#[must_use]
-pub fn upstream_failed(service: Service, failure: &Failure) -> Problem {
+pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
     let problem = match failure {
         Failure::Unreachable(_) => unavailable(service),
         Failure::Unusable(_) | Failure::SwitchingProtocols => bad_gateway(service),
@@ -33,14 +32,12 @@ pub fn upstream_failed(service: Service, failure: &Failure) -> Problem {
 }
 
 /// 503: `service` cannot be reached or refuses to serve the gateway.
-#[must_use]
-pub fn unavailable(service: Service) -> Problem {
+pub(crate) fn unavailable(service: Service) -> Problem {
     Problem::unavailable(display_name(service))
 }
 
 /// 502: the response of `service` cannot be used.
-#[must_use]
-pub fn bad_gateway(service: Service) -> Problem {
+pub(crate) fn bad_gateway(service: Service) -> Problem {
     let name = display_name(service);
     let error = format!("{name} gave no usable answer");
     Problem::new(StatusCode::BAD_GATEWAY, "bad-gateway", error).detail(
@@ -49,8 +46,7 @@ pub fn bad_gateway(service: Service) -> Problem {
 }
 
 /// 413: a request body of more than `limit` bytes.
-#[must_use]
-pub fn body_too_large(limit: u64) -> Problem {
+pub(crate) fn body_too_large(limit: u64) -> Problem {
     from_status(StatusCode::PAYLOAD_TOO_LARGE).detail(match limit % MIB {
         0 => format!("send at most {} MiB", limit / MIB),
         _ => format!("send at most {limit} bytes"),
@@ -58,8 +54,7 @@ pub fn body_too_large(limit: u64) -> Problem {
 }
 
 /// 408 if the client is still to send some of its body, otherwise 504: the time limit has passed.
-#[must_use]
-pub fn timed_out(body: Option<RequestBodyState>) -> Problem {
+pub(crate) fn timed_out(body: Option<RequestBodyState>) -> Problem {
     if body == Some(RequestBodyState::AwaitingClient) {
         let error = "the request body took too long";
         return Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", error)

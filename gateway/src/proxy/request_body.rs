@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// A failure in the middle of a body.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// The body exceeds its limit.
     #[error("the body is too large")]
     TooLarge,
@@ -26,7 +26,7 @@ pub enum BodyError {
 
 /// The body of a request. Shared by the call that carries it and the pipeline, which inspects its state
 /// afterwards and sends it again if nothing of it was read.
-pub struct RequestBody {
+pub(crate) struct RequestBody {
     body: RefCell<Option<Incoming>>,
     /// In bytes.
     limit: u64,
@@ -36,7 +36,7 @@ pub struct RequestBody {
 
 /// The progress of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestBodyState {
+pub(crate) enum RequestBodyState {
     /// Nothing was read.
     Unread,
     /// The client has to send more before the service can be sent more.
@@ -53,8 +53,7 @@ pub enum RequestBodyState {
 
 impl RequestBody {
     /// A body of at most `limit` bytes.
-    #[must_use]
-    pub fn new(body: Incoming, limit: u64) -> Rc<Self> {
+    pub(crate) fn new(body: Incoming, limit: u64) -> Rc<Self> {
         Rc::new(Self {
             body: RefCell::new(Some(body)),
             limit,
@@ -63,21 +62,16 @@ impl RequestBody {
         })
     }
 
-    /// The progress.
-    #[must_use]
-    pub fn state(&self) -> RequestBodyState {
+    pub(crate) fn state(&self) -> RequestBodyState {
         self.state.get()
     }
 
-    /// The limit, in bytes.
-    #[must_use]
-    pub fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
     /// Takes what is left of the body, to discard it.
-    #[must_use]
-    pub fn take(&self) -> Option<Incoming> {
+    pub(crate) fn take(&self) -> Option<Incoming> {
         self.body.borrow_mut().take()
     }
 

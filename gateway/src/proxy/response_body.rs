@@ -14,7 +14,7 @@ use super::{instance::Connection, request_body::BodyError};
 
 /// The body of a service's response. Releases its connection to the pool at its end; dropped earlier, it
 /// closes the connection, which tells the service to stop.
-pub struct ResponseBody {
+pub(crate) struct ResponseBody {
     body: Incoming,
     connection: Option<Connection>,
     stall_timeout: Duration,

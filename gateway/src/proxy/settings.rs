@@ -9,21 +9,20 @@ use crate::config::GatewayConfig;
 
 /// Limits and timeouts of the connections to services, the same for all of them.
 #[derive(Debug, Clone, Default)]
-pub struct UpstreamSettings {
-    /// The time limit of a connect.
-    pub connect_timeout: Duration,
+pub(crate) struct UpstreamSettings {
+    pub(crate) connect_timeout: Duration,
     /// The longest pause within a response body.
-    pub stall_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
     /// Idle connections that one thread keeps to one instance.
-    pub max_idle_connections: usize,
+    pub(crate) max_idle_connections: usize,
     /// Time after which an idle connection is closed.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Consecutive failed connects after which an instance is skipped.
-    pub failures_to_skip: u32,
+    pub(crate) failures_to_skip: u32,
     /// Time for which it is skipped.
-    pub skip_duration: Duration,
+    pub(crate) skip_duration: Duration,
     /// `X-Internal-Token`, which services require of their callers.
-    pub internal_token: Option<HeaderValue>,
+    pub(crate) internal_token: Option<HeaderValue>,
 }
 
 impl UpstreamSettings {
@@ -31,7 +30,7 @@ impl UpstreamSettings {
     ///
     /// # Errors
     /// Returns [`InvalidHeaderValue`] if the internal token cannot be a header.
-    pub fn new(config: &GatewayConfig) -> Result<Self, InvalidHeaderValue> {
+    pub(crate) fn new(config: &GatewayConfig) -> Result<Self, InvalidHeaderValue> {
         let own = &config.own;
         let mut internal_token = None;
         if let Some(token) = &config.process.internal_token {

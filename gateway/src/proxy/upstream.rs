@@ -14,9 +14,8 @@ const RETRY_RATIO: f64 = 0.2;
 const MAX_RETRY_BUDGET: f64 = 10.0;
 
 /// A service with its instances, as one thread sees it.
-pub struct Upstream {
-    /// The service.
-    pub service: Service,
+pub(crate) struct Upstream {
+    pub(crate) service: Service,
     pub(super) settings: Rc<UpstreamSettings>,
     instances: Vec<Rc<Instance>>,
     retry_budget: Cell<f64>,
@@ -24,8 +23,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// The instances of `service` at `urls`; those without a host are left out.
-    #[must_use]
-    pub fn new(service: Service, urls: &[Url], settings: &Rc<UpstreamSettings>) -> Self {
+    pub(crate) fn new(service: Service, urls: &[Url], settings: &Rc<UpstreamSettings>) -> Self {
         Self {
             service,
             settings: Rc::clone(settings),
@@ -37,7 +35,6 @@ impl Upstream {
         }
     }
 
-    /// The number of instances.
     pub(super) fn len(&self) -> usize {
         self.instances.len()
     }
@@ -95,7 +92,7 @@ impl Upstream {
     }
 
     /// Closes connections that have been idle for too long.
-    pub fn close_unused(&self) {
+    pub(crate) fn close_unused(&self) {
         for instance in &self.instances {
             instance.close_unused();
         }

@@ -5,7 +5,7 @@ use hyper::{Method, header::HeaderValue};
 use super::{ROUTES, Route};
 
 /// [`ROUTES`], indexed by path.
-pub struct Router {
+pub(crate) struct Router {
     router: matchit::Router<usize>,
     paths: Vec<Path>,
 }
@@ -18,10 +18,8 @@ struct Path {
 }
 
 /// The result of a search.
-pub enum Match<'t, 'p> {
-    /// A route.
+pub(crate) enum Match<'t, 'p> {
     Route {
-        /// The route.
         route: &'static Route,
         /// The index of the path.
         path: usize,
@@ -32,7 +30,6 @@ pub enum Match<'t, 'p> {
     OtherMethod {
         /// The index of the path.
         path: usize,
-        /// The value of `Allow`.
         allow: &'t HeaderValue,
     },
     /// The path matches no route.
@@ -41,8 +38,7 @@ pub enum Match<'t, 'p> {
 
 impl Match<'_, '_> {
     /// The index of the path.
-    #[must_use]
-    pub fn path(&self) -> Option<usize> {
+    pub(crate) fn path(&self) -> Option<usize> {
         match self {
             Self::Route { path, .. } | Self::OtherMethod { path, .. } => Some(*path),
             Self::Nothing => None,
@@ -55,8 +51,7 @@ impl Router {
     ///
     /// # Panics
     /// Panics if two patterns conflict, which the tests exclude.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut paths: Vec<Path> = Vec::new();
         for route in ROUTES {
             match paths.iter_mut().find(|path| path.pattern == route.path) {
@@ -91,8 +86,7 @@ impl Router {
     }
 
     /// Returns the route of `method` and `path`, which has no trailing slash.
-    #[must_use]
-    pub fn find<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Match<'t, 'p> {
+    pub(crate) fn find<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Match<'t, 'p> {
         let Ok(matched) = self.router.at(path) else {
             return Match::Nothing;
         };
@@ -114,7 +108,7 @@ impl Router {
     }
 
     /// The patterns of all paths, by index.
-    pub fn patterns(&self) -> impl ExactSizeIterator<Item = &'static str> {
+    pub(crate) fn patterns(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.paths.iter().map(|path| path.pattern)
     }
 }

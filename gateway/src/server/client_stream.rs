@@ -99,7 +99,6 @@ pub(super) struct ClientStream<F> {
 impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
     /// Wraps `stream`, on which a write may wait for `write_timeout`. While `responses` are in progress, writes
     /// are the pipeline's; otherwise `explain` returns the response that replaces a bare one.
-    #[must_use]
     pub(super) fn new(
         stream: TcpStream,
         write_timeout: Duration,

@@ -17,7 +17,6 @@ use crate::{
 };
 
 /// Returns the head and body of the response with `status`, which hyper chose.
-#[must_use]
 pub(super) fn response(state: &ThreadState, client: IpAddr, status: StatusCode) -> Bytes {
     let trace = RequestContext::from_headers(&HeaderMap::new());
     // The method is unknown; CONNECT counts as "other".

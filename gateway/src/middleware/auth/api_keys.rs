@@ -53,7 +53,7 @@ pub(super) fn is_api_key(token: &[u8]) -> bool {
 
 /// Counts the invalid API keys of each client in a fixed window; shared by all threads, and used only if a key
 /// is not cached. Unlike a rate limiter it counts after the lookup, which alone shows if the key is invalid.
-pub struct InvalidKeyLimiter(Mutex<unsync::Cache<ClientKey, (u32, Instant)>>);
+pub(crate) struct InvalidKeyLimiter(Mutex<unsync::Cache<ClientKey, (u32, Instant)>>);
 
 impl Default for InvalidKeyLimiter {
     fn default() -> Self {
@@ -88,7 +88,7 @@ struct CachedKey {
 }
 
 /// The API keys that one thread has looked up.
-pub struct ApiKeys {
+pub(crate) struct ApiKeys {
     invalid_keys: Arc<InvalidKeyLimiter>,
     clock: Clock,
     ttl: Duration,
@@ -108,8 +108,7 @@ struct Owner {
 
 impl ApiKeys {
     /// An empty cache, whose entries are valid for `ttl`.
-    #[must_use]
-    pub fn new(invalid_keys: Arc<InvalidKeyLimiter>, clock: Clock, ttl: Duration) -> Self {
+    pub(crate) fn new(invalid_keys: Arc<InvalidKeyLimiter>, clock: Clock, ttl: Duration) -> Self {
         Self {
             invalid_keys,
             clock,

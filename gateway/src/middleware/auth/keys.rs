@@ -39,7 +39,7 @@ struct Claims {
 }
 
 /// The keys that tokens are verified with; shared by all threads.
-pub struct Keys {
+pub(crate) struct Keys {
     mode: AuthMode,
     secret: Option<DecodingKey>,
     jwks: Option<(Arc<Jwks>, Source)>,
@@ -59,8 +59,7 @@ pub(super) enum Rejection {
 
 impl Keys {
     /// Keys as `config` sets them.
-    #[must_use]
-    pub fn new(config: &Config, clock: Clock) -> Self {
+    pub(crate) fn new(config: &Config, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = config.jwt_leeway_seconds;
         // The library would compare with the system's clock.
@@ -86,14 +85,12 @@ impl Keys {
         }
     }
 
-    /// The way in which callers are authenticated.
     pub(super) fn mode(&self) -> AuthMode {
         self.mode
     }
 
     /// The task that fetches public keys until `shutdown`; `None` if there are none to fetch.
-    #[must_use]
-    pub fn refresher(
+    pub(crate) fn refresher(
         &self,
         shutdown: &Shutdown,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
@@ -101,7 +98,6 @@ impl Keys {
         Some(refresh(Arc::clone(jwks), source.clone(), shutdown.clone()))
     }
 
-    /// The version of the public keys.
     pub(super) fn generation(&self) -> u64 {
         self.jwks.as_ref().map_or(0, |(jwks, _)| jwks.generation())
     }

@@ -17,13 +17,12 @@ pub enum Role {
 
 /// The scopes of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Scopes {
-    /// Allows GET.
-    pub read: bool,
+pub(crate) struct Scopes {
+    pub(crate) read: bool,
     /// Allows all other methods.
-    pub write: bool,
+    pub(crate) write: bool,
     /// Allows what only administrators may do.
-    pub admin: bool,
+    pub(crate) admin: bool,
 }
 
 impl Scopes {
@@ -40,15 +39,13 @@ impl Scopes {
 
 /// An authenticated caller.
 #[derive(Debug)]
-pub struct Principal {
-    /// The id of the user.
-    pub subject: String,
-    /// The role.
-    pub role: Role,
+pub(crate) struct Principal {
+    pub(crate) subject: String,
+    pub(crate) role: Role,
     /// The scopes of the API key; `None` for an access token, which allows everything.
-    pub scopes: Option<Scopes>,
+    pub(crate) scopes: Option<Scopes>,
     /// The value of `X-Principal`: ASCII JSON.
-    pub header: HeaderValue,
+    pub(crate) header: HeaderValue,
     /// Seconds since the Unix epoch, leeway included.
     valid_until: u64,
 }

@@ -21,7 +21,6 @@ pub(super) struct TokenCache {
 }
 
 impl TokenCache {
-    /// An empty cache.
     pub(super) fn new() -> Self {
         Self {
             tokens: RefCell::new(Cache::new(MAX_TOKENS)),

@@ -7,7 +7,6 @@
 pub(super) type Millis = u64;
 
 /// The tokens of a lease when `left` are left; the same formula as in `lease.lua`.
-#[must_use]
 fn lease_size(left: u64) -> u64 {
     (left / 10).max(1).min(left)
 }
@@ -15,7 +14,6 @@ fn lease_size(left: u64) -> u64 {
 /// One client's window as one gateway knows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// The end of the window.
     ends: Millis,
     /// Tokens taken but not yet used.
     tokens: u64,
@@ -62,7 +60,6 @@ pub(super) struct LeaseRequest {
 /// The response of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grant {
-    /// Tokens granted to this gateway.
     pub(super) granted: u64,
     /// Tokens that are left after that.
     pub(super) left: u64,
@@ -71,8 +68,6 @@ pub(super) struct Grant {
 }
 
 impl Lease {
-    /// The end of the window.
-    #[must_use]
     pub(super) fn ends(&self) -> Millis {
         self.ends
     }
