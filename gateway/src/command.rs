@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 use chassis::{
     Service, Settings,
     clock::Clock,
-    run::{healthcheck, print_openapi, usage},
+    run::{healthcheck, print_openapi, usage_error},
 };
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 
@@ -62,7 +62,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
                 ttl_seconds,
             } => print_token(&subject, role, ttl_seconds),
         },
-        Err(error) if error.use_stderr() => usage(&one_line(&error)),
+        Err(error) if error.use_stderr() => usage_error(&one_line(&error)),
         Err(help) => {
             let _ = write!(std::io::stdout(), "{help}");
             ExitCode::SUCCESS
@@ -80,13 +80,13 @@ fn one_line(error: &clap::Error) -> String {
 fn print_token(subject: &str, role: Role, ttl_seconds: u64) -> ExitCode {
     let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
         Ok(config) => config,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     match sign_token(&config, &Clock::system(), subject, role, ttl_seconds) {
         Ok(token) => {
             let _ = writeln!(std::io::stdout(), "{token}");
             ExitCode::SUCCESS
         }
-        Err(error) => usage(&error.to_string()),
+        Err(error) => usage_error(&error.to_string()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chassis::{Process, Settings, config::ConfigError, run::usage, telemetry};
+use chassis::{Process, Settings, config::ConfigError, run::usage_error, telemetry};
 
 /// hyper allocates buffers of eight kilobytes and more for each message; with the system's allocator that takes
 /// a tenth of the time of a request.
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         .and_then(|process| telemetry::init(&process.config).map(|()| process));
     let process = match process {
         Ok(process) => process,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     match gateway::server::run_until_stopped(process) {
         Ok(true) => ExitCode::SUCCESS,
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             if let Some(error) = error.downcast_ref::<ConfigError>() {
-                return usage(&error.to_string());
+                return usage_error(&error.to_string());
             }
             tracing::error!(cause = format!("{error:#}"), "cannot run");
             ExitCode::FAILURE

@@ -16,7 +16,7 @@ mod forward;
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
 
-use chassis::{Problem, problem::from_status, trace};
+use chassis::{Problem, problem::from_status, trace::TraceContext};
 use futures_util::FutureExt;
 use hyper::{
     Request, Response, StatusCode,
@@ -50,7 +50,7 @@ struct RequestContext<'a> {
     head: Parts,
     /// Taken by the layer that reads it.
     body: Option<Incoming>,
-    trace: trace::RequestContext,
+    trace: TraceContext,
     request_id: HeaderValue,
     traceparent: HeaderValue,
     client: IpAddr,
@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     let started = Instant::now();
     let shared = &state.shared;
     let (head, body) = request.into_parts();
-    let trace = trace::RequestContext::from_headers(&head.headers);
+    let trace = TraceContext::from_headers(&head.headers);
     let client = client_ip(peer.ip, &head.headers, &shared.config.own.trusted_proxies);
 
     let target = request_target::normalize(&head, shared.config.own.target_limit_bytes);

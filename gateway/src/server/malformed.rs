@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chassis::{
     Problem,
     problem::{CONTENT_TYPE_PROBLEM, from_status},
-    trace::RequestContext,
+    trace::TraceContext,
 };
 use hyper::{HeaderMap, Method, StatusCode};
 
@@ -18,7 +18,7 @@ use crate::{
 
 /// Returns the head and body of the response with `status`, which hyper chose.
 pub(super) fn response(state: &ThreadState, client: IpAddr, status: StatusCode) -> Bytes {
-    let trace = RequestContext::from_headers(&HeaderMap::new());
+    let trace = TraceContext::from_headers(&HeaderMap::new());
     // The method is unknown; CONNECT counts as "other".
     let entry = state
         .access_log
