@@ -183,8 +183,9 @@ mod tests {
     #[tokio::test]
     async fn a_missing_url_is_a_configuration_error_that_names_the_setting() {
         let migrator = Migrator::with_migrations(Vec::new());
-        let opened = open(&SecretString::default(), 1, &migrator, &Shutdown::default());
-        let error = opened.await.expect_err("no URL");
+        let (url, shutdown) = (SecretString::default(), Shutdown::default());
+        let opened = open(&url, 1, &migrator, &shutdown).await;
+        let error = opened.expect_err("no URL");
         let error = error.downcast_ref::<ConfigError>().expect("settings");
         assert!(error.to_string().contains("DATABASE_URL"), "{error}");
     }
