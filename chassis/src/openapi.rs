@@ -146,9 +146,11 @@ mod tests {
         (status = 413, description = "the body is larger than the limit that `detail` states",
             body = ProblemDocument, content_type = "application/problem+json"),
     ))]
+    #[expect(dead_code, reason = "only its description is used")]
     fn old() {}
 
     #[utoipa::path(get, path = "/new", responses((status = 200, description = "ok"), BodyTooLarge))]
+    #[expect(dead_code, reason = "only its description is used")]
     fn new() {}
 
     #[derive(utoipa::OpenApi)]
