@@ -2,6 +2,7 @@
 //! [`recommender`] calls it for handlers. Scores come from [`crate::service::scoring`].
 
 pub mod candidates;
+mod error;
 pub mod group;
 pub mod known_users;
 pub mod list;
@@ -13,4 +14,5 @@ pub mod response_cache;
 pub mod similar;
 pub mod store;
 
+pub use error::RecommendError;
 pub use list::{FilmList, ListedFilm, PartWeights, Strategy};

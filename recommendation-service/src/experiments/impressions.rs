@@ -1,5 +1,5 @@
-//! Keeps what was served, beside the requests: a bounded queue, written in batches. A list never waits
-//! for it; what does not fit, or cannot be written in time, is forgotten and counted.
+//! The recorder of impressions: a bounded queue that is stored in batches, so that a list never waits for it. Under
+//! overload, or if Postgres is away for long, records are dropped and counted.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use tokio::sync::mpsc;
 
 use crate::experiments::{Served, repository::impressions};
 
-/// Lists that were served and could not be kept (counter).
+/// Served lists whose impressions were dropped (counter).
 pub const LISTS_FORGOTTEN_TOTAL: &str = "recommendation_lists_forgotten_total";
 
-/// How many lists wait to be written at most.
+/// The capacity of the queue, in lists.
 const QUEUE: usize = 4096;
-/// How many lists are written at once at most.
+/// The lists that are stored at once.
 const BATCH: usize = 100;
-/// How long lists are gathered for.
+/// The time within which a batch fills.
 const GATHER: Duration = Duration::from_millis(200);
-/// How long a batch that could not be written waits for the next try; twice as long each time.
+/// The pause before the first retry; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// How often a batch is tried.
+/// The attempts to store a batch.
 const TRIES: u32 = 6;
-/// How long the last lists of a process that stops may take.
+/// The time limit for what is queued at the shutdown.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Takes lists; cheap to clone.
+/// The recorder; cheap to clone.
 #[derive(Clone)]
 pub struct Recorder(mpsc::Sender<Served>);
 
 impl Recorder {
-    /// Writes to `pool` until the shutdown, and then what is left.
+    /// Starts a recorder that writes to `pool` until the shutdown, and then what is queued.
     #[must_use]
     pub fn start(pool: PgPool, shutdown: &Shutdown) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -38,7 +38,7 @@ impl Recorder {
         Self(sender)
     }
 
-    /// Takes a list that somebody should know of; another is let go.
+    /// Records a list if an experiment or exploration counts it.
     pub fn record(&self, served: Served) {
         let is_wanted = !served.participations.is_empty() || served.film_window_hours.is_some();
         if is_wanted && !served.films.is_empty() && self.0.try_send(served).is_err() {

@@ -6,9 +6,9 @@ use filter::Filter;
 
 use crate::{
     ranking::{
-        PartWeights, Strategy,
+        PartWeights, RecommendError, Strategy,
         pipeline::RankingRequest,
-        recommender::{Page, RecommendError, Recommender},
+        recommender::{Page, Recommender},
     },
     read_model::{Preferences, Profile, Reaction, UserId},
     rules::Weights,

@@ -1,22 +1,22 @@
-//! Where a film's poster is, in few bytes: a million paths are written in a third of their length.
+//! Poster paths in few bytes: a million paths take a third of their length.
 
 use std::borrow::Cow;
 
-/// TMDB's paths are a slash, so many letters and digits, and `.jpg`.
+/// The letters and digits of TMDB's paths, between a slash and `.jpg`.
 const DIGITS: usize = 27;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 62²⁷ is a little below 2¹⁶¹.
 const BYTES: usize = 21;
 
-/// A poster's path.
+/// A poster path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Poster {
-    /// There is none.
+    /// No poster.
     #[default]
     None,
-    /// One of the usual form: its letters and digits as one number of base 62, the low byte first.
+    /// A path of the usual form: its letters and digits as one number of base 62, low byte first.
     Packed([u8; BYTES]),
-    /// Another.
+    /// Another path.
     Other(Box<str>),
 }
 

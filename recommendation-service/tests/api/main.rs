@@ -19,6 +19,7 @@ mod recommendations;
 mod replicas;
 mod rules;
 mod similar;
+mod statements;
 mod strategies;
 
 use std::{collections::HashMap, sync::Arc};

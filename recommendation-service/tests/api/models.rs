@@ -127,7 +127,7 @@ async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
             .ends_with("model-unusable")
     );
     // As if it had been damaged after it went live.
-    assert!(repository::promote(&pool, Some(bad)).await.unwrap());
+    assert!(repository::activate(&pool, Some(bad)).await.unwrap());
     other.refresh().await.unwrap();
     assert_eq!(other.live().map(|live| live.version()), Some(good));
     // A process that starts then works by its rules.

@@ -1,4 +1,4 @@
-//! How a film in a list is told of.
+//! Movies in responses, and the explanations of their scores.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,34 +8,35 @@ use crate::{
     read_model::Catalogue,
 };
 
-/// TMDB's host of images, with the width that lists show a poster in.
+/// TMDB's image host, with the width of posters in lists.
 const POSTER_BASE: &str = "https://image.tmdb.org/t/p/w500";
 
-/// A film.
+/// A movie.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FilmCard {
+#[schema(as = FilmCard)]
+pub(super) struct MovieCard {
     /// TMDB's id.
     #[schema(example = 603)]
     pub(super) id: i64,
     /// The title.
     #[schema(example = "The Matrix")]
     title: String,
-    /// The day of the first release, `YYYY-MM-DD`; empty where unknown.
+    /// The first release date, `YYYY-MM-DD`; empty if unknown.
     #[schema(example = "1999-03-31")]
     release_date: String,
-    /// Names of its genres, alphabetical.
+    /// The names of its genres, in alphabetical order.
     #[schema(example = json!(["Action", "Science Fiction"]))]
     genres: Vec<String>,
     /// TMDB's popularity.
     #[schema(example = 73.5)]
     popularity: f64,
-    /// The poster, 500 pixels wide; empty where there is none.
+    /// The URL of the poster, 500 pixels wide; empty if there is none.
     #[schema(example = "")]
     poster_url: String,
 }
 
-impl FilmCard {
-    /// The film in `row`.
+impl MovieCard {
+    /// The movie in `row`.
     pub(super) fn new(catalogue: &Catalogue, row: usize) -> Self {
         let release_date = catalogue.release_date(row);
         let poster = catalogue.poster_path(row);
@@ -58,20 +59,20 @@ impl FilmCard {
     }
 }
 
-/// What a part of the score adds to it.
+/// The contribution of a part of the score.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ContributionResponse {
-    /// The part: `ease`, `ials`, `spectral`, `popularity`, `content`, `taste`, `rules`, or `stand_in`, what
-    /// likeness gives a film that no learned model knows yet; under `rules`: `popularity`, `recency`,
+    /// The part: `ease`, `ials`, `spectral`, `popularity`, `content`, `taste`, `rules`, or `stand_in`, the imputation
+    /// from content for a movie that no learned model knows; with the strategy `rules`: `popularity`, `recency`,
     /// `genre_match`.
     #[schema(example = "content")]
     name: String,
-    /// What it adds; below 0: it speaks against the film.
+    /// The amount; below 0 if it speaks against the movie.
     #[schema(example = 0.31)]
     amount: f64,
 }
 
-/// A film of the user's that speaks for the film.
+/// A movie of the user's that speaks for the movie.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BecauseResponse {
     /// TMDB's id.
@@ -80,38 +81,37 @@ pub(super) struct BecauseResponse {
     /// The title.
     #[schema(example = "The Matrix Reloaded")]
     title: String,
-    /// What it adds to the score.
+    /// The amount that it adds to the score.
     #[schema(example = 0.2)]
     share: f64,
 }
 
-/// What the user's other films add to a score.
+/// The contribution of the user's other movies.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OthersResponse {
-    /// How many there are.
+    /// Their number.
     #[schema(example = 12)]
     films: u32,
-    /// What they add together.
+    /// The amount that they add together.
     #[schema(example = 0.11)]
     share: f64,
 }
 
-/// Why a film has its score.
+/// The explanation of a score.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExplanationResponse {
-    /// What the parts of the score add; together the score.
+    /// The contributions of the parts of the score; together the score.
     contributions: Vec<ContributionResponse>,
-    /// Films of the user that speak most for it. Their shares, those of others and `base` are together the
-    /// score.
+    /// The user's movies that speak most for it. Their shares, those of others and `base` are together the score.
     because: Vec<BecauseResponse>,
-    /// The user's other films.
+    /// The user's other movies.
     others: OthersResponse,
-    /// What the score owes to none of the user's films.
+    /// The amount that comes from none of the user's movies.
     #[schema(example = 0.04)]
     base: f64,
 }
 
-/// A number of ten-thousandths.
+/// The number of `ten_thousandths` as a decimal.
 pub(super) fn decimal(ten_thousandths: i64) -> f64 {
     ten_thousandths as f64 / 10_000.0
 }
