@@ -57,7 +57,7 @@ fn trained() -> Arc<TrainedModels> {
     });
     let interactions = Interactions::from_rows(12, rows).unwrap();
     let ials = IalsSettings {
-        dimensions: 4,
+        dimensions: 8,
         ..IalsSettings::default()
     };
     let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {
