@@ -32,6 +32,7 @@ use recommendation_service::{
         PartWeights, Strategy,
         pipeline::{RankingRequest, pipeline},
         recommender::{Recommender, Sources},
+        scoring::{ModelOnCatalogue, ScoringContext},
         store::{ListStore, RetentionPolicy},
     },
     read_model::{
@@ -40,7 +41,6 @@ use recommendation_service::{
     },
     registry::Registry,
     rules::{Weights, store::RuleSets},
-    service::scoring::{Placed, Question},
     state::{AppState, Services},
 };
 use recommender::{
@@ -189,7 +189,7 @@ fn rules_over_all(films: i64) {
         started.elapsed().as_secs_f64()
     );
     let profile = Profile::new(preferences(1));
-    let question = Question {
+    let question = ScoringContext {
         catalogue: &catalogue,
         placed: None,
         profile: &profile,
@@ -319,7 +319,7 @@ fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
 }
 
 fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
-    let placed = Placed::new(Arc::clone(trained), catalogue);
+    let placed = ModelOnCatalogue::new(Arc::clone(trained), catalogue);
     for count in [10, 50, 200] {
         let mut users = Users::default();
         for id in 1..=100 {
@@ -331,7 +331,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
         let wanted = request(Strategy::Blend, 20);
         let mut times = repeat(300, |turn| {
             let id = UserId::new(1 + i64::try_from(turn % 100).unwrap()).unwrap();
-            let question = Question {
+            let question = ScoringContext {
                 catalogue,
                 placed: Some(&placed),
                 profile: users.find(id).unwrap(),

@@ -1,5 +1,5 @@
 //! Ranking: lists of movies for a user, for a group, and like a movie. [`pipeline`] shows the steps on one page;
-//! [`recommender`] calls it for handlers. Scores come from [`crate::service::scoring`].
+//! [`recommender`] calls it for handlers. Scores come from [`scoring`].
 
 pub mod candidates;
 mod error;
@@ -11,6 +11,7 @@ pub mod preview;
 pub mod recommender;
 pub mod repository;
 pub mod response_cache;
+pub mod scoring;
 pub mod similar;
 pub mod store;
 

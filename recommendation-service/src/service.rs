@@ -1,4 +1,3 @@
-//! Scoring, and the schedule of training.
+//! The schedule of training.
 
 pub mod schedule;
-pub mod scoring;

@@ -15,13 +15,13 @@ use recommender::{TrainedModels, experiments::thompson::Slot};
 
 use crate::{
     experiments::{Experiments, Served, Shown, assign::Overrides, explore::Explorer},
+    ranking::scoring::ModelOnCatalogue,
     ranking::{FilmList, candidates::Ranked},
     read_model::{Catalogue, Revision, Shared, UserId},
-    service::scoring::Placed,
 };
 
 /// A version of the learned models on the rows of a revision of the catalogue; `None` if it cannot be loaded.
-type Version = Option<(u64, Placed)>;
+type Version = Option<(u64, ModelOnCatalogue)>;
 
 /// The treatments of all users; cheap to clone.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ impl Treatments {
         };
         for version in missing {
             let placed = match load(version).await {
-                Ok(trained) => Some((0, Placed::new(trained, &Catalogue::default()))),
+                Ok(trained) => Some((0, ModelOnCatalogue::new(trained, &Catalogue::default()))),
                 Err(error) => {
                     tracing::warn!(model.version = version, %error, "cannot load the model version of an experiment");
                     None
@@ -122,13 +122,13 @@ impl Treatments {
 
     /// Version `version` of the learned models on the rows of `catalogue`; `None` if it is not loaded.
     #[must_use]
-    pub fn place(&self, version: i64, catalogue: &Catalogue) -> Option<Placed> {
+    pub fn place(&self, version: i64, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
         let revision = catalogue.revision().get();
         let (known, placed) = self.versions.read().get(&version)?.clone()?;
         if known == revision {
             return Some(placed);
         }
-        let placed = Placed::new(placed.trained, catalogue);
+        let placed = ModelOnCatalogue::new(placed.trained, catalogue);
         let current = Some((revision, placed.clone()));
         if let Some(version) = self.versions.write().get_mut(&version) {
             *version = current;

@@ -2,7 +2,7 @@
 
 use chassis::{client::CallError, problem::FieldError};
 
-use crate::{read_model::UserId, service::scoring::NotTrained};
+use crate::{ranking::scoring::NotTrained, read_model::UserId};
 
 /// The reasons for which there is no list.
 #[derive(Debug, thiserror::Error)]

@@ -12,9 +12,9 @@ use crate::{
         RecommendError, Strategy,
         candidates::{self, rounded},
         recommender::Recommender,
+        scoring::Scores,
     },
     read_model::{Catalogue, Profile, UserId},
-    service::scoring::Scores,
 };
 
 /// The aggregation of the members' scores into a score of the group; see Masthoff, *Group Recommender Systems*, 2015.

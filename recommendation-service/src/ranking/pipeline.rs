@@ -14,9 +14,9 @@ use crate::{
     ranking::{
         FilmList, Strategy,
         candidates::{self, Ranked},
+        scoring::{NotTrained, Scores, ScoringContext},
         store::ListStore,
     },
-    service::scoring::{NotTrained, Question, Scores},
 };
 
 /// The number of best movies that are reranked for diversity.
@@ -49,7 +49,7 @@ pub struct RankingRequest {
 /// # Errors
 /// [`NotTrained`] if the strategy needs a learned model that is not live.
 pub fn pipeline(
-    context: Question<'_>,
+    context: ScoringContext<'_>,
     user_id: i64,
     request: &RankingRequest,
     treatment: Option<&Treatment<'_>>,
@@ -118,7 +118,7 @@ pub fn pipeline(
 
 /// Reranks by maximal marginal relevance. Movies are similar if they have the same tags and, where learned models know
 /// both, the same audience.
-fn diversify(context: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<Ranked> {
+fn diversify(context: ScoringContext<'_>, ranked: &[Ranked], diversity: f32) -> Vec<Ranked> {
     let trained = context.placed.map(|placed| &placed.trained);
     let columns: Vec<Option<u32>> = ranked
         .iter()
@@ -146,7 +146,12 @@ fn diversify(context: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<Ra
 }
 
 /// The seed of exploration: the same ranking for the same user is explored in the same way on every replica.
-fn seed(context: Question<'_>, user_id: i64, request: &RankingRequest, ranked: &[Ranked]) -> u64 {
+fn seed(
+    context: ScoringContext<'_>,
+    user_id: i64,
+    request: &RankingRequest,
+    ranked: &[Ranked],
+) -> u64 {
     let mut hash = Sha256::new();
     hash.update(user_id.to_le_bytes());
     hash.update(&request.parameters);

@@ -20,11 +20,11 @@ use crate::{
         known_users::KnownUsers,
         pipeline::{RankingRequest, pipeline},
         response_cache::{ResponseCache, Stamp},
+        scoring::{ModelOnCatalogue, ScoringContext},
         store::ListStore,
     },
     read_model::{Catalogue, Profile, Shared, UserId, Users},
     rules::{Rule, Weights, repository},
-    service::scoring::{Placed, Question},
 };
 
 /// The interval at which the rules are read again.
@@ -53,7 +53,7 @@ pub struct Recommender {
     rules: Shared<Arc<[Rule]>>,
     trained: Shared<Option<Arc<TrainedModels>>>,
     /// The live models on the rows of a revision of the catalogue.
-    placed: Shared<Option<(u64, Placed)>>,
+    placed: Shared<Option<(u64, ModelOnCatalogue)>>,
     lists: ListStore,
     responses: ResponseCache,
     half_life: HalfLife,
@@ -175,7 +175,7 @@ impl Recommender {
     }
 
     /// The live models on the rows of `catalogue`.
-    pub(super) fn place(&self, catalogue: &Catalogue) -> Option<Placed> {
+    pub(super) fn place(&self, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
         let trained = self.trained.snapshot()?;
         let revision = catalogue.revision().get();
         if let Some((known, placed)) = &*self.placed.read()
@@ -184,7 +184,7 @@ impl Recommender {
         {
             return Some(placed.clone());
         }
-        let placed = Placed::new(trained, catalogue);
+        let placed = ModelOnCatalogue::new(trained, catalogue);
         *self.placed.write() = Some((revision, placed.clone()));
         Some(placed)
     }
@@ -193,10 +193,10 @@ impl Recommender {
     pub(super) fn context<'a>(
         &self,
         catalogue: &'a Catalogue,
-        placed: Option<&'a Placed>,
+        placed: Option<&'a ModelOnCatalogue>,
         profile: &'a Profile,
-    ) -> Question<'a> {
-        Question {
+    ) -> ScoringContext<'a> {
+        ScoringContext {
             catalogue,
             placed,
             profile,

@@ -6,9 +6,12 @@ use filter::{FacetKind, Filter};
 use recommender::content::{TagProfile, TagVector};
 
 use crate::{
-    ranking::{RecommendError, candidates, recommender::Recommender},
+    ranking::{
+        RecommendError, candidates,
+        recommender::Recommender,
+        scoring::{ModelOnCatalogue, apportion},
+    },
     read_model::{Catalogue, FilmTags},
-    service::scoring::{Placed, apportion},
 };
 
 /// The share of content where learned models know both movies; they have the rest.
@@ -73,7 +76,7 @@ impl Recommender {
 
 fn similar(
     catalogue: &Catalogue,
-    placed: Option<&Placed>,
+    placed: Option<&ModelOnCatalogue>,
     row: usize,
     uses_content: bool,
     filter: &Filter,
@@ -143,7 +146,7 @@ fn similar(
 }
 
 /// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.
-fn together(placed: &Placed, id: i64) -> Option<Vec<f32>> {
+fn together(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
     let trained = &placed.trained;
     let similar = trained.similar(trained.column(id)?, NEIGHBOURS);
     let (_, most) = *similar.first()?;
@@ -155,7 +158,7 @@ fn together(placed: &Placed, id: i64) -> Option<Vec<f32>> {
 }
 
 /// The slope of the line through the origin that fits the learned similarities by `content` best (least squares).
-fn slope(placed: &Placed, learned: &[f32], content: &[f32]) -> f32 {
+fn slope(placed: &ModelOnCatalogue, learned: &[f32], content: &[f32]) -> f32 {
     let (mut xx, mut xy) = (0.0_f64, 0.0_f64);
     for (column, row) in placed.places() {
         let (content, learned) = (f64::from(content[row]), f64::from(learned[column]));
