@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_complete_and_the_environment_wins() {
+    fn the_defaults_are_complete_and_the_environment_overrides_them() {
         let name = "USER_PREFERENCE_SERVICE_URL".to_owned();
         let environment = HashMap::from([(name, "http://other:1".to_owned())]);
         let config: Config = Settings::merge(DEFAULTS, &environment)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_cannot_be_one_is_refused_by_name() {
+    fn an_invalid_share_is_refused_by_the_name_of_its_setting() {
         for share in ["0.51", "-0.1", "nan", "inf"] {
             let environment = HashMap::from([("EXPLORATION_SHARE".to_owned(), share.to_owned())]);
             let config: Config = Settings::merge(DEFAULTS, &environment)

@@ -9,15 +9,15 @@ use sqlx::PgPool;
 use crate::experiments::repository::impressions;
 
 /// The interval at which windows are checked.
-const LOOK: Duration = Duration::from_secs(5);
+const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
 /// The delay after the end of a window, for what the feed and the queue still bring.
-pub const GRACE: TimeDelta = TimeDelta::seconds(60);
+pub const SETTLE_DELAY: TimeDelta = TimeDelta::seconds(60);
 /// The impressions that are counted in one transaction.
-const AT_ONCE: i64 = 1000;
+const MAX_SETTLED: i64 = 1000;
 
 /// Counts until the shutdown, while `users_feed` is caught up.
 pub async fn settle(pool: PgPool, users_feed: FeedState, clock: Clock, shutdown: Shutdown) {
-    while !shutdown.sleep(LOOK).await {
+    while !shutdown.sleep(SETTLE_INTERVAL).await {
         if !users_feed.is_caught_up() {
             continue;
         }
@@ -37,8 +37,8 @@ pub async fn settle(pool: PgPool, users_feed: FeedState, clock: Clock, shutdown:
 /// Returns [`sqlx::Error`] if Postgres is unreachable; the rest is counted later.
 pub async fn settle_due(pool: &PgPool, clock: &Clock) -> sqlx::Result<()> {
     let now = clock.now();
-    let due = now - GRACE;
-    while impressions::settle_users(pool, due, now, AT_ONCE).await? > 0 {}
-    while impressions::settle_films(pool, due, now, AT_ONCE).await? > 0 {}
+    let due = now - SETTLE_DELAY;
+    while impressions::settle_users(pool, due, now, MAX_SETTLED).await? > 0 {}
+    while impressions::settle_films(pool, due, now, MAX_SETTLED).await? > 0 {}
     Ok(())
 }

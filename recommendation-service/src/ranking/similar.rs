@@ -17,7 +17,7 @@ use crate::{
 /// The share of content where learned models know both movies; they have the rest.
 const CONTENT_SHARE: f32 = 0.5;
 /// The number of neighbours of a movie that count.
-const NEIGHBOURS: usize = 1000;
+const MAX_NEIGHBOURS: usize = 1000;
 
 /// A similar movie, with the reason.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +92,8 @@ fn similar(
     let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
     let [content, _] = own.score(&FilmTags(films), catalogue.norms());
 
-    let together = placed.and_then(|placed| Some((placed, together(placed, catalogue.id(row))?)));
+    let together =
+        placed.and_then(|placed| Some((placed, learned_similarity(placed, catalogue.id(row))?)));
     let (share, learned) = match &together {
         None => (1.0, Vec::new()),
         Some((placed, by_column)) => {
@@ -146,9 +147,9 @@ fn similar(
 }
 
 /// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.
-fn together(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
+fn learned_similarity(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
     let trained = &placed.trained;
-    let similar = trained.similar(trained.column(id)?, NEIGHBOURS);
+    let similar = trained.similar(trained.column(id)?, MAX_NEIGHBOURS);
     let (_, most) = *similar.first()?;
     let mut by_column = vec![0.0; trained.films().len()];
     for (column, value) in similar {

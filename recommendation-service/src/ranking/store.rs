@@ -89,7 +89,7 @@ impl ListStore {
         }
         self.memory.insert(list.id, Arc::clone(list));
         if self.queue.try_send(Arc::clone(list)).is_err() {
-            tracing::debug!("too many lists at once, one is kept in memory alone");
+            tracing::debug!("the queue of lists is full, a list is in memory only");
         }
     }
 
@@ -150,7 +150,7 @@ impl Writer {
             };
             let expires_at = self.clock.now() + self.retention.ttl;
             if let Err(error) = repository::insert(&self.pool, &lists, expires_at).await {
-                tracing::debug!(%error, "cannot store lists, they are kept in memory alone");
+                tracing::debug!(%error, "cannot store lists, they are in memory only");
             }
             batch.clear();
         }
@@ -162,7 +162,7 @@ impl Writer {
             let swept =
                 repository::sweep(&self.pool, now, self.retention.max_lists, MAX_SWEPT).await;
             if let Err(error) = swept {
-                tracing::debug!(%error, "cannot delete old lists, trying again later");
+                tracing::debug!(%error, "cannot delete expired lists, trying again");
             }
         }
     }

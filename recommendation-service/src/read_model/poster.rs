@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_comes_back_as_it_was(path in "/[0-9A-Za-z]{26,28}\\.jpg|/.{0,40}") {
+        fn a_poster_path_survives_packing(path in "/[0-9A-Za-z]{26,28}\\.jpg|/.{0,40}") {
             let poster = Poster::new(Some(&path));
             let back = poster.path();
             prop_assert_eq!(back.as_deref(), Some(path.as_str()));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_number_has_its_place() {
+    fn the_largest_packed_path_fits() {
         let path = format!("/{}.jpg", "z".repeat(DIGITS));
         let poster = Poster::new(Some(&path));
         assert!(matches!(poster, Poster::Packed(_)));

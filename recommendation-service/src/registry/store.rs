@@ -58,7 +58,7 @@ pub enum ModelError {
 pub struct Registry {
     pool: PgPool,
     live: Shared<Option<Arc<TrainedModels>>>,
-    /// The version that was refused last, which is logged once.
+    /// The version that was refused last, so that it is logged once.
     refused: Arc<Mutex<Option<i64>>>,
     /// The directory of cached files; `None` without.
     directory: Option<PathBuf>,
@@ -108,12 +108,12 @@ impl Registry {
             return Ok(());
         }
         let Some(wanted) = wanted else {
-            self.take(None);
+            self.set_live(None);
             return Ok(());
         };
         match self.load(wanted).await {
             Ok(trained) => {
-                self.take(Some(Arc::new(trained)));
+                self.set_live(Some(Arc::new(trained)));
                 *self.last_refused() = None;
                 Ok(())
             }
@@ -125,7 +125,7 @@ impl Registry {
                         model.version = wanted,
                         live = version,
                         %error,
-                        "model refused, going on with the one that was live"
+                        "model version refused, the live version stays"
                     );
                 }
                 Ok(())
@@ -137,7 +137,7 @@ impl Registry {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, trained: Option<Arc<TrainedModels>>) {
+    fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
         let version = trained.as_ref().map_or(0, |trained| trained.version());
         metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
         // What was live goes with the last list that is being made of it, outside of the lock.
@@ -153,19 +153,19 @@ impl Registry {
     pub async fn load(&self, version: i64) -> Result<TrainedModels, ModelError> {
         let row = repository::find(&self.pool, version).await?;
         let row = row.ok_or(ModelError::NotFound(version))?;
-        let kept = self
+        let cached = self
             .directory
             .as_ref()
             .map(|directory| directory.join(format!("{version}.safetensors")));
-        if let Some(file) = &kept
+        if let Some(file) = &cached
             && let Ok(bytes) = tokio::fs::read(file).await
             && let Ok(trained) = decode(row.clone(), bytes).await
         {
             return Ok(trained);
         }
         let bytes = repository::load(&self.pool, version).await?;
-        if let Some(file) = &kept {
-            keep(file, &bytes).await;
+        if let Some(file) = &cached {
+            cache(file, &bytes).await;
         }
         decode(row, bytes).await
     }
@@ -192,7 +192,7 @@ impl Registry {
         if !repository::activate(&self.pool, version).await? {
             return Err(ModelError::NotFound(version.unwrap_or_default()));
         }
-        self.take(trained);
+        self.set_live(trained);
         Ok(())
     }
 }
@@ -215,13 +215,13 @@ async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<TrainedModels, ModelErr
 }
 
 /// Stores `bytes` in `file`, completely or not at all. On failure the next start is only slower.
-async fn keep(file: &std::path::Path, bytes: &[u8]) {
+async fn cache(file: &std::path::Path, bytes: &[u8]) {
     let draft = file.with_extension(format!("{}.part", std::process::id()));
     let write = async {
         tokio::fs::write(&draft, bytes).await?;
         tokio::fs::rename(&draft, file).await
     };
     if let Err(error) = write.await {
-        tracing::warn!(file = %file.display(), %error, "cannot keep the model for the next start");
+        tracing::warn!(file = %file.display(), %error, "cannot cache the model file for the next start");
     }
 }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_of_each_rule_are_as_the_contract_says() {
+    fn each_rule_has_the_contracts_boundaries() {
         let context = context();
         assert_eq!(
             context.values(film(0.0, 20_010, 0)).recency,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_stand_in_order_and_something_is_always_said() {
+    fn reasons_are_ordered_and_never_empty() {
         let context = context();
         let reason = |film| context.reason(context.values(film));
         assert_eq!(
@@ -317,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_and_score_lies_between_nought_and_one(
+        fn every_value_and_score_lies_between_0_and_1(
             popularity in 0.0..=100.0_f64, day in -10_000..30_000_i32, genres: u64, preferred: u64,
         ) {
             let context = Context { preferred, ..context() };

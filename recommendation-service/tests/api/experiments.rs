@@ -69,7 +69,7 @@ async fn count(pool: &PgPool, table: &'static str) -> i64 {
 }
 
 #[sqlx::test]
-async fn an_experiment_is_made_changed_stopped_and_made_again(pool: PgPool) {
+async fn an_experiment_is_created_changed_stopped_and_created_again(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let body =
         json!({"name": "one", "layer": "rules", "traffic": 0.25, "variants": popular_or_recent()});
@@ -156,7 +156,7 @@ async fn an_experiment_is_made_changed_stopped_and_made_again(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_cannot_be_an_experiment_is_refused_by_name(pool: PgPool) {
+async fn invalid_experiments_are_refused_by_field(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let of = |layer: &str, variant: Value| {
         let mut second = json!({"name": "b"});
@@ -261,7 +261,7 @@ async fn list(test: &TestApp, user: i64) -> Vec<i64> {
 }
 
 #[sqlx::test]
-async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_stands(pool: PgPool) {
+async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     films_and_users(&test, 40).await;
     let body = json!({"name": "one", "layer": "rules", "outcome_window_hours": 1, "outcome_cap": 3,
@@ -352,7 +352,7 @@ async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_st
 }
 
 #[sqlx::test]
-async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_back(
+async fn lists_are_served_without_postgres_and_impressions_are_stored_later(
     options: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
@@ -376,7 +376,7 @@ async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_bac
 }
 
 #[sqlx::test]
-async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool: PgPool) {
+async fn exploration_respects_preferences_and_records_propensities(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 30;
     films_and_users(&test, users).await;
@@ -454,7 +454,7 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
 }
 
 #[sqlx::test]
-async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool) {
+async fn recent_outcomes_of_a_movie_count_more(pool: PgPool) {
     let _test = TestApp::ready(&pool).await;
     sqlx::query(
         "insert into film_trial values (603, 10000, 5000, now()), (604, 9000, 3000, now())",
@@ -482,7 +482,7 @@ async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool)
 }
 
 #[sqlx::test]
-async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: PgPool) {
+async fn model_versions_are_loaded_while_an_experiment_compares_them(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
@@ -516,7 +516,7 @@ async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: Pg
 }
 
 #[sqlx::test]
-async fn a_known_effect_is_called_right(pool: PgPool) {
+async fn a_known_effect_gets_the_right_verdict(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 400;
     films_and_users(&test, users).await;
@@ -566,7 +566,7 @@ async fn a_known_effect_is_called_right(pool: PgPool) {
 
 /// One population, dealt out a hundred times by experiments that change nothing, each looked at twice.
 #[sqlx::test]
-async fn without_an_effect_at_least_95_of_100_experiments_are_not_called(pool: PgPool) {
+async fn without_an_effect_at_least_95_of_100_experiments_stay_undecided(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 300;
     for user in 1..=users {
