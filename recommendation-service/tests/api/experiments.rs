@@ -269,9 +269,9 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     let id = put(&test, body).await.expect(201)["id"].clone();
     for user in (1..=40).chain(1..=40) {
         let films = list(&test, user).await;
-        assert_eq!(films, list(&test, user).await, "nobody changes sides");
+        assert_eq!(films, list(&test, user).await, "no user changes the variant");
     }
-    eventually("all is kept", async || {
+    eventually("all impressions are stored", async || {
         count(&pool, "impression").await == 200
     })
     .await;
@@ -281,7 +281,7 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
         (&before["users"], &before["users_counted"]),
         (&json!(40), &json!(0))
     );
-    assert_eq!(before["results"][1]["basis"], "nobody is counted yet");
+    assert_eq!(before["results"][1]["basis"], "no user is counted yet");
 
     // Each in their own way: of users 1 to 6, one counts once, one twice, the others do not.
     let mut shown = Vec::new();
@@ -408,7 +408,7 @@ async fn exploration_respects_preferences_and_records_propensities(pool: PgPool)
             "by the rules alone"
         );
     }
-    eventually("all is kept", async || {
+    eventually("all impressions are stored", async || {
         count(&pool, "exposure").await == users
     })
     .await;
@@ -534,7 +534,7 @@ async fn a_known_effect_gets_the_right_verdict(pool: PgPool) {
             test.users.interaction(interactions, user, film, "like");
         }
     }
-    eventually("all is kept", async || {
+    eventually("all impressions are stored", async || {
         (
             count(&pool, "exposure").await,
             count(&pool, "user_movie").await,
