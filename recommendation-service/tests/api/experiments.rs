@@ -269,7 +269,11 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     let id = put(&test, body).await.expect(201)["id"].clone();
     for user in (1..=40).chain(1..=40) {
         let films = list(&test, user).await;
-        assert_eq!(films, list(&test, user).await, "no user changes the variant");
+        assert_eq!(
+            films,
+            list(&test, user).await,
+            "no user changes the variant"
+        );
     }
     eventually("all impressions are stored", async || {
         count(&pool, "impression").await == 200
