@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use crate::models::UserId;
+use crate::read_model::UserId;
 
 /// The caller of a request.
 #[derive(Debug, Clone, Default)]
