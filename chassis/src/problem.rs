@@ -19,29 +19,10 @@ use hyper::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use crate::validate::FieldError;
+
 /// The media type of a problem.
 pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
-
-/// A field of the request that is wrong, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
-    /// The name of the field, as the client wrote or should have written it.
-    #[schema(example = "page")]
-    pub field: String,
-    /// What the field must be.
-    #[schema(example = "must be a whole number from 1 to 100000")]
-    pub message: String,
-}
-
-impl FieldError {
-    /// `field` is wrong as `message` says.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-        }
-    }
-}
 
 /// Why a request failed. Boxed, since it is the error of every handler and seldom happens.
 #[derive(Debug, Clone)]
@@ -113,6 +94,17 @@ impl Problem {
         )
         .detail("try again after the seconds that Retry-After gives")
         .retry_after(1)
+    }
+
+    /// 413: the request body is larger than `limit` bytes.
+    #[must_use]
+    pub fn body_too_large(limit: u64) -> Self {
+        const MIB: u64 = 1024 * 1024;
+        let detail = match limit % MIB {
+            0 => format!("send at most {} MiB", limit / MIB),
+            _ => format!("send at most {limit} bytes"),
+        };
+        from_status(StatusCode::PAYLOAD_TOO_LARGE).detail(detail)
     }
 
     /// 504: the time limit of the request ran out.
@@ -302,7 +294,7 @@ pub fn from_status(status: StatusCode) -> Problem {
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(status, "body-too-large", "request body too large")
-                .detail("send at most 1 MiB")
+                .detail("send a smaller body")
         }
         StatusCode::SERVICE_UNAVAILABLE => Problem::unavailable("the service"),
         StatusCode::GATEWAY_TIMEOUT => Problem::timed_out(),

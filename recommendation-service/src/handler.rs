@@ -1,12 +1,13 @@
-//! The service's paths: a contents page. Each file below holds one resource.
+//! The routes: a contents page. Each file below holds one resource. Handlers parse requests, call services and write
+//! responses; they decide nothing.
 
 mod admin_rules;
 mod caller;
 mod error;
 mod experiments;
-mod film;
 mod group;
 mod models;
+mod movie_card;
 mod preview;
 mod ranking_request;
 mod recommendations;
@@ -23,7 +24,7 @@ use crate::state::AppState;
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Marquee: recommendations",
-    description = "Which films to recommend to whom, and why.",
+    description = "Ranked lists of movies for users, with explanations.",
     license(name = "MIT OR Apache-2.0")
 ))]
 struct Info;

@@ -2,6 +2,7 @@
 //! [`recommender`] calls it for handlers. Scores come from [`scoring`].
 
 pub mod candidates;
+mod error;
 pub mod group;
 pub mod known_users;
 pub mod list;
@@ -14,4 +15,5 @@ pub mod scoring;
 pub mod similar;
 pub mod store;
 
+pub use error::RecommendError;
 pub use list::{FilmList, ListedFilm, PartWeights, Strategy};

@@ -1,4 +1,4 @@
-//! Experiments: what is compared, and with whom.
+//! The types of experiments: the variants that are compared, the users who take part, and the lists they were served.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{ranking::Strategy, rules::Weights};
 
-/// What the variants of an experiment may differ in. One experiment runs in a layer at a time.
+/// The settings in which the variants of an experiment may differ. One experiment runs in a layer at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -22,7 +22,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Its name.
+    /// The name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,42 +33,42 @@ impl Layer {
     }
 }
 
-/// Whether an experiment goes on.
+/// The status of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It does.
+    /// Running.
     Running,
-    /// It does not. Who took part already is still counted when their time is over.
+    /// Stopped. Users who took part already are still counted when their windows end.
     Stopped,
 }
 
-/// One way of making lists, and how many users get it. What is not given is as it is without the
-/// experiment; the first variant is the control.
+/// A variant: settings of ranking, and the share of users who get them. Settings that are not given stay as they are
+/// without the experiment; the first variant is the control.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
-    /// Its name.
+    /// The name.
     #[schema(example = "control", min_length = 1, max_length = 100)]
     pub name: String,
-    /// Its share of the users that take part is this over the sum of all weights.
+    /// The weight; the variant's share of the users who take part is its weight over the sum of all weights.
     #[serde(default = "one")]
     #[schema(example = 1.0, minimum = 0.001, maximum = 1000.0, default = 1.0)]
     pub weight: f64,
-    /// How films are scored.
+    /// The strategy that scores movies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
-    /// The version of the learned model.
+    /// The version of the learned models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_version: Option<i64>,
-    /// How much each part of the blend counts, of `learned`, `content`, `taste` and `rules`; 1 is as
-    /// usual, and what a part that is not named counts.
+    /// The weights of the parts of the blend, of `learned`, `content`, `taste` and `rules`; 1 is the default, also for
+    /// parts that are not named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blend: Option<BTreeMap<String, f64>>,
-    /// What each rule weighs; a rule that is not named weighs 0.
+    /// The weights of the rules; a rule that is not named has weight 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Weights>,
-    /// The share of places that films are shown in to learn about them.
+    /// The share of positions that explore, 0 to 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0.0, maximum = 0.5)]
     pub exploration: Option<f64>,
@@ -78,7 +78,7 @@ fn one() -> f64 {
     1.0
 }
 
-/// What somebody wants of an experiment.
+/// An experiment as an administrator creates or changes it.
 #[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PutExperimentRequest, example = json!({
@@ -91,83 +91,82 @@ fn one() -> f64 {
     ],
 }))]
 pub struct ExperimentDraft {
-    /// Its name.
+    /// The name.
     #[schema(example = "flat-weights", min_length = 1, max_length = 100)]
     pub name: String,
-    /// `stopped` needs nothing else than the name.
+    /// The status; `stopped` needs no other field than the name.
     #[schema(inline)]
     pub status: Option<Status>,
-    /// What is asked, for people.
+    /// The hypothesis, for people.
     #[schema(max_length = 1000)]
     pub description: Option<String>,
-    /// What the variants differ in; `ranking` where not given. Fixed while it runs.
+    /// The layer that the variants differ in; `ranking` if not given. Fixed while it runs.
     #[schema(inline)]
     pub layer: Option<Layer>,
-    /// The share of all users that take part, 0 to 1; all where not given. It may grow and shrink while
-    /// the experiment runs; nobody ever changes their variant.
+    /// The share of all users who take part, 0 to 1; 1 if not given. It may grow and shrink while the experiment runs;
+    /// no user ever changes the variant.
     #[schema(example = 0.5, minimum = 0.0, maximum = 1.0)]
     pub traffic: Option<f64>,
-    /// For how long after their first list what users do is counted; 168 where not given. Fixed while
-    /// it runs.
+    /// The window after a user's first list within which outcomes count, in hours; 168 if not given. Fixed while it
+    /// runs.
     #[schema(example = 168, minimum = 1, maximum = 2160)]
     pub outcome_window_hours: Option<i64>,
-    /// So many outcomes of a user count as 1, fewer as their share of it; 1 where not given, so that the
-    /// mean is the share of users with any. Fixed while it runs.
+    /// The number of outcomes of a user that count as 1, fewer as their share of it; 1 if not given, so that the mean
+    /// is the share of users with any outcome. Fixed while it runs.
     #[schema(example = 1, minimum = 1, maximum = 100)]
     pub outcome_cap: Option<i32>,
-    /// About so many users are planned; 2000 where not given. The intervals are narrowest there, and
-    /// valid with any number. Fixed while it runs.
+    /// The planned number of users; 2000 if not given. The confidence sequences are narrowest there, and valid for any
+    /// number. Fixed while it runs.
     #[schema(example = 2000, minimum = 10, maximum = 100_000_000)]
     pub planned_users: Option<i32>,
-    /// How likely a wrong verdict may be, ever, over all variants; 0.05 where not given. Fixed while it
-    /// runs.
+    /// The probability of a wrong verdict at any time, over all variants; 0.05 if not given. Fixed while it runs.
     #[schema(example = 0.05, minimum = 0.0001, maximum = 0.2)]
     pub alpha: Option<f64>,
-    /// Two to ten, the control first. Fixed while it runs.
+    /// The variants, two to ten, the control first. Fixed while it runs.
     pub variants: Option<Vec<Variant>>,
 }
 
 /// An experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Experiment {
-    /// Its id; a name that is used again gets another.
+    /// The id; a name that is used again gets another one.
     #[schema(example = 1)]
     pub id: i64,
-    /// Its name.
+    /// The name.
     #[schema(example = "flat-weights")]
     pub name: String,
-    /// What is asked.
+    /// The hypothesis.
     pub description: String,
-    /// Whether it goes on.
+    /// The status.
     pub status: Status,
-    /// What the variants differ in.
+    /// The layer that the variants differ in.
     pub layer: Layer,
-    /// The share of users that take part.
+    /// The share of users who take part.
     #[schema(example = 0.5)]
     pub traffic: f64,
-    /// For how long after their first list what users do is counted.
+    /// The window after a user's first list within which outcomes count, in hours.
     #[schema(example = 168)]
     pub outcome_window_hours: i64,
-    /// So many outcomes of a user count as 1.
+    /// The number of outcomes of a user that count as 1.
     #[schema(example = 1)]
     pub outcome_cap: i32,
-    /// With how many users the intervals are narrowest.
+    /// The number of users at which the confidence sequences are narrowest.
     #[schema(example = 2000)]
     pub planned_users: i32,
-    /// How likely a wrong verdict is at most.
+    /// The highest probability of a wrong verdict.
     #[schema(example = 0.05)]
     pub alpha: f64,
     /// The control first.
     pub variants: Vec<Variant>,
-    /// Who made it; null where the gateway told of nobody.
+    /// The administrator who created it; null if the gateway named none.
     pub created_by: Option<String>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it was changed last.
+    /// The time of the last change.
     pub updated_at: DateTime<Utc>,
-    /// When it was stopped; null while it runs.
+    /// The time of the stop; null while it runs.
     pub stopped_at: Option<DateTime<Utc>>,
-    /// Keys the hash that deals users out.
+    /// The key of the hash that assigns users.
     #[serde(skip)]
     pub salt: String,
 }
@@ -180,47 +179,47 @@ impl Experiment {
     }
 }
 
-/// A user's part in an experiment.
+/// The participation of a user in an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Participation {
     /// The experiment.
     pub experiment_id: i64,
-    /// Its name.
+    /// The name.
     pub experiment: String,
-    /// Which of the variants, from 0.
+    /// The index of the variant, from 0.
     pub variant: usize,
     /// The variant's name.
     pub variant_name: String,
-    /// What it changes.
+    /// The layer that it changes.
     pub layer: Layer,
-    /// For how long what the user does is counted, in hours.
+    /// The window within which outcomes count, in hours.
     pub outcome_window_hours: i64,
 }
 
-/// A film in a list that was served.
+/// A movie in a list that was served.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shown {
     /// TMDB's id.
     pub movie_id: i64,
-    /// Where in the list, from 1; of a later page, after those of the pages before.
+    /// The position in the list, from 1, counted over all pages.
     pub position: i32,
-    /// The chance that this film, and no other, stood there; above 0, at most 1.
+    /// The propensity: the probability that this movie, and no other, stood there; above 0, at most 1.
     pub propensity: f64,
-    /// Whether it was shown to learn about it.
+    /// True if exploration put it there.
     pub is_explored: bool,
 }
 
 /// A list that was served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Served {
-    /// To whom.
+    /// The user.
     pub user_id: i64,
-    /// When.
+    /// The time.
     pub at: DateTime<Utc>,
-    /// What the user took part in.
+    /// The user's experiments.
     pub participations: Vec<Participation>,
-    /// The films.
+    /// The movies.
     pub films: Vec<Shown>,
-    /// For how many hours what the user does is counted for the films; none: they are not counted.
+    /// The window within which outcomes count for the movies themselves, in hours; `None` if they do not.
     pub film_window_hours: Option<i64>,
 }

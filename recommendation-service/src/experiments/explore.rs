@@ -1,4 +1,5 @@
-//! Exploration: which films a list shows to learn about them, from how films did so far.
+//! Exploration: movies that are shown to learn about them, chosen by Thompson sampling from the counts of earlier
+//! impressions.
 
 use std::{
     collections::HashMap,
@@ -12,21 +13,21 @@ use sqlx::PgPool;
 
 use crate::experiments::repository::impressions;
 
-/// What is read again of what was read before: a transaction that took longer than another shows later.
+/// The overlap of two refreshes: a long transaction becomes visible after a later one.
 const OVERLAP: TimeDelta = TimeDelta::seconds(60);
 
-/// How films did when they were shown.
+/// The counts of all movies.
 #[derive(Debug, Default)]
 struct Trials {
-    /// Impressions and outcomes by film.
+    /// Impressions and outcomes by movie.
     films: HashMap<i64, (f64, f64)>,
     impressions: f64,
     outcomes: f64,
-    /// When the latest of it was counted.
+    /// The time of the latest count.
     up_to: Option<DateTime<Utc>>,
 }
 
-/// Explores; cheap to clone.
+/// The explorer; cheap to clone.
 #[derive(Clone)]
 pub struct Explorer {
     pool: PgPool,
@@ -36,8 +37,8 @@ pub struct Explorer {
 }
 
 impl Explorer {
-    /// Explores as `settings` say, unless a caller says how much, by what [`Explorer::refresh`] reads from
-    /// `pool`; what users do with a film is counted for `window_hours`.
+    /// An explorer with these `settings`, by the counts that [`Explorer::refresh`] reads from `pool`; outcomes count
+    /// for `window_hours` after an impression.
     #[must_use]
     pub fn new(pool: PgPool, settings: Exploration, window_hours: i64) -> Self {
         Self {
@@ -48,10 +49,10 @@ impl Explorer {
         }
     }
 
-    /// Reads what was counted since the last time.
+    /// Reads the counts that changed since the last refresh.
     ///
     /// # Errors
-    /// Postgres's; what is known stays.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable; the counts in memory stay.
     pub async fn refresh(&self) -> sqlx::Result<()> {
         let since = {
             let trials = self.trials.read().unwrap_or_else(PoisonError::into_inner);
@@ -69,21 +70,20 @@ impl Explorer {
         Ok(())
     }
 
-    /// The share of places that are explored where nobody says otherwise.
+    /// The default share of positions that explore.
     #[must_use]
     pub fn share(&self) -> f64 {
         self.settings.share
     }
 
-    /// For how many hours what users do with a film that they were shown is counted.
+    /// The window within which outcomes count for a movie, in hours.
     #[must_use]
     pub fn window_hours(&self) -> i64 {
         self.window_hours
     }
 
-    /// The list `ranked` with `share` of its places given to others of `candidates`: films that the user
-    /// may be shown, best first, each with its popularity among its likes, 0 to 1. The same
-    /// `seed` gives the same list.
+    /// The list `ranked` with a `share` of its positions given to others of `candidates`: movies that the user may be
+    /// shown, best first, each with its relative popularity, 0 to 1. The same `seed` gives the same list.
     #[must_use]
     pub fn explore(
         &self,

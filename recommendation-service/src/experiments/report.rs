@@ -1,4 +1,5 @@
-//! What may be said of an experiment: of each variant, and of its difference to the control.
+//! The results of an experiment: of each variant, and of its difference to the control. The intervals are confidence
+//! sequences, valid at any time.
 
 use futures_util::TryStreamExt;
 use recommender::experiments::{
@@ -11,70 +12,70 @@ use utoipa::ToSchema;
 
 use crate::experiments::{Experiment, repository};
 
-/// How sure it is that users were not dealt out as they should have been, before it is said.
+/// The level of the test for a sample ratio mismatch.
 const MISMATCH_ALPHA: f64 = 0.001;
 
-/// What may be said of an experiment now.
+/// The results of an experiment so far.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Report {
     /// The experiment.
     #[serde(flatten)]
     pub experiment: Experiment,
-    /// How many users were served a list.
+    /// The number of users who were served a list.
     #[schema(example = 1200)]
     pub users: i64,
-    /// How many of them are counted: their time is over.
+    /// The number of those whose window has ended.
     #[schema(example = 1000)]
     pub users_counted: u64,
     /// The variants, the control first.
     pub results: Vec<VariantReport>,
-    /// Whether the variants have so many more or fewer users than their weights say that something is
-    /// broken, and no verdict should be trusted.
+    /// True if the numbers of users differ so much from the variants' weights that something is broken, and no verdict
+    /// can be trusted.
     pub sample_ratio_mismatch: bool,
 }
 
-/// What may be said of a variant.
+/// The results of a variant.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VariantReport {
-    /// Its name.
+    /// The name.
     #[schema(example = "control")]
     pub name: String,
-    /// Whether the others are compared with it.
+    /// True for the variant that the others are compared with.
     pub is_control: bool,
-    /// The chance of a user that takes part to get it.
+    /// The probability of a user who takes part to get it.
     #[schema(example = 0.5)]
     pub propensity: f64,
-    /// How many users were served a list of it.
+    /// The number of users who were served a list of it.
     #[schema(example = 600)]
     pub users: i64,
-    /// How many of them are counted.
+    /// The number of those whose window has ended.
     #[schema(example = 500)]
     pub users_counted: u64,
-    /// How many films those were shown, each counted once for a user.
+    /// The number of movies those were shown, each counted once per user.
     #[schema(example = 5000)]
     pub impressions: i64,
-    /// Of those, how many they liked, rated 4 stars or more, saw to the end or want to see.
+    /// The number of those that they liked, rated 4 stars or more, completed or bookmarked.
     #[schema(example = 150)]
     pub outcomes: i64,
-    /// Outcomes of a user, of at most `outcome_cap` as a share: the mean, and between what it lies at any
-    /// time with probability 1 − `alpha`. Null before anybody is counted.
+    /// The mean outcome of a user, capped at `outcome_cap` and divided by it, with its confidence sequence at level 1 −
+    /// `alpha`. Null before a user is counted.
     pub mean: Option<Interval>,
-    /// The same of all users that take part, estimated from this variant's by inverse propensity.
+    /// The same for all users who take part, estimated from this variant's by inverse propensity.
     pub inverse_propensity: Option<Interval>,
-    /// Outcomes of an impression.
+    /// The outcomes per impression.
     #[schema(example = 0.03)]
     pub outcome_rate: Option<f64>,
-    /// The same without exploration: of the films that were not shown to learn about them, weighted by
-    /// inverse propensity and self-normalized.
+    /// The same without exploration: of movies that were not explored, weighted by inverse propensity and
+    /// self-normalized.
     #[schema(example = 0.031)]
     pub outcome_rate_without_exploration: Option<f64>,
-    /// The mean less the control's, doubly robust, and between what it lies at any time, for all variants
-    /// together with probability 1 − `alpha`. Null for the control.
+    /// The mean less the control's, doubly robust, with its confidence sequence at level 1 − `alpha` for all variants
+    /// together. Null for the control.
     pub difference: Option<Interval>,
-    /// What the difference says; null for the control.
+    /// The verdict on the difference; null for the control.
     #[schema(inline)]
     pub verdict: Option<Verdict>,
-    /// What the verdict rests on, in words; empty for the control.
+    /// The reason for the verdict, in words; empty for the control.
     pub basis: String,
 }
 
@@ -107,7 +108,7 @@ impl Tally {
     }
 }
 
-/// Reads what was counted of `experiment`, and says what follows.
+/// Reads the counts of `experiment` and computes its results.
 pub(super) async fn read(pool: &PgPool, experiment: Experiment) -> sqlx::Result<Report> {
     let mut transaction = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only")
@@ -161,7 +162,7 @@ pub(super) async fn read(pool: &PgPool, experiment: Experiment) -> sqlx::Result<
         .iter()
         .enumerate()
         .map(|(index, tally)| {
-            say(
+            variant_report(
                 &experiment,
                 tally,
                 index,
@@ -180,7 +181,7 @@ pub(super) async fn read(pool: &PgPool, experiment: Experiment) -> sqlx::Result<
     })
 }
 
-fn say(
+fn variant_report(
     experiment: &Experiment,
     tally: &Tally,
     index: usize,
@@ -222,12 +223,12 @@ fn basis(
         return String::new();
     };
     let Some(interval) = difference else {
-        return "nobody is counted yet".to_owned();
+        return "no user is counted yet".to_owned();
     };
     let words = match verdict {
         Verdict::Better => "lies above 0",
         Verdict::Worse => "lies below 0",
-        Verdict::Undecided => "has 0 in it",
+        Verdict::Undecided => "contains 0",
     };
     format!(
         "the interval {:.4} to {:.4} of the difference, valid at any time with probability {}, {words}, after {} users \

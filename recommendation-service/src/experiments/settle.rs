@@ -1,4 +1,4 @@
-//! Counts what came of impressions when their time is over, once for all replicas.
+//! Counts the outcomes of impressions when their windows have ended, once for all replicas.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use sqlx::PgPool;
 
 use crate::experiments::repository::impressions;
 
-/// How often it is looked for what is due.
-const LOOK: Duration = Duration::from_secs(5);
-/// For so long after its time an impression waits for what the feed and the queue still bring.
-pub const GRACE: TimeDelta = TimeDelta::seconds(60);
-/// How many are counted in one transaction.
-const AT_ONCE: i64 = 1000;
+/// The interval at which windows are checked.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
+/// The delay after the end of a window, for what the feed and the queue still bring.
+pub const SETTLE_DELAY: TimeDelta = TimeDelta::seconds(60);
+/// The impressions that are counted in one transaction.
+const MAX_SETTLED: i64 = 1000;
 
-/// Counts until the shutdown, while `users_feed` is there to tell what users did.
+/// Counts until the shutdown, while `users_feed` is caught up.
 pub async fn settle(pool: PgPool, users_feed: FeedState, clock: Clock, shutdown: Shutdown) {
-    while !shutdown.sleep(LOOK).await {
+    while !shutdown.sleep(SETTLE_INTERVAL).await {
         if !users_feed.is_caught_up() {
             continue;
         }
@@ -34,11 +34,11 @@ pub async fn settle(pool: PgPool, users_feed: FeedState, clock: Clock, shutdown:
 /// Counts everything that is due now.
 ///
 /// # Errors
-/// Postgres's; what was not counted still can be.
+/// Returns [`sqlx::Error`] if Postgres is unreachable; the rest is counted later.
 pub async fn settle_due(pool: &PgPool, clock: &Clock) -> sqlx::Result<()> {
     let now = clock.now();
-    let due = now - GRACE;
-    while impressions::settle_users(pool, due, now, AT_ONCE).await? > 0 {}
-    while impressions::settle_films(pool, due, now, AT_ONCE).await? > 0 {}
+    let due = now - SETTLE_DELAY;
+    while impressions::settle_users(pool, due, now, MAX_SETTLED).await? > 0 {}
+    while impressions::settle_films(pool, due, now, MAX_SETTLED).await? > 0 {}
     Ok(())
 }

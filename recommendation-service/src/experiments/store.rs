@@ -128,10 +128,7 @@ impl Experiments {
         draft: ExperimentDraft,
         created_by: Option<String>,
     ) -> Result<(Experiment, bool), ExperimentError> {
-        let errors = check(&draft);
-        if !errors.is_empty() {
-            return Err(ExperimentError::Invalid(errors));
-        }
+        check(&draft).map_err(ExperimentError::Invalid)?;
         let mut transaction = self.pool.begin().await?;
         let latest = repository::lock_latest(&mut transaction, &draft.name).await?;
         let is_stopped = draft.status == Some(Status::Stopped);
@@ -175,10 +172,7 @@ impl Experiments {
     ) -> Result<Experiment, ExperimentError> {
         let layer = draft.layer.unwrap_or(Layer::Ranking);
         let variants = draft.variants.unwrap_or_default();
-        let errors = check_variants(&variants, layer);
-        if !errors.is_empty() {
-            return Err(ExperimentError::Invalid(errors));
-        }
+        check_variants(&variants, layer).map_err(ExperimentError::Invalid)?;
         let now = self.clock.now();
         Ok(Experiment {
             id: 0,

@@ -1,9 +1,11 @@
-//! What a client may ask of a list for a user, read as a whole, so that it hears of all that is wrong at
-//! once.
+//! The parameters of a list for a user, parsed as a whole, so that a client receives all errors at once.
 
 use std::fmt::Write as _;
 
-use chassis::{paging::Cursor, problem::FieldError};
+use chassis::{
+    paging::Cursor,
+    validate::{FieldError, Validator},
+};
 use filter::{Filter, FilterParams};
 use serde::{Deserialize, Serialize};
 use utoipa::{
@@ -14,30 +16,32 @@ use uuid::Uuid;
 
 use crate::ranking::{Strategy, pipeline::RankingRequest};
 
-const DEFAULT_LIMIT: usize = 10;
-const MOST_FILMS: i64 = 100;
+/// The default page size.
+pub(super) const DEFAULT_LIMIT: usize = 10;
+/// The range of page sizes.
+pub(super) const LIMITS: std::ops::RangeInclusive<i64> = 1..=100;
 
-/// The parameters beside the filter's.
+/// The parameters beside those of the filter.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListParams {
-    /// How many films at most; 10 where not given.
+    /// The page size, 1 to 100; 10 if not given.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before: goes on with the same list. What else is asked for must be the
-    /// same as then, but for `limit` and `explain`.
+    /// The `next_cursor` of the previous page: continues the same list. All parameters but `limit` and `explain` must
+    /// be the same.
     cursor: Option<String>,
-    /// How films are scored: `blend` where not given.
+    /// The strategy that scores movies; `blend` if not given.
     #[param(inline, value_type = Option<Strategy>)]
     strategy: Option<String>,
-    /// Whether films that the user has seen or judged are left out: `true` where not given. What they dislike
-    /// is never recommended.
+    /// Leaves out movies that the user has seen or judged; `true` if not given. Movies that they dislike are never
+    /// recommended.
     #[param(value_type = Option<bool>)]
     exclude_seen: Option<String>,
-    /// From 0, the best films, to 1, the most different from each other; 0 where not given.
+    /// The weight of diversity, from 0 (the best movies) to 1 (the most different); 0 if not given.
     #[param(value_type = Option<f64>, minimum = 0, maximum = 1)]
     diversity: Option<String>,
-    /// Whether each film comes with why it has its score.
+    /// Adds the explanation of each score; `false` if not given.
     #[param(value_type = Option<bool>)]
     explain: Option<String>,
 }
@@ -59,105 +63,53 @@ impl IntoParams for RecommendationsQuery {
     }
 }
 
-/// A place in a list.
+/// A position in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct ListCursor {
-    /// Which list.
+    /// The list.
     pub(super) list: Uuid,
-    /// The place.
+    /// The position, from 0.
     pub(super) from: usize,
 }
 
 impl Cursor for ListCursor {}
 
-/// What a client asks for.
+impl ListCursor {
+    /// The cursor that `text` encodes.
+    pub(super) fn parse(check: &mut Validator, text: Option<&str>) -> Option<Self> {
+        let message = "must be the next_cursor of the previous page";
+        check.parse("cursor", text, |text| Self::decode(text), message)
+    }
+}
+
+/// A parsed request for a list.
 pub(super) struct ListRequest {
     pub(super) ranking: RankingRequest,
     pub(super) cursor: Option<ListCursor>,
     pub(super) explain: bool,
 }
 
-/// Reads parameters, and collects what is wrong with them.
-pub(super) struct Reader {
-    pub(super) errors: Vec<FieldError>,
-}
-
-impl Reader {
-    pub(super) fn limit(&mut self, text: Option<&String>) -> Option<usize> {
-        let number = text?.parse::<i64>().ok();
-        let number = number.filter(|number| (1..=MOST_FILMS).contains(number));
-        if number.is_none() {
-            let message = format!("must be a whole number from 1 to {MOST_FILMS}");
-            self.errors.push(FieldError::new("limit", message));
-        }
-        number.and_then(|number| usize::try_from(number).ok())
-    }
-
-    pub(super) fn switch(&mut self, field: &str, text: Option<&String>, default: bool) -> bool {
-        match text.map(String::as_str) {
-            None => default,
-            Some("true") => true,
-            Some("false") => false,
-            Some(_) => {
-                self.errors
-                    .push(FieldError::new(field, "must be true or false"));
-                default
-            }
-        }
-    }
-
-    pub(super) fn strategy(&mut self, text: Option<&String>) -> Strategy {
-        let Some(text) = text else {
-            return Strategy::default();
-        };
-        serde_json::from_value(serde_json::Value::from(text.as_str())).unwrap_or_else(|_| {
-            let message =
-                "must be blend, rules, popularity, ease, ials, spectral, content or taste";
-            self.errors.push(FieldError::new("strategy", message));
-            Strategy::default()
-        })
-    }
-
-    fn diversity(&mut self, text: Option<&String>) -> f32 {
-        let number = text.map_or(Some(0.0), |text| text.parse::<f32>().ok());
-        number
-            .filter(|number| (0.0..=1.0).contains(number))
-            .unwrap_or_else(|| {
-                self.errors
-                    .push(FieldError::new("diversity", "must be a number from 0 to 1"));
-                0.0
-            })
-    }
-
-    pub(super) fn cursor(&mut self, text: Option<&String>) -> Option<ListCursor> {
-        let cursor = ListCursor::decode(text?);
-        if cursor.is_none() {
-            let message = "must be the next_cursor of the page before";
-            self.errors.push(FieldError::new("cursor", message));
-        }
-        cursor
-    }
-}
-
 impl RecommendationsQuery {
-    /// What is asked for.
+    /// Parses the parameters.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// Returns all invalid fields.
     pub(super) fn parse(&self) -> Result<ListRequest, Vec<FieldError>> {
         let params = &self.list;
-        let mut reader = Reader { errors: Vec::new() };
-        let limit = reader.limit(params.limit.as_ref()).unwrap_or(DEFAULT_LIMIT);
-        let strategy = reader.strategy(params.strategy.as_ref());
-        let exclude_seen = reader.switch("exclude_seen", params.exclude_seen.as_ref(), true);
-        let diversity = reader.diversity(params.diversity.as_ref());
-        let explain = reader.switch("explain", params.explain.as_ref(), false);
-        let cursor = reader.cursor(params.cursor.as_ref());
-        let mut errors = reader.errors;
-        let filter = Filter::parse(&self.filter, &mut errors);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        let mut check = Validator::default();
+        let limit = check.integer("limit", params.limit.as_deref(), LIMITS);
+        let strategy = params.strategy.as_deref();
+        let strategy: Strategy = check
+            .variant("strategy", strategy, Strategy::NAMES)
+            .unwrap_or_default();
+        let exclude_seen = check.boolean("exclude_seen", params.exclude_seen.as_deref());
+        let exclude_seen = exclude_seen.unwrap_or(true);
+        let diversity = check.decimal("diversity", params.diversity.as_deref(), 0.0..=1.0);
+        let diversity = diversity.unwrap_or_default() as f32;
+        let explain = check.boolean("explain", params.explain.as_deref());
+        let cursor = ListCursor::parse(&mut check, params.cursor.as_deref());
+        let filter = Filter::parse(&self.filter, &mut check);
+        check.finish(())?;
         let mut parameters = format!("{} {exclude_seen} {diversity}", strategy.as_str());
         for (name, value) in self.filter.entries() {
             let _ = write!(parameters, " {name}={value:?}");
@@ -168,12 +120,12 @@ impl RecommendationsQuery {
                 filter,
                 exclude_seen,
                 diversity,
-                limit,
+                limit: limit.unwrap_or(DEFAULT_LIMIT),
                 has_chosen_strategy: params.strategy.is_some(),
                 parameters,
             },
             cursor,
-            explain,
+            explain: explain.unwrap_or(false),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The rules by which films are scored.
+//! The rules.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -9,13 +9,13 @@ use crate::{rules::Rule, state::AppState};
 /// The active rules.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RulesResponse {
-    /// By type.
+    /// The active rules, by type.
     rules: Vec<Rule>,
 }
 
 /// List the rules
 ///
-/// The active rules with their weights, by type.
+/// Lists the active rules with their weights, by type.
 #[utoipa::path(
     get,
     path = "/api/v1/rules",

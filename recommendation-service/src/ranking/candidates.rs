@@ -1,4 +1,4 @@
-//! Which films can be in a list, and which of them are the best. Pure.
+//! The candidates of a list, and the selection of the best of them. Pure.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -6,14 +6,14 @@ use filter::{Bitmap, Filter};
 
 use crate::read_model::{Catalogue, Preferences, Profile, Reaction};
 
-/// Averages are kept in single precision: 7.9 must not fail a lowest rating of 7.9.
+/// Vote averages are in single precision: 7.9 must not fail a lowest rating of 7.9.
 const RATING_ROUNDING: f64 = 1e-5;
-/// Rows that are scored at once: as many as a word of a set has.
+/// The rows that are scored at once: those of a bitmap's word.
 pub const BLOCK: usize = 64;
-/// More than what rounding to four decimals and single precision can make of a score.
+/// More than the error of a score by rounding to four decimals and by single precision.
 const ROUNDING: f32 = 2e-4;
 
-/// Keeps those of `rows` that what the user prefers does not rule out.
+/// Removes from `rows` the movies that `preferences` rule out.
 pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &mut Bitmap) {
     if let Some(language) = &preferences.preferred_language {
         let mut spoken = Bitmap::with_rows(catalogue.len());
@@ -31,8 +31,8 @@ pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &m
     }
 }
 
-/// Whether a list for the user may have film `id`: what they dislike never comes again, and what they
-/// know only where it is asked for.
+/// True if a list may have movie `id`: never one that the user dislikes, and one that they completed or judged only
+/// without `exclude_seen`.
 #[must_use]
 pub fn may_show(profile: &Profile, id: i64, exclude_seen: bool) -> bool {
     profile.standing(id).is_none_or(|standing| {
@@ -42,7 +42,7 @@ pub fn may_show(profile: &Profile, id: i64, exclude_seen: bool) -> bool {
     })
 }
 
-/// Removes from `rows` what `profile` must not be shown.
+/// Removes from `rows` the movies that `profile` must not be shown.
 pub fn remove_known(
     catalogue: &Catalogue,
     profile: &Profile,
@@ -58,7 +58,7 @@ pub fn remove_known(
     }
 }
 
-/// The films that a list for `profile` can have.
+/// The candidates of a list for `profile`.
 #[must_use]
 pub fn candidates(
     catalogue: &Catalogue,
@@ -78,7 +78,7 @@ pub fn candidates(
     rows
 }
 
-/// The largest popularity among `rows`; 0 where there are none.
+/// The largest popularity among `rows`; 0 without rows.
 #[must_use]
 pub fn max_popularity(catalogue: &Catalogue, rows: &Bitmap) -> f64 {
     let mut most = 0.0_f64;
@@ -113,12 +113,12 @@ pub fn max_popularity(catalogue: &Catalogue, rows: &Bitmap) -> f64 {
     most
 }
 
-/// A film on its way into the list. Ordered by score, then popularity, then the lower id.
+/// A ranked movie. Ordered by score, then popularity, then the lower id.
 #[derive(Debug, Clone, Copy)]
 pub struct Ranked {
-    /// Its row.
+    /// The row.
     pub row: usize,
-    /// Its score in ten-thousandths.
+    /// The score in ten-thousandths.
     pub score: i64,
     /// TMDB's popularity.
     pub popularity: f64,
@@ -127,7 +127,7 @@ pub struct Ranked {
 }
 
 impl Ord for Ranked {
-    /// The worse film is the greater, so that the heap's top is the first to go.
+    /// The worse movie is the greater, so that the heap's top is removed first.
     fn cmp(&self, other: &Self) -> Ordering {
         other
             .score
@@ -159,8 +159,8 @@ pub fn rounded(score: f64) -> i64 {
 
 /// The best `limit` of `rows`, best first.
 ///
-/// `estimate` writes the scores of the rows from the given one to its slice, in single precision; only for
-/// those that come near the best so far `score` is asked.
+/// `estimate` writes the scores of a block of rows, from the given one on, in single precision; `score` computes the
+/// exact score of those that come near the best so far.
 pub fn best(
     catalogue: &Catalogue,
     rows: &Bitmap,

@@ -1,4 +1,4 @@
-//! Films for several people at once.
+//! Lists for a group of users.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,68 +9,69 @@ use utoipa::ToSchema;
 
 use crate::{
     ranking::{
-        Strategy,
+        RecommendError, Strategy,
         candidates::{self, rounded},
-        recommender::{RecommendError, Recommender},
+        recommender::Recommender,
         scoring::Scores,
     },
     read_model::{Catalogue, Profile, UserId},
 };
 
-/// How what each member likes becomes what the group likes.
+/// The aggregation of the members' scores into a score of the group; see Masthoff, *Group Recommender Systems*, 2015.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// The mean over the members.
     #[default]
     Average,
-    /// What the member likes least who likes it least.
+    /// The lowest score of any member.
     LeastMisery,
-    /// Each place of the list for whom it served least so far: GFAR of Kaya, Bridge and Tintarev, *Ensuring
+    /// Each position for the members who were served least so far: GFAR of Kaya, Bridge and Tintarev, *Ensuring
     /// Fairness in Group Recommendations by Rank-Sensitive Balancing of Relevance*, RecSys 2020.
     Fairness,
 }
 
-/// A film for a group.
+/// A movie for a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupFilm {
-    /// Its id.
+    /// TMDB's id.
     pub id: i64,
-    /// What it is worth to the group, in ten-thousandths.
+    /// The score of the group, in ten-thousandths.
     pub score: i64,
-    /// What share of the films each member likes less, 0 to 1, in the order of the members.
+    /// The share of movies that each member likes less, 0 to 1, in the order of the members.
     pub likings: Vec<f32>,
-    /// Why, in words.
+    /// The reason, in words.
     pub reason: &'static str,
 }
 
-/// Films for a group.
+/// A list for a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupFilms {
-    /// The best first.
+    /// The movies, best first.
     pub films: Vec<GroupFilm>,
-    /// The version of the learned models that was asked for any member.
+    /// The version of the learned models; `None` if they scored for no member.
     pub model_version: Option<i64>,
 }
 
-/// What one member thinks of each film.
+/// The scores of one member by row.
 struct Member {
     rows: Vec<f32>,
     standard: Standardization,
 }
 
 impl Member {
-    /// In deviations from the mean over the films that the list can have.
+    /// The score in standard deviations from the mean over the candidates.
     fn opinion(&self, row: usize) -> f32 {
         self.standard.scale * (self.rows[row] - self.standard.mean)
     }
 }
 
 impl Recommender {
-    /// The best `limit` films for `members`: of those that no member knows or rules out.
+    /// The best `limit` movies for `members`, of those that no member has seen, judged or ruled out.
     ///
     /// # Errors
-    /// A member who does not exist, or as [`RecommendError`] says.
+    /// [`RecommendError::MemberNotFound`] if a member does not exist, or as [`RecommendError`] says.
+    #[tracing::instrument(name = "service.recommender.recommend_to_group", level = "debug", skip_all, fields(members = members.len()), err(level = "debug"))]
     pub async fn recommend_to_group(
         &self,
         members: Vec<UserId>,
@@ -168,8 +169,8 @@ fn least(members: &[Member], row: usize) -> f32 {
         .fold(f32::INFINITY, f32::min)
 }
 
-/// The share of a normal distribution that is below `deviations`, about (Bowling and others, *A logistic
-/// approximation to the cumulative normal distribution*, 2009: to within 0.01).
+/// The share of a normal distribution below `deviations`, to within 0.01; Bowling, Khasawneh, Kaewkuekool and Cho, *A
+/// logistic approximation to the cumulative normal distribution*, 2009.
 fn share_below(deviations: f32) -> f32 {
     1.0 / (1.0 + (-1.702 * deviations).exp())
 }
@@ -196,8 +197,8 @@ fn by(
         .collect()
 }
 
-/// Greedily: the next film is that with the greatest `Σ p(u, i) · Π (1 − p(u, j))` over members u and the
-/// films j chosen so far, where `p(u, i)` is film i's Borda count in u's own list over the sum of all.
+/// Selects greedily: the next movie has the greatest `Σ p(u, i) · Π (1 − p(u, j))` over members u and the movies j
+/// selected so far, where `p(u, i)` is movie i's Borda count in u's own list over the sum of all.
 fn fair(
     catalogue: &Catalogue,
     rows: &Bitmap,

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use chassis::client::{CallError, Client};
 
 use crate::{
-    ranking::recommender::RecommendError,
+    ranking::RecommendError,
     read_model::{Preferences, Profile, Shared, UserId, Users},
 };
 

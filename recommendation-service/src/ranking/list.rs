@@ -1,4 +1,4 @@
-//! A list of films as it was made: what is shown again when it is asked for again, or gone on with.
+//! The list that the pipeline makes: stored, shown page by page, and replayed.
 
 use chrono::{DateTime, Utc};
 use recommender::experiments::thompson::Slot;
@@ -8,31 +8,34 @@ use uuid::Uuid;
 
 use crate::experiments::Participation;
 
-/// How films are scored.
+/// The strategy that scores movies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// By all there is; how much each part knows of the user decides its share.
+    /// A blend of learned models, content, taste and rules, weighted by how much each knows of the user.
     #[default]
     Blend,
-    /// By popularity, recency and genre, with the weights of `/rules`.
+    /// Popularity, recency and genre match, with the weights of `/rules`.
     Rules,
-    /// The same for everybody: what most deal with, lately more than before.
+    /// Popularity in the interactions of all users, recent ones weighing more.
     Popularity,
-    /// By a learned model: which films go with which, in closed form.
+    /// The learned item-item model EASE.
     Ease,
-    /// By a learned model: factors of users and films.
+    /// The learned matrix factorization iALS.
     Ials,
-    /// By a learned model: the spectrum of who dealt with what.
+    /// The learned spectral model.
     Spectral,
-    /// By what films are about, compared with the user's films.
+    /// Content: similarity of tags to the user's movies.
     Content,
-    /// By the user's taste: what their films have in common, and what they say of it.
+    /// Taste: the user's affinity for tags, learned and edited.
     Taste,
 }
 
 impl Strategy {
-    /// Its name, as clients write it.
+    /// All names, for messages.
+    pub const NAMES: &str = "blend, rules, popularity, ease, ials, spectral, content or taste";
+
+    /// The name, as clients write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,16 +51,16 @@ impl Strategy {
     }
 }
 
-/// How much the parts of the blend count; 1 is as usual.
+/// The weights of the parts of the blend; 1 is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PartWeights {
-    /// Of the learned models.
+    /// The weight of the learned models.
     pub learned: f32,
-    /// Of what films are about.
+    /// The weight of content.
     pub content: f32,
-    /// Of the user's taste.
+    /// The weight of taste.
     pub taste: f32,
-    /// Of the rules.
+    /// The weight of the rules.
     pub rules: f32,
 }
 
@@ -72,25 +75,25 @@ impl Default for PartWeights {
     }
 }
 
-/// A film in a list, and why. Amounts are of the score, in ten-thousandths.
+/// A movie in a list with its explanation. Amounts are parts of the score, in ten-thousandths.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListedFilm {
     /// TMDB's id.
     pub id: i64,
-    /// What it scored.
+    /// The score.
     pub score: i64,
-    /// What each part of the score adds, in the order of [`FilmList::parts`].
+    /// The amount of each part of the score, in the order of [`FilmList::parts`].
     pub amounts: Vec<i32>,
-    /// Films of the user that speak most for it, and what each adds.
+    /// The user's movies with the largest amounts.
     pub because: Vec<(i64, i32)>,
-    /// How many other films of the user count, and what they add together.
+    /// The number of the user's other movies, and their amount.
     pub others: (u32, i64),
-    /// Why, in words.
+    /// The reason, in words.
     pub reason: String,
 }
 
 impl ListedFilm {
-    /// What the score owes to none of the user's films.
+    /// The amount that comes from none of the user's movies.
     #[must_use]
     pub fn base(&self) -> i64 {
         let because: i64 = self
@@ -105,43 +108,42 @@ impl ListedFilm {
 /// A list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FilmList {
-    /// By what it is found again.
+    /// The id.
     pub id: Uuid,
-    /// Whose it is.
+    /// The user.
     pub user_id: i64,
-    /// When it was made.
+    /// The time at which it was made.
     pub created_at: DateTime<Utc>,
     /// The parameters that it was requested with, without the page size.
     #[serde(rename = "asked")]
     pub parameters: String,
-    /// How many films its first page has.
+    /// The page size of the first page.
     pub limit: usize,
-    /// Whether films that the user knows are left out.
+    /// True if movies that the user has seen or judged are left out.
     pub exclude_seen: bool,
-    /// How films were scored.
+    /// The strategy that scored movies.
     pub strategy: Strategy,
-    /// Which version of the learned models was asked; none: none.
+    /// The version of the learned models; `None` if they did not score.
     pub model_version: Option<i64>,
-    /// The newest interaction of the user that it knows.
+    /// The time of the newest interaction of the user that it reflects.
     pub fresh_as_of: Option<DateTime<Utc>>,
-    /// What scores are made of.
+    /// The parts of scores.
     pub parts: Vec<String>,
-    /// The films, best first, at most [`FilmList::LONGEST`].
+    /// The movies, best first, at most [`FilmList::LONGEST`].
     pub films: Vec<ListedFilm>,
-    /// The experiments that it was made for.
+    /// The user's experiments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub participations: Vec<Participation>,
-    /// How likely the films of its first page were to stand where they do, where any was shown to learn
-    /// about it or could have been; empty where not.
+    /// The propensities of the movies on the first page, if exploration was on; else empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<Slot>,
 }
 
 impl FilmList {
-    /// How many films a list has at most.
+    /// The highest number of movies of a list.
     pub const LONGEST: usize = 200;
 
-    /// About how much memory it takes, in bytes.
+    /// The memory of the list in bytes, approximately.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let film = |film: &ListedFilm| {

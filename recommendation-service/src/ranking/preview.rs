@@ -6,9 +6,9 @@ use filter::Filter;
 
 use crate::{
     ranking::{
-        PartWeights, Strategy,
+        PartWeights, RecommendError, Strategy,
         pipeline::RankingRequest,
-        recommender::{Page, RecommendError, Recommender},
+        recommender::{Page, Recommender},
     },
     read_model::{Preferences, Profile, Reaction, UserId},
     rules::Weights,
@@ -92,6 +92,12 @@ impl Recommender {
     ///
     /// # Errors
     /// As [`RecommendError`] says.
+    #[tracing::instrument(
+        name = "service.recommender.preview_rules",
+        level = "debug",
+        skip(self, weights),
+        err(level = "debug")
+    )]
     pub async fn preview_rules(
         &self,
         id: UserId,

@@ -5,12 +5,7 @@ use std::sync::Arc;
 
 use ::recommender::TrainedModels;
 use bytes::Bytes;
-use chassis::{
-    client::{CallError, Client},
-    clock::Clock,
-    feed::follow::FeedState,
-    problem::FieldError,
-};
+use chassis::{client::Client, clock::Clock, feed::follow::FeedState, problem::FieldError};
 use chrono::{DateTime, Utc};
 use filter::Filter;
 use sqlx::PgPool;
@@ -21,11 +16,11 @@ use crate::{
     experiments::treatment::Treatments,
     models::HalfLife,
     ranking::{
-        FilmList, PartWeights, candidates,
+        FilmList, PartWeights, RecommendError, candidates,
         known_users::KnownUsers,
         pipeline::{RankingRequest, pipeline},
         response_cache::{ResponseCache, Stamp},
-        scoring::{ModelOnCatalogue, NotTrained, ScoringContext},
+        scoring::{ModelOnCatalogue, ScoringContext},
         store::ListStore,
     },
     read_model::{Catalogue, Profile, Shared, UserId, Users},
@@ -34,53 +29,6 @@ use crate::{
 
 /// The interval at which the rules are read again.
 pub const RULES_REFRESH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// The reasons for which there is no list.
-#[derive(Debug, thiserror::Error)]
-pub enum RecommendError {
-    /// There is no such user.
-    #[error("user not found")]
-    UserNotFound,
-    /// One of several users does not exist.
-    #[error("user not found")]
-    MemberNotFound {
-        /// The member's position, from 0.
-        place: usize,
-        /// The id that no user has.
-        id: UserId,
-    },
-    /// The user is not in memory, and preference-service cannot be reached.
-    #[error("cannot request the user")]
-    Upstream(#[from] CallError),
-    /// The catalogue has not been loaded yet.
-    #[error("the catalogue is still loading")]
-    Loading,
-    /// The strategy needs a learned model that is not live.
-    #[error(transparent)]
-    NotTrained(#[from] NotTrained),
-    /// Parameters are invalid.
-    #[error("invalid request")]
-    Invalid(Vec<FieldError>),
-    /// There is no such movie.
-    #[error("movie not found")]
-    MovieNotFound,
-    /// There is no such list, or the caller may not see it.
-    #[error("list not found")]
-    ListNotFound,
-    /// The process is stopping.
-    #[error("the process is stopping")]
-    Stopping,
-    /// Postgres is unreachable or a statement failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
-
-impl RecommendError {
-    /// One invalid field.
-    pub(crate) fn field(field: &str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError::new(field, message)])
-    }
-}
 
 /// A page of a list.
 #[derive(Debug)]

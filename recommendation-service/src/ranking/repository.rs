@@ -1,4 +1,4 @@
-//! Lists that were made.
+//! SQL of the lists that were made.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use crate::ranking::FilmList;
 
-/// Stores `lists` until `expires_at`; one that is there already stays as it is.
+/// Stores `lists` until `expires_at`; a list that is stored already stays as it is.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.lists.insert", level = "debug", skip_all, fields(lists = lists.len()))]
 pub async fn insert(
     pool: &PgPool,
     lists: &[&FilmList],
@@ -17,72 +18,82 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     let ids: Vec<Uuid> = lists.iter().map(|list| list.id).collect();
     let users: Vec<i64> = lists.iter().map(|list| list.user_id).collect();
-    let made: Vec<DateTime<Utc>> = lists.iter().map(|list| list.created_at).collect();
+    let created: Vec<DateTime<Utc>> = lists.iter().map(|list| list.created_at).collect();
     let bodies: Vec<Json<&&FilmList>> = lists.iter().map(Json).collect();
-    sqlx::query(
+    sqlx::query!(
         "insert into recommendation_list (list_id, user_id, created_at, expires_at, body)
          select list_id, user_id, created_at, $5, body
-         from unnest($1, $2, $3, $4) as l(list_id, user_id, created_at, body)
+         from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::jsonb[])
+             as l(list_id, user_id, created_at, body)
          order by list_id
          on conflict (list_id) do nothing",
+        &ids,
+        &users,
+        &created,
+        bodies as _,
+        expires_at,
     )
-    .bind(ids)
-    .bind(users)
-    .bind(made)
-    .bind(bodies)
-    .bind(expires_at)
     .execute(pool)
     .await
     .map(|_| ())
 }
 
-/// The list `id`, unless its time is over at `now`.
+/// The list `id`, unless it has expired at `now`.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the list cannot be read.
+#[tracing::instrument(name = "repository.lists.find", level = "debug", skip(pool))]
 pub async fn find(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<Option<FilmList>> {
-    let body: Option<Json<FilmList>> = sqlx::query_scalar(
-        "select body from recommendation_list where list_id = $1 and expires_at > $2",
+    let body = sqlx::query_scalar!(
+        r#"select body as "body: Json<FilmList>" from recommendation_list
+           where list_id = $1 and expires_at > $2"#,
+        id,
+        now,
     )
-    .bind(id)
-    .bind(now)
     .fetch_optional(pool)
     .await?;
     Ok(body.map(|Json(list)| list))
 }
 
-/// Deletes lists whose time is over at `now`, all but the newest `most`, and those of users of whom nothing
-/// is known; at most `batch` of each.
+/// Deletes lists that have expired at `now`, all but the newest `max_lists`, and those of unknown users; at most `batch`
+/// of each.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn sweep(pool: &PgPool, now: DateTime<Utc>, most: i64, batch: i64) -> sqlx::Result<u64> {
-    let mut deleted = 0;
-    for statement in [
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.lists.sweep", level = "debug", skip(pool))]
+pub async fn sweep(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    max_lists: i64,
+    batch: i64,
+) -> sqlx::Result<u64> {
+    let expired = sqlx::query!(
         "delete from recommendation_list where list_id in (
              select list_id from recommendation_list where expires_at <= $1
-             order by expires_at limit $3)
-           and $2 >= 0",
+             order by expires_at limit $2)",
+        now,
+        batch,
+    );
+    let oldest = sqlx::query!(
         "delete from recommendation_list where list_id in (
              select list_id from recommendation_list
-             order by created_at desc offset $2 limit $3)
-           and $1 is not null",
-        // A list that was on its way to the table when its user was erased; who is new may not have been
-        // told of yet.
+             order by created_at desc offset $1 limit $2)",
+        max_lists,
+        batch,
+    );
+    // A list that was queued for storage when its user was erased. A new user may not be in the read model yet.
+    let orphaned = sqlx::query!(
         "delete from recommendation_list where list_id in (
              select list_id from recommendation_list l
-             where created_at < $1 - interval '1 hour'
+             where created_at < $1::timestamptz - interval '1 hour'
                and not exists (select from user_profile p where p.user_id = l.user_id)
-             limit $3)
-           and $2 >= 0",
-    ] {
-        let done = sqlx::query(statement)
-            .bind(now)
-            .bind(most)
-            .bind(batch)
-            .execute(pool)
-            .await?;
-        deleted += done.rows_affected();
+             limit $2)",
+        now,
+        batch,
+    );
+    let mut deleted = 0;
+    for statement in [expired, oldest, orphaned] {
+        deleted += statement.execute(pool).await?.rows_affected();
     }
     Ok(deleted)
 }

@@ -1,4 +1,4 @@
-//! Films like a film: by what they are about, and by who deals with both.
+//! Similar movies: by content, and by their audiences.
 
 use std::collections::HashMap;
 
@@ -7,47 +7,53 @@ use recommender::content::{TagProfile, TagVector};
 
 use crate::{
     ranking::{
-        candidates,
-        recommender::{RecommendError, Recommender},
+        RecommendError, candidates,
+        recommender::Recommender,
         scoring::{ModelOnCatalogue, apportion},
     },
     read_model::{Catalogue, FilmTags},
 };
 
-/// How much what films are about counts where learned models know both; they have the rest.
+/// The share of content where learned models know both movies; they have the rest.
 const CONTENT_SHARE: f32 = 0.5;
-/// So many neighbours of a film count.
-const NEIGHBOURS: usize = 1000;
+/// The number of neighbours of a movie that count.
+const MAX_NEIGHBOURS: usize = 1000;
 
-/// A film like another, and why.
+/// A similar movie, with the reason.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimilarFilm {
     /// TMDB's id.
     pub id: i64,
-    /// How alike they are, in ten-thousandths: 0 to 10,000.
+    /// The similarity in ten-thousandths, 0 to 10,000.
     pub score: i64,
-    /// What their tags add to that.
+    /// The part of content.
     pub content: i32,
-    /// What the learned models add, or what likeness gives in their place.
+    /// The part of the learned models, or of its imputation from content.
     pub learned: i32,
-    /// Why, in words.
+    /// The reason, in words.
     pub reason: String,
 }
 
-/// Films like a film.
+/// The movies that are similar to a movie.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimilarFilms {
-    /// The most alike first.
+    /// The movies, most similar first.
     pub films: Vec<SimilarFilm>,
-    /// The version of the learned models that was asked, if they know the film.
+    /// The version of the learned models; `None` if they do not know the movie.
     pub model_version: Option<i64>,
 }
 
 impl Recommender {
-    /// The `limit` films of those in `filter` that are most like film `id`.
+    /// The `limit` movies that pass `filter` and are most similar to movie `id`.
     ///
     /// # Errors
-    /// There is no such film, or as [`RecommendError`] says.
+    /// [`RecommendError::MovieNotFound`] if there is no such movie, or as [`RecommendError`] says.
+    #[tracing::instrument(
+        name = "service.recommender.similar",
+        level = "debug",
+        skip(self, filter),
+        err(level = "debug")
+    )]
     pub async fn similar(
         &self,
         id: i64,
@@ -92,7 +98,8 @@ fn similar(
     let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
     let [content, _] = own.score(&FilmTags(films), catalogue.norms());
 
-    let together = placed.and_then(|placed| Some((placed, together(placed, catalogue.id(row))?)));
+    let together =
+        placed.and_then(|placed| Some((placed, learned_similarity(placed, catalogue.id(row))?)));
     let (share, learned) = match &together {
         None => (1.0, Vec::new()),
         Some((placed, by_column)) => {
@@ -145,11 +152,10 @@ fn similar(
     }
 }
 
-/// How well each film goes with film `id` by the learned models, by column, the best 1; none where they do
-/// not know it.
-fn together(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
+/// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.
+fn learned_similarity(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
     let trained = &placed.trained;
-    let similar = trained.similar(trained.column(id)?, NEIGHBOURS);
+    let similar = trained.similar(trained.column(id)?, MAX_NEIGHBOURS);
     let (_, most) = *similar.first()?;
     let mut by_column = vec![0.0; trained.films().len()];
     for (column, value) in similar {
@@ -158,8 +164,7 @@ fn together(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
     Some(by_column)
 }
 
-/// How much of what learned models say of films that they know goes with `content`: the slope of the line
-/// through the origin that fits best.
+/// The slope of the line through the origin that fits the learned similarities by `content` best (least squares).
 fn slope(placed: &ModelOnCatalogue, learned: &[f32], content: &[f32]) -> f32 {
     let (mut xx, mut xy) = (0.0_f64, 0.0_f64);
     for (column, row) in placed.places() {

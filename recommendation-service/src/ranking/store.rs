@@ -1,6 +1,5 @@
-//! Lists that were made, for who asks for them again: in memory at once, in Postgres a moment later, so
-//! that every replica can show them. What is full or away costs a list its being found again, never an
-//! answer its being given.
+//! The lists that were made: in memory at once, in Postgres a moment later, so that every replica can show them. If the
+//! queue is full or Postgres is away, a list may not be found again; it is served nonetheless.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,23 +15,23 @@ use crate::{
     read_model::{Shared, UserId, Users},
 };
 
-/// Lists on their way to Postgres at most.
-const QUEUE: usize = 1024;
-/// Lists that are stored at once.
-const BATCH: usize = 64;
-/// How much memory lists take at most, in bytes.
-const MEMORY_BYTES: u64 = 48 * 1024 * 1024;
-/// A list stays in memory for so long.
-const MEMORY_TIME: Duration = Duration::from_secs(3600);
-/// How often lists that have had their time are deleted.
-const SWEEP: Duration = Duration::from_secs(60);
-/// How many are deleted at once.
-const SWEEP_BATCH: i64 = 5000;
-/// A list that another replica made may be on its way to Postgres: it is looked for again after this, so often.
-const LOOK_AGAIN: Duration = Duration::from_millis(150);
-const LOOKS: usize = 10;
+/// The capacity of the queue for Postgres, in lists.
+const MAX_QUEUED: usize = 1024;
+/// The lists that are stored at once.
+const MAX_BATCH: usize = 64;
+/// The memory of lists in bytes.
+const MAX_MEMORY_BYTES: u64 = 48 * 1024 * 1024;
+/// The time to live of a list in memory.
+const MEMORY_TTL: Duration = Duration::from_secs(3600);
+/// The interval at which expired lists are deleted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// The lists that are deleted at once.
+const MAX_SWEPT: i64 = 5000;
+/// The pause between look-ups of a list that another replica may be storing, and their number.
+const LOOK_UP_INTERVAL: Duration = Duration::from_millis(150);
+const MAX_LOOK_UPS: usize = 10;
 
-/// How long lists are kept, and how many.
+/// The retention of lists.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionPolicy {
     /// The time to live of a list.
@@ -41,7 +40,7 @@ pub struct RetentionPolicy {
     pub max_lists: i64,
 }
 
-/// Keeps lists; cheap to clone.
+/// The lists; cheap to clone.
 #[derive(Clone)]
 pub struct ListStore {
     pool: PgPool,
@@ -51,7 +50,8 @@ pub struct ListStore {
 }
 
 impl ListStore {
-    /// Keeps lists in `pool`, until `shutdown`; those of users who are not in `users` any more are not kept.
+    /// The lists in `pool`; starts the tasks that store and delete them until `shutdown`. Lists of users who are not in
+    /// `users` are not stored.
     pub fn new(
         pool: PgPool,
         users: Shared<Users>,
@@ -59,11 +59,11 @@ impl ListStore {
         clock: Clock,
         shutdown: &Shutdown,
     ) -> Self {
-        let (queue, queued) = mpsc::channel(QUEUE);
+        let (queue, queued) = mpsc::channel(MAX_QUEUED);
         let memory = Cache::builder()
             .weigher(|_, list: &Arc<FilmList>| u32::try_from(list.bytes()).unwrap_or(u32::MAX))
-            .max_capacity(MEMORY_BYTES)
-            .time_to_live(MEMORY_TIME)
+            .max_capacity(MAX_MEMORY_BYTES)
+            .time_to_live(MEMORY_TTL)
             .build();
         let lists = Self {
             pool: pool.clone(),
@@ -82,32 +82,33 @@ impl ListStore {
         lists
     }
 
-    /// Keeps `list`.
+    /// Stores `list`: in memory at once, in Postgres soon.
     pub fn store(&self, list: &Arc<FilmList>) {
         if self.memory.contains_key(&list.id) {
             return;
         }
         self.memory.insert(list.id, Arc::clone(list));
         if self.queue.try_send(Arc::clone(list)).is_err() {
-            tracing::debug!("too many lists at once, one is kept in memory alone");
+            tracing::debug!("the queue of lists is full, a list is in memory only");
         }
     }
 
-    /// The list `id`, if it is still kept.
+    /// The list `id`, if it has not expired.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    #[tracing::instrument(name = "service.lists.find", level = "debug", skip(self))]
     pub async fn find(&self, id: Uuid) -> sqlx::Result<Option<Arc<FilmList>>> {
         if let Some(list) = self.memory.get(&id) {
             return Ok(Some(list));
         }
         let now = self.clock.now();
         let mut found = repository::find(&self.pool, id, now).await?;
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_LOOK_UPS {
             if found.is_some() {
                 break;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(LOOK_UP_INTERVAL).await;
             found = repository::find(&self.pool, id, now).await?;
         }
         let found = found.map(Arc::new);
@@ -128,13 +129,13 @@ struct Writer {
 
 impl Writer {
     async fn write(self, mut queued: mpsc::Receiver<Arc<FilmList>>, shutdown: Shutdown) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
             let count = tokio::select! {
-                count = queued.recv_many(&mut batch, BATCH) => count,
+                count = queued.recv_many(&mut batch, MAX_BATCH) => count,
                 () = shutdown.started() => {
                     queued.close();
-                    queued.recv_many(&mut batch, BATCH).await
+                    queued.recv_many(&mut batch, MAX_BATCH).await
                 }
             };
             if count == 0 {
@@ -150,19 +151,19 @@ impl Writer {
             };
             let expires_at = self.clock.now() + self.retention.ttl;
             if let Err(error) = repository::insert(&self.pool, &lists, expires_at).await {
-                tracing::debug!(%error, "cannot store lists, they are kept in memory alone");
+                tracing::debug!(%error, "cannot store lists, they are in memory only");
             }
             batch.clear();
         }
     }
 
     async fn sweep(self, shutdown: Shutdown) {
-        while !shutdown.sleep(SWEEP).await {
+        while !shutdown.sleep(SWEEP_INTERVAL).await {
             let now = self.clock.now();
             let swept =
-                repository::sweep(&self.pool, now, self.retention.max_lists, SWEEP_BATCH).await;
+                repository::sweep(&self.pool, now, self.retention.max_lists, MAX_SWEPT).await;
             if let Err(error) = swept {
-                tracing::debug!(%error, "cannot delete old lists, trying again later");
+                tracing::debug!(%error, "cannot delete expired lists, trying again");
             }
         }
     }

@@ -461,7 +461,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn changes_give_the_same_catalogue_in_any_order_and_however_often(steps in steps()) {
+        fn changes_in_any_order_and_number_give_the_same_catalogue(steps in steps()) {
             let mut shuffled = steps.clone();
             shuffled.extend(steps.iter().cloned());
             shuffled.reverse();

@@ -16,7 +16,7 @@ use sqlx::PgPool;
 pub use crate::read_model::snapshot::Shared;
 use crate::read_model::{
     Catalogue, Film, Interaction, Preferences, Users,
-    repository::{self, Batch, Erasure, Removal},
+    repository::{self, Batch, Erasure, Removal, Source},
 };
 
 /// The changes that are applied under one lock: readers of the next snapshot wait no longer than these take.
@@ -24,8 +24,8 @@ const MAX_CHANGES_PER_LOCK: usize = 50;
 
 /// A model in memory that a feed writes.
 pub trait ReadModel: Default + Send + Sync + 'static {
-    /// The service that owns the data, as table `feed_cursor` names it.
-    const SOURCE: &'static str;
+    /// The feed, and its tables.
+    const SOURCE: Source;
 
     /// Applies a batch of changes; older changes than those applied before have no effect.
     fn apply(model: &Shared<Self>, batch: &Batch);
@@ -35,7 +35,7 @@ pub trait ReadModel: Default + Send + Sync + 'static {
 }
 
 impl ReadModel for Arc<Catalogue> {
-    const SOURCE: &'static str = "movie-service";
+    const SOURCE: Source = Source::Movies;
 
     fn apply(model: &Shared<Self>, batch: &Batch) {
         for films in batch.films.chunks(MAX_CHANGES_PER_LOCK) {
@@ -69,7 +69,7 @@ pub fn refresh_norms(catalogue: &Shared<Arc<Catalogue>>) {
 }
 
 impl ReadModel for Users {
-    const SOURCE: &'static str = "preference-service";
+    const SOURCE: Source = Source::Users;
 
     fn apply(model: &Shared<Self>, batch: &Batch) {
         let mut users = model.write();
@@ -150,7 +150,10 @@ impl<M: ReadModel> Projection for FeedProjection<M> {
         M::finish(&fresh);
         self.replace(std::mem::take(&mut *fresh.write()));
         self.set_cursor(&cursor);
-        tracing::info!(source = M::SOURCE, "read model restored from a snapshot");
+        tracing::info!(
+            source = M::SOURCE.name(),
+            "read model restored from a snapshot"
+        );
         Ok(())
     }
 

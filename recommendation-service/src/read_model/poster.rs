@@ -1,22 +1,22 @@
-//! Where a film's poster is, in few bytes: a million paths are written in a third of their length.
+//! Poster paths in few bytes: a million paths take a third of their length.
 
 use std::borrow::Cow;
 
-/// TMDB's paths are a slash, so many letters and digits, and `.jpg`.
+/// The letters and digits of TMDB's paths, between a slash and `.jpg`.
 const DIGITS: usize = 27;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 62²⁷ is a little below 2¹⁶¹.
 const BYTES: usize = 21;
 
-/// A poster's path.
+/// A poster path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Poster {
-    /// There is none.
+    /// No poster.
     #[default]
     None,
-    /// One of the usual form: its letters and digits as one number of base 62, the low byte first.
+    /// A path of the usual form: its letters and digits as one number of base 62, low byte first.
     Packed([u8; BYTES]),
-    /// Another.
+    /// Another path.
     Other(Box<str>),
 }
 
@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_comes_back_as_it_was(path in "/[0-9A-Za-z]{26,28}\\.jpg|/.{0,40}") {
+        fn a_poster_path_survives_packing(path in "/[0-9A-Za-z]{26,28}\\.jpg|/.{0,40}") {
             let poster = Poster::new(Some(&path));
             let back = poster.path();
             prop_assert_eq!(back.as_deref(), Some(path.as_str()));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_number_has_its_place() {
+    fn the_largest_packed_path_fits() {
         let path = format!("/{}.jpg", "z".repeat(DIGITS));
         let poster = Poster::new(Some(&path));
         assert!(matches!(poster, Poster::Packed(_)));

@@ -1,22 +1,21 @@
-//! Which state something is in, for who keeps what was made from it.
+//! Revisions: the states of values in memory, for caches of what was computed from them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A state of something; of another state of anything in this process it is another. Two values that are
-/// the same but for it are equal.
+/// A revision, unique in this process. Two values that differ only in it are equal.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Revision(u64);
 
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 impl Revision {
-    /// One that nothing has had.
+    /// A revision that no value has had.
     #[must_use]
     pub fn next() -> Self {
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Its number.
+    /// The number, which increases.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0

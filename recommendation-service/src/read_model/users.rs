@@ -101,13 +101,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn interactions_give_the_same_users_in_any_order_and_however_often(all in interactions()) {
+        fn interactions_in_any_order_and_number_give_the_same_users(all in interactions()) {
             prop_assert_eq!(replay(all.iter()), replay(all.iter().rev().chain(all.iter())));
         }
     }
 
     #[test]
-    fn a_user_is_known_once_their_profile_came_and_newer_preferences_stay() {
+    fn a_user_exists_once_preferences_arrived_and_the_newest_stay() {
         let mut users = Users::default();
         let user = UserId::new(7).expect("positive");
         let prefer = |version, min_rating| Preferences {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_or_judged_is_known_until_it_is_taken_back() {
+    fn completed_or_judged_movies_are_known_until_taken_back() {
         let mut users = Users::default();
         let at = Some(DateTime::UNIX_EPOCH);
         let standings = [

@@ -1,7 +1,7 @@
-//! The learned models that are live: taken from the registry, and changed as a whole when another version
-//! is made live there, by whichever replica or command.
+//! The live version of the learned models: loaded from the registry, and replaced as a whole when another version is
+//! activated there, by whichever replica or command.
 //!
-//! A version that cannot be used is told of and counted, and what was live goes on.
+//! A version that cannot be loaded is logged and counted, and the version before stays live.
 
 use std::{
     path::PathBuf,
@@ -23,44 +23,44 @@ use crate::{
 
 /// The interval at which the live version is read again.
 pub const LIVE_REFRESH_INTERVAL: Duration = Duration::from_secs(2);
-/// Which version of the models is live here; 0: none.
+/// The live version of this replica; 0 for none (gauge).
 const MODEL_LIVE_VERSION: &str = "recommendation_model_live_version";
-/// How often a version was refused since it could not be used.
+/// Versions that were refused since they could not be loaded (counter).
 const MODELS_REFUSED_TOTAL: &str = "recommendation_models_refused_total";
 
 /// The reasons for which a version cannot be loaded or activated.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// There is none of this number.
+    /// There is no such version.
     #[error("there is no version {0}")]
     NotFound(i64),
-    /// Its bytes are not those that were written.
+    /// Its bytes are not those that were stored.
     #[error("version {0} is damaged: its bytes are not those that were written")]
     Damaged(i64),
-    /// Its bytes are not models.
+    /// Its bytes are not a model file.
     #[error("version {version} cannot be used: {cause}")]
     Unusable {
-        /// Its number.
+        /// The version.
         version: i64,
-        /// Why.
+        /// The cause.
         cause: ModelFileError,
     },
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The process is ending.
+    /// The process is stopping.
     #[error("the service is stopping")]
     Stopping,
 }
 
-/// The models; cheap to clone.
+/// The registry; cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     pool: PgPool,
     live: Shared<Option<Arc<TrainedModels>>>,
-    /// The version that was refused last, so that it is told of once.
+    /// The version that was refused last, so that it is logged once.
     refused: Arc<Mutex<Option<i64>>>,
-    /// Where files are kept for a quick start; none: nowhere.
+    /// The directory of cached files; `None` without.
     directory: Option<PathBuf>,
 }
 
@@ -80,16 +80,16 @@ impl Registry {
         }
     }
 
-    /// The live version. Who makes a list takes it once, so that all of the list is of one version.
+    /// The live version. A list takes it once, so that all of it comes from one version.
     #[must_use]
     pub fn live(&self) -> Option<Arc<TrainedModels>> {
         self.live.read().clone()
     }
 
-    /// Version `version`: the one that is live, or another one, which is loaded.
+    /// Version `version`: the live one, or another one, which is loaded.
     ///
     /// # Errors
-    /// A version that is not there or cannot be used.
+    /// [`ModelError`] if the version is not stored or cannot be loaded.
     pub async fn version(&self, version: i64) -> Result<Arc<TrainedModels>, ModelError> {
         match self.live().filter(|live| live.version() == version) {
             Some(live) => Ok(live),
@@ -97,10 +97,10 @@ impl Registry {
         }
     }
 
-    /// Takes the version that the registry has live, if it is another one.
+    /// Loads the version that is live in the registry, if it is another one.
     ///
     /// # Errors
-    /// Postgres's; a version that cannot be used is none.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable; a version that cannot be loaded is no error.
     pub async fn refresh(&self) -> Result<(), sqlx::Error> {
         let wanted = repository::live(&self.pool).await?;
         let version = self.live().map(|live| live.version());
@@ -108,12 +108,12 @@ impl Registry {
             return Ok(());
         }
         let Some(wanted) = wanted else {
-            self.take(None);
+            self.set_live(None);
             return Ok(());
         };
         match self.load(wanted).await {
             Ok(trained) => {
-                self.take(Some(Arc::new(trained)));
+                self.set_live(Some(Arc::new(trained)));
                 *self.last_refused() = None;
                 Ok(())
             }
@@ -125,7 +125,7 @@ impl Registry {
                         model.version = wanted,
                         live = version,
                         %error,
-                        "model refused, going on with the one that was live"
+                        "model version refused, the live version stays"
                     );
                 }
                 Ok(())
@@ -137,7 +137,7 @@ impl Registry {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, trained: Option<Arc<TrainedModels>>) {
+    fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
         let version = trained.as_ref().map_or(0, |trained| trained.version());
         metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
         // What was live goes with the last list that is being made of it, outside of the lock.
@@ -146,58 +146,71 @@ impl Registry {
         tracing::info!(model.version = version, "model is live");
     }
 
-    /// Version `version`, checked.
+    /// Loads version `version` and checks it.
     ///
     /// # Errors
-    /// A version that is not there or cannot be used.
+    /// [`ModelError`] if the version is not stored or cannot be loaded.
+    #[tracing::instrument(
+        name = "service.registry.load",
+        level = "debug",
+        skip(self),
+        err(level = "debug")
+    )]
     pub async fn load(&self, version: i64) -> Result<TrainedModels, ModelError> {
         let row = repository::find(&self.pool, version).await?;
         let row = row.ok_or(ModelError::NotFound(version))?;
-        let kept = self
+        let cached = self
             .directory
             .as_ref()
             .map(|directory| directory.join(format!("{version}.safetensors")));
-        if let Some(file) = &kept
+        if let Some(file) = &cached
             && let Ok(bytes) = tokio::fs::read(file).await
             && let Ok(trained) = decode(row.clone(), bytes).await
         {
             return Ok(trained);
         }
         let bytes = repository::load(&self.pool, version).await?;
-        if let Some(file) = &kept {
-            keep(file, &bytes).await;
+        if let Some(file) = &cached {
+            cache(file, &bytes).await;
         }
         decode(row, bytes).await
     }
 
-    /// The versions that are kept, newest first, and which is live.
+    /// The stored versions, newest first, and the live one.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    #[tracing::instrument(name = "service.registry.list", level = "debug", skip(self))]
     pub async fn list(&self) -> Result<(Option<i64>, Vec<ModelRow>), ModelError> {
         let live = repository::live(&self.pool).await?;
         Ok((live, repository::list(&self.pool).await?))
     }
 
-    /// Makes `version` live, or none, here at once and in other replicas within [`LIVE_REFRESH_INTERVAL`]. One that
-    /// cannot be used does not go live.
+    /// Activates `version`, or none: here at once, in other replicas within [`LIVE_REFRESH_INTERVAL`]. A version that
+    /// cannot be loaded is not activated.
     ///
     /// # Errors
-    /// A version that is not there or cannot be used.
-    pub async fn promote(&self, version: Option<i64>) -> Result<(), ModelError> {
+    /// [`ModelError`] if the version is not stored or cannot be loaded.
+    #[tracing::instrument(
+        name = "service.registry.activate",
+        level = "debug",
+        skip(self),
+        err(level = "debug")
+    )]
+    pub async fn activate(&self, version: Option<i64>) -> Result<(), ModelError> {
         let trained = match version {
             Some(version) => Some(Arc::new(self.load(version).await?)),
             None => None,
         };
-        if !repository::promote(&self.pool, version).await? {
+        if !repository::activate(&self.pool, version).await? {
             return Err(ModelError::NotFound(version.unwrap_or_default()));
         }
-        self.take(trained);
+        self.set_live(trained);
         Ok(())
     }
 }
 
-/// Bytes as models, away from the threads that answer.
+/// Decodes `bytes` on a worker thread.
 async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<TrainedModels, ModelError> {
     let version = row.version;
     let work = move || {
@@ -214,14 +227,14 @@ async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<TrainedModels, ModelErr
     done.map_err(|_| ModelError::Stopping)?
 }
 
-/// Keeps `bytes` in `file`, as a whole or not at all. A replica that cannot only starts more slowly.
-async fn keep(file: &std::path::Path, bytes: &[u8]) {
+/// Stores `bytes` in `file`, completely or not at all. On failure the next start is only slower.
+async fn cache(file: &std::path::Path, bytes: &[u8]) {
     let draft = file.with_extension(format!("{}.part", std::process::id()));
     let write = async {
         tokio::fs::write(&draft, bytes).await?;
         tokio::fs::rename(&draft, file).await
     };
     if let Err(error) = write.await {
-        tracing::warn!(file = %file.display(), %error, "cannot keep the model for the next start");
+        tracing::warn!(file = %file.display(), %error, "cannot cache the model file for the next start");
     }
 }

@@ -1,56 +1,56 @@
-//! The rules by which films are scored.
+//! The types of the rules.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a rule looks at.
+/// The value that a rule takes of a movie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum RuleType {
-    /// How many of the film's genres the user prefers.
+    /// The share of the movie's genres that the user prefers.
     GenreMatch,
-    /// How popular the film is among those that could be recommended.
+    /// The popularity relative to the other candidates.
     Popularity,
-    /// How lately the film was released.
+    /// The recency of the release.
     Recency,
 }
 
 /// A rule and its weight.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Rule {
-    /// Its id.
+    /// The id.
     #[schema(example = 1)]
     pub id: i64,
-    /// Its name.
+    /// The name.
     #[schema(example = "Popularity Score")]
     pub name: String,
-    /// What a film that fulfils it wholly gains.
+    /// The weight: the score of a movie whose value is 1.
     #[schema(example = 0.4)]
     pub weight: f64,
-    /// What it looks at.
+    /// The value that it takes.
     pub rule_type: RuleType,
-    /// Whether it counts.
+    /// True if the rule is active.
     #[schema(example = true)]
     pub is_active: bool,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// A rule as somebody puts it.
+/// A rule as an administrator puts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleDraft {
-    /// Its name.
+    /// The name.
     #[schema(example = "Popularity Score", min_length = 1, max_length = 100)]
     pub name: String,
-    /// What it looks at; each type once.
+    /// The value that it takes; each type once.
     pub rule_type: RuleType,
-    /// What a film that fulfils it wholly gains; below 0: loses.
+    /// The weight, which may be negative.
     #[schema(example = 0.4, minimum = -10.0, maximum = 10.0)]
     pub weight: f64,
-    /// Whether it counts; it does where not given.
+    /// True if the rule is active; true if not given.
     #[serde(default = "yes")]
     #[schema(example = true, default = true)]
     pub is_active: bool,
@@ -60,34 +60,34 @@ fn yes() -> bool {
     true
 }
 
-/// The rules as they were from some time on.
+/// A version of the rules.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RuleSet {
-    /// Which set it is, from 1; the highest is in force.
+    /// The version, from 1; the highest is in force.
     #[schema(example = 2)]
     pub version: i64,
     /// The rules, active or not, by type.
     pub rules: Vec<RuleDraft>,
-    /// What its maker says of it; empty where nothing.
+    /// The administrator's note; empty if none.
     pub note: String,
-    /// Who put it; null where the gateway told of nobody.
+    /// The administrator who put it; null if the gateway named none.
     pub created_by: Option<String>,
-    /// When it was put.
+    /// The time at which it was put.
     pub created_at: DateTime<Utc>,
 }
 
-/// The weights of the active rules; 0 for a rule that is not active.
+/// The weights of the active rules; 0 for an inactive rule.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(as = RuleWeights)]
 pub struct Weights {
-    /// Of popularity.
+    /// The weight of popularity.
     #[schema(example = 0.4, minimum = -10.0, maximum = 10.0)]
     pub popularity: f64,
-    /// Of recency.
+    /// The weight of recency.
     #[schema(example = 0.3, minimum = -10.0, maximum = 10.0)]
     pub recency: f64,
-    /// Of the match of genres.
+    /// The weight of the genre match.
     #[schema(example = 0.3, minimum = -10.0, maximum = 10.0)]
     pub genre_match: f64,
 }

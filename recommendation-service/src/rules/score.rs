@@ -1,4 +1,4 @@
-//! The three rules: what a film scores, and in which words. Pure: time comes in.
+//! The scores of the three rules, with reasons in words. Pure.
 //!
 //! score = Σ weight × value over the active rules, rounded half away from zero to four decimals;
 //! each value lies in 0..=1. The formulas are the original system's, see the openapi README.
@@ -11,13 +11,13 @@ use crate::{
     rules::Weights,
 };
 
-/// After so many days a film gains nothing from its recency.
+/// The age in days at which recency is 0.
 const RECENCY_DAYS: f64 = 730.0;
 const SECONDS_A_DAY: f64 = 86_400.0;
-/// A value above this is worth a word.
+/// The value above which a rule is named as a reason.
 const WORTH_A_WORD: f64 = 0.7;
 
-/// What the score of a film depends on beside the film.
+/// The parameters of a score beside the movie.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
     /// The weights of the active rules.
@@ -26,13 +26,13 @@ pub struct Context {
     pub max_popularity: f64,
     /// The genres that the user prefers.
     pub preferred: GenreSet,
-    /// Whether the user named any, be they genres of no film.
+    /// True if the user prefers any genres, be they of no movie.
     pub has_preferred: bool,
     /// Days from 1970-01-01T00:00Z to now, with fraction.
     pub today: f64,
 }
 
-/// What each rule gives a film.
+/// The values of the rules for a movie, each 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Values {
     /// Popularity ÷ the largest among the candidates; 1 where that is 0.
@@ -55,7 +55,7 @@ pub fn days_since_epoch(instant: DateTime<Utc>) -> f64 {
 }
 
 impl Context {
-    /// What each rule gives `film`.
+    /// The values of the rules for `film`.
     #[must_use]
     pub fn values(&self, film: Candidate) -> Values {
         let popularity = if self.max_popularity > 0.0 {
@@ -82,7 +82,7 @@ impl Context {
         }
     }
 
-    /// What `values` are worth together.
+    /// The weighted sum of `values`, rounded to four decimals.
     #[must_use]
     pub fn score(&self, values: Values) -> f64 {
         let sum = self.weights.popularity * values.popularity
@@ -91,7 +91,7 @@ impl Context {
         (sum * 10_000.0).round() / 10_000.0
     }
 
-    /// What each set of genres of `catalogue` is worth, by its number, in single precision.
+    /// The weighted genre match of each combination of genres of `catalogue`, by its number, in single precision.
     #[must_use]
     pub fn genre_worth(&self, catalogue: &Catalogue) -> Vec<f32> {
         catalogue
@@ -109,8 +109,8 @@ impl Context {
             .collect()
     }
 
-    /// Writes about what [`Context::score`] gives the films from row `first` on to `scores`, to within
-    /// 10⁻⁴; `genre_worth` is [`Context::genre_worth`].
+    /// Writes to `scores` the scores of the movies from row `first` on, to within 10⁻⁴ of [`Context::score`];
+    /// `genre_worth` is [`Context::genre_worth`].
     pub fn estimate(
         &self,
         catalogue: &Catalogue,
@@ -154,7 +154,7 @@ impl Context {
         }
     }
 
-    /// Why, in words; of rules that are active.
+    /// The reason, in words; of active rules.
     #[must_use]
     pub fn reason(&self, values: Values) -> String {
         let words = [
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_of_each_rule_are_as_the_contract_says() {
+    fn each_rule_has_the_contracts_boundaries() {
         let context = context();
         assert_eq!(
             context.values(film(0.0, 20_010, 0)).recency,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_stand_in_order_and_something_is_always_said() {
+    fn reasons_are_ordered_and_never_empty() {
         let context = context();
         let reason = |film| context.reason(context.values(film));
         assert_eq!(
@@ -317,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_and_score_lies_between_nought_and_one(
+        fn every_value_and_score_lies_between_0_and_1(
             popularity in 0.0..=100.0_f64, day in -10_000..30_000_i32, genres: u64, preferred: u64,
         ) {
             let context = Context { preferred, ..context() };

@@ -1,37 +1,37 @@
-//! Sets of rules: checked, put with a version, and tried out.
+//! The versions of the rules: validated and stored.
 
 use chassis::{clock::Clock, problem::FieldError};
 use sqlx::PgPool;
 
 use crate::rules::{RuleDraft, RuleSet, RuleType, Weights, repository};
 
-/// The largest weight of a rule, either way.
-pub const MOST_WEIGHT: f64 = 10.0;
+/// The largest absolute weight of a rule.
+pub const MAX_WEIGHT: f64 = 10.0;
 /// The longest name, in characters.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME_LENGTH: usize = 100;
 /// The longest note, in characters.
-const LONGEST_NOTE: usize = 1000;
+const MAX_NOTE_LENGTH: usize = 1000;
 
-/// Why rules were not put.
+/// The reasons for which rules are not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RuleSetError {
-    /// Fields are wrong.
+    /// Fields are invalid.
     #[error("invalid rules")]
     Invalid(Vec<FieldError>),
-    /// Somebody else put rules meanwhile.
+    /// Another version is in force than the one that the rules should follow.
     #[error("version {known} is in force, not {expected}")]
     Outdated {
         /// The version in force.
         known: i64,
-        /// The one that was meant.
+        /// The version that they should follow.
         expected: i64,
     },
-    /// Postgres failed.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// Puts sets of rules; cheap to clone.
+/// The versions of the rules; cheap to clone.
 #[derive(Clone)]
 pub struct RuleSets {
     pool: PgPool,
@@ -39,24 +39,31 @@ pub struct RuleSets {
 }
 
 impl RuleSets {
-    /// Keeps them in `pool`.
+    /// The versions in `pool`.
     #[must_use]
     pub fn new(pool: PgPool, clock: Clock) -> Self {
         Self { pool, clock }
     }
 
-    /// A part of all sets, the newest first, and how many there are.
+    /// A page of all versions, newest first, and their number.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    #[tracing::instrument(name = "service.rules.list", level = "debug", skip(self))]
     pub async fn list(&self, offset: i64, limit: i64) -> sqlx::Result<(Vec<RuleSet>, i64)> {
         repository::list_sets(&self.pool, offset, limit).await
     }
 
-    /// Puts `rules` in the place of all that are. With `expected`, only where that version is in force.
+    /// Replaces all rules by `rules`; with `expected`, only if that version is in force.
     ///
     /// # Errors
-    /// As [`RuleSetError`] says; nothing has changed.
+    /// As [`RuleSetError`] says; then nothing has changed.
+    #[tracing::instrument(
+        name = "service.rules.put",
+        level = "debug",
+        skip_all,
+        err(level = "debug")
+    )]
     pub async fn put(
         &self,
         mut rules: Vec<RuleDraft>,
@@ -65,8 +72,8 @@ impl RuleSets {
         expected: Option<i64>,
     ) -> Result<RuleSet, RuleSetError> {
         let mut errors = check(&rules);
-        if note.chars().count() > LONGEST_NOTE || note.contains('\0') {
-            let message = format!("must be at most {LONGEST_NOTE} characters without NUL");
+        if note.chars().count() > MAX_NOTE_LENGTH || note.contains('\0') {
+            let message = format!("must be at most {MAX_NOTE_LENGTH} characters without NUL");
             errors.push(FieldError::new("note", message));
         }
         if !errors.is_empty() {
@@ -91,7 +98,7 @@ impl RuleSets {
     }
 }
 
-/// In the order of their names, as `/rules` lists them.
+/// The position of a type in lists of rules: alphabetical.
 fn order(rule_type: RuleType) -> u8 {
     match rule_type {
         RuleType::GenreMatch => 0,
@@ -100,7 +107,7 @@ fn order(rule_type: RuleType) -> u8 {
     }
 }
 
-/// What is wrong with `rules`.
+/// The errors of `rules`.
 #[must_use]
 pub fn check(rules: &[RuleDraft]) -> Vec<FieldError> {
     let mut errors = Vec::new();
@@ -123,29 +130,29 @@ pub fn check(rules: &[RuleDraft]) -> Vec<FieldError> {
     errors
 }
 
-/// What a name must be.
+/// The rule that a name must follow.
 pub const NAME_RULE: &str = "must be 1 to 100 characters, none of them a control character";
 
-/// Whether `name` can be one.
+/// True if `name` is valid.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let length = name.trim().chars().count();
-    (1..=LONGEST_NAME).contains(&length)
-        && name.chars().count() <= LONGEST_NAME
+    (1..=MAX_NAME_LENGTH).contains(&length)
+        && name.chars().count() <= MAX_NAME_LENGTH
         && !name.chars().any(char::is_control)
 }
 
-/// What is wrong with a rule's `weight`, of the name `field`.
+/// The error of a rule's `weight`, if any, for the field `field`.
 #[must_use]
 pub fn check_weight(field: String, weight: f64) -> Option<FieldError> {
-    let is_sane = weight.is_finite() && weight.abs() <= MOST_WEIGHT;
+    let is_sane = weight.is_finite() && weight.abs() <= MAX_WEIGHT;
     (!is_sane).then(|| {
-        let message = format!("must be a number from -{MOST_WEIGHT} to {MOST_WEIGHT}");
+        let message = format!("must be a number from -{MAX_WEIGHT} to {MAX_WEIGHT}");
         FieldError::new(field, message)
     })
 }
 
-/// What is wrong with `weights`, of the name `field`.
+/// The errors of `weights`, for fields below `field`.
 #[must_use]
 pub fn check_weights(field: &str, weights: Weights) -> Vec<FieldError> {
     [

@@ -57,7 +57,7 @@ fn live_films(models: &Registry) -> Option<usize> {
 }
 
 #[sqlx::test]
-async fn a_version_goes_live_everywhere_and_back_by_one_call(pool: PgPool) {
+async fn one_request_activates_a_version_on_every_replica(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let other = Registry::new(pool.clone(), None, Shared::new(None));
     let body = get(&test.app, "/api/v1/admin/models").await.expect(200);
@@ -89,7 +89,7 @@ async fn a_version_goes_live_everywhere_and_back_by_one_call(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn versions_that_are_not_there_and_bodies_that_are_none_change_nothing(pool: PgPool) {
+async fn unknown_versions_and_invalid_bodies_change_nothing(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let version = add_version(&pool, 3, true).await;
     let missing = put_live(&test, json!({"version": 99})).await.expect(404);
@@ -112,7 +112,7 @@ async fn versions_that_are_not_there_and_bodies_that_are_none_change_nothing(poo
 }
 
 #[sqlx::test]
-async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
+async fn a_damaged_version_is_refused_and_the_live_one_stays(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let other = Registry::new(pool.clone(), None, Shared::new(None));
     let good = add_version(&pool, 3, true).await;
@@ -127,7 +127,7 @@ async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
             .ends_with("model-unusable")
     );
     // As if it had been damaged after it went live.
-    assert!(repository::promote(&pool, Some(bad)).await.unwrap());
+    assert!(repository::activate(&pool, Some(bad)).await.unwrap());
     other.refresh().await.unwrap();
     assert_eq!(other.live().map(|live| live.version()), Some(good));
     // A process that starts then works by its rules.
@@ -137,7 +137,7 @@ async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn the_oldest_versions_are_dropped_but_not_the_live_one(pool: PgPool) {
+async fn the_oldest_versions_are_deleted_but_not_the_live_one(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let live = add_version(&pool, 2, true).await;
     for films in 3..10 {
@@ -157,7 +157,7 @@ async fn the_oldest_versions_are_dropped_but_not_the_live_one(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_file_kept_for_a_quick_start_is_used_only_while_it_is_whole(pool: PgPool) {
+async fn a_cached_model_file_is_used_only_if_it_is_intact(pool: PgPool) {
     let _test = TestApp::ready(&pool).await;
     let directory = std::env::temp_dir().join(format!("marquee-models-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -1,4 +1,4 @@
-//! What users were shown, and what came of it.
+//! SQL of impressions: movies that users were shown, and their outcomes.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -24,15 +24,16 @@ struct ImpressionRow {
     propensity: f64,
     is_explored: bool,
     shown_at: DateTime<Utc>,
-    /// Of the film alone; what an experiment counts ends with the user's time in it.
+    /// The window of the movie itself; in an experiment the window of the exposure applies.
     window_hours: i64,
 }
 
-/// Stores lists that were served: a user's first in an experiment is their entry, and a film counts when
-/// it is shown first. Of a user who is not known, or no longer, nothing is kept.
+/// Stores lists that were served. The first list of a user in an experiment is their exposure, and a movie counts when
+/// it is shown for the first time. Lists of unknown users are not stored.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.impressions.insert", level = "debug", skip_all, fields(lists = lists.len()))]
 pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
     let mut exposures = Vec::new();
     let mut impressions = Vec::new();
@@ -65,8 +66,8 @@ pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
         }
     }
     let mut transaction = pool.begin().await?;
-    // In the order of keys, so that two replicas wait for each other and never both.
-    sqlx::query(
+    // In the order of keys, so that two replicas do not deadlock.
+    sqlx::query!(
         "insert into exposure (user_id, experiment_id, variant, exposed_at, due_at)
          select user_id, experiment_id, variant, exposed_at,
                 exposed_at + make_interval(hours => window_hours)
@@ -75,11 +76,11 @@ pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
          where exists (select from user_profile p where p.user_id = e.user_id)
          order by user_id, experiment_id, exposed_at
          on conflict (user_id, experiment_id) do nothing",
+        Json(exposures) as _,
     )
-    .bind(Json(exposures))
     .execute(&mut *transaction)
     .await?;
-    sqlx::query(
+    sqlx::query!(
         "insert into impression (user_id, movie_id, experiment_id, position, propensity,
              is_explored, shown_at, due_at)
          select i.user_id, i.movie_id, i.experiment_id, i.position, i.propensity, i.is_explored,
@@ -93,45 +94,52 @@ pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
                     else e.settled_at is null and i.shown_at <= e.due_at end
          order by i.user_id, i.movie_id, i.experiment_id, i.shown_at
          on conflict (user_id, movie_id, experiment_id) do nothing",
+        Json(impressions) as _,
     )
-    .bind(Json(impressions))
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await
 }
 
-/// What counts as an outcome of the impression `i` until `d.due_at`, where the user stands as `m` says:
-/// they like it, rate it 4 stars or more, saw it to its end, or want to see it, and began to after it
-/// was shown. What they took back before the end of that time is not there any more.
-macro_rules! is_outcome {
-    () => {
-        "coalesce(
-             m.reaction in ('like', 'superlike') and m.reacted_at between i.shown_at and d.due_at
-             or m.rating >= 4 and m.rated_at between i.shown_at and d.due_at
-             or m.completed_at between i.shown_at and d.due_at
-             or m.bookmarked and m.bookmarked_at between i.shown_at and d.due_at, false)"
+/// A statement with the condition for an outcome of the impression `i` until `d.due_at` in the middle, where `m` is the
+/// state of the user towards the movie: they like it, rate it 4 stars or more, completed it or bookmarked it, and did so
+/// after it was shown. What they took back within the window does not count.
+macro_rules! with_is_outcome {
+    ($before:tt, $after:tt $(, $argument:expr)*) => {
+        sqlx::query!(
+            $before + "coalesce(
+                 m.reaction in ('like', 'superlike') and m.reacted_at between i.shown_at and d.due_at
+                 or m.rating >= 4 and m.rated_at between i.shown_at and d.due_at
+                 or m.completed_at between i.shown_at and d.due_at
+                 or m.bookmarked and m.bookmarked_at between i.shown_at and d.due_at, false)" + $after
+            $(, $argument)*
+        )
     };
 }
 
-/// Counts the outcomes of users whose time in an experiment was over at `due`, at most `limit` of them;
-/// how many there were. Replicas that do so at once take different ones.
+/// Counts the outcomes of users whose window in an experiment had ended at `due`, at most `limit` of them, and returns
+/// their number. Replicas that do so at once take different users.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(
+    name = "repository.impressions.settle_users",
+    level = "debug",
+    skip_all
+)]
 pub async fn settle_users(
     pool: &PgPool,
     due: DateTime<Utc>,
     now: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<u64> {
-    sqlx::query(concat!(
+    with_is_outcome!(
         "with d as materialized (
              select user_id, experiment_id, due_at from exposure
              where settled_at is null and due_at <= $1
              order by due_at, user_id, experiment_id limit $2 for update skip locked),
          judged as (
              select d.user_id, d.experiment_id, i.movie_id, i.propensity, i.is_explored, ",
-        is_outcome!(),
         " as is_outcome
              from d
              left join impression i on i.user_id = d.user_id and i.experiment_id = d.experiment_id
@@ -150,32 +158,37 @@ pub async fn settle_users(
          update exposure e set settled_at = $3, impressions = c.impressions, outcomes = c.outcomes,
                 ranked_outcomes = c.ranked_outcomes, ranked_weights = c.ranked_weights
          from counted c
-         where e.user_id = c.user_id and e.experiment_id = c.experiment_id"
-    ))
-    .bind(due)
-    .bind(limit)
-    .bind(now)
+         where e.user_id = c.user_id and e.experiment_id = c.experiment_id",
+        due,
+        limit,
+        now
+    )
     .execute(pool)
     .await
     .map(|done| done.rows_affected())
 }
 
-/// To how many users a film was shown until both its numbers are halved, so that what it did of late counts
-/// more than what it did once; see Raj and Kalyani, *Taming Non-stationary Bandits*, 2017.
-const REMEMBERED: i64 = 10_000;
+/// The number of impressions of a movie at which both its counts are halved, so that recent ones weigh more; see Raj and
+/// Kalyani, *Taming Non-stationary Bandits: A Bayesian Approach*, 2017.
+const MAX_IMPRESSIONS: i64 = 10_000;
 
-/// Counts for films the impressions whose time was over at `due`, at most `limit` of them; of how many
-/// films there were any.
+/// Counts for movies the impressions whose window had ended at `due`, at most `limit` of them, and returns the number of
+/// movies.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(
+    name = "repository.impressions.settle_films",
+    level = "debug",
+    skip_all
+)]
 pub async fn settle_films(
     pool: &PgPool,
     due: DateTime<Utc>,
     now: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<u64> {
-    sqlx::query(concat!(
+    with_is_outcome!(
         "with d as materialized (
              select user_id, movie_id, due_at from impression
              where experiment_id = 0 and due_at <= $1
@@ -186,7 +199,6 @@ pub async fn settle_films(
              returning i.user_id, i.movie_id, i.shown_at)
          insert into film_trial (movie_id, impressions, outcomes, updated_at)
          select i.movie_id, count(*), count(*) filter (where ",
-        is_outcome!(),
         "), $3
          from i
          join d on d.user_id = i.user_id and d.movie_id = i.movie_id
@@ -197,40 +209,41 @@ pub async fn settle_films(
                  / case when film_trial.impressions >= $4 then 2 else 1 end,
              outcomes = (film_trial.outcomes + excluded.outcomes)
                  / case when film_trial.impressions >= $4 then 2 else 1 end,
-             updated_at = excluded.updated_at"
-    ))
-    .bind(due)
-    .bind(limit)
-    .bind(now)
-    .bind(REMEMBERED)
+             updated_at = excluded.updated_at",
+        due,
+        limit,
+        now,
+        MAX_IMPRESSIONS
+    )
     .execute(pool)
     .await
     .map(|done| done.rows_affected())
 }
 
-/// How a film did when it was shown.
-#[derive(Debug, Clone, Copy, PartialEq, sqlx::FromRow)]
+/// The counts of a movie.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trial {
     /// TMDB's id.
     pub movie_id: i64,
-    /// To how many users it was shown.
+    /// The number of users it was shown to.
     pub impressions: i64,
-    /// How many of them did something good with it.
+    /// The number of those with an outcome.
     pub outcomes: i64,
-    /// When that was counted last.
+    /// The time of the latest count.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What was counted at `since` or later.
+/// The counts that changed at `since` or later.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn trials(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<Trial>> {
-    sqlx::query_as(
+    sqlx::query_as!(
+        Trial,
         "select movie_id, impressions, outcomes, updated_at from film_trial
          where updated_at >= $1",
+        since,
     )
-    .bind(since)
     .fetch_all(pool)
     .await
 }
