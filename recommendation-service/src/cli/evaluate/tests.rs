@@ -1,7 +1,7 @@
 use std::{io::Write as _, path::Path};
 
 use clap::Parser;
-use recommender::{Ease, EaseSettings};
+use recommender::{Ease, EaseSettings, Scorer as _};
 
 use super::*;
 
