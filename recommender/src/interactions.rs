@@ -1,52 +1,52 @@
-//! Who dealt with which film: a sparse matrix, a row a user.
+//! Interactions of users with items: a sparse matrix with a row per user.
 
-/// What one user did: distinct columns in ascending order, a weight above 0 each.
+/// The history of one user: distinct columns in ascending order, each with a weight above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct History<'a> {
-    /// Columns of the films.
+    /// The columns of the items.
     pub items: &'a [u32],
-    /// How much each interaction counts; 1 where nothing else is known.
+    /// The weight of each interaction; 1 if there is no other information.
     pub weights: &'a [f32],
 }
 
 impl<'a> History<'a> {
-    /// The films with their weights, for as long as what they are of.
+    /// The items with their weights, for the lifetime of the data.
     pub fn pairs(self) -> impl Iterator<Item = (u32, f32)> + 'a {
         self.items.iter().copied().zip(self.weights.iter().copied())
     }
 
-    /// The films with their weights.
+    /// The items with their weights.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, f32)> + '_ {
         self.items.iter().copied().zip(self.weights.iter().copied())
     }
 
-    /// How many films there are.
+    /// The number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether nothing is known.
+    /// True if there is no item.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 }
 
-/// Why interactions cannot be used.
+/// Interactions that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum InteractionError {
-    /// There are more films or users than 2³² − 1.
+    /// There are more than 2³² − 1 items or users.
     #[error("there are more than 2^32 - 1 users or films")]
     TooMany,
-    /// A column is beyond the catalogue.
+    /// A column is not below the number of items.
     #[error("user {user} has the item {item}, but there are {items}")]
     Item {
         /// The row.
         user: usize,
         /// The column.
         item: u32,
-        /// How many columns there are.
+        /// The number of columns.
         items: usize,
     },
     /// A weight is not a number above 0.
@@ -61,7 +61,7 @@ pub enum InteractionError {
     },
 }
 
-/// A sparse matrix of users × films in compressed rows.
+/// A sparse matrix of users × items in compressed rows; 8 bytes per interaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interactions {
     items: usize,
@@ -71,11 +71,10 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// From each user's films with their weights, in any order. Of a film that a user has more than
-    /// once the greatest weight counts.
+    /// A matrix of the items of each user with their weights, in any order. Of repeated items the greatest weight counts.
     ///
     /// # Errors
-    /// A column that is not below `items`, or a weight that is not a finite number above 0.
+    /// [`InteractionError`] if a column is not below `items`, or a weight is not a finite number above 0.
     pub fn from_rows<R: IntoIterator<Item = (u32, f32)>>(
         items: usize,
         rows: impl IntoIterator<Item = R>,
@@ -111,31 +110,31 @@ impl Interactions {
         Ok(all)
     }
 
-    /// How many users there are.
+    /// The number of users.
     #[must_use]
     pub fn users(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// How many films there are.
+    /// The number of items.
     #[must_use]
     pub fn items(&self) -> usize {
         self.items
     }
 
-    /// How many interactions there are.
+    /// The number of interactions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there is none.
+    /// True if there is no interaction.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// What the user `user` did.
+    /// The history of `user`.
     ///
     /// # Panics
     /// If `user` is not below [`Interactions::users`].
@@ -148,12 +147,12 @@ impl Interactions {
         }
     }
 
-    /// Everybody's history, in the order of rows.
+    /// The histories of all users, in the order of rows.
     pub fn histories(&self) -> impl ExactSizeIterator<Item = History<'_>> {
         (0..self.users()).map(|user| self.history(user))
     }
 
-    /// How many users dealt with each film.
+    /// The number of users of each item.
     #[must_use]
     pub fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0_u32; self.items];
@@ -163,7 +162,7 @@ impl Interactions {
         counts
     }
 
-    /// The matrix of films × users.
+    /// The matrix of items × users.
     #[must_use]
     pub fn transpose(&self) -> Self {
         let mut starts = Vec::with_capacity(self.items + 1);
@@ -206,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_are_ascending_and_turning_twice_changes_nothing(rows in rows()) {
+        fn rows_are_ascending_and_transposing_twice_is_the_identity(rows in rows()) {
             let all = Interactions::from_rows(7, rows).expect("in range");
             for history in all.histories() {
                 prop_assert!(history.items.is_sorted_by(|a, b| a < b));
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_beyond_the_catalogue_and_weights_that_are_none_are_refused() {
+    fn columns_out_of_range_and_invalid_weights_are_rejected() {
         let refused = |item, weight| Interactions::from_rows(3, [[(item, weight)]]);
         assert!(matches!(
             refused(3, 1.0),
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_film_twice_the_greatest_weight_counts() {
+    fn of_a_repeated_item_the_greatest_weight_counts() {
         let all = Interactions::from_rows(3, [[(2, 1.0), (0, 2.0), (2, 3.0)]]).expect("in range");
         assert_eq!(
             all.history(0).iter().collect::<Vec<_>>(),

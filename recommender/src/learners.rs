@@ -18,17 +18,17 @@ pub use popularity::Popularity;
 #[cfg(feature = "learners")]
 pub use spectral::{Spectral, SpectralSettings};
 
-/// Why a model could not be fitted.
+/// A model that cannot be fitted or assembled.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FitError {
-    /// A setting is out of its range.
+    /// A setting, or a number of parameters, is out of its range.
     #[error("{setting} is {value}, but must be {range}")]
     Setting {
         /// Its name.
         setting: &'static str,
-        /// What it is.
+        /// Its value.
         value: f64,
-        /// What it may be.
+        /// The allowed range.
         range: &'static str,
     },
     /// A system of equations has no unique solution: the regularization is too weak for the numbers.
@@ -37,7 +37,7 @@ pub enum FitError {
 }
 
 impl FitError {
-    /// That `values` are all finite, and if not, which is the first that is none.
+    /// Checks that all `values` are finite.
     pub(crate) fn check_all(name: &'static str, values: &[f32]) -> Result<(), Self> {
         match values.iter().find(|value| !value.is_finite()) {
             None => Ok(()),
@@ -50,7 +50,7 @@ impl FitError {
     }
 
     #[cfg(feature = "learners")]
-    /// That there are `wanted` values.
+    /// Checks that there are `wanted` values.
     pub(crate) fn check_count(name: &'static str, count: usize, wanted: usize) -> Result<(), Self> {
         Self::check(
             name,
@@ -60,7 +60,7 @@ impl FitError {
         )
     }
 
-    /// `value`, if it is finite and `ok`.
+    /// Checks that `value` is finite and `ok`.
     pub(crate) fn check(
         setting: &'static str,
         value: f64,

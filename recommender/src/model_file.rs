@@ -1,22 +1,21 @@
-//! A version of the models as bytes: safetensors, so that other trainers can write and read it.
+//! Versions of models as safetensors, which other trainers can read and write.
 //!
 //! | tensor | type and shape | |
 //! | --- | --- | --- |
-//! | `films` | I64 n | TMDB's ids, ascending: the film of each column |
-//! | `popularity.scores` | F32 n | the higher the more popular |
-//! | `ease.columns` | U32 m | columns of the films that have weights, ascending |
-//! | `ease.weights` | F32 m × m | a row for each film of a history, a column for each film scored |
-//! | `ials.factors` | F32 n × d | films' vectors |
-//! | `spectral.factors` | F32 n × k | films' places among the tastes |
-//! | `spectral.scales` | F32 n | what each film of a history is multiplied by |
+//! | `films` | I64 n | the id of each column, ascending |
+//! | `popularity.scores` | F32 n | scores |
+//! | `ease.columns` | U32 m | covered columns, ascending |
+//! | `ease.weights` | F32 m × m | a row per item of a history, a column per scored item |
+//! | `ials.factors` | F32 n × d | item factors |
+//! | `spectral.factors` | F32 n × k | item factors |
+//! | `spectral.scales` | F32 n | the scale of each item |
 //!
-//! Models that are not there are left out, but one must be there. The metadata has one entry,
-//! `manifest`, a [`Manifest`] as JSON; all of it may be left out. iALS folds users in by the parameters
+//! At least one model must be present. The metadata has one optional entry, `manifest`, a [`Manifest`] as JSON. iALS folds users in by the parameters
 //! `ials.unobserved_weight`, `ials.regularization` and `ials.frequency_exponent`, which must be those
 //! that its factors were fitted with.
 //!
-//! Everything is checked before it is used: what is cut short, of another shape or not finite is
-//! refused as a whole.
+//! A file is validated as a whole before it is used: truncated data, wrong shapes and numbers that are not finite are
+//! rejected.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -29,11 +28,11 @@ use crate::{
     content::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
-/// The format of [`Manifest::format`] that is written and read.
+/// The supported [`Manifest::format`].
 pub const FORMAT: u32 = 1;
-/// Bytes of a file at most.
+/// The largest size of a file in bytes.
 pub const MAX_BYTES: usize = 1 << 30;
-/// The share of personal models with a user of one film is one half, unless the manifest says otherwise.
+/// The familiarity of the blend, unless the manifest has one.
 const FAMILIARITY: f32 = 1.0;
 
 /// What a version was made from, and how good it is.
@@ -80,50 +79,50 @@ impl Default for Manifest {
 }
 
 impl Manifest {
-    /// The parameter `name`, if it is there.
+    /// The parameter `name`, if present.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<f64> {
         self.parameters.get(name).copied()
     }
 }
 
-/// Why a file cannot be used.
+/// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
-    /// It is longer than any may be.
+    /// It is longer than [`MAX_BYTES`].
     #[error("it has {0} bytes, more than {MAX_BYTES}")]
     TooLong(usize),
-    /// It is not safetensors, or not all of it.
+    /// It is no complete safetensors file.
     #[error("it is not a whole safetensors file: {0}")]
     Format(String),
-    /// The manifest is not one.
+    /// The manifest is invalid.
     #[error("its manifest cannot be read: {0}")]
     Manifest(#[from] serde_json::Error),
-    /// The manifest is of a format that this program does not know.
+    /// The format of the manifest is not supported.
     #[error("it is of format {0}, but {FORMAT} is known")]
     Version(u32),
-    /// A tensor is of another type or shape.
+    /// A tensor has the wrong type or shape.
     #[error("tensor {name}: {problem}")]
     Tensor {
         /// Its name.
         name: &'static str,
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
-    /// There is no model in it.
+    /// It contains no model.
     #[error("there is no model in it")]
     Empty,
-    /// Its numbers make no model.
+    /// Its numbers are no valid model.
     #[error(transparent)]
     Model(#[from] FitError),
 }
 
-/// Models over the same films, each of which may be missing.
+/// Models over the same items, each of which may be missing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelParts {
-    /// TMDB's ids of the films, ascending, one a column.
+    /// The ids of the columns, ascending.
     pub films: Vec<i64>,
-    /// How many dealt with a film.
+    /// Popularity.
     pub popularity: Option<Arc<Popularity>>,
     /// Item-item weights.
     pub ease: Option<Arc<Ease>>,
@@ -134,8 +133,7 @@ pub struct ModelParts {
 }
 
 impl ModelParts {
-    /// The models as version `version`, weighted as the parameters `blend.MODEL` of `manifest` say: 1
-    /// where they say nothing.
+    /// The models as version `version`, with the weights `blend.MODEL` of `manifest`, 1 by default.
     ///
     /// # Errors
     /// As [`TrainedModels::new`].
@@ -223,10 +221,10 @@ impl View for Tensor {
     }
 }
 
-/// The bytes of `parts` with `manifest`; the same for the same.
+/// The bytes of `parts` with `manifest`; deterministic.
 ///
 /// # Errors
-/// More bytes than a file may have.
+/// [`ModelFileError::TooLong`] if they are more than [`MAX_BYTES`].
 pub fn encode(manifest: &Manifest, parts: &ModelParts) -> Result<Vec<u8>, ModelFileError> {
     let films = parts.films.len();
     let ids = parts.films.iter().map(|id| id.to_le_bytes());
@@ -249,7 +247,7 @@ pub fn encode(manifest: &Manifest, parts: &ModelParts) -> Result<Vec<u8>, ModelF
         tensors.push((SPECTRAL_FACTORS, Tensor::floats(&shape, spectral.factors())));
         tensors.push((SPECTRAL_SCALES, Tensor::floats(&[films], spectral.scales())));
     }
-    // One entry, since more would be written in any order.
+    // A single entry, since the order of several is not deterministic.
     let metadata = [(MANIFEST.to_owned(), serde_json::to_string(manifest)?)];
     let bytes = safetensors::serialize(tensors, Some(metadata.into_iter().collect()))
         .map_err(|error| ModelFileError::Format(error.to_string()))?;
@@ -323,10 +321,10 @@ fn check_rows(
     Err(ModelFileError::Tensor { name, problem })
 }
 
-/// What `bytes` hold.
+/// The manifest and the models in `bytes`.
 ///
 /// # Errors
-/// Bytes that are not all of a file, or not of models that fit together.
+/// [`ModelFileError`] if they are no complete file, or the models are inconsistent.
 pub fn decode(bytes: &[u8]) -> Result<(Manifest, ModelParts), ModelFileError> {
     if bytes.len() > MAX_BYTES {
         return Err(ModelFileError::TooLong(bytes.len()));
@@ -398,127 +396,4 @@ pub fn decode(bytes: &[u8]) -> Result<(Manifest, ModelParts), ModelFileError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        EaseSettings, SpectralSettings,
-        testing::{on_threads, tastes},
-    };
-
-    fn fitted() -> (Manifest, ModelParts) {
-        let all = tastes(60, 20);
-        let settings = IalsSettings {
-            dimensions: 4,
-            ..IalsSettings::default()
-        };
-        let parts = ModelParts {
-            films: (100..120).collect(),
-            popularity: Some(Arc::new(Popularity::fit(&all))),
-            ease: Some(Arc::new(
-                Ease::fit(&all, &EaseSettings::default()).expect("fits"),
-            )),
-            ials: Some(Arc::new(Ials::fit(&all, &settings).expect("fits"))),
-            spectral: Some(Arc::new(
-                Spectral::fit(&all, &SpectralSettings::default()).expect("fits"),
-            )),
-        };
-        let parameter = |name: &str, value| (name.to_owned(), value);
-        let manifest = Manifest {
-            seed: settings.seed,
-            parameters: BTreeMap::from([
-                parameter("blend.ease", 0.5),
-                parameter("ials.regularization", settings.regularization),
-            ]),
-            ..Manifest::default()
-        };
-        (manifest, parts)
-    }
-
-    #[test]
-    fn what_was_written_is_read_and_the_same_models_give_the_same_bytes() {
-        let write = || {
-            let (manifest, parts) = fitted();
-            encode(&manifest, &parts).expect("short")
-        };
-        let bytes = on_threads(1, write);
-        assert!(bytes == on_threads(3, write));
-        let read = decode(&bytes).expect("whole");
-        assert!(read == fitted());
-        let (manifest, parts) = read;
-        let trained = parts.into_trained(7, &manifest).expect("sound");
-        let weights: Vec<f32> = trained.parts().iter().map(|part| part.weight).collect();
-        assert_eq!(weights, [1.0, 0.5, 1.0, 1.0]);
-    }
-
-    #[test]
-    fn without_a_manifest_and_with_one_model_it_is_a_version() {
-        let (_, parts) = fitted();
-        let lone = ModelParts {
-            films: parts.films,
-            ials: parts.ials,
-            ..ModelParts::default()
-        };
-        let bytes = encode(&Manifest::default(), &lone).expect("short");
-        assert_eq!(decode(&bytes).expect("whole").1.films.len(), 20);
-        let none = ModelParts {
-            films: lone.films,
-            ..ModelParts::default()
-        };
-        let bytes = encode(&Manifest::default(), &none).expect("short");
-        assert!(matches!(decode(&bytes), Err(ModelFileError::Empty)));
-    }
-
-    #[test]
-    fn numbers_that_are_none_and_shapes_that_do_not_fit_are_refused() {
-        let refused = |change: fn(&mut ModelParts)| {
-            let (manifest, mut parts) = fitted();
-            change(&mut parts);
-            decode(&encode(&manifest, &parts).expect("short")).expect_err("refused")
-        };
-        let films = [7_i64, 9].map(i64::to_le_bytes).into_iter();
-        let scores = Tensor::floats(&[3], &[1.0; 3]);
-        let tensors = [
-            (FILMS, Tensor::new(Dtype::I64, &[2], films)),
-            (POPULARITY, scores),
-        ];
-        let bytes = safetensors::serialize(tensors, None).expect("tensors");
-        let error = decode(&bytes).expect_err("refused");
-        assert!(error.to_string().contains(POPULARITY), "{error}");
-        let error = refused(|parts| parts.films.swap(3, 4));
-        assert!(error.to_string().contains(FILMS), "{error}");
-        let (mut manifest, parts) = fitted();
-        manifest.format = 2;
-        let bytes = encode(&manifest, &parts).expect("short");
-        assert!(matches!(decode(&bytes), Err(ModelFileError::Version(2))));
-        // The last number of the last tensor.
-        let (manifest, parts) = fitted();
-        let mut bytes = encode(&manifest, &parts).expect("short");
-        let end = bytes.len();
-        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert!(matches!(decode(&bytes), Err(ModelFileError::Model(_))));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_cut_short_is_refused(part in 0.0_f64..1.0) {
-            let (manifest, parts) = fitted();
-            let bytes = encode(&manifest, &parts).expect("short");
-            let end = (bytes.len() as f64 * part) as usize;
-            prop_assert!(decode(&bytes[..end]).is_err());
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(place in 0_usize..3000, byte: u8) {
-            let (manifest, parts) = fitted();
-            let mut bytes = encode(&manifest, &parts).expect("short");
-            let place = place % bytes.len();
-            bytes[place] = byte;
-            if let Ok((manifest, parts)) = decode(&bytes) {
-                // Weights below 0 may still be refused.
-                let _ = parts.into_trained(1, &manifest);
-            }
-        }
-    }
-}
+mod tests;

@@ -2,26 +2,26 @@
 
 use crate::History;
 
-/// Why a film has its score.
+/// The explanation of the score of one item: a base and contributions that add up to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// The part of the score that owes nothing to what the user did.
+    /// The part of the score that does not depend on the history.
     pub base: f32,
-    /// What each film that the user dealt with adds, in the order of their history.
+    /// The contribution of each item of the history, in its order.
     pub contributions: Vec<Contribution>,
 }
 
-/// What one film of a history adds to a score.
+/// The contribution of one item of a history to a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Contribution {
-    /// The film's column.
+    /// The column of the item.
     pub item: u32,
-    /// What it adds; below 0 where it speaks against.
+    /// The amount; below 0 if it lowers the score.
     pub amount: f32,
 }
 
 impl Explanation {
-    /// The score that is explained, but for rounding.
+    /// The score that is explained, up to rounding.
     #[must_use]
     pub fn total(&self) -> f32 {
         let contributed: f32 = self.contributions.iter().map(|one| one.amount).sum();
@@ -29,21 +29,21 @@ impl Explanation {
     }
 }
 
-/// A model: scores every film for one user, whom its fitting need not have seen.
+/// A model that scores every item for one user, who need not have been in its training data.
 pub trait Scorer: Send + Sync {
-    /// How many films it scores.
+    /// The number of items.
     fn items(&self) -> usize;
 
-    /// Writes the score of every film to `scores`, which has [`Scorer::items`] places. Higher is
-    /// better; scores of different users or models need not be of one scale.
+    /// Writes the score of every item to `scores`, whose length is [`Scorer::items`]. Higher is better; scores of
+    /// different users or models need not have the same scale.
     ///
-    /// Columns of `history` that the model does not know are passed over.
+    /// Columns of `history` that the model does not cover are ignored.
     fn score(&self, history: History<'_>, scores: &mut [f32]);
 
-    /// Why `item` has the score that [`Scorer::score`] gives it.
+    /// The explanation of the score that [`Scorer::score`] gives to `item`.
     fn explain(&self, history: History<'_>, item: u32) -> Explanation;
 
-    /// As [`Scorer::explain`] of several films, for models that have work to share between them.
+    /// As [`Scorer::explain`] for several items, for models that can share work between them.
     fn explain_all(&self, history: History<'_>, items: &[u32]) -> Vec<Explanation> {
         items
             .iter()
@@ -51,16 +51,15 @@ pub trait Scorer: Send + Sync {
             .collect()
     }
 
-    /// The `places` films that go best with `item`, best first, each with a value above 0 that says how
-    /// well, on a scale of the model's own; without itself. None where the model does not know the
-    /// film, or does not relate films to each other.
-    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
-        let _ = (item, places);
+    /// The `k` items that are most similar to `item`, best first, each with a value above 0 on a scale of the model's own;
+    /// without `item`. Empty if the model does not cover it, or does not relate items to each other.
+    fn similar(&self, item: u32, k: usize) -> Vec<(u32, f32)> {
+        let _ = (item, k);
         Vec::new()
     }
 
-    /// How alike two films are by who deals with them, −1 to 1; none where the model does not know both, or
-    /// does not place films beside each other.
+    /// The similarity of two items by the users who interact with them, −1 to 1; `None` if the model does not cover both
+    /// or has no vectors.
     fn similarity(&self, one: u32, other: u32) -> Option<f32> {
         let _ = (one, other);
         None

@@ -1,23 +1,23 @@
-//! Scores of different models made comparable.
+//! Standardization, which makes scores of different models comparable.
 
 use crate::History;
 
-/// Shift and scale that take one user's scores to mean 0 and variance 1 over the films that are not in
-/// their history: those in it would stretch the scale, and are not recommended.
+/// The shift and scale that bring the scores of one user to mean 0 and variance 1 over the items that are not in their
+/// history: those would stretch the scale, and are not recommended.
 ///
-/// Scale 0 where the scores are all the same but for rounding, and so say nothing.
+/// The scale is 0 if all scores are equal up to rounding.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Standardization {
-    /// What is taken from each score first.
+    /// The mean that is subtracted first.
     pub mean: f32,
-    /// What it is multiplied by then.
+    /// The factor that is applied then.
     pub scale: f32,
 }
 
-/// Differences below this part of the largest score are taken for rounding.
+/// Deviations below this share of the largest score are rounding errors.
 const ROUNDING: f64 = 1e-5;
 
-/// The standard of `scores`, which are those of the user with this history.
+/// The standardization of `scores`, those of the user with this `history`. O(n), without allocation.
 #[must_use]
 pub fn standardize(scores: &[f32], history: History<'_>) -> Standardization {
     let known = || {
@@ -38,7 +38,7 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standardization {
     let square = |score: f32| (score - shift) * (score - shift);
     let variance = sum(scores, known(), square) / count as f64;
     let deviation = variance.max(0.0).sqrt();
-    // Of scores in the history too: what they were summed up from was rounded as they are.
+    // Over the history too, since its scores have the same rounding errors.
     let mut lanes = [0.0_f32; 8];
     let (eights, rest) = scores.as_chunks::<8>();
     for eight in eights {
@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scores_of_films_not_in_the_history_get_mean_0_and_variance_1(
+        fn scores_of_unseen_items_get_mean_0_and_variance_1(
             mut scores in prop::collection::vec(-5.0_f32..5.0, 12..3000),
             shift in -3.0_f32..3.0,
         ) {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_are_all_the_same_add_nothing() {
+    fn equal_scores_add_nothing() {
         let nobody = History {
             items: &[],
             weights: &[],

@@ -1,4 +1,4 @@
-//! Learned models with the films that their columns are.
+//! A version of the learned models with the identifiers of its columns.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
 /// The learned models by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ModelName {
-    /// How many dealt with a film.
+    /// The baseline.
     Popularity,
     /// Item-item weights in closed form.
     Ease,
@@ -21,10 +21,10 @@ pub enum ModelName {
 }
 
 impl ModelName {
-    /// All of them.
+    /// All names.
     pub const ALL: [Self; 4] = [Self::Popularity, Self::Ease, Self::Ials, Self::Spectral];
 
-    /// The name as clients and files write it.
+    /// The name in APIs and files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl ModelName {
         }
     }
 
-    /// Whether it goes by what the user did; if not, it says the same to everybody.
+    /// True if its scores depend on the history.
     #[must_use]
     pub fn is_personal(self) -> bool {
         !matches!(self, Self::Popularity)
@@ -45,16 +45,15 @@ impl ModelName {
 /// One model of a version.
 #[derive(Clone)]
 pub struct TrainedModel {
-    /// Which it is.
+    /// Its name.
     pub name: ModelName,
     /// The model.
     pub scorer: Arc<dyn Scorer>,
-    /// Its weight among its like.
+    /// The weight among the personal models, or among the others.
     pub weight: f32,
 }
 
-/// A version of the learned models, over the films that it was fitted on. Never changed: a new version
-/// takes its place as a whole.
+/// An immutable version of the learned models.
 pub struct TrainedModels {
     version: i64,
     films: Vec<i64>,
@@ -66,11 +65,12 @@ pub struct TrainedModels {
 }
 
 impl TrainedModels {
-    /// Version `version` of models over `films`, TMDB's ids in ascending order, one a column.
+    /// Version `version` of models over `films`, the ids of the columns in ascending order.
     /// `familiarity` is that of [`Blend::new`].
     ///
     /// # Errors
-    /// No part, a part over another number of films, films out of order, or numbers out of range.
+    /// [`FitError::Setting`] if there is no part, a part has another number of items, ids do not ascend, or a weight is
+    /// negative.
     pub fn new(
         version: i64,
         films: Vec<i64>,
@@ -102,10 +102,10 @@ impl TrainedModels {
         })
     }
 
-    /// The same, beside which content and taste have these weights.
+    /// The same with these weights of content and taste.
     ///
     /// # Errors
-    /// Weights below 0.
+    /// [`FitError::Setting`] if a weight is negative.
     pub fn with_tags(self, content_weight: f32, taste_weight: f32) -> Result<Self, FitError> {
         for (name, weight) in [("content", content_weight), ("taste", taste_weight)] {
             FitError::check(name, f64::from(weight), "0 and up", weight >= 0.0)?;
@@ -117,20 +117,20 @@ impl TrainedModels {
         })
     }
 
-    /// The number of the version in the registry.
+    /// The number of the version.
     #[must_use]
     pub fn version(&self) -> i64 {
         self.version
     }
 
-    /// The column of film `id`, if the models know it.
+    /// The column of the item `id`, if the models cover it.
     #[must_use]
     pub fn column(&self, id: i64) -> Option<u32> {
         let column = self.films.binary_search(&id).ok()?;
         u32::try_from(column).ok()
     }
 
-    /// TMDB's ids of the films, one a column, ascending.
+    /// The ids of the columns, ascending.
     #[must_use]
     pub fn films(&self) -> &[i64] {
         &self.films
@@ -142,32 +142,31 @@ impl TrainedModels {
         &self.parts
     }
 
-    /// The number of films after which personal models have half the say.
+    /// The number of items after which personal models have half the share.
     #[must_use]
     pub fn familiarity(&self) -> f32 {
         self.familiarity
     }
 
-    /// What content weighs beside the models.
+    /// The weight of content beside the models.
     #[must_use]
     pub fn content_weight(&self) -> f32 {
         self.content_weight
     }
 
-    /// What taste weighs beside the models.
+    /// The weight of taste beside the models.
     #[must_use]
     pub fn taste_weight(&self) -> f32 {
         self.taste_weight
     }
 
-    /// The `places` films that go best with the film in column `item`, best first; see
-    /// [`Scorer::similar`].
+    /// The `places` items most similar to column `item`, best first; see [`Scorer::similar`].
     #[must_use]
     pub fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         self.blend.similar(item, places)
     }
 
-    /// All models as one.
+    /// The blend of all models.
     #[must_use]
     pub fn blend(&self) -> &Blend {
         &self.blend
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn films_are_found_by_their_ids() {
+    fn columns_are_found_by_id() {
         let trained =
             TrainedModels::new(1, vec![11, 603, 27205], vec![part()], 1.0).expect("sound");
         assert_eq!(trained.column(603), Some(1));
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn films_out_of_order_or_of_another_number_are_refused() {
+    fn ids_out_of_order_or_of_another_number_are_rejected() {
         assert!(TrainedModels::new(1, vec![11, 27205, 603], vec![part()], 1.0).is_err());
         assert!(TrainedModels::new(1, vec![11, 603], vec![part()], 1.0).is_err());
     }

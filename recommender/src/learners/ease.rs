@@ -1,5 +1,4 @@
-//! EASE: every film's score is a weighted sum of the films that the user dealt with, and the weights
-//! have a closed form.
+//! EASE: a linear item-item model whose weights have a closed form.
 
 use faer::{
     Mat, MatMut, MatRef, Par,
@@ -11,25 +10,23 @@ use rayon::prelude::*;
 use super::FitError;
 use crate::{Contribution, Explanation, History, Interactions, Scorer, rank::top_k};
 
-/// How EASE is fitted.
+/// The settings of [`Ease`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EaseSettings {
-    /// λ: how strongly weights are held small, in interactions; above 0.
+    /// λ: the regularization of weights, in interactions; above 0.
     pub regularization: f64,
-    /// β: each user counts as their number of films to the power −2β, so that those who have seen
-    /// everything do not decide alone; 0 to 1.
+    /// β: each user is weighted by their number of items to the power −2β, which limits the influence of heavy users;
+    /// 0 to 1.
     pub user_discount: f64,
-    /// α: each film is scaled by its number of users to the power −α before weights are fitted, so
-    /// that the regularization does not press on rare films most, and stays so in the scores, where
-    /// it lets them come up; 0 to 1.
+    /// α: each item is scaled by its number of users to the power −α, both in the fit, where it evens out the
+    /// regularization of rare items, and in the scores, where it raises them; 0 to 1.
     pub item_discount: f64,
-    /// Films beyond the most interacted ones are left out. Fitting takes 24 bytes, the model 4, times
-    /// the square of this number.
+    /// The number of most popular items that are covered. Fitting takes 24 bytes, the model 4, times its square.
     pub max_items: usize,
 }
 
 impl EaseSettings {
-    /// Bytes that a pair of films takes while EASE is fitted, with the model that comes of it.
+    /// Bytes per pair of items while EASE is fitted, including the model.
     pub const BYTES_PER_PAIR: u64 = 28;
 
     /// EASE as published: no discounts.
@@ -56,7 +53,7 @@ impl Default for EaseSettings {
 }
 
 /// Steck, *Embarrassingly Shallow Autoencoders for Sparse Data*, WWW 2019: with `G = XᵀX` and
-/// `P = (G + λI)⁻¹`, the weights are `B = I − P · diag(P)⁻¹`; their diagonal is 0, so that no film
+/// `P = (G + λI)⁻¹`, the weights are `B = I − P · diag(P)⁻¹`; their diagonal is 0, so that no item
 /// recommends itself. A user's scores are `xB`.
 ///
 /// The discounts follow Park, Yoon, Choi and Kim, *Why is Normalization Necessary for Linear
@@ -66,27 +63,27 @@ impl Default for EaseSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ease {
     items: usize,
-    /// Column → place among the films kept; [`LEFT_OUT`] for the others.
+    /// Column → index among the covered items; [`NOT_COVERED`] for the others.
     places: Vec<u32>,
-    /// Place → column, ascending.
+    /// Index → column, ascending.
     columns: Vec<u32>,
-    /// Weights, a row for each film that is in a history: places × places.
+    /// Weights, a row per item of a history: covered × covered.
     weights: Vec<f32>,
 }
 
-const LEFT_OUT: u32 = u32::MAX;
+const NOT_COVERED: u32 = u32::MAX;
 
 impl Ease {
-    /// Fits to `interactions`, on all threads of the current pool. The same input gives the same bits,
-    /// on however many threads.
+    /// Fits to `interactions` on the current rayon pool: O(m³) for m covered items. The result does not depend on the
+    /// number of threads.
     ///
     /// # Errors
-    /// A setting out of its range, or numbers too large for the regularization.
+    /// [`FitError::Setting`] if a setting is out of its range, [`FitError::Singular`] if the regularization is too weak.
     pub fn fit(interactions: &Interactions, settings: &EaseSettings) -> Result<Self, FitError> {
         check(settings)?;
         let counts = interactions.counts();
         let columns = most_interacted(&counts, settings.max_items);
-        let mut places = vec![LEFT_OUT; interactions.items()];
+        let mut places = vec![NOT_COVERED; interactions.items()];
         for (place, column) in (0..).zip(&columns) {
             places[*column as usize] = place;
         }
@@ -150,12 +147,11 @@ impl Ease {
         })
     }
 
-    /// With `weights` between the films in `columns`, of `items` films; a row for each film that is in
-    /// a history.
+    /// A model of `items` items with `weights` between those in `columns`, a row per item of a history.
     ///
     /// # Errors
-    /// Columns that do not ascend or are beyond the films, or weights that are too few, too many or not
-    /// finite.
+    /// [`FitError::Setting`] if columns do not ascend or are not below `items`, or if weights have the wrong number or
+    /// are not finite.
     pub fn from_weights(
         items: usize,
         columns: Vec<u32>,
@@ -171,7 +167,7 @@ impl Ease {
         )?;
         FitError::check_count("ease.weights", weights.len(), columns.len().pow(2))?;
         FitError::check_all("ease.weights", &weights)?;
-        let mut places = vec![LEFT_OUT; items];
+        let mut places = vec![NOT_COVERED; items];
         for (place, column) in (0..).zip(&columns) {
             places[*column as usize] = place;
         }
@@ -183,13 +179,13 @@ impl Ease {
         })
     }
 
-    /// The columns that have weights, ascending.
+    /// The covered columns, ascending.
     #[must_use]
     pub fn columns(&self) -> &[u32] {
         &self.columns
     }
 
-    /// The weights, a row for each film that is in a history.
+    /// The weights, a row per item of a history; covered × covered.
     #[must_use]
     pub fn weights(&self) -> &[f32] {
         &self.weights
@@ -198,7 +194,7 @@ impl Ease {
     fn place(&self, item: u32) -> Option<usize> {
         self.places
             .get(item as usize)
-            .filter(|place| **place != LEFT_OUT)
+            .filter(|place| **place != NOT_COVERED)
             .map(|place| *place as usize)
     }
 
@@ -217,7 +213,7 @@ impl Ease {
         }
     }
 
-    /// How much dealing with the film `from` speaks for the film `to`.
+    /// The weight of `from` in a history for the score of `to`.
     #[must_use]
     pub fn weight(&self, from: u32, to: u32) -> f32 {
         match (self.place(from), self.place(to)) {
@@ -255,20 +251,20 @@ fn check(settings: &EaseSettings) -> Result<(), FitError> {
     )
 }
 
-/// Columns that anybody dealt with, at most `most` and those with most users, ascending.
-fn most_interacted(counts: &[u32], most: usize) -> Vec<u32> {
+/// The at most `max` columns with most users, without those of no user, ascending.
+fn most_interacted(counts: &[u32], max: usize) -> Vec<u32> {
     let mut columns: Vec<u32> = (0_u32..)
         .zip(counts)
         .filter(|(_, count)| **count > 0)
         .map(|(column, _)| column)
         .collect();
     columns.sort_by_key(|column| (std::cmp::Reverse(counts[*column as usize]), *column));
-    columns.truncate(most);
+    columns.truncate(max);
     columns.sort_unstable();
     columns
 }
 
-/// The lower half of `Xᵀ U^{−2β} X` over the films kept, column after column.
+/// The lower triangle of `Xᵀ U^{−2β} X` over the covered items, in column-major order.
 fn gram(
     interactions: &Interactions,
     places: &[u32],
@@ -289,7 +285,7 @@ fn gram(
                 let user = user as usize;
                 let share = shares[user] * f64::from(weight);
                 let history = interactions.history(user);
-                // Ascending, so those at and behind this film are at the end.
+                // Ascending, so items from this one on are at the end.
                 for (item, weight) in history.iter().rev().take_while(|(item, _)| item >= column) {
                     if let Some(sum) = sums.get_mut(places[item as usize] as usize) {
                         *sum += share * f64::from(weight);
@@ -300,7 +296,7 @@ fn gram(
     gram
 }
 
-/// The inverse's lower half of a positive definite matrix, of which the lower half is given.
+/// The lower triangle of the inverse of a positive definite matrix, given its lower triangle.
 fn invert(lower: &mut [f64], size: usize) -> Result<Mat<f64>, FitError> {
     let parallel = Par::rayon(0);
     let mut buffer = MemBuffer::new(
@@ -363,7 +359,7 @@ impl Scorer for Ease {
         }
     }
 
-    /// By what dealing with `item` speaks for, and the other way round: the mean of both weights.
+    /// By the mean of the weights in both directions.
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         let Some(place) = self.place(item) else {
             return Vec::new();
@@ -378,130 +374,4 @@ impl Scorer for Ease {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::testing::{contributions_add_up, interactions, matrix, on_threads};
-
-    /// The inverse by Gauss–Jordan elimination.
-    fn inverse(mut matrix: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-        let size = matrix.len();
-        for (row, values) in matrix.iter_mut().enumerate() {
-            values.extend((0..size).map(|column| f64::from(u8::from(row == column))));
-        }
-        for pivot in 0..size {
-            let scale = matrix[pivot][pivot];
-            matrix[pivot].iter_mut().for_each(|value| *value /= scale);
-            let line = matrix[pivot].clone();
-            for (row, values) in matrix.iter_mut().enumerate() {
-                let factor = if row == pivot { 0.0 } else { values[pivot] };
-                for (value, other) in values.iter_mut().zip(&line) {
-                    *value -= factor * other;
-                }
-            }
-        }
-        matrix.into_iter().map(|row| row[size..].to_vec()).collect()
-    }
-
-    #[test]
-    fn weights_are_those_of_the_formula_and_no_film_recommends_itself() {
-        let all = matrix(4, &[&[0, 1], &[0, 1, 2], &[1, 2], &[0, 3], &[3]]);
-        let ease = Ease::fit(&all, &EaseSettings::plain(0.7)).expect("fits");
-        let mut gram = vec![vec![0.0; 4]; 4];
-        for history in all.histories() {
-            for a in history.items {
-                for b in history.items {
-                    gram[*a as usize][*b as usize] += 1.0;
-                }
-            }
-        }
-        for (place, row) in gram.iter_mut().enumerate() {
-            row[place] += 0.7;
-        }
-        let p = inverse(gram);
-        for (from, row) in p.iter().enumerate() {
-            for (to, value) in row.iter().enumerate() {
-                let wanted = if from == to { 0.0 } else { -value / p[to][to] };
-                let weight = f64::from(ease.weight(from as u32, to as u32));
-                assert!(
-                    (weight - wanted).abs() < 1e-6,
-                    "{from} {to}: {weight} {wanted}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn discounts_are_a_fit_to_users_and_films_scaled() {
-        let all = matrix(3, &[&[0, 1], &[0, 1, 2], &[0], &[0, 2]]);
-        let settings = EaseSettings {
-            regularization: 2.0,
-            user_discount: 0.3,
-            item_discount: 0.4,
-            ..EaseSettings::default()
-        };
-        let ease = Ease::fit(&all, &settings).expect("fits");
-        let counts = [4.0, 2.0, 2.0_f64];
-        let scale = counts.map(|count| (count / (8.0 / 3.0)).powf(-0.4));
-        let mut gram = vec![vec![0.0; 3]; 3];
-        for history in all.histories() {
-            let share = (history.len() as f64).powf(-0.6);
-            for a in history.items.iter().map(|a| *a as usize) {
-                for b in history.items.iter().map(|b| *b as usize) {
-                    gram[a][b] += share * scale[a] * scale[b];
-                }
-            }
-        }
-        let diagonal: f64 = (0..3).map(|place| gram[place][place]).sum();
-        for (place, row) in gram.iter_mut().enumerate() {
-            row[place] += 2.0 * diagonal / 8.0;
-        }
-        let p = inverse(gram);
-        for (from, to) in [(0, 1), (1, 0), (2, 1), (0, 2)] {
-            let wanted = -scale[from] * p[from][to] / p[to][to];
-            let weight = f64::from(ease.weight(from as u32, to as u32));
-            assert!(
-                (weight - wanted).abs() < 1e-6,
-                "{from} {to}: {weight} {wanted}"
-            );
-        }
-    }
-
-    #[test]
-    fn films_beyond_the_most_interacted_and_those_of_nobody_score_nothing() {
-        let all = matrix(4, &[&[0, 1, 2], &[0, 1], &[0, 1], &[0, 2]]);
-        let settings = EaseSettings {
-            max_items: 2,
-            ..EaseSettings::plain(1.0)
-        };
-        let ease = Ease::fit(&all, &settings).expect("fits");
-        let mut scores = [9.0; 4];
-        ease.score(all.history(0), &mut scores);
-        assert!(scores[0] > 0.0 && scores[1] > 0.0, "{scores:?}");
-        assert_eq!(scores[2..], [0.0, 0.0]);
-    }
-
-    #[test]
-    fn the_same_bits_on_one_thread_and_on_three() {
-        let all = crate::testing::tastes(300, 120);
-        let fit = || Ease::fit(&all, &EaseSettings::default()).expect("fits");
-        assert!(on_threads(1, fit) == on_threads(3, fit));
-    }
-
-    #[test]
-    fn settings_out_of_range_are_refused() {
-        let all = matrix(2, &[&[0, 1]]);
-        for regularization in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(Ease::fit(&all, &EaseSettings::plain(regularization)).is_err());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn contributions_add_up_to_the_score(all in interactions()) {
-            let ease = Ease::fit(&all, &EaseSettings::default()).expect("fits");
-            contributions_add_up(&ease, &all)?;
-        }
-    }
-}
+mod tests;

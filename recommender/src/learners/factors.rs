@@ -1,8 +1,8 @@
-//! What models share that know films as vectors.
+//! Similarity of factors.
 
 use crate::rank::top_k;
 
-/// The cosine of two of `vectors`, each of so many `dimensions`.
+/// The cosine of two rows of `vectors`, which have this number of `dimensions`.
 pub(super) fn cosine(vectors: &[f32], dimensions: usize, one: u32, other: u32) -> Option<f32> {
     let vector = |number: u32| vectors.chunks_exact(dimensions.max(1)).nth(number as usize);
     let (one, other) = (vector(one)?, vector(other)?);
@@ -24,8 +24,7 @@ pub(super) fn product(one: &[f32], other: &[f32]) -> f32 {
     lanes.into_iter().sum::<f32>() + rest.sum::<f32>()
 }
 
-/// The `places` of `vectors`, each of so many `dimensions`, that have the greatest cosine above 0 with
-/// vector `item`, without itself.
+/// The `places` rows of `vectors` with the greatest cosine above 0 with row `item`, without it.
 pub(super) fn similar_by_cosine(
     vectors: &[f32],
     dimensions: usize,

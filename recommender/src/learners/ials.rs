@@ -1,4 +1,4 @@
-//! iALS: users and films as short vectors whose products are the scores.
+//! iALS: matrix factorization of implicit feedback by alternating least squares.
 
 use faer::{
     Accum, MatMut, MatRef, Par,
@@ -21,23 +21,22 @@ use super::{
 };
 use crate::{Contribution, Explanation, History, Interactions, Scorer};
 
-/// How iALS is fitted.
+/// The settings of [`Ials`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IalsSettings {
-    /// d: numbers in a vector; 1 to 2048.
+    /// d: the dimension of factors; 1 to 2048.
     pub dimensions: usize,
-    /// How often all vectors are solved for; 1 and up.
+    /// The number of epochs, in each of which all factors are solved for; 1 and up.
     pub epochs: usize,
-    /// α₀: how much a film that a user has not dealt with counts as one they would not; above 0.
+    /// α₀: the weight of an unobserved pair of user and item; above 0.
     pub unobserved_weight: f64,
-    /// λ: how strongly vectors are held short; above 0.
+    /// λ: the regularization; above 0.
     pub regularization: f64,
-    /// ν: how much of the regularization grows with the frequency of a user or film; 0 to 1. 1 is
-    /// that of the paper's results.
+    /// ν: the exponent of the frequency of a user or item in its regularization; 0 to 1. The results of the paper have 1.
     pub frequency_exponent: f64,
-    /// σ: the first vectors are normal with standard deviation σ/√d; above 0.
+    /// σ: initial factors are normal with standard deviation σ/√d; above 0.
     pub initial_deviation: f64,
-    /// What the first vectors are drawn from.
+    /// The seed of the initial factors.
     pub seed: u64,
 }
 
@@ -61,9 +60,8 @@ impl Default for IalsSettings {
 /// `Σ_{(u,i) seen} (wᵤ·hᵢ − 1)² + α₀ Σ_{u,i} (wᵤ·hᵢ)² + λ (Σ_u (nᵤ + α₀ I)^ν |wᵤ|² + Σ_i (nᵢ + α₀ U)^ν |hᵢ|²)`
 ///
 /// for U users and I films, of which a user has nᵤ and which have nᵢ users, by solving for all users,
-/// then for all films, in turn. Interactions with a weight count that often. Users are solved for from
-/// their history whenever scores are asked for, so that one whom fitting has not seen, or who has gone
-/// on since, is served alike.
+/// then for all films, in turn. Interactions with a weight count that often. The factor of a user is
+/// solved for from their history whenever they are scored, so that new users and new interactions need no new fit.
 ///
 /// The explanation of a score is that of Hu, Koren and Volinsky, *Collaborative Filtering for Implicit
 /// Feedback Datasets*, ICDM 2008, section 5: a user's vector is linear in what they did.
@@ -71,27 +69,27 @@ impl Default for IalsSettings {
 pub struct Ials {
     settings: IalsSettings,
     items: usize,
-    /// Films' vectors, one after another.
+    /// The item factors, row-major: items × d.
     factors: Vec<f32>,
-    /// α₀ HᵀH, lower half, column after column.
+    /// α₀ HᵀH, lower triangle, column-major.
     prior: Vec<f32>,
 }
 
-/// Vectors gathered at once.
+/// The number of factors in a block of the matrix product.
 const BLOCK: usize = 256;
 
 impl Ials {
-    /// Fits to `interactions`, on all threads of the current pool. The same input gives the same bits,
-    /// on however many threads.
+    /// Fits to `interactions` on the current rayon pool; O(interactions · d² + (users + items) · d³) per epoch. The
+    /// result does not depend on the number of threads.
     ///
     /// # Errors
-    /// A setting out of its range, or numbers too large for the regularization.
+    /// [`FitError::Setting`] if a setting is out of its range, [`FitError::Singular`] if the regularization is too weak.
     pub fn fit(interactions: &Interactions, settings: &IalsSettings) -> Result<Self, FitError> {
         Self::fit_watched(interactions, settings, |_, _, _| {})
     }
 
-    /// As [`Ials::fit`]; after each epoch `watch` gets its number, from 1, and the vectors of users,
-    /// as they were when films were solved for last, and of films.
+    /// As [`Ials::fit`]; after each epoch `watch` gets its number, from 1, the user factors that the item factors were
+    /// solved with, and the item factors.
     ///
     /// # Errors
     /// As [`Ials::fit`].
@@ -118,11 +116,10 @@ impl Ials {
         Self::from_factors(interactions.items(), items, settings)
     }
 
-    /// With the vectors `factors` of `items` films, one after another, and the settings with which users
-    /// are folded in.
+    /// A model of `items` items with these `factors`, row-major, and the settings that users are folded in with.
     ///
     /// # Errors
-    /// A setting out of its range, or numbers that are too few, too many or not finite.
+    /// [`FitError::Setting`] if a setting is out of its range, or factors have the wrong number or are not finite.
     pub fn from_factors(
         items: usize,
         factors: Vec<f32>,
@@ -143,24 +140,23 @@ impl Ials {
         })
     }
 
-    /// The vectors of films, one after another.
+    /// The item factors, row-major: items × d.
     #[must_use]
     pub fn factors(&self) -> &[f32] {
         &self.factors
     }
 
-    /// How it was fitted.
+    /// The settings.
     #[must_use]
     pub fn settings(&self) -> &IalsSettings {
         &self.settings
     }
 
-    /// The vector of a user with this history.
+    /// The factor of a user with this history; O(h · d² + d³).
     #[must_use]
     pub fn fold_in(&self, history: History<'_>) -> Vec<f32> {
         let mut vector = vec![0.0; self.settings.dimensions];
-        // Prior and ridge are positive definite, as they were when the films were solved for; a
-        // user for whom rounding spoils that is one of whom nothing is known.
+        // Prior and ridge are positive definite as in the fit; if rounding breaks that, the user is treated as unknown.
         if self.equations(history).solve(&mut vector).is_err() {
             vector.fill(0.0);
         }
@@ -177,7 +173,7 @@ impl Ials {
         equations
     }
 
-    /// The vector of the film `item`.
+    /// The factor of `item`.
     #[must_use]
     pub fn factor(&self, item: u32) -> &[f32] {
         let dimensions = self.settings.dimensions;
@@ -252,7 +248,7 @@ fn add_product(gram: &mut [f32], vectors: &[f32], scale: f32, dimensions: usize)
     );
 }
 
-/// Solves for every row of `interactions`, given the vectors of its columns.
+/// Solves for the factor of every row of `interactions`, given those of its columns.
 fn solve_all(
     settings: &IalsSettings,
     interactions: &Interactions,
@@ -275,13 +271,13 @@ fn solve_all(
         )
 }
 
-/// The normal equations of one vector, and room to solve them.
+/// The normal equations of one factor, with buffers to solve them.
 struct Equations {
     dimensions: usize,
-    /// Lower half, column after column.
+    /// Lower triangle, column-major.
     matrix: Vec<f32>,
     target: Vec<f32>,
-    /// Weights of all interactions together.
+    /// The total weight of the interactions.
     frequency: f64,
     gathered: Vec<f32>,
     buffer: MemBuffer,
@@ -346,7 +342,7 @@ impl Equations {
         self.solve_for(vector)
     }
 
-    /// Replaces each of the vectors in `vectors` by the solution for it as the right side. Spoils the matrix.
+    /// Replaces each vector of `vectors` by the solution with it as right-hand side. Overwrites the matrix.
     fn solve_for(&mut self, vectors: &mut [f32]) -> Result<(), FitError> {
         let size = self.dimensions;
         let count = vectors.len() / size;
@@ -413,7 +409,7 @@ impl Scorer for Ials {
             .collect()
     }
 
-    /// By the cosine of the films' vectors.
+    /// By the cosine of the item factors.
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         similar_by_cosine(&self.factors, self.settings.dimensions, item, places)
     }
@@ -424,7 +420,7 @@ impl Scorer for Ials {
 }
 
 impl Ials {
-    /// The explanation of the film whose vector the equations of `history` turn into `direction`.
+    /// The explanation of the item whose factor the equations of `history` map to `direction`.
     fn explain_by(&self, history: History<'_>, direction: &[f32]) -> Explanation {
         Explanation {
             base: 0.0,
@@ -444,146 +440,4 @@ impl Ials {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::testing::{contributions_add_up, interactions, on_threads, tastes};
-
-    fn settings() -> IalsSettings {
-        IalsSettings {
-            dimensions: 8,
-            regularization: 0.02,
-            ..IalsSettings::default()
-        }
-    }
-
-    fn dot(a: &[f32], b: &[f32]) -> f64 {
-        a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
-    }
-
-    /// What is minimized, as it is written above.
-    fn objective(all: &Interactions, s: &IalsSettings, users: &[f32], items: &[f32]) -> f64 {
-        let rows = |vectors: &[f32]| -> Vec<Vec<f32>> {
-            vectors.chunks(s.dimensions).map(<[f32]>::to_vec).collect()
-        };
-        let (users, items) = (rows(users), rows(items));
-        let ridge = |all: &Interactions, vectors: &[Vec<f32>]| -> f64 {
-            all.histories()
-                .zip(vectors)
-                .map(|(history, vector)| {
-                    let frequency = history.len() as f64 + s.unobserved_weight * all.items() as f64;
-                    frequency.powf(s.frequency_exponent) * dot(vector, vector)
-                })
-                .sum()
-        };
-        let mut sum = s.regularization * (ridge(all, &users) + ridge(&all.transpose(), &items));
-        for (history, user) in all.histories().zip(&users) {
-            for item in &items {
-                sum += s.unobserved_weight * dot(user, item).powi(2);
-            }
-            for (item, weight) in history.iter() {
-                sum += f64::from(weight) * (dot(user, &items[item as usize]) - 1.0).powi(2);
-            }
-        }
-        sum
-    }
-
-    #[test]
-    fn every_epoch_lowers_the_objective() {
-        let all = tastes(80, 40);
-        let mut values = Vec::new();
-        Ials::fit_watched(&all, &settings(), |_, users, items| {
-            values.push(objective(&all, &settings(), users, items));
-        })
-        .expect("fits");
-        assert_eq!(values.len(), settings().epochs);
-        assert!(
-            values.is_sorted_by(|before, after| after < before),
-            "{values:?}"
-        );
-    }
-
-    #[test]
-    fn somebody_folded_in_is_who_fitting_made_of_them() {
-        let all = tastes(80, 40);
-        let many = IalsSettings {
-            epochs: 60,
-            ..settings()
-        };
-        let mut fitted = Vec::new();
-        let ials =
-            Ials::fit_watched(&all, &many, |_, users, _| fitted = users.to_vec()).expect("fits");
-        for (user, vector) in fitted.chunks(8).enumerate() {
-            let folded = ials.fold_in(all.history(user));
-            let away: Vec<f32> = folded.iter().zip(vector).map(|(a, b)| a - b).collect();
-            let part = (dot(&away, &away) / dot(vector, vector)).sqrt();
-            assert!(part < 0.02, "user {user} is {part} away");
-        }
-    }
-
-    #[test]
-    fn films_of_ones_own_taste_score_higher() {
-        let all = tastes(80, 40);
-        let ials = Ials::fit(&all, &settings()).expect("fits");
-        let newcomer = History {
-            items: &[0, 2, 4],
-            weights: &[1.0; 3],
-        };
-        let mut scores = vec![0.0; 40];
-        ials.score(newcomer, &mut scores);
-        let mean = |odd: usize| scores.iter().skip(6 + odd).step_by(2).sum::<f32>() / 17.0;
-        assert!(mean(0) > 2.0 * mean(1), "{} {}", mean(0), mean(1));
-    }
-
-    #[test]
-    fn the_same_bits_on_one_thread_and_on_three_and_others_with_another_seed() {
-        let all = tastes(80, 40);
-        let fit = |seed| {
-            let settings = IalsSettings { seed, ..settings() };
-            Ials::fit(&all, &settings).expect("fits")
-        };
-        assert!(on_threads(1, || fit(1)) == on_threads(3, || fit(1)));
-        assert!(fit(1).factors != fit(2).factors);
-    }
-
-    #[test]
-    fn settings_out_of_range_are_refused() {
-        let all = tastes(4, 4);
-        let with = |change: fn(&mut IalsSettings)| {
-            let mut settings = settings();
-            change(&mut settings);
-            Ials::fit(&all, &settings)
-        };
-        assert!(with(|s| s.dimensions = 0).is_err());
-        assert!(with(|s| s.epochs = 0).is_err());
-        assert!(with(|s| s.regularization = 0.0).is_err());
-        assert!(with(|s| s.unobserved_weight = f64::NAN).is_err());
-    }
-
-    #[test]
-    fn similar_films_are_those_of_the_same_taste() {
-        let all = tastes(80, 40);
-        let ials = Ials::fit(&all, &settings()).expect("fits");
-        let ease = crate::Ease::fit(&all, &Default::default()).expect("fits");
-        for scorer in [&ials as &dyn Scorer, &ease] {
-            let similar = scorer.similar(4, 10);
-            assert_eq!(similar.len(), 10);
-            assert!(similar.iter().all(|(film, _)| film % 2 == 0 && *film != 4));
-            assert!(similar.is_sorted_by(|a, b| a.1 >= b.1));
-            assert!(scorer.similar(40, 10).is_empty());
-        }
-        let similarity = |one, other| ials.similarity(one, other).expect("both are known");
-        assert!((similarity(4, 4) - 1.0).abs() < 1e-5);
-        assert!(similarity(4, 6) > similarity(4, 7));
-        assert_eq!(ials.similarity(4, 40), None);
-    }
-
-    proptest! {
-        #[test]
-        fn contributions_add_up_to_the_score(all in interactions()) {
-            let ials = Ials::fit(&all, &settings()).expect("fits");
-            contributions_add_up(&ials, &all)?;
-        }
-    }
-}
+mod tests;

@@ -1,17 +1,16 @@
-//! What most people like: the yardstick of all models, and all that there is for somebody unknown.
+//! Popularity: the baseline of all models, and the only one for a user without a history.
 
 use super::FitError;
 use crate::{Explanation, History, Interactions, Scorer};
 
-/// Films by the weight of all interactions with them; the same list for everybody.
+/// Scores items by the total weight of their interactions, for every user alike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Popularity {
     scores: Vec<f32>,
 }
 
 impl Popularity {
-    /// Sums the weights of `interactions` by film. Decay comes with the weights: who wants old
-    /// interactions to count less weighs them less.
+    /// Sums the weights of `interactions` by item. Decay over time is up to the weights.
     #[must_use]
     pub fn fit(interactions: &Interactions) -> Self {
         let mut sums = vec![0.0_f64; interactions.items()];
@@ -27,16 +26,16 @@ impl Popularity {
 }
 
 impl Popularity {
-    /// With these `scores`, one a film.
+    /// A model with these `scores`, one per item.
     ///
     /// # Errors
-    /// A score that is not finite.
+    /// [`FitError::Setting`] if a score is not finite.
     pub fn from_scores(scores: Vec<f32>) -> Result<Self, FitError> {
         FitError::check_all("popularity.scores", &scores)?;
         Ok(Self { scores })
     }
 
-    /// The scores, one a film.
+    /// The scores, one per item.
     #[must_use]
     pub fn scores(&self) -> &[f32] {
         &self.scores

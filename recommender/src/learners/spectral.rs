@@ -1,4 +1,4 @@
-//! What is left of a user's films when only the broadest tastes are looked at.
+//! The ideal low-pass graph filter: histories projected on the dominant singular vectors of the interactions.
 
 use faer::{
     Accum, Conj, Mat, MatMut, MatRef, Par,
@@ -16,18 +16,18 @@ use super::{
 };
 use crate::{Contribution, Explanation, History, Interactions, Scorer};
 
-/// How the low-pass filter is fitted.
+/// The settings of [`Spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpectralSettings {
-    /// k: how many tastes are kept; 1 to 1024.
+    /// k: the number of singular vectors; 1 to 1024.
     pub dimensions: usize,
-    /// α: each film is scaled by its number of users to the power −α, in and out; 0 to 1.
+    /// α: each item is scaled by its number of users to the power −α; 0 to 1.
     pub item_discount: f64,
-    /// β: each user is scaled by their number of films to the power −β; 0 to 1.
+    /// β: each user is scaled by their number of items to the power −β; 0 to 1.
     pub user_discount: f64,
-    /// Rounds of the power method; each brings the tastes nearer to the exact ones.
+    /// Rounds of subspace iteration; more are more exact.
     pub rounds: usize,
-    /// What the first guess is drawn from.
+    /// The seed of the initial basis.
     pub seed: u64,
 }
 
@@ -45,30 +45,29 @@ impl Default for SpectralSettings {
 
 /// The ideal low-pass filter of Shen, Wu, Zhang, Shan, Zhang, Letaief and Li, *How Powerful is Graph
 /// Convolution for Recommendation?*, CIKM 2021 (GF-CF): with `R = U^{−β} X D^{−α}` and `Q` the k right
-/// singular vectors of `R` with the greatest singular values, scores are `x D^{−α} Q Qᵀ`. There films
-/// are scaled up again by their popularity at the end; here they are not, since in a blend this model
-/// is for what the others see too little of.
+/// singular vectors of `R` with the greatest singular values, scores are `x D^{−α} Q Qᵀ`. GF-CF
+/// scales items by their popularity again at the end; this model does not, since it complements others in a blend.
 ///
 /// `Q` is found by randomized subspace iteration: Halko, Martinsson and Tropp, *Finding Structure with
-/// Randomness*, SIAM Review 2011, algorithm 4.4, with 16 directions to spare and a Rayleigh–Ritz step.
+/// Randomness*, SIAM Review 2011, algorithm 4.4, with 16 oversampled directions and a Rayleigh–Ritz step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spectral {
     items: usize,
     dimensions: usize,
-    /// `Qᵀ`, a film after another.
+    /// `Q`, row-major: items × k.
     factors: Vec<f32>,
     /// `D^{−α}`.
     scales: Vec<f32>,
 }
 
-const SPARE: usize = 16;
+const OVERSAMPLING: usize = 16;
 
 impl Spectral {
-    /// Fits to `interactions`, on all threads of the current pool. The same input gives the same bits,
-    /// on however many threads. There are fewer dimensions than asked for where there are fewer films.
+    /// Fits to `interactions` on the current rayon pool. The result does not depend on the number of threads. There are
+    /// at most as many dimensions as items.
     ///
     /// # Errors
-    /// A setting out of its range.
+    /// [`FitError::Setting`] if a setting is out of its range.
     pub fn fit(interactions: &Interactions, settings: &SpectralSettings) -> Result<Self, FitError> {
         let SpectralSettings {
             dimensions,
@@ -99,7 +98,7 @@ impl Spectral {
 
         let items = interactions.items();
         let dimensions = dimensions.min(items);
-        let width = (dimensions + SPARE).min(items);
+        let width = (dimensions + OVERSAMPLING).min(items);
         let by_item = interactions.transpose();
         let power = |all: &Interactions, exponent: f64| -> Vec<f32> {
             all.histories()
@@ -162,11 +161,10 @@ impl Spectral {
         })
     }
 
-    /// With the places `factors` of `items` films among the tastes, one after another, and `scales`, one
-    /// a film.
+    /// A model of `items` items with these `factors`, row-major: items × `dimensions`, and `scales`, one per item.
     ///
     /// # Errors
-    /// Numbers that are too few, too many or not finite.
+    /// [`FitError::Setting`] if there is a wrong number of values or one is not finite.
     pub fn from_factors(
         items: usize,
         dimensions: usize,
@@ -185,19 +183,19 @@ impl Spectral {
         })
     }
 
-    /// How many tastes there are.
+    /// The number of singular vectors.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         self.dimensions
     }
 
-    /// Films' places among the tastes, one after another.
+    /// The factors, row-major: items × dimensions.
     #[must_use]
     pub fn factors(&self) -> &[f32] {
         &self.factors
     }
 
-    /// What each film is scaled by.
+    /// The scale of each item.
     #[must_use]
     pub fn scales(&self) -> &[f32] {
         &self.scales
@@ -356,7 +354,7 @@ impl Scorer for Spectral {
         }
     }
 
-    /// By the cosine of the films' places among the tastes.
+    /// By the cosine of the factors.
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         similar_by_cosine(&self.factors, self.dimensions, item, places)
     }
@@ -374,7 +372,7 @@ mod tests {
     use crate::testing::{contributions_add_up, interactions, matrix, on_threads, tastes};
 
     #[test]
-    fn with_every_dimension_only_the_scaling_is_left() {
+    fn with_all_dimensions_the_filter_is_the_scaling_alone() {
         let all = matrix(4, &[&[0, 1], &[0, 1, 2], &[1, 2, 3], &[0, 3], &[3]]);
         let spectral = Spectral::fit(&all, &SpectralSettings::default()).expect("fits");
         let mut scores = [0.0; 4];
@@ -387,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directions_kept_are_those_with_most_in_them() {
+    fn the_dominant_directions_are_kept() {
         // Two tastes that share no film: the two greatest singular vectors part the films.
         let all = tastes(80, 40);
         let settings = SpectralSettings {
@@ -411,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bits_on_one_thread_and_on_three() {
+    fn the_result_does_not_depend_on_the_number_of_threads() {
         let all = tastes(300, 120);
         let fit = || Spectral::fit(&all, &SpectralSettings::default()).expect("fits");
         assert!(on_threads(1, fit) == on_threads(3, fit));
