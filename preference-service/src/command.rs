@@ -6,6 +6,7 @@ use std::{io::Write, process::ExitCode};
 
 use chassis::{
     Service, Settings,
+    clock::Clock,
     feed::outbox::Outbox,
     run::{healthcheck, print_openapi, usage},
     shutdown::Shutdown,
@@ -101,7 +102,9 @@ async fn set_role(config: &Config, name: &str, role: Role) -> anyhow::Result<Str
 
 async fn rotate(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let signs_from = SigningKeys::new(pool, config)?.rotate().await?;
+    let signs_from = SigningKeys::new(pool, Clock::system(), config)?
+        .rotate()
+        .await?;
     Ok(format!(
         "a new key is published and signs from {} on",
         signs_from.format("%Y-%m-%dT%H:%M:%SZ")
@@ -111,7 +114,8 @@ async fn rotate(config: &Config) -> anyhow::Result<String> {
 /// Compares states, counters and taste with the log; fails where they differ.
 async fn verify(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let findings = verification::verify(&pool, config.taste_half_life()).await?;
+    let findings =
+        verification::verify(&pool, Clock::system().now(), config.taste_half_life()).await?;
     let charts = chart_differences(config, pool).await?;
     let told = match charts {
         Some(differences) => format!("{findings}, chart differences {differences}"),

@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::{
     Settings,
+    clock::Clock,
     testing::{Answer, RedisServer, post},
 };
 use futures_util::future::join_all;
@@ -28,7 +29,7 @@ fn signing_keys(pool: &PgPool, settings: &[(&str, &str)]) -> SigningKeys {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let config = Settings::merge(DEFAULTS, &environment).and_then(|settings| settings.read());
-    SigningKeys::new(pool.clone(), &config.expect("settings")).expect("keys")
+    SigningKeys::new(pool.clone(), Clock::system(), &config.expect("settings")).expect("keys")
 }
 
 /// Head and claims of an access token, verified with the published key that it names.

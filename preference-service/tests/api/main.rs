@@ -18,6 +18,7 @@ mod interactions;
 mod own_data;
 mod preferences;
 mod reactions;
+mod schema;
 mod stage;
 mod stats;
 mod taste;

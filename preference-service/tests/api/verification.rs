@@ -13,7 +13,9 @@ use crate::stage::TestApp;
 
 async fn findings(pool: &PgPool) -> Findings {
     let half_life = HalfLife { days: 180.0 };
-    verify(pool, half_life).await.expect("findings")
+    verify(pool, chrono::Utc::now(), half_life)
+        .await
+        .expect("findings")
 }
 
 #[sqlx::test]
