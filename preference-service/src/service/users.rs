@@ -99,7 +99,7 @@ impl Users {
             None => None,
         };
         let user = users::create(&self.pool, user, password_hash.as_deref()).await?;
-        self.outbox.wake();
+        self.outbox.notify_readers();
         Ok(user)
     }
 
@@ -138,7 +138,7 @@ impl Users {
                 UserError::NotFound
             });
         };
-        self.outbox.wake();
+        self.outbox.notify_readers();
         Ok(user)
     }
 
@@ -194,7 +194,7 @@ impl Users {
     ) -> sqlx::Result<Option<Preferences>> {
         let replaced = users::replace_preferences(&self.pool, id, preferences).await?;
         if replaced.is_some() {
-            self.outbox.wake();
+            self.outbox.notify_readers();
         }
         Ok(replaced)
     }
@@ -208,7 +208,7 @@ impl Users {
     pub async fn erase(&self, id: UserId) -> sqlx::Result<bool> {
         let erased = erasure::erase(&self.pool, id).await?;
         if erased {
-            self.outbox.wake();
+            self.outbox.notify_readers();
         }
         Ok(erased)
     }
