@@ -107,6 +107,7 @@ pub fn assemble(
                 config.sign_up_window_seconds,
                 redis.clone(),
             ),
+            process.shutdown.clone(),
         ),
         auth: Auth::new(
             pool.clone(),

@@ -1,6 +1,6 @@
 //! Endpoints of the rights of data subjects (GDPR, articles 17 and 20): erasure and export.
 
-use std::{io, time::Duration};
+use std::io;
 
 use axum::{
     body::{Body, Bytes},
@@ -10,13 +10,9 @@ use axum::{
 };
 use chassis::{extract::Path, problem::ProblemDocument};
 use futures_util::stream;
-use tokio::sync::mpsc;
 
 use super::error::ApiError;
 use crate::{models::UserId, state::AppState};
-
-/// The time in which a client must read one piece of an export; a transaction is open meanwhile.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Erase a user
 ///
@@ -65,29 +61,17 @@ pub(super) async fn export_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
 ) -> Result<Response, ApiError> {
-    let export = state
-        .users
-        .export(id)
-        .await?
-        .ok_or(ApiError::UserNotFound)?;
-    let (pieces, received) = mpsc::channel::<String>(2);
-    let sending = tokio::spawn(async move { export.stream(&pieces, PIECE_TIMEOUT).await });
-    let body = Body::from_stream(stream::unfold(
-        (received, Some(sending)),
-        async |(mut received, mut sending)| {
-            if let Some(piece) = received.recv().await {
-                return Some((Ok(Bytes::from(piece)), (received, sending)));
-            }
+    let pieces = state.users.export(id).await?;
+    let pieces = pieces.ok_or(ApiError::UserNotFound)?;
+    let body = Body::from_stream(stream::unfold(Some(pieces), async |pieces| {
+        let mut pieces = pieces?;
+        match pieces.recv().await {
+            Some(Some(piece)) => Some((Ok(Bytes::from(piece)), Some(pieces))),
+            Some(None) => None,
             // An incomplete document must not end like a complete one.
-            match sending.take()?.await {
-                Ok(Ok(())) => None,
-                failed => {
-                    tracing::warn!(?failed, "an export was interrupted");
-                    Some((Err(io::Error::other("interrupted")), (received, None)))
-                }
-            }
-        },
-    ));
+            None => Some((Err(io::Error::other("the export was interrupted")), None)),
+        }
+    }));
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),

@@ -11,6 +11,12 @@ use crate::models::UserId;
 
 /// The size from which a piece of the document is sent, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
+/// The time in which a piece must be received; the transaction is open meanwhile.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A piece of the document; `None` after the last one. A channel that closes without it means that the
+/// document is incomplete.
+pub type Piece = Option<String>;
 
 /// An export in progress: a transaction with one snapshot for all its parts.
 pub struct Export {
@@ -58,23 +64,21 @@ pub async fn begin(pool: &PgPool, user_id: UserId) -> sqlx::Result<Option<Export
 }
 
 impl Export {
-    /// Sends the document in pieces, each of which must be received within `timeout`.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable, a statement fails, or a piece is not
-    /// received in time; the document is then incomplete.
-    #[tracing::instrument(name = "repository.export.stream", level = "debug", skip_all, fields(user_id = %self.user_id))]
-    pub async fn stream(
-        mut self,
-        pieces: &mpsc::Sender<String>,
-        timeout: Duration,
-    ) -> sqlx::Result<()> {
+    /// Sends the document in pieces, until it is complete or the receiver is gone or too slow.
+    pub async fn send(self, pieces: mpsc::Sender<Piece>) {
+        let user_id = self.user_id;
+        if let Err(error) = self.send_document(&pieces).await {
+            tracing::warn!(%user_id, %error, "an export was interrupted");
+        }
+    }
+
+    #[tracing::instrument(name = "repository.export.send", level = "debug", skip_all, fields(user_id = %self.user_id))]
+    async fn send_document(mut self, pieces: &mpsc::Sender<Piece>) -> sqlx::Result<()> {
         let connection = &mut self.transaction;
         let id = self.user_id.get();
         let mut document = Document {
             piece: format!("{{\"user\":{}", self.account),
             pieces,
-            timeout,
         };
         let logins = sqlx::query_scalar!(
             r#"select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
@@ -148,7 +152,9 @@ impl Export {
             .list("interactions", interactions.fetch(&mut **connection))
             .await?;
         document.piece.push('}');
-        document.send().await?;
+        let last = std::mem::take(&mut document.piece);
+        document.send(Some(last)).await?;
+        document.send(None).await?;
         self.transaction.commit().await
     }
 }
@@ -156,8 +162,7 @@ impl Export {
 /// The JSON document, of which only the unsent piece is in memory.
 struct Document<'a> {
     piece: String,
-    pieces: &'a mpsc::Sender<String>,
-    timeout: Duration,
+    pieces: &'a mpsc::Sender<Piece>,
 }
 
 impl Document<'_> {
@@ -174,17 +179,17 @@ impl Document<'_> {
             self.piece.push_str(&row);
             separator = ",";
             if self.piece.len() >= PIECE_BYTES {
-                self.send().await?;
+                let piece = std::mem::take(&mut self.piece);
+                self.send(Some(piece)).await?;
             }
         }
         self.piece.push(']');
         Ok(())
     }
 
-    async fn send(&mut self) -> sqlx::Result<()> {
-        let piece = std::mem::take(&mut self.piece);
+    async fn send(&self, piece: Piece) -> sqlx::Result<()> {
         self.pieces
-            .send_timeout(piece, self.timeout)
+            .send_timeout(piece, PIECE_TIMEOUT)
             .await
             .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()))
     }

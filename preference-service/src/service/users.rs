@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 
-use chassis::feed::outbox::Outbox;
+use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
 use secrecy::SecretString;
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 
 use super::{
     attempts::{AttemptLimiter, TooManyAttempts, client_subject},
@@ -15,7 +16,7 @@ use crate::{
     models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate},
     repository::{
         erasure,
-        export::{self, Export},
+        export::{self, Piece},
         users::{self, StoreError},
     },
 };
@@ -63,6 +64,7 @@ pub struct Users {
     passwords: Passwords,
     password_attempts: AttemptLimiter,
     sign_ups: AttemptLimiter,
+    shutdown: Shutdown,
 }
 
 impl Users {
@@ -75,6 +77,7 @@ impl Users {
         passwords: Passwords,
         password_attempts: AttemptLimiter,
         sign_ups: AttemptLimiter,
+        shutdown: Shutdown,
     ) -> Self {
         Self {
             pool,
@@ -82,6 +85,7 @@ impl Users {
             passwords,
             password_attempts,
             sign_ups,
+            shutdown,
         }
     }
 
@@ -213,13 +217,18 @@ impl Users {
         Ok(erased)
     }
 
-    /// Begins an export of all data about the user; `None` if no user has this id.
+    /// Begins an export of all data about the user; returns its pieces, `None` if no user has this id.
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.users.export", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn export(&self, id: UserId) -> sqlx::Result<Option<Export>> {
-        export::begin(&self.pool, id).await
+    pub async fn export(&self, id: UserId) -> sqlx::Result<Option<mpsc::Receiver<Piece>>> {
+        let Some(export) = export::begin(&self.pool, id).await? else {
+            return Ok(None);
+        };
+        let (sender, pieces) = mpsc::channel(2);
+        self.shutdown.spawn(export.send(sender));
+        Ok(Some(pieces))
     }
 
     /// Finds the user's profile as in the change feed, as JSON.
