@@ -119,7 +119,9 @@ async fn verify(config: &Config) -> anyhow::Result<String> {
     let charts = chart_differences(config, pool).await?;
     let told = match charts {
         Some(differences) => format!("{findings}, chart differences {differences}"),
-        None => format!("{findings}, charts not compared: Redis is unavailable, or they are moving"),
+        None => {
+            format!("{findings}, charts not compared: Redis is unavailable, or they are moving")
+        }
     };
     if !findings.is_clean() || charts.is_some_and(|differences| differences > 0) {
         writeln!(std::io::stdout(), "{told}")?;
