@@ -1,0 +1,491 @@
+//! The job engine: work that outlives the request that started it, done by one worker at a time over
+//! all replicas of a service.
+//!
+//! A service keeps its jobs in a table `job` with at least the columns of `migrations/job.sql`, and
+//! implements [`Work`]. Each process claims jobs whose lease is free or has expired, renews the leases
+//! while it works, and releases them when it shuts down; another process continues a job whose lease
+//! expired. The engine never touches a column that is not in `migrations/job.sql`.
+
+mod prefer;
+mod progress;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::Instant,
+};
+use tracing::Instrument;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::shutdown::Shutdown;
+
+pub use prefer::Prefer;
+pub use progress::{Changes, JobView, LimitQuery, ProgressRequest, accepted};
+pub use store::{Worker, last_of};
+
+/// Jobs that a process claims and works on concurrently.
+const MAX_CONCURRENT_JOBS: usize = 4;
+/// Event streams that a process serves concurrently.
+const MAX_CONCURRENT_STREAMS: usize = 500;
+/// The pause of a job whose work cannot continue now.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The interval between deletions of expired jobs.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The status of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum JobStatus {
+    /// No worker has claimed it, or it is paused.
+    Pending,
+    /// A worker holds its lease.
+    Running,
+    /// All its work is done.
+    Succeeded,
+    /// It was given up.
+    Failed,
+    /// A client cancelled it.
+    Cancelled,
+}
+
+impl JobStatus {
+    /// True if no worker will work on the job, unless it is retried.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The name in JSON, in metrics and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The reason for which the work on a job stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Trying again would not help now. The job fails with this text, which clients see.
+    #[error("{0}")]
+    GaveUp(String),
+    /// The job was cancelled, or another worker holds its lease.
+    #[error("the lease is lost")]
+    LeaseLost,
+    /// The process is shutting down; another worker can continue at once.
+    #[error("the process is shutting down")]
+    ShuttingDown,
+    /// A dependency is unavailable; the job pauses.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Postgres failed; the job pauses.
+    #[error("Postgres: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// The end of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The work was done.
+    Succeeded,
+    /// The work was given up for this reason, which clients see.
+    Failed(String),
+    /// A client cancelled it.
+    Cancelled,
+}
+
+impl End {
+    /// The status that a job has afterwards.
+    #[must_use]
+    pub const fn status(&self) -> JobStatus {
+        match self {
+            Self::Succeeded => JobStatus::Succeeded,
+            Self::Failed(_) => JobStatus::Failed,
+            Self::Cancelled => JobStatus::Cancelled,
+        }
+    }
+}
+
+/// The names of the metrics of a service's jobs.
+#[derive(Debug, Clone, Copy)]
+pub struct JobMetrics {
+    /// Ended jobs by status (counter).
+    pub ended_total: &'static str,
+    /// Jobs that this process works on (gauge).
+    pub running: &'static str,
+    /// Jobs that were paused because Postgres or another dependency was unavailable (counter).
+    pub released_total: &'static str,
+    /// True if each metric has a label `kind`.
+    pub by_kind: bool,
+}
+
+impl JobMetrics {
+    fn labels(&self, kind: &str) -> Vec<metrics::Label> {
+        let kind = self
+            .by_kind
+            .then(|| metrics::Label::new("kind", kind.to_owned()));
+        kind.into_iter().collect()
+    }
+}
+
+/// The work of a service's jobs.
+pub trait Work: Send + Sync + 'static {
+    /// The metrics of the jobs.
+    const METRICS: JobMetrics;
+
+    /// Does the remaining work of a job. The future is dropped when the lease is lost or the process
+    /// shuts down, so every transaction that stores work begins with [`LeasedJob::checkpoint`].
+    fn run(&self, job: &LeasedJob) -> impl Future<Output = Result<(), Stop>> + Send;
+
+    /// Stores what the service keeps about the end of job `id`, in the transaction that ends it.
+    fn end(
+        &self,
+        connection: &mut PgConnection,
+        id: Uuid,
+        kind: &str,
+        end: &End,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Resets what the service keeps about job `id`, in the transaction that sets it to pending again.
+    fn retry(
+        &self,
+        connection: &mut PgConnection,
+        id: Uuid,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send {
+        let _ = (connection, id);
+        async { Ok(()) }
+    }
+}
+
+/// The settings of the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct JobSettings {
+    /// The time after which a job without a sign of life can be claimed by another worker.
+    pub lease: Duration,
+    /// The mean interval between two looks for claimable jobs.
+    pub poll_interval: Duration,
+    /// The time without progress after which a paused job fails; `None`: never.
+    pub pause_limit: Option<Duration>,
+    /// Days for which an ended job is kept.
+    pub retention_days: i32,
+}
+
+/// A job that this process holds the lease of.
+#[derive(Debug, Clone)]
+pub struct LeasedJob {
+    /// The id of the job.
+    pub id: Uuid,
+    /// The kind of the job, as the service names it.
+    pub kind: String,
+    worker: Worker,
+    progress: watch::Sender<()>,
+}
+
+impl LeasedJob {
+    /// Locks the job until the end of `connection`'s transaction, records progress and renews the lease.
+    ///
+    /// # Errors
+    /// [`Stop::LeaseLost`] if another worker holds the job or it was cancelled; [`Stop::Database`] if
+    /// the statement fails.
+    pub async fn checkpoint(&self, connection: &mut PgConnection) -> Result<(), Stop> {
+        match store::checkpoint(connection, self.id, self.worker).await? {
+            true => Ok(()),
+            false => Err(Stop::LeaseLost),
+        }
+    }
+
+    /// Wakes the requests that wait for progress; to be called after a checkpoint is committed.
+    pub fn notify(&self) {
+        self.progress.send_replace(());
+    }
+}
+
+/// The job engine of a process; cheap to clone.
+pub struct Jobs<W>(Arc<Inner<W>>);
+
+impl<W> Clone for Jobs<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<W> {
+    pool: PgPool,
+    work: W,
+    settings: JobSettings,
+    worker: Worker,
+    wake: Notify,
+    progress: watch::Sender<()>,
+    streams: Arc<Semaphore>,
+    shutdown: Shutdown,
+}
+
+impl<W: Work> Jobs<W> {
+    /// Starts to claim the jobs in `pool` and to expire old ones, until `shutdown` begins.
+    #[must_use]
+    pub fn start(pool: PgPool, work: W, settings: JobSettings, shutdown: &Shutdown) -> Self {
+        let jobs = Self(Arc::new(Inner {
+            pool,
+            work,
+            settings,
+            worker: Worker::new(settings.lease),
+            wake: Notify::new(),
+            progress: watch::Sender::new(()),
+            streams: Arc::new(Semaphore::new(MAX_CONCURRENT_STREAMS)),
+            shutdown: shutdown.clone(),
+        }));
+        shutdown.spawn(jobs.clone().claim_jobs());
+        shutdown.spawn(jobs.clone().expire_jobs());
+        jobs
+    }
+
+    /// This process as leases name it, for a job that it starts within the transaction that creates it.
+    #[must_use]
+    pub fn worker(&self) -> Worker {
+        self.0.worker
+    }
+
+    /// Works on a job that was created and leased to [`Jobs::worker`] in one transaction, beyond the
+    /// jobs that the process claims by itself.
+    pub fn run_now(&self, id: Uuid, kind: &str) {
+        let jobs = self.clone();
+        let job = self.leased(id, kind.to_owned());
+        self.0
+            .shutdown
+            .spawn(async move { jobs.work_on(job).await });
+    }
+
+    /// Looks for claimable jobs now instead of at the next poll.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Cancels job `id` and returns true, or returns false if there is no such job or it has ended.
+    ///
+    /// # Errors
+    /// Returns [`sqlx::Error`] if a statement fails.
+    #[tracing::instrument(name = "jobs.cancel", level = "debug", skip_all, fields(job = %id))]
+    pub async fn cancel(&self, id: Uuid) -> sqlx::Result<bool> {
+        let mut transaction = self.0.pool.begin().await?;
+        let Some(kind) = store::cancel(&mut transaction, id).await? else {
+            return Ok(false);
+        };
+        let end = End::Cancelled;
+        self.0.work.end(&mut transaction, id, &kind, &end).await?;
+        transaction.commit().await?;
+        self.0.progress.send_replace(());
+        Ok(true)
+    }
+
+    /// Sets job `id`, which has ended, to pending again and returns true. Returns false if there is no
+    /// such job, it has not ended, or a unique index of the table allows no other active job.
+    ///
+    /// # Errors
+    /// Returns [`sqlx::Error`] if a statement fails.
+    #[tracing::instrument(name = "jobs.retry", level = "debug", skip_all, fields(job = %id))]
+    pub async fn retry(&self, id: Uuid) -> sqlx::Result<bool> {
+        let mut transaction = self.0.pool.begin().await?;
+        match store::retry(&mut transaction, id).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        self.0.work.retry(&mut transaction, id).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(true)
+    }
+
+    /// Loads a job until it has ended, at most for `timeout`, and returns it as it is then.
+    ///
+    /// # Errors
+    /// Returns the error of `load`.
+    pub async fn wait<J: JobView, E>(
+        &self,
+        timeout: Duration,
+        load: impl AsyncFn() -> Result<J, E>,
+    ) -> Result<J, E> {
+        let deadline = Instant::now() + timeout;
+        let mut changes = self.changes();
+        loop {
+            let job = load().await?;
+            if job.status().is_ended() || Instant::now() >= deadline || changes.is_shutting_down() {
+                return Ok(job);
+            }
+            tokio::time::timeout_at(deadline, changes.next()).await.ok();
+        }
+    }
+
+    /// A watch on the progress of all jobs.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes {
+            progress: self.0.progress.subscribe(),
+            streams: Arc::clone(&self.0.streams),
+            shutdown: self.0.shutdown.clone(),
+        }
+    }
+
+    fn leased(&self, id: Uuid, kind: String) -> LeasedJob {
+        LeasedJob {
+            id,
+            kind,
+            worker: self.0.worker,
+            progress: self.0.progress.clone(),
+        }
+    }
+
+    async fn claim_jobs(self) {
+        let slots = Arc::new(Semaphore::new(MAX_CONCURRENT_JOBS));
+        loop {
+            while !self.0.shutdown.is_started() {
+                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                    break;
+                };
+                match store::claim(&self.0.pool, self.0.worker).await {
+                    Ok(Some((id, kind))) => {
+                        let jobs = self.clone();
+                        let job = self.leased(id, kind);
+                        self.0.shutdown.spawn(async move {
+                            jobs.work_on(job).await;
+                            drop(slot);
+                            // The next job may be waiting for the slot.
+                            jobs.wake();
+                        });
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::debug!(%error, "claiming a job failed");
+                        break;
+                    }
+                }
+            }
+            // Jitter, so that replicas do not poll at the same instant.
+            let jitter = rand::rng().random_range(0.75..1.25);
+            tokio::select! {
+                () = self.0.shutdown.started() => return,
+                () = self.0.wake.notified() => {}
+                () = tokio::time::sleep(self.0.settings.poll_interval.mul_f64(jitter)) => {}
+            }
+        }
+    }
+
+    /// Works on a leased job until it ends, its lease is lost or the process shuts down.
+    async fn work_on(&self, job: LeasedJob) {
+        let span = tracing::info_span!("jobs.run", job = %job.id, kind = job.kind);
+        async {
+            tracing::info!("job started");
+            let running = metrics::gauge!(W::METRICS.running, W::METRICS.labels(&job.kind));
+            running.increment(1.0);
+            let result = tokio::select! {
+                () = self.0.shutdown.started() => Err(Stop::ShuttingDown),
+                () = self.keep_lease(&job) => Err(Stop::LeaseLost),
+                result = self.0.work.run(&job) => result,
+            };
+            if let Err(error) = self.conclude(&job, result).await {
+                // The lease expires and another worker continues.
+                tracing::warn!(%error, "storing the outcome of a job failed");
+            }
+            running.decrement(1.0);
+            self.0.progress.send_replace(());
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn conclude(&self, job: &LeasedJob, result: Result<(), Stop>) -> sqlx::Result<()> {
+        let Inner { pool, worker, .. } = self.0.as_ref();
+        match result {
+            Ok(()) => self.finish(job, End::Succeeded).await,
+            Err(Stop::GaveUp(reason)) => self.finish(job, End::Failed(reason)).await,
+            Err(Stop::LeaseLost) => {
+                tracing::info!("job was cancelled or taken over");
+                Ok(())
+            }
+            Err(Stop::ShuttingDown) => {
+                store::release(pool, job.id, *worker, Duration::ZERO, None).await?;
+                Ok(())
+            }
+            Err(reason @ (Stop::Unavailable(_) | Stop::Database(_))) => {
+                tracing::warn!(%reason, "job is paused");
+                metrics::counter!(W::METRICS.released_total, W::METRICS.labels(&job.kind))
+                    .increment(1);
+                let limit = self.0.settings.pause_limit;
+                if store::release(pool, job.id, *worker, PAUSE, limit).await? {
+                    return Ok(());
+                }
+                let reason =
+                    "a service that the job needs was unavailable for too long; try again later";
+                self.finish(job, End::Failed(reason.to_owned())).await
+            }
+        }
+    }
+
+    async fn finish(&self, job: &LeasedJob, end: End) -> sqlx::Result<()> {
+        let status = end.status();
+        let mut transaction = self.0.pool.begin().await?;
+        if !store::finish(&mut transaction, job.id, self.0.worker, status).await? {
+            return Ok(());
+        }
+        self.0
+            .work
+            .end(&mut transaction, job.id, &job.kind, &end)
+            .await?;
+        transaction.commit().await?;
+        let mut labels = W::METRICS.labels(&job.kind);
+        labels.push(metrics::Label::new("status", status.name()));
+        metrics::counter!(W::METRICS.ended_total, labels).increment(1);
+        match end {
+            End::Failed(reason) => tracing::warn!(reason, "job failed"),
+            End::Succeeded | End::Cancelled => tracing::info!(status = status.name(), "job ended"),
+        }
+        Ok(())
+    }
+
+    /// Renews the lease of a job; returns when it is lost or may have expired.
+    async fn keep_lease(&self, job: &LeasedJob) {
+        let Inner { pool, worker, .. } = self.0.as_ref();
+        let lease = self.0.settings.lease;
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(lease / 4).await;
+            let started = Instant::now();
+            match store::renew(pool, job.id, *worker).await {
+                Ok(true) => renewed = started,
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "renewing a lease failed");
+                    if renewed.elapsed() >= lease {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn expire_jobs(self) {
+        loop {
+            match store::expire(&self.0.pool, self.0.settings.retention_days).await {
+                Ok(0) => {}
+                Ok(jobs) => tracing::info!(jobs, "deleted expired jobs"),
+                Err(error) => tracing::debug!(%error, "deleting expired jobs failed"),
+            }
+            if self.0.shutdown.sleep(EXPIRY_INTERVAL).await {
+                return;
+            }
+        }
+    }
+}
