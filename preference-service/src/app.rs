@@ -18,9 +18,9 @@ use crate::{
     client::MovieService,
     config::Config,
     database, handler,
-    handler::{charts::Streams, imports::Places},
     repository::{changes::SNAPSHOT, chart_mirror::ChartMirror},
     service::{
+        admission::{ChartStreams, ImportAdmission},
         api_keys::ApiKeys,
         attempts::Attempts,
         auth::Auth,
@@ -37,36 +37,8 @@ use crate::{
         users::Users,
         writer::Writer,
     },
+    state::{AppState, Services},
 };
-
-/// What handlers work with; cheap to clone, as is done for every request.
-pub type AppState = Arc<Services>;
-
-/// What the service is made of.
-pub struct Services {
-    /// Users and their preferences.
-    pub users: Users,
-    /// How they log in.
-    pub auth: Auth,
-    /// What programs that act for them show.
-    pub api_keys: ApiKeys,
-    /// What they do.
-    pub interactions: Interactions,
-    /// What most of them do.
-    pub charts: Charts,
-    /// Who watches charts move.
-    pub streams: Streams,
-    /// How many do so.
-    pub stats: Stats,
-    /// What their films have in common.
-    pub tastes: Tastes,
-    /// What they did elsewhere.
-    pub imports: Imports,
-    /// How many may send that at once.
-    pub places: Places,
-    /// Which requests were answered.
-    pub idempotency: Idempotency,
-}
 
 /// The service's routes and checks, its database brought up to date.
 ///
@@ -151,10 +123,10 @@ pub fn assemble(
             config,
             &process.shutdown,
         ),
-        places: Places::new(config.import_body_limit_bytes),
+        import_admission: ImportAdmission::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
         charts: Charts::new(pool.clone(), mirror, movie_service),
-        streams: Streams::new(outbox.arrivals(), &process.shutdown),
+        chart_streams: ChartStreams::new(outbox.arrivals(), &process.shutdown),
         idempotency: Idempotency::new(
             pool.clone(),
             process.config.request_timeout(),

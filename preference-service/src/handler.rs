@@ -5,11 +5,11 @@ mod auth;
 mod batch;
 mod bookmarks;
 mod caller;
-pub mod charts;
+mod charts;
 mod error;
 mod films;
 mod idempotency;
-pub mod imports;
+mod imports;
 mod interactions;
 mod own_data;
 mod preferences;
@@ -28,7 +28,7 @@ use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::AppState;
+use crate::state::AppState;
 
 /// Signing keys are published for longer than this before they sign.
 const KEYS_CACHE: &str = "public, max-age=300";
@@ -143,11 +143,11 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (charts, _) = charts().split_for_parts();
     let (stats, _) = stats().split_for_parts();
     let (importing, _) = importing().split_for_parts();
-    let few = from_fn_with_state(state.places.clone(), imports::few_at_once);
+    let few = from_fn_with_state(state.import_admission.clone(), imports::few_at_once);
     let importing = importing
         .layer(once.clone())
         .layer(few)
-        .layer(DefaultBodyLimit::max(state.places.most_bytes()));
+        .layer(DefaultBodyLimit::max(state.import_admission.max_bytes()));
     let routes = public
         .merge(creating.layer(once))
         .merge(conditional(keys, KEYS_CACHE))

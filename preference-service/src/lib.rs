@@ -16,6 +16,7 @@ pub mod handler;
 pub mod models;
 pub mod repository;
 pub mod service;
+pub mod state;
 
 /// The service's name: directory, crate, binary.
 pub const NAME: &str = "preference-service";

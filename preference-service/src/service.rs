@@ -1,5 +1,6 @@
 //! What the service decides: who may be stored, what a film must be to be liked, and who is told.
 
+pub mod admission;
 pub mod api_keys;
 pub mod attempts;
 pub mod auth;

@@ -23,9 +23,9 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::Job,
     service::{intake::Intake, jobs::Moved},
+    state::AppState,
 };
 
 /// How many jobs are listed where the client does not say.

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{ApiKey, NewApiKey, Role, Scope, SecretHash, UserId},
+    state::AppState,
 };
 
 /// A key as it is asked for.

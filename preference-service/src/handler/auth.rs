@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 use super::{caller::Caller, error::ApiError, users::AccountResponse};
 use crate::{
-    app::AppState,
     service::{auth::Login, signing::PublicKey},
+    state::AppState,
 };
 
 /// Answers that hold secrets are for nobody on the way to keep (RFC 6749, 5.1).

@@ -17,9 +17,9 @@ use super::{
     interactions::{InteractionResponse, action, movie_id, statement},
 };
 use crate::{
-    app::AppState,
     models::{InteractionType, MovieId, UserId},
     service::writer::{Command, Written},
+    state::AppState,
 };
 
 /// How many interactions there may be at once.

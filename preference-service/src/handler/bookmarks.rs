@@ -19,10 +19,10 @@ use super::{
     user_film::UserFilm,
 };
 use crate::{
-    app::AppState,
     models::{Action, MovieId, UserId, UserMovie},
     repository::user_movies::Listed,
     service::writer::Command,
+    state::AppState,
 };
 
 /// A film that a user wants to watch, and since when.

@@ -23,7 +23,7 @@ use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
     time::Instant,
 };
 use utoipa::{
@@ -33,9 +33,9 @@ use utoipa::{
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{Metric, Window},
     service::charts::{Chart, ChartRequest, Charts},
+    state::AppState,
 };
 
 /// After so long a reader of events is asked to come again.
@@ -49,8 +49,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Places where a client does not say how many, and at most.
 const USUAL_PLACES: usize = 10;
 const MOST_PLACES: usize = 100;
-/// Streams at once.
-const MOST_STREAMS: usize = 1000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -213,15 +211,15 @@ pub(super) async fn get_chart(
     if !wants_events {
         return Ok(Json(chart).into_response());
     }
-    let Some(place) = state.streams.place() else {
+    let Some(place) = state.chart_streams.admit() else {
         let full = Problem::unavailable("a place among the readers of charts");
         return Ok(full.into_response());
     };
     let watching = Watching {
         charts: state.charts.clone(),
         request,
-        moved: state.streams.moved.clone(),
-        shutdown: state.streams.shutdown.clone(),
+        moved: state.chart_streams.changes.clone(),
+        shutdown: state.chart_streams.shutdown.clone(),
         next: text(&chart),
         told: String::new(),
         until: Instant::now() + LONGEST_STREAM,
@@ -234,30 +232,6 @@ pub(super) async fn get_chart(
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-/// What streams of charts need of the process; cheap to clone.
-#[derive(Clone)]
-pub struct Streams {
-    places: Arc<Semaphore>,
-    moved: watch::Receiver<()>,
-    shutdown: Shutdown,
-}
-
-impl Streams {
-    /// Streams that look when `moved` changes, and end with `shutdown`.
-    #[must_use]
-    pub fn new(moved: watch::Receiver<()>, shutdown: &Shutdown) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(MOST_STREAMS)),
-            moved,
-            shutdown: shutdown.clone(),
-        }
-    }
-
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.places.clone().try_acquire_owned().ok()
-    }
 }
 
 struct Watching {

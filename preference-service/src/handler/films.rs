@@ -12,9 +12,9 @@ use utoipa::IntoParams;
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{MovieId, UserId, UserMovie},
     repository::user_movies::Listed,
+    state::AppState,
 };
 
 /// How many films a list has where the client does not say.

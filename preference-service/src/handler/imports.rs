@@ -1,6 +1,6 @@
 //! Histories that users bring along from elsewhere: sent, looked at, called off.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json,
@@ -20,26 +20,22 @@ use chassis::{
 };
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{Import, ImportFormat, UserId},
-    service::imports::{Imports, Moved},
+    service::{
+        admission::ImportAdmission,
+        imports::{Imports, Moved},
+    },
+    state::AppState,
 };
 
 /// Files in one import at most.
 const MOST_FILES: usize = 12;
-/// Imports that are being sent at once, each of which is in memory while it is read.
-const UPLOADS: usize = 8;
-/// Streams of events at once.
-const STREAMS: usize = 500;
 /// How many imports are listed where the client does not say.
 const DEFAULT_LIMIT: i64 = 20;
 /// A stream of events ends after this long; its reader comes again by itself.
@@ -47,42 +43,16 @@ const LONGEST_STREAM: Duration = Duration::from_secs(600);
 /// A stream says that it is alive this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// How much may go on at once; cheap to clone.
-#[derive(Clone)]
-pub struct Places {
-    uploads: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
-    most_bytes: usize,
-}
-
-impl Places {
-    /// Places for imports of at most `most_bytes` each.
-    #[must_use]
-    pub fn new(most_bytes: usize) -> Self {
-        Self {
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
-            streams: Arc::new(Semaphore::new(STREAMS)),
-            most_bytes,
-        }
-    }
-
-    /// How large an import may be, in bytes.
-    #[must_use]
-    pub fn most_bytes(&self) -> usize {
-        self.most_bytes
-    }
-}
-
 /// Lets few imports be sent at once, whose bodies are large.
 pub(super) async fn few_at_once(
-    State(places): State<Places>,
+    State(admission): State<ImportAdmission>,
     request: Request,
     next: Next,
 ) -> Response {
     if *request.method() != Method::POST {
         return next.run(request).await;
     }
-    let Ok(_place) = places.uploads.try_acquire() else {
+    let Some(_permit) = admission.admit_upload() else {
         return Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "overloaded",
@@ -155,7 +125,7 @@ pub(super) async fn create_import(
         })
     });
     let format = format.transpose()?;
-    let files = read_files(request, &state.places).await?;
+    let files = read_files(request, &state.import_admission).await?;
     if files.is_empty() {
         return Err(invalid("file", "must be at least one CSV file".to_owned()));
     }
@@ -179,13 +149,16 @@ pub(super) async fn create_import(
 }
 
 /// The files that a request brings, with their names.
-async fn read_files(request: Request, places: &Places) -> Result<Vec<(String, Bytes)>, Problem> {
+async fn read_files(
+    request: Request,
+    admission: &ImportAdmission,
+) -> Result<Vec<(String, Bytes)>, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let is_form = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
     if !is_form {
         let body = read_body(request).await;
         let body = body.map_err(|problem| match problem.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(places),
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(admission),
             _ => problem,
         })?;
         return Ok(if body.is_empty() {
@@ -195,7 +168,7 @@ async fn read_files(request: Request, places: &Places) -> Result<Vec<(String, By
         });
     }
     let broken = |error: MultipartError| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(places),
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(admission),
         _ => Problem::invalid(vec![FieldError::new("body", error.body_text())]),
     };
     let mut form = Multipart::from_request(request, &())
@@ -219,7 +192,7 @@ async fn read_files(request: Request, places: &Places) -> Result<Vec<(String, By
     Ok(files)
 }
 
-fn too_large(places: &Places) -> Problem {
+fn too_large(admission: &ImportAdmission) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body-too-large",
@@ -227,7 +200,7 @@ fn too_large(places: &Places) -> Problem {
     )
     .detail(format!(
         "send at most {} bytes at once: the files one by one, or parts of them",
-        places.most_bytes
+        admission.max_bytes()
     ))
 }
 
@@ -315,7 +288,7 @@ pub(super) async fn get_import(
         // The only answer after which a reader of events does not come again.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let Ok(place) = Arc::clone(&state.places.streams).try_acquire_owned() else {
+    let Some(place) = state.import_admission.admit_stream() else {
         let full = Problem::unavailable("a place among the readers of events");
         return Ok(full.into_response());
     };

@@ -17,12 +17,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{
         Action, Interaction, InteractionId, InteractionType, MovieId, Progress, Rating,
         UnknownInteractionType, UserId,
     },
     service::writer::Command,
+    state::AppState,
 };
 
 /// How many interactions a list has where the client does not say.

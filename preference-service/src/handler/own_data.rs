@@ -13,7 +13,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 use super::error::ApiError;
-use crate::{app::AppState, models::UserId};
+use crate::{models::UserId, state::AppState};
 
 /// How long the reader of an export may take for one piece of it; a transaction is open meanwhile.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{NewPreferences, Preferences, UserId},
+    state::AppState,
 };
 
 /// What clients are shown where no language is set, as the original does.

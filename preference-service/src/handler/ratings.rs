@@ -20,10 +20,10 @@ use super::{
     user_film::UserFilm,
 };
 use crate::{
-    app::AppState,
     models::{Action, MovieId, Rating, UserId, UserMovie},
     repository::user_movies::Listed,
     service::writer::Command,
+    state::AppState,
 };
 
 /// How many stars a user gives a film.

@@ -19,10 +19,10 @@ use super::{
     user_film::UserFilm,
 };
 use crate::{
-    app::AppState,
     models::{Action, MovieId, Reaction, UserId, UserMovie},
     repository::user_movies::Listed,
     service::writer::Command,
+    state::AppState,
 };
 
 /// What a user thinks of a film.

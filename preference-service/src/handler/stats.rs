@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{Counts, MovieId},
+    state::AppState,
 };
 
 /// Films that one question may be about.

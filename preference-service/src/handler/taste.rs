@@ -10,9 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{TagKey, TagKind, UserId},
     service::taste::{NewTasteEdit, Profile},
+    state::AppState,
 };
 
 /// How many tags of each kind are shown where the client does not say.

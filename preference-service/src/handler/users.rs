@@ -17,9 +17,9 @@ use utoipa::ToSchema;
 
 use super::{caller::Caller, error::ApiError};
 use crate::{
-    app::AppState,
     models::{NewUser, Role, User, UserChange, UserId},
     service::users::PasswordRight,
+    state::AppState,
 };
 
 /// Somebody who signs up.

@@ -20,10 +20,10 @@ use super::{
     user_film::UserFilm,
 };
 use crate::{
-    app::AppState,
     models::{Action, MovieId, Progress, UserId, UserMovie},
     repository::user_movies::Listed,
     service::writer::Command,
+    state::AppState,
 };
 
 /// How far a user has come in a film.

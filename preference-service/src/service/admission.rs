@@ -1,0 +1,80 @@
+//! Admission of requests that are long or large: event streams and uploads of imports. Used by the
+//! handlers of charts and imports. A request over a limit is refused at once, never queued.
+
+use std::sync::Arc;
+
+use chassis::shutdown::Shutdown;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Concurrent event streams of charts.
+const MAX_CHART_STREAMS: usize = 1000;
+/// Concurrent uploads of imports, each of which is held in memory while it is read.
+const MAX_IMPORT_UPLOADS: usize = 8;
+/// Concurrent event streams of imports.
+const MAX_IMPORT_STREAMS: usize = 500;
+
+/// Admits event streams of charts and wakes them; cheap to clone.
+#[derive(Clone)]
+pub struct ChartStreams {
+    streams: Arc<Semaphore>,
+    /// Changes with every change record of this process.
+    pub changes: watch::Receiver<()>,
+    /// Ends the streams.
+    pub shutdown: Shutdown,
+}
+
+impl ChartStreams {
+    /// Streams that check their chart when `changes` does, and end with `shutdown`.
+    #[must_use]
+    pub fn new(changes: watch::Receiver<()>, shutdown: &Shutdown) -> Self {
+        Self {
+            streams: Arc::new(Semaphore::new(MAX_CHART_STREAMS)),
+            changes,
+            shutdown: shutdown.clone(),
+        }
+    }
+
+    /// The permit of one more stream; `None` if [`MAX_CHART_STREAMS`] are open.
+    #[must_use]
+    pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
+    }
+}
+
+/// Admits uploads and event streams of imports; cheap to clone.
+#[derive(Clone)]
+pub struct ImportAdmission {
+    uploads: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    max_bytes: usize,
+}
+
+impl ImportAdmission {
+    /// Admission of uploads of at most `max_bytes` each.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            uploads: Arc::new(Semaphore::new(MAX_IMPORT_UPLOADS)),
+            streams: Arc::new(Semaphore::new(MAX_IMPORT_STREAMS)),
+            max_bytes,
+        }
+    }
+
+    /// The largest body of an upload, in bytes.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// The permit of one more upload; `None` if [`MAX_IMPORT_UPLOADS`] are being read.
+    #[must_use]
+    pub fn admit_upload(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.uploads).try_acquire_owned().ok()
+    }
+
+    /// The permit of one more event stream; `None` if [`MAX_IMPORT_STREAMS`] are open.
+    #[must_use]
+    pub fn admit_stream(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
+    }
+}

@@ -1,0 +1,45 @@
+//! The application state that handlers receive; built once by [`crate::app`].
+
+use std::sync::Arc;
+
+use crate::service::{
+    admission::{ChartStreams, ImportAdmission},
+    api_keys::ApiKeys,
+    auth::Auth,
+    charts::Charts,
+    idempotency::Idempotency,
+    imports::Imports,
+    interactions::Interactions,
+    stats::Stats,
+    taste::Tastes,
+    users::Users,
+};
+
+/// The state of every handler; cheap to clone.
+pub type AppState = Arc<Services>;
+
+/// The services of the process.
+pub struct Services {
+    /// Accounts, preferences, export and erasure.
+    pub users: Users,
+    /// Password logins, access and refresh tokens.
+    pub auth: Auth,
+    /// API keys.
+    pub api_keys: ApiKeys,
+    /// Reactions, ratings, bookmarks and watch progress.
+    pub interactions: Interactions,
+    /// Top charts.
+    pub charts: Charts,
+    /// Admission of chart event streams.
+    pub chart_streams: ChartStreams,
+    /// Counters per movie.
+    pub stats: Stats,
+    /// Taste profiles.
+    pub tastes: Tastes,
+    /// Imports of a history from another site.
+    pub imports: Imports,
+    /// Admission of import uploads and of their event streams.
+    pub import_admission: ImportAdmission,
+    /// Stored responses to requests with an `Idempotency-Key`.
+    pub idempotency: Idempotency,
+}
