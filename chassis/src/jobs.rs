@@ -313,10 +313,10 @@ impl<W: Work> Jobs<W> {
     ///
     /// # Errors
     /// Returns the error of `load`.
-    pub async fn wait<J: JobView, E>(
+    pub async fn wait<J: JobView, E, F: Future<Output = Result<J, E>>>(
         &self,
         timeout: Duration,
-        load: impl AsyncFn() -> Result<J, E>,
+        load: impl Fn() -> F,
     ) -> Result<J, E> {
         let deadline = Instant::now() + timeout;
         let mut changes = self.changes();

@@ -5,7 +5,7 @@ use chassis::jobs::{End, JobStatus, Worker};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use crate::models::{Item, Job, JobFailure, JobKind, MovieList, Parameters};
+use crate::models::{Item, Job, JobFailure, JobKind, Parameters};
 
 /// The distance between the positions of two pages, which leaves space for the movies of the first.
 const PAGE_STRIDE: i64 = 1000;
