@@ -156,7 +156,10 @@ pub trait Work: Send + Sync + 'static {
         id: Uuid,
         kind: &str,
         end: &End,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    ) -> impl Future<Output = sqlx::Result<()>> + Send {
+        let _ = (connection, id, kind, end);
+        async { Ok(()) }
+    }
 
     /// Resets what the service keeps about job `id`, in the transaction that sets it to pending again.
     fn retry(
@@ -225,7 +228,6 @@ struct Inner<W> {
     pool: PgPool,
     work: W,
     settings: JobSettings,
-    worker: Worker,
     wake: Notify,
     progress: watch::Sender<()>,
     streams: Arc<Semaphore>,
@@ -240,7 +242,6 @@ impl<W: Work> Jobs<W> {
             pool,
             work,
             settings,
-            worker: Worker::new(settings.lease),
             wake: Notify::new(),
             progress: watch::Sender::new(()),
             streams: Arc::new(Semaphore::new(MAX_CONCURRENT_STREAMS)),
@@ -251,17 +252,17 @@ impl<W: Work> Jobs<W> {
         jobs
     }
 
-    /// This process as leases name it, for a job that it starts within the transaction that creates it.
+    /// A new holder of leases in this process.
     #[must_use]
     pub fn worker(&self) -> Worker {
-        self.0.worker
+        Worker::new(self.0.settings.lease)
     }
 
-    /// Works on a job that was created and leased to [`Jobs::worker`] in one transaction, beyond the
-    /// jobs that the process claims by itself.
-    pub fn run_now(&self, id: Uuid, kind: &str) {
+    /// Works on a job that was created and leased to `worker` in one transaction, beyond the jobs that
+    /// the process claims by itself.
+    pub fn run_now(&self, id: Uuid, kind: &str, worker: Worker) {
         let jobs = self.clone();
-        let job = self.leased(id, kind.to_owned());
+        let job = self.leased(id, kind.to_owned(), worker);
         self.0
             .shutdown
             .spawn(async move { jobs.work_on(job).await });
@@ -339,11 +340,11 @@ impl<W: Work> Jobs<W> {
         }
     }
 
-    fn leased(&self, id: Uuid, kind: String) -> LeasedJob {
+    fn leased(&self, id: Uuid, kind: String, worker: Worker) -> LeasedJob {
         LeasedJob {
             id,
             kind,
-            worker: self.0.worker,
+            worker,
             progress: self.0.progress.clone(),
         }
     }
@@ -355,10 +356,12 @@ impl<W: Work> Jobs<W> {
                 let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                     break;
                 };
-                match store::claim(&self.0.pool, self.0.worker).await {
+                // A worker of its own for each claim, so that a lost lease stays lost.
+                let worker = self.worker();
+                match store::claim(&self.0.pool, worker).await {
                     Ok(Some((id, kind))) => {
                         let jobs = self.clone();
-                        let job = self.leased(id, kind);
+                        let job = self.leased(id, kind, worker);
                         self.0.shutdown.spawn(async move {
                             jobs.work_on(job).await;
                             drop(slot);
@@ -407,7 +410,7 @@ impl<W: Work> Jobs<W> {
     }
 
     async fn conclude(&self, job: &LeasedJob, result: Result<(), Stop>) -> sqlx::Result<()> {
-        let Inner { pool, worker, .. } = self.0.as_ref();
+        let pool = &self.0.pool;
         match result {
             Ok(()) => self.finish(job, End::Succeeded).await,
             Err(Stop::GaveUp(reason)) => self.finish(job, End::Failed(reason)).await,
@@ -416,7 +419,7 @@ impl<W: Work> Jobs<W> {
                 Ok(())
             }
             Err(Stop::ShuttingDown) => {
-                store::release(pool, job.id, *worker, Duration::ZERO, None).await?;
+                store::release(pool, job.id, job.worker, Duration::ZERO, None).await?;
                 Ok(())
             }
             Err(reason @ (Stop::Unavailable(_) | Stop::Database(_))) => {
@@ -424,7 +427,7 @@ impl<W: Work> Jobs<W> {
                 metrics::counter!(W::METRICS.released_total, W::METRICS.labels(&job.kind))
                     .increment(1);
                 let limit = self.0.settings.pause_limit;
-                if store::release(pool, job.id, *worker, PAUSE, limit).await? {
+                if store::release(pool, job.id, job.worker, PAUSE, limit).await? {
                     return Ok(());
                 }
                 let reason =
@@ -437,7 +440,7 @@ impl<W: Work> Jobs<W> {
     async fn finish(&self, job: &LeasedJob, end: End) -> sqlx::Result<()> {
         let status = end.status();
         let mut transaction = self.0.pool.begin().await?;
-        if !store::finish(&mut transaction, job.id, self.0.worker, status).await? {
+        if !store::finish(&mut transaction, job.id, job.worker, status).await? {
             return Ok(());
         }
         self.0
@@ -457,13 +460,12 @@ impl<W: Work> Jobs<W> {
 
     /// Renews the lease of a job; returns when it is lost or may have expired.
     async fn keep_lease(&self, job: &LeasedJob) {
-        let Inner { pool, worker, .. } = self.0.as_ref();
         let lease = self.0.settings.lease;
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(lease / 4).await;
             let started = Instant::now();
-            match store::renew(pool, job.id, *worker).await {
+            match store::renew(&self.0.pool, job.id, job.worker).await {
                 Ok(true) => renewed = started,
                 Ok(false) => return,
                 Err(error) => {

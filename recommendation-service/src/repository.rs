@@ -7,3 +7,4 @@ pub mod lists;
 pub mod models;
 pub mod read_model;
 pub mod rules;
+pub mod training;

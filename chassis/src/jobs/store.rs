@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::JobStatus;
 
-/// A process as leases name it, and the duration of its leases.
+/// A holder of one lease, and the duration of the lease.
 #[derive(Debug, Clone, Copy)]
 pub struct Worker {
     id: Uuid,

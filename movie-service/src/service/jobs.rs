@@ -80,10 +80,11 @@ impl Jobs {
     pub async fn create(&self, job: &NewJob, now: bool) -> sqlx::Result<Created> {
         let worker = now.then(|| self.engine.worker());
         let created = jobs::create(&self.pool, job, worker).await?;
-        match created {
-            Created::New(id) if now => self.engine.run_now(id, job.kind.name()),
-            Created::New(_) => self.engine.wake(),
-            _ => {}
+        if let Created::New(id) = created {
+            match worker {
+                Some(worker) => self.engine.run_now(id, job.kind.name(), worker),
+                None => self.engine.wake(),
+            }
         }
         Ok(created)
     }

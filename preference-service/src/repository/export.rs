@@ -49,7 +49,7 @@ const LISTS: &[(&str, &str)] = &[
                     'unchanged', unchanged, 'unmatched', unmatched, 'failed', failed,
                     'skipped', skipped, 'unmatched_titles', unmatched_titles, 'failures', failures,
                     'created_at', created_at, 'updated_at', updated_at)::text
-         from import_job where user_id = $1 order by id",
+         from job where user_id = $1 order by id",
     ),
     (
         "interactions",

@@ -1,6 +1,4 @@
-//! The registry of models: versions with their bytes, which one is live, and who trains.
-
-use std::time::Duration;
+//! The registry of models: versions with their bytes, and which one is live.
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
@@ -161,37 +159,4 @@ pub async fn promote(pool: &PgPool, version: Option<i64>) -> sqlx::Result<bool> 
     .execute(pool)
     .await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Takes the lease to train for `time_limit`, if nobody has it and training began last longer ago than
-/// `interval`.
-///
-/// # Errors
-/// Postgres's.
-pub async fn take_lease(
-    pool: &PgPool,
-    interval: Duration,
-    time_limit: Duration,
-) -> sqlx::Result<bool> {
-    let taken = sqlx::query(
-        "update training_lease
-         set held_until = now() + make_interval(secs => $2), started_at = now()
-         where id and held_until < now() and started_at < now() - make_interval(secs => $1)",
-    )
-    .bind(interval.as_secs_f64())
-    .bind(time_limit.as_secs_f64())
-    .execute(pool)
-    .await?;
-    Ok(taken.rows_affected() > 0)
-}
-
-/// Gives the lease back.
-///
-/// # Errors
-/// Postgres's.
-pub async fn return_lease(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query("update training_lease set held_until = now() where id")
-        .execute(pool)
-        .await
-        .map(|_| ())
 }

@@ -1,72 +1,88 @@
-//! Training from time to time, in a process of its own, one replica at a time.
+//! Scheduled training of models: a job that runs `recommendation-service train` in a process of its own, on
+//! one replica at a time. Started by [`crate::app`]; must not train in the service's own process.
 
 use std::{process::Stdio, time::Duration};
 
-use chassis::shutdown::Shutdown;
+use chassis::{
+    jobs::{JobMetrics, JobSettings, Jobs, LeasedJob, Stop, Work},
+    shutdown::Shutdown,
+};
 use sqlx::PgPool;
+use tokio::process::Command;
 
-use crate::{config::Config, repository::models};
+use crate::{config::Config, repository::training};
 
-/// How often it is looked whether training is due.
-const LOOK: Duration = Duration::from_secs(30);
-/// How long training may take.
-const TIME_LIMIT: Duration = Duration::from_secs(4 * 3600);
+/// The interval between two checks of whether training is due.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// The time after which another replica restarts the training of a process that died.
+const LEASE: Duration = Duration::from_secs(30);
+/// The time that training may take, with all restarts.
+const TRAINING_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
+/// Days for which an ended training job is kept, beyond the interval.
+const RETENTION_DAYS: u32 = 30;
 
-/// Has models trained every `training_interval_hours`, until the process ends. A process that ends while
-/// it trains ends the training.
-pub async fn keep_training(pool: PgPool, config: Config, shutdown: Shutdown) {
-    let interval = Duration::from_secs(u64::from(config.training_interval_hours) * 3600);
-    if interval.is_zero() {
-        return;
-    }
-    loop {
-        match models::take_lease(&pool, interval, TIME_LIMIT).await {
-            Ok(true) => {
-                train(&shutdown).await;
-                if let Err(error) = models::return_lease(&pool).await {
-                    tracing::warn!(%error, "cannot give the lease to train back; it ends by itself");
-                }
-            }
-            Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "cannot look whether training is due"),
-        }
-        if shutdown.sleep(LOOK).await {
-            return;
+struct Training {
+    pool: PgPool,
+}
+
+impl Work for Training {
+    const METRICS: JobMetrics = JobMetrics {
+        ended_total: "training_jobs_total",
+        running: "training_jobs_running",
+        released_total: "training_jobs_released_total",
+        by_kind: false,
+    };
+
+    async fn run(&self, job: &LeasedJob) -> Result<(), Stop> {
+        let age = training::age(&self.pool, job.id).await?;
+        let program = std::env::current_exe().map_err(start_failed)?;
+        let mut child = Command::new(program)
+            .arg("train")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            // The future is dropped when the process shuts down or loses the lease.
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(start_failed)?;
+        let remaining = TRAINING_TIMEOUT.saturating_sub(age);
+        match tokio::time::timeout(remaining, child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(Stop::GaveUp(format!("training failed: {status}"))),
+            Ok(Err(error)) => Err(Stop::GaveUp(format!("training failed: {error}"))),
+            Err(_) => Err(Stop::GaveUp("training took too long".to_owned())),
         }
     }
 }
 
-async fn train(shutdown: &Shutdown) {
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => {
-            tracing::error!(%error, "training cannot be started");
+fn start_failed(error: std::io::Error) -> Stop {
+    Stop::GaveUp(format!("training cannot be started: {error}"))
+}
+
+/// Has models trained every `training_interval_hours` until the shutdown begins; never if it is 0.
+pub async fn keep_training(pool: PgPool, config: Config, shutdown: Shutdown) {
+    let hours = config.training_interval_hours;
+    if hours == 0 {
+        return;
+    }
+    let settings = JobSettings {
+        lease: LEASE,
+        poll_interval: CHECK_INTERVAL,
+        pause_limit: None,
+        // The last job must not be deleted before the next one is due.
+        retention_days: i32::try_from(hours / 24 + RETENTION_DAYS).unwrap_or(i32::MAX),
+    };
+    let work = Training { pool: pool.clone() };
+    let jobs = Jobs::start(pool.clone(), work, settings, &shutdown);
+    let interval = Duration::from_secs(u64::from(hours) * 3600);
+    loop {
+        match training::create_if_due(&pool, interval).await {
+            Ok(true) => jobs.wake(),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "creating a training job failed"),
+        }
+        if shutdown.sleep(CHECK_INTERVAL).await {
             return;
         }
-    };
-    let child = tokio::process::Command::new(program)
-        .arg("train")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            tracing::error!(%error, "training cannot be started");
-            return;
-        }
-    };
-    tracing::info!("training has begun");
-    // Dropping the child ends it.
-    tokio::select! {
-        () = shutdown.started() => tracing::info!("training is called off"),
-        ended = tokio::time::timeout(TIME_LIMIT, child.wait()) => match ended {
-            Ok(Ok(status)) if status.success() => tracing::info!("training has ended"),
-            Ok(Ok(status)) => tracing::error!(%status, "training has failed"),
-            Ok(Err(error)) => tracing::error!(%error, "training has failed"),
-            Err(_) => tracing::error!("training took too long and was ended"),
-        },
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use chassis::testing::{call, get};
 use recommendation_service::{
-    repository::models,
+    repository::{models, training},
     scorer::{
         Popularity,
         file::{self, Manifest, ModelParts},
@@ -180,13 +180,16 @@ async fn a_file_kept_for_a_quick_start_is_used_only_while_it_is_whole(pool: PgPo
 }
 
 #[sqlx::test]
-async fn one_replica_at_a_time_trains_and_not_before_it_is_due(pool: PgPool) {
+async fn one_training_runs_at_a_time_and_not_before_it_is_due(pool: PgPool) {
     use std::time::Duration;
     let day = Duration::from_secs(86_400);
-    let take = async |interval| models::take_lease(&pool, interval, day).await.unwrap();
-    assert!(take(day).await);
-    assert!(!take(Duration::ZERO).await, "somebody trains");
-    models::return_lease(&pool).await.unwrap();
-    assert!(!take(day).await, "it is not due");
-    assert!(take(Duration::ZERO).await);
+    let create = async |interval| training::create_if_due(&pool, interval).await.unwrap();
+    assert!(create(day).await);
+    assert!(!create(Duration::ZERO).await, "another one has not ended");
+    sqlx::query("update job set status = 'succeeded'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(!create(day).await, "it is not due");
+    assert!(create(Duration::ZERO).await);
 }
