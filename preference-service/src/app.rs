@@ -126,7 +126,7 @@ pub fn assemble(
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
         charts: Charts::new(pool.clone(), mirror, movie_service),
-        chart_streams: ChartStreams::new(outbox.arrivals(), &process.shutdown),
+        chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::new(
             pool.clone(),
             process.config.request_timeout(),

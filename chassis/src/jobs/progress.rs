@@ -24,7 +24,7 @@ use utoipa::IntoParams;
 use super::{JobStatus, Prefer};
 use crate::{
     Problem,
-    extract::{Bounded, WantsEvents},
+    extract::{AcceptsEventStream, Bounded},
     paging::DEFAULT_PAGE_SIZE,
     shutdown::Shutdown,
 };
@@ -114,7 +114,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ProgressRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let WantsEvents(wants_events) = WantsEvents::from_request_parts(parts, state).await?;
+        let AcceptsEventStream(wants_events) =
+            AcceptsEventStream::from_request_parts(parts, state).await?;
         let last_event_id = parts.headers.get("last-event-id");
         Ok(Self {
             wants_events,

@@ -346,7 +346,7 @@ impl Work<'_> {
 
     async fn tell(&self, changed: &[MovieVersion]) {
         if !changed.is_empty() {
-            self.inner.outbox.wake();
+            self.inner.outbox.notify_readers();
             self.inner.cache.learn(changed).await;
         }
     }

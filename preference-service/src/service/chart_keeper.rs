@@ -137,7 +137,7 @@ impl ChartKeeper {
                     metrics::counter!(CHART_COUNTS_SET_TOTAL).increment(set);
                 }
             }
-            Err(ReadError::Gone) => self.build(Some(&state), hour, "expired").await?,
+            Err(ReadError::CursorExpired) => self.build(Some(&state), hour, "expired").await?,
             Err(ReadError::Database(error)) => return Err(error.into()),
         }
         Ok(true)
@@ -150,7 +150,7 @@ impl ChartKeeper {
         why: &'static str,
     ) -> Result<(), KeepError> {
         // Before the counts are read: what happens meanwhile is then taken twice, not never.
-        let cursor = self.outbox.present().await?;
+        let cursor = self.outbox.current_cursor().await?;
         let aside = self.aside(hour, true).await?;
         let to = MirrorState { cursor, hour };
         if aside.swap(&Window::ALL, from, &to).await? {

@@ -49,7 +49,7 @@ impl ChartRequest {
     /// The first `limit` places among the films that pass `filter`.
     #[must_use]
     pub fn new(metric: Metric, window: Window, limit: usize, filter: &FilterParams) -> Self {
-        let given = filter.given().into_iter();
+        let given = filter.entries().into_iter();
         Self {
             metric,
             window,

@@ -142,7 +142,7 @@ impl Tastes {
         match taste::edit(&self.pool, user_id, &resolved, MOST_EDITS).await? {
             Edited::Stored(changed) => {
                 if changed {
-                    self.outbox.wake();
+                    self.outbox.notify_readers();
                 }
                 Ok(())
             }

@@ -363,7 +363,7 @@ impl Lane {
             let error = match self.attempt(&commands[begin..end]).await {
                 Ok(written) => {
                     outcomes.splice(begin..end, written);
-                    self.outbox.wake();
+                    self.outbox.notify_readers();
                     continue;
                 }
                 Err(error) => error,
@@ -419,7 +419,7 @@ async fn wait_for_user(pool: PgPool, outbox: Outbox, turns: Arc<Semaphore>, wait
         Ok(outcomes) => outcomes,
         Err(error) => vec![Some(Err(WriteError::Database(error.cause))); waiting.len()],
     };
-    outbox.wake();
+    outbox.notify_readers();
     for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
         let _ = waiting
             .answer
