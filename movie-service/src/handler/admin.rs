@@ -267,7 +267,7 @@ async fn fetch_pages(
         movies_synced: fetched.job.succeeded,
         pages,
         pages_failed: fetched.failed,
-        failures: fetched.job.failures.0,
+        failures: fetched.job.failures,
     })
     .into_response())
 }

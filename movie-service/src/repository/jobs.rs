@@ -155,32 +155,46 @@ pub async fn find_active(pool: &PgPool, kind: JobKind) -> sqlx::Result<Option<Jo
 /// # Errors
 /// Returns [`sqlx::Error`] if the statement fails.
 pub async fn find(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Job>> {
-    sqlx::query_as!(
-        Job,
-        r#"select id as job_id, kind as "kind: JobKind", status as "status: JobStatus", total, processed,
-               succeeded, failed, failures as "failures: Json<Vec<JobFailure>>", created_at, updated_at
-           from job where id = $1"#,
-        id,
-    )
-    .fetch_optional(pool)
-    .await
+    Ok(load(pool, &[id]).await?.pop())
 }
 
 /// At most `limit` jobs, the newest first.
 ///
 /// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
-#[tracing::instrument(name = "repository.jobs.list", level = "debug", skip_all)]
+/// Returns [`sqlx::Error`] if a statement fails.
 pub async fn list(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<Job>> {
-    sqlx::query_as!(
-        Job,
-        r#"select id as job_id, kind as "kind: JobKind", status as "status: JobStatus", total, processed,
-               succeeded, failed, failures as "failures: Json<Vec<JobFailure>>", created_at, updated_at
-           from job order by created_at desc, id desc limit $1"#,
+    let ids = sqlx::query_scalar!(
+        "select id from job order by created_at desc, id desc limit $1",
         limit,
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    load(pool, &ids).await
+}
+
+#[tracing::instrument(name = "repository.jobs.load", level = "debug", skip_all)]
+async fn load(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Job>> {
+    let rows = sqlx::query!(
+        r#"select id, kind as "kind: JobKind", status as "status: JobStatus", total, processed, succeeded,
+               failed, failures as "failures: Json<Vec<JobFailure>>", created_at, updated_at
+           from job where id = any ($1) order by created_at desc, id desc"#,
+        ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let jobs = rows.into_iter().map(|row| Job {
+        job_id: row.id,
+        kind: row.kind,
+        status: row.status,
+        total: row.total,
+        processed: row.processed,
+        succeeded: row.succeeded,
+        failed: row.failed,
+        failures: row.failures.0,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    });
+    Ok(jobs.collect())
 }
 
 /// Records the end of job `id`: the reason of a failure as its first failure, and the number of processed
