@@ -345,7 +345,7 @@ async fn another_worker_continues_the_job_of_a_dead_one(pool: PgPool) {
     .await;
     // Another process took the job over and died.
     let processed: i32 = sqlx::query_scalar(
-        "update job set worker = gen_random_uuid(), lease_until = now() + interval '1 second'
+        "update job set worker = gen_random_uuid(), lease_until = now() + interval '1 hour'
          returning processed",
     )
     .fetch_one(&pool)
@@ -358,6 +358,10 @@ async fn another_worker_continues_the_job_of_a_dead_one(pool: PgPool) {
         ("running", [600, processed.into(), processed.into(), 0]),
         "a worker without the lease changes nothing"
     );
+    sqlx::query("update job set lease_until = now()")
+        .execute(&pool)
+        .await
+        .unwrap();
     let job = test.ended(&path).await;
     assert_eq!(counts(&job), ("succeeded", [600, 600, 600, 0]));
     assert_eq!(films(&pool).await, 600);
