@@ -1,0 +1,208 @@
+//! SQL of the registry: versions with their bytes, the live one, and the jobs of scheduled training.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use recommender::model_file::{MAX_BYTES, Manifest};
+use sqlx::{PgExecutor, PgPool, Postgres, Transaction, types::Json};
+use uuid::Uuid;
+
+/// The bytes in a row.
+const CHUNK_BYTES: usize = 4 << 20;
+/// The metadata of a version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRow {
+    /// The version's number, from 1.
+    pub version: i64,
+    /// The time at which it was stored.
+    pub created_at: DateTime<Utc>,
+    /// The data it was fitted to, and its metrics.
+    pub manifest: Json<Manifest>,
+    /// The size of its file in bytes.
+    pub bytes: i64,
+    /// The file's SHA-256.
+    pub sha256: Vec<u8>,
+}
+
+/// The stored versions, newest first.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.models.list", level = "debug", skip_all)]
+pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<ModelRow>> {
+    sqlx::query_as!(
+        ModelRow,
+        r#"select version, created_at, manifest as "manifest: Json<Manifest>", bytes, sha256
+           from model_version order by version desc limit 1000"#,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The metadata of `version`, if it is stored.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.models.find", level = "debug", skip(pool))]
+pub async fn find(pool: &PgPool, version: i64) -> sqlx::Result<Option<ModelRow>> {
+    sqlx::query_as!(
+        ModelRow,
+        r#"select version, created_at, manifest as "manifest: Json<Manifest>", bytes, sha256
+           from model_version where version = $1"#,
+        version,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The live version, if any.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+pub async fn live(pool: &PgPool) -> sqlx::Result<Option<i64>> {
+    let version = sqlx::query_scalar!("select version from model_live where id")
+        .fetch_optional(pool)
+        .await?;
+    Ok(version.flatten())
+}
+
+/// Begins a transaction whose statements may take two minutes each.
+async fn begin_long(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("set local statement_timeout = '2min'")
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
+}
+
+/// The bytes of `version`: fewer than it had if chunks are missing, and at most [`MAX_BYTES`].
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.models.load", level = "debug", skip(pool))]
+pub async fn load(pool: &PgPool, version: i64) -> sqlx::Result<Vec<u8>> {
+    let mut transaction = begin_long(pool).await?;
+    let length = sqlx::query_scalar!(
+        "select bytes from model_version where version = $1",
+        version
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let length = usize::try_from(length.unwrap_or(0)).unwrap_or(0);
+    let mut all = Vec::with_capacity(length.min(MAX_BYTES));
+    let mut chunks = sqlx::query_scalar!(
+        "select bytes from model_chunk where version = $1 order by place",
+        version
+    )
+    .fetch(&mut *transaction);
+    while let Some(chunk) = chunks.try_next().await? {
+        if all.len() + chunk.len() > MAX_BYTES {
+            break;
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all)
+}
+
+/// Stores a version, activates it if `live`, and deletes the oldest beyond `keep` that are not live.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.models.insert", level = "debug", skip_all)]
+pub async fn insert(
+    pool: &PgPool,
+    manifest: &Manifest,
+    bytes: &[u8],
+    sha256: &[u8],
+    live: bool,
+    keep: i64,
+) -> sqlx::Result<i64> {
+    let mut transaction = begin_long(pool).await?;
+    let version = sqlx::query_scalar!(
+        "insert into model_version (manifest, bytes, sha256) values ($1, $2, $3) returning version",
+        Json(manifest) as _,
+        i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+        sha256,
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    for (place, chunk) in (0_i32..).zip(bytes.chunks(CHUNK_BYTES)) {
+        sqlx::query!(
+            "insert into model_chunk (version, place, bytes) values ($1, $2, $3)",
+            version,
+            place,
+            chunk,
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
+    if live {
+        activate(&mut *transaction, Some(version)).await?;
+    }
+    sqlx::query!(
+        "delete from model_version
+         where version not in (select version from model_version order by version desc limit $1)
+           and version not in (select version from model_live where version is not null)",
+        keep.max(1),
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(version)
+}
+
+/// Activates `version`, or none; false if it is not stored.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.models.activate", level = "debug", skip(executor))]
+pub async fn activate(executor: impl PgExecutor<'_>, version: Option<i64>) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update model_live set version = $1, changed_at = now()
+         where id and ($1::bigint is null or exists (select from model_version where version = $1))",
+        version,
+    )
+    .execute(executor)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Creates a training job and returns true, unless another one has not ended or was created less than
+/// `interval` ago.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if the statement fails.
+#[tracing::instrument(
+    name = "repository.registry.create_training_if_due",
+    level = "debug",
+    skip_all
+)]
+pub async fn create_training_if_due(pool: &PgPool, interval: Duration) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "insert into job (id, kind)
+         select $1, 'training'
+         where not exists (select from job where kind = 'training'
+                             and created_at > now() - make_interval(secs => $2))
+         on conflict do nothing",
+        Uuid::now_v7(),
+        interval.as_secs_f64(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// The time since job `id` was created.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if the statement fails or there is no such job.
+pub async fn training_age(pool: &PgPool, id: Uuid) -> sqlx::Result<Duration> {
+    let seconds = sqlx::query_scalar!(
+        r#"select extract(epoch from now() - created_at)::float8 as "seconds!" from job where id = $1"#,
+        id,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
