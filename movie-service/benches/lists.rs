@@ -24,7 +24,7 @@ use movie_service::{
     models::{Filter, FilterParams, Genre, Order, SortBy},
     service::listing::{
         index::Index,
-        query::{Slice, Start},
+        query::{Slice, Start, WalkPlace},
     },
 };
 
@@ -208,10 +208,10 @@ fn index_alone(films: i64) {
             times[1].measure(|| page(&Start::Offset(count / 2)));
             let (_, slice) = page(&Start::Offset(count.saturating_sub(21)));
             let start = match slice.positions.first() {
-                Some(position) => Start::After {
+                Some(position) => Start::After(WalkPlace {
                     position: position.clone(),
                     since: index.now(),
-                },
+                }),
                 None => Start::Offset(0),
             };
             times[2].measure(|| page(&start));

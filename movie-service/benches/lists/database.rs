@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::Instant};
 
 use axum::Router;
 use chassis::{Process, Settings, testing::get};
-use movie_service::{database::MIGRATOR, repository::listing::PAGE};
+use movie_service::database::MIGRATOR;
+
+/// The statement of a page.
+const PAGE: &str = include_str!("../../src/repository/listing/page.sql");
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgPool, postgres::PgConnectOptions};
 

@@ -98,7 +98,7 @@ async fn a_short_import_is_answered_when_it_is_done(pool: PgPool) {
         (&job["kind"], &job["failures"]),
         (
             &json!("import"),
-            &json!([{"item": "movie 999999", "reason": "TMDB does not know it"}])
+            &json!([{"item": "movie 999999", "reason": "not found at TMDB"}])
         )
     );
     assert_eq!(films(&pool).await, 2);

@@ -17,6 +17,7 @@ mod openapi;
 mod postgres_away;
 mod refresh;
 mod select;
+mod statements;
 mod sync;
 mod walk;
 mod warm_pool;

@@ -89,7 +89,7 @@ async fn a_page_that_fails_is_told_and_the_others_come(pool: PgPool) {
     assert_eq!(body["pages_failed"], 1);
     assert_eq!(
         body["failures"],
-        json!([{"item": "page 2", "reason": "TMDB answered 500"}])
+        json!([{"item": "page 2", "reason": "TMDB responded with 500"}])
     );
 }
 

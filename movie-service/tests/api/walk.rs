@@ -119,28 +119,25 @@ fn film(id: i64, facts: &Facts) -> NewMovie {
         title: facts.title.clone(),
         original_title: facts.title.clone(),
         original_language: "en".to_owned(),
-        overview: String::new(),
         release_date: facts.date,
-        runtime: None,
         popularity: facts.popularity,
         vote_average: 5.0,
         vote_count: 1,
-        poster_path: None,
-        backdrop_path: None,
-        imdb_id: None,
-        adult: false,
         genre_ids: vec![facts.genre],
-        countries: Vec::new(),
         keywords: vec![Keyword {
             id: 1,
             name: "k".to_owned(),
         }],
-        people: Vec::new(),
-        providers: Vec::new(),
-        titles: Vec::new(),
         source_hash: document.to_string(),
         document,
+        ..NewMovie::default()
     }
+}
+
+async fn store(pool: &PgPool, films: &[NewMovie]) {
+    let mut transaction = pool.begin().await.unwrap();
+    movies::upsert(&mut transaction, films).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 /// The catalogue as another process writes it.
@@ -152,9 +149,7 @@ struct Writer {
 
 impl Writer {
     async fn write(&mut self, id: i64, facts: Facts) {
-        movies::upsert(&self.pool, &[film(id, &facts)])
-            .await
-            .unwrap();
+        store(&self.pool, &[film(id, &facts)]).await;
         self.films.insert(id, facts);
     }
 
@@ -180,9 +175,11 @@ impl Writer {
             }
             Event::Vanish(which) => {
                 let id = pick(which);
-                movies::remove(&self.pool, &[MovieId::new(id).unwrap()])
+                let mut transaction = self.pool.begin().await.unwrap();
+                movies::remove(&mut transaction, &[MovieId::new(id).unwrap()])
                     .await
                     .unwrap();
+                transaction.commit().await.unwrap();
                 self.films.remove(&id);
                 disturbed = Some(id);
             }
@@ -232,7 +229,7 @@ async fn a_walk_meets_every_film_that_was_there_throughout_exactly_once(pool: Pg
             name: format!("Genre {id}"),
         })
         .collect();
-    movies::upsert_genres(&pool, &genres).await.unwrap();
+    movies::upsert_genres(&pool, &genres, true).await.unwrap();
     let test = TestApp::new(&pool);
     let mut runner = TestRunner::new(Config::default());
     let mut writer = Writer {
@@ -247,7 +244,7 @@ async fn a_walk_meets_every_film_that_was_there_throughout_exactly_once(pool: Pg
             .zip(&walk.films)
             .map(|(id, facts)| film(id, facts))
             .collect();
-        movies::upsert(&pool, &batch).await.unwrap();
+        store(&pool, &batch).await;
         writer.films.extend((1..).zip(walk.films.iter().cloned()));
         writer.happen(&test, Event::Settle).await;
         writer.settle(&test).await;
