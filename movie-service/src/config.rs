@@ -81,7 +81,6 @@ impl Config {
     }
 
     /// Retention of change records.
-    #[must_use]
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours * 3600)
     }

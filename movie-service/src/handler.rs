@@ -101,7 +101,6 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
 }
 
 /// Builds the OpenAPI document.
-#[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
     document.merge(reading().into_openapi());

@@ -30,7 +30,6 @@ struct Bucket {
 
 impl TokenBucket {
     /// A full bucket of `rate` tokens a second.
-    #[must_use]
     pub fn new(rate: f64) -> Self {
         let rate = rate.max(0.001);
         let capacity = (rate / 10.0).max(1.0);
@@ -103,7 +102,6 @@ pub enum Outcome {
 
 impl Breaker {
     /// A closed breaker.
-    #[must_use]
     pub fn new(failures_to_open: u32, open_for: Duration) -> Self {
         Self {
             failures_to_open: failures_to_open.max(1),
@@ -113,7 +111,6 @@ impl Breaker {
     }
 
     /// The time until the next call is admitted; `None` if one is admitted now.
-    #[must_use]
     pub fn refuses_for(&self) -> Option<Duration> {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Closed { .. } => None,
@@ -173,7 +170,6 @@ impl Breaker {
     }
 
     /// The state as the metric shows it: 0 closed, 1 half-open, 2 open.
-    #[must_use]
     pub fn level(&self) -> u8 {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Closed { .. } => 0,

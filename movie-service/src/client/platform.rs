@@ -21,7 +21,6 @@ struct Inner {
 
 impl Platform {
     /// Calls these services with the time limit `timeout`.
-    #[must_use]
     pub fn new(
         preference_service: Client,
         recommendation_service: Client,

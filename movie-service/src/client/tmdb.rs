@@ -71,38 +71,19 @@ pub enum TmdbError {
 }
 
 impl TmdbError {
-    fn outcome(&self) -> Outcome {
+    /// The label of [`TMDB_CALLS_TOTAL`], the outcome for the circuit breaker, and true if a retry may succeed.
+    fn classify(&self) -> (&'static str, Outcome, bool) {
         match self {
-            Self::NotFound | Self::Unauthorized | Self::Refused(_) => Outcome::Success,
-            Self::ServerError(_) | Self::Unreachable(_) | Self::InvalidResponse(_) => {
-                Outcome::Failure
-            }
-            Self::RateLimited | Self::BreakerOpen(_) | Self::DeadlineExceeded => Outcome::Neutral,
+            Self::NotFound => ("not_found", Outcome::Success, false),
+            Self::Unauthorized => ("unauthorized", Outcome::Success, false),
+            Self::Refused(_) => ("refused", Outcome::Success, false),
+            Self::RateLimited => ("limited", Outcome::Neutral, true),
+            Self::ServerError(_) => ("failed", Outcome::Failure, true),
+            Self::Unreachable(_) => ("unreachable", Outcome::Failure, true),
+            Self::InvalidResponse(_) => ("unreadable", Outcome::Failure, true),
+            Self::BreakerOpen(_) => ("left_alone", Outcome::Neutral, false),
+            Self::DeadlineExceeded => ("deadline", Outcome::Neutral, false),
         }
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Unauthorized => "unauthorized",
-            Self::Refused(_) => "refused",
-            Self::RateLimited => "limited",
-            Self::ServerError(_) => "failed",
-            Self::Unreachable(_) => "unreachable",
-            Self::InvalidResponse(_) => "unreadable",
-            Self::BreakerOpen(_) => "left_alone",
-            Self::DeadlineExceeded => "deadline",
-        }
-    }
-
-    fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited
-                | Self::ServerError(_)
-                | Self::Unreachable(_)
-                | Self::InvalidResponse(_)
-        )
     }
 }
 
@@ -114,7 +95,7 @@ enum Key {
     None,
 }
 
-/// The client of TMDB; cheap to clone.
+/// The client of TMDB; cheap to clone. Calls fail with [`TmdbError`] if no attempt succeeds within their timeout.
 #[derive(Clone)]
 pub struct Tmdb(Arc<Inner>);
 
@@ -181,18 +162,12 @@ impl Tmdb {
     }
 
     /// Lists all genres.
-    ///
-    /// # Errors
-    /// Returns [`TmdbError`] if no attempt succeeds within `timeout`; so do the other calls.
     pub async fn genres(&self, timeout: Duration) -> Result<Vec<Genre>, TmdbError> {
         let list: GenreList = self.get("/genre/movie/list", &[], timeout).await?;
         Ok(list.genres)
     }
 
     /// Returns page `page`, from 1, of `list`.
-    ///
-    /// # Errors
-    /// See [`Tmdb::genres`].
     pub async fn list(
         &self,
         list: MovieList,
@@ -214,15 +189,11 @@ impl Tmdb {
     }
 
     /// True if a key is configured.
-    #[must_use]
     pub fn has_key(&self) -> bool {
         !matches!(self.0.key, Key::None)
     }
 
     /// Returns a movie with its appended parts.
-    ///
-    /// # Errors
-    /// See [`Tmdb::genres`].
     pub async fn movie(
         &self,
         reference: &MovieRef,
@@ -270,7 +241,8 @@ impl Tmdb {
                 Err(failure) => failure,
             };
             let delay = self.retry_delay(retries, retry_after);
-            if !error.is_transient()
+            let (_, _, is_transient) = error.classify();
+            if !is_transient
                 || retries >= self.0.config.tmdb_max_retries
                 || Instant::now() + delay >= deadline
             {
@@ -320,9 +292,9 @@ impl Tmdb {
         let waited = tmdb.bucket.take().await;
         metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(waited.as_secs_f64());
         let result = self.call(path, query).await;
-        let (outcome, label) = match &result {
-            Ok(_) => (Outcome::Success, "ok"),
-            Err(failure) => (failure.error.outcome(), failure.error.label()),
+        let (label, outcome, _) = match &result {
+            Ok(_) => ("ok", Outcome::Success, false),
+            Err(failure) => failure.error.classify(),
         };
         report.send(outcome);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);

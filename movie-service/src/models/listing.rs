@@ -37,7 +37,6 @@ pub enum Order {
 
 impl Order {
     /// The opposite direction.
-    #[must_use]
     pub fn reversed(self) -> Self {
         match self {
             Self::Asc => Self::Desc,

@@ -18,13 +18,11 @@ pub struct MovieId(i64);
 
 impl MovieId {
     /// Returns `None` if `id` is not positive.
-    #[must_use]
     pub fn new(id: i64) -> Option<Self> {
         (id > 0).then_some(Self(id))
     }
 
     /// The number.
-    #[must_use]
     pub fn get(self) -> i64 {
         self.0
     }
@@ -68,7 +66,6 @@ impl<'de> Deserialize<'de> for MovieRef {
 }
 
 /// True for `tt` followed by seven to ten digits.
-#[must_use]
 pub fn is_imdb_id(text: &str) -> bool {
     text.strip_prefix("tt").is_some_and(|digits| {
         (7..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())

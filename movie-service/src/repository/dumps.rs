@@ -36,7 +36,6 @@ pub struct Row(String);
 
 impl Row {
     /// Encodes `film`.
-    #[must_use]
     pub fn new(film: &NewMovie) -> Self {
         let mut row = Self(String::with_capacity(1024));
         let json = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "[]".to_owned());
@@ -66,7 +65,6 @@ impl Row {
     }
 
     /// The length in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.len()
     }

@@ -58,7 +58,6 @@ pub struct CachedMovie {
 
 impl CachedMovie {
     /// Wraps `movie`, without a serialized response.
-    #[must_use]
     pub fn new(movie: Movie) -> Self {
         Self {
             movie,
@@ -100,7 +99,6 @@ pub struct MovieCache {
 impl MovieCache {
     /// A cache of at most `bytes` in memory and for `ttl` in `redis`. Follows the changes of `outbox`, which include
     /// those of other replicas, until the shutdown.
-    #[must_use]
     pub fn start(
         redis: Redis,
         bytes: u64,
@@ -133,7 +131,6 @@ impl MovieCache {
     }
 
     /// The memory tier; concurrent loads of one movie through `try_get_with` are one.
-    #[must_use]
     pub fn memory(&self) -> &Cache<MovieId, Arc<CachedMovie>> {
         &self.memory
     }

@@ -87,7 +87,6 @@ struct Work<'a, M> {
 impl Fetching {
     /// Fetches from `tmdb` into `pool` and publishes changes to `cache`. A job waits at most `max_outage` while TMDB is
     /// down.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         tmdb: Tmdb,

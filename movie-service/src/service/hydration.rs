@@ -96,7 +96,6 @@ struct Inner {
 
 impl Hydration {
     /// Reads from `cache`, `pool` and `tmdb`.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         cache: MovieCache,

@@ -137,7 +137,6 @@ struct Progress {
 
 impl Listing {
     /// Lists the movies in `pool`, with their changes from `outbox`.
-    #[must_use]
     pub fn new(pool: PgPool, outbox: Outbox) -> Self {
         Self(Arc::new(Inner {
             pool,
@@ -198,13 +197,11 @@ impl Listing {
 
     /// The generation of the index. A read that follows sees this generation or a later one; each change makes
     /// another.
-    #[must_use]
     pub fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
 
     /// Returns the genres in `filter` that do not exist.
-    #[must_use]
     pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
         self.index().unknown_genres(filter)
     }

@@ -67,7 +67,6 @@ pub struct Matching {
 
 impl Matching {
     /// Matches movies in `pool` and those that `hydration` fetches.
-    #[must_use]
     pub fn new(pool: PgPool, hydration: Hydration) -> Self {
         Self { pool, hydration }
     }

@@ -38,7 +38,6 @@ struct Entry {
 
 impl PageCache {
     /// A cache of at most `bytes`.
-    #[must_use]
     pub fn new(bytes: u64) -> Self {
         let weigh = |query: &String, entry: &Arc<Entry>| {
             let CachedResponse { etag, link, body } = &entry.response;

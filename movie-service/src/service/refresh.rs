@@ -24,7 +24,6 @@ pub struct Refresh {
 
 impl Refresh {
     /// Returns the task and its interval; `None` if the settings disable it.
-    #[must_use]
     pub fn new(pool: PgPool, config: &Config) -> Option<(Self, Duration)> {
         let interval = Duration::from_secs(config.movie_refresh_interval_seconds);
         let refresh = Self {

@@ -20,7 +20,6 @@ pub struct WarmPool {
 
 impl WarmPool {
     /// Returns the task and its interval; `None` if the settings disable it.
-    #[must_use]
     pub fn new(config: &Config) -> Option<(Self, Duration)> {
         let interval = Duration::from_secs(config.warm_pool_interval_seconds);
         let size = config.warm_pool_size;

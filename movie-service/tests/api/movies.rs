@@ -1,11 +1,11 @@
-//! Films: lists of them, one of them.
+//! Movies: lists and single ones.
 
 use axum::{body::Body, http::Request};
 use chassis::testing::send;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::{TestApp, ids};
+use crate::{TestApp, ids, lists::walk};
 
 #[sqlx::test]
 async fn a_page_has_every_documented_field(pool: PgPool) {
@@ -40,7 +40,7 @@ async fn a_page_has_every_documented_field(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_film_has_every_documented_field(pool: PgPool) {
+async fn a_movie_has_every_documented_field(pool: PgPool) {
     let test = TestApp::new(&pool);
     test.tmdb.control(
         "POST",
@@ -84,7 +84,7 @@ async fn a_film_has_every_documented_field(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
+async fn each_order_is_total_with_undated_movies_last(pool: PgPool) {
     let test = TestApp::synced(&pool, 3).await;
     sqlx::query("update movie set release_date = null where id in (select id from movie order by id limit 3)")
         .execute(&pool)
@@ -94,7 +94,7 @@ async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
         .execute(&pool)
         .await
         .unwrap();
-    // Nobody told the feed: a process that starts now reads the films as they are.
+    // These updates are not in the feed, but a new process reads the table.
     let test = TestApp::beside(&pool, std::sync::Arc::clone(&test.tmdb), &[]);
     for (sort_by, key) in [
         ("popularity", "popularity"),
@@ -136,20 +136,6 @@ async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
     );
 }
 
-/// All ids of a list, page by page along its cursors.
-async fn walk(test: &TestApp, path: &str) -> Vec<i64> {
-    let mut all = Vec::new();
-    let mut next = path.to_owned();
-    loop {
-        let body = test.get(&next).await.expect(200);
-        all.extend(ids(&body));
-        match body["next_cursor"].as_str() {
-            Some(cursor) => next = format!("{path}&cursor={cursor}"),
-            None => return all,
-        }
-    }
-}
-
 #[sqlx::test]
 async fn a_range_of_dates_is_inclusive(pool: PgPool) {
     let test = TestApp::synced(&pool, 33).await;
@@ -177,7 +163,7 @@ async fn a_range_of_dates_is_inclusive(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn bad_input_is_refused_by_name(pool: PgPool) {
+async fn invalid_parameters_are_named(pool: PgPool) {
     let test = TestApp::new(&pool);
     let page = "must be a whole number from 1 to 100000";
     let size = "must be a whole number from 1 to 100";
@@ -242,7 +228,7 @@ async fn bad_input_is_refused_by_name(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_client_that_has_the_answer_gets_304(pool: PgPool) {
+async fn a_matching_entity_tag_gets_304(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     for path in ["/api/v1/movies", "/api/v1/movies?page_size=5"] {
         let answer = test.get(path).await;

@@ -19,7 +19,6 @@ impl Default for Collation {
 
 impl Collation {
     /// Returns the collation key of a title; keys compare as titles do.
-    #[must_use]
     pub fn key(&self, title: &str) -> Box<[u8]> {
         let mut key = Vec::with_capacity(title.len() * 2);
         let Ok(()) = self.0.write_sort_key_to(title, &mut key);

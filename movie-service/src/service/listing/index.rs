@@ -120,13 +120,11 @@ pub struct Index {
 
 impl Index {
     /// The number of movies.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// True if there are no movies.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -153,13 +151,11 @@ impl Index {
     }
 
     /// The present moment, at which a walk begins.
-    #[must_use]
     pub fn now(&self) -> Moment {
         self.moves.now()
     }
 
     /// Finds the version of movie `id`.
-    #[must_use]
     pub fn version(&self, id: i64) -> Option<i64> {
         self.row(id).map(|row| self.columns.versions[row as usize])
     }
@@ -336,7 +332,6 @@ impl Index {
 
     /// The approximate memory in bytes: of posting lists, of names and numbers of facets, and of the rest, which grows
     /// with the number of movies alone.
-    #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
         /// The allocator's approximate overhead of a small block.
         const BLOCK: usize = 12;

@@ -27,7 +27,6 @@ pub struct SortKeys {
 
 impl SortKeys {
     /// The position of movie `id` with these keys in the order of `sort_by`.
-    #[must_use]
     pub fn position(&self, sort_by: SortBy, id: i64) -> Position {
         let key = match sort_by {
             SortBy::Popularity => Key::Popularity(self.popularity),
@@ -54,7 +53,6 @@ pub struct Moves {
 
 impl Moves {
     /// The present moment: after all recorded moves and before later ones.
-    #[must_use]
     pub fn now(&self) -> Moment {
         self.now
     }
@@ -90,7 +88,6 @@ impl Moves {
     }
 
     /// Returns the keys at `moment` of the movies that moved after it.
-    #[must_use]
     pub fn since(&self, moment: Moment) -> HashMap<i64, &SortKeys> {
         let first = self.moves.partition_point(|made| made.at <= moment);
         let mut before = HashMap::new();

@@ -24,7 +24,6 @@ pub struct Position {
 
 impl Position {
     /// Formats the key for [`Position::parse`].
-    #[must_use]
     pub fn key_text(&self) -> String {
         use std::fmt::Write;
         match &self.key {
@@ -38,7 +37,6 @@ impl Position {
     }
 
     /// Parses a key of the order `sort_by`; `None` if `text` is not one.
-    #[must_use]
     pub fn parse(sort_by: SortBy, text: &str, id: i64) -> Option<Self> {
         let key = match sort_by {
             SortBy::Popularity => {

@@ -54,13 +54,11 @@ pub struct Selection<'a> {
 
 impl Index {
     /// Returns the genres in `filter` that do not exist; none while no genres are stored at all.
-    #[must_use]
     pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
         self.genre_names.unknown(filter)
     }
 
     /// Selects the movies that pass `filter`.
-    #[must_use]
     pub fn select(&self, filter: &Filter) -> Selection<'_> {
         if *filter == Filter::default() {
             return Selection {
@@ -81,20 +79,17 @@ impl Index {
 
 impl Selection<'_> {
     /// The number of movies.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
     /// True if movie `id` is selected.
-    #[must_use]
     pub fn contains(&self, id: i64) -> bool {
         let row = self.index.row(id);
         row.is_some_and(|row| self.rows.contains(row))
     }
 
     /// Returns at most `limit` movies in order, from `start` on.
-    #[must_use]
     pub fn slice(&self, sort_by: SortBy, order: Order, start: &Start, limit: usize) -> Slice {
         let ranking = Ranking::of(sort_by, order);
         let displaced = self.displaced(sort_by, start);

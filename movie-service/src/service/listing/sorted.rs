@@ -25,7 +25,6 @@ pub struct Place {
 
 impl SortedRows {
     /// Takes rows that are in order.
-    #[must_use]
     pub fn from_sorted(rows: &[u32]) -> Self {
         Self {
             chunks: rows.chunks(INITIAL_CHUNK).map(<[u32]>::to_vec).collect(),
@@ -157,7 +156,6 @@ impl SortedRows {
     }
 
     /// The memory that the rows take, in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.chunks
             .iter()
