@@ -21,12 +21,12 @@ use std::{
 use anyhow::Context;
 use chassis::run::usage_error;
 
-use crate::scorer::{
-    Blend, FitError, History, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
-    diversity::rerank,
-};
 use data::{Dataset, Files, Source};
 use metrics::{Catalogue, Figures, rank, ranked};
+use recommender::{
+    Blend, FitError, History, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
+    rerank::diversity::mmr,
+};
 use search::TagScores;
 pub(crate) use settings::{BlendSettings, Model, Settings};
 
@@ -371,8 +371,8 @@ fn measure(
         let score = |history: History<'_>, scores: &mut [f32]| blend.scorer.score(history, scores);
         let diverse = ranked(score, train, hidden, held_out, |scores, hidden| {
             let best = rank(scores, hidden, longest.max(REORDERED));
-            rerank(&best, arguments.diversity, longest, |a, b| {
-                blend.scorer.likeness(a, b).unwrap_or_default()
+            mmr(&best, arguments.diversity, longest, |a, b| {
+                blend.scorer.similarity(a, b).unwrap_or_default()
             })
         });
         let figures = Figures::new(&diverse, train, held_out, catalogue, &arguments.lengths);

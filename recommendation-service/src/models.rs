@@ -8,6 +8,7 @@ mod poster;
 mod profile;
 mod revision;
 mod rule;
+mod tags;
 
 pub use catalogue::{Candidate, Catalogue, Film, GenreSet, NO_DATE, Offer, Tag};
 pub use evidence::{Evidence, HalfLife, LIKED_STARS, liking, weight};
@@ -20,3 +21,4 @@ pub use profile::{
 };
 pub use revision::Revision;
 pub use rule::{Rule, RuleDraft, RuleSet, RuleType, Weights};
+pub use tags::FilmTags;

@@ -10,8 +10,9 @@ use filter::{
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
-use super::{Revision, poster::Poster};
-use crate::scorer::tags::{self, Vector};
+use recommender::content::TagVector;
+
+use super::{Revision, poster::Poster, tags};
 
 /// The release day of a film that has none.
 pub const NO_DATE: i32 = i32::MIN;
@@ -98,7 +99,7 @@ pub struct Catalogue {
     genres: Vec<u32>,
     titles: StringColumn,
     posters: Vec<Poster>,
-    /// Lengths of the films' tag vectors; see [`crate::scorer::tags`].
+    /// Lengths of the films' tag vectors; see [`super::tags`].
     norms: Vec<f32>,
     /// What films are filtered by.
     films: FilterIndex,
@@ -348,10 +349,10 @@ impl Catalogue {
 
     /// The tag vector of the film in `row`; empty where it has no tags.
     #[must_use]
-    pub fn vector(&self, row: usize) -> Vector {
+    pub fn vector(&self, row: usize) -> TagVector {
         // As in `upsert`, the row fits.
         let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-        Vector::of(&self.films, numbered, self.norms[row])
+        tags::vector(&self.films, numbered, self.norms[row])
     }
 
     /// The lengths of all tag vectors, a row each.

@@ -13,7 +13,6 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    experiment::Exploration,
     models::{Catalogue, Served, Shown, UserId},
     repository::impressions,
     service::{
@@ -22,6 +21,7 @@ use recommendation_service::{
         trials::Trials,
     },
 };
+use recommender::experiments::thompson::Exploration;
 use serde_json::{Value, json};
 use sqlx::{
     PgPool,

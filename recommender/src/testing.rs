@@ -2,7 +2,7 @@
 
 use proptest::{prelude::*, test_runner::TestCaseError};
 
-use super::{Interactions, Scorer};
+use crate::{Interactions, Scorer};
 
 /// A user a row, every weight 1.
 pub(super) fn matrix(items: usize, rows: &[&[u32]]) -> Interactions {
@@ -27,6 +27,7 @@ pub(super) fn interactions() -> impl Strategy<Value = Interactions> {
         .prop_map(|rows| Interactions::from_rows(9, rows).expect("in range"))
 }
 
+#[cfg(feature = "learners")]
 /// What `work` gives on so many threads.
 pub(super) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();

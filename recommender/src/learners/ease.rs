@@ -8,7 +8,8 @@ use faer::{
 };
 use rayon::prelude::*;
 
-use super::{Contribution, Explanation, FitError, History, Interactions, Scorer, best};
+use super::FitError;
+use crate::{Contribution, Explanation, History, Interactions, Scorer, rank::top_k};
 
 /// How EASE is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -372,7 +373,7 @@ impl Scorer for Ease {
         for (other, (column, out)) in self.columns.iter().zip(self.row(place)).enumerate() {
             scores[*column as usize] = (out + self.weights[other * size + place]) / 2.0;
         }
-        best(&scores, places, |other| other != item)
+        top_k(&scores, places, |other, score| score > 0.0 && other != item)
     }
 }
 
@@ -381,7 +382,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scorer::testing::{contributions_add_up, interactions, matrix, on_threads};
+    use crate::testing::{contributions_add_up, interactions, matrix, on_threads};
 
     /// The inverse by Gauss–Jordan elimination.
     fn inverse(mut matrix: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
@@ -483,7 +484,7 @@ mod tests {
 
     #[test]
     fn the_same_bits_on_one_thread_and_on_three() {
-        let all = crate::scorer::testing::tastes(300, 120);
+        let all = crate::testing::tastes(300, 120);
         let fit = || Ease::fit(&all, &EaseSettings::default()).expect("fits");
         assert!(on_threads(1, fit) == on_threads(3, fit));
     }

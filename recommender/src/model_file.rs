@@ -22,23 +22,23 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors, View, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::{
-    Ease, FitError, Ials, IalsSettings, ModelName, Popularity, Scorer, Spectral, Trained,
-    TrainedPart,
-    tags::{CONTENT_WEIGHT, TASTE_WEIGHT},
+use crate::{
+    Ease, FitError, Ials, IalsSettings, ModelName, Popularity, Scorer, Spectral, TrainedModel,
+    TrainedModels,
+    content::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
 /// The format of [`Manifest::format`] that is written and read.
 pub const FORMAT: u32 = 1;
 /// Bytes of a file at most.
-pub const MOST_BYTES: usize = 1 << 30;
+pub const MAX_BYTES: usize = 1 << 30;
 /// The share of personal models with a user of one film is one half, unless the manifest says otherwise.
 const FAMILIARITY: f32 = 1.0;
 
 /// What a version was made from, and how good it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
     /// Of this file; 1.
@@ -91,7 +91,7 @@ impl Manifest {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
     /// It is longer than any may be.
-    #[error("it has {0} bytes, more than {MOST_BYTES}")]
+    #[error("it has {0} bytes, more than {MAX_BYTES}")]
     TooLong(usize),
     /// It is not safetensors, or not all of it.
     #[error("it is not a whole safetensors file: {0}")]
@@ -138,8 +138,12 @@ impl ModelParts {
     /// where they say nothing.
     ///
     /// # Errors
-    /// As [`Trained::new`].
-    pub fn into_trained(self, version: i64, manifest: &Manifest) -> Result<Trained, FitError> {
+    /// As [`TrainedModels::new`].
+    pub fn into_trained(
+        self,
+        version: i64,
+        manifest: &Manifest,
+    ) -> Result<TrainedModels, FitError> {
         let weight = |name: ModelName| {
             let parameter = format!("blend.{}", name.as_str());
             manifest.parameter(&parameter).unwrap_or(1.0) as f32
@@ -154,7 +158,7 @@ impl ModelParts {
             (ModelName::Spectral, self.spectral.map(shared)),
         ];
         let parts = parts.into_iter().filter_map(|(name, scorer)| {
-            Some(TrainedPart {
+            Some(TrainedModel {
                 name,
                 scorer: scorer?,
                 weight: weight(name),
@@ -166,7 +170,7 @@ impl ModelParts {
                 .map_or(otherwise, |number| number as f32)
         };
         let familiarity = number("blend.familiarity", FAMILIARITY);
-        Trained::new(version, self.films, parts.collect(), familiarity)?.with_tags(
+        TrainedModels::new(version, self.films, parts.collect(), familiarity)?.with_tags(
             number("blend.content", CONTENT_WEIGHT),
             number("blend.taste", TASTE_WEIGHT),
         )
@@ -249,7 +253,7 @@ pub fn encode(manifest: &Manifest, parts: &ModelParts) -> Result<Vec<u8>, ModelF
     let metadata = [(MANIFEST.to_owned(), serde_json::to_string(manifest)?)];
     let bytes = safetensors::serialize(tensors, Some(metadata.into_iter().collect()))
         .map_err(|error| ModelFileError::Format(error.to_string()))?;
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         return Err(ModelFileError::TooLong(bytes.len()));
     }
     Ok(bytes)
@@ -324,7 +328,7 @@ fn check_rows(
 /// # Errors
 /// Bytes that are not all of a file, or not of models that fit together.
 pub fn decode(bytes: &[u8]) -> Result<(Manifest, ModelParts), ModelFileError> {
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         return Err(ModelFileError::TooLong(bytes.len()));
     }
     let format = |error: safetensors::SafeTensorError| ModelFileError::Format(error.to_string());
@@ -398,7 +402,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scorer::{
+    use crate::{
         EaseSettings, SpectralSettings,
         testing::{on_threads, tastes},
     };

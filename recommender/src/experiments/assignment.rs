@@ -1,22 +1,22 @@
-//! Which users take part in an experiment, and in which variant: decided by a keyed hash, so that every
-//! replica says the same of a user at any time, and nothing need be stored to know it.
+//! Assignment of users to the variants of an experiment by a salted hash: every replica assigns a user alike at any
+//! time, and nothing has to be stored.
 
 use sha2::{Digest, Sha256};
 
-/// Where a user stands in an experiment: two independent places in 0..1.
+/// Two independent positions of a user in an experiment, each uniform in 0..1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bucket {
-    /// The user takes part once the share of traffic is above this, and stays in while it grows.
+pub struct Assignment {
+    /// The share of traffic above which the user takes part; a user stays in while the share grows.
     pub entry: f64,
-    /// Where among the variants; it has nothing to do with the share of traffic.
-    pub place: f64,
+    /// The position among the variants, see [`pick`]; independent of the share of traffic.
+    pub position: f64,
 }
 
-/// Where `user` stands in the experiment with this `salt`: the first two words of
+/// The assignment of `user` in the experiment with this `salt`: the first two 64-bit words of
 /// SHA-256(salt ‖ 0 ‖ user), each as a fraction of its range. Experiments with different salts are
 /// independent of each other.
 #[must_use]
-pub fn bucket(salt: &str, user: i64) -> Bucket {
+pub fn assign(salt: &str, user: i64) -> Assignment {
     let mut hash = Sha256::new();
     hash.update(salt.as_bytes());
     hash.update([0]);
@@ -29,16 +29,16 @@ pub fn bucket(salt: &str, user: i64) -> Bucket {
         // 53 bits: every fraction is exact, and none rounds up to 1.
         (word >> 11) as f64 / (1_u64 << 53) as f64
     };
-    Bucket {
+    Assignment {
         entry: fraction(0),
-        place: fraction(8),
+        position: fraction(8),
     }
 }
 
-/// Which of `weights` the `place`, in 0..1, falls to, and what share of all it has: its propensity.
-/// None where no weight is above 0.
+/// The index among `weights` that `position`, in 0..1, falls to, with its share of their sum: its propensity.
+/// `None` if no weight is above 0.
 #[must_use]
-pub fn pick(weights: &[f64], place: f64) -> Option<(usize, f64)> {
+pub fn pick(weights: &[f64], position: f64) -> Option<(usize, f64)> {
     let total: f64 = weights.iter().sum();
     let mut passed = 0.0;
     let mut last = None;
@@ -49,7 +49,7 @@ pub fn pick(weights: &[f64], place: f64) -> Option<(usize, f64)> {
     {
         passed += weight;
         last = Some((index, weight / total));
-        if place * total < passed {
+        if position * total < passed {
             return last;
         }
     }
@@ -63,16 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_even_and_salts_independent() {
+    fn assignments_are_uniform_and_independent_across_salts() {
         let users = 20_000;
         let mut cells = [[0_u32; 4]; 4];
         let mut across = [[0_u32; 4]; 4];
         let quarter = |fraction: f64| (fraction * 4.0) as usize;
         for user in 1..=users {
-            let one = bucket("one", user);
-            let two = bucket("two", user);
-            cells[quarter(one.entry)][quarter(one.place)] += 1;
-            across[quarter(one.place)][quarter(two.place)] += 1;
+            let one = assign("one", user);
+            let two = assign("two", user);
+            cells[quarter(one.entry)][quarter(one.position)] += 1;
+            across[quarter(one.position)][quarter(two.position)] += 1;
         }
         for table in [cells, across] {
             // χ² with 15 degrees of freedom is above 37.7 once in a thousand times.
@@ -86,25 +86,25 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_never_moves() {
-        let known = bucket("salt", 7);
-        assert_eq!(known, bucket("salt", 7));
+    fn an_assignment_never_changes() {
+        let known = assign("salt", 7);
+        assert_eq!(known, assign("salt", 7));
         assert_eq!(
-            (known.entry, known.place),
+            (known.entry, known.position),
             (0.009186915121522476, 0.5623816679331737)
         );
     }
 
     proptest! {
         #[test]
-        fn variants_get_their_shares_and_nothing_else(
-            weights in prop::collection::vec(0.0..5.0_f64, 1..6), place in 0.0..1.0_f64,
+        fn each_variant_gets_exactly_its_share(
+            weights in prop::collection::vec(0.0..5.0_f64, 1..6), position in 0.0..1.0_f64,
         ) {
-            match pick(&weights, place) {
+            match pick(&weights, position) {
                 Some((index, share)) => {
                     prop_assert!(weights[index] > 0.0 && share > 0.0 && share <= 1.0 + 1e-12);
                     let before: f64 = weights[..index].iter().sum::<f64>() / weights.iter().sum::<f64>();
-                    prop_assert!(before <= place + 1e-9 && place <= before + share + 1e-9);
+                    prop_assert!(before <= position + 1e-9 && position <= before + share + 1e-9);
                 }
                 None => prop_assert!(weights.iter().all(|weight| *weight <= 0.0)),
             }

@@ -1,12 +1,12 @@
-//! Exploration: over a small share of a list's places, films that it would not have shown, drawn as
-//! likely as they are to be the best of them.
+//! Exploration by Thompson sampling: over a small share of the positions of a list, items that it would not have
+//! shown, drawn with the probability that they are the best of them.
 //!
 //! Thompson, *On the Likelihood that One Unknown Probability Exceeds Another in View of the Evidence of
 //! Two Samples*, Biometrika 25, 1933, with Beta posteriors as Chapelle and Li, *An Empirical Evaluation
-//! of Thompson Sampling*, NIPS 2011, algorithm 2. The chance of a film to be the best of a pool has no
-//! closed form. So the pool is sampled a number of times for a list, and films drawn by how often each was
-//! the best: given those samples, that frequency is the exact propensity. A part of the draws is even over
-//! the pool, so that no film's propensity is 0 and weights by its inverse are unbiased.
+//! of Thompson Sampling*, NIPS 2011, algorithm 2. The probability that an item is the best of a pool has no
+//! closed form. So the pool is sampled a number of times for a list, and items are drawn by how often each was
+//! the best: given those samples, that frequency is the exact propensity. A share of the draws is uniform over
+//! the pool, so that no propensity is 0 and weights by its inverse are unbiased.
 
 use std::collections::HashSet;
 
@@ -14,16 +14,16 @@ use rand_chacha::rand_core::RngCore;
 use rand_distr::Distribution;
 use serde::{Deserialize, Serialize};
 
-/// What is believed of the probability that a film that is shown leads to an outcome.
+/// The Beta posterior of the probability that an impression of an item leads to an outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Beta {
-    /// Outcomes, as the prior and what was seen have them; above 0.
+pub struct BetaPosterior {
+    /// Outcomes, prior and observed; above 0.
     pub outcomes: f64,
-    /// Impressions without one, likewise; above 0.
+    /// Impressions without an outcome, prior and observed; above 0.
     pub others: f64,
 }
 
-impl Beta {
+impl BetaPosterior {
     /// The expected probability.
     #[must_use]
     pub fn mean(self) -> f64 {
@@ -31,70 +31,69 @@ impl Beta {
     }
 }
 
-/// What is believed of a film before it was shown: as much of the mean rate of all as its popularity
-/// says, from none of it to twice.
+/// The prior of an item without impressions: the mean rate of all items times twice the popularity of the item.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {
-    /// The share of impressions with an outcome, of all films together; within 0..1.
+    /// The share of impressions with an outcome over all items, 0 to 0.45.
     rate: f64,
 }
 
-/// How many impressions the prior is worth.
+/// The number of impressions that the prior weighs as much as.
 const PRIOR_STRENGTH: f64 = 20.0;
-/// What is believed of all films while nothing was shown: one outcome in fifty impressions, twice.
-const FIRST_OUTCOMES: f64 = 2.0;
-const FIRST_IMPRESSIONS: f64 = 100.0;
-/// The least share of the mean rate that is believed of a film.
-const LEAST_SHARE: f64 = 0.1;
+/// The prior of the mean rate of all items: one outcome in fifty impressions.
+const PRIOR_OUTCOMES: f64 = 2.0;
+const PRIOR_IMPRESSIONS: f64 = 100.0;
+/// The smallest factor of the mean rate in the prior of an item.
+const MIN_SHARE: f64 = 0.1;
 
 impl Prior {
-    /// From what all films together had.
+    /// The prior from the impressions and outcomes of all items.
     #[must_use]
     pub fn of(impressions: f64, outcomes: f64) -> Self {
-        let rate = (outcomes + FIRST_OUTCOMES) / (impressions + FIRST_IMPRESSIONS);
+        let rate = (outcomes + PRIOR_OUTCOMES) / (impressions + PRIOR_IMPRESSIONS);
         Self {
             rate: rate.min(0.45),
         }
     }
 
-    /// What is believed of a film with this `popularity`, 0 to 1 among its likes, that had `outcomes`
-    /// in so many `impressions`.
+    /// The posterior of an item with this `popularity`, its quantile from 0 to 1, and so many `impressions` and
+    /// `outcomes`.
     #[must_use]
-    pub fn posterior(self, popularity: f64, impressions: f64, outcomes: f64) -> Beta {
-        let share = (2.0 * popularity.clamp(0.0, 1.0)).max(LEAST_SHARE);
+    pub fn posterior(self, popularity: f64, impressions: f64, outcomes: f64) -> BetaPosterior {
+        let share = (2.0 * popularity.clamp(0.0, 1.0)).max(MIN_SHARE);
         let mean = self.rate * share;
-        Beta {
+        BetaPosterior {
             outcomes: PRIOR_STRENGTH * mean + outcomes,
             others: PRIOR_STRENGTH * (1.0 - mean) + (impressions - outcomes).max(0.0),
         }
     }
 }
 
-/// A film that may be shown to learn about it.
+/// An item that may be shown for exploration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
-    /// TMDB's id.
+    /// The identifier of the item.
     pub id: i64,
-    /// What is believed of it.
-    pub belief: Beta,
+    /// The posterior of its outcome probability.
+    pub posterior: BetaPosterior,
 }
 
-/// How much is explored.
+/// The amount of exploration in a list.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exploration {
-    /// The chance of a place to be explored, 0 to [`Exploration::MOST`].
+    /// The probability that a position is explored, 0 to [`Exploration::MAX_SHARE`].
     pub share: f64,
-    /// How many places at the top are never.
+    /// The number of positions at the top that are never explored.
     pub protected: usize,
 }
 
 impl Exploration {
-    /// The largest share: a list stays the recommender's.
-    pub const MOST: f64 = 0.5;
-    /// How many films are sampled from at most.
-    pub const POOL: usize = 64;
+    /// The largest share of explored positions.
+    pub const MAX_SHARE: f64 = 0.5;
+    /// The largest number of candidates that are sampled from.
+    pub const MAX_POOL: usize = 64;
 
-    /// Nothing is explored.
+    /// No exploration.
     #[must_use]
     pub fn off() -> Self {
         Self {
@@ -104,28 +103,27 @@ impl Exploration {
     }
 }
 
-/// A place of a list.
+/// A position of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Slot {
-    /// The film.
+    /// The identifier of the item.
     pub id: i64,
-    /// The chance that it, and no other, stands here, given what stands above.
+    /// The probability that this item is shown here, given the items above.
     pub propensity: f64,
-    /// Whether it stands here to learn about it.
+    /// True if it is shown for exploration.
     pub is_explored: bool,
 }
 
-/// How often the pool is sampled for a list.
+/// Samples of the pool for a list.
 const SAMPLES: usize = 64;
-/// Which part of the draws is even over the pool.
-const EVEN: f64 = 0.1;
+/// The share of the draws that is uniform over the pool.
+const UNIFORM_SHARE: f64 = 0.1;
 
-/// The list `ranked`, of which each place below the protected ones is with probability `share` given
-/// to a film of `candidates` instead. `candidates` are films that the user may be shown, best first; of
-/// those, films that are in `ranked` or above in the list are passed over, and at most
-/// [`Exploration::POOL`] are sampled from.
+/// The list `ranked`, of which each position below the protected ones is given to an item of `candidates` with
+/// probability `share`. `candidates` are items that may be shown to the user, best first; those that are in
+/// `ranked` or above in the list are skipped, and at most [`Exploration::MAX_POOL`] are sampled from.
 ///
-/// The film that makes place is left out, so that the other places do not depend on it.
+/// The item that is replaced is left out, so that the other positions do not depend on the draw.
 #[must_use]
 pub fn explore<R: RngCore>(
     ranked: &[i64],
@@ -133,12 +131,12 @@ pub fn explore<R: RngCore>(
     exploration: Exploration,
     rng: &mut R,
 ) -> Vec<Slot> {
-    let share = exploration.share.clamp(0.0, Exploration::MOST);
+    let share = exploration.share.clamp(0.0, Exploration::MAX_SHARE);
     let shown: HashSet<i64> = ranked.iter().copied().collect();
     let mut pool: Vec<Candidate> = candidates
         .iter()
         .filter(|candidate| !shown.contains(&candidate.id))
-        .take(Exploration::POOL)
+        .take(Exploration::MAX_POOL)
         .copied()
         .collect();
     let mut samples: Option<Samples> = None;
@@ -166,21 +164,21 @@ pub fn explore<R: RngCore>(
     ranked.iter().enumerate().map(place).collect()
 }
 
-/// What each film of a pool is worth, in each of a number of possible worlds.
+/// Draws from the posteriors of a pool: a row per sample, a value per candidate.
 struct Samples(Vec<Vec<f64>>);
 
 impl Samples {
     fn of<R: RngCore>(pool: &[Candidate], rng: &mut R) -> Self {
         let world = |_| {
             pool.iter()
-                .map(|candidate| sample(candidate.belief, rng))
+                .map(|candidate| sample(candidate.posterior, rng))
                 .collect()
         };
         Self((0..SAMPLES).map(world).collect())
     }
 
-    /// The film at `place`, 0 to 1, where each has as much of it as its chance, and that chance.
-    fn draw(&self, place: f64) -> (usize, f64) {
+    /// The candidate that `position`, 0 to 1, falls to if each covers its propensity, and that propensity.
+    fn draw(&self, position: f64) -> (usize, f64) {
         let count = self.0.first().map_or(0, Vec::len);
         let mut best = vec![0_u32; count];
         for world in &self.0 {
@@ -192,13 +190,15 @@ impl Samples {
         let even = 1.0 / count as f64;
         let propensities: Vec<f64> = best
             .iter()
-            .map(|wins| (1.0 - EVEN) * f64::from(*wins) / SAMPLES as f64 + EVEN * even)
+            .map(|wins| {
+                (1.0 - UNIFORM_SHARE) * f64::from(*wins) / SAMPLES as f64 + UNIFORM_SHARE * even
+            })
             .collect();
-        super::pick(&propensities, place)
+        super::assignment::pick(&propensities, position)
             .map_or((0, even), |(index, _)| (index, propensities[index]))
     }
 
-    /// Takes a film out of the pool.
+    /// Removes a candidate from the pool.
     fn remove(&mut self, index: usize) {
         for world in &mut self.0 {
             world.remove(index);
@@ -206,10 +206,10 @@ impl Samples {
     }
 }
 
-/// A draw from `belief`; its mean where that is none of a Beta distribution.
-fn sample<R: RngCore>(belief: Beta, rng: &mut R) -> f64 {
-    rand_distr::Beta::new(belief.outcomes, belief.others)
-        .map_or_else(|_| belief.mean(), |beta| beta.sample(rng))
+/// A draw from `posterior`; its mean if it is no Beta distribution.
+fn sample<R: RngCore>(posterior: BetaPosterior, rng: &mut R) -> f64 {
+    rand_distr::Beta::new(posterior.outcomes, posterior.others)
+        .map_or_else(|_| posterior.mean(), |beta| beta.sample(rng))
 }
 
 fn fraction<R: RngCore>(rng: &mut R) -> f64 {
@@ -229,18 +229,18 @@ mod tests {
         let prior = Prior::of(1000.0, 50.0);
         ids.map(|id| Candidate {
             id,
-            belief: prior.posterior(0.5, (id % 7) as f64 * 10.0, (id % 3) as f64),
+            posterior: prior.posterior(0.5, (id % 7) as f64 * 10.0, (id % 3) as f64),
         })
         .collect()
     }
 
     proptest! {
         #[test]
-        fn a_list_keeps_its_length_its_top_and_never_repeats_a_film(
+        fn a_list_keeps_its_length_and_its_top_and_never_repeats_an_item(
             seed: u64, length in 0..30_i64, pool in 0..40_i64, share in 0.0..1.0_f64, protected in 0..6_usize,
         ) {
             let ranked: Vec<i64> = (1..=length).collect();
-            // Some candidates are in the list already.
+            // Some candidates are in the list.
             let candidates = candidates(length / 2..length + pool);
             let exploration = Exploration { share, protected };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_where_nothing_is_explored() {
+    fn without_exploration_the_list_is_kept() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let list = explore(&[3, 1, 2], &candidates(4..9), Exploration::off(), &mut rng);
         let expected = [3, 1, 2].map(|id| Slot {
@@ -271,10 +271,9 @@ mod tests {
         assert_eq!(list, expected);
     }
 
-    /// Weights by the inverse of what is logged give back what each film is worth: the sum of 1 ÷ p
-    /// over the lists that show it is the number of lists.
+    /// The sum of 1 ÷ propensity over the lists that show an item is the number of lists.
     #[test]
-    fn propensities_are_how_often_films_are_shown() {
+    fn propensities_are_the_frequencies_of_items() {
         let candidates = candidates(10..16);
         let exploration = Exploration {
             share: 0.4,
@@ -283,7 +282,7 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let lists = 5000;
         let mut first: HashMap<i64, f64> = HashMap::new();
-        // In the second place, given that the first is explored: films that stand above cannot.
+        // At the second position, given that the first is explored: items above it cannot be drawn.
         let (mut second, mut explored) = (0.0, 0.0);
         for _ in 0..lists {
             let list = explore(&[1, 2], &candidates, exploration, &mut rng);
@@ -295,7 +294,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(first.len(), 7, "the ranked film and each of the pool");
+        assert_eq!(first.len(), 7, "the ranked item and each of the pool");
         for (id, weight) in first {
             let share = weight / f64::from(lists);
             assert!((share - 1.0).abs() < 0.2, "{id}: {share}");
@@ -305,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn what_did_well_is_shown_more_often_and_what_is_unknown_still() {
+    fn successful_items_are_drawn_more_often_and_unknown_ones_still() {
         let prior = Prior::of(10_000.0, 500.0);
         let pool = [
             (1, prior.posterior(0.5, 500.0, 50.0)),
             (2, prior.posterior(0.5, 500.0, 5.0)),
             (3, prior.posterior(0.5, 0.0, 0.0)),
         ]
-        .map(|(id, belief)| Candidate { id, belief });
+        .map(|(id, posterior)| Candidate { id, posterior });
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut shown = [0; 3];
         for _ in 0..2000 {
@@ -324,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn a_prior_is_the_rate_of_all_by_popularity() {
+    fn a_prior_is_the_mean_rate_scaled_by_popularity() {
         let prior = Prior::of(0.0, 0.0);
         let mean = |popularity| prior.posterior(popularity, 0.0, 0.0).mean();
         assert!((mean(0.5) - 0.02).abs() < 1e-12);
         assert!((mean(1.0) - 0.04).abs() < 1e-12);
         assert!((mean(0.0) - 0.002).abs() < 1e-12);
-        // Not even where everything led to an outcome is anything certain.
+        // No posterior is certain, even if every impression had an outcome.
         let sure = Prior::of(1e9, 1e9).posterior(1.0, 10.0, 10.0);
         assert!(sure.others > 0.0 && sure.mean() < 1.0);
     }

@@ -11,13 +11,15 @@ use faer::{
         },
     },
 };
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::{
-    Contribution, Explanation, FitError, History, Interactions, Scorer,
-    random::Normal,
-    vectors::{cosine, product, similar_by_cosine},
+    FitError,
+    factors::{cosine, product, similar_by_cosine},
 };
+use crate::{Contribution, Explanation, History, Interactions, Scorer};
 
 /// How iALS is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,11 +103,12 @@ impl Ials {
         check(settings)?;
         let dimensions = settings.dimensions;
         let by_item = interactions.transpose();
-        let mut random = Normal::seeded(settings.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         let deviation = settings.initial_deviation / (dimensions as f64).sqrt();
+        let draw = |rng: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(rng) };
         let mut users = vec![0.0; interactions.users() * dimensions];
         let mut items: Vec<f32> = (0..interactions.items() * dimensions)
-            .map(|_| (deviation * random.draw()) as f32)
+            .map(|_| (deviation * draw(&mut rng)) as f32)
             .collect();
         for epoch in 1..=settings.epochs {
             solve_all(settings, interactions, &items, &mut users)?;
@@ -415,7 +418,7 @@ impl Scorer for Ials {
         similar_by_cosine(&self.factors, self.settings.dimensions, item, places)
     }
 
-    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+    fn similarity(&self, one: u32, other: u32) -> Option<f32> {
         cosine(&self.factors, self.settings.dimensions, one, other)
     }
 }
@@ -445,7 +448,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scorer::testing::{contributions_add_up, interactions, on_threads, tastes};
+    use crate::testing::{contributions_add_up, interactions, on_threads, tastes};
 
     fn settings() -> IalsSettings {
         IalsSettings {
@@ -562,7 +565,7 @@ mod tests {
     fn similar_films_are_those_of_the_same_taste() {
         let all = tastes(80, 40);
         let ials = Ials::fit(&all, &settings()).expect("fits");
-        let ease = crate::scorer::Ease::fit(&all, &Default::default()).expect("fits");
+        let ease = crate::Ease::fit(&all, &Default::default()).expect("fits");
         for scorer in [&ials as &dyn Scorer, &ease] {
             let similar = scorer.similar(4, 10);
             assert_eq!(similar.len(), 10);
@@ -570,10 +573,10 @@ mod tests {
             assert!(similar.is_sorted_by(|a, b| a.1 >= b.1));
             assert!(scorer.similar(40, 10).is_empty());
         }
-        let likeness = |one, other| ials.likeness(one, other).expect("both are known");
-        assert!((likeness(4, 4) - 1.0).abs() < 1e-5);
-        assert!(likeness(4, 6) > likeness(4, 7));
-        assert_eq!(ials.likeness(4, 40), None);
+        let similarity = |one, other| ials.similarity(one, other).expect("both are known");
+        assert!((similarity(4, 4) - 1.0).abs() < 1e-5);
+        assert!(similarity(4, 6) > similarity(4, 7));
+        assert_eq!(ials.similarity(4, 40), None);
     }
 
     proptest! {

@@ -1,13 +1,13 @@
 //! Scores of different models made comparable.
 
-use super::History;
+use crate::History;
 
 /// Shift and scale that take one user's scores to mean 0 and variance 1 over the films that are not in
 /// their history: those in it would stretch the scale, and are not recommended.
 ///
 /// Scale 0 where the scores are all the same but for rounding, and so say nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standard {
+pub struct Standardization {
     /// What is taken from each score first.
     pub mean: f32,
     /// What it is multiplied by then.
@@ -19,7 +19,7 @@ const ROUNDING: f64 = 1e-5;
 
 /// The standard of `scores`, which are those of the user with this history.
 #[must_use]
-pub fn standardize(scores: &[f32], history: History<'_>) -> Standard {
+pub fn standardize(scores: &[f32], history: History<'_>) -> Standardization {
     let known = || {
         history
             .items
@@ -28,7 +28,7 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standard {
     };
     let count = scores.len().saturating_sub(known().count());
     if count == 0 {
-        return Standard {
+        return Standardization {
             mean: 0.0,
             scale: 0.0,
         };
@@ -55,7 +55,7 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standard {
     } else {
         0.0
     };
-    Standard { mean: shift, scale }
+    Standardization { mean: shift, scale }
 }
 
 /// The sum of `term` over `scores`, without the `known` among them.
@@ -84,7 +84,7 @@ fn sum<'a>(
 }
 
 /// Adds `weight` times the standardized `scores` to `sums`.
-pub fn add_standardized(sums: &mut [f32], scores: &[f32], standard: Standard, weight: f32) {
+pub fn add_standardized(sums: &mut [f32], scores: &[f32], standard: Standardization, weight: f32) {
     let scale = weight * standard.scale;
     for (sum, score) in sums.iter_mut().zip(scores) {
         *sum += scale * (score - standard.mean);

@@ -1,6 +1,7 @@
 //! What most people like: the yardstick of all models, and all that there is for somebody unknown.
 
-use super::{Explanation, FitError, History, Interactions, Scorer};
+use super::FitError;
+use crate::{Explanation, History, Interactions, Scorer};
 
 /// Films by the weight of all interactions with them; the same list for everybody.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,13 +6,15 @@ use faer::{
     dyn_stack::{MemBuffer, MemStack},
     linalg::{evd, householder, matmul::matmul, qr::no_pivoting::factor},
 };
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::{
-    Contribution, Explanation, FitError, History, Interactions, Scorer,
-    random::Normal,
-    vectors::{cosine, product, similar_by_cosine},
+    FitError,
+    factors::{cosine, product, similar_by_cosine},
 };
+use crate::{Contribution, Explanation, History, Interactions, Scorer};
 
 /// How the low-pass filter is fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,8 +117,10 @@ impl Spectral {
             });
         }
 
-        let mut random = Normal::seeded(seed);
-        let guess: Vec<f32> = (0..items * width).map(|_| random.draw() as f32).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let guess: Vec<f32> = (0..items * width)
+            .map(|_| StandardNormal.sample(&mut rng))
+            .collect();
         let mut basis = orthonormal(&guess, width);
         let mut users = vec![0.0; interactions.users() * width];
         let mut image = vec![0.0; items * width];
@@ -357,7 +361,7 @@ impl Scorer for Spectral {
         similar_by_cosine(&self.factors, self.dimensions, item, places)
     }
 
-    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+    fn similarity(&self, one: u32, other: u32) -> Option<f32> {
         cosine(&self.factors, self.dimensions, one, other)
     }
 }
@@ -367,7 +371,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scorer::testing::{contributions_add_up, interactions, matrix, on_threads, tastes};
+    use crate::testing::{contributions_add_up, interactions, matrix, on_threads, tastes};
 
     #[test]
     fn with_every_dimension_only_the_scaling_is_left() {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{
+use crate::{
     Blend, FitError, Part, Scorer,
-    tags::{CONTENT_WEIGHT, TASTE_WEIGHT},
+    content::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
 /// The learned models by name.
@@ -44,7 +44,7 @@ impl ModelName {
 
 /// One model of a version.
 #[derive(Clone)]
-pub struct TrainedPart {
+pub struct TrainedModel {
     /// Which it is.
     pub name: ModelName,
     /// The model.
@@ -55,17 +55,17 @@ pub struct TrainedPart {
 
 /// A version of the learned models, over the films that it was fitted on. Never changed: a new version
 /// takes its place as a whole.
-pub struct Trained {
+pub struct TrainedModels {
     version: i64,
     films: Vec<i64>,
-    parts: Vec<TrainedPart>,
+    parts: Vec<TrainedModel>,
     blend: Blend,
     familiarity: f32,
     content_weight: f32,
     taste_weight: f32,
 }
 
-impl Trained {
+impl TrainedModels {
     /// Version `version` of models over `films`, TMDB's ids in ascending order, one a column.
     /// `familiarity` is that of [`Blend::new`].
     ///
@@ -74,7 +74,7 @@ impl Trained {
     pub fn new(
         version: i64,
         films: Vec<i64>,
-        parts: Vec<TrainedPart>,
+        parts: Vec<TrainedModel>,
         familiarity: f32,
     ) -> Result<Self, FitError> {
         let is_sound = films.is_sorted_by(|a, b| a < b)
@@ -138,7 +138,7 @@ impl Trained {
 
     /// The models.
     #[must_use]
-    pub fn parts(&self) -> &[TrainedPart] {
+    pub fn parts(&self) -> &[TrainedModel] {
         &self.parts
     }
 
@@ -177,10 +177,10 @@ impl Trained {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scorer::{Popularity, testing::tastes};
+    use crate::{Popularity, testing::tastes};
 
-    fn part() -> TrainedPart {
-        TrainedPart {
+    fn part() -> TrainedModel {
+        TrainedModel {
             name: ModelName::Popularity,
             scorer: Arc::new(Popularity::fit(&tastes(6, 3))),
             weight: 1.0,
@@ -189,14 +189,15 @@ mod tests {
 
     #[test]
     fn films_are_found_by_their_ids() {
-        let trained = Trained::new(1, vec![11, 603, 27205], vec![part()], 1.0).expect("sound");
+        let trained =
+            TrainedModels::new(1, vec![11, 603, 27205], vec![part()], 1.0).expect("sound");
         assert_eq!(trained.column(603), Some(1));
         assert_eq!(trained.column(604), None);
     }
 
     #[test]
     fn films_out_of_order_or_of_another_number_are_refused() {
-        assert!(Trained::new(1, vec![11, 27205, 603], vec![part()], 1.0).is_err());
-        assert!(Trained::new(1, vec![11, 603], vec![part()], 1.0).is_err());
+        assert!(TrainedModels::new(1, vec![11, 27205, 603], vec![part()], 1.0).is_err());
+        assert!(TrainedModels::new(1, vec![11, 603], vec![part()], 1.0).is_err());
     }
 }

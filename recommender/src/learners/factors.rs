@@ -1,6 +1,6 @@
 //! What models share that know films as vectors.
 
-use super::best;
+use crate::rank::top_k;
 
 /// The cosine of two of `vectors`, each of so many `dimensions`.
 pub(super) fn cosine(vectors: &[f32], dimensions: usize, one: u32, other: u32) -> Option<f32> {
@@ -47,5 +47,5 @@ pub(super) fn similar_by_cosine(
             }
         })
         .collect();
-    best(&scores, places, |other| other != item)
+    top_k(&scores, places, |other, score| score > 0.0 && other != item)
 }

@@ -1,4 +1,4 @@
-//! A line that a sum of bounded surprises crosses with a known small chance, however long one looks.
+//! A uniform boundary: a sum of bounded, centred terms crosses it at any time with at most a given probability.
 //!
 //! Howard, Ramdas, McAuliffe and Sekhon, *Time-uniform, nonparametric, nonasymptotic confidence
 //! sequences*, Annals of Statistics 49 (2), 2021 (arXiv:1810.08240): the gamma-exponential mixture,
@@ -8,23 +8,23 @@
 
 use statrs::function::gamma::{gamma_lr, ln_gamma};
 
-/// How often an interval is halved on the way to a root; past 2⁻⁵⁰ nothing is left to gain.
-const HALVINGS: usize = 50;
+/// Steps of the bisection; an interval of 2⁻⁵⁰ of its width is as small as a double resolves.
+const BISECTION_STEPS: usize = 50;
 
-/// The boundary of a sum whose terms' surprises are at most `scale` wide.
+/// The gamma-exponential mixture boundary of a sum whose terms have a range of at most `scale`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Boundary {
+pub struct UniformBoundary {
     scale: f64,
     /// ρ ÷ scale².
     shape: f64,
-    /// The logarithm of what does not depend on where the sum is.
+    /// The logarithm of the factors of m(s, v) that depend on neither s nor v.
     leading: f64,
 }
 
-impl Boundary {
-    /// A boundary for terms whose range is `scale` wide, tightest where the variance process is
-    /// `best_at` and the one-sided error `alpha`; it is valid everywhere. ρ is chosen as the paper's
-    /// section on tuning says for the normal mixture: ρ = v ÷ (2 log(1/2α) + log(1 + 2 log(1/2α))).
+impl UniformBoundary {
+    /// The boundary for terms with a range of `scale`, tightest if the variance process is `best_at` and the
+    /// one-sided error `alpha`; it is valid everywhere. ρ is chosen by the paper's tuning rule for the normal
+    /// mixture: ρ = v ÷ (2 log(1/2α) + log(1 + 2 log(1/2α))).
     ///
     /// All three must be above 0, and `alpha` below one half.
     #[must_use]
@@ -39,12 +39,10 @@ impl Boundary {
         }
     }
 
-    /// log m(s, v): how much evidence a sum of `sum` at the variance `variance` is against its being
-    /// without drift. `sum` must not be below 0.
-    ///
-    /// Evidence of log(1/α) or more, ever, has a chance of at most α.
+    /// log m(s, v): the log evidence of a sum of `sum`, 0 and up, at the variance process `variance` against zero
+    /// drift. Without drift it ever reaches log(1/α) with a probability of at most α.
     #[must_use]
-    pub fn evidence(&self, sum: f64, variance: f64) -> f64 {
+    pub fn log_evidence(&self, sum: f64, variance: f64) -> f64 {
         let squared = self.scale * self.scale;
         let shape = variance / squared + self.shape;
         let moved = (self.scale * sum + variance) / squared;
@@ -52,18 +50,18 @@ impl Boundary {
         self.leading + ln_gamma(shape) + gamma_lr(shape, rate).ln() - shape * rate.ln() + moved
     }
 
-    /// M(v): the sum at which the evidence reaches log(1/`alpha`).
+    /// M(v): the sum at which the log evidence reaches log(1/`alpha`). 50 bisection steps.
     #[must_use]
     pub fn at(&self, variance: f64, alpha: f64) -> f64 {
         let threshold = -alpha.ln();
         let mut high = self.scale.max(variance);
-        while self.evidence(high, variance) < threshold {
+        while self.log_evidence(high, variance) < threshold {
             high *= 2.0;
         }
         let mut low = 0.0;
-        for _ in 0..HALVINGS {
+        for _ in 0..BISECTION_STEPS {
             let middle = f64::midpoint(low, high);
-            if self.evidence(middle, variance) < threshold {
+            if self.log_evidence(middle, variance) < threshold {
                 low = middle;
             } else {
                 high = middle;
@@ -82,16 +80,16 @@ mod tests {
     /// The first row is the test vector of the authors' own implementation; the others were computed
     /// from the formula with another library's special functions.
     #[test]
-    fn the_boundary_is_that_of_the_paper() {
+    fn the_boundary_matches_reference_values() {
         for (scale, best_at, best_alpha, variance, alpha, expected) in REFERENCE {
-            let boundary = Boundary::new(scale, best_at, best_alpha);
+            let boundary = UniformBoundary::new(scale, best_at, best_alpha);
             let found = boundary.at(variance, alpha);
             assert!(
                 (found - expected).abs() < 1e-4 * expected,
                 "{variance} {alpha}: {found}, not {expected}"
             );
         }
-        let evidence = Boundary::new(2.0, 100.0, 0.05).evidence(10.0, 100.0);
+        let evidence = UniformBoundary::new(2.0, 100.0, 0.05).log_evidence(10.0, 100.0);
         assert!((evidence + 0.249_016_5).abs() < 1e-6, "{evidence}");
     }
 
@@ -106,10 +104,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn more_variance_and_less_error_need_a_larger_sum(
+        fn the_boundary_grows_with_variance_and_with_less_error(
             scale in 0.5..20.0_f64, variance in 0.0..1e5_f64, more in 0.1..1e4_f64, alpha in 1e-4..0.2_f64,
         ) {
-            let boundary = Boundary::new(scale, 500.0, 0.025);
+            let boundary = UniformBoundary::new(scale, 500.0, 0.025);
             let line = boundary.at(variance, alpha);
             prop_assert!(line.is_finite() && line > 0.0);
             prop_assert!(boundary.at(variance + more, alpha) > line);

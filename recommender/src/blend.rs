@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{
-    Contribution, Explanation, FitError, History, Scorer, add_standardized, best, standardize,
+use crate::{
+    Contribution, Explanation, FitError, History, Scorer, add_standardized, rank::top_k,
+    standardize,
 };
 
 /// A model in a blend.
@@ -145,23 +146,23 @@ impl Scorer for Blend {
                 sums[*other as usize] += part.weight * value / greatest;
             }
         }
-        best(&sums, places, |_| true)
+        top_k(&sums, places, |_, score| score > 0.0)
     }
 
     /// By the first part that places both films.
-    fn likeness(&self, one: u32, other: u32) -> Option<f32> {
+    fn similarity(&self, one: u32, other: u32) -> Option<f32> {
         self.parts
             .iter()
-            .find_map(|part| part.scorer.likeness(one, other))
+            .find_map(|part| part.scorer.similarity(one, other))
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "learners"))]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scorer::{
+    use crate::{
         Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity,
         testing::{contributions_add_up, interactions, tastes},
     };
