@@ -1,7 +1,10 @@
 //! Internal endpoint: matches movies of users' imported lists for other services. The gateway does not route here.
 
 use axum::{Json, extract::State};
-use chassis::{extract, problem::FieldError};
+use chassis::{
+    extract,
+    validate::{FieldError, Validator},
+};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
@@ -35,37 +38,27 @@ pub(super) struct MatchResponse {
 }
 
 impl MatchRequest {
-    fn check(&self) -> Result<(), ApiError> {
-        let mut errors = Vec::new();
-        if self.movies.len() > MAX_MOVIES {
-            let message = format!("must be at most {MAX_MOVIES} films");
-            errors.push(FieldError::new("movies", message));
-        }
-        if self.fetch > MAX_FETCHED {
-            let message = format!("must be at most {MAX_FETCHED}");
-            errors.push(FieldError::new("fetch", message));
-        }
+    fn validate(&self) -> Result<(), Vec<FieldError>> {
+        let mut check = Validator::default();
+        let message = format!("must be at most {MAX_MOVIES} films");
+        check.require(self.movies.len() <= MAX_MOVIES, "movies", message);
+        let message = format!("must be at most {MAX_FETCHED}");
+        check.require(self.fetch <= MAX_FETCHED, "fetch", message);
         for (position, movie) in self.movies.iter().enumerate() {
-            let mut invalid = |field: &str, message: String| {
-                let field = format!("movies[{position}].{field}");
-                errors.push(FieldError::new(field, message));
-            };
-            if movie.imdb_id.as_deref().is_some_and(|id| !is_imdb_id(id)) {
-                invalid("imdb_id", "must be `tt` and seven to ten digits".to_owned());
+            let name = |field| format!("movies[{position}].{field}");
+            if !movie.imdb_id.as_deref().is_none_or(is_imdb_id) {
+                check.error(name("imdb_id"), "must be `tt` and seven to ten digits");
             }
             let title = movie.title.as_deref().unwrap_or_default();
             if title.contains('\0') || title.chars().count() > MAX_TITLE {
                 let message = format!("must be at most {MAX_TITLE} characters without NUL");
-                invalid("title", message);
+                check.error(name("title"), message);
             }
-            if movie.year.is_some_and(|year| !(0..=9999).contains(&year)) {
-                invalid("year", "must be from 0 to 9999".to_owned());
+            if !movie.year.is_none_or(|year| (0..=9999).contains(&year)) {
+                check.error(name("year"), "must be from 0 to 9999");
             }
         }
-        match errors.is_empty() {
-            true => Ok(()),
-            false => Err(ApiError::Invalid(errors)),
-        }
+        check.finish(())
     }
 }
 
@@ -74,7 +67,7 @@ pub(super) async fn match_movies(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<MatchRequest>,
 ) -> Result<Json<MatchResponse>, ApiError> {
-    request.check()?;
+    request.validate().map_err(ApiError::Invalid)?;
     let (matches, fetched) = state.matching.find(&request.movies, request.fetch).await?;
     Ok(Json(MatchResponse { matches, fetched }))
 }

@@ -1,7 +1,7 @@
 //! Internal endpoint: filters a ranked list of movie ids for other services. The gateway does not route here.
 
 use axum::{Json, extract::State};
-use chassis::{extract, problem::FieldError};
+use chassis::{extract, validate::Validator};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -40,20 +40,18 @@ pub(super) async fn select_movies(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<SelectRequest>,
 ) -> Result<Json<SelectResponse>, ApiError> {
-    let mut errors = Vec::new();
-    let filter = Filter::parse(&request.filter, &mut errors);
-    if request.ids.len() > MAX_IDS {
-        let message = format!("must be at most {MAX_IDS} ids");
-        errors.push(FieldError::new("ids", message));
-    }
-    if !(1..=MAX_MOVIES).contains(&request.limit) {
-        let message = format!("must be from 1 to {MAX_MOVIES}");
-        errors.push(FieldError::new("limit", message));
-    }
-    let fields = Fields::parse(Some(FIELDS), None, &mut errors);
-    if !errors.is_empty() {
-        return Err(ApiError::Invalid(errors));
-    }
+    let mut check = Validator::default();
+    let filter = Filter::parse(&request.filter, &mut check);
+    let (ids, limit) = (request.ids.len(), request.limit);
+    check.require(
+        ids <= MAX_IDS,
+        "ids",
+        format!("must be at most {MAX_IDS} ids"),
+    );
+    let message = format!("must be from 1 to {MAX_MOVIES}");
+    check.require((1..=MAX_MOVIES).contains(&limit), "limit", message);
+    let fields = Fields::parse(Some(FIELDS), None, &mut check);
+    let fields = check.finish(fields).map_err(ApiError::Invalid)?;
     check_genres(&state.listing, &filter).await?;
     let movies = state
         .listing

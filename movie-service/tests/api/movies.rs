@@ -12,18 +12,11 @@ async fn a_page_has_every_documented_field(pool: PgPool) {
     let test = TestApp::synced(&pool, 2).await;
     let answer = test.get("/api/v1/movies?page=2&page_size=15").await;
     let link = answer.headers["link"].to_str().unwrap().to_owned();
-    let body = answer.expect(200);
-    assert_eq!(body["page"], 2);
-    assert_eq!(body["page_size"], 15);
-    assert_eq!(body["total_pages"], 3);
-    assert_eq!(body["total_results"], 40);
-    assert_eq!(body["data"].as_array().unwrap().len(), 15);
-    let film = body["data"][0].as_object().unwrap();
-    let names: Vec<&str> = film.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        ["id", "popularity", "poster_url", "release_date", "title"]
-    );
+    let mut body = answer.expect(200);
+    let movies = body["data"].as_array_mut().unwrap();
+    assert_eq!(movies.len(), 15);
+    movies.truncate(1);
+    insta::assert_json_snapshot!(body, {".next_cursor" => "[cursor]"}, @"");
     let cursor = body["next_cursor"].as_str().unwrap();
     assert_eq!(
         link,
@@ -49,20 +42,7 @@ async fn a_movie_has_every_documented_field(pool: PgPool) {
     );
     test.sync(1).await.expect(200);
     let body = test.get("/api/v1/movies/603").await.expect(200);
-    assert_eq!(body["id"], 603);
-    assert_eq!(body["title"], "The Matrix");
-    assert_eq!(body["release_date"], "1999-03-30");
-    assert_eq!(body["genres"], json!(["Action", "Science Fiction"]));
-    assert_eq!(body["language"], "en");
-    assert_eq!(body["duration"], 136);
-    assert_eq!(body["popularity"], 9999.0);
-    assert_eq!(body["poster_url"], "");
-    assert_eq!(body["backdrop_url"], "");
-    assert_eq!(
-        body["booking_url"],
-        "https://www.themoviedb.org/movie/603/watch"
-    );
-    assert!(body["overview"].as_str().unwrap().contains("1999"));
+    insta::assert_json_snapshot!(body, {".synced_at" => "[time]"}, @"");
     let other = test.ids("/api/v1/movies").await[1];
     sqlx::query("update movie set poster_path = '/p.jpg', backdrop_path = '/b.jpg', runtime = null, release_date = null")
         .execute(&pool)
@@ -220,10 +200,13 @@ async fn invalid_parameters_are_named(pool: PgPool) {
     }
     for id in ["1", "9223372036854775807"] {
         let problem = test.get(&format!("/api/v1/movies/{id}")).await.expect(404);
-        assert_eq!(problem["error"], "movie not found", "{id}");
-        assert_eq!(problem["type"], "/problems/movie-not-found");
         assert_eq!(problem["instance"], format!("/api/v1/movies/{id}"));
         assert!(!problem["request_id"].as_str().unwrap().is_empty());
+        insta::assert_json_snapshot!(
+            problem,
+            {".instance" => "[path]", ".request_id" => "[id]"},
+            @""
+        );
     }
 }
 

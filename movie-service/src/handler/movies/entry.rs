@@ -1,6 +1,6 @@
 //! The wire form of a movie in a list, and the choice of its fields.
 
-use chassis::{config::nearest, problem::FieldError};
+use chassis::{config::nearest, validate::Validator};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -112,15 +112,15 @@ impl Fields {
     pub(in crate::handler) fn parse(
         fields: Option<&str>,
         include: Option<&str>,
-        errors: &mut Vec<FieldError>,
+        check: &mut Validator,
     ) -> Self {
         let all: Vec<&'static str> = DEFAULT_FIELDS.into_iter().chain(OPTIONAL_FIELDS).collect();
         let mut requested = match fields {
-            Some(list) => parse("fields", list, &all, errors),
+            Some(list) => parse("fields", list, &all, check),
             None => DEFAULT_FIELDS.to_vec(),
         };
         if let Some(list) = include {
-            requested.extend(parse("include", list, &OPTIONAL_FIELDS, errors));
+            requested.extend(parse("include", list, &OPTIONAL_FIELDS, check));
         }
         Self(requested)
     }
@@ -190,7 +190,7 @@ fn parse(
     field: &str,
     list: &str,
     known: &[&'static str],
-    errors: &mut Vec<FieldError>,
+    check: &mut Validator,
 ) -> Vec<&'static str> {
     let mut names = Vec::new();
     for name in list.split(',').map(str::trim) {
@@ -201,7 +201,7 @@ fn parse(
                     Some(near) => format!("unknown name `{name}`; did you mean `{near}`?"),
                     None => format!("unknown name `{name}`; known are {}", known.join(", ")),
                 };
-                errors.push(FieldError::new(field, message));
+                check.error(field, message);
             }
         }
     }

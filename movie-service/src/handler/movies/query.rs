@@ -2,7 +2,7 @@
 
 use chassis::{
     paging::{Cursor, DEFAULT_PAGE_SIZE},
-    problem::FieldError,
+    validate::{FieldError, Validator},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -119,79 +119,39 @@ pub(super) fn next_cursor(request: &PageRequest, fingerprint: &str, place: &Walk
     .encode()
 }
 
-fn number(
-    field: &str,
-    text: Option<&String>,
-    default: i64,
-    max: i64,
-    errors: &mut Vec<FieldError>,
-) -> i64 {
-    let Some(text) = text else {
-        return default;
-    };
-    match text.parse() {
-        Ok(number) if (1..=max).contains(&number) => number,
-        _ => {
-            let message = format!("must be a whole number from 1 to {max}");
-            errors.push(FieldError::new(field, message));
-            default
-        }
-    }
-}
-
-fn choice<T: for<'de> Deserialize<'de> + Default>(
-    field: &str,
-    text: Option<&String>,
-    known: &str,
-    errors: &mut Vec<FieldError>,
-) -> T {
-    let Some(text) = text else {
-        return T::default();
-    };
-    serde_json::from_value(text.as_str().into()).unwrap_or_else(|_| {
-        errors.push(FieldError::new(field, format!("must be {known}")));
-        T::default()
-    })
-}
-
 impl ListQuery {
     /// Validates the parameters.
     ///
     /// # Errors
     /// Returns all invalid fields.
     pub(super) fn parse(&self) -> Result<ListRequest, Vec<FieldError>> {
-        let mut errors = Vec::new();
+        let mut check = Validator::default();
         let params = &self.page;
-        let fields = Fields::parse(
-            params.fields.as_deref(),
-            params.include.as_deref(),
-            &mut errors,
-        );
-        let filter = Filter::parse(&self.filter, &mut errors);
+        let (fields, include) = (params.fields.as_deref(), params.include.as_deref());
+        let fields = Fields::parse(fields, include, &mut check);
+        let filter = Filter::parse(&self.filter, &mut check);
         let region = filter.region.clone();
-        if region.is_some() && self.filter.providers.is_none() && !fields.has("providers") {
-            let message = "is of use only with providers, or with include=providers";
-            errors.push(FieldError::new("region", message));
-        }
+        let uses_region = self.filter.providers.is_some() || fields.has("providers");
+        check.require(
+            region.is_none() || uses_region,
+            "region",
+            "is of use only with providers, or with include=providers",
+        );
         let fingerprint = self.fingerprint();
         let selected = match &params.ids {
-            Some(ids) => Selected::Batch(self.batch(ids, &mut errors)),
+            Some(ids) => Selected::Batch(self.batch(ids, &mut check)),
             None => {
                 let includes = fields.includes();
-                let page = self.request(filter, &fingerprint, includes, &mut errors);
+                let page = self.request(filter, &fingerprint, includes, &mut check);
                 Selected::Page(Box::new(page))
             }
         };
-        if errors.is_empty() {
-            Ok(ListRequest {
-                selected,
-                fields,
-                region,
-                fingerprint,
-            })
-        } else {
-            Err(errors)
-        }
+        check.finish(ListRequest {
+            selected,
+            fields,
+            region,
+            fingerprint,
+        })
     }
 
     fn request(
@@ -199,43 +159,36 @@ impl ListQuery {
         filter: Filter,
         fingerprint: &str,
         includes: Includes,
-        errors: &mut Vec<FieldError>,
+        check: &mut Validator,
     ) -> PageRequest {
         let params = &self.page;
-        let page = number("page", params.page.as_ref(), 1, MAX_PAGE, errors);
-        let page_size = number(
-            "page_size",
-            params.page_size.as_ref(),
-            DEFAULT_PAGE_SIZE,
-            MAX_MOVIES,
-            errors,
-        );
+        let (page, size) = (params.page.as_deref(), params.page_size.as_deref());
+        let (sort_by, order) = (params.sort_by.as_deref(), params.order.as_deref());
+        let keys = "release_date, title or popularity";
         let mut request = PageRequest {
-            filter,
-            sort_by: choice(
-                "sort_by",
-                params.sort_by.as_ref(),
-                "release_date, title or popularity",
-                errors,
-            ),
-            order: choice("order", params.order.as_ref(), "asc or desc", errors),
-            page,
+            page: check.integer("page", page, 1..=MAX_PAGE).unwrap_or(1),
+            page_size: check
+                .integer("page_size", size, 1..=MAX_MOVIES)
+                .unwrap_or(DEFAULT_PAGE_SIZE),
+            sort_by: check.variant("sort_by", sort_by, keys).unwrap_or_default(),
+            order: check
+                .variant("order", order, "asc or desc")
+                .unwrap_or_default(),
             after: None,
-            page_size,
+            filter,
             includes,
         };
         if let Some(cursor) = &params.cursor {
             if params.page.is_some() {
-                let message = "cannot be given together with cursor";
-                errors.push(FieldError::new("page", message));
-            } else if let Err(message) = resume(&mut request, cursor, fingerprint) {
-                errors.push(FieldError::new("cursor", message));
+                check.error("page", "cannot be given together with cursor");
+            } else {
+                check.take("cursor", resume(&mut request, cursor, fingerprint));
             }
         }
         request
     }
 
-    fn batch(&self, ids: &str, errors: &mut Vec<FieldError>) -> Vec<MovieId> {
+    fn batch(&self, ids: &str, check: &mut Validator) -> Vec<MovieId> {
         let params = &self.page;
         let paging = [
             ("page", &params.page),
@@ -249,7 +202,7 @@ impl ListQuery {
             .filter_map(|(name, value)| value.as_ref().map(|_| name));
         let filters = self.filter.entries().into_iter().map(|(name, _)| name);
         for name in paging.chain(filters).filter(|name| *name != "region") {
-            errors.push(FieldError::new(name, "cannot be given together with ids"));
+            check.error(name, "cannot be given together with ids");
         }
         let mut batch = Vec::new();
         for id in ids.split(',').map(str::trim) {
@@ -257,16 +210,13 @@ impl ListQuery {
                 Some(id) if batch.contains(&id) => {}
                 Some(id) => batch.push(id),
                 None => {
-                    let message = format!("`{id}` is not the id of a film");
-                    errors.push(FieldError::new("ids", message));
+                    check.error("ids", format!("`{id}` is not the id of a film"));
                     return batch;
                 }
             }
         }
-        if i64::try_from(batch.len()).is_ok_and(|count| count > MAX_MOVIES) {
-            let message = format!("must be at most {MAX_MOVIES} ids");
-            errors.push(FieldError::new("ids", message));
-        }
+        let is_short = i64::try_from(batch.len()).is_ok_and(|count| count <= MAX_MOVIES);
+        check.require(is_short, "ids", format!("must be at most {MAX_MOVIES} ids"));
         batch
     }
 
