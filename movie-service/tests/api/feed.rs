@@ -37,7 +37,40 @@ async fn the_snapshot_and_the_changes_agree(pool: PgPool) {
     insta::assert_json_snapshot!(
         film,
         {".keywords" => "[list]", ".people" => "[list]", ".titles" => "[list]"},
-        @""
+        @r#"
+        {
+          "countries": [],
+          "genres": [
+            {
+              "id": 28,
+              "name": "Action"
+            },
+            {
+              "id": 878,
+              "name": "Science Fiction"
+            },
+            {
+              "id": 53,
+              "name": "Thriller"
+            }
+          ],
+          "id": 1071585,
+          "keywords": "[list]",
+          "original_language": "en",
+          "original_title": "M3GAN 2.0",
+          "people": "[list]",
+          "popularity": 21.608,
+          "poster_path": null,
+          "providers": [],
+          "release_date": "2025-06-25",
+          "runtime": 120,
+          "title": "M3GAN 2.0",
+          "titles": "[list]",
+          "version": 1,
+          "vote_average": 7.549,
+          "vote_count": 585
+        }
+        "#
     );
     let cursor = lines[0]["cursor"].as_str().unwrap();
     let id = film["id"].as_i64().unwrap();

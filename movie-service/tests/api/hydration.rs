@@ -194,6 +194,7 @@ async fn a_movie_removed_from_tmdb_is_removed_and_may_return(pool: PgPool) {
 async fn stored_movies_survive_every_fault_of_tmdb(pool: PgPool) {
     // Synced without the short time limit, which a busy machine may exceed.
     let synced = TestApp::synced(&pool, 1).await;
+    let mut last = Value::Null;
     let impatient = [("TMDB_MAX_RETRIES", "0"), ("TMDB_API_TIMEOUT", "300")];
     let test = TestApp::beside(&pool, Arc::clone(&synced.tmdb), &impatient);
     let ids = test.ids("/api/v1/movies").await;
@@ -225,8 +226,21 @@ async fn stored_movies_survive_every_fault_of_tmdb(pool: PgPool) {
             .parse()
             .unwrap();
         assert!((1..=60).contains(&retry), "{kind}: {retry}");
-        insta::assert_json_snapshot!(answer.expect(503), {".request_id" => "[id]"}, @"");
+        let problem = answer.expect(503);
+        assert_eq!(problem["type"], "/problems/unavailable", "{kind}");
+        last = problem;
     }
+    insta::assert_json_snapshot!(last, {".request_id" => "[id]"}, @r#"
+    {
+      "detail": "the movie is not in the catalogue yet and cannot be fetched now; retry after the time in Retry-After",
+      "error": "TMDB is unavailable",
+      "instance": "/api/v1/movies/603",
+      "request_id": "[id]",
+      "status": 503,
+      "title": "Unavailable",
+      "type": "/problems/unavailable"
+    }
+    "#);
     assert_eq!(records(&pool, "movie.synced").await.len(), 20);
 }
 
