@@ -26,6 +26,11 @@ async fn an_unreachable_database_is_503_until_it_returns(
         .await
         .unwrap();
     let test = TestApp::beside(&pool, std::sync::Arc::clone(&synced.tmdb), &[]);
+    // A page made before the list index is loaded is not cached.
+    eventually("ready", async || {
+        test.get("/health/ready").await.status == 200
+    })
+    .await;
     let page = test.get("/api/v1/movies?page_size=5").await.expect(200);
     wire.cut();
     let again = test.get("/api/v1/movies?page_size=5").await.expect(200);
