@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Profile, Reaction, Standing};
+use crate::read_model::{InteractionState, Profile, Reaction};
 
 const SUPERLIKE: f64 = 7.0;
 const LIKE: f64 = 5.0;
@@ -56,7 +56,7 @@ impl HalfLife {
 /// How much a film says at `now`; below 0: it speaks against its like. The weights are the contract's, and
 /// what has no time is as of now.
 #[must_use]
-pub fn weight(standing: &Standing, now: DateTime<Utc>, half_life: HalfLife) -> f64 {
+pub fn weight(standing: &InteractionState, now: DateTime<Utc>, half_life: HalfLife) -> f64 {
     let reaction = match standing.reaction {
         Some(Reaction::Superlike) => Some(SUPERLIKE),
         Some(Reaction::Like) => Some(LIKE),
@@ -89,7 +89,7 @@ pub fn weight(standing: &Standing, now: DateTime<Utc>, half_life: HalfLife) -> f
 /// How much a film speaks for its like, whenever that was said: 1 is a like. None where nothing does, where
 /// the user dislikes it, or rates it below [`LIKED_STARS`], however often they saw it.
 #[must_use]
-pub fn liking(standing: &Standing) -> Option<f32> {
+pub fn liking(standing: &InteractionState) -> Option<f32> {
     let is_disliked = standing.reaction == Some(Reaction::Dislike)
         || standing.rating.is_some_and(|stars| stars < LIKED_STARS);
     let weight = weight(standing, DateTime::UNIX_EPOCH, HalfLife::NEVER) / LIKE;
@@ -145,67 +145,68 @@ mod tests {
 
     #[test]
     fn what_users_do_weighs_as_agreed_and_half_after_its_half_life() {
-        let of = |standing: &Standing, day| weight(standing, at(day), HalfLife { days: 10.0 });
-        let rated = Standing {
+        let of =
+            |standing: &InteractionState, day| weight(standing, at(day), HalfLife { days: 10.0 });
+        let rated = InteractionState {
             rating: Some(4.5),
             rated_at: Some(at(0)),
-            ..Standing::default()
+            ..InteractionState::default()
         };
         assert_eq!(of(&rated, 0), 3.0);
         assert_eq!(of(&rated, 10), 1.5);
         assert_eq!(of(&rated, 10_000), 3.0 * LEAST);
-        let seen_and_disliked = Standing {
+        let seen_and_disliked = InteractionState {
             reaction: Some(Reaction::Dislike),
             reacted_at: Some(at(0)),
             watched: true,
             watched_seconds: 5400,
             watched_at: Some(at(0)),
             completed_at: Some(at(0)),
-            ..Standing::default()
+            ..InteractionState::default()
         };
         assert_eq!(of(&seen_and_disliked, 0), -5.0 + 9.0 + 3.0);
-        let saved = Standing {
+        let saved = InteractionState {
             bookmarked: true,
-            ..Standing::default()
+            ..InteractionState::default()
         };
         assert_eq!(of(&saved, 99), 1.0, "without a time it is as of now");
-        assert_eq!(of(&Standing::default(), 0), 0.0);
+        assert_eq!(of(&InteractionState::default(), 0), 0.0);
     }
 
     #[test]
     fn what_is_disliked_or_rated_low_does_not_speak_for_its_like_however_often_it_was_seen() {
-        let seen = Standing {
+        let seen = InteractionState {
             watched: true,
             watched_seconds: 6000,
             watched_at: Some(at(0)),
             completed_at: Some(at(0)),
-            ..Standing::default()
+            ..InteractionState::default()
         };
-        let rated = |stars| Standing {
+        let rated = |stars| InteractionState {
             rating: Some(stars),
             ..seen
         };
         assert_eq!(liking(&seen), Some(2.6));
         assert_eq!(liking(&rated(4.0)), Some(3.0));
         assert_eq!(liking(&rated(3.0)), None);
-        let disliked = Standing {
+        let disliked = InteractionState {
             reaction: Some(Reaction::Dislike),
             ..seen
         };
         assert_eq!(liking(&disliked), None);
-        assert_eq!(liking(&Standing::default()), None);
+        assert_eq!(liking(&InteractionState::default()), None);
     }
 
     #[test]
     fn somebody_who_was_away_for_years_still_likes_what_they_liked() {
         let mut profile = Profile::default();
         for (movie, day) in [(603, 0), (604, 10)] {
-            let standing = Standing {
+            let standing = InteractionState {
                 reaction: Some(Reaction::Like),
                 reacted_at: Some(at(day)),
-                ..Standing::default()
+                ..InteractionState::default()
             };
-            profile.suppose(movie, |stands| *stands = standing);
+            profile = profile.with_hypothetical(movie, |state| *state = standing);
         }
         let of = |day| Evidence::of(&profile, at(day), HalfLife { days: 10.0 });
         assert_eq!(of(10).films(), [(603, 0.5), (604, 1.0)]);
