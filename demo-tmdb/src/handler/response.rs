@@ -1,0 +1,243 @@
+//! The shapes that several of TMDB's responses share: a movie in a list, a page, the parts of a movie. Where the
+//! catalogue has no facts, the shape is there and empty.
+
+use serde_json::{Value, json};
+
+use super::error::TmdbError;
+use super::params::{LAST_PAGE, Params};
+use crate::catalogue::{Catalogue, Film, Wanted, genre_name, overview};
+
+const PAGE_SIZE: usize = 20;
+
+/// The most movies of a list that TMDB cuts off.
+pub(super) const MAX_LIST: usize = LAST_PAGE * PAGE_SIZE;
+
+/// A film as lists show it. `media_type` is there only where TMDB has it.
+pub(super) fn list_item(
+    catalogue: &Catalogue,
+    film: &Film,
+    wanted: Wanted<'_>,
+    media_type: bool,
+) -> Value {
+    let mut item = json!({
+        "adult": film.adult,
+        "backdrop_path": null,
+        "genre_ids": film.genres,
+        "id": film.id,
+        "original_language": film.language,
+        "original_title": film.original_title,
+        "overview": overview(catalogue, film, wanted),
+        "popularity": film.popularity,
+        "poster_path": null,
+        "release_date": release_date(film),
+        "softcore": false,
+        "title": film.title_in(wanted),
+        "video": false,
+        "vote_average": film.vote_average,
+        "vote_count": film.vote_count,
+    });
+    if media_type {
+        item["media_type"] = json!("movie");
+    }
+    item
+}
+
+/// TMDB has an empty text where it knows no day.
+pub(super) fn release_date(film: &Film) -> String {
+    film.release_date
+        .map(|date| date.to_string())
+        .unwrap_or_default()
+}
+
+/// One page of a list, with what `item` makes of each entry on it.
+///
+/// # Errors
+/// TMDB's code 22 for a page that is none.
+pub(super) fn page<T>(
+    params: &Params,
+    all: &[T],
+    item: impl Fn(&T) -> Value,
+) -> Result<Value, TmdbError> {
+    let page = params.page()?;
+    let results: Vec<Value> = all
+        .iter()
+        .skip((page - 1) * PAGE_SIZE)
+        .take(PAGE_SIZE)
+        .map(item)
+        .collect();
+    Ok(json!({
+        "page": page,
+        "results": results,
+        // An empty list still has one page.
+        "total_pages": all.len().div_ceil(PAGE_SIZE).max(1),
+        "total_results": all.len(),
+    }))
+}
+
+/// A film as its own page shows it.
+pub(super) fn details(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> Value {
+    let genres: Vec<Value> = film
+        .genres
+        .iter()
+        .map(|id| json!({ "id": id, "name": genre_name(*id, wanted == Wanted::Korean) }))
+        .collect();
+    json!({
+        "adult": film.adult,
+        "backdrop_path": null,
+        "belongs_to_collection": null,
+        "budget": 0,
+        "genres": genres,
+        "homepage": "",
+        "id": film.id,
+        "imdb_id": film.imdb_id,
+        "origin_country": [],
+        "original_language": film.language,
+        "original_title": film.original_title,
+        "overview": overview(catalogue, film, wanted),
+        "popularity": film.popularity,
+        "poster_path": null,
+        "production_companies": [],
+        "production_countries": [],
+        "release_date": release_date(film),
+        "revenue": 0,
+        "runtime": film.runtime,
+        "softcore": false,
+        "spoken_languages": [],
+        "status": "Released",
+        "tagline": "",
+        "title": film.title_in(wanted),
+        "video": false,
+        "vote_average": film.vote_average,
+        "vote_count": film.vote_count,
+    })
+}
+
+/// Cast and directors.
+pub(super) fn credits(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> Value {
+    let cast: Vec<Value> = film
+        .cast
+        .iter()
+        .enumerate()
+        .map(|(order, id)| {
+            let mut person = person(catalogue, film, *id, "Acting", wanted);
+            person["cast_id"] = json!(order + 1);
+            // The facts do not say whom they played; TMDB too has this empty at times.
+            person["character"] = json!("");
+            person["order"] = json!(order);
+            person
+        })
+        .collect();
+    let crew: Vec<Value> = film
+        .directors
+        .iter()
+        .map(|id| {
+            let mut person = person(catalogue, film, *id, "Directing", wanted);
+            person["department"] = json!("Directing");
+            person["job"] = json!("Director");
+            person
+        })
+        .collect();
+    json!({ "cast": cast, "crew": crew })
+}
+
+fn person(
+    catalogue: &Catalogue,
+    film: &Film,
+    id: u32,
+    department: &str,
+    wanted: Wanted<'_>,
+) -> Value {
+    let (name, details) = match catalogue.people().find(id) {
+        Some((name, details)) => (name, Some(details)),
+        None => ("", None),
+    };
+    let korean_name = details.and_then(|person| person.korean_name.as_deref());
+    let shown = if wanted == Wanted::Korean {
+        korean_name.unwrap_or(name)
+    } else {
+        name
+    };
+    let job = if department == "Acting" { 1 } else { 2 };
+    json!({
+        "adult": false,
+        "credit_id": format!("{:012x}{id:08x}{job:04x}", film.id),
+        "gender": 0,
+        "id": id,
+        "known_for_department": department,
+        "name": shown,
+        "original_name": name,
+        "popularity": details.map_or(0.0, |person| f64::from(person.films)),
+        "profile_path": null,
+    })
+}
+
+pub(super) fn keywords(catalogue: &Catalogue, film: &Film) -> Value {
+    let keywords: Vec<Value> = film
+        .keywords
+        .iter()
+        .map(|id| json!({ "id": id, "name": catalogue.keywords().name(*id) }))
+        .collect();
+    json!({ "keywords": keywords })
+}
+
+/// English always, Korean where there is a Korean title.
+pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
+    let translation =
+        |country: &str, language: &str, name: &str, english_name: &str, wanted, title: &str| {
+            json!({
+                "iso_3166_1": country,
+                "iso_639_1": language,
+                "name": name,
+                "english_name": english_name,
+                "data": {
+                    "homepage": "",
+                    "overview": overview(catalogue, film, wanted),
+                    "runtime": film.runtime,
+                    "tagline": "",
+                    "title": title,
+                },
+            })
+        };
+    let mut translations = vec![translation(
+        "US",
+        "en",
+        "English",
+        "English",
+        Wanted::English,
+        &film.title,
+    )];
+    if let Some(title) = &film.korean_title {
+        translations.push(translation(
+            "KR",
+            "ko",
+            "한국어/조선말",
+            "Korean",
+            Wanted::Korean,
+            title,
+        ));
+    }
+    json!({ "translations": translations })
+}
+
+pub(super) fn external_ids(film: &Film) -> Value {
+    json!({
+        "imdb_id": film.imdb_id,
+        "wikidata_id": null,
+        "facebook_id": null,
+        "instagram_id": null,
+        "twitter_id": null,
+    })
+}
+
+/// The Korean title, unless another country is asked for.
+pub(super) fn alternative_titles(film: &Film, country: Option<&str>) -> Value {
+    let titles: Vec<Value> = film
+        .korean_title
+        .iter()
+        .filter(|_| {
+            country.is_none_or(|country| country.is_empty() || country.eq_ignore_ascii_case("KR"))
+        })
+        .map(|title| json!({ "iso_3166_1": "KR", "title": title, "type": "" }))
+        .collect();
+    json!({ "titles": titles })
+}
