@@ -14,11 +14,8 @@ pub mod config;
 pub mod extract;
 pub mod feed;
 pub mod health;
-<<<<<<< HEAD
 pub mod hex;
-=======
 pub mod jobs;
->>>>>>> main
 pub mod metrics;
 pub mod openapi;
 pub mod paging;

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! The service's database: its migrations and the pool. Statements are in [`crate::repository`].
-=======
-//! The service's database: migrations and the connection pool. [`crate::repository`] holds the statements.
->>>>>>> main
 
 use chassis::{postgres, shutdown::Shutdown};
 use sqlx::{PgPool, migrate::Migrator};
@@ -12,7 +8,6 @@ use crate::config::Config;
 /// The migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-<<<<<<< HEAD
 /// Applies the migrations and opens the pool.
 ///
 /// # Errors
@@ -20,19 +15,4 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 pub async fn open(config: &Config, shutdown: &Shutdown) -> anyhow::Result<PgPool> {
     let (url, connections) = (&config.database_url, config.database_max_connections);
     postgres::open(url, connections, &MIGRATOR, shutdown).await
-=======
-/// A starting process waits this long for Postgres.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Migrates the schema and opens the pool.
-///
-/// # Errors
-/// Fails if the URL is invalid, Postgres is unreachable for a minute, or a migration fails.
-pub async fn open(config: &Config, shutdown: &Shutdown) -> anyhow::Result<PgPool> {
-    chassis::postgres::migrate(&config.database_url, &MIGRATOR, START_TIMEOUT, shutdown).await?;
-    Ok(chassis::postgres::pool(
-        &config.database_url,
-        config.database_max_connections,
-    )?)
->>>>>>> main
 }
