@@ -1,10 +1,12 @@
 //! What the service speaks of, and which of it is valid. No I/O, no SQL, no HTTP.
 
 mod chart;
+mod counts;
 mod id;
 mod idempotency;
 mod import;
 mod interaction;
+mod interaction_change;
 mod movie;
 mod preferences;
 mod taste;
@@ -14,6 +16,7 @@ mod user;
 mod user_movie;
 
 pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour_of};
+pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
 pub use import::{
@@ -21,6 +24,7 @@ pub use import::{
     ImportStatus, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
 };
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
+pub use interaction_change::InteractionChange;
 pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
 pub use taste::{
@@ -31,6 +35,6 @@ pub use token::{
 };
 pub use user::{InvalidUser, NewUser, Role, User, UserChange, login_key};
 pub use user_movie::{
-    Action, Changed, Component, Counts, Mark, Occasion, Progress, Rating, Reaction, UserMovie,
-    Watch,
+    Action, Changed, EventContext, Mark, Progress, Rating, Reaction, StatePart, Timestamped,
+    UserMovie, Watch,
 };

@@ -81,7 +81,7 @@ pub(super) async fn get_stats(
     State(state): State<AppState>,
     Path(movie_id): Path<MovieId>,
 ) -> Result<JsonBody<StatsResponse>, ApiError> {
-    let counts = state.stats.of(movie_id).await?;
+    let counts = state.stats.get(movie_id).await?;
     Ok(JsonBody(StatsResponse::new(movie_id, counts)))
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn get_many_stats(
         let message = format!("must be 1 to {MOST_FILMS} ids with commas between them");
         return Err(ApiError::Invalid(vec![FieldError::new("ids", message)]));
     };
-    let stats = state.stats.of_many(&ids).await?;
+    let stats = state.stats.find_many(&ids).await?;
     Ok(JsonBody(ManyStatsResponse {
         stats: stats
             .into_iter()

@@ -8,9 +8,21 @@ use super::{MovieId, Reaction, UserMovie};
 
 /// What a chart counts; each user once.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    sqlx::Type,
 )]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 #[schema(example = "bookmarks")]
 pub enum Metric {
     /// Users who want to watch the film.
@@ -116,7 +128,8 @@ pub struct ChartEntry {
 }
 
 /// How one hour's count of a film moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(type_name = "chart_shift_row")]
 pub struct ChartShift {
     /// The film.
     pub movie_id: MovieId,

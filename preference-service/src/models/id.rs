@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $invalid:literal, $example:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema, sqlx::Type)]
         #[serde(transparent)]
+        #[sqlx(transparent)]
         #[schema(value_type = i64, minimum = 1, example = $example)]
         pub struct $name(i64);
 

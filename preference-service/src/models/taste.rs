@@ -27,9 +27,21 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// What kind of thing a tag is; its id is of that kind.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    sqlx::Type,
 )]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum TagKind {
     /// A genre.
     Genre,
@@ -289,7 +301,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::models::{Action, InteractionId, MovieId, Occasion, Progress, UserId};
+    use crate::models::{Action, InteractionId, MovieId, EventContext, Progress, UserId};
 
     const NEVER: HalfLife = HalfLife { days: 0.0 };
 
@@ -300,14 +312,14 @@ mod tests {
     fn after(actions: &[Action]) -> UserMovie {
         let mut state = UserMovie::default();
         for (number, action) in (1..).zip(actions) {
-            let occasion = Occasion {
+            let context = EventContext {
                 id: InteractionId::new(number).expect("positive"),
                 now: at(0),
                 occurred_at: None,
             };
             let user = UserId::new(1).expect("positive");
             let movie = MovieId::new(1).expect("positive");
-            if let Some(changed) = state.apply(user, movie, *action, &occasion) {
+            if let Some(changed) = state.apply(user, movie, *action, &context) {
                 state = changed.state;
             }
         }

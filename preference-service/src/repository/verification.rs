@@ -4,23 +4,13 @@
 use futures_util::{Stream, TryStreamExt};
 use sqlx::{PgPool, Postgres, Transaction};
 
-use super::{broken, interactions::InteractionRow, taste::TagsRow, user_movies::StateRow};
+use super::user_movies::UserMovieRow;
 use crate::models::{FilmTags, Interaction, MovieId, UserId, UserMovie};
 
 /// Two views of one moment, since two orders are read at once.
 pub struct Moment {
     log: Transaction<'static, Postgres>,
     states: Transaction<'static, Postgres>,
-}
-
-#[derive(sqlx::FromRow)]
-struct StandingRow {
-    user_id: i64,
-    movie_id: i64,
-    #[sqlx(flatten)]
-    state: StateRow,
-    #[sqlx(flatten)]
-    tags: TagsRow,
 }
 
 /// Where a user stands with a film, as it is stored.
@@ -106,41 +96,30 @@ impl Moment {
         impl Stream<Item = sqlx::Result<Interaction>> + Send + Unpin,
         impl Stream<Item = sqlx::Result<Standing>> + Send + Unpin,
     ) {
-        let log = sqlx::query_as::<_, InteractionRow>(
-            "select id, user_id, movie_id, interaction_type, rating, position_seconds,
-                    duration_seconds, occurred_at, created_at
-             from interaction
-             order by user_id, id",
+        let log = sqlx::query_scalar!(
+            r#"select i as "interaction!: Interaction" from interaction i order by user_id, id"#
         )
-        .fetch(&mut *self.log)
-        .and_then(|row| std::future::ready(Interaction::try_from(row)));
-        let states = sqlx::query_as::<_, StandingRow>(
-            "select s.user_id, s.movie_id, s.version, s.reaction, s.reacted_at, s.reaction_id,
-                    s.bookmarked, s.bookmarked_at, s.bookmark_id, s.rating, s.rated_at, s.rating_id,
-                    s.position_seconds, s.duration_seconds, s.watched_seconds, s.watched_at,
-                    s.watch_id, s.completed_at, s.completion_id, m.genre_ids, m.keyword_ids,
-                    m.person_ids, m.language
-             from user_movie s
-             left join movie m on m.id = s.movie_id
-             order by s.user_id, s.movie_id",
+        .fetch(&mut *self.log);
+        let states = sqlx::query!(
+            r#"select s as "state!: UserMovieRow", coalesce(m.genre_ids, '{}') as "genres!",
+                      coalesce(m.keyword_ids, '{}') as "keywords!",
+                      coalesce(m.person_ids, '{}') as "people!", m.language as "language?"
+               from user_movie s
+               left join movie m on m.id = s.movie_id
+               order by s.user_id, s.movie_id"#
         )
         .fetch(&mut *self.states)
-        .and_then(|row| std::future::ready(Standing::try_from(row)));
+        .map_ok(|row| Standing {
+            user_id: row.state.user_id,
+            movie_id: row.state.movie_id,
+            state: row.state.into(),
+            tags: FilmTags {
+                genres: row.genres,
+                keywords: row.keywords,
+                people: row.people,
+                language: row.language,
+            },
+        });
         (log, states)
-    }
-}
-
-impl TryFrom<StandingRow> for Standing {
-    type Error = sqlx::Error;
-
-    fn try_from(row: StandingRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            user_id: UserId::new(row.user_id)
-                .ok_or_else(|| broken("a user's id is not positive"))?,
-            movie_id: MovieId::new(row.movie_id)
-                .ok_or_else(|| broken("a film's id is not positive"))?,
-            state: row.state.try_into()?,
-            tags: row.tags.into(),
-        })
     }
 }

@@ -7,10 +7,11 @@ use chrono::Utc;
 use sqlx::PgPool;
 
 use crate::{
-    models::{HalfLife, STRONGEST_EDIT, TagKey, TagKind, TasteScore, TasteScores, UserId, weight},
+    models::{HalfLife, MovieId, STRONGEST_EDIT, TagKey, TagKind, TasteScore, TasteScores, UserId, weight},
     repository::{
+        movies,
         taste::{self, Edited},
-        users,
+        user_movies, users,
     },
 };
 
@@ -80,18 +81,22 @@ impl Tastes {
         let now = Utc::now();
         let mut scores = TasteScores::default();
         let mut connection = self.pool.acquire().await?;
-        taste::read(&mut connection, user_id, |state, tags| {
-            scores.add(tags, weight(state, now, self.half_life));
-        })
-        .await?;
-        let edits = taste::edits(&mut connection, user_id).await?;
+        let states = user_movies::list_all(&mut connection, user_id).await?;
+        let movies: Vec<MovieId> = states.iter().map(|(movie, _)| *movie).collect();
+        let tags = movies::find_tags(&mut connection, &movies).await?;
+        for (movie, state) in &states {
+            if let Some(tags) = tags.get(movie) {
+                scores.add(tags, weight(state, now, self.half_life));
+            }
+        }
+        let edits = taste::list_edits(&mut connection, user_id).await?;
         drop(connection);
         let scores = scores.profile(&edits, limit);
         if scores.is_empty() && !users::exists(&self.pool, user_id).await? {
             return Err(TasteError::UserNotFound);
         }
         let keys: Vec<&TagKey> = scores.iter().map(|score| &score.key).collect();
-        let mut names = taste::names(&self.pool, &keys).await?;
+        let mut names = taste::find_names(&self.pool, &keys).await?;
         let scores = scores.into_iter().map(|score| {
             let name = match &score.key {
                 TagKey::Language(code) => code.clone(),
@@ -173,14 +178,14 @@ impl Tastes {
             )),
             (_, Some(id), None) => {
                 let key = TagKey::Numbered(kind, id);
-                let names = taste::names(&self.pool, &[&key]).await?;
+                let names = taste::find_names(&self.pool, &[&key]).await?;
                 if names.is_empty() {
                     Err(("id", format!("no {kind} of the catalogue has this id")))
                 } else {
                     Ok(key)
                 }
             }
-            (_, None, Some(name)) => match taste::named(&self.pool, kind, name).await?[..] {
+            (_, None, Some(name)) => match taste::find_by_name(&self.pool, kind, name).await?[..] {
                 [id] => Ok(TagKey::Numbered(kind, id)),
                 [] => Err(("name", format!("no {kind} of the catalogue has this name"))),
                 _ => Err((

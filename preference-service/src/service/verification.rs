@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use crate::{
     models::{
-        Action, FilmTags, HalfLife, Interaction, MovieId, Occasion, TasteScores, UserId, UserMovie,
+        EventContext, FilmTags, HalfLife, Interaction, MovieId, TasteScores, UserId, UserMovie,
         weight,
     },
     repository::verification,
@@ -137,14 +137,14 @@ async fn next_of<T>(
 /// What the entry made of the state. One that changes nothing is of the time before repetitions were
 /// left out of the log.
 fn replay(state: &mut UserMovie, entry: &Interaction) {
-    let occasion = Occasion {
+    let context = EventContext {
         id: entry.id,
         now: entry.created_at,
         occurred_at: Some(entry.occurred_at),
     };
-    let action = Action::of(entry.interaction_type, entry.rating, entry.progress);
-    let changed =
-        action.and_then(|action| state.apply(entry.user_id, entry.movie_id, action, &occasion));
+    let changed = entry
+        .action()
+        .and_then(|action| state.apply(entry.user_id, entry.movie_id, action, &context));
     if let Some(changed) = changed {
         *state = changed.state;
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{FilmMatch, Unmatched, WantedFilm},
     models::{
-        Deeds, ImportEntry, ImportFailure, InteractionId, MovieId, Occasion, UnmatchedReason,
+        Deeds, ImportEntry, ImportFailure, InteractionId, MovieId, EventContext, UnmatchedReason,
         UnmatchedTitle, UserId, UserMovie,
     },
     repository::{
@@ -166,7 +166,7 @@ impl Imports {
                     movie_id: *movie_id,
                     action,
                     occurred_at: Some(at),
-                    film_known: true,
+                    is_movie_known: true,
                 });
             }
         }
@@ -231,12 +231,12 @@ impl Trial {
             let Some(id) = InteractionId::new(self.next) else {
                 continue;
             };
-            let occasion = Occasion {
+            let context = EventContext {
                 id,
                 now: Utc::now(),
                 occurred_at: Some(at),
             };
-            if let Some(changed) = state.apply(self.user_id, movie, action, &occasion) {
+            if let Some(changed) = state.apply(self.user_id, movie, action, &context) {
                 *state = changed.state;
                 outcome = Outcome::Changed;
             }
