@@ -125,7 +125,7 @@ pub fn assemble(
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
-        charts: Charts::new(pool.clone(), mirror, movie_service),
+        charts: Charts::new(pool.clone(), mirror, movie_service, chassis::clock::Clock::system()),
         chart_streams: ChartStreams::new(outbox.arrivals(), &process.shutdown),
         idempotency: Idempotency::new(
             pool.clone(),

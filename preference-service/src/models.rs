@@ -15,7 +15,7 @@ mod token;
 mod user;
 mod user_movie;
 
-pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour_of};
+pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
