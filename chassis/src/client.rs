@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     server::INTERNAL_TOKEN,
-    trace::{REQUEST_ID, RequestContext, TRACEPARENT},
+    trace::{REQUEST_ID, TRACEPARENT, TraceContext},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -104,7 +104,7 @@ impl Client {
         if let Some(token) = &self.internal_token {
             request = request.header(INTERNAL_TOKEN, token.clone());
         }
-        if let Some(context) = RequestContext::current() {
+        if let Some(context) = TraceContext::current() {
             request = request
                 .header(REQUEST_ID, &context.request_id)
                 .header(TRACEPARENT, context.traceparent());

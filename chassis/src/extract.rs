@@ -32,9 +32,9 @@ use crate::{
 
 /// Whether the client would rather have a stream of events than the state of now.
 #[derive(Debug)]
-pub struct WantsEvents(pub bool);
+pub struct AcceptsEventStream(pub bool);
 
-impl<S: Send + Sync> FromRequestParts<S> for WantsEvents {
+impl<S: Send + Sync> FromRequestParts<S> for AcceptsEventStream {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {

@@ -99,7 +99,7 @@ where
         Some("openapi") => return print_openapi(&service),
         Some("healthcheck") => return healthcheck(&service),
         Some(other) => {
-            return usage(&format!(
+            return usage_error(&format!(
                 "unknown command `{other}`; known are openapi and healthcheck"
             ));
         }
@@ -109,14 +109,14 @@ where
         .and_then(|process| telemetry::init(&process.config).map(|()| process))
     {
         Ok(process) => process,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     match runtime.block_on(live(process, (service.openapi)(), build)) {
         Ok(true) => ExitCode::SUCCESS,
@@ -126,7 +126,7 @@ where
         }
         Err(error) => {
             if let Some(error) = error.downcast_ref::<crate::config::ConfigError>() {
-                return usage(&error.to_string());
+                return usage_error(&error.to_string());
             }
             tracing::error!(cause = format!("{error:#}"), "cannot go on");
             ExitCode::FAILURE
@@ -168,7 +168,7 @@ where
 }
 
 /// Says what is wrong with how the program was called.
-pub fn usage(message: &str) -> ExitCode {
+pub fn usage_error(message: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{message}");
     ExitCode::from(EXIT_USAGE)
 }
@@ -181,7 +181,7 @@ pub fn print_openapi(service: &Service) -> ExitCode {
             let _ = writeln!(std::io::stdout(), "{json}");
             ExitCode::SUCCESS
         }
-        Err(error) => usage(&error.to_string()),
+        Err(error) => usage_error(&error.to_string()),
     }
 }
 
@@ -191,7 +191,7 @@ pub fn print_openapi(service: &Service) -> ExitCode {
 pub fn healthcheck(service: &Service) -> ExitCode {
     match Settings::load(service.defaults).and_then(|settings| settings.read::<ProcessConfig>()) {
         Ok(config) => report_ready(config.address()),
-        Err(error) => usage(&error.to_string()),
+        Err(error) => usage_error(&error.to_string()),
     }
 }
 

@@ -40,7 +40,7 @@ use crate::{
     metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL},
     problem::{CONTENT_TYPE_PROBLEM, Problem, from_status},
     shutdown::Shutdown,
-    trace::{REQUEST_ID, RequestContext},
+    trace::{REQUEST_ID, TraceContext},
 };
 
 /// How long a client may take to send the head of a request.
@@ -92,7 +92,7 @@ pub fn time_limit<S: Clone + Send + Sync + 'static>(
 
 async fn observe(request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let context = RequestContext::from_headers(request.headers());
+    let context = TraceContext::from_headers(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request
@@ -142,7 +142,7 @@ impl Drop for InFlight {
 }
 
 /// Writes the body of a problem and the request id.
-fn finish(mut response: Response, context: &RequestContext, path: &str) -> Response {
+fn finish(mut response: Response, context: &TraceContext, path: &str) -> Response {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let has_body = response

@@ -26,7 +26,7 @@ use tower::ServiceExt;
 
 /// An answer, its body read.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -37,7 +37,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl TestResponse {
     /// The body, after making sure of the status.
     ///
     /// # Panics
@@ -52,7 +52,7 @@ impl Answer {
 ///
 /// # Panics
 /// On a path that is not one, or a body that breaks off.
-pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>) -> Answer {
+pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>) -> TestResponse {
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let request = Request::builder()
         .method(method)
@@ -65,7 +65,7 @@ pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>)
 ///
 /// # Panics
 /// On a body that breaks off.
-pub async fn send(app: &Router, request: Request<Body>) -> Answer {
+pub async fn send(app: &Router, request: Request<Body>) -> TestResponse {
     let response = app
         .clone()
         .oneshot(request)
@@ -73,7 +73,7 @@ pub async fn send(app: &Router, request: Request<Body>) -> Answer {
         .expect("a router never fails");
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a whole body").to_bytes();
-    Answer {
+    TestResponse {
         status: head.status,
         headers: head.headers,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
@@ -82,12 +82,12 @@ pub async fn send(app: &Router, request: Request<Body>) -> Answer {
 }
 
 /// A GET on `app`.
-pub async fn get(app: &Router, path: &str) -> Answer {
+pub async fn get(app: &Router, path: &str) -> TestResponse {
     call(app, Method::GET, path, None).await
 }
 
 /// A POST of `body` on `app`.
-pub async fn post(app: &Router, path: &str, body: Value) -> Answer {
+pub async fn post(app: &Router, path: &str, body: Value) -> TestResponse {
     call(app, Method::POST, path, Some(body)).await
 }
 
@@ -189,13 +189,13 @@ impl Drop for RedisServer {
 }
 
 /// A wire to a server that can be cut and mended, to see what a service does without it.
-pub struct Wire {
+pub struct TcpProxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
     hang_up: watch::Sender<()>,
 }
 
-impl Wire {
+impl TcpProxy {
     /// A wire to `target`.
     ///
     /// # Panics
@@ -244,7 +244,7 @@ impl Wire {
     }
 
     /// Lets connections through again.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.cut.store(false, Ordering::SeqCst);
     }
 }

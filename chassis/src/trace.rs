@@ -13,7 +13,7 @@ pub const TRACEPARENT: &str = "traceparent";
 
 /// The identity of the request that is being served.
 #[derive(Debug, Clone)]
-pub struct RequestContext {
+pub struct TraceContext {
     /// What the client and every log line call the request.
     pub request_id: String,
     /// 32 hexadecimal digits, the same in every service that the request touches.
@@ -25,10 +25,10 @@ pub struct RequestContext {
 }
 
 tokio::task_local! {
-    static CURRENT: RequestContext;
+    static CURRENT: TraceContext;
 }
 
-impl RequestContext {
+impl TraceContext {
     /// From what the caller sent.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
@@ -125,7 +125,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         headers.insert(TRACEPARENT, given.parse().expect("header"));
-        let context = RequestContext::from_headers(&headers);
+        let context = TraceContext::from_headers(&headers);
         assert_eq!(context.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_ne!(context.span_id, "00f067aa0ba902b7");
         for bad in [
@@ -134,7 +134,7 @@ mod tests {
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
         ] {
             headers.insert(TRACEPARENT, bad.parse().expect("header"));
-            let fresh = RequestContext::from_headers(&headers).trace_id;
+            let fresh = TraceContext::from_headers(&headers).trace_id;
             assert_eq!(fresh.len(), 32);
             assert_ne!(fresh, "00000000000000000000000000000000");
         }
@@ -144,8 +144,8 @@ mod tests {
     fn a_request_id_is_kept_only_if_sane() {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, "abc-123".parse().expect("header"));
-        assert_eq!(RequestContext::from_headers(&headers).request_id, "abc-123");
+        assert_eq!(TraceContext::from_headers(&headers).request_id, "abc-123");
         headers.insert(REQUEST_ID, "a b{}".parse().expect("header"));
-        assert_ne!(RequestContext::from_headers(&headers).request_id, "a b{}");
+        assert_ne!(TraceContext::from_headers(&headers).request_id, "a b{}");
     }
 }

@@ -83,7 +83,7 @@ impl Bitmap {
     }
 
     /// Adds what is in `other`.
-    pub fn unite(&mut self, other: &Self) {
+    pub fn union(&mut self, other: &Self) {
         if other.words.len() > self.words.len() {
             self.words.resize(other.words.len(), 0);
         }
@@ -94,7 +94,7 @@ impl Bitmap {
 
     /// Keeps the rows whose value in `column` passes `test`. All values are tested, sixty-four at a
     /// time and without a branch, unless none of the sixty-four rows is in the set.
-    pub fn keep<T: Copy>(&mut self, column: &[T], test: impl Fn(T) -> bool) {
+    pub fn retain<T: Copy>(&mut self, column: &[T], test: impl Fn(T) -> bool) {
         for (word, values) in self.words.iter_mut().zip(column.chunks(64)) {
             if *word == 0 {
                 continue;
@@ -223,10 +223,10 @@ impl Postings {
     }
 
     /// Adds the rows to `set`.
-    pub fn unite_into(&self, set: &mut Bitmap) {
+    pub fn union_into(&self, set: &mut Bitmap) {
         match self {
             Self::Sparse(rows) => rows.iter().for_each(|row| set.insert(*row)),
-            Self::Dense(bitmap, _) => set.unite(bitmap),
+            Self::Dense(bitmap, _) => set.union(bitmap),
         }
     }
 
@@ -271,11 +271,11 @@ mod tests {
             less.subtract(&right);
             prop_assert_eq!(less.rows().collect::<BTreeSet<_>>(), &one - &two);
             let mut either = left.clone();
-            either.unite(&right);
+            either.union(&right);
             prop_assert_eq!(either.rows().collect::<BTreeSet<_>>(), &one | &two);
             let column: Vec<u32> = (0..500).map(|row| row % 7).collect();
             let mut kept = left;
-            kept.keep(&column, |value| value > 3);
+            kept.retain(&column, |value| value > 3);
             prop_assert_eq!(
                 kept.rows().collect::<Vec<_>>(),
                 one.iter().copied().filter(|row| row % 7 > 3).collect::<Vec<_>>()
@@ -296,7 +296,7 @@ mod tests {
                 prop_assert_eq!(postings.len(), truth.len());
             }
             let mut set = Bitmap::default();
-            postings.unite_into(&mut set);
+            postings.union_into(&mut set);
             prop_assert_eq!(set.rows().collect::<BTreeSet<_>>(), truth);
         }
     }

@@ -7,12 +7,12 @@ use std::hash::BuildHasher;
 use crate::{
     bitmap::{Bitmap, Postings},
     genres::fold,
-    strings::Strings,
+    string_column::StringColumn,
 };
 
 /// A kind of things that films have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FacetKind {
     /// A genre, by TMDB's id.
     Genre,
     /// A keyword, by TMDB's id.
@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 /// A thing that films have in common: what it is, and which.
-pub type Facet = (Kind, u64);
+pub type Facet = (FacetKind, u64);
 
 /// A code of a language or a country as a number: its bytes. Codes of more than eight bytes are none.
 #[must_use]
@@ -75,7 +75,7 @@ pub(crate) struct Facets {
     /// Who goes by a name.
     owners: Vec<Facet>,
     /// Their names, as they are looked for.
-    names: Strings,
+    names: StringColumn,
     hasher: DefaultHashBuilder,
 }
 
@@ -131,14 +131,14 @@ impl Facets {
     }
 
     /// The ids of those of `kind` who go by `name`.
-    pub(crate) fn ids(&self, kind: Kind, name: &str) -> Vec<u64> {
+    pub(crate) fn ids(&self, kind: FacetKind, name: &str) -> Vec<u64> {
         let mut ids: Vec<u64> = self.who(kind, &fold(name)).collect();
         ids.sort_unstable();
         ids
     }
 
     /// The ids of those of `kind` who go by `name`, which is folded.
-    fn who(&self, kind: Kind, name: &str) -> impl Iterator<Item = u64> {
+    fn who(&self, kind: FacetKind, name: &str) -> impl Iterator<Item = u64> {
         let name = name.as_bytes();
         let hash = self.hasher.hash_one((kind, name));
         self.named
@@ -188,9 +188,9 @@ impl Facets {
     }
 
     /// Adds the films that have `facet` to `set`.
-    pub(crate) fn unite_into(&self, facet: Facet, set: &mut Bitmap) {
+    pub(crate) fn union_into(&self, facet: Facet, set: &mut Bitmap) {
         if let Some(postings) = self.postings(facet) {
-            postings.unite_into(set);
+            postings.union_into(set);
         }
     }
 
@@ -274,15 +274,15 @@ mod tests {
     fn namesakes_are_all_found_and_names_are_not_unlearnt() {
         let mut facets = Facets::default();
         for (facet, name) in [
-            ((Kind::Person, 1), "Steve McQueen"),
-            ((Kind::Person, 2), "STEVE McQueen"),
-            ((Kind::Keyword, 3), "Steve McQueen"),
-            ((Kind::Person, 1), "Terence McQueen"),
+            ((FacetKind::Person, 1), "Steve McQueen"),
+            ((FacetKind::Person, 2), "STEVE McQueen"),
+            ((FacetKind::Keyword, 3), "Steve McQueen"),
+            ((FacetKind::Person, 1), "Terence McQueen"),
         ] {
             facets.number_named(facet, facet, name);
         }
-        assert_eq!(facets.ids(Kind::Person, "steve mcqueen"), [1, 2]);
-        assert_eq!(facets.ids(Kind::Person, "Terence McQueen"), [1]);
-        assert!(facets.ids(Kind::Person, "Nobody").is_empty());
+        assert_eq!(facets.ids(FacetKind::Person, "steve mcqueen"), [1, 2]);
+        assert_eq!(facets.ids(FacetKind::Person, "Terence McQueen"), [1]);
+        assert!(facets.ids(FacetKind::Person, "Nobody").is_empty());
     }
 }

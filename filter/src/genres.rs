@@ -54,7 +54,7 @@ impl GenreNames {
     }
 
     /// Takes over the name of a genre.
-    pub fn learn(&mut self, id: i64, name: &str) {
+    pub fn upsert(&mut self, id: i64, name: &str) {
         match self.0.iter_mut().find(|(known, _)| *known == id) {
             Some((_, known)) if known == name => {}
             Some((_, known)) => name.clone_into(known),

@@ -1,5 +1,5 @@
 //! The grammar in which lists are filtered, the same on every list: what a client may write, what it
-//! means, and what is wrong with it; and who passes, decided in memory over [`Films`].
+//! means, and what is wrong with it; and who passes, decided in memory over [`FilterIndex`].
 //!
 //! A parameter is a condition, or several: `,` is and, `|` is or, and `|` binds tighter, so that
 //! `a,b|c` means a and (b or c). Conditions of different parameters must all hold. A value is an id
@@ -8,15 +8,15 @@
 
 pub mod bitmap;
 mod facets;
-mod films;
 mod genres;
-mod strings;
+mod index;
+mod string_column;
 
 pub use bitmap::Bitmap;
-pub use facets::{Facet, Kind, code};
-pub use films::{Facts, Films, NO_DAY, Named};
+pub use facets::{Facet, FacetKind, code};
 pub use genres::{GenreNames, UnknownGenre, fold};
-pub use strings::Strings;
+pub use index::{FilterIndex, MovieAttributes, NamedId, UNKNOWN_DAY};
+pub use string_column::StringColumn;
 
 use chassis::problem::FieldError;
 use chrono::{Datelike, NaiveDate};
@@ -88,7 +88,7 @@ pub struct FilterParams {
 impl FilterParams {
     /// The parameters that are given, with their names.
     #[must_use]
-    pub fn given(&self) -> Vec<(&'static str, &str)> {
+    pub fn entries(&self) -> Vec<(&'static str, &str)> {
         [
             ("genres", &self.genres),
             ("without_genres", &self.without_genres),

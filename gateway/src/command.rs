@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode};
 
 use chassis::{
     Service, Settings,
-    run::{healthcheck, print_openapi, usage},
+    run::{healthcheck, print_openapi, usage_error},
 };
 
 use crate::{
@@ -34,7 +34,7 @@ pub fn run(arguments: &[String]) -> Option<ExitCode> {
         ("openapi", []) => print_openapi(&service()),
         ("healthcheck", []) => healthcheck(&service()),
         ("token", options) => token(options),
-        (other, _) => usage(&format!(
+        (other, _) => usage_error(&format!(
             "unknown command `{other}`; known are openapi, healthcheck and \
              token [--role user|admin] [--subject ID] [--ttl-seconds N]"
         )),
@@ -46,7 +46,7 @@ fn token(options: &[String]) -> ExitCode {
     let (mut role, mut subject, mut ttl_seconds) = (Role::User, "1", DAY);
     for option in options.chunks(2) {
         let [name, value] = option else {
-            return usage(&format!("{} needs a value", option[0]));
+            return usage_error(&format!("{} needs a value", option[0]));
         };
         match (name.as_str(), value.as_str()) {
             ("--role", "user") => role = Role::User,
@@ -54,22 +54,24 @@ fn token(options: &[String]) -> ExitCode {
             ("--subject", value) if !value.is_empty() => subject = value,
             ("--ttl-seconds", value) => match value.parse() {
                 Ok(seconds) => ttl_seconds = seconds,
-                Err(_) => return usage("--ttl-seconds takes a number of seconds"),
+                Err(_) => return usage_error("--ttl-seconds takes a number of seconds"),
             },
             _ => {
-                return usage("token takes --role user|admin, --subject ID and --ttl-seconds N");
+                return usage_error(
+                    "token takes --role user|admin, --subject ID and --ttl-seconds N",
+                );
             }
         }
     }
     let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
         Ok(config) => config,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     match mint(&config, subject, role, ttl_seconds) {
         Ok(token) => {
             let _ = writeln!(std::io::stdout(), "{token}");
             ExitCode::SUCCESS
         }
-        Err(error) => usage(&error.to_string()),
+        Err(error) => usage_error(&error.to_string()),
     }
 }

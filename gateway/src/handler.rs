@@ -8,7 +8,7 @@ mod malformed;
 
 use std::{net::IpAddr, panic::AssertUnwindSafe};
 
-use chassis::{Problem, problem::from_status, trace::RequestContext};
+use chassis::{Problem, problem::from_status, trace::TraceContext};
 use futures_util::FutureExt;
 use hyper::{
     Request, Response, StatusCode,
@@ -35,7 +35,7 @@ struct Passage<'a> {
     worker: &'a Worker,
     peer: &'a Peer,
     head: Parts,
-    context: RequestContext,
+    context: TraceContext,
     request_id: HeaderValue,
     client: IpAddr,
     /// Taken by whoever reads it.
@@ -48,7 +48,7 @@ struct Passage<'a> {
 pub async fn handle(worker: &Worker, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
     let started = std::time::Instant::now();
     let (head, body) = request.into_parts();
-    let context = RequestContext::from_headers(&head.headers);
+    let context = TraceContext::from_headers(&head.headers);
     let request_id = HeaderValue::try_from(context.request_id.as_str())
         .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
     let trusted = &worker.shared.config.own.trusted_proxies;

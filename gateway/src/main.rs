@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chassis::{Process, Settings, config::ConfigError, run::usage, telemetry};
+use chassis::{Process, Settings, config::ConfigError, run::usage_error, telemetry};
 
 /// hyper takes buffers of eight kilobytes and more for each message, which the system's allocator is
 /// slow at; a tenth of the time of a request went there.
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         .and_then(|process| telemetry::init(&process.config).map(|()| process));
     let process = match process {
         Ok(process) => process,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     match gateway::app::run_until_stopped(process) {
         Ok(true) => ExitCode::SUCCESS,
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             if let Some(error) = error.downcast_ref::<ConfigError>() {
-                return usage(&error.to_string());
+                return usage_error(&error.to_string());
             }
             tracing::error!(cause = format!("{error:#}"), "cannot go on");
             ExitCode::FAILURE

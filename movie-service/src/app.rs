@@ -1,6 +1,7 @@
-//! The composition root: what the service is made of, put together in one place.
+//! The composition root: builds every component of the service from its settings. Called once at start and by
+//! tests; it contains no request logic.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::Router;
 use chassis::{
@@ -22,43 +23,23 @@ use crate::{
         listing::Listing, matching::Matching, page_cache::PageCache, refresh::Refresh, schedule,
         warm_pool::WarmPool,
     },
+    state::{AppState, Services},
 };
 
-/// What handlers work with; cheap to clone, as is done for every request.
-pub type AppState = Arc<Services>;
-
-/// What the service is made of.
-pub struct Services {
-    /// Lists films.
-    pub listing: Listing,
-    /// Pages of lists that were asked for before.
-    pub pages: PageCache,
-    /// Finds any film.
-    pub hydration: Hydration,
-    /// What the other services say of them.
-    pub platform: Platform,
-    /// Finds those that other lists mean.
-    pub matching: Matching,
-    /// Feeds it.
-    pub intake: Intake,
-    /// How long a client waits for the end of a short import.
-    pub longest_import: Duration,
-}
-
-/// The service's routes and checks, its database brought up to date.
+/// Migrates the database, then builds the routes and health checks.
 ///
 /// # Errors
-/// Settings that are wrong, or a database that is not there.
+/// Fails if a setting is invalid, or if Postgres is unreachable or refuses a migration.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let pool = database::open(&config, &process.shutdown).await?;
     assemble(&process, pool)
 }
 
-/// The service over a database that is up to date.
+/// Builds the routes and health checks over a migrated database.
 ///
 /// # Errors
-/// Settings that are wrong.
+/// Fails if a setting is invalid.
 pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     config.check()?;
@@ -118,8 +99,8 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         listing: listing.clone(),
         pages: PageCache::new(config.movie_list_cache_bytes),
         intake: Intake::new(pool.clone(), jobs, config.import_at_once_most),
-        // Whoever waits longer gets the job, before the time limit of the request.
-        longest_import: process.config.request_timeout().mul_f64(0.8),
+        // Leaves time to respond with the job before the request times out.
+        import_wait: process.config.request_timeout().mul_f64(0.8),
     });
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()

@@ -25,7 +25,7 @@ use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::AppState, service::listing::Listing};
+use crate::{service::listing::Listing, state::AppState};
 
 /// A sync of fifty pages waits for a thousand answers of TMDB at forty a second.
 const SYNC_LIMIT: Duration = Duration::from_secs(115);

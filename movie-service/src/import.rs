@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chassis::{Settings, run::usage, shutdown::Shutdown};
+use chassis::{Settings, run::usage_error, shutdown::Shutdown};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -97,18 +97,18 @@ pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
         refused,
     } = match parse(arguments) {
         Ok(parsed) => parsed,
-        Err(message) => return usage(&format!("{message}\n\n{USAGE}")),
+        Err(message) => return usage_error(&format!("{message}\n\n{USAGE}")),
     };
     let config: Config = match Settings::load(DEFAULTS).and_then(|settings| settings.read()) {
         Ok(config) => config,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     let done = runtime.block_on(async {
         let refused = refused

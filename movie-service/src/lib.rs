@@ -15,6 +15,7 @@ pub mod import;
 pub mod models;
 pub mod repository;
 pub mod service;
+pub mod state;
 
 /// The service's name: directory, crate, binary.
 pub const NAME: &str = "movie-service";

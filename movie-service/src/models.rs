@@ -8,7 +8,7 @@ mod movie;
 pub use dump::DumpMovie;
 pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
 pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
-pub use listing::{FilmFacts, Includes, ListedMovie, Named, Order, SortBy};
+pub use listing::{FilmFacts, Includes, ListedMovie, NamedId, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, MovieVersion,
     NewMovie, Person, Provider, Stats, is_imdb_id,

@@ -7,10 +7,6 @@
     reason = "a drill that cannot go on should say where, and it is read by people"
 )]
 
-#[path = "demo_tmdb/support.rs"]
-#[allow(dead_code, reason = "the tests of demo-tmdb itself use more of it")]
-mod demo_tmdb;
-
 use std::{
     collections::BTreeMap,
     process::{Child, Command, Stdio},
@@ -19,7 +15,7 @@ use std::{
 };
 
 use chassis::testing::{eventually, free_port};
-use demo_tmdb::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 use sqlx::{ConnectOptions, PgPool};
 
 const REQUESTS_A_SECOND: u32 = 200;

@@ -7,17 +7,13 @@
     reason = "a drill that cannot go on should say where, and it is read by people"
 )]
 
-#[path = "demo_tmdb/support.rs"]
-#[allow(dead_code, reason = "the tests of demo-tmdb itself use more of it")]
-mod demo_tmdb;
-
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use chassis::testing::{eventually, free_port};
-use demo_tmdb::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgPool};
 

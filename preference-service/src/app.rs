@@ -6,6 +6,7 @@ use axum::Router;
 use chassis::{
     Process,
     client::Client,
+    clock::Clock,
     feed::{
         follow::{FeedState, follow},
         outbox::Outbox,
@@ -60,6 +61,7 @@ pub fn assemble(
     config: &Config,
     pool: PgPool,
 ) -> anyhow::Result<(Router, Health)> {
+    let clock = Clock::system();
     let outbox = Outbox::new(
         pool.clone(),
         SNAPSHOT,
@@ -115,7 +117,12 @@ pub fn assemble(
         ),
         api_keys: ApiKeys::new(pool.clone()),
         stats: Stats::new(pool.clone(), catalogue.clone()),
-        tastes: Tastes::new(pool.clone(), outbox.clone(), config.taste_half_life()),
+        tastes: Tastes::new(
+            pool.clone(),
+            outbox.clone(),
+            config.taste_half_life(),
+            clock.clone(),
+        ),
         imports: Imports::start(
             pool.clone(),
             catalogue.clone(),
@@ -125,8 +132,8 @@ pub fn assemble(
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
-        charts: Charts::new(pool.clone(), mirror, movie_service, chassis::clock::Clock::system()),
-        chart_streams: ChartStreams::new(outbox.arrivals(), &process.shutdown),
+        charts: Charts::new(pool.clone(), mirror, movie_service, clock.clone()),
+        chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::new(
             pool.clone(),
             process.config.request_timeout(),

@@ -7,7 +7,7 @@ use std::{io::Write, process::ExitCode};
 use chassis::{
     Service, Settings,
     feed::outbox::Outbox,
-    run::{healthcheck, print_openapi, usage},
+    run::{healthcheck, print_openapi, usage_error},
     shutdown::Shutdown,
 };
 use sqlx::PgPool;
@@ -49,7 +49,7 @@ pub fn run(arguments: &[String]) -> Option<ExitCode> {
         }
         ["verify"] => with_config(async |config| verify(&config).await),
         ["keys", "rotate"] => with_config(async |config| rotate(&config).await),
-        _ => usage(&format!(
+        _ => usage_error(&format!(
             "unknown command `{}`; known are {KNOWN}",
             words.join(" ")
         )),
@@ -60,7 +60,7 @@ pub fn run(arguments: &[String]) -> Option<ExitCode> {
 fn with_config(work: impl AsyncFnOnce(Config) -> anyhow::Result<String>) -> ExitCode {
     let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
         Ok(config) => config,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage_error(&error.to_string()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -27,8 +27,9 @@ pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
 pub use interaction_change::InteractionChange;
 pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
+pub use recommender::taste::HalfLife;
 pub use taste::{
-    FilmTags, HalfLife, STRONGEST_EDIT, TagKey, TagKind, TasteEdit, TasteScore, TasteScores, weight,
+    FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteEdit, TasteScore, TasteScores, movie_weights,
 };
 pub use token::{
     ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, RefreshToken, Scope, SecretHash,

@@ -31,10 +31,6 @@ use recommendation_service::{
         Catalogue, Film, HalfLife, Interaction, Offer, PartWeights, Preferences, Profile, Reaction,
         Standing, Strategy, Tag, UserId, Users, Weights,
     },
-    scorer::{
-        Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
-        Spectral, SpectralSettings, Trained, TrainedPart,
-    },
     service::{
         experiments::{Experiments, recorder::Recorder},
         lists::{Keeping, Lists},
@@ -45,6 +41,10 @@ use recommendation_service::{
         rule_sets::RuleSets,
         scoring::{Placed, Question},
     },
+};
+use recommender::{
+    Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer, Spectral,
+    SpectralSettings, TrainedModel, TrainedModels,
 };
 use tower::ServiceExt;
 
@@ -239,7 +239,7 @@ fn read_once(catalogue: &Catalogue) -> u64 {
 }
 
 /// All learned models over all of `films`, EASE over those that most deal with.
-fn trained(films: i64) -> Arc<Trained> {
+fn trained(films: i64) -> Arc<TrainedModels> {
     let columns = usize::try_from(films).unwrap();
     let count = u32::try_from(films).unwrap();
     let random = &mut ChaCha8Rng::seed_from_u64(1);
@@ -256,7 +256,7 @@ fn trained(films: i64) -> Arc<Trained> {
         epochs: 1,
         ..IalsSettings::default()
     };
-    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedPart {
+    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {
         name,
         scorer,
         weight,
@@ -283,7 +283,7 @@ fn trained(films: i64) -> Arc<Trained> {
             0.1,
         ),
     ];
-    Arc::new(Trained::new(1, (1..=films).collect(), parts, 5.0).unwrap())
+    Arc::new(TrainedModels::new(1, (1..=films).collect(), parts, 5.0).unwrap())
 }
 
 /// A user with so many films, most of them liked.
@@ -314,7 +314,7 @@ fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
         .collect()
 }
 
-fn blend(catalogue: &Catalogue, trained: &Arc<Trained>, films: i64) {
+fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
     let placed = Placed::new(Arc::clone(trained), catalogue);
     for count in [10, 50, 200] {
         let mut users = Users::default();
@@ -347,7 +347,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<Trained>, films: i64) {
     }
 }
 
-async fn answers(catalogue: Catalogue, trained: Arc<Trained>, films: i64) {
+async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) {
     let settings =
         Settings::merge(recommendation_service::config::DEFAULTS, &HashMap::new()).unwrap();
     let process = Process::new(recommendation_service::NAME, settings).unwrap();

@@ -11,13 +11,13 @@ use chassis::{
     health::Health,
 };
 use chrono::TimeDelta;
+use recommender::TrainedModels;
 use sqlx::PgPool;
 
 use crate::{
     config::Config,
     database, handler,
     models::{Catalogue, HalfLife, Users},
-    scorer::Trained,
     service::{
         experiments::{EXPERIMENTS_REFRESH, Experiments, recorder::Recorder, settler},
         exploration::Explorer,
@@ -86,7 +86,7 @@ pub async fn assemble_with(
     process: &Process,
     pool: PgPool,
     clock: Clock,
-    trained: Shared<Option<Arc<Trained>>>,
+    trained: Shared<Option<Arc<TrainedModels>>>,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let models = Models::new(pool.clone(), config.model_directory(), trained.clone());

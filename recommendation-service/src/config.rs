@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
+use recommender::experiments::thompson::Exploration;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
-
-use crate::experiment::Exploration;
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -53,10 +52,10 @@ impl Config {
     /// A share that cannot be one.
     pub fn exploration(&self) -> anyhow::Result<Exploration> {
         anyhow::ensure!(
-            (0.0..=Exploration::MOST).contains(&self.exploration_share),
+            (0.0..=Exploration::MAX_SHARE).contains(&self.exploration_share),
             "EXPLORATION_SHARE is {}, but must be a number from 0 to {}",
             self.exploration_share,
-            Exploration::MOST
+            Exploration::MAX_SHARE
         );
         Ok(Exploration {
             share: self.exploration_share,

@@ -19,14 +19,14 @@ use std::{
 };
 
 use anyhow::Context;
-use chassis::run::usage;
+use chassis::run::usage_error;
 
-use crate::scorer::{
-    Blend, FitError, History, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
-    diversity::rerank,
-};
 use data::{Dataset, Files, Source};
 use metrics::{Catalogue, Figures, rank, ranked};
+use recommender::{
+    Blend, FitError, History, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
+    rerank::diversity::mmr,
+};
 use search::TagScores;
 pub(crate) use settings::{BlendSettings, Model, Settings};
 
@@ -73,7 +73,7 @@ struct Arguments {
 pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(message) => return usage(&format!("{message}\n\n{USAGE}")),
+        Err(message) => return usage_error(&format!("{message}\n\n{USAGE}")),
     };
     match evaluate(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -371,8 +371,8 @@ fn measure(
         let score = |history: History<'_>, scores: &mut [f32]| blend.scorer.score(history, scores);
         let diverse = ranked(score, train, hidden, held_out, |scores, hidden| {
             let best = rank(scores, hidden, longest.max(REORDERED));
-            rerank(&best, arguments.diversity, longest, |a, b| {
-                blend.scorer.likeness(a, b).unwrap_or_default()
+            mmr(&best, arguments.diversity, longest, |a, b| {
+                blend.scorer.similarity(a, b).unwrap_or_default()
             })
         });
         let figures = Figures::new(&diverse, train, held_out, catalogue, &arguments.lengths);

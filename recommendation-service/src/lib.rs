@@ -6,19 +6,16 @@
 //! do preference-service's; here nothing of that is changed.
 //!
 //! A request travels [`handler`] → [`service`] → [`repository`], and back; [`models`] are what they
-//! speak of, [`app`] puts them together. [`scorer`] is the seam that models stand behind, and
-//! [`evaluation`] a command that measures them,
-//! [`training`] one that fits them to what users did.
+//! speak of, [`app`] puts them together. The learners and the mathematics of experiments are the crate
+//! [`recommender`]; [`evaluation`] is a command that measures models, [`training`] one that fits them.
 
 pub mod app;
 pub mod config;
 pub mod database;
 pub mod evaluation;
-pub mod experiment;
 pub mod handler;
 pub mod models;
 pub mod repository;
-pub mod scorer;
 pub mod service;
 pub mod training;
 

@@ -8,9 +8,10 @@ mod poster;
 mod profile;
 mod revision;
 mod rule;
+mod tags;
 
 pub use catalogue::{Candidate, Catalogue, Film, GenreSet, NO_DATE, Offer, Tag};
-pub use evidence::{Evidence, HalfLife, LIKED_STARS, liking, weight};
+pub use evidence::{Evidence, affinity};
 pub use experiment::{
     Experiment, ExperimentDraft, Layer, Participation, Served, Shown, Status, Variant,
 };
@@ -18,5 +19,7 @@ pub use list::{FilmList, ListedFilm, PartWeights, Strategy};
 pub use profile::{
     Interaction, Preferences, Profile, Reaction, Standing, TasteEdit, UserId, Users,
 };
+pub use recommender::taste::{HalfLife, LIKED_STARS};
 pub use revision::Revision;
 pub use rule::{Rule, RuleDraft, RuleSet, RuleType, Weights};
+pub use tags::FilmTags;

@@ -22,7 +22,8 @@ use std::{
 };
 
 use anyhow::Context;
-use chassis::{Settings as ProcessSettings, run::usage, shutdown::Shutdown};
+use chassis::{Settings as ProcessSettings, run::usage_error, shutdown::Shutdown};
+use recommender::model_file;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
@@ -32,7 +33,6 @@ use crate::{
     evaluation::{Settings, resident},
     models::LIKED_STARS,
     repository::models,
-    scorer::file,
 };
 use fit::Outcome;
 use source::Source;
@@ -82,7 +82,7 @@ struct Arguments {
 pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(message) => return usage(&format!("{message}\n\n{USAGE}")),
+        Err(message) => return usage_error(&format!("{message}\n\n{USAGE}")),
     };
     finish(run(arguments, train))
 }
@@ -215,14 +215,14 @@ async fn train(mut arguments: Arguments, config: Config) -> anyhow::Result<()> {
         Some(file) => {
             let bytes = read_file(file).with_context(|| file.display().to_string())?;
             let (manifest, parts) =
-                file::decode(&bytes).with_context(|| file.display().to_string())?;
+                model_file::decode(&bytes).with_context(|| file.display().to_string())?;
             task.adopt(manifest, parts, &mut arguments.settings)?
         }
     };
     tell(&outcome.table());
 
     if let Some(file) = &arguments.out {
-        let bytes = file::encode(&outcome.manifest, &outcome.parts)?;
+        let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
         std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
         tell(&format!("written to {}", file.display()));
         return Ok(());
@@ -264,9 +264,9 @@ fn watch_memory(most: u64) {
 fn read_file(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     let length = std::fs::metadata(file)?.len();
     anyhow::ensure!(
-        length <= file::MOST_BYTES as u64,
+        length <= model_file::MAX_BYTES as u64,
         "it has {length} bytes, more than {}",
-        file::MOST_BYTES
+        model_file::MAX_BYTES
     );
     Ok(std::fs::read(file)?)
 }
@@ -279,7 +279,7 @@ async fn register(
     promotion: Promotion,
     keep: i64,
 ) -> anyhow::Result<()> {
-    let bytes = file::encode(&outcome.manifest, &outcome.parts)?;
+    let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
     let sha256 = Sha256::digest(&bytes);
     let goes_live = match promotion {
         Promotion::Always => true,
@@ -302,7 +302,7 @@ async fn is_better(pool: &PgPool, task: &fit::Task, outcome: &Outcome) -> anyhow
         None => None,
         Some(version) => {
             let bytes = models::load(pool, version).await?;
-            match file::decode(&bytes) {
+            match model_file::decode(&bytes) {
                 Ok((manifest, parts)) => Some((version, parts.into_trained(version, &manifest)?)),
                 Err(error) => {
                     tell(&format!("version {version} is live but broken: {error}"));

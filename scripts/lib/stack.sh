@@ -110,16 +110,20 @@ launch_service() {
 
 # stop_services NAME…: TERM to all at once, then waits for each.
 stop_services() {
-    local name grace=$((${SHUTDOWN_GRACE_SECONDS:-20} + 5))
+    local name grace=$((${SHUTDOWN_GRACE_SECONDS:-20} + 5)) signalled=' '
     for name; do
-        if running "$name"; then kill -TERM "$RUN_PID" 2>/dev/null || true; fi
+        if running "$name"; then
+            kill -TERM "$RUN_PID" 2>/dev/null || true
+            signalled+="$name "
+        fi
     done
     for name; do
         if running "$name"; then
             stop_process "$RUN_PID" "$(cut -d ' ' -f 2 "$DEV/run/$name")" "$grace" ||
                 warn "$name did not stop within $grace s and was killed; its log is $(service_log "$name")"
-            note "$name stopped"
         fi
+        # One that stopped while an earlier one was waited for was stopped by us as well.
+        case $signalled in *" $name "*) note "$name stopped" ;; esac
         rm -f "$DEV/run/$name"
     done
 }

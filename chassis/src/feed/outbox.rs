@@ -2,7 +2,7 @@
 //!
 //! The table is the service's, made by its own migration; `chassis/migrations/outbox.sql` is the
 //! text, and a test of each service holds the two together by using them. A service inserts into it
-//! within the transaction that changes the entity, then calls [`Outbox::wake`] after the commit.
+//! within the transaction that changes the entity, then calls [`Outbox::notify_readers`] after the commit.
 //! Readers are woken by NOTIFY. It is sent apart from the writing transactions and at most once per
 //! [`NOTIFY_INTERVAL`], since a transaction that notifies holds a lock that all others wait for.
 
@@ -83,7 +83,7 @@ impl Outbox {
     }
 
     /// Tells readers that something was committed.
-    pub fn wake(&self) {
+    pub fn notify_readers(&self) {
         self.arrived.send_replace(());
         self.written.notify_one();
     }
@@ -91,7 +91,7 @@ impl Outbox {
     /// Changes whenever something may have been committed, by this process or another; for what reads
     /// the feed in its own way. A notification can be lost, so look again after a while in any case.
     #[must_use]
-    pub fn arrivals(&self) -> watch::Receiver<()> {
+    pub fn subscribe(&self) -> watch::Receiver<()> {
         self.arrived.subscribe()
     }
 
@@ -147,7 +147,7 @@ impl Outbox {
     /// The changes after `after`, at most `limit`; waits for one at most `wait`.
     ///
     /// # Errors
-    /// [`ReadError::Gone`] where the records after the cursor are no longer there.
+    /// [`ReadError::CursorExpired`] where the records after the cursor are no longer there.
     pub async fn read(
         &self,
         after: Option<Cursor>,
@@ -201,9 +201,9 @@ impl Outbox {
     ///
     /// # Errors
     /// Postgres's.
-    pub async fn present(&self) -> sqlx::Result<Cursor> {
+    pub async fn current_cursor(&self) -> sqlx::Result<Cursor> {
         let mut connection = self.pool.acquire().await?;
-        present(&mut connection).await
+        current_cursor(&mut connection).await
     }
 
     /// Hands the changes after `cursor` to `take` as they come, for what this process itself keeps in
@@ -218,7 +218,7 @@ impl Outbox {
                     take(&changes);
                     next.parse()
                 }
-                Err(ReadError::Gone) => return,
+                Err(ReadError::CursorExpired) => return,
                 Err(ReadError::Database(error)) => {
                     tracing::debug!(%error, "cannot read our own changes");
                     self.shutdown.sleep(LOOK_AGAIN).await;
@@ -242,7 +242,7 @@ impl Outbox {
         match after {
             Some(cursor) if cursor.epoch == epoch && cursor >= begin => Ok(cursor),
             None if sequence == 0 => Ok(begin),
-            _ => Err(ReadError::Gone),
+            _ => Err(ReadError::CursorExpired),
         }
     }
 
@@ -321,7 +321,7 @@ impl Outbox {
         sqlx::query("set local statement_timeout = '10min'")
             .execute(&mut *transaction)
             .await?;
-        let cursor = present(&mut transaction).await?;
+        let cursor = current_cursor(&mut transaction).await?;
         let send = async |line: String| lines.send(Ok(line.into())).await.is_ok();
         if !send(format!("{{\"cursor\":\"{cursor}\"}}\n")).await {
             return Ok(());
@@ -349,7 +349,7 @@ impl Outbox {
 
 /// The cursor from which a reader goes on after a snapshot taken in `transaction`: every transaction
 /// before it had ended and is in the snapshot, those at or after it may be and will be shown again.
-async fn present(transaction: &mut PgConnection) -> sqlx::Result<Cursor> {
+async fn current_cursor(transaction: &mut PgConnection) -> sqlx::Result<Cursor> {
     let (epoch, xmin): (Uuid, String) = sqlx::query_as(
         "select epoch, pg_snapshot_xmin(pg_current_snapshot())::text from outbox_state",
     )
@@ -421,7 +421,7 @@ impl SnapshotRow {
 pub enum ReadError {
     /// The cursor is too old, or of another life of the database.
     #[error("the records after this cursor are gone")]
-    Gone,
+    CursorExpired,
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -430,7 +430,7 @@ pub enum ReadError {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Gone => {
+            ReadError::CursorExpired => {
                 Self::new(StatusCode::GONE, "cursor-expired", "the cursor is too old")
                     .detail("take a snapshot and go on from the cursor that it gives")
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chassis::{
     Problem,
     problem::{CONTENT_TYPE_PROBLEM, from_status},
-    trace::RequestContext,
+    trace::TraceContext,
 };
 use hyper::{HeaderMap, Method, StatusCode};
 
@@ -16,7 +16,7 @@ use crate::{observe::Line, worker::Worker};
 /// The whole answer, head and body, to what was refused with `status` before it was a request.
 #[must_use]
 pub fn answer_malformed(worker: &Worker, client: IpAddr, status: StatusCode) -> Bytes {
-    let context = RequestContext::from_headers(&HeaderMap::new());
+    let context = TraceContext::from_headers(&HeaderMap::new());
     let observed = worker.observer.begin(Instant::now(), &unread(), None);
     let body = problem(status).body("/", &context.request_id);
     let mut answer = String::with_capacity(256 + body.len());

@@ -1,6 +1,6 @@
 //! The life of an account, through the gateway, with real processes.
 
-use chassis::testing::{Answer, eventually};
+use chassis::testing::{TestResponse, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,12 +36,12 @@ async fn start(wants: Wants) -> Platform {
     platform
 }
 
-async fn log_in(api: &Api, name: &str) -> Answer {
+async fn log_in(api: &Api, name: &str) -> TestResponse {
     let body = json!({"username": name, "password": PASSWORD});
     api.post("/api/v1/auth/token", body).await
 }
 
-async fn refresh(api: &Api, login: &Value) -> Answer {
+async fn refresh(api: &Api, login: &Value) -> TestResponse {
     let body = json!({"refresh_token": login["refresh_token"]});
     api.post("/api/v1/auth/refresh", body).await
 }

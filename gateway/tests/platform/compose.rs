@@ -130,7 +130,7 @@ fn settings(program: &str) -> BTreeMap<String, String> {
 
 /// It reads its few settings itself: each by name and default in one place.
 fn settings_of_demo_tmdb() -> BTreeMap<String, String> {
-    let code = file("movie-service/src/bin/demo-tmdb/settings.rs");
+    let code = file("demo-tmdb/src/settings.rs");
     let mut settings: BTreeMap<String, String> = code
         .lines()
         .filter_map(|line| {

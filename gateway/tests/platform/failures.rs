@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::testing::{Answer, eventually};
+use chassis::testing::{TestResponse, eventually};
 use serde_json::{Value, json};
 
 use crate::stage::{Api, Load, Outcome, Platform, Program, Wants, assert_problem, ids};
@@ -101,7 +101,7 @@ async fn both_gateways_share_one_limit(platform: &Platform, limit: u64, window: 
         let started = Instant::now();
         let mut admitted = 1;
         let mut refused = 0;
-        let mut last: Option<Answer> = None;
+        let mut last: Option<TestResponse> = None;
         while refused < 2 * clients.len() {
             for client in &clients {
                 let answer = client.get(path).await;
@@ -156,7 +156,7 @@ async fn without_postgres_answers_say_so_in_time_and_with_it_all_recovers() {
         says_that_postgres_is_missing(service).await;
     }
     let mended = Instant::now();
-    platform.wire.as_ref().unwrap().mend();
+    platform.wire.as_ref().unwrap().restore();
     platform.until_ready().await;
     println!(
         "Postgres back → all ready: {} ms",

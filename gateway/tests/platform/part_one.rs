@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use chassis::testing::{Answer, eventually};
+use chassis::testing::{TestResponse, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -839,7 +839,7 @@ async fn every_answer_tells_its_limits_and_its_id(client: &Api) {
 }
 
 /// Makes sure that `answer` is a 400 that names `field`.
-fn assert_names(answer: &Answer, field: &str) {
+fn assert_names(answer: &TestResponse, field: &str) {
     let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
     assert_problem(answer, 400, &error);
     let errors = answer.body["errors"].as_array();
@@ -926,7 +926,7 @@ async fn in_jwt_mode_users_have_what_is_theirs_and_administrators_all() {
     assert_eq!(platform.errors_logged(), [""; 0]);
 }
 
-fn assert_refused(answer: &Answer) {
+fn assert_refused(answer: &TestResponse) {
     let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
     assert!(!error.is_empty());
     assert_problem(answer, 403, &error);

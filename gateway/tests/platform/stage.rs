@@ -9,7 +9,7 @@ mod raw;
 
 use std::{net::SocketAddr, time::Duration};
 
-use chassis::testing::{RedisServer, Wire, eventually};
+use chassis::testing::{RedisServer, TcpProxy, eventually};
 use serde_json::{Value, json};
 
 pub(crate) use self::{
@@ -71,7 +71,7 @@ pub(crate) struct Platform {
     pub(crate) movie_services: Vec<Program>,
     pub(crate) demo_tmdb: Program,
     pub(crate) redis: RedisServer,
-    pub(crate) wire: Option<Wire>,
+    pub(crate) wire: Option<TcpProxy>,
     pub(crate) movies: Database,
     pub(crate) people: Database,
     pub(crate) recommendations: Database,
@@ -86,10 +86,10 @@ impl Platform {
             Database::create("recommendations"),
         );
         let wire = match wants.wire {
-            true => Some(Wire::to(movies.address().await).await),
+            true => Some(TcpProxy::to(movies.address().await).await),
             false => None,
         };
-        let near = wire.as_ref().map(Wire::address);
+        let near = wire.as_ref().map(TcpProxy::address);
         let redis = RedisServer::start();
         let demo_tmdb = Program::start("demo-tmdb", &[]);
         let movie_service = [

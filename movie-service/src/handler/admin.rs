@@ -17,9 +17,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{error::ApiError, wish::Wanted};
 use crate::{
-    app::AppState,
     models::{Job, JobFailure, MovieId, MovieList},
     service::intake::{Answer, Request, distinct_ids},
+    state::AppState,
 };
 
 /// How many pages are fetched where the client does not say.
@@ -217,7 +217,7 @@ pub(super) async fn import_movies(
     let ids = distinct_ids(ids, MOST_IMPORTED).map_err(|error| ApiError::Invalid(vec![error]))?;
     let answer = state
         .intake
-        .begin(Request::import(ids), &wanted.0, state.longest_import)
+        .begin(Request::import(ids), &wanted.0, state.import_wait)
         .await?;
     Ok(match answer {
         Answer::Done(job) => Json(job).into_response(),

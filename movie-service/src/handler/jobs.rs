@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use chassis::{
-    extract::{Bounded, Path, Query, WantsEvents},
+    extract::{AcceptsEventStream, Bounded, Path, Query},
     problem::ProblemDocument,
 };
 use futures_util::{Stream, stream};
@@ -23,9 +23,9 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::Job,
     service::{intake::Intake, jobs::Moved},
+    state::AppState,
 };
 
 /// How many jobs are listed where the client does not say.
@@ -91,7 +91,7 @@ pub(super) async fn list_jobs(
 pub(super) async fn get_job(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
-    WantsEvents(wants_events): WantsEvents,
+    AcceptsEventStream(wants_events): AcceptsEventStream,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let job = state.intake.job(id).await?;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{MovieId, is_imdb_id},
     service::matching::{Match, Wanted},
+    state::AppState,
 };
 
 /// How many films may be asked about at once.

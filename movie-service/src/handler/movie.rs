@@ -24,9 +24,9 @@ use super::{
     movies::{NO_CACHE, POSTER_BASE, day, heard, image},
 };
 use crate::{
-    app::AppState,
     models::{Keyword, MovieId, MovieRef, Person, Provider, Stats},
     service::{hydration::Served, page_cache::Answer},
+    state::AppState,
 };
 
 /// TMDB's host of images, with the width that a film shows its backdrop in.

@@ -31,12 +31,12 @@ use self::{
 };
 use super::error::ApiError;
 use crate::{
-    app::AppState,
     models::{Filter, ListedMovie, MovieId},
     service::{
         listing::{Listing, WalkPlace, moves::Moment},
         page_cache::Answer,
     },
+    state::AppState,
 };
 
 /// TMDB's host of images, with the width that lists and details show a poster in.

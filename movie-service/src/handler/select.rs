@@ -13,8 +13,8 @@ use super::{
     },
 };
 use crate::{
-    app::AppState,
     models::{Filter, FilterParams, MovieId},
+    state::AppState,
 };
 
 /// How many ids may be asked about at once.

@@ -37,7 +37,7 @@ impl Order {
     }
 }
 
-pub use filter::Named;
+pub use filter::NamedId;
 
 /// What a film is found and sorted by.
 #[derive(Debug, Clone, Default)]
@@ -67,11 +67,11 @@ pub struct FilmFacts<'a> {
     /// Where it was produced, ISO 3166-1.
     pub countries: Vec<String>,
     /// Its keywords.
-    pub keywords: Vec<Named<'a>>,
+    pub keywords: Vec<NamedId<'a>>,
     /// Directors, writers and the first of the cast.
-    pub people: Vec<Named<'a>>,
+    pub people: Vec<NamedId<'a>>,
     /// Who shows it, and in which region.
-    pub providers: Vec<(Cow<'a, str>, Named<'a>)>,
+    pub providers: Vec<(Cow<'a, str>, NamedId<'a>)>,
 }
 
 /// What comes with the films of a list beyond what stands in columns.

@@ -174,7 +174,7 @@ impl MovieCache {
         let (cache, outbox, until) = (self.clone(), outbox.clone(), shutdown.clone());
         shutdown.spawn(async move {
             while !until.is_started() {
-                match outbox.present().await {
+                match outbox.current_cursor().await {
                     Ok(cursor) => {
                         // Nothing is known of what happened before, so nothing is kept from then.
                         cache.memory.invalidate_all();

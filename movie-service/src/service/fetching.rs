@@ -375,7 +375,7 @@ impl<M: Fn()> Work<'_, M> {
 
     async fn tell(&self, changed: &[MovieVersion]) {
         if !changed.is_empty() {
-            self.inner.outbox.wake();
+            self.inner.outbox.notify_readers();
             self.inner.cache.learn(changed).await;
         }
     }

@@ -261,7 +261,7 @@ impl Hydration {
 
     async fn tell(&self, changed: &[MovieVersion]) {
         if !changed.is_empty() {
-            self.0.outbox.wake();
+            self.0.outbox.notify_readers();
             self.0.cache.learn(changed).await;
         }
     }

@@ -343,7 +343,7 @@ impl Listing {
     }
 
     async fn keep(&self) {
-        let mut arrivals = self.0.outbox.arrivals();
+        let mut arrivals = self.0.outbox.subscribe();
         let mut pause = Duration::ZERO;
         let mut read = Instant::now();
         loop {
@@ -369,7 +369,7 @@ impl Listing {
             match done {
                 Ok(true) => pause = HIDDEN_LOOK_AGAIN,
                 Ok(false) => {}
-                Err(ReadError::Gone) => {
+                Err(ReadError::CursorExpired) => {
                     tracing::info!(
                         "changes are gone that the list index has not seen, loading it anew"
                     );
@@ -390,7 +390,7 @@ impl Listing {
         let started = Instant::now();
         let mut progress = self.0.progress.lock().await;
         let sequence = listing::last_sequence(&self.0.pool).await?;
-        let cursor = self.0.outbox.present().await?;
+        let cursor = self.0.outbox.current_cursor().await?;
         let genres = listing::genres(&self.0.pool).await?;
         // A thread of its own: it is busy for as long as Postgres has rows.
         let (batches, rows) = mpsc::channel(BATCHES);

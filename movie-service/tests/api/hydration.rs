@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::testing::{RedisServer, Wire, eventually};
+use chassis::testing::{RedisServer, TcpProxy, eventually};
 use serde_json::{Value, json};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{TestApp, demo_tmdb::DemoTmdb};
+use demo_tmdb::testing::DemoTmdb;
+
+use crate::TestApp;
 
 /// How often TMDB was asked for a film.
 fn calls(test: &TestApp) -> i64 {
@@ -274,7 +276,7 @@ async fn films_in_redis_are_served_without_postgres_and_without_redis_from_postg
         .unwrap()
         .next()
         .unwrap();
-    let wire = Wire::to(host).await;
+    let wire = TcpProxy::to(host).await;
     let pool = options
         .acquire_timeout(Duration::from_millis(500))
         .connect_with(connect.host("127.0.0.1").port(wire.address().port()))
@@ -294,7 +296,7 @@ async fn films_in_redis_are_served_without_postgres_and_without_redis_from_postg
         let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &settings);
         wire.cut();
         let served = two.get(&path).await.status == 200;
-        wire.mend();
+        wire.restore();
         served
     })
     .await;
@@ -306,7 +308,7 @@ async fn films_in_redis_are_served_without_postgres_and_without_redis_from_postg
     .await;
     wire.cut();
     three.get(&path).await.expect(200);
-    wire.mend();
+    wire.restore();
 }
 
 #[sqlx::test]

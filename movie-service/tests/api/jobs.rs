@@ -6,13 +6,15 @@ use axum::{
     body::Body,
     http::{Method, Request},
 };
-use chassis::testing::{Answer, eventually, send};
+use chassis::testing::{TestResponse, eventually, send};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tower::ServiceExt;
 
-use crate::{TestApp, demo_tmdb::DemoTmdb};
+use demo_tmdb::testing::DemoTmdb;
+
+use crate::TestApp;
 
 const IMPORT: &str = "/api/v1/movies/import";
 
@@ -34,7 +36,7 @@ fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -
 }
 
 impl TestApp {
-    async fn import(&self, ids: &[i64], headers: &[(&str, &str)]) -> Answer {
+    async fn import(&self, ids: &[i64], headers: &[(&str, &str)]) -> TestResponse {
         let body = json!({ "tmdb_ids": ids });
         send(&self.app, request(Method::POST, IMPORT, headers, &body)).await
     }

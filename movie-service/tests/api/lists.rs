@@ -6,7 +6,9 @@ use chassis::testing::eventually;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::{TestApp, demo_tmdb::DemoTmdb, ids};
+use demo_tmdb::testing::DemoTmdb;
+
+use crate::{TestApp, ids};
 
 /// The service with the whole demo catalogue, and where to watch its films.
 async fn whole(pool: &PgPool) -> TestApp {

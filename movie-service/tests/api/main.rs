@@ -5,9 +5,6 @@
     reason = "a test that cannot go on should say where"
 )]
 
-#[path = "../demo_tmdb/support.rs"]
-#[allow(dead_code, reason = "the tests of demo-tmdb itself use more of it")]
-mod demo_tmdb;
 mod feed;
 mod hydration;
 mod includes;
@@ -29,9 +26,9 @@ use std::{collections::HashMap, sync::Arc};
 use axum::Router;
 use chassis::{
     Process, Settings,
-    testing::{Answer, get},
+    testing::{TestResponse, get},
 };
-use demo_tmdb::DemoTmdb;
+use demo_tmdb::testing::DemoTmdb;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -81,16 +78,16 @@ impl TestApp {
         test
     }
 
-    async fn sync(&self, pages: u32) -> Answer {
+    async fn sync(&self, pages: u32) -> TestResponse {
         self.post(&format!("/api/v1/admin/sync?pages={pages}"))
             .await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> TestResponse {
         get(&self.app, path).await
     }
 
-    async fn post(&self, path: &str) -> Answer {
+    async fn post(&self, path: &str) -> TestResponse {
         chassis::testing::post(&self.app, path, json!({})).await
     }
 

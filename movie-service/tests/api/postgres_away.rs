@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chassis::testing::{Wire, eventually};
+use chassis::testing::{TcpProxy, eventually};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::TestApp;
@@ -14,7 +14,7 @@ async fn a_lost_database_is_503_and_comes_back(options: PgPoolOptions, connect: 
         .unwrap()
         .next()
         .unwrap();
-    let wire = Wire::to(host).await;
+    let wire = TcpProxy::to(host).await;
     let pool = options
         .acquire_timeout(Duration::from_secs(1))
         .connect_with(connect.host("127.0.0.1").port(wire.address().port()))
@@ -42,7 +42,7 @@ async fn a_lost_database_is_503_and_comes_back(options: PgPoolOptions, connect: 
     assert_eq!(ready["dependencies"][0]["name"], "postgres");
     assert_ne!(ready["dependencies"][0]["status"], "ok");
     test.get("/health/live").await.expect(200);
-    wire.mend();
+    wire.restore();
     eventually("ready again", async || {
         test.get("/health/ready").await.status == 200
     })

@@ -1,12 +1,12 @@
 //! What other services ask of films that they have in an order of their own.
 
-use chassis::testing::{Answer, post};
+use chassis::testing::{TestResponse, post};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{TestApp, ids};
 
-async fn select(test: &TestApp, body: Value) -> Answer {
+async fn select(test: &TestApp, body: Value) -> TestResponse {
     post(&test.app, "/internal/v1/movies/select", body).await
 }
 

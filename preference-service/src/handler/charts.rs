@@ -13,7 +13,7 @@ use axum::{
 };
 use chassis::{
     Problem,
-    extract::{Query, WantsEvents},
+    extract::{AcceptsEventStream, Query},
     problem::{FieldError, ProblemDocument},
     shutdown::Shutdown,
 };
@@ -203,7 +203,7 @@ fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
 )]
 pub(super) async fn get_chart(
     State(state): State<AppState>,
-    WantsEvents(wants_events): WantsEvents,
+    AcceptsEventStream(wants_events): AcceptsEventStream,
     Query(query): Query<ChartQuery>,
 ) -> Result<Response, ApiError> {
     let request = query.parse().map_err(ApiError::Invalid)?;

@@ -15,7 +15,7 @@ use axum::{
 };
 use chassis::{
     Problem,
-    extract::{Bounded, Path, Query, WantsEvents, read_body},
+    extract::{AcceptsEventStream, Bounded, Path, Query, read_body},
     problem::{FieldError, ProblemDocument},
 };
 use futures_util::{Stream, stream};
@@ -276,7 +276,7 @@ pub(super) struct UserImport {
 pub(super) async fn get_import(
     State(state): State<AppState>,
     Path(path): Path<UserImport>,
-    WantsEvents(wants_events): WantsEvents,
+    AcceptsEventStream(wants_events): AcceptsEventStream,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let import = state.imports.find(path.id, path.job_id).await?;

@@ -124,7 +124,7 @@ impl ChartKeeper {
             .await;
         let changes = match read {
             Ok(changes) => changes,
-            Err(ReadError::Gone) => return self.build(Some(state), state.hour, "expired").await,
+            Err(ReadError::CursorExpired) => return self.build(Some(state), state.hour, "expired").await,
             Err(ReadError::Database(error)) => return Err(error.into()),
         };
         let Some(next) = changes.next.parse::<Cursor>().ok() else {
@@ -159,7 +159,7 @@ impl ChartKeeper {
         why: &'static str,
     ) -> Result<(), KeepError> {
         // Read before the counts: changes made meanwhile are then applied twice rather than never.
-        let cursor = self.outbox.present().await?;
+        let cursor = self.outbox.current_cursor().await?;
         let staging = self.stage(hour, true).await?;
         let to = MirrorState { cursor, hour };
         if staging.swap(&Window::ALL, from, &to).await? {

@@ -49,7 +49,7 @@ impl ChartRequest {
     /// A request for the first `limit` places among the movies that pass `filter`.
     #[must_use]
     pub fn new(metric: Metric, window: Window, limit: usize, filter: &FilterParams) -> Self {
-        let given = filter.given().into_iter();
+        let given = filter.entries().into_iter();
         Self {
             metric,
             window,

@@ -114,7 +114,7 @@ impl Users {
             None => None,
         };
         let user = users::create(&self.pool, user, password_hash.as_deref()).await?;
-        self.outbox.wake();
+        self.outbox.notify_readers();
         Ok(user)
     }
 
@@ -150,7 +150,7 @@ impl Users {
                 false => ChangeError::NotFound,
             });
         };
-        self.outbox.wake();
+        self.outbox.notify_readers();
         Ok(user)
     }
 
@@ -204,7 +204,7 @@ impl Users {
     ) -> sqlx::Result<Option<Preferences>> {
         let preferences = users::replace_preferences(&self.pool, id, preferences).await?;
         if preferences.is_some() {
-            self.outbox.wake();
+            self.outbox.notify_readers();
         }
         Ok(preferences)
     }
@@ -217,7 +217,7 @@ impl Users {
     pub async fn erase(&self, id: UserId) -> sqlx::Result<bool> {
         let erased = erasure::erase(&self.pool, id).await?;
         if erased {
-            self.outbox.wake();
+            self.outbox.notify_readers();
         }
         Ok(erased)
     }

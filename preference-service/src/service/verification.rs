@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use crate::{
     models::{
         EventContext, FilmTags, HalfLife, Interaction, MovieId, TasteScores, UserId, UserMovie,
-        weight,
+        movie_weights,
     },
     repository::verification,
 };
@@ -102,12 +102,17 @@ impl Findings {
         now: DateTime<Utc>,
         half_life: HalfLife,
     ) {
-        let (mut expected, mut stored) = (TasteScores::default(), TasteScores::default());
-        for (replayed, standing, tags) in films {
-            self.state_differences += u64::from(replayed != standing);
-            expected.add(tags, weight(replayed, now, half_life));
-            stored.add(tags, weight(standing, now, half_life));
-        }
+        let differing = films.iter().filter(|(replayed, stored, _)| replayed != stored);
+        self.state_differences += differing.count() as u64;
+        let taste = |states: &mut dyn Iterator<Item = &UserMovie>| {
+            let mut scores = TasteScores::default();
+            for (at, weight) in movie_weights((0..).zip(states), now, half_life) {
+                scores.add(&films[at].2, weight);
+            }
+            scores
+        };
+        let expected = taste(&mut films.iter().map(|(replayed, ..)| replayed));
+        let stored = taste(&mut films.iter().map(|(_, stored, _)| stored));
         self.state_differences += missing as u64;
         self.taste_differences += expected.differences(&stored) as u64;
     }

@@ -71,6 +71,10 @@ impl Writer {
             .map(|_| {
                 let (sender, queue) = mpsc::unbounded_channel();
                 let lane = Lane::new(connect.clone(), pool.clone(), outbox.clone(), waits.clone());
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a shutdown waits for the requests, which hold a writer until their replies"
+                )]
                 tokio::spawn(lane.run(queue, options.batch.max(1)));
                 sender
             })

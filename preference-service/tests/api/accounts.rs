@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::{
     Settings,
-    testing::{Answer, RedisServer, post},
+    testing::{RedisServer, TestResponse, post},
 };
 use futures_util::future::join_all;
 use preference_service::{config::DEFAULTS, service::signing::SigningKeys};
@@ -16,7 +16,7 @@ use crate::stage::{MovieService, PASSWORD, TestApp, assert_problem};
 const WRONG: &str = "wrong username or password";
 const INVALID: &str = "invalid refresh token";
 
-async fn refresh(app: &TestApp, token: &Value) -> Answer {
+async fn refresh(app: &TestApp, token: &Value) -> TestResponse {
     let body = json!({"refresh_token": token});
     app.post("/api/v1/auth/refresh", body).await
 }
@@ -185,7 +185,7 @@ async fn of_many_who_show_one_refresh_token_at_once_one_wins(pool: PgPool) {
             async move { post(&router, "/api/v1/auth/refresh", body).await }
         }))
         .await;
-        let won: Vec<&Answer> = answers
+        let won: Vec<&TestResponse> = answers
             .iter()
             .filter(|answer| answer.status == 200)
             .collect();

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::stage::{TestApp, assert_problem};
 
-async fn resolve(app: &TestApp, key: &str) -> chassis::testing::Answer {
+async fn resolve(app: &TestApp, key: &str) -> chassis::testing::TestResponse {
     let hash = digest(&SHA256, key.as_bytes());
     let hex: String = hash
         .as_ref()

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Method, Request},
 };
-use chassis::testing::Answer;
+use chassis::testing::TestResponse;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -12,7 +12,7 @@ use crate::stage::{Mood, TestApp, assert_problem};
 
 const PATH: &str = "/api/v1/interactions/batch";
 
-async fn batch(app: &TestApp, principal: Option<(i64, &str)>, events: Value) -> Answer {
+async fn batch(app: &TestApp, principal: Option<(i64, &str)>, events: Value) -> TestResponse {
     let mut request = Request::builder().method(Method::POST).uri(PATH);
     if let Some((subject, role)) = principal {
         let principal = json!({"subject": subject.to_string(), "role": role}).to_string();

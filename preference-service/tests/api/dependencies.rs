@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chassis::testing::{Wire, eventually};
+use chassis::testing::{TcpProxy, eventually};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgPool};
@@ -42,7 +42,7 @@ async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: 
         .expect("an address")
         .next()
         .expect("an address");
-    let wire = Wire::to(server).await;
+    let wire = TcpProxy::to(server).await;
     url.set_host(Some("127.0.0.1")).expect("a host");
     url.set_port(Some(wire.address().port())).expect("a port");
     let wired = chassis::postgres::pool(&SecretString::from(url.to_string()), 8).expect("a pool");
@@ -82,7 +82,7 @@ async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: 
     let _ = app.get("/health/live").await.expect(200);
     movies.sync(604, 1, "told while away");
 
-    wire.mend();
+    wire.restore();
     eventually("the service is ready again", async || {
         app.get("/health/ready").await.status == 200
     })
@@ -99,7 +99,7 @@ async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: 
 async fn without_movie_service_it_is_ready_and_follows_once_it_comes(pool: PgPool) {
     let movies = MovieService::start().await;
     movies.sync(603, 1, "The Matrix");
-    let wire = Wire::to(movies.address()).await;
+    let wire = TcpProxy::to(movies.address()).await;
     wire.cut();
     let url = format!("http://{}", wire.address());
     let app = TestApp::with(&pool, &movies, &[("MOVIE_SERVICE_URL", &url)]);
@@ -111,7 +111,7 @@ async fn without_movie_service_it_is_ready_and_follows_once_it_comes(pool: PgPoo
     let answer = app.post(&path, body.clone()).await;
     assert_problem(&answer, 503, "the film catalogue is unavailable");
 
-    wire.mend();
+    wire.restore();
     app.knows_films(1).await;
     let _ = app.post(&path, body.clone()).await.expect(201);
 

@@ -4,13 +4,13 @@ use axum::{
     body::Body,
     http::{Method, Request},
 };
-use chassis::testing::Answer;
+use chassis::testing::TestResponse;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::stage::{MovieService, TestApp};
 
-async fn post(app: &TestApp, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+async fn post(app: &TestApp, path: &str, body: &Value, headers: &[(&str, &str)]) -> TestResponse {
     let mut request = Request::builder().method(Method::POST).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -119,7 +119,7 @@ async fn of_many_at_once_one_is_done(pool: PgPool) {
     let answers =
         futures_util::future::join_all((0..16).map(|_| post(&app, "/api/v1/users", &body, &key)))
             .await;
-    let done: Vec<&Answer> = answers.iter().filter(|a| a.status == 201).collect();
+    let done: Vec<&TestResponse> = answers.iter().filter(|a| a.status == 201).collect();
     let first = done
         .iter()
         .filter(|answer| !answer.headers.contains_key("idempotency-replayed"));

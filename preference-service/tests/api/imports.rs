@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Method, Request},
 };
-use chassis::testing::{Answer, eventually};
+use chassis::testing::{TestResponse, eventually};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -32,7 +32,7 @@ async fn stage(pool: &PgPool, settings: &[(&str, &str)]) -> (TestApp, MovieServi
     (app, movies, user)
 }
 
-async fn send(app: &TestApp, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
+async fn send(app: &TestApp, path: &str, kind: &str, body: impl Into<Body>) -> TestResponse {
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
@@ -41,11 +41,11 @@ async fn send(app: &TestApp, path: &str, kind: &str, body: impl Into<Body>) -> A
     chassis::testing::send(&app.router, request.expect("valid")).await
 }
 
-async fn csv(app: &TestApp, path: &str, body: impl Into<Body>) -> Answer {
+async fn csv(app: &TestApp, path: &str, body: impl Into<Body>) -> TestResponse {
     send(app, path, "text/csv", body).await
 }
 
-async fn form(app: &TestApp, path: &str, files: &[(&str, &str)]) -> Answer {
+async fn form(app: &TestApp, path: &str, files: &[(&str, &str)]) -> TestResponse {
     let mut body = String::new();
     for (name, content) in files {
         body += &format!(
@@ -67,7 +67,7 @@ fn path(user: i64) -> String {
 }
 
 /// The import that `answer` began, when it has ended.
-async fn ended(app: &TestApp, answer: Answer) -> Value {
+async fn ended(app: &TestApp, answer: TestResponse) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let location = answer.headers["location"]
         .to_str()
@@ -427,7 +427,7 @@ async fn wrong_files_are_refused_with_file_line_and_column(pool: PgPool) {
     ];
     let (app, _movies, user) = stage(&pool, &settings).await;
     let at = path(user);
-    let refused = |answer: &Answer| {
+    let refused = |answer: &TestResponse| {
         assert_eq!(answer.status, 400, "{}", answer.text);
         answer.body["errors"][0]["field"]
             .as_str()

@@ -17,7 +17,7 @@ use axum::{
 };
 use chassis::{
     Process, Settings,
-    testing::{Answer, eventually},
+    testing::{TestResponse, eventually},
 };
 use preference_service::{NAME, app, config, handler};
 use serde_json::{Value, json};
@@ -74,11 +74,11 @@ impl TestApp {
         (Self::new(pool, &movies), movies)
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         chassis::testing::get(&self.router, path).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> TestResponse {
         chassis::testing::post(&self.router, path, body).await
     }
 
@@ -90,7 +90,7 @@ impl TestApp {
         body: Value,
         principal: Option<(i64, &str)>,
         address: Option<&str>,
-    ) -> Answer {
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(path);
         if let Some((id, role)) = principal {
             let told = json!({"subject": id.to_string(), "role": role});
@@ -117,20 +117,20 @@ impl TestApp {
     }
 
     /// Tries to log in.
-    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Answer {
+    pub(crate) async fn log_in(&self, name: &str, password: &str) -> TestResponse {
         let body = json!({"username": name, "password": password});
         self.post("/api/v1/auth/token", body).await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> TestResponse {
         chassis::testing::call(&self.router, Method::PUT, path, Some(body)).await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> TestResponse {
         chassis::testing::call(&self.router, Method::PATCH, path, Some(body)).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> TestResponse {
         chassis::testing::call(&self.router, Method::DELETE, path, None).await
     }
 
@@ -198,7 +198,7 @@ impl Drop for TestApp {
 }
 
 /// Makes sure that `problem` is one, of `status`, with this one-line text; its fields with errors.
-pub(crate) fn assert_problem(answer: &Answer, status: u16, error: &str) -> Vec<String> {
+pub(crate) fn assert_problem(answer: &TestResponse, status: u16, error: &str) -> Vec<String> {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     let body = &answer.body;

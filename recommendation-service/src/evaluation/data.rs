@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
 
-use crate::scorer::Interactions;
+use recommender::Interactions;
 
 /// Where interactions are.
 #[derive(Debug, Clone)]

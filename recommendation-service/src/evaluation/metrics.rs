@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::scorer::{History, Interactions};
+use recommender::{History, Interactions};
 
 use super::SHOWN;
 

@@ -14,9 +14,9 @@ use super::{
     BlendSettings, Fitted, Model,
     metrics::{AtLength, rank},
 };
-use crate::scorer::{
+use recommender::{
     Ease, EaseSettings, History, Ials, IalsSettings, Interactions, LEARNED_FAMILIARITY, Scorer,
-    add_standardized, personal_share, standardize, tags,
+    add_standardized, content, personal_share, standardize,
 };
 
 /// Users on whom settings are chosen, at most.
@@ -354,7 +354,7 @@ pub(crate) fn share_beside_learned(films: usize) -> f32 {
     if films == 0 {
         return 0.0;
     }
-    personal_share(tags::FAMILIARITY, films) / personal_share(LEARNED_FAMILIARITY, films)
+    personal_share(content::FAMILIARITY, films) / personal_share(LEARNED_FAMILIARITY, films)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::scorer::{
+use recommender::{
     EaseSettings, IalsSettings, SpectralSettings,
-    tags::{CONTENT_WEIGHT, TASTE_WEIGHT},
+    content::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
 /// A model to fit or measure.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::scorer::{Ease, EaseSettings};
+use recommender::{Ease, EaseSettings};
 
 fn arguments(line: &str) -> Result<Arguments, String> {
     parse(line.split_whitespace().map(str::to_owned))

@@ -3,11 +3,12 @@
 use axum::{Json, extract::State};
 use chassis::{extract, problem::ProblemDocument};
 use chrono::{DateTime, Utc};
+use recommender::model_file::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use crate::{app::AppState, repository::models::ModelRow, scorer::file::Manifest};
+use crate::{app::AppState, repository::models::ModelRow};
 
 /// The versions.
 #[derive(Debug, Serialize, ToSchema)]

@@ -159,7 +159,7 @@ impl RecommendationsQuery {
             return Err(errors);
         }
         let mut asked = format!("{} {exclude_seen} {diversity}", strategy.as_str());
-        for (name, value) in self.filter.given() {
+        for (name, value) in self.filter.entries() {
             let _ = write!(asked, " {name}={value:?}");
         }
         Ok(ListRequest {

@@ -4,12 +4,15 @@
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasher};
 
 use chrono::{Datelike, NaiveDate};
-use filter::{Facts, Films, Filter, GenreNames, Kind, NO_DAY, Named, Strings};
+use filter::{
+    FacetKind, Filter, FilterIndex, GenreNames, MovieAttributes, NamedId, StringColumn, UNKNOWN_DAY,
+};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
-use super::{Revision, poster::Poster};
-use crate::scorer::tags::{self, Vector};
+use recommender::content::TagVector;
+
+use super::{Revision, poster::Poster, tags};
 
 /// The release day of a film that has none.
 pub const NO_DATE: i32 = i32::MIN;
@@ -94,12 +97,12 @@ pub struct Catalogue {
     popularity: Vec<f64>,
     /// Numbers of the sets of genres.
     genres: Vec<u32>,
-    titles: Strings,
+    titles: StringColumn,
     posters: Vec<Poster>,
-    /// Lengths of the films' tag vectors; see [`crate::scorer::tags`].
+    /// Lengths of the films' tag vectors; see [`super::tags`].
     norms: Vec<f32>,
     /// What films are filtered by.
-    films: Films,
+    films: FilterIndex,
     /// Sets of genres that any film has or had, each once.
     genre_sets: Vec<GenreSet>,
     numbers_of_sets: HashMap<GenreSet, u32>,
@@ -181,7 +184,7 @@ impl Catalogue {
             0.0
         };
         let set = film.genres.iter().fold(0, |set, genre| {
-            self.genre_ids.learn(genre.id, &genre.name);
+            self.genre_ids.upsert(genre.id, &genre.name);
             set | self.genre_bit(&genre.name)
         });
         self.genres[row] = self.number_of_set(set);
@@ -294,7 +297,7 @@ impl Catalogue {
 
     fn release_day(&self, row: usize) -> i32 {
         match self.films.days()[row] {
-            NO_DAY => NO_DATE,
+            UNKNOWN_DAY => NO_DATE,
             day => day - epoch(),
         }
     }
@@ -303,7 +306,7 @@ impl Catalogue {
     #[must_use]
     pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
         let day = self.films.days()[row];
-        (day != NO_DAY)
+        (day != UNKNOWN_DAY)
             .then(|| NaiveDate::from_num_days_from_ce_opt(day))
             .flatten()
     }
@@ -328,7 +331,7 @@ impl Catalogue {
 
     /// What films are filtered by.
     #[must_use]
-    pub fn films(&self) -> &Films {
+    pub fn films(&self) -> &FilterIndex {
         &self.films
     }
 
@@ -346,10 +349,10 @@ impl Catalogue {
 
     /// The tag vector of the film in `row`; empty where it has no tags.
     #[must_use]
-    pub fn vector(&self, row: usize) -> Vector {
+    pub fn vector(&self, row: usize) -> TagVector {
         // As in `upsert`, the row fits.
         let numbered = u32::try_from(row).unwrap_or(u32::MAX);
-        Vector::of(&self.films, numbered, self.norms[row])
+        tags::vector(&self.films, numbered, self.norms[row])
     }
 
     /// The lengths of all tag vectors, a row each.
@@ -389,8 +392,10 @@ impl Catalogue {
     /// The rows of the films in `language`.
     #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
-        self.films
-            .postings(self.films.find((Kind::Language, filter::code(language)?))?)
+        self.films.postings(
+            self.films
+                .find_facet_id((FacetKind::Language, filter::code(language)?))?,
+        )
     }
 
     /// The genres that `names` name, whatever their case; names of no film's genre name nothing.
@@ -429,8 +434,8 @@ impl Catalogue {
     }
 }
 
-fn put(films: &mut Films, row: u32, film: &Film) {
-    fn named(tags: &[Tag]) -> Vec<Named<'_>> {
+fn put(films: &mut FilterIndex, row: u32, film: &Film) {
+    fn named(tags: &[Tag]) -> Vec<NamedId<'_>> {
         tags.iter()
             .map(|tag| (tag.id, Cow::Borrowed(tag.name.as_str())))
             .collect()
@@ -440,7 +445,7 @@ fn put(films: &mut Films, row: u32, film: &Film) {
         .iter()
         .filter_map(|genre| i32::try_from(genre.id).ok())
         .collect();
-    let providers: Vec<(Cow<'_, str>, Named<'_>)> = film
+    let providers: Vec<(Cow<'_, str>, NamedId<'_>)> = film
         .providers
         .iter()
         .map(|offer| {
@@ -448,9 +453,9 @@ fn put(films: &mut Films, row: u32, film: &Film) {
             (Cow::Borrowed(offer.region.as_str()), provider)
         })
         .collect();
-    films.put(
+    films.upsert(
         row,
-        &Facts {
+        &MovieAttributes {
             language: &film.original_language,
             release_date: film.release_date,
             runtime: film.runtime,

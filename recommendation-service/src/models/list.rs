@@ -1,12 +1,12 @@
 //! A list of films as it was made: what is shown again when it is asked for again, or gone on with.
 
 use chrono::{DateTime, Utc};
+use recommender::experiments::thompson::Slot;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Participation;
-use crate::experiment::Slot;
 
 /// How films are scored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize, ToSchema)]

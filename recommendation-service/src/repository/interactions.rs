@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::PgPool;
 
-use crate::models::{LIKED_STARS, Reaction, Standing, liking};
+use crate::models::{LIKED_STARS, Reaction, Standing, affinity};
 
 /// A film that speaks for a user's taste.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,13 +46,13 @@ impl Row {
         Some(Liked {
             user_id: self.user_id,
             movie_id: self.movie_id,
-            weight: liking(&standing)?,
+            weight: affinity(&standing)?,
             at: self.at,
         })
     }
 }
 
-/// Hands every film that speaks for a user's taste, as [`liking`] says, to `take`, by user and film; of
+/// Hands every film that speaks for a user's taste, as [`affinity`] says, to `take`, by user and film; of
 /// at most `most` films that are not disliked, which are the newest.
 ///
 /// # Errors

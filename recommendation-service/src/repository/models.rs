@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use recommender::model_file::{MAX_BYTES, Manifest};
 use sqlx::{PgConnection, PgPool, types::Json};
-
-use crate::scorer::file::{MOST_BYTES, Manifest};
 
 /// Bytes in a row.
 const CHUNK: usize = 4 << 20;
@@ -79,14 +78,14 @@ pub async fn load(pool: &PgPool, version: i64) -> sqlx::Result<Vec<u8>> {
             .fetch_optional(&mut *transaction)
             .await?;
     let length = usize::try_from(length.unwrap_or(0)).unwrap_or(0);
-    let mut all = Vec::with_capacity(length.min(MOST_BYTES));
+    let mut all = Vec::with_capacity(length.min(MAX_BYTES));
     let mut chunks = sqlx::query_scalar::<_, Vec<u8>>(
         "select bytes from model_chunk where version = $1 order by place",
     )
     .bind(version)
     .fetch(&mut *transaction);
     while let Some(chunk) = chunks.try_next().await? {
-        if all.len() + chunk.len() > MOST_BYTES {
+        if all.len() + chunk.len() > MAX_BYTES {
             break;
         }
         all.extend_from_slice(&chunk);

@@ -17,6 +17,10 @@ use std::{
 };
 
 use chassis::{clock::Clock, postgres::violated_constraint, problem::FieldError};
+use recommender::experiments::{
+    assignment::{self, pick},
+    thompson::Exploration,
+};
 use sqlx::PgPool;
 
 pub use report::{Report, VariantReport};
@@ -27,7 +31,6 @@ use super::{
     rule_sets::{NAME_RULE, check_weights, is_name},
 };
 use crate::{
-    experiment::{Exploration, bucket, pick},
     models::{
         Experiment, ExperimentDraft, Layer, PartWeights, Participation, Revision, Served, Status,
         Strategy, UserId, Variant, Weights,
@@ -292,11 +295,11 @@ impl Experiments {
 fn assign(running: &[Experiment], user: UserId) -> Assignment {
     let mut assignment = Assignment::default();
     for experiment in running {
-        let bucket = bucket(&experiment.salt, user.get());
-        if bucket.entry >= experiment.traffic {
+        let assigned = assignment::assign(&experiment.salt, user.get());
+        if assigned.entry >= experiment.traffic {
             continue;
         }
-        let picked = pick(&experiment.weights(), bucket.place);
+        let picked = pick(&experiment.weights(), assigned.position);
         let Some((index, variant)) =
             picked.and_then(|(index, _)| Some((index, experiment.variants.get(index)?)))
         else {
@@ -448,7 +451,7 @@ fn check_variants(variants: &[Variant], layer: Layer) -> Vec<FieldError> {
         let exploration = variant.exploration;
         refuse(
             "exploration",
-            exploration.is_some_and(|share| !(0.0..=Exploration::MOST).contains(&share)),
+            exploration.is_some_and(|share| !(0.0..=Exploration::MAX_SHARE).contains(&share)),
             "must be a number from 0 to 0.5",
         );
         let is_blend = variant.blend.as_ref().is_none_or(|blend| {

@@ -7,12 +7,10 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use recommender::experiments::thompson::{Candidate, Exploration, Prior, Slot, explore};
 use sqlx::PgPool;
 
-use crate::{
-    experiment::{Candidate, Exploration, Prior, Slot, explore},
-    repository::impressions,
-};
+use crate::repository::impressions;
 
 /// What is read again of what was read before: a transaction that took longer than another shows later.
 const OVERLAP: TimeDelta = TimeDelta::seconds(60);
@@ -100,14 +98,14 @@ impl Explorer {
         };
         let trials = self.trials.read().unwrap_or_else(PoisonError::into_inner);
         let prior = Prior::of(trials.impressions, trials.outcomes);
-        let most = ranked.len() + Exploration::POOL;
+        let most = ranked.len() + Exploration::MAX_POOL;
         let candidates: Vec<Candidate> = candidates
             .take(if share > 0.0 { most } else { 0 })
             .map(|(id, popularity)| {
                 let (impressions, outcomes) = trials.films.get(&id).copied().unwrap_or_default();
                 Candidate {
                     id,
-                    belief: prior.posterior(popularity, impressions, outcomes),
+                    posterior: prior.posterior(popularity, impressions, outcomes),
                 }
             })
             .collect();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use filter::Bitmap;
+use recommender::{History, Standardization, standardize};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,10 +12,7 @@ use super::{
     recommender::{RecommendError, Recommender},
     scoring::{Question, Scores},
 };
-use crate::{
-    models::{Catalogue, PartWeights, Strategy, UserId},
-    scorer::{History, Standard, standardize},
-};
+use crate::models::{Catalogue, PartWeights, Strategy, UserId};
 
 /// How what each member likes becomes what the group likes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -55,7 +53,7 @@ pub struct GroupFilms {
 /// What one member thinks of each film.
 struct Member {
     rows: Vec<f32>,
-    standard: Standard,
+    standard: Standardization,
 }
 
 impl Member {
@@ -266,7 +264,7 @@ mod tests {
         let falling: Vec<f32> = rising.iter().rev().copied().collect();
         let member = |rows: &[f32]| Member {
             rows: rows.to_vec(),
-            standard: Standard {
+            standard: Standardization {
                 mean: (films - 1) as f32 / 2.0,
                 scale: 1.0,
             },

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use filter::Filter;
+use recommender::{Scorer as _, content::TagVector, rerank::diversity::mmr};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -10,10 +11,7 @@ use super::{
     ranking::{self, Ranked},
     scoring::{NotTrained, Question, Scores},
 };
-use crate::{
-    models::{FilmList, Strategy},
-    scorer::{Scorer as _, diversity::rerank, tags::Vector},
-};
+use crate::models::{FilmList, Strategy};
 
 /// Of how many of the best films a diverse list is chosen, and how many it has.
 const DIVERSE_POOL: usize = 200;
@@ -97,13 +95,13 @@ fn diversify(question: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<R
         .iter()
         .map(|film| trained?.column(catalogue.id(film.row)))
         .collect();
-    let vectors: Vec<Vector> = ranked
+    let vectors: Vec<TagVector> = ranked
         .iter()
         .map(|film| {
             if question.uses_content {
                 catalogue.vector(film.row)
             } else {
-                Vector::default()
+                TagVector::default()
             }
         })
         .collect();
@@ -111,10 +109,10 @@ fn diversify(question: Question<'_>, ranked: &[Ranked], diversity: f32) -> Vec<R
         .zip(ranked)
         .map(|(place, film)| (place, film.score as f32))
         .collect();
-    let order = rerank(&scored, diversity, DIVERSE_LONGEST, |one, two| {
+    let order = mmr(&scored, diversity, DIVERSE_LONGEST, |one, two| {
         let (one, two) = (one as usize, two as usize);
         let content = vectors[one].cosine(&vectors[two]);
-        let learned = || trained?.blend().likeness(columns[one]?, columns[two]?);
+        let learned = || trained?.blend().similarity(columns[one]?, columns[two]?);
         learned().map_or(content, |learned| (content + learned.max(0.0)) / 2.0)
     });
     order

@@ -9,17 +9,15 @@ use std::{
     time::Duration,
 };
 
+use recommender::{
+    TrainedModels,
+    model_file::{self, ModelFileError},
+};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 use super::read_model::Shared;
-use crate::{
-    repository::models::{self, ModelRow},
-    scorer::{
-        Trained,
-        file::{self, ModelFileError},
-    },
-};
+use crate::repository::models::{self, ModelRow};
 
 /// How often the registry is asked which version is live.
 pub const REFRESH: Duration = Duration::from_secs(2);
@@ -57,7 +55,7 @@ pub enum ModelError {
 #[derive(Clone)]
 pub struct Models {
     pool: PgPool,
-    live: Shared<Option<Arc<Trained>>>,
+    live: Shared<Option<Arc<TrainedModels>>>,
     /// The version that was refused last, so that it is told of once.
     refused: Arc<Mutex<Option<i64>>>,
     /// Where files are kept for a quick start; none: nowhere.
@@ -70,7 +68,7 @@ impl Models {
     pub fn new(
         pool: PgPool,
         directory: Option<PathBuf>,
-        live: Shared<Option<Arc<Trained>>>,
+        live: Shared<Option<Arc<TrainedModels>>>,
     ) -> Self {
         Self {
             pool,
@@ -82,7 +80,7 @@ impl Models {
 
     /// The live version. Who makes a list takes it once, so that all of the list is of one version.
     #[must_use]
-    pub fn live(&self) -> Option<Arc<Trained>> {
+    pub fn live(&self) -> Option<Arc<TrainedModels>> {
         self.live.read().clone()
     }
 
@@ -90,7 +88,7 @@ impl Models {
     ///
     /// # Errors
     /// A version that is not there or cannot be used.
-    pub async fn version(&self, version: i64) -> Result<Arc<Trained>, ModelError> {
+    pub async fn version(&self, version: i64) -> Result<Arc<TrainedModels>, ModelError> {
         match self.live().filter(|live| live.version() == version) {
             Some(live) => Ok(live),
             None => Ok(Arc::new(self.load(version).await?)),
@@ -137,7 +135,7 @@ impl Models {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, trained: Option<Arc<Trained>>) {
+    fn take(&self, trained: Option<Arc<TrainedModels>>) {
         let version = trained.as_ref().map_or(0, |trained| trained.version());
         metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
         // What was live goes with the last list that is being made of it, outside of the lock.
@@ -150,7 +148,7 @@ impl Models {
     ///
     /// # Errors
     /// A version that is not there or cannot be used.
-    pub async fn load(&self, version: i64) -> Result<Trained, ModelError> {
+    pub async fn load(&self, version: i64) -> Result<TrainedModels, ModelError> {
         let row = models::find(&self.pool, version).await?;
         let row = row.ok_or(ModelError::NotFound(version))?;
         let kept = self
@@ -198,14 +196,14 @@ impl Models {
 }
 
 /// Bytes as models, away from the threads that answer.
-async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<Trained, ModelError> {
+async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<TrainedModels, ModelError> {
     let version = row.version;
     let work = move || {
         if bytes.len() as i64 != row.bytes || Sha256::digest(&bytes)[..] != row.sha256[..] {
             return Err(ModelError::Damaged(version));
         }
         let unusable = |cause| ModelError::Unusable { version, cause };
-        let (manifest, parts) = file::decode(&bytes).map_err(unusable)?;
+        let (manifest, parts) = model_file::decode(&bytes).map_err(unusable)?;
         parts
             .into_trained(version, &manifest)
             .map_err(|error| unusable(error.into()))

@@ -19,13 +19,13 @@ pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &m
         let mut spoken = Bitmap::with_rows(catalogue.len());
         // A language that no film is in rules out all of them.
         if let Some(postings) = catalogue.in_language(language) {
-            postings.unite_into(&mut spoken);
+            postings.union_into(&mut spoken);
         }
         rows.intersect(&spoken);
     }
     if preferences.min_rating > 0.0 {
         let least = preferences.min_rating;
-        rows.keep(catalogue.films().vote_averages(), |average| {
+        rows.retain(catalogue.films().vote_averages(), |average| {
             f64::from(average) + RATING_ROUNDING >= least
         });
     }

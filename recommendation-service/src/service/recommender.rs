@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ::recommender::TrainedModels;
 use bytes::Bytes;
 use chassis::{
     client::{CallError, Client},
@@ -34,7 +35,6 @@ use crate::{
         Weights,
     },
     repository::rules as repository,
-    scorer::Trained,
 };
 
 /// How long preference-service may take to tell of a user whom its feed has not brought yet.
@@ -129,7 +129,7 @@ pub struct Recommender {
     pub(super) users: Shared<Users>,
     pool: PgPool,
     rules: Shared<Arc<[Rule]>>,
-    trained: Shared<Option<Arc<Trained>>>,
+    trained: Shared<Option<Arc<TrainedModels>>>,
     /// The learned models over the rows of the catalogue's last state.
     placed: Shared<Option<(u64, Placed)>>,
     lists: Lists,
@@ -158,7 +158,7 @@ pub struct Sources {
     /// Who is asked about a user who is not there yet.
     pub preference_service: Client,
     /// The learned models that are live.
-    pub trained: Shared<Option<Arc<Trained>>>,
+    pub trained: Shared<Option<Arc<TrainedModels>>>,
     /// Lists that were made.
     pub lists: Lists,
     /// How fast what users did loses weight.

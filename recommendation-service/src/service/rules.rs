@@ -4,7 +4,7 @@
 //! each value lies in 0..=1. The formulas are the original system's, see the openapi README.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use filter::NO_DAY;
+use filter::UNKNOWN_DAY;
 
 use crate::models::{Candidate, Catalogue, GenreSet, NO_DATE, Weights};
 
@@ -131,7 +131,7 @@ impl Context {
             .zip(&catalogue.films().days()[first..])
             .zip(&catalogue.genre_numbers()[first..]);
         for (score, ((popularity, day), genres)) in scores.iter_mut().zip(columns) {
-            let has_day = if *day == NO_DAY { 0.0 } else { recent };
+            let has_day = if *day == UNKNOWN_DAY { 0.0 } else { recent };
             let days = ((today - (*day).max(today - OLD)) as f32 + part).max(0.0);
             let recency = (1.0 - days * (1.0 / RECENCY_DAYS as f32)).max(0.0);
             *score = popular * *popularity as f32

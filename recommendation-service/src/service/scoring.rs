@@ -3,22 +3,21 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use filter::{Bitmap, Kind, code};
+use filter::{Bitmap, FacetKind, code};
+use recommender::{
+    History, LEARNED_FAMILIARITY, ModelName, Scorer, Standardization, TrainedModels,
+    add_standardized,
+    content::{self, CONTENT_WEIGHT, TASTE_WEIGHT, TagProfile, TagVector},
+    personal_share, standardize,
+};
 
 use super::{
     ranking::rounded,
     rules::{Context, days_since_epoch},
 };
-use crate::{
-    models::{
-        Catalogue, Evidence, HalfLife, LIKED_STARS, ListedFilm, PartWeights, Profile, Reaction,
-        Strategy, Weights,
-    },
-    scorer::{
-        History, LEARNED_FAMILIARITY, ModelName, Scorer, Standard, Trained, add_standardized,
-        personal_share, standardize,
-        tags::{self, CONTENT_WEIGHT, TASTE_WEIGHT, UserTags, Vector},
-    },
+use crate::models::{
+    Catalogue, Evidence, FilmTags, HalfLife, LIKED_STARS, ListedFilm, PartWeights, Profile,
+    Reaction, Strategy, Weights,
 };
 
 /// The least say of the rules where no learned model has one: nothing else knows what others think of a film.
@@ -37,7 +36,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone)]
 pub struct Placed {
     /// The version.
-    pub trained: Arc<Trained>,
+    pub trained: Arc<TrainedModels>,
     /// The row of each column; [`u32::MAX`] for a film that is not in the catalogue.
     rows: Arc<[u32]>,
 }
@@ -45,7 +44,7 @@ pub struct Placed {
 impl Placed {
     /// Finds the films of `trained` in `catalogue`.
     #[must_use]
-    pub fn new(trained: Arc<Trained>, catalogue: &Catalogue) -> Self {
+    pub fn new(trained: Arc<TrainedModels>, catalogue: &Catalogue) -> Self {
         let row = |id: &i64| {
             let row = catalogue.row(*id).and_then(|row| u32::try_from(row).ok());
             row.unwrap_or(NONE)
@@ -96,7 +95,7 @@ pub enum NotTrained {
 struct Known {
     id: i64,
     weight: f32,
-    vector: Vector,
+    vector: TagVector,
 }
 
 /// What adds to the score of a film, and how: `scale · (its own score − mean)`.
@@ -147,7 +146,7 @@ pub struct Scores<'a> {
     genre_worth: Vec<f32>,
     known: Vec<Known>,
     edits: HashMap<u32, f32>,
-    tags: UserTags,
+    tags: TagProfile,
     columns: Vec<u32>,
     column_weights: Vec<f32>,
     /// The known film of each column.
@@ -155,7 +154,7 @@ pub struct Scores<'a> {
     parts: Vec<Part>,
     stand_in: StandIn,
     /// What brings content to mean 0 and variance 1, where it is a part of the blend.
-    content: Standard,
+    content: Standardization,
     /// The scores by row; empty where they are the rules'.
     rows: Vec<f32>,
     /// The rows that have a score; none: all of them.
@@ -190,13 +189,13 @@ impl<'a> Scores<'a> {
             genre_worth: rules.genre_worth(catalogue),
             known: Vec::new(),
             edits: HashMap::new(),
-            tags: UserTags::default(),
+            tags: TagProfile::default(),
             columns: Vec::new(),
             column_weights: Vec::new(),
             owners: Vec::new(),
             parts: Vec::new(),
             stand_in: StandIn::default(),
-            content: Standard {
+            content: Standardization {
                 mean: 0.0,
                 scale: 0.0,
             },
@@ -260,7 +259,7 @@ impl<'a> Scores<'a> {
         let films = catalogue.films();
         for (id, weight) in Evidence::of(profile, now, half_life).films() {
             let row = catalogue.row(*id);
-            let vector = row.map_or_else(Vector::default, |row| catalogue.vector(row));
+            let vector = row.map_or_else(TagVector::default, |row| catalogue.vector(row));
             // Films come by their ids, and so do columns.
             if *weight > 0.0
                 && let Some(placed) = self.question.placed
@@ -279,13 +278,13 @@ impl<'a> Scores<'a> {
         let edits = profile.preferences().map(|p| p.taste_edits.as_slice());
         for edit in edits.unwrap_or_default() {
             let facet = match edit.kind.as_str() {
-                "genre" => edit.tag.parse().ok().map(|id| (Kind::Genre, id)),
-                "keyword" => edit.tag.parse().ok().map(|id| (Kind::Keyword, id)),
-                "person" => edit.tag.parse().ok().map(|id| (Kind::Person, id)),
-                "language" => code(&edit.tag).map(|code| (Kind::Language, code)),
+                "genre" => edit.tag.parse().ok().map(|id| (FacetKind::Genre, id)),
+                "keyword" => edit.tag.parse().ok().map(|id| (FacetKind::Keyword, id)),
+                "person" => edit.tag.parse().ok().map(|id| (FacetKind::Person, id)),
+                "language" => code(&edit.tag).map(|code| (FacetKind::Language, code)),
                 _ => None,
             };
-            if let Some(number) = facet.and_then(|facet| films.find(facet)) {
+            if let Some(number) = facet.and_then(|facet| films.find_facet_id(facet)) {
                 let value = (edit.score / EDIT_OF_A_LIKE) as f32;
                 if value.is_finite() {
                     self.edits.insert(number, value);
@@ -293,7 +292,7 @@ impl<'a> Scores<'a> {
             }
         }
         let films = self.known.iter().map(|known| (&known.vector, known.weight));
-        self.tags = UserTags::new(films, &self.edits);
+        self.tags = TagProfile::new(films, &self.edits);
     }
 
     fn history(&self) -> History<'_> {
@@ -306,7 +305,9 @@ impl<'a> Scores<'a> {
     /// What all films score by content and by taste, a row each.
     fn score_by_tags(&self) -> [Vec<f32>; 2] {
         let catalogue = self.question.catalogue;
-        let [mut content, taste] = self.tags.score(catalogue.films(), catalogue.norms());
+        let [mut content, taste] = self
+            .tags
+            .score(&FilmTags(catalogue.films()), catalogue.norms());
         if !self.question.uses_content {
             content.fill(0.0);
         }
@@ -399,8 +400,8 @@ impl<'a> Scores<'a> {
     fn blend(&mut self) {
         let question = self.question;
         let told = self.known.iter().filter(|known| !known.vector.is_empty());
-        let by_content = personal_share(tags::FAMILIARITY, told.clone().count());
-        let by_taste = personal_share(tags::FAMILIARITY, told.count() + self.edits.len());
+        let by_content = personal_share(content::FAMILIARITY, told.clone().count());
+        let by_taste = personal_share(content::FAMILIARITY, told.count() + self.edits.len());
         let by_learned = personal_share(LEARNED_FAMILIARITY, self.columns.len());
         let best_informed = by_learned.max(by_content).max(by_taste);
         let weights = question.weights;
@@ -490,7 +491,7 @@ impl<'a> Scores<'a> {
 
     /// The standard of what content or taste says of all films: over the films that learned models know where
     /// these have a say, as they are weighed against each other there.
-    fn standardize(&self, own: &[f32], known: History<'_>, by_learned: f32) -> Standard {
+    fn standardize(&self, own: &[f32], known: History<'_>, by_learned: f32) -> Standardization {
         match self.question.placed {
             Some(placed) if by_learned > 0.0 => {
                 let of = |row: &u32| own.get(*row as usize).copied().unwrap_or_default();
@@ -507,7 +508,7 @@ impl<'a> Scores<'a> {
         total: &mut [f32],
         own: &[f32],
         (name, source): (&'static str, Source),
-        standard: Standard,
+        standard: Standardization,
         weight: f32,
     ) {
         if weight == 0.0 {
@@ -671,7 +672,7 @@ impl<'a> Scores<'a> {
             }
             let vector = catalogue.vector(*row);
             let (mut content, mut taste) = (0.0, 0.0);
-            for (value, edit, films) in self.tags.of(&vector) {
+            for (value, edit, films) in self.tags.matches(&vector) {
                 if let Some(edit) = edit {
                     taste += edit * value;
                     sums.edited += by_taste * edit * value;
@@ -683,7 +684,7 @@ impl<'a> Scores<'a> {
                         (film.content * value, film.taste * value * taste_of_films);
                     content += own_content;
                     taste += own_taste;
-                    sums.films[film.owner as usize] +=
+                    sums.films[film.position as usize] +=
                         by_content * own_content + by_taste * own_taste;
                 }
             }

@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 
-use filter::{Filter, Kind};
+use filter::{FacetKind, Filter};
+use recommender::content::{TagProfile, TagVector};
 
 use super::{
     ranking,
     recommender::{RecommendError, Recommender},
     scoring::{Placed, apportion},
 };
-use crate::{
-    models::Catalogue,
-    scorer::tags::{UserTags, Vector},
-};
+use crate::models::{Catalogue, FilmTags};
 
 /// How much what films are about counts where learned models know both; they have the rest.
 const CONTENT_SHARE: f32 = 0.5;
@@ -87,10 +85,10 @@ fn similar(
     let vector = if uses_content {
         catalogue.vector(row)
     } else {
-        Vector::default()
+        TagVector::default()
     };
-    let own = UserTags::new([(&vector, 1.0)], &HashMap::new());
-    let [content, _] = own.score(films, catalogue.norms());
+    let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
+    let [content, _] = own.score(&FilmTags(films), catalogue.norms());
 
     let together = placed.and_then(|placed| Some((placed, together(placed, catalogue.id(row))?)));
     let (share, learned) = match &together {
@@ -170,21 +168,21 @@ fn slope(placed: &Placed, learned: &[f32], content: &[f32]) -> f32 {
     if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
 }
 
-fn reason(catalogue: &Catalogue, vector: &Vector, row: usize, is_learned: bool) -> String {
+fn reason(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> String {
     let films = catalogue.films();
     let shared = vector
-        .strongest(&catalogue.vector(row))
+        .strongest_shared(&catalogue.vector(row))
         .and_then(|number| films.facet(number));
     let about = match shared {
-        Some((Kind::Person, _)) => Some("made by the same people".to_owned()),
-        Some((Kind::Keyword, _)) => Some("about the same things".to_owned()),
-        Some((Kind::Genre, id)) => {
+        Some((FacetKind::Person, _)) => Some("made by the same people".to_owned()),
+        Some((FacetKind::Keyword, _)) => Some("about the same things".to_owned()),
+        Some((FacetKind::Genre, id)) => {
             let name = i64::try_from(id)
                 .ok()
                 .and_then(|id| catalogue.genre_ids().name(id));
             name.map(|name| format!("also {name}"))
         }
-        Some((Kind::Language, _)) => Some("in the same language".to_owned()),
+        Some((FacetKind::Language, _)) => Some("in the same language".to_owned()),
         _ => None,
     };
     let people = is_learned.then(|| "who likes one likes the other".to_owned());

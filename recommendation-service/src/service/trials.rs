@@ -11,16 +11,15 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+use recommender::TrainedModels;
+
 use super::{
     experiments::{Assignment, Experiments},
     exploration::Explorer,
     read_model::Shared,
     scoring::Placed,
 };
-use crate::{
-    models::{Catalogue, FilmList, Revision, Served, Shown, UserId},
-    scorer::Trained,
-};
+use crate::models::{Catalogue, FilmList, Revision, Served, Shown, UserId};
 
 /// A version of the learned models that is compared, and where its films are in the catalogue's last
 /// state. None: it cannot be had.
@@ -60,7 +59,7 @@ impl Trials {
     /// are made with the live one.
     pub async fn refresh_versions<E: Display, F>(&self, load: impl Fn(i64) -> F)
     where
-        F: Future<Output = Result<Arc<Trained>, E>>,
+        F: Future<Output = Result<Arc<TrainedModels>, E>>,
     {
         let wanted = self.experiments.model_versions();
         let missing: Vec<i64> = {

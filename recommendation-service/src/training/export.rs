@@ -4,7 +4,7 @@
 use std::{fs::File, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use chassis::{run::usage, shutdown::Shutdown};
+use chassis::{run::usage_error, shutdown::Shutdown};
 use parquet::{
     data_type::{DataType, FloatType, Int64Type},
     file::{
@@ -41,7 +41,7 @@ pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
         _ => None,
     };
     let Some(out) = out.filter(|out| !out.is_empty()) else {
-        return usage(USAGE);
+        return usage_error(USAGE);
     };
     finish(run(PathBuf::from(out), export))
 }

@@ -3,6 +3,12 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use anyhow::{Context, ensure};
+use recommender::{
+    Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity, Scorer,
+    Spectral, TrainedModels, add_standardized,
+    model_file::{Manifest, ModelParts},
+    standardize,
+};
 use sha2::{Digest, Sha256};
 
 use super::tags::Tags;
@@ -15,12 +21,6 @@ use crate::{
         search::{self, Bench, TagScores, share_beside_learned},
     },
     models,
-    scorer::{
-        Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity,
-        Scorer, Spectral, Trained, add_standardized,
-        file::{Manifest, ModelParts},
-        standardize,
-    },
 };
 
 /// A tenth to measure on and a tenth to choose settings on.
@@ -237,7 +237,7 @@ impl Task {
     /// The geometric mean of Recall and NDCG at 10 and at 40 of what `trained` would have people be served,
     /// on what is held out.
     #[must_use]
-    pub(super) fn value(&self, trained: &Trained) -> f64 {
+    pub(super) fn value(&self, trained: &TrainedModels) -> f64 {
         value(&self.served(trained))
     }
 
@@ -248,13 +248,13 @@ impl Task {
         value(&self.measure(|history, scores| popularity.score(history, scores)))
     }
 
-    fn figures(&self, scorer: Arc<dyn Scorer>, trained: &Trained) -> Figures {
+    fn figures(&self, scorer: Arc<dyn Scorer>, trained: &TrainedModels) -> Figures {
         let mapped = Mapped::new(scorer, trained, &self.data);
         self.measure(|history, scores| mapped.score(history, scores))
     }
 
     /// The figures of the blend with content and taste beside it.
-    fn served(&self, trained: &Trained) -> Figures {
+    fn served(&self, trained: &TrainedModels) -> Figures {
         let blend = Mapped::new(Arc::new(trained.blend().clone()), trained, &self.data);
         self.measure(|history, scores| {
             blend.score(history, scores);
@@ -314,7 +314,7 @@ struct Mapped {
 }
 
 impl Mapped {
-    fn new(scorer: Arc<dyn Scorer>, trained: &Trained, data: &Dataset) -> Self {
+    fn new(scorer: Arc<dyn Scorer>, trained: &TrainedModels, data: &Dataset) -> Self {
         let column = |id: &u64| trained.column(i64::try_from(*id).ok()?);
         Self {
             scorer,

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 
 use crate::{
     evaluation::data::{self, Event, open},
-    models::{Standing, liking},
+    models::{Standing, affinity},
     repository::interactions,
 };
 
@@ -121,7 +121,7 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
                 ..Standing::default()
             };
             // One so low was asked for, and counts as the lowest.
-            event.weight = liking(&standing).unwrap_or(LEAST_WEIGHT);
+            event.weight = affinity(&standing).unwrap_or(LEAST_WEIGHT);
         }
     }
     if let Some(file) = links {

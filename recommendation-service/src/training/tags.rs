@@ -3,15 +3,15 @@
 
 use std::collections::HashMap;
 
+use recommender::{
+    History,
+    content::{TagProfile, TagVector},
+};
 use sqlx::PgPool;
 
 use crate::{
-    models::Catalogue,
+    models::{Catalogue, FilmTags},
     repository::read_model,
-    scorer::{
-        History,
-        tags::{UserTags, Vector},
-    },
     service::read_model::Model as _,
 };
 
@@ -43,21 +43,21 @@ impl Tags {
         }
     }
 
-    fn vector(&self, column: u32) -> Vector {
+    fn vector(&self, column: u32) -> TagVector {
         let row = self.rows.get(column as usize).copied().flatten();
-        row.map_or_else(Vector::default, |row| self.catalogue.vector(row))
+        row.map_or_else(TagVector::default, |row| self.catalogue.vector(row))
     }
 
     /// What content and taste say of each column to a user with this history.
     pub(super) fn score(&self, history: History<'_>) -> [Vec<f32>; 2] {
-        let vectors: Vec<(Vector, f32)> = history
+        let vectors: Vec<(TagVector, f32)> = history
             .iter()
             .map(|(column, weight)| (self.vector(column), weight))
             .collect();
         let films = vectors.iter().map(|(vector, weight)| (vector, *weight));
-        let own = UserTags::new(films, &HashMap::new());
+        let own = TagProfile::new(films, &HashMap::new());
         let catalogue = &self.catalogue;
-        own.score(catalogue.films(), catalogue.norms())
+        own.score(&FilmTags(catalogue.films()), catalogue.norms())
             .map(|by_row| {
                 let of = |row: &Option<usize>| row.map_or(0.0, |row| by_row[row]);
                 self.rows.iter().map(of).collect()

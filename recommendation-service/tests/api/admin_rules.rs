@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Method, Request},
 };
-use chassis::testing::{Answer, call, eventually, get, post, send};
+use chassis::testing::{TestResponse, call, eventually, get, post, send};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -12,11 +12,11 @@ use crate::TestApp;
 
 const PATH: &str = "/api/v1/admin/rules";
 
-async fn put(test: &TestApp, body: Value) -> Answer {
+async fn put(test: &TestApp, body: Value) -> TestResponse {
     call(&test.app, Method::PUT, PATH, Some(body)).await
 }
 
-async fn put_with(test: &TestApp, header: (&str, &str), body: Value) -> Answer {
+async fn put_with(test: &TestApp, header: (&str, &str), body: Value) -> TestResponse {
     let request = Request::builder()
         .method(Method::PUT)
         .uri(PATH)

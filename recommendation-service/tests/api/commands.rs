@@ -11,10 +11,8 @@ use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::RowAccessor,
 };
-use recommendation_service::{
-    repository::models,
-    scorer::file::{self, Manifest, ModelParts},
-};
+use recommendation_service::repository::models;
+use recommender::model_file::{self, Manifest, ModelParts};
 use sqlx::{ConnectOptions, PgPool};
 use tokio::{io::AsyncReadExt, process::Command};
 
@@ -158,14 +156,18 @@ async fn factors_fitted_elsewhere_become_a_version(pool: PgPool) {
     let written = train(&pool, &["--out", &file]).await;
     assert!(written.status.success());
     assert!(versions(&pool).await.1.is_empty(), "only the file");
-    let (_, parts) = file::decode(&std::fs::read(&out).unwrap()).unwrap();
+    let (_, parts) = model_file::decode(&std::fs::read(&out).unwrap()).unwrap();
     // As another trainer would write it: factors alone, and no manifest.
     let lone = ModelParts {
         films: parts.films,
         ials: parts.ials,
         ..ModelParts::default()
     };
-    std::fs::write(&out, file::encode(&Manifest::default(), &lone).unwrap()).unwrap();
+    std::fs::write(
+        &out,
+        model_file::encode(&Manifest::default(), &lone).unwrap(),
+    )
+    .unwrap();
     let output = train(&pool, &["--from", &file]).await;
     let (live, all) = versions(&pool).await;
     let told = told(&output);

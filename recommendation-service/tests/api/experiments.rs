@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::Method;
 use chassis::{
     clock::Clock,
-    testing::{Answer, Wire, call, eventually, get},
+    testing::{TcpProxy, TestResponse, call, eventually, get},
 };
 use chrono::TimeDelta;
 use rand_chacha::{
@@ -13,7 +13,6 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    experiment::Exploration,
     models::{Catalogue, Served, Shown, UserId},
     repository::impressions,
     service::{
@@ -22,6 +21,7 @@ use recommendation_service::{
         trials::Trials,
     },
 };
+use recommender::experiments::thompson::Exploration;
 use serde_json::{Value, json};
 use sqlx::{
     PgPool,
@@ -32,7 +32,7 @@ use crate::{TestApp, ids, now, trained};
 
 const PATH: &str = "/api/v1/admin/experiments";
 
-async fn put(test: &TestApp, body: Value) -> Answer {
+async fn put(test: &TestApp, body: Value) -> TestResponse {
     call(&test.app, Method::PUT, PATH, Some(body)).await
 }
 
@@ -359,7 +359,7 @@ async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_bac
     connect: PgConnectOptions,
 ) {
     let host = tokio::net::lookup_host((connect.get_host(), connect.get_port()));
-    let wire = Wire::to(host.await.unwrap().next().unwrap()).await;
+    let wire = TcpProxy::to(host.await.unwrap().next().unwrap()).await;
     let connect = connect.host("127.0.0.1").port(wire.address().port());
     let options = options.acquire_timeout(Duration::from_millis(500));
     let pool = options.connect_with(connect).await.unwrap();
@@ -369,7 +369,7 @@ async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_bac
     put(&test, body).await.expect(201);
     wire.cut();
     assert_eq!(list(&test, 1).await.len(), 5);
-    wire.mend();
+    wire.restore();
     eventually("it is kept", async || {
         let exposures = sqlx::query_scalar("select count(*) from exposure");
         exposures.fetch_one(&pool).await.unwrap_or(0_i64) == 1

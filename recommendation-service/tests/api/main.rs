@@ -20,6 +20,7 @@ mod replicas;
 mod rules;
 mod similar;
 mod strategies;
+mod taste_formula;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -27,16 +28,14 @@ use axum::{Router, body::Body, http::Request};
 use chassis::{
     Process, Settings,
     clock::Clock,
-    testing::{Answer, eventually},
+    testing::{TestResponse, eventually},
 };
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
-use recommendation_service::{
-    scorer::{
-        Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
-        Trained, TrainedPart,
-    },
-    service::read_model::Shared,
+use recommendation_service::service::read_model::Shared;
+use recommender::{
+    Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
+    TrainedModel, TrainedModels,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -50,7 +49,7 @@ struct TestApp {
 }
 
 /// Models of people who deal with films of one parity, over the films 1 to 12.
-fn trained() -> Arc<Trained> {
+fn trained() -> Arc<TrainedModels> {
     let rows = (0..40_u32).map(|user| {
         let films = (0..12_u32)
             .filter(move |film| film % 2 == user % 2 && !(film / 2 + user / 2).is_multiple_of(3));
@@ -61,7 +60,7 @@ fn trained() -> Arc<Trained> {
         dimensions: 4,
         ..IalsSettings::default()
     };
-    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedPart {
+    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {
         name,
         scorer,
         weight,
@@ -83,7 +82,7 @@ fn trained() -> Arc<Trained> {
             0.3,
         ),
     ];
-    Arc::new(Trained::new(5, (1..=12).collect(), parts, 2.0).unwrap())
+    Arc::new(TrainedModels::new(5, (1..=12).collect(), parts, 2.0).unwrap())
 }
 
 /// The instant at which the tests' clock stands.
@@ -121,7 +120,7 @@ impl TestApp {
         pool: &PgPool,
         movies: Owner,
         users: Owner,
-        trained: Option<Arc<Trained>>,
+        trained: Option<Arc<TrainedModels>>,
         settings: &[(&str, &str)],
     ) -> Self {
         let owners = [
@@ -180,11 +179,11 @@ impl TestApp {
     }
 
     /// What `who` gets, as the gateway tells of them: a user's id, `admin`, or nobody.
-    async fn get_as(&self, who: &str, path: &str) -> Answer {
+    async fn get_as(&self, who: &str, path: &str) -> TestResponse {
         chassis::testing::send(&self.app, request(who, "GET", path, Body::empty())).await
     }
 
-    async fn post_as(&self, who: &str, path: &str, body: Value) -> Answer {
+    async fn post_as(&self, who: &str, path: &str, body: Value) -> TestResponse {
         let body = Body::from(body.to_string());
         chassis::testing::send(&self.app, request(who, "POST", path, body)).await
     }

@@ -6,11 +6,11 @@ use axum::http::Method;
 use chassis::testing::{call, get};
 use recommendation_service::{
     repository::models,
-    scorer::{
-        Popularity,
-        file::{self, Manifest, ModelParts},
-    },
     service::{models::Models, read_model::Shared},
+};
+use recommender::{
+    Popularity,
+    model_file::{self, Manifest, ModelParts},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -27,7 +27,7 @@ async fn add_version(pool: &PgPool, films: i64, live: bool) -> i64 {
         ..ModelParts::default()
     };
     let manifest = Manifest::default();
-    let bytes = file::encode(&manifest, &parts).unwrap();
+    let bytes = model_file::encode(&manifest, &parts).unwrap();
     let sha256 = sha256(&bytes);
     models::insert(pool, &manifest, &bytes, &sha256, live, 5)
         .await
@@ -47,7 +47,7 @@ async fn damage(pool: &PgPool, version: i64) {
         .unwrap();
 }
 
-async fn put_live(test: &TestApp, body: Value) -> chassis::testing::Answer {
+async fn put_live(test: &TestApp, body: Value) -> chassis::testing::TestResponse {
     let path = "/api/v1/admin/models/live";
     call(&test.app, Method::PUT, path, Some(body)).await
 }

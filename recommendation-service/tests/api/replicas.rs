@@ -1,6 +1,6 @@
 //! Starting again, starting twice, and losing touch.
 
-use chassis::testing::{Wire, eventually, get};
+use chassis::testing::{TcpProxy, eventually, get};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -98,7 +98,7 @@ async fn lists_go_on_without_postgres_and_readiness_says_so(
         .unwrap()
         .next()
         .unwrap();
-    let wire = Wire::to(host).await;
+    let wire = TcpProxy::to(host).await;
     let pool = options
         .acquire_timeout(std::time::Duration::from_millis(500))
         .connect_with(connect.host("127.0.0.1").port(wire.address().port()))
@@ -127,7 +127,7 @@ async fn lists_go_on_without_postgres_and_readiness_says_so(
         body(&test).await["recommendations"][0]["id"] == 28
     })
     .await;
-    wire.mend();
+    wire.restore();
     eventually("ready again", async || {
         get(&test.app, "/health/ready").await.status == 200
     })

@@ -1,6 +1,6 @@
 //! A client of the API, and what its answers must look like.
 
-use chassis::testing::Answer;
+use chassis::testing::TestResponse;
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -56,7 +56,7 @@ impl Api {
         method: Method,
         path: &str,
         body: Option<String>,
-    ) -> reqwest::Result<Answer> {
+    ) -> reqwest::Result<TestResponse> {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.base))
@@ -67,7 +67,7 @@ impl Api {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await?;
-        Ok(Answer {
+        Ok(TestResponse {
             status,
             headers,
             body: serde_json::from_str(&text).unwrap_or_default(),
@@ -76,28 +76,28 @@ impl Api {
     }
 
     /// A GET; the error is that of the connection.
-    pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
+    pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<TestResponse> {
         self.try_send(Method::GET, path, None).await
     }
 
     /// A POST of `body`, of nothing where that is null; the error is that of the connection.
-    pub(crate) async fn try_post(&self, path: &str, body: Value) -> reqwest::Result<Answer> {
+    pub(crate) async fn try_post(&self, path: &str, body: Value) -> reqwest::Result<TestResponse> {
         let body = (!body.is_null()).then(|| body.to_string());
         self.try_send(Method::POST, path, body).await
     }
 
     /// Any method, without a body.
-    pub(crate) async fn send(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str) -> TestResponse {
         self.try_send(method, path, None).await.expect("an answer")
     }
 
     /// A GET.
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         self.try_get(path).await.expect("an answer")
     }
 
     /// A POST of `body`, of nothing where that is null.
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> TestResponse {
         self.try_post(path, body).await.expect("an answer")
     }
 }
@@ -136,7 +136,7 @@ fn compare(place: &str, value: &Value, shape: &Value) -> Result<(), String> {
 }
 
 /// Makes sure that `answer` is a whole problem (RFC 9457) of `status` with this one-line text.
-pub(crate) fn assert_problem(answer: &Answer, status: u16, error: &str) {
+pub(crate) fn assert_problem(answer: &TestResponse, status: u16, error: &str) {
     assert_eq!(
         (answer.status.as_u16(), answer.body["error"].as_str()),
         (status, Some(error)),
@@ -149,7 +149,7 @@ pub(crate) fn assert_problem(answer: &Answer, status: u16, error: &str) {
 }
 
 /// What keeps `answer` from being a whole problem.
-pub(crate) fn not_a_problem(answer: &Answer) -> Option<String> {
+pub(crate) fn not_a_problem(answer: &TestResponse) -> Option<String> {
     let body = &answer.body;
     if answer
         .headers

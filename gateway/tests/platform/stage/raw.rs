@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::testing::Answer;
+use chassis::testing::TestResponse;
 use reqwest::{
     StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) enum RawAnswer {
     /// An HTTP response.
-    Http(Answer),
+    Http(TestResponse),
     /// The connection was closed without one.
     Closed,
     /// Something else, or nothing within the time.
@@ -80,7 +80,7 @@ fn is_timeout(error: &std::io::Error) -> bool {
 }
 
 /// The first answer in `bytes`, if it is whole. Without a length it ends with the connection.
-fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
+fn parse(bytes: &[u8], ended: bool) -> Option<TestResponse> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
@@ -108,7 +108,7 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
         None if ended => rest,
         None => return None,
     };
-    Some(Answer {
+    Some(TestResponse {
         status,
         headers,
         body: serde_json::from_slice(body).unwrap_or_default(),

@@ -287,7 +287,7 @@ impl ListQuery {
         let paging = paging
             .into_iter()
             .filter_map(|(name, value)| value.as_ref().map(|_| name));
-        let filters = self.filter.given().into_iter().map(|(name, _)| name);
+        let filters = self.filter.entries().into_iter().map(|(name, _)| name);
         for name in paging.chain(filters).filter(|name| *name != "region") {
             errors.push(FieldError::new(name, "cannot be given together with ids"));
         }
@@ -312,7 +312,7 @@ impl ListQuery {
 
     /// Names the filter in a few characters.
     fn fingerprint(&self) -> String {
-        let given = self.filter.given();
+        let given = self.filter.entries();
         let mut hash = Sha256::new();
         for (name, value) in given.iter().filter(|(name, _)| *name != "region") {
             // Neither can have a NUL.

@@ -4,7 +4,7 @@
 
 use std::{cmp::Ordering, hash::BuildHasher};
 
-use filter::{Facts, Films, GenreNames, Kind, NO_DAY};
+use filter::{FacetKind, FilterIndex, GenreNames, MovieAttributes, UNKNOWN_DAY};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{
@@ -45,7 +45,7 @@ impl Ranking {
     /// A day as this order compares it.
     fn day(self, day: i32) -> i32 {
         match self {
-            Self::DayNoneLast if day == NO_DAY => i32::MAX,
+            Self::DayNoneLast if day == UNKNOWN_DAY => i32::MAX,
             _ => day,
         }
     }
@@ -59,7 +59,7 @@ pub(super) struct Columns {
     popularity: Vec<f64>,
     titles: Vec<Box<[u8]>>,
     /// What it is filtered by; also its day of release.
-    pub(super) films: Films,
+    pub(super) films: FilterIndex,
 }
 
 impl Columns {
@@ -82,8 +82,8 @@ impl Columns {
             (Key::Popularity(one), Key::Popularity(two)) => one.total_cmp(two),
             (Key::Title(one), Key::Title(two)) => one.cmp(two),
             (Key::Day(one), Key::Day(two)) => ranking
-                .day(one.unwrap_or(NO_DAY))
-                .cmp(&ranking.day(two.unwrap_or(NO_DAY))),
+                .day(one.unwrap_or(UNKNOWN_DAY))
+                .cmp(&ranking.day(two.unwrap_or(UNKNOWN_DAY))),
             _ => Ordering::Equal,
         };
         by_key.then_with(|| one.id.cmp(&two.id))
@@ -99,7 +99,7 @@ impl Columns {
             // The lowest of days comes first: films without one are last from behind.
             Key::Day(day) => ranking
                 .day(self.films.day(row))
-                .cmp(&ranking.day(day.unwrap_or(NO_DAY))),
+                .cmp(&ranking.day(day.unwrap_or(UNKNOWN_DAY))),
         };
         by_key.then_with(|| self.ids[at].cmp(&position.id))
     }
@@ -138,8 +138,9 @@ impl Index {
     /// All genres, and how many films have each; in the order of their names.
     pub fn genres(&self) -> impl Iterator<Item = (&Genre, usize)> {
         self.genres.iter().map(|genre| {
-            let count =
-                u64::try_from(genre.id).map_or(0, |id| self.columns.films.count((Kind::Genre, id)));
+            let count = u64::try_from(genre.id).map_or(0, |id| {
+                self.columns.films.movie_count((FacetKind::Genre, id))
+            });
             (genre, count)
         })
     }
@@ -186,7 +187,7 @@ impl Index {
         Standing {
             popularity: columns.popularity[at],
             title: columns.titles[at].clone(),
-            day: (day != NO_DAY).then_some(day),
+            day: (day != UNKNOWN_DAY).then_some(day),
         }
     }
 
@@ -233,7 +234,7 @@ impl Index {
             return;
         }
         let title = self.collation.key(film.title);
-        let day = film.release_date.map_or(NO_DAY, day_number);
+        let day = film.release_date.map_or(UNKNOWN_DAY, day_number);
         let has_moved = self.columns.films.day(row) != day;
         let moved = [
             self.columns.popularity[at].total_cmp(&film.popularity) != Ordering::Equal,
@@ -270,7 +271,7 @@ impl Index {
             self.remove_from(ranking, row);
         }
         let at = row as usize;
-        self.columns.films.clear(row);
+        self.columns.films.remove(row);
         self.columns.titles[at] = Box::default();
         let ids = &self.columns.ids;
         let hash = self.hasher.hash_one(id);
@@ -323,7 +324,7 @@ impl Index {
         columns.versions[at] = film.version;
         columns.popularity[at] = film.popularity;
         columns.titles[at] = title;
-        let facts = Facts {
+        let facts = MovieAttributes {
             language: film.language,
             release_date: film.release_date,
             runtime: film.runtime,
@@ -335,7 +336,7 @@ impl Index {
             people: &film.people,
             providers: &film.providers,
         };
-        columns.films.put(row, &facts);
+        columns.films.upsert(row, &facts);
     }
 
     /// How much memory it takes, in bytes, about: of posting lists, of names and numbers of facets,

@@ -137,6 +137,10 @@ impl Lane {
                 }
             }
             for pending in locked.into_values() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a shutdown waits for the requests, which wait for the replies"
+                )]
                 tokio::spawn(wait_for_user(
                     self.pool.clone(),
                     self.outbox.clone(),
@@ -160,7 +164,7 @@ impl Lane {
             let error = match self.attempt(&commands[begin..end]).await {
                 Ok(written) => {
                     replies.splice(begin..end, written);
-                    self.outbox.wake();
+                    self.outbox.notify_readers();
                     continue;
                 }
                 Err(error) => error,
@@ -219,7 +223,7 @@ async fn wait_for_user(
         Ok(replies) => replies,
         Err(error) => vec![Some(Err(WriteError::Database(error.cause))); pending.len()],
     };
-    outbox.wake();
+    outbox.notify_readers();
     for (pending, reply) in pending.into_iter().zip(replies) {
         let _ = pending
             .reply

@@ -1,15 +1,15 @@
 //! What may be said of an experiment: of each variant, and of its difference to the control.
 
 use futures_util::TryStreamExt;
+use recommender::experiments::{
+    confidence_sequence::{Interval, RunningMean, Verdict},
+    estimators::{InversePropensityMean, SelfNormalizedMean, TreatmentEffect},
+};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::{
-    experiment::{Difference, Interval, Propensity, RunningMean, Verdict, Weighted},
-    models::Experiment,
-    repository::experiments as repository,
-};
+use crate::{models::Experiment, repository::experiments as repository};
 
 /// How sure it is that users were not dealt out as they should have been, before it is said.
 const MISMATCH_ALPHA: f64 = 0.001;
@@ -82,11 +82,11 @@ struct Tally {
     users_counted: u64,
     impressions: i64,
     outcomes: i64,
-    ranked: Weighted,
+    ranked: SelfNormalizedMean,
     mean: RunningMean,
-    inverse_propensity: Propensity,
+    inverse_propensity: InversePropensityMean,
     share: RunningMean,
-    difference: Difference,
+    difference: TreatmentEffect,
 }
 
 impl Tally {
@@ -98,11 +98,11 @@ impl Tally {
             users_counted: 0,
             impressions: 0,
             outcomes: 0,
-            ranked: Weighted::default(),
+            ranked: SelfNormalizedMean::default(),
             mean: RunningMean::new(0.0, 1.0, users * propensity * 0.1, experiment.alpha),
-            inverse_propensity: Propensity::new(propensity, users, experiment.alpha),
+            inverse_propensity: InversePropensityMean::new(propensity, users, experiment.alpha),
             share: RunningMean::new(0.0, 1.0, users * propensity, MISMATCH_ALPHA),
-            difference: Difference::new(against_control, of_both, alpha),
+            difference: TreatmentEffect::new(against_control, of_both, alpha),
         }
     }
 }

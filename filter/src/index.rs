@@ -1,0 +1,402 @@
+//! What films are filtered by, in memory: a row for each film, columns of numbers, and a set of rows
+//! for each thing that films have in common. Who gives rows to films is up to the user of it.
+
+use std::borrow::Cow;
+
+use chrono::NaiveDate;
+
+use crate::{
+    AllOf, Filter, GenreNames, Term,
+    bitmap::{Bitmap, Postings},
+    day_number,
+    facets::{Facet, FacetKind, Facets, code, offer, pack, unpack},
+    string_column::StringColumn,
+};
+
+/// The day of a film that has none: lower than any.
+pub const UNKNOWN_DAY: i32 = i32::MIN;
+/// The runtime of a film that has none.
+const NO_RUNTIME: u16 = 0;
+
+/// An id and a name, as they stand in what the name was read from.
+pub type NamedId<'a> = (i64, Cow<'a, str>);
+
+/// What a film is found by.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MovieAttributes<'a> {
+    /// The film's own language, ISO 639-1.
+    pub language: &'a str,
+    /// The day of the first release.
+    pub release_date: Option<NaiveDate>,
+    /// Minutes.
+    pub runtime: Option<i32>,
+    /// TMDB's average vote, 0 to 10.
+    pub vote_average: f64,
+    /// How many voted.
+    pub vote_count: i32,
+    /// TMDB's ids of its genres.
+    pub genre_ids: &'a [i32],
+    /// Where it was produced, ISO 3166-1.
+    pub countries: &'a [String],
+    /// Its keywords.
+    pub keywords: &'a [NamedId<'a>],
+    /// Directors, writers and the first of the cast.
+    pub people: &'a [NamedId<'a>],
+    /// Who shows it, and in which region.
+    pub providers: &'a [(Cow<'a, str>, NamedId<'a>)],
+}
+
+/// Films by what they are found by.
+#[derive(Debug, Clone, Default)]
+pub struct FilterIndex {
+    /// Rows that have a film.
+    live: Bitmap,
+    days: Vec<i32>,
+    runtimes: Vec<u16>,
+    vote_averages: Vec<f32>,
+    vote_counts: Vec<u32>,
+    /// Numbers of each film's facets, packed.
+    packed: StringColumn,
+    facets: Facets,
+}
+
+impl FilterIndex {
+    /// How many rows there are, with a film or without.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.days.len()
+    }
+
+    /// The rows that have a film.
+    #[must_use]
+    pub fn live(&self) -> &Bitmap {
+        &self.live
+    }
+
+    /// The day of release of the film in `row` as [`day_number`] counts; [`UNKNOWN_DAY`] where unknown.
+    #[must_use]
+    pub fn day(&self, row: u32) -> i32 {
+        self.days[row as usize]
+    }
+
+    /// As [`FilterIndex::day`] of all rows.
+    #[must_use]
+    pub fn days(&self) -> &[i32] {
+        &self.days
+    }
+
+    /// The average votes of all rows.
+    #[must_use]
+    pub fn vote_averages(&self) -> &[f32] {
+        &self.vote_averages
+    }
+
+    /// How many voted on the film in `row`.
+    #[must_use]
+    pub fn vote_count(&self, row: u32) -> u32 {
+        self.vote_counts[row as usize]
+    }
+
+    /// The numbers of what the film in `row` has in common with others, rising; see
+    /// [`FilterIndex::facet`].
+    #[must_use]
+    pub fn facet_ids(&self, row: u32) -> Vec<u32> {
+        unpack(self.packed.get(row as usize))
+    }
+
+    /// What the number stands for.
+    #[must_use]
+    pub fn facet(&self, number: u32) -> Option<Facet> {
+        self.facets.facet(number)
+    }
+
+    /// The number of `facet`, if a film has or had it.
+    #[must_use]
+    pub fn find_facet_id(&self, facet: Facet) -> Option<u32> {
+        self.facets.find(facet)
+    }
+
+    /// How many numbers were given.
+    #[must_use]
+    pub fn facet_count(&self) -> usize {
+        self.facets.len()
+    }
+
+    /// The rows of the films that have what the number stands for.
+    #[must_use]
+    pub fn postings(&self, number: u32) -> Option<&Postings> {
+        self.facets.numbered(number)
+    }
+
+    /// How many films have `facet`.
+    #[must_use]
+    pub fn movie_count(&self, facet: Facet) -> usize {
+        self.facets.count(facet)
+    }
+
+    /// The film in `row` is this one now. Rows beyond the last come into being.
+    pub fn upsert(&mut self, row: u32, facts: &MovieAttributes<'_>) {
+        let at = row as usize;
+        while self.days.len() <= at {
+            self.days.push(UNKNOWN_DAY);
+            self.runtimes.push(NO_RUNTIME);
+            self.vote_averages.push(0.0);
+            self.vote_counts.push(0);
+            self.packed.push(&[]);
+        }
+        let numbers = self.number(facts);
+        self.has(row, &numbers);
+        self.live.insert(row);
+        self.days[at] = facts.release_date.map_or(UNKNOWN_DAY, day_number);
+        self.runtimes[at] = facts.runtime.map_or(NO_RUNTIME, |minutes| {
+            u16::try_from(minutes).unwrap_or(u16::MAX)
+        });
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a vote has one to three decimals; bounds are cut off alike"
+        )]
+        let vote_average = facts.vote_average as f32;
+        self.vote_averages[at] = vote_average;
+        self.vote_counts[at] = u32::try_from(facts.vote_count).unwrap_or(0);
+    }
+
+    /// There is no film in `row` any more.
+    pub fn remove(&mut self, row: u32) {
+        self.has(row, &[]);
+        self.live.remove(row);
+    }
+
+    /// As [`Vec::swap_remove`]: the last row takes the place of `row`, whose film is gone.
+    pub fn swap_remove(&mut self, row: u32) {
+        let Some(last) = self.days.len().checked_sub(1) else {
+            return;
+        };
+        let last = u32::try_from(last).unwrap_or(u32::MAX);
+        self.remove(row);
+        if last != row {
+            let numbers = self.facet_ids(last);
+            self.remove(last);
+            self.has(row, &numbers);
+            self.live.insert(row);
+        }
+        self.days.swap_remove(row as usize);
+        self.runtimes.swap_remove(row as usize);
+        self.vote_averages.swap_remove(row as usize);
+        self.vote_counts.swap_remove(row as usize);
+        self.packed.swap_remove(self.packed.len() - 1);
+    }
+
+    /// The film in `row` has the facets of these numbers, and no others.
+    fn has(&mut self, row: u32, numbers: &[u32]) {
+        let of = self.days.len();
+        let before = self.facet_ids(row);
+        self.packed.set(row as usize, &pack(numbers));
+        for number in &before {
+            if numbers.binary_search(number).is_err() {
+                self.facets.remove(*number, row, of);
+            }
+        }
+        for number in numbers {
+            if before.binary_search(number).is_err() {
+                self.facets.insert(*number, row, of);
+            }
+        }
+    }
+
+    /// The numbers of a film's facets, rising.
+    fn number(&mut self, facts: &MovieAttributes<'_>) -> Vec<u32> {
+        let facets = &mut self.facets;
+        let mut numbers = Vec::with_capacity(64);
+        for id in facts.genre_ids {
+            if let Ok(id) = u64::try_from(*id) {
+                numbers.push(facets.number((FacetKind::Genre, id)));
+            }
+        }
+        for (kind, named) in [
+            (FacetKind::Keyword, facts.keywords),
+            (FacetKind::Person, facts.people),
+        ] {
+            for (id, name) in named {
+                if let Ok(id) = u64::try_from(*id) {
+                    numbers.push(facets.number_named((kind, id), (kind, id), name));
+                }
+            }
+        }
+        if let Some(code) = code(facts.language) {
+            numbers.push(facets.number((FacetKind::Language, code)));
+        }
+        for country in facts.countries.iter().filter_map(|country| code(country)) {
+            numbers.push(facets.number((FacetKind::Country, country)));
+        }
+        for (region, (id, name)) in facts.providers {
+            if let (Some(offer), Ok(provider)) = (offer(region, *id), u64::try_from(*id)) {
+                let owner = (FacetKind::Provider, provider);
+                numbers.push(facets.number_named((FacetKind::Offer, offer), owner, name));
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// The things of `kind` that `term` names; several where they share a name.
+    fn facets_of(
+        &self,
+        kind: FacetKind,
+        term: &Term,
+        region: &str,
+        genres: &GenreNames,
+    ) -> Vec<Facet> {
+        let ids: Vec<u64> = match (kind, term) {
+            (FacetKind::Genre, _) => genres
+                .find(term)
+                .and_then(|id| u64::try_from(id).ok())
+                .into_iter()
+                .collect(),
+            (FacetKind::Language | FacetKind::Country, Term::Name(text)) => {
+                code(text).into_iter().collect()
+            }
+            (FacetKind::Offer, Term::Id(id)) => offer(region, *id).into_iter().collect(),
+            (FacetKind::Offer, Term::Name(name)) => self
+                .facets
+                .ids(FacetKind::Provider, name)
+                .into_iter()
+                .filter_map(|id| offer(region, i64::try_from(id).ok()?))
+                .collect(),
+            (_, Term::Id(id)) => u64::try_from(*id).into_iter().collect(),
+            (_, Term::Name(name)) => self.facets.ids(kind, name),
+        };
+        ids.into_iter().map(|id| (kind, id)).collect()
+    }
+
+    /// The rows of the films that pass `filter`; genres go by the names in `genres`.
+    #[must_use]
+    pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
+        let mut rows = self.live.clone();
+        let region = filter.region.as_deref().unwrap_or_default();
+        let having: [(FacetKind, &AllOf); 6] = [
+            (FacetKind::Genre, &filter.genres),
+            (FacetKind::Keyword, &filter.keywords),
+            (FacetKind::Person, &filter.people),
+            (FacetKind::Language, &filter.language),
+            (FacetKind::Country, &filter.country),
+            (FacetKind::Offer, &filter.providers),
+        ];
+        for (kind, all) in having {
+            for any in all {
+                let mut passing = Bitmap::with_rows(self.rows());
+                for facet in any
+                    .iter()
+                    .flat_map(|term| self.facets_of(kind, term, region, genres))
+                {
+                    self.facets.union_into(facet, &mut passing);
+                }
+                rows.intersect(&passing);
+            }
+        }
+        for any in &filter.without_genres {
+            // Without one of these: not with all of them.
+            let mut refused = self.live.clone();
+            for term in any {
+                let mut having = Bitmap::default();
+                for facet in self.facets_of(FacetKind::Genre, term, region, genres) {
+                    self.facets.union_into(facet, &mut having);
+                }
+                refused.intersect(&having);
+            }
+            rows.subtract(&refused);
+        }
+        self.keep_ranges(filter, &mut rows);
+        rows
+    }
+
+    fn keep_ranges(&self, filter: &Filter, rows: &mut Bitmap) {
+        if filter.release_from.is_some() || filter.release_to.is_some() {
+            // A film without a day has the lowest of all numbers, which no day has.
+            let from = filter.release_from.map_or(UNKNOWN_DAY + 1, day_number);
+            let to = filter.release_to.map_or(i32::MAX, day_number);
+            rows.retain(&self.days, |day| day >= from && day <= to);
+        }
+        if filter.runtime_min.is_some() || filter.runtime_max.is_some() {
+            let from = filter.runtime_min.unwrap_or(0).max(1);
+            let to = filter.runtime_max.unwrap_or(u16::MAX);
+            rows.retain(&self.runtimes, |minutes| minutes >= from && minutes <= to);
+        }
+        if let Some(least) = filter.vote_average_min {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "cut off as votes themselves are"
+            )]
+            let least = least as f32;
+            rows.retain(&self.vote_averages, |average| average >= least);
+        }
+        if let Some(least) = filter.vote_count_min {
+            rows.retain(&self.vote_counts, |count| count >= least);
+        }
+    }
+
+    /// How much memory it takes, in bytes, about: of posting lists, of names and numbers of facets,
+    /// and of columns.
+    #[must_use]
+    pub fn bytes(&self) -> [usize; 3] {
+        let (postings, names) = self.facets.bytes();
+        let fixed = 4 + 2 + 4 + 4;
+        [
+            postings,
+            names,
+            self.days.capacity() * fixed + self.packed.bytes() + self.live.bytes(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the film of this number is found by: a few keywords.
+    fn keywords(film: i64) -> Vec<NamedId<'static>> {
+        (1..=film % 4)
+            .map(|id| (id, format!("k{id}").into()))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn films_are_found_by_what_they_have_wherever_they_move(
+            steps in prop::collection::vec((any::<bool>(), 0..40_i64), 0..80),
+        ) {
+            // The film in each row, as whoever gives out rows keeps it.
+            let (mut films, mut rows) = (FilterIndex::default(), Vec::<i64>::new());
+            for (put, film) in steps {
+                let row = rows.iter().position(|known| *known == film);
+                match (put, row) {
+                    (true, None) => {
+                        let keywords = keywords(film);
+                        let facts = MovieAttributes { keywords: &keywords, ..MovieAttributes::default() };
+                        films.upsert(u32::try_from(rows.len()).expect("few"), &facts);
+                        rows.push(film);
+                    }
+                    (false, Some(row)) => {
+                        films.swap_remove(u32::try_from(row).expect("few"));
+                        rows.swap_remove(row);
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(films.rows(), rows.len());
+            for keyword in 1..=3 {
+                let filter = Filter {
+                    keywords: vec![vec![Term::Id(keyword)]],
+                    ..Filter::default()
+                };
+                let passing = films.select(&filter, &GenreNames::default());
+                for (row, film) in (0..).zip(&rows) {
+                    prop_assert_eq!(passing.contains(row), film % 4 >= keyword);
+                }
+                prop_assert_eq!(passing.len(), rows.iter().filter(|film| *film % 4 >= keyword).count());
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The state that the router shares with every handler: one value per service component.
+//! [`crate::app`] builds it; handlers read it and never change it.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    client::platform::Platform,
+    service::{
+        hydration::Hydration, intake::Intake, listing::Listing, matching::Matching,
+        page_cache::PageCache,
+    },
+};
+
+/// The shared state of handlers; cloned for every request.
+pub type AppState = Arc<Services>;
+
+/// The components that handlers call.
+pub struct Services {
+    /// Lists of movies.
+    pub listing: Listing,
+    /// Serialized pages of lists.
+    pub pages: PageCache,
+    /// Movies by id, from cache, Postgres or TMDB.
+    pub hydration: Hydration,
+    /// The other services of the platform.
+    pub platform: Platform,
+    /// Resolution of ids and titles from other catalogues.
+    pub matching: Matching,
+    /// Import and synchronization requests.
+    pub intake: Intake,
+    /// The longest time that a client waits for a short import to finish.
+    pub import_wait: Duration,
+}

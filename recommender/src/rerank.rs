@@ -1,0 +1,3 @@
+//! Reordering of a ranked list.
+
+pub mod diversity;
