@@ -29,7 +29,8 @@ pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
 pub use recommender::taste::HalfLife;
 pub use taste::{
-    FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteEdit, TasteScore, TasteScores, movie_weights,
+    FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteEdit, TasteScore, TasteScores,
+    movie_weights,
 };
 pub use token::{
     ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, RefreshToken, Scope, SecretHash,

@@ -126,10 +126,7 @@ impl MovieActions {
             (reaction, self.reacted_at),
             (self.is_bookmarked.then_some(BOOKMARK), self.bookmarked_at),
             (rating, self.rated_at),
-            (
-                Some(f64::from(minutes) * WATCHED_MINUTE),
-                self.watched_at,
-            ),
+            (Some(f64::from(minutes) * WATCHED_MINUTE), self.watched_at),
             (self.completed_at.map(|_| COMPLETION), self.completed_at),
         ]
         .into_iter()
@@ -159,9 +156,8 @@ pub fn weights<K: Copy + Ord>(
         .filter(|(_, weight)| weight.is_finite() && weight.abs() > MIN_WEIGHT)
         .collect();
     if weights.len() > MAX_MOVIES {
-        weights.sort_unstable_by(|(a, one), (b, two)| {
-            two.abs().total_cmp(&one.abs()).then(a.cmp(b))
-        });
+        weights
+            .sort_unstable_by(|(a, one), (b, two)| two.abs().total_cmp(&one.abs()).then(a.cmp(b)));
         weights.truncate(MAX_MOVIES);
     }
     weights.sort_unstable_by_key(|(key, _)| *key);
@@ -282,7 +278,9 @@ mod tests {
             .into_iter()
             .map(|(key, _)| key)
             .collect();
-        let expected: Vec<usize> = (0..MAX_MOVIES + 2).filter(|key| ![3, 4].contains(key)).collect();
+        let expected: Vec<usize> = (0..MAX_MOVIES + 2)
+            .filter(|key| ![3, 4].contains(key))
+            .collect();
         assert_eq!(keys, expected);
     }
 

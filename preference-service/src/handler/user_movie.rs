@@ -6,11 +6,7 @@ use std::collections::BTreeMap;
 use axum::{
     Json as JsonBody,
     extract::FromRequestParts,
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::LINK,
-        request::Parts,
-    },
+    http::{HeaderMap, HeaderValue, StatusCode, header::LINK, request::Parts},
 };
 use chassis::{
     Problem,
@@ -204,8 +200,7 @@ pub(super) async fn list<T: PartResponse>(
 pub(super) fn decode_cursor<C: Cursor>(text: Option<&str>) -> Result<Option<C>, ApiError> {
     let decode = |text| {
         let message = "must be the next_cursor of the page before";
-        C::decode(text)
-            .ok_or_else(|| ApiError::Invalid(vec![FieldError::new("cursor", message)]))
+        C::decode(text).ok_or_else(|| ApiError::Invalid(vec![FieldError::new("cursor", message)]))
     };
     text.map(decode).transpose()
 }

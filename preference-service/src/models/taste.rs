@@ -149,7 +149,10 @@ impl From<&UserMovie> for MovieActions {
             is_bookmarked: state.bookmark.value.is_some(),
             bookmarked_at: at(state.bookmark.mark),
             // Half stars are exact.
-            rating: state.rating.value.map(|rating| Rating::stars(rating) as f32),
+            rating: state
+                .rating
+                .value
+                .map(|rating| Rating::stars(rating) as f32),
             rated_at: at(state.rating.mark),
             watched_seconds: state.watch.watched_seconds,
             watched_at: at(state.watch.mark),

@@ -12,9 +12,7 @@ use super::{Interaction, InteractionId, InteractionType, MovieId, UserId};
 mod tests;
 
 /// A user's opinion of a movie; a user has at most one per movie.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 #[schema(example = "like")]

@@ -108,7 +108,8 @@ impl ChartMirror {
     /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn lease(&self, holder: Uuid, seconds: u64) -> Result<bool, RedisUnavailable> {
         let mut lease = LEASE.key(LEADER);
-        self.invoke(lease.arg(holder.to_string()).arg(seconds)).await
+        self.invoke(lease.arg(holder.to_string()).arg(seconds))
+            .await
     }
 
     /// Finds the state that the charts mirror; `None` without charts.
@@ -117,9 +118,8 @@ impl ChartMirror {
     /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn find_state(&self) -> Result<Option<MirrorState>, RedisUnavailable> {
         let mut get = cmd("HMGET");
-        let (cursor, hour): (Option<String>, Option<String>) = self
-            .run(get.arg(STATE).arg("cursor").arg("hour"))
-            .await?;
+        let (cursor, hour): (Option<String>, Option<String>) =
+            self.run(get.arg(STATE).arg("cursor").arg("hour")).await?;
         Ok(cursor.zip(hour).and_then(|(cursor, hour)| {
             Some(MirrorState {
                 cursor: cursor.parse().ok()?,

@@ -12,10 +12,8 @@ pub async fn find(
     connection: &mut PgConnection,
     keys: &[(UserId, InteractionId)],
 ) -> sqlx::Result<Vec<Interaction>> {
-    let (users, ids): (Vec<i64>, Vec<i64>) = keys
-        .iter()
-        .map(|(user, id)| (user.get(), id.get()))
-        .unzip();
+    let (users, ids): (Vec<i64>, Vec<i64>) =
+        keys.iter().map(|(user, id)| (user.get(), id.get())).unzip();
     sqlx::query_scalar!(
         r#"select i as "interaction!: Interaction"
          from unnest($1::bigint[], $2::bigint[]) as key (user_id, id)

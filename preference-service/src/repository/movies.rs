@@ -133,7 +133,9 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
     )
     .execute(&mut *transaction)
     .await?;
-    let titles = column(changes, |change| film(change).map(|film| film.title.as_str()));
+    let titles = column(changes, |change| {
+        film(change).map(|film| film.title.as_str())
+    });
     let languages = column(changes, |change| film(change)?.language.as_deref());
     sqlx::query!(
         "insert into movie (id, version, title, removed, genre_ids, keyword_ids, person_ids, language)

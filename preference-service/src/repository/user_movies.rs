@@ -152,7 +152,8 @@ impl From<UserMovieRow> for UserMovie {
                 mark: mark(row.rated_at, row.rating_id),
             },
             watch: Watch {
-                progress: progress.and_then(|(position, duration)| Progress::new(position, duration)),
+                progress: progress
+                    .and_then(|(position, duration)| Progress::new(position, duration)),
                 watched_seconds: row.watched_seconds,
                 mark: mark(row.watched_at, row.watch_id),
                 completed: mark(row.completed_at, row.completion_id),

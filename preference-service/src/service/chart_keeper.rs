@@ -124,7 +124,9 @@ impl ChartKeeper {
             .await;
         let changes = match read {
             Ok(changes) => changes,
-            Err(ReadError::CursorExpired) => return self.build(Some(state), state.hour, "expired").await,
+            Err(ReadError::CursorExpired) => {
+                return self.build(Some(state), state.hour, "expired").await;
+            }
             Err(ReadError::Database(error)) => return Err(error.into()),
         };
         let Some(next) = changes.next.parse::<Cursor>().ok() else {

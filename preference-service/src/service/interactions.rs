@@ -15,9 +15,7 @@ use super::{
     writer::{Command, WriteError, Writer, Written},
 };
 use crate::{
-    models::{
-        Interaction, InteractionId, InteractionType, MovieId, StatePart, UserId, UserMovie,
-    },
+    models::{Interaction, InteractionId, InteractionType, MovieId, StatePart, UserId, UserMovie},
     repository::{
         interactions,
         user_movies::{self, Pair},
@@ -174,7 +172,10 @@ impl Interactions {
                 None => results[at] = Err(RecordError::Undecided),
             }
         }
-        for (at, written) in positions.into_iter().zip(self.writer.write_all(again).await) {
+        for (at, written) in positions
+            .into_iter()
+            .zip(self.writer.write_all(again).await)
+        {
             results[at] = written.map_err(RecordError::from);
         }
         results

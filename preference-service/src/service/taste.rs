@@ -6,8 +6,9 @@ use chassis::{clock::Clock, feed::outbox::Outbox, problem::FieldError};
 use sqlx::PgPool;
 
 use crate::{
-    models::{HalfLife, MovieId, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteScore, TasteScores, UserId,
-        movie_weights,
+    models::{
+        HalfLife, MAX_EDIT_SCORE, MovieId, NewTasteEdit, TagKey, TagKind, TasteScore, TasteScores,
+        UserId, movie_weights,
     },
     repository::{
         movies,

@@ -102,7 +102,9 @@ impl Findings {
         now: DateTime<Utc>,
         half_life: HalfLife,
     ) {
-        let differing = films.iter().filter(|(replayed, stored, _)| replayed != stored);
+        let differing = films
+            .iter()
+            .filter(|(replayed, stored, _)| replayed != stored);
         self.state_differences += differing.count() as u64;
         let taste = |states: &mut dyn Iterator<Item = &UserMovie>| {
             let mut scores = TasteScores::default();

@@ -117,10 +117,12 @@ impl Writer {
                 Err(_) => None,
             };
             for command in chunk {
-                replies.push(match permits.as_mut().and_then(|permits| permits.split(1)) {
-                    Some(permit) => self.send(*command, permit),
-                    None => oneshot::channel().1,
-                });
+                replies.push(
+                    match permits.as_mut().and_then(|permits| permits.split(1)) {
+                        Some(permit) => self.send(*command, permit),
+                        None => oneshot::channel().1,
+                    },
+                );
             }
             collect(std::mem::replace(&mut before, replies), &mut results).await;
         }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{FilmMatch, Unmatched, WantedFilm},
     models::{
-        Deeds, ImportEntry, ImportFailure, InteractionId, MovieId, EventContext, UnmatchedReason,
+        Deeds, EventContext, ImportEntry, ImportFailure, InteractionId, MovieId, UnmatchedReason,
         UnmatchedTitle, UserId, UserMovie,
     },
     repository::{

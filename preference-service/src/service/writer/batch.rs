@@ -125,7 +125,8 @@ impl Batch {
             // The precision of Postgres.
             occurred_at: command.occurred_at.map(|at| at.trunc_subsecs(6)),
         };
-        let Some(changed) = state.apply(command.user_id, command.movie_id, command.action, &context)
+        let Some(changed) =
+            state.apply(command.user_id, command.movie_id, command.action, &context)
         else {
             return Ok(self.unchanged(command, state));
         };
