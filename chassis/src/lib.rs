@@ -28,6 +28,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod trace;
+pub mod validate;
 
 pub use config::{ProcessConfig, Settings};
 pub use problem::Problem;

@@ -19,29 +19,10 @@ use hyper::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use crate::validate::FieldError;
+
 /// The media type of a problem.
 pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
-
-/// A field of the request that is wrong, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
-    /// The name of the field, as the client wrote or should have written it.
-    #[schema(example = "page")]
-    pub field: String,
-    /// What the field must be.
-    #[schema(example = "must be a whole number from 1 to 100000")]
-    pub message: String,
-}
-
-impl FieldError {
-    /// `field` is wrong as `message` says.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-        }
-    }
-}
 
 /// Why a request failed. Boxed, since it is the error of every handler and seldom happens.
 #[derive(Debug, Clone)]

@@ -1,10 +1,10 @@
-//! The grammar in which lists are filtered, the same on every list: what a client may write, what it
-//! means, and what is wrong with it; and who passes, decided in memory over [`FilterIndex`].
+//! The filter of movie lists: its grammar, the same on every list of every service, and its evaluation in memory over
+//! an inverted index ([`FilterIndex`]). movie-service and recommendation-service call both; preference-service passes
+//! the parameters on. It holds no movies and does no I/O.
 //!
-//! A parameter is a condition, or several: `,` is and, `|` is or, and `|` binds tighter, so that
-//! `a,b|c` means a and (b or c). Conditions of different parameters must all hold. A value is an id
-//! where it is all digits, else a name, without regard to case; a name that has a comma or a bar in
-//! it can only be given by its id.
+//! A parameter is a conjunction of disjunctions: `,` is and, `|` is or, and `|` binds tighter, so that `a,b|c` means
+//! a and (b or c). All parameters must hold. A value of digits is an id, any other a name, compared without regard to
+//! case; a name that contains a comma or a bar can only be given by its id.
 
 pub mod bitmap;
 mod facets;
@@ -18,75 +18,75 @@ pub use genres::{GenreNames, UnknownGenre, fold};
 pub use index::{FilterIndex, MovieAttributes, NamedId, UNKNOWN_DAY};
 pub use string_column::StringColumn;
 
-use chassis::problem::FieldError;
+use chassis::validate::{FieldError, Validator};
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// How many values one parameter may have.
-const MOST_VALUES: usize = 50;
+/// The most values of one parameter.
+const MAX_VALUES: usize = 50;
 /// The longest value, in characters.
-const LONGEST_VALUE: usize = 200;
-/// Years that films can be of.
-const YEARS: std::ops::RangeInclusive<i32> = 1800..=2999;
+const MAX_VALUE_CHARS: usize = 200;
+const YEARS: std::ops::RangeInclusive<i64> = 1800..=2999;
+const MINUTES: std::ops::RangeInclusive<i64> = 0..=10_000;
 
 /// The filter's parameters as a client writes them.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct FilterParams {
-    /// Genres that the film has, by id or name; see `GET /genres`. `,` is and, `|` is or, and `|`
+    /// Genres that the movie has, by id or name; see `GET /genres`. `,` is and, `|` is or, and `|`
     /// binds tighter: `18,35|80` means Drama and (Comedy or Crime). The same holds for every parameter
-    /// that takes ids or names. Names do not regard case; all digits are an id; a name that has a comma
-    /// or a bar in it can only be given by its id. An unknown genre is refused.
+    /// that takes ids or names. Names are compared without regard to case; digits are an id; a name that
+    /// contains a comma or a bar can only be given by its id. An unknown genre is an error.
     /// Such as `Drama,Comedy|Crime`.
     pub genres: Option<String>,
-    /// Genres that the film does not have: `27,53` means neither, `27|53` means not both.
+    /// Genres that the movie does not have: `27,53` excludes either, `27|53` excludes both together.
     /// Such as `Horror`.
     pub without_genres: Option<String>,
-    /// Keywords of the film, by id or name. One that no film has finds nothing.
+    /// Keywords of the movie, by id or name. An unknown keyword matches no movie.
     /// Such as `time travel|dystopia`.
     pub keywords: Option<String>,
-    /// Directors, writers and the first of the cast, by id or name. One that no film has finds nothing.
+    /// Directors, writers and top-billed cast, by id or name. An unknown person matches no movie.
     /// Such as `Keanu Reeves,Carrie-Anne Moss`.
     pub people: Option<String>,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     /// Such as `ko|ja`.
     pub language: Option<String>,
-    /// Where it was produced, ISO 3166-1.
+    /// The production country, ISO 3166-1.
     /// Such as `KR,US`.
     pub country: Option<String>,
-    /// The year of release.
+    /// The release year.
     #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999)]
     pub year: Option<String>,
-    /// The first day of release, inclusive.
+    /// The earliest release date, inclusive.
     #[param(value_type = Option<NaiveDate>)]
     pub release_date_from: Option<String>,
-    /// The last day of release, inclusive.
+    /// The latest release date, inclusive.
     #[param(value_type = Option<NaiveDate>)]
     pub release_date_to: Option<String>,
-    /// Minutes at least; a film whose runtime is unknown does not pass.
+    /// The minimum runtime in minutes; excludes movies of unknown runtime.
     #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
     pub runtime_min: Option<String>,
-    /// Minutes at most; a film whose runtime is unknown does not pass.
+    /// The maximum runtime in minutes; excludes movies of unknown runtime.
     #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
     pub runtime_max: Option<String>,
-    /// TMDB's average vote at least.
+    /// The minimum of TMDB's vote average.
     #[param(value_type = Option<f64>, minimum = 0, maximum = 10)]
     pub vote_average_min: Option<String>,
-    /// How many voted at TMDB, at least.
+    /// The minimum of TMDB's vote count.
     #[param(value_type = Option<i32>, minimum = 0)]
     pub vote_count_min: Option<String>,
-    /// Who shows it in `region`, on whatever terms, by id or name. One that shows nothing there finds
-    /// nothing.
+    /// Watch providers of the movie in `region`, on any terms, by id or name. An unknown provider
+    /// matches no movie.
     /// Such as `Netflix|356`.
     pub providers: Option<String>,
-    /// Where `providers` show it, and of where included providers are told; ISO 3166-1.
+    /// The region of `providers` and of included watch providers, ISO 3166-1.
     /// Such as `KR`.
     pub region: Option<String>,
 }
 
 impl FilterParams {
-    /// The parameters that are given, with their names.
+    /// The parameters that are present, with their names.
     #[must_use]
     pub fn entries(&self) -> Vec<(&'static str, &str)> {
         [
@@ -112,146 +112,85 @@ impl FilterParams {
     }
 }
 
-/// How a client names a thing.
+/// A reference to a genre, keyword, person, language, country or provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Term {
-    /// By its id.
+    /// By TMDB's id.
     Id(i64),
-    /// By its name, or its code.
+    /// By its name or code.
     Name(String),
 }
 
-/// One of these.
+/// A disjunction: at least one term holds.
 pub type AnyOf = Vec<Term>;
-/// All of these.
+/// A conjunction: every disjunction holds.
 pub type AllOf = Vec<AnyOf>;
 
-/// Which films a list has. What is not asked for is empty or none.
+/// A parsed filter. Empty or `None` means no condition.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// Genres that a film has.
+    /// Genres that the movie has.
     pub genres: AllOf,
-    /// Genres that a film does not have.
+    /// Genres that the movie does not have.
     pub without_genres: AllOf,
-    /// Keywords that a film has.
+    /// Keywords.
     pub keywords: AllOf,
-    /// People who made a film or play in it.
+    /// Cast and crew.
     pub people: AllOf,
-    /// The film's own language: codes in lower case.
+    /// The original language: codes in lower case.
     pub language: AllOf,
-    /// Where it was produced: codes in upper case.
+    /// Production countries: codes in upper case.
     pub country: AllOf,
-    /// The first day of release.
+    /// The earliest release date.
     pub release_from: Option<NaiveDate>,
-    /// The last day of release.
+    /// The latest release date.
     pub release_to: Option<NaiveDate>,
-    /// Minutes at least.
+    /// The minimum runtime in minutes.
     pub runtime_min: Option<u16>,
-    /// Minutes at most.
+    /// The maximum runtime in minutes.
     pub runtime_max: Option<u16>,
-    /// The average vote at least.
+    /// The minimum vote average, 0 to 10.
     pub vote_average_min: Option<f64>,
-    /// How many voted at least.
+    /// The minimum vote count.
     pub vote_count_min: Option<u32>,
-    /// Who shows it in `region`.
+    /// Watch providers in `region`.
     pub providers: AllOf,
-    /// Where: a code in upper case.
+    /// The region of `providers`: a code in upper case.
     pub region: Option<String>,
 }
 
-/// Collects what is wrong, so that a client hears of all of it at once.
-struct Reader<'a> {
-    errors: &'a mut Vec<FieldError>,
-}
-
-impl Reader<'_> {
-    fn error<T>(&mut self, field: &str, message: impl Into<String>) -> Option<T> {
-        self.errors.push(FieldError::new(field, message));
-        None
-    }
-
-    fn terms(
-        &mut self,
-        field: &str,
-        text: Option<&String>,
-        read: impl Fn(&str) -> Result<Term, &'static str>,
-    ) -> AllOf {
-        let Some(text) = text else {
-            return AllOf::new();
-        };
-        let mut all = AllOf::new();
-        let mut values = 0;
-        for group in text.split(',') {
-            let mut any = AnyOf::new();
-            for value in group.split('|').map(str::trim) {
-                values += 1;
-                if value.is_empty() || value.chars().count() > LONGEST_VALUE {
-                    let message = format!(
-                        "must be values of 1 to {LONGEST_VALUE} characters, separated by `,` (and) or `|` (or)"
-                    );
-                    self.error::<()>(field, message);
-                    return AllOf::new();
-                }
-                match read(value) {
-                    Ok(term) => any.push(term),
-                    Err(message) => {
-                        self.error::<()>(field, format!("`{value}` {message}"));
-                        return AllOf::new();
-                    }
-                }
+/// Parses a list of terms; empty if there is none or one is invalid.
+fn terms(
+    check: &mut Validator,
+    field: &str,
+    text: Option<&str>,
+    read: impl Fn(&str) -> Result<Term, &'static str>,
+) -> AllOf {
+    let result = text.map(|text| {
+        let mut count = 0;
+        let mut term = |value: &str| {
+            count += 1;
+            if value.is_empty() || value.chars().count() > MAX_VALUE_CHARS {
+                return Err(format!(
+                    "must be values of 1 to {MAX_VALUE_CHARS} characters, separated by `,` (and) or `|` (or)"
+                ));
             }
-            all.push(any);
+            read(value).map_err(|message| format!("`{value}` {message}"))
+        };
+        let all: AllOf = text
+            .split(',')
+            .map(|group| group.split('|').map(|value| term(value.trim())).collect())
+            .collect::<Result<_, _>>()?;
+        if count > MAX_VALUES {
+            return Err(format!("must be at most {MAX_VALUES} values"));
         }
-        if values > MOST_VALUES {
-            self.error::<()>(field, format!("must be at most {MOST_VALUES} values"));
-            return AllOf::new();
-        }
-        all
-    }
-
-    fn number<T: TryFrom<i64>>(
-        &mut self,
-        field: &str,
-        text: Option<&String>,
-        least: i64,
-        most: i64,
-    ) -> Option<T> {
-        let number = text?.parse::<i64>().ok();
-        match number.filter(|number| (least..=most).contains(number)) {
-            Some(number) => T::try_from(number).ok(),
-            None => self.error(
-                field,
-                format!("must be a whole number from {least} to {most}"),
-            ),
-        }
-    }
-
-    fn date(&mut self, field: &str, text: Option<&String>) -> Option<NaiveDate> {
-        let text = text?;
-        // Of four digits, so that a year beyond what Postgres and clients count in cannot come in.
-        match text.parse::<NaiveDate>() {
-            Ok(date) if text.len() == 10 => Some(date),
-            _ => self.error(field, "must be a day, such as 1999-12-31"),
-        }
-    }
-
-    fn average(&mut self, field: &str, text: Option<&String>) -> Option<f64> {
-        let number = text?.parse::<f64>().ok();
-        match number.filter(|number| (0.0..=10.0).contains(number)) {
-            Some(number) => Some(number),
-            None => self.error(field, "must be a number from 0 to 10"),
-        }
-    }
-
-    fn region(&mut self, field: &str, text: Option<&String>) -> Option<String> {
-        match country(text?) {
-            Ok(Term::Name(code)) => Some(code),
-            _ => self.error(field, "must be two letters (ISO 3166-1), such as KR"),
-        }
-    }
+        Ok(all)
+    });
+    result
+        .and_then(|result| check.take(field, result))
+        .unwrap_or_default()
 }
 
-/// Digits are an id, anything else is a name.
 fn id_or_name(value: &str) -> Result<Term, &'static str> {
     if !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(Term::Name(value.to_owned()));
@@ -268,19 +207,14 @@ fn language(value: &str) -> Result<Term, &'static str> {
     Ok(Term::Name(value.to_ascii_lowercase()))
 }
 
-fn country(value: &str) -> Result<Term, &'static str> {
+fn country(value: &str) -> Result<String, &'static str> {
     if value.len() != 2 || !value.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Err("must be two letters (ISO 3166-1), such as KR");
     }
-    Ok(Term::Name(value.to_ascii_uppercase()))
+    Ok(value.to_ascii_uppercase())
 }
 
-/// The later of two days, of which each may be none.
-fn later(one: Option<NaiveDate>, two: Option<NaiveDate>) -> Option<NaiveDate> {
-    one.max(two)
-}
-
-/// The earlier of two days, of which each may be none.
+/// The earlier of two optional days.
 fn earlier(one: Option<NaiveDate>, two: Option<NaiveDate>) -> Option<NaiveDate> {
     match (one, two) {
         (Some(one), Some(two)) => Some(one.min(two)),
@@ -289,57 +223,61 @@ fn earlier(one: Option<NaiveDate>, two: Option<NaiveDate>) -> Option<NaiveDate> 
 }
 
 impl Filter {
-    /// What `params` mean. What is wrong with them is added to `errors`, all of it; the filter is then
-    /// of no use.
-    pub fn parse(params: &FilterParams, errors: &mut Vec<FieldError>) -> Self {
-        let mut reader = Reader { errors };
-        let (first, last) = match reader.number::<i32>(
-            "year",
-            params.year.as_ref(),
-            (*YEARS.start()).into(),
-            (*YEARS.end()).into(),
-        ) {
-            Some(year) => (
-                NaiveDate::from_ymd_opt(year, 1, 1),
-                NaiveDate::from_ymd_opt(year, 12, 31),
-            ),
-            None => (None, None),
+    /// Parses `params`. All their errors are added to `errors`, a [`Validator`] or a vector; the filter is then
+    /// meaningless.
+    pub fn parse(params: &FilterParams, errors: &mut impl Extend<FieldError>) -> Self {
+        let mut check = Validator::default();
+        let filter = Self::read(params, &mut check);
+        errors.extend(check);
+        filter
+    }
+
+    fn read(params: &FilterParams, check: &mut Validator) -> Self {
+        let year: Option<i32> = check.integer("year", params.year.as_deref(), YEARS);
+        let bound = |month, day| NaiveDate::from_ymd_opt(year?, month, day);
+        let from = check.date("release_date_from", params.release_date_from.as_deref());
+        let to = check.date("release_date_to", params.release_date_to.as_deref());
+        let region = params.region.as_deref();
+        let region = region.and_then(|region| check.take("region", country(region)));
+        check.require(
+            params.providers.is_none() || params.region.is_some(),
+            "region",
+            "must be given with providers, such as region=KR",
+        );
+        let ids = |check: &mut Validator, field, text: &Option<String>| {
+            terms(check, field, text.as_deref(), id_or_name)
         };
-        let from = reader.date("release_date_from", params.release_date_from.as_ref());
-        let to = reader.date("release_date_to", params.release_date_to.as_ref());
-        let region = reader.region("region", params.region.as_ref());
-        if params.providers.is_some() && params.region.is_none() {
-            reader.error::<()>("region", "must be given with providers, such as region=KR");
-        }
+        // In the order of the errors, the first of which is the problem's one-line text.
         Self {
-            genres: reader.terms("genres", params.genres.as_ref(), id_or_name),
-            without_genres: reader.terms(
-                "without_genres",
-                params.without_genres.as_ref(),
-                id_or_name,
+            genres: ids(check, "genres", &params.genres),
+            without_genres: ids(check, "without_genres", &params.without_genres),
+            keywords: ids(check, "keywords", &params.keywords),
+            people: ids(check, "people", &params.people),
+            language: terms(check, "language", params.language.as_deref(), language),
+            country: terms(check, "country", params.country.as_deref(), |value| {
+                country(value).map(Term::Name)
+            }),
+            release_from: from.max(bound(1, 1)),
+            release_to: earlier(to, bound(12, 31)),
+            runtime_min: check.integer("runtime_min", params.runtime_min.as_deref(), MINUTES),
+            runtime_max: check.integer("runtime_max", params.runtime_max.as_deref(), MINUTES),
+            vote_average_min: check.decimal(
+                "vote_average_min",
+                params.vote_average_min.as_deref(),
+                0.0..=10.0,
             ),
-            keywords: reader.terms("keywords", params.keywords.as_ref(), id_or_name),
-            people: reader.terms("people", params.people.as_ref(), id_or_name),
-            language: reader.terms("language", params.language.as_ref(), language),
-            country: reader.terms("country", params.country.as_ref(), country),
-            release_from: later(from, first),
-            release_to: earlier(to, last),
-            runtime_min: reader.number("runtime_min", params.runtime_min.as_ref(), 0, 10_000),
-            runtime_max: reader.number("runtime_max", params.runtime_max.as_ref(), 0, 10_000),
-            vote_average_min: reader.average("vote_average_min", params.vote_average_min.as_ref()),
-            vote_count_min: reader.number(
+            vote_count_min: check.integer(
                 "vote_count_min",
-                params.vote_count_min.as_ref(),
-                0,
-                i32::MAX.into(),
+                params.vote_count_min.as_deref(),
+                0..=i32::MAX.into(),
             ),
-            providers: reader.terms("providers", params.providers.as_ref(), id_or_name),
+            providers: ids(check, "providers", &params.providers),
             region,
         }
     }
 }
 
-/// The days from the first of the common era to `date`, as a number that columns keep.
+/// `date` as the number of days from 0001-01-01, as columns hold it.
 #[must_use]
 pub fn day_number(date: NaiveDate) -> i32 {
     date.num_days_from_ce()
@@ -350,7 +288,7 @@ mod tests {
     use super::*;
 
     fn parse(params: &FilterParams) -> (Filter, Vec<(String, String)>) {
-        let mut errors = Vec::new();
+        let mut errors = Vec::<FieldError>::new();
         let filter = Filter::parse(params, &mut errors);
         let errors = errors
             .into_iter()
@@ -386,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_and_days_bound_each_other() {
+    fn a_year_narrows_the_release_dates() {
         let (filter, _) = parse(&FilterParams {
             year: text("1999"),
             release_date_from: text("1999-05-01"),
@@ -403,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once() {
+    fn all_errors_are_reported_at_once() {
         let (_, errors) = parse(&FilterParams {
             genres: text("Drama,,Comedy"),
             keywords: text("99999999999999999999"),
