@@ -11,11 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    interactions::{action, movie_id, statement},
-};
+use super::{caller::Caller, error::ApiError, interactions::parse};
 use crate::{
     models::{Interaction, InteractionType, MovieId, UserId},
     service::writer::{Command, Written},
@@ -69,19 +65,17 @@ struct Event {
 
 impl Event {
     fn parse(self, caller: &Caller) -> Result<Command, Problem> {
-        let kind = statement(self.interaction_type)?;
-        let movie_id = movie_id(&self.movie_id)?;
+        let (movie_id, action) = parse(
+            self.interaction_type,
+            &self.movie_id,
+            self.rating,
+            self.position_seconds,
+            self.duration_seconds,
+        )?;
         let user_id = self.user_id.or(caller.id).ok_or_else(|| {
             let message = "is required, because the caller is not a user";
             Problem::invalid(vec![FieldError::new("user_id", message)])
         })?;
-        let action = action(
-            kind,
-            self.rating,
-            self.position_seconds,
-            self.duration_seconds,
-        )
-        .map_err(Problem::invalid)?;
         if self.occurred_at.is_some_and(|at| at.year() < MIN_YEAR) {
             let message = format!("must not be before {MIN_YEAR}");
             return Err(Problem::invalid(vec![FieldError::new(

@@ -14,8 +14,9 @@ use axum::{
 use chassis::{
     Problem,
     extract::{AcceptsEventStream, Query},
-    problem::{FieldError, ProblemDocument},
+    problem::ProblemDocument,
     shutdown::Shutdown,
+    validate::{FieldError, Validator},
 };
 use chrono::{DateTime, Utc};
 use filter::FilterParams;
@@ -48,7 +49,7 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The number of places without `limit`.
 const DEFAULT_PLACES: usize = 10;
-const MAX_PLACES: usize = 100;
+const MAX_PLACES: i64 = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -89,44 +90,20 @@ impl ChartQuery {
             window,
             limit,
         } = &self.chart;
-        let mut errors = Vec::new();
-        let mut wrong = |field: &str, message: String| {
-            errors.push(FieldError::new(field, message));
-        };
-        let metric = match metric.as_deref().map(Metric::parse) {
-            None => Metric::Bookmarks,
-            Some(Some(metric)) => metric,
-            Some(None) => {
-                let known = Metric::ALL.map(Metric::as_str).join(", ");
-                wrong("metric", format!("must be one of {known}"));
-                Metric::Bookmarks
-            }
-        };
-        let window = match window.as_deref().map(Window::parse) {
-            None => Window::All,
-            Some(Some(window)) => window,
-            Some(None) => {
-                let known = Window::ALL.map(Window::as_str).join(", ");
-                wrong("window", format!("must be one of {known}"));
-                Window::All
-            }
-        };
-        let limit = match limit.as_deref().map(str::parse) {
-            None => DEFAULT_PLACES,
-            Some(Ok(limit)) if (1..=MAX_PLACES).contains(&limit) => limit,
-            Some(_) => {
-                wrong(
-                    "limit",
-                    format!("must be a whole number from 1 to {MAX_PLACES}"),
-                );
-                DEFAULT_PLACES
-            }
-        };
-        if errors.is_empty() {
-            Ok(ChartRequest::new(metric, window, limit, &self.filter))
-        } else {
-            Err(errors)
-        }
+        let mut check = Validator::default();
+        let metric = check.variant(
+            "metric",
+            metric.as_deref(),
+            "one of bookmarks, likes, watches",
+        );
+        let window = check.variant("window", window.as_deref(), "one of day, week, all");
+        let limit = check.integer("limit", limit.as_deref(), 1..=MAX_PLACES);
+        check.finish(ChartRequest::new(
+            metric.unwrap_or(Metric::Bookmarks),
+            window.unwrap_or(Window::All),
+            limit.unwrap_or(DEFAULT_PLACES),
+            &self.filter,
+        ))
     }
 }
 

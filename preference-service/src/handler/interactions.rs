@@ -8,7 +8,7 @@ use axum::{
 use chassis::{
     extract::{Bounded, Json, Path, Query},
     paging::Cursor,
-    problem::FieldError,
+    validate::{FieldError, Validator},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,8 +20,7 @@ use super::{
 };
 use crate::{
     models::{
-        Action, Interaction, InteractionId, InteractionType, MovieId, Progress, Rating,
-        UnknownInteractionType, UserId,
+        Action, Interaction, InteractionId, InteractionType, MovieId, Progress, Rating, UserId,
     },
     service::writer::Command,
     state::AppState,
@@ -55,94 +54,72 @@ pub(super) struct CreateInteractionRequest {
     duration_seconds: Option<i32>,
 }
 
-impl CreateInteractionRequest {
-    fn parse(self, user_id: UserId) -> Result<Command, ApiError> {
-        let kind = statement(self.interaction_type)?;
-        let movie_id = movie_id(&self.movie_id)?;
-        let action = action(
-            kind,
-            self.rating,
-            self.position_seconds,
-            self.duration_seconds,
-        )
-        .map_err(ApiError::Invalid)?;
-        Ok(Command::now(user_id, movie_id, action))
-    }
-}
-
-/// Parses the type of an action that sets a value.
+/// Validates the fields of an interaction, in the order in which the original reports them.
 ///
 /// # Errors
-/// [`ApiError`] of an unknown type if `name` is not one of them.
-pub(super) fn statement(name: String) -> Result<InteractionType, ApiError> {
-    let kind: InteractionType = name.parse()?;
-    if InteractionType::statements().contains(&kind) {
-        Ok(kind)
-    } else {
-        Err(UnknownInteractionType(name).into())
-    }
-}
-
-/// Parses a movie's id.
-///
-/// # Errors
-/// [`ApiError::InvalidMovieId`] if `value` is not a positive integer.
-pub(super) fn movie_id(value: &Value) -> Result<MovieId, ApiError> {
-    value
+/// [`ApiError`] of the type if it is not one that sets a value, [`ApiError::InvalidMovieId`] if `movie_id` is not a positive
+/// integer, [`ApiError::Invalid`] if a value is missing or invalid, or belongs to another type.
+pub(super) fn parse(
+    interaction_type: String,
+    movie_id: &Value,
+    rating: Option<f64>,
+    position: Option<i32>,
+    duration: Option<i32>,
+) -> Result<(MovieId, Action), ApiError> {
+    let kind = InteractionType::parse_statement(interaction_type)?;
+    let movie_id = movie_id
         .as_i64()
         .and_then(MovieId::new)
-        .ok_or(ApiError::InvalidMovieId)
+        .ok_or(ApiError::InvalidMovieId)?;
+    let action = action(kind, rating, position, duration).map_err(ApiError::Invalid)?;
+    Ok((movie_id, action))
 }
 
-/// Returns the action of this type with the given values.
-///
-/// # Errors
-/// A [`FieldError`] for each value that is missing or invalid, or that belongs to another type.
-pub(super) fn action(
+fn action(
     kind: InteractionType,
     stars: Option<f64>,
     position: Option<i32>,
     duration: Option<i32>,
 ) -> Result<Action, Vec<FieldError>> {
-    let mut errors = Vec::new();
-    let rating = (kind == InteractionType::Rating)
-        .then(|| {
-            let rating = stars.and_then(Rating::from_stars);
-            if rating.is_none() {
-                errors.push(FieldError::new("rating", RATING_RULE));
-            }
-            rating
-        })
-        .flatten();
-    let progress = (kind == InteractionType::Progress)
-        .then(|| {
-            progress(position, duration)
-                .map_err(|error| errors.push(error))
-                .ok()
-        })
-        .flatten();
-    for (name, given, kind_of) in [
-        ("rating", stars.is_some(), InteractionType::Rating),
+    let mut check = Validator::default();
+    let (is_rating, is_progress) = (
+        kind == InteractionType::Rating,
+        kind == InteractionType::Progress,
+    );
+    let mut rating = None;
+    if is_rating {
+        rating = check.take(
+            "rating",
+            stars.and_then(Rating::from_stars).ok_or(RATING_RULE),
+        );
+    }
+    let progress = is_progress.then(|| progress(position, duration));
+    let progress = match progress.transpose() {
+        Ok(progress) => progress,
+        Err(error) => {
+            check.extend([error]);
+            None
+        }
+    };
+    for (field, is_misplaced, owner) in [
+        ("rating", stars.is_some() && !is_rating, "rating"),
         (
             "position_seconds",
-            position.is_some(),
-            InteractionType::Progress,
+            position.is_some() && !is_progress,
+            "progress",
         ),
         (
             "duration_seconds",
-            duration.is_some(),
-            InteractionType::Progress,
+            duration.is_some() && !is_progress,
+            "progress",
         ),
     ] {
-        if given && kind != kind_of {
-            let message = format!("is only allowed for the interaction type {kind_of}");
-            errors.push(FieldError::new(name, message));
-        }
+        let message = format!("is only allowed for the interaction type {owner}");
+        check.require(!is_misplaced, field, message);
     }
-    match Action::of(kind, rating, progress) {
-        Some(action) if errors.is_empty() => Ok(action),
-        _ => Err(errors),
-    }
+    // Without an action a value is missing, which is reported above.
+    let action = Action::of(kind, rating, progress).ok_or_else(Vec::new);
+    check.finish(action)?
 }
 
 /// The message about an invalid rating.
@@ -251,7 +228,10 @@ pub(super) async fn list_interactions(
     let path = format!("/api/v1/users/{user_id}/interactions");
     let parameters = [
         ("limit", Some(limit.to_string())),
-        ("type", query.interaction_type.map(|kind| kind.to_string())),
+        (
+            "type",
+            query.interaction_type.map(|kind| kind.as_str().to_owned()),
+        ),
     ];
     let headers = link_header(&path, &parameters, next_cursor.as_deref());
     let body = InteractionsResponse {
@@ -283,7 +263,14 @@ pub(super) async fn create_interaction(
     Path(user_id): Path<UserId>,
     Json(request): Json<CreateInteractionRequest>,
 ) -> Result<(StatusCode, JsonBody<Interaction>), ApiError> {
-    let command = request.parse(user_id)?;
+    let (movie_id, action) = parse(
+        request.interaction_type,
+        &request.movie_id,
+        request.rating,
+        request.position_seconds,
+        request.duration_seconds,
+    )?;
+    let command = Command::now(user_id, movie_id, action);
     let written = state.interactions.record(command).await?;
     let interaction = written
         .interaction

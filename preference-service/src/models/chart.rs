@@ -48,12 +48,6 @@ impl Metric {
         }
     }
 
-    /// Parses a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
-    }
-
     /// The time from which the user counts, `None` if not at all.
     fn since(self, state: &UserMovie) -> Option<DateTime<Utc>> {
         match self {
@@ -94,12 +88,6 @@ impl Window {
             Self::Week => "week",
             Self::All => "all",
         }
-    }
-
-    /// Parses a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
     }
 
     /// The first hour of the window that ends with `hour`; `None` for all time.

@@ -5,7 +5,7 @@
 //!
 //! The weight of a movie is that of [`recommender::taste`], by which recommendation-service ranks.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use recommender::taste::{self, HalfLife, MovieActions};
@@ -43,9 +43,6 @@ pub enum TagKind {
 }
 
 impl TagKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Genre, Self::Keyword, Self::Person, Self::Language];
-
     /// The name used by clients and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -55,18 +52,6 @@ impl TagKind {
             Self::Person => "person",
             Self::Language => "language",
         }
-    }
-
-    /// Parses a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
-    }
-}
-
-impl fmt::Display for TagKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 
@@ -98,11 +83,11 @@ impl TagKey {
         }
     }
 
-    /// Parses the values of [`TagKey::kind`] and [`TagKey::tag`].
+    /// Returns the key with this kind and the text of [`TagKey::tag`], `None` if that is not an id.
     #[must_use]
-    pub fn parse(kind: &str, tag: &str) -> Option<Self> {
-        Some(match TagKind::parse(kind)? {
-            TagKind::Language => Self::Language(tag.to_owned()),
+    pub fn new(kind: TagKind, tag: String) -> Option<Self> {
+        Some(match kind {
+            TagKind::Language => Self::Language(tag),
             numbered => Self::Numbered(numbered, tag.parse().ok()?),
         })
     }
@@ -373,7 +358,7 @@ mod tests {
                 ("ko".to_owned(), -3.0, false)
             ]
         );
-        assert_eq!(TagKey::parse("genre", "18"), Some(pinned));
+        assert_eq!(TagKey::new(TagKind::Genre, "18".to_owned()), Some(pinned));
     }
 
     proptest! {

@@ -18,14 +18,14 @@ pub async fn list_edits(
     user_id: UserId,
 ) -> sqlx::Result<Vec<TasteEdit>> {
     let rows = sqlx::query!(
-        r#"select kind, tag, score from taste_edit where user_id = $1"#,
+        r#"select kind as "kind: TagKind", tag, score from taste_edit where user_id = $1"#,
         user_id.get()
     )
     .fetch_all(connection)
     .await?;
     rows.into_iter()
         .map(|row| {
-            let key = TagKey::parse(&row.kind, &row.tag);
+            let key = TagKey::new(row.kind, row.tag);
             Ok(TasteEdit {
                 key: key.ok_or_else(|| broken("a taste edit has an invalid tag"))?,
                 score: row.score,
