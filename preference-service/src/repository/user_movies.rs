@@ -303,14 +303,14 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
 /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.user_movies.find", level = "debug", skip_all)]
 pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> {
-    let row = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"select s as "state!: UserMovieRow" from user_movie s where user_id = $1 and movie_id = $2"#,
         pair.user_id.get(),
         pair.movie_id.get()
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(UserMovie::from))
+    Ok(row.map(|row| row.state.into()))
 }
 
 /// Finds a user's states for those of `movies` on which the user has acted.
@@ -323,7 +323,7 @@ pub async fn find_many(
     user_id: UserId,
     movies: &[i64],
 ) -> sqlx::Result<HashMap<MovieId, UserMovie>> {
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select s as "state!: UserMovieRow" from user_movie s
            where user_id = $1 and movie_id = any ($2)"#,
         user_id.get(),
@@ -333,7 +333,7 @@ pub async fn find_many(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.movie_id, row.into()))
+        .map(|row| (row.state.movie_id, row.state.into()))
         .collect())
 }
 
@@ -351,7 +351,7 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
     let (after, after_movie) = after.map(|(at, movie)| (at, movie.get())).unzip();
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select s as "state!: UserMovieRow"
          from user_movie s,
               lateral (values (case $2
@@ -375,7 +375,7 @@ pub async fn list(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.movie_id, row.into()))
+        .map(|row| (row.state.movie_id, row.state.into()))
         .collect())
 }
 
@@ -388,7 +388,7 @@ pub async fn list_all(
     connection: &mut PgConnection,
     user_id: UserId,
 ) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select s as "state!: UserMovieRow" from user_movie s where user_id = $1 order by movie_id"#,
         user_id.get()
     )
@@ -396,6 +396,6 @@ pub async fn list_all(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.movie_id, row.into()))
+        .map(|row| (row.state.movie_id, row.state.into()))
         .collect())
 }

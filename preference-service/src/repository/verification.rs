@@ -96,10 +96,11 @@ impl Moment {
         impl Stream<Item = sqlx::Result<Interaction>> + Send + Unpin,
         impl Stream<Item = sqlx::Result<Standing>> + Send + Unpin,
     ) {
-        let log = sqlx::query_scalar!(
+        let log = sqlx::query!(
             r#"select i as "interaction!: Interaction" from interaction i order by user_id, id"#
         )
-        .fetch(&mut *self.log);
+        .fetch(&mut *self.log)
+        .map_ok(|row| row.interaction);
         let states = sqlx::query!(
             r#"select s as "state!: UserMovieRow", coalesce(m.genre_ids, '{}') as "genres!",
                       coalesce(m.keyword_ids, '{}') as "keywords!",
