@@ -6,6 +6,10 @@
 //! while the sets that requests combine are 125 kB of plain words, which are combined in
 //! microseconds.
 
+use std::sync::Arc;
+
+use crate::column::Column;
+
 /// A set of rows, a bit for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bitmap {
@@ -94,8 +98,9 @@ impl Bitmap {
 
     /// Keeps the rows whose value in `column` passes `test`. All values are tested, sixty-four at a
     /// time and without a branch, unless none of the sixty-four rows is in the set.
-    pub fn retain<T: Copy>(&mut self, column: &[T], test: impl Fn(T) -> bool) {
-        for (word, values) in self.words.iter_mut().zip(column.chunks(64)) {
+    pub fn retain<T: Copy>(&mut self, column: &Column<T>, test: impl Fn(T) -> bool) {
+        let blocks = column.chunks().flat_map(|chunk| chunk.chunks(64));
+        for (word, values) in self.words.iter_mut().zip(blocks) {
             if *word == 0 {
                 continue;
             }
@@ -144,8 +149,9 @@ const LEAST_DENSE: usize = 1024;
 pub enum Postings {
     /// Few: the rows, rising.
     Sparse(Vec<u32>),
-    /// Many: more than one row in thirty-two, from where a bit a row is smaller; and how many.
-    Dense(Bitmap, usize),
+    /// Many: more than one row in thirty-two, from where a bit a row is smaller; and how many. Clones share the set
+    /// until one of them changes it.
+    Dense(Arc<Bitmap>, usize),
 }
 
 impl Default for Postings {
@@ -185,12 +191,12 @@ impl Postings {
                     for row in rows.iter() {
                         bitmap.insert(*row);
                     }
-                    *self = Self::Dense(bitmap, rows.len());
+                    *self = Self::Dense(Arc::new(bitmap), rows.len());
                 }
             }
             Self::Dense(bitmap, count) => {
                 *count += usize::from(!bitmap.contains(row));
-                bitmap.insert(row);
+                Arc::make_mut(bitmap).insert(row);
             }
         }
     }
@@ -205,7 +211,7 @@ impl Postings {
             }
             Self::Dense(bitmap, count) => {
                 *count -= usize::from(bitmap.contains(row));
-                bitmap.remove(row);
+                Arc::make_mut(bitmap).remove(row);
                 // Well below the bound of `insert`, so that a set at the bound is not made over and over.
                 if *count * 2 < LEAST_DENSE || *count * 64 < of {
                     *self = Self::Sparse(bitmap.rows().collect());
@@ -273,7 +279,8 @@ mod tests {
             let mut either = left.clone();
             either.union(&right);
             prop_assert_eq!(either.rows().collect::<BTreeSet<_>>(), &one | &two);
-            let column: Vec<u32> = (0..500).map(|row| row % 7).collect();
+            let mut column = Column::default();
+            (0..500_u32).for_each(|row| column.push(row % 7));
             let mut kept = left;
             kept.retain(&column, |value| value > 3);
             prop_assert_eq!(

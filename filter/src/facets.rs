@@ -1,14 +1,16 @@
 //! What films have in common: for each genre, keyword, person, language, country and provider in a
 //! region, the rows of the films that have it; and what names they go by.
 
-use hashbrown::{DefaultHashBuilder, HashTable};
-use std::hash::BuildHasher;
-
 use crate::{
     bitmap::{Bitmap, Postings},
+    column::Column,
     genres::fold,
+    row_table::RowTable,
     string_column::StringColumn,
 };
+
+/// The facets of a chunk: fewer than usual, since a copy also copies their posting lists.
+const CHUNK_FACETS: usize = 256;
 
 /// A kind of things that films have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,19 +66,18 @@ struct Kept {
     told: u32,
 }
 
-/// Things that films have in common.
+/// Things that films have in common. Clones share memory; see [`Column`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facets {
-    /// Of [`Facets::kept`], by facet.
-    numbers: HashTable<u32>,
-    kept: Vec<Kept>,
-    /// Of [`Facets::owners`] and [`Facets::names`], by kind and name; several where they share it.
-    named: HashTable<u32>,
-    /// Who goes by a name.
-    owners: Vec<Facet>,
-    /// Their names, as they are looked for.
+    /// Indices of [`Facets::kept`], by facet.
+    numbers: RowTable,
+    kept: Column<Kept, CHUNK_FACETS>,
+    /// Indices of [`Facets::owners`] and [`Facets::names`], by kind and name; several where they share it.
+    named: RowTable,
+    /// The facets that have a name.
+    owners: Column<Facet>,
+    /// Their names, folded.
     names: StringColumn,
-    hasher: DefaultHashBuilder,
 }
 
 impl Facets {
@@ -91,24 +92,21 @@ impl Facets {
             postings: Postings::default(),
             told: 0,
         });
-        let (kept, hasher) = (&self.kept, &self.hasher);
+        let kept = &self.kept;
         self.numbers
-            .insert_unique(hasher.hash_one(facet), number, |number| {
-                hasher.hash_one(kept[*number as usize].facet)
-            });
+            .insert(number, |number| kept[number as usize].facet);
         number
     }
 
-    /// The number of `facet`, of which it is told that `owner` goes by `name`. A name once told is
-    /// kept, so that films that were not told anew are still found by it.
+    /// The number of `facet`, whose `owner` goes by `name`. A name is never forgotten, so that films that are not
+    /// stored again are still found by it.
     pub(crate) fn number_named(&mut self, facet: Facet, owner: Facet, name: &str) -> u32 {
         let number = self.number(facet);
         #[expect(clippy::cast_possible_truncation, reason = "a hash")]
-        let hash = self.hasher.hash_one(name) as u32 | 1;
-        if let Some(kept) = self.kept.get_mut(number as usize)
-            && kept.told != hash
-        {
-            kept.told = hash;
+        let hash = self.named.hash_one(name) as u32 | 1;
+        // Read first: a write may copy a chunk.
+        if self.kept[number as usize].told != hash {
+            self.kept[number as usize].told = hash;
             self.name(owner, name);
         }
         number
@@ -122,12 +120,11 @@ impl Facets {
         let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
         self.owners.push(owner);
         self.names.push(name.as_bytes());
-        let (owners, names, hasher) = (&self.owners, &self.names, &self.hasher);
-        let hash = |number: &u32| {
-            let number = *number as usize;
-            hasher.hash_one((owners[number].0, names.get(number)))
-        };
-        self.named.insert_unique(hash(&number), number, hash);
+        let (owners, names) = (&self.owners, &self.names);
+        self.named.insert(number, |number| {
+            let number = number as usize;
+            (owners[number].0, names.get(number))
+        });
     }
 
     /// The ids of those of `kind` who go by `name`.
@@ -140,12 +137,13 @@ impl Facets {
     /// The ids of those of `kind` who go by `name`, which is folded.
     fn who(&self, kind: FacetKind, name: &str) -> impl Iterator<Item = u64> {
         let name = name.as_bytes();
-        let hash = self.hasher.hash_one((kind, name));
+        let is_named = move |number: u32| {
+            let number = number as usize;
+            self.owners[number].0 == kind && self.names.get(number) == name
+        };
         self.named
-            .iter_hash(hash)
-            .map(|number| *number as usize)
-            .filter(move |number| self.owners[*number].0 == kind && self.names.get(*number) == name)
-            .map(|number| self.owners[number].1)
+            .find_all((kind, name), is_named)
+            .map(|number| self.owners[number as usize].1)
     }
 
     /// The films that have `facet`.
@@ -163,10 +161,8 @@ impl Facets {
     /// The number of `facet`, if it was given one.
     #[must_use]
     pub(crate) fn find(&self, facet: Facet) -> Option<u32> {
-        let hash = self.hasher.hash_one(facet);
         self.numbers
-            .find(hash, |number| self.kept[*number as usize].facet == facet)
-            .copied()
+            .find(facet, |number| self.kept[number as usize].facet == facet)
     }
 
     /// What the number stands for.
@@ -196,16 +192,12 @@ impl Facets {
 
     /// The film in `row`, one of `of`, has the facet with this number now.
     pub(crate) fn insert(&mut self, number: u32, row: u32, of: usize) {
-        if let Some(kept) = self.kept.get_mut(number as usize) {
-            kept.postings.insert(row, of);
-        }
+        self.kept[number as usize].postings.insert(row, of);
     }
 
     /// The film in `row`, one of `of`, has the facet with this number no more.
     pub(crate) fn remove(&mut self, number: u32, row: u32, of: usize) {
-        if let Some(kept) = self.kept.get_mut(number as usize) {
-            kept.postings.remove(row, of);
-        }
+        self.kept[number as usize].postings.remove(row, of);
     }
 
     /// How much memory posting lists take, and how much names and numbers, in bytes; about.
@@ -214,11 +206,11 @@ impl Facets {
         let postings = self
             .kept
             .iter()
-            .map(|kept| kept.postings.bytes() + size_of::<Kept>())
-            .sum();
-        let owners = self.owners.capacity() * size_of::<Facet>();
-        let tables = self.numbers.allocation_size() + self.named.allocation_size();
-        (postings, self.names.bytes() + owners + tables)
+            .map(|kept| kept.postings.bytes())
+            .sum::<usize>();
+        let tables = self.numbers.bytes() + self.named.bytes();
+        let names = self.names.bytes() + self.owners.bytes();
+        (postings + self.kept.bytes(), names + tables)
     }
 }
 

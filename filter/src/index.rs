@@ -1,13 +1,14 @@
 //! What films are filtered by, in memory: a row for each film, columns of numbers, and a set of rows
 //! for each thing that films have in common. Who gives rows to films is up to the user of it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::NaiveDate;
 
 use crate::{
     AllOf, Filter, GenreNames, Term,
     bitmap::{Bitmap, Postings},
+    column::Column,
     day_number,
     facets::{Facet, FacetKind, Facets, code, offer, pack, unpack},
     string_column::StringColumn,
@@ -46,15 +47,15 @@ pub struct MovieAttributes<'a> {
     pub providers: &'a [(Cow<'a, str>, NamedId<'a>)],
 }
 
-/// Films by what they are found by.
+/// Films by what they are found by. A clone is a snapshot: it shares memory with the original until that changes.
 #[derive(Debug, Clone, Default)]
 pub struct FilterIndex {
     /// Rows that have a film.
-    live: Bitmap,
-    days: Vec<i32>,
-    runtimes: Vec<u16>,
-    vote_averages: Vec<f32>,
-    vote_counts: Vec<u32>,
+    live: Arc<Bitmap>,
+    days: Column<i32>,
+    runtimes: Column<u16>,
+    vote_averages: Column<f32>,
+    vote_counts: Column<u32>,
     /// Numbers of each film's facets, packed.
     packed: StringColumn,
     facets: Facets,
@@ -81,13 +82,13 @@ impl FilterIndex {
 
     /// As [`FilterIndex::day`] of all rows.
     #[must_use]
-    pub fn days(&self) -> &[i32] {
+    pub fn days(&self) -> &Column<i32> {
         &self.days
     }
 
     /// The average votes of all rows.
     #[must_use]
-    pub fn vote_averages(&self) -> &[f32] {
+    pub fn vote_averages(&self) -> &Column<f32> {
         &self.vote_averages
     }
 
@@ -146,7 +147,7 @@ impl FilterIndex {
         }
         let numbers = self.number(facts);
         self.has(row, &numbers);
-        self.live.insert(row);
+        Arc::make_mut(&mut self.live).insert(row);
         self.days[at] = facts.release_date.map_or(UNKNOWN_DAY, day_number);
         self.runtimes[at] = facts.runtime.map_or(NO_RUNTIME, |minutes| {
             u16::try_from(minutes).unwrap_or(u16::MAX)
@@ -163,7 +164,7 @@ impl FilterIndex {
     /// There is no film in `row` any more.
     pub fn remove(&mut self, row: u32) {
         self.has(row, &[]);
-        self.live.remove(row);
+        Arc::make_mut(&mut self.live).remove(row);
     }
 
     /// As [`Vec::swap_remove`]: the last row takes the place of `row`, whose film is gone.
@@ -177,7 +178,7 @@ impl FilterIndex {
             let numbers = self.facet_ids(last);
             self.remove(last);
             self.has(row, &numbers);
-            self.live.insert(row);
+            Arc::make_mut(&mut self.live).insert(row);
         }
         self.days.swap_remove(row as usize);
         self.runtimes.swap_remove(row as usize);
@@ -272,7 +273,7 @@ impl FilterIndex {
     /// The rows of the films that pass `filter`; genres go by the names in `genres`.
     #[must_use]
     pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
-        let mut rows = self.live.clone();
+        let mut rows = Bitmap::clone(&self.live);
         let region = filter.region.as_deref().unwrap_or_default();
         let having: [(FacetKind, &AllOf); 6] = [
             (FacetKind::Genre, &filter.genres),
@@ -296,7 +297,7 @@ impl FilterIndex {
         }
         for any in &filter.without_genres {
             // Without one of these: not with all of them.
-            let mut refused = self.live.clone();
+            let mut refused = Bitmap::clone(&self.live);
             for term in any {
                 let mut having = Bitmap::default();
                 for facet in self.facets_of(FacetKind::Genre, term, region, genres) {
@@ -340,12 +341,12 @@ impl FilterIndex {
     #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
         let (postings, names) = self.facets.bytes();
-        let fixed = 4 + 2 + 4 + 4;
-        [
-            postings,
-            names,
-            self.days.capacity() * fixed + self.packed.bytes() + self.live.bytes(),
-        ]
+        let columns = self.days.bytes()
+            + self.runtimes.bytes()
+            + self.vote_averages.bytes()
+            + self.vote_counts.bytes();
+        let rest = self.packed.bytes() + self.live.bytes();
+        [postings, names, columns + rest]
     }
 }
 

@@ -7,15 +7,19 @@
 //! case; a name that contains a comma or a bar can only be given by its id.
 
 pub mod bitmap;
+mod column;
 mod facets;
 mod genres;
 mod index;
+mod row_table;
 mod string_column;
 
 pub use bitmap::Bitmap;
+pub use column::{CHUNK_ROWS, Column};
 pub use facets::{Facet, FacetKind, code};
 pub use genres::{GenreNames, UnknownGenre, fold};
 pub use index::{FilterIndex, MovieAttributes, NamedId, UNKNOWN_DAY};
+pub use row_table::RowTable;
 pub use string_column::StringColumn;
 
 use chassis::validate::{FieldError, Validator};

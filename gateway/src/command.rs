@@ -1,73 +1,88 @@
-//! What the program can be told to do besides running: print its API, say whether a running gateway is
-//! ready, make a token.
+//! The command line. Called by `main`; without a subcommand the program serves requests.
 
-use std::{io::Write, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use chassis::{
     Service, Settings,
+    clock::Clock,
     run::{healthcheck, print_openapi, usage_error},
 };
+use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 use crate::{
-    auth::{Role, mint},
     config::{Config, DEFAULTS},
+    middleware::auth::{Role, sign_token},
     openapi,
 };
 
-const DAY: u64 = 24 * 60 * 60;
+/// The public entry point of the platform: authentication, rate limits, routing. Without a command it serves
+/// requests.
+#[derive(Parser)]
+#[command(name = crate::NAME, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
-/// What the gateway is before it runs.
-#[must_use]
-pub fn service() -> Service {
-    Service {
+#[derive(Subcommand)]
+enum Command {
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Exit with 0 if the gateway that runs with the same settings is ready, otherwise with 1.
+    Healthcheck,
+    /// Print an access token that the gateway accepts.
+    Token {
+        /// The role of the user.
+        #[arg(long, value_enum, default_value = "user")]
+        role: Role,
+        /// The id of the user.
+        #[arg(long, default_value = "1", value_parser = NonEmptyStringValueParser::new())]
+        subject: String,
+        /// The lifetime of the token, in seconds.
+        #[arg(long, default_value_t = 24 * 60 * 60)]
+        ttl_seconds: u64,
+    },
+}
+
+/// Runs the command in `arguments`, which begin with the program's name; `None` if there is none, so that the
+/// caller should serve requests. Usage errors exit with 64.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let service = Service {
         name: crate::NAME,
         defaults: DEFAULTS,
         openapi: openapi::document,
-    }
-}
-
-/// Does what `arguments` say; none where they say nothing, which means to run.
-#[must_use]
-pub fn run(arguments: &[String]) -> Option<ExitCode> {
-    let (command, rest) = arguments.split_first()?;
-    Some(match (command.as_str(), rest) {
-        ("openapi", []) => print_openapi(&service()),
-        ("healthcheck", []) => healthcheck(&service()),
-        ("token", options) => token(options),
-        (other, _) => usage_error(&format!(
-            "unknown command `{other}`; known are openapi, healthcheck and \
-             token [--role user|admin] [--subject ID] [--ttl-seconds N]"
-        )),
+    };
+    Some(match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => match arguments.command? {
+            Command::Openapi => print_openapi(&service),
+            Command::Healthcheck => healthcheck(&service),
+            Command::Token {
+                role,
+                subject,
+                ttl_seconds,
+            } => print_token(&subject, role, ttl_seconds),
+        },
+        Err(error) if error.use_stderr() => usage_error(&one_line(&error)),
+        Err(help) => {
+            let _ = write!(std::io::stdout(), "{help}");
+            ExitCode::SUCCESS
+        }
     })
 }
 
-/// Prints a token that the gateway accepts.
-fn token(options: &[String]) -> ExitCode {
-    let (mut role, mut subject, mut ttl_seconds) = (Role::User, "1", DAY);
-    for option in options.chunks(2) {
-        let [name, value] = option else {
-            return usage_error(&format!("{} needs a value", option[0]));
-        };
-        match (name.as_str(), value.as_str()) {
-            ("--role", "user") => role = Role::User,
-            ("--role", "admin") => role = Role::Admin,
-            ("--subject", value) if !value.is_empty() => subject = value,
-            ("--ttl-seconds", value) => match value.parse() {
-                Ok(seconds) => ttl_seconds = seconds,
-                Err(_) => return usage_error("--ttl-seconds takes a number of seconds"),
-            },
-            _ => {
-                return usage_error(
-                    "token takes --role user|admin, --subject ID and --ttl-seconds N",
-                );
-            }
-        }
-    }
+/// The message of a usage error, with the hints that clap puts on lines of their own.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+fn print_token(subject: &str, role: Role, ttl_seconds: u64) -> ExitCode {
     let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
         Ok(config) => config,
         Err(error) => return usage_error(&error.to_string()),
     };
-    match mint(&config, subject, role, ttl_seconds) {
+    match sign_token(&config, &Clock::system(), subject, role, ttl_seconds) {
         Ok(token) => {
             let _ = writeln!(std::io::stdout(), "{token}");
             ExitCode::SUCCESS

@@ -1,32 +1,24 @@
-//! The only door of the platform: who may ask, how often, and which service answers.
+//! The gateway: the only public entry point of the platform. Authenticates, limits and routes requests.
 //!
-//! It owns no data and knows no film: bodies pass through as they come, in both directions. It
-//! serves from one single-threaded runtime for each core, which share a port and little else, so that
-//! a request is handled from its first byte to its last by one thread and waits for no lock but that
-//! of the rate limit.
+//! It owns no data: bodies pass through unread, in both directions. One single-threaded runtime for each
+//! core serves requests; the threads share a port, the route table, the keys and the rate limit.
 //!
-//! [`routes`] is what is served; [`handler`] is the way of a request, through [`sanity`], [`cors`],
-//! [`rate_limit`] and [`auth`] to [`proxy`] or to what the gateway answers itself ([`own`],
-//! [`swagger`]); [`app`] puts it together, [`worker`] is one thread of it.
+//! [`routes`] is the table of what is served. A request passes [`server`], then [`pipeline`], which applies
+//! the layers of [`middleware`] and ends in [`proxy`] or in one of the gateway's own [`endpoints`].
 
-pub mod answer;
-pub mod app;
-pub mod auth;
-pub mod client_ip;
 pub mod command;
 pub mod config;
-pub mod cors;
-pub mod handler;
-pub mod io;
-pub mod observe;
+mod endpoints;
+mod middleware;
 pub mod openapi;
-pub mod own;
-pub mod proxy;
-pub mod rate_limit;
+mod pipeline;
+mod proxy;
+mod response;
 pub mod routes;
-pub mod sanity;
-pub mod swagger;
-pub mod worker;
+pub mod server;
+mod state;
 
-/// The name of the service.
+pub use middleware::auth::{Role, sign_token};
+
+/// The service's name in settings, logs, health reports and the name of its OpenAPI document.
 pub const NAME: &str = "gateway";

@@ -1,17 +1,16 @@
-//! The gateway: the process. How a request travels through it is told in the library.
+//! The gateway's process: runs a command or serves requests until a signal. The library does the work.
 
 use std::process::ExitCode;
 
 use chassis::{Process, Settings, config::ConfigError, run::usage_error, telemetry};
 
-/// hyper takes buffers of eight kilobytes and more for each message, which the system's allocator is
-/// slow at; a tenth of the time of a request went there.
+/// hyper allocates buffers of eight kilobytes and more for each message; with the system's allocator that takes
+/// a tenth of the time of a request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = gateway::command::run(&arguments) {
+    if let Some(code) = gateway::command::run(std::env::args_os()) {
         return code;
     }
     let process = Settings::load(gateway::config::DEFAULTS)
@@ -21,17 +20,17 @@ fn main() -> ExitCode {
         Ok(process) => process,
         Err(error) => return usage_error(&error.to_string()),
     };
-    match gateway::app::run_until_stopped(process) {
+    match gateway::server::run_until_stopped(process) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            tracing::error!("stopped with requests unanswered");
+            tracing::error!("stopped before all accepted requests were served");
             ExitCode::FAILURE
         }
         Err(error) => {
             if let Some(error) = error.downcast_ref::<ConfigError>() {
                 return usage_error(&error.to_string());
             }
-            tracing::error!(cause = format!("{error:#}"), "cannot go on");
+            tracing::error!(cause = format!("{error:#}"), "cannot run");
             ExitCode::FAILURE
         }
     }

@@ -1,106 +1,101 @@
-//! The gateway's OpenAPI document, made from the route table. What bodies look like stands in the
-//! documents of the services, which Swagger UI lists beside it.
+//! The gateway's OpenAPI document, made from the route table. Path parameters come from the services' committed
+//! documents, which also describe the bodies; Swagger UI lists them beside this one.
 
 use chassis::{
     health::{Dependency, Liveness, Readiness},
     openapi::{complete, problem_response},
 };
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem,
-        PathsBuilder, Ref, ResponseBuilder, ResponsesBuilder,
-        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-        schema::{ComponentsBuilder, ObjectBuilder, Type},
-        security::SecurityRequirement,
-        tag::TagBuilder,
-    },
-};
+use serde_json::{Map, Value, json};
+use utoipa::{PartialSchema, ToSchema, openapi::OpenApi};
 
-use crate::routes::{Access, ROUTES, Route, Service, Target, Verb};
+use crate::routes::{Access, BodyLimit, ROUTES, Route, Service, Target};
 
-/// The document.
-#[must_use]
+/// The OpenAPI document.
+///
+/// # Panics
+/// Panics if a service's committed document is not valid JSON or lacks a schema, which the tests exclude.
 pub fn document() -> OpenApi {
-    let mut paths = PathsBuilder::new();
+    let services = Service::ALL.map(service_document);
+    let mut paths = Map::new();
     for route in ROUTES {
-        // Files of Swagger UI are nobody's API.
+        // The files of Swagger UI are not part of the API.
         if !matches!(route.target, Target::Swagger | Target::SwaggerRedirect) {
-            paths = paths.path(route.path, item(route));
+            let path = paths.entry(route.path).or_insert_with(|| json!({}));
+            path[method(route)] = operation(route, &services);
         }
     }
-    let components = ComponentsBuilder::new()
-        .schema(Liveness::name(), Liveness::schema())
-        .schema(Readiness::name(), Readiness::schema())
-        .schema(Dependency::name(), Dependency::schema())
-        .build();
-    let tags = Service::ALL.map(|service| {
-        TagBuilder::new()
-            .name(service.name())
-            .description(Some(format!(
-                "Answered by {0}, whose document tells parameters and bodies.",
-                service.name()
-            )))
-            .build()
+    let mut tags = Vec::from(Service::ALL.map(|service| {
+        let name = service.name();
+        let description =
+            format!("Served by {name}, whose document describes parameters and bodies.");
+        json!({"name": name, "description": description})
+    }));
+    tags.push(json!({"name": crate::NAME, "description": "Served by the gateway itself."}));
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Marquee: gateway",
+            "description": "All public paths, and the responses that the gateway itself may give to requests for \
+                            them. This product uses the TMDB API but is not endorsed or certified by TMDB.",
+            "license": {"name": "MIT OR Apache-2.0"},
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "paths": paths,
+        "components": {"schemas": {
+            (Liveness::name()): Liveness::schema(),
+            (Readiness::name()): Readiness::schema(),
+            (Dependency::name()): Dependency::schema(),
+        }},
+        "tags": tags,
     });
-    let own = TagBuilder::new()
-        .name(crate::NAME)
-        .description(Some("Answered by the gateway itself."))
-        .build();
-    let license = LicenseBuilder::new().name("MIT OR Apache-2.0").build();
-    complete(
-        OpenApiBuilder::new()
-            .info(
-                InfoBuilder::new()
-                    .title("Marquee: gateway")
-                    .description(Some(
-                        "Every path that clients may use, and what the gateway itself may answer \
-                         there. This product uses the TMDB API but is not endorsed or certified by \
-                         TMDB.",
-                    ))
-                    .version(env!("CARGO_PKG_VERSION"))
-                    .license(Some(license))
-                    .build(),
-            )
-            .paths(paths.build())
-            .components(Some(components))
-            .tags(Some(tags.into_iter().chain([own])))
-            .build(),
-    )
+    complete(serde_json::from_value(document).expect("an OpenAPI document"))
 }
 
-fn item(route: &Route) -> PathItem {
-    let mut operation = OperationBuilder::new()
-        .summary(Some(route.summary))
-        .description(Some(match route.by_api_key {
-            true => who_may(route.access).to_owned(),
-            false => format!("{} Not by an API key.", who_may(route.access)),
-        }))
-        .operation_id(Some(operation_id(route)))
-        .tag(match route.target {
-            Target::Upstream(service) => service.name(),
-            _ => crate::NAME,
-        })
-        .responses(responses(route).build());
-    for parameter in parameters(route) {
-        operation = operation.parameter(parameter);
+fn service_document(service: Service) -> Value {
+    let text = match service {
+        Service::Movie => include_str!("../../openapi/movie-service.json"),
+        Service::Preference => include_str!("../../openapi/preference-service.json"),
+        Service::Recommendation => include_str!("../../openapi/recommendation-service.json"),
+    };
+    serde_json::from_str(text).expect("a committed document")
+}
+
+fn method(route: &Route) -> String {
+    route.method.as_str().to_ascii_lowercase()
+}
+
+fn operation(route: &Route, services: &[Value]) -> Value {
+    let (tag, parameters) = match route.target {
+        Target::Upstream(service) => {
+            let parameters = path_parameters(route, &services[service as usize]);
+            (service.name(), parameters)
+        }
+        Target::Document => (crate::NAME, vec![document_parameter()]),
+        _ => (crate::NAME, Vec::new()),
+    };
+    let api_keys = match route.interactive_login_only {
+        true => " API keys are refused.",
+        false => "",
+    };
+    let mut operation = json!({
+        "tags": [tag],
+        "summary": route.summary,
+        "description": format!("{}{api_keys}", permission(route.access)),
+        "operationId": operation_id(route),
+        "responses": responses(route),
+    });
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::Array(parameters);
     }
     if matches!(route.access, Access::Public | Access::SignUp) {
-        operation = operation.securities(Some([SecurityRequirement::default()]));
+        operation["security"] = json!([{}]);
     }
-    let method = match route.verb {
-        Verb::Get => HttpMethod::Get,
-        Verb::Post => HttpMethod::Post,
-        Verb::Put => HttpMethod::Put,
-        Verb::Patch => HttpMethod::Patch,
-        Verb::Delete => HttpMethod::Delete,
-    };
-    PathItem::new(method, operation.build())
+    operation
 }
 
-/// Unique, and stable as long as the path is.
+/// A unique id, which is stable as long as the path is.
 fn operation_id(route: &Route) -> String {
-    let mut id = route.verb.method().as_str().to_ascii_lowercase();
+    let mut id = method(route);
     let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         id.push('_');
@@ -109,96 +104,80 @@ fn operation_id(route: &Route) -> String {
     id
 }
 
-fn who_may(access: Access) -> &'static str {
+fn permission(access: Access) -> &'static str {
     match access {
-        Access::Public => "For everybody.",
-        Access::SignUp => "For everybody; in mock mode for whoever has a token.",
-        Access::AnyUser => "For whoever has a token.",
+        Access::Public => "Needs no token.",
+        Access::SignUp => {
+            "Needs no token, except in mock mode; a token that is sent must be valid."
+        }
+        Access::AnyUser => "For authenticated users.",
         Access::ThatUser => "For the user whose id is in the path, and for administrators.",
         Access::Admin => "For administrators.",
-        Access::Operator => "For networks that the gateway is told, and for administrators.",
+        Access::Operator => "For the networks in METRICS_NETWORKS, and for administrators.",
     }
 }
 
-fn parameters(route: &Route) -> Vec<Parameter> {
-    route
-        .path
-        .split('/')
-        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| {
-            let description = match name {
-                "document" => "gateway.json, or the name of a service with .json",
-                "key_id" => "The id of the API key",
-                _ if route.path.contains("/users/") => "The id of the user",
-                _ => "The id of the film",
-            };
-            ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Path)
-                .description(Some(description))
-                .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-                .build()
+/// The path parameters in a service's document, whose schemas are inlined, since this document does not have
+/// the service's components.
+fn path_parameters(route: &Route, service: &Value) -> Vec<Value> {
+    let parameters = &service["paths"][route.path][method(route)]["parameters"];
+    let parameters = parameters.as_array().into_iter().flatten();
+    parameters
+        .filter(|parameter| parameter["in"] == "path")
+        .map(|parameter| {
+            let mut parameter = parameter.clone();
+            if let Some(reference) = parameter["schema"]["$ref"].as_str() {
+                let schema = service.pointer(reference.trim_start_matches('#'));
+                parameter["schema"] = schema.expect("a schema of the document").clone();
+            }
+            parameter
         })
         .collect()
 }
 
-fn responses(route: &Route) -> ResponsesBuilder {
-    let answered = match route.target {
-        Target::Upstream(_) => {
-            return ResponsesBuilder::new()
-                .response(
-                    "default",
-                    ResponseBuilder::new()
-                        .description("what the service answers")
-                        .build(),
-                )
-                .response(
-                    "400",
-                    problem_response("a request target or body that is malformed"),
-                )
-                .response(
-                    "404",
-                    problem_response(
-                        "nothing is served under this path, or the service knows none such",
-                    ),
-                )
-                .response("408", problem_response("the request body took too long"))
-                .response("413", problem_response("a request body of more than 1 MiB"))
-                .response("414", problem_response("a request target that is too long"))
-                .response("502", problem_response("the service gave no usable answer"));
-        }
-        Target::Health => report("the gateway is alive", &Liveness::name()),
-        Target::Ready => {
-            return ResponsesBuilder::new()
-                .response("200", report("the gateway can work", &Readiness::name()))
-                .response("503", report("the gateway is stopping", &Readiness::name()));
-        }
-        Target::Metrics => ResponseBuilder::new()
-            .description("numbers in the text format of Prometheus")
-            .content("text/plain", ContentBuilder::new().build())
-            .build(),
-        Target::Document | Target::Swagger | Target::SwaggerRedirect => ResponseBuilder::new()
-            .description("the document")
-            .content("application/json", ContentBuilder::new().build())
-            .build(),
-    };
-    let responses = ResponsesBuilder::new().response("200", answered);
+fn document_parameter() -> Value {
+    json!({
+        "name": "document",
+        "in": "path",
+        "description": "The name of the gateway or of a service, with `.json`.",
+        "required": true,
+        "schema": {"type": "string"},
+    })
+}
+
+fn responses(route: &Route) -> Value {
+    let problem = problem_response;
     match route.target {
-        Target::Document => responses
-            .response("404", problem_response("there is no such document"))
-            .response("502", problem_response("the service gave no usable answer")),
-        _ => responses,
+        Target::Upstream(_) => json!({
+            "default": {"description": "the response of the service"},
+            "400": problem("the request target or the body is malformed"),
+            "404": problem("the path or the resource does not exist"),
+            "408": problem("the client took too long to send the request body"),
+            "413": problem(match route.body_limit {
+                BodyLimit::Ordinary => "the body exceeds BODY_LIMIT_BYTES, by default 1 MiB",
+                BodyLimit::Import => "the body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB",
+            }),
+            "414": problem("the request target is too long"),
+            "502": problem("the service gave no usable response"),
+        }),
+        Target::Health => json!({"200": report("the gateway is alive", &Liveness::name())}),
+        Target::Ready => json!({
+            "200": report("the gateway is ready", &Readiness::name()),
+            "503": report("the gateway is stopping", &Readiness::name()),
+        }),
+        Target::Metrics => json!({"200": {
+            "description": "metrics in the text format of Prometheus",
+            "content": {"text/plain": {}},
+        }}),
+        Target::Document | Target::Swagger | Target::SwaggerRedirect => json!({
+            "200": {"description": "the document", "content": {"application/json": {}}},
+            "404": problem("the document does not exist"),
+            "502": problem("the service gave no usable response"),
+        }),
     }
 }
 
-fn report(description: &str, schema: &str) -> utoipa::openapi::Response {
-    ResponseBuilder::new()
-        .description(description)
-        .content(
-            "application/json",
-            ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name(schema)))
-                .build(),
-        )
-        .build()
+fn report(description: &str, schema: &str) -> Value {
+    let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+    json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }

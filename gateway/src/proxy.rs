@@ -1,14 +1,21 @@
-//! From here to a service and back: which instance, over which connection, with which headers, how
-//! often. Bodies pass in both directions as they come; none is held.
+//! The way to a service and back: instance, connection, headers, retries. Called by [`crate::pipeline`] for
+//! clients' requests and through [`internal`] for the gateway's own. Bodies are streamed, never buffered.
 
-mod body;
-mod connection;
 mod forward;
 mod headers;
+mod instance;
+pub(crate) mod internal;
+pub(crate) mod problem;
+mod request_body;
+mod response_body;
+mod settings;
 mod upstream;
 
-pub use body::{BodyError, BodyState, ClientBody, UpstreamBody};
-pub use connection::Instance;
-pub use forward::{Call, Failure};
-pub use headers::{Forwarded, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, clean_answer};
-pub use upstream::{Upstream, UpstreamSettings};
+pub(crate) use forward::Call;
+pub(crate) use headers::{
+    ForwardedHeaders, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, remove_hop_by_hop_headers,
+};
+pub(crate) use request_body::RequestBody;
+pub(crate) use response_body::ResponseBody;
+pub(crate) use settings::UpstreamSettings;
+pub(crate) use upstream::Upstream;

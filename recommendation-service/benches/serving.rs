@@ -25,26 +25,26 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    app::{AppState, Services},
+    experiments::{Experiments, impressions::Recorder},
     handler,
-    models::{
-        Catalogue, Film, HalfLife, Interaction, Offer, PartWeights, Preferences, Profile, Reaction,
-        Standing, Strategy, Tag, UserId, Users, Weights,
-    },
-    service::{
-        experiments::{Experiments, recorder::Recorder},
-        lists::{Keeping, Lists},
-        making::{Wishes, make},
-        models::Models,
-        read_model::Shared,
+    ranking::{
+        PartWeights, Strategy,
+        pipeline::{RankingRequest, pipeline},
         recommender::{Recommender, Sources},
-        rule_sets::RuleSets,
-        scoring::{Placed, Question},
+        scoring::{ModelOnCatalogue, ScoringContext},
+        store::{ListStore, RetentionPolicy},
     },
+    read_model::{
+        Catalogue, Film, Interaction, InteractionState, Offer, Preferences, Profile, Reaction,
+        Shared, Tag, UserId, Users,
+    },
+    registry::Registry,
+    rules::{Weights, store::RuleSets},
+    state::{AppState, Services},
 };
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer, Spectral,
-    SpectralSettings, TrainedModel, TrainedModels,
+    SpectralSettings, TrainedModel, TrainedModels, taste::HalfLife,
 };
 use tower::ServiceExt;
 
@@ -123,8 +123,8 @@ fn catalogue(films: i64) -> Catalogue {
     for id in 1..=films {
         catalogue.upsert(&film(id));
     }
-    let norms = catalogue.norms_anew();
-    catalogue.settle_by(norms);
+    let norms = catalogue.compute_norms();
+    catalogue.set_norms(norms, catalogue.revision());
     catalogue
 }
 
@@ -139,15 +139,15 @@ fn preferences(user_id: i64) -> Preferences {
     }
 }
 
-fn wishes(strategy: Strategy, limit: usize) -> Wishes {
-    Wishes {
+fn request(strategy: Strategy, limit: usize) -> RankingRequest {
+    RankingRequest {
         strategy,
         filter: filter::Filter::default(),
         exclude_seen: true,
         diversity: 0.0,
         limit,
-        is_chosen: true,
-        asked: String::new(),
+        has_chosen_strategy: true,
+        parameters: String::new(),
     }
 }
 
@@ -188,7 +188,7 @@ fn rules_over_all(films: i64) {
         started.elapsed().as_secs_f64()
     );
     let profile = Profile::new(preferences(1));
-    let question = Question {
+    let question = ScoringContext {
         catalogue: &catalogue,
         placed: None,
         profile: &profile,
@@ -198,12 +198,12 @@ fn rules_over_all(films: i64) {
         uses_content: true,
         now: now(),
     };
-    let wanted = wishes(Strategy::Rules, 20);
+    let wanted = request(Strategy::Rules, 20);
     let mut lists = Vec::new();
     let mut reads = Vec::new();
     // In turn, so that what the machine does meanwhile slows both.
     for _ in 0..100 {
-        lists.extend(repeat(1, |_| make(question, 1, &wanted)));
+        lists.extend(repeat(1, |_| pipeline(question, 1, &wanted, None, None)));
         reads.extend(repeat(1, |_| read_once(&catalogue)));
     }
     let (list, read) = (within(&mut lists, 0.5), within(&mut reads, 0.5));
@@ -230,11 +230,14 @@ fn read_once(catalogue: &Catalogue) -> u64 {
             .fold(0, |sum: u64, value| sum.wrapping_add(bits(*value)));
         lanes.iter().fold(rest, |sum, lane| sum.wrapping_add(*lane))
     }
-    sum(catalogue.popularity(), f64::to_bits)
-        ^ sum(catalogue.films().days(), |day| {
-            u64::from(day.cast_unsigned())
+    let popularity = catalogue.popularity().chunks();
+    let days = catalogue.films().days().chunks();
+    let genres = catalogue.genre_numbers().chunks();
+    popularity.fold(0, |all, chunk| all ^ sum(chunk, f64::to_bits))
+        ^ days.fold(0, |all, chunk| {
+            all ^ sum(chunk, |day| u64::from(day.cast_unsigned()))
         })
-        ^ sum(catalogue.genre_numbers(), u64::from)
+        ^ genres.fold(0, |all, chunk| all ^ sum(chunk, u64::from))
         ^ sum(catalogue.films().live().words(), |word| word)
 }
 
@@ -304,10 +307,10 @@ fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
                 movie_id: 1 + i64::from(skewed(random, of, 3)),
                 occurred_at: at,
                 created_at: at,
-                state: Standing {
+                state: InteractionState {
                     reaction: Some(reaction),
                     reacted_at: Some(at),
-                    ..Standing::default()
+                    ..InteractionState::default()
                 },
             }
         })
@@ -315,7 +318,7 @@ fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
 }
 
 fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
-    let placed = Placed::new(Arc::clone(trained), catalogue);
+    let placed = ModelOnCatalogue::new(Arc::clone(trained), catalogue);
     for count in [10, 50, 200] {
         let mut users = Users::default();
         for id in 1..=100 {
@@ -324,10 +327,10 @@ fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
                 users.record(&interaction);
             }
         }
-        let wanted = wishes(Strategy::Blend, 20);
+        let wanted = request(Strategy::Blend, 20);
         let mut times = repeat(300, |turn| {
             let id = UserId::new(1 + i64::try_from(turn % 100).unwrap()).unwrap();
-            let question = Question {
+            let question = ScoringContext {
                 catalogue,
                 placed: Some(&placed),
                 profile: users.find(id).unwrap(),
@@ -337,7 +340,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
                 uses_content: true,
                 now: now(),
             };
-            make(question, 1, &wanted).unwrap()
+            pipeline(question, 1, &wanted, None, None).unwrap()
         });
         println!(
             "blend with explanations, {films} films, users of {count}: p50 {:.2} ms, p99 {:.2} ms",
@@ -361,23 +364,23 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     for interaction in user(7, films, 50) {
         users.write().record(&interaction);
     }
-    let keeping = Keeping {
-        time: TimeDelta::hours(1),
-        most: 1000,
+    let retention = RetentionPolicy {
+        ttl: TimeDelta::hours(1),
+        max_lists: 1000,
     };
     let clock = Clock::fixed(now());
-    let lists = Lists::new(
+    let lists = ListStore::new(
         pool.clone(),
         users.clone(),
-        keeping,
+        retention,
         clock.clone(),
         &process.shutdown,
     );
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
     let trained = Shared::new(Some(trained));
-    let models = Models::new(pool.clone(), None, trained.clone());
+    let models = Registry::new(pool.clone(), None, trained.clone());
     let sources = Sources {
-        catalogue: Shared::new(catalogue),
+        catalogue: Shared::new(Arc::new(catalogue)),
         movies_feed: FeedState::default(),
         users,
         preference_service: Client::new("preference-service", nowhere, None).unwrap(),

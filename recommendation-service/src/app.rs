@@ -1,4 +1,5 @@
-//! The composition root: what the service is made of, put together in one place.
+//! The composition root: builds the services from the settings and starts the tasks that keep them current. Nothing is
+//! constructed elsewhere.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,58 +12,48 @@ use chassis::{
     health::Health,
 };
 use chrono::TimeDelta;
-use recommender::TrainedModels;
+use recommender::{TrainedModels, taste::HalfLife};
 use sqlx::PgPool;
 
 use crate::{
     config::Config,
-    database, handler,
-    models::{Catalogue, HalfLife, Users},
-    service::{
-        experiments::{EXPERIMENTS_REFRESH, Experiments, recorder::Recorder, settler},
-        exploration::Explorer,
-        lists::{Keeping, Lists},
-        models::{self, Models},
-        read_model::{Keeper, Shared},
-        recommender::{RULES_REFRESH, Recommender, Sources},
-        rule_sets::RuleSets,
-        schedule::keep_training,
-        trials::Trials,
+    database,
+    experiments::{
+        Experiments, explore::Explorer, impressions::Recorder, settle,
+        store::EXPERIMENTS_REFRESH_INTERVAL, treatment::Treatments,
     },
+    handler,
+    ranking::{
+        recommender::{RULES_REFRESH_INTERVAL, Recommender, Sources},
+        store::{ListStore, RetentionPolicy},
+    },
+    read_model::{
+        Catalogue, Shared, Users,
+        follow::{FeedProjection, refresh_norms},
+    },
+    registry::{Registry, store::LIVE_REFRESH_INTERVAL},
+    rules::store::RuleSets,
+    service::schedule::keep_training,
+    state::{AppState, Services},
 };
 
-/// How often the catalogue is looked at for films whose tags changed.
-const SETTLE: Duration = Duration::from_secs(60);
+/// The interval at which the norms of tag vectors are computed again if movies changed.
+const NORMS_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What handlers work with.
-pub type AppState = Arc<Services>;
-
-/// What the service is made of.
-pub struct Services {
-    /// Makes lists.
-    pub recommender: Recommender,
-    /// Puts rules.
-    pub rule_sets: RuleSets,
-    /// Runs experiments.
-    pub experiments: Experiments,
-    /// The learned models that are live.
-    pub models: Models,
-}
-
-/// The service's routes and checks, its database brought up to date and its read models loaded.
+/// Migrates the database, loads the read models and returns the routes and health checks.
 ///
 /// # Errors
-/// Settings that are wrong, or a database that is not there.
+/// Returns an error if a setting is invalid or the database cannot be reached.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let pool = database::open(&config, &process.shutdown).await?;
     assemble(&process, pool, Clock::system()).await
 }
 
-/// The service over a database that is up to date.
+/// As [`build`], over a migrated database.
 ///
 /// # Errors
-/// Settings that are wrong, or a database that does not answer.
+/// Returns an error if a setting is invalid or the database cannot be reached.
 pub async fn assemble(
     process: &Process,
     pool: PgPool,
@@ -70,18 +61,22 @@ pub async fn assemble(
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let live = Shared::new(None);
-    let models = Models::new(pool.clone(), config.model_directory(), live.clone());
+    let models = Registry::new(pool.clone(), config.model_directory(), live.clone());
     models.refresh().await?;
     let shutdown = &process.shutdown;
-    shutdown.spawn(keep_models(models, process.clone()));
+    let refresh = move || {
+        let models = models.clone();
+        async move { models.refresh().await }
+    };
+    repeat(process, LIVE_REFRESH_INTERVAL, "the live model", refresh);
     shutdown.spawn(keep_training(pool.clone(), config, shutdown.clone()));
     assemble_with(process, pool, clock, live).await
 }
 
-/// As [`assemble`], with the learned models in `trained`, whatever the registry says.
+/// As [`assemble`], with the learned models in `trained` instead of those of the registry.
 ///
 /// # Errors
-/// Settings that are wrong, or a database that does not answer.
+/// Returns an error if a setting is invalid or the database cannot be reached.
 pub async fn assemble_with(
     process: &Process,
     pool: PgPool,
@@ -89,59 +84,46 @@ pub async fn assemble_with(
     trained: Shared<Option<Arc<TrainedModels>>>,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let models = Models::new(pool.clone(), config.model_directory(), trained.clone());
-    let exploration = config.exploration()?;
+    let models = Registry::new(pool.clone(), config.model_directory(), trained.clone());
     let token = process.config.internal_token.as_ref();
-    let movie_service = Client::new("movie-service", config.movie_service_url, token)?;
-    let preference_service = Client::new(
-        "preference-service",
-        config.user_preference_service_url,
-        token,
-    )?;
-    let catalogue = Shared::new(Catalogue::default());
-    let users = Shared::new(Users::default());
-    let movies_feed = FeedState::default();
-    let users_feed = FeedState::default();
+    let movie_service = Client::new("movie-service", config.movie_service_url.clone(), token)?;
+    let url = config.user_preference_service_url.clone();
+    let preference_service = Client::new("preference-service", url, token)?;
     let shutdown = &process.shutdown;
-    let keeper = Keeper::load(pool.clone(), catalogue.clone()).await?;
-    shutdown.spawn(follow(
-        movie_service,
-        Arc::new(keeper),
-        movies_feed.clone(),
-        shutdown.clone(),
-    ));
-    let keeper = Keeper::load(pool.clone(), users.clone()).await?;
-    shutdown.spawn(follow(
+
+    let catalogue = Shared::new(Arc::<Catalogue>::default());
+    let movies_feed = FeedState::default();
+    let projection = Arc::new(FeedProjection::load(pool.clone(), catalogue.clone()).await?);
+    let (state, stop) = (movies_feed.clone(), shutdown.clone());
+    shutdown.spawn(follow(movie_service, projection, state, stop));
+    let users = Shared::new(Users::default());
+    let users_feed = FeedState::default();
+    let projection = Arc::new(FeedProjection::load(pool.clone(), users.clone()).await?);
+    let (source, state, stop) = (
         preference_service.clone(),
-        Arc::new(keeper),
         users_feed.clone(),
         shutdown.clone(),
-    ));
+    );
+    shutdown.spawn(follow(source, projection, state, stop));
+
     let recorder = Recorder::start(pool.clone(), shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, clock.clone());
     experiments.refresh().await?;
     let window_hours = i64::from(config.exploration_window_hours);
-    let explorer = Explorer::new(pool.clone(), exploration, window_hours);
+    let explorer = Explorer::new(pool.clone(), config.exploration()?, window_hours);
     explorer.refresh().await?;
-    shutdown.spawn(settler::settle(
-        pool.clone(),
-        users_feed.clone(),
-        clock.clone(),
-        shutdown.clone(),
-    ));
-    let rule_sets = RuleSets::new(pool.clone(), clock.clone());
-    let lists = Lists::new(
-        pool.clone(),
-        users.clone(),
-        Keeping {
-            time: TimeDelta::hours(config.list_ttl_hours.into()),
-            most: config.lists_at_most.into(),
-        },
-        clock.clone(),
-        shutdown,
-    );
+    let (state, stop) = (users_feed.clone(), shutdown.clone());
+    shutdown.spawn(settle::settle(pool.clone(), state, clock.clone(), stop));
+    let treatments = Treatments::new(experiments.clone(), explorer.clone());
+
+    let retention = RetentionPolicy {
+        ttl: TimeDelta::hours(config.list_ttl_hours.into()),
+        max_lists: config.lists_at_most.into(),
+    };
+    let (stored, time) = (users.clone(), clock.clone());
+    let lists = ListStore::new(pool.clone(), stored, retention, time, shutdown);
     let sources = Sources {
-        catalogue,
+        catalogue: catalogue.clone(),
         movies_feed: movies_feed.clone(),
         users,
         preference_service,
@@ -152,22 +134,15 @@ pub async fn assemble_with(
             days: config.taste_half_life_days.into(),
         },
     };
-    let trials = Trials::new(experiments.clone(), explorer.clone());
-    let recommender = Recommender::new(pool.clone(), sources, clock)
+    let recommender = Recommender::new(pool.clone(), sources, clock.clone())
         .await?
-        .with_trials(trials.clone());
-    shutdown.spawn(settle(recommender.clone(), process.clone()));
-    shutdown.spawn(keep_rules(recommender.clone(), process.clone()));
-    shutdown.spawn(keep_experiments(
-        experiments.clone(),
-        explorer,
-        trials,
-        models.clone(),
-        process.clone(),
-    ));
+        .with_treatments(treatments.clone());
+    refresh(process, &recommender, &catalogue);
+    refresh_experiments(process, &experiments, explorer, treatments, &models);
+
     let state = AppState::new(Services {
         recommender,
-        rule_sets,
+        rule_sets: RuleSets::new(pool.clone(), clock),
         experiments,
         models,
     });
@@ -179,48 +154,61 @@ pub async fn assemble_with(
     Ok((routes, health))
 }
 
-async fn keep_models(models: Models, process: Process) {
-    while !process.shutdown.sleep(models::REFRESH).await {
-        if let Err(error) = models.refresh().await {
-            tracing::debug!(%error, "cannot ask which model is live, going on with the one that was");
+/// Starts a task that runs `work` in this `interval` until the shutdown. A failure is logged; what `work` refreshes
+/// stays as it was.
+fn repeat<F, E>(
+    process: &Process,
+    interval: Duration,
+    what: &'static str,
+    work: impl Fn() -> F + Send + 'static,
+) where
+    F: Future<Output = Result<(), E>> + Send,
+    E: std::fmt::Display,
+{
+    let shutdown = process.shutdown.clone();
+    process.shutdown.spawn(async move {
+        while !shutdown.sleep(interval).await {
+            if let Err(error) = work().await {
+                tracing::debug!(%error, "cannot refresh {what}, keeping the last state");
+            }
         }
-    }
+    });
 }
 
-async fn keep_rules(recommender: Recommender, process: Process) {
-    while !process.shutdown.sleep(RULES_REFRESH).await {
-        if let Err(error) = recommender.refresh_rules().await {
-            tracing::debug!(%error, "cannot read the rules again, going on with those known");
-        }
-    }
-}
-
-async fn keep_experiments(
-    experiments: Experiments,
-    explorer: Explorer,
-    trials: Trials,
-    models: Models,
-    process: Process,
-) {
-    let load = |version: i64| models.version(version);
-    while !process.shutdown.sleep(EXPERIMENTS_REFRESH).await {
-        if let Err(error) = experiments.refresh().await {
-            tracing::debug!(%error, "cannot read the experiments again, going on with those known");
-        }
-        trials.refresh_versions(&load).await;
-        if let Err(error) = explorer.refresh().await {
-            tracing::debug!(%error, "cannot read how films did, going on with what is known");
-        }
-    }
-}
-
-async fn settle(recommender: Recommender, process: Process) {
-    while !process.shutdown.sleep(SETTLE).await {
+fn refresh(process: &Process, recommender: &Recommender, catalogue: &Shared<Arc<Catalogue>>) {
+    let recommender = recommender.clone();
+    repeat(process, RULES_REFRESH_INTERVAL, "the rules", move || {
         let recommender = recommender.clone();
-        // A million films take a quarter of a second.
-        let done = tokio::task::spawn_blocking(move || recommender.settle()).await;
-        if let Err(error) = done {
-            tracing::warn!(%error, "cannot weigh tags anew");
+        async move { recommender.refresh_rules().await }
+    });
+    let catalogue = catalogue.clone();
+    repeat(process, NORMS_REFRESH_INTERVAL, "norms", move || {
+        let catalogue = catalogue.clone();
+        tokio::task::spawn_blocking(move || refresh_norms(&catalogue))
+    });
+}
+
+fn refresh_experiments(
+    process: &Process,
+    experiments: &Experiments,
+    explorer: Explorer,
+    treatments: Treatments,
+    models: &Registry,
+) {
+    let (experiments, models) = (experiments.clone(), models.clone());
+    let interval = EXPERIMENTS_REFRESH_INTERVAL;
+    repeat(process, interval, "the experiments", move || {
+        let (experiments, treatments) = (experiments.clone(), treatments.clone());
+        let models = models.clone();
+        async move {
+            let refreshed = experiments.refresh().await;
+            let load = |version: i64| models.version(version);
+            treatments.refresh_versions(&load).await;
+            refreshed
         }
-    }
+    });
+    repeat(process, interval, "impression counts", move || {
+        let explorer = explorer.clone();
+        async move { explorer.refresh().await }
+    });
 }

@@ -1,4 +1,4 @@
-//! The settings of recommendation-service; what each means stands in `config/default.toml`.
+//! The settings of recommendation-service; `config/default.toml` documents each.
 
 use std::path::PathBuf;
 
@@ -15,41 +15,41 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub struct Config {
     /// The service's own database.
     pub database_url: SecretString,
-    /// Connections to it at most.
+    /// The size of its connection pool.
     pub database_max_connections: u32,
-    /// The service whose films are recommended.
+    /// The URL of movie-service.
     pub movie_service_url: Url,
-    /// The service that knows the users.
+    /// The URL of preference-service.
     pub user_preference_service_url: Url,
-    /// For how many hours lists are kept.
+    /// The time to live of lists, in hours.
     pub list_ttl_hours: u32,
-    /// How many lists are kept.
+    /// The number of lists that are stored.
     pub lists_at_most: u32,
-    /// After how many days what a user did weighs half; 0: never.
+    /// The half-life of interactions in days; 0 for none.
     pub taste_half_life_days: u32,
-    /// The share of a list's places that films are shown in to learn about them, 0 to 0.5.
+    /// The share of positions that explore, 0 to 0.5.
     pub exploration_share: f64,
-    /// How many places at the top of a list never are.
+    /// The number of first positions that never explore.
     pub exploration_protected: usize,
-    /// For how long what users do with a film that they were shown is counted for it, in hours.
+    /// The window within which outcomes of an explored movie count, in hours.
     pub exploration_window_hours: u16,
-    /// Whether films are compared by what they are about.
+    /// True if movies are compared by content.
     pub content_model: bool,
-    /// Where the live model is kept for a quick start; empty: nowhere.
+    /// The directory in which the live model is cached; empty for none.
     pub model_cache_directory: String,
-    /// How many versions of the models are kept.
+    /// The number of model versions that are stored.
     pub model_versions_kept: i64,
-    /// How often models are trained, in hours; 0: never by itself.
+    /// The interval of training in hours; 0 for none.
     pub training_interval_hours: u32,
-    /// Memory that training may take, MiB.
+    /// The memory of training, MiB.
     pub training_memory_mib: u64,
 }
 
 impl Config {
-    /// How much is explored.
+    /// The settings of exploration.
     ///
     /// # Errors
-    /// A share that cannot be one.
+    /// Returns an error if the share is out of range.
     pub fn exploration(&self) -> anyhow::Result<Exploration> {
         anyhow::ensure!(
             (0.0..=Exploration::MAX_SHARE).contains(&self.exploration_share),
@@ -63,7 +63,7 @@ impl Config {
         })
     }
 
-    /// Where the live model is kept for a quick start.
+    /// The directory in which the live model is cached.
     #[must_use]
     pub fn model_directory(&self) -> Option<PathBuf> {
         let directory = self.model_cache_directory.trim();
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_complete_and_the_environment_wins() {
+    fn the_defaults_are_complete_and_the_environment_overrides_them() {
         let name = "USER_PREFERENCE_SERVICE_URL".to_owned();
         let environment = HashMap::from([(name, "http://other:1".to_owned())]);
         let config: Config = Settings::merge(DEFAULTS, &environment)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_cannot_be_one_is_refused_by_name() {
+    fn an_invalid_share_is_refused_by_the_name_of_its_setting() {
         for share in ["0.51", "-0.1", "nan", "inf"] {
             let environment = HashMap::from([("EXPLORATION_SHARE".to_owned(), share.to_owned())]);
             let config: Config = Settings::merge(DEFAULTS, &environment)

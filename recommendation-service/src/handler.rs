@@ -1,29 +1,30 @@
-//! The service's paths: a contents page. Each file below holds one resource.
+//! The routes: a contents page. Each file below holds one resource. Handlers parse requests, call services and write
+//! responses; they decide nothing.
 
 mod admin_rules;
 mod caller;
 mod error;
 mod experiments;
-mod film;
 mod group;
 mod models;
+mod movie_card;
 mod preview;
+mod ranking_request;
 mod recommendations;
 mod rules;
 mod similar;
-mod wishes;
 
 use axum::Router;
 use chassis::{ProcessConfig, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::AppState;
+use crate::state::AppState;
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Marquee: recommendations",
-    description = "Which films to recommend to whom, and why.",
+    description = "Ranked lists of movies for users, with explanations.",
     license(name = "MIT OR Apache-2.0")
 ))]
 struct Info;

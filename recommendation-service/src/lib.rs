@@ -1,23 +1,28 @@
-//! recommendation-service: which films to recommend to whom, and why.
+//! recommendation-service: ranks movies for users, and explains the ranking.
 //!
-//! It owns the rules and keeps read models of the catalogue and of what users prefer and do, in
-//! memory for scoring and in its own database for a quick start. It asks nobody while it answers: a
-//! list is scored over the whole catalogue in memory. Films are movie-service's, users and what they
-//! do preference-service's; here nothing of that is changed.
+//! It owns the rules, the experiments and the registry of learned models, and keeps read models of the catalogue and of
+//! the users in memory ([`read_model`]). A list is scored over the whole catalogue in memory and waits for no other
+//! service. Movies belong to movie-service, users and their interactions to preference-service; nothing here changes
+//! them.
 //!
-//! A request travels [`handler`] → [`service`] → [`repository`], and back; [`models`] are what they
-//! speak of, [`app`] puts them together. The learners and the mathematics of experiments are the crate
-//! [`recommender`]; [`evaluation`] is a command that measures models, [`training`] one that fits them.
+//! The rooms, in the order of a request: [`handler`] → [`ranking`] (its [`pipeline`](ranking::pipeline) is one page) →
+//! [`read_model`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each.
+//! The learners and the mathematics of experiments are the crate [`recommender`]; [`evaluation`] is a command that
+//! measures models, [`training`] one that fits them.
 
 pub mod app;
 pub mod config;
 pub mod database;
 pub mod evaluation;
+pub mod experiments;
 pub mod handler;
-pub mod models;
-pub mod repository;
+pub mod ranking;
+pub mod read_model;
+pub mod registry;
+pub mod rules;
 pub mod service;
+pub mod state;
 pub mod training;
 
-/// The service's name: directory, crate, binary.
+/// The name of the service: directory, crate and binary.
 pub const NAME: &str = "recommendation-service";

@@ -1,17 +1,3 @@
-//! What the service decides: what a film is worth to a user, and which films a list has.
+//! The schedule of training.
 
-pub mod experiments;
-pub mod exploration;
-pub mod group;
-pub mod lists;
-pub mod making;
-pub mod models;
-pub mod ranking;
-pub mod read_model;
-pub mod recommender;
-pub mod rule_sets;
-pub mod rules;
 pub mod schedule;
-pub mod scoring;
-pub mod similar;
-pub mod trials;

@@ -23,7 +23,7 @@ use std::{
 
 use anyhow::Context;
 use chassis::{Settings as ProcessSettings, run::usage_error, shutdown::Shutdown};
-use recommender::model_file;
+use recommender::{model_file, taste::LIKED_STARS};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
@@ -31,8 +31,7 @@ use crate::{
     config::{Config, DEFAULTS},
     database,
     evaluation::{Settings, resident},
-    models::LIKED_STARS,
-    repository::models,
+    registry::repository,
 };
 use fit::Outcome;
 use source::Source;
@@ -286,7 +285,8 @@ async fn register(
         Promotion::Never => false,
         Promotion::IfBetter => is_better(pool, task, outcome).await?,
     };
-    let version = models::insert(pool, &outcome.manifest, &bytes, &sha256, goes_live, keep).await?;
+    let version =
+        repository::insert(pool, &outcome.manifest, &bytes, &sha256, goes_live, keep).await?;
     let state = if goes_live { "live" } else { "not live" };
     tell(&format!(
         "version {version}, {} bytes, is {state}",
@@ -298,10 +298,10 @@ async fn register(
 /// Whether what was fitted beats what is live, or, where nothing is, what is merely popular.
 async fn is_better(pool: &PgPool, task: &fit::Task, outcome: &Outcome) -> anyhow::Result<bool> {
     let own = outcome.value;
-    let live = match models::live(pool).await? {
+    let live = match repository::live(pool).await? {
         None => None,
         Some(version) => {
-            let bytes = models::load(pool, version).await?;
+            let bytes = repository::load(pool, version).await?;
             match model_file::decode(&bytes) {
                 Ok((manifest, parts)) => Some((version, parts.into_trained(version, &manifest)?)),
                 Err(error) => {

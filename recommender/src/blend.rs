@@ -1,29 +1,144 @@
-//! Several models as one.
+//! The blend of models, of training and of serving alike: every part is standardized over the items that the user has
+//! not interacted with, and weighed by what is known about the user ([`Shares`]).
+//!
+//! [`Blend`] sums up learned models. Content, taste and rules are parts that a caller scores itself and adds with
+//! [`add_part`].
 
 use std::sync::Arc;
 
 use crate::{
-    Contribution, Explanation, FitError, History, Scorer, add_standardized, rank::top_k,
-    standardize,
+    Contribution, Explanation, FitError, History, Scorer, Standardization, add_standardized,
+    content, rank::top_k, standardize,
 };
+
+/// The number of items after which learned models have half their full share beside the rules: models score a user
+/// with few items mostly by popularity.
+pub const LEARNED_FAMILIARITY: f32 = 0.25;
+/// The smallest share of the rules if no learned model has one, since content and taste do not reflect other users.
+pub const MIN_RULES_SHARE: f32 = 0.3;
+
+/// `items / (items + familiarity)`, the share of a personal part for a user with so many items: shrinkage towards the
+/// mean of all users by the amount of evidence. 0 without items.
+#[must_use]
+pub fn personal_share(familiarity: f32, items: usize) -> f32 {
+    if items == 0 {
+        return 0.0;
+    }
+    let items = items as f32;
+    items / (items + familiarity)
+}
+
+/// The number of items of a user's history that each family of parts can use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Items that the learned models cover.
+    pub learned: usize,
+    /// Items with tags.
+    pub content: usize,
+    /// Items with tags, and tags with a stated affinity.
+    pub taste: usize,
+}
+
+/// The shares of the families of parts for one user, each 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shares {
+    /// The share of the learned models together.
+    pub learned: f32,
+    /// The share of content.
+    pub content: f32,
+    /// The share of taste.
+    pub taste: f32,
+    /// The share of the rules: what the best informed part leaves, at least [`MIN_RULES_SHARE`] if no learned model
+    /// has a share.
+    pub rules: f32,
+}
+
+impl Shares {
+    /// The shares that follow from `evidence`, by [`personal_share`].
+    #[must_use]
+    pub fn new(evidence: Evidence) -> Self {
+        let learned = personal_share(LEARNED_FAMILIARITY, evidence.learned);
+        let content = personal_share(content::FAMILIARITY, evidence.content);
+        let taste = personal_share(content::FAMILIARITY, evidence.taste);
+        let rest = 1.0 - learned.max(content).max(taste);
+        Self {
+            learned,
+            content,
+            taste,
+            rules: if learned == 0.0 {
+                rest.max(MIN_RULES_SHARE)
+            } else {
+                rest
+            },
+        }
+    }
+
+    /// True if any part but the rules has a share.
+    #[must_use]
+    pub fn is_informed(&self) -> bool {
+        self.learned > 0.0 || self.content > 0.0 || self.taste > 0.0
+    }
+
+    /// The shares of content and taste if that of the learned models is scaled to 1, as evaluation without rules
+    /// does; 0 if learned models have none.
+    #[must_use]
+    pub fn relative_to_learned(&self) -> [f32; 2] {
+        if self.learned == 0.0 {
+            return [0.0; 2];
+        }
+        [self.content / self.learned, self.taste / self.learned]
+    }
+}
+
+/// A part as it was added to a sum: it contributes `scale · (its score − mean)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AppliedPart {
+    /// The factor: weight times the scale of the standardization.
+    pub scale: f32,
+    /// The mean that is subtracted first.
+    pub mean: f32,
+}
+
+impl AppliedPart {
+    /// A part that contributes its own score.
+    pub const IDENTITY: Self = Self {
+        scale: 1.0,
+        mean: 0.0,
+    };
+}
+
+/// Adds `weight` times the standardized `scores` to `total`; `None` if the weight is 0.
+pub fn add_part(
+    total: &mut [f32],
+    scores: &[f32],
+    standardization: Standardization,
+    weight: f32,
+) -> Option<AppliedPart> {
+    if weight == 0.0 {
+        return None;
+    }
+    add_standardized(total, scores, standardization, weight);
+    Some(AppliedPart {
+        scale: weight * standardization.scale,
+        mean: standardization.mean,
+    })
+}
 
 /// A model in a blend.
 #[derive(Clone)]
 pub struct Part {
     /// The model.
     pub scorer: Arc<dyn Scorer>,
-    /// Its weight among its like.
+    /// The weight among the personal models, or among the others; 0 and up.
     pub weight: f32,
-    /// Whether it goes by what the user did; if not, it says the same to everybody.
+    /// True if its scores depend on the history.
     pub personal: bool,
 }
 
-/// The weighted sum of models' scores, each standardized over the films that the user has not dealt
-/// with (see [`standardize`]).
+/// The weighted sum of the standardized scores of several models.
 ///
-/// How much is known of a user decides whom to listen to: for one with `n` films the personal parts
-/// together have the share `n / (n + familiarity)`, the others the rest; somebody new gets these
-/// alone. That is the shrinkage of an estimate towards the mean of all, by how much evidence there is.
+/// For a user with `n` items the personal models together have the share `n / (n + familiarity)`, the others the rest;
+/// a user without a history gets the others alone.
 #[derive(Clone)]
 pub struct Blend {
     parts: Vec<Part>,
@@ -31,59 +146,58 @@ pub struct Blend {
 }
 
 impl Blend {
-    /// A blend of `parts`; `familiarity` is the number of films after which personal parts have half
-    /// the say.
+    /// A blend of `parts`; `familiarity` is the number of items after which personal models have half the share.
     ///
     /// # Errors
-    /// No part, parts over different catalogues, or numbers below 0.
+    /// [`FitError::Setting`] if there is no part, if parts have different numbers of items, or if a weight or the
+    /// familiarity is negative or not finite.
     pub fn new(parts: Vec<Part>, familiarity: f32) -> Result<Self, FitError> {
         let items = parts.first().map_or(0, |part| part.scorer.items());
         let agreed = parts.iter().all(|part| part.scorer.items() == items);
         FitError::check("parts", parts.len() as f64, "1 and up, of one catalogue", {
             agreed && !parts.is_empty()
         })?;
-        for part in &parts {
-            FitError::check(
-                "weight",
-                f64::from(part.weight),
-                "0 and up",
-                part.weight >= 0.0,
-            )?;
+        let weights = parts.iter().map(|part| ("weight", part.weight));
+        for (name, value) in weights.chain([("familiarity", familiarity)]) {
+            FitError::check(name, f64::from(value), "0 and up", value >= 0.0)?;
         }
-        FitError::check(
-            "familiarity",
-            f64::from(familiarity),
-            "0 and up",
-            familiarity >= 0.0,
-        )?;
         Ok(Self { parts, familiarity })
     }
 
-    fn weights(&self, history: History<'_>) -> impl Iterator<Item = (&Part, f32)> {
-        let personal = personal_share(self.familiarity, history.len());
-        self.parts.iter().map(move |part| {
-            let share = if part.personal {
-                personal
-            } else {
-                1.0 - personal
-            };
-            (part, share * part.weight)
-        })
+    /// Adds `share` times the score of every item to `total`, and reports each part that has a weight: its index, and
+    /// how it was applied. Costs as much as the models take to score; one buffer is allocated.
+    pub fn add_scores(
+        &self,
+        history: History<'_>,
+        share: f32,
+        total: &mut [f32],
+        mut report: impl FnMut(usize, AppliedPart),
+    ) {
+        let mut own = vec![0.0; total.len()];
+        for (index, part) in self.parts.iter().enumerate() {
+            let weight = share
+                * share_among_learned(part.personal, self.familiarity, history.len())
+                * part.weight;
+            if weight == 0.0 {
+                continue;
+            }
+            part.scorer.score(history, &mut own);
+            if let Some(applied) = add_part(total, &own, standardize(&own, history), weight) {
+                report(index, applied);
+            }
+        }
     }
 }
 
-/// After how many films learned models have half their say beside the rules; what they say to somebody of
-/// few films is mostly what is popular.
-pub const LEARNED_FAMILIARITY: f32 = 0.25;
-
-/// The share of personal parts for a user with `films` films.
+/// The share of a model among the learned ones for a user with so many items.
 #[must_use]
-pub fn personal_share(familiarity: f32, films: usize) -> f32 {
-    if films == 0 {
-        return 0.0;
+pub fn share_among_learned(is_personal: bool, familiarity: f32, items: usize) -> f32 {
+    let personal = personal_share(familiarity, items);
+    if is_personal {
+        personal
+    } else {
+        1.0 - personal
     }
-    let films = films as f32;
-    films / (films + familiarity)
 }
 
 impl Scorer for Blend {
@@ -93,52 +207,41 @@ impl Scorer for Blend {
 
     fn score(&self, history: History<'_>, scores: &mut [f32]) {
         scores.fill(0.0);
-        let mut own = vec![0.0; scores.len()];
-        for (part, weight) in self.weights(history) {
-            if weight > 0.0 {
-                part.scorer.score(history, &mut own);
-                add_standardized(scores, &own, standardize(&own, history), weight);
-            }
-        }
+        self.add_scores(history, 1.0, scores, |_, _| {});
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
-        let mut own = vec![0.0; self.items()];
-        let mut explanation = Explanation {
-            base: 0.0,
-            contributions: history
-                .iter()
-                .map(|(item, _)| Contribution { item, amount: 0.0 })
-                .collect(),
-        };
-        for (part, weight) in self.weights(history) {
-            if weight == 0.0 {
-                continue;
-            }
-            part.scorer.score(history, &mut own);
-            let standard = standardize(&own, history);
-            let scale = weight * standard.scale;
-            let why = part.scorer.explain(history, item);
-            // What rounding has left between the part's score and its explanation would be stretched by
-            // the scale; it stays in the base, so that the whole adds up.
-            let rounding = own[item as usize] - why.total();
-            explanation.base += scale * (why.base + rounding - standard.mean);
-            let mut sums = explanation.contributions.iter_mut();
-            for one in why.contributions {
-                // Both follow the history.
+        let mut total = vec![0.0; self.items()];
+        let mut contributions: Vec<Contribution> = history
+            .iter()
+            .map(|(item, _)| Contribution { item, amount: 0.0 })
+            .collect();
+        self.add_scores(history, 1.0, &mut total, |index, applied| {
+            let mut sums = contributions.iter_mut();
+            for one in self.parts[index]
+                .scorer
+                .explain(history, item)
+                .contributions
+            {
+                // Both are in the order of the history.
                 if let Some(sum) = sums.find(|sum| sum.item == one.item) {
-                    sum.amount += scale * one.amount;
+                    sum.amount += applied.scale * one.amount;
                 }
             }
+        });
+        let contributed: f32 = contributions.iter().map(|one| one.amount).sum();
+        Explanation {
+            // The remainder, so that rounding does not show in the sum.
+            base: total[item as usize] - contributed,
+            contributions,
         }
-        explanation
     }
 
-    /// What the parts find similar, by `Σ weight · value / that part's greatest value`.
-    fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
+    /// The items with the greatest `Σ weight · value / greatest value of that part`.
+    fn similar(&self, item: u32, k: usize) -> Vec<(u32, f32)> {
         let mut sums = vec![0.0; self.items()];
         for part in &self.parts {
-            let own = part.scorer.similar(item, places.saturating_mul(4));
+            let own = part.scorer.similar(item, k.saturating_mul(4));
             let Some((_, greatest)) = own.first() else {
                 continue;
             };
@@ -146,10 +249,10 @@ impl Scorer for Blend {
                 sums[*other as usize] += part.weight * value / greatest;
             }
         }
-        top_k(&sums, places, |_, score| score > 0.0)
+        top_k(&sums, k, |_, score| score > 0.0)
     }
 
-    /// By the first part that places both films.
+    /// The similarity by the first part that has one for both items.
     fn similarity(&self, one: u32, other: u32) -> Option<f32> {
         self.parts
             .iter()
@@ -194,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_new_gets_what_is_popular_and_it_gives_way_as_they_go_on() {
+    fn a_new_user_gets_popular_items_which_give_way_as_their_history_grows() {
         let all = tastes(80, 40);
         let blend = blend(&all);
         let mut popular = vec![0.0; 40];
@@ -232,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_different_catalogues_weights_below_0_and_no_part_are_refused() {
+    fn parts_of_different_catalogues_and_negative_weights_and_no_part_are_refused() {
         let part = |films, weight| Part {
             scorer: Arc::new(Popularity::fit(&tastes(4, films))),
             weight,
@@ -243,6 +346,25 @@ mod tests {
         assert!(Blend::new(vec![part(3, -1.0)], 1.0).is_err());
         assert!(Blend::new(vec![part(3, f32::NAN)], 1.0).is_err());
         assert!(Blend::new(vec![part(3, 1.0)], -1.0).is_err());
+    }
+
+    #[test]
+    fn shares_grow_with_evidence_and_rules_keep_the_rest() {
+        let shares = |learned, content| {
+            Shares::new(Evidence {
+                learned,
+                content,
+                taste: content,
+            })
+        };
+        assert!(!shares(0, 0).is_informed());
+        assert_eq!(shares(0, 0).rules, 1.0);
+        assert_eq!(shares(0, 1000).rules, MIN_RULES_SHARE);
+        assert!(shares(10, 0).learned > shares(1, 0).learned);
+        let informed = shares(5, 3);
+        assert_eq!(informed.rules, 1.0 - informed.learned);
+        let relative = informed.relative_to_learned();
+        assert!((relative[0] * informed.learned - informed.content).abs() < 1e-6);
     }
 
     proptest! {

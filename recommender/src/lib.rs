@@ -20,7 +20,7 @@ pub mod taste;
 mod testing;
 pub mod trained;
 
-pub use blend::{Blend, LEARNED_FAMILIARITY, Part, personal_share};
+pub use blend::{Blend, Part};
 pub use interactions::{History, InteractionError, Interactions};
 #[cfg(feature = "learners")]
 pub use learners::{Ease, EaseSettings, Ials, IalsSettings, Spectral, SpectralSettings};

@@ -6,7 +6,7 @@ use crate::History;
 /// their history: those in it would stretch the scale, and are not recommended.
 ///
 /// Scale 0 where the scores are all the same but for rounding, and so say nothing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Standardization {
     /// What is taken from each score first.
     pub mean: f32,

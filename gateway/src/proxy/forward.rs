@@ -1,149 +1,137 @@
-//! One request to a service, with as many tries as are safe.
+//! One request to a service, with as many attempts as are safe.
 //!
-//! A connection that was idle may have been closed by the other side at the very moment at which it
-//! is used again. That is nobody's failure, so it must not become one: what was not written is sent
-//! again whatever it is; what was written is sent again if twice does no harm; what may not be sent
-//! twice goes over connections that were used a moment ago, or over new ones.
+//! A service may close an idle connection at the moment at which it is reused. That must not fail the
+//! request: a request that was not written is sent again, and so is a written one that is idempotent. Other
+//! requests are sent over new or recently used connections only.
 
 use std::{io, rc::Rc, time::Duration};
 
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, http::uri::PathAndQuery};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming, http::uri::PathAndQuery,
+};
 
 use super::{
-    body::{BodyState, ClientBody, ToUpstream, UpstreamBody},
-    connection::{Instance, Lease, SendFailure},
-    headers::{Forwarded, to_upstream},
+    headers::{ForwardedHeaders, upstream_headers},
+    instance::{Connection, Instance, SendFailure},
+    request_body::{OutgoingBody, RequestBody, RequestBodyState},
+    response_body::ResponseBody,
     upstream::Upstream,
 };
-use crate::answer::Body;
 
-/// How long a connection may have been idle to carry what must not be sent twice.
-const FRESH: Duration = Duration::from_millis(500);
-/// Tries at most, over all instances.
-const TRIES: usize = 4;
+/// The longest idle time of a connection that carries a request which must not be sent twice.
+const MAX_IDLE_NOT_RETRYABLE: Duration = Duration::from_millis(500);
+const MAX_ATTEMPTS: usize = 4;
 
 /// A request to a service.
-pub struct Call<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// What is asked for.
-    pub target: &'a PathAndQuery,
-    /// The client's headers.
-    pub headers: &'a HeaderMap,
-    /// What the service is told besides.
-    pub forwarded: Forwarded<'a>,
-    /// The client's body; none where it sent none.
-    pub body: Option<&'a Rc<ClientBody>>,
-    /// Whether sending it twice does no harm.
-    pub retryable: bool,
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a PathAndQuery,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) forwarded: ForwardedHeaders<'a>,
+    pub(crate) body: Option<&'a Rc<RequestBody>>,
+    /// True if the request may be sent again after it was written.
+    pub(crate) retryable: bool,
 }
 
-/// Why there is no answer.
+/// The failure to get a response from a service.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// No instance can be connected to.
+pub(crate) enum Failure {
+    /// No instance accepts a connection.
     #[error("cannot connect")]
     Unreachable(#[source] io::Error),
-    /// The connection ended before the answer, or what came is not HTTP.
-    #[error("no usable answer")]
-    Nonsense(#[source] hyper::Error),
-    /// The upstream wants to speak another protocol, which nobody asked for.
-    #[error("unasked switch of protocols")]
-    Switching,
-    /// The client's body is too large.
-    #[error("the request body is too large")]
-    BodyTooLarge,
-    /// The client's body broke off.
+    /// The connection ended before the response, or the response is not HTTP.
+    #[error("no usable response")]
+    Unusable(#[source] hyper::Error),
+    /// The service switched protocols without being requested to.
+    #[error("unrequested switch of protocols")]
+    SwitchingProtocols,
+    /// The client's body exceeds its limit.
+    #[error("the request body has more than {limit} bytes")]
+    BodyTooLarge { limit: u64 },
+    /// The client's body broke off or is malformed.
     #[error("the request body broke off")]
     BodyBroken,
 }
 
 impl Upstream {
-    /// Sends `call` to one of the instances and returns the head of its answer, whose body follows as
-    /// it comes.
+    /// Sends `call` to one of the instances and returns the head of the response, whose body is streamed.
     ///
     /// # Errors
-    /// Why there is no answer.
-    pub async fn forward(&self, call: &Call<'_>) -> Result<Response<Body>, Failure> {
+    /// Returns a [`Failure`] if no attempt gives a usable response or the client's body fails.
+    pub(crate) async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
         self.earn_retry();
         let mut tried: Vec<Rc<Instance>> = Vec::new();
-        let mut reuse = true;
+        let mut may_reuse = true;
         for attempt in 1.. {
             let Some(instance) = self.choose(&tried) else {
                 return Err(Failure::Unreachable(io::ErrorKind::NotFound.into()));
             };
-            let last = attempt >= TRIES;
-            let reused = if reuse {
+            let is_last = attempt >= MAX_ATTEMPTS;
+            let reused = if may_reuse {
                 self.reuse(instance, call)
             } else {
                 None
             };
             let was_reused = reused.is_some();
-            let mut lease = match reused {
-                Some(lease) => lease,
+            let mut connection = match reused {
+                Some(connection) => connection,
                 None => match instance.connect().await {
-                    Ok(lease) => lease,
+                    Ok(connection) => connection,
                     Err(error) => {
                         tried.push(Rc::clone(instance));
-                        if last || tried.len() >= self.len() || !self.spend_retry() {
+                        if is_last || tried.len() >= self.len() || !self.spend_retry() {
                             return Err(Failure::Unreachable(error));
                         }
                         continue;
                     }
                 },
             };
-            let failure = match lease.send(self.request(call, instance)).await {
-                Ok(response) => return self.answer(response, lease),
+            let failure = match connection.send(self.request(call, instance)).await {
+                Ok(response) => return self.response(response, connection),
                 Err(failure) => failure,
             };
-            if let Some(state) = call.body.map(|body| body.state()) {
-                match state {
-                    BodyState::TooLarge => return Err(Failure::BodyTooLarge),
-                    BodyState::Broken => return Err(Failure::BodyBroken),
-                    _ => {}
+            match call.body.map(|body| (body.state(), body.limit())) {
+                Some((RequestBodyState::TooLarge, limit)) => {
+                    return Err(Failure::BodyTooLarge { limit });
                 }
+                Some((RequestBodyState::Broken, _)) => return Err(Failure::BodyBroken),
+                _ => {}
             }
-            let again = !last && self.may_repeat(call, &failure, was_reused);
-            if !again {
-                return Err(Failure::Nonsense(failure.error));
+            if is_last || !self.may_retry(call, &failure, was_reused) {
+                return Err(Failure::Unusable(failure.error));
             }
-            tracing::debug!(error = %failure.error, was_reused, "sending a request again");
-            // If one idle connection was stale, so are most likely the others.
-            reuse = false;
+            tracing::debug!(error = %failure.error, was_reused, "retrying an upstream request");
+            // If one idle connection was closed, the others most likely are, too.
+            may_reuse = false;
             if !was_reused {
                 tried.push(Rc::clone(instance));
             }
         }
-        unreachable!("the last try returns")
+        unreachable!("the last attempt returns")
     }
 
-    fn reuse(&self, instance: &Rc<Instance>, call: &Call<'_>) -> Option<Lease> {
-        let max_idle = if call.retryable {
-            self.settings.idle_timeout
-        } else {
-            FRESH
-        };
-        instance.reuse(max_idle)
+    fn reuse(&self, instance: &Rc<Instance>, call: &Call<'_>) -> Option<Connection> {
+        instance.reuse(match call.retryable {
+            true => self.settings.idle_timeout,
+            false => MAX_IDLE_NOT_RETRYABLE,
+        })
     }
 
-    /// Whether the request may be sent once more. A stale connection costs nothing of the budget,
-    /// since it cannot happen twice to one request; a new connection that breaks does.
-    fn may_repeat(&self, call: &Call<'_>, failure: &SendFailure, was_reused: bool) -> bool {
-        let whole = call
+    /// A closed idle connection costs nothing of the retry budget, since it cannot happen twice to one
+    /// request; a new connection that fails does.
+    fn may_retry(&self, call: &Call<'_>, failure: &SendFailure, was_reused: bool) -> bool {
+        let is_unread = call
             .body
-            .is_none_or(|body| body.state() == BodyState::Whole);
-        let harmless = failure.unsent || (call.retryable && !failure.error.is_parse());
-        whole && harmless && (was_reused || self.spend_retry())
+            .is_none_or(|body| body.state() == RequestBodyState::Unread);
+        let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
+        is_unread && is_safe && (was_reused || self.spend_retry())
     }
 
-    fn request(&self, call: &Call<'_>, instance: &Instance) -> Request<ToUpstream> {
-        let body = call.body.map_or(ToUpstream::Empty, |body| {
-            ToUpstream::Client(Rc::clone(body))
-        });
-        let mut request = Request::new(body);
+    fn request(&self, call: &Call<'_>, instance: &Instance) -> Request<OutgoingBody> {
+        let mut request = Request::new(OutgoingBody(call.body.cloned()));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = Uri::from(call.target.clone());
-        *request.headers_mut() = to_upstream(
+        *request.headers_mut() = upstream_headers(
             call.headers,
             &call.forwarded,
             &instance.host_header,
@@ -152,17 +140,15 @@ impl Upstream {
         request
     }
 
-    fn answer(
+    fn response(
         &self,
-        response: Response<hyper::body::Incoming>,
-        lease: Lease,
-    ) -> Result<Response<Body>, Failure> {
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> Result<Response<ResponseBody>, Failure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Switching);
+            return Err(Failure::SwitchingProtocols);
         }
-        Ok(response.map(|body| {
-            let body = UpstreamBody::new(body, lease, self.settings.stall_timeout);
-            Body::Upstream(Box::new(body))
-        }))
+        let stall_timeout = self.settings.stall_timeout;
+        Ok(response.map(|body| ResponseBody::new(body, connection, stall_timeout)))
     }
 }

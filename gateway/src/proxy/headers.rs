@@ -1,5 +1,5 @@
-//! Headers on their way through: those about one connection end here, identity from outside is
-//! stripped, our own is set.
+//! Headers of requests and responses that pass the gateway: hop-by-hop headers (RFC 9110, 7.6.1) and the
+//! client's claims of an identity are removed, the gateway's own are set.
 
 use chassis::{
     server::INTERNAL_TOKEN,
@@ -14,63 +14,57 @@ use hyper::{
     },
 };
 
-use crate::client_ip::X_FORWARDED_FOR;
+use crate::middleware::client_ip::X_FORWARDED_FOR;
 
-/// Who the caller is, for services.
-pub(super) const X_PRINCIPAL: HeaderName = HeaderName::from_static("x-principal");
-/// Where the client asks from.
+/// The authenticated caller, as JSON.
+const X_PRINCIPAL: HeaderName = HeaderName::from_static("x-principal");
+/// The address of the client.
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-/// By which protocol the client came.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// Which host the client asked for.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The protocol of the client's request.
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The host that the client requested.
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The request id.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 const X_INTERNAL_TOKEN: HeaderName = HeaderName::from_static(INTERNAL_TOKEN);
-const TRACE: HeaderName = HeaderName::from_static(TRACEPARENT);
-/// Room for what [`Forwarded`] adds.
-const OURS: usize = 10;
+const X_TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
+/// The most headers that [`ForwardedHeaders`], `Host` and the internal token add.
+const MAX_ADDED: usize = 10;
 
-/// What a service is told about a request beyond what the client wrote.
-pub struct Forwarded<'a> {
-    /// `X-Request-Id`.
-    pub request_id: HeaderValue,
-    /// `traceparent`.
-    pub traceparent: HeaderValue,
-    /// `X-Principal`; none where nobody had to say who they are.
-    pub principal: Option<&'a HeaderValue>,
-    /// `X-Forwarded-For`.
-    pub client: HeaderValue,
-    /// `X-Real-IP`: whom the gateway takes for the client, where the service counts what they do.
-    pub address: Option<HeaderValue>,
-    /// `X-Forwarded-Proto`.
-    pub protocol: HeaderValue,
-    /// `X-Forwarded-Host`.
-    pub host: Option<&'a HeaderValue>,
+/// The headers that the gateway adds to the client's.
+pub(crate) struct ForwardedHeaders<'a> {
+    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) traceparent: &'a HeaderValue,
+    /// `X-Principal`; `None` if the request is not authenticated.
+    pub(crate) principal: Option<&'a HeaderValue>,
+    pub(crate) forwarded_for: HeaderValue,
+    /// `X-Real-IP`: the client's address, for services that count attempts by it.
+    pub(crate) real_ip: Option<HeaderValue>,
+    pub(crate) protocol: HeaderValue,
+    pub(crate) host: Option<&'a HeaderValue>,
 }
 
-/// The headers of the request to an upstream. Made anew for each try, so that the client's stay as
-/// they are.
-pub(super) fn to_upstream(
+/// The headers of the request to an upstream, created anew for each attempt.
+pub(super) fn upstream_headers(
     client: &HeaderMap,
-    ours: &Forwarded<'_>,
+    ours: &ForwardedHeaders<'_>,
     host: &HeaderValue,
     internal_token: Option<&HeaderValue>,
 ) -> HeaderMap {
-    let named = named_by_connection(client);
-    let mut headers = HeaderMap::with_capacity(client.len() + OURS);
+    let has_named = connection_names_headers(client);
+    let mut headers = HeaderMap::with_capacity(client.len() + MAX_ADDED);
     headers.insert(HOST, host.clone());
     for (name, value) in client {
-        if !ends_here(name) && !named.is_some_and(|named| names(named, name)) {
+        if !is_removed(name) && !(has_named && is_named_by_connection(client, name)) {
             headers.append(name.clone(), value.clone());
         }
     }
     headers.insert(X_REQUEST_ID, ours.request_id.clone());
-    headers.insert(TRACE, ours.traceparent.clone());
-    headers.insert(X_FORWARDED_FOR, ours.client.clone());
+    headers.insert(X_TRACEPARENT, ours.traceparent.clone());
+    headers.insert(X_FORWARDED_FOR, ours.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, ours.protocol.clone());
-    if let Some(address) = &ours.address {
+    if let Some(address) = &ours.real_ip {
         headers.insert(X_REAL_IP, address.clone());
     }
     if let Some(host) = ours.host {
@@ -85,9 +79,9 @@ pub(super) fn to_upstream(
     headers
 }
 
-/// Whether a header of the client's is not for the service: it is about the connection (RFC 9110,
-/// 7.6.1), it claims an identity, or the gateway sets it itself.
-fn ends_here(name: &HeaderName) -> bool {
+/// True if a header of the client's is not forwarded: it is hop-by-hop, claims an identity, or is set by the
+/// gateway itself.
+fn is_removed(name: &HeaderName) -> bool {
     match *name {
         AUTHORIZATION | CONNECTION | EXPECT | FORWARDED | HOST | PROXY_AUTHENTICATE
         | PROXY_AUTHORIZATION | TE | TRAILER | TRANSFER_ENCODING | UPGRADE => true,
@@ -105,19 +99,18 @@ fn ends_here(name: &HeaderName) -> bool {
     }
 }
 
-/// The `Connection` headers of a message, where they name anything besides the connection's own fate.
-fn named_by_connection(headers: &HeaderMap) -> Option<&HeaderMap> {
+/// True if a `Connection` header lists anything but `keep-alive` or `close`.
+fn connection_names_headers(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONNECTION).iter();
     let plain = |value: &HeaderValue| {
         let value = value.as_bytes();
         value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
     };
-    lines.any(|value| !plain(value)).then_some(headers)
+    lines.any(|value| !plain(value))
 }
 
-/// Whether the `Connection` headers among `headers` name `name`. The length of a body is not theirs
-/// to take away.
-fn names(headers: &HeaderMap, name: &HeaderName) -> bool {
+/// True if a `Connection` header lists `name`. `Content-Length` cannot be removed that way.
+fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     *name != CONTENT_LENGTH
         && headers.get_all(CONNECTION).iter().any(|line| {
             line.as_bytes().split(|byte| *byte == b',').any(|word| {
@@ -127,12 +120,12 @@ fn names(headers: &HeaderMap, name: &HeaderName) -> bool {
         })
 }
 
-/// Takes away what an upstream's answer says about its own connection.
-pub fn clean_answer(headers: &mut HeaderMap) {
-    if named_by_connection(headers).is_some() {
+/// Removes the hop-by-hop headers of an upstream's response.
+pub(crate) fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
+    if connection_names_headers(headers) {
         let named: Vec<HeaderName> = headers
             .keys()
-            .filter(|name| names(headers, name))
+            .filter(|name| is_named_by_connection(headers, name))
             .cloned()
             .collect();
         for name in named {
@@ -169,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_sees_what_the_client_wrote_less_what_ends_here() {
+    fn hop_by_hop_and_identity_headers_of_clients_are_not_forwarded() {
         let client = headers(&[
             ("host", "outside"),
             ("accept", "a"),
@@ -189,22 +182,23 @@ mod tests {
             ("expect", "100-continue"),
             ("x-other", "kept"),
         ]);
-        let told = HeaderValue::from_static("{told}");
-        let ours = Forwarded {
-            request_id: HeaderValue::from_static("id"),
-            traceparent: HeaderValue::from_static("trace"),
-            principal: Some(&told),
-            client: HeaderValue::from_static("9.9.9.9"),
-            address: None,
+        let principal = HeaderValue::from_static("{principal}");
+        let ours = ForwardedHeaders {
+            request_id: &HeaderValue::from_static("id"),
+            traceparent: &HeaderValue::from_static("trace"),
+            principal: Some(&principal),
+            forwarded_for: HeaderValue::from_static("9.9.9.9"),
+            real_ip: None,
             protocol: HeaderValue::from_static("http"),
             host: client.get(HOST),
         };
         let secret = HeaderValue::from_static("secret");
         let host = HeaderValue::from_static("inside:1");
-        let mut seen: Vec<(String, String)> = to_upstream(&client, &ours, &host, Some(&secret))
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
-            .collect();
+        let mut seen: Vec<(String, String)> =
+            upstream_headers(&client, &ours, &host, Some(&secret))
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
+                .collect();
         seen.sort();
         let expected = [
             ("accept", "a"),
@@ -217,7 +211,7 @@ mod tests {
             ("x-forwarded-proto", "http"),
             ("x-internal-token", "secret"),
             ("x-other", "kept"),
-            ("x-principal", "{told}"),
+            ("x-principal", "{principal}"),
             ("x-request-id", "id"),
         ];
         let expected: Vec<(String, String)> = expected
@@ -228,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_keeps_everything_but_what_is_about_its_connection() {
-        let mut answer = headers(&[
+    fn responses_keep_all_headers_but_hop_by_hop_ones() {
+        let mut response = headers(&[
             ("set-cookie", "a"),
             ("set-cookie", "b"),
             ("connection", "close, x-hop"),
@@ -238,8 +232,8 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("etag", "\"1\""),
         ]);
-        clean_answer(&mut answer);
-        assert_eq!(answer.len(), 3);
-        assert_eq!(answer.get_all("set-cookie").iter().count(), 2);
+        remove_hop_by_hop_headers(&mut response);
+        assert_eq!(response.len(), 3);
+        assert_eq!(response.get_all("set-cookie").iter().count(), 2);
     }
 }

@@ -1,51 +1,29 @@
-//! A service with its instances: which of them is asked next, and how many second tries it may cause.
+//! A service with its instances: chooses the instance of a request and limits retries.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc};
 
-use hyper::header::HeaderValue;
 use rand::Rng;
 use url::Url;
 
-use super::connection::Instance;
+use super::{instance::Instance, settings::UpstreamSettings};
 use crate::routes::Service;
 
-/// What a request earns for the second tries of others: a fifth of one.
-const RETRY_SHARE: f64 = 0.2;
-/// Second tries that may come at once after a quiet time.
-const RETRY_BURST: f64 = 10.0;
-
-/// How upstreams are treated.
-#[derive(Debug, Clone)]
-pub struct UpstreamSettings {
-    /// How long a connect may take.
-    pub connect_timeout: Duration,
-    /// How long an upstream may pause within a body.
-    pub stall_timeout: Duration,
-    /// Idle connections kept to one instance.
-    pub idle_connections: usize,
-    /// How long an idle connection is kept.
-    pub idle_timeout: Duration,
-    /// Failed connects in a row after which an instance is passed over.
-    pub failures_to_skip: u32,
-    /// For how long it is.
-    pub skip: Duration,
-    /// What services ask of whoever calls them.
-    pub internal_token: Option<HeaderValue>,
-}
+/// Retries that each request adds to the budget: a fifth of one.
+const RETRY_RATIO: f64 = 0.2;
+/// The largest budget of retries.
+const MAX_RETRY_BUDGET: f64 = 10.0;
 
 /// A service with its instances, as one thread sees it.
-pub struct Upstream {
-    /// Which service.
-    pub service: Service,
+pub(crate) struct Upstream {
+    pub(crate) service: Service,
     pub(super) settings: Rc<UpstreamSettings>,
     instances: Vec<Rc<Instance>>,
-    retries: Cell<f64>,
+    retry_budget: Cell<f64>,
 }
 
 impl Upstream {
-    /// The instances of `service` at `urls`; one whose URL has no host is left out.
-    #[must_use]
-    pub fn new(service: Service, urls: &[Url], settings: &Rc<UpstreamSettings>) -> Self {
+    /// The instances of `service` at `urls`; those without a host are left out.
+    pub(crate) fn new(service: Service, urls: &[Url], settings: &Rc<UpstreamSettings>) -> Self {
         Self {
             service,
             settings: Rc::clone(settings),
@@ -53,17 +31,16 @@ impl Upstream {
                 .iter()
                 .filter_map(|url| Instance::new(url, Rc::clone(settings)))
                 .collect(),
-            retries: Cell::new(RETRY_BURST),
+            retry_budget: Cell::new(MAX_RETRY_BUDGET),
         }
     }
 
-    /// How many instances it has.
     pub(super) fn len(&self) -> usize {
         self.instances.len()
     }
 
-    /// The instance to ask: the less busy of two drawn by lot, so that no two gateways fall upon the
-    /// same one. Those in `tried`, and those that are passed over, come last.
+    /// The instance for the next attempt: the less loaded of two random ones (Mitzenmacher, "The power of two
+    /// choices in randomized load balancing", IEEE TPDS 2001). Those in `tried` and skipped ones come last.
     pub(super) fn choose(&self, tried: &[Rc<Instance>]) -> Option<&Rc<Instance>> {
         if let [only] = self.instances.as_slice() {
             return Some(only);
@@ -76,7 +53,7 @@ impl Upstream {
             .filter(untried)
             .collect();
         match open.as_slice() {
-            // All fail: the one whose pause ends first is asked all the same.
+            // All of them are skipped: take the one that is due first.
             [] => self
                 .instances
                 .iter()
@@ -98,24 +75,24 @@ impl Upstream {
         }
     }
 
-    /// Counts a request.
+    /// Adds a request's share to the retry budget.
     pub(super) fn earn_retry(&self) {
-        self.retries
-            .set((self.retries.get() + RETRY_SHARE).min(RETRY_BURST));
+        let budget = self.retry_budget.get() + RETRY_RATIO;
+        self.retry_budget.set(budget.min(MAX_RETRY_BUDGET));
     }
 
-    /// Whether one more second try may be made; if so, counts it.
+    /// Takes one retry from the budget; false if it is used up.
     pub(super) fn spend_retry(&self) -> bool {
-        let left = self.retries.get();
-        if left < 1.0 {
-            return false;
+        let budget = self.retry_budget.get();
+        let is_left = budget >= 1.0;
+        if is_left {
+            self.retry_budget.set(budget - 1.0);
         }
-        self.retries.set(left - 1.0);
-        true
+        is_left
     }
 
-    /// Closes connections that were not used for long.
-    pub fn close_unused(&self) {
+    /// Closes connections that have been idle for too long.
+    pub(crate) fn close_unused(&self) {
         for instance in &self.instances {
             instance.close_unused();
         }
@@ -127,23 +104,14 @@ mod tests {
     use super::*;
 
     fn upstream(instances: usize) -> Upstream {
-        let settings = Rc::new(UpstreamSettings {
-            connect_timeout: Duration::from_secs(1),
-            stall_timeout: Duration::from_secs(1),
-            idle_connections: 1,
-            idle_timeout: Duration::from_secs(1),
-            failures_to_skip: 3,
-            skip: Duration::from_secs(1),
-            internal_token: None,
-        });
         let urls: Vec<Url> = (0..instances)
             .map(|number| format!("http://host{number}:1").parse().expect("a URL"))
             .collect();
-        Upstream::new(Service::Movie, &urls, &settings)
+        Upstream::new(Service::Movie, &urls, &Rc::default())
     }
 
     #[test]
-    fn what_was_tried_comes_last_and_everything_is_drawn() {
+    fn untried_instances_come_first_and_all_are_chosen() {
         let upstream = upstream(3);
         let mut tried = Vec::new();
         for _ in 0..3 {
@@ -152,18 +120,18 @@ mod tests {
             tried.push(next);
         }
         assert!(upstream.choose(&tried).is_some());
-        let mut drawn = [false; 3];
+        let mut chosen_once = [false; 3];
         for _ in 0..1000 {
             let chosen = upstream.choose(&[]).expect("an instance");
-            for (seen, instance) in drawn.iter_mut().zip(&upstream.instances) {
+            for (seen, instance) in chosen_once.iter_mut().zip(&upstream.instances) {
                 *seen |= Rc::ptr_eq(instance, chosen);
             }
         }
-        assert_eq!(drawn, [true; 3]);
+        assert_eq!(chosen_once, [true; 3]);
     }
 
     #[test]
-    fn second_tries_are_a_fifth_of_the_requests() {
+    fn retries_are_at_most_a_fifth_of_the_requests() {
         let upstream = upstream(1);
         while upstream.spend_retry() {}
         let mut granted = 0;

@@ -1,4 +1,4 @@
-//! API keys as the gateway takes them: whose they are is known elsewhere.
+//! Authentication by API keys, whose owners the gateway looks up at preference-service.
 
 use std::sync::{
     Arc, Mutex,
@@ -13,23 +13,23 @@ use serde_json::json;
 
 use crate::stage::{Answer, Scripted, Stage, echo, serve};
 
-/// All keys that tests made up: their hash, whose they are.
+/// The owners of all keys of the tests, by hash.
 static KEYS: Mutex<Vec<(String, serde_json::Value)>> = Mutex::new(Vec::new());
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// A key of `user` that the service of [`owners`] knows.
+/// Creates a key of `user` that [`owners`] finds.
 pub fn api_key(user: &str, role: &str, scopes: &[&str]) -> String {
     let mut keys = KEYS.lock().unwrap();
-    let key = no_key(NEXT.fetch_add(1, Ordering::SeqCst));
+    let key = unknown_key(NEXT.fetch_add(1, Ordering::SeqCst));
     let user: u64 = user.parse().unwrap();
     let owner = json!({"user_id": user, "role": role, "scopes": scopes, "expires_at": null});
     keys.push((hash(&key), owner));
     key
 }
 
-/// The `number`th that looks like a key.
-fn no_key(number: usize) -> String {
+/// The `number`th well-formed key that does not exist.
+fn unknown_key(number: usize) -> String {
     let mut bytes = [7; 32];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     format!("mq_{}", URL_SAFE_NO_PAD.encode(bytes))
@@ -43,14 +43,14 @@ fn hash(key: &str) -> String {
         .collect()
 }
 
-/// What preference-service tells the gateway of [`api_key`]s.
+/// The endpoint of preference-service that returns the owners of [`api_key`]s.
 pub fn owners() -> Router {
-    counted(Arc::default())
+    counting_owners(Arc::default())
 }
 
-fn counted(asked: Arc<AtomicUsize>) -> Router {
+fn counting_owners(lookups: Arc<AtomicUsize>) -> Router {
     let answer = move |Path(hash): Path<String>| {
-        asked.fetch_add(1, Ordering::SeqCst);
+        lookups.fetch_add(1, Ordering::SeqCst);
         async move {
             let keys = KEYS.lock().unwrap();
             match keys.iter().find(|(own, _)| *own == hash) {
@@ -62,11 +62,11 @@ fn counted(asked: Arc<AtomicUsize>) -> Router {
     Router::new().route("/internal/v1/api-keys/{hash}", get(answer))
 }
 
-/// A gateway with one thread, and how often it asked whose a key is.
+/// A gateway with one thread, and the number of its lookups.
 async fn stage() -> (Stage, Arc<AtomicUsize>) {
-    let asked: Arc<AtomicUsize> = Arc::default();
-    let upstream = serve(echo().merge(counted(Arc::clone(&asked)))).await;
-    (Stage::new(upstream, &[("WORKER_THREADS", "1")]), asked)
+    let lookups: Arc<AtomicUsize> = Arc::default();
+    let upstream = serve(echo().merge(counting_owners(Arc::clone(&lookups)))).await;
+    (Stage::new(upstream, &[("WORKER_THREADS", "1")]), lookups)
 }
 
 async fn with_key(stage: &Stage, key: &str) -> Answer {
@@ -74,8 +74,8 @@ async fn with_key(stage: &Stage, key: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_stands_for_its_owner_and_is_asked_about_once() {
-    let (stage, asked) = stage().await;
+async fn a_key_authenticates_its_owner_and_is_looked_up_once() {
+    let (stage, lookups) = stage().await;
     let key = api_key("7", "user", &["read", "a scope of later"]);
     let answers = join_all((0..20).map(|_| with_key(&stage, &key))).await;
     for answer in answers {
@@ -85,11 +85,11 @@ async fn a_key_stands_for_its_owner_and_is_asked_about_once() {
         assert_eq!(seen["headers"]["x-principal"][0], told);
         assert!(!answer.text.contains(&key), "the key ends at the gateway");
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(lookups.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_administrator_whose_key_is_not_for_it_is_a_user() {
+async fn an_administrators_key_without_the_admin_scope_has_the_role_of_a_user() {
     let (stage, _) = stage().await;
     let key = api_key("1", "admin", &["read", "write"]);
     let told = with_key(&stage, &key).await.json();
@@ -100,31 +100,31 @@ async fn an_administrator_whose_key_is_not_for_it_is_a_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_none_is_refused_and_remembered() {
-    let (stage, asked) = stage().await;
+async fn an_unknown_key_is_refused_and_cached() {
+    let (stage, lookups) = stage().await;
     for wrong in ["mq_", "mq_short", &"mq_x".repeat(100)] {
         with_key(&stage, wrong).await.problem(401);
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 0, "these cannot be keys");
+    assert_eq!(lookups.load(Ordering::SeqCst), 0, "these cannot be keys");
     for _ in 0..5 {
-        let answer = with_key(&stage, &no_key(1_000_000)).await;
+        let answer = with_key(&stage, &unknown_key(1_000_000)).await;
         assert_eq!(answer.problem(401)["error"], "invalid bearer token");
         assert_eq!(
             answer.header("www-authenticate"),
             "Bearer error=\"invalid_token\""
         );
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(lookups.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_shows_many_keys_that_are_none_is_no_longer_asked_about() {
-    let (stage, asked) = stage().await;
+async fn clients_that_send_many_unknown_keys_are_refused_without_a_lookup() {
+    let (stage, lookups) = stage().await;
     let known = api_key("7", "user", &["read"]);
     assert_eq!(with_key(&stage, &known).await.status, 200);
     let mut statuses = Vec::new();
     for number in 0..40 {
-        let answer = with_key(&stage, &no_key(2_000_000 + number)).await;
+        let answer = with_key(&stage, &unknown_key(2_000_000 + number)).await;
         statuses.push(answer.status);
         if answer.status == 429 {
             let problem = answer.problem(429);
@@ -134,13 +134,13 @@ async fn whoever_shows_many_keys_that_are_none_is_no_longer_asked_about() {
         }
     }
     assert_eq!(statuses, [[401; 20], [429; 20]].concat());
-    assert_eq!(asked.load(Ordering::SeqCst), 21);
-    // What is remembered goes on.
+    assert_eq!(lookups.load(Ordering::SeqCst), 21);
+    // Cached keys still work.
     assert_eq!(with_key(&stage, &known).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_taken_away_is_refused_before_long() {
+async fn a_revoked_key_is_refused_after_the_cache_ttl() {
     let upstream = serve(echo().merge(owners())).await;
     let stage = Stage::new(upstream, &[("KEY_CACHE_SECONDS", "1")]);
     let key = api_key("7", "user", &["read"]);
@@ -153,9 +153,9 @@ async fn a_key_that_is_taken_away_is_refused_before_long() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_answer_nobody_is_let_in() {
+async fn a_failed_lookup_authenticates_no_one() {
     let nobody = Scripted::new(|_, _, _| {});
     let stage = Stage::new(nobody.address, &[]);
-    let answer = with_key(&stage, &no_key(3_000_000)).await;
+    let answer = with_key(&stage, &unknown_key(3_000_000)).await;
     assert!([502, 503].contains(&answer.status), "{}", answer.text);
 }

@@ -1,8 +1,8 @@
-//! Who may come in, and what those are told who may not.
+//! Authentication by access tokens, and the refusals.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gateway::auth::Role;
+use gateway::Role;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn signed(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_a_usable_header_is_told_what_is_missing() {
+async fn a_missing_or_malformed_header_is_refused_with_the_reason() {
     let stage = Stage::with_echo(&[]).await;
     let nobody = Answer::of(stage.bare(Method::GET, "/api/v1/movies")).await;
     assert_eq!(nobody.problem(401)["error"], "missing Authorization header");
@@ -54,7 +54,7 @@ async fn a_request_without_a_usable_header_is_told_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_authorization_headers_are_none() {
+async fn two_authorization_headers_are_refused() {
     let stage = Stage::with_echo(&[]).await;
     let token = format!("Bearer {}", stage.token("7", Role::User));
     let request = stage.bare(Method::GET, "/api/v1/movies");
@@ -65,7 +65,7 @@ async fn two_authorization_headers_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_valid_token_opens_the_door_again_and_again() {
+async fn a_valid_token_is_accepted_repeatedly() {
     let stage = Stage::with_echo(&[]).await;
     let token = format!("Bearer {}", stage.token("7", Role::User));
     for _ in 0..3 {
@@ -75,7 +75,7 @@ async fn a_valid_token_opens_the_door_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_token_is_told_why_and_no_secret() {
+async fn an_invalid_token_is_refused_with_the_reason_and_no_secret() {
     let stage = Stage::with_echo(&[]).await;
     let change = |member: &str, value: Value| {
         let mut changed = claims();
@@ -114,14 +114,17 @@ async fn an_invalid_token_is_told_why_and_no_secret() {
             change("aud", json!("others")),
             "the token is for another audience",
         ),
-        (change("sub", json!(7)), "the token is not a JWT of ours"),
+        (
+            change("sub", json!(7)),
+            "the token is not a JWT of this platform",
+        ),
         (
             change("sub", json!("")),
             "the subject of the token is empty or too long",
         ),
         (
             change("role", json!("root")),
-            "the token is not a JWT of ours",
+            "the token is not a JWT of this platform",
         ),
         (without("exp"), ""),
         (without("iss"), ""),
@@ -133,7 +136,7 @@ async fn an_invalid_token_is_told_why_and_no_secret() {
                 Algorithm::HS256,
                 "another secret of at least 32 bytes",
             ),
-            "the signature of the token does not fit",
+            "the signature of the token is invalid",
         ),
         (
             signed(&claims(), Algorithm::HS512, SECRET),
@@ -164,7 +167,7 @@ async fn an_invalid_token_is_told_why_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clocks_may_be_a_little_apart() {
+async fn clock_differences_within_the_leeway_are_accepted() {
     let stage = Stage::with_echo(&[("JWT_LEEWAY_SECONDS", "30")]).await;
     let mut late = claims();
     late["exp"] = json!(now() - 10);
@@ -176,7 +179,7 @@ async fn clocks_may_be_a_little_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_was_good_is_refused_once_it_has_expired() {
+async fn a_cached_token_is_refused_once_it_has_expired() {
     let stage = Stage::with_echo(&[("JWT_LEEWAY_SECONDS", "0")]).await;
     let mut short = claims();
     short["exp"] = json!(now() + 2);
@@ -189,7 +192,7 @@ async fn a_token_that_was_good_is_refused_once_it_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_is_not_told_is_that_of_a_user() {
+async fn a_token_without_a_role_has_the_role_of_a_user() {
     let stage = Stage::with_echo(&[]).await;
     let mut claims = claims();
     claims.as_object_mut().unwrap().remove("role");
@@ -202,12 +205,12 @@ async fn a_role_that_is_not_told_is_that_of_a_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_mock_mode_any_token_passes_everywhere_and_none_does_not() {
+async fn mock_mode_accepts_any_token_everywhere_but_requires_one() {
     let stage = Stage::with_echo(&[("AUTH_MODE", "mock"), ("JWT_SECRET", "")]).await;
     for (method, path) in [
         (Method::GET, "/api/v1/users/5"),
         (Method::POST, "/api/v1/admin/sync"),
-        // As in the original.
+        // As in the original API.
         (Method::POST, "/api/v1/users"),
     ] {
         let answer = Answer::of(stage.bare(method.clone(), path).bearer_auth("whatever")).await;

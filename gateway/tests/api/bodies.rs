@@ -1,11 +1,11 @@
-//! Bodies on their way through, in both directions.
+//! Request and response bodies: streaming, limits, failures.
 
 use std::{convert::Infallible, io::Write, net::TcpStream, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use gateway::auth::Role;
+use gateway::Role;
 use http_body_util::BodyExt;
 use reqwest::Method;
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ fn chunked(bytes: usize) -> reqwest::Body {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_arrives_as_it_was_sent() {
+async fn a_request_body_arrives_unchanged() {
     let stage = Stage::with_echo(&[]).await;
     let body = r#"{"username":"k","email":"k@example.com"}"#;
     let sent = Answer::of(stage.call(Method::POST, "/api/v1/users").body(body))
@@ -43,7 +43,7 @@ async fn a_body_arrives_as_it_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_mebibyte_passes_and_a_byte_more_does_not() {
+async fn bodies_of_one_mebibyte_pass_and_larger_ones_do_not() {
     let stage = Stage::with_echo(&[]).await;
     let post = || stage.call(Method::POST, "/api/v1/users");
     let exactly = Answer::of(post().body(vec![b'x'; MIB])).await;
@@ -61,7 +61,7 @@ async fn one_mebibyte_passes_and_a_byte_more_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_files_of_an_import_may_be_larger() {
+async fn imports_have_a_larger_body_limit() {
     let stage = Stage::with_echo(&[]).await;
     let post = || stage.call(Method::POST, "/api/v1/users/1/imports");
     let most = 16 * MIB;
@@ -74,7 +74,7 @@ async fn the_files_of_an_import_may_be_larger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_first_does_not_send_in_vain() {
+async fn expect_100_continue_is_answered_before_the_body_is_sent() {
     let stage = Stage::with_echo(&[]).await;
     let token = stage.token("1", Role::Admin);
     let ask = |length: usize| {
@@ -99,7 +99,7 @@ async fn a_client_that_asks_first_does_not_send_in_vain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_seen_even_by_a_client_that_is_still_sending() {
+async fn clients_that_are_still_sending_receive_the_refusal() {
     let stage = Stage::with_echo(&[]).await;
     for _ in 0..10 {
         let answer = Answer::of(
@@ -113,7 +113,7 @@ async fn a_refusal_is_seen_even_by_a_client_that_is_still_sending() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_is_never_whole() {
+async fn a_truncated_request_body_never_reaches_the_service_as_complete() {
     let app = Router::new().fallback(|request: Request| async move {
         match request.into_body().collect().await {
             Ok(body) => format!("whole: {}", body.to_bytes().len()),
@@ -143,7 +143,7 @@ async fn a_body_that_breaks_off_is_never_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_passed_on_while_it_comes() {
+async fn request_bodies_are_streamed() {
     let (seen, mut heard) = mpsc::channel(10);
     let app = Router::new().fallback(move |request: Request| {
         let seen = seen.clone();
@@ -171,7 +171,7 @@ async fn an_upload_is_passed_on_while_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_is_passed_on_while_it_comes() {
+async fn response_bodies_are_streamed() {
     let (send, chunks) = mpsc::channel::<Result<Bytes, Infallible>>(1);
     let chunks = std::sync::Arc::new(tokio::sync::Mutex::new(Some(chunks)));
     let app = Router::new().fallback(move || {
@@ -198,8 +198,8 @@ async fn an_answer_is_passed_on_while_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_answer_takes_no_memory() {
-    // 512 MiB, made as it is read.
+async fn large_responses_are_not_buffered() {
+    // 512 MiB, generated as it is read.
     let app = Router::new().fallback(|| async { large_body(8192) });
     let stage = Stage::new(serve(app).await, &[]);
     let before = resident();
@@ -221,7 +221,7 @@ async fn a_large_answer_takes_no_memory() {
     assert!(grown < 100 * MIB, "{grown} bytes more in memory");
 }
 
-/// The resident memory of this process, which all of the gateway, the service and the client are in.
+/// The resident memory, in bytes, of this process, which runs gateway, service and client.
 fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages
@@ -233,7 +233,7 @@ fn resident() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_stalls_within_its_answer_is_given_up() {
+async fn a_stalled_response_body_is_aborted() {
     let app = Router::new().fallback(|| async {
         let first = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"begun"))]);
         Body::from_stream(first.chain(futures_util::stream::pending()))

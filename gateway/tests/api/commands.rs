@@ -1,9 +1,10 @@
-//! The program, started.
+//! The gateway as a process: commands, exit codes, logs.
 
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read},
-    process::{Command, Output, Stdio},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use reqwest::Method;
@@ -38,7 +39,7 @@ fn refused(output: &Output, word: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_printed_token_opens_the_door() {
+async fn a_printed_token_is_accepted() {
     let stage = Stage::with_echo(&[]).await;
     for (arguments, principal) in [
         (&["token"][..], r#"{"subject":"1","role":"user"}"#),
@@ -72,16 +73,17 @@ async fn a_printed_token_opens_the_door() {
 }
 
 #[test]
-fn a_wrong_call_is_one_line_and_64() {
+fn usage_errors_are_one_line_and_exit_with_64() {
     refused(&run(&["token", "--role", "root"], &[]), "--role");
     refused(&run(&["token", "--subject"], &[]), "--subject");
     refused(&run(&["token", "--ttl-seconds", "x"], &[]), "--ttl-seconds");
-    refused(&run(&["nonsense"], &[]), "token");
+    refused(&run(&["nonsense"], &[]), "nonsense");
+    refused(&run(&["token", "--subject", ""], &[]), "--subject");
     refused(&run(&["token"], &[("JWT_SECRET", "short")]), "JWT_SECRET");
 }
 
 #[test]
-fn settings_that_cannot_work_are_one_line_and_64() {
+fn invalid_settings_are_one_line_and_exit_with_64() {
     for secret in ["", "31 bytes are not enough for it."] {
         refused(&run(&[], &[("JWT_SECRET", secret)]), "JWT_SECRET");
     }
@@ -100,7 +102,19 @@ fn settings_that_cannot_work_are_one_line_and_64() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_noticed() {
+fn help_lists_the_commands_and_version_prints_the_version() {
+    let help = run(&["--help"], &[]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for command in ["openapi", "healthcheck", "token"] {
+        assert!(help.contains(command), "{help}");
+    }
+    let version = line(&run(&["--version"], &[]));
+    assert_eq!(version, concat!("gateway ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_port_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = run(&[], &[("SERVER_PORT", &port)]);
@@ -112,7 +126,7 @@ fn a_port_that_is_taken_is_noticed() {
 }
 
 #[test]
-fn two_gateways_do_not_share_a_port_by_mistake() {
+fn two_gateways_cannot_share_a_port() {
     let stage = tokio::runtime::Runtime::new()
         .unwrap()
         .block_on(Stage::with_echo(&[]));
@@ -121,7 +135,7 @@ fn two_gateways_do_not_share_a_port_by_mistake() {
 }
 
 #[test]
-fn the_api_is_printed_and_health_is_asked_for() {
+fn openapi_prints_the_document_and_healthcheck_reports_readiness() {
     let output = run(&["openapi"], &[]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["info"]["title"], "Marquee: gateway");
@@ -143,7 +157,7 @@ fn the_api_is_printed_and_health_is_asked_for() {
 }
 
 #[test]
-fn mock_mode_says_so_loudly() {
+fn mock_mode_logs_a_warning() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
         .envs([
             ("AUTH_MODE", "mock"),
@@ -166,40 +180,63 @@ fn mock_mode_says_so_loudly() {
     assert!(String::from_utf8_lossy(&text).contains("AUTH_MODE=mock"));
 }
 
+/// Starts the program; returns it with its output, which has been read up to its address.
+fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>, SocketAddr) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .env_remove("AUTH_MODE")
+        .env_remove("CONFIG_FILE")
+        .envs([("SERVER_PORT", "0"), ("JWT_SECRET", SECRET)])
+        .envs([("REDIS_URL", ""), ("LOG_FORMAT", "json")])
+        .env("WORKER_THREADS", "1")
+        .envs(settings.iter().copied())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(program.stdout.take().unwrap());
+    let mut log = String::new();
+    while !log.contains("listening on http://") {
+        assert!(output.read_line(&mut log).unwrap() > 0);
+    }
+    let address = log.split("listening on http://").nth(1).unwrap();
+    let address = address[..address.find('"').unwrap()].parse().unwrap();
+    (program, output, address)
+}
+
+/// Stops the program; returns what it has logged since its start.
+fn stop(mut program: Child, mut output: BufReader<ChildStdout>) -> String {
+    let pid = program.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    let mut log = String::new();
+    output.read_to_string(&mut log).unwrap();
+    assert!(program.wait().unwrap().success());
+    log
+}
+
 #[test]
-fn a_log_line_names_the_request_and_no_secret() {
+fn log_lines_contain_the_request_id_and_no_secret() {
     for (access_log, logged) in [("all", true), ("errors", false), ("none", false)] {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
-            .envs([
-                ("SERVER_PORT", "0"),
-                ("JWT_SECRET", SECRET),
-                ("REDIS_URL", ""),
-            ])
-            .envs([
-                ("ACCESS_LOG", access_log),
-                ("LOG_FORMAT", "json"),
-                ("WORKER_THREADS", "1"),
-            ])
-            .env_remove("AUTH_MODE")
-            .env_remove("CONFIG_FILE")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(program.stdout.take().unwrap());
-        let mut log = String::new();
-        while !log.contains("listening on http://") {
-            assert!(output.read_line(&mut log).unwrap() > 0);
-        }
-        let address = log.split("listening on http://").nth(1).unwrap();
-        let address = address[..address.find('"').unwrap()].parse().unwrap();
+        let (program, output, address) = start(&[("ACCESS_LOG", access_log)]);
         let request = "GET /api/v1/nothing?api_key=secret HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine-1\r\n\
                        Authorization: Bearer hidden\r\nConnection: close\r\n\r\n";
         assert_eq!(status_of(&raw(address, request.as_bytes())), 401);
-        let pid = program.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        output.read_to_string(&mut log).unwrap();
-        assert!(program.wait().unwrap().success());
+        let log = stop(program, output);
         assert_eq!(log.contains(r#""request_id":"mine-1""#), logged, "{log}");
         assert!(!log.contains("hidden") && !log.contains("secret"), "{log}");
     }
+}
+
+#[test]
+fn failures_of_services_are_logged_with_their_cause() {
+    let port = chassis::testing::free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let (program, output, address) = start(&[("MOVIE_SERVICE_URL", &url)]);
+    let token = line(&run(&["token"], &[]));
+    let request = format!(
+        "GET /api/v1/movies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    assert_eq!(status_of(&raw(address, request.as_bytes())), 503);
+    let log = stop(program, output);
+    assert!(log.contains("upstream request failed"), "{log}");
+    assert!(log.contains("cannot connect"), "{log}");
 }

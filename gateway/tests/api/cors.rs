@@ -1,4 +1,4 @@
-//! Pages of other origins.
+//! Cross-origin requests.
 
 use reqwest::Method;
 
@@ -19,7 +19,7 @@ async fn preflight(stage: &Stage, origin: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_default_any_page_may_call() {
+async fn any_origin_is_allowed_by_default() {
     let stage = Stage::with_echo(&[]).await;
     let answer = preflight(&stage, "https://example.com").await;
     assert_eq!(answer.status, 204);
@@ -43,7 +43,7 @@ async fn by_default_any_page_may_call() {
             .header("access-control-expose-headers")
             .contains("X-Request-Id")
     );
-    // A refusal must be readable by the page too.
+    // Pages must be able to read refusals.
     let refused = stage
         .bare(Method::GET, "/api/v1/movies")
         .header("origin", "https://example.com");
@@ -55,7 +55,7 @@ async fn by_default_any_page_may_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_origins_is_kept_to() {
+async fn only_listed_origins_are_allowed() {
     let stage =
         Stage::with_echo(&[("CORS_ORIGINS", "https://one.example, https://two.example/")]).await;
     for (origin, allowed) in [
@@ -87,7 +87,7 @@ async fn a_list_of_origins_is_kept_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_list_is_nobody() {
+async fn an_empty_list_allows_no_origin() {
     let stage = Stage::with_echo(&[("CORS_ORIGINS", "")]).await;
     let answer = preflight(&stage, "https://example.com").await;
     assert_eq!(answer.header("access-control-allow-origin"), "");

@@ -1,4 +1,4 @@
-//! The end of a gateway: what it has accepted it answers.
+//! Shutdown: accepted requests are served before the end.
 
 use std::{
     io::Write,
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::stage::{SECRET, Stage, read_rest, serve, status_of};
 
-/// A service that answers when it is told to, and how many requests wait for that.
+/// A service that responds when notified, and the number of waiting requests.
 fn held() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
     let (go, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (released, count) = (Arc::clone(&go), Arc::clone(&waiting));
@@ -34,7 +34,7 @@ fn held() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accepted_requests_are_answered_before_the_end() {
+async fn accepted_requests_are_served_before_the_end() {
     let (app, go, waiting) = held();
     let stage = Stage::new(serve(app).await, &[]);
     let calls: Vec<_> = (0..8)
@@ -50,7 +50,7 @@ async fn accepted_requests_are_answered_before_the_end() {
         TcpStream::connect(stage.address).is_err()
     })
     .await;
-    // An idle connection is closed at once.
+    // Idle connections are closed at once.
     idle.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(read_rest(&mut idle), "");
     go.notify_waiters();
@@ -62,7 +62,7 @@ async fn accepted_requests_are_answered_before_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_grace_period_is_kept() {
+async fn the_grace_period_limits_the_shutdown() {
     let (app, _, waiting) = held();
     let stage = Stage::new(serve(app).await, &[("SHUTDOWN_GRACE_SECONDS", "1")]);
     let call = tokio::spawn(stage.call(reqwest::Method::GET, "/api/v1/movies").send());
@@ -76,7 +76,7 @@ async fn the_grace_period_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_turns_red_before_the_door_closes() {
+async fn readiness_turns_red_before_the_listeners_close() {
     let stage = Stage::with_echo(&[("SHUTDOWN_DELAY_MS", "1500")]).await;
     stage.stop();
     let answer = stage.get("/health/ready").await;
@@ -88,7 +88,7 @@ async fn readiness_turns_red_before_the_door_closes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_ends_well_on_a_signal_with_a_request_under_way() {
+async fn a_signal_ends_the_process_after_the_request_in_flight() {
     let (app, go, waiting) = held();
     let upstream = serve(app).await;
     let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))

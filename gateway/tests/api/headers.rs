@@ -1,4 +1,4 @@
-//! What services are told, what clients are told, and what neither is.
+//! Headers of requests to services and of responses to clients.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::stage::{Answer, Scripted, Stage, read_head, serve};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn identity_from_outside_is_stripped_and_ours_is_set() {
+async fn identity_headers_of_clients_are_replaced() {
     let stage = Stage::with_echo(&[]).await;
     let request = stage
         .call(Method::GET, "/api/v1/movies")
@@ -53,7 +53,7 @@ async fn identity_from_outside_is_stripped_and_ours_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_has_one_id_everywhere() {
+async fn request_id_and_trace_are_propagated() {
     let stage = Stage::with_echo(&[]).await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = stage.call(Method::GET, "/api/v1/movies");
@@ -79,7 +79,7 @@ async fn a_request_has_one_id_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_trusted_proxies_are_believed() {
+async fn forwarded_headers_of_untrusted_peers_are_ignored() {
     let stage = Stage::with_echo(&[
         ("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8"),
         ("RATE_LIMIT_MAX", "10"),
@@ -103,7 +103,7 @@ async fn only_trusted_proxies_are_believed() {
     assert_eq!(seen["headers"]["x-forwarded-proto"][0], "https");
     assert_eq!(seen["headers"]["x-forwarded-host"][0], "marquee.example");
     assert_eq!(answer.header("x-ratelimit-remaining"), "9");
-    // The count is that of the rightmost address that is not a proxy's.
+    // The rate limit counts the rightmost address that is not a trusted proxy.
     assert_eq!(
         from("9.9.9.9, 1.2.3.4")
             .await
@@ -114,7 +114,7 @@ async fn only_trusted_proxies_are_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_comes_through_whole_but_for_what_is_about_the_connection() {
+async fn responses_keep_all_headers_but_hop_by_hop_ones() {
     let app = Router::new().fallback(get(|| async {
         (
             axum::http::StatusCode::IM_A_TEAPOT,
@@ -158,7 +158,7 @@ async fn an_answer_comes_through_whole_but_for_what_is_about_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_personal_is_not_kept_on_the_way() {
+async fn responses_are_not_stored_unless_the_route_is_cacheable() {
     let app = Router::new()
         .route("/api/v1/users/7", get(|| async { "mine" }))
         .route(
@@ -181,15 +181,15 @@ async fn what_is_personal_is_not_kept_on_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_sees_one_clean_head() {
-    let upstream = Scripted::new(|_, mut stream, notes| {
-        notes.lock().unwrap().push(read_head(&mut stream));
+async fn services_receive_no_hop_by_hop_headers() {
+    let upstream = Scripted::new(|_, mut stream, messages| {
+        messages.lock().unwrap().push(read_head(&mut stream));
         let _ =
             stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     });
     let stage = Stage::new(upstream.address, &[]);
     assert_eq!(stage.get("/api/v1/movies?q=%20").await.status, 200);
-    let head = upstream.notes.lock().unwrap()[0].to_lowercase();
+    let head = upstream.messages.lock().unwrap()[0].to_lowercase();
     assert!(
         head.starts_with("get /api/v1/movies?q=%20 http/1.1\r\n"),
         "{head}"
@@ -212,7 +212,7 @@ async fn an_upstream_sees_one_clean_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_told_where_nothing_is_configured() {
+async fn no_internal_token_is_sent_if_none_is_configured() {
     let app = Router::new().fallback(|headers: HeaderMap| async move {
         headers.contains_key("x-internal-token").to_string()
     });
@@ -221,7 +221,7 @@ async fn nothing_is_told_where_nothing_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_need_not_say_who_they_are_is_known_by_their_address() {
+async fn public_routes_get_the_address_of_the_client() {
     let trusting = [("TRUSTED_PROXIES", "127.0.0.0/8")];
     for (settings, told) in [(&[][..], "127.0.0.1"), (&trusting, "9.9.9.9")] {
         let stage = Stage::with_echo(settings).await;
@@ -237,7 +237,7 @@ async fn who_need_not_say_who_they_are_is_known_by_their_address() {
             assert_eq!(seen["headers"]["x-principal"], Value::Null);
         }
         let path = "/api/v1/users/1/preferences";
-        let request = post(path).bearer_auth(stage.token("1", gateway::auth::Role::User));
+        let request = post(path).bearer_auth(stage.token("1", gateway::Role::User));
         let seen = Answer::of(request).await.json();
         assert_eq!(seen["headers"]["x-real-ip"], Value::Null);
     }

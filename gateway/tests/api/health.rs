@@ -1,9 +1,9 @@
-//! What probes and Prometheus see.
+//! Liveness, readiness and metrics.
 
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use gateway::auth::Role;
+use gateway::Role;
 use reqwest::Method;
 
 use crate::stage::{Answer, Stage, echo, serve};
@@ -13,7 +13,7 @@ async fn bare(stage: &Stage, path: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alive_needs_no_token_and_says_who_it_is() {
+async fn liveness_needs_no_token_and_names_the_service() {
     let stage = Stage::with_echo(&[]).await;
     for path in ["/health", "/health/live", "/health/"] {
         let answer = bare(&stage, path).await;
@@ -25,14 +25,14 @@ async fn alive_needs_no_token_and_says_who_it_is() {
             (&"gateway".into(), &"ok".into())
         );
     }
-    // Only what is listed: the original let everything pass that began with /health.
+    // Exact paths only: the original API let everything pass that began with /health.
     for path in ["/healthy", "/health/secrets", "/healthXYZ"] {
         bare(&stage, path).await.problem(401);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ready_tells_who_is_away_and_stays_ready() {
+async fn readiness_reports_unavailable_dependencies_and_stays_ok() {
     let movie = format!("http://{}", serve(echo()).await);
     let sick = Router::new().fallback(|| async { axum::http::StatusCode::SERVICE_UNAVAILABLE });
     let sick = format!("http://{}", serve(sick).await);
@@ -62,10 +62,10 @@ async fn ready_tells_who_is_away_and_stays_ready() {
         found["status"].as_str().unwrap().to_owned()
     };
     assert_eq!(status("movie-service"), "ok");
-    assert_eq!(status("preference-service"), "answers 503");
+    assert_eq!(status("preference-service"), "status 503");
     assert_eq!(
         status("recommendation-service"),
-        "no answer within a second"
+        "no response within a second"
     );
     assert!(status("redis").starts_with("not configured"));
 }
@@ -86,7 +86,7 @@ async fn metrics_are_for_operators() {
     assert!(numbers.text.contains("http_requests_in_flight "));
     assert!(!numbers.text.contains("603") && !numbers.text.contains("secret"));
 
-    // Somebody who comes through a proxy on this machine does not come from this machine.
+    // A request that a proxy on this machine forwards does not come from this machine.
     for header in ["x-forwarded-for", "forwarded"] {
         let request = stage
             .bare(Method::GET, "/metrics")

@@ -1,4 +1,4 @@
-//! Tokens that are signed with keys which are published elsewhere.
+//! Authentication by tokens that are signed with the keys of a JWKS.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::testing::eventually;
-use gateway::auth::Role;
+use gateway::Role;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{Answer, SECRET, Stage, echo, serve};
 
-/// A key to sign with, and what is published of it.
+/// A key pair, with its public key as JWK.
 struct Key {
     kid: String,
     algorithm: Algorithm,
@@ -68,11 +68,11 @@ fn claims() -> Value {
     json!({"sub": "7", "role": "user", "iss": "marquee", "aud": "marquee", "exp": exp})
 }
 
-/// Publishes keys; what it answers can be changed.
+/// A server of a JWKS that can be changed.
 #[derive(Clone, Default)]
 struct Issuer {
     keys: Arc<Mutex<Option<Vec<Value>>>>,
-    asked: Arc<Mutex<usize>>,
+    fetches: Arc<Mutex<usize>>,
 }
 
 impl Issuer {
@@ -81,7 +81,7 @@ impl Issuer {
         issuer.publish(keys);
         let own = issuer.clone();
         let answer = move || async move {
-            *own.asked.lock().unwrap() += 1;
+            *own.fetches.lock().unwrap() += 1;
             match &*own.keys.lock().unwrap() {
                 Some(keys) => json!({ "keys": keys }).to_string().into_response(),
                 None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -100,12 +100,12 @@ impl Issuer {
         *self.keys.lock().unwrap() = None;
     }
 
-    fn asked(&self) -> usize {
-        *self.asked.lock().unwrap()
+    fn fetches(&self) -> usize {
+        *self.fetches.lock().unwrap()
     }
 }
 
-/// A gateway that knows the keys at `url`, once it has fetched them.
+/// A gateway that has fetched the keys at `url`.
 async fn stage(url: &str, more: &[(&str, &str)]) -> Stage {
     let defaults = [
         ("JWT_SECRET", ""),
@@ -156,7 +156,7 @@ async fn tokens_are_verified_by_the_published_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_algorithm_is_the_keys_and_never_the_tokens() {
+async fn the_key_determines_the_algorithm_and_never_the_token() {
     let (key, other) = (Key::ed25519("a"), Key::p256("b"));
     let (_issuer, url) = Issuer::start(&[&key, &other]).await;
     let stage = stage(&url, &[]).await;
@@ -171,14 +171,14 @@ async fn the_algorithm_is_the_keys_and_never_the_tokens() {
     elsewhere.kid = "a".to_owned();
     let forged = Key::ed25519("a");
     for token in [
-        // Public keys taken for secrets, in each way they could be written.
+        // Public keys used as HMAC secrets, in each encoding.
         signed(Some("a"), Algorithm::HS256, &public),
         signed(Some("a"), Algorithm::HS256, x.as_bytes()),
         signed(None, Algorithm::HS256, &public),
-        // No secret is set, and that is no secret.
+        // The empty secret, while none is set.
         signed(None, Algorithm::HS256, b""),
         signed(Some("a"), Algorithm::HS512, &public),
-        // Another kind of key under the name of one that is known, and another key of its kind.
+        // Another type of key under a known id, and another key of the same type.
         elsewhere.token(&claims()),
         forged.token(&claims()),
     ] {
@@ -191,7 +191,7 @@ async fn the_algorithm_is_the_keys_and_never_the_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_beside_the_keys_is_still_one() {
+async fn secret_and_jwks_can_be_used_together() {
     let key = Key::ed25519("a");
     let (_issuer, url) = Issuer::start(&[&key]).await;
     let stage = stage(&url, &[("JWT_SECRET", SECRET)]).await;
@@ -201,7 +201,7 @@ async fn a_secret_beside_the_keys_is_still_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_is_fetched_when_a_token_names_it_and_an_old_one_ends_with_its_publication() {
+async fn new_keys_are_fetched_on_demand_and_withdrawn_keys_are_refused() {
     let (old, new) = (Key::ed25519("old"), Key::ed25519("new"));
     let (issuer, url) = Issuer::start(&[&old]).await;
     let stage = stage(&url, &[]).await;
@@ -214,7 +214,7 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_an_old_one_ends_with_its
     .await;
     assert_eq!(with_token(&stage, &old_token).await.status, 200);
     issuer.publish(&[&new]);
-    // A token that was verified with a key which is gone is not remembered.
+    // Tokens that were verified with a withdrawn key are not cached.
     let unknown = Key::ed25519("unknown").token(&claims());
     eventually("the old key is no longer known", async || {
         with_token(&stage, &unknown).await;
@@ -225,28 +225,31 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_an_old_one_ends_with_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_keys_cannot_be_fetched_the_last_ones_stay() {
+async fn the_last_valid_jwks_stays_in_use_while_fetches_fail() {
     let key = Key::ed25519("a");
     let (issuer, url) = Issuer::start(&[&key]).await;
     let stage = stage(&url, &[]).await;
     issuer.fail();
-    let before = issuer.asked();
+    let before = issuer.fetches();
     let unknown = Key::ed25519("unknown").token(&claims());
-    eventually("it is asked again in vain", async || {
+    eventually("the JWKS is fetched again in vain", async || {
         with_token(&stage, &unknown).await.problem(401);
-        issuer.asked() > before
+        issuer.fetches() > before
     })
     .await;
     assert_eq!(with_token(&stage, &key.token(&claims())).await.status, 200);
-    // A set with nothing in it is no better than none.
+    // An empty set is a failure, too.
     issuer.publish(&[]);
-    let before = issuer.asked();
-    eventually("it is asked again", async || issuer.asked() > before).await;
+    let before = issuer.fetches();
+    eventually("the JWKS is fetched again", async || {
+        issuer.fetches() > before
+    })
+    .await;
     assert_eq!(with_token(&stage, &key.token(&claims())).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_unknown_keys_is_no_flood_of_questions() {
+async fn many_unknown_keys_do_not_lead_to_many_fetches() {
     let key = Key::ed25519("a");
     let (issuer, url) = Issuer::start(&[&key]).await;
     let stage = stage(&url, &[("JWKS_PAUSE_SECONDS", "3600")]).await;
@@ -254,11 +257,11 @@ async fn a_flood_of_unknown_keys_is_no_flood_of_questions() {
         let unknown = Key::ed25519(&number.to_string()).token(&claims());
         with_token(&stage, &unknown).await.problem(401);
     }
-    assert_eq!(issuer.asked(), 1);
+    assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_any_key_is_known_nobody_is_told_that_their_token_is_wrong() {
+async fn tokens_are_not_called_invalid_before_the_first_fetch() {
     let key = Key::ed25519("a");
     let (issuer, url) = Issuer::start(&[&key]).await;
     issuer.fail();

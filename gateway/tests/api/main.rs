@@ -1,7 +1,6 @@
-//! The gateway as its clients and upstreams see it: a real one, started in the test's own process or
-//! as the built program, between a real client and stand-ins for the services.
+//! Tests of the gateway over HTTP: started in the test's process or as the built program, between a real client
+//! and fake services.
 
-// Tests may fail by a panic.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod api_keys;

@@ -1,9 +1,8 @@
-//! The policy, walked: every row of the route table, asked by nobody, a user, a stranger and an
-//! administrator.
+//! The access rule of every route, for all kinds of callers.
 
 use gateway::{
-    auth::Role,
-    routes::{Access, ROUTES, Route, Target, Verb},
+    Role,
+    routes::{Access, ROUTES, Route, Target},
 };
 use reqwest::Method;
 
@@ -12,7 +11,7 @@ use crate::{
     stage::{Answer, Stage, echo, serve},
 };
 
-/// The path of `route`, as user 7 would write it.
+/// A path that matches `route`, with the ids of user 7.
 fn path(route: &Route) -> String {
     let path = route.path.replace("{document}", "gateway.json");
     let path = path.replace("{*file}", "index.css");
@@ -30,55 +29,63 @@ fn path(route: &Route) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_lets_in_whom_it_should_and_nobody_else() {
+async fn every_route_allows_exactly_its_callers() {
     let upstream = serve(echo().merge(owners())).await;
-    // Nobody asks from a network that may read the metrics.
+    // No network may read the metrics without a token.
     let stage = Stage::new(upstream, &[("METRICS_NETWORKS", "")]);
     let user = stage.token("7", Role::User);
-    let stranger = stage.token("8", Role::User);
+    let other_user = stage.token("8", Role::User);
     let admin = stage.token("1", Role::Admin);
-    let [reads, writes, administers, only_says] = [
+    let [reads, writes, administers, excessive] = [
         ("7", "user", &["read"][..]),
         ("7", "user", &["write"]),
         ("1", "admin", &["read", "write", "admin"]),
-        // A scope that its owner's role does not cover, or does no longer.
+        // A scope that the owner's role does not cover.
         ("8", "user", &["read", "write", "admin"]),
     ]
     .map(|(user, role, scopes)| api_key(user, role, scopes));
     for route in ROUTES {
         let path = path(route);
-        let [nobody, own, other, administrator] = match route.access {
+        let [anonymous, own, other, administrator] = match route.access {
             Access::Public | Access::SignUp => [200; 4],
             Access::AnyUser => [401, 200, 200, 200],
             Access::ThatUser => [401, 200, 403, 200],
             Access::Admin | Access::Operator => [401, 403, 403, 200],
         };
-        let is_read = route.verb == Verb::Get;
-        // Nobody looks at what is shown where nothing need be.
+        let is_read = route.method == Method::GET;
+        // Public routes ignore tokens.
         let by_key = |may: bool, status: u16| match route.access {
             Access::Public => 200,
-            _ if !may || !route.by_api_key => 403,
+            _ if !may || route.interactive_login_only => 403,
             _ => status,
         };
         for (caller, shown, expected) in [
-            ("nobody", None, nobody),
+            ("an anonymous caller", None, anonymous),
             ("the user", Some(&user), own),
-            ("a stranger", Some(&stranger), other),
+            ("another user", Some(&other_user), other),
             ("an administrator", Some(&admin), administrator),
-            ("a key that reads", Some(&reads), by_key(is_read, own)),
-            ("a key that writes", Some(&writes), by_key(!is_read, own)),
             (
-                "a key that administers",
+                "a key with the scope read",
+                Some(&reads),
+                by_key(is_read, own),
+            ),
+            (
+                "a key with the scope write",
+                Some(&writes),
+                by_key(!is_read, own),
+            ),
+            (
+                "a key with the scope admin",
                 Some(&administers),
                 by_key(true, administrator),
             ),
             (
-                "a key that says too much",
-                Some(&only_says),
+                "a key with more scopes than its owner",
+                Some(&excessive),
                 by_key(true, other),
             ),
         ] {
-            let mut request = stage.bare(route.verb.method(), &path);
+            let mut request = stage.bare(route.method.clone(), &path);
             if let Some(token) = shown {
                 request = request.bearer_auth(token);
             }
@@ -90,7 +97,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             assert_eq!(
                 answer.status, expected,
                 "{:?} {path} by {caller}: {}",
-                route.verb, answer.text
+                route.method, answer.text
             );
             if expected >= 400 {
                 answer.problem(expected);
@@ -100,14 +107,14 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
 }
 
 #[test]
-fn whatever_a_user_has_is_for_that_user_alone() {
+fn routes_of_users_are_for_that_user_only() {
     for route in ROUTES.iter().filter(|route| route.path.contains("/users/")) {
         assert_eq!(route.access, Access::ThatUser, "{}", route.path);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_who_the_path_says_to_the_letter() {
+async fn user_ids_in_paths_are_compared_exactly() {
     let stage = Stage::with_echo(&[]).await;
     let token = stage.token("7", Role::User);
     for id in ["07", "+7", "%37", "7%20", "77", "-7", "7;a"] {
@@ -118,7 +125,7 @@ async fn a_user_is_who_the_path_says_to_the_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_internal_is_not_served() {
+async fn internal_paths_are_not_served() {
     let stage = Stage::with_echo(&[]).await;
     for path in [
         "/internal/v1/changes",

@@ -1,4 +1,4 @@
-//! How often one client may ask.
+//! The rate limit, with and without Redis.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::stage::{Answer, Stage, echo, serve};
 async fn counts_down_exactly(redis: &str) {
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "100"), ("REDIS_URL", redis)]).await;
     for expected in (0..100).rev() {
-        // A client of its own each time, so that all threads take part.
+        // A new connection for each request, so that all threads take part.
         let request = stage
             .call(Method::GET, "/api/v1/movies")
             .header("connection", "close");
@@ -42,7 +42,7 @@ async fn counts_down_exactly(redis: &str) {
         assert_eq!(answer.header("retry-after"), reset.to_string());
         assert_eq!(answer.header("x-ratelimit-remaining"), "0");
     }
-    // Probes are not counted; all else is, whoever asks and whatever comes of it.
+    // Everything but probes counts, whatever its result.
     for path in ["/health", "/health/live", "/health/ready"] {
         let answer = stage.get(path).await;
         assert_eq!(answer.status, 200);
@@ -54,18 +54,18 @@ async fn counts_down_exactly(redis: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_count_goes_down_by_one_each_time_with_redis() {
+async fn each_request_counts_once_with_redis() {
     let redis = RedisServer::start();
     counts_down_exactly(&redis.url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_count_goes_down_by_one_each_time_without_redis() {
+async fn each_request_counts_once_without_redis() {
     counts_down_exactly("").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_a_token_counts_too() {
+async fn requests_without_a_token_count() {
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "3")]).await;
     for expected in ["2", "1", "0"] {
         let answer = Answer::of(stage.bare(Method::GET, "/api/v1/movies")).await;
@@ -76,7 +76,7 @@ async fn a_request_without_a_token_counts_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_ends_and_another_begins() {
+async fn a_new_window_begins_after_the_last() {
     for url in [None, Some(RedisServer::start())] {
         let redis = url.as_ref().map(RedisServer::url).unwrap_or_default();
         let stage = Stage::with_echo(&[
@@ -106,7 +106,7 @@ async fn a_window_ends_and_another_begins() {
 async fn two_gateways_together_never_admit_more_than_the_limit() {
     let redis = RedisServer::start();
     let upstream = serve(echo()).await;
-    // A machine so busy that Redis seems away would let each gateway count for itself.
+    // On a very busy machine Redis may time out, so that each gateway would count alone.
     let more = [
         ("RATE_LIMIT_MAX", "60"),
         ("REDIS_URL", &redis.url()[..]),
@@ -127,7 +127,7 @@ async fn two_gateways_together_never_admit_more_than_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_gateway_under_load_admits_the_limit_to_the_request() {
+async fn one_gateway_under_load_admits_exactly_the_limit() {
     let redis = RedisServer::start();
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "123"), ("REDIS_URL", &redis.url())]).await;
     let requests = (0..300).map(|_| stage.get("/api/v1/movies"));
@@ -142,7 +142,7 @@ async fn one_gateway_under_load_admits_the_limit_to_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_may_stop_and_start_again_under_load() {
+async fn requests_are_served_while_redis_restarts() {
     let mut redis = RedisServer::start();
     let stage = Arc::new(
         Stage::with_echo(&[
@@ -188,7 +188,7 @@ async fn redis_may_stop_and_start_again_under_load() {
     for _ in 0..2 {
         redis.stop();
         eventually("Redis is missed", || async { state().await != "ok" }).await;
-        // A window and more without it.
+        // More than a window without Redis.
         let before = sent.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(1200)).await;
         assert!(sent.load(Ordering::Relaxed) > before);
@@ -216,7 +216,7 @@ async fn redis_may_stop_and_start_again_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_the_limit_holds_all_the_same() {
+async fn the_limit_holds_without_redis() {
     let redis = format!("redis://127.0.0.1:{}/0", chassis::testing::free_port());
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "40"), ("REDIS_URL", &redis)]).await;
     let requests = (0..100).map(|_| stage.get("/api/v1/movies"));
@@ -231,7 +231,7 @@ async fn without_redis_the_limit_holds_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_survives_the_loss_of_what_redis_knew() {
+async fn the_limit_survives_the_loss_of_redis_data() {
     let mut redis = RedisServer::start();
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "50"), ("REDIS_URL", &redis.url())]).await;
     let mut admitted = 0;

@@ -1,4 +1,4 @@
-//! Which service answers, and what is said where none does.
+//! Routing of requests to services, and the refusals of unknown paths and methods.
 
 use gateway::routes::Service;
 use reqwest::Method;
@@ -41,7 +41,7 @@ async fn each_path_goes_to_its_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trailing_slash_does_not_count() {
+async fn trailing_slashes_are_ignored() {
     let stage = Stage::with_echo(&[]).await;
     for (given, sent) in [
         ("/api/v1/movies/", "/api/v1/movies"),
@@ -72,7 +72,7 @@ async fn head_is_served_wherever_get_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_served_is_404_or_405_with_what_is() {
+async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
     let stage = Stage::with_echo(&[]).await;
     let nothing = stage.get("/api/v1/nothing?key=secret").await;
     let problem = nothing.problem(404);
@@ -98,7 +98,7 @@ async fn what_is_not_served_is_404_or_405_with_what_is() {
         answer.problem(405);
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
     }
-    // Without a token nobody learns what there is.
+    // Without a token unknown paths look like known ones.
     Answer::of(stage.bare(Method::GET, "/api/v1/nothing"))
         .await
         .problem(401);

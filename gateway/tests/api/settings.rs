@@ -1,4 +1,4 @@
-//! Every setting can be set, and a misspelt one is noticed.
+//! The settings: defaults, environment, validation.
 
 use std::collections::HashMap;
 
@@ -60,7 +60,7 @@ fn read(environment: &[(&str, &str)]) -> Result<Config, String> {
 }
 
 #[test]
-fn the_defaults_are_complete_but_for_the_secret() {
+fn the_defaults_are_complete_except_for_the_secret() {
     let config = read(&[]).expect("complete");
     assert_eq!(
         (config.rate_limit_max, config.rate_limit_window_seconds),
@@ -103,7 +103,7 @@ fn each_setting_can_be_set_by_the_environment() {
 }
 
 #[test]
-fn a_misspelt_setting_in_a_file_is_refused_with_the_nearest() {
+fn a_misspelt_setting_in_a_file_is_refused_with_a_suggestion() {
     let folder = std::env::temp_dir().join(format!("gateway-settings-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("config.toml");
@@ -117,13 +117,13 @@ fn a_misspelt_setting_in_a_file_is_refused_with_the_nearest() {
 }
 
 #[test]
-fn secrets_are_not_shown() {
+fn secrets_are_redacted() {
     let config = read(&[("JWT_SECRET", "swordfish swordfish swordfish sword")]).expect("valid");
     assert!(!format!("{config:?}").contains("swordfish"));
 }
 
 #[test]
-fn urls_of_services_are_checked() {
+fn urls_of_services_are_validated() {
     for wrong in [
         "",
         ",",

@@ -1,5 +1,4 @@
-//! What the tests stand on: a gateway, stand-ins for services, tokens, and connections on which
-//! anything can be written.
+//! The fixtures of the tests: a gateway, fake services, tokens, raw connections.
 
 use std::{
     collections::HashMap,
@@ -14,12 +13,13 @@ use std::{
 };
 
 use axum::{Json, Router, body::Body, extract::Request, response::IntoResponse};
-use chassis::{Process, Settings};
+use chassis::{Process, Settings, clock::Clock};
 use futures_util::StreamExt;
 use gateway::{
-    app::Gateway,
-    auth::{Role, mint},
+    Role,
     config::{Config, DEFAULTS},
+    server::Gateway,
+    sign_token,
 };
 use http_body_util::BodyExt;
 use reqwest::{Client, Method, RequestBuilder};
@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 
 pub const SECRET: &str = "a secret of the tests, which is long enough";
 pub const ADMIN: &str = "1";
-/// Longer than anything takes that works.
+/// Longer than any successful operation takes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Settings of a gateway whose services are all at `upstream`, with `more` on top.
@@ -83,7 +83,7 @@ impl Stage {
         }
     }
 
-    /// A gateway in front of an [`echo`] that answers for all services.
+    /// A gateway in front of an [`echo`] as all services.
     pub async fn with_echo(more: &[(&str, &str)]) -> Self {
         Self::new(serve(echo()).await, more)
     }
@@ -93,7 +93,7 @@ impl Stage {
     }
 
     pub fn token(&self, subject: &str, role: Role) -> String {
-        mint(&self.config, subject, role, 60).expect("a token")
+        sign_token(&self.config, &Clock::system(), subject, role, 60).expect("a token")
     }
 
     /// A request without a token.
@@ -112,12 +112,12 @@ impl Stage {
         Answer::of(self.call(Method::GET, path)).await
     }
 
-    /// Tells the gateway to stop.
+    /// Begins the shutdown.
     pub fn stop(&self) {
         self.gateway.as_ref().expect("a running gateway").stop();
     }
 
-    /// Waits for its end; true when all requests were answered.
+    /// Waits for the end; true if all accepted requests were served.
     pub async fn join(mut self) -> bool {
         let gateway = self.gateway.take().expect("a running gateway");
         tokio::task::spawn_blocking(|| gateway.join())
@@ -134,7 +134,7 @@ impl Drop for Stage {
     }
 }
 
-/// An answer, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -162,7 +162,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// Its problem, after making sure that it is one, complete and of this status.
+    /// The problem, after asserting that it is complete and has this status.
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -185,7 +185,7 @@ pub async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// A service that answers with the request that it saw.
+/// A service that responds with the request that it received.
 pub fn echo() -> Router {
     Router::new().fallback(|request: Request| async move {
         let (head, body) = request.into_parts();
@@ -194,7 +194,7 @@ pub fn echo() -> Router {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             headers.entry(name.to_string()).or_default().push(value);
         }
-        // A body that breaks off is no request.
+        // A truncated body is an error.
         let Ok(body) = body.collect().await else {
             return ([("x-body", "broken")], Json(Value::Null)).into_response();
         };
@@ -210,7 +210,7 @@ pub fn echo() -> Router {
     })
 }
 
-/// A body of `chunks` pieces of 64 KiB, made as it is read.
+/// A body of `chunks` pieces of 64 KiB, generated as it is read.
 pub fn large_body(chunks: usize) -> Body {
     let chunk = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
     let stream =
@@ -218,13 +218,12 @@ pub fn large_body(chunks: usize) -> Body {
     Body::from_stream(stream.boxed())
 }
 
-/// A service that is not HTTP's own: what it does with each connection, the first being 0, is said by
-/// `script`, which runs on a thread of its own.
+/// A service that may violate HTTP: `script` gets each connection with its number, from 0, on a thread of its own.
 pub struct Scripted {
     pub address: SocketAddr,
     pub connections: Arc<AtomicUsize>,
-    /// What scripts have to say.
-    pub notes: Arc<Mutex<Vec<String>>>,
+    /// Messages of the scripts.
+    pub messages: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -234,24 +233,24 @@ impl Scripted {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let notes: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (count, pad, script) = (
+        let messages: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (count, log, script) = (
             Arc::clone(&connections),
-            Arc::clone(&notes),
+            Arc::clone(&messages),
             Arc::new(script),
         );
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                let (pad, script) = (Arc::clone(&pad), Arc::clone(&script));
-                std::thread::spawn(move || script(number, stream, &pad));
+                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                std::thread::spawn(move || script(number, stream, &log));
             }
         });
         Self {
             address,
             connections,
-            notes,
+            messages,
         }
     }
 
@@ -273,7 +272,7 @@ pub fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// Answers 200 with `body`.
+/// Responds with 200 and `body`.
 pub fn answer_ok(stream: &mut TcpStream, body: &str) {
     let text = format!(
         "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
@@ -288,7 +287,7 @@ pub fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     stream
         .set_read_timeout(Some(Duration::from_secs(1)))
         .unwrap();
-    // The gateway may refuse and close before all is written.
+    // The gateway may close the connection before all is written.
     let _ = stream.write_all(bytes);
     read_rest(&mut stream)
 }
@@ -306,7 +305,7 @@ pub fn read_rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The status that a raw answer begins with; 0 where there is none.
+/// The status of a raw response; 0 if there is none.
 pub fn status_of(answer: &str) -> u16 {
     answer
         .strip_prefix("HTTP/1.1 ")

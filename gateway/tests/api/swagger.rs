@@ -1,4 +1,4 @@
-//! Swagger UI, and the documents that it lists.
+//! Swagger UI and its OpenAPI documents.
 
 use axum::{Router, routing::get};
 use chassis::testing::free_port;
@@ -11,7 +11,7 @@ async fn bare(stage: &Stage, path: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_and_all_that_it_asks_for_come_from_here() {
+async fn the_page_and_its_files_are_served_by_the_gateway() {
     let stage = Stage::with_echo(&[]).await;
     let redirect = bare(&stage, "/swagger").await;
     assert_eq!(
@@ -46,7 +46,7 @@ async fn the_page_and_all_that_it_asks_for_come_from_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_lists_four_documents_and_asks_nobody_else() {
+async fn the_page_lists_four_documents_and_contacts_no_other_host() {
     let stage = Stage::with_echo(&[]).await;
     let script = bare(&stage, "/swagger/swagger-initializer.js").await.text;
     for name in [
@@ -70,7 +70,7 @@ async fn the_page_lists_four_documents_and_asks_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_come_from_the_services_or_are_said_to_be_away() {
+async fn documents_come_from_the_services_or_are_503() {
     let app = Router::new().route(
         "/openapi.json",
         get(|| async {

@@ -1,5 +1,5 @@
-//! Requests that no honest client sends, written by hand: each is refused with a problem, and none
-//! reaches a service.
+//! Malformed and ambiguous requests, written byte for byte: each is refused with a problem and does not reach a
+//! service.
 
 use std::{
     io::Write,
@@ -13,11 +13,11 @@ use std::{
 
 use axum::Router;
 use chassis::testing::eventually;
-use gateway::auth::Role;
+use gateway::Role;
 
 use crate::stage::{Stage, raw, read_rest, serve, status_of};
 
-/// A gateway, and how many requests have come through it.
+/// A gateway, and the number of requests that reached its service.
 async fn watched(more: &[(&str, &str)]) -> (Stage, Arc<AtomicUsize>) {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
@@ -28,7 +28,7 @@ async fn watched(more: &[(&str, &str)]) -> (Stage, Arc<AtomicUsize>) {
     (Stage::new(serve(app).await, more), seen)
 }
 
-/// A request that would pass, but for `line` and `headers`.
+/// A request that is valid except for `line` and `headers`.
 fn request(stage: &Stage, line: &str, headers: &str) -> Vec<u8> {
     let token = stage.token("1", Role::Admin);
     format!("{line}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{headers}\r\n")
@@ -46,7 +46,7 @@ fn refused(stage: &Stage, bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn targets_that_mean_two_things_are_refused() {
+async fn ambiguous_targets_are_refused() {
     let (stage, seen) = watched(&[]).await;
     for target in [
         "/api/v1/../admin/sync",
@@ -85,7 +85,7 @@ async fn targets_that_mean_two_things_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_are_too_large_are_refused() {
+async fn too_large_heads_are_refused() {
     let (stage, seen) = watched(&[]).await;
     let long = format!(
         "GET /api/v1/movies?q={} HTTP/1.1\r\nHost: x",
@@ -119,7 +119,7 @@ async fn heads_that_are_too_large_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lengths_that_contradict_each_other_are_refused() {
+async fn contradicting_lengths_are_refused() {
     let (stage, seen) = watched(&[]).await;
     let post = "POST /api/v1/users HTTP/1.1\r\nHost: x";
     for headers in [
@@ -150,10 +150,10 @@ async fn lengths_that_contradict_each_other_are_refused() {
     assert_eq!(seen.load(Ordering::SeqCst), 0);
 }
 
-/// RFC 9112, 6.3: the length is dropped and the connection closed, so that what follows the body is
-/// not taken for another request, neither here nor by a service.
+/// RFC 9112, 6.3: the length is ignored and the connection closed, so that neither the gateway nor a service
+/// parses what follows the body as another request.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_length_beside_chunks_smuggles_nothing() {
+async fn content_length_with_chunked_encoding_smuggles_no_request() {
     let (stage, seen) = watched(&[]).await;
     let token = stage.token("1", Role::Admin);
     for framing in [
@@ -172,7 +172,7 @@ async fn a_length_beside_chunks_smuggles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_http_is_refused() {
+async fn bytes_that_are_not_http_are_refused() {
     let (stage, seen) = watched(&[]).await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n"[..],
@@ -187,7 +187,7 @@ async fn what_is_not_http_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_one_after_another_on_a_connection_are_answered_in_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let (stage, _) = watched(&[]).await;
     let health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = raw(
@@ -204,7 +204,7 @@ async fn requests_one_after_another_on_a_connection_are_answered_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_sends_its_head_drop_by_drop_is_cut_off() {
+async fn clients_that_send_their_head_too_slowly_are_disconnected() {
     let (stage, seen) = watched(&[("HEAD_TIMEOUT_MS", "300")]).await;
     let mut stream = TcpStream::connect(stage.address).unwrap();
     stream
@@ -214,7 +214,7 @@ async fn a_client_that_sends_its_head_drop_by_drop_is_cut_off() {
         .write_all(b"GET /api/v1/movies HTTP/1.1\r\nHost: x\r\n")
         .unwrap();
     let started = Instant::now();
-    // A drop every now and then does not help.
+    // An occasional byte does not extend the limit.
     while started.elapsed() < Duration::from_secs(5) {
         if stream.write_all(b"X-Drop: 1\r\n").is_err() {
             break;
@@ -229,11 +229,11 @@ async fn a_client_that_sends_its_head_drop_by_drop_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+async fn clients_that_do_not_read_their_response_are_disconnected() {
     let ended = Arc::new(AtomicUsize::new(0));
     let end = Arc::clone(&ended);
     let app = Router::new().fallback(move || {
-        // Dropped with the body, when the gateway gives up.
+        // Dropped with the body when the gateway aborts.
         let guard = Ended(Arc::clone(&end));
         async move {
             let stream = futures_util::stream::repeat_with(move || {

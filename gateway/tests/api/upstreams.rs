@@ -1,4 +1,4 @@
-//! Services that are away, slow, broken, or go away just now.
+//! Services that are unavailable, slow, or broken.
 
 use std::{
     io::Write,
@@ -11,11 +11,14 @@ use std::{
 
 use axum::{Router, extract::Request};
 use chassis::testing::{eventually, free_port};
+use gateway::Role;
 use reqwest::Method;
 
-use crate::stage::{Answer, Scripted, Stage, answer_ok, echo, read_head, serve};
+use crate::stage::{
+    Answer, PATIENCE, Scripted, Stage, answer_ok, echo, raw, read_head, serve, status_of,
+};
 
-/// No word of what is inside may reach a client.
+/// Asserts that the response contains nothing about the platform's interior.
 fn leaks_nothing(answer: &Answer, inside: std::net::SocketAddr) {
     for word in [
         &inside.to_string()[..],
@@ -29,7 +32,7 @@ fn leaks_nothing(answer: &Answer, inside: std::net::SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_away_is_503_and_back_when_it_is_back() {
+async fn an_unavailable_service_is_503_until_it_returns() {
     let port = free_port();
     let address = ([127, 0, 0, 1], port).into();
     let stage = Stage::new(address, &[]);
@@ -46,7 +49,7 @@ async fn a_service_that_is_away_is_503_and_back_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_slow_is_504_after_the_time_limit() {
+async fn a_slow_service_is_504_after_the_time_limit() {
     let app = Router::new().fallback(std::future::pending::<()>);
     let address = serve(app).await;
     let stage = Stage::new(
@@ -72,7 +75,7 @@ async fn a_service_that_is_slow_is_504_after_the_time_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_slow_is_408() {
+async fn a_client_that_sends_its_body_too_slowly_is_408() {
     let stage = Stage::with_echo(&[("REQUEST_TIMEOUT_MS", "200")]).await;
     let body = reqwest::Body::wrap_stream(futures_util::stream::pending::<
         Result<bytes::Bytes, std::convert::Infallible>,
@@ -83,7 +86,27 @@ async fn a_client_that_is_slow_is_408() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_none_is_502() {
+async fn a_service_that_does_not_read_the_body_is_504() {
+    let service = Scripted::new(|_, mut stream, _| {
+        read_head(&mut stream);
+        std::thread::sleep(PATIENCE);
+    });
+    let stage = Stage::new(service.address, &[("SYNC_TIMEOUT_MS", "500")]);
+    let (token, bytes) = (stage.token("7", Role::User), 16 << 20);
+    let head = format!(
+        "POST /api/v1/users/7/imports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {bytes}\r\n\r\n"
+    );
+    let mut request = head.into_bytes();
+    request.resize(request.len() + bytes, b'x');
+    let address = stage.address;
+    let response = tokio::task::spawn_blocking(move || raw(address, &request));
+    let response = response.await.unwrap();
+    assert_eq!(status_of(&response), 504, "{response}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_response_is_502() {
     for nonsense in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
@@ -120,9 +143,9 @@ async fn an_answer_that_is_none_is_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_went_stale_is_nobodys_error() {
-    // Each connection answers once and is then closed as soon as the next request has begun, which
-    // the gateway cannot know beforehand.
+async fn a_connection_closed_on_reuse_does_not_fail_the_request() {
+    // Each connection serves one request and is closed when the next one begins, which the gateway cannot
+    // foresee.
     let upstream = Scripted::new(|_, mut stream, _| {
         if !read_head(&mut stream).is_empty() {
             answer_ok(&mut stream, "answered");
@@ -138,8 +161,8 @@ async fn a_connection_that_went_stale_is_nobodys_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_an_upstream_closes_while_idle_are_nobodys_error() {
-    // Closed with a moment's delay, so that the close meets requests at every stage.
+async fn connections_closed_while_idle_do_not_fail_requests() {
+    // Closed after a random delay, so that the close coincides with every phase of a request.
     let upstream = Scripted::new(|number, mut stream, _| {
         if !read_head(&mut stream).is_empty() {
             answer_ok(&mut stream, "answered");
@@ -153,32 +176,35 @@ async fn connections_that_an_upstream_closes_while_idle_are_nobodys_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_must_not_happen_twice_is_not_sent_twice() {
-    let upstream = Scripted::new(|_, mut stream, notes| {
+async fn requests_that_are_not_idempotent_are_not_retried() {
+    let upstream = Scripted::new(|_, mut stream, messages| {
         let head = read_head(&mut stream);
         if head.starts_with("GET") {
             answer_ok(&mut stream, "answered");
             let head = read_head(&mut stream);
-            notes.lock().unwrap().push(head);
+            messages.lock().unwrap().push(head);
         } else {
-            notes.lock().unwrap().push(head);
+            messages.lock().unwrap().push(head);
         }
     });
     let stage = Stage::new(upstream.address, &[("WORKER_THREADS", "1")]);
-    // Over a connection that was just used, and over a new one.
+    // Over a recently used connection and over a new one.
     assert_eq!(stage.get("/api/v1/movies").await.status, 200);
     for sent in 1..3 {
         Answer::of(stage.call(Method::POST, "/api/v1/users").body("{}"))
             .await
             .problem(502);
-        let notes = upstream.notes.lock().unwrap();
-        let posts = notes.iter().filter(|head| head.starts_with("POST")).count();
-        assert_eq!(posts, sent, "{notes:?}");
+        let messages = upstream.messages.lock().unwrap();
+        let posts = messages
+            .iter()
+            .filter(|head| head.starts_with("POST"))
+            .count();
+        assert_eq!(posts, sent, "{messages:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_several_instances_the_dead_ones_are_not_noticed() {
+async fn dead_instances_do_not_fail_requests() {
     let live = serve(echo()).await;
     let dead: std::net::SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let urls = format!("http://{dead}, http://{live}");
@@ -191,7 +217,7 @@ async fn with_several_instances_the_dead_ones_are_not_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_share_the_load() {
+async fn load_is_spread_over_instances() {
     let counts: Vec<Arc<AtomicUsize>> = (0..3).map(|_| Arc::default()).collect();
     let mut urls = Vec::new();
     for count in &counts {
@@ -214,7 +240,7 @@ async fn instances_share_the_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_ends_the_call() {
+async fn a_disconnected_client_cancels_the_upstream_request() {
     let under_way = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&under_way);
     let app = Router::new().fallback(move |_: Request| {
@@ -227,7 +253,7 @@ async fn a_client_that_goes_away_ends_the_call() {
     });
     let stage = Stage::new(serve(app).await, &[]);
     let call = tokio::spawn(stage.call(Method::GET, "/api/v1/movies").send());
-    eventually("the service is asked", || async {
+    eventually("the request reaches the service", || async {
         under_way.load(Ordering::SeqCst) == 1
     })
     .await;
@@ -252,7 +278,7 @@ impl Drop for Leave {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_requests_than_there_is_room_for_are_shed_and_probes_are_not() {
+async fn requests_beyond_the_in_flight_limit_are_shed_and_probes_are_not() {
     let app = Router::new().fallback(std::future::pending::<()>);
     let stage = Stage::new(
         serve(app).await,

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use recommender::{History, Interactions};
 
-use super::SHOWN;
+use crate::evaluation::SHOWN;
 
 /// The `places` films with the greatest scores that are not in `history`, best first; of equals the
 /// one with the lower column.

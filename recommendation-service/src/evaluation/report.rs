@@ -2,7 +2,7 @@
 
 use std::io::{Result, Write};
 
-use super::{
+use crate::evaluation::{
     Fitted,
     data::Dataset,
     metrics::{AtLength, Cohort, Figures},

@@ -10,13 +10,14 @@ use std::{io::Write as _, sync::Arc};
 
 use rayon::prelude::*;
 
-use super::{
+use crate::evaluation::{
     BlendSettings, Fitted, Model,
     metrics::{AtLength, rank},
 };
 use recommender::{
-    Ease, EaseSettings, History, Ials, IalsSettings, Interactions, LEARNED_FAMILIARITY, Scorer,
-    add_standardized, content, personal_share, standardize,
+    Ease, EaseSettings, History, Ials, IalsSettings, Interactions, Scorer, add_standardized,
+    blend::{Evidence, Shares, share_among_learned},
+    standardize,
 };
 
 /// Users on whom settings are chosen, at most.
@@ -321,13 +322,14 @@ pub(crate) fn blend(
         set(settings, values);
         let value = bench.judge(|place, user, sums| {
             let films = bench.train.history(user).len();
-            let personal = personal_share(settings.familiarity as f32, films);
+            let familiarity = settings.familiarity as f32;
+            let [content, taste] = shares_beside_learned(films);
             sums.fill(0.0);
             for (model, scores) in &scores {
                 let share = match model {
-                    Model::Popularity => 1.0 - personal,
-                    Model::Content | Model::Taste => share_beside_learned(films),
-                    _ => personal,
+                    Model::Content => content,
+                    Model::Taste => taste,
+                    _ => share_among_learned(*model != Model::Popularity, familiarity, films),
                 };
                 let weight = share * settings.weight(*model) as f32;
                 let own = &scores[place * items..][..items];
@@ -347,14 +349,16 @@ pub(crate) fn blend(
     Ok(())
 }
 
-/// What content and taste have of the say with a user of so many films, where the learned models together
-/// have 1.
+/// The shares of content and taste for a user with so many films, all of which have tags and are known to the learned
+/// models, whose share is 1.
 #[must_use]
-pub(crate) fn share_beside_learned(films: usize) -> f32 {
-    if films == 0 {
-        return 0.0;
-    }
-    personal_share(content::FAMILIARITY, films) / personal_share(LEARNED_FAMILIARITY, films)
+pub(crate) fn shares_beside_learned(films: usize) -> [f32; 2] {
+    let evidence = Evidence {
+        learned: films,
+        content: films,
+        taste: films,
+    };
+    Shares::new(evidence).relative_to_learned()
 }
 
 #[cfg(test)]

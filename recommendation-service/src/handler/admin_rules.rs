@@ -1,4 +1,4 @@
-//! The rules as administrators see them: all sets that ever were, another one put, one tried out.
+//! The versions of the rules: list, put, preview. For administrators.
 
 use axum::{
     Json,
@@ -11,22 +11,21 @@ use chassis::{
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
     problem::{FieldError, ProblemDocument},
 };
-use filter::Filter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    recommendations::{RecommendationResponse, films},
-};
 use crate::{
-    app::AppState,
-    models::{PartWeights, RuleDraft, RuleSet, Strategy, UserId, Weights},
-    service::{
-        making::Wishes,
-        rule_sets::{RuleSetError, check},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        recommendations::{RecommendationResponse, films},
     },
+    read_model::UserId,
+    rules::{
+        RuleDraft, RuleSet, Weights,
+        store::{RuleSetError, check},
+    },
+    state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;
@@ -34,16 +33,16 @@ const DEFAULT_LIMIT: i64 = 10;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// Which page, from 1.
+    /// The page, from 1; 1 if not given.
     #[param(inline, required = false, example = 1)]
     pub(super) page: Option<Page>,
-    /// How many entries a page has; 20 where not given.
+    /// The page size, 1 to 100; 20 if not given.
     #[param(inline, required = false, example = 20)]
     pub(super) page_size: Option<PageSize>,
 }
 
 impl PageQuery {
-    /// The page, the size of a page, and how many entries come before.
+    /// The page, the page size and the offset.
     pub(super) fn place(&self) -> (i64, i64, i64) {
         let page = self.page.map_or(1, Bounded::get);
         let size = self.page_size.map_or(DEFAULT_PAGE_SIZE, Bounded::get);
@@ -51,22 +50,22 @@ impl PageQuery {
     }
 }
 
-/// A page of all sets of rules.
+/// A page of the versions of the rules.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RuleSetsResponse {
-    /// Which page it is.
+    /// The page, from 1.
     page: i64,
-    /// How many entries a page has.
+    /// The page size.
     page_size: i64,
-    /// How many pages there are.
+    /// The number of pages.
     total_pages: i64,
-    /// How many sets there were so far.
+    /// The number of versions.
     total_results: i64,
-    /// The newest first; the highest version is in force.
+    /// The versions, newest first; the highest is in force.
     data: Vec<RuleSet>,
 }
 
-/// Another set of rules.
+/// A new version of the rules.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -78,20 +77,18 @@ pub(super) struct RuleSetsResponse {
     "note": "as it began",
 }))]
 pub(super) struct PutRulesRequest {
-    /// The rules that take the place of all that are; each type once at most. A type that is not named is
-    /// gone.
+    /// The rules that replace all others; each type at most once. A type that is not named is removed.
     rules: Vec<RuleDraft>,
-    /// The version that they are meant to follow; refused where another is in force. The same as
-    /// `If-Match`.
+    /// The version that they follow; refused if another one is in force. The same as `If-Match`.
     #[schema(example = 1, minimum = 1)]
     version: Option<i64>,
-    /// What to say of them.
+    /// A note.
     #[serde(default)]
     #[schema(max_length = 1000, example = "less of what everybody sees")]
     note: String,
 }
 
-/// Rules to try out.
+/// Rules to preview.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -100,48 +97,48 @@ pub(super) struct PutRulesRequest {
     "limit": 10,
 }))]
 pub(super) struct PreviewRulesRequest {
-    /// For whom.
+    /// The user.
     #[schema(value_type = i64, minimum = 1, example = 1)]
     user_id: Bounded<1, { i64::MAX }>,
     /// The rules.
     rules: Vec<RuleDraft>,
-    /// How many films at most; 10 where not given.
+    /// The number of movies, 1 to 100; 10 if not given.
     #[schema(inline, example = 10)]
     limit: Option<Bounded<1, 100>>,
 }
 
-/// A film of a list that is tried out.
+/// A movie of a preview.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PreviewedFilm {
-    /// The film.
+    /// The movie.
     #[serde(flatten)]
     film: RecommendationResponse,
-    /// Its place, from 1, in the list of this length by the rules in force; null where it is not in it.
+    /// The position, from 1, in the list of this length by the rules in force; null if it is not in it.
     #[schema(example = 3)]
     present_position: Option<usize>,
 }
 
-/// What a user's list would be.
+/// The preview of a user's list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RulesPreviewResponse {
-    /// For whom.
+    /// The user.
     user_id: UserId,
-    /// The films, best first.
+    /// The movies, best first.
     recommendations: Vec<PreviewedFilm>,
 }
 
-/// List all sets of rules
+/// List rule versions
 ///
-/// Every set that was ever put, the newest first. To go back to one, put its `rules` again. The `ETag` is
-/// the version in force.
+/// Lists all versions of the rules, newest first. To return to one, put its `rules` again. The `ETag` is the version in
+/// force.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/rules",
     tag = "admin",
     params(PageQuery),
     responses(
-        (status = 200, description = "the sets", body = RuleSetsResponse),
-        (status = 400, description = "a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the versions", body = RuleSetsResponse),
+        (status = 400, description = "a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_rule_sets(
@@ -161,19 +158,19 @@ pub(super) async fn list_rule_sets(
     Ok(tagged(total, Json(body).into_response()))
 }
 
-/// Put the rules
+/// Replace the rules
 ///
-/// Replaces all rules. Lists follow on every replica within seconds. With `If-Match` or `version`, only
-/// where that version is in force, so that nobody overwrites what they have not seen.
+/// Replaces all rules. Every replica uses them within seconds. With `If-Match` or `version`, only if that version is in
+/// force, so that no change is overwritten unseen.
 #[utoipa::path(
     put,
     path = "/api/v1/admin/rules",
     tag = "admin",
     request_body = PutRulesRequest,
-    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they are meant to follow", example = "\"1\"")),
+    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they follow", example = "\"1\"")),
     responses(
-        (status = 200, description = "the rules with their version", body = RuleSet),
-        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the new version of the rules", body = RuleSet),
+        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "`version` is not in force", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 412, description = "the version in `If-Match` is not in force", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -198,10 +195,9 @@ pub(super) async fn put_rules(
     Ok(tagged(set.version, Json(set).into_response()))
 }
 
-/// Try rules out
+/// Preview rules
 ///
-/// The list that a user would get by these rules, and where its films stand by those in force. Nothing
-/// is stored.
+/// Ranks movies for a user by these rules, with the position of each by the rules in force. Nothing is stored.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/rules/preview",
@@ -209,7 +205,7 @@ pub(super) async fn put_rules(
     request_body = PreviewRulesRequest,
     responses(
         (status = 200, description = "the list", body = RulesPreviewResponse),
-        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -229,35 +225,13 @@ pub(super) async fn preview_rules(
     let limit = usize::try_from(limit).unwrap_or_default();
     let weights = Weights::of_drafts(&request.rules);
     let recommender = &state.recommender;
-    let profile = recommender.profile(user_id).await?;
-    let list = async |rules: Option<Weights>| {
-        let wishes = Wishes {
-            strategy: Strategy::Rules,
-            filter: Filter::default(),
-            exclude_seen: true,
-            diversity: 0.0,
-            limit,
-            is_chosen: true,
-            asked: String::new(),
-        };
-        let weights = PartWeights::default();
-        let page = recommender
-            .preview(profile.clone(), rules, weights, wishes)
-            .await?;
-        let catalogue = recommender.catalogue();
-        let films = films(&catalogue.read(), &page, false);
-        Ok::<_, ApiError>(films)
-    };
-    let present: Vec<i64> = list(None).await?.iter().map(|film| film.id()).collect();
-    let recommendations = list(Some(weights))
-        .await?
+    let (page, positions) = recommender.preview_rules(user_id, weights, limit).await?;
+    let recommendations = films(&recommender.catalogue(), &page, false)
         .into_iter()
-        .map(|film| PreviewedFilm {
-            present_position: present
-                .iter()
-                .position(|id| *id == film.id())
-                .map(|index| index + 1),
+        .zip(positions)
+        .map(|(film, present_position)| PreviewedFilm {
             film,
+            present_position,
         })
         .collect();
     Ok(Json(RulesPreviewResponse {
@@ -266,7 +240,7 @@ pub(super) async fn preview_rules(
     }))
 }
 
-/// `response` with the version as its tag.
+/// Adds the version to `response` as its entity tag.
 fn tagged(version: i64, mut response: Response) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -274,7 +248,7 @@ fn tagged(version: i64, mut response: Response) -> Response {
     response
 }
 
-/// The version that `If-Match` names; none where there is no such header, or any will do.
+/// The version of `If-Match`; `None` if there is no such field, or it is `*`.
 fn if_match(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Deserialize;
 
-use crate::models::UserId;
+use crate::read_model::UserId;
 
 const PRINCIPAL: &str = "x-principal";
 

@@ -6,9 +6,9 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{
-    experiments::ExperimentError, models::ModelError, recommender::RecommendError,
-    rule_sets::RuleSetError,
+use crate::{
+    experiments::ExperimentError, ranking::RecommendError, registry::ModelError,
+    rules::store::RuleSetError,
 };
 
 /// Why a request failed.
@@ -23,19 +23,19 @@ pub(super) enum ApiError {
     /// The rules in force are not those that `If-Match` names, but of this version.
     #[error("version {0} is in force")]
     NotMatched(i64),
-    /// An experiment is not as somebody wants it.
+    /// An experiment cannot be changed or found.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
-    /// Postgres failed.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// Whoever asks may not.
+    /// The caller may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
     /// The request cannot be read.
     #[error("invalid request")]
     Unreadable(Box<Problem>),
-    /// A version of the models is not as it should be.
+    /// A version of the models cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -51,15 +51,15 @@ impl From<ApiError> for Problem {
         match error {
             ApiError::Recommend(RecommendError::UserNotFound) => {
                 Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
-                    .detail("no user has this id; POST /api/v1/users makes one")
+                    .detail("no user has this id; POST /api/v1/users creates one")
             }
             ApiError::Recommend(RecommendError::MemberNotFound { place, id }) => {
                 let message = format!("no user has the id {}", id.get());
                 Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
-                    .detail("name users that exist; POST /api/v1/users makes one")
+                    .detail("name users that exist; POST /api/v1/users creates one")
                     .errors(vec![FieldError::new(format!("user_ids[{place}]"), message)])
             }
-            ApiError::Recommend(RecommendError::Asking(error)) => {
+            ApiError::Recommend(RecommendError::Upstream(error)) => {
                 Self::unavailable("the service that knows the users").cause(&error)
             }
             ApiError::Recommend(RecommendError::Loading) => {
@@ -80,13 +80,15 @@ impl From<ApiError> for Problem {
                 "experiment-not-found",
                 "experiment not found",
             )
-            .detail("GET /api/v1/admin/experiments lists those that there are"),
+            .detail("GET /api/v1/admin/experiments lists those that exist"),
             ApiError::Experiment(ExperimentError::Fixed(field)) => Self::new(
                 StatusCode::CONFLICT,
                 "experiment-running",
                 format!("{field} cannot change while the experiment runs"),
             )
-            .detail("stop it with \"status\": \"stopped\" and put it again, as another experiment"),
+            .detail(
+                "stop it with \"status\": \"stopped\", then create it again as another experiment",
+            ),
             ApiError::Experiment(ExperimentError::LayerTaken(layer)) => Self::new(
                 StatusCode::CONFLICT,
                 "layer-taken",
@@ -100,12 +102,11 @@ impl From<ApiError> for Problem {
             ApiError::Recommend(RecommendError::Invalid(errors)) => Self::invalid(errors),
             ApiError::Recommend(RecommendError::MovieNotFound) => {
                 Self::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
-                    .detail("no film has this id; GET /api/v1/movies lists those that exist")
+                    .detail("no movie has this id; GET /api/v1/movies lists those that exist")
             }
             ApiError::Recommend(RecommendError::ListNotFound) => {
-                Self::new(StatusCode::NOT_FOUND, "list-not-found", "list not found").detail(
-                    "no list of yours has this id, or it is not kept any more; ask for a new one",
-                )
+                Self::new(StatusCode::NOT_FOUND, "list-not-found", "list not found")
+                    .detail("no list of yours has this id, or it has expired; request a new one")
             }
             ApiError::Recommend(RecommendError::Stopping) => {
                 Self::unavailable("the recommender").error("the process is stopping")
@@ -118,7 +119,7 @@ impl From<ApiError> for Problem {
             ApiError::Model(ModelError::Stopping) => Self::unavailable("this service"),
             ApiError::Model(error @ ModelError::NotFound(_)) => {
                 Self::new(StatusCode::NOT_FOUND, "model-not-found", "model not found").detail(
-                    format!("{error}; GET /api/v1/admin/models tells which there are"),
+                    format!("{error}; GET /api/v1/admin/models lists those that exist"),
                 )
             }
             ApiError::Model(error @ (ModelError::Damaged(_) | ModelError::Unusable { .. })) => {
@@ -127,9 +128,7 @@ impl From<ApiError> for Problem {
                     "model-unusable",
                     "model cannot be used",
                 )
-                .detail(format!(
-                    "{error}; make another version live, or train again"
-                ))
+                .detail(format!("{error}; activate another version, or train again"))
             }
         }
     }
@@ -141,7 +140,7 @@ fn outdated(status: StatusCode, known: i64) -> Problem {
         "rules-outdated",
         format!("version {known} of the rules is in force"),
     )
-    .detail("look at what was changed with GET /api/v1/admin/rules, then send the version in force")
+    .detail("see the changes with GET /api/v1/admin/rules, then send the version in force")
     .member("version", known)
 }
 

@@ -1,4 +1,4 @@
-//! Experiments: made, changed, stopped, and what may be said of them.
+//! The experiments: list, put, get results. For administrators.
 
 use axum::{
     Json,
@@ -14,31 +14,30 @@ use chassis::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{admin_rules::PageQuery, caller::Caller, error::ApiError};
 use crate::{
-    app::AppState,
-    models::{Experiment, ExperimentDraft},
-    service::experiments::Report,
+    experiments::{Experiment, ExperimentDraft, report::Report},
+    handler::{admin_rules::PageQuery, caller::Caller, error::ApiError},
+    state::AppState,
 };
 
 /// A page of experiments.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExperimentsResponse {
-    /// Which page it is.
+    /// The page, from 1.
     page: i64,
-    /// How many entries a page has.
+    /// The page size.
     page_size: i64,
-    /// How many pages there are.
+    /// The number of pages.
     total_pages: i64,
-    /// How many experiments there are.
+    /// The number of experiments.
     total_results: i64,
-    /// The newest first.
+    /// The experiments, newest first.
     data: Vec<Experiment>,
 }
 
 /// List experiments
 ///
-/// All experiments, running or stopped, the newest first.
+/// Lists all experiments, running or stopped, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/experiments",
@@ -46,7 +45,7 @@ pub(super) struct ExperimentsResponse {
     params(PageQuery),
     responses(
         (status = 200, description = "the experiments", body = ExperimentsResponse),
-        (status = 400, description = "a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_experiments(
@@ -64,22 +63,21 @@ pub(super) async fn list_experiments(
     }))
 }
 
-/// Put an experiment
+/// Create, change or stop an experiment
 ///
-/// Creates the experiment of this name; changes the traffic or description of one that runs; or stops it.
-/// A name that is used again after a stop is another experiment, with users dealt out anew. One
-/// experiment runs in a layer at a time. Who takes part, and in which variant, follows from a hash of the
-/// user: it is the same on every replica and stays while traffic grows.
+/// Creates the experiment of this name; changes the traffic or description of a running one; or stops it. A name that
+/// is used again after a stop is another experiment, with users assigned anew. One experiment runs in a layer at a
+/// time. A user is assigned by hash: the same on every replica, and the same while traffic grows.
 #[utoipa::path(
     put,
     path = "/api/v1/admin/experiments",
     tag = "admin",
     request_body = ExperimentDraft,
     responses(
-        (status = 200, description = "it was there", body = Experiment),
-        (status = 201, description = "it is new", body = Experiment),
-        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "what should be stopped is not there", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "changed or stopped", body = Experiment),
+        (status = 201, description = "created", body = Experiment),
+        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such experiment to stop", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "another runs in the layer, or a field cannot change while it runs", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -97,11 +95,11 @@ pub(super) async fn put_experiment(
     Ok((status, Json(experiment)).into_response())
 }
 
-/// Get an experiment
+/// Get experiment results
 ///
-/// What may be said of an experiment now. The intervals are valid at any time, so one may look as often as
-/// one likes and stop when one is decided. A user counts when `outcome_window_hours` are over since
-/// their first list.
+/// Returns the results of an experiment so far. The intervals are valid at any time, so results may be read repeatedly
+/// and the experiment stopped when one is decided. A user counts when `outcome_window_hours` have passed since their
+/// first list.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/experiments/{id}",

@@ -1,4 +1,4 @@
-//! Films for several people at once.
+//! Lists for a group of users.
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
@@ -9,88 +9,89 @@ use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    film::{FilmCard, decimal},
-};
 use crate::{
-    app::AppState,
-    models::UserId,
-    service::{group::Method, recommender::RecommendError},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        movie_card::{MovieCard, decimal},
+    },
+    ranking::{RecommendError, group::Method},
+    read_model::UserId,
+    state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;
-const MOST_FILMS: i64 = 100;
-const FEWEST_MEMBERS: usize = 2;
-const MOST_MEMBERS: usize = 20;
+const MAX_MOVIES: i64 = 100;
+const MIN_MEMBERS: usize = 2;
+const MAX_MEMBERS: usize = 20;
 
-/// Who wants to see a film together.
+/// A request for a list for a group.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"user_ids": [1, 2, 3], "method": "fairness", "limit": 10}))]
 pub(super) struct GroupRequest {
-    /// 2 to 20 users, each once. Whoever is no administrator must be one of them.
+    /// The members, 2 to 20, each once. A caller who is no administrator must be one of them.
     #[schema(min_items = 2, max_items = 20)]
     user_ids: Vec<i64>,
-    /// How what each likes becomes what the group likes; `average` where not given.
+    /// The aggregation of the members' scores; `average` if not given.
     #[serde(default)]
     method: Method,
-    /// How many films at most; 10 where not given.
+    /// The number of movies, 1 to 100; 10 if not given.
     #[schema(minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// How much a member likes a film.
+/// The affinity of a member for a movie.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LikingResponse {
-    /// Who.
+#[schema(as = LikingResponse)]
+pub(super) struct AffinityResponse {
+    /// The member.
     user_id: i64,
-    /// What share of the films they like less, 0 to 1: in tenths, so that nobody learns much of somebody
-    /// else; administrators get it in hundredths.
+    /// The share of movies that they like less, 0 to 1: rounded to tenths, to protect the member's privacy;
+    /// administrators get hundredths.
     #[schema(example = 0.9)]
     liking: f64,
 }
 
-/// A film for a group.
+/// A movie for a group.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GroupFilmResponse {
     #[serde(flatten)]
-    film: FilmCard,
-    /// What it is worth to the group by the method, to four decimals.
+    film: MovieCard,
+    /// The score of the group by the method, to four decimals.
     #[schema(example = 1.85)]
     score: f64,
-    /// How much each member likes it.
-    members: Vec<LikingResponse>,
-    /// Why, in words.
+    /// The affinity of each member.
+    members: Vec<AffinityResponse>,
+    /// The reason, in words.
     #[schema(example = "something for all of you")]
     reason: String,
 }
 
-/// Films for a group.
+/// A list for a group.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GroupResponse {
-    /// The films, best first.
+    /// The movies, best first.
     recommendations: Vec<GroupFilmResponse>,
-    /// By which method.
+    /// The aggregation method.
     method: Method,
-    /// The version of the learned models that was asked; null where none was.
+    /// The version of the learned models; null if none scored.
     model_version: Option<i64>,
-    /// When the list was made.
+    /// The time at which the list was made.
     #[schema(example = "2026-02-13T08:15:42Z")]
     generated_at: String,
 }
 
-/// What is asked for.
+/// Parses the members and the number of movies.
 fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>> {
     let mut errors = Vec::new();
     let ids = &request.user_ids;
-    if !(FEWEST_MEMBERS..=MOST_MEMBERS).contains(&ids.len()) {
-        let message = format!("must be {FEWEST_MEMBERS} to {MOST_MEMBERS} users");
+    if !(MIN_MEMBERS..=MAX_MEMBERS).contains(&ids.len()) {
+        let message = format!("must be {MIN_MEMBERS} to {MAX_MEMBERS} users");
         errors.push(FieldError::new("user_ids", message));
     }
     let mut members = Vec::with_capacity(ids.len());
-    for (place, id) in ids.iter().enumerate().take(MOST_MEMBERS + 1) {
+    for (place, id) in ids.iter().enumerate().take(MAX_MEMBERS + 1) {
         let field = format!("user_ids[{place}]");
         match UserId::new(*id) {
             None => errors.push(FieldError::new(field, "must be a user's id, 1 and up")),
@@ -101,8 +102,8 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
         }
     }
     let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MOST_FILMS).contains(&limit) {
-        let message = format!("must be a whole number from 1 to {MOST_FILMS}");
+    if !(1..=MAX_MOVIES).contains(&limit) {
+        let message = format!("must be a whole number from 1 to {MAX_MOVIES}");
         errors.push(FieldError::new("limit", message));
     }
     if errors.is_empty() {
@@ -112,11 +113,11 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     }
 }
 
-/// Recommend films to several people
+/// Recommend movies to a group
 ///
-/// Films that none of them knows and none rules out, the best for all first. A user may ask for a group that
-/// they are in: of the others they learn no more than in tenths how much each may like a film, and neither
-/// what they did nor why. The list is not kept.
+/// Ranks movies that no member has seen, judged or ruled out, the best for all first. A caller must be a member: of the
+/// others they learn no more than an affinity rounded to tenths, and neither interactions nor explanations. The list is
+/// not stored.
 #[utoipa::path(
     post,
     path = "/api/v1/recommendations/group",
@@ -124,9 +125,9 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     request_body = GroupRequest,
     responses(
         (status = 200, description = "the list", body = GroupResponse),
-        (status = 400, description = "a field is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "whoever asks is not in the group", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "a user does not exist; `errors` names which", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "the caller is not a member", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "a user does not exist; `errors` names them", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn create_group_list(
@@ -138,7 +139,7 @@ pub(super) async fn create_group_list(
     let is_member = caller.id.is_some_and(|id| members.contains(&id));
     if !caller.is_admin && !is_member {
         return Err(ApiError::Forbidden(
-            "a group is for its members; put your own id among user_ids",
+            "only members of a group get its list; add your own id to user_ids",
         ));
     }
     let recommender = &state.recommender;
@@ -146,15 +147,14 @@ pub(super) async fn create_group_list(
         .recommend_to_group(members, request.method, limit)
         .await?;
     let steps = if caller.is_admin { 100.0 } else { 10.0 };
-    let shared = recommender.catalogue();
-    let catalogue = shared.read();
+    let catalogue = recommender.catalogue();
     let films = made.films.into_iter().filter_map(|film| {
         let likings = request.user_ids.iter().zip(film.likings);
         Some(GroupFilmResponse {
-            film: FilmCard::new(&catalogue, catalogue.row(film.id)?),
+            film: MovieCard::new(&catalogue, catalogue.row(film.id)?),
             score: decimal(film.score),
             members: likings
-                .map(|(user_id, liking)| LikingResponse {
+                .map(|(user_id, liking)| AffinityResponse {
                     user_id: *user_id,
                     liking: (f64::from(liking) * steps).round() / steps,
                 })

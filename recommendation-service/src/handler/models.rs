@@ -1,4 +1,4 @@
-//! The versions of the learned models, and which of them is live.
+//! The registry of learned models.
 
 use axum::{Json, extract::State};
 use chassis::{extract, problem::ProblemDocument};
@@ -7,43 +7,42 @@ use recommender::model_file::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiError;
-use crate::{app::AppState, repository::models::ModelRow};
+use crate::{handler::error::ApiError, registry::repository::ModelRow, state::AppState};
 
-/// The versions.
+/// The versions of the learned models.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelsResponse {
-    /// The version that is live; null while the rules work alone.
+    /// The live version; null while the rules rank alone.
     #[schema(example = 3)]
     live: Option<i64>,
-    /// Those that are kept, newest first.
+    /// The stored versions, newest first.
     models: Vec<ModelResponse>,
 }
 
 /// A version of the learned models.
 #[derive(Debug, Serialize, ToSchema)]
 struct ModelResponse {
-    /// Its number.
+    /// The number of the version.
     #[schema(example = 3)]
     version: i64,
-    /// When it was written.
+    /// The time at which it was stored.
     created_at: DateTime<Utc>,
-    /// Whether it is live.
+    /// True if it is live.
     is_live: bool,
-    /// How long its file is.
+    /// The size of its file in bytes.
     bytes: i64,
     /// The file's SHA-256, hexadecimal.
     sha256: String,
-    /// What it was made from, and how good it is.
+    /// The data it was fitted to, and its metrics.
     manifest: Manifest,
 }
 
-/// Which version is to be live.
+/// The version to activate.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"version": 3}))]
 pub(super) struct PromoteRequest {
-    /// Its number; null: the rules work alone.
+    /// The version; null for none, so that the rules rank alone.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true, example = 3)]
     version: Option<i64>,
@@ -70,10 +69,10 @@ impl ModelsResponse {
     }
 }
 
-/// List the versions of the models
+/// List model versions
 ///
-/// The versions of the learned models that are kept, newest first, with what they were made from and what
-/// they reached on films that were held out.
+/// Lists the stored versions of the learned models, newest first, with the data they were fitted to and their metrics
+/// on held-out interactions.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/models",
@@ -87,17 +86,17 @@ pub(super) async fn list_models(
     Ok(Json(ModelsResponse::new(live, rows)))
 }
 
-/// Make a version live
+/// Activate a model version
 ///
-/// Puts a version of the learned models in the place of the one that is live, be it newer or older. It is
-/// checked first: one that is damaged changes nothing.
+/// Replaces the live version of the learned models by another one, newer or older. It is checked first: a damaged one
+/// changes nothing.
 #[utoipa::path(
     put,
     path = "/api/v1/admin/models/live",
     tag = "admin",
     request_body = PromoteRequest,
     responses(
-        (status = 200, description = "the versions, as they are now", body = ModelsResponse),
+        (status = 200, description = "the versions after the change", body = ModelsResponse),
         (status = 400, description = "`version` is not a number or null", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "no version has this number", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "the version is damaged", body = ProblemDocument, content_type = "application/problem+json"),
@@ -107,7 +106,7 @@ pub(super) async fn update_live_model(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<PromoteRequest>,
 ) -> Result<Json<ModelsResponse>, ApiError> {
-    state.models.promote(request.version).await?;
+    state.models.activate(request.version).await?;
     let (live, rows) = state.models.list().await?;
     Ok(Json(ModelsResponse::new(live, rows)))
 }

@@ -1,46 +1,47 @@
-//! What somebody would be recommended, if.
+//! Previews of lists for hypothetical users.
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     extract::Json,
-    problem::{FieldError, ProblemDocument},
+    problem::ProblemDocument,
+    validate::{FieldError, Validator},
 };
 use chrono::SecondsFormat;
-use filter::Filter;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    recommendations::{ModelResponse, RecommendationResponse, films},
-};
 use crate::{
-    app::AppState,
-    models::{PartWeights, Preferences, Profile, Reaction, Strategy, UserId, Weights},
-    service::{
-        making::Wishes,
-        recommender::{RecommendError, Recommender},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        ranking_request::LIMITS,
+        recommendations::{ModelResponse, RecommendationResponse, films},
     },
+    ranking::{
+        PartWeights, RecommendError, Strategy, pipeline::RankingRequest, preview::Hypothesis,
+        recommender::Recommender,
+    },
+    read_model::{Catalogue, UserId},
+    rules::Weights,
+    state::AppState,
 };
 
 const DEFAULT_LIMIT: i64 = 10;
-const MOST_FILMS: i64 = 100;
-/// Films that may be supposed to be liked, and disliked.
-const MOST_SUPPOSED: usize = 100;
-const MOST_GENRES: usize = 50;
-/// The highest weight.
-const HEAVIEST: f64 = 10.0;
+/// The number of movies that may be liked, and disliked.
+const MAX_HYPOTHETICAL: usize = 100;
+const MAX_GENRES: usize = 50;
+/// The range of weights.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 0.0..=10.0;
 
-/// What the user would prefer.
+/// The preferences of the hypothetical user; what is not given stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PreferencesRequest {
-    /// Names of genres.
+    /// Names of preferred genres.
     preferred_genres: Option<Vec<String>>,
-    /// The only language of films to recommend, ISO 639-1.
+    /// The only language of movies, ISO 639-1.
     preferred_language: Option<String>,
-    /// The lowest average vote of films to recommend, 0 to 10.
+    /// The lowest vote average of movies, 0 to 10.
     #[schema(minimum = 0, maximum = 10)]
     min_rating: Option<f64>,
 }
@@ -49,23 +50,23 @@ pub(super) struct PreferencesRequest {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WeightsRequest {
-    /// Of the rule of popularity.
+    /// The weight of the rule of popularity.
     popularity: Option<f64>,
-    /// Of the rule of recency.
+    /// The weight of the rule of recency.
     recency: Option<f64>,
-    /// Of the rule of genres.
+    /// The weight of the rule of genre match.
     genre_match: Option<f64>,
-    /// Of the learned models in the blend; 1 is as usual, as of the three that follow.
+    /// The weight of the learned models in the blend; 1 is the default, as for the three that follow.
     learned: Option<f64>,
-    /// Of what films are about.
+    /// The weight of content in the blend.
     content: Option<f64>,
-    /// Of the user's taste.
+    /// The weight of taste in the blend.
     taste: Option<f64>,
-    /// Of the rules together.
+    /// The weight of the rules in the blend.
     rules: Option<f64>,
 }
 
-/// What is supposed.
+/// A hypothetical user, and weights.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -73,210 +74,129 @@ pub(super) struct WeightsRequest {
     "preferences": {"preferred_genres": ["Science Fiction"]}, "weights": {"popularity": 0}
 }))]
 pub(super) struct PreviewRequest {
-    /// Who is supposed to have done this beside what they did; nobody where not given. Yourself, unless you
-    /// are an administrator.
+    /// The user to start from; a user without any history if not given. Your own id, unless you are an administrator.
     user_id: Option<i64>,
-    /// TMDB's ids of at most 100 films that they like.
+    /// TMDB's ids of at most 100 movies that they like.
     #[serde(default)]
     likes: Vec<i64>,
-    /// TMDB's ids of at most 100 films that they dislike.
+    /// TMDB's ids of at most 100 movies that they dislike.
     #[serde(default)]
     dislikes: Vec<i64>,
-    /// What they prefer.
+    /// Their preferences.
     #[serde(default)]
     preferences: PreferencesRequest,
-    /// How much rules and parts of the blend count.
+    /// The weights of the rules and of the parts of the blend.
     #[serde(default)]
     weights: WeightsRequest,
-    /// How films are scored; `blend` where not given.
+    /// The strategy that scores movies; `blend` if not given.
     #[serde(default)]
     strategy: Strategy,
-    /// From 0, the best films, to 1, the most different; 0 where not given.
+    /// The weight of diversity, from 0 (the best movies) to 1 (the most different); 0 if not given.
     #[schema(minimum = 0, maximum = 1)]
     diversity: Option<f64>,
-    /// How many films at most; 10 where not given.
+    /// The number of movies, 1 to 100; 10 if not given.
     #[schema(minimum = 1, maximum = 100)]
     limit: Option<i64>,
-    /// Whether each film comes with why it has its score; `true` where not given.
+    /// Adds the explanation of each score; `true` if not given.
     explain: Option<bool>,
 }
 
-/// What would be recommended.
+/// The list of the hypothetical user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PreviewResponse {
-    /// The films, best first.
+    /// The movies, best first.
     recommendations: Vec<RecommendationResponse>,
-    /// When the list was made. It is not kept.
+    /// The time at which the list was made. It is not stored.
     #[schema(example = "2026-02-13T08:15:42Z")]
     generated_at: String,
-    /// How films were scored.
+    /// The strategy that scored movies.
     strategy: Strategy,
-    /// By what.
+    /// The learned models that scored movies.
     model: ModelResponse,
 }
 
-struct Checks(Vec<FieldError>);
-
-impl Checks {
-    fn error(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldError::new(field.into(), message.into()));
+fn check_movies(check: &mut Validator, field: &str, ids: &[i64], catalogue: &Catalogue) {
+    if ids.len() > MAX_HYPOTHETICAL {
+        check.error(field, format!("must be at most {MAX_HYPOTHETICAL} films"));
+        return;
     }
-
-    fn number(&mut self, field: &str, value: Option<f64>, most: f64) -> Option<f64> {
-        let value = value?;
-        if (0.0..=most).contains(&value) {
-            return Some(value);
-        }
-        self.error(field, format!("must be a number from 0 to {most}"));
-        None
-    }
-
-    fn films(&mut self, field: &str, ids: &[i64], recommender: &Recommender) {
-        if ids.len() > MOST_SUPPOSED {
-            self.error(field, format!("must be at most {MOST_SUPPOSED} films"));
-            return;
-        }
-        for (place, id) in ids.iter().enumerate() {
-            if !recommender.has_film(*id) {
-                self.error(
-                    format!("{field}[{place}]"),
-                    format!("no film has the id {id}"),
-                );
-            }
-        }
+    for (place, id) in ids.iter().enumerate() {
+        let is_known = catalogue.row(*id).is_some();
+        let message = format!("no film has the id {id}");
+        check.require(is_known, format!("{field}[{place}]"), message);
     }
 }
 
-struct Supposed {
+struct Checked {
     rules: Weights,
     weights: PartWeights,
-    wishes: Wishes,
+    request: RankingRequest,
 }
 
-fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Supposed, Vec<FieldError>> {
-    let mut checks = Checks(Vec::new());
-    checks.films("likes", &request.likes, recommender);
-    checks.films("dislikes", &request.dislikes, recommender);
+fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked, Vec<FieldError>> {
+    let catalogue = recommender.catalogue();
+    let mut check = Validator::default();
+    check_movies(&mut check, "likes", &request.likes, &catalogue);
+    check_movies(&mut check, "dislikes", &request.dislikes, &catalogue);
     for (place, id) in request.dislikes.iter().enumerate() {
-        if request.likes.contains(id) {
-            checks.error(format!("dislikes[{place}]"), "is among likes too");
-        }
-    }
-    let genres = request
-        .preferences
-        .preferred_genres
-        .as_deref()
-        .unwrap_or_default();
-    if genres.len() > MOST_GENRES {
-        checks.error(
-            "preferences.preferred_genres",
-            format!("must be at most {MOST_GENRES} genres"),
+        let is_liked = request.likes.contains(id);
+        check.require(
+            !is_liked,
+            format!("dislikes[{place}]"),
+            "is among likes too",
         );
     }
-    checks.number(
-        "preferences.min_rating",
-        request.preferences.min_rating,
-        10.0,
+    let preferences = &request.preferences;
+    let genres = preferences.preferred_genres.as_deref().unwrap_or_default();
+    check.require(
+        genres.len() <= MAX_GENRES,
+        "preferences.preferred_genres",
+        format!("must be at most {MAX_GENRES} genres"),
     );
-    let language = request.preferences.preferred_language.as_deref();
-    if language.is_some_and(|language| !(2..=3).contains(&language.len())) {
-        let message = "must be two letters (ISO 639-1), such as ko";
-        checks.error("preferences.preferred_language", message);
-    }
-    let mut rules = recommender.weights();
-    let mut parts = PartWeights::default();
+    check.number("preferences.min_rating", preferences.min_rating, 0.0..=10.0);
+    let language = preferences.preferred_language.as_deref();
+    check.require(
+        language.is_none_or(|language| (2..=3).contains(&language.len())),
+        "preferences.preferred_language",
+        "must be two letters (ISO 639-1), such as ko",
+    );
     let given = &request.weights;
-    for (field, value, weight) in [
-        ("popularity", given.popularity, &mut rules.popularity),
-        ("recency", given.recency, &mut rules.recency),
-        ("genre_match", given.genre_match, &mut rules.genre_match),
-    ] {
-        if let Some(value) = checks.number(&format!("weights.{field}"), value, HEAVIEST) {
-            *weight = value;
-        }
-    }
-    for (field, value, weight) in [
-        ("learned", given.learned, &mut parts.learned),
-        ("content", given.content, &mut parts.content),
-        ("taste", given.taste, &mut parts.taste),
-        ("rules", given.rules, &mut parts.rules),
-    ] {
-        if let Some(value) = checks.number(&format!("weights.{field}"), value, HEAVIEST) {
-            *weight = value as f32;
-        }
-    }
-    let diversity = checks.number("diversity", request.diversity, 1.0);
+    let mut weight = |name: &str, value: Option<f64>, default: f64| {
+        let value = check.number(&format!("weights.{name}"), value, WEIGHTS);
+        value.unwrap_or(default)
+    };
+    let rules = recommender.weights();
+    let rules = Weights {
+        popularity: weight("popularity", given.popularity, rules.popularity),
+        recency: weight("recency", given.recency, rules.recency),
+        genre_match: weight("genre_match", given.genre_match, rules.genre_match),
+    };
+    let weights = PartWeights {
+        learned: weight("learned", given.learned, 1.0) as f32,
+        content: weight("content", given.content, 1.0) as f32,
+        taste: weight("taste", given.taste, 1.0) as f32,
+        rules: weight("rules", given.rules, 1.0) as f32,
+    };
+    let diversity = check.number("diversity", request.diversity, 0.0..=1.0);
     let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MOST_FILMS).contains(&limit) {
-        let message = format!("must be a whole number from 1 to {MOST_FILMS}");
-        checks.error("limit", message);
-    }
-    if !checks.0.is_empty() {
-        return Err(checks.0);
-    }
-    Ok(Supposed {
+    let message = format!("must be a whole number from 1 to {}", LIMITS.end());
+    check.require(LIMITS.contains(&limit), "limit", message);
+    check.finish(())?;
+    Ok(Checked {
         rules,
-        weights: parts,
-        wishes: Wishes {
-            strategy: request.strategy,
-            filter: Filter::default(),
-            exclude_seen: true,
-            diversity: diversity.unwrap_or_default() as f32,
-            limit: usize::try_from(limit).unwrap_or_default(),
-            is_chosen: true,
-            asked: String::new(),
-        },
+        weights,
+        request: RankingRequest::preview(
+            request.strategy,
+            diversity.unwrap_or_default() as f32,
+            usize::try_from(limit).unwrap_or_default(),
+        ),
     })
 }
 
-/// The user of whom this is supposed.
-async fn suppose(
-    recommender: &Recommender,
-    user: Option<UserId>,
-    request: PreviewRequest,
-) -> Result<Profile, ApiError> {
-    let mut profile = match user {
-        Some(id) => recommender.profile(id).await?,
-        None => Profile::new(Preferences {
-            user_id: 0,
-            version: 0,
-            preferred_genres: Vec::new(),
-            preferred_language: None,
-            min_rating: 0.0,
-            taste_edits: Vec::new(),
-        }),
-    };
-    let now = recommender.now();
-    for (reaction, ids) in [
-        (Reaction::Like, request.likes),
-        (Reaction::Dislike, request.dislikes),
-    ] {
-        for id in ids {
-            profile.suppose(id, |standing| {
-                standing.reaction = Some(reaction);
-                standing.reacted_at = Some(now);
-            });
-        }
-    }
-    profile.suppose_preferences(|preferences| {
-        let supposed = request.preferences;
-        if let Some(genres) = supposed.preferred_genres {
-            preferences.preferred_genres = genres;
-        }
-        if let Some(language) = supposed.preferred_language {
-            preferences.preferred_language = Some(language.to_ascii_lowercase());
-        }
-        if let Some(least) = supposed.min_rating {
-            preferences.min_rating = least;
-        }
-    });
-    Ok(profile)
-}
-
-/// What would be recommended, if
+/// Preview recommendations
 ///
-/// The list for somebody who likes and dislikes these films, prefers this, and for whom rules and models count so
-/// much: on top of what a user did, or of nothing. Nothing of it is kept.
+/// Ranks movies for a hypothetical user: with likes, dislikes, preferences and weights on top of a user's history, or
+/// of none. Nothing is stored.
 #[utoipa::path(
     post,
     path = "/api/v1/recommendations/preview",
@@ -284,8 +204,8 @@ async fn suppose(
     request_body = PreviewRequest,
     responses(
         (status = 200, description = "the list", body = PreviewResponse),
-        (status = 400, description = "a field is wrong, or a film does not exist", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "whoever asks is not that user", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "a field is invalid, or a movie does not exist", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "the caller is not that user", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "the strategy needs a learned model, and none is live", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -303,25 +223,32 @@ pub(super) async fn create_preview(
             let id = UserId::new(id).ok_or_else(|| RecommendError::field("user_id", message))?;
             if !caller.may_see(id.get()) {
                 return Err(ApiError::Forbidden(
-                    "what somebody else did is not yours to build on; leave user_id out",
+                    "a preview may start from your own history only; leave user_id out",
                 ));
             }
             Some(id)
         }
     };
-    let supposed = check(&request, recommender).map_err(RecommendError::Invalid)?;
+    let checked = check(&request, recommender).map_err(RecommendError::Invalid)?;
     let explain = request.explain.unwrap_or(true);
-    let profile = suppose(recommender, user, request).await?;
-    let Supposed {
-        rules,
-        weights,
-        wishes,
-    } = supposed;
+    let hypothesis = Hypothesis {
+        user,
+        likes: request.likes,
+        dislikes: request.dislikes,
+        preferred_genres: request.preferences.preferred_genres,
+        preferred_language: request.preferences.preferred_language,
+        min_rating: request.preferences.min_rating,
+    };
+    let profile = recommender.hypothetical_profile(hypothesis).await?;
     let page = recommender
-        .preview(profile, Some(rules), weights, wishes)
+        .preview(
+            profile,
+            Some(checked.rules),
+            checked.weights,
+            checked.request,
+        )
         .await?;
-    let catalogue = recommender.catalogue();
-    let recommendations = films(&catalogue.read(), &page, explain);
+    let recommendations = films(&recommender.catalogue(), &page, explain);
     Ok(JsonBody(PreviewResponse {
         recommendations,
         generated_at: page

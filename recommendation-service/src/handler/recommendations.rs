@@ -1,4 +1,4 @@
-//! Lists of films for a user.
+//! Lists for a user.
 
 use axum::{
     extract::{RawQuery, State},
@@ -10,80 +10,74 @@ use chassis::{
     extract::{Path, parse_query},
     paging::Cursor,
     problem::ProblemDocument,
+    validate::Validator,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    film::{ExplanationResponse, FilmCard, decimal},
-    wishes::{ListCursor, Reader, RecommendationsQuery},
-};
 use crate::{
-    app::AppState,
-    models::{Catalogue, Strategy, UserId},
-    service::recommender::{Page, RecommendError},
+    handler::{
+        caller::Caller,
+        error::ApiError,
+        movie_card::{ExplanationResponse, MovieCard, decimal},
+        ranking_request::{LIMITS, ListCursor, RecommendationsQuery},
+    },
+    ranking::{RecommendError, Strategy, recommender::Page},
+    read_model::{Catalogue, UserId},
+    state::AppState,
 };
 
-/// A film, and why it is recommended.
+/// A recommended movie.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecommendationResponse {
     #[serde(flatten)]
-    film: FilmCard,
-    /// What it scored, to four decimals.
+    film: MovieCard,
+    /// The score, to four decimals.
     #[schema(example = 0.5213)]
     score: f64,
-    /// Why, in words.
+    /// The reason, in words.
     #[schema(example = "because you liked The Matrix Reloaded, popular now")]
     reason: String,
-    /// Why it has this score; where `explain` was asked for.
+    /// The explanation of the score, if requested by `explain`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     explanation: Option<ExplanationResponse>,
 }
 
-impl RecommendationResponse {
-    /// The film's id.
-    pub(super) fn id(&self) -> i64 {
-        self.film.id
-    }
-}
-
-/// By what films were scored.
+/// The model that scored movies.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelResponse {
-    /// The version of the learned models; null where none were asked.
+    /// The version of the learned models; null if none scored.
     #[schema(example = 3)]
     version: Option<i64>,
-    /// The strategy: `rules` where `blend` was asked for and there is nothing else to go by yet.
+    /// The strategy that scored movies: `rules` if `blend` was requested and nothing is known of the user yet.
     strategy: Strategy,
 }
 
-/// A list of films for a user.
+/// A list for a user.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecommendationsResponse {
-    /// For whom.
+    /// The user.
     user_id: UserId,
-    /// The films, best first.
+    /// The movies, best first.
     recommendations: Vec<RecommendationResponse>,
-    /// When the list was made.
+    /// The time at which the list was made.
     #[schema(example = "2026-02-13T08:15:42Z")]
     generated_at: String,
-    /// How films were scored.
+    /// The strategy that scored movies.
     strategy: Strategy,
-    /// By what.
+    /// The learned models that scored movies.
     model: ModelResponse,
-    /// Shows this list again: `GET /recommendations/{list_id}`.
+    /// The id of the list, for `GET /recommendations/{list_id}`.
     list_id: Uuid,
-    /// Leads to the next page of this list; null on the last one.
+    /// The cursor of the next page; null on the last one.
     next_cursor: Option<String>,
-    /// The newest interaction of the user that the list knows; null where there is none.
+    /// The time of the newest interaction of the user that the list reflects; null if there is none.
     fresh_as_of: Option<DateTime<Utc>>,
 }
 
-/// The films of `page`.
+/// The movies of `page`.
 pub(super) fn films(
     catalogue: &Catalogue,
     page: &Page,
@@ -95,7 +89,7 @@ pub(super) fn films(
         .filter_map(|place| {
             let film = &list.films[*place];
             Some(RecommendationResponse {
-                film: FilmCard::new(catalogue, catalogue.row(film.id)?),
+                film: MovieCard::new(catalogue, catalogue.row(film.id)?),
                 score: decimal(film.score),
                 reason: film.reason.clone(),
                 explanation: explain.then(|| ExplanationResponse::new(catalogue, list, film)),
@@ -118,7 +112,7 @@ fn body(state: &AppState, user_id: UserId, page: &Page, explain: bool) -> Bytes 
     let catalogue = state.recommender.catalogue();
     let response = RecommendationsResponse {
         user_id,
-        recommendations: films(&catalogue.read(), page, explain),
+        recommendations: films(&catalogue, page, explain),
         generated_at: list.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         strategy: list.strategy,
         model: ModelResponse::new(page),
@@ -140,11 +134,11 @@ fn json(body: Bytes) -> Response {
     ([kind], body).into_response()
 }
 
-/// Recommend films to a user
+/// Recommend movies to a user
 ///
-/// The best films of the whole catalogue for the user, less those that the user has seen or judged,
-/// and those that their language and lowest rating rule out. What the user did a moment ago counts. A list
-/// has at most 200 films, with `diversity` 100.
+/// Ranks the whole catalogue for the user, without movies that they have seen or judged, and without those that their
+/// language and lowest rating rule out. The newest interaction counts. A list has at most 200 movies, with `diversity`
+/// 100.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/recommendations",
@@ -152,7 +146,7 @@ fn json(body: Bytes) -> Response {
     params(("id" = UserId, Path, description = "The user's id", example = 1), RecommendationsQuery),
     responses(
         (status = 200, description = "the list", body = RecommendationsResponse),
-        (status = 400, description = "the id or a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "the id or a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "the strategy needs a learned model, and none is live", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -163,42 +157,44 @@ pub(super) async fn list_recommendations(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let raw = raw.unwrap_or_default();
-    if let Some(body) = state.recommender.remembered(id, &raw) {
+    if let Some(body) = state.recommender.cached_response(id, &raw) {
         return Ok(json(body));
     }
     let query: RecommendationsQuery = parse_query(&raw)?;
     let request = query.parse().map_err(RecommendError::Invalid)?;
     let recommender = &state.recommender;
     let page = match request.cursor {
-        None => recommender.recommend(id, request.wishes).await?,
+        None => recommender.recommend(id, request.ranking).await?,
         Some(ListCursor { list, from }) => {
-            recommender.go_on(id, list, from, &request.wishes).await?
+            recommender
+                .continue_list(id, list, from, &request.ranking)
+                .await?
         }
     };
     let body = body(&state, id, &page, request.explain);
-    recommender.remember(id, &raw, &page, &body);
+    recommender.cache_response(id, &raw, &page, &body);
     Ok(json(body))
 }
 
-/// How a list is shown again.
+/// The parameters of a replay.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReplayQuery {
-    /// How many films at most; as many as the list was asked for where not given.
+    /// The page size, 1 to 100; that of the list if not given.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// Whether each film comes with why it has its score: `true` where not given.
+    /// Adds the explanation of each score; `true` if not given.
     #[param(value_type = Option<bool>)]
     explain: Option<String>,
 }
 
-/// Show a list again
+/// Get a list again
 ///
-/// The same films in the same order, with the same scores for the same reasons. Films that exist no more are
-/// left out; so are, of what comes after the first page, those that the user must not be shown any more. A list
-/// is for its user and for administrators, and kept for some days.
+/// Returns the same movies in the same order, with the same scores and explanations. Movies that no longer exist are
+/// left out; so are, after the first page, those that the user must not be shown any more. A list is visible to its
+/// user and to administrators, and stored for some days.
 #[utoipa::path(
     get,
     path = "/api/v1/recommendations/{list_id}",
@@ -206,8 +202,8 @@ pub(super) struct ReplayQuery {
     params(("list_id" = Uuid, Path, description = "The list's id", example = "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0"), ReplayQuery),
     responses(
         (status = 200, description = "the list", body = RecommendationsResponse),
-        (status = 400, description = "a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such list for whoever asks", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such list that the caller may see", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_recommendation_list(
@@ -217,26 +213,16 @@ pub(super) async fn get_recommendation_list(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let query: ReplayQuery = parse_query(&raw.unwrap_or_default())?;
-    let mut reader = Reader { errors: Vec::new() };
-    let list_id = Uuid::parse_str(&list_id).unwrap_or_else(|_| {
-        let message = "must be the list_id of a list, such as 8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0";
-        reader
-            .errors
-            .push(chassis::problem::FieldError::new("list_id", message));
-        Uuid::nil()
-    });
-    let limit = reader.limit(query.limit.as_ref());
-    let explain = reader.switch("explain", query.explain.as_ref(), true);
-    let cursor = reader.cursor(query.cursor.as_ref());
-    if cursor.is_some_and(|cursor| cursor.list != list_id) {
-        let message = "is of another list";
-        reader
-            .errors
-            .push(chassis::problem::FieldError::new("cursor", message));
-    }
-    if !reader.errors.is_empty() {
-        return Err(RecommendError::Invalid(reader.errors).into());
-    }
+    let mut check = Validator::default();
+    let message = "must be the list_id of a list, such as 8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0";
+    let list_id = Uuid::parse_str(&list_id).map_err(|_| message);
+    let list_id = check.take("list_id", list_id).unwrap_or_default();
+    let limit = check.integer("limit", query.limit.as_deref(), LIMITS);
+    let explain = check.boolean("explain", query.explain.as_deref());
+    let cursor = ListCursor::parse(&mut check, query.cursor.as_deref());
+    let is_of_list = cursor.is_none_or(|cursor| cursor.list == list_id);
+    check.require(is_of_list, "cursor", "must be of this list");
+    check.finish(()).map_err(RecommendError::Invalid)?;
     let from = cursor.map_or(0, |cursor| cursor.from);
     let may_see = |id| caller.may_see(id);
     let page = state
@@ -244,5 +230,5 @@ pub(super) async fn get_recommendation_list(
         .replay(list_id, from, limit, may_see)
         .await?;
     let user_id = UserId::new(page.list.user_id).ok_or(RecommendError::ListNotFound)?;
-    Ok(json(body(&state, user_id, &page, explain)))
+    Ok(json(body(&state, user_id, &page, explain.unwrap_or(true))))
 }

@@ -1,21 +1,21 @@
-//! The rules by which films are scored.
+//! The rules.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::AppState, models::Rule};
+use crate::{rules::Rule, state::AppState};
 
 /// The active rules.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RulesResponse {
-    /// By type.
+    /// The active rules, by type.
     rules: Vec<Rule>,
 }
 
 /// List the rules
 ///
-/// The active rules with their weights, by type.
+/// Lists the active rules with their weights, by type.
 #[utoipa::path(
     get,
     path = "/api/v1/rules",

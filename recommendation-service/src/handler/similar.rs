@@ -1,4 +1,4 @@
-//! Films like a film.
+//! Movies that are similar to a movie.
 
 use axum::{
     Json,
@@ -7,6 +7,7 @@ use axum::{
 use chassis::{
     extract::{Path, parse_query},
     problem::ProblemDocument,
+    validate::Validator,
 };
 use filter::{Filter, FilterParams};
 use serde::{Deserialize, Serialize};
@@ -15,24 +16,25 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::{
-    error::ApiError,
-    film::{FilmCard, decimal},
-    wishes::Reader,
+use crate::{
+    handler::{
+        error::ApiError,
+        movie_card::{MovieCard, decimal},
+        ranking_request::{DEFAULT_LIMIT, LIMITS},
+    },
+    ranking::RecommendError,
+    state::AppState,
 };
-use crate::{app::AppState, service::recommender::RecommendError};
-
-const DEFAULT_LIMIT: usize = 10;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PageParams {
-    /// How many films at most; 10 where not given.
+    /// The number of movies, 1 to 100; 10 if not given.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
     limit: Option<String>,
 }
 
-/// All parameters of a list of similar films.
+/// All parameters of a list of similar movies.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct SimilarQuery {
     #[serde(flatten)]
@@ -49,48 +51,48 @@ impl IntoParams for SimilarQuery {
     }
 }
 
-/// A film like another, and why.
+/// A similar movie.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SimilarFilmResponse {
     #[serde(flatten)]
-    film: FilmCard,
-    /// How alike they are, 0 to 1, to four decimals.
+    film: MovieCard,
+    /// The similarity, 0 to 1, to four decimals.
     #[schema(example = 0.62)]
     score: f64,
-    /// What genres, keywords, people and language add to that.
+    /// The part of genres, keywords, people and language.
     #[schema(example = 0.4)]
     content: f64,
-    /// What users add who dealt with both.
+    /// The part of users who dealt with both.
     #[schema(example = 0.22)]
     learned: f64,
-    /// Why, in words.
+    /// The reason, in words.
     #[schema(example = "who likes one likes the other, about the same things")]
     reason: String,
 }
 
-/// Films like a film.
+/// Movies that are similar to a movie.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SimilarResponse {
-    /// Like which.
+    /// TMDB's id of the movie that they are similar to.
     id: i64,
-    /// The most alike first.
+    /// The movies, most similar first.
     similar: Vec<SimilarFilmResponse>,
-    /// The version of the learned models that was asked; null where they do not know the film.
+    /// The version of the learned models; null if they do not know the movie.
     model_version: Option<i64>,
 }
 
-/// Films like a film
+/// List similar movies
 ///
-/// By what films are about, and by who deals with both; the filter is that of `GET /movies`.
+/// Ranks movies by content and by their audiences; the filter is that of `GET /movies`.
 #[utoipa::path(
     get,
     path = "/api/v1/movies/{id}/similar",
     tag = "recommendations",
-    params(("id" = i64, Path, description = "TMDB's id of the film", example = 603), SimilarQuery),
+    params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603), SimilarQuery),
     responses(
-        (status = 200, description = "the films", body = SimilarResponse),
-        (status = 400, description = "the id or a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such film", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the movies", body = SimilarResponse),
+        (status = 400, description = "the id or a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "there is no such movie", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_similar_movies(
@@ -103,20 +105,16 @@ pub(super) async fn list_similar_movies(
         RecommendError::field("id", "must be TMDB's id of a film, a whole number above 0")
     })?;
     let query: SimilarQuery = parse_query(&raw.unwrap_or_default())?;
-    let mut reader = Reader { errors: Vec::new() };
-    let limit = reader.limit(query.page.limit.as_ref());
-    let mut errors = reader.errors;
-    let filter = Filter::parse(&query.filter, &mut errors);
-    if !errors.is_empty() {
-        return Err(RecommendError::Invalid(errors).into());
-    }
+    let mut check = Validator::default();
+    let limit = check.integer("limit", query.page.limit.as_deref(), LIMITS);
+    let filter = Filter::parse(&query.filter, &mut check);
+    check.finish(()).map_err(RecommendError::Invalid)?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let found = state.recommender.similar(id, filter, limit).await?;
-    let shared = state.recommender.catalogue();
-    let catalogue = shared.read();
+    let catalogue = state.recommender.catalogue();
     let similar = found.films.into_iter().filter_map(|film| {
         Some(SimilarFilmResponse {
-            film: FilmCard::new(&catalogue, catalogue.row(film.id)?),
+            film: MovieCard::new(&catalogue, catalogue.row(film.id)?),
             score: decimal(film.score),
             content: decimal(film.content.into()),
             learned: decimal(film.learned.into()),

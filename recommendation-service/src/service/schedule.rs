@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use chassis::shutdown::Shutdown;
 use sqlx::PgPool;
 
-use crate::{config::Config, repository::models};
+use crate::{config::Config, registry::repository};
 
 /// How often it is looked whether training is due.
 const LOOK: Duration = Duration::from_secs(30);
@@ -20,10 +20,10 @@ pub async fn keep_training(pool: PgPool, config: Config, shutdown: Shutdown) {
         return;
     }
     loop {
-        match models::take_lease(&pool, interval, TIME_LIMIT).await {
+        match repository::take_lease(&pool, interval, TIME_LIMIT).await {
             Ok(true) => {
                 train(&shutdown).await;
-                if let Err(error) = models::return_lease(&pool).await {
+                if let Err(error) = repository::return_lease(&pool).await {
                     tracing::warn!(%error, "cannot give the lease to train back; it ends by itself");
                 }
             }

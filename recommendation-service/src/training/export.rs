@@ -14,8 +14,12 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 
-use super::{finish, run, source::Source, tell};
-use crate::{config::Config, database, evaluation::data::Event};
+use crate::{
+    config::Config,
+    database,
+    evaluation::data::Event,
+    training::{finish, run, source::Source, tell},
+};
 
 const USAGE: &str = "recommendation-service export --out FILE.parquet
 

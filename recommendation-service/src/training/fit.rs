@@ -5,22 +5,23 @@ use std::{fmt::Write as _, sync::Arc};
 use anyhow::{Context, ensure};
 use recommender::{
     Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity, Scorer,
-    Spectral, TrainedModels, add_standardized,
+    Spectral, TrainedModels,
+    blend::add_part,
     model_file::{Manifest, ModelParts},
     standardize,
 };
 use sha2::{Digest, Sha256};
 
-use super::tags::Tags;
 use crate::{
     evaluation::{
         Fitted, Model, Settings,
         data::{Dataset, Event, Parting},
         fit,
         metrics::{AtLength, Catalogue, Figures, rank, ranked},
-        search::{self, Bench, TagScores, share_beside_learned},
+        search::{self, Bench, TagScores, shares_beside_learned},
     },
-    models,
+    read_model,
+    training::tags::Tags,
 };
 
 /// A tenth to measure on and a tenth to choose settings on.
@@ -90,7 +91,7 @@ impl Task {
     /// Too few events to measure on.
     pub(super) fn new(
         mut events: Vec<Event>,
-        catalogue: Option<models::Catalogue>,
+        catalogue: Option<read_model::Catalogue>,
     ) -> anyhow::Result<Self> {
         events.sort_by_key(|event| (event.user, event.item, event.time));
         events.dedup_by_key(|event| (event.user, event.item));
@@ -261,10 +262,14 @@ impl Task {
             let Some(tags) = &self.tags else {
                 return;
             };
-            let share = share_beside_learned(history.len());
+            let shares = shares_beside_learned(history.len());
             let weights = [trained.content_weight(), trained.taste_weight()];
-            for (own, weight) in tags.score(history).iter().zip(weights) {
-                add_standardized(scores, own, standardize(own, history), share * weight);
+            let parts = tags
+                .score(history)
+                .into_iter()
+                .zip(shares.iter().zip(weights));
+            for (own, (share, weight)) in parts {
+                add_part(scores, &own, standardize(&own, history), share * weight);
             }
         })
     }

@@ -11,8 +11,7 @@ use sqlx::PgPool;
 
 use crate::{
     evaluation::data::{self, Event, open},
-    models::{Standing, affinity},
-    repository::interactions,
+    read_model::{InteractionState, affinity, repository::interactions},
 };
 
 /// Where interactions are.
@@ -116,9 +115,9 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
             bail!("{}: there are no times", ratings.display());
         }
         if let Some(rating) = event.rating {
-            let standing = Standing {
+            let standing = InteractionState {
                 rating: Some(rating as f32),
-                ..Standing::default()
+                ..InteractionState::default()
             };
             // One so low was asked for, and counts as the lowest.
             event.weight = affinity(&standing).unwrap_or(LEAST_WEIGHT);

@@ -1,7 +1,7 @@
 //! What films are about, where the catalogue tells: content and taste as models over the films that others
 //! are fitted to, so that what they weigh beside these can be chosen and measured.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use recommender::{
     History,
@@ -9,11 +9,7 @@ use recommender::{
 };
 use sqlx::PgPool;
 
-use crate::{
-    models::{Catalogue, FilmTags},
-    repository::read_model,
-    service::read_model::Model as _,
-};
+use crate::read_model::{Catalogue, FilmTags, follow};
 
 /// A catalogue with the films of a dataset.
 pub(super) struct Tags {
@@ -27,9 +23,8 @@ pub(super) struct Tags {
 /// # Errors
 /// Postgres's.
 pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
-    let mut catalogue = Catalogue::default();
-    read_model::load(pool, Catalogue::SOURCE, |batch| catalogue.take(&batch)).await?;
-    catalogue.settle();
+    let (catalogue, _) = follow::load(pool).await?;
+    let catalogue = Arc::unwrap_or_clone(catalogue);
     Ok((!catalogue.is_empty()).then_some(catalogue))
 }
 

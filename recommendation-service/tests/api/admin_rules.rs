@@ -45,7 +45,7 @@ async fn active(test: &TestApp) -> Vec<(String, f64)> {
 }
 
 #[sqlx::test]
-async fn rules_are_put_whole_kept_with_who_and_when_and_put_again(pool: PgPool) {
+async fn rules_are_replaced_as_a_whole_and_versions_are_kept(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let other = TestApp::beside(&pool, test.movies.clone(), test.users.clone()).await;
     let first = get(&test.app, PATH).await;
@@ -107,7 +107,7 @@ async fn rules_are_put_whole_kept_with_who_and_when_and_put_again(pool: PgPool) 
 }
 
 #[sqlx::test]
-async fn what_cannot_be_rules_is_refused_by_name_and_changes_nothing(pool: PgPool) {
+async fn invalid_rules_are_refused_by_field_and_change_nothing(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let named = |name: &str| json!({"name": name, "rule_type": "recency", "weight": 1});
     for (rules, field) in [
@@ -177,7 +177,7 @@ async fn what_cannot_be_rules_is_refused_by_name_and_changes_nothing(pool: PgPoo
 }
 
 #[sqlx::test]
-async fn sets_that_are_put_at_once_come_one_after_the_other(pool: PgPool) {
+async fn concurrent_rule_versions_are_numbered_in_sequence(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let body = |weight: f64| json!({"rules": [rule("recency", weight)], "version": 1});
     let (one, two) = tokio::join!(put(&test, body(1.0)), put(&test, body(2.0)));
@@ -191,7 +191,7 @@ async fn sets_that_are_put_at_once_come_one_after_the_other(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn rules_are_tried_out_for_a_user_and_nothing_is_stored(pool: PgPool) {
+async fn rules_are_previewed_for_a_user_and_nothing_is_stored(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for (id, date) in [(1, "2020-01-01"), (2, "2025-06-01"), (3, "2025-12-31")] {
         let popularity = 40.0 - 10.0 * id as f64;

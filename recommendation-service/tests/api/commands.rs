@@ -11,7 +11,7 @@ use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::RowAccessor,
 };
-use recommendation_service::repository::models;
+use recommendation_service::registry::repository;
 use recommender::model_file::{self, Manifest, ModelParts};
 use sqlx::{ConnectOptions, PgPool};
 use tokio::{io::AsyncReadExt, process::Command};
@@ -75,10 +75,10 @@ async fn add_tastes(pool: &PgPool, users: i64) {
     .unwrap();
 }
 
-async fn versions(pool: &PgPool) -> (Option<i64>, Vec<models::ModelRow>) {
-    let mut all = models::list(pool).await.unwrap();
+async fn versions(pool: &PgPool) -> (Option<i64>, Vec<repository::ModelRow>) {
+    let mut all = repository::list(pool).await.unwrap();
     all.reverse();
-    (models::live(pool).await.unwrap(), all)
+    (repository::live(pool).await.unwrap(), all)
 }
 
 #[sqlx::test]
@@ -293,7 +293,7 @@ async fn a_schedule_has_a_process_of_its_own_train_and_gives_the_lease_back(pool
     });
     assert!(heard.await.is_ok(), "{}", String::from_utf8_lossy(&said));
     eventually("the lease is given back", async || {
-        models::take_lease(&pool, Duration::ZERO, Duration::from_secs(60))
+        repository::take_lease(&pool, Duration::ZERO, Duration::from_secs(60))
             .await
             .unwrap()
     })

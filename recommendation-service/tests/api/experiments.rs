@@ -13,13 +13,11 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
-    models::{Catalogue, Served, Shown, UserId},
-    repository::impressions,
-    service::{
-        experiments::{Experiments, recorder::Recorder, settler},
-        exploration::Explorer,
-        trials::Trials,
+    experiments::{
+        Experiments, Served, Shown, explore::Explorer, impressions::Recorder,
+        repository::impressions, settle, treatment::Treatments,
     },
+    read_model::{Catalogue, UserId},
 };
 use recommender::experiments::thompson::Exploration;
 use serde_json::{Value, json};
@@ -56,7 +54,7 @@ fn popular_or_recent() -> Value {
 /// Counts what is due when everybody's time is over.
 async fn settle(pool: &PgPool) {
     let later = now() + TimeDelta::hours(2);
-    settler::settle_due(pool, &Clock::fixed(later))
+    settle::settle_due(pool, &Clock::fixed(later))
         .await
         .unwrap();
 }
@@ -71,7 +69,7 @@ async fn count(pool: &PgPool, table: &'static str) -> i64 {
 }
 
 #[sqlx::test]
-async fn an_experiment_is_made_changed_stopped_and_made_again(pool: PgPool) {
+async fn an_experiment_is_created_changed_stopped_and_created_again(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let body =
         json!({"name": "one", "layer": "rules", "traffic": 0.25, "variants": popular_or_recent()});
@@ -158,7 +156,7 @@ async fn an_experiment_is_made_changed_stopped_and_made_again(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_cannot_be_an_experiment_is_refused_by_name(pool: PgPool) {
+async fn invalid_experiments_are_refused_by_field(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let of = |layer: &str, variant: Value| {
         let mut second = json!({"name": "b"});
@@ -263,7 +261,7 @@ async fn list(test: &TestApp, user: i64) -> Vec<i64> {
 }
 
 #[sqlx::test]
-async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_stands(pool: PgPool) {
+async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     films_and_users(&test, 40).await;
     let body = json!({"name": "one", "layer": "rules", "outcome_window_hours": 1, "outcome_cap": 3,
@@ -271,9 +269,13 @@ async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_st
     let id = put(&test, body).await.expect(201)["id"].clone();
     for user in (1..=40).chain(1..=40) {
         let films = list(&test, user).await;
-        assert_eq!(films, list(&test, user).await, "nobody changes sides");
+        assert_eq!(
+            films,
+            list(&test, user).await,
+            "no user changes the variant"
+        );
     }
-    eventually("all is kept", async || {
+    eventually("all impressions are stored", async || {
         count(&pool, "impression").await == 200
     })
     .await;
@@ -283,7 +285,7 @@ async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_st
         (&before["users"], &before["users_counted"]),
         (&json!(40), &json!(0))
     );
-    assert_eq!(before["results"][1]["basis"], "nobody is counted yet");
+    assert_eq!(before["results"][1]["basis"], "no user is counted yet");
 
     // Each in their own way: of users 1 to 6, one counts once, one twice, the others do not.
     let mut shown = Vec::new();
@@ -354,7 +356,7 @@ async fn what_users_do_with_what_they_were_shown_is_counted_once_and_while_it_st
 }
 
 #[sqlx::test]
-async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_back(
+async fn lists_are_served_without_postgres_and_impressions_are_stored_later(
     options: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
@@ -378,7 +380,7 @@ async fn lists_go_on_without_postgres_and_what_was_served_is_kept_when_it_is_bac
 }
 
 #[sqlx::test]
-async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool: PgPool) {
+async fn exploration_respects_preferences_and_records_propensities(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 30;
     films_and_users(&test, users).await;
@@ -410,7 +412,7 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
             "by the rules alone"
         );
     }
-    eventually("all is kept", async || {
+    eventually("all impressions are stored", async || {
         count(&pool, "exposure").await == users
     })
     .await;
@@ -441,7 +443,7 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
         }
     }
     let later = Clock::fixed(now() + TimeDelta::hours(26));
-    settler::settle_due(&pool, &later).await.unwrap();
+    settle::settle_due(&pool, &later).await.unwrap();
     let counted: i64 = sqlx::query_scalar("select sum(impressions)::bigint from film_trial")
         .fetch_one(&pool)
         .await
@@ -456,7 +458,7 @@ async fn exploration_shows_what_a_user_may_see_and_keeps_how_likely_it_was(pool:
 }
 
 #[sqlx::test]
-async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool) {
+async fn recent_outcomes_of_a_movie_count_more(pool: PgPool) {
     let _test = TestApp::ready(&pool).await;
     sqlx::query(
         "insert into film_trial values (603, 10000, 5000, now()), (604, 9000, 3000, now())",
@@ -474,7 +476,7 @@ async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool)
     .await
     .unwrap();
     let later = Clock::fixed(now() + TimeDelta::hours(26));
-    settler::settle_due(&pool, &later).await.unwrap();
+    settle::settle_due(&pool, &later).await.unwrap();
     let trials: Vec<(i64, i64, i64)> =
         sqlx::query_as("select movie_id, impressions, outcomes from film_trial order by movie_id")
             .fetch_all(&pool)
@@ -484,12 +486,12 @@ async fn what_a_film_did_of_late_counts_more_than_what_it_did_once(pool: PgPool)
 }
 
 #[sqlx::test]
-async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: PgPool) {
+async fn model_versions_are_loaded_while_an_experiment_compares_them(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
     let explorer = Explorer::new(pool.clone(), Exploration::off(), 24);
-    let trials = Trials::new(experiments.clone(), explorer);
+    let trials = Treatments::new(experiments.clone(), explorer);
     let look = async || {
         experiments.refresh().await.unwrap();
         let load = |version| {
@@ -518,7 +520,7 @@ async fn versions_of_models_are_there_while_an_experiment_compares_them(pool: Pg
 }
 
 #[sqlx::test]
-async fn a_known_effect_is_called_right(pool: PgPool) {
+async fn a_known_effect_gets_the_right_verdict(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 400;
     films_and_users(&test, users).await;
@@ -536,7 +538,7 @@ async fn a_known_effect_is_called_right(pool: PgPool) {
             test.users.interaction(interactions, user, film, "like");
         }
     }
-    eventually("all is kept", async || {
+    eventually("all impressions are stored", async || {
         (
             count(&pool, "exposure").await,
             count(&pool, "user_movie").await,
@@ -568,7 +570,7 @@ async fn a_known_effect_is_called_right(pool: PgPool) {
 
 /// One population, dealt out a hundred times by experiments that change nothing, each looked at twice.
 #[sqlx::test]
-async fn without_an_effect_at_least_95_of_100_experiments_are_not_called(pool: PgPool) {
+async fn without_an_effect_at_least_95_of_100_experiments_stay_undecided(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let users = 300;
     for user in 1..=users {

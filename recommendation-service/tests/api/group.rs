@@ -45,7 +45,7 @@ fn likings(film: &Value) -> Vec<f64> {
 }
 
 #[sqlx::test]
-async fn a_group_gets_what_none_knows_or_rules_out_by_each_method(pool: PgPool) {
+async fn a_group_gets_movies_that_no_member_knows_or_rules_out(pool: PgPool) {
     let test = with_users(&pool).await;
     let group = async |method: &str| {
         let body = json!({"user_ids": [7, 8, 9], "method": method, "limit": 6});
@@ -85,7 +85,7 @@ async fn a_group_gets_what_none_knows_or_rules_out_by_each_method(pool: PgPool) 
 }
 
 #[sqlx::test]
-async fn a_group_is_for_its_members_and_bad_ones_are_refused_by_name(pool: PgPool) {
+async fn a_group_list_is_for_members_and_invalid_members_are_named(pool: PgPool) {
     let test = with_users(&pool).await;
     for who in ["12", ""] {
         test.post_as(who, PATH, json!({"user_ids": [7, 8]}))

@@ -33,7 +33,7 @@ async fn stored(pool: &PgPool) -> i64 {
 }
 
 #[sqlx::test]
-async fn pages_are_the_list_and_leave_out_what_is_disliked_or_removed_since(pool: PgPool) {
+async fn pages_continue_the_list_without_movies_disliked_or_removed_since(pool: PgPool) {
     let test = with_films(&pool, 30).await;
     let whole = ids(&get(&test.app, &format!("{PATH}?limit=100"))
         .await
@@ -87,7 +87,7 @@ async fn pages_are_the_list_and_leave_out_what_is_disliked_or_removed_since(pool
 }
 
 #[sqlx::test]
-async fn a_list_is_shown_again_as_it_was_to_its_user_and_administrators(pool: PgPool) {
+async fn a_list_is_replayed_to_its_user_and_to_administrators(pool: PgPool) {
     let test = with_films(&pool, 12).await;
     let made = get(&test.app, &format!("{PATH}?limit=5&explain=true"))
         .await
@@ -134,8 +134,8 @@ async fn a_list_is_shown_again_as_it_was_to_its_user_and_administrators(pool: Pg
 }
 
 #[sqlx::test]
-async fn lists_that_have_had_their_time_and_the_oldest_are_deleted(pool: PgPool) {
-    use recommendation_service::repository::lists;
+async fn expired_and_oldest_lists_are_deleted(pool: PgPool) {
+    use recommendation_service::ranking::repository;
     sqlx::query("insert into user_profile values (7, 1, '{}')")
         .execute(&pool)
         .await
@@ -162,7 +162,7 @@ async fn lists_that_have_had_their_time_and_the_oldest_are_deleted(pool: PgPool)
         .await
         .unwrap();
     }
-    lists::sweep(&pool, now, 4, 100).await.unwrap();
+    repository::sweep(&pool, now, 4, 100).await.unwrap();
     let left: Vec<String> =
         sqlx::query_scalar("select right(list_id::text, 1) from recommendation_list order by 1")
             .fetch_all(&pool)
@@ -176,7 +176,7 @@ async fn lists_that_have_had_their_time_and_the_oldest_are_deleted(pool: PgPool)
 }
 
 #[sqlx::test]
-async fn the_same_answer_is_given_until_something_changes(pool: PgPool) {
+async fn a_response_is_cached_until_something_changes(pool: PgPool) {
     let test = with_films(&pool, 12).await;
     let answer = async |path: &str| get(&test.app, path).await.text;
     let before = answer(PATH).await;

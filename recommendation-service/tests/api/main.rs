@@ -19,6 +19,7 @@ mod recommendations;
 mod replicas;
 mod rules;
 mod similar;
+mod statements;
 mod strategies;
 mod taste_formula;
 
@@ -32,7 +33,7 @@ use chassis::{
 };
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
-use recommendation_service::service::read_model::Shared;
+use recommendation_service::read_model::Shared;
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
     TrainedModel, TrainedModels,
@@ -57,7 +58,7 @@ fn trained() -> Arc<TrainedModels> {
     });
     let interactions = Interactions::from_rows(12, rows).unwrap();
     let ials = IalsSettings {
-        dimensions: 4,
+        dimensions: 8,
         ..IalsSettings::default()
     };
     let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::http::Method;
 use chassis::testing::{call, get};
 use recommendation_service::{
-    repository::models,
-    service::{models::Models, read_model::Shared},
+    read_model::Shared,
+    registry::{Registry, repository},
 };
 use recommender::{
     Popularity,
@@ -29,7 +29,7 @@ async fn add_version(pool: &PgPool, films: i64, live: bool) -> i64 {
     let manifest = Manifest::default();
     let bytes = model_file::encode(&manifest, &parts).unwrap();
     let sha256 = sha256(&bytes);
-    models::insert(pool, &manifest, &bytes, &sha256, live, 5)
+    repository::insert(pool, &manifest, &bytes, &sha256, live, 5)
         .await
         .unwrap()
 }
@@ -52,14 +52,14 @@ async fn put_live(test: &TestApp, body: Value) -> chassis::testing::TestResponse
     call(&test.app, Method::PUT, path, Some(body)).await
 }
 
-fn live_films(models: &Models) -> Option<usize> {
+fn live_films(models: &Registry) -> Option<usize> {
     models.live().map(|live| live.films().len())
 }
 
 #[sqlx::test]
-async fn a_version_goes_live_everywhere_and_back_by_one_call(pool: PgPool) {
+async fn one_request_activates_a_version_on_every_replica(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
-    let other = Models::new(pool.clone(), None, Shared::new(None));
+    let other = Registry::new(pool.clone(), None, Shared::new(None));
     let body = get(&test.app, "/api/v1/admin/models").await.expect(200);
     assert_eq!(body, json!({"live": null, "models": []}));
     let first = add_version(&pool, 3, false).await;
@@ -89,7 +89,7 @@ async fn a_version_goes_live_everywhere_and_back_by_one_call(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn versions_that_are_not_there_and_bodies_that_are_none_change_nothing(pool: PgPool) {
+async fn unknown_versions_and_invalid_bodies_change_nothing(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let version = add_version(&pool, 3, true).await;
     let missing = put_live(&test, json!({"version": 99})).await.expect(404);
@@ -112,9 +112,9 @@ async fn versions_that_are_not_there_and_bodies_that_are_none_change_nothing(poo
 }
 
 #[sqlx::test]
-async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
+async fn a_damaged_version_is_refused_and_the_live_one_stays(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
-    let other = Models::new(pool.clone(), None, Shared::new(None));
+    let other = Registry::new(pool.clone(), None, Shared::new(None));
     let good = add_version(&pool, 3, true).await;
     other.refresh().await.unwrap();
     let bad = add_version(&pool, 4, false).await;
@@ -127,7 +127,7 @@ async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
             .ends_with("model-unusable")
     );
     // As if it had been damaged after it went live.
-    assert!(models::promote(&pool, Some(bad)).await.unwrap());
+    assert!(repository::activate(&pool, Some(bad)).await.unwrap());
     other.refresh().await.unwrap();
     assert_eq!(other.live().map(|live| live.version()), Some(good));
     // A process that starts then works by its rules.
@@ -137,7 +137,7 @@ async fn a_damaged_version_is_refused_and_the_live_one_goes_on(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn the_oldest_versions_are_dropped_but_not_the_live_one(pool: PgPool) {
+async fn the_oldest_versions_are_deleted_but_not_the_live_one(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     let live = add_version(&pool, 2, true).await;
     for films in 3..10 {
@@ -157,12 +157,12 @@ async fn the_oldest_versions_are_dropped_but_not_the_live_one(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_file_kept_for_a_quick_start_is_used_only_while_it_is_whole(pool: PgPool) {
+async fn a_cached_model_file_is_used_only_if_it_is_intact(pool: PgPool) {
     let _test = TestApp::ready(&pool).await;
     let directory = std::env::temp_dir().join(format!("marquee-models-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let version = add_version(&pool, 3, true).await;
-    let models = || Models::new(pool.clone(), Some(directory.clone()), Shared::new(None));
+    let models = || Registry::new(pool.clone(), Some(directory.clone()), Shared::new(None));
     models().refresh().await.unwrap();
     let file = directory.join(format!("{version}.safetensors"));
     // Without its bytes in the database it comes from the file alone.
@@ -183,10 +183,10 @@ async fn a_file_kept_for_a_quick_start_is_used_only_while_it_is_whole(pool: PgPo
 async fn one_replica_at_a_time_trains_and_not_before_it_is_due(pool: PgPool) {
     use std::time::Duration;
     let day = Duration::from_secs(86_400);
-    let take = async |interval| models::take_lease(&pool, interval, day).await.unwrap();
+    let take = async |interval| repository::take_lease(&pool, interval, day).await.unwrap();
     assert!(take(day).await);
     assert!(!take(Duration::ZERO).await, "somebody trains");
-    models::return_lease(&pool).await.unwrap();
+    repository::return_lease(&pool).await.unwrap();
     assert!(!take(day).await, "it is not due");
     assert!(take(Duration::ZERO).await);
 }

@@ -33,7 +33,7 @@ async fn with_films(pool: &PgPool) -> TestApp {
 }
 
 #[sqlx::test]
-async fn what_is_supposed_counts_and_nothing_of_it_is_kept(pool: PgPool) {
+async fn a_hypothesis_changes_the_preview_and_nothing_is_stored(pool: PgPool) {
     let test = with_films(&pool).await;
     let own = async || get(&test.app, "/api/v1/users/7/recommendations").await.text;
     let before = own().await;
@@ -63,7 +63,7 @@ async fn what_is_supposed_counts_and_nothing_of_it_is_kept(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn bad_input_is_refused_by_name(pool: PgPool) {
+async fn invalid_parameters_are_named(pool: PgPool) {
     let test = with_films(&pool).await;
     for (body, fields) in [
         (

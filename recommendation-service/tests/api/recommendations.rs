@@ -51,7 +51,7 @@ async fn a_list_has_every_documented_field_and_the_contracts_score(pool: PgPool)
 }
 
 #[sqlx::test]
-async fn what_a_user_knows_or_rules_out_is_not_recommended(pool: PgPool) {
+async fn movies_that_a_user_knows_or_rules_out_are_not_recommended(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for id in 1..=8 {
         test.movies.film(
@@ -98,7 +98,7 @@ async fn what_a_user_knows_or_rules_out_is_not_recommended(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn equal_scores_stand_in_the_order_of_ids(pool: PgPool) {
+async fn equal_scores_are_ordered_by_id(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for id in [5, 3, 9, 1] {
         test.movies.film(id, 1, json!({"popularity": 4.0}));
@@ -111,7 +111,7 @@ async fn equal_scores_stand_in_the_order_of_ids(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_unknown_user_is_asked_for_once_and_then_known(pool: PgPool) {
+async fn an_unknown_user_is_requested_once_from_preference_service(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     test.movies.film(1, 1, json!({}));
     test.users.know(7, profile(7, 1, json!({})));
@@ -135,7 +135,7 @@ async fn an_unknown_user_is_asked_for_once_and_then_known(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_catalogue_without_films_gives_an_empty_list(pool: PgPool) {
+async fn a_catalogue_without_movies_gives_an_empty_list(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     test.users.know(7, profile(7, 1, json!({})));
     let body = get(&test.app, "/api/v1/users/7/recommendations")
@@ -148,7 +148,7 @@ async fn a_catalogue_without_films_gives_an_empty_list(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn bad_input_is_refused_by_name(pool: PgPool) {
+async fn invalid_parameters_are_named(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for (path, error, field) in [
         ("/api/v1/users/x/recommendations", "invalid user ID", "id"),
@@ -215,7 +215,7 @@ async fn a_change_and_a_removal_show_in_the_next_list(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_is_taken_back_comes_back_and_who_is_erased_is_gone(pool: PgPool) {
+async fn movies_return_after_an_undo_and_erased_users_are_gone(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for id in 1..=4 {
         test.movies

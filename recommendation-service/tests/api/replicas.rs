@@ -23,7 +23,7 @@ async fn tell_some(movies: &Owner, users: &Owner) {
 }
 
 #[sqlx::test]
-async fn a_process_that_starts_again_goes_on_from_its_cursor(pool: PgPool) {
+async fn a_restarted_process_continues_from_its_cursor(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     tell_some(&test.movies, &test.users).await;
     eventually("all is known", async || {
@@ -43,7 +43,7 @@ async fn a_process_that_starts_again_goes_on_from_its_cursor(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_cursor_that_is_too_old_is_mended_by_a_snapshot(pool: PgPool) {
+async fn an_expired_cursor_leads_to_a_new_snapshot(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     tell_some(&test.movies, &test.users).await;
     eventually("all is known", async || {
@@ -72,7 +72,7 @@ async fn becomes(pool: &PgPool, statement: &'static str, count: i64) {
 }
 
 #[sqlx::test]
-async fn two_processes_over_one_database_give_the_same_lists(pool: PgPool) {
+async fn two_replicas_give_the_same_lists(pool: PgPool) {
     let one = TestApp::ready(&pool).await;
     let two = TestApp::beside(&pool, one.movies.clone(), one.users.clone()).await;
     two.until_ready().await;
@@ -89,7 +89,7 @@ async fn two_processes_over_one_database_give_the_same_lists(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn lists_go_on_without_postgres_and_readiness_says_so(
+async fn lists_are_served_without_postgres_and_readiness_fails(
     options: sqlx::postgres::PgPoolOptions,
     connect: sqlx::postgres::PgConnectOptions,
 ) {

@@ -16,7 +16,7 @@ fn films(body: &Value) -> Vec<i64> {
 }
 
 #[sqlx::test]
-async fn films_are_alike_by_what_they_are_about_and_by_who_deals_with_both(pool: PgPool) {
+async fn movies_are_similar_by_content_and_by_audience(pool: PgPool) {
     let test = TestApp::trained(&pool).await;
     for id in 1..=12 {
         test.movies.film(

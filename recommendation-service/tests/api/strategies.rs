@@ -37,7 +37,7 @@ async fn until_all_films(test: &TestApp) {
 }
 
 #[sqlx::test]
-async fn somebody_new_gets_the_rules_and_a_like_at_once_what_goes_with_it(pool: PgPool) {
+async fn a_new_user_gets_the_rules_and_a_like_personalizes_the_next_list(pool: PgPool) {
     let test = TestApp::trained(&pool).await;
     tell_films(&test);
     test.users.user(7, 1, json!({}));
@@ -84,7 +84,7 @@ async fn somebody_new_gets_the_rules_and_a_like_at_once_what_goes_with_it(pool: 
 }
 
 #[sqlx::test]
-async fn each_strategy_goes_by_its_own(pool: PgPool) {
+async fn each_strategy_ranks_by_its_own_model(pool: PgPool) {
     let test = TestApp::trained(&pool).await;
     tell_films(&test);
     test.users.user(7, 1, json!({}));
@@ -114,7 +114,7 @@ async fn each_strategy_goes_by_its_own(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn taste_follows_what_the_user_says_of_it(pool: PgPool) {
+async fn taste_follows_the_users_edits(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     tell_films(&test);
     test.users.user(7, 1, json!({}));
@@ -147,7 +147,7 @@ async fn taste_follows_what_the_user_says_of_it(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn diversity_brings_other_kinds_forward(pool: PgPool) {
+async fn diversity_moves_other_genres_forward(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
     for id in 1..=20 {
         let kind = if id <= 10 { 1 } else { 2 };
@@ -243,7 +243,7 @@ async fn the_filter_of_all_lists_applies(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn without_the_content_model_nothing_goes_by_what_films_are_about(pool: PgPool) {
+async fn without_the_content_model_content_has_no_effect(pool: PgPool) {
     let test = TestApp::trained_with(&pool, &[("CONTENT_MODEL", "false")]).await;
     tell_films(&test);
     test.users.user(7, 1, json!({}));

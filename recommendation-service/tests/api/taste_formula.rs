@@ -6,7 +6,8 @@ use preference_service::models::{
     UserId, UserMovie, movie_weights,
 };
 use proptest::prelude::*;
-use recommendation_service::models::{self as ranking, Evidence, HalfLife, Users};
+use recommendation_service::read_model::{self, Users, affinities};
+use recommender::taste::{HalfLife, LIKE};
 use serde_json::json;
 
 const MOVIES: usize = 5;
@@ -59,10 +60,9 @@ proptest! {
         let shown = movie_weights(movies.iter().copied().zip(&states), now, half_life);
         let shown: Vec<(i64, f32)> = shown
             .into_iter()
-            .map(|(movie, weight)| (movie.get(), (weight / recommender::taste::LIKE) as f32))
+            .map(|(movie, weight)| (movie.get(), (weight / LIKE) as f32))
             .collect();
-        let profile = users.find(ranking::UserId::new(7).expect("positive")).expect("a user");
-        let evidence = Evidence::of(profile, now, half_life);
-        prop_assert_eq!(evidence.films(), shown);
+        let profile = users.find(read_model::UserId::new(7).expect("positive")).expect("a user");
+        prop_assert_eq!(affinities(profile, now, half_life), shown);
     }
 }

@@ -1,0 +1,5 @@
+//! The endpoints that the gateway serves itself, called by [`crate::pipeline`].
+
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod swagger;

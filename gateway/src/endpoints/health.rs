@@ -1,0 +1,66 @@
+//! `/health`, `/health/live` and `/health/ready`: liveness and readiness of the gateway.
+
+use std::time::Duration;
+
+use chassis::health::{Dependency, Liveness, Readiness};
+use hyper::{Response, StatusCode, http::uri::PathAndQuery};
+
+use crate::{
+    proxy::{Upstream, internal::InternalCall},
+    response::{Body, json},
+    state::ThreadState,
+};
+
+/// The time limit of one check; shorter than that of any probe.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// `/health` and `/health/live`.
+pub(crate) fn live() -> Response<Body> {
+    json(StatusCode::OK, &Liveness::of(crate::NAME))
+}
+
+/// `/health/ready`: 200 unless the gateway is stopping. No dependency is required: without one of them the
+/// gateway still serves the other routes.
+pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Response<Body> {
+    let services =
+        futures_util::future::join_all(state.upstreams.iter().map(async |upstream| {
+            dependency(upstream.service.name(), check(upstream, call).await)
+        }));
+    let redis = async {
+        match &state.redis {
+            Some(redis) => redis.clone().check().await,
+            None => Err("not configured: limits are counted by each gateway alone".to_owned()),
+        }
+    };
+    let (redis, services) = tokio::join!(redis, services);
+    let mut dependencies = vec![dependency("redis", redis)];
+    dependencies.extend(services);
+    let (code, status) = match state.shared.shutdown.is_started() {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        false => (StatusCode::OK, "ok"),
+    };
+    let report = Readiness {
+        service: crate::NAME,
+        status,
+        dependencies,
+    };
+    json(code, &report)
+}
+
+fn dependency(name: &'static str, result: Result<(), String>) -> Dependency {
+    Dependency {
+        name,
+        required: false,
+        status: result.err().unwrap_or_else(|| "ok".to_owned()),
+    }
+}
+
+async fn check(upstream: &Upstream, call: &InternalCall<'_>) -> Result<(), String> {
+    let target = PathAndQuery::from_static("/health/ready");
+    match tokio::time::timeout(CHECK_TIMEOUT, call.get(upstream, &target)).await {
+        Ok(Ok(response)) if response.status().is_success() => Ok(()),
+        Ok(Ok(response)) => Err(format!("status {}", response.status().as_u16())),
+        Ok(Err(failure)) => Err(failure.to_string()),
+        Err(_) => Err("no response within a second".to_owned()),
+    }
+}

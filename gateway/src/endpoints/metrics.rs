@@ -1,0 +1,17 @@
+//! `/metrics`: the metrics of all threads.
+
+use bytes::Bytes;
+use hyper::{Response, header::HeaderValue};
+
+use crate::{
+    response::{Body, document},
+    state::ThreadState,
+};
+
+const PROMETHEUS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// `/metrics`, in the text format of Prometheus.
+pub(crate) fn render(state: &ThreadState) -> Response<Body> {
+    document(PROMETHEUS, Bytes::from(state.shared.metrics.render()))
+}

@@ -1,0 +1,142 @@
+//! Swagger UI and the OpenAPI documents that it shows. All files come from the gateway: the page makes no
+//! request to other hosts. The services' documents are fetched on demand.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use chassis::{Problem, problem::from_status};
+use http_body_util::Either;
+use hyper::{
+    HeaderMap, Response, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
+    http::uri::PathAndQuery,
+};
+use utoipa_swagger_ui::{Config, Url, serve};
+
+use crate::{
+    openapi,
+    proxy::{
+        internal::InternalCall,
+        problem::{timed_out, upstream_failed},
+        remove_hop_by_hop_headers,
+    },
+    response::{self, Body},
+    routes::Service,
+    state::ThreadState,
+};
+
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
+/// The headers of all files of Swagger UI, whose script adds inline styles and images to the page.
+static HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+    ),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        CROSS_ORIGIN_OPENER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    // The files change with the version of the gateway.
+    (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+];
+
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(openapi::document().to_json().unwrap_or_default()));
+
+static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    let documents = [
+        Url::with_primary("gateway", "/swagger/docs/gateway.json", true),
+        Url::new("movie-service", "/swagger/docs/movie-service.json"),
+        Url::new(
+            "preference-service",
+            "/swagger/docs/preference-service.json",
+        ),
+        Url::new(
+            "recommendation-service",
+            "/swagger/docs/recommendation-service.json",
+        ),
+    ];
+    Arc::new(
+        Config::new(documents)
+            .persist_authorization(true)
+            .try_it_out_enabled(true)
+            .deep_linking(true)
+            .display_request_duration(true)
+            // By default documents are sent to a public validation service.
+            .validator_url("none"),
+    )
+});
+
+/// `/swagger`.
+pub(crate) fn redirect() -> Response<Body> {
+    let mut response = response::empty(StatusCode::MOVED_PERMANENTLY);
+    let location = HeaderValue::from_static("/swagger/");
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+/// `/swagger/{file}`; the empty name is the page.
+///
+/// # Errors
+/// 404 if there is no such file.
+pub(crate) fn file(name: &str) -> Result<Response<Body>, Problem> {
+    let Ok(Some(file)) = serve(name, Arc::clone(&CONFIG)) else {
+        return Err(from_status(StatusCode::NOT_FOUND));
+    };
+    let content_type = HeaderValue::try_from(file.content_type)
+        .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
+    let mut response = response::document(content_type, Bytes::from(file.bytes.into_owned()));
+    add_headers(response.headers_mut());
+    Ok(response)
+}
+
+/// `/swagger/docs/{name}`.
+///
+/// # Errors
+/// 404 if there is no such document; 502, 503 or 504 if its service does not provide it.
+pub(crate) async fn document(
+    state: &ThreadState,
+    name: &str,
+    call: &InternalCall<'_>,
+) -> Result<Response<Body>, Problem> {
+    let name = name.strip_suffix(".json").unwrap_or_default();
+    if name == crate::NAME {
+        let mut response = response::document(response::JSON, DOCUMENT.clone());
+        add_headers(response.headers_mut());
+        return Ok(response);
+    }
+    let Some(service) = Service::ALL
+        .into_iter()
+        .find(|service| service.name() == name)
+    else {
+        return Err(from_status(StatusCode::NOT_FOUND));
+    };
+    let time_limit = state.shared.config.process.request_timeout();
+    let target = PathAndQuery::from_static("/openapi.json");
+    let document = call.get(state.upstream(service), &target);
+    let mut response = match tokio::time::timeout(time_limit, document).await {
+        Ok(Ok(response)) if response.status() == StatusCode::OK => response,
+        Ok(Ok(_)) => return Err(from_status(StatusCode::SERVICE_UNAVAILABLE)),
+        Ok(Err(failure)) => return Err(upstream_failed(service, &failure)),
+        Err(_) => return Err(timed_out(None)),
+    };
+    let headers = response.headers_mut();
+    remove_hop_by_hop_headers(headers);
+    headers.insert(CONTENT_TYPE, response::JSON);
+    add_headers(headers);
+    Ok(response.map(|body| Either::Right(Box::new(body))))
+}
+
+fn add_headers(headers: &mut HeaderMap) {
+    headers.extend(HEADERS.iter().cloned());
+}

@@ -1,0 +1,150 @@
+//! Authentication and authorization: verifies the bearer token, then checks the caller against the route.
+//! Called by [`crate::pipeline`] after the rate limit.
+
+mod api_keys;
+mod bearer;
+mod jwks;
+mod keys;
+mod principal;
+mod token_cache;
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use chassis::{Problem, clock::Clock};
+use hyper::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
+
+use self::{
+    api_keys::ApiKeys,
+    bearer::{bearer_token, invalid_token},
+    keys::Rejection,
+    principal::Principal,
+    token_cache::TokenCache,
+};
+pub(crate) use self::{api_keys::InvalidKeyLimiter, keys::Keys};
+pub use self::{keys::sign_token, principal::Role};
+use crate::{
+    config::{AuthMode, Config},
+    middleware::client_ip::ClientKey,
+    proxy::{Upstream, internal::InternalCall},
+    response::Refusal,
+    routes::{Access, Route},
+};
+
+/// The authentication of one thread.
+pub(crate) struct Authenticator {
+    keys: Arc<Keys>,
+    clock: Clock,
+    verified: TokenCache,
+    api_keys: ApiKeys,
+    mock: Rc<Principal>,
+}
+
+impl Authenticator {
+    /// An authenticator with empty caches.
+    ///
+    /// # Panics
+    /// Never: the principal of mock mode can be a header.
+    pub(crate) fn new(
+        keys: Arc<Keys>,
+        invalid_keys: Arc<InvalidKeyLimiter>,
+        clock: Clock,
+        config: &Config,
+    ) -> Self {
+        let mock = Principal::new("mock".to_owned(), Role::Admin, None, u64::MAX);
+        let ttl = Duration::from_secs(config.key_cache_seconds);
+        Self {
+            keys,
+            verified: TokenCache::new(),
+            api_keys: ApiKeys::new(invalid_keys, clock.clone(), ttl),
+            clock,
+            mock: Rc::new(mock.expect("ASCII")),
+        }
+    }
+
+    /// True if a request with `headers` needs no authentication for `access`.
+    pub(crate) fn is_open(&self, access: Access, headers: &HeaderMap) -> bool {
+        match access {
+            Access::Public => true,
+            // A token that is sent must be valid. The original API required one, so mock mode does.
+            Access::SignUp => {
+                self.keys.mode() != AuthMode::Mock && !headers.contains_key(AUTHORIZATION)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the caller. The owner of an API key is looked up at `service`.
+    ///
+    /// # Errors
+    /// 401 if the token is missing or invalid, 429 if `client` sent too many invalid API keys, 502 or 503 if the
+    /// token cannot be verified now.
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        client: ClientKey,
+        service: &Upstream,
+        call: &InternalCall<'_>,
+    ) -> Result<Rc<Principal>, Refusal> {
+        let token = bearer_token(headers)?;
+        if self.keys.mode() == AuthMode::Mock {
+            return Ok(Rc::clone(&self.mock));
+        }
+        if api_keys::is_api_key(token) {
+            return self.api_keys.resolve(token, client, service, call).await;
+        }
+        let generation = self.keys.generation();
+        if let Some(principal) = self.verified.find(token, generation)
+            && principal.is_valid(&self.clock)
+        {
+            return Ok(principal);
+        }
+        match self.keys.verify(token) {
+            Ok(principal) => {
+                let principal = Rc::new(principal);
+                self.verified.insert(token, Rc::clone(&principal));
+                Ok(principal)
+            }
+            Err(Rejection::Invalid(reason)) => Err(invalid_token(reason)),
+            Err(Rejection::NoKeys) => {
+                Err(Problem::unavailable("what tokens are verified with").into())
+            }
+        }
+    }
+}
+
+/// Checks that `principal` may use `route`, whose first path parameter is `user` for [`Access::ThatUser`].
+///
+/// # Errors
+/// 403 if the role, the user or the scopes of the API key do not allow it.
+pub(crate) fn authorize(principal: &Principal, route: &Route, user: &str) -> Result<(), Problem> {
+    let is_for_admins = matches!(route.access, Access::Admin | Access::Operator);
+    if let Some(scopes) = principal.scopes {
+        if route.interactive_login_only {
+            return Err(forbidden(
+                "not allowed with an API key; use an access token",
+            ));
+        }
+        let (has_scope, missing) = match route.method {
+            _ if is_for_admins => (scopes.admin, "the API key lacks the scope admin"),
+            Method::GET => (scopes.read, "the API key lacks the scope read"),
+            _ => (scopes.write, "the API key lacks the scope write"),
+        };
+        if !has_scope {
+            return Err(forbidden(missing));
+        }
+    }
+    if principal.role == Role::Admin {
+        return Ok(());
+    }
+    match route.access {
+        Access::ThatUser if principal.subject != user => {
+            Err(forbidden("the token is for another user"))
+        }
+        Access::Admin | Access::Operator => Err(forbidden("only administrators may do this")),
+        Access::Public | Access::SignUp | Access::AnyUser | Access::ThatUser => Ok(()),
+    }
+}
+
+fn forbidden(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", "forbidden").detail(detail)
+}

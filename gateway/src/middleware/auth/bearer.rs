@@ -1,0 +1,48 @@
+//! The `Authorization` header (RFC 6750), and the refusals of missing and invalid tokens.
+
+use chassis::Problem;
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE},
+};
+
+use crate::response::Refusal;
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
+/// Returns the bearer token. The scheme is case-sensitive, as it was in the original API.
+///
+/// # Errors
+/// 401 if the header is missing, repeated, or not `Bearer <token>`.
+pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+    let refuse = |error| {
+        let detail = "send the header `Authorization: Bearer <token>`";
+        Err(unauthorized(error, detail, CHALLENGE))
+    };
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return refuse("missing Authorization header");
+    };
+    // Trailing blanks are no part of a value (RFC 9110, 5.5), so an empty token leaves the scheme alone.
+    if value == "Bearer" {
+        return refuse("empty bearer token");
+    }
+    match value.as_bytes().strip_prefix(b"Bearer ") {
+        Some(token) if values.next().is_none() => match token.trim_ascii() {
+            b"" => refuse("empty bearer token"),
+            token => Ok(token),
+        },
+        _ => refuse("invalid Authorization header format, expected 'Bearer <token>'"),
+    }
+}
+
+/// 401: a token that is not accepted, for the reason `detail`.
+pub(super) fn invalid_token(detail: &'static str) -> Refusal {
+    unauthorized("invalid bearer token", detail, CHALLENGE_INVALID)
+}
+
+fn unauthorized(error: &'static str, detail: &'static str, challenge: HeaderValue) -> Refusal {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", error).detail(detail);
+    Refusal::with(problem, WWW_AUTHENTICATE, challenge)
+}

@@ -1,0 +1,230 @@
+//! Verification of access tokens (JWT, RFC 7519) by a secret (HS256), by public keys (EdDSA, ES256, RS256), or
+//! both. The key determines the algorithm, never the token (RFC 8725, 3.1).
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{clock::Clock, shutdown::Shutdown};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+    errors::{Error, ErrorKind},
+};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    jwks::{Jwks, Source, refresh},
+    principal::{Principal, Role, unix_seconds},
+};
+use crate::config::{AuthMode, Config};
+
+/// In bytes.
+const MAX_TOKEN_BYTES: usize = 4096;
+/// In bytes.
+const MAX_SUBJECT_BYTES: usize = 256;
+
+/// The claims of an access token.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    #[serde(default)]
+    role: Role,
+    iss: String,
+    aud: Value,
+    exp: u64,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    nbf: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iat: Option<u64>,
+}
+
+/// The keys that tokens are verified with; shared by all threads.
+pub(crate) struct Keys {
+    mode: AuthMode,
+    secret: Option<DecodingKey>,
+    jwks: Option<(Arc<Jwks>, Source)>,
+    /// For HS256; copied for other algorithms.
+    validation: Validation,
+    clock: Clock,
+}
+
+/// The reason why a token is not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rejection {
+    /// The token is invalid.
+    Invalid(&'static str),
+    /// The gateway has no key yet.
+    NoKeys,
+}
+
+impl Keys {
+    /// Keys as `config` sets them.
+    pub(crate) fn new(config: &Config, clock: Clock) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = config.jwt_leeway_seconds;
+        // The library would compare with the system's clock.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.set_issuer(&[&config.jwt_issuer]);
+        validation.set_audience(&[&config.jwt_audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let secret = config.jwt_secret.expose_secret().as_bytes();
+        let source = config.jwks_url.clone().map(|url| Source {
+            url,
+            timeout: Duration::from_millis(config.jwks_timeout_ms),
+            refresh_interval: Duration::from_secs(config.jwks_refresh_seconds),
+            min_interval: Duration::from_secs(config.jwks_pause_seconds),
+        });
+        Self {
+            mode: config.auth_mode,
+            // Everyone could sign with an empty secret.
+            secret: (!secret.is_empty()).then(|| DecodingKey::from_secret(secret)),
+            jwks: source.map(|source| (Arc::default(), source)),
+            validation,
+            clock,
+        }
+    }
+
+    pub(super) fn mode(&self) -> AuthMode {
+        self.mode
+    }
+
+    /// The task that fetches public keys until `shutdown`; `None` if there are none to fetch.
+    pub(crate) fn refresher(
+        &self,
+        shutdown: &Shutdown,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let (jwks, source) = self.jwks.as_ref().filter(|_| self.mode == AuthMode::Jwt)?;
+        Some(refresh(Arc::clone(jwks), source.clone(), shutdown.clone()))
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.jwks.as_ref().map_or(0, |(jwks, _)| jwks.generation())
+    }
+
+    /// Verifies an access token.
+    pub(super) fn verify(&self, token: &[u8]) -> Result<Principal, Rejection> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Rejection::Invalid("the token is too long"));
+        }
+        let claims = self.decode(token)?;
+        let leeway = self.validation.leeway;
+        let latest = unix_seconds(&self.clock).saturating_add(leeway);
+        if claims.nbf.as_f64().is_some_and(|nbf| nbf > latest as f64) {
+            return Err(Rejection::Invalid("the token is not valid yet"));
+        }
+        if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES {
+            let reason = "the subject of the token is empty or too long";
+            return Err(Rejection::Invalid(reason));
+        }
+        let valid_until = claims.exp.saturating_add(leeway);
+        let principal = Principal::new(claims.sub, claims.role, None, valid_until)
+            .ok_or(Rejection::Invalid("the token is not readable"))?;
+        if !principal.is_valid(&self.clock) {
+            return Err(Rejection::Invalid("the token has expired"));
+        }
+        Ok(principal)
+    }
+
+    fn decode(&self, token: &[u8]) -> Result<Claims, Rejection> {
+        let reject = |error: Error| Rejection::Invalid(reason(error.kind()));
+        let by_secret = |secret| decode::<Claims>(token, secret, &self.validation);
+        let claims = match (&self.jwks, &self.secret) {
+            (None, None) => return Err(Rejection::NoKeys),
+            (None, Some(secret)) => by_secret(secret),
+            (Some((jwks, _)), secret) => {
+                let header = decode_header(token).map_err(reject)?;
+                match (header.alg, secret) {
+                    (Algorithm::HS256, Some(secret)) => by_secret(secret),
+                    _ => {
+                        let keys = jwks.keys().ok_or(Rejection::NoKeys)?;
+                        let key = keys.get(&header.kid.unwrap_or_default()).ok_or_else(|| {
+                            jwks.request_refresh();
+                            Rejection::Invalid("the token is signed with an unknown key")
+                        })?;
+                        let mut validation = self.validation.clone();
+                        validation.algorithms = vec![key.algorithm];
+                        decode(token, &key.key, &validation)
+                    }
+                }
+            }
+        };
+        Ok(claims.map_err(reject)?.claims)
+    }
+}
+
+/// The reason why a token is invalid, without the expected values.
+fn reason(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidIssuer => "the token is from another issuer",
+        ErrorKind::InvalidAudience => "the token is for another audience",
+        ErrorKind::InvalidSignature => "the signature of the token is invalid",
+        ErrorKind::InvalidAlgorithm => "the token is not signed with the algorithm of its key",
+        ErrorKind::MissingRequiredClaim(_) => "the token lacks one of sub, iss, aud, exp",
+        _ => "the token is not a JWT of this platform",
+    }
+}
+
+/// Signs an access token for `subject` with the secret, valid for `ttl_seconds` from now.
+///
+/// # Errors
+/// Returns a [`crate::config::ConfigError`] if the secret is missing or too short.
+pub fn sign_token(
+    config: &Config,
+    clock: &Clock,
+    subject: &str,
+    role: Role,
+    ttl_seconds: u64,
+) -> anyhow::Result<String> {
+    config.require_secret()?;
+    let now = unix_seconds(clock);
+    let claims = Claims {
+        sub: subject.to_owned(),
+        role,
+        iss: config.jwt_issuer.clone(),
+        aud: config.jwt_audience.clone().into(),
+        exp: now.saturating_add(ttl_seconds),
+        nbf: Value::Null,
+        iat: Some(now),
+    };
+    let key = EncodingKey::from_secret(config.jwt_secret.expose_secret().as_bytes());
+    Ok(encode(&Header::new(Algorithm::HS256), &claims, &key)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use chassis::Settings;
+    use chrono::DateTime;
+
+    use super::*;
+
+    fn clock(seconds: u64) -> Clock {
+        let seconds = i64::try_from(seconds).expect("a date");
+        Clock::fixed(DateTime::from_timestamp(seconds, 0).expect("a date"))
+    }
+
+    #[test]
+    fn tokens_are_valid_until_they_expire_plus_leeway() {
+        let secret = "a secret of at least thirty-two bytes".to_owned();
+        let environment = HashMap::from([("JWT_SECRET".to_owned(), secret)]);
+        let settings = Settings::merge(crate::config::DEFAULTS, &environment).expect("settings");
+        let config: Config = settings.read().expect("settings");
+        let leeway = config.jwt_leeway_seconds;
+        let token = sign_token(&config, &clock(1_000_000), "7", Role::User, 60).expect("a token");
+        for (now, expected) in [
+            (1_000_000, Ok("7")),
+            (1_000_060 + leeway - 1, Ok("7")),
+            (1_000_060 + leeway, Err("the token has expired")),
+        ] {
+            let result = Keys::new(&config, clock(now)).verify(token.as_bytes());
+            let subject = result.as_ref().map(|principal| principal.subject.as_str());
+            assert_eq!(
+                subject,
+                expected.map_err(Rejection::Invalid).as_ref().copied(),
+                "{now}"
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Authenticated callers: their role, the scopes of their API key, and the header by which services learn them.
+
+use chassis::clock::Clock;
+use hyper::header::HeaderValue;
+use serde::{Deserialize, Serialize};
+
+/// The role of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May access their own data.
+    #[default]
+    User,
+    /// May access everything.
+    Admin,
+}
+
+/// The scopes of an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Scopes {
+    pub(crate) read: bool,
+    /// Allows all other methods.
+    pub(crate) write: bool,
+    /// Allows what only administrators may do.
+    pub(crate) admin: bool,
+}
+
+impl Scopes {
+    /// Parses the names of scopes; unknown ones are ignored.
+    pub(super) fn parse(names: &[String]) -> Self {
+        let has = |name: &str| names.iter().any(|own| own == name);
+        Self {
+            read: has("read"),
+            write: has("write"),
+            admin: has("admin"),
+        }
+    }
+}
+
+/// An authenticated caller.
+#[derive(Debug)]
+pub(crate) struct Principal {
+    pub(crate) subject: String,
+    pub(crate) role: Role,
+    /// The scopes of the API key; `None` for an access token, which allows everything.
+    pub(crate) scopes: Option<Scopes>,
+    /// The value of `X-Principal`: ASCII JSON.
+    pub(crate) header: HeaderValue,
+    /// Seconds since the Unix epoch, leeway included.
+    valid_until: u64,
+}
+
+impl Principal {
+    /// `None` if the subject cannot be part of a header.
+    pub(super) fn new(
+        subject: String,
+        role: Role,
+        scopes: Option<Scopes>,
+        valid_until: u64,
+    ) -> Option<Self> {
+        #[derive(Serialize)]
+        struct XPrincipal<'a> {
+            subject: &'a str,
+            role: Role,
+        }
+        let subject_and_role = XPrincipal {
+            subject: &subject,
+            role,
+        };
+        let json = serde_json::to_string(&subject_and_role).ok()?;
+        Some(Self {
+            header: HeaderValue::try_from(to_ascii(&json)).ok()?,
+            subject,
+            role,
+            scopes,
+            valid_until,
+        })
+    }
+
+    /// True before the token or API key expires.
+    pub(super) fn is_valid(&self, clock: &Clock) -> bool {
+        unix_seconds(clock) < self.valid_until
+    }
+}
+
+/// Seconds since the Unix epoch.
+pub(super) fn unix_seconds(clock: &Clock) -> u64 {
+    u64::try_from(clock.now().timestamp()).unwrap_or(0)
+}
+
+/// Escapes the characters of `json` beyond ASCII, which headers exclude.
+fn to_ascii(json: &str) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_principal_header_is_ascii_json() {
+        let principal = Principal::new("k\u{e9}\"\u{1f3ac}".to_owned(), Role::User, None, 0);
+        let header = principal.expect("a header").header;
+        let text = header.to_str().expect("ASCII");
+        assert_eq!(text, r#"{"subject":"k\u00e9\"\ud83c\udfac","role":"user"}"#);
+        let back: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(back["subject"], "k\u{e9}\"\u{1f3ac}");
+    }
+}

@@ -1,0 +1,255 @@
+//! The layers that a request passes, in order. Called by [`crate::server`] for each request.
+//!
+//! 1. identity: request id, trace, client address
+//! 2. request target: refuses ambiguous paths
+//! 3. access log: metrics and a log line when the response is ready
+//! 4. CORS: responds to preflight requests
+//! 5. overload: refuses more than `max_requests_in_flight`
+//! 6. rate limit
+//! 7. authentication and authorization
+//! 8. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
+//!
+//! A layer that refuses requests comes before those that cost more.
+
+mod drain_body;
+mod forward;
+
+use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
+
+use chassis::{Problem, problem::from_status, trace::TraceContext};
+use futures_util::FutureExt;
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{ALLOW, FORWARDED, HeaderValue},
+    http::{request::Parts, uri::PathAndQuery},
+};
+
+use crate::{
+    endpoints::{health, metrics, swagger},
+    middleware::{
+        access_log::Outcome,
+        auth::authorize,
+        client_ip::{ClientKey, X_FORWARDED_FOR, client_ip},
+        rate_limit::LimitStatus,
+        request_target,
+    },
+    proxy::{X_REQUEST_ID, internal::InternalCall},
+    response::{Body, Refusal},
+    routes::{Access, Match, Service, Target},
+    state::{Peer, ThreadState},
+};
+
+/// The problem type of requests beyond `max_requests_in_flight`.
+const OVERLOADED: &str = "overloaded";
+
+/// A request and what the layers have found out about it.
+struct RequestContext<'a> {
+    state: &'a ThreadState,
+    peer: &'a Peer,
+    head: Parts,
+    /// Taken by the layer that reads it.
+    body: Option<Incoming>,
+    trace: TraceContext,
+    request_id: HeaderValue,
+    traceparent: HeaderValue,
+    client: IpAddr,
+    /// Set by the rate limit.
+    limit: Option<LimitStatus>,
+}
+
+/// Serves one request.
+pub(crate) async fn serve(
+    state: &ThreadState,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let shared = &state.shared;
+    let (head, body) = request.into_parts();
+    let trace = TraceContext::from_headers(&head.headers);
+    let client = client_ip(peer.ip, &head.headers, &shared.config.own.trusted_proxies);
+
+    let target = request_target::normalize(&head, shared.config.own.target_limit_bytes);
+    let path = target.as_ref().map_or("", PathAndQuery::path);
+    let matched = shared.router.find(&head.method, path);
+    let entry = state
+        .access_log
+        .begin(started, &head.method, matched.path());
+    let origin = shared.cors.allowed_origin(&head.headers);
+    let mut context = RequestContext {
+        state,
+        peer,
+        body: Some(body),
+        request_id: header(trace.request_id.as_str()),
+        traceparent: header(trace.traceparent()),
+        trace,
+        client,
+        limit: None,
+        head,
+    };
+    let result = match &target {
+        Ok(target) => {
+            // A panic must fail one request, not the connection with the requests behind it.
+            let result = AssertUnwindSafe(context.run(target, &matched)).catch_unwind();
+            result.await.unwrap_or_else(|_| {
+                let panic = std::io::Error::other("the pipeline panicked");
+                Err(Problem::internal(&panic).into())
+            })
+        }
+        Err(problem) => Err(problem.clone().into()),
+    };
+    context.drain_body();
+
+    let mut is_upstream_failure = matches!(
+        matched,
+        Match::Route { route, .. } if matches!(route.target, Target::Upstream(_) | Target::Document)
+    );
+    let mut cause = None;
+    let mut response = result.unwrap_or_else(|refusal| {
+        is_upstream_failure &= refusal.problem.slug() != OVERLOADED;
+        cause = refusal.problem.log_cause().map(str::to_owned);
+        refusal.into_response(context.head.uri.path(), &context.trace.request_id)
+    });
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, context.request_id);
+    if let Some(limit) = context.limit {
+        state.rate_limiter.add_headers(limit, headers);
+    }
+    shared.cors.add_headers(origin, headers);
+    entry.finish(&Outcome {
+        request_id: &context.trace.request_id,
+        trace_id: &context.trace.trace_id,
+        client,
+        status: response.status(),
+        is_upstream_failure,
+        cause: cause.as_deref(),
+    });
+    response
+}
+
+fn header(text: impl TryInto<HeaderValue>) -> HeaderValue {
+    // Request ids and traces are restricted to characters that headers allow.
+    text.try_into()
+        .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+impl RequestContext<'_> {
+    /// Passes the request through the layers from CORS on.
+    async fn run(
+        &mut self,
+        target: &PathAndQuery,
+        matched: &Match<'_, '_>,
+    ) -> Result<Response<Body>, Refusal> {
+        let state = self.state;
+        let cors = &state.shared.cors;
+        if let Some(response) = cors.preflight(&self.head.method, &self.head.headers) {
+            return Ok(response);
+        }
+        let is_probe = matches!(
+            matched,
+            Match::Route { route, .. } if matches!(route.target, Target::Health | Target::Ready)
+        );
+        let client = ClientKey::of(self.client);
+        let _permit = if is_probe {
+            None
+        } else {
+            let permit = InFlightPermit::acquire(state)?;
+            let (limit, admitted) = state.rate_limiter.count(client).await;
+            self.limit = Some(limit);
+            admitted?;
+            Some(permit)
+        };
+        let access = match matched {
+            Match::Route { route, .. } => route.access,
+            // Which paths exist is not public.
+            _ => Access::AnyUser,
+        };
+        let headers = &self.head.headers;
+        let is_open = state.authenticator.is_open(access, headers)
+            || (access == Access::Operator && self.may_read_metrics());
+        let principal = if is_open {
+            None
+        } else {
+            let service = state.upstream(Service::Preference);
+            let call = self.internal_call();
+            let caller = state
+                .authenticator
+                .authenticate(headers, client, service, &call);
+            Some(caller.await?)
+        };
+        let (route, parameter) = match *matched {
+            Match::Route {
+                route, parameter, ..
+            } => (route, parameter),
+            Match::OtherMethod { allow, .. } => {
+                let problem = from_status(StatusCode::METHOD_NOT_ALLOWED);
+                return Err(Refusal::with(problem, ALLOW, allow.clone()));
+            }
+            Match::Nothing => return Err(from_status(StatusCode::NOT_FOUND).into()),
+        };
+        if let Some(principal) = &principal {
+            authorize(principal, route, parameter)?;
+        }
+        match route.target {
+            Target::Upstream(service) => {
+                let principal = principal.as_deref().map(|principal| &principal.header);
+                Ok(self.forward(route, service, target, principal).await?)
+            }
+            Target::Health => Ok(health::live()),
+            Target::Ready => Ok(health::ready(state, &self.internal_call()).await),
+            Target::Metrics => Ok(metrics::render(state)),
+            Target::SwaggerRedirect => Ok(swagger::redirect()),
+            Target::Swagger => Ok(swagger::file(parameter)?),
+            Target::Document => {
+                Ok(swagger::document(state, parameter, &self.internal_call()).await?)
+            }
+        }
+    }
+
+    /// True if the peer is in a network that may read the metrics and sent the request itself: a proxy in such a
+    /// network forwards requests from elsewhere.
+    fn may_read_metrics(&self) -> bool {
+        let headers = &self.head.headers;
+        let is_forwarded = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
+        let networks = &self.state.shared.config.own.metrics_networks;
+        !is_forwarded && networks.contain(self.peer.ip)
+    }
+
+    fn internal_call(&self) -> InternalCall<'_> {
+        InternalCall {
+            request_id: &self.request_id,
+            traceparent: &self.traceparent,
+            peer: &self.peer.header,
+        }
+    }
+}
+
+/// One of the requests that a thread may have in flight, until dropped.
+struct InFlightPermit<'a>(&'a ThreadState);
+
+impl<'a> InFlightPermit<'a> {
+    fn acquire(state: &'a ThreadState) -> Result<Self, Problem> {
+        match state.in_flight_capacity.get().checked_sub(1) {
+            Some(rest) => {
+                state.in_flight_capacity.set(rest);
+                Ok(Self(state))
+            }
+            None => {
+                let error = "too many requests are under way";
+                Err(
+                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, error)
+                        .detail("retry after the seconds in Retry-After")
+                        .retry_after(1),
+                )
+            }
+        }
+    }
+}
+
+impl Drop for InFlightPermit<'_> {
+    fn drop(&mut self) {
+        let capacity = &self.0.in_flight_capacity;
+        capacity.set(capacity.get() + 1);
+    }
+}

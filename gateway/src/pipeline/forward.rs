@@ -1,0 +1,126 @@
+//! The last layer of a request that a service serves: its body and headers, the time limit, and the problem
+//! that a failure becomes.
+
+use std::{rc::Rc, time::Duration};
+
+use chassis::Problem;
+use http_body_util::Either;
+use hyper::{
+    Response,
+    body::Body as _,
+    header::{CACHE_CONTROL, HOST, HeaderValue},
+    http::uri::PathAndQuery,
+};
+
+use super::RequestContext;
+use crate::{
+    middleware::client_ip::X_FORWARDED_FOR,
+    proxy::{
+        Call, ForwardedHeaders, RequestBody, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+        problem::{body_too_large, timed_out, upstream_failed},
+        remove_hop_by_hop_headers,
+    },
+    response::{Body, NO_STORE},
+    routes::{Access, BodyLimit, Route, Service, TimeLimit},
+};
+
+impl RequestContext<'_> {
+    /// Sends the request to `service` and returns its response, whose body is streamed.
+    pub(super) async fn forward(
+        &mut self,
+        route: &Route,
+        service: Service,
+        target: &PathAndQuery,
+        principal: Option<&HeaderValue>,
+    ) -> Result<Response<Body>, Problem> {
+        let config = &self.state.shared.config;
+        let body = self.take_body(match route.body_limit {
+            BodyLimit::Ordinary => config.process.body_limit_bytes as u64,
+            BodyLimit::Import => config.own.import_body_limit_bytes as u64,
+        })?;
+        let call = Call {
+            method: &self.head.method,
+            target,
+            headers: &self.head.headers,
+            forwarded: self.forwarded_headers(route.access, principal),
+            body: body.as_ref(),
+            retryable: route.retryable,
+        };
+        let time_limit = match route.time_limit {
+            TimeLimit::Ordinary => config.process.request_timeout(),
+            TimeLimit::Sync => Duration::from_millis(config.own.sync_timeout_ms),
+        };
+        let upstream = self.state.upstream(service);
+        let mut response = match tokio::time::timeout(time_limit, upstream.forward(&call)).await {
+            Ok(Ok(response)) => response.map(|body| Either::Right(Box::new(body))),
+            Ok(Err(failure)) => {
+                self.body = body.and_then(|body| body.take());
+                return Err(upstream_failed(service, &failure));
+            }
+            Err(_) => return Err(timed_out(body.map(|body| body.state()))),
+        };
+        let headers = response.headers_mut();
+        remove_hop_by_hop_headers(headers);
+        if !route.cacheable && !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, NO_STORE);
+        }
+        Ok(response)
+    }
+
+    /// Takes the body, if there is one, unless its announced length exceeds `limit`.
+    fn take_body(&mut self, limit: u64) -> Result<Option<Rc<RequestBody>>, Problem> {
+        match self.body.take_if(|body| !body.is_end_stream()) {
+            None => Ok(None),
+            Some(body) if body.size_hint().lower() > limit => {
+                self.body = Some(body);
+                Err(body_too_large(limit))
+            }
+            Some(body) => Ok(Some(RequestBody::new(body, limit))),
+        }
+    }
+
+    fn forwarded_headers<'b>(
+        &'b self,
+        access: Access,
+        principal: Option<&'b HeaderValue>,
+    ) -> ForwardedHeaders<'b> {
+        let headers = &self.head.headers;
+        let trusted = &self.state.shared.config.own.trusted_proxies;
+        let trusted = trusted.contain(self.peer.ip).then_some(headers);
+        let chain: Vec<&str> = trusted
+            .into_iter()
+            .flat_map(|headers| headers.get_all(X_FORWARDED_FOR))
+            .filter_map(|line| line.to_str().ok())
+            .collect();
+        let forwarded_for = if chain.is_empty() {
+            self.peer.header.clone()
+        } else {
+            HeaderValue::try_from(format!("{}, {}", chain.join(", "), self.peer.ip))
+                .unwrap_or_else(|_| self.peer.header.clone())
+        };
+        ForwardedHeaders {
+            request_id: &self.request_id,
+            traceparent: &self.traceparent,
+            principal,
+            forwarded_for,
+            real_ip: self.real_ip(access),
+            protocol: trusted
+                .and_then(|headers| headers.get(X_FORWARDED_PROTO).cloned())
+                .unwrap_or_else(|| HeaderValue::from_static("http")),
+            host: trusted
+                .and_then(|headers| headers.get(X_FORWARDED_HOST))
+                .or_else(|| headers.get(HOST)),
+        }
+    }
+
+    /// The client's address, for services that count attempts to log in or sign up by it.
+    fn real_ip(&self, access: Access) -> Option<HeaderValue> {
+        if !matches!(access, Access::Public | Access::SignUp) {
+            return None;
+        }
+        if self.client == self.peer.ip {
+            return Some(self.peer.header.clone());
+        }
+        HeaderValue::try_from(self.client.to_string()).ok()
+    }
+}

@@ -1,0 +1,227 @@
+//! One instance of a service as one thread sees it: its pool of idle connections, its load and its health.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+    header::HeaderValue,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::{request_body::OutgoingBody, settings::UpstreamSettings};
+
+/// The weight of the latest response in the moving average of latencies.
+const LATENCY_WEIGHT: f64 = 0.2;
+
+/// One instance of a service.
+pub(crate) struct Instance {
+    host: String,
+    port: u16,
+    /// The value of `Host`.
+    pub(super) host_header: HeaderValue,
+    settings: Rc<UpstreamSettings>,
+    idle: RefCell<Vec<Idle>>,
+    in_flight: Cell<u32>,
+    /// Moving average, in microseconds.
+    latency: Cell<f64>,
+    failed_connects: Cell<u32>,
+    skipped_until: Cell<Option<Instant>>,
+}
+
+struct Idle {
+    sender: SendRequest<OutgoingBody>,
+    since: Instant,
+}
+
+/// The failure to get a response over a connection.
+pub(super) struct SendFailure {
+    pub(super) error: hyper::Error,
+    /// True if not a byte of the request was written.
+    pub(super) unsent: bool,
+}
+
+impl Instance {
+    /// The instance at `url`, without connections; `None` if the URL names no host.
+    pub(super) fn new(url: &Url, settings: Rc<UpstreamSettings>) -> Option<Rc<Self>> {
+        // Brackets around an IPv6 address are part of the URL and of Host, not of the address.
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        let port = url.port_or_known_default()?;
+        let host_header = match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str()?),
+            None => url.host_str()?.to_owned(),
+        };
+        Some(Rc::new(Self {
+            host,
+            port,
+            host_header: HeaderValue::try_from(host_header).ok()?,
+            settings,
+            idle: RefCell::default(),
+            in_flight: Cell::new(0),
+            latency: Cell::new(0.0),
+            failed_connects: Cell::new(0),
+            skipped_until: Cell::new(None),
+        }))
+    }
+
+    /// The estimated load; lower is better.
+    pub(super) fn load(&self) -> f64 {
+        f64::from(self.in_flight.get() + 1) * self.latency.get().max(1.0)
+    }
+
+    /// The end of the time for which it is skipped, if it is.
+    pub(super) fn skipped_until(&self) -> Option<Instant> {
+        self.skipped_until
+            .get()
+            .filter(|until| Instant::now() < *until)
+    }
+
+    /// An open connection that has been idle for less than `max_idle`, if there is one.
+    pub(super) fn reuse(self: &Rc<Self>, max_idle: Duration) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let now = Instant::now();
+        // The pool is a stack: the connections below are older.
+        while let Some(connection) = idle.pop() {
+            let unused = now.saturating_duration_since(connection.since);
+            if unused >= self.settings.idle_timeout {
+                idle.clear();
+                return None;
+            }
+            if connection.sender.is_closed() {
+                continue;
+            }
+            if unused >= max_idle {
+                idle.push(connection);
+                return None;
+            }
+            return Some(self.connection(connection.sender));
+        }
+        None
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub(super) fn close_unused(&self) {
+        self.idle.borrow_mut().retain(|connection| {
+            !connection.sender.is_closed()
+                && connection.since.elapsed() < self.settings.idle_timeout
+        });
+    }
+
+    pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
+        let connected = self.open().await;
+        match &connected {
+            Ok(_) => {
+                self.failed_connects.set(0);
+                self.skipped_until.set(None);
+            }
+            Err(_) => {
+                let failures = self.failed_connects.get().saturating_add(1);
+                self.failed_connects.set(failures);
+                if failures >= self.settings.failures_to_skip {
+                    let until = Instant::now() + self.settings.skip_duration;
+                    self.skipped_until.set(Some(until));
+                }
+            }
+        }
+        connected.map(|sender| self.connection(sender))
+    }
+
+    async fn open(&self) -> io::Result<SendRequest<OutgoingBody>> {
+        let connect = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = tokio::time::timeout(self.settings.connect_timeout, connect)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "upstream connection failed");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn connection(self: &Rc<Self>, sender: SendRequest<OutgoingBody>) -> Connection {
+        self.in_flight.set(self.in_flight.get() + 1);
+        Connection {
+            instance: Rc::clone(self),
+            sender: Some(sender),
+        }
+    }
+
+    fn record_latency(&self, latency: Duration) {
+        let micros = latency.as_secs_f64() * 1e6;
+        let before = self.latency.get();
+        self.latency.set(if before == 0.0 {
+            micros
+        } else {
+            before + LATENCY_WEIGHT * (micros - before)
+        });
+    }
+}
+
+/// A connection in use, counted as in flight. [`Connection::release`] returns it to the pool; dropping closes it.
+pub(super) struct Connection {
+    instance: Rc<Instance>,
+    sender: Option<SendRequest<OutgoingBody>>,
+}
+
+impl Connection {
+    /// Sends `request` and returns the head of the response.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<OutgoingBody>,
+    ) -> Result<Response<Incoming>, SendFailure> {
+        let Some(sender) = self.sender.as_mut() else {
+            unreachable!("a connection has its sender until it is released")
+        };
+        let started = Instant::now();
+        if !sender.is_ready() {
+            sender.ready().await.map_err(|error| SendFailure {
+                error,
+                unsent: true,
+            })?;
+        }
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                self.instance.record_latency(started.elapsed());
+                Ok(response)
+            }
+            Err(mut failed) => Err(SendFailure {
+                unsent: failed.take_message().is_some(),
+                error: failed.into_error(),
+            }),
+        }
+    }
+
+    /// Returns the connection to the pool.
+    pub(super) fn release(mut self) {
+        let Some(sender) = self.sender.take() else {
+            return;
+        };
+        let mut idle = self.instance.idle.borrow_mut();
+        if !sender.is_closed() && idle.len() < self.instance.settings.max_idle_connections {
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let in_flight = &self.instance.in_flight;
+        in_flight.set(in_flight.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,85 @@
+//! Responses of the gateway's own: documents, and problems with the header that their status requires.
+
+use bytes::Bytes;
+use chassis::{Problem, problem::CONTENT_TYPE_PROBLEM};
+use http_body_util::{Either, Full};
+use hyper::{
+    Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde::Serialize;
+
+use crate::proxy::ResponseBody;
+
+/// The media type of the gateway's own documents.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The `Cache-Control` of responses that no cache may store.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The body of a response: the gateway's own or a service's, which is large and therefore boxed.
+pub(crate) type Body = Either<Full<Bytes>, Box<ResponseBody>>;
+
+/// A refused request: the problem, and the header that its status requires, such as `Allow` of 405.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) problem: Problem,
+    pub(crate) header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal with a header.
+    pub(crate) fn with(problem: Problem, name: HeaderName, value: HeaderValue) -> Self {
+        Self {
+            problem,
+            header: Some((name, value)),
+        }
+    }
+
+    /// The response to the request for `path`.
+    pub(crate) fn into_response(self, path: &str, request_id: &str) -> Response<Body> {
+        let problem = self.problem;
+        let content_type = HeaderValue::from_static(CONTENT_TYPE_PROBLEM);
+        let mut response = document(content_type, problem.body(path, request_id));
+        *response.status_mut() = problem.status();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if let Some(seconds) = problem.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        headers.extend(self.header);
+        response
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            header: None,
+        }
+    }
+}
+
+/// A response without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = status;
+    response
+}
+
+/// A JSON response that must not be stored.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    // Reports are structs of text and flags, whose serialization cannot fail.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = document(JSON, Bytes::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// A response of the media type `content_type`.
+pub(crate) fn document(content_type: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::new(body)));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,181 @@
+//! Finds the route of a request by its method and path. Built once; each request of [`crate::pipeline`] reads it.
+
+use hyper::{Method, header::HeaderValue};
+
+use super::{ROUTES, Route};
+
+/// [`ROUTES`], indexed by path.
+pub(crate) struct Router {
+    router: matchit::Router<usize>,
+    paths: Vec<Path>,
+}
+
+/// One path with its routes.
+struct Path {
+    pattern: &'static str,
+    routes: Vec<&'static Route>,
+    allow: HeaderValue,
+}
+
+/// The result of a search.
+pub(crate) enum Match<'t, 'p> {
+    Route {
+        route: &'static Route,
+        /// The index of the path.
+        path: usize,
+        /// The value of the first path parameter; empty if there is none.
+        parameter: &'p str,
+    },
+    /// The path has no route for the method.
+    OtherMethod {
+        /// The index of the path.
+        path: usize,
+        allow: &'t HeaderValue,
+    },
+    /// The path matches no route.
+    Nothing,
+}
+
+impl Match<'_, '_> {
+    /// The index of the path.
+    pub(crate) fn path(&self) -> Option<usize> {
+        match self {
+            Self::Route { path, .. } | Self::OtherMethod { path, .. } => Some(*path),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl Router {
+    /// Indexes [`ROUTES`].
+    ///
+    /// # Panics
+    /// Panics if two patterns conflict, which the tests exclude.
+    pub(crate) fn new() -> Self {
+        let mut paths: Vec<Path> = Vec::new();
+        for route in ROUTES {
+            match paths.iter_mut().find(|path| path.pattern == route.path) {
+                Some(path) => path.routes.push(route),
+                None => paths.push(Path {
+                    pattern: route.path,
+                    routes: vec![route],
+                    allow: HeaderValue::from_static(""),
+                }),
+            }
+        }
+        let mut router = matchit::Router::new();
+        for (index, path) in paths.iter_mut().enumerate() {
+            let methods: Vec<&str> = path
+                .routes
+                .iter()
+                .map(|route| match route.method {
+                    Method::GET => "GET, HEAD",
+                    ref other => other.as_str(),
+                })
+                .collect();
+            path.allow = HeaderValue::try_from(methods.join(", ")).expect("names of methods");
+            router
+                .insert(path.pattern, index)
+                .expect("patterns that do not conflict");
+            // A catch-all parameter does not match the empty path.
+            if let Some(prefix) = path.pattern.strip_suffix("{*file}") {
+                router.insert(prefix, index).expect("another path");
+            }
+        }
+        Self { router, paths }
+    }
+
+    /// Returns the route of `method` and `path`, which has no trailing slash.
+    pub(crate) fn find<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Match<'t, 'p> {
+        let Ok(matched) = self.router.at(path) else {
+            return Match::Nothing;
+        };
+        let index = *matched.value;
+        let Path { routes, allow, .. } = &self.paths[index];
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        match routes.iter().find(|route| route.method == *method) {
+            Some(route) => Match::Route {
+                route,
+                path: index,
+                parameter: matched.params.iter().next().map_or("", |(_, value)| value),
+            },
+            None => Match::OtherMethod { path: index, allow },
+        }
+    }
+
+    /// The patterns of all paths, by index.
+    pub(crate) fn patterns(&self) -> impl ExactSizeIterator<Item = &'static str> {
+        self.paths.iter().map(|path| path.pattern)
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_by_its_own_path() {
+        let router = Router::new();
+        for route in ROUTES {
+            let path: Vec<&str> = route
+                .path
+                .split('/')
+                .map(|segment| {
+                    if segment.starts_with('{') {
+                        "7"
+                    } else {
+                        segment
+                    }
+                })
+                .collect();
+            let path = path.join("/");
+            match router.find(&route.method, &path) {
+                Match::Route {
+                    route: found,
+                    parameter,
+                    ..
+                } => {
+                    assert_eq!(found, route, "{path}");
+                    assert_eq!(parameter.is_empty(), !route.path.contains('{'), "{path}");
+                }
+                _ => panic!("{path} is not found"),
+            }
+        }
+    }
+
+    #[test]
+    fn paths_and_methods_beyond_the_table_are_not_found() {
+        let router = Router::new();
+        for path in [
+            "/",
+            "/api/v1",
+            "/api/v1/health",
+            "/internal/v1/changes",
+            "/healthy",
+            "/api/v1/users/1/x",
+        ] {
+            assert!(
+                matches!(router.find(&Method::GET, path), Match::Nothing),
+                "{path}"
+            );
+        }
+        match router.find(&Method::DELETE, "/api/v1/users/7/preferences") {
+            Match::OtherMethod { allow, .. } => assert_eq!(allow, "GET, HEAD, POST"),
+            _ => panic!("not a known path"),
+        }
+        assert!(matches!(
+            router.find(&Method::HEAD, "/api/v1/movies"),
+            Match::Route { .. }
+        ));
+    }
+}

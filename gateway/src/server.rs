@@ -1,0 +1,302 @@
+//! The server: one single-threaded runtime per core, each with a listener on the same port and an accept loop.
+//! Passes requests to [`crate::pipeline`]. Started by `main` and by the tests.
+
+mod client_stream;
+mod malformed;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::Context;
+use chassis::{Process, shutdown::Shutdown};
+use futures_util::FutureExt;
+use hyper::{header::HeaderValue, server::conn::http1, service::service_fn};
+use hyper_util::{rt::TokioTimer, server::graceful::GracefulShutdown};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime,
+    sync::Semaphore,
+    task::LocalSet,
+};
+
+use self::client_stream::{ClientStream, CountedBody, ResponseCounter};
+use crate::{
+    config::{AuthMode, Config, GatewayConfig},
+    pipeline,
+    state::{Peer, SharedState, ThreadState},
+};
+
+/// Connections of one thread that the kernel keeps until they are accepted.
+const LISTEN_BACKLOG: i32 = 4096;
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// The pause after a failed accept.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A running gateway.
+pub struct Gateway {
+    address: SocketAddr,
+    shutdown: Shutdown,
+    threads: Vec<JoinHandle<bool>>,
+}
+
+impl Gateway {
+    /// Starts the threads of a gateway.
+    ///
+    /// # Errors
+    /// Returns an error if a setting is invalid or the port is in use.
+    pub fn start(process: Process) -> anyhow::Result<Self> {
+        let config = GatewayConfig {
+            own: Config::read(&process.settings)?,
+            process: process.config.clone(),
+        };
+        if config.own.auth_mode == AuthMode::Mock {
+            tracing::warn!(
+                "AUTH_MODE=mock: EVERY token passes as an administrator. For development only"
+            );
+        }
+        let shutdown = process.shutdown.clone();
+        let address = config.process.address();
+        let listeners = listen(address, config.own.threads())
+            .with_context(|| format!("cannot listen on {address}"))?;
+        let address = listeners[0].local_addr()?;
+        let shared = Arc::new(SharedState::new(process, config));
+        let refresher = shared.keys.refresher(&shared.shutdown);
+        let mut threads: Vec<JoinHandle<bool>> = listeners
+            .into_iter()
+            .enumerate()
+            .map(|(number, listener)| {
+                let shared = Arc::clone(&shared);
+                let thread = Builder::new().name(format!("gateway-{number}"));
+                thread.spawn(move || run_thread(shared, listener))
+            })
+            .collect::<Result<_, _>>()?;
+        if let Some(refresher) = refresher {
+            let thread = Builder::new().name("gateway-keys".to_owned());
+            threads.push(thread.spawn(move || run_refresher(refresher))?);
+        }
+        Ok(Self {
+            address,
+            shutdown,
+            threads,
+        })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins the shutdown: readiness turns red, then the listeners close and accepted requests are served.
+    pub fn stop(&self) {
+        self.shutdown.start();
+    }
+
+    /// Waits for the end. True if all accepted requests were served.
+    pub fn join(self) -> bool {
+        let threads = self.threads.into_iter();
+        threads.fold(true, |all, thread| thread.join().unwrap_or(false) && all)
+    }
+}
+
+/// Runs the gateway until a signal stops it. True if all accepted requests were served.
+///
+/// # Errors
+/// Returns the errors of [`Gateway::start`].
+pub fn run_until_stopped(process: Process) -> anyhow::Result<bool> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let shutdown = process.shutdown.clone();
+    let metrics = process.metrics.clone();
+    let gateway = runtime.block_on(async {
+        shutdown.on_signals()?;
+        Gateway::start(process)
+    })?;
+    tracing::info!(
+        service = crate::NAME,
+        version = env!("CARGO_PKG_VERSION"),
+        "listening on http://{}",
+        gateway.address()
+    );
+    let all_served = runtime.block_on(async move {
+        let until = shutdown.clone();
+        shutdown.spawn(async move {
+            while !until.sleep(METRICS_UPKEEP_INTERVAL).await {
+                metrics.run_upkeep();
+            }
+        });
+        shutdown.started().await;
+        // The runtime keeps running, so that a second signal can end the wait.
+        tokio::task::spawn_blocking(|| gateway.join()).await
+    })?;
+    tracing::info!("stopped");
+    Ok(all_served)
+}
+
+/// One listener per thread, all on one port, among which the kernel distributes connections.
+fn listen(address: SocketAddr, threads: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
+    // SO_REUSEPORT would also let another process share the port: fail if there is one.
+    if address.port() != 0 {
+        bind(address, false)?;
+    }
+    let first = bind(address, true)?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..threads {
+        listeners.push(bind(address, true)?);
+    }
+    Ok(listeners)
+}
+
+fn bind(address: SocketAddr, reuse_port: bool) -> std::io::Result<std::net::TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn run_thread(shared: Arc<SharedState>, listener: std::net::TcpListener) -> bool {
+    let shutdown = shared.shutdown.clone();
+    let served = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            LocalSet::new().block_on(&runtime, async {
+                let state = ThreadState::new(shared)?;
+                anyhow::Ok(accept(&state, TcpListener::from_std(listener)?).await)
+            })
+        });
+    served.unwrap_or_else(|error| {
+        tracing::error!(cause = format!("{error:#}"), "a thread cannot run");
+        shutdown.start();
+        false
+    })
+}
+
+/// Fetches public keys on a thread of its own. Needs no drain, so it always ends well.
+fn run_refresher(refresher: impl Future<Output = ()>) -> bool {
+    match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(refresher),
+        Err(error) => tracing::error!(%error, "cannot fetch the JWKS"),
+    }
+    true
+}
+
+/// Serves the connections of `listener` until the shutdown begins, then drains them. True if all accepted
+/// requests were served within the grace period.
+async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
+    let config = &state.shared.config;
+    let shutdown = &state.shared.shutdown;
+    let http = http(config);
+    let graceful = GracefulShutdown::new();
+    let max_connections = state
+        .shared
+        .share_per_thread(config.process.max_connections);
+    let permits = Arc::new(Semaphore::new(max_connections));
+    tokio::task::spawn_local(close_idle_connections(Rc::clone(state)));
+    let stop = async {
+        shutdown.started().await;
+        // Load balancers that watch the readiness get time to send their requests elsewhere.
+        tokio::time::sleep(Duration::from_millis(config.own.shutdown_delay_ms)).await;
+    };
+    tokio::pin!(stop);
+    loop {
+        let permit = tokio::select! {
+            () = &mut stop => break,
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => serve(state, stream, address, &http, &graceful, permit),
+            Err(error) => {
+                // Most likely out of file descriptors: open connections need time to close.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
+            }
+        }
+    }
+    // Closing the listener would reset the connections that the kernel has accepted.
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        serve(state, stream, address, &http, &graceful, ());
+    }
+    drop(listener);
+    tokio::time::timeout(config.process.shutdown_grace(), graceful.shutdown())
+        .await
+        .is_ok()
+}
+
+/// Serves one connection in a task of its own, which holds `permit`.
+fn serve(
+    state: &Rc<ThreadState>,
+    stream: TcpStream,
+    address: SocketAddr,
+    http: &http1::Builder,
+    graceful: &GracefulShutdown,
+    permit: impl Sized + 'static,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let write_timeout = Duration::from_millis(state.shared.config.own.client_stall_timeout_ms);
+    let ip = address.ip().to_canonical();
+    let header = HeaderValue::try_from(ip.to_string())
+        .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    let peer = Rc::new(Peer { ip, header });
+    let responses = ResponseCounter::default();
+    let explain = {
+        let state = Rc::clone(state);
+        move |status| malformed::response(&state, ip, status)
+    };
+    let stream = ClientStream::new(stream, write_timeout, responses.clone(), explain);
+    let state = Rc::clone(state);
+    let service = service_fn(move |request| {
+        let (state, peer) = (Rc::clone(&state), Rc::clone(&peer));
+        let guard = responses.begin();
+        async move {
+            let response = pipeline::serve(&state, &peer, request).await;
+            Ok::<_, Infallible>(response.map(|body| CountedBody::new(body, guard)))
+        }
+    });
+    let connection = graceful.watch(http.serve_connection(stream, service));
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "client connection failed");
+        }
+        drop(permit);
+    });
+}
+
+async fn close_idle_connections(state: Rc<ThreadState>) {
+    while !state.shared.shutdown.sleep(IDLE_CHECK_INTERVAL).await {
+        for upstream in &state.upstreams {
+            upstream.close_unused();
+        }
+    }
+}
+
+fn http(config: &GatewayConfig) -> http1::Builder {
+    let own = &config.own;
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(own.head_timeout_ms))
+        .max_header_size(own.head_limit_bytes)
+        // Also the size of hyper's buffers for bodies.
+        .max_buf_size(own.head_limit_bytes.max(64 * 1024));
+    http
+}

@@ -1,0 +1,251 @@
+//! A client's connection, between the socket and hyper. Adds what hyper lacks: a time limit for writes, so that
+//! a client which does not read cannot hold an upstream forever, and a problem as the body of the bare 4xx
+//! response that hyper sends to a message which it cannot parse.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use hyper::{
+    StatusCode,
+    body::{Body, Frame, SizeHint},
+    rt::{Read, ReadBufCursor, Write},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep},
+};
+
+/// The longest bare response of hyper: a status line and three headers.
+const MAX_BARE_RESPONSE_BYTES: usize = 256;
+/// Limits of reading on after such a response: closing at once would reset the connection before the client
+/// has read it.
+const MAX_DRAIN_BYTES: usize = 1 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Counts the pipeline's responses in progress on a connection: one guard for each.
+#[derive(Clone, Default)]
+pub(super) struct ResponseCounter(Rc<()>);
+
+impl ResponseCounter {
+    /// Counts one more response, until the guard is dropped.
+    pub(super) fn begin(&self) -> Weak<()> {
+        Rc::downgrade(&self.0)
+    }
+
+    fn is_idle(&self) -> bool {
+        Rc::weak_count(&self.0) == 0
+    }
+}
+
+/// The body of a response that is in progress until its end.
+pub(super) struct CountedBody<B> {
+    body: B,
+    _guard: Weak<()>,
+}
+
+impl<B> CountedBody<B> {
+    pub(super) fn new(body: B, guard: Weak<()>) -> Self {
+        Self {
+            body,
+            _guard: guard,
+        }
+    }
+}
+
+impl<B: Body + Unpin> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A client's connection.
+pub(super) struct ClientStream<F> {
+    stream: TokioIo<TcpStream>,
+    write_timeout: Duration,
+    /// Created at the first wait: most connections never wait.
+    timer: Option<Pin<Box<Sleep>>>,
+    is_waiting: bool,
+    responses: ResponseCounter,
+    /// Returns the response that replaces a bare one with a status.
+    explain: F,
+    /// The unwritten rest of such a response.
+    explanation: Option<Bytes>,
+    /// Bytes that may still be read after it.
+    drain_budget: usize,
+}
+
+impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
+    /// Wraps `stream`, on which a write may wait for `write_timeout`. While `responses` are in progress, writes
+    /// are the pipeline's; otherwise `explain` returns the response that replaces a bare one.
+    pub(super) fn new(
+        stream: TcpStream,
+        write_timeout: Duration,
+        responses: ResponseCounter,
+        explain: F,
+    ) -> Self {
+        Self {
+            stream: TokioIo::new(stream),
+            write_timeout,
+            timer: None,
+            is_waiting: false,
+            responses,
+            explain,
+            explanation: None,
+            drain_budget: MAX_DRAIN_BYTES,
+        }
+    }
+
+    /// Fails an operation that has been pending for `timeout`.
+    fn limit<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        timeout: Duration,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.is_waiting = false;
+            return result;
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        if !self.is_waiting {
+            self.is_waiting = true;
+            timer.as_mut().reset(Instant::now() + timeout);
+        }
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Replaces `bytes` if they are a bare response; returns true if so.
+    fn replace_bare_response(&mut self, bytes: &[u8]) -> bool {
+        if self.responses.is_idle()
+            && let Some(status) = bare_response(bytes)
+        {
+            self.explanation = Some((self.explain)(status));
+            return true;
+        }
+        false
+    }
+
+    fn poll_explanation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(bytes) = self.explanation.as_mut().filter(|bytes| !bytes.is_empty()) {
+            let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+            if let Poll::Ready(Ok(count)) = written {
+                bytes.advance(count);
+            }
+            let timeout = self.write_timeout;
+            if ready!(self.limit(cx, timeout, written))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Discards what the client still sends, until its end or a limit.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut buffer = [0; 4096];
+        while self.drain_budget > 0 {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            let read = Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer);
+            // An error does not matter: the response has been sent.
+            if ready!(self.limit(cx, DRAIN_TIMEOUT, read)).is_err() || buffer.filled().is_empty() {
+                break;
+            }
+            self.drain_budget = self.drain_budget.saturating_sub(buffer.filled().len());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The status of a bare response: it has neither a body nor the request id that all responses of the pipeline
+/// have.
+fn bare_response(bytes: &[u8]) -> Option<StatusCode> {
+    let code = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    if code[0] != b'4' || bytes.len() > MAX_BARE_RESPONSE_BYTES || !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let head = std::str::from_utf8(bytes).ok()?;
+    let is_bare = head.contains("\r\ncontent-length: 0\r\n") && !head.contains("x-request-id");
+    StatusCode::from_bytes(code).ok().filter(|_| is_bare)
+}
+
+impl<F: Unpin> Read for ClientStream<F> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.replace_bare_response(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let timeout = self.write_timeout;
+        self.limit(cx, timeout, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [only] = slices
+            && self.replace_bare_response(only)
+        {
+            return Poll::Ready(Ok(only.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let timeout = self.write_timeout;
+        self.limit(cx, timeout, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_explanation(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_explanation(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if self.explanation.is_some() {
+            return self.poll_drain(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,129 @@
+//! The state of the gateway: what all threads share, and what each thread has for itself, so that requests
+//! wait for no lock but that of the rate limit. Built by [`crate::server`].
+
+use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+
+use chassis::{Process, clock::Clock, redis::Redis, shutdown::Shutdown};
+use hyper::header::HeaderValue;
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret;
+
+use crate::{
+    config::GatewayConfig,
+    middleware::{
+        access_log::AccessLog,
+        auth::{Authenticator, InvalidKeyLimiter, Keys},
+        cors::Cors,
+        rate_limit::{RateLimiter, RateLimits},
+    },
+    proxy::{Upstream, UpstreamSettings},
+    routes::{Router, Service},
+};
+
+/// The state that all threads share.
+pub(crate) struct SharedState {
+    pub(crate) config: GatewayConfig,
+    pub(crate) router: Router,
+    pub(crate) cors: Cors,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) invalid_keys: Arc<InvalidKeyLimiter>,
+    pub(crate) rate_limits: Arc<RateLimits>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) clock: Clock,
+}
+
+impl SharedState {
+    /// The state of a gateway that has served no request.
+    pub(crate) fn new(process: Process, config: GatewayConfig) -> Self {
+        let own = &config.own;
+        let clock = Clock::system();
+        Self {
+            router: Router::new(),
+            cors: Cors::new(&own.cors_origins),
+            keys: Arc::new(Keys::new(own, clock.clone())),
+            invalid_keys: Arc::default(),
+            rate_limits: RateLimits::new(
+                own.rate_limit_max,
+                own.rate_limit_window(),
+                own.rate_limit_entries,
+            ),
+            metrics: process.metrics,
+            shutdown: process.shutdown,
+            clock,
+            config,
+        }
+    }
+
+    /// One thread's share of a limit of the process, at least 1.
+    pub(crate) fn share_per_thread(&self, limit: usize) -> usize {
+        limit.div_ceil(self.config.own.threads().max(1)).max(1)
+    }
+}
+
+/// The state of one thread.
+pub(crate) struct ThreadState {
+    pub(crate) shared: Arc<SharedState>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) redis: Option<Redis>,
+    /// The services, in the order of [`Service::ALL`].
+    pub(crate) upstreams: [Upstream; Service::ALL.len()],
+    pub(crate) access_log: AccessLog,
+    /// The number of requests that the thread may accept in addition to those in flight.
+    pub(crate) in_flight_capacity: Cell<usize>,
+}
+
+/// The peer of a client connection.
+pub(crate) struct Peer {
+    pub(crate) ip: IpAddr,
+    /// The address as a header.
+    pub(crate) header: HeaderValue,
+}
+
+impl ThreadState {
+    /// Creates the state within the thread and the runtime that it belongs to.
+    ///
+    /// # Errors
+    /// Returns an error if the Redis URL is invalid or the internal token cannot be a header.
+    pub(crate) fn new(shared: Arc<SharedState>) -> anyhow::Result<Rc<Self>> {
+        let config = &shared.config.own;
+        let redis = if config.redis_url.expose_secret().is_empty() {
+            None
+        } else {
+            Some(Redis::lazy(&config.redis_url, config.redis_timeout())?)
+        };
+        let settings = Rc::new(UpstreamSettings::new(&shared.config)?);
+        let upstreams = Service::ALL.map(|service| {
+            let instances = match service {
+                Service::Movie => &config.movie_service_url,
+                Service::Preference => &config.user_preference_service_url,
+                Service::Recommendation => &config.recommendation_service_url,
+            };
+            Upstream::new(service, instances.urls(), &settings)
+        });
+        let max_in_flight = shared.config.process.max_requests_in_flight;
+        Ok(Rc::new(Self {
+            authenticator: Authenticator::new(
+                Arc::clone(&shared.keys),
+                Arc::clone(&shared.invalid_keys),
+                shared.clock.clone(),
+                config,
+            ),
+            rate_limiter: RateLimiter::new(Arc::clone(&shared.rate_limits), redis.clone()),
+            redis,
+            upstreams,
+            access_log: AccessLog::new(
+                shared.router.patterns().collect(),
+                config.access_log,
+                Duration::from_millis(config.access_log_slow_ms),
+            ),
+            in_flight_capacity: Cell::new(shared.share_per_thread(max_in_flight)),
+            shared,
+        }))
+    }
+
+    pub(crate) fn upstream(&self, service: Service) -> &Upstream {
+        &self.upstreams[service as usize]
+    }
+}

@@ -1,0 +1,249 @@
+//! SQL of impressions: movies that users were shown, and their outcomes.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{PgPool, types::Json};
+
+use crate::experiments::Served;
+
+#[derive(Serialize)]
+struct ExposureRow {
+    user_id: i64,
+    experiment_id: i64,
+    variant: usize,
+    exposed_at: DateTime<Utc>,
+    window_hours: i64,
+}
+
+#[derive(Serialize)]
+struct ImpressionRow {
+    user_id: i64,
+    movie_id: i64,
+    experiment_id: i64,
+    position: i32,
+    propensity: f64,
+    is_explored: bool,
+    shown_at: DateTime<Utc>,
+    /// The window of the movie itself; in an experiment the window of the exposure applies.
+    window_hours: i64,
+}
+
+/// Stores lists that were served. The first list of a user in an experiment is their exposure, and a movie counts when
+/// it is shown for the first time. Lists of unknown users are not stored.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(name = "repository.impressions.insert", level = "debug", skip_all, fields(lists = lists.len()))]
+pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
+    let mut exposures = Vec::new();
+    let mut impressions = Vec::new();
+    for list in lists {
+        for part in &list.participations {
+            exposures.push(ExposureRow {
+                user_id: list.user_id,
+                experiment_id: part.experiment_id,
+                variant: part.variant,
+                exposed_at: list.at,
+                window_hours: part.outcome_window_hours,
+            });
+        }
+        let counted = list
+            .participations
+            .iter()
+            .map(|part| (part.experiment_id, 0));
+        let film = list.film_window_hours.map(|hours| (0, hours));
+        for (experiment_id, window_hours) in counted.chain(film) {
+            impressions.extend(list.films.iter().map(|film| ImpressionRow {
+                user_id: list.user_id,
+                movie_id: film.movie_id,
+                experiment_id,
+                position: film.position,
+                propensity: film.propensity,
+                is_explored: film.is_explored,
+                shown_at: list.at,
+                window_hours,
+            }));
+        }
+    }
+    let mut transaction = pool.begin().await?;
+    // In the order of keys, so that two replicas do not deadlock.
+    sqlx::query!(
+        "insert into exposure (user_id, experiment_id, variant, exposed_at, due_at)
+         select user_id, experiment_id, variant, exposed_at,
+                exposed_at + make_interval(hours => window_hours)
+         from jsonb_to_recordset($1) as e(user_id bigint, experiment_id bigint, variant int,
+                  exposed_at timestamptz, window_hours int)
+         where exists (select from user_profile p where p.user_id = e.user_id)
+         order by user_id, experiment_id, exposed_at
+         on conflict (user_id, experiment_id) do nothing",
+        Json(exposures) as _,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "insert into impression (user_id, movie_id, experiment_id, position, propensity,
+             is_explored, shown_at, due_at)
+         select i.user_id, i.movie_id, i.experiment_id, i.position, i.propensity, i.is_explored,
+                i.shown_at, coalesce(e.due_at, i.shown_at + make_interval(hours => i.window_hours))
+         from jsonb_to_recordset($1) as i(user_id bigint, movie_id bigint, experiment_id bigint,
+                  position int, propensity float8, is_explored boolean, shown_at timestamptz,
+                  window_hours int)
+              left join exposure e on e.user_id = i.user_id and e.experiment_id = i.experiment_id
+         where case when i.experiment_id = 0
+                    then exists (select from user_profile p where p.user_id = i.user_id)
+                    else e.settled_at is null and i.shown_at <= e.due_at end
+         order by i.user_id, i.movie_id, i.experiment_id, i.shown_at
+         on conflict (user_id, movie_id, experiment_id) do nothing",
+        Json(impressions) as _,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await
+}
+
+/// A statement with the condition for an outcome of the impression `i` until `d.due_at` in the middle, where `m` is the
+/// state of the user towards the movie: they like it, rate it 4 stars or more, completed it or bookmarked it, and did so
+/// after it was shown. What they took back within the window does not count.
+macro_rules! with_is_outcome {
+    ($before:tt, $after:tt $(, $argument:expr)*) => {
+        sqlx::query!(
+            $before + "coalesce(
+                 m.reaction in ('like', 'superlike') and m.reacted_at between i.shown_at and d.due_at
+                 or m.rating >= 4 and m.rated_at between i.shown_at and d.due_at
+                 or m.completed_at between i.shown_at and d.due_at
+                 or m.bookmarked and m.bookmarked_at between i.shown_at and d.due_at, false)" + $after
+            $(, $argument)*
+        )
+    };
+}
+
+/// Counts the outcomes of users whose window in an experiment had ended at `due`, at most `limit` of them, and returns
+/// their number. Replicas that do so at once take different users.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(
+    name = "repository.impressions.settle_users",
+    level = "debug",
+    skip_all
+)]
+pub async fn settle_users(
+    pool: &PgPool,
+    due: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    with_is_outcome!(
+        "with d as materialized (
+             select user_id, experiment_id, due_at from exposure
+             where settled_at is null and due_at <= $1
+             order by due_at, user_id, experiment_id limit $2 for update skip locked),
+         judged as (
+             select d.user_id, d.experiment_id, i.movie_id, i.propensity, i.is_explored, ",
+        " as is_outcome
+             from d
+             left join impression i on i.user_id = d.user_id and i.experiment_id = d.experiment_id
+             left join user_movie m on m.user_id = i.user_id and m.movie_id = i.movie_id),
+         counted as (
+             select user_id, experiment_id, count(movie_id) as impressions,
+                    count(*) filter (where is_outcome) as outcomes,
+                    coalesce(sum(1 / propensity) filter (where is_outcome and not is_explored), 0)
+                        as ranked_outcomes,
+                    coalesce(sum(1 / propensity) filter (where not is_explored), 0)
+                        as ranked_weights
+             from judged group by user_id, experiment_id),
+         gone as (
+             delete from impression i using d
+             where i.user_id = d.user_id and i.experiment_id = d.experiment_id)
+         update exposure e set settled_at = $3, impressions = c.impressions, outcomes = c.outcomes,
+                ranked_outcomes = c.ranked_outcomes, ranked_weights = c.ranked_weights
+         from counted c
+         where e.user_id = c.user_id and e.experiment_id = c.experiment_id",
+        due,
+        limit,
+        now
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// The number of impressions of a movie at which both its counts are halved, so that recent ones weigh more; see Raj and
+/// Kalyani, *Taming Non-stationary Bandits: A Bayesian Approach*, 2017.
+const MAX_IMPRESSIONS: i64 = 10_000;
+
+/// Counts for movies the impressions whose window had ended at `due`, at most `limit` of them, and returns the number of
+/// movies.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+#[tracing::instrument(
+    name = "repository.impressions.settle_films",
+    level = "debug",
+    skip_all
+)]
+pub async fn settle_films(
+    pool: &PgPool,
+    due: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    with_is_outcome!(
+        "with d as materialized (
+             select user_id, movie_id, due_at from impression
+             where experiment_id = 0 and due_at <= $1
+             order by due_at limit $2 for update skip locked),
+         i as (
+             delete from impression i using d
+             where i.user_id = d.user_id and i.movie_id = d.movie_id and i.experiment_id = 0
+             returning i.user_id, i.movie_id, i.shown_at)
+         insert into film_trial (movie_id, impressions, outcomes, updated_at)
+         select i.movie_id, count(*), count(*) filter (where ",
+        "), $3
+         from i
+         join d on d.user_id = i.user_id and d.movie_id = i.movie_id
+         left join user_movie m on m.user_id = i.user_id and m.movie_id = i.movie_id
+         group by i.movie_id order by i.movie_id
+         on conflict (movie_id) do update set
+             impressions = (film_trial.impressions + excluded.impressions)
+                 / case when film_trial.impressions >= $4 then 2 else 1 end,
+             outcomes = (film_trial.outcomes + excluded.outcomes)
+                 / case when film_trial.impressions >= $4 then 2 else 1 end,
+             updated_at = excluded.updated_at",
+        due,
+        limit,
+        now,
+        MAX_IMPRESSIONS
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// The counts of a movie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trial {
+    /// TMDB's id.
+    pub movie_id: i64,
+    /// The number of users it was shown to.
+    pub impressions: i64,
+    /// The number of those with an outcome.
+    pub outcomes: i64,
+    /// The time of the latest count.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The counts that changed at `since` or later.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+pub async fn trials(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<Trial>> {
+    sqlx::query_as!(
+        Trial,
+        "select movie_id, impressions, outcomes, updated_at from film_trial
+         where updated_at >= $1",
+        since,
+    )
+    .fetch_all(pool)
+    .await
+}

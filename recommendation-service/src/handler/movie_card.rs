@@ -1,0 +1,148 @@
+//! Movies in responses, and the explanations of their scores.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    ranking::{FilmList, ListedFilm},
+    read_model::Catalogue,
+};
+
+/// TMDB's image host, with the width of posters in lists.
+const POSTER_BASE: &str = "https://image.tmdb.org/t/p/w500";
+
+/// A movie.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FilmCard)]
+pub(super) struct MovieCard {
+    /// TMDB's id.
+    #[schema(example = 603)]
+    pub(super) id: i64,
+    /// The title.
+    #[schema(example = "The Matrix")]
+    title: String,
+    /// The first release date, `YYYY-MM-DD`; empty if unknown.
+    #[schema(example = "1999-03-31")]
+    release_date: String,
+    /// The names of its genres, in alphabetical order.
+    #[schema(example = json!(["Action", "Science Fiction"]))]
+    genres: Vec<String>,
+    /// TMDB's popularity.
+    #[schema(example = 73.5)]
+    popularity: f64,
+    /// The URL of the poster, 500 pixels wide; empty if there is none.
+    #[schema(example = "")]
+    poster_url: String,
+}
+
+impl MovieCard {
+    /// The movie in `row`.
+    pub(super) fn new(catalogue: &Catalogue, row: usize) -> Self {
+        let release_date = catalogue.release_date(row);
+        let poster = catalogue.poster_path(row);
+        Self {
+            id: catalogue.id(row),
+            title: catalogue.title(row).to_owned(),
+            release_date: release_date
+                .map(|date| date.to_string())
+                .unwrap_or_default(),
+            genres: catalogue
+                .genre_names(row)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            popularity: catalogue.popularity()[row],
+            poster_url: poster
+                .map(|path| format!("{POSTER_BASE}{path}"))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// The contribution of a part of the score.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ContributionResponse {
+    /// The part: `ease`, `ials`, `spectral`, `popularity`, `content`, `taste`, `rules`, or `stand_in`, the imputation
+    /// from content for a movie that no learned model knows; with the strategy `rules`: `popularity`, `recency`,
+    /// `genre_match`.
+    #[schema(example = "content")]
+    name: String,
+    /// The amount; below 0 if it speaks against the movie.
+    #[schema(example = 0.31)]
+    amount: f64,
+}
+
+/// A movie of the user's that speaks for the movie.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BecauseResponse {
+    /// TMDB's id.
+    #[schema(example = 604)]
+    id: i64,
+    /// The title.
+    #[schema(example = "The Matrix Reloaded")]
+    title: String,
+    /// The amount that it adds to the score.
+    #[schema(example = 0.2)]
+    share: f64,
+}
+
+/// The contribution of the user's other movies.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OthersResponse {
+    /// Their number.
+    #[schema(example = 12)]
+    films: u32,
+    /// The amount that they add together.
+    #[schema(example = 0.11)]
+    share: f64,
+}
+
+/// The explanation of a score.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ExplanationResponse {
+    /// The contributions of the parts of the score; together the score.
+    contributions: Vec<ContributionResponse>,
+    /// The user's movies that speak most for it. Their shares, those of others and `base` are together the score.
+    because: Vec<BecauseResponse>,
+    /// The user's other movies.
+    others: OthersResponse,
+    /// The amount that comes from none of the user's movies.
+    #[schema(example = 0.04)]
+    base: f64,
+}
+
+/// The number of `ten_thousandths` as a decimal.
+pub(super) fn decimal(ten_thousandths: i64) -> f64 {
+    ten_thousandths as f64 / 10_000.0
+}
+
+impl ExplanationResponse {
+    pub(super) fn new(catalogue: &Catalogue, list: &FilmList, film: &ListedFilm) -> Self {
+        let amounts = list.parts.iter().zip(&film.amounts);
+        Self {
+            contributions: amounts
+                .map(|(name, amount)| ContributionResponse {
+                    name: name.clone(),
+                    amount: decimal((*amount).into()),
+                })
+                .collect(),
+            because: film
+                .because
+                .iter()
+                .map(|(id, amount)| BecauseResponse {
+                    id: *id,
+                    title: catalogue
+                        .row(*id)
+                        .map(|row| catalogue.title(row).to_owned())
+                        .unwrap_or_default(),
+                    share: decimal((*amount).into()),
+                })
+                .collect(),
+            others: OthersResponse {
+                films: film.others.0,
+                share: decimal(film.others.1),
+            },
+            base: decimal(film.base()),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The parameters of a list for a user, parsed as a whole, so that a client receives all errors at once.
+
+use std::fmt::Write as _;
+
+use chassis::{
+    paging::Cursor,
+    validate::{FieldError, Validator},
+};
+use filter::{Filter, FilterParams};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    IntoParams,
+    openapi::path::{Parameter, ParameterIn},
+};
+use uuid::Uuid;
+
+use crate::ranking::{Strategy, pipeline::RankingRequest};
+
+/// The default page size.
+pub(super) const DEFAULT_LIMIT: usize = 10;
+/// The range of page sizes.
+pub(super) const LIMITS: std::ops::RangeInclusive<i64> = 1..=100;
+
+/// The parameters beside those of the filter.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListParams {
+    /// The page size, 1 to 100; 10 if not given.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
+    limit: Option<String>,
+    /// The `next_cursor` of the previous page: continues the same list. All parameters but `limit` and `explain` must
+    /// be the same.
+    cursor: Option<String>,
+    /// The strategy that scores movies; `blend` if not given.
+    #[param(inline, value_type = Option<Strategy>)]
+    strategy: Option<String>,
+    /// Leaves out movies that the user has seen or judged; `true` if not given. Movies that they dislike are never
+    /// recommended.
+    #[param(value_type = Option<bool>)]
+    exclude_seen: Option<String>,
+    /// The weight of diversity, from 0 (the best movies) to 1 (the most different); 0 if not given.
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 1)]
+    diversity: Option<String>,
+    /// Adds the explanation of each score; `false` if not given.
+    #[param(value_type = Option<bool>)]
+    explain: Option<String>,
+}
+
+/// All parameters of a list for a user.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct RecommendationsQuery {
+    #[serde(flatten)]
+    list: ListParams,
+    #[serde(flatten)]
+    filter: FilterParams,
+}
+
+impl IntoParams for RecommendationsQuery {
+    fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut all = ListParams::into_params(&location);
+        all.extend(FilterParams::into_params(&location));
+        all
+    }
+}
+
+/// A position in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct ListCursor {
+    /// The list.
+    pub(super) list: Uuid,
+    /// The position, from 0.
+    pub(super) from: usize,
+}
+
+impl Cursor for ListCursor {}
+
+impl ListCursor {
+    /// The cursor that `text` encodes.
+    pub(super) fn parse(check: &mut Validator, text: Option<&str>) -> Option<Self> {
+        let message = "must be the next_cursor of the previous page";
+        check.parse("cursor", text, |text| Self::decode(text), message)
+    }
+}
+
+/// A parsed request for a list.
+pub(super) struct ListRequest {
+    pub(super) ranking: RankingRequest,
+    pub(super) cursor: Option<ListCursor>,
+    pub(super) explain: bool,
+}
+
+impl RecommendationsQuery {
+    /// Parses the parameters.
+    ///
+    /// # Errors
+    /// Returns all invalid fields.
+    pub(super) fn parse(&self) -> Result<ListRequest, Vec<FieldError>> {
+        let params = &self.list;
+        let mut check = Validator::default();
+        let limit = check.integer("limit", params.limit.as_deref(), LIMITS);
+        let strategy = params.strategy.as_deref();
+        let strategy: Strategy = check
+            .variant("strategy", strategy, Strategy::NAMES)
+            .unwrap_or_default();
+        let exclude_seen = check.boolean("exclude_seen", params.exclude_seen.as_deref());
+        let exclude_seen = exclude_seen.unwrap_or(true);
+        let diversity = check.decimal("diversity", params.diversity.as_deref(), 0.0..=1.0);
+        let diversity = diversity.unwrap_or_default() as f32;
+        let explain = check.boolean("explain", params.explain.as_deref());
+        let cursor = ListCursor::parse(&mut check, params.cursor.as_deref());
+        let filter = Filter::parse(&self.filter, &mut check);
+        check.finish(())?;
+        let mut parameters = format!("{} {exclude_seen} {diversity}", strategy.as_str());
+        for (name, value) in self.filter.entries() {
+            let _ = write!(parameters, " {name}={value:?}");
+        }
+        Ok(ListRequest {
+            ranking: RankingRequest {
+                strategy,
+                filter,
+                exclude_seen,
+                diversity,
+                limit: limit.unwrap_or(DEFAULT_LIMIT),
+                has_chosen_strategy: params.strategy.is_some(),
+                parameters,
+            },
+            cursor,
+            explain: explain.unwrap_or(false),
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! Lists for a group of users.
+
+use std::{collections::HashMap, sync::Arc};
+
+use filter::Bitmap;
+use recommender::{History, Standardization, standardize};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    ranking::{
+        RecommendError, Strategy,
+        candidates::{self, rounded},
+        recommender::Recommender,
+        scoring::Scores,
+    },
+    read_model::{Catalogue, Profile, UserId},
+};
+
+/// The aggregation of the members' scores into a score of the group; see Masthoff, *Group Recommender Systems*, 2015.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The mean over the members.
+    #[default]
+    Average,
+    /// The lowest score of any member.
+    LeastMisery,
+    /// Each position for the members who were served least so far: GFAR of Kaya, Bridge and Tintarev, *Ensuring
+    /// Fairness in Group Recommendations by Rank-Sensitive Balancing of Relevance*, RecSys 2020.
+    Fairness,
+}
+
+/// A movie for a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupFilm {
+    /// TMDB's id.
+    pub id: i64,
+    /// The score of the group, in ten-thousandths.
+    pub score: i64,
+    /// The share of movies that each member likes less, 0 to 1, in the order of the members.
+    pub likings: Vec<f32>,
+    /// The reason, in words.
+    pub reason: &'static str,
+}
+
+/// A list for a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupFilms {
+    /// The movies, best first.
+    pub films: Vec<GroupFilm>,
+    /// The version of the learned models; `None` if they scored for no member.
+    pub model_version: Option<i64>,
+}
+
+/// The scores of one member by row.
+struct Member {
+    rows: Vec<f32>,
+    standard: Standardization,
+}
+
+impl Member {
+    /// The score in standard deviations from the mean over the candidates.
+    fn opinion(&self, row: usize) -> f32 {
+        self.standard.scale * (self.rows[row] - self.standard.mean)
+    }
+}
+
+impl Recommender {
+    /// The best `limit` movies for `members`, of those that no member has seen, judged or ruled out.
+    ///
+    /// # Errors
+    /// [`RecommendError::MemberNotFound`] if a member does not exist, or as [`RecommendError`] says.
+    pub async fn recommend_to_group(
+        &self,
+        members: Vec<UserId>,
+        method: Method,
+        limit: usize,
+    ) -> Result<GroupFilms, RecommendError> {
+        self.check_loaded()?;
+        let mut profiles = Vec::with_capacity(members.len());
+        for (place, member) in members.iter().enumerate() {
+            let profile = self.profile(*member).await.map_err(|error| match error {
+                RecommendError::UserNotFound => {
+                    RecommendError::MemberNotFound { place, id: *member }
+                }
+                other => other,
+            })?;
+            profiles.push(profile);
+        }
+        self.compute(move |own| own.rank_for_group(&profiles, method, limit))
+            .await?
+    }
+
+    fn rank_for_group(
+        &self,
+        profiles: &[Arc<Profile>],
+        method: Method,
+        limit: usize,
+    ) -> Result<GroupFilms, RecommendError> {
+        let catalogue = self.catalogue();
+        let placed = self.place(&catalogue);
+        let mut rows = catalogue.films().live().clone();
+        for profile in profiles {
+            if let Some(preferences) = profile.preferences() {
+                candidates::keep_preferred(&catalogue, preferences, &mut rows);
+            }
+            candidates::remove_known(&catalogue, profile, true, &mut rows);
+        }
+        let max_popularity = candidates::max_popularity(&catalogue, &rows);
+        // Opinions are compared over the films that the list can have.
+        let others: Vec<u32> = (0..u32::try_from(catalogue.len()).unwrap_or(u32::MAX))
+            .filter(|row| !rows.contains(*row))
+            .collect();
+        let ones = vec![1.0; others.len()];
+        let mut model_version = None;
+        let mut opinions = Vec::with_capacity(profiles.len());
+        for profile in profiles {
+            let context = self.context(&catalogue, placed.as_ref(), profile);
+            let scores = Scores::new(context, Strategy::Blend, max_popularity)?;
+            model_version = model_version.or(scores.model_version());
+            let mut all = vec![0.0; catalogue.len()];
+            scores.estimate(0, &mut all);
+            let known = History {
+                items: &others,
+                weights: &ones,
+            };
+            let standard = standardize(&all, known);
+            opinions.push(Member {
+                rows: all,
+                standard,
+            });
+        }
+        let films = match method {
+            Method::Average => by(&catalogue, &rows, limit, |row| mean(&opinions, row)),
+            Method::LeastMisery => by(&catalogue, &rows, limit, |row| least(&opinions, row)),
+            Method::Fairness => fair(&catalogue, &rows, limit, &opinions),
+        };
+        let films = films.into_iter().map(|(row, score)| GroupFilm {
+            id: catalogue.id(row),
+            score: rounded(score.into()),
+            likings: opinions
+                .iter()
+                .map(|member| share_below(member.opinion(row)))
+                .collect(),
+            reason: if least(&opinions, row) > 1.0 {
+                "something for all of you"
+            } else {
+                "a good compromise"
+            },
+        });
+        Ok(GroupFilms {
+            films: films.collect(),
+            model_version,
+        })
+    }
+}
+
+fn mean(members: &[Member], row: usize) -> f32 {
+    let sum: f32 = members.iter().map(|member| member.opinion(row)).sum();
+    sum / members.len() as f32
+}
+
+fn least(members: &[Member], row: usize) -> f32 {
+    members
+        .iter()
+        .map(|member| member.opinion(row))
+        .fold(f32::INFINITY, f32::min)
+}
+
+/// The share of a normal distribution below `deviations`, to within 0.01; Bowling, Khasawneh, Kaewkuekool and Cho, *A
+/// logistic approximation to the cumulative normal distribution*, 2009.
+fn share_below(deviations: f32) -> f32 {
+    1.0 / (1.0 + (-1.702 * deviations).exp())
+}
+
+fn by(
+    catalogue: &Catalogue,
+    rows: &Bitmap,
+    limit: usize,
+    score: impl Fn(usize) -> f32,
+) -> Vec<(usize, f32)> {
+    let best = candidates::best(
+        catalogue,
+        rows,
+        limit,
+        |first, scores| {
+            for (place, out) in scores.iter_mut().enumerate() {
+                *out = score(first + place);
+            }
+        },
+        |row| f64::from(score(row)),
+    );
+    best.into_iter()
+        .map(|film| (film.row, score(film.row)))
+        .collect()
+}
+
+/// Selects greedily: the next movie has the greatest `Σ p(u, i) · Π (1 − p(u, j))` over members u and the movies j
+/// selected so far, where `p(u, i)` is movie i's Borda count in u's own list over the sum of all.
+fn fair(
+    catalogue: &Catalogue,
+    rows: &Bitmap,
+    limit: usize,
+    members: &[Member],
+) -> Vec<(usize, f32)> {
+    let own = limit.saturating_mul(2);
+    let mut relevance: HashMap<usize, Vec<f32>> = HashMap::new();
+    for (place, member) in members.iter().enumerate() {
+        let list = by(catalogue, rows, own, |row| member.opinion(row));
+        let count = list.len() as f32;
+        for (rank, (row, _)) in list.into_iter().enumerate() {
+            let borda = 2.0 * (count - rank as f32) / (count * (count + 1.0));
+            let all = relevance
+                .entry(row)
+                .or_insert_with(|| vec![0.0; members.len()]);
+            all[place] = borda;
+        }
+    }
+    let mut left: Vec<(usize, Vec<f32>)> = relevance.into_iter().collect();
+    left.sort_unstable_by_key(|(row, _)| catalogue.id(*row));
+    let mut unserved = vec![1.0_f32; members.len()];
+    let mut chosen = Vec::with_capacity(limit);
+    while chosen.len() < limit {
+        let gain = |all: &[f32]| -> f32 {
+            let gains = all.iter().zip(&unserved);
+            gains
+                .map(|(relevance, unserved)| relevance * unserved)
+                .sum()
+        };
+        let next = left
+            .iter()
+            .enumerate()
+            .map(|(place, (_, all))| (place, gain(all)))
+            .reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let Some((place, gain)) = next else {
+            break;
+        };
+        let (row, all) = left.remove(place);
+        for (unserved, relevance) in unserved.iter_mut().zip(all) {
+            *unserved *= 1.0 - relevance;
+        }
+        chosen.push((row, gain));
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_model::Film;
+
+    /// Two members who like opposite ends of `films`, and a third on the side of the first.
+    fn members(films: usize) -> Vec<Member> {
+        let rising: Vec<f32> = (0..films).map(|row| row as f32).collect();
+        let falling: Vec<f32> = rising.iter().rev().copied().collect();
+        let member = |rows: &[f32]| Member {
+            rows: rows.to_vec(),
+            standard: Standardization {
+                mean: (films - 1) as f32 / 2.0,
+                scale: 1.0,
+            },
+        };
+        vec![member(&rising), member(&rising), member(&falling)]
+    }
+
+    fn catalogue(films: usize) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        for id in (1..).take(films) {
+            catalogue.upsert(&Film {
+                id,
+                version: 1,
+                ..Film::default()
+            });
+        }
+        catalogue
+    }
+
+    #[test]
+    fn least_misery_takes_the_middle_and_the_average_the_majority() {
+        let (members, catalogue) = (members(9), catalogue(9));
+        let rows = catalogue.films().live();
+        let of =
+            |films: Vec<(usize, f32)>| films.into_iter().map(|(row, _)| row).collect::<Vec<_>>();
+        assert_eq!(of(by(&catalogue, rows, 1, |row| least(&members, row))), [4]);
+        assert_eq!(
+            of(by(&catalogue, rows, 2, |row| mean(&members, row))),
+            [8, 7]
+        );
+    }
+
+    #[test]
+    fn fairness_serves_the_minority_before_the_majority_has_all() {
+        let (members, catalogue) = (members(40), catalogue(40));
+        let rows = catalogue.films().live();
+        let chosen: Vec<usize> = fair(&catalogue, rows, 4, &members)
+            .into_iter()
+            .map(|(row, _)| row)
+            .collect();
+        assert_eq!(chosen[..3], [39, 38, 0]);
+    }
+}

@@ -1,0 +1,76 @@
+//! The users that lists are made for: those of the read model, and those that preference-service has created a moment
+//! ago, whose change has not arrived yet.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::client::{CallError, Client};
+
+use crate::{
+    ranking::RecommendError,
+    read_model::{Preferences, Profile, Shared, UserId, Users},
+};
+
+/// The time limit of a request to preference-service.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The users; cheap to clone.
+#[derive(Clone)]
+pub struct KnownUsers {
+    users: Shared<Users>,
+    preference_service: Client,
+}
+
+impl KnownUsers {
+    /// The users of the read model, with `preference_service` for those who are missing.
+    #[must_use]
+    pub fn new(users: Shared<Users>, preference_service: Client) -> Self {
+        Self {
+            users,
+            preference_service,
+        }
+    }
+
+    /// The profile of user `id` as it is now, if they are in the read model.
+    #[must_use]
+    pub fn find(&self, id: UserId) -> Option<Arc<Profile>> {
+        self.users.read().find(id).cloned()
+    }
+
+    /// The profile of user `id`, whom preference-service is asked for if the read model does not have them.
+    ///
+    /// # Errors
+    /// [`RecommendError::UserNotFound`] if there is no such user, [`RecommendError::Upstream`] if preference-service
+    /// cannot be reached.
+    pub async fn get(&self, id: UserId) -> Result<Arc<Profile>, RecommendError> {
+        if let Some(profile) = self.find(id) {
+            return Ok(profile);
+        }
+        let preferences = self.request(id).await?;
+        self.users.write().prefer(preferences);
+        self.find(id).ok_or(RecommendError::UserNotFound)
+    }
+
+    async fn request(&self, id: UserId) -> Result<Preferences, RecommendError> {
+        let client = &self.preference_service;
+        let response = client
+            .get(&format!("/internal/v1/users/{}", id.get()), REQUEST_TIMEOUT)
+            .send()
+            .await
+            .map_err(|error| client.unreachable(error))?;
+        match response.status().as_u16() {
+            200 => response.json().await.map_err(|error| {
+                CallError::Unreadable {
+                    service: client.service(),
+                    reason: error.without_url().to_string(),
+                }
+                .into()
+            }),
+            404 => Err(RecommendError::UserNotFound),
+            status => Err(CallError::Status {
+                service: client.service(),
+                status,
+            }
+            .into()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Previews: the list of a hypothetical user, and the list that other rules would give. Nothing is stored.
+
+use std::sync::Arc;
+
+use filter::Filter;
+
+use crate::{
+    ranking::{
+        PartWeights, RecommendError, Strategy,
+        pipeline::RankingRequest,
+        recommender::{Page, Recommender},
+    },
+    read_model::{Preferences, Profile, Reaction, UserId},
+    rules::Weights,
+};
+
+/// The differences of a hypothetical user from a real one, or from one without any history.
+#[derive(Debug, Clone, Default)]
+pub struct Hypothesis {
+    /// The user to start from; `None` for one without any history.
+    pub user: Option<UserId>,
+    /// TMDB's ids of movies that they like.
+    pub likes: Vec<i64>,
+    /// TMDB's ids of movies that they dislike.
+    pub dislikes: Vec<i64>,
+    /// The names of preferred genres; `None` keeps those of the user.
+    pub preferred_genres: Option<Vec<String>>,
+    /// The only language of movies, ISO 639-1; `None` keeps that of the user.
+    pub preferred_language: Option<String>,
+    /// The lowest vote average, 0 to 10; `None` keeps that of the user.
+    pub min_rating: Option<f64>,
+}
+
+impl RankingRequest {
+    /// The request of a preview: no filter, nothing seen or judged, and no treatment.
+    #[must_use]
+    pub fn preview(strategy: Strategy, diversity: f32, limit: usize) -> Self {
+        Self {
+            strategy,
+            filter: Filter::default(),
+            exclude_seen: true,
+            diversity,
+            limit,
+            has_chosen_strategy: true,
+            parameters: String::new(),
+        }
+    }
+}
+
+impl Recommender {
+    /// The profile of a hypothetical user.
+    ///
+    /// # Errors
+    /// [`RecommendError::UserNotFound`] if there is no such user to start from, [`RecommendError::Upstream`] if
+    /// preference-service cannot be reached.
+    pub async fn hypothetical_profile(
+        &self,
+        hypothesis: Hypothesis,
+    ) -> Result<Arc<Profile>, RecommendError> {
+        let mut profile = match hypothesis.user {
+            Some(id) => Arc::unwrap_or_clone(self.profile(id).await?),
+            None => Profile::new(Preferences::default()),
+        };
+        let now = self.now();
+        for (reaction, ids) in [
+            (Reaction::Like, hypothesis.likes),
+            (Reaction::Dislike, hypothesis.dislikes),
+        ] {
+            for id in ids {
+                profile = profile.with_hypothetical(id, |state| {
+                    state.reaction = Some(reaction);
+                    state.reacted_at = Some(now);
+                });
+            }
+        }
+        let profile = profile.with_hypothetical_preferences(|preferences| {
+            if let Some(genres) = hypothesis.preferred_genres {
+                preferences.preferred_genres = genres;
+            }
+            if let Some(language) = hypothesis.preferred_language {
+                preferences.preferred_language = Some(language.to_ascii_lowercase());
+            }
+            if let Some(min_rating) = hypothesis.min_rating {
+                preferences.min_rating = min_rating;
+            }
+        });
+        Ok(Arc::new(profile))
+    }
+
+    /// The list of user `id` by rules with these `weights`, and for each movie its position, from 1, in the list of the
+    /// same length by the rules in force.
+    ///
+    /// # Errors
+    /// As [`RecommendError`] says.
+    pub async fn preview_rules(
+        &self,
+        id: UserId,
+        weights: Weights,
+        limit: usize,
+    ) -> Result<(Page, Vec<Option<usize>>), RecommendError> {
+        let profile = self.profile(id).await?;
+        let list = |weights| {
+            let request = RankingRequest::preview(Strategy::Rules, 0.0, limit);
+            self.preview(
+                Arc::clone(&profile),
+                weights,
+                PartWeights::default(),
+                request,
+            )
+        };
+        let present = list(None).await?;
+        let preview = list(Some(weights)).await?;
+        let movie = |page: &Page, place: &usize| page.list.films[*place].id;
+        let position_of = |id: i64| {
+            let mut places = present.places.iter();
+            places.position(|place| movie(&present, place) == id)
+        };
+        let positions = preview
+            .places
+            .iter()
+            .map(|place| position_of(movie(&preview, place)).map(|index| index + 1))
+            .collect();
+        Ok((preview, positions))
+    }
+}

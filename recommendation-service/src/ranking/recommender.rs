@@ -1,0 +1,468 @@
+//! Lists of movies for a user, as handlers request them. Ranks by [`super::pipeline`] over snapshots of the read models,
+//! on worker threads, no more at once than there are cores.
+
+use std::sync::Arc;
+
+use ::recommender::{TrainedModels, taste::HalfLife};
+use bytes::Bytes;
+use chassis::{client::Client, clock::Clock, feed::follow::FeedState, problem::FieldError};
+use chrono::{DateTime, Utc};
+use filter::Filter;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::{
+    experiments::treatment::Treatments,
+    ranking::{
+        FilmList, PartWeights, RecommendError, candidates,
+        known_users::KnownUsers,
+        pipeline::{RankingRequest, pipeline},
+        response_cache::{ResponseCache, Stamp},
+        scoring::{ModelOnCatalogue, ScoringContext},
+        store::ListStore,
+    },
+    read_model::{Catalogue, Profile, Shared, UserId, Users},
+    rules::{Rule, Weights, repository},
+};
+
+/// The interval at which the rules are read again.
+pub const RULES_REFRESH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// The list.
+    pub list: Arc<FilmList>,
+    /// The positions in the list of the movies on this page, from 0.
+    pub places: Vec<usize>,
+    /// The position at which the next page begins; `None` for the last page.
+    pub next: Option<usize>,
+    /// The revisions it was made of, for [`Recommender::cache_response`]; `None` if it is not cached.
+    stamp: Option<Stamp>,
+}
+
+/// The recommender; cheap to clone.
+#[derive(Clone)]
+pub struct Recommender {
+    pool: PgPool,
+    catalogue: Shared<Arc<Catalogue>>,
+    movies_feed: FeedState,
+    users: KnownUsers,
+    rules: Shared<Arc<[Rule]>>,
+    trained: Shared<Option<Arc<TrainedModels>>>,
+    /// The live models on the rows of a revision of the catalogue.
+    placed: Shared<Option<(u64, ModelOnCatalogue)>>,
+    lists: ListStore,
+    responses: ResponseCache,
+    half_life: HalfLife,
+    uses_content: bool,
+    /// `None` without experiments and exploration.
+    treatments: Option<Treatments>,
+    clock: Clock,
+    workers: Arc<Semaphore>,
+}
+
+/// The dependencies of a [`Recommender`].
+pub struct Sources {
+    /// The catalogue, which `movies_feed` fills.
+    pub catalogue: Shared<Arc<Catalogue>>,
+    /// The state of the feed of movies.
+    pub movies_feed: FeedState,
+    /// The users of the read model.
+    pub users: Shared<Users>,
+    /// The service that owns the users.
+    pub preference_service: Client,
+    /// The live version of the learned models.
+    pub trained: Shared<Option<Arc<TrainedModels>>>,
+    /// The stored lists.
+    pub lists: ListStore,
+    /// The half-life of interactions.
+    pub half_life: HalfLife,
+    /// True if movies are compared by content.
+    pub uses_content: bool,
+}
+
+impl Recommender {
+    /// A recommender over `sources`, with the rules of `pool`.
+    ///
+    /// # Errors
+    /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    pub async fn new(pool: PgPool, sources: Sources, clock: Clock) -> sqlx::Result<Self> {
+        let recommender = Self::with_rules(pool, sources, clock, Vec::new());
+        recommender.refresh_rules().await?;
+        Ok(recommender)
+    }
+
+    /// As [`Recommender::new`], with `rules` until they are read.
+    #[must_use]
+    pub fn with_rules(pool: PgPool, sources: Sources, clock: Clock, rules: Vec<Rule>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            pool,
+            catalogue: sources.catalogue,
+            movies_feed: sources.movies_feed,
+            users: KnownUsers::new(sources.users, sources.preference_service),
+            rules: Shared::new(rules.into()),
+            trained: sources.trained,
+            placed: Shared::new(None),
+            lists: sources.lists,
+            responses: ResponseCache::new(),
+            half_life: sources.half_life,
+            uses_content: sources.uses_content,
+            treatments: None,
+            clock,
+            workers: Arc::new(Semaphore::new(cores)),
+        }
+    }
+
+    /// The same recommender, with `treatments` for its lists.
+    #[must_use]
+    pub fn with_treatments(self, treatments: Treatments) -> Self {
+        Self {
+            treatments: Some(treatments),
+            ..self
+        }
+    }
+
+    /// Reads the rules again.
+    ///
+    /// # Errors
+    /// Returns [`sqlx::Error`] if Postgres is unreachable; the rules in memory stay.
+    pub async fn refresh_rules(&self) -> sqlx::Result<()> {
+        let rules = repository::list_active(&self.pool).await?;
+        *self.rules.write() = rules.into();
+        Ok(())
+    }
+
+    /// The active rules, by type.
+    #[must_use]
+    pub fn rules(&self) -> Arc<[Rule]> {
+        self.rules.snapshot()
+    }
+
+    /// The weights of the active rules.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        Weights::of(&self.rules.read())
+    }
+
+    /// The catalogue as it is now.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.snapshot()
+    }
+
+    /// The current time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// True if movies are compared by content.
+    pub(super) fn uses_content(&self) -> bool {
+        self.uses_content
+    }
+
+    /// The profile of user `id` as it is now.
+    ///
+    /// # Errors
+    /// [`RecommendError::UserNotFound`] if there is no such user, [`RecommendError::Upstream`] if preference-service
+    /// cannot be reached.
+    pub async fn profile(&self, id: UserId) -> Result<Arc<Profile>, RecommendError> {
+        self.users.get(id).await
+    }
+
+    /// The live models on the rows of `catalogue`.
+    pub(super) fn place(&self, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
+        let trained = self.trained.snapshot()?;
+        let revision = catalogue.revision().get();
+        if let Some((known, placed)) = &*self.placed.read()
+            && *known == revision
+            && Arc::ptr_eq(&placed.trained, &trained)
+        {
+            return Some(placed.clone());
+        }
+        let placed = ModelOnCatalogue::new(trained, catalogue);
+        *self.placed.write() = Some((revision, placed.clone()));
+        Some(placed)
+    }
+
+    /// The scoring context of `profile`, with the rules in force and the default weights.
+    pub(super) fn context<'a>(
+        &self,
+        catalogue: &'a Catalogue,
+        placed: Option<&'a ModelOnCatalogue>,
+        profile: &'a Profile,
+    ) -> ScoringContext<'a> {
+        ScoringContext {
+            catalogue,
+            placed,
+            profile,
+            rules: self.weights(),
+            weights: PartWeights::default(),
+            half_life: self.half_life,
+            uses_content: self.uses_content,
+            now: self.clock.now(),
+        }
+    }
+
+    /// Runs `work` on a worker thread, no more at once than there are cores: scoring takes a core for milliseconds.
+    pub(super) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, RecommendError> {
+        let permit = Arc::clone(&self.workers).acquire_owned().await;
+        let permit = permit.map_err(|_| RecommendError::Stopping)?;
+        let recommender = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let done = work(&recommender);
+            drop(permit);
+            done
+        });
+        task.await.map_err(|_| RecommendError::Stopping)
+    }
+
+    /// Fails if the catalogue is empty only because the feed has not filled it yet.
+    pub(super) fn check_loaded(&self) -> Result<(), RecommendError> {
+        if self.catalogue.read().is_empty() && !self.movies_feed.is_caught_up() {
+            return Err(RecommendError::Loading);
+        }
+        Ok(())
+    }
+
+    /// Rejects genres in `filter` that do not exist: there are few, so another one is a typing error.
+    ///
+    /// # Errors
+    /// [`RecommendError::Invalid`] with those genres.
+    pub fn check_genres(&self, filter: &Filter) -> Result<(), RecommendError> {
+        let unknown = self.catalogue().genres().ids().unknown(filter);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let errors = unknown.into_iter().map(|genre| {
+            let name = genre.name;
+            let message = match genre.nearest {
+                Some(near) => format!("unknown genre `{name}`; did you mean `{near}`?"),
+                None => {
+                    format!("unknown genre `{name}`; GET /api/v1/genres lists those that exist")
+                }
+            };
+            FieldError::new(genre.field, message)
+        });
+        Err(RecommendError::Invalid(errors.collect()))
+    }
+
+    fn stamp(&self, id: UserId) -> Option<Stamp> {
+        let trained = self.trained.read();
+        Some(Stamp {
+            profile: self.users.find(id)?.revision().get(),
+            catalogue: self.catalogue.read().revision().get(),
+            rules: self.weights(),
+            model: trained.as_ref().map(|trained| trained.version()),
+            treatments: self.treatments.as_ref().map_or(0, Treatments::revision),
+        })
+    }
+
+    /// The cached body for this query of user `id`, if the same list would be made now.
+    #[must_use]
+    pub fn cached_response(&self, id: UserId, query: &str) -> Option<Bytes> {
+        self.responses.get(id, query, || self.stamp(id))
+    }
+
+    /// Caches `body` as the response to `query`, which `page` answers.
+    pub fn cache_response(&self, id: UserId, query: &str, page: &Page, body: &Bytes) {
+        if let Some(stamp) = page.stamp {
+            self.responses.insert(id, query, stamp, body);
+        }
+    }
+
+    /// The first page of a new list for user `id`.
+    ///
+    /// # Errors
+    /// As [`RecommendError`] says.
+    #[tracing::instrument(name = "service.recommender.recommend", level = "debug", skip_all, fields(user.id = id.get()), err(level = "debug"))]
+    pub async fn recommend(
+        &self,
+        id: UserId,
+        request: RankingRequest,
+    ) -> Result<Page, RecommendError> {
+        self.check_loaded()?;
+        self.check_genres(&request.filter)?;
+        self.users.get(id).await?;
+        let stamp = self.stamp(id);
+        let list = self.compute(move |own| own.rank(id, &request)).await??;
+        let mut page = self.page(list, 0, None);
+        page.stamp = stamp;
+        self.record(&page);
+        Ok(page)
+    }
+
+    fn rank(&self, id: UserId, request: &RankingRequest) -> Result<Arc<FilmList>, RecommendError> {
+        let treatments = self.treatments.as_ref();
+        let treatments = treatments.filter(|_| !request.has_chosen_strategy);
+        let treatment = treatments.map(|treatments| treatments.of(id));
+        let overrides = treatment
+            .as_ref()
+            .map(|treatment| treatment.overrides.clone())
+            .unwrap_or_default();
+        let profile = self.users.find(id).ok_or(RecommendError::UserNotFound)?;
+        let catalogue = self.catalogue();
+        let placed = treatments
+            .zip(overrides.model_version)
+            .and_then(|(treatments, version)| treatments.place(version, &catalogue))
+            .or_else(|| self.place(&catalogue));
+        let mut context = self.context(&catalogue, placed.as_ref(), &profile);
+        context.rules = overrides.rules.unwrap_or(context.rules);
+        context.weights = overrides.part_weights();
+        let run = |request: &RankingRequest| {
+            let store = Some(&self.lists);
+            pipeline(context, id.get(), request, treatment.as_ref(), store)
+        };
+        let Some(strategy) = overrides.strategy else {
+            return Ok(run(request)?);
+        };
+        let overridden = RankingRequest {
+            strategy,
+            ..request.clone()
+        };
+        // The client did not request a model that is not live.
+        Ok(run(&overridden).or_else(|_| run(request))?)
+    }
+
+    /// Records the movies that `page` shows.
+    fn record(&self, page: &Page) {
+        if let Some(treatments) = &self.treatments {
+            treatments.record(&page.list, &page.places, self.clock.now());
+        }
+    }
+
+    /// As [`Recommender::recommend`] for a hypothetical user; nothing is stored.
+    ///
+    /// # Errors
+    /// As [`RecommendError`] says.
+    #[tracing::instrument(
+        name = "service.recommender.preview",
+        level = "debug",
+        skip_all,
+        err(level = "debug")
+    )]
+    pub async fn preview(
+        &self,
+        profile: Arc<Profile>,
+        rules: Option<Weights>,
+        weights: PartWeights,
+        request: RankingRequest,
+    ) -> Result<Page, RecommendError> {
+        self.check_loaded()?;
+        self.check_genres(&request.filter)?;
+        let list = self.compute(move |own| {
+            let catalogue = own.catalogue();
+            let placed = own.place(&catalogue);
+            let mut context = own.context(&catalogue, placed.as_ref(), &profile);
+            context.rules = rules.unwrap_or(context.rules);
+            context.weights = weights;
+            pipeline(context, 0, &request, None, None)
+        });
+        let list = list.await??;
+        let places = (0..list.films.len().min(list.limit)).collect();
+        Ok(Page {
+            list,
+            places,
+            next: None,
+            stamp: None,
+        })
+    }
+
+    /// The list `list_id` of user `id` from position `from` on, at most `request.limit` movies.
+    ///
+    /// # Errors
+    /// [`RecommendError::Invalid`] if the user has no such list, or other parameters than it was made with.
+    #[tracing::instrument(
+        name = "service.recommender.continue_list",
+        level = "debug",
+        skip(self, request),
+        err(level = "debug")
+    )]
+    pub async fn continue_list(
+        &self,
+        id: UserId,
+        list_id: Uuid,
+        from: usize,
+        request: &RankingRequest,
+    ) -> Result<Page, RecommendError> {
+        self.users.get(id).await?;
+        let list = self.lists.find(list_id).await?;
+        let list = list
+            .filter(|list| list.user_id == id.get())
+            .ok_or_else(|| {
+                let message = "the list is not kept any more; request a new one without it";
+                RecommendError::field("cursor", message)
+            })?;
+        if list.parameters != request.parameters {
+            let message = "the list has other parameters; they must be the same";
+            return Err(RecommendError::field("cursor", message));
+        }
+        let page = self.page(list, from, Some(request.limit));
+        self.record(&page);
+        Ok(page)
+    }
+
+    /// The list `list_id` again, from position `from` on, if `may_see` allows the caller to see its user's lists.
+    ///
+    /// # Errors
+    /// [`RecommendError::ListNotFound`] if there is no list that the caller may see.
+    #[tracing::instrument(
+        name = "service.recommender.replay",
+        level = "debug",
+        skip(self, may_see),
+        err(level = "debug")
+    )]
+    pub async fn replay(
+        &self,
+        list_id: Uuid,
+        from: usize,
+        limit: Option<usize>,
+        may_see: impl FnOnce(i64) -> bool,
+    ) -> Result<Page, RecommendError> {
+        let is_user = |list: &Arc<FilmList>| {
+            UserId::new(list.user_id).is_some_and(|id| self.users.find(id).is_some())
+        };
+        let list = self.lists.find(list_id).await?;
+        let list = list
+            .filter(|list| may_see(list.user_id))
+            .filter(is_user)
+            .ok_or(RecommendError::ListNotFound)?;
+        Ok(self.page(list, from, limit))
+    }
+
+    /// A page of `list`. The first page has the movies that it had when the list was made, as long as they exist; on
+    /// later pages, movies that the user must no longer be shown are left out.
+    fn page(&self, list: Arc<FilmList>, from: usize, limit: Option<usize>) -> Page {
+        let limit = limit.unwrap_or(list.limit);
+        let profile = UserId::new(list.user_id).and_then(|id| self.users.find(id));
+        let profile = profile.as_deref();
+        let catalogue = self.catalogue();
+        let mut places = Vec::with_capacity(limit);
+        let mut next = None;
+        for (place, film) in list.films.iter().enumerate().skip(from) {
+            let was_shown = place < list.limit;
+            let may_show = was_shown
+                || profile.is_none_or(|p| candidates::may_show(p, film.id, list.exclude_seen));
+            if !may_show || catalogue.row(film.id).is_none() {
+                continue;
+            }
+            if places.len() == limit {
+                next = Some(place);
+                break;
+            }
+            places.push(place);
+        }
+        Page {
+            list,
+            places,
+            next,
+            stamp: None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The inputs of scoring: one user, the catalogue, the learned models and the weights.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use recommender::{TrainedModels, taste::HalfLife};
+
+use crate::{
+    ranking::list::{PartWeights, Strategy},
+    read_model::{Catalogue, Profile},
+    rules::Weights,
+};
+
+/// Marks a column whose movie is not in the catalogue.
+const NO_ROW: u32 = u32::MAX;
+
+/// A version of the learned models, mapped to the rows of a catalogue.
+#[derive(Clone)]
+pub struct ModelOnCatalogue {
+    /// The version.
+    pub trained: Arc<TrainedModels>,
+    /// The row of each column; [`NO_ROW`] for a movie that is not in the catalogue.
+    rows: Arc<[u32]>,
+}
+
+impl ModelOnCatalogue {
+    /// Looks up the movies of `trained` in `catalogue`.
+    #[must_use]
+    pub fn new(trained: Arc<TrainedModels>, catalogue: &Catalogue) -> Self {
+        let row = |id: &i64| {
+            let row = catalogue.row(*id).and_then(|row| u32::try_from(row).ok());
+            row.unwrap_or(NO_ROW)
+        };
+        let rows = trained.films().iter().map(row).collect();
+        Self { trained, rows }
+    }
+
+    /// The columns of movies that are in the catalogue, with their rows.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let places = self.rows.iter().enumerate();
+        places
+            .filter(|(_, row)| **row != NO_ROW)
+            .map(|(column, row)| (column, *row as usize))
+    }
+
+    /// `by_row` in the order of columns; 0 for a movie that is not in the catalogue.
+    pub(super) fn by_column(&self, by_row: &[f32]) -> Vec<f32> {
+        let of = |row: &u32| by_row.get(*row as usize).copied().unwrap_or_default();
+        self.rows.iter().map(of).collect()
+    }
+}
+
+/// The user, the movies and the models that are scored with.
+#[derive(Clone, Copy)]
+pub struct ScoringContext<'a> {
+    /// The movies.
+    pub catalogue: &'a Catalogue,
+    /// The learned models; `None` if no version is live.
+    pub placed: Option<&'a ModelOnCatalogue>,
+    /// The user.
+    pub profile: &'a Profile,
+    /// The weights of the rules.
+    pub rules: Weights,
+    /// The weights of the parts of the blend.
+    pub weights: PartWeights,
+    /// The half-life of what the user did.
+    pub half_life: HalfLife,
+    /// True if movies are compared by their tags.
+    pub uses_content: bool,
+    /// The current time.
+    pub now: DateTime<Utc>,
+}
+
+/// A strategy that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTrained {
+    /// No version of the learned models is live, or the live one does not contain the model.
+    #[error("no model `{}` is live", .0.as_str())]
+    Model(Strategy),
+}

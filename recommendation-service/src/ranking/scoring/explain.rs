@@ -1,0 +1,304 @@
+//! Explanations: what each part and each movie of the user adds to a score, and the reason in words.
+
+use recommender::taste::LIKED_STARS;
+
+use super::{Scores, Source};
+use crate::{
+    ranking::{
+        candidates::rounded,
+        list::{ListedFilm, Strategy},
+    },
+    read_model::Reaction,
+};
+
+/// The number of the user's movies that are named for a movie in a list.
+const MAX_NAMED_MOVIES: usize = 3;
+/// The smallest share of a score that makes one of the user's movies a reason.
+const MIN_REASON_SHARE: f32 = 0.1;
+
+/// The sums that make up the score of one movie.
+struct Sums {
+    /// By part.
+    parts: Vec<f32>,
+    /// By movie of the user.
+    movies: Vec<f32>,
+    /// From the affinities that the user states.
+    stated: f32,
+}
+
+impl Sums {
+    fn new(parts: usize, movies: usize) -> Self {
+        Self {
+            parts: vec![0.0; parts],
+            movies: vec![0.0; movies],
+            stated: 0.0,
+        }
+    }
+}
+
+impl Scores<'_> {
+    /// The movies in `rows` with the explanation of their scores, which are given in ten-thousandths.
+    #[must_use]
+    pub fn explain(&self, rows: &[(usize, i64)]) -> Vec<ListedFilm> {
+        if self.strategy == Strategy::Rules {
+            return rows
+                .iter()
+                .map(|(row, score)| self.explain_by_rules(*row, *score))
+                .collect();
+        }
+        let placed = self.context.placed;
+        let mut sums: Vec<Sums> = rows
+            .iter()
+            .map(|_| Sums::new(self.parts.len(), self.user.movies.len()))
+            .collect();
+        let columns: Vec<(usize, u32)> = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (row, _))| {
+                let id = self.context.catalogue.id(*row);
+                Some((place, placed?.trained.column(id)?))
+            })
+            .collect();
+        let items: Vec<u32> = columns.iter().map(|(_, column)| *column).collect();
+        for (number, part) in self.parts.iter().enumerate() {
+            if let Source::Learned(scorer) = &part.source {
+                let explanations = scorer.explain_all(self.user.history(), &items);
+                for ((place, _), one) in columns.iter().zip(explanations) {
+                    let sums = &mut sums[*place];
+                    let (scale, mean) = (part.applied.scale, part.applied.mean);
+                    sums.parts[number] += scale * (one.total() - mean);
+                    // Both are in the order of the history.
+                    for (one, position) in one.contributions.iter().zip(&self.user.positions) {
+                        sums.movies[*position] += scale * one.amount;
+                    }
+                }
+            }
+        }
+        for (place, ((row, _), sums)) in rows.iter().zip(&mut sums).enumerate() {
+            let is_covered = columns.binary_search_by_key(&place, |(p, _)| *p).is_ok();
+            self.add_other_parts(*row, is_covered, sums);
+        }
+        rows.iter()
+            .zip(sums)
+            .map(|((row, score), sums)| self.listed(*row, *score, &sums))
+            .collect()
+    }
+
+    fn explain_by_rules(&self, row: usize, score: i64) -> ListedFilm {
+        let movie = self.context.catalogue.candidate(row);
+        let values = self.rules.values(movie);
+        let weights = self.rules.weights;
+        let amounts = [
+            weights.popularity * values.popularity,
+            weights.recency * values.recency,
+            weights.genre_match * values.genre_match,
+        ];
+        ListedFilm {
+            id: self.context.catalogue.id(row),
+            score,
+            amounts: apportion(&amounts, score),
+            because: Vec::new(),
+            others: (0, 0),
+            reason: self.rules.reason(values),
+        }
+    }
+
+    /// Adds all parts but learned models to the `sums` of the movie in `row`.
+    fn add_other_parts(&self, row: usize, is_covered: bool, sums: &mut Sums) {
+        let catalogue = self.context.catalogue;
+        // The factors of the movie's content and taste scores in all parts together.
+        let (mut by_content, mut by_taste) = (0.0, 0.0);
+        for part in &self.parts {
+            match part.source {
+                Source::Content => by_content += part.applied.scale,
+                Source::Imputation if !is_covered => {
+                    by_content += self.imputation.slope * self.content.scale;
+                }
+                Source::Taste => by_taste += part.applied.scale,
+                _ => {}
+            }
+        }
+        let vector = catalogue.vector(row);
+        let (mut content, mut taste) = (0.0, 0.0);
+        for (value, stated, evidence) in self.user.tags.matches(&vector) {
+            if let Some(stated) = stated {
+                taste += stated * value;
+                sums.stated += by_taste * stated * value;
+            }
+            // A stated affinity replaces that of the history.
+            let taste_of_history = if stated.is_some() { 0.0 } else { 1.0 };
+            for one in evidence {
+                let own_content = one.content * value;
+                let own_taste = one.taste * value * taste_of_history;
+                content += own_content;
+                taste += own_taste;
+                sums.movies[one.position as usize] +=
+                    by_content * own_content + by_taste * own_taste;
+            }
+        }
+        for (part, sum) in self.parts.iter().zip(&mut sums.parts) {
+            let raw = match part.source {
+                Source::Learned(_) => continue,
+                Source::Imputation if is_covered => continue,
+                Source::Imputation => {
+                    let standardized = self.content.scale * (content - self.content.mean);
+                    self.imputation.at(standardized)
+                }
+                Source::Content => content,
+                Source::Taste => taste,
+                Source::Rules => {
+                    let movie = catalogue.candidate(row);
+                    self.rules.score(self.rules.values(movie)) as f32
+                }
+                Source::Popularity => catalogue.popularity()[row] as f32,
+            };
+            *sum += part.applied.scale * (raw - part.applied.mean);
+        }
+    }
+
+    fn listed(&self, row: usize, score: i64, sums: &Sums) -> ListedFilm {
+        let parts: Vec<f64> = sums.parts.iter().map(|part| f64::from(*part)).collect();
+        let mut movies: Vec<(usize, f32)> = sums
+            .movies
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, amount)| *amount != 0.0)
+            .collect();
+        movies.sort_by(|(_, one), (_, two)| two.total_cmp(one));
+        let positive = movies.iter().filter(|(_, amount)| *amount > 0.0).count();
+        let rest = movies.split_off(positive.min(MAX_NAMED_MOVIES));
+        let others: f64 = rest.iter().map(|(_, amount)| f64::from(*amount)).sum();
+        let ten_thousandths =
+            |amount: f32| i32::try_from(rounded(f64::from(amount))).unwrap_or(i32::MAX);
+        ListedFilm {
+            id: self.context.catalogue.id(row),
+            score,
+            amounts: apportion(&parts, score),
+            because: movies
+                .iter()
+                .map(|(position, amount)| {
+                    (self.user.movies[*position].id, ten_thousandths(*amount))
+                })
+                .collect(),
+            others: (
+                u32::try_from(rest.len()).unwrap_or(u32::MAX),
+                rounded(others),
+            ),
+            reason: self.reason(row, sums, &movies),
+        }
+    }
+
+    fn reason(&self, row: usize, sums: &Sums, movies: &[(usize, f32)]) -> String {
+        let all: f32 = sums.parts.iter().map(|part| part.max(0.0)).sum();
+        let mut words = Vec::new();
+        let first = movies.first().filter(|(_, amount)| *amount > 0.0);
+        let because = first.and_then(|(position, amount)| {
+            let id = self.user.movies[*position].id;
+            let because = format!("because you {} {}", self.verb(id), self.title(id)?);
+            Some((because, *amount >= MIN_REASON_SHARE * all))
+        });
+        if let Some((because, true)) = &because {
+            words.push(because.clone());
+        }
+        if sums.stated > MIN_REASON_SHARE * all {
+            words.push("fits the taste you described".to_owned());
+        }
+        let strongest = self
+            .parts
+            .iter()
+            .zip(&sums.parts)
+            .max_by(|(_, one), (_, two)| one.total_cmp(two));
+        if let Some((part, amount)) = strongest
+            && *amount > 0.0
+        {
+            match part.source {
+                _ if part.name == "popularity" => words.push("popular now".to_owned()),
+                Source::Rules => {
+                    let values = self.rules.values(self.context.catalogue.candidate(row));
+                    words.push(self.rules.reason(values));
+                }
+                Source::Content | Source::Taste if words.is_empty() => {
+                    words.push("like films you like".to_owned());
+                }
+                _ => {}
+            }
+        }
+        if words.is_empty() {
+            words.push(match because {
+                // Each of many movies adds little to the score.
+                Some((because, _)) => format!("{because}, among others"),
+                None => "recommended for you".to_owned(),
+            });
+        }
+        words.join(", ")
+    }
+
+    fn title(&self, id: i64) -> Option<&str> {
+        let catalogue = self.context.catalogue;
+        catalogue.row(id).map(|row| catalogue.title(row))
+    }
+
+    /// What the user did with the movie `id`, as a verb.
+    fn verb(&self, id: i64) -> &'static str {
+        match self.context.profile.standing(id) {
+            Some(standing) => match standing.reaction {
+                Some(Reaction::Superlike) => "love",
+                Some(Reaction::Like) => "liked",
+                _ if standing.rating.is_some_and(|stars| stars >= LIKED_STARS) => "rated highly",
+                _ if standing.completed_at.is_some() => "watched",
+                _ if standing.bookmarked => "want to watch",
+                _ => "watched some of",
+            },
+            None => "liked",
+        }
+    }
+}
+
+/// `amounts` in ten-thousandths, rounded so that they add up to `total` by the method of largest remainders.
+#[must_use]
+pub fn apportion(amounts: &[f64], total: i64) -> Vec<i32> {
+    let scaled: Vec<f64> = amounts.iter().map(|amount| amount * 10_000.0).collect();
+    let mut whole: Vec<i64> = scaled.iter().map(|amount| amount.floor() as i64).collect();
+    let mut order: Vec<usize> = (0..amounts.len()).collect();
+    order.sort_by(|one, two| {
+        let remainder = |place: usize| scaled[place] - scaled[place].floor();
+        remainder(*two)
+            .total_cmp(&remainder(*one))
+            .then(one.cmp(two))
+    });
+    if let Ok(count) = i64::try_from(order.len())
+        && count > 0
+    {
+        let left = total - whole.iter().sum::<i64>();
+        let (each, rest) = (left.div_euclid(count), left.rem_euclid(count));
+        for (rank, place) in (0..).zip(order) {
+            whole[place] += each + i64::from(rank < rest);
+        }
+    }
+    whole
+        .into_iter()
+        .map(|amount| i32::try_from(amount).unwrap_or(i32::MAX))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn apportioned_amounts_add_up_and_stay_close(
+            amounts in prop::collection::vec(-3.0_f64..3.0, 1..9),
+        ) {
+            let total = rounded(amounts.iter().sum());
+            let whole = apportion(&amounts, total);
+            prop_assert_eq!(whole.iter().map(|amount| i64::from(*amount)).sum::<i64>(), total);
+            for (amount, whole) in amounts.iter().zip(whole) {
+                prop_assert!((amount * 10_000.0 - f64::from(whole)).abs() <= 1.5);
+            }
+        }
+    }
+}

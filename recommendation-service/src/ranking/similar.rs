@@ -1,0 +1,196 @@
+//! Similar movies: by content, and by their audiences.
+
+use std::collections::HashMap;
+
+use filter::{FacetKind, Filter};
+use recommender::content::{TagProfile, TagVector};
+
+use crate::{
+    ranking::{
+        RecommendError, candidates,
+        recommender::Recommender,
+        scoring::{ModelOnCatalogue, apportion},
+    },
+    read_model::{Catalogue, FilmTags},
+};
+
+/// The share of content where learned models know both movies; they have the rest.
+const CONTENT_SHARE: f32 = 0.5;
+/// The number of neighbours of a movie that count.
+const MAX_NEIGHBOURS: usize = 1000;
+
+/// A similar movie, with the reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimilarFilm {
+    /// TMDB's id.
+    pub id: i64,
+    /// The similarity in ten-thousandths, 0 to 10,000.
+    pub score: i64,
+    /// The part of content.
+    pub content: i32,
+    /// The part of the learned models, or of its imputation from content.
+    pub learned: i32,
+    /// The reason, in words.
+    pub reason: String,
+}
+
+/// The movies that are similar to a movie.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimilarFilms {
+    /// The movies, most similar first.
+    pub films: Vec<SimilarFilm>,
+    /// The version of the learned models; `None` if they do not know the movie.
+    pub model_version: Option<i64>,
+}
+
+impl Recommender {
+    /// The `limit` movies that pass `filter` and are most similar to movie `id`.
+    ///
+    /// # Errors
+    /// [`RecommendError::MovieNotFound`] if there is no such movie, or as [`RecommendError`] says.
+    pub async fn similar(
+        &self,
+        id: i64,
+        filter: Filter,
+        limit: usize,
+    ) -> Result<SimilarFilms, RecommendError> {
+        self.check_loaded()?;
+        self.check_genres(&filter)?;
+        self.compute(move |own| {
+            let catalogue = own.catalogue();
+            let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
+            let placed = own.place(&catalogue);
+            let about = own.uses_content();
+            Ok(similar(
+                &catalogue,
+                placed.as_ref(),
+                row,
+                about,
+                &filter,
+                limit,
+            ))
+        })
+        .await?
+    }
+}
+
+fn similar(
+    catalogue: &Catalogue,
+    placed: Option<&ModelOnCatalogue>,
+    row: usize,
+    uses_content: bool,
+    filter: &Filter,
+    limit: usize,
+) -> SimilarFilms {
+    let films = catalogue.films();
+    let numbered = u32::try_from(row).unwrap_or(u32::MAX);
+    let vector = if uses_content {
+        catalogue.vector(row)
+    } else {
+        TagVector::default()
+    };
+    let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
+    let [content, _] = own.score(&FilmTags(films), catalogue.norms());
+
+    let together =
+        placed.and_then(|placed| Some((placed, learned_similarity(placed, catalogue.id(row))?)));
+    let (share, learned) = match &together {
+        None => (1.0, Vec::new()),
+        Some((placed, by_column)) => {
+            let slope = slope(placed, by_column, &content);
+            let mut learned: Vec<f32> = content
+                .iter()
+                .map(|content| (slope * content).clamp(0.0, 1.0))
+                .collect();
+            for (column, row) in placed.places() {
+                learned[row] = by_column[column];
+            }
+            (if uses_content { CONTENT_SHARE } else { 0.0 }, learned)
+        }
+    };
+    let amounts = |row: usize| {
+        let learned = learned.get(row).copied().unwrap_or_default();
+        (share * content[row], (1.0 - share) * learned)
+    };
+    let score = |row: usize| {
+        let (content, learned) = amounts(row);
+        content + learned
+    };
+    let mut rows = catalogue.select(filter);
+    rows.remove(numbered);
+    let best = candidates::best(
+        catalogue,
+        &rows,
+        limit,
+        |first, scores| {
+            for (place, out) in scores.iter_mut().enumerate() {
+                *out = score(first + place);
+            }
+        },
+        |row| f64::from(score(row)),
+    );
+    let films = best.into_iter().filter(|film| film.score > 0).map(|film| {
+        let (content, learned) = amounts(film.row);
+        let amounts = apportion(&[f64::from(content), f64::from(learned)], film.score);
+        SimilarFilm {
+            id: catalogue.id(film.row),
+            score: film.score,
+            content: amounts[0],
+            learned: amounts[1],
+            reason: reason(catalogue, &vector, film.row, learned > content),
+        }
+    });
+    SimilarFilms {
+        films: films.collect(),
+        model_version: together.map(|(placed, _)| placed.trained.version()),
+    }
+}
+
+/// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.
+fn learned_similarity(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
+    let trained = &placed.trained;
+    let similar = trained.similar(trained.column(id)?, MAX_NEIGHBOURS);
+    let (_, most) = *similar.first()?;
+    let mut by_column = vec![0.0; trained.films().len()];
+    for (column, value) in similar {
+        by_column[column as usize] = value / most;
+    }
+    Some(by_column)
+}
+
+/// The slope of the line through the origin that fits the learned similarities by `content` best (least squares).
+fn slope(placed: &ModelOnCatalogue, learned: &[f32], content: &[f32]) -> f32 {
+    let (mut xx, mut xy) = (0.0_f64, 0.0_f64);
+    for (column, row) in placed.places() {
+        let (content, learned) = (f64::from(content[row]), f64::from(learned[column]));
+        xx += content * content;
+        xy += content * learned;
+    }
+    if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
+}
+
+fn reason(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> String {
+    let films = catalogue.films();
+    let shared = vector
+        .strongest_shared(&catalogue.vector(row))
+        .and_then(|number| films.facet(number));
+    let about = match shared {
+        Some((FacetKind::Person, _)) => Some("made by the same people".to_owned()),
+        Some((FacetKind::Keyword, _)) => Some("about the same things".to_owned()),
+        Some((FacetKind::Genre, id)) => {
+            let name = i64::try_from(id)
+                .ok()
+                .and_then(|id| catalogue.genres().ids().name(id));
+            name.map(|name| format!("also {name}"))
+        }
+        Some((FacetKind::Language, _)) => Some("in the same language".to_owned()),
+        _ => None,
+    };
+    let people = is_learned.then(|| "who likes one likes the other".to_owned());
+    let words: Vec<String> = people.into_iter().chain(about).collect();
+    if words.is_empty() {
+        "like it".to_owned()
+    } else {
+        words.join(", ")
+    }
+}

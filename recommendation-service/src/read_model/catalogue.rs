@@ -1,0 +1,471 @@
+//! The catalogue as ranking reads it: one column per property and one row per movie, all in memory. Written by the
+//! change feed alone ([`crate::read_model::follow`]). The row of a movie changes when movies are removed; only ids
+//! are stable.
+//!
+//! A clone is a snapshot that shares memory with the original (copy on write by chunks of rows), so a list is scored
+//! without a lock that the feed's writer needs.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use chrono::{Datelike, NaiveDate};
+use filter::{
+    Column, FacetKind, Filter, FilterIndex, MovieAttributes, NamedId, RowTable, StringColumn,
+    UNKNOWN_DAY,
+};
+use recommender::content::TagVector;
+use serde::{Deserialize, Serialize};
+
+use crate::read_model::{
+    Revision,
+    genres::{GenreSet, Genres},
+    poster::Poster,
+    tags,
+};
+
+/// The release day of a movie without a release date.
+pub const NO_DATE: i32 = i32::MIN;
+
+/// A movie as movie-service's feed sends it, without the fields that ranking does not need.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Film {
+    /// TMDB's id.
+    pub id: i64,
+    /// Increases with every change.
+    pub version: i64,
+    /// The title.
+    pub title: String,
+    /// The original language, ISO 639-1.
+    pub original_language: String,
+    /// The first release date.
+    pub release_date: Option<NaiveDate>,
+    /// The runtime in minutes.
+    #[serde(default)]
+    pub runtime: Option<i32>,
+    /// TMDB's popularity, 0 and up.
+    pub popularity: f64,
+    /// TMDB's average vote, 0 to 10.
+    pub vote_average: f64,
+    /// TMDB's vote count.
+    #[serde(default)]
+    pub vote_count: i32,
+    /// The poster's path at TMDB's image host.
+    pub poster_path: Option<String>,
+    /// The genres.
+    pub genres: Vec<Tag>,
+    /// The production countries, ISO 3166-1.
+    #[serde(default)]
+    pub countries: Vec<String>,
+    /// The keywords.
+    #[serde(default)]
+    pub keywords: Vec<Tag>,
+    /// Directors, writers and the first of the cast.
+    #[serde(default)]
+    pub people: Vec<Tag>,
+    /// The watch providers by region.
+    #[serde(default)]
+    pub providers: Vec<Offer>,
+}
+
+/// A genre, keyword or person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// TMDB's id.
+    pub id: i64,
+    /// The name.
+    pub name: String,
+}
+
+/// A watch provider in a region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Offer {
+    /// The region, ISO 3166-1.
+    pub region: String,
+    /// TMDB's id of the provider.
+    pub id: i64,
+    /// The provider's name; empty if only the id is known.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// The movies that can be recommended. A clone is a snapshot; see the module.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    rows: RowTable,
+    /// Removed movies, and the version of the removal.
+    removed: Arc<HashMap<i64, i64>>,
+    ids: Column<i64>,
+    versions: Column<i64>,
+    popularity: Column<f64>,
+    /// Numbers of combinations of genres; see [`Genres`].
+    genre_numbers: Column<u32>,
+    titles: StringColumn,
+    posters: Column<Poster>,
+    /// The norms of the movies' tag vectors; see [`super::tags`].
+    norms: Arc<Vec<f32>>,
+    /// The facets that movies are filtered by.
+    films: FilterIndex,
+    genres: Genres,
+    revision: Revision,
+    /// True if tags changed since all norms were computed.
+    has_stale_norms: bool,
+}
+
+/// The properties of a movie that the rules use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// TMDB's popularity.
+    pub popularity: f64,
+    /// The release date in days since 1970-01-01; [`NO_DATE`] if unknown.
+    pub release_day: i32,
+    /// The genres.
+    pub genres: GenreSet,
+}
+
+/// The days from the first of the common era, from which columns count, to 1970-01-01.
+fn epoch() -> i32 {
+    NaiveDate::default().num_days_from_ce()
+}
+
+/// A row as the filter numbers it. Every row fits, since [`Catalogue::upsert`] adds no others.
+fn numbered(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX)
+}
+
+impl Catalogue {
+    /// The number of movies.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// True if there are no movies.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The revision, another one after every change.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Stores a movie unless a newer version of it is known.
+    pub fn upsert(&mut self, film: &Film) {
+        let is_older = |version: &i64| *version >= film.version;
+        if self.removed.get(&film.id).is_some_and(is_older) {
+            return;
+        }
+        let row = match self.row(film.id) {
+            Some(row) if self.versions[row] >= film.version => return,
+            Some(row) => row,
+            None if u32::try_from(self.len()).is_err() => return,
+            None => self.add_row(film.id),
+        };
+        if self.removed.contains_key(&film.id) {
+            Arc::make_mut(&mut self.removed).remove(&film.id);
+        }
+        self.versions[row] = film.version;
+        self.popularity[row] = if film.popularity.is_finite() {
+            film.popularity.max(0.0)
+        } else {
+            0.0
+        };
+        self.genre_numbers[row] = self.genres.add(&film.genres);
+        self.titles.set(row, film.title.as_bytes());
+        self.posters[row] = Poster::new(film.poster_path.as_deref());
+        put(&mut self.films, numbered(row), film);
+        let norm = tags::norm(&self.films, numbered(row));
+        Arc::make_mut(&mut self.norms)[row] = norm;
+        self.has_stale_norms = true;
+        self.revision = Revision::next();
+    }
+
+    fn add_row(&mut self, id: i64) -> usize {
+        let row = self.ids.len();
+        self.ids.push(id);
+        self.versions.push(0);
+        self.popularity.push(0.0);
+        self.genre_numbers.push(0);
+        self.titles.push(&[]);
+        self.posters.push(Poster::default());
+        Arc::make_mut(&mut self.norms).push(0.0);
+        let ids = &self.ids;
+        self.rows.insert(numbered(row), |row| ids[row as usize]);
+        row
+    }
+
+    /// Removes movie `id` unless a newer version of it is known.
+    pub fn remove(&mut self, id: i64, version: i64) {
+        if let Some(row) = self.row(id) {
+            if self.versions[row] > version {
+                return;
+            }
+            let last = self.ids.len() - 1;
+            let last_id = self.ids[last];
+            self.rows.remove(id, numbered(row));
+            if last != row {
+                self.rows.remove(last_id, numbered(last));
+            }
+            self.ids.swap_remove(row);
+            self.versions.swap_remove(row);
+            self.popularity.swap_remove(row);
+            self.genre_numbers.swap_remove(row);
+            self.titles.swap_remove(row);
+            self.posters.swap_remove(row);
+            Arc::make_mut(&mut self.norms).swap_remove(row);
+            self.films.swap_remove(numbered(row));
+            if last != row {
+                let ids = &self.ids;
+                self.rows.insert(numbered(row), |row| ids[row as usize]);
+            }
+            self.has_stale_norms = true;
+            self.revision = Revision::next();
+        }
+        let known = Arc::make_mut(&mut self.removed)
+            .entry(id)
+            .or_insert(version);
+        *known = (*known).max(version);
+    }
+
+    /// True if tags changed since [`Catalogue::set_norms`].
+    #[must_use]
+    pub fn has_stale_norms(&self) -> bool {
+        self.has_stale_norms
+    }
+
+    /// The norms of all tag vectors by row: each depends on the number of movies with its tags, which changes with
+    /// other movies. Takes a quarter of a second for a million movies.
+    #[must_use]
+    pub fn compute_norms(&self) -> Vec<f32> {
+        let weights = tags::weights(&self.films);
+        (0..)
+            .zip(self.norms.iter())
+            .map(|(row, _)| tags::norm_by(&self.films, row, &weights))
+            .collect()
+    }
+
+    /// Stores `norms`, which [`Catalogue::compute_norms`] returned at the revision `of`; does nothing if the catalogue
+    /// changed since.
+    pub fn set_norms(&mut self, norms: Vec<f32>, of: Revision) {
+        if self.revision.get() == of.get() {
+            self.norms = Arc::new(norms);
+            self.has_stale_norms = false;
+            self.revision = Revision::next();
+        }
+    }
+
+    /// The row of movie `id`.
+    #[must_use]
+    pub fn row(&self, id: i64) -> Option<usize> {
+        self.rows
+            .find(id, |row| self.ids[row as usize] == id)
+            .map(|row| row as usize)
+    }
+
+    /// The id of the movie in `row`.
+    ///
+    /// # Panics
+    /// As every accessor by row, if `row` is not below [`Catalogue::len`].
+    #[must_use]
+    pub fn id(&self, row: usize) -> i64 {
+        self.ids[row]
+    }
+
+    /// The properties of the movie in `row` that the rules use.
+    #[must_use]
+    pub fn candidate(&self, row: usize) -> Candidate {
+        Candidate {
+            popularity: self.popularity[row],
+            release_day: match self.films.days()[row] {
+                UNKNOWN_DAY => NO_DATE,
+                day => day - epoch(),
+            },
+            genres: self.genres.sets()[self.genre_numbers[row] as usize],
+        }
+    }
+
+    /// The release date of the movie in `row`.
+    #[must_use]
+    pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
+        let day = self.films.days()[row];
+        (day != UNKNOWN_DAY)
+            .then(|| NaiveDate::from_num_days_from_ce_opt(day))
+            .flatten()
+    }
+
+    /// TMDB's popularity by row.
+    #[must_use]
+    pub fn popularity(&self) -> &Column<f64> {
+        &self.popularity
+    }
+
+    /// The numbers of the movies' combinations of genres by row; see [`Genres::sets`].
+    #[must_use]
+    pub fn genre_numbers(&self) -> &Column<u32> {
+        &self.genre_numbers
+    }
+
+    /// The genres, and the combinations of them that occur.
+    #[must_use]
+    pub fn genres(&self) -> &Genres {
+        &self.genres
+    }
+
+    /// The facets that movies are filtered by.
+    #[must_use]
+    pub fn films(&self) -> &FilterIndex {
+        &self.films
+    }
+
+    /// The rows of the movies that pass `filter`.
+    #[must_use]
+    pub fn select(&self, filter: &Filter) -> filter::Bitmap {
+        self.films.select(filter, self.genres.ids())
+    }
+
+    /// The tag vector of the movie in `row`; empty if it has no tags.
+    #[must_use]
+    pub fn vector(&self, row: usize) -> TagVector {
+        tags::vector(&self.films, numbered(row), self.norms[row])
+    }
+
+    /// The norms of the tag vectors by row.
+    #[must_use]
+    pub fn norms(&self) -> &[f32] {
+        &self.norms
+    }
+
+    /// The title of the movie in `row`.
+    #[must_use]
+    pub fn title(&self, row: usize) -> &str {
+        // It was a string when it was stored.
+        std::str::from_utf8(self.titles.get(row)).unwrap_or_default()
+    }
+
+    /// The poster path of the movie in `row`.
+    #[must_use]
+    pub fn poster_path(&self, row: usize) -> Option<Cow<'_, str>> {
+        self.posters[row].path()
+    }
+
+    /// The names of the genres of the movie in `row`, in alphabetical order.
+    #[must_use]
+    pub fn genre_names(&self, row: usize) -> Vec<&str> {
+        self.genres.names(self.genre_numbers[row])
+    }
+
+    /// The rows of the movies in `language`.
+    #[must_use]
+    pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
+        self.films.postings(
+            self.films
+                .find_facet_id((FacetKind::Language, filter::code(language)?))?,
+        )
+    }
+}
+
+fn put(films: &mut FilterIndex, row: u32, film: &Film) {
+    fn named(tags: &[Tag]) -> Vec<NamedId<'_>> {
+        tags.iter()
+            .map(|tag| (tag.id, Cow::Borrowed(tag.name.as_str())))
+            .collect()
+    }
+    let genre_ids: Vec<i32> = film
+        .genres
+        .iter()
+        .filter_map(|genre| i32::try_from(genre.id).ok())
+        .collect();
+    let providers: Vec<(Cow<'_, str>, NamedId<'_>)> = film
+        .providers
+        .iter()
+        .map(|offer| {
+            let provider = (offer.id, Cow::Borrowed(offer.name.as_str()));
+            (Cow::Borrowed(offer.region.as_str()), provider)
+        })
+        .collect();
+    films.upsert(
+        row,
+        &MovieAttributes {
+            language: &film.original_language,
+            release_date: film.release_date,
+            runtime: film.runtime,
+            vote_average: film.vote_average,
+            vote_count: film.vote_count,
+            genre_ids: &genre_ids,
+            countries: &film.countries,
+            keywords: &named(&film.keywords),
+            people: &named(&film.people),
+            providers: &providers,
+        },
+    );
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A film for tests: the fields that a test does not name say nothing.
+    pub(crate) fn film(id: i64, version: i64) -> Film {
+        Film {
+            id,
+            version,
+            title: format!("Film {id}"),
+            original_language: "en".to_owned(),
+            popularity: 1.0,
+            vote_average: 5.0,
+            ..Film::default()
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Upsert(i64, i64),
+        Remove(i64, i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = (any::<bool>(), 1..6_i64, 1..9_i64).prop_map(|(upsert, id, version)| {
+            // Of one version there is one truth: odd ones are there, even ones are removed.
+            match upsert {
+                true => Step::Upsert(id, version * 2 - 1),
+                false => Step::Remove(id, version * 2),
+            }
+        });
+        prop::collection::vec(step, 0..60)
+    }
+
+    fn replay(steps: &[Step]) -> Vec<(i64, i64, String)> {
+        let mut catalogue = Catalogue::default();
+        for step in steps {
+            match *step {
+                Step::Upsert(id, version) => catalogue.upsert(&film(id, version)),
+                Step::Remove(id, version) => catalogue.remove(id, version),
+            }
+        }
+        let mut films: Vec<_> = (0..catalogue.len())
+            .map(|row| {
+                assert_eq!(catalogue.row(catalogue.id(row)), Some(row));
+                (
+                    catalogue.id(row),
+                    catalogue.versions[row],
+                    catalogue.title(row).to_owned(),
+                )
+            })
+            .collect();
+        films.sort_unstable();
+        films
+    }
+
+    proptest! {
+        #[test]
+        fn changes_in_any_order_and_number_give_the_same_catalogue(steps in steps()) {
+            let mut shuffled = steps.clone();
+            shuffled.extend(steps.iter().cloned());
+            shuffled.reverse();
+            prop_assert_eq!(replay(&steps), replay(&shuffled));
+        }
+    }
+}

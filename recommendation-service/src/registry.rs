@@ -1,0 +1,7 @@
+//! The registry of learned models: versions in Postgres, one of them live. [`store`] loads and activates them;
+//! training adds versions by [`repository`].
+
+pub mod repository;
+pub mod store;
+
+pub use store::{ModelError, Registry};

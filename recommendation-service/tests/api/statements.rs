@@ -1,0 +1,8 @@
+//! SQL that is not checked at build.
+
+use sqlx::PgPool;
+
+#[sqlx::test]
+async fn all_statements_prepare(pool: PgPool) {
+    chassis::testing::assert_statements_prepare(&pool, env!("CARGO_MANIFEST_DIR")).await;
+}
