@@ -1,4 +1,5 @@
-//! What the service speaks of, and which of it is valid. No I/O, no SQL, no HTTP.
+//! The domain's types and their validation, used by every layer. Several are the wire format as well
+//! (serde, OpenAPI) and column types (sqlx). No I/O, no queries, no HTTP.
 
 mod chart;
 mod counts;
@@ -18,7 +19,7 @@ mod user_movie;
 pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};
-pub use idempotency::{Begun, KeyedRequest, StoredAnswer};
+pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
     Deeds, Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource,
     ImportStatus, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
@@ -33,9 +34,9 @@ pub use taste::{
     movie_weights,
 };
 pub use token::{
-    ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, RefreshToken, Scope, SecretHash,
+    ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, Scope, SecretHash, random_bytes,
 };
-pub use user::{InvalidUser, NewUser, Role, User, UserChange, login_key};
+pub use user::{InvalidUser, NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{
     Action, Changed, EventContext, Mark, Progress, Rating, Reaction, StatePart, Timestamped,
     UserMovie, Watch,

@@ -71,6 +71,7 @@ impl Recommender {
     ///
     /// # Errors
     /// [`RecommendError::MemberNotFound`] if a member does not exist, or as [`RecommendError`] says.
+    #[tracing::instrument(name = "service.recommender.recommend_to_group", level = "debug", skip_all, fields(members = members.len()), err(level = "debug"))]
     pub async fn recommend_to_group(
         &self,
         members: Vec<UserId>,

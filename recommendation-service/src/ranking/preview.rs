@@ -92,6 +92,12 @@ impl Recommender {
     ///
     /// # Errors
     /// As [`RecommendError`] says.
+    #[tracing::instrument(
+        name = "service.recommender.preview_rules",
+        level = "debug",
+        skip(self, weights),
+        err(level = "debug")
+    )]
     pub async fn preview_rules(
         &self,
         id: UserId,

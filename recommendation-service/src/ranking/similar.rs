@@ -48,6 +48,12 @@ impl Recommender {
     ///
     /// # Errors
     /// [`RecommendError::MovieNotFound`] if there is no such movie, or as [`RecommendError`] says.
+    #[tracing::instrument(
+        name = "service.recommender.similar",
+        level = "debug",
+        skip(self, filter),
+        err(level = "debug")
+    )]
     pub async fn similar(
         &self,
         id: i64,

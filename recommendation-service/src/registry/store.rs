@@ -150,6 +150,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`ModelError`] if the version is not stored or cannot be loaded.
+    #[tracing::instrument(
+        name = "service.registry.load",
+        level = "debug",
+        skip(self),
+        err(level = "debug")
+    )]
     pub async fn load(&self, version: i64) -> Result<TrainedModels, ModelError> {
         let row = repository::find(&self.pool, version).await?;
         let row = row.ok_or(ModelError::NotFound(version))?;
@@ -174,6 +180,7 @@ impl Registry {
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    #[tracing::instrument(name = "service.registry.list", level = "debug", skip(self))]
     pub async fn list(&self) -> Result<(Option<i64>, Vec<ModelRow>), ModelError> {
         let live = repository::live(&self.pool).await?;
         Ok((live, repository::list(&self.pool).await?))
@@ -184,6 +191,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`ModelError`] if the version is not stored or cannot be loaded.
+    #[tracing::instrument(
+        name = "service.registry.activate",
+        level = "debug",
+        skip(self),
+        err(level = "debug")
+    )]
     pub async fn activate(&self, version: Option<i64>) -> Result<(), ModelError> {
         let trained = match version {
             Some(version) => Some(Arc::new(self.load(version).await?)),

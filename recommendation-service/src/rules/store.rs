@@ -49,6 +49,7 @@ impl RuleSets {
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    #[tracing::instrument(name = "service.rules.list", level = "debug", skip(self))]
     pub async fn list(&self, offset: i64, limit: i64) -> sqlx::Result<(Vec<RuleSet>, i64)> {
         repository::list_sets(&self.pool, offset, limit).await
     }
@@ -57,6 +58,12 @@ impl RuleSets {
     ///
     /// # Errors
     /// As [`RuleSetError`] says; then nothing has changed.
+    #[tracing::instrument(
+        name = "service.rules.put",
+        level = "debug",
+        skip_all,
+        err(level = "debug")
+    )]
     pub async fn put(
         &self,
         mut rules: Vec<RuleDraft>,

@@ -63,20 +63,28 @@ async fn rules_are_replaced_as_a_whole_and_versions_are_kept(pool: PgPool) {
     let answer = put_with(&test, ("x-principal", admin), body).await;
     assert_eq!(answer.headers["etag"], "\"2\"");
     let set = answer.expect(200);
-    assert_eq!(
-        (
-            &set["version"],
-            &set["created_by"],
-            &set["created_at"],
-            &set["note"]
-        ),
-        (
-            &json!(2),
-            &json!("42"),
-            &json!("2026-01-01T00:00:00Z"),
-            &json!("try")
-        )
-    );
+    insta::assert_json_snapshot!(set, @r#"
+    {
+      "created_at": "2026-01-01T00:00:00Z",
+      "created_by": "42",
+      "note": "try",
+      "rules": [
+        {
+          "is_active": false,
+          "name": "Off",
+          "rule_type": "popularity",
+          "weight": 1.0
+        },
+        {
+          "is_active": true,
+          "name": "By recency",
+          "rule_type": "recency",
+          "weight": -0.5
+        }
+      ],
+      "version": 2
+    }
+    "#);
     assert_eq!(
         active(&test).await,
         [("recency".to_owned(), -0.5)],

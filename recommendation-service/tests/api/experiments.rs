@@ -74,19 +74,45 @@ async fn an_experiment_is_created_changed_stopped_and_created_again(pool: PgPool
     let body =
         json!({"name": "one", "layer": "rules", "traffic": 0.25, "variants": popular_or_recent()});
     let made = put(&test, body.clone()).await.expect(201);
-    assert_eq!(
-        (
-            &made["status"],
-            &made["traffic"],
-            &made["outcome_window_hours"],
-            &made["alpha"]
-        ),
-        (&json!("running"), &json!(0.25), &json!(168), &json!(0.05))
-    );
-    assert!(
-        made.get("salt").is_none(),
-        "who knows it could choose who is in"
-    );
+    // Without the salt, with which users could be chosen.
+    insta::assert_json_snapshot!(made, {".id" => "[id]"}, @r#"
+    {
+      "alpha": 0.05,
+      "created_at": "2026-01-01T00:00:00Z",
+      "created_by": null,
+      "description": "",
+      "id": "[id]",
+      "layer": "rules",
+      "name": "one",
+      "outcome_cap": 1,
+      "outcome_window_hours": 168,
+      "planned_users": 2000,
+      "status": "running",
+      "stopped_at": null,
+      "traffic": 0.25,
+      "updated_at": "2026-01-01T00:00:00Z",
+      "variants": [
+        {
+          "name": "popular",
+          "rules": {
+            "genre_match": 0.0,
+            "popularity": 1.0,
+            "recency": 0.0
+          },
+          "weight": 1.0
+        },
+        {
+          "name": "recent",
+          "rules": {
+            "genre_match": 0.0,
+            "popularity": 0.0,
+            "recency": 1.0
+          },
+          "weight": 1.0
+        }
+      ]
+    }
+    "#);
     assert_eq!(
         put(&test, body).await.expect(200)["id"],
         made["id"],
@@ -114,10 +140,18 @@ async fn an_experiment_is_created_changed_stopped_and_created_again(pool: PgPool
         );
     }
     let other = json!({"name": "two", "layer": "rules", "variants": same()});
-    assert_eq!(
-        put(&test, other.clone()).await.expect(409)["type"],
-        "/problems/layer-taken"
-    );
+    let problem = put(&test, other.clone()).await.expect(409);
+    insta::assert_json_snapshot!(problem, {".request_id" => "[id]"}, @r#"
+    {
+      "detail": "stop that one first; one experiment runs in a layer at a time",
+      "error": "another experiment runs in the layer rules",
+      "instance": "/api/v1/admin/experiments",
+      "request_id": "[id]",
+      "status": 409,
+      "title": "Layer taken",
+      "type": "/problems/layer-taken"
+    }
+    "#);
     let elsewhere = json!({"name": "three", "layer": "exploration", "variants": same()});
     put(&test, elsewhere).await.expect(201);
 

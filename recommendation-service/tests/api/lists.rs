@@ -115,7 +115,19 @@ async fn a_list_is_replayed_to_its_user_and_to_administrators(pool: PgPool) {
     assert!(bare["recommendations"][0].get("because").is_none());
     for who in ["8", ""] {
         let problem = again.get_as(who, &path).await.expect(404);
-        assert_eq!(problem["type"], "/problems/list-not-found");
+        insta::allow_duplicates! {
+        insta::assert_json_snapshot!(problem, {".request_id" => "[id]", ".instance" => "[path]"}, @r#"
+        {
+          "detail": "no list of yours has this id, or it has expired; request a new one",
+          "error": "list not found",
+          "instance": "[path]",
+          "request_id": "[id]",
+          "status": 404,
+          "title": "List not found",
+          "type": "/problems/list-not-found"
+        }
+        "#);
+        }
     }
     let unknown = "/api/v1/recommendations/8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0";
     again.get_as("admin", unknown).await.expect(404);
