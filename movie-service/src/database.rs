@@ -1,5 +1,4 @@
-//! The service's database: its migrations, and the pool. What is asked of it is in
-//! [`crate::repository`].
+//! The service's database: migrations and the connection pool. [`crate::repository`] holds the statements.
 
 use std::time::Duration;
 
@@ -8,18 +7,18 @@ use sqlx::{PgPool, migrate::Migrator};
 
 use crate::config::Config;
 
-/// The migrations, compiled in.
+/// The migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// How long a starting process waits for Postgres.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A starting process waits this long for Postgres.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Brings the schema up to date and opens the pool.
+/// Migrates the schema and opens the pool.
 ///
 /// # Errors
-/// A URL that is not one of Postgres, a migration that fails, or Postgres not there in time.
+/// Fails if the URL is invalid, Postgres is unreachable for a minute, or a migration fails.
 pub async fn open(config: &Config, shutdown: &Shutdown) -> anyhow::Result<PgPool> {
-    chassis::postgres::migrate(&config.database_url, &MIGRATOR, PATIENCE, shutdown).await?;
+    chassis::postgres::migrate(&config.database_url, &MIGRATOR, START_TIMEOUT, shutdown).await?;
     Ok(chassis::postgres::pool(
         &config.database_url,
         config.database_max_connections,

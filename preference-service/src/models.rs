@@ -21,8 +21,8 @@ pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
-    Deeds, Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource,
-    ImportStatus, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
+    Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource, ImportStatus,
+    ImportedActions, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
 };
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
 pub use interaction_change::InteractionChange;
