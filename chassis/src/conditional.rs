@@ -12,7 +12,7 @@ use axum::{
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
-use crate::Problem;
+use crate::{Problem, hex};
 
 /// Gives the successful GETs of `routes` a strong `ETag` and `cache_control`, and answers 304 to a
 /// client that shows the tag. Only for bodies that are whole in memory anyway. A handler that knows a
@@ -77,13 +77,7 @@ fn remove_content(headers: &mut HeaderMap) {
 }
 
 fn strong_etag(body: &Bytes) -> HeaderValue {
-    use std::fmt::Write;
-    let mut tag = String::with_capacity(34);
-    tag.push('"');
-    for byte in &Sha256::digest(body)[..16] {
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
+    let tag = format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16]));
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 

@@ -35,6 +35,17 @@ pub enum ConfigError {
 #[derive(Debug, Clone)]
 pub struct Settings(Config);
 
+impl ConfigError {
+    /// A setting that has no default and was not set.
+    #[must_use]
+    pub fn missing(key: &str) -> Self {
+        Self::Invalid(format!(
+            "missing setting `{key}`; set it by the environment variable {}",
+            key.to_uppercase()
+        ))
+    }
+}
+
 impl Settings {
     /// Merges `defaults` (TOML) with what the process was given.
     ///

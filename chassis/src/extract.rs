@@ -28,6 +28,7 @@ use utoipa::{
 use crate::{
     config::nearest,
     problem::{FieldError, Problem, from_status},
+    server::BodyLimit,
 };
 
 /// Whether the client would rather have a stream of events than the state of now.
@@ -175,24 +176,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// The whole body of a request, within the limit that is set to bodies.
+/// The whole body of a request.
 ///
 /// # Errors
-/// 413 where it is larger, 400 where it does not come to its end.
+/// 413 if it is larger than the limit of its route, 400 if the connection ends before the body does.
 pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().copied();
     Bytes::from_request(request, &())
         .await
         .map_err(|rejection| {
             let status = axum::response::IntoResponse::into_response(rejection).status();
-            if status == StatusCode::PAYLOAD_TOO_LARGE {
-                from_status(status)
-            } else {
-                Problem::new(
+            match (status, limit) {
+                (StatusCode::PAYLOAD_TOO_LARGE, Some(BodyLimit(bytes))) => {
+                    Problem::body_too_large(u64::try_from(bytes).unwrap_or(u64::MAX))
+                }
+                (StatusCode::PAYLOAD_TOO_LARGE, None) => from_status(status),
+                _ => Problem::new(
                     StatusCode::BAD_REQUEST,
                     "invalid-request",
                     "invalid request body",
                 )
-                .detail("the body ended before its end; send it again")
+                .detail("the connection ended before the body did; send it again"),
             }
         })
 }
@@ -396,6 +400,35 @@ mod tests {
             parse_query::<Params>("page=7").expect("valid").page,
             Bounded::new(7)
         );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_told_the_limit_of_its_route() {
+        let route = |path, limit| {
+            let routes = axum::Router::new().route(
+                path,
+                axum::routing::post(async |request: Request| {
+                    read_body(request).await.map(|body| body.len().to_string())
+                }),
+            );
+            crate::server::body_limit(routes, limit)
+        };
+        let routes = route("/large", 16 * 1024 * 1024);
+        let app = crate::server::body_limit(routes.merge(route("/small", 10)), 5);
+        for (path, length, status, detail) in [
+            ("/large", 17 * 1024 * 1024, 413, "send at most 16 MiB"),
+            ("/small", 11, 413, "send at most 10 bytes"),
+            ("/small", 10, 200, ""),
+        ] {
+            let request = Request::post(path).body(axum::body::Body::from("x".repeat(length)));
+            let response = tower::ServiceExt::oneshot(app.clone(), request.expect("a request"))
+                .await
+                .expect("a router never fails");
+            assert_eq!(response.status(), status, "{path}");
+            let problem = response.extensions().get::<Problem>();
+            let told = problem.map(|problem| problem.document("/", "id").detail);
+            assert_eq!(told.unwrap_or_default(), detail);
+        }
     }
 
     #[test]

@@ -96,6 +96,17 @@ impl Problem {
         .retry_after(1)
     }
 
+    /// 413: the request body is larger than `limit` bytes.
+    #[must_use]
+    pub fn body_too_large(limit: u64) -> Self {
+        const MIB: u64 = 1024 * 1024;
+        let detail = match limit % MIB {
+            0 => format!("send at most {} MiB", limit / MIB),
+            _ => format!("send at most {limit} bytes"),
+        };
+        from_status(StatusCode::PAYLOAD_TOO_LARGE).detail(detail)
+    }
+
     /// 504: the time limit of the request ran out.
     #[must_use]
     pub fn timed_out() -> Self {
@@ -283,7 +294,7 @@ pub fn from_status(status: StatusCode) -> Problem {
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(status, "body-too-large", "request body too large")
-                .detail("send at most 1 MiB")
+                .detail("send a smaller body")
         }
         StatusCode::SERVICE_UNAVAILABLE => Problem::unavailable("the service"),
         StatusCode::GATEWAY_TIMEOUT => Problem::timed_out(),

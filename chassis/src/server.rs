@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderValue, StatusCode, header},
@@ -56,9 +56,8 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
         limit: config.max_requests_in_flight,
         in_flight: Arc::new(AtomicUsize::new(0)),
     };
-    let routes = routes
-        .fallback(|| async { from_status(StatusCode::NOT_FOUND) })
-        .layer(DefaultBodyLimit::max(config.body_limit_bytes));
+    let routes = routes.fallback(|| async { from_status(StatusCode::NOT_FOUND) });
+    let routes = body_limit(routes, config.body_limit_bytes);
     let routes = match &config.internal_token {
         Some(token) => routes.layer(from_fn_with_state(token.clone(), require_internal_token)),
         None => routes,
@@ -75,6 +74,17 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
             .into_response()
         }))
         .layer(from_fn(observe))
+}
+
+/// The largest request body of a route, in bytes; an extension of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+/// Limits request bodies of `routes` to `bytes`; a larger one becomes 413. The limit nearest to a route applies.
+pub fn body_limit<S: Clone + Send + Sync + 'static>(routes: Router<S>, bytes: usize) -> Router<S> {
+    routes
+        .layer(DefaultBodyLimit::max(bytes))
+        .layer(Extension(BodyLimit(bytes)))
 }
 
 /// Gives a group of routes a time limit, after which the client gets 504.

@@ -41,9 +41,9 @@ use crate::{
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 /// A reader looks again after this long even if nobody woke it: the writer may have died between
 /// its commit and its NOTIFY.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// While a record stands that an older transaction still hides, a reader looks this often.
-const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(10);
+const HIDDEN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const CHANNEL: &str = "outbox";
 const DEFAULT_LIMIT: i64 = 1000;
 
@@ -117,7 +117,7 @@ impl Outbox {
             if let Err(error) = self.listen().await {
                 tracing::debug!(%error, "cannot listen, readers will look by themselves");
             }
-            self.shutdown.sleep(LOOK_AGAIN).await;
+            self.shutdown.sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -177,11 +177,12 @@ impl Outbox {
             }
             let hidden = self.has_hidden(after).await?;
             let pause = if hidden {
-                HIDDEN_LOOK_AGAIN
+                HIDDEN_POLL_INTERVAL
             } else {
-                LOOK_AGAIN
+                POLL_INTERVAL
             };
-            if Instant::now() + pause.min(HIDDEN_LOOK_AGAIN) >= until || self.shutdown.is_started()
+            if Instant::now() + pause.min(HIDDEN_POLL_INTERVAL) >= until
+                || self.shutdown.is_started()
             {
                 return Ok(Changes {
                     changes: Vec::new(),
@@ -206,22 +207,34 @@ impl Outbox {
         current_cursor(&mut connection).await
     }
 
-    /// Hands the changes after `cursor` to `take` as they come, for what this process itself keeps in
-    /// memory. Returns at the shutdown, or where the records after the cursor are gone: what is kept
-    /// must then be loaded anew. While Postgres is away it waits.
-    pub async fn tail(&self, mut cursor: Cursor, mut take: impl FnMut(&[Change])) {
+    /// Follows the feed until the shutdown, for copies that this process keeps in memory. Calls `reset` at the start and
+    /// whenever the records after the last known change have expired: the copies are then unreliable as a whole. Calls
+    /// `apply` with each batch of changes. Retries while Postgres is unreachable.
+    pub async fn follow(self, mut reset: impl FnMut(), mut apply: impl FnMut(&[Change])) {
+        while !self.shutdown.is_started() {
+            if let Ok(cursor) = self.current_cursor().await {
+                reset();
+                self.tail(cursor, &mut apply).await;
+            } else {
+                self.shutdown.sleep(POLL_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Returns at the shutdown, or when the records after `cursor` have expired.
+    async fn tail(&self, mut cursor: Cursor, apply: &mut impl FnMut(&[Change])) {
         const LIMIT: i64 = 1000;
         const WAIT: Duration = Duration::from_secs(30);
         while !self.shutdown.is_started() {
             let next = match self.read(Some(cursor), LIMIT, WAIT).await {
                 Ok(Changes { changes, next }) => {
-                    take(&changes);
+                    apply(&changes);
                     next.parse()
                 }
                 Err(ReadError::CursorExpired) => return,
                 Err(ReadError::Database(error)) => {
-                    tracing::debug!(%error, "cannot read our own changes");
-                    self.shutdown.sleep(LOOK_AGAIN).await;
+                    tracing::debug!(%error, "cannot read the change feed, trying again");
+                    self.shutdown.sleep(POLL_INTERVAL).await;
                     continue;
                 }
             };

@@ -171,23 +171,12 @@ impl MovieCache {
     /// make old.
     pub fn follow(&self, outbox: &Outbox, shutdown: &Shutdown) {
         let (changed, queue) = mpsc::channel(QUEUE);
-        let (cache, outbox, until) = (self.clone(), outbox.clone(), shutdown.clone());
-        shutdown.spawn(async move {
-            while !until.is_started() {
-                match outbox.current_cursor().await {
-                    Ok(cursor) => {
-                        // Nothing is known of what happened before, so nothing is kept from then.
-                        cache.memory.invalidate_all();
-                        outbox
-                            .tail(cursor, |changes| cache.throw_out(changes, &changed))
-                            .await;
-                    }
-                    Err(_) => {
-                        until.sleep(Duration::from_secs(1)).await;
-                    }
-                }
-            }
-        });
+        let (memory, cache) = (self.memory.clone(), self.clone());
+        // Changes before the start are unknown, so nothing from before is kept.
+        shutdown.spawn(outbox.clone().follow(
+            move || memory.invalidate_all(),
+            move |changes| cache.throw_out(changes, &changed),
+        ));
         let (cache, until) = (self.clone(), shutdown.clone());
         shutdown.spawn(async move { cache.tell_redis(queue, until).await });
     }
