@@ -8,7 +8,6 @@ mod matching;
 mod movie;
 pub mod movies;
 mod select;
-mod wish;
 
 use std::time::Duration;
 

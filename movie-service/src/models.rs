@@ -7,7 +7,7 @@ mod movie;
 
 pub use dump::DumpMovie;
 pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
-pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
+pub use job::{Item, Job, JobFailure, JobKind, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, NamedId, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, MovieVersion,

@@ -1,4 +1,4 @@
-//! The composition root: what the service is made of, put together in one place.
+//! The composition root: the only place where services are constructed and background tasks started.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use axum::Router;
 use chassis::{
     Process,
     client::Client,
+    clock::Clock,
     feed::{
         follow::{FeedState, follow},
         outbox::Outbox,
@@ -22,8 +23,8 @@ use crate::{
     service::{
         admission::{ChartStreams, ImportAdmission},
         api_keys::ApiKeys,
-        attempts::Attempts,
-        auth::Auth,
+        attempts::AttemptLimiter,
+        auth::{Auth, LoginLimits},
         catalogue::{Catalogue, CatalogueProjection},
         chart_keeper::ChartKeeper,
         charts::Charts,
@@ -40,26 +41,29 @@ use crate::{
     state::{AppState, Services},
 };
 
-/// The service's routes and checks, its database brought up to date.
+/// Migrates the database and returns the routes and health checks of the service.
 ///
 /// # Errors
-/// Settings that are wrong, or a database that is not there.
+/// Returns an error if settings are invalid, Postgres is unreachable, or signing keys are unusable.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let pool = database::open(&config, &process.shutdown).await?;
-    SigningKeys::new(pool.clone(), &config)?.prepare().await?;
+    SigningKeys::new(pool.clone(), Clock::system(), &config)?
+        .prepare()
+        .await?;
     assemble(&process, &config, pool)
 }
 
-/// The service over a database that is up to date.
+/// Returns the routes and health checks of the service over a migrated database.
 ///
 /// # Errors
-/// Settings that cannot work.
+/// Returns an error if settings are invalid.
 pub fn assemble(
     process: &Process,
     config: &Config,
     pool: PgPool,
 ) -> anyhow::Result<(Router, Health)> {
+    let clock = Clock::system();
     let outbox = Outbox::new(
         pool.clone(),
         SNAPSHOT,
@@ -88,29 +92,32 @@ pub fn assemble(
         process.shutdown.spawn(keeper.run());
     }
     let passwords = Passwords::new(config)?;
-    let attempts =
-        |kind, limit| Attempts::new(kind, limit, config.login_window_seconds, redis.clone());
+    let login_limiter =
+        |kind, limit| AttemptLimiter::new(kind, limit, config.login_window_seconds, redis.clone());
     let state = AppState::new(Services {
+        clock: clock.clone(),
         users: Users::new(
             pool.clone(),
             outbox.clone(),
             passwords.clone(),
-            attempts("password", config.login_attempts_per_account),
-            Attempts::new(
+            login_limiter("password", config.login_attempts_per_account),
+            AttemptLimiter::new(
                 "sign-up",
                 config.sign_ups_per_address,
                 config.sign_up_window_seconds,
                 redis.clone(),
             ),
+            process.shutdown.clone(),
         ),
         auth: Auth::new(
             pool.clone(),
             passwords,
-            SigningKeys::new(pool.clone(), config)?,
-            (
-                attempts("account", config.login_attempts_per_account),
-                attempts("address", config.login_attempts_per_address),
-            ),
+            SigningKeys::new(pool.clone(), clock.clone(), config)?,
+            LoginLimits {
+                by_account: login_limiter("account", config.login_attempts_per_account),
+                by_address: login_limiter("address", config.login_attempts_per_address),
+            },
+            clock,
             config,
         ),
         api_keys: ApiKeys::new(pool.clone()),
@@ -127,18 +134,18 @@ pub fn assemble(
         interactions: Interactions::new(pool.clone(), catalogue, writer),
         charts: Charts::new(pool.clone(), mirror, movie_service),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
-        idempotency: Idempotency::new(
+        idempotency: Idempotency::start(
             pool.clone(),
             process.config.request_timeout(),
             config.idempotency_retention(),
             &process.shutdown,
         ),
     });
-    // The feed's own paths wait and stream, so they stand outside the ordinary time limit.
+    // The paths of the feed wait and stream, so the time limit of requests does not apply to them.
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()
         .require("postgres", move || chassis::postgres::check(pool.clone()))
-        // Without the feed each film is asked for, so that the service works all the same.
+        // Without the feed the service requests each movie, so it stays ready.
         .report("movie feed", move || feed.clone().check());
     Ok((routes, health))
 }

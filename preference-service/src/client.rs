@@ -1,170 +1,195 @@
-//! Questions to other services. Following their feeds is `chassis`'s; what an answer means for a
-//! request is decided in [`crate::service`].
+//! Requests to movie-service; called by services only, which decide what a response means for the
+//! user's request. Its feed is followed by `chassis::feed`.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use axum::http::{Method, StatusCode};
+use axum::{
+    body::Bytes,
+    http::{Method, StatusCode},
+};
 use chassis::{
     client::{CallError, Client},
     problem::FieldError,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::models::MovieId;
 
-/// movie-service, asked about films.
+/// The time limit of matching, which includes requests to TMDB.
+const MATCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of movie-service.
 #[derive(Clone)]
 pub struct MovieService {
     client: Client,
-    limit: Duration,
+    timeout: Duration,
 }
 
 impl MovieService {
-    /// The service behind `client`, which must answer within `limit`.
+    /// The service behind `client`, with the time limit of a request.
     #[must_use]
-    pub fn new(client: Client, limit: Duration) -> Self {
-        Self { client, limit }
+    pub fn new(client: Client, timeout: Duration) -> Self {
+        Self { client, timeout }
     }
 
-    /// Whether it knows the film.
+    /// Returns true if the catalogue has the movie.
     ///
     /// # Errors
-    /// It cannot be reached in time, or answers neither yes nor no.
+    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
+    #[tracing::instrument(name = "client.movies.has", level = "debug", skip_all, fields(movie_id = %id))]
     pub async fn has_movie(&self, id: MovieId) -> Result<bool, CallError> {
-        let response = self
-            .client
-            .get(&format!("/api/v1/movies/{id}"), self.limit)
-            .send()
-            .await
-            .map_err(|error| self.client.unreachable(error))?;
+        let path = format!("/api/v1/movies/{id}");
+        let response = self.client.get(&path, self.timeout).send().await;
+        let response = response.map_err(|error| self.client.unreachable(error))?;
         match response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            status => Err(CallError::Status {
-                service: self.client.service(),
-                status: status.as_u16(),
-            }),
+            status => Err(self.unexpected(status)),
         }
     }
 
-    /// The first `limit` films of `ids`, in their order, that are in the catalogue and pass `filter`,
-    /// each with its id.
+    /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`, each with
+    /// its id.
     ///
     /// # Errors
-    /// It cannot be reached in time, or answers something else.
+    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
+    #[tracing::instrument(name = "client.movies.select", level = "debug", skip_all)]
     pub async fn select(
         &self,
         ids: &[i64],
         limit: usize,
         filter: &[(&'static str, String)],
     ) -> Result<Selected, CallError> {
-        let question = SelectRequest {
+        #[derive(Serialize)]
+        struct SelectRequest<'a> {
+            ids: &'a [i64],
+            limit: usize,
+            filter: BTreeMap<&'static str, &'a str>,
+        }
+        #[derive(Deserialize)]
+        struct SelectResponse {
+            data: Vec<Box<RawValue>>,
+        }
+        #[derive(Deserialize)]
+        struct Id {
+            id: i64,
+        }
+        #[derive(Deserialize)]
+        struct Refusal {
+            errors: Vec<InvalidField>,
+        }
+        #[derive(Deserialize)]
+        struct InvalidField {
+            field: String,
+            message: String,
+        }
+        let filter = filter.iter().map(|(name, value)| (*name, value.as_str()));
+        let request = SelectRequest {
             ids,
             limit,
-            filter: filter
-                .iter()
-                .map(|(name, value)| (*name, value.as_str()))
-                .collect(),
+            filter: filter.collect(),
         };
-        let response = self
-            .client
-            .request(Method::POST, "/internal/v1/movies/select", self.limit)
-            .json(&question)
-            .send()
-            .await
-            .map_err(|error| self.client.unreachable(error))?;
-        let status = response.status();
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| self.client.unreachable(error))?;
-        let unreadable = |error: serde_json::Error| CallError::Unreadable {
-            service: self.client.service(),
-            reason: error.to_string(),
-        };
+        let path = "/internal/v1/movies/select";
+        let (status, body) = self.post(path, &request, self.timeout).await?;
         match status {
             StatusCode::OK => {
-                let films: Films = serde_json::from_slice(&body).map_err(unreadable)?;
-                let films = films.data.into_iter().map(|film| {
-                    let id: FilmId = serde_json::from_str(film.get()).map_err(unreadable)?;
-                    Ok((id.id, Arc::from(film)))
+                let response: SelectResponse = self.parse(&body)?;
+                let movies = response.data.into_iter().map(|movie| {
+                    let Id { id } = self.parse(movie.get().as_bytes())?;
+                    Ok((id, Arc::from(movie)))
                 });
-                films.collect::<Result<_, _>>().map(Selected::Movies)
+                movies.collect::<Result<_, _>>().map(Selected::Movies)
             }
             StatusCode::BAD_REQUEST => {
-                let refused: Refused = serde_json::from_slice(&body).map_err(unreadable)?;
-                let errors = refused.errors.into_iter();
+                let refusal: Refusal = self.parse(&body)?;
+                let errors = refusal.errors.into_iter();
                 Ok(Selected::Invalid(
                     errors
-                        .map(|wrong| FieldError::new(wrong.field, wrong.message))
+                        .map(|error| FieldError::new(error.field, error.message))
                         .collect(),
                 ))
             }
-            status => Err(CallError::Status {
-                service: self.client.service(),
-                status: status.as_u16(),
-            }),
+            status => Err(self.unexpected(status)),
         }
     }
 
-    /// Which films of the catalogue `films` are; at most `fetch` that it does not have yet are looked for
-    /// at TMDB.
+    /// Matches `films` with movies of the catalogue; at most `fetch` that it does not have are requested
+    /// from TMDB.
     ///
     /// # Errors
-    /// It cannot be reached in time, or answers something else.
+    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
+    #[tracing::instrument(name = "client.movies.match", level = "debug", skip_all)]
     pub async fn match_films(
         &self,
         films: &[WantedFilm<'_>],
         fetch: usize,
     ) -> Result<FilmMatches, CallError> {
-        let response = self
-            .client
-            .request(Method::POST, "/internal/v1/movies/match", MATCH_LIMIT)
-            .json(&MatchRequest {
-                movies: films,
-                fetch,
-            })
-            .send()
-            .await
-            .map_err(|error| self.client.unreachable(error))?;
-        let status = response.status();
+        #[derive(Serialize)]
+        struct MatchRequest<'a> {
+            movies: &'a [WantedFilm<'a>],
+            fetch: usize,
+        }
+        let request = MatchRequest {
+            movies: films,
+            fetch,
+        };
+        let path = "/internal/v1/movies/match";
+        let (status, body) = self.post(path, &request, MATCH_TIMEOUT).await?;
         if status != StatusCode::OK {
-            return Err(CallError::Status {
+            return Err(self.unexpected(status));
+        }
+        let response: FilmMatches = self.parse(&body)?;
+        if response.matches.len() != films.len() {
+            return Err(CallError::Unreadable {
                 service: self.client.service(),
-                status: status.as_u16(),
+                reason: "the number of matches differs from the request".to_owned(),
             });
         }
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| self.client.unreachable(error))?;
-        let unreadable = |reason| CallError::Unreadable {
-            service: self.client.service(),
-            reason,
+        Ok(response)
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<(StatusCode, Bytes), CallError> {
+        let request = self.client.request(Method::POST, path, timeout).json(body);
+        let response = async {
+            let response = request.send().await?;
+            Ok((response.status(), response.bytes().await?))
         };
-        let found: FilmMatches =
-            serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))?;
-        if found.matches.len() != films.len() {
-            return Err(unreadable("it is not one answer for each film".to_owned()));
+        response
+            .await
+            .map_err(|error| self.client.unreachable(error))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, CallError> {
+        serde_json::from_slice(body).map_err(|error| CallError::Unreadable {
+            service: self.client.service(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn unexpected(&self, status: StatusCode) -> CallError {
+        CallError::Status {
+            service: self.client.service(),
+            status: status.as_u16(),
         }
-        Ok(found)
     }
 }
 
-/// How long movie-service may take to find films, and to fetch some of them.
-const MATCH_LIMIT: Duration = Duration::from_secs(10);
-
-/// What is known of a film that is looked for.
+/// A movie to be matched, with what is known of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct WantedFilm<'a> {
-    /// TMDB's id.
+    /// The TMDB id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmdb_id: Option<MovieId>,
-    /// IMDb's id, `tt…`.
+    /// The IMDb id, `tt…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imdb_id: Option<&'a str>,
-    /// Its title.
+    /// The title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
     /// The year of its release.
@@ -172,76 +197,42 @@ pub struct WantedFilm<'a> {
     pub year: Option<i32>,
 }
 
-/// Which film is meant.
+/// The result of matching one movie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FilmMatch {
-    /// This one.
+    /// The movie of this id.
     Id(MovieId),
-    /// None of the catalogue.
+    /// No movie, or not exactly one.
     Unmatched(Unmatched),
 }
 
-/// Why no film is meant.
+/// The reason why a movie was not matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unmatched {
-    /// There is none.
+    /// No movie matches.
     Unknown,
-    /// There are several.
+    /// Several movies match.
     Ambiguous,
-    /// TMDB was not asked for it yet.
+    /// The movie was not requested from TMDB yet.
     Deferred,
 }
 
-/// Which films are meant.
+/// The result of matching.
 #[derive(Debug, Deserialize)]
 pub struct FilmMatches {
-    /// In the order of the question.
+    /// One match per requested movie, in order.
     pub matches: Vec<FilmMatch>,
-    /// How many were looked for at TMDB.
+    /// The number of requests to TMDB.
     pub fetched: usize,
 }
 
-#[derive(Serialize)]
-struct MatchRequest<'a> {
-    movies: &'a [WantedFilm<'a>],
-    fetch: usize,
-}
-
-/// What movie-service said of a selection.
+/// The result of a selection.
 #[derive(Debug)]
 pub enum Selected {
-    /// The films, each with its id.
+    /// The movies as JSON, each with its id.
     Movies(Vec<(i64, Arc<RawValue>)>),
-    /// The filter is wrong.
+    /// The filter is invalid.
     Invalid(Vec<FieldError>),
-}
-
-#[derive(Serialize)]
-struct SelectRequest<'a> {
-    ids: &'a [i64],
-    limit: usize,
-    filter: BTreeMap<&'static str, &'a str>,
-}
-
-#[derive(Deserialize)]
-struct Films {
-    data: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct FilmId {
-    id: i64,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    errors: Vec<Wrong>,
-}
-
-#[derive(Deserialize)]
-struct Wrong {
-    field: String,
-    message: String,
 }

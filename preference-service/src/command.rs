@@ -6,6 +6,7 @@ use std::{io::Write, process::ExitCode};
 
 use chassis::{
     Service, Settings,
+    clock::Clock,
     feed::outbox::Outbox,
     run::{healthcheck, print_openapi, usage_error},
     shutdown::Shutdown,
@@ -87,13 +88,13 @@ async fn set_role(config: &Config, name: &str, role: Role) -> anyhow::Result<Str
         Some(key) => users::set_role(&pool, &key, role).await?,
         None => false,
     };
-    anyhow::ensure!(known, "nobody has the username {name}");
+    anyhow::ensure!(known, "no user has the username {name}");
     Ok(match role {
         Role::Admin => {
-            format!("{name} is an administrator; tokens say so from the next refresh on")
+            format!("{name} is an administrator; access tokens include it after a refresh")
         }
         Role::User => format!(
-            "{name} is no administrator any more; tokens of before say otherwise for {} s at most",
+            "{name} is not an administrator; existing access tokens expire within {} s",
             config.access_ttl_seconds
         ),
     })
@@ -101,9 +102,11 @@ async fn set_role(config: &Config, name: &str, role: Role) -> anyhow::Result<Str
 
 async fn rotate(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let signs_from = SigningKeys::new(pool, config)?.rotate().await?;
+    let signs_from = SigningKeys::new(pool, Clock::system(), config)?
+        .rotate()
+        .await?;
     Ok(format!(
-        "a new key is published and signs from {} on",
+        "a new key is published; it signs from {}",
         signs_from.format("%Y-%m-%dT%H:%M:%SZ")
     ))
 }
@@ -111,15 +114,18 @@ async fn rotate(config: &Config) -> anyhow::Result<String> {
 /// Compares states, counters and taste with the log; fails where they differ.
 async fn verify(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let findings = verification::verify(&pool, config.taste_half_life()).await?;
+    let findings =
+        verification::verify(&pool, Clock::system().now(), config.taste_half_life()).await?;
     let charts = chart_differences(config, pool).await?;
     let told = match charts {
         Some(differences) => format!("{findings}, chart differences {differences}"),
-        None => format!("{findings}, charts not compared: Redis is away, or they do not rest"),
+        None => {
+            format!("{findings}, charts not compared: Redis is unavailable, or they are moving")
+        }
     };
     if !findings.is_clean() || charts.is_some_and(|differences| differences > 0) {
         writeln!(std::io::stdout(), "{told}")?;
-        anyhow::bail!("what is kept is not what the log says");
+        anyhow::bail!("the stored data differs from the interaction log");
     }
     Ok(told)
 }

@@ -1,4 +1,4 @@
-//! The settings of preference-service; what each means stands in `config/default.toml`.
+//! The settings of preference-service; `config/default.toml` documents each with its default.
 
 use std::time::Duration;
 
@@ -9,101 +9,101 @@ use url::Url;
 
 use crate::{models::HalfLife, service::writer::WriterOptions};
 
-/// The defaults, compiled in.
+/// The contents of `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// The settings of preference-service.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    /// The service's own database.
+    /// The URL of the service's own Postgres database.
     pub database_url: SecretString,
-    /// Connections to it at most.
+    /// The size of the connection pool.
     pub database_max_connections: u32,
-    /// How long change records are kept, in hours.
+    /// The retention of change records, in hours.
     pub change_retention_hours: u64,
-    /// How long the answers to requests with an `Idempotency-Key` are kept, in hours.
+    /// The retention of responses to requests with an `Idempotency-Key`, in hours.
     pub idempotency_retention_hours: u64,
-    /// Where movie-service is.
+    /// The base URL of movie-service.
     pub movie_service_url: Url,
-    /// The time limit of a question to movie-service, in milliseconds.
+    /// The time limit of a request to movie-service, in milliseconds.
     pub movie_service_timeout_ms: u64,
-    /// After how many days what a user did weighs half in their taste; 0: it keeps its weight.
+    /// The half-life of an interaction's weight in the taste profile, in days; 0 for no decay.
     pub taste_half_life_days: u32,
-    /// Transactions of the writer under way at once.
+    /// Concurrent transactions of the writer.
     pub writer_lanes: usize,
-    /// Commands in one of them at most.
+    /// Commands per transaction.
     pub writer_batch: usize,
-    /// Commands that wait for it at most.
+    /// Commands that may wait for the writer.
     pub writer_queue: usize,
-    /// The same of bulk work.
+    /// Commands of bulk work that may wait for the writer.
     pub writer_bulk_queue: usize,
-    /// How large the files of an import may be together, in bytes.
+    /// The largest body of an import, in bytes.
     pub import_body_limit_bytes: usize,
-    /// How many rows they may have.
+    /// The largest number of rows of an import.
     pub import_most_rows: usize,
-    /// How many films are fetched from TMDB for one import.
+    /// The number of movies that are fetched from TMDB for one import.
     pub import_most_fetches: i32,
-    /// How long a worker may be silent before it is taken for dead, in seconds.
+    /// The lease of an import job, in seconds.
     pub import_lease_seconds: u64,
-    /// How long an import waits for what is away, in seconds.
+    /// The time for which an import retries while a dependency is unavailable, in seconds.
     pub import_patience_seconds: u64,
-    /// How long imports that ended are remembered, in days.
+    /// The retention of ended imports, in days.
     pub import_retention_days: i32,
-    /// Where attempts to log in are counted; empty: nowhere but here.
+    /// The URL of Redis; empty for none.
     pub redis_url: SecretString,
-    /// How long Redis may take to answer before it is taken for away, in milliseconds.
+    /// The time limit of a Redis command, in milliseconds.
     pub redis_timeout_ms: u64,
-    /// The memory of one password's hash, in KiB.
+    /// The memory parameter of argon2, in KiB.
     pub argon2_memory_kib: u32,
-    /// How often it is gone over.
+    /// The time parameter of argon2, in passes.
     pub argon2_iterations: u32,
-    /// In how many lanes.
+    /// The parallelism parameter of argon2, in lanes.
     pub argon2_parallelism: u32,
-    /// Hashes under way at once.
+    /// Concurrent hashes.
     pub argon2_at_once: usize,
-    /// How long one more waits, in milliseconds.
+    /// The time that another hash waits before it is refused, in milliseconds.
     pub argon2_wait_ms: u64,
-    /// Attempts to log in with one name in one window.
+    /// Login attempts per username and window.
     pub login_attempts_per_account: u64,
-    /// The same from one client address.
+    /// Login attempts per client address and window.
     pub login_attempts_per_address: u64,
-    /// The length of that window, in seconds.
+    /// The length of the window of login attempts, in seconds.
     pub login_window_seconds: u64,
-    /// Users that may sign up from one client address in one window.
+    /// Sign-ups per client address and window.
     pub sign_ups_per_address: u64,
-    /// The length of that window, in seconds.
+    /// The length of the window of sign-ups, in seconds.
     pub sign_up_window_seconds: u64,
-    /// What access tokens say in `iss`.
+    /// The claim `iss` of access tokens.
     pub jwt_issuer: String,
-    /// What access tokens say in `aud`.
+    /// The claim `aud` of access tokens.
     pub jwt_audience: String,
-    /// How long an access token is valid, in seconds.
+    /// The lifetime of an access token, in seconds.
     pub access_ttl_seconds: u32,
-    /// How long a login lasts without being used, in seconds.
+    /// The lifetime of a login without use, in seconds.
     pub refresh_ttl_seconds: u32,
-    /// What private signing keys are encrypted with; empty: nothing.
+    /// The secret that private signing keys are encrypted with; empty for no encryption.
     pub signing_key_secret: SecretString,
-    /// From publishing a signing key until it signs, in seconds.
+    /// The time between the publication of a signing key and its use, in seconds.
     pub signing_key_delay_seconds: u32,
 }
 
 impl Config {
-    /// How long change records are kept.
+    /// The retention of change records.
     #[must_use]
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours.saturating_mul(3600))
     }
 
-    /// How long the answers to requests with an `Idempotency-Key` are kept.
+    /// The retention of responses to requests with an `Idempotency-Key`.
     #[must_use]
     pub fn idempotency_retention(&self) -> Duration {
         Duration::from_secs(self.idempotency_retention_hours.saturating_mul(3600))
     }
 
-    /// Redis, if it is configured.
+    /// The Redis client; `None` if Redis is not configured.
     ///
     /// # Errors
-    /// A URL that is not one of Redis.
+    /// Returns [`ConfigError`] if the URL is not a Redis URL.
     pub fn redis(&self) -> Result<Option<Redis>, ConfigError> {
         if self.redis_url.expose_secret().is_empty() {
             return Ok(None);
@@ -112,12 +112,12 @@ impl Config {
         Redis::lazy(&self.redis_url, timeout)
             .map(Some)
             .map_err(|_| {
-                let what = "REDIS_URL must be a URL such as redis://127.0.0.1:6379/2, or empty";
-                ConfigError::Invalid(what.to_owned())
+                let message = "REDIS_URL must be a URL such as redis://127.0.0.1:6379/2, or empty";
+                ConfigError::Invalid(message.to_owned())
             })
     }
 
-    /// How fast what users did loses weight in their taste.
+    /// The half-life of weights in the taste profile.
     #[must_use]
     pub fn taste_half_life(&self) -> HalfLife {
         HalfLife {
@@ -125,7 +125,7 @@ impl Config {
         }
     }
 
-    /// How what users do is stored.
+    /// The options of the writer.
     #[must_use]
     pub fn writer(&self) -> WriterOptions {
         WriterOptions {
@@ -136,7 +136,7 @@ impl Config {
         }
     }
 
-    /// The time limit of a question to movie-service.
+    /// The time limit of a request to movie-service.
     #[must_use]
     pub fn movie_service_timeout(&self) -> Duration {
         Duration::from_millis(self.movie_service_timeout_ms)
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_complete_and_the_environment_wins() {
+    fn the_environment_overrides_complete_defaults() {
         let defaults: Config = Settings::merge(DEFAULTS, &HashMap::new())
             .and_then(|settings| settings.read())
             .expect("complete");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_is_named_with_its_variable() {
+    fn an_invalid_value_is_reported_with_its_variable() {
         for name in [
             "MOVIE_SERVICE_TIMEOUT_MS",
             "CHANGE_RETENTION_HOURS",

@@ -1,4 +1,5 @@
-//! The service's paths: a contents page. Each file below holds one resource.
+//! The HTTP API: its routes and their layers. Each file below has the endpoints of one resource; handlers
+//! parse requests, call [`crate::service`] and serialize responses.
 
 mod api_keys;
 mod auth;
@@ -30,20 +31,20 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::AppState;
 
-/// Signing keys are published for longer than this before they sign.
+/// Shorter than the delay between the publication of a signing key and its use.
 const KEYS_CACHE: &str = "public, max-age=300";
-/// Counters may be a little behind.
+/// Counters may be 5 seconds old.
 const STATS_CACHE: &str = "private, max-age=5";
-/// Charts are live: whoever keeps one asks whether it still stands.
+/// Charts change often; caches revalidate them.
 const CHARTS_CACHE: &str = "private, max-age=1, stale-while-revalidate=10";
 
-/// How long the files of a history may be on their way.
-const IMPORT_LIMIT: Duration = Duration::from_secs(110);
+/// The time limit of an upload.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Marquee: people",
-    description = "Users, what they say they like, and what they do with films.",
+    description = "Users, their preferences, and their interactions with movies.",
     license(name = "MIT OR Apache-2.0")
 ))]
 struct Info;
@@ -52,7 +53,7 @@ fn public() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(
             users::get_user,
-            users::change_user,
+            users::update_user,
             own_data::erase_user
         ))
         .routes(routes!(auth::log_in))
@@ -89,22 +90,23 @@ fn public() -> OpenApiRouter<AppState> {
         ))
 }
 
-/// What all users do taken together, which is nobody's own.
+/// Charts, which no user owns.
 fn charts() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(charts::get_chart))
 }
 
-/// What tokens are verified with; for everybody, and to be kept for a while.
+/// Public keys, cacheable by everyone.
 fn keys() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(auth::jwks))
 }
 
-/// What all users together think of films.
+/// Counters per movie.
 fn stats() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(stats::get_stats))
 }
 
-/// Paths whose POSTs create something and give no secret away, so that their answers can be kept.
+/// Paths whose POSTs are idempotent with a key. Responses with secrets are never stored, so paths that
+/// return one are not among them.
 fn creating() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(users::create_user))
@@ -115,7 +117,7 @@ fn creating() -> OpenApiRouter<AppState> {
         .routes(routes!(batch::record_batch))
 }
 
-/// Histories that users bring along, which are large.
+/// Imports, which have large bodies.
 fn importing() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(imports::list_imports, imports::create_import))
@@ -123,7 +125,7 @@ fn importing() -> OpenApiRouter<AppState> {
         .routes(routes!(imports::cancel_import))
 }
 
-/// For other services; the gateway never routes here.
+/// Endpoints for other services; the gateway does not route to them.
 fn internal() -> Router<AppState> {
     Router::new()
         .route("/internal/v1/users/{id}", get(users::get_profile_change))
@@ -134,32 +136,32 @@ fn internal() -> Router<AppState> {
         )
 }
 
-/// The routes of the service.
+/// Returns the routes of the service.
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (public, _) = public().split_for_parts();
     let (creating, _) = creating().split_for_parts();
-    let once = from_fn_with_state(state.idempotency.clone(), idempotency::once);
+    let idempotent = from_fn_with_state(state.idempotency.clone(), idempotency::idempotent);
     let (keys, _) = keys().split_for_parts();
     let (charts, _) = charts().split_for_parts();
     let (stats, _) = stats().split_for_parts();
     let (importing, _) = importing().split_for_parts();
-    let few = from_fn_with_state(state.import_admission.clone(), imports::few_at_once);
+    let few = from_fn_with_state(state.import_admission.clone(), imports::limit_uploads);
     let importing = importing
-        .layer(once.clone())
+        .layer(idempotent.clone())
         .layer(few)
         .layer(DefaultBodyLimit::max(state.import_admission.max_bytes()));
     let routes = public
-        .merge(creating.layer(once))
+        .merge(creating.layer(idempotent))
         .merge(conditional(keys, KEYS_CACHE))
         .merge(conditional(charts, CHARTS_CACHE))
         .merge(conditional(stats, STATS_CACHE))
         .merge(internal());
     time_limit(routes, config.request_timeout())
-        .merge(time_limit(importing, IMPORT_LIMIT))
+        .merge(time_limit(importing, IMPORT_TIMEOUT))
         .with_state(state)
 }
 
-/// The service's API.
+/// Returns the OpenAPI document of the public endpoints.
 #[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();

@@ -1,11 +1,9 @@
-//! preference-service: people, what they say they like, and what they do.
+//! preference-service: users, their preferences, and their interactions with movies. It publishes every
+//! change in its change feed, and learns from movie-service's feed which movies exist. It never decides
+//! what to recommend; recommendation-service does.
 //!
-//! It owns users, their preferences and their interactions with films, and tells other services of
-//! every change through its outbox. It owns no film: which films there are it learns from
-//! movie-service's feed. What to recommend is recommendation-service's.
-//!
-//! A request travels [`handler`] → [`service`] → [`repository`] or [`client`], and back; [`models`]
-//! are what they speak of, [`app`] puts them together.
+//! A request passes [`handler`] → [`service`] → [`repository`] or [`client`]; [`models`] are their common
+//! types, [`state`] is what handlers share, [`app`] constructs it. Imports point only in that direction.
 
 pub mod app;
 pub mod client;
@@ -18,5 +16,5 @@ pub mod repository;
 pub mod service;
 pub mod state;
 
-/// The service's name: directory, crate, binary.
+/// The name of the service: directory, crate and binary.
 pub const NAME: &str = "preference-service";

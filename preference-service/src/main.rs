@@ -1,10 +1,10 @@
-//! preference-service: the process. What it owns and refuses is told in the library.
+//! The process of preference-service; see the library.
 
 use std::process::ExitCode;
 
 use preference_service::{app, command};
 
-/// What the system's allocator takes for a request is a tenth of its time.
+/// The system's allocator takes a tenth of a request's time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,5 @@
-//! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides. A function that
-//! writes is one transaction, with its change record within.
+//! SQL and Redis: rows in, models out; called by services only. Absence is `None`, never an error. A
+//! function that writes is one transaction, which includes the change record. No business rules.
 
 pub mod api_keys;
 pub mod changes;
@@ -20,7 +20,7 @@ pub mod user_movies;
 pub mod users;
 pub mod verification;
 
-/// A row that breaks a rule which the schema keeps.
+/// The error of a row that violates a constraint of the schema.
 fn broken(what: &'static str) -> sqlx::Error {
     sqlx::Error::Decode(what.into())
 }

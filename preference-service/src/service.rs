@@ -1,4 +1,5 @@
-//! What the service decides: who may be stored, what a film must be to be liked, and who is told.
+//! The rules of the domain: validation against stored state, limits, caching, background work. Called
+//! by handlers and commands. No HTTP types, no SQL.
 
 pub mod admission;
 pub mod api_keys;

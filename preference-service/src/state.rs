@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chassis::clock::Clock;
+
 use crate::service::{
     admission::{ChartStreams, ImportAdmission},
     api_keys::ApiKeys,
@@ -20,6 +22,8 @@ pub type AppState = Arc<Services>;
 
 /// The services of the process.
 pub struct Services {
+    /// The time of day.
+    pub clock: Clock,
     /// Accounts, preferences, export and erasure.
     pub users: Users,
     /// Password logins, access and refresh tokens.

@@ -6,18 +6,22 @@ use std::{
     time::Duration,
 };
 
-use chassis::feed::outbox::Outbox;
+use chassis::{
+    feed::outbox::Outbox,
+    jobs::{LeasedJob, Stop},
+};
 use futures_util::{StreamExt, stream};
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
-use uuid::Uuid;
 
 use super::cache::MovieCache;
 use crate::{
     client::tmdb::{Tmdb, TmdbError},
-    models::{Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, MovieVersion, NewMovie},
+    models::{
+        Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, MovieVersion, NewMovie, Parameters,
+    },
     repository::{
-        job_items::{self, Done, Held},
+        job_items::{self, Done},
         movies,
     },
 };
@@ -43,25 +47,6 @@ const BATCH_AGE: Duration = Duration::from_millis(500);
 /// While TMDB is left alone, it is asked whether it may be asked again this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Why the work on a job stopped before its end.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// Going on would not help now; what is left can be tried again.
-    GaveUp(String),
-    /// The job is not this worker's any more.
-    Lost,
-    /// The process stops.
-    Stopping,
-    /// Postgres failed.
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Stop {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
 /// Does the work of jobs; cheap to clone.
 #[derive(Clone)]
 pub struct Fetching(Arc<Inner>);
@@ -77,12 +62,11 @@ struct Inner {
 }
 
 /// One worker's work on one job.
-struct Work<'a, M> {
+struct Work<'a> {
     inner: &'a Inner,
-    held: &'a Held,
-    worker: Uuid,
-    lease_seconds: f64,
-    moved: M,
+    job: &'a LeasedJob,
+    kind: JobKind,
+    parameters: Parameters,
     /// Since when TMDB has been down, as far as this job has seen.
     down_since: Mutex<Option<Instant>>,
 }
@@ -110,31 +94,25 @@ impl Fetching {
         }))
     }
 
-    /// Does what is left of a job that `worker` holds, and calls `moved` whenever something is done.
-    pub(super) async fn run(
-        &self,
-        held: &Held,
-        worker: Uuid,
-        lease: Duration,
-        moved: impl Fn(),
-    ) -> Result<(), Stop> {
+    /// Does the remaining work of a leased job.
+    pub(super) async fn fetch(&self, job: &LeasedJob) -> Result<(), Stop> {
+        let (kind, parameters) = job_items::load(&self.0.pool, job.id).await?;
         let work = Work {
             inner: &self.0,
-            held,
-            worker,
-            lease_seconds: lease.as_secs_f64(),
-            moved,
+            job,
+            kind,
+            parameters,
             down_since: Mutex::new(None),
         };
         work.run().await
     }
 }
 
-impl<M: Fn()> Work<'_, M> {
+impl Work<'_> {
     async fn run(&self) -> Result<(), Stop> {
         self.refresh_genres().await?;
         loop {
-            let items = job_items::list_todo(&self.inner.pool, self.held.id, WINDOW).await?;
+            let items = job_items::list_todo(&self.inner.pool, self.job.id, WINDOW).await?;
             match items.first() {
                 None => break,
                 Some((position, Item::Page(list, page))) => {
@@ -149,7 +127,7 @@ impl<M: Fn()> Work<'_, M> {
                 }
             }
         }
-        let (succeeded, failed_pages) = job_items::tally(&self.inner.pool, self.held.id).await?;
+        let (succeeded, failed_pages) = job_items::tally(&self.inner.pool, self.job.id).await?;
         if succeeded == 0 && failed_pages > 0 {
             return Err(Stop::GaveUp("TMDB gave none of the pages".to_owned()));
         }
@@ -160,7 +138,7 @@ impl<M: Fn()> Work<'_, M> {
     async fn refresh_genres(&self) -> Result<(), Stop> {
         let pool = &self.inner.pool;
         // A few films need not bring the genres along again.
-        if matches!(self.held.kind, JobKind::Import | JobKind::Refresh)
+        if matches!(self.kind, JobKind::Import | JobKind::Refresh)
             && movies::has_genres(pool).await?
         {
             return Ok(());
@@ -189,15 +167,14 @@ impl<M: Fn()> Work<'_, M> {
                 Err(error) => error,
             };
             match error {
-                TmdbError::LeftAlone(time) if !self.held.parameters.impatient => {
+                TmdbError::LeftAlone(time) if !self.parameters.impatient => {
                     let since = *self.down().get_or_insert_with(Instant::now);
                     if since.elapsed() >= self.inner.patience {
                         return Err(Stop::GaveUp(
                             "TMDB has been down for too long; try the rest again later".to_owned(),
                         ));
                     }
-                    metrics::counter!(JOB_WAITS_TOTAL, "kind" => self.held.kind.name())
-                        .increment(1);
+                    metrics::counter!(JOB_WAITS_TOTAL, "kind" => self.kind.name()).increment(1);
                     tokio::time::sleep(time.clamp(Duration::from_millis(50), LONGEST_WAIT)).await;
                 }
                 // Every other question would be answered the same.
@@ -218,9 +195,7 @@ impl<M: Fn()> Work<'_, M> {
             .ask(|| self.inner.tmdb.list(list, page, PATIENCE))
             .await?;
         let mut transaction = self.inner.pool.begin().await?;
-        if !job_items::hold(&mut transaction, self.held.id, self.worker).await? {
-            return Err(Stop::Lost);
-        }
+        self.job.checkpoint(&mut transaction).await?;
         match answer {
             Ok(listed) => {
                 let is_last = i64::from(page) >= listed.total_pages;
@@ -233,11 +208,11 @@ impl<M: Fn()> Work<'_, M> {
                     .collect();
                 job_items::expand_page(
                     &mut transaction,
-                    self.held.id,
+                    self.job.id,
                     position,
                     &ids,
                     is_last,
-                    self.held.parameters.most_films,
+                    self.parameters.most_films,
                 )
                 .await?;
             }
@@ -246,13 +221,12 @@ impl<M: Fn()> Work<'_, M> {
                     position,
                     failure: Some(self.failure(Item::Page(list, page), &error.to_string())),
                 };
-                job_items::record(&mut transaction, self.held.id, &[done], self.lease_seconds)
-                    .await?;
+                job_items::record(&mut transaction, self.job.id, &[done]).await?;
             }
         }
-        job_items::recount(&mut transaction, self.held.id).await?;
+        job_items::recount(&mut transaction, self.job.id).await?;
         transaction.commit().await?;
-        (self.moved)();
+        self.job.notify();
         Ok(())
     }
 
@@ -352,16 +326,13 @@ impl<M: Fn()> Work<'_, M> {
             })
             .collect();
         let mut transaction = self.inner.pool.begin().await?;
-        if !job_items::hold(&mut transaction, self.held.id, self.worker).await? {
-            return Err(Stop::Lost);
-        }
+        self.job.checkpoint(&mut transaction).await?;
         let mut changed = movies::upsert_within(&mut transaction, &films).await?;
         changed.extend(movies::remove_within(&mut transaction, &gone).await?);
-        let progress =
-            job_items::record(&mut transaction, self.held.id, &done, self.lease_seconds).await?;
+        let progress = job_items::record(&mut transaction, self.job.id, &done).await?;
         transaction.commit().await?;
         self.tell(&changed).await;
-        let kind = self.held.kind.name();
+        let kind = self.kind.name();
         let failed = done.iter().filter(|item| item.failure.is_some()).count();
         for (outcome, count) in [("succeeded", done.len() - failed), ("failed", failed)] {
             metrics::counter!(JOB_ITEMS_TOTAL, "kind" => kind, "outcome" => outcome)
@@ -369,7 +340,7 @@ impl<M: Fn()> Work<'_, M> {
         }
         metrics::gauge!(JOB_PROGRESS_RATIO, "kind" => kind)
             .set(f64::from(progress.processed) / f64::from(progress.total.max(1)));
-        (self.moved)();
+        self.job.notify();
         Ok(())
     }
 
@@ -383,7 +354,7 @@ impl<M: Fn()> Work<'_, M> {
     /// A refresh that finds a film gone has done what it should.
     fn failure_of(&self, fetched: &Fetched) -> Option<JobFailure> {
         let missing = fetched.result.as_ref().err()?;
-        let is_failure = !(missing.is_gone && self.held.kind == JobKind::Refresh);
+        let is_failure = !(missing.is_gone && self.kind == JobKind::Refresh);
         is_failure.then(|| self.failure(Item::Movie(fetched.id), &missing.reason))
     }
 

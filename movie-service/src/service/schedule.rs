@@ -93,7 +93,7 @@ impl<T: Task> Schedule<T> {
             let created = self.jobs.create(&self.job(items, asked), false).await?;
             if let Created::New(job) = created {
                 metrics::counter!(T::RUNS_TOTAL).increment(1);
-                tracing::info!(job = %job.job_id, kind = T::KIND.name(), "a run begins");
+                tracing::info!(%job, kind = T::KIND.name(), "a run begins");
             }
         }
         Ok(self.interval.min(LOOK_AGAIN))

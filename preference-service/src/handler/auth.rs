@@ -1,4 +1,4 @@
-//! Logging in and out, and what tokens are verified with.
+//! Endpoints of logins: log in, refresh, log out, the current user, and the public keys of tokens.
 
 use axum::{
     Json as JsonBody,
@@ -13,25 +13,26 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{caller::Caller, error::ApiError, users::AccountResponse};
+use super::{caller::Caller, error::ApiError};
 use crate::{
+    models::User,
     service::{auth::Login, signing::PublicKey},
     state::AppState,
 };
 
-/// Answers that hold secrets are for nobody on the way to keep (RFC 6749, 5.1).
+/// Responses with tokens must not be stored by caches (RFC 6749, 5.1).
 const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 type Unstored<T> = ([(HeaderName, &'static str); 1], JsonBody<T>);
 
-/// Somebody who logs in.
+/// The credentials of a user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"username": "anna", "password": "correct horse battery staple"}))]
 pub(super) struct LogInRequest {
-    /// Their name or their e-mail address, in upper or lower case.
+    /// The username or e-mail address, case-insensitive.
     username: String,
-    /// Their password.
+    /// The password.
     #[schema(value_type = String)]
     password: SecretString,
 }
@@ -41,12 +42,12 @@ pub(super) struct LogInRequest {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"refresh_token": "2yv0…64 characters…Qk"}))]
 pub(super) struct RefreshRequest {
-    /// The newest of its login.
+    /// The newest refresh token of the login.
     #[schema(value_type = String)]
     refresh_token: SecretString,
 }
 
-/// What somebody gets who has logged in.
+/// The tokens of a login.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "access_token": "eyJhbGciOiJFZERTQSIs…",
@@ -62,16 +63,16 @@ pub(super) struct RefreshRequest {
     }
 }))]
 pub(super) struct LoginResponse {
-    /// What goes into `Authorization: Bearer …`: a JWT, signed with a key of `/.well-known/jwks.json`.
+    /// A JWT, signed with a key of `/.well-known/jwks.json`. Send it as `Authorization: Bearer …`.
     access_token: String,
-    /// `Bearer`.
+    /// The token type, `Bearer`.
     token_type: &'static str,
-    /// How long it is valid, in seconds.
+    /// The lifetime of the access token, in seconds.
     expires_in: u32,
-    /// What the next tokens are got with. It is good for one use.
+    /// The token for `POST /api/v1/auth/refresh`, valid for one use.
     refresh_token: String,
-    /// Who it is.
-    user: AccountResponse,
+    /// The user who logged in.
+    user: User,
 }
 
 impl From<Login> for LoginResponse {
@@ -81,12 +82,12 @@ impl From<Login> for LoginResponse {
             token_type: "Bearer",
             expires_in: login.expires_in,
             refresh_token: login.refresh_token,
-            user: login.user.into(),
+            user: login.user,
         }
     }
 }
 
-/// Public keys (RFC 7517).
+/// A JWK set (RFC 7517).
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"keys": [{
     "kty": "OKP",
@@ -97,14 +98,14 @@ impl From<Login> for LoginResponse {
     "use": "sig"
 }]}))]
 pub(super) struct JwksResponse {
-    /// The key that signs, one that will, and those whose tokens have not expired yet.
+    /// The key that signs, the next one, and those whose tokens have not expired.
     keys: Vec<PublicKey>,
 }
 
 /// Log in
 ///
-/// Tokens for a name, or an e-mail address, and a password. A wrong name is answered as a wrong
-/// password is. Attempts are limited for each name and each client address.
+/// Issues tokens for a username or e-mail address and a password. An unknown username and a wrong
+/// password have the same response. Attempts are limited per username and per client address.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/token",
@@ -112,11 +113,11 @@ pub(super) struct JwksResponse {
     security(()),
     request_body = LogInRequest,
     responses(
-        (status = 200, description = "tokens, and who it is", body = LoginResponse),
+        (status = 200, description = "the tokens and the user", body = LoginResponse),
         (status = 400, description = "a field is missing or unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "`wrong username or password`, whichever it is", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "invalid username or password: `wrong username or password`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "too many attempts with this name or from this address", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "too many attempts for this username or from this address", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "too many passwords are being checked", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -133,10 +134,10 @@ pub(super) async fn log_in(
     Ok((NO_STORE, JsonBody(login.into())))
 }
 
-/// Get new tokens
+/// Refresh tokens
 ///
-/// Uses up a refresh token. One that is shown twice, even at the same moment, ends its login: either
-/// it was stolen, or its owner must be asked to be safe.
+/// Exchanges a refresh token for new tokens. A token that is presented twice, even concurrently, ends
+/// its login, since it may have been stolen.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/refresh",
@@ -144,9 +145,9 @@ pub(super) async fn log_in(
     security(()),
     request_body = RefreshRequest,
     responses(
-        (status = 200, description = "the next tokens", body = LoginResponse),
+        (status = 200, description = "the new tokens", body = LoginResponse),
         (status = 400, description = "the field is missing, or another is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 401, description = "the token is none, has expired, or was used before", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "the refresh token is invalid, expired or already used", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -154,15 +155,15 @@ pub(super) async fn refresh(
     State(state): State<AppState>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Unstored<LoginResponse>, ApiError> {
-    let shown = request.refresh_token.expose_secret();
-    let login = state.auth.refresh(shown).await?;
+    let token = request.refresh_token.expose_secret();
+    let login = state.auth.refresh(token).await?;
     Ok((NO_STORE, JsonBody(login.into())))
 }
 
 /// Log out
 ///
-/// Ends the login that a refresh token belongs to. Its access token is valid until it expires, a
-/// quarter of an hour at most. A token that is none is no error: there is nothing left to end.
+/// Ends the login of a refresh token. Its access token stays valid until it expires, at most 15 minutes
+/// later. An invalid token is not an error.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/logout",
@@ -179,35 +180,36 @@ pub(super) async fn log_out(
     State(state): State<AppState>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, ApiError> {
-    let shown = request.refresh_token.expose_secret();
-    state.auth.log_out(shown).await?;
+    let token = request.refresh_token.expose_secret();
+    state.auth.log_out(token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who I am
+/// Get the current user
 ///
-/// The user that the token is of.
+/// Returns the user that the access token belongs to.
 #[utoipa::path(
     get,
     path = "/api/v1/auth/me",
     tag = "auth",
     responses(
-        (status = 200, description = "the user", body = AccountResponse),
-        (status = 404, description = "the token is of nobody here, or they are gone", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the user", body = User),
+        (status = 404, description = "the token's subject is not a user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn me(
     State(state): State<AppState>,
     caller: Caller,
-) -> Result<JsonBody<AccountResponse>, ApiError> {
+) -> Result<JsonBody<User>, ApiError> {
     let id = caller.id.ok_or(ApiError::UserNotFound)?;
-    let user = state.users.find(id).await?.ok_or(ApiError::UserNotFound)?;
-    Ok(JsonBody(user.into()))
+    let user = state.users.find(id).await?;
+    Ok(JsonBody(user.ok_or(ApiError::UserNotFound)?))
 }
 
-/// Keys that tokens are verified with
+/// Get the public keys of tokens
 ///
-/// A JWK set (RFC 7517) of Ed25519 keys (RFC 8037). A new key stands here for a while before it signs.
+/// Returns the JWK set (RFC 7517) of Ed25519 keys (RFC 8037) that verify access tokens. A new key is
+/// published before it signs.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
@@ -218,6 +220,6 @@ pub(super) async fn me(
 pub(super) async fn jwks(
     State(state): State<AppState>,
 ) -> Result<JsonBody<JwksResponse>, ApiError> {
-    let keys = state.auth.published_keys().await.map_err(ApiError::from)?;
+    let keys = state.auth.public_keys().await?;
     Ok(JsonBody(JwksResponse { keys }))
 }

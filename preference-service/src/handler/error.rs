@@ -1,4 +1,5 @@
-//! Which error becomes which status; the only place where one is chosen.
+//! The mapping of errors to problems (RFC 9457); the only place where a status code is chosen. A
+//! server error reveals nothing about its cause; the cause is logged.
 
 use axum::{
     http::{
@@ -12,82 +13,72 @@ use chassis::{Problem, problem::FieldError};
 use crate::{
     models::{InteractionType, InvalidUser, UnknownInteractionType},
     repository::{
-        api_keys::{self, MOST_KEYS},
-        users::CreateError,
+        api_keys::{self, MAX_KEYS},
+        users::StoreError,
     },
     service::{
-        api_keys::ApiKeyError,
-        attempts::TooMany,
-        auth::AuthError,
-        charts::ChartError,
-        imports::ImportError,
-        interactions::RecordError,
-        passwords::HashError,
-        signing::SigningError,
-        stats::StatsError,
-        taste::TasteError,
-        users::{ChangeError, SignUpError},
+        attempts::TooManyAttempts, auth::AuthError, charts::ChartError, imports::ImportError,
+        interactions::RecordError, passwords::PasswordError, signing::SigningError,
+        stats::StatsError, taste::TasteError, users::UserError,
     },
 };
 
-/// How much of a word that we do not know is said back.
-const LONGEST_ECHO: usize = 50;
+/// Characters of an unknown word that are echoed.
+const MAX_ECHO_LENGTH: usize = 50;
+const RETRY: &str = "try again after the number of seconds in Retry-After";
 
-/// Why a request failed.
+/// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// There is no such user.
+    /// No user has this id.
     #[error("user not found")]
     UserNotFound,
-    /// Somebody signs up with less than they must.
+    /// A sign-up lacks username or e-mail address.
     #[error("username and email are required")]
     MissingUser(Vec<FieldError>),
-    /// Fields of the request are wrong.
+    /// Fields of the request are invalid.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
-    /// The film's id cannot be one.
+    /// The movie id is not a positive 64-bit integer.
     #[error("invalid movie ID")]
     InvalidMovieId,
-    /// The interaction is none that we know.
+    /// The interaction type is unknown.
     #[error(transparent)]
     InteractionType(#[from] UnknownInteractionType),
-    /// A user was not stored.
+    /// A user was not created or updated.
     #[error(transparent)]
-    SignUp(#[from] SignUpError),
-    /// A user was not changed.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-    /// Nobody logged in.
+    User(#[from] UserError),
+    /// No tokens were issued.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// There are no keys to sign or verify with.
+    /// No signing key is available.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// An API key was not made.
+    /// An API key was not created.
     #[error(transparent)]
-    ApiKey(#[from] ApiKeyError),
-    /// There is no such API key.
+    ApiKey(#[from] api_keys::CreateError),
+    /// The user has no API key of this id.
     #[error("API key not found")]
     ApiKeyNotFound,
     /// An interaction was not stored.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The counters of a film are not told.
+    /// The counters of a movie are not available.
     #[error(transparent)]
     Stats(#[from] StatsError),
-    /// Taste is not told, or not changed.
+    /// A taste profile is not available or was not edited.
     #[error(transparent)]
     Taste(#[from] TasteError),
-    /// The user has nothing of this kind with the film.
+    /// The user has no reaction, rating, bookmark or watch progress of the movie.
     #[error("{0} not found")]
     NothingThere(&'static str),
-    /// A history was not taken in, or not called off.
+    /// An import was not created, found or cancelled.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// There is no chart.
+    /// A chart is not available.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// Postgres failed.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -104,197 +95,195 @@ impl From<InvalidUser> for ApiError {
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::Import(error) => not_imported(error),
-            ApiError::UserNotFound
-            | ApiError::Record(RecordError::UserNotFound)
-            | ApiError::Taste(TasteError::UserNotFound) => {
-                Self::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
-                    .detail("no user has this id; POST /api/v1/users makes one")
-            }
-            ApiError::Record(RecordError::MovieNotFound)
-            | ApiError::Stats(StatsError::MovieNotFound) => Self::new(
-                StatusCode::NOT_FOUND,
-                "movie-not-found",
-                "movie not found",
-            )
-            .detail(
-                "no film of the catalogue has this id; GET /api/v1/movies lists those there are",
-            ),
+            ApiError::UserNotFound => user_not_found(),
             ApiError::MissingUser(errors) => {
                 Self::invalid(errors).error("username and email are required")
             }
-            ApiError::Invalid(errors) | ApiError::Taste(TasteError::Invalid(errors)) => {
-                Self::invalid(errors)
-            }
+            ApiError::Invalid(errors) => Self::invalid(errors),
             ApiError::InvalidMovieId => Self::invalid(vec![FieldError::new(
                 "movie_id",
                 "must be a whole number from 1 to 9223372036854775807",
             )])
             .error("invalid movie ID"),
-            ApiError::InteractionType(UnknownInteractionType(word)) => {
-                let known = InteractionType::statements()
-                    .iter()
-                    .map(|known| known.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                let word: String = word.chars().take(LONGEST_ECHO).collect();
-                Self::invalid(vec![FieldError::new(
-                    "interaction_type",
-                    format!("must be one of {known}"),
-                )])
-                .error(UnknownInteractionType(word).to_string())
-            }
-            ApiError::SignUp(SignUpError::Create(error))
-            | ApiError::Change(ChangeError::Store(error)) => not_stored(error),
-            ApiError::SignUp(SignUpError::Password(error))
-            | ApiError::Change(ChangeError::Password(error)) => not_hashed(&error),
-            ApiError::SignUp(SignUpError::TooMany(error))
-            | ApiError::Change(ChangeError::TooMany(error)) => too_many(error),
-            ApiError::Change(ChangeError::NotFound) => ApiError::UserNotFound.into(),
-            ApiError::Change(ChangeError::WrongPassword) => {
-                let field = FieldError::new("current_password", "must be the present password");
-                Self::new(
-                    StatusCode::FORBIDDEN,
-                    "forbidden",
-                    "the present password is wrong",
-                )
-                .detail("a new password takes the present one, as current_password")
-                .errors(vec![field])
-            }
-            ApiError::Auth(error) => not_logged_in(error),
-            ApiError::Signing(error) => not_signed(error),
-            ApiError::ApiKey(error) => no_api_key(error),
+            ApiError::InteractionType(error) => unknown_interaction_type(&error),
+            ApiError::User(error) => user_problem(error),
+            ApiError::Auth(error) => auth_problem(error),
+            ApiError::Signing(error) => signing_problem(error),
+            ApiError::ApiKey(error) => api_key_problem(error),
             ApiError::ApiKeyNotFound => Self::new(
                 StatusCode::NOT_FOUND,
                 "api-key-not-found",
                 "API key not found",
             )
             .detail(
-                "the user has no such key; GET /api/v1/users/{id}/api-keys lists those they have",
+                "the user has no key of this id; GET /api/v1/users/{id}/api-keys lists their keys",
             ),
-            ApiError::Record(RecordError::Catalogue(error))
-            | ApiError::Stats(StatsError::Catalogue(error)) => {
+            ApiError::Record(error) => record_problem(error),
+            ApiError::Stats(StatsError::MovieNotFound) => movie_not_found(),
+            ApiError::Stats(StatsError::Catalogue(error)) => {
                 Self::unavailable("the film catalogue").cause(&error)
             }
-            ApiError::Chart(ChartError::Invalid(errors)) => Self::invalid(errors),
-            ApiError::Chart(ChartError::Catalogue(error)) => {
-                Self::unavailable("the film catalogue").cause(&*error)
-            }
-            ApiError::Chart(ChartError::Database(error)) => chassis::postgres::problem(&error),
-            ApiError::Database(error)
-            | ApiError::Stats(StatsError::Database(error))
-            | ApiError::Taste(TasteError::Database(error)) => chassis::postgres::problem(&error),
-            ApiError::Record(RecordError::Undecided) => Self::unavailable("the film catalogue"),
-            ApiError::Record(RecordError::Database(error)) => chassis::postgres::problem(&error),
-            ApiError::Record(RecordError::Busy) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "too many writes are waiting",
-            )
-            .detail("try again after the seconds that Retry-After gives")
-            .retry_after(1),
+            ApiError::Stats(StatsError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Taste(TasteError::UserNotFound) => user_not_found(),
+            ApiError::Taste(TasteError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::Taste(TasteError::Database(error)) => chassis::postgres::problem(&error),
             ApiError::NothingThere(what) => Self::new(
                 StatusCode::NOT_FOUND,
                 "not-found",
                 format!("{what} not found"),
             )
-            .detail(format!("the user has no {what} of this film")),
+            .detail(format!("the user has no {what} of this movie")),
+            ApiError::Import(error) => import_problem(error),
+            ApiError::Chart(ChartError::Invalid(errors)) => Self::invalid(errors),
+            ApiError::Chart(ChartError::Catalogue(error)) => {
+                Self::unavailable("the film catalogue").cause(&*error)
+            }
+            ApiError::Chart(ChartError::Database(error)) => chassis::postgres::problem(&error),
+            ApiError::Database(error) => chassis::postgres::problem(&error),
         }
     }
 }
 
-fn not_stored(error: CreateError) -> Problem {
+fn user_not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "user-not-found", "user not found")
+        .detail("no user has this id; POST /api/v1/users creates one")
+}
+
+fn movie_not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
+        .detail("the catalogue has no movie of this id; GET /api/v1/movies lists its movies")
+}
+
+fn overloaded(error: &'static str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error)
+        .detail(RETRY)
+        .retry_after(1)
+}
+
+fn unknown_interaction_type(UnknownInteractionType(word): &UnknownInteractionType) -> Problem {
+    let known = InteractionType::statements()
+        .iter()
+        .map(|known| known.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let word: String = word.chars().take(MAX_ECHO_LENGTH).collect();
+    let message = format!("must be one of {known}");
+    Problem::invalid(vec![FieldError::new("interaction_type", message)])
+        .error(UnknownInteractionType(word).to_string())
+}
+
+fn user_problem(error: UserError) -> Problem {
+    let taken = |field: &'static str, error: &'static str| {
+        Problem::new(StatusCode::CONFLICT, "conflict", error)
+            .detail("choose another; case is ignored")
+            .errors(vec![FieldError::new(field, "is already taken")])
+    };
     match error {
-        CreateError::UsernameTaken => taken("username", "username is already taken"),
-        CreateError::EmailTaken => taken("email", "email is already taken"),
-        CreateError::Database(error) => chassis::postgres::problem(&error),
+        UserError::NotFound => user_not_found(),
+        UserError::WrongPassword => {
+            let field = FieldError::new("current_password", "must be the present password");
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "the present password is wrong",
+            )
+            .detail("a new password requires the present one in current_password")
+            .errors(vec![field])
+        }
+        UserError::TooManyAttempts(error) => too_many_attempts(error),
+        UserError::Store(StoreError::UsernameTaken) => {
+            taken("username", "username is already taken")
+        }
+        UserError::Store(StoreError::EmailTaken) => taken("email", "email is already taken"),
+        UserError::Store(StoreError::Database(error)) => chassis::postgres::problem(&error),
+        UserError::Password(error) => password_problem(&error),
     }
 }
 
-fn not_hashed(error: &HashError) -> Problem {
+fn password_problem(error: &PasswordError) -> Problem {
     match error {
-        HashError::Busy => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "overloaded",
-            "too many passwords are being checked",
-        )
-        .detail("try again after the seconds that Retry-After gives")
-        .retry_after(1),
-        HashError::Failed(_) => Problem::internal(error),
+        PasswordError::Busy => overloaded("too many passwords are being checked"),
+        PasswordError::Failed(_) => Problem::internal(error),
     }
 }
 
-fn too_many(error: TooMany) -> Problem {
-    let seconds = error.retry_after;
+fn too_many_attempts(error: TooManyAttempts) -> Problem {
     Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate-limited",
         "too many attempts",
     )
-    .detail("try again after the seconds that Retry-After gives")
-    .retry_after(seconds)
-    .member("retry_after", seconds)
+    .detail(RETRY)
+    .retry_after(error.retry_after)
+    .member("retry_after", error.retry_after)
 }
 
-fn not_logged_in(error: AuthError) -> Problem {
+fn auth_problem(error: AuthError) -> Problem {
     match error {
-        AuthError::WrongCredentials => Problem::new(
+        AuthError::InvalidCredentials => Problem::new(
             StatusCode::UNAUTHORIZED,
             "wrong-credentials",
             "wrong username or password",
         )
-        .detail("show a name, or an e-mail address, and its password; which of them is wrong is not told"),
+        .detail("invalid username or password"),
         AuthError::InvalidRefreshToken => Problem::new(
             StatusCode::UNAUTHORIZED,
             "invalid-refresh-token",
             "invalid refresh token",
         )
-        .detail("it is none, has expired, or was used before; log in again"),
-        AuthError::TooMany(error) => too_many(error),
-        AuthError::Password(error) => not_hashed(&error),
-        AuthError::Signing(error) => not_signed(error),
-        AuthError::NoRandomness(error) => Problem::internal(&error),
+        .detail("the refresh token is invalid, expired or already used; log in again"),
+        AuthError::TooManyAttempts(error) => too_many_attempts(error),
+        AuthError::Password(error) => password_problem(&error),
+        AuthError::Signing(error) => signing_problem(error),
         AuthError::Database(error) => chassis::postgres::problem(&error),
     }
 }
 
-fn not_signed(error: SigningError) -> Problem {
+fn signing_problem(error: SigningError) -> Problem {
     match error {
         SigningError::Database(error) => chassis::postgres::problem(&error),
         error => Problem::internal(&error),
     }
 }
 
-fn no_api_key(error: ApiKeyError) -> Problem {
+fn api_key_problem(error: api_keys::CreateError) -> Problem {
     match error {
-        ApiKeyError::Create(api_keys::CreateError::UserNotFound) => ApiError::UserNotFound.into(),
-        ApiKeyError::Create(api_keys::CreateError::NotAdmin) => {
-            let field = FieldError::new("scopes", "`admin` is for administrators");
+        api_keys::CreateError::UserNotFound => user_not_found(),
+        api_keys::CreateError::NotAdmin => {
+            let field = FieldError::new("scopes", "`admin` requires an administrator");
             Problem::new(StatusCode::FORBIDDEN, "forbidden", "forbidden")
-                .detail("only administrators can have a key with the scope admin")
+                .detail("the scope admin requires an administrator")
                 .errors(vec![field])
         }
-        ApiKeyError::Create(api_keys::CreateError::TooMany) => Problem::new(
+        api_keys::CreateError::TooMany => Problem::new(
             StatusCode::CONFLICT,
             "too-many-api-keys",
-            format!("there are {MOST_KEYS} API keys"),
+            format!("there are {MAX_KEYS} API keys"),
         )
-        .detail("take one away before you make another"),
-        ApiKeyError::Create(api_keys::CreateError::Database(error)) => {
-            chassis::postgres::problem(&error)
-        }
-        ApiKeyError::NoRandomness(error) => Problem::internal(&error),
+        .detail("delete a key before you create another"),
+        api_keys::CreateError::Database(error) => chassis::postgres::problem(&error),
     }
 }
 
-fn not_imported(error: ImportError) -> Problem {
+fn record_problem(error: RecordError) -> Problem {
+    match error {
+        RecordError::UserNotFound => user_not_found(),
+        RecordError::MovieNotFound => movie_not_found(),
+        RecordError::Catalogue(error) => Problem::unavailable("the film catalogue").cause(&error),
+        RecordError::Undecided => Problem::unavailable("the film catalogue"),
+        RecordError::Busy => overloaded("too many writes are waiting"),
+        RecordError::Database(error) => chassis::postgres::problem(&error),
+    }
+}
+
+fn import_problem(error: ImportError) -> Problem {
     let job = |job| serde_json::to_value(job).unwrap_or_default();
     match error {
         ImportError::Invalid(errors) => Problem::invalid(errors),
-        ImportError::UserNotFound => ApiError::UserNotFound.into(),
+        ImportError::UserNotFound => user_not_found(),
         ImportError::NotFound => {
             Problem::new(StatusCode::NOT_FOUND, "job-not-found", "import not found").detail(
-                "the user has no such import, or it ended long ago; GET /api/v1/users/{id}/imports lists them",
+                "the user has no import of this id, or it ended long ago; GET /api/v1/users/{id}/imports lists them",
             )
         }
         ImportError::Running(running) => Problem::new(
@@ -307,7 +296,7 @@ fn not_imported(error: ImportError) -> Problem {
         ImportError::Ended(ended) => Problem::new(
             StatusCode::CONFLICT,
             "job-status",
-            format!("the import is {}", ended.status.as_str()),
+            format!("the import is {}", ended.status.name()),
         )
         .detail("only an import that has not ended can be cancelled")
         .member("job", job(ended)),
@@ -315,19 +304,13 @@ fn not_imported(error: ImportError) -> Problem {
     }
 }
 
-fn taken(field: &'static str, error: &'static str) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "conflict", error)
-        .detail("choose another; upper and lower case do not make a difference")
-        .errors(vec![FieldError::new(field, "is already taken")])
-}
-
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let problem = Problem::from(self);
-        let unauthorized = problem.status() == StatusCode::UNAUTHORIZED;
+        let is_unauthorized = problem.status() == StatusCode::UNAUTHORIZED;
         let mut response = problem.into_response();
-        if unauthorized {
-            // RFC 9110, 15.5.2: it must say what would do.
+        if is_unauthorized {
+            // Required with 401 (RFC 9110, 15.5.2).
             let headers = response.headers_mut();
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -1,5 +1,5 @@
-//! `Idempotency-Key` on POSTs: what was done is answered again, not done again. Only successes are
-//! kept: what failed changed nothing, and may succeed the next time.
+//! The `Idempotency-Key` middleware for POSTs: a request with a key is processed once, repetitions get the
+//! stored response. Only successes are stored: a failed request changed nothing and may be repeated.
 
 use std::borrow::Cow;
 
@@ -19,19 +19,19 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    models::{Begun, KeyedRequest, StoredAnswer},
+    models::{KeyState, KeyedRequest, StoredResponse},
     service::idempotency::Idempotency,
 };
 
-/// Says that an answer is not the first.
+/// Marks a stored response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Headers that are part of an answer.
-const KEPT: [HeaderName; 2] = [header::CONTENT_TYPE, header::LOCATION];
-/// Whose key it is, as the gateway tells; nobody's where there is no gateway.
+/// Header fields that are stored with a response.
+const STORED_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LOCATION];
+/// The principal, as the gateway authenticated it; absent without a gateway.
 const PRINCIPAL: &str = "x-principal";
 
-/// Does each keyed POST once.
-pub(super) async fn once(
+/// Processes each keyed POST once.
+pub(super) async fn idempotent(
     State(idempotency): State<Idempotency>,
     request: Request,
     next: Next,
@@ -67,22 +67,22 @@ async fn keyed(
         hash: hash(&head.method, head.uri.path(), &without_password(&body)),
     };
     match idempotency
-        .begin(&keyed)
+        .acquire(&keyed)
         .await
         .map_err(|error| chassis::postgres::problem(&error))?
     {
-        Begun::First => {}
-        Begun::Answered(answer) => return Ok(replayed(answer)),
-        Begun::Running => {
+        KeyState::Acquired => {}
+        KeyState::Completed(response) => return Ok(replay(response)),
+        KeyState::InProgress => {
             return Err(Problem::new(
                 StatusCode::CONFLICT,
                 "idempotency-key-in-use",
                 "the request with this Idempotency-Key is still running",
             )
-            .detail("send it again after the seconds that Retry-After gives")
+            .detail("repeat the request after the number of seconds in Retry-After")
             .retry_after(1));
         }
-        Begun::Other => {
+        KeyState::Mismatch => {
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
@@ -93,7 +93,7 @@ async fn keyed(
     }
     let response = next.run(Request::from_parts(head, Body::from(body))).await;
     if !response.status().is_success() {
-        idempotency.end(&keyed, None).await;
+        idempotency.complete(&keyed, None).await;
         return Ok(response);
     }
     let (head, body) = response.into_parts();
@@ -102,9 +102,9 @@ async fn keyed(
         .await
         .map_err(|error| Problem::internal(&error))?
         .to_bytes();
-    let answer = StoredAnswer {
+    let stored = StoredResponse {
         status: head.status.as_u16(),
-        headers: KEPT
+        headers: STORED_HEADERS
             .iter()
             .filter_map(|name| {
                 let value = head.headers.get(name)?.to_str().ok()?;
@@ -113,12 +113,12 @@ async fn keyed(
             .collect(),
         body: body.to_vec(),
     };
-    idempotency.end(&keyed, Some(&answer)).await;
+    idempotency.complete(&keyed, Some(&stored)).await;
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
-/// The body as far as it tells one request from another. A password stays out: a plain hash of it, kept
-/// for a day, would undo what its own hash costs whoever reads the database.
+/// Removes the password from a body before it is hashed: a fast hash of the password, stored for a day,
+/// would defeat its argon2 hash.
 fn without_password(body: &[u8]) -> Cow<'_, [u8]> {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
         return Cow::Borrowed(body);
@@ -131,7 +131,7 @@ fn without_password(body: &[u8]) -> Cow<'_, [u8]> {
 
 fn hash(method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    // Neither can hold a zero byte, so that no two requests read the same.
+    // Neither method nor path can contain a zero byte, so the separators are unambiguous.
     hash.update(method.as_str());
     hash.update([0]);
     hash.update(path);
@@ -140,11 +140,11 @@ fn hash(method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn replayed(answer: StoredAnswer) -> Response {
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+fn replay(stored: StoredResponse) -> Response {
+    let mut response = Response::new(Body::from(stored.body));
+    *response.status_mut() = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
-    for (name, value) in answer.headers {
+    for (name, value) in stored.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
         }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_of_a_request_does_not_depend_on_its_password() {
+    fn the_hash_of_a_request_does_not_depend_on_its_password() {
         let hash = |body: &str| hash(&Method::POST, "/", &without_password(body.as_bytes()));
         let anna = hash(r#"{"username":"anna","password":"one"}"#);
         assert_eq!(anna, hash(r#"{"username":"anna","password":"two"}"#));

@@ -1,4 +1,4 @@
-//! Users: signing up, and who they are.
+//! Endpoints of users: sign up, get, update.
 
 use axum::{
     Json as JsonBody,
@@ -17,24 +17,23 @@ use utoipa::ToSchema;
 
 use super::{caller::Caller, error::ApiError};
 use crate::{
-    models::{NewUser, Role, User, UserChange, UserId},
-    service::users::PasswordRight,
+    models::{NewUser, User, UserId, UserUpdate},
+    service::users::PasswordAuthorization,
     state::AppState,
 };
 
-/// Somebody who signs up.
+/// A sign-up.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"username": "anna", "email": "anna@example.org"}))]
 pub(super) struct CreateUserRequest {
-    /// What they want to be called: 1 to 100 characters. Blanks around it do not count, and nobody
-    /// else may have it, in upper or lower case.
+    /// The username, 1 to 100 characters without surrounding whitespace; unique, ignoring case.
     #[schema(required, value_type = String, min_length = 1, max_length = 100)]
     username: Option<String>,
-    /// Their e-mail address: at most 255 characters. Nobody else may have it, in upper or lower case.
+    /// The e-mail address, at most 255 characters; unique, ignoring case.
     #[schema(required, value_type = String, min_length = 3, max_length = 255)]
     email: Option<String>,
-    /// A password, where they want one: 8 to 128 characters. Only a hash of it is kept.
+    /// The password, 8 to 128 characters; without one the user cannot log in. Only a hash is stored.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
     password: Option<SecretString>,
 }
@@ -49,11 +48,11 @@ pub(super) struct CreateUserRequest {
 }))]
 pub(super) struct UserResponse {
     id: UserId,
-    /// What they call themselves.
+    /// The username.
     username: String,
-    /// Their e-mail address.
+    /// The e-mail address.
     email: String,
-    /// When they signed up.
+    /// The time of signing up.
     created_at: DateTime<Utc>,
 }
 
@@ -68,64 +67,30 @@ impl From<User> for UserResponse {
     }
 }
 
-/// A user, and what they may do.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "id": 1,
-    "username": "anna",
-    "email": "anna@example.org",
-    "role": "user",
-    "created_at": "2026-02-13T08:15:42.123456Z"
-}))]
-pub(super) struct AccountResponse {
-    id: UserId,
-    /// What they call themselves.
-    username: String,
-    /// Their e-mail address.
-    email: String,
-    /// What they may do.
-    role: Role,
-    /// When they signed up.
-    created_at: DateTime<Utc>,
-}
-
-impl From<User> for AccountResponse {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id,
-            username: user.username,
-            email: user.email,
-            role: user.role,
-            created_at: user.created_at,
-        }
-    }
-}
-
-/// What a user wants to have otherwise. What is not given stays.
+/// An update of a user; an absent field keeps its value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"email": "anna@example.net"}))]
-pub(super) struct ChangeUserRequest {
-    /// What they want to be called: 1 to 100 characters.
+#[schema(as = ChangeUserRequest, example = json!({"email": "anna@example.net"}))]
+pub(super) struct UpdateUserRequest {
+    /// The new username, 1 to 100 characters.
     #[schema(min_length = 1, max_length = 100)]
     username: Option<String>,
-    /// Their e-mail address: at most 255 characters.
+    /// The new e-mail address, at most 255 characters.
     #[schema(min_length = 3, max_length = 255)]
     email: Option<String>,
-    /// A new password: 8 to 128 characters. It ends all logins.
+    /// The new password, 8 to 128 characters. It ends all logins.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
     password: Option<SecretString>,
-    /// The present password, which a new one takes, unless there is none yet, or an administrator sets
-    /// that of somebody else.
+    /// The present password; required with a new one, unless the user has none or an administrator sets
+    /// the password of another user.
     #[schema(value_type = Option<String>)]
     current_password: Option<SecretString>,
 }
 
 /// Sign up
 ///
-/// Stores a user. Names and addresses belong to one user each, however they are written. That one is
-/// taken is told here, as clients rely on it; logging in tells nothing of the kind. How many may sign up
-/// from one client address in an hour is limited, except by an administrator.
+/// Creates a user. Usernames and e-mail addresses are unique, ignoring case and Unicode form. Sign-ups per
+/// client address and hour are limited, except by an administrator.
 #[utoipa::path(
     post,
     path = "/api/v1/users",
@@ -133,9 +98,9 @@ pub(super) struct ChangeUserRequest {
     security(()),
     request_body = CreateUserRequest,
     responses(
-        (status = 201, description = "the user, stored", body = UserResponse),
-        (status = 400, description = "a field is missing, wrong or unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "the name or the address is taken", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 201, description = "the new user", body = UserResponse),
+        (status = 400, description = "a field is missing, invalid or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "the username or e-mail address is taken", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -154,9 +119,9 @@ pub(super) async fn create_user(
     Ok((StatusCode::CREATED, JsonBody(user.into())))
 }
 
-/// A user
+/// Get a user
 ///
-/// Who has this id.
+/// Returns the user of this id.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}",
@@ -164,8 +129,8 @@ pub(super) async fn create_user(
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
         (status = 200, description = "the user", body = UserResponse),
-        (status = 400, description = "the id cannot be one: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "the id is invalid: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_user(
@@ -176,48 +141,49 @@ pub(super) async fn get_user(
     Ok(JsonBody(user.into()))
 }
 
-/// Change a user
+/// Update a user
 ///
-/// Changes name, address or password. A new password takes the present one and ends all logins; access
-/// tokens are valid until they expire, API keys until they are taken away.
+/// Updates username, e-mail address or password. A new password requires the present one and ends all
+/// logins; access tokens stay valid until they expire, API keys until they are deleted.
 #[utoipa::path(
     patch,
+    operation_id = "change_user",
     path = "/api/v1/users/{id}",
     tag = "users",
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
-    request_body = ChangeUserRequest,
+    request_body = UpdateUserRequest,
     responses(
-        (status = 200, description = "the user as they are now", body = UserResponse),
-        (status = 400, description = "a field is wrong or unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "the present password is another, or was not given", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "the name or the address is taken", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the updated user", body = UserResponse),
+        (status = 400, description = "a field is invalid or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "the present password is wrong or absent", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "the username or e-mail address is taken", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn change_user(
+pub(super) async fn update_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
     caller: Caller,
-    Json(request): Json<ChangeUserRequest>,
+    Json(request): Json<UpdateUserRequest>,
 ) -> Result<JsonBody<UserResponse>, ApiError> {
-    let change = UserChange::parse(
+    let update = UserUpdate::parse(
         request.username.as_deref(),
         request.email.as_deref(),
         request.password,
     )
     .map_err(ApiError::Invalid)?;
-    let right = if caller.is_admin && caller.id != Some(id) {
-        PasswordRight::Administrator
+    let authorization = if caller.is_admin && caller.id != Some(id) {
+        PasswordAuthorization::Administrator
     } else {
-        PasswordRight::Present(request.current_password.as_ref())
+        PasswordAuthorization::PresentPassword(request.current_password.as_ref())
     };
-    let user = state.users.change(id, &change, right).await?;
+    let user = state.users.update(id, &update, authorization).await?;
     Ok(JsonBody(user.into()))
 }
 
-/// The user's profile, exactly as the change feed tells it; for a service that meets a user before
-/// the feed has told of them.
+/// Returns the user's profile as in the change feed; for a service that meets a user before it has read
+/// the change.
 pub(super) async fn get_profile_change(
     State(state): State<AppState>,
     Path(id): Path<UserId>,

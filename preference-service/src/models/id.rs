@@ -1,4 +1,5 @@
-//! Ids: positive 64-bit numbers that cannot be taken for one another.
+//! Ids: positive 64-bit numbers, each kind a type of its own. Every layer uses them; a value that is
+//! not positive never becomes one.
 
 use std::fmt;
 
@@ -11,13 +12,14 @@ use utoipa::ToSchema;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $invalid:literal, $example:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema, sqlx::Type)]
         #[serde(transparent)]
+        #[sqlx(transparent)]
         #[schema(value_type = i64, minimum = 1, example = $example)]
         pub struct $name(i64);
 
         impl $name {
-            /// `id`, if it can be one.
+            /// The id `id`; `None` unless it is positive.
             #[must_use]
             pub fn new(id: i64) -> Option<Self> {
                 (id > 0).then_some(Self(id))
@@ -62,20 +64,20 @@ id!(
     603
 );
 id!(
-    /// An interaction's id: 1 and up; for one user in the order in which they were stored.
+    /// An interaction's id: 1 and up, rising in the order in which those of one user were stored.
     InteractionId,
     "invalid interaction ID",
     1
 );
 
-/// Reads a whole number that JSON or a path may hold; `None` where it does not fit 64 bits.
+/// Reads an integer of JSON or of a path; `None` if it does not fit 64 bits.
 struct Number;
 
 impl Visitor<'_> for Number {
     type Value = Option<i64>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a whole number")
+        formatter.write_str("an integer")
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
@@ -87,7 +89,7 @@ impl Visitor<'_> for Number {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        // Digits alone: `+1` and ` 1` would be other names for the same user.
+        // Digits only: `+1` and ` 1` would be aliases of the same id.
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         Ok(text.parse().ok().filter(|_| plain))
     }

@@ -1,36 +1,38 @@
-//! POSTs that may be sent again without being done again.
+//! Keyed requests and their stored responses, as the `Idempotency-Key` middleware exchanges them with
+//! Postgres.
 
 /// A request with an `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyedRequest {
-    /// Whose key it is.
+    /// The principal that the gateway authenticated, as JSON; empty without one. Keys are unique per
+    /// principal.
     pub principal: String,
-    /// The key.
+    /// The value of the header.
     pub key: String,
     /// SHA-256 of method, path and body.
     pub hash: [u8; 32],
 }
 
-/// An answer that is given again.
+/// A stored response, to be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredAnswer {
-    /// Its status.
+pub struct StoredResponse {
+    /// The status code.
     pub status: u16,
-    /// Those of its headers that belong to it rather than to the connection.
+    /// The header fields that describe the content: name and value.
     pub headers: Vec<(String, String)>,
-    /// Its body.
+    /// The content.
     pub body: Vec<u8>,
 }
 
-/// What is known of a request.
+/// The state of a key at the arrival of a request.
 #[derive(Debug)]
-pub enum Begun {
-    /// Nothing: it is ours to answer.
-    First,
-    /// It was answered.
-    Answered(StoredAnswer),
-    /// It is being answered.
-    Running,
-    /// The key stands for another request.
-    Other,
+pub enum KeyState {
+    /// The key was free and is leased to this request.
+    Acquired,
+    /// The request was completed earlier with this response.
+    Completed(StoredResponse),
+    /// The request is still being processed.
+    InProgress,
+    /// The key was used for another request.
+    Mismatch,
 }

@@ -1,51 +1,66 @@
-//! Preferences: what users say they like.
+//! Preferences: the genres, language and lowest rating that a user declares. Parsed by the handler,
+//! stored by [`crate::repository::users`].
 
 use std::collections::HashSet;
 
 use chassis::problem::FieldError;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     UserId,
-    text::{folded, has_invisible},
+    text::{fold, has_invisible},
 };
 
-const MOST_GENRES: usize = 50;
-const LONGEST_GENRE: usize = 50;
-/// The highest rating that can be asked for; TMDB's scale.
-const HIGHEST_RATING: f64 = 10.0;
+const MAX_GENRES: usize = 50;
+/// In characters.
+const MAX_GENRE_LENGTH: usize = 50;
+/// The top of TMDB's rating scale.
+const MAX_RATING: f64 = 10.0;
 
-/// What a user says they like.
-#[derive(Debug, Clone, PartialEq)]
+/// The preferences of a user.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = PreferencesResponse, example = json!({
+    "id": 1,
+    "user_id": 1,
+    "preferred_genres": ["Science Fiction", "Drama"],
+    "preferred_language": "en",
+    "min_rating": 6.5,
+    "updated_at": "2026-02-13T08:15:42.123456Z"
+}))]
 pub struct Preferences {
-    /// The preferences' own id; none: nothing was ever set.
-    pub id: Option<i64>,
-    /// Whose they are.
+    /// The id of the preferences; 0 if none were ever set.
+    pub id: i64,
+    /// The owner.
     pub user_id: UserId,
     /// Names of genres, in the user's order.
-    pub genres: Vec<String>,
-    /// ISO 639-1; none: not set.
-    pub language: Option<String>,
-    /// The lowest average rating that the user wants to see, 0 to 10.
+    pub preferred_genres: Vec<String>,
+    /// A language in two lower-case letters (ISO 639-1); `en` if none is set.
+    pub preferred_language: String,
+    /// The lowest average rating to be shown, 0 to 10.
     pub min_rating: f64,
-    /// When they were set; where they never were, when the user signed up.
+    /// The time of the last change; the time of signing up if none were ever set.
     pub updated_at: DateTime<Utc>,
 }
 
-/// Preferences to set, valid; they replace all that was set before.
+/// Valid preferences, which replace the stored ones as a whole. Made by [`NewPreferences::parse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewPreferences {
-    genres: Vec<String>,
-    language: Option<String>,
-    min_rating: f64,
+    /// Names of genres, each once.
+    pub genres: Vec<String>,
+    /// A language in two lower-case letters; `None` if not set.
+    pub language: Option<String>,
+    /// 0 to 10.
+    pub min_rating: f64,
 }
 
 impl NewPreferences {
-    /// Reads what a user wrote. Genres that differ in case alone are one: the first counts. A
-    /// language that is not given, or empty, is not set.
+    /// Validates the fields of a request. Of genres that differ only in case the first is kept; an
+    /// empty language means none.
     ///
     /// # Errors
-    /// Every field that is wrong, and how.
+    /// One error for each invalid field.
     pub fn parse(
         genres: Vec<String>,
         language: Option<&str>,
@@ -53,16 +68,16 @@ impl NewPreferences {
     ) -> Result<Self, Vec<FieldError>> {
         let mut errors = genre_errors(&genres);
         let language = language.map(str::trim).filter(|text| !text.is_empty());
-        if let Some(language) = language
-            && !is_language(language)
-        {
+        // Only the form is checked: TMDB has codes, such as `cn`, that the standard does not.
+        let is_code = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_lowercase());
+        if !language.is_none_or(is_code) {
             errors.push(FieldError::new(
                 "preferred_language",
                 "must be two lower-case letters (ISO 639-1) such as `ko`, without a region; or empty",
             ));
         }
         let min_rating = min_rating.unwrap_or_default();
-        if !(0.0..=HIGHEST_RATING).contains(&min_rating) {
+        if !(0.0..=MAX_RATING).contains(&min_rating) {
             errors.push(FieldError::new(
                 "min_rating",
                 "must be a number from 0 to 10",
@@ -75,40 +90,22 @@ impl NewPreferences {
         let genres = genres
             .into_iter()
             .map(|genre| genre.trim().to_owned())
-            .filter(|genre| seen.insert(folded(genre)))
+            .filter(|genre| seen.insert(fold(genre)))
             .collect();
         Ok(Self {
             genres,
             language: language.map(str::to_owned),
-            // Negative zero is in the range, but clients would be shown `-0.0`.
+            // Negative zero is in the range, but would be serialized as `-0.0`.
             min_rating: min_rating.abs(),
         })
-    }
-
-    /// Names of genres, each once.
-    #[must_use]
-    pub fn genres(&self) -> &[String] {
-        &self.genres
-    }
-
-    /// ISO 639-1; none: not set.
-    #[must_use]
-    pub fn language(&self) -> Option<&str> {
-        self.language.as_deref()
-    }
-
-    /// 0 to 10.
-    #[must_use]
-    pub fn min_rating(&self) -> f64 {
-        self.min_rating
     }
 }
 
 fn genre_errors(genres: &[String]) -> Vec<FieldError> {
-    if genres.len() > MOST_GENRES {
+    if genres.len() > MAX_GENRES {
         return vec![FieldError::new(
             "preferred_genres",
-            format!("must be at most {MOST_GENRES} genres"),
+            format!("must be at most {MAX_GENRES} genres"),
         )];
     }
     genres
@@ -118,8 +115,8 @@ fn genre_errors(genres: &[String]) -> Vec<FieldError> {
             let genre = genre.trim();
             let message = if genre.is_empty() {
                 "must not be empty".to_owned()
-            } else if genre.chars().count() > LONGEST_GENRE {
-                format!("must have at most {LONGEST_GENRE} characters")
+            } else if genre.chars().count() > MAX_GENRE_LENGTH {
+                format!("must have at most {MAX_GENRE_LENGTH} characters")
             } else if has_invisible(genre) {
                 "must not have control or invisible characters".to_owned()
             } else {
@@ -133,11 +130,6 @@ fn genre_errors(genres: &[String]) -> Vec<FieldError> {
         .collect()
 }
 
-/// The form alone: TMDB has codes, such as `cn`, that the standard does not.
-fn is_language(text: &str) -> bool {
-    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,27 +139,27 @@ mod tests {
     }
 
     #[test]
-    fn a_genre_counts_once_whatever_its_case() {
+    fn genres_that_differ_only_in_case_are_merged() {
         let given = genres(&["Drama", " Comedy ", "DRAMA", "comedy", "Ｄrama", "War"]);
         let preferences = NewPreferences::parse(given, None, None).expect("valid");
-        assert_eq!(preferences.genres(), ["Drama", "Comedy", "War"]);
+        assert_eq!(preferences.genres, ["Drama", "Comedy", "War"]);
     }
 
     #[test]
-    fn what_is_not_given_is_not_set() {
+    fn absent_fields_are_not_set() {
         for language in [None, Some(""), Some("  ")] {
             let preferences = NewPreferences::parse(Vec::new(), language, None).expect("valid");
-            assert_eq!(preferences.language(), None);
-            assert_eq!(preferences.min_rating().to_string(), "0");
+            assert_eq!(preferences.language.as_deref(), None);
+            assert_eq!(preferences.min_rating.to_string(), "0");
         }
         let preferences = NewPreferences::parse(Vec::new(), Some("ko"), Some(-0.0));
         let preferences = preferences.expect("valid");
-        assert_eq!(preferences.language(), Some("ko"));
-        assert_eq!(preferences.min_rating().to_string(), "0");
+        assert_eq!(preferences.language.as_deref(), Some("ko"));
+        assert_eq!(preferences.min_rating.to_string(), "0");
     }
 
     #[test]
-    fn every_wrong_field_is_named() {
+    fn every_invalid_field_is_reported() {
         let given = genres(&["ok", "", "a\0b", &"x".repeat(51)]);
         let errors = NewPreferences::parse(given, Some("ko-KR"), Some(f64::NAN));
         let fields: Vec<String> = errors

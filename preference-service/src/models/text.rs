@@ -1,9 +1,9 @@
-//! Which text is fit to be shown to people and to be compared.
+//! Validation and comparison of text that users write.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Whether `text` has characters that are not seen: controls, and the marks that hide within or turn
-/// around the text beside them.
+/// True if `text` has invisible characters: controls, and format characters such as zero-width spaces
+/// and bidirectional overrides.
 pub(super) fn has_invisible(text: &str) -> bool {
     text.chars().any(|character| {
         character.is_control()
@@ -22,9 +22,9 @@ pub(super) fn has_invisible(text: &str) -> bool {
     })
 }
 
-/// What makes `text` the same as another for people: Unicode form NFKC in lower case.
-pub(super) fn folded(text: &str) -> String {
-    // Lower case may leave the form, so it is made anew afterwards.
+/// The comparison key of `text`: Unicode form NFKC in lower case.
+pub(super) fn fold(text: &str) -> String {
+    // Lower case may leave the normal form.
     text.nfkc()
         .collect::<String>()
         .to_lowercase()
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_reads_the_same_folds_to_the_same() {
+    fn equivalent_texts_have_the_same_key() {
         for (one, other) in [
             ("Anna", "aNNA"),
             ("ＡＮＮＡ", "anna"),
@@ -45,13 +45,13 @@ mod tests {
             ("ﬁlm", "FILM"),
             ("김", "\u{1100}\u{1175}\u{11b7}"),
         ] {
-            assert_eq!(folded(one), folded(other), "{one} and {other}");
+            assert_eq!(fold(one), fold(other), "{one} and {other}");
         }
-        assert_ne!(folded("anna"), folded("anne"));
+        assert_ne!(fold("anna"), fold("anne"));
     }
 
     #[test]
-    fn what_cannot_be_seen_is_found() {
+    fn invisible_characters_are_found() {
         for text in ["a\0", "a\n", "\u{202e}a", "a\u{200b}b", "\u{7f}"] {
             assert!(has_invisible(text), "{text:?}");
         }

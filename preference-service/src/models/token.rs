@@ -1,61 +1,63 @@
-//! Secrets that are shown once and kept as hashes: refresh tokens and API keys.
+//! Bearer secrets: refresh tokens and API keys. A secret is shown to its owner once; only its SHA-256 is
+//! stored.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::problem::FieldError;
 use chrono::{DateTime, Utc};
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Role, UserId, text::has_invisible};
-use chassis::problem::FieldError;
 
-/// What every API key begins with, so that it is known for one wherever it turns up.
+/// The prefix of every API key, by which secret scanners recognise it.
 const API_KEY_PREFIX: &str = "mq_";
-/// How much of a key its owner is shown afterwards.
-const SHOWN: usize = API_KEY_PREFIX.len() + 6;
-const LONGEST_KEY_NAME: usize = 100;
+/// Characters of a key that stay visible to its owner.
+const API_KEY_SHOWN_LENGTH: usize = API_KEY_PREFIX.len() + 6;
+/// In characters.
+const MAX_KEY_NAME_LENGTH: usize = 100;
 /// 256 bits.
-const SECRET: usize = 32;
-const FAMILY: usize = 16;
+const SECRET_BYTES: usize = 32;
+const FAMILY_BYTES: usize = 16;
 
-/// The operating system gave no randomness.
-#[derive(Debug, thiserror::Error)]
-#[error("no randomness to be had")]
-pub struct NoRandomness;
-
-fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], NoRandomness> {
+/// Random bytes of the operating system.
+///
+/// # Panics
+/// If the operating system has no randomness.
+#[must_use]
+pub fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map(|()| bytes)
-        .map_err(|_| NoRandomness)
+        .expect("the operating system provides randomness");
+    bytes
 }
 
-/// SHA-256 of a secret. Secrets of 256 random bits need no salt and no slow hash.
+/// The SHA-256 of a secret. Secrets of 256 random bits need neither salt nor a slow hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretHash(Vec<u8>);
 
 impl SecretHash {
-    /// That of `secret`.
+    /// The hash of `secret`.
     #[must_use]
     pub fn of(secret: &[u8]) -> Self {
         Self(digest(&SHA256, secret).as_ref().to_vec())
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
-        if digits.len() != 2 * SECRET || !digits.iter().all(u8::is_ascii_hexdigit) {
+        if digits.len() != 2 * SECRET_BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
             return None;
         }
-        (0..SECRET)
+        (0..SECRET_BYTES)
             .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok())
             .collect::<Option<_>>()
             .map(Self)
@@ -68,56 +70,53 @@ impl SecretHash {
     }
 }
 
-/// A refresh token: the family's id and 256 random bits, base64url. Opaque to clients.
+/// A refresh token: the id of its family (the login) and 256 random bits, base64url. Opaque to clients.
 pub struct RefreshToken {
     family: Uuid,
-    secret: [u8; SECRET],
+    secret: [u8; SECRET_BYTES],
 }
 
 impl RefreshToken {
     /// The next token of `family`.
-    ///
-    /// # Errors
-    /// No randomness to be had.
-    pub fn next(family: Uuid) -> Result<Self, NoRandomness> {
-        Ok(Self {
+    #[must_use]
+    pub fn next(family: Uuid) -> Self {
+        Self {
             family,
-            secret: random()?,
-        })
+            secret: random_bytes(),
+        }
     }
 
     /// The first token of a new family.
-    ///
-    /// # Errors
-    /// No randomness to be had.
-    pub fn first() -> Result<Self, NoRandomness> {
-        Self::next(uuid::Builder::from_random_bytes(random()?).into_uuid())
+    #[must_use]
+    pub fn first() -> Self {
+        Self::next(uuid::Builder::from_random_bytes(random_bytes()).into_uuid())
     }
 
-    /// Reads what [`RefreshToken::reveal`] wrote; `None` where it never did.
+    /// Parses the output of [`RefreshToken::reveal`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; FAMILY + SECRET] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-        let (family, secret) = bytes.split_at(FAMILY);
+        let bytes: [u8; FAMILY_BYTES + SECRET_BYTES] =
+            URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (family, secret) = bytes.split_at(FAMILY_BYTES);
         Some(Self {
             family: Uuid::from_slice(family).ok()?,
             secret: secret.try_into().ok()?,
         })
     }
 
-    /// The login that it belongs to.
+    /// The id of the login that the token belongs to.
     #[must_use]
     pub fn family(&self) -> Uuid {
         self.family
     }
 
-    /// What is kept of it.
+    /// The hash to be stored.
     #[must_use]
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.secret)
     }
 
-    /// The token as its owner gets it, this once.
+    /// The token in clear text, for its owner.
     #[must_use]
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode([self.family.as_bytes(), &self.secret[..]].concat())
@@ -130,52 +129,48 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// What an API key may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+/// A permission of an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Scope {
-    /// GET.
+    /// GET requests.
     Read,
     /// All other methods.
     Write,
-    /// What only administrators may; only they can have it.
+    /// Operations of administrators; only their keys can have it.
     Admin,
 }
 
 impl Scope {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
-
-    /// Its name.
+    /// Parses the name of a scope.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "read" => Some(Self::Read),
+            "write" => Some(Self::Write),
+            "admin" => Some(Self::Admin),
+            _ => None,
         }
-    }
-
-    /// The scope of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 }
 
-/// An API key as it is asked for; valid, but perhaps more than its owner may have.
+/// A valid request for an API key; its owner's role may still forbid it. Made by [`NewApiKey::parse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewApiKey {
-    name: String,
-    scopes: Vec<Scope>,
-    expires_at: Option<DateTime<Utc>>,
+    /// The owner's name for it.
+    pub name: String,
+    /// The permissions, in order, each once.
+    pub scopes: Vec<Scope>,
+    /// The end of its validity; `None` for an unlimited one.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl NewApiKey {
-    /// Reads what somebody wrote; scopes in order, each once.
+    /// Validates the fields of a request.
     ///
     /// # Errors
-    /// Every field that is wrong, and how.
+    /// One error for each invalid field.
     pub fn parse(
         name: &str,
         scopes: &[String],
@@ -184,116 +179,100 @@ impl NewApiKey {
     ) -> Result<Self, Vec<FieldError>> {
         let name = name.trim();
         let length = name.chars().count();
-        let mut wrong = Vec::new();
-        if !(1..=LONGEST_KEY_NAME).contains(&length) || has_invisible(name) {
+        let mut errors = Vec::new();
+        if !(1..=MAX_KEY_NAME_LENGTH).contains(&length) || has_invisible(name) {
             let message =
-                format!("must have 1 to {LONGEST_KEY_NAME} characters, none of them invisible");
-            wrong.push(FieldError::new("name", message));
+                format!("must have 1 to {MAX_KEY_NAME_LENGTH} characters, none of them invisible");
+            errors.push(FieldError::new("name", message));
         }
-        let mut known: Vec<Scope> = scopes
-            .iter()
-            .filter_map(|name| Scope::named(name))
-            .collect();
-        if known.len() != scopes.len() || known.is_empty() {
-            let all = Scope::ALL.map(Scope::as_str).join(", ");
-            wrong.push(FieldError::new(
-                "scopes",
-                format!("must be one or more of {all}"),
-            ));
+        let parsed: Option<Vec<Scope>> = scopes.iter().map(|name| Scope::parse(name)).collect();
+        let mut scopes = parsed.unwrap_or_default();
+        if scopes.is_empty() {
+            let message = "must be one or more of read, write, admin";
+            errors.push(FieldError::new("scopes", message));
         }
         if expires_at.is_some_and(|instant| instant <= now) {
-            wrong.push(FieldError::new("expires_at", "must be in the future"));
+            errors.push(FieldError::new("expires_at", "must be in the future"));
         }
-        if !wrong.is_empty() {
-            return Err(wrong);
+        if !errors.is_empty() {
+            return Err(errors);
         }
-        known.sort_unstable();
-        known.dedup();
+        scopes.sort_unstable();
+        scopes.dedup();
         Ok(Self {
             name: name.to_owned(),
-            scopes: known,
+            scopes,
             expires_at,
         })
     }
-
-    /// What its owner calls it.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What it may be used for.
-    #[must_use]
-    pub fn scopes(&self) -> &[Scope] {
-        &self.scopes
-    }
-
-    /// When it ends to be valid.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        self.expires_at
-    }
 }
 
-/// An API key as its owner gets it, this once.
+/// An API key in clear text, for its owner.
 pub struct ApiKeySecret(String);
 
 impl ApiKeySecret {
-    /// A new one.
-    ///
-    /// # Errors
-    /// No randomness to be had.
-    pub fn new() -> Result<Self, NoRandomness> {
-        let secret = URL_SAFE_NO_PAD.encode(random::<SECRET>()?);
-        Ok(Self(format!("{API_KEY_PREFIX}{secret}")))
+    /// A new random key.
+    #[must_use]
+    pub fn generate() -> Self {
+        let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
+        Self(format!("{API_KEY_PREFIX}{secret}"))
     }
 
-    /// What is kept of it.
+    /// The hash to be stored.
     #[must_use]
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(self.0.as_bytes())
     }
 
-    /// How it begins.
+    /// The first characters, by which its owner recognises it.
     #[must_use]
     pub fn prefix(&self) -> &str {
-        &self.0[..SHOWN]
+        &self.0[..API_KEY_SHOWN_LENGTH]
     }
 
-    /// The key itself.
+    /// The key in clear text.
     #[must_use]
     pub fn reveal(self) -> String {
         self.0
     }
 }
 
-/// An API key, as far as it is known afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An API key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ApiKeyResponse, example = json!({
+    "id": 1,
+    "name": "nightly export",
+    "prefix": "mq_Xq3p0a",
+    "scopes": ["read"],
+    "created_at": "2026-02-13T08:15:42.123456Z",
+    "expires_at": null
+}))]
 pub struct ApiKey {
-    /// Its number among all.
+    /// The key's id.
     pub id: i64,
-    /// What its owner calls it.
+    /// The owner's name for it.
     pub name: String,
-    /// How it begins.
+    /// The first characters of the key.
     pub prefix: String,
-    /// What it may be used for.
+    /// The permissions.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it ends to be valid.
+    /// The end of its validity; null if unlimited.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Whom an API key that is valid now stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The principal of a valid API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApiKeyOwner {
-    /// Its owner.
+    /// The owner.
     pub user_id: UserId,
-    /// What the owner may do now.
+    /// The owner's present role.
     pub role: Role,
-    /// What the key may be used for.
+    /// The key's permissions.
     pub scopes: Vec<Scope>,
-    /// When it ends to be valid.
+    /// The end of its validity, on the wire in seconds of the Unix epoch.
+    #[serde(with = "chrono::serde::ts_seconds_option")]
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -302,13 +281,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refresh_token_is_read_back_and_nothing_else_is() {
-        let token = RefreshToken::first().expect("randomness");
+    fn only_issued_refresh_tokens_parse() {
+        let token = RefreshToken::first();
         let text = token.reveal();
         let read = RefreshToken::parse(&text).expect("our own");
         assert_eq!(read.family(), token.family());
         assert_eq!(read.hash(), token.hash());
-        let next = RefreshToken::next(token.family()).expect("randomness");
+        let next = RefreshToken::next(token.family());
         assert_ne!(next.hash(), token.hash());
         for wrong in ["", "x", &text[1..], &format!("{text}A"), "\u{e9}"] {
             assert!(RefreshToken::parse(wrong).is_none(), "{wrong}");
@@ -316,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_read_from_its_hexadecimal_digits_alone() {
+    fn a_hash_parses_from_64_hexadecimal_digits_only() {
         let hash = SecretHash::of(b"abc");
         // FIPS 180-4's own example.
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -328,8 +307,8 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_begins_as_its_prefix_says() {
-        let key = ApiKeySecret::new().expect("randomness");
+    fn an_api_key_starts_with_its_prefix() {
+        let key = ApiKeySecret::generate();
         let (hash, prefix) = (key.hash(), key.prefix().to_owned());
         let text = key.reveal();
         assert!(text.starts_with(&prefix) && prefix.starts_with("mq_"));

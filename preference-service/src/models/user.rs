@@ -1,4 +1,5 @@
-//! Users: what they sign up with, and what is known of them afterwards.
+//! Users: validation of what they sign up with, and the stored account. Parsed by handlers, stored by
+//! [`crate::repository::users`].
 
 use chassis::problem::FieldError;
 use chrono::{DateTime, Utc};
@@ -8,74 +9,93 @@ use utoipa::ToSchema;
 
 use super::{
     UserId,
-    text::{folded, has_invisible},
+    text::{fold, has_invisible},
 };
 
-const LONGEST_USERNAME: usize = 100;
-const LONGEST_EMAIL: usize = 255;
-const SHORTEST_PASSWORD: usize = 8;
-const LONGEST_PASSWORD: usize = 128;
-/// In bytes. Some characters fold to whole phrases, and an index has no room for hundreds of those.
-const LONGEST_KEY: usize = 1024;
+/// In characters, as are the next three.
+const MAX_USERNAME_LENGTH: usize = 100;
+const MAX_EMAIL_LENGTH: usize = 255;
+const MIN_PASSWORD_LENGTH: usize = 8;
+const MAX_PASSWORD_LENGTH: usize = 128;
+/// In bytes. Some characters fold to whole phrases, and an index entry cannot hold hundreds of those.
+const MAX_KEY_BYTES: usize = 1024;
 
-/// What somebody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The role of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Role {
-    /// What is their own.
+    /// May access their own resources.
     User,
-    /// Everything.
+    /// May access everything.
     Admin,
 }
 
-impl Role {
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
+/// A user's account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AccountResponse, example = json!({
+    "id": 1,
+    "username": "anna",
+    "email": "anna@example.org",
+    "role": "user",
+    "created_at": "2026-02-13T08:15:42.123456Z"
+}))]
+pub struct User {
+    /// The user's id.
+    pub id: UserId,
+    /// The username as it was written.
+    pub username: String,
+    /// The e-mail address as it was written.
+    pub email: String,
+    /// The role.
+    pub role: Role,
+    /// The time of signing up.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A name or address with its comparison key: no two users have the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueText {
+    /// The text as it was written, without surrounding whitespace.
+    pub text: String,
+    /// The text in NFKC and lower case.
+    pub key: String,
+}
+
+impl UniqueText {
+    fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            key: fold(text),
         }
     }
 }
 
-/// Somebody who uses the platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Their id.
-    pub id: UserId,
-    /// What they call themselves, as they wrote it.
-    pub username: String,
-    /// Their e-mail address, as they wrote it.
-    pub email: String,
-    /// What they may do.
-    pub role: Role,
-    /// When they signed up.
-    pub created_at: DateTime<Utc>,
-}
-
-/// Somebody who signs up; valid, but perhaps not the first of that name.
+/// A valid sign-up; name or address may still be taken. Made by [`NewUser::parse`].
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    username: String,
-    email: String,
-    password: Option<SecretString>,
+    /// The username.
+    pub username: UniqueText,
+    /// The e-mail address.
+    pub email: UniqueText,
+    /// The password; `None` for a user who cannot log in.
+    pub password: Option<SecretString>,
 }
 
-/// Why nobody can sign up like this.
+/// The errors of an invalid sign-up.
 #[derive(Debug, PartialEq, Eq)]
 pub enum InvalidUser {
-    /// Name or address are not given; those that are not.
+    /// Username or e-mail address are absent or blank.
     Missing(Vec<FieldError>),
-    /// They are given, but wrong.
+    /// All required fields are present, some are invalid.
     Invalid(Vec<FieldError>),
 }
 
 impl NewUser {
-    /// Reads what somebody wrote; blanks around it do not count.
+    /// Validates the fields of a request; surrounding whitespace is dropped.
     ///
     /// # Errors
-    /// Every field that is missing or wrong, and how.
+    /// One error for each field that is missing or invalid.
     pub fn parse(
         username: Option<&str>,
         email: Option<&str>,
@@ -91,68 +111,32 @@ impl NewUser {
         if !missing.is_empty() {
             return Err(InvalidUser::Missing(missing));
         }
-        let wrong: Vec<FieldError> = [
-            ("username", username_error(username)),
-            ("email", email_error(email)),
-            ("password", password.as_ref().and_then(password_error)),
-        ]
-        .into_iter()
-        .filter_map(|(field, error)| Some(FieldError::new(field, error?)))
-        .collect();
-        if !wrong.is_empty() {
-            return Err(InvalidUser::Invalid(wrong));
-        }
+        validate(Some(username), Some(email), password.as_ref()).map_err(InvalidUser::Invalid)?;
         Ok(Self {
-            username: username.to_owned(),
-            email: email.to_owned(),
+            username: UniqueText::new(username),
+            email: UniqueText::new(email),
             password,
         })
     }
-
-    /// The name as it was written.
-    #[must_use]
-    pub fn username(&self) -> &str {
-        &self.username
-    }
-
-    /// The address as it was written.
-    #[must_use]
-    pub fn email(&self) -> &str {
-        &self.email
-    }
-
-    /// The password, if they want one.
-    #[must_use]
-    pub fn password(&self) -> Option<&SecretString> {
-        self.password.as_ref()
-    }
-
-    /// What no two names may have in common.
-    #[must_use]
-    pub fn username_key(&self) -> String {
-        folded(&self.username)
-    }
-
-    /// What no two addresses may have in common.
-    #[must_use]
-    pub fn email_key(&self) -> String {
-        folded(&self.email)
-    }
 }
 
-/// What a user wants to have otherwise; valid, but perhaps taken. What is `None` stays.
+/// A valid update of a user; name or address may still be taken. `None` keeps the present value. Made
+/// by [`UserUpdate::parse`].
 #[derive(Debug, Clone, Default)]
-pub struct UserChange {
-    username: Option<String>,
-    email: Option<String>,
-    password: Option<SecretString>,
+pub struct UserUpdate {
+    /// The new username.
+    pub username: Option<UniqueText>,
+    /// The new e-mail address.
+    pub email: Option<UniqueText>,
+    /// The new password.
+    pub password: Option<SecretString>,
 }
 
-impl UserChange {
-    /// Reads what somebody wrote; blanks around it do not count.
+impl UserUpdate {
+    /// Validates the fields of a request; surrounding whitespace is dropped.
     ///
     /// # Errors
-    /// Every field that is wrong, and how.
+    /// One error for each invalid field.
     pub fn parse(
         username: Option<&str>,
         email: Option<&str>,
@@ -160,82 +144,59 @@ impl UserChange {
     ) -> Result<Self, Vec<FieldError>> {
         let username = username.map(str::trim);
         let email = email.map(str::trim);
-        let required = |text: &str| text.is_empty().then(|| "must not be empty".to_owned());
-        let wrong: Vec<FieldError> = [
-            (
-                "username",
-                username.and_then(|name| required(name).or_else(|| username_error(name))),
-            ),
-            (
-                "email",
-                email.and_then(|email| required(email).or_else(|| email_error(email))),
-            ),
-            ("password", password.as_ref().and_then(password_error)),
-        ]
-        .into_iter()
-        .filter_map(|(field, error)| Some(FieldError::new(field, error?)))
-        .collect();
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
+        validate(username, email, password.as_ref())?;
         Ok(Self {
-            username: username.map(str::to_owned),
-            email: email.map(str::to_owned),
+            username: username.map(UniqueText::new),
+            email: email.map(UniqueText::new),
             password,
         })
     }
 
-    /// The new name as it was written.
-    #[must_use]
-    pub fn username(&self) -> Option<&str> {
-        self.username.as_deref()
-    }
-
-    /// The new address as it was written.
-    #[must_use]
-    pub fn email(&self) -> Option<&str> {
-        self.email.as_deref()
-    }
-
-    /// The new password.
-    #[must_use]
-    pub fn password(&self) -> Option<&SecretString> {
-        self.password.as_ref()
-    }
-
-    /// What the new name may have in common with no other.
-    #[must_use]
-    pub fn username_key(&self) -> Option<String> {
-        self.username().map(folded)
-    }
-
-    /// What the new address may have in common with no other.
-    #[must_use]
-    pub fn email_key(&self) -> Option<String> {
-        self.email().map(folded)
-    }
-
-    /// Whether nothing is to change.
+    /// True if every field keeps its present value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.username.is_none() && self.email.is_none() && self.password.is_none()
     }
 }
 
-/// What `name`, which somebody logs in with, must have in common with a user's name or address;
-/// `None` where no user can have it.
+/// The comparison key of a login name; `None` if no user can have it.
 #[must_use]
 pub fn login_key(name: &str) -> Option<String> {
     let name = name.trim();
-    if name.len() > 4 * LONGEST_EMAIL {
+    if name.len() > 4 * MAX_EMAIL_LENGTH {
         return None;
     }
-    Some(folded(name)).filter(|key| key.len() <= LONGEST_KEY && !key.contains('\0'))
+    Some(fold(name)).filter(|key| key.len() <= MAX_KEY_BYTES && !key.contains('\0'))
+}
+
+fn validate(
+    username: Option<&str>,
+    email: Option<&str>,
+    password: Option<&SecretString>,
+) -> Result<(), Vec<FieldError>> {
+    let errors: Vec<FieldError> = [
+        ("username", username.and_then(username_error)),
+        ("email", email.and_then(email_error)),
+        ("password", password.and_then(password_error)),
+    ]
+    .into_iter()
+    .filter_map(|(field, error)| Some(FieldError::new(field, error?)))
+    .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
 }
 
 fn username_error(username: &str) -> Option<String> {
-    if username.chars().count() > LONGEST_USERNAME {
-        return Some(format!("must have at most {LONGEST_USERNAME} characters"));
+    if username.is_empty() {
+        return Some("must not be empty".to_owned());
+    }
+    if username.chars().count() > MAX_USERNAME_LENGTH {
+        return Some(format!(
+            "must have at most {MAX_USERNAME_LENGTH} characters"
+        ));
     }
     if has_invisible(username) {
         return Some("must not have control or invisible characters".to_owned());
@@ -243,30 +204,33 @@ fn username_error(username: &str) -> Option<String> {
     key_error(username)
 }
 
-/// Longer is safer than stranger (NIST SP 800-63B), so nothing is asked of a password but its length.
+/// Checks only the length: rules of composition make passwords no safer (NIST SP 800-63B, 5.1.1.2).
 fn password_error(password: &SecretString) -> Option<String> {
     let length = password.expose_secret().chars().count();
-    (!(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length))
-        .then(|| format!("must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"))
+    (!(MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH).contains(&length))
+        .then(|| format!("must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"))
 }
 
 fn key_error(text: &str) -> Option<String> {
-    (folded(text).len() > LONGEST_KEY)
+    (fold(text).len() > MAX_KEY_BYTES)
         .then(|| "must not have so many characters that stand for whole phrases".to_owned())
 }
 
-/// Whether an address is deliverable shows only when something is sent to it, so no more is asked
-/// than that it looks like one.
+/// Checks only the form: deliverability shows when a message is sent.
 fn email_error(email: &str) -> Option<String> {
-    if email.chars().count() > LONGEST_EMAIL {
-        return Some(format!("must have at most {LONGEST_EMAIL} characters"));
+    if email.is_empty() {
+        return Some("must not be empty".to_owned());
+    }
+    if email.chars().count() > MAX_EMAIL_LENGTH {
+        return Some(format!("must have at most {MAX_EMAIL_LENGTH} characters"));
     }
     if has_invisible(email) || email.contains(char::is_whitespace) {
         return Some("must not have blanks, control or invisible characters".to_owned());
     }
-    let sides: Vec<&str> = email.split('@').collect();
-    let valid = sides.len() == 2 && sides.iter().all(|side| !side.is_empty());
-    if !valid {
+    let is_valid = email.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    });
+    if !is_valid {
         return Some("must have one @ with something on either side of it".to_owned());
     }
     key_error(email)
@@ -277,14 +241,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_around_name_and_address_do_not_count() {
+    fn surrounding_whitespace_is_dropped() {
         let user = NewUser::parse(Some("  Anna \t"), Some(" a@b "), None).ok();
         let user = user.expect("valid");
-        assert_eq!((user.username(), user.email()), ("Anna", "a@b"));
+        assert_eq!(
+            (user.username.text, user.email.text),
+            ("Anna".to_owned(), "a@b".to_owned())
+        );
     }
 
     #[test]
-    fn a_missing_field_is_told_before_a_wrong_one() {
+    fn missing_fields_are_reported_before_invalid_ones() {
         for (username, email, fields) in [
             (None, None, vec!["username", "email"]),
             (Some(" "), Some(""), vec!["username", "email"]),
@@ -301,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_exact_and_count_characters() {
+    fn limits_are_inclusive_and_count_characters() {
         let parse = |username: &str, email: &str| NewUser::parse(Some(username), Some(email), None);
         assert!(parse(&"é".repeat(100), "a@b").is_ok());
         assert!(parse(&"é".repeat(101), "a@b").is_err());

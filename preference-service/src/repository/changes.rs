@@ -1,12 +1,12 @@
-//! Change records, written within the transactions that they tell of; those of interactions by
-//! [`super::user_movies::store`]. How they are read is `chassis`'s.
+//! Change records of user profiles, written within the transaction that changes the profile; those of
+//! interactions are written by [`super::user_movies::store`]. Readers use `chassis::feed`.
 
 use sqlx::PgConnection;
 
 use crate::models::UserId;
 
-/// The SELECTs that together are the present state, as the feed tells it: of each user the profile,
-/// of each film that a user did something with the last interaction and what it led to.
+/// The SELECT statements of the feed's snapshot: every profile, and of each user and movie the last
+/// interaction with the state that it led to. Columns: name, key, payload (JSON as text).
 pub const SNAPSHOT: &[&str] = &[
     "select 'user.profile.updated' as name, user_id::text as key, payload::text as payload
      from user_profile_change",
@@ -14,18 +14,18 @@ pub const SNAPSHOT: &[&str] = &[
      from interaction_change",
 ];
 
-/// Tells of a user's profile as `transaction` leaves it.
+/// Records the user's profile as `transaction` leaves it.
 pub(super) async fn record_profile(
     transaction: &mut PgConnection,
     user_id: UserId,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    sqlx::query!(
         "insert into outbox (name, key, payload, user_id)
          select 'user.profile.updated', user_id::text, payload, user_id
          from user_profile_change
          where user_id = $1",
+        user_id.get()
     )
-    .bind(user_id.get())
     .execute(transaction)
     .await
     .map(|_| ())

@@ -1,39 +1,70 @@
-//! Erasing a user.
+//! SQL of the erasure of a user; called by [`crate::service::users`]. Every table with data of users
+//! must be covered here.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::models::UserId;
 
-/// Erases a user, in one transaction: all rows of theirs, what they counted for, and what change
-/// records and kept answers say of them. What is left is that it was done. False: there is no such
-/// user.
+/// Erases a user in one transaction: their rows, their share of counters, change records and stored
+/// responses that mention them. Leaves a row in `erasure` as proof. False if no user has this id.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.erasure.erase", level = "debug", skip_all, fields(%user_id))]
 pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
     let mut transaction = pool.begin().await?;
-    sqlx::query("set local statement_timeout = '60s'")
+    sqlx::query!("set local statement_timeout = '60s'")
         .execute(&mut *transaction)
         .await?;
-    let email: Option<String> =
-        sqlx::query_scalar("select email from user_account where id = $1 for update")
-            .bind(user_id.get())
-            .fetch_optional(&mut *transaction)
-            .await?;
+    let email = sqlx::query_scalar!(
+        "select email from user_account where id = $1 for update",
+        user_id.get()
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
     let Some(email) = email else {
         return Ok(false);
     };
-    // By film, as all who move counters do, so that nobody waits in a circle.
-    sqlx::query(
+    subtract_counters(&mut transaction, user_id).await?;
+    delete_mentions(&mut transaction, user_id, email).await?;
+    let id = user_id.get();
+    sqlx::query!("delete from user_movie where user_id = $1", id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("delete from interaction where user_id = $1", id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("delete from user_account where id = $1", id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("insert into erasure (user_id) values ($1)", id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!(
+        "insert into outbox (name, key, payload)
+         values ('user.erased', ($1::bigint)::text, json_build_object('user_id', $1::bigint))",
+        id
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Subtracts the user from all counters, and records which movies' counters changed.
+async fn subtract_counters(transaction: &mut PgConnection, user_id: UserId) -> sqlx::Result<()> {
+    let id = user_id.get();
+    // Every transaction that changes counters locks them ordered by movie, which prevents deadlocks.
+    sqlx::query!(
         "select from movie_stats
          where movie_id in (select movie_id from user_movie where user_id = $1)
          order by movie_id
          for no key update",
+        id
     )
-    .bind(user_id.get())
     .execute(&mut *transaction)
     .await?;
-    sqlx::query(
+    sqlx::query!(
         "update movie_stats as known
          set like_count = like_count - (s.reaction is not distinct from 'like')::int,
              dislike_count = dislike_count - (s.reaction is not distinct from 'dislike')::int,
@@ -44,12 +75,12 @@ pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
              rating_sum = rating_sum - coalesce(s.rating, 0)
          from user_movie s
          where s.user_id = $1 and known.movie_id = s.movie_id",
+        id
     )
-    .bind(user_id.get())
     .execute(&mut *transaction)
     .await?;
-    // In the order in which the writer takes these.
-    sqlx::query(
+    // Locked in the order in which the writer locks them.
+    sqlx::query!(
         "with gone as (
             select movie_id, metric, date_trunc('hour', at, 'UTC') as hour
             from user_movie,
@@ -68,64 +99,46 @@ pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
          set count = count - 1
          from held
          where (c.movie_id, c.metric, c.hour) = (held.movie_id, held.metric, held.hour)",
+        id
     )
-    .bind(user_id.get())
     .execute(&mut *transaction)
     .await?;
-    // Whoever keeps counters beside Postgres, as charts are in Redis, learns which to read again.
-    sqlx::query(
+    // Readers with counters outside of Postgres, such as the charts in Redis, read these movies again.
+    sqlx::query!(
         "insert into outbox (name, key, payload)
          select 'movie.stats.moved', min(movie_id)::text,
                 json_build_object('movie_ids', json_agg(movie_id order by movie_id))
          from (select movie_id, row_number() over (order by movie_id) / 1000 as part
                from user_movie where user_id = $1) as film
          group by part",
+        id
     )
-    .bind(user_id.get())
-    .execute(&mut *transaction)
-    .await?;
-    sqlx::query("delete from outbox where user_id = $1")
-        .bind(user_id.get())
+    .execute(transaction)
+    .await
+    .map(|_| ())
+}
+
+/// Deletes the change records of the user, and stored responses to them or about them.
+async fn delete_mentions(
+    transaction: &mut PgConnection,
+    user_id: UserId,
+    email: String,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from outbox where user_id = $1", user_id.get())
         .execute(&mut *transaction)
         .await?;
-    // Answers that were kept: those given to them, and those that tell of them.
-    let subject = format!("{{\"subject\":\"{user_id}\",");
-    let mentions = [
-        format!("\"user_id\":{user_id},"),
-        serde_json::Value::from(email).to_string(),
-    ];
-    sqlx::query(
+    let by_id = format!("\"user_id\":{user_id},");
+    let by_email = serde_json::Value::from(email).to_string();
+    sqlx::query!(
         "delete from idempotency_key
          where starts_with(principal, $1)
             or position($2 in body) > 0
             or position($3 in body) > 0",
+        format!("{{\"subject\":\"{user_id}\","),
+        by_id.as_bytes(),
+        by_email.as_bytes()
     )
-    .bind(subject)
-    .bind(mentions[0].as_bytes())
-    .bind(mentions[1].as_bytes())
-    .execute(&mut *transaction)
-    .await?;
-    for statement in [
-        "delete from user_movie where user_id = $1",
-        "delete from interaction where user_id = $1",
-        "delete from user_account where id = $1",
-    ] {
-        sqlx::query(statement)
-            .bind(user_id.get())
-            .execute(&mut *transaction)
-            .await?;
-    }
-    sqlx::query("insert into erasure (user_id) values ($1)")
-        .bind(user_id.get())
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query(
-        "insert into outbox (name, key, payload)
-         values ('user.erased', $1::text, json_build_object('user_id', $1::bigint))",
-    )
-    .bind(user_id.get())
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(true)
+    .execute(transaction)
+    .await
+    .map(|_| ())
 }

@@ -1,102 +1,59 @@
-//! Everything that is known of a user, as JSON.
+//! SQL of the export of a user's data as JSON; called by [`crate::service::users`]. Every table with
+//! data of users must be covered here.
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use futures_util::{Stream, TryStreamExt};
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
 use crate::models::UserId;
 
-/// The parts of an export that are lists, and the SELECT of each: a JSON text a row.
-const LISTS: &[(&str, &str)] = &[
-    (
-        "logins",
-        "select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
-                    'expires_at', expires_at)::text
-         from refresh_family where user_id = $1 order by created_at, id",
-    ),
-    (
-        "api_keys",
-        "select json_build_object('id', id, 'name', name, 'prefix', prefix, 'scopes', scopes,
-                    'created_at', created_at, 'expires_at', expires_at)::text
-         from api_key where user_id = $1 order by id",
-    ),
-    (
-        "taste_edits",
-        "select json_build_object('kind', e.kind, 'tag', e.tag, 'name', t.name, 'score', e.score,
-                    'edited_at', e.edited_at)::text
-         from taste_edit e
-         left join tag t on t.kind = e.kind and t.id::text = e.tag
-         where e.user_id = $1 order by e.kind, e.tag",
-    ),
-    (
-        "films",
-        "select json_build_object('movie_id', s.movie_id, 'title', m.title, 'reaction', s.reaction,
-                    'reacted_at', s.reacted_at, 'bookmarked', s.bookmarked,
-                    'bookmarked_at', s.bookmarked_at, 'rating', s.rating * 0.5::float8,
-                    'rated_at', s.rated_at, 'position_seconds', s.position_seconds,
-                    'duration_seconds', s.duration_seconds, 'watched_seconds', s.watched_seconds,
-                    'watched_at', s.watched_at, 'completed_at', s.completed_at)::text
-         from user_movie s
-         left join movie m on m.id = s.movie_id
-         where s.user_id = $1 order by s.movie_id",
-    ),
-    (
-        "imports",
-        "select json_build_object('job_id', id, 'status', status, 'dry_run', dry_run, 'files', files,
-                    'total', total, 'processed', processed, 'succeeded', succeeded,
-                    'unchanged', unchanged, 'unmatched', unmatched, 'failed', failed,
-                    'skipped', skipped, 'unmatched_titles', unmatched_titles, 'failures', failures,
-                    'created_at', created_at, 'updated_at', updated_at)::text
-         from import_job where user_id = $1 order by id",
-    ),
-    (
-        "interactions",
-        "select json_build_object('id', id, 'movie_id', movie_id,
-                    'interaction_type', interaction_type, 'rating', rating * 0.5::float8,
-                    'position_seconds', position_seconds, 'duration_seconds', duration_seconds,
-                    'occurred_at', occurred_at, 'created_at', created_at)::text
-         from interaction where user_id = $1 order by id",
-    ),
-];
+/// The size from which a piece of the document is sent, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+/// The time in which a piece must be received; the transaction is open meanwhile.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many bytes are handed on at once.
-const CHUNK: usize = 64 * 1024;
+/// A piece of the document; `None` after the last one. A channel that closes without it means that the
+/// document is incomplete.
+pub type Piece = Option<String>;
 
-/// An export that has begun: everything in it is of one moment.
+/// An export in progress: a transaction with one snapshot for all its parts.
 pub struct Export {
     transaction: Transaction<'static, Postgres>,
     user_id: UserId,
     account: String,
 }
 
-/// Begins an export; none: there is no such user.
+/// Begins an export; `None` if no user has this id.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.export.begin", level = "debug", skip_all, fields(%user_id))]
 pub async fn begin(pool: &PgPool, user_id: UserId) -> sqlx::Result<Option<Export>> {
     let mut transaction = pool.begin().await?;
-    for setting in [
-        "set transaction isolation level repeatable read, read only",
-        "set local timezone = 'UTC'",
-        "set local statement_timeout = '60s'",
-    ] {
-        sqlx::query(setting).execute(&mut *transaction).await?;
-    }
-    let account: Option<String> = sqlx::query_scalar(
-        "select json_build_object('id', u.id, 'username', u.username, 'email', u.email,
-                    'role', u.role, 'has_password', u.password_hash is not null,
-                    'created_at', u.created_at, 'preferences',
-                    case when p.user_id is not null then json_build_object(
-                        'preferred_genres', p.preferred_genres,
-                        'preferred_language', p.preferred_language, 'min_rating', p.min_rating,
-                        'updated_at', p.updated_at) end)::text
-         from user_account u
-         left join preference p on p.user_id = u.id
-         where u.id = $1",
+    sqlx::query!("set transaction isolation level repeatable read, read only")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("set local timezone = 'UTC'")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("set local statement_timeout = '60s'")
+        .execute(&mut *transaction)
+        .await?;
+    let account = sqlx::query_scalar!(
+        r#"select json_build_object('id', u.id, 'username', u.username, 'email', u.email,
+                      'role', u.role, 'has_password', u.password_hash is not null,
+                      'created_at', u.created_at, 'preferences',
+                      case when p.user_id is not null then json_build_object(
+                          'preferred_genres', p.preferred_genres,
+                          'preferred_language', p.preferred_language, 'min_rating', p.min_rating,
+                          'updated_at', p.updated_at) end)::text as "account!"
+           from user_account u
+           left join preference p on p.user_id = u.id
+           where u.id = $1"#,
+        user_id.get()
     )
-    .bind(user_id.get())
     .fetch_optional(&mut *transaction)
     .await?;
     Ok(account.map(|account| Export {
@@ -107,47 +64,133 @@ pub async fn begin(pool: &PgPool, user_id: UserId) -> sqlx::Result<Option<Export
 }
 
 impl Export {
-    /// Sends the document piece by piece, as long as somebody takes each within `patience`.
-    ///
-    /// # Errors
-    /// Postgres's; what was sent is then not whole.
-    pub async fn stream(
-        mut self,
-        pieces: &mpsc::Sender<String>,
-        patience: Duration,
-    ) -> sqlx::Result<()> {
-        let mut chunk = format!("{{\"user\":{}", self.account);
-        for (name, statement) in LISTS {
-            chunk.push_str(&format!(",\"{name}\":["));
-            let connection: &mut PgConnection = &mut self.transaction;
-            let mut rows = sqlx::query_scalar::<_, String>(*statement)
-                .bind(self.user_id.get())
-                .fetch(connection);
-            let mut first = true;
-            while let Some(row) = rows.try_next().await? {
-                if !std::mem::take(&mut first) {
-                    chunk.push(',');
-                }
-                chunk.push_str(&row);
-                if chunk.len() >= CHUNK {
-                    send(pieces, std::mem::take(&mut chunk), patience).await?;
-                }
-            }
-            chunk.push(']');
+    /// Sends the document in pieces, until it is complete or the receiver is gone or too slow.
+    pub async fn send(self, pieces: mpsc::Sender<Piece>) {
+        let user_id = self.user_id;
+        if let Err(error) = self.send_document(&pieces).await {
+            tracing::warn!(%user_id, %error, "an export was interrupted");
         }
-        chunk.push('}');
-        send(pieces, chunk, patience).await?;
+    }
+
+    #[tracing::instrument(name = "repository.export.send", level = "debug", skip_all, fields(user_id = %self.user_id))]
+    async fn send_document(mut self, pieces: &mpsc::Sender<Piece>) -> sqlx::Result<()> {
+        let connection = &mut self.transaction;
+        let id = self.user_id.get();
+        let mut document = Document {
+            piece: format!("{{\"user\":{}", self.account),
+            pieces,
+        };
+        let logins = sqlx::query_scalar!(
+            r#"select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
+                          'expires_at', expires_at)::text as "row!"
+               from refresh_family where user_id = $1 order by created_at, id"#,
+            id
+        );
+        document
+            .list("logins", logins.fetch(&mut **connection))
+            .await?;
+        let api_keys = sqlx::query_scalar!(
+            r#"select json_build_object('id', id, 'name', name, 'prefix', prefix, 'scopes', scopes,
+                          'created_at', created_at, 'expires_at', expires_at)::text as "row!"
+               from api_key where user_id = $1 order by id"#,
+            id
+        );
+        document
+            .list("api_keys", api_keys.fetch(&mut **connection))
+            .await?;
+        let taste_edits = sqlx::query_scalar!(
+            r#"select json_build_object('kind', e.kind, 'tag', e.tag, 'name', t.name,
+                          'score', e.score, 'edited_at', e.edited_at)::text as "row!"
+               from taste_edit e
+               left join tag t on t.kind = e.kind and t.id::text = e.tag
+               where e.user_id = $1 order by e.kind, e.tag"#,
+            id
+        );
+        document
+            .list("taste_edits", taste_edits.fetch(&mut **connection))
+            .await?;
+        let films = sqlx::query_scalar!(
+            r#"select json_build_object('movie_id', s.movie_id, 'title', m.title,
+                          'reaction', s.reaction, 'reacted_at', s.reacted_at,
+                          'bookmarked', s.bookmarked, 'bookmarked_at', s.bookmarked_at,
+                          'rating', s.rating * 0.5::float8, 'rated_at', s.rated_at,
+                          'position_seconds', s.position_seconds,
+                          'duration_seconds', s.duration_seconds,
+                          'watched_seconds', s.watched_seconds, 'watched_at', s.watched_at,
+                          'completed_at', s.completed_at)::text as "row!"
+               from user_movie s
+               left join movie m on m.id = s.movie_id
+               where s.user_id = $1 order by s.movie_id"#,
+            id
+        );
+        document
+            .list("films", films.fetch(&mut **connection))
+            .await?;
+        let imports = sqlx::query_scalar!(
+            r#"select json_build_object('job_id', id, 'status', status, 'dry_run', dry_run,
+                          'files', files, 'total', total, 'processed', processed,
+                          'succeeded', succeeded, 'unchanged', unchanged, 'unmatched', unmatched,
+                          'failed', failed, 'skipped', skipped,
+                          'unmatched_titles', unmatched_titles, 'failures', failures,
+                          'created_at', created_at, 'updated_at', updated_at)::text as "row!"
+               from job where user_id = $1 order by id"#,
+            id
+        );
+        document
+            .list("imports", imports.fetch(&mut **connection))
+            .await?;
+        let interactions = sqlx::query_scalar!(
+            r#"select json_build_object('id', id, 'movie_id', movie_id,
+                          'interaction_type', interaction_type, 'rating', rating * 0.5::float8,
+                          'position_seconds', position_seconds,
+                          'duration_seconds', duration_seconds, 'occurred_at', occurred_at,
+                          'created_at', created_at)::text as "row!"
+               from interaction where user_id = $1 order by id"#,
+            id
+        );
+        document
+            .list("interactions", interactions.fetch(&mut **connection))
+            .await?;
+        document.piece.push('}');
+        let last = std::mem::take(&mut document.piece);
+        document.send(Some(last)).await?;
+        document.send(None).await?;
         self.transaction.commit().await
     }
 }
 
-async fn send(
-    pieces: &mpsc::Sender<String>,
+/// The JSON document, of which only the unsent piece is in memory.
+struct Document<'a> {
     piece: String,
-    patience: Duration,
-) -> sqlx::Result<()> {
-    pieces
-        .send_timeout(piece, patience)
-        .await
-        .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()))
+    pieces: &'a mpsc::Sender<Piece>,
+}
+
+impl Document<'_> {
+    /// Appends the member `name`: an array of `rows`, each a JSON text.
+    async fn list(
+        &mut self,
+        name: &str,
+        mut rows: impl Stream<Item = sqlx::Result<String>> + Unpin,
+    ) -> sqlx::Result<()> {
+        self.piece.push_str(&format!(",\"{name}\":["));
+        let mut separator = "";
+        while let Some(row) = rows.try_next().await? {
+            self.piece.push_str(separator);
+            self.piece.push_str(&row);
+            separator = ",";
+            if self.piece.len() >= PIECE_BYTES {
+                let piece = std::mem::take(&mut self.piece);
+                self.send(Some(piece)).await?;
+            }
+        }
+        self.piece.push(']');
+        Ok(())
+    }
+
+    async fn send(&self, piece: Piece) -> sqlx::Result<()> {
+        self.pieces
+            .send_timeout(piece, PIECE_TIMEOUT)
+            .await
+            .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()))
+    }
 }

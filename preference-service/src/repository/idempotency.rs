@@ -1,111 +1,123 @@
-//! Requests that came with an `Idempotency-Key`, and their answers.
+//! SQL of idempotency keys; called by [`crate::service::idempotency`].
 
 use std::time::Duration;
 
 use sqlx::{PgPool, types::Json};
 
-use crate::models::{Begun, KeyedRequest, StoredAnswer};
+use crate::models::{KeyState, KeyedRequest, StoredResponse};
 
-/// Takes `request` for ours for as long as `lease`, unless it is known. A key whose request was never
-/// answered within its lease is free again.
+/// Leases the key of `request` for `lease`, unless it is in use. A key whose request was not completed
+/// within its lease is free again.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn begin(pool: &PgPool, request: &KeyedRequest, lease: Duration) -> sqlx::Result<Begun> {
-    let taken = sqlx::query(
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.idempotency.acquire", level = "debug", skip_all)]
+pub async fn acquire(
+    pool: &PgPool,
+    request: &KeyedRequest,
+    lease: Duration,
+) -> sqlx::Result<KeyState> {
+    let acquired = sqlx::query!(
         "insert into idempotency_key (principal, key, request_hash, locked_until)
          values ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))
          on conflict (principal, key) do update
          set request_hash = excluded.request_hash, locked_until = excluded.locked_until
          where idempotency_key.status is null and idempotency_key.locked_until < clock_timestamp()",
+        request.principal,
+        request.key,
+        &request.hash[..],
+        lease.as_secs_f64()
     )
-    .bind(&request.principal)
-    .bind(&request.key)
-    .bind(&request.hash[..])
-    .bind(lease.as_secs_f64())
     .execute(pool)
     .await?
     .rows_affected();
-    if taken == 1 {
-        return Ok(Begun::First);
+    if acquired == 1 {
+        return Ok(KeyState::Acquired);
     }
-    type Known = (
-        Vec<u8>,
-        Option<i16>,
-        Option<Json<Vec<(String, String)>>>,
-        Option<Vec<u8>>,
-    );
-    let known: Option<Known> = sqlx::query_as(
-        "select request_hash, status, headers, body from idempotency_key
-         where principal = $1 and key = $2",
+    let stored = sqlx::query!(
+        r#"select request_hash, status, headers as "headers: Json<Vec<(String, String)>>", body
+           from idempotency_key
+           where principal = $1 and key = $2"#,
+        request.principal,
+        request.key
     )
-    .bind(&request.principal)
-    .bind(&request.key)
     .fetch_optional(pool)
     .await?;
-    Ok(match known {
-        Some((hash, ..)) if hash != request.hash => Begun::Other,
-        Some((_, Some(status), Some(Json(headers)), Some(body))) => Begun::Answered(StoredAnswer {
+    // A key released between the two statements counts as in progress: the client tries again.
+    let Some(stored) = stored else {
+        return Ok(KeyState::InProgress);
+    };
+    if stored.request_hash != request.hash {
+        return Ok(KeyState::Mismatch);
+    }
+    Ok(match (stored.status, stored.headers, stored.body) {
+        (Some(status), Some(Json(headers)), Some(body)) => KeyState::Completed(StoredResponse {
             status: u16::try_from(status).unwrap_or_default(),
             headers,
             body,
         }),
-        // Also where it was let go of between the two statements: the client comes again.
-        _ => Begun::Running,
+        _ => KeyState::InProgress,
     })
 }
 
-/// Keeps the answer to `request`.
+/// Stores the response to `request`.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn finish(
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.idempotency.complete", level = "debug", skip_all)]
+pub async fn complete(
     pool: &PgPool,
     request: &KeyedRequest,
-    answer: &StoredAnswer,
+    response: &StoredResponse,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    sqlx::query!(
         "update idempotency_key set status = $4, headers = $5, body = $6
          where principal = $1 and key = $2 and request_hash = $3",
+        request.principal,
+        request.key,
+        &request.hash[..],
+        i16::try_from(response.status).unwrap_or_default(),
+        Json(&response.headers) as _,
+        response.body
     )
-    .bind(&request.principal)
-    .bind(&request.key)
-    .bind(&request.hash[..])
-    .bind(i16::try_from(answer.status).unwrap_or_default())
-    .bind(Json(&answer.headers))
-    .bind(&answer.body)
     .execute(pool)
     .await
     .map(|_| ())
 }
 
-/// Frees the key of `request`, which changed nothing.
+/// Releases the key of `request`, which changed nothing.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.idempotency.release", level = "debug", skip_all)]
 pub async fn release(pool: &PgPool, request: &KeyedRequest) -> sqlx::Result<()> {
-    sqlx::query(
+    sqlx::query!(
         "delete from idempotency_key
          where principal = $1 and key = $2 and request_hash = $3 and status is null",
+        request.principal,
+        request.key,
+        &request.hash[..]
     )
-    .bind(&request.principal)
-    .bind(&request.key)
-    .bind(&request.hash[..])
     .execute(pool)
     .await
     .map(|_| ())
 }
 
-/// Forgets what is older than `retention`; how many.
+/// Deletes keys older than `retention`; returns their number.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn expire(pool: &PgPool, retention: Duration) -> sqlx::Result<u64> {
-    sqlx::query(
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(
+    name = "repository.idempotency.delete_expired",
+    level = "debug",
+    skip_all
+)]
+pub async fn delete_expired(pool: &PgPool, retention: Duration) -> sqlx::Result<u64> {
+    sqlx::query!(
         "delete from idempotency_key
          where created_at < clock_timestamp() - make_interval(secs => $1)",
+        retention.as_secs_f64()
     )
-    .bind(retention.as_secs_f64())
     .execute(pool)
     .await
     .map(|done| done.rows_affected())

@@ -1,18 +1,18 @@
-//! Logins: families of refresh tokens.
+//! SQL of logins: families of refresh tokens; called by [`crate::service::auth`].
 
 use sqlx::PgPool;
 
-use super::{broken, users::UserRow};
-use crate::models::{RefreshToken, SecretHash, User, UserId};
+use crate::models::{RefreshToken, Role, SecretHash, User, UserId};
 
-/// Logins of one user at most; the one that was not used for longest goes.
-const MOST_LOGINS: i64 = 50;
+/// Logins per user; one more replaces the least recently used.
+const MAX_LOGINS: i64 = 50;
 
-/// Stores a login that ends after `ttl_seconds` without use; false where the user's password is no
+/// Stores a login that ends after `ttl_seconds` without use; false if the user's password hash is no
 /// longer `password_hash`, or the user is gone.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.tokens.create", level = "debug", skip_all, fields(%user_id))]
 pub async fn create(
     pool: &PgPool,
     user_id: UserId,
@@ -21,19 +21,19 @@ pub async fn create(
     ttl_seconds: u32,
 ) -> sqlx::Result<bool> {
     let mut transaction = pool.begin().await?;
-    // Whoever changes the password ends all logins, and waits for this one or is waited for.
-    let unchanged = sqlx::query(
+    // The lock serializes this with a change of the password, which ends all logins.
+    let is_unchanged = sqlx::query!(
         "select from user_account where id = $1 and password_hash = $2 for no key update",
+        user_id.get(),
+        password_hash
     )
-    .bind(user_id.get())
-    .bind(password_hash)
     .fetch_optional(&mut *transaction)
     .await?
     .is_some();
-    if !unchanged {
+    if !is_unchanged {
         return Ok(false);
     }
-    sqlx::query(
+    sqlx::query!(
         "delete from refresh_family f
          where f.user_id = $1
            and (f.expires_at <= now() or f.id in (
@@ -41,93 +41,95 @@ pub async fn create(
                where user_id = $1
                order by rotated_at desc, id
                offset $2))",
+        user_id.get(),
+        MAX_LOGINS - 1
     )
-    .bind(user_id.get())
-    .bind(MOST_LOGINS - 1)
     .execute(&mut *transaction)
     .await?;
-    sqlx::query(
+    let hash = token.hash();
+    sqlx::query!(
         "insert into refresh_family (user_id, id, token_hash, expires_at)
          values ($1, $2, $3, now() + make_interval(secs => $4))",
+        user_id.get(),
+        token.family(),
+        hash.as_bytes(),
+        f64::from(ttl_seconds)
     )
-    .bind(user_id.get())
-    .bind(token.family())
-    .bind(token.hash().as_bytes())
-    .bind(f64::from(ttl_seconds))
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
     Ok(true)
 }
 
-/// What came of a refresh token that was shown.
+/// The result of presenting a refresh token.
 #[derive(Debug)]
 pub enum Rotation {
-    /// It was the newest of its family, and is replaced; its owner as they are now.
+    /// The token was the newest of its family and is replaced; its owner.
     Rotated(User),
-    /// It was used before: the family is gone. Its owner.
+    /// The token was used before and its family is deleted; its owner.
     Reused(UserId),
-    /// There is no such family, or it has expired.
+    /// The family does not exist or has expired.
     Unknown,
 }
 
-/// Replaces `shown` by `next`, if it is the newest token of its family; of several who try at once
-/// one succeeds, and the others end the family.
+/// Replaces `presented` by `next` if it is the newest token of its family. Of concurrent calls one
+/// succeeds, and the others delete the family.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.tokens.rotate", level = "debug", skip_all)]
 pub async fn rotate(
     pool: &PgPool,
-    shown: &RefreshToken,
+    presented: &RefreshToken,
     next: &SecretHash,
     ttl_seconds: u32,
 ) -> sqlx::Result<Rotation> {
-    let owner = sqlx::query_as::<_, UserRow>(
-        "with rotated as (
-             update refresh_family
-             set token_hash = $3,
-                 rotated_at = now(),
-                 expires_at = now() + make_interval(secs => $4)
-             where id = $1 and token_hash = $2 and expires_at > now()
-             returning user_id)
-         select u.id, u.username, u.email, u.role, u.created_at
-         from rotated r
-         join user_account u on u.id = r.user_id",
+    let hash = presented.hash();
+    let owner = sqlx::query_as!(
+        User,
+        r#"with rotated as (
+               update refresh_family
+               set token_hash = $3,
+                   rotated_at = now(),
+                   expires_at = now() + make_interval(secs => $4)
+               where id = $1 and token_hash = $2 and expires_at > now()
+               returning user_id)
+           select u.id as "id: UserId", u.username, u.email, u.role as "role: Role", u.created_at
+           from rotated r
+           join user_account u on u.id = r.user_id"#,
+        presented.family(),
+        hash.as_bytes(),
+        next.as_bytes(),
+        f64::from(ttl_seconds)
     )
-    .bind(shown.family())
-    .bind(shown.hash().as_bytes())
-    .bind(next.as_bytes())
-    .bind(f64::from(ttl_seconds))
     .fetch_optional(pool)
     .await?;
     if let Some(owner) = owner {
-        return Ok(Rotation::Rotated(owner.try_into()?));
+        return Ok(Rotation::Rotated(owner));
     }
-    let ended: Option<i64> = sqlx::query_scalar(
-        "delete from refresh_family
-         where id = $1 and token_hash <> $2 and expires_at > now()
-         returning user_id",
+    let deleted = sqlx::query_scalar!(
+        r#"delete from refresh_family
+           where id = $1 and token_hash <> $2 and expires_at > now()
+           returning user_id as "user_id: UserId""#,
+        presented.family(),
+        hash.as_bytes()
     )
-    .bind(shown.family())
-    .bind(shown.hash().as_bytes())
     .fetch_optional(pool)
     .await?;
-    match ended {
-        Some(id) => UserId::new(id)
-            .map(Rotation::Reused)
-            .ok_or_else(|| broken("a user's id is not positive")),
-        None => Ok(Rotation::Unknown),
-    }
+    Ok(deleted.map_or(Rotation::Unknown, Rotation::Reused))
 }
 
-/// Ends the login that `shown` belongs to, used before or not.
+/// Deletes the login that `presented` belongs to, used before or not.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn end(pool: &PgPool, shown: &RefreshToken) -> sqlx::Result<()> {
-    sqlx::query("delete from refresh_family where id = $1")
-        .bind(shown.family())
-        .execute(pool)
-        .await
-        .map(|_| ())
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.tokens.delete", level = "debug", skip_all)]
+pub async fn delete(pool: &PgPool, presented: &RefreshToken) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from refresh_family where id = $1",
+        presented.family()
+    )
+    .execute(pool)
+    .await
+    .map(|_| ())
 }

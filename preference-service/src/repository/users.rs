@@ -1,322 +1,307 @@
-//! Users and their preferences.
+//! SQL of users and their preferences; called by the services of users, logins and all that need to
+//! tell an unknown user from one without rows. Every change of a profile writes its change record.
 
 use chassis::postgres::violated_constraint;
-use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{broken, changes::record_profile};
-use crate::models::{NewPreferences, NewUser, Preferences, Role, User, UserChange, UserId};
+use super::changes::record_profile;
+use crate::models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate};
 
-#[derive(sqlx::FromRow)]
-pub(super) struct UserRow {
-    id: i64,
-    username: String,
-    email: String,
-    role: String,
-    created_at: DateTime<Utc>,
+/// The reason why a user was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another user has the username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Another user has the e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// Postgres is unreachable or a statement failed.
+    #[error(transparent)]
+    Database(sqlx::Error),
 }
 
-/// The role that the column `role` holds.
-pub(super) fn role(name: &str) -> sqlx::Result<Role> {
-    [Role::User, Role::Admin]
-        .into_iter()
-        .find(|role| role.as_str() == name)
-        .ok_or_else(|| broken("a role that is none"))
-}
-
-impl TryFrom<UserRow> for User {
-    type Error = sqlx::Error;
-
-    fn try_from(row: UserRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            id: UserId::new(row.id).ok_or_else(|| broken("a user's id is not positive"))?,
-            username: row.username,
-            email: row.email,
-            role: role(&row.role)?,
-            created_at: row.created_at,
-        })
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct PreferencesRow {
-    id: Option<i64>,
-    preferred_genres: Vec<String>,
-    preferred_language: Option<String>,
-    min_rating: f64,
-    updated_at: DateTime<Utc>,
-}
-
-impl PreferencesRow {
-    fn of(self, user_id: UserId) -> Preferences {
-        Preferences {
-            id: self.id,
-            user_id,
-            genres: self.preferred_genres,
-            language: self.preferred_language,
-            min_rating: self.min_rating,
-            updated_at: self.updated_at,
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match violated_constraint(&error) {
+            Some("username_taken") => Self::UsernameTaken,
+            Some("email_taken") => Self::EmailTaken,
+            _ => Self::Database(error),
         }
     }
-}
-
-/// Why a user was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// Somebody has the name.
-    #[error("the name is taken")]
-    UsernameTaken,
-    /// Somebody has the address.
-    #[error("the address is taken")]
-    EmailTaken,
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
 }
 
 /// Stores a user.
 ///
 /// # Errors
-/// Name or address are taken; or Postgres's.
+/// Returns the [`StoreError`] that applies.
+#[tracing::instrument(name = "repository.users.create", level = "debug", skip_all)]
 pub async fn create(
     pool: &PgPool,
     user: &NewUser,
     password_hash: Option<&str>,
-) -> Result<User, CreateError> {
+) -> Result<User, StoreError> {
     let mut transaction = pool.begin().await?;
-    let user: User = sqlx::query_as::<_, UserRow>(
-        "insert into user_account (username, email, username_key, email_key, password_hash)
-         values ($1, $2, $3, $4, $5)
-         returning id, username, email, role, created_at",
+    let user = sqlx::query_as!(
+        User,
+        r#"insert into user_account (username, email, username_key, email_key, password_hash)
+           values ($1, $2, $3, $4, $5)
+           returning id as "id: UserId", username, email, role as "role: Role", created_at"#,
+        user.username.text,
+        user.email.text,
+        user.username.key,
+        user.email.key,
+        password_hash
     )
-    .bind(user.username())
-    .bind(user.email())
-    .bind(user.username_key())
-    .bind(user.email_key())
-    .bind(password_hash)
     .fetch_one(&mut *transaction)
-    .await
-    .map_err(taken)?
-    .try_into()?;
+    .await?;
     record_profile(&mut transaction, user.id).await?;
     transaction.commit().await?;
     Ok(user)
 }
 
-fn taken(error: sqlx::Error) -> CreateError {
-    match violated_constraint(&error) {
-        Some("username_taken") => CreateError::UsernameTaken,
-        Some("email_taken") => CreateError::EmailTaken,
-        _ => CreateError::Database(error),
-    }
-}
-
-/// Changes what `change` says, and stores `password_hash` where there is one, which ends all logins.
-/// With a new password, none where the old one is no longer `present_hash`; none also where there is
-/// no such user.
+/// Updates a user. A new `password_hash` ends all logins, and is stored only if the present one is
+/// `present_hash`. `None` if that differs or no user has this id.
 ///
 /// # Errors
-/// The new name or address are taken; or Postgres's.
-pub async fn change(
+/// Returns the [`StoreError`] that applies.
+#[tracing::instrument(name = "repository.users.update", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn update(
     pool: &PgPool,
     id: UserId,
-    change: &UserChange,
+    update: &UserUpdate,
     password_hash: Option<&str>,
     present_hash: Option<&str>,
-) -> Result<Option<User>, CreateError> {
+) -> Result<Option<User>, StoreError> {
     let mut transaction = pool.begin().await?;
-    let user = sqlx::query_as::<_, UserRow>(
-        "update user_account
-         set username = coalesce($2, username),
-             username_key = coalesce($3, username_key),
-             email = coalesce($4, email),
-             email_key = coalesce($5, email_key),
-             password_hash = coalesce($6, password_hash),
-             version = version + 1
-         where id = $1 and ($6 is null or password_hash is not distinct from $7)
-         returning id, username, email, role, created_at",
+    let (username, email) = (update.username.as_ref(), update.email.as_ref());
+    let user = sqlx::query_as!(
+        User,
+        r#"update user_account
+           set username = coalesce($2, username),
+               username_key = coalesce($3, username_key),
+               email = coalesce($4, email),
+               email_key = coalesce($5, email_key),
+               password_hash = coalesce($6, password_hash),
+               version = version + 1
+           where id = $1 and ($6::text is null or password_hash is not distinct from $7)
+           returning id as "id: UserId", username, email, role as "role: Role", created_at"#,
+        id.get(),
+        username.map(|name| &name.text),
+        username.map(|name| &name.key),
+        email.map(|email| &email.text),
+        email.map(|email| &email.key),
+        password_hash,
+        present_hash
     )
-    .bind(id.get())
-    .bind(change.username())
-    .bind(change.username_key())
-    .bind(change.email())
-    .bind(change.email_key())
-    .bind(password_hash)
-    .bind(present_hash)
     .fetch_optional(&mut *transaction)
-    .await
-    .map_err(taken)?;
+    .await?;
     let Some(user) = user else {
         return Ok(None);
     };
     if password_hash.is_some() {
-        sqlx::query("delete from refresh_family where user_id = $1")
-            .bind(id.get())
+        sqlx::query!("delete from refresh_family where user_id = $1", id.get())
             .execute(&mut *transaction)
             .await?;
     }
     record_profile(&mut transaction, id).await?;
     transaction.commit().await?;
-    Ok(Some(user.try_into()?))
+    Ok(Some(user))
 }
 
-/// The user who logs in as `key`, folded name or address, and the hash of their password. An address
-/// is its owner's, even where somebody else took it for a name.
+/// Finds the user with the comparison key `key` as address or name, and their password hash. The owner
+/// of an address wins over a user who took it as a name.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.find_login", level = "debug", skip_all)]
 pub async fn find_login(pool: &PgPool, key: &str) -> sqlx::Result<Option<(User, Option<String>)>> {
-    #[derive(sqlx::FromRow)]
-    struct LoginRow {
-        #[sqlx(flatten)]
-        user: UserRow,
-        password_hash: Option<String>,
-    }
-    sqlx::query_as::<_, LoginRow>(
-        "select id, username, email, role, created_at, password_hash
-         from user_account
-         where email_key = $1 or username_key = $1
-         order by (email_key = $1) desc
-         limit 1",
+    let row = sqlx::query!(
+        r#"select id as "id: UserId", username, email, role as "role: Role", created_at,
+                  password_hash
+           from user_account
+           where email_key = $1 or username_key = $1
+           order by (email_key = $1) desc
+           limit 1"#,
+        key
     )
-    .bind(key)
-    .fetch_optional(pool)
-    .await?
-    .map(|row| Ok((row.user.try_into()?, row.password_hash)))
-    .transpose()
-}
-
-/// The hash of the user's password, if they have one; none: there is no such user.
-///
-/// # Errors
-/// Postgres's.
-pub async fn find_password(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Option<String>>> {
-    sqlx::query_scalar("select password_hash from user_account where id = $1")
-        .bind(id.get())
-        .fetch_optional(pool)
-        .await
-}
-
-/// Stores another hash of the same password; false where that has changed meanwhile.
-///
-/// # Errors
-/// Postgres's.
-pub async fn replace_hash(pool: &PgPool, id: UserId, old: &str, new: &str) -> sqlx::Result<bool> {
-    sqlx::query("update user_account set password_hash = $3 where id = $1 and password_hash = $2")
-        .bind(id.get())
-        .bind(old)
-        .bind(new)
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected() > 0)
-}
-
-/// Gives the user of this name, folded, another role; false where there is none.
-///
-/// # Errors
-/// Postgres's.
-pub async fn set_role(pool: &PgPool, username_key: &str, role: Role) -> sqlx::Result<bool> {
-    sqlx::query("update user_account set role = $2 where username_key = $1")
-        .bind(username_key)
-        .bind(role.as_str())
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected() > 0)
-}
-
-/// The user, if there is one of this id.
-///
-/// # Errors
-/// Postgres's.
-pub async fn find(pool: &PgPool, id: UserId) -> sqlx::Result<Option<User>> {
-    sqlx::query_as::<_, UserRow>(
-        "select id, username, email, role, created_at from user_account where id = $1",
-    )
-    .bind(id.get())
-    .fetch_optional(pool)
-    .await?
-    .map(User::try_from)
-    .transpose()
-}
-
-/// Whether there is a user of this id.
-///
-/// # Errors
-/// Postgres's.
-pub async fn exists(pool: &PgPool, id: UserId) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select exists (select from user_account where id = $1)")
-        .bind(id.get())
-        .fetch_one(pool)
-        .await
-}
-
-/// The user's preferences, or what stands for them where none were set; none: there is no such user.
-///
-/// # Errors
-/// Postgres's.
-pub async fn find_preferences(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Preferences>> {
-    let row = sqlx::query_as::<_, PreferencesRow>(
-        "select p.id,
-                coalesce(p.preferred_genres, '{}') as preferred_genres,
-                p.preferred_language,
-                coalesce(p.min_rating, 0) as min_rating,
-                coalesce(p.updated_at, u.created_at) as updated_at
-         from user_account u
-         left join preference p on p.user_id = u.id
-         where u.id = $1",
-    )
-    .bind(id.get())
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| row.of(id)))
+    Ok(row.map(|row| {
+        let user = User {
+            id: row.id,
+            username: row.username,
+            email: row.email,
+            role: row.role,
+            created_at: row.created_at,
+        };
+        (user, row.password_hash)
+    }))
 }
 
-/// Replaces the user's preferences; none: there is no such user.
+/// Finds the user's password hash; the outer `None` if no user has this id, the inner if the user has
+/// no password.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.find_password_hash", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn find_password_hash(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Option<String>>> {
+    sqlx::query_scalar!(
+        "select password_hash from user_account where id = $1",
+        id.get()
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Replaces the password hash `old` by another hash of the same password; false if it is no longer
+/// `old`.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.replace_password_hash", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn replace_password_hash(
+    pool: &PgPool,
+    id: UserId,
+    old: &str,
+    new: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "update user_account set password_hash = $3 where id = $1 and password_hash = $2",
+        id.get(),
+        old,
+        new
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Sets the role of the user with this username key; false if no user has it.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.set_role", level = "debug", skip_all)]
+pub async fn set_role(pool: &PgPool, username_key: &str, role: Role) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "update user_account set role = $2 where username_key = $1",
+        username_key,
+        role as Role
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Finds the user of this id.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.find", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn find(pool: &PgPool, id: UserId) -> sqlx::Result<Option<User>> {
+    sqlx::query_as!(
+        User,
+        r#"select id as "id: UserId", username, email, role as "role: Role", created_at
+           from user_account
+           where id = $1"#,
+        id.get()
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Returns true if a user has this id.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.exists", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn exists(pool: &PgPool, id: UserId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from user_account where id = $1) as "exists!""#,
+        id.get()
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Finds the user's preferences, defaults if none were set; `None` if no user has this id.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.find_preferences", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn find_preferences(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Preferences>> {
+    sqlx::query_as!(
+        Preferences,
+        r#"select coalesce(p.id, 0) as "id!",
+                  u.id as "user_id: UserId",
+                  coalesce(p.preferred_genres, '{}') as "preferred_genres!",
+                  coalesce(p.preferred_language, 'en') as "preferred_language!",
+                  coalesce(p.min_rating, 0) as "min_rating!",
+                  coalesce(p.updated_at, u.created_at) as "updated_at!"
+           from user_account u
+           left join preference p on p.user_id = u.id
+           where u.id = $1"#,
+        id.get()
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Replaces the user's preferences; `None` if no user has this id.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.users.replace_preferences", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn replace_preferences(
     pool: &PgPool,
     id: UserId,
     preferences: &NewPreferences,
 ) -> sqlx::Result<Option<Preferences>> {
     let mut transaction = pool.begin().await?;
-    let known = sqlx::query("update user_account set version = version + 1 where id = $1")
-        .bind(id.get())
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-    if known == 0 {
+    let updated = sqlx::query!(
+        "update user_account set version = version + 1 where id = $1",
+        id.get()
+    )
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    if updated == 0 {
         return Ok(None);
     }
-    let row = sqlx::query_as::<_, PreferencesRow>(
-        "insert into preference (user_id, preferred_genres, preferred_language, min_rating)
-         values ($1, $2, $3, $4)
-         on conflict (user_id) do update
-         set preferred_genres = excluded.preferred_genres,
-             preferred_language = excluded.preferred_language,
-             min_rating = excluded.min_rating,
-             updated_at = clock_timestamp()
-         returning id, preferred_genres, preferred_language, min_rating, updated_at",
+    let preferences = sqlx::query_as!(
+        Preferences,
+        r#"insert into preference (user_id, preferred_genres, preferred_language, min_rating)
+           values ($1, $2, $3, $4)
+           on conflict (user_id) do update
+           set preferred_genres = excluded.preferred_genres,
+               preferred_language = excluded.preferred_language,
+               min_rating = excluded.min_rating,
+               updated_at = clock_timestamp()
+           returning id, user_id as "user_id: UserId", preferred_genres,
+                     coalesce(preferred_language, 'en') as "preferred_language!", min_rating,
+                     updated_at"#,
+        id.get(),
+        &preferences.genres,
+        preferences.language,
+        preferences.min_rating
     )
-    .bind(id.get())
-    .bind(preferences.genres())
-    .bind(preferences.language())
-    .bind(preferences.min_rating())
     .fetch_one(&mut *transaction)
     .await?;
     record_profile(&mut transaction, id).await?;
     transaction.commit().await?;
-    Ok(Some(row.of(id)))
+    Ok(Some(preferences))
 }
 
-/// The user's profile as the feed tells it, as JSON; none: there is no such user.
+/// Finds the user's profile as in the change feed, as JSON.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.users.find_profile_change", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn find_profile_change(pool: &PgPool, id: UserId) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar("select payload::text from user_profile_change where user_id = $1")
-        .bind(id.get())
-        .fetch_optional(pool)
-        .await
+    sqlx::query_scalar!(
+        r#"select payload::text as "payload!" from user_profile_change where user_id = $1"#,
+        id.get()
+    )
+    .fetch_optional(pool)
+    .await
 }

@@ -1,25 +1,15 @@
-//! API keys: for programs that act for a user. Shown once, kept as hashes.
+//! API keys, for programs that act for a user. Called by the handlers of API keys; a key is returned
+//! once, at its creation, and never again.
 
 use sqlx::PgPool;
 
 use crate::{
-    models::{ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, NoRandomness, SecretHash, UserId},
+    models::{ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, SecretHash, UserId},
     repository::{
         api_keys::{self, CreateError},
         users,
     },
 };
-
-/// Why there is no key.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiKeyError {
-    /// It was not stored.
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    /// There is nothing to make a key of.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-}
 
 /// The API keys of all users; cheap to clone.
 #[derive(Clone)]
@@ -28,30 +18,32 @@ pub struct ApiKeys {
 }
 
 impl ApiKeys {
-    /// Those in `pool`.
+    /// The keys in `pool`.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
-    /// Makes a key of `user_id`; the secret is not to be had again.
+    /// Creates a key of `user_id`; returns it with its clear text.
     ///
     /// # Errors
-    /// The user may not have it; or what is needed for it is not there.
+    /// Returns the [`CreateError`] that applies.
+    #[tracing::instrument(name = "service.api_keys.create", level = "debug", skip_all, fields(%user_id))]
     pub async fn create(
         &self,
         user_id: UserId,
         key: &NewApiKey,
-    ) -> Result<(ApiKey, String), ApiKeyError> {
-        let secret = ApiKeySecret::new()?;
+    ) -> Result<(ApiKey, String), CreateError> {
+        let secret = ApiKeySecret::generate();
         let key = api_keys::create(&self.pool, user_id, key, &secret).await?;
         Ok((key, secret.reveal()))
     }
 
-    /// The user's keys, the newest first; none: there is no such user.
+    /// Lists the user's keys, newest first; `None` if no user has this id.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+    #[tracing::instrument(name = "service.api_keys.list", level = "debug", skip_all, fields(%user_id))]
     pub async fn list(&self, user_id: UserId) -> sqlx::Result<Option<Vec<ApiKey>>> {
         let keys = api_keys::list(&self.pool, user_id).await?;
         if keys.is_empty() && !users::exists(&self.pool, user_id).await? {
@@ -60,19 +52,21 @@ impl ApiKeys {
         Ok(Some(keys))
     }
 
-    /// Takes a key of the user's away; false where they have none of this id.
+    /// Deletes a key of the user; false if they have no key of this id.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn revoke(&self, user_id: UserId, id: i64) -> sqlx::Result<bool> {
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.api_keys.delete", level = "debug", skip_all, fields(%user_id, id))]
+    pub async fn delete(&self, user_id: UserId, id: i64) -> sqlx::Result<bool> {
         api_keys::delete(&self.pool, user_id, id).await
     }
 
-    /// Whom the key with this hash stands for, if it is valid now.
+    /// Finds the owner of the unexpired key with this hash.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn resolve(&self, hash: &SecretHash) -> sqlx::Result<Option<ApiKeyOwner>> {
-        api_keys::resolve(&self.pool, hash).await
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.api_keys.find_owner", level = "debug", skip_all)]
+    pub async fn find_owner(&self, hash: &SecretHash) -> sqlx::Result<Option<ApiKeyOwner>> {
+        api_keys::find_owner(&self.pool, hash).await
     }
 }

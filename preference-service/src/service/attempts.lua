@@ -1,8 +1,8 @@
--- Counts one attempt.
+-- Counts one attempt in a fixed window.
 --
--- KEYS[1]  attempts in the window; expires with it      ARGV[1]  the length of a window, ms
+-- KEYS[1]  the counter; expires with its window      ARGV[1]  the length of a window, ms
 --
--- Returns: the attempts in the window with this one, ms until it ends.
+-- Returns: the attempts in the window including this one, ms until it ends.
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then

@@ -1,97 +1,118 @@
-//! How often something may be tried: a fixed window that begins with the first attempt, counted in
-//! Redis, or, while that is away, here. What is counted is known by a hash, since names are nobody
-//! else's business.
+//! Limits of attempts, such as logins per account: a fixed window from the first attempt, counted in
+//! Redis, or in this process while Redis is unavailable. Called by the services of logins and users.
+//! Subjects are hashed, so that neither Redis nor memory holds names or addresses.
 
 use std::{
-    collections::{HashMap, VecDeque},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::redis::Redis;
+use moka::{future::Cache, policy::EvictionPolicy};
 
 use crate::models::SecretHash;
 
 const SCRIPT: &str = include_str!("attempts.lua");
-/// Counts kept here at most, while Redis is away; beyond that the oldest are forgotten.
-const LOCAL_COUNTS: usize = 20_000;
+/// Windows counted in this process; one more evicts the least recently used.
+const MAX_LOCAL_WINDOWS: u64 = 20_000;
 
-/// Too often; again after so many seconds.
+/// The limit of a window is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many attempts")]
-pub struct TooMany {
-    /// Seconds until the window ends, at least one.
+pub struct TooManyAttempts {
+    /// Seconds until the window ends, at least 1.
     pub retry_after: u64,
 }
 
-/// Counts attempts of one kind; cheap to clone.
+/// Limits attempts of one kind per subject; cheap to clone.
 #[derive(Clone)]
-pub struct Attempts {
+pub struct AttemptLimiter {
     kind: &'static str,
     limit: u64,
     window: Duration,
     redis: Option<Redis>,
     script: Arc<redis::Script>,
-    local: Arc<Mutex<Counts>>,
+    local: Cache<String, Arc<Window>>,
 }
 
-#[derive(Default)]
-struct Counts {
-    by_key: HashMap<String, (u64, Instant)>,
-    /// Keys in the order in which their windows end.
-    begun: VecDeque<(String, Instant)>,
+/// A window that is counted in this process.
+struct Window {
+    started: Instant,
+    count: AtomicU64,
 }
 
-impl Attempts {
-    /// At most `limit` attempts in each window of `window_seconds`.
+impl AttemptLimiter {
+    /// A limiter of `limit` attempts per window of `window_seconds`; `kind` is part of the Redis key.
     #[must_use]
     pub fn new(kind: &'static str, limit: u64, window_seconds: u64, redis: Option<Redis>) -> Self {
+        let window = Duration::from_secs(window_seconds.max(1));
         Self {
             kind,
             limit,
-            window: Duration::from_secs(window_seconds.max(1)),
+            window,
             redis,
             script: Arc::new(redis::Script::new(SCRIPT)),
-            local: Arc::default(),
+            local: Cache::builder()
+                .max_capacity(MAX_LOCAL_WINDOWS)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(window)
+                .build(),
         }
     }
 
-    /// Counts one attempt for `subject`, before it is made, so that many at once are no way around.
+    /// Counts an attempt of `subject`. Call it before the attempt, so that concurrent attempts cannot
+    /// exceed the limit.
     ///
     /// # Errors
-    /// There were too many.
-    pub async fn take(&self, subject: &str) -> Result<(), TooMany> {
+    /// Returns [`TooManyAttempts`] if the limit of the window is exceeded.
+    pub async fn acquire(&self, subject: &str) -> Result<(), TooManyAttempts> {
         let key = self.key(subject);
-        let window = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX);
         let counted = match &self.redis {
             Some(redis) => {
                 let mut call = self.script.prepare_invoke();
-                call.key(&key).arg(window);
+                call.key(&key).arg(millis(self.window));
                 redis.invoke::<(u64, u64)>(&call).await
             }
             None => None,
         };
-        let (count, left) = counted.unwrap_or_else(|| {
-            let (count, left) = self.counts().take(&key, Instant::now(), self.window);
-            (count, u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
-        });
+        let (count, remaining) = match counted {
+            Some(counted) => counted,
+            None => self.count_locally(key).await,
+        };
         if count <= self.limit {
             return Ok(());
         }
-        Err(TooMany {
-            retry_after: left.div_ceil(1000).max(1),
+        Err(TooManyAttempts {
+            retry_after: remaining.div_ceil(1000).max(1),
         })
     }
 
-    /// Forgets the attempts for `subject`, the last of which succeeded.
-    pub async fn forgive(&self, subject: &str) {
+    /// Forgets the attempts of `subject`, after one that succeeded.
+    pub async fn reset(&self, subject: &str) {
         let key = self.key(subject);
-        self.counts().by_key.remove(&key);
+        self.local.invalidate(&key).await;
         if let Some(redis) = &self.redis {
             let _: Option<u64> = redis.run(redis::cmd("DEL").arg(&key)).await;
         }
+    }
+
+    /// Returns the attempts in the window and the milliseconds until it ends.
+    async fn count_locally(&self, key: String) -> (u64, u64) {
+        let new = async {
+            Arc::new(Window {
+                started: Instant::now(),
+                count: AtomicU64::new(0),
+            })
+        };
+        let window = self.local.get_with(key, new).await;
+        let count = window.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let remaining = self.window.saturating_sub(window.started.elapsed());
+        (count, millis(remaining))
     }
 
     fn key(&self, subject: &str) -> String {
@@ -99,44 +120,14 @@ impl Attempts {
         let hash = URL_SAFE_NO_PAD.encode(&hash.as_bytes()[..16]);
         format!("people:v1:attempts:{}:{hash}", self.kind)
     }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        // A count is never half written, so a panic elsewhere does not spoil it.
-        self.local.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Counts {
-    /// The number of this attempt in its window, and how long that still runs.
-    fn take(&mut self, key: &str, now: Instant, window: Duration) -> (u64, Duration) {
-        self.make_room(now);
-        let counted = self.by_key.get_mut(key).filter(|(_, ends)| *ends > now);
-        if let Some((count, ends)) = counted {
-            *count += 1;
-            return (*count, *ends - now);
-        }
-        let ends = now + window;
-        self.by_key.insert(key.to_owned(), (1, ends));
-        self.begun.push_back((key.to_owned(), ends));
-        (1, window)
-    }
-
-    /// Forgets windows that have ended, and, if that is not enough, the oldest.
-    fn make_room(&mut self, now: Instant) {
-        while let Some((key, ends)) = self.begun.front() {
-            if *ends > now && self.begun.len() < LOCAL_COUNTS {
-                return;
-            }
-            if self.by_key.get(key).is_some_and(|(_, own)| own == ends) {
-                self.by_key.remove(key);
-            }
-            self.begun.pop_front();
-        }
-    }
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Who is counted as one client: an IPv4 address, or an IPv6 network of 64 bits, since a household has
-/// that many addresses. As the gateway counts them.
+/// The subject of a client address: an IPv4 address, or an IPv6 /64 network, which is the smallest that
+/// is assigned to one customer. The gateway's rate limits use the same.
 #[must_use]
 pub fn client_subject(address: IpAddr) -> String {
     match address.to_canonical() {
@@ -149,29 +140,40 @@ pub fn client_subject(address: IpAddr) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_window_begins_with_the_first_attempt_and_ends() {
-        let mut counts = Counts::default();
-        let (start, window) = (Instant::now(), Duration::from_secs(10));
-        assert_eq!(counts.take("a", start, window), (1, window));
-        let later = start + Duration::from_secs(4);
-        assert_eq!(counts.take("a", later, window), (2, Duration::from_secs(6)));
-        assert_eq!(counts.take("b", later, window), (1, window));
-        assert_eq!(counts.take("a", start + window, window), (1, window));
-    }
-
-    #[test]
-    fn what_is_remembered_stays_within_bounds() {
-        let mut counts = Counts::default();
-        let now = Instant::now();
-        for number in 0..3 * LOCAL_COUNTS {
-            counts.take(&number.to_string(), now, Duration::from_secs(10));
+    #[tokio::test]
+    async fn a_window_starts_with_the_first_attempt_and_ends() {
+        let mut limiter = AttemptLimiter::new("test", 2, 1, None);
+        limiter.window = Duration::from_millis(50);
+        limiter.local = Cache::builder().time_to_live(limiter.window).build();
+        for subject in ["a", "b"] {
+            assert_eq!(limiter.acquire(subject).await, Ok(()));
+            assert_eq!(limiter.acquire(subject).await, Ok(()));
+            let refused = limiter.acquire(subject).await;
+            assert_eq!(refused, Err(TooManyAttempts { retry_after: 1 }));
         }
-        assert!(counts.by_key.len() <= LOCAL_COUNTS && counts.begun.len() <= LOCAL_COUNTS);
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(limiter.acquire("a").await, Ok(()));
+        limiter.acquire("a").await.expect("the second");
+        limiter.reset("a").await;
+        assert_eq!(limiter.acquire("a").await, Ok(()));
+        assert_eq!(limiter.acquire("a").await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_number_of_local_windows_is_bounded() {
+        let limiter = AttemptLimiter::new("test", 1, 600, None);
+        for number in 0..MAX_LOCAL_WINDOWS + 2000 {
+            let _ = limiter.acquire(&number.to_string()).await;
+        }
+        limiter.local.run_pending_tasks().await;
+        assert!(limiter.local.entry_count() <= MAX_LOCAL_WINDOWS);
+        // The newest are kept.
+        let newest = (MAX_LOCAL_WINDOWS + 1999).to_string();
+        assert!(limiter.acquire(&newest).await.is_err());
     }
 
     #[test]
-    fn a_household_is_one_client() {
+    fn an_ipv6_network_is_one_client() {
         let subject = |text: &str| client_subject(text.parse().expect("an address"));
         assert_eq!(subject("2001:db8:1:2::1"), subject("2001:db8:1:2:ffff::9"));
         assert_ne!(subject("2001:db8:1:2::1"), subject("2001:db8:1:3::1"));

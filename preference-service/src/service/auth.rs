@@ -1,73 +1,69 @@
-//! Logging in: a password becomes an access token, which is short and verified without us, and a
-//! refresh token, which is long, used once, and remembered.
-//!
-//! Whether a name exists is told to nobody: the answer and the work are the same.
+//! Password logins: a password is exchanged for an access token, a short-lived JWT that is verified
+//! without this service, and a refresh token, which is long-lived and valid for one use. Called by the
+//! handlers of `/api/v1/auth`. Neither response nor timing may reveal whether a username exists.
 
 use std::net::IpAddr;
 
-use chrono::Utc;
+use chassis::clock::Clock;
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
-    attempts::{Attempts, TooMany, client_subject},
-    passwords::{HashError, Passwords, Verdict},
+    attempts::{AttemptLimiter, TooManyAttempts, client_subject},
+    passwords::{PasswordError, Passwords, Verdict},
     signing::{PublicKey, SigningError, SigningKeys},
 };
 use crate::{
     config::Config,
-    models::{NoRandomness, RefreshToken, Role, User, UserId, login_key},
+    models::{RefreshToken, Role, User, UserId, login_key},
     repository::{
         tokens::{self, Rotation},
         users,
     },
 };
 
-/// Refresh tokens that were shown twice (counter).
+/// Counter: refresh tokens that were presented after their use.
 pub const REFRESH_REUSED_TOTAL: &str = "refresh_reused_total";
 
-/// Why there are no tokens.
+/// The reason why no tokens were issued.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// There is no such user, or it is not their password, or they have none.
-    #[error("wrong name or password")]
-    WrongCredentials,
-    /// The refresh token is none, has expired, or was used before.
+    /// The user does not exist, has no password, or has another.
+    #[error("invalid username or password")]
+    InvalidCredentials,
+    /// The refresh token is invalid, expired or already used.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
-    /// There were too many attempts.
+    /// The limit of login attempts is exceeded.
     #[error(transparent)]
-    TooMany(#[from] TooMany),
-    /// The password could not be checked.
+    TooManyAttempts(#[from] TooManyAttempts),
+    /// The password could not be verified.
     #[error(transparent)]
-    Password(#[from] HashError),
-    /// There is nothing to sign with.
+    Password(#[from] PasswordError),
+    /// The access token could not be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// There is nothing to make a token of.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-    /// Postgres failed.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// What somebody gets who has logged in.
+/// The tokens of a login.
 #[derive(Debug)]
 pub struct Login {
-    /// A JWT.
+    /// A JWT (RFC 7519).
     pub access_token: String,
-    /// How long it is valid, in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: u32,
-    /// What the next tokens are got with, once.
+    /// The refresh token, valid for one use.
     pub refresh_token: String,
-    /// Who it is.
+    /// The user who logged in.
     pub user: User,
 }
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -79,14 +75,23 @@ struct Claims<'a> {
     jti: Uuid,
 }
 
-/// Logins; cheap to clone.
+/// The limiters of login attempts.
+#[derive(Clone)]
+pub struct LoginLimits {
+    /// Per login name, as it was written.
+    pub by_account: AttemptLimiter,
+    /// Per client address.
+    pub by_address: AttemptLimiter,
+}
+
+/// Issues and refreshes tokens; cheap to clone.
 #[derive(Clone)]
 pub struct Auth {
     pool: PgPool,
     passwords: Passwords,
     keys: SigningKeys,
-    by_account: Attempts,
-    by_address: Attempts,
+    limits: LoginLimits,
+    clock: Clock,
     issuer: String,
     audience: String,
     access_ttl_seconds: u32,
@@ -94,21 +99,22 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Of the users in `pool`; `by_account` and `by_address` count attempts.
+    /// Logins of the users in `pool`.
     #[must_use]
     pub fn new(
         pool: PgPool,
         passwords: Passwords,
         keys: SigningKeys,
-        (by_account, by_address): (Attempts, Attempts),
+        limits: LoginLimits,
+        clock: Clock,
         config: &Config,
     ) -> Self {
         Self {
             pool,
             passwords,
             keys,
-            by_account,
-            by_address,
+            limits,
+            clock,
             issuer: config.jwt_issuer.clone(),
             audience: config.jwt_audience.clone(),
             access_ttl_seconds: config.access_ttl_seconds,
@@ -116,122 +122,123 @@ impl Auth {
         }
     }
 
-    /// Tokens for whoever has this name, or address, and password. `client` is where they ask from, as
-    /// far as that is known.
+    /// Issues tokens for a username or e-mail address and its password. `client` is the client's
+    /// address, if known.
     ///
-    /// Attempts are counted by the name that was written, not by the user who has it: that a name and
-    /// an address are the same user's is nobody's business.
+    /// Attempts are counted by the name as it was written, not by user: a limit shared by a username and
+    /// an e-mail address would reveal that they belong to the same user.
     ///
     /// # Errors
-    /// There are none, or too many attempts; or what is needed for it is not there.
+    /// Returns the [`AuthError`] that applies.
+    #[tracing::instrument(name = "service.auth.log_in", level = "debug", skip_all)]
     pub async fn log_in(
         &self,
         name: &str,
         password: &SecretString,
         client: Option<IpAddr>,
     ) -> Result<Login, AuthError> {
-        let client = client.map(client_subject);
-        if let Some(client) = &client {
-            self.by_address.take(client).await?;
+        if let Some(client) = client.map(client_subject) {
+            self.limits.by_address.acquire(&client).await?;
         }
         let key = login_key(name);
-        // Names that cannot be are counted together.
+        // Names that no user can have share one counter.
         let subject = key.clone().unwrap_or_default();
-        self.by_account.take(&subject).await?;
+        self.limits.by_account.acquire(&subject).await?;
         let found = match &key {
             Some(key) => users::find_login(&self.pool, key).await?,
             None => None,
         };
-        let (user, known) = match found {
-            Some((user, known)) => (Some(user), known),
-            None => (None, None),
+        let (user, stored_hash) = found.unzip();
+        let stored_hash = stored_hash.flatten();
+        let verdict = self
+            .passwords
+            .verify(password, stored_hash.as_deref())
+            .await?;
+        let (Verdict::Match { is_outdated }, Some(user), Some(mut hash)) =
+            (verdict, user, stored_hash)
+        else {
+            return Err(AuthError::InvalidCredentials);
         };
-        let verdict = self.passwords.check(password, known.as_deref()).await?;
-        let (Verdict::Right { outdated }, Some(user), Some(known)) = (verdict, user, known) else {
-            return Err(AuthError::WrongCredentials);
-        };
-        let known = if outdated {
-            self.rehash(user.id, password, known).await?
-        } else {
-            known
-        };
-        let token = RefreshToken::first()?;
-        let ttl = self.refresh_ttl_seconds;
-        if !tokens::create(&self.pool, user.id, &known, &token, ttl).await? {
-            return Err(AuthError::WrongCredentials);
+        if is_outdated {
+            hash = self.rehash(user.id, password, hash).await?;
         }
-        self.by_account.forgive(&subject).await;
+        let token = RefreshToken::first();
+        let ttl = self.refresh_ttl_seconds;
+        if !tokens::create(&self.pool, user.id, &hash, &token, ttl).await? {
+            return Err(AuthError::InvalidCredentials);
+        }
+        self.limits.by_account.reset(&subject).await;
         self.issue(user, &token).await
     }
 
-    /// New tokens for a refresh token, which is then used up.
+    /// Exchanges a refresh token for new tokens. A token that was used before ends its login
+    /// (RFC 9700, 4.14.2).
     ///
     /// # Errors
-    /// It was used up before, in which case its whole login ends, or is none; or what is needed for it
-    /// is not there.
-    pub async fn refresh(&self, shown: &str) -> Result<Login, AuthError> {
-        let shown = RefreshToken::parse(shown).ok_or(AuthError::InvalidRefreshToken)?;
-        let next = RefreshToken::next(shown.family())?;
+    /// Returns the [`AuthError`] that applies.
+    #[tracing::instrument(name = "service.auth.refresh", level = "debug", skip_all)]
+    pub async fn refresh(&self, presented: &str) -> Result<Login, AuthError> {
+        let presented = RefreshToken::parse(presented).ok_or(AuthError::InvalidRefreshToken)?;
+        let next = RefreshToken::next(presented.family());
         let ttl = self.refresh_ttl_seconds;
-        match tokens::rotate(&self.pool, &shown, &next.hash(), ttl).await? {
+        match tokens::rotate(&self.pool, &presented, &next.hash(), ttl).await? {
             Rotation::Rotated(user) => self.issue(user, &next).await,
             Rotation::Reused(user_id) => {
                 metrics::counter!(REFRESH_REUSED_TOTAL).increment(1);
-                tracing::warn!(%user_id, "a refresh token was shown twice; its login has ended");
+                tracing::warn!(%user_id, "a refresh token was reused; its login has ended");
                 Err(AuthError::InvalidRefreshToken)
             }
             Rotation::Unknown => Err(AuthError::InvalidRefreshToken),
         }
     }
 
-    /// Ends the login that a refresh token belongs to, if there is one.
+    /// Ends the login that a refresh token belongs to; an invalid token is ignored.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn log_out(&self, shown: &str) -> sqlx::Result<()> {
-        match RefreshToken::parse(shown) {
-            Some(shown) => tokens::end(&self.pool, &shown).await,
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.auth.log_out", level = "debug", skip_all)]
+    pub async fn log_out(&self, presented: &str) -> sqlx::Result<()> {
+        match RefreshToken::parse(presented) {
+            Some(presented) => tokens::delete(&self.pool, &presented).await,
             None => Ok(()),
         }
     }
 
-    /// What tokens are verified with.
+    /// Lists the public keys that access tokens are verified with.
     ///
     /// # Errors
-    /// The keys cannot be read.
-    pub async fn published_keys(&self) -> Result<Vec<PublicKey>, SigningError> {
+    /// Returns [`SigningError`] if the keys cannot be read.
+    pub async fn public_keys(&self) -> Result<Vec<PublicKey>, SigningError> {
         self.keys.published().await
     }
 
-    /// Hashes a password as new ones are hashed; the hash that is stored now. A machine that is busy
-    /// does it the next time.
+    /// Replaces a hash with outdated parameters; returns the hash that is stored afterwards. While the
+    /// machine is busy, the hash stays until the next login.
     async fn rehash(
         &self,
         id: UserId,
         password: &SecretString,
-        known: String,
+        stored: String,
     ) -> Result<String, AuthError> {
         let new = match self.passwords.hash(password).await {
             Ok(new) => new,
-            Err(HashError::Busy) => return Ok(known),
+            Err(PasswordError::Busy) => return Ok(stored),
             Err(error) => return Err(error.into()),
         };
-        if users::replace_hash(&self.pool, id, &known, &new).await? {
+        if users::replace_password_hash(&self.pool, id, &stored, &new).await? {
             return Ok(new);
         }
-        // Somebody was faster, with the same password or with another.
-        let known = users::find_password(&self.pool, id).await?.flatten();
-        match (
-            self.passwords.check(password, known.as_deref()).await?,
-            known,
-        ) {
-            (Verdict::Right { .. }, Some(known)) => Ok(known),
-            _ => Err(AuthError::WrongCredentials),
+        // A concurrent request replaced it, by a hash of the same password or of another.
+        let stored = users::find_password_hash(&self.pool, id).await?.flatten();
+        let verdict = self.passwords.verify(password, stored.as_deref()).await?;
+        match (verdict, stored) {
+            (Verdict::Match { .. }, Some(stored)) => Ok(stored),
+            _ => Err(AuthError::InvalidCredentials),
         }
     }
 
     async fn issue(&self, user: User, refresh_token: &RefreshToken) -> Result<Login, AuthError> {
-        let now = Utc::now().timestamp();
+        let now = self.clock.now().timestamp();
         let access_token = self
             .keys
             .sign(&Claims {

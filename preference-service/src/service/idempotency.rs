@@ -1,4 +1,5 @@
-//! Requests that are done once though they come twice.
+//! Idempotency keys: a keyed request is processed once, later ones replay its response. Called by the
+//! middleware [`crate::handler`] puts around POSTs that create something.
 
 use std::time::Duration;
 
@@ -6,14 +7,14 @@ use chassis::shutdown::Shutdown;
 use sqlx::PgPool;
 
 use crate::{
-    models::{Begun, KeyedRequest, StoredAnswer},
+    models::{KeyState, KeyedRequest, StoredResponse},
     repository::idempotency,
 };
 
-/// How much longer than a request may take its key is held, so that a slow answer is not done twice.
-const MARGIN: Duration = Duration::from_secs(5);
+/// The time that a lease outlasts the request's time limit, so that a slow request is not repeated.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// Known requests and their answers; cheap to clone.
+/// The keys and their responses; cheap to clone.
 #[derive(Clone)]
 pub struct Idempotency {
     pool: PgPool,
@@ -21,47 +22,48 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Those in `pool`, kept for `retention`; a request takes at most `time_limit`.
+    /// The keys in `pool`, deleted after `retention`; a request takes at most `request_timeout`.
     #[must_use]
-    pub fn new(
+    pub fn start(
         pool: PgPool,
-        time_limit: Duration,
+        request_timeout: Duration,
         retention: Duration,
         shutdown: &Shutdown,
     ) -> Self {
-        let expiring = pool.clone();
-        let stopping = shutdown.clone();
+        let (cleaned, stopping) = (pool.clone(), shutdown.clone());
         shutdown.spawn(async move {
-            let every = (retention / 10).clamp(Duration::from_secs(1), Duration::from_secs(600));
-            while !stopping.sleep(every).await {
-                if let Err(error) = idempotency::expire(&expiring, retention).await {
-                    tracing::debug!(%error, "cannot forget old idempotency keys");
+            let interval = (retention / 10).clamp(Duration::from_secs(1), Duration::from_secs(600));
+            while !stopping.sleep(interval).await {
+                if let Err(error) = idempotency::delete_expired(&cleaned, retention).await {
+                    tracing::debug!(%error, "cannot delete expired idempotency keys");
                 }
             }
         });
         Self {
             pool,
-            lease: time_limit + MARGIN,
+            lease: request_timeout + LEASE_MARGIN,
         }
     }
 
-    /// What is known of `request`; from [`Begun::First`] on it is ours.
+    /// Leases the key of `request` if it is free; returns its state.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn begin(&self, request: &KeyedRequest) -> sqlx::Result<Begun> {
-        idempotency::begin(&self.pool, request, self.lease).await
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+    #[tracing::instrument(name = "service.idempotency.acquire", level = "debug", skip_all)]
+    pub async fn acquire(&self, request: &KeyedRequest) -> sqlx::Result<KeyState> {
+        idempotency::acquire(&self.pool, request, self.lease).await
     }
 
-    /// Ends a request that is ours: its answer is kept, or where it changed nothing its key is free.
-    /// Should Postgres fail here, the key is free when its lease runs out.
-    pub async fn end(&self, request: &KeyedRequest, answer: Option<&StoredAnswer>) {
-        let ended = match answer {
-            Some(answer) => idempotency::finish(&self.pool, request, answer).await,
+    /// Stores the response to an acquired request, or releases its key if there is none to be kept. If
+    /// Postgres fails, the key is free when its lease expires.
+    #[tracing::instrument(name = "service.idempotency.complete", level = "debug", skip_all)]
+    pub async fn complete(&self, request: &KeyedRequest, response: Option<&StoredResponse>) {
+        let completed = match response {
+            Some(response) => idempotency::complete(&self.pool, request, response).await,
             None => idempotency::release(&self.pool, request).await,
         };
-        if let Err(error) = ended {
-            tracing::warn!(%error, "cannot keep the answer to a request with an idempotency key");
+        if let Err(error) = completed {
+            tracing::warn!(%error, "cannot store the response to a request with an idempotency key");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Passwords: hashed with argon2id (RFC 9106), off the threads that serve requests, a few at a time,
-//! since each takes memory and time on purpose. One more waits a while, and is then refused.
+//! Password hashing with argon2id (RFC 9106) on blocking threads. Hashing takes memory and time by
+//! design, so a few run concurrently, others wait for a while and are then refused. Called by the
+//! services of logins and users.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,50 +15,50 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::config::Config;
 
-/// Why a password could not be hashed or checked.
+/// The reason why a password could not be hashed or verified.
 #[derive(Debug, thiserror::Error)]
-pub enum HashError {
-    /// As many as may be under way are, and have been for a while.
+pub enum PasswordError {
+    /// No permit became free in time.
     #[error("too many passwords are being checked")]
     Busy,
-    /// No randomness to be had, or the process is stopping.
+    /// Hashing failed, or the process is stopping.
     #[error("cannot hash a password: {0}")]
     Failed(String),
 }
 
-/// What a check brings.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is another password, or there is none.
-    Wrong,
-    /// It is the password.
-    Right {
-        /// Whether its hash was made with other parameters than a new one would be.
-        outdated: bool,
+    /// The password is another, or the user has none.
+    Mismatch,
+    /// The password is correct.
+    Match {
+        /// True if the parameters of the stored hash differ from the configured ones.
+        is_outdated: bool,
     },
 }
 
-/// Hashes and checks passwords; cheap to clone.
+/// Hashes and verifies passwords; cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
     argon2: Argon2<'static>,
-    slots: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     wait: Duration,
-    /// Checked where there is nothing to check, so that it takes as long.
+    /// Verified if a user has no hash, so that the response takes the same time.
     dummy: Arc<OnceCell<String>>,
 }
 
 impl Passwords {
-    /// As the settings say.
+    /// A hasher with the configured parameters.
     ///
     /// # Errors
-    /// Parameters that argon2 does not have, or no hash at once.
+    /// Returns [`ConfigError`] if argon2 does not allow the parameters, or no hash may run.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let params = Params::new(
             config.argon2_memory_kib,
             config.argon2_iterations,
             config.argon2_parallelism,
-            // As the hashes that are read back say it.
+            // Parsed hashes have an explicit length, and are compared with these parameters.
             Some(Params::DEFAULT_OUTPUT_LEN),
         )
         .map_err(|error| {
@@ -66,94 +67,97 @@ impl Passwords {
             ))
         })?;
         if config.argon2_at_once == 0 {
-            let what = "ARGON2_AT_ONCE must be at least 1";
-            return Err(ConfigError::Invalid(what.to_owned()));
+            let message = "ARGON2_AT_ONCE must be at least 1";
+            return Err(ConfigError::Invalid(message.to_owned()));
         }
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            slots: Arc::new(Semaphore::new(config.argon2_at_once)),
+            permits: Arc::new(Semaphore::new(config.argon2_at_once)),
             wait: Duration::from_millis(config.argon2_wait_ms),
             dummy: Arc::default(),
         })
     }
 
-    /// The hash of `password` with a salt of its own, in PHC's string form.
+    /// Hashes `password` with a random salt; returns the PHC string.
     ///
     /// # Errors
-    /// Too many are under way, or it fails.
-    pub async fn hash(&self, password: &SecretString) -> Result<String, HashError> {
-        let password = prepared(password);
-        self.run(move |argon2| hash(argon2, &password)).await?
-    }
-
-    /// Whether `password` is the one whose hash is `known`. With no hash it is wrong, and takes as long.
-    ///
-    /// # Errors
-    /// Too many are under way, or it fails.
-    pub async fn check(
-        &self,
-        password: &SecretString,
-        known: Option<&str>,
-    ) -> Result<Verdict, HashError> {
-        let exists = known.is_some();
-        let known = match known {
-            Some(known) => known.to_owned(),
-            None => self.dummy().await?,
-        };
-        let password = prepared(password);
+    /// Returns [`PasswordError`] if too many hashes are running or hashing fails.
+    #[tracing::instrument(name = "service.passwords.hash", level = "debug", skip_all)]
+    pub async fn hash(&self, password: &SecretString) -> Result<String, PasswordError> {
+        let password = normalize(password);
         self.run(move |argon2| {
-            let parsed =
-                PasswordHash::new(&known).map_err(|error| HashError::Failed(error.to_string()))?;
-            let right = argon2
-                .verify_password(password.expose_secret().as_bytes(), &parsed)
-                .is_ok();
-            if !right || !exists {
-                return Ok(Verdict::Wrong);
-            }
-            let outdated = parsed.algorithm.as_str() != Algorithm::Argon2id.as_str()
-                || Params::try_from(&parsed).ok().as_ref() != Some(argon2.params());
-            Ok(Verdict::Right { outdated })
+            argon2
+                .hash_password(password.expose_secret().as_bytes())
+                .map(|hash| hash.to_string())
+                .map_err(|error| PasswordError::Failed(error.to_string()))
         })
         .await?
     }
 
-    async fn dummy(&self) -> Result<String, HashError> {
-        let nobodys = SecretString::from("nobody has this password");
-        let make = || self.hash(&nobodys);
-        self.dummy.get_or_try_init(make).await.cloned()
+    /// Verifies `password` against `stored_hash`. Without a hash it is a mismatch that takes the same
+    /// time.
+    ///
+    /// # Errors
+    /// Returns [`PasswordError`] if too many hashes are running or hashing fails.
+    #[tracing::instrument(name = "service.passwords.verify", level = "debug", skip_all)]
+    pub async fn verify(
+        &self,
+        password: &SecretString,
+        stored_hash: Option<&str>,
+    ) -> Result<Verdict, PasswordError> {
+        let has_hash = stored_hash.is_some();
+        let hash = match stored_hash {
+            Some(hash) => hash.to_owned(),
+            None => self.dummy().await?,
+        };
+        let password = normalize(password);
+        self.run(move |argon2| {
+            let parsed = PasswordHash::new(&hash)
+                .map_err(|error| PasswordError::Failed(error.to_string()))?;
+            let is_match = argon2
+                .verify_password(password.expose_secret().as_bytes(), &parsed)
+                .is_ok();
+            if !is_match || !has_hash {
+                return Ok(Verdict::Mismatch);
+            }
+            let is_outdated = parsed.algorithm.as_str() != Algorithm::Argon2id.as_str()
+                || Params::try_from(&parsed).ok().as_ref() != Some(argon2.params());
+            Ok(Verdict::Match { is_outdated })
+        })
+        .await?
     }
 
-    /// Runs `work` once there is room for it, on a thread that may be kept busy. The room is given back
-    /// when the work is done, even where nobody waits for it any more.
+    async fn dummy(&self) -> Result<String, PasswordError> {
+        let password = SecretString::from("the password of no user");
+        let hash = || self.hash(&password);
+        self.dummy.get_or_try_init(hash).await.cloned()
+    }
+
+    /// Runs `work` on a blocking thread once a permit is free. The permit is held until the work is
+    /// done, even if the caller is cancelled.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'static>) -> T + Send + 'static,
-    ) -> Result<T, HashError> {
-        let slot = tokio::time::timeout(self.wait, Arc::clone(&self.slots).acquire_owned());
-        let slot = match slot.await {
-            Ok(Ok(slot)) => slot,
-            Ok(Err(error)) => return Err(HashError::Failed(error.to_string())),
-            Err(_) => return Err(HashError::Busy),
+    ) -> Result<T, PasswordError> {
+        let permit = tokio::time::timeout(self.wait, Arc::clone(&self.permits).acquire_owned());
+        let permit = match permit.await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(error)) => return Err(PasswordError::Failed(error.to_string())),
+            Err(_) => return Err(PasswordError::Busy),
         };
         let argon2 = self.argon2.clone();
         tokio::task::spawn_blocking(move || {
-            let done = work(&argon2);
-            drop(slot);
-            done
+            let result = work(&argon2);
+            drop(permit);
+            result
         })
         .await
-        .map_err(|error| HashError::Failed(error.to_string()))
+        .map_err(|error| PasswordError::Failed(error.to_string()))
     }
 }
 
-/// The same characters are the same password, however a keyboard composes them (RFC 8265, 4.2).
-fn prepared(password: &SecretString) -> SecretString {
+/// Normalizes a password to Unicode form NFC, as keyboards compose characters differently
+/// (RFC 8265, 4.2).
+fn normalize(password: &SecretString) -> SecretString {
     SecretString::from(password.expose_secret().nfc().collect::<String>())
-}
-
-fn hash(argon2: &Argon2<'_>, password: &SecretString) -> Result<String, HashError> {
-    argon2
-        .hash_password(password.expose_secret().as_bytes())
-        .map(|hash| hash.to_string())
-        .map_err(|error| HashError::Failed(error.to_string()))
 }

@@ -1,10 +1,11 @@
-//! Signing keys: Ed25519 (RFC 8032), made at the first start, kept in Postgres, so that all processes
-//! sign with the same. They are looked up anew now and then, which is how a rotation gets around.
+//! Signing keys of access tokens: Ed25519 (RFC 8032), created at the first start, stored in Postgres,
+//! so that all processes sign with the same key. Called by the service of logins and by the command
+//! `keys rotate`. Keys are read again every [`REFRESH_INTERVAL`], by which a rotation reaches every
+//! process.
 //!
-//! A new key is published before it signs, so that whoever verifies has it by then; an old one stays
-//! published until the last token that it signed has expired. With `signing_key_secret` the private
-//! halves are encrypted in the database: AES-256-GCM, the key derived by HKDF-SHA256 (RFC 5869), the
-//! key's id authenticated with it.
+//! A new key is published before it signs, so that verifiers have it by then; an old one stays published
+//! until its last token has expired. With `signing_key_secret` the private keys are stored encrypted:
+//! AES-256-GCM with the key id as associated data, the encryption key derived by HKDF-SHA256 (RFC 5869).
 
 use std::{
     sync::Arc,
@@ -12,13 +13,12 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chassis::config::ConfigError;
+use chassis::{clock::Clock, config::ConfigError};
 use chrono::{DateTime, Utc};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     digest::{SHA256, digest},
     hkdf::{HKDF_SHA256, Salt},
-    rand::{SecureRandom, SystemRandom},
     signature::{Ed25519KeyPair, KeyPair},
 };
 use secrecy::ExposeSecret;
@@ -28,29 +28,30 @@ use tokio::sync::Mutex;
 
 use crate::{
     config::Config,
-    repository::signing_keys::{self, NewSigningKey, SigningKeyRow},
+    models::random_bytes,
+    repository::signing_keys::{self, StoredKey},
 };
 
-/// How long what was read from the database is taken for true.
-const FRESH: Duration = Duration::from_secs(30);
-/// For clocks that are apart, and for processes that learn of a rotation late.
-const SLACK_SECONDS: u32 = 120;
-/// The shortest secret, in bytes.
-const SECRET_BYTES: usize = 32;
-const NONCE: usize = 12;
+/// The age at which the keys in memory are read again.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// The time that a replaced key outlasts its tokens: clock skew, and processes that have not read the
+/// new key yet.
+const ROTATION_MARGIN_SECONDS: u32 = 120;
+/// The minimal length of `signing_key_secret`.
+const MIN_SECRET_BYTES: usize = 32;
+/// The length of a nonce of AES-GCM.
+const NONCE_BYTES: usize = 12;
 
-/// Why there is no key to sign with.
+/// The reason why no key is available.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// A key cannot be decrypted.
-    #[error(
-        "the signing key {0} is encrypted, and SIGNING_KEY_SECRET is not what it was encrypted with"
-    )]
+    /// A stored key cannot be decrypted.
+    #[error("the signing key {0} was encrypted with another SIGNING_KEY_SECRET")]
     WrongSecret(String),
-    /// A key is damaged, or none could be made.
+    /// A stored key is damaged, or none could be created.
     #[error("{0}")]
     Unusable(&'static str),
-    /// Postgres failed.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -58,24 +59,24 @@ pub enum SigningError {
 /// A public key as a JWK (RFC 8037).
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct PublicKey {
-    /// `OKP`.
+    /// The key type, `OKP`.
     kty: &'static str,
-    /// `Ed25519`.
+    /// The curve, `Ed25519`.
     crv: &'static str,
-    /// The key, base64url.
+    /// The public key, base64url.
     x: String,
-    /// Its name in the head of tokens.
+    /// The key id in the header of tokens.
     kid: String,
-    /// `EdDSA`.
+    /// The algorithm, `EdDSA`.
     alg: &'static str,
-    /// `sig`.
+    /// The use, `sig`.
     r#use: &'static str,
 }
 
-/// The keys as they are now.
+/// The keys in memory.
 struct KeySet {
     read_at: Instant,
-    /// The newest first.
+    /// Newest first.
     keys: Vec<Key>,
 }
 
@@ -85,68 +86,74 @@ struct Key {
     pair: Ed25519KeyPair,
 }
 
-/// The signing keys; cheap to clone.
+/// Signs tokens and publishes keys; cheap to clone.
 #[derive(Clone)]
 pub struct SigningKeys {
     pool: PgPool,
     cipher: Option<Arc<LessSafeKey>>,
+    clock: Clock,
     access_ttl_seconds: u32,
     delay_seconds: u32,
-    known: Arc<Mutex<Option<Arc<KeySet>>>>,
+    current: Arc<Mutex<Option<Arc<KeySet>>>>,
 }
 
 impl SigningKeys {
-    /// Those in `pool`.
+    /// The keys in `pool`.
     ///
     /// # Errors
-    /// A secret that is too short.
-    pub fn new(pool: PgPool, config: &Config) -> Result<Self, ConfigError> {
+    /// Returns [`ConfigError`] if the secret is shorter than 32 bytes.
+    pub fn new(pool: PgPool, clock: Clock, config: &Config) -> Result<Self, ConfigError> {
         let secret = config.signing_key_secret.expose_secret();
         let cipher = match secret.len() {
             0 => None,
-            SECRET_BYTES.. => Some(Arc::new(cipher(secret).ok_or_else(|| {
+            MIN_SECRET_BYTES.. => Some(Arc::new(derive_cipher(secret).ok_or_else(|| {
                 ConfigError::Invalid("SIGNING_KEY_SECRET cannot be used".to_owned())
             })?)),
             _ => {
-                let what = format!("SIGNING_KEY_SECRET must have at least {SECRET_BYTES} bytes");
-                return Err(ConfigError::Invalid(what));
+                let message =
+                    format!("SIGNING_KEY_SECRET must have at least {MIN_SECRET_BYTES} bytes");
+                return Err(ConfigError::Invalid(message));
             }
         };
         Ok(Self {
             pool,
             cipher,
+            clock,
             access_ttl_seconds: config.access_ttl_seconds,
             delay_seconds: config.signing_key_delay_seconds,
-            known: Arc::default(),
+            current: Arc::default(),
         })
     }
 
-    /// Makes the first key where there is none, and sees whether the keys can be used.
+    /// Creates the first key if there is none, and reads all.
     ///
     /// # Errors
-    /// They cannot.
+    /// Returns [`SigningError`] if a key cannot be created, read or decrypted.
+    #[tracing::instrument(name = "service.signing.prepare", level = "debug", skip_all)]
     pub async fn prepare(&self) -> Result<(), SigningError> {
         if self.cipher.is_none() {
             tracing::warn!(
-                "SIGNING_KEY_SECRET is not set: private signing keys are in the database as they are"
+                "SIGNING_KEY_SECRET is not set: private signing keys are stored unencrypted"
             );
         }
         self.current().await.map(|_| ())
     }
 
-    /// The public halves of all keys whose tokens can be valid, and of those that will sign.
+    /// Lists the public keys of all tokens that can be valid, and of those that will be issued.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// Returns [`SigningError`] if the keys cannot be read.
+    #[tracing::instrument(name = "service.signing.published", level = "debug", skip_all)]
     pub async fn published(&self) -> Result<Vec<PublicKey>, SigningError> {
         let current = self.current().await?;
-        Ok(current.keys.iter().map(Key::published).collect())
+        Ok(current.keys.iter().map(Key::public).collect())
     }
 
-    /// `claims` as a signed token (RFC 7519).
+    /// Signs `claims`; returns a JWT (RFC 7519).
     ///
     /// # Errors
-    /// There is no key that can be used.
+    /// Returns [`SigningError`] if no key can be read.
+    #[tracing::instrument(name = "service.signing.sign", level = "debug", skip_all)]
     pub async fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
         #[derive(Serialize)]
         struct Header<'a> {
@@ -155,7 +162,7 @@ impl SigningKeys {
             kid: &'a str,
         }
         let current = self.current().await?;
-        let now = Utc::now();
+        let now = self.clock.now();
         let key = current
             .keys
             .iter()
@@ -167,74 +174,64 @@ impl SigningKeys {
             typ: "JWT",
             kid: &key.kid,
         };
-        let text = format!("{}.{}", encoded(&header)?, encoded(claims)?);
+        let text = format!("{}.{}", encode(&header)?, encode(claims)?);
         let signature = URL_SAFE_NO_PAD.encode(key.pair.sign(text.as_bytes()));
         Ok(format!("{text}.{signature}"))
     }
 
-    /// Makes another key and publishes it; when it will sign.
+    /// Creates and publishes a new key; returns the time from which it signs.
     ///
     /// # Errors
-    /// It cannot be made or stored.
+    /// Returns [`SigningError`] if the key cannot be created or stored.
+    #[tracing::instrument(name = "service.signing.rotate", level = "debug", skip_all)]
     pub async fn rotate(&self) -> Result<DateTime<Utc>, SigningError> {
         self.current().await?;
         let key = self.generate()?;
-        let ttl = self.access_ttl_seconds.saturating_add(SLACK_SECONDS);
+        let ttl = self
+            .access_ttl_seconds
+            .saturating_add(ROTATION_MARGIN_SECONDS);
         let signs_from = signing_keys::rotate(&self.pool, &key, self.delay_seconds, ttl).await?;
-        *self.known.lock().await = None;
+        *self.current.lock().await = None;
         Ok(signs_from)
     }
 
-    /// The keys, from memory while that is fresh; one reads, the others wait for it.
+    /// The keys in memory, read again if they are old; concurrent callers share one read.
     async fn current(&self) -> Result<Arc<KeySet>, SigningError> {
-        let mut known = self.known.lock().await;
-        if let Some(set) = known.as_ref().filter(|set| set.read_at.elapsed() < FRESH) {
+        let mut current = self.current.lock().await;
+        let is_fresh = |set: &&Arc<KeySet>| set.read_at.elapsed() < REFRESH_INTERVAL;
+        if let Some(set) = current.as_ref().filter(is_fresh) {
             return Ok(Arc::clone(set));
         }
-        let mut rows = signing_keys::list(&self.pool).await?;
-        if rows.is_empty() {
+        let mut stored = signing_keys::list(&self.pool).await?;
+        if stored.is_empty() {
             signing_keys::create_first(&self.pool, &self.generate()?).await?;
-            rows = signing_keys::list(&self.pool).await?;
+            stored = signing_keys::list(&self.pool).await?;
         }
-        let keys = rows
+        let keys = stored
             .into_iter()
-            .map(|row| self.open(row))
+            .map(|(key, signs_from)| self.open(key, signs_from))
             .collect::<Result<_, _>>()?;
         let set = Arc::new(KeySet {
             read_at: Instant::now(),
             keys,
         });
-        *known = Some(Arc::clone(&set));
+        *current = Some(Arc::clone(&set));
         Ok(set)
     }
 
-    fn generate(&self) -> Result<NewSigningKey, SigningError> {
-        let random = SystemRandom::new();
-        let no_randomness = |_| SigningError::Unusable("no randomness to be had");
-        let mut seed = [0; 32];
-        random.fill(&mut seed).map_err(no_randomness)?;
+    fn generate(&self) -> Result<StoredKey, SigningError> {
+        let seed: [u8; 32] = random_bytes();
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .map_err(|_| SigningError::Unusable("a signing key could not be made"))?;
+            .map_err(|_| SigningError::Unusable("a signing key could not be created"))?;
         let public_key = pair.public_key().as_ref().to_vec();
         let kid = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &public_key).as_ref()[..12]);
         let private_key = match &self.cipher {
             None => seed.to_vec(),
-            Some(cipher) => {
-                let mut nonce = [0; NONCE];
-                random.fill(&mut nonce).map_err(no_randomness)?;
-                let mut sealed = seed.to_vec();
-                let of_key = Aad::from(kid.as_bytes());
-                cipher
-                    .seal_in_place_append_tag(
-                        Nonce::assume_unique_for_key(nonce),
-                        of_key,
-                        &mut sealed,
-                    )
-                    .map_err(|_| SigningError::Unusable("a signing key could not be encrypted"))?;
-                [&nonce[..], &sealed].concat()
-            }
+            Some(cipher) => encrypt(cipher, &kid, &seed).ok_or(SigningError::Unusable(
+                "a signing key could not be encrypted",
+            ))?,
         };
-        Ok(NewSigningKey {
+        Ok(StoredKey {
             kid,
             public_key,
             private_key,
@@ -242,35 +239,33 @@ impl SigningKeys {
         })
     }
 
-    fn open(&self, row: SigningKeyRow) -> Result<Key, SigningError> {
-        let seed = if row.encrypted {
-            self.decrypt(&row)
-                .ok_or_else(|| SigningError::WrongSecret(row.kid.clone()))?
+    fn open(&self, stored: StoredKey, signs_from: DateTime<Utc>) -> Result<Key, SigningError> {
+        let StoredKey {
+            kid,
+            public_key,
+            private_key,
+            encrypted,
+        } = stored;
+        let seed = if encrypted {
+            let cipher = self.cipher.as_ref();
+            cipher
+                .and_then(|cipher| decrypt(cipher, &kid, &private_key))
+                .ok_or_else(|| SigningError::WrongSecret(kid.clone()))?
         } else {
-            row.private_key
+            private_key
         };
-        let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &row.public_key)
+        let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public_key)
             .map_err(|_| SigningError::Unusable("a signing key in the database is damaged"))?;
         Ok(Key {
-            kid: row.kid,
-            signs_from: row.signs_from,
+            kid,
+            signs_from,
             pair,
         })
-    }
-
-    fn decrypt(&self, row: &SigningKeyRow) -> Option<Vec<u8>> {
-        let (nonce, sealed) = row.private_key.split_at_checked(NONCE)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut seed = sealed.to_vec();
-        let of_key = Aad::from(row.kid.as_bytes());
-        let cipher = self.cipher.as_ref()?;
-        let opened = cipher.open_in_place(nonce, of_key, &mut seed).ok()?;
-        Some(opened.to_vec())
     }
 }
 
 impl Key {
-    fn published(&self) -> PublicKey {
+    fn public(&self) -> PublicKey {
         PublicKey {
             kty: "OKP",
             crv: "Ed25519",
@@ -282,15 +277,37 @@ impl Key {
     }
 }
 
-fn cipher(secret: &str) -> Option<LessSafeKey> {
+fn derive_cipher(secret: &str) -> Option<LessSafeKey> {
     let info = [b"marquee signing keys".as_slice()];
     let key = Salt::new(HKDF_SHA256, &[]).extract(secret.as_bytes());
     let key = key.expand(&info, &AES_256_GCM).ok()?;
     Some(LessSafeKey::new(UnboundKey::from(key)))
 }
 
-fn encoded(document: &impl Serialize) -> Result<String, SigningError> {
+/// Returns nonce, ciphertext and tag of `seed`.
+fn encrypt(cipher: &LessSafeKey, kid: &str, seed: &[u8]) -> Option<Vec<u8>> {
+    let nonce: [u8; NONCE_BYTES] = random_bytes();
+    let mut sealed = seed.to_vec();
+    cipher
+        .seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(kid.as_bytes()),
+            &mut sealed,
+        )
+        .ok()?;
+    Some([&nonce[..], &sealed].concat())
+}
+
+fn decrypt(cipher: &LessSafeKey, kid: &str, encrypted: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = encrypted.split_at_checked(NONCE_BYTES)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut seed = sealed.to_vec();
+    let opened = cipher.open_in_place(nonce, Aad::from(kid.as_bytes()), &mut seed);
+    Some(opened.ok()?.to_vec())
+}
+
+fn encode(document: &impl Serialize) -> Result<String, SigningError> {
     serde_json::to_vec(document)
         .map(|json| URL_SAFE_NO_PAD.encode(json))
-        .map_err(|_| SigningError::Unusable("claims that cannot be written"))
+        .map_err(|_| SigningError::Unusable("claims cannot be serialized"))
 }

@@ -1,71 +1,59 @@
-//! Users and their preferences: stored, told to other services, found again.
+//! Users and their preferences: sign-up, updates, export and erasure. Called by the handlers of users.
+//! Every change is published through the outbox.
 
 use std::net::IpAddr;
 
-use chassis::feed::outbox::Outbox;
+use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
 use secrecy::SecretString;
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 
 use super::{
-    attempts::{Attempts, TooMany, client_subject},
-    passwords::{HashError, Passwords, Verdict},
+    attempts::{AttemptLimiter, TooManyAttempts, client_subject},
+    passwords::{PasswordError, Passwords, Verdict},
 };
 use crate::{
-    models::{NewPreferences, NewUser, Preferences, User, UserChange, UserId},
+    models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate},
     repository::{
         erasure,
-        export::{self, Export},
-        users::{self, CreateError},
+        export::{self, Piece},
+        users::{self, StoreError},
     },
 };
 
-/// Why a user was not changed.
+/// The reason why a user was not created or updated.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// There is no such user.
-    #[error("there is no such user")]
+pub enum UserError {
+    /// No user has this id.
+    #[error("user not found")]
     NotFound,
-    /// A new password takes the present one, which was not given or is another.
+    /// The present password, which a new one requires, is absent or incorrect.
     #[error("the present password is wrong")]
     WrongPassword,
-    /// There were too many attempts at the present password.
+    /// The limit of sign-ups, or of attempts at the present password, is exceeded.
     #[error(transparent)]
-    TooMany(#[from] TooMany),
+    TooManyAttempts(#[from] TooManyAttempts),
     /// The user was not stored.
     #[error(transparent)]
-    Store(#[from] CreateError),
-    /// A password could not be hashed or checked.
+    Store(#[from] StoreError),
+    /// A password could not be hashed or verified.
     #[error(transparent)]
-    Password(#[from] HashError),
+    Password(#[from] PasswordError),
 }
 
-impl From<sqlx::Error> for ChangeError {
+impl From<sqlx::Error> for UserError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
 }
 
-/// By what right a password is changed.
+/// The authorization of a new password.
 #[derive(Debug)]
-pub enum PasswordRight<'a> {
-    /// Whoever changes it knows the present one, or says so.
-    Present(Option<&'a SecretString>),
-    /// They are an administrator, and it is not their own.
+pub enum PasswordAuthorization<'a> {
+    /// The present password, as the request gives it. Not required if the user has none.
+    PresentPassword(Option<&'a SecretString>),
+    /// An administrator, for another user.
     Administrator,
-}
-
-/// Why somebody could not sign up.
-#[derive(Debug, thiserror::Error)]
-pub enum SignUpError {
-    /// The user was not stored.
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    /// The password could not be hashed.
-    #[error(transparent)]
-    Password(#[from] HashError),
-    /// Too many signed up from one address.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
 }
 
 /// The users of the platform; cheap to clone.
@@ -74,19 +62,22 @@ pub struct Users {
     pool: PgPool,
     outbox: Outbox,
     passwords: Passwords,
-    password_attempts: Attempts,
-    sign_ups: Attempts,
+    password_attempts: AttemptLimiter,
+    sign_ups: AttemptLimiter,
+    shutdown: Shutdown,
 }
 
 impl Users {
-    /// Those in `pool`, whose changes go out through `outbox`.
+    /// The users in `pool`. `password_attempts` limits attempts at the present password per user,
+    /// `sign_ups` limits sign-ups per client address.
     #[must_use]
     pub fn new(
         pool: PgPool,
         outbox: Outbox,
         passwords: Passwords,
-        password_attempts: Attempts,
-        sign_ups: Attempts,
+        password_attempts: AttemptLimiter,
+        sign_ups: AttemptLimiter,
+        shutdown: Shutdown,
     ) -> Self {
         Self {
             pool,
@@ -94,22 +85,20 @@ impl Users {
             passwords,
             password_attempts,
             sign_ups,
+            shutdown,
         }
     }
 
-    /// Stores a user, who signs up from `client` where sign-ups are to be counted.
+    /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
     ///
     /// # Errors
-    /// Name or address are taken, too many signed up, the password cannot be hashed; or Postgres's.
-    pub async fn create(
-        &self,
-        user: &NewUser,
-        client: Option<IpAddr>,
-    ) -> Result<User, SignUpError> {
+    /// Returns the [`UserError`] that applies.
+    #[tracing::instrument(name = "service.users.create", level = "debug", skip_all)]
+    pub async fn create(&self, user: &NewUser, client: Option<IpAddr>) -> Result<User, UserError> {
         if let Some(client) = client {
-            self.sign_ups.take(&client_subject(client)).await?;
+            self.sign_ups.acquire(&client_subject(client)).await?;
         }
-        let password_hash = match user.password() {
+        let password_hash = match &user.password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
@@ -118,102 +107,108 @@ impl Users {
         Ok(user)
     }
 
-    /// Changes what `change` says. A new password ends all logins.
+    /// Updates a user. A new password ends all logins.
     ///
     /// # Errors
-    /// There is no such user, the right to change the password is not there, or name or address are
-    /// taken; or what is needed for it is not there.
-    pub async fn change(
+    /// Returns the [`UserError`] that applies.
+    #[tracing::instrument(name = "service.users.update", level = "debug", skip_all, fields(user_id = %id))]
+    pub async fn update(
         &self,
         id: UserId,
-        change: &UserChange,
-        right: PasswordRight<'_>,
-    ) -> Result<User, ChangeError> {
-        if change.is_empty() {
-            return self.find(id).await?.ok_or(ChangeError::NotFound);
+        update: &UserUpdate,
+        authorization: PasswordAuthorization<'_>,
+    ) -> Result<User, UserError> {
+        if update.is_empty() {
+            return self.find(id).await?.ok_or(UserError::NotFound);
         }
-        let (new, present) = match change.password() {
+        let (new, present) = match &update.password {
             None => (None, None),
             Some(password) => {
-                let present = users::find_password(&self.pool, id).await?;
-                let present = present.ok_or(ChangeError::NotFound)?;
-                self.check_right(id, right, present.as_deref()).await?;
+                let present = users::find_password_hash(&self.pool, id).await?;
+                let present = present.ok_or(UserError::NotFound)?;
+                self.authorize(id, authorization, present.as_deref())
+                    .await?;
                 (Some(self.passwords.hash(password).await?), present)
             }
         };
-        let changed =
-            users::change(&self.pool, id, change, new.as_deref(), present.as_deref()).await?;
-        let Some(user) = changed else {
-            let known = users::exists(&self.pool, id).await?;
-            return Err(match known {
-                true => ChangeError::WrongPassword,
-                false => ChangeError::NotFound,
+        let updated =
+            users::update(&self.pool, id, update, new.as_deref(), present.as_deref()).await?;
+        let Some(user) = updated else {
+            // The password changed meanwhile, or the user was erased.
+            let exists = users::exists(&self.pool, id).await?;
+            return Err(if exists {
+                UserError::WrongPassword
+            } else {
+                UserError::NotFound
             });
         };
         self.outbox.notify_readers();
         Ok(user)
     }
 
-    /// Whoever has no password yet needs none to set one.
-    async fn check_right(
+    /// Checks the authorization of a new password; a user without a password needs none.
+    async fn authorize(
         &self,
         id: UserId,
-        right: PasswordRight<'_>,
-        present: Option<&str>,
-    ) -> Result<(), ChangeError> {
-        let (PasswordRight::Present(shown), Some(present)) = (right, present) else {
+        authorization: PasswordAuthorization<'_>,
+        present_hash: Option<&str>,
+    ) -> Result<(), UserError> {
+        let (PasswordAuthorization::PresentPassword(given), Some(present_hash)) =
+            (authorization, present_hash)
+        else {
             return Ok(());
         };
-        let shown = shown.ok_or(ChangeError::WrongPassword)?;
+        let given = given.ok_or(UserError::WrongPassword)?;
         let subject = id.to_string();
-        self.password_attempts.take(&subject).await?;
-        match self.passwords.check(shown, Some(present)).await? {
-            Verdict::Right { .. } => {
-                self.password_attempts.forgive(&subject).await;
-                Ok(())
-            }
-            Verdict::Wrong => Err(ChangeError::WrongPassword),
+        self.password_attempts.acquire(&subject).await?;
+        if self.passwords.verify(given, Some(present_hash)).await? == Verdict::Mismatch {
+            return Err(UserError::WrongPassword);
         }
+        self.password_attempts.reset(&subject).await;
+        Ok(())
     }
 
-    /// The user, if there is one of this id.
+    /// Finds the user of this id.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.users.find", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn find(&self, id: UserId) -> sqlx::Result<Option<User>> {
         users::find(&self.pool, id).await
     }
 
-    /// The user's preferences, or what stands for them where none were set; none: there is no such
-    /// user.
+    /// Finds the user's preferences, defaults if none were set; `None` if no user has this id.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.users.find_preferences", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn find_preferences(&self, id: UserId) -> sqlx::Result<Option<Preferences>> {
         users::find_preferences(&self.pool, id).await
     }
 
-    /// Replaces the user's preferences; none: there is no such user.
+    /// Replaces the user's preferences; `None` if no user has this id.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+    #[tracing::instrument(name = "service.users.replace_preferences", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn replace_preferences(
         &self,
         id: UserId,
         preferences: &NewPreferences,
     ) -> sqlx::Result<Option<Preferences>> {
-        let preferences = users::replace_preferences(&self.pool, id, preferences).await?;
-        if preferences.is_some() {
+        let replaced = users::replace_preferences(&self.pool, id, preferences).await?;
+        if replaced.is_some() {
             self.outbox.notify_readers();
         }
-        Ok(preferences)
+        Ok(replaced)
     }
 
-    /// Erases the user with all that is known of them, and tells other services to do the same; false:
-    /// there is no such user.
+    /// Erases the user and all data about them, and makes other services do the same; false if no user
+    /// has this id.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+    #[tracing::instrument(name = "service.users.erase", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn erase(&self, id: UserId) -> sqlx::Result<bool> {
         let erased = erasure::erase(&self.pool, id).await?;
         if erased {
@@ -222,18 +217,25 @@ impl Users {
         Ok(erased)
     }
 
-    /// Begins to write out all that is known of the user; none: there is no such user.
+    /// Begins an export of all data about the user; returns its pieces, `None` if no user has this id.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn export(&self, id: UserId) -> sqlx::Result<Option<Export>> {
-        export::begin(&self.pool, id).await
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+    #[tracing::instrument(name = "service.users.export", level = "debug", skip_all, fields(user_id = %id))]
+    pub async fn export(&self, id: UserId) -> sqlx::Result<Option<mpsc::Receiver<Piece>>> {
+        let Some(export) = export::begin(&self.pool, id).await? else {
+            return Ok(None);
+        };
+        let (sender, pieces) = mpsc::channel(2);
+        self.shutdown.spawn(export.send(sender));
+        Ok(Some(pieces))
     }
 
-    /// The user's profile as the feed tells it, as JSON; none: there is no such user.
+    /// Finds the user's profile as in the change feed, as JSON.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.users.find_profile_change", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn find_profile_change(&self, id: UserId) -> sqlx::Result<Option<String>> {
         users::find_profile_change(&self.pool, id).await
     }

@@ -1,5 +1,5 @@
-//! Whether what is kept beside the log is what the log says: the states replayed, the counters added
-//! up, taste computed from both.
+//! Verification of derived data: states replayed from the interaction log, counters summed up from the
+//! states, taste computed from both. Called by the command `verify`; never changes anything.
 
 use std::{
     collections::BTreeMap,
@@ -19,23 +19,23 @@ use crate::{
     repository::verification,
 };
 
-/// What was compared, and what differed.
+/// The result of a verification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Users who did anything.
+    /// Users with interactions or states.
     pub users: u64,
     /// Entries of the log.
     pub interactions: u64,
-    /// Films whose counters differ.
+    /// Movies whose counters differ.
     pub counter_differences: u64,
-    /// Users and films whose state differs.
+    /// Pairs of user and movie whose state differs.
     pub state_differences: u64,
-    /// Users and tags whose score differs.
+    /// Pairs of user and tag whose score differs.
     pub taste_differences: u64,
 }
 
 impl Findings {
-    /// Whether nothing differed.
+    /// True if there are no differences.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.counter_differences == 0 && self.state_differences == 0 && self.taste_differences == 0
@@ -56,40 +56,45 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Compares everything, as of one moment; a service may go on writing meanwhile.
+/// Compares all data as of one snapshot; a service may write meanwhile. `now` is the time at which taste
+/// is computed.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn verify(pool: &PgPool, half_life: HalfLife) -> sqlx::Result<Findings> {
-    let now = Utc::now();
-    let mut moment = verification::open(pool).await?;
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "service.verification.verify", level = "debug", skip_all)]
+pub async fn verify(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    half_life: HalfLife,
+) -> sqlx::Result<Findings> {
+    let mut snapshot = verification::open(pool).await?;
     let mut findings = Findings {
-        counter_differences: moment.counter_differences().await?.unsigned_abs(),
+        counter_differences: snapshot.counter_differences().await?.unsigned_abs(),
         ..Findings::default()
     };
-    let (log, states) = moment.read();
+    let (log, states) = snapshot.read();
     let mut log = pin!(log.peekable());
     let mut states = pin!(states.peekable());
     loop {
-        // The next user of either.
-        let acted = user_of(log.as_mut(), |entry| entry.user_id).await?;
-        let stands = user_of(states.as_mut(), |standing| standing.user_id).await?;
-        let Some(user) = acted.into_iter().chain(stands).min() else {
+        // The next user in either stream.
+        let of_log = next_user(log.as_mut(), |entry| entry.user_id).await?;
+        let of_states = next_user(states.as_mut(), |state| state.user_id).await?;
+        let Some(user) = of_log.into_iter().chain(of_states).min() else {
             break;
         };
         findings.users += 1;
         let mut replayed: BTreeMap<MovieId, UserMovie> = BTreeMap::new();
-        while let Some(entry) = next_of(log.as_mut(), |entry| entry.user_id == user).await? {
+        while let Some(entry) = next_if(log.as_mut(), |entry| entry.user_id == user).await? {
             findings.interactions += 1;
             let state = replayed.entry(entry.movie_id).or_default();
             replay(state, &entry);
         }
-        let mut films = Vec::new();
-        while let Some(standing) = next_of(states.as_mut(), |it| it.user_id == user).await? {
-            let expected = replayed.remove(&standing.movie_id).unwrap_or_default();
-            films.push((expected, standing.state, standing.tags));
+        let mut movies = Vec::new();
+        while let Some(stored) = next_if(states.as_mut(), |it| it.user_id == user).await? {
+            let expected = replayed.remove(&stored.movie_id).unwrap_or_default();
+            movies.push((expected, stored.state, stored.tags));
         }
-        findings.add_user(&films, replayed.len(), now, half_life);
+        findings.add_user(&movies, replayed.len(), now, half_life);
     }
     Ok(findings)
 }
@@ -97,24 +102,24 @@ pub async fn verify(pool: &PgPool, half_life: HalfLife) -> sqlx::Result<Findings
 impl Findings {
     fn add_user(
         &mut self,
-        films: &[(UserMovie, UserMovie, FilmTags)],
+        movies: &[(UserMovie, UserMovie, FilmTags)],
         missing: usize,
         now: DateTime<Utc>,
         half_life: HalfLife,
     ) {
         let (mut expected, mut stored) = (TasteScores::default(), TasteScores::default());
-        for (replayed, standing, tags) in films {
-            self.state_differences += u64::from(replayed != standing);
+        for (replayed, state, tags) in movies {
+            self.state_differences += u64::from(replayed != state);
             expected.add(tags, weight(replayed, now, half_life));
-            stored.add(tags, weight(standing, now, half_life));
+            stored.add(tags, weight(state, now, half_life));
         }
         self.state_differences += missing as u64;
         self.taste_differences += expected.differences(&stored) as u64;
     }
 }
 
-/// Whose the next row is; none at the end.
-async fn user_of<T>(
+/// Returns the user of the next row; `None` at the end.
+async fn next_user<T>(
     mut rows: Pin<&mut Peekable<impl Stream<Item = sqlx::Result<T>>>>,
     user: impl Fn(&T) -> UserId,
 ) -> sqlx::Result<Option<UserId>> {
@@ -125,8 +130,8 @@ async fn user_of<T>(
     }
 }
 
-/// The next row, if it is wanted.
-async fn next_of<T>(
+/// Takes the next row if it satisfies `is_wanted`.
+async fn next_if<T>(
     rows: Pin<&mut Peekable<impl Stream<Item = sqlx::Result<T>>>>,
     is_wanted: impl Fn(&T) -> bool,
 ) -> sqlx::Result<Option<T>> {
@@ -134,8 +139,8 @@ async fn next_of<T>(
     rows.next_if(wanted).await.transpose()
 }
 
-/// What the entry made of the state. One that changes nothing is of the time before repetitions were
-/// left out of the log.
+/// Applies the entry to the state. Old logs have entries that change nothing, since repetitions were
+/// logged.
 fn replay(state: &mut UserMovie, entry: &Interaction) {
     let occasion = Occasion {
         id: entry.id,

@@ -1,4 +1,4 @@
-//! API keys, from being made to being taken away.
+//! The life of API keys: creation, use, expiry, deletion.
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -25,53 +25,53 @@ async fn make_admin(pool: &PgPool, id: i64) {
 }
 
 #[sqlx::test]
-async fn a_key_is_shown_once_and_is_good_until_it_is_taken_away(pool: PgPool) {
+async fn a_key_is_returned_once_and_valid_until_it_is_deleted(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/api-keys");
     let body = json!({"name": " export ", "scopes": ["write", "read", "read"]});
-    let answer = app.post(&path, body).await;
-    assert_eq!(answer.headers["cache-control"], "no-store");
-    let mut made = answer.expect(201);
-    let key = made["key"].as_str().expect("a key").to_owned();
+    let response = app.post(&path, body).await;
+    assert_eq!(response.headers["cache-control"], "no-store");
+    let mut created = response.expect(201);
+    let key = created["key"].as_str().expect("a key").to_owned();
     assert!(key.starts_with("mq_") && key.len() == 46, "{key}");
-    assert!(key.starts_with(made["prefix"].as_str().expect("a prefix")));
-    assert_eq!(made["scopes"], json!(["read", "write"]));
+    assert!(key.starts_with(created["prefix"].as_str().expect("a prefix")));
+    assert_eq!(created["scopes"], json!(["read", "write"]));
     assert_eq!(
-        (&made["name"], &made["expires_at"]),
+        (&created["name"], &created["expires_at"]),
         (&json!("export"), &Value::Null)
     );
 
-    made.as_object_mut().expect("an object").remove("key");
+    created.as_object_mut().expect("an object").remove("key");
     let listed = app.get(&path).await.expect(200);
-    assert_eq!(listed, json!({"api_keys": [made]}));
-    let kept: String = sqlx::query_scalar("select api_key::text from api_key")
+    assert_eq!(listed, json!({"api_keys": [created]}));
+    let stored: String = sqlx::query_scalar("select api_key::text from api_key")
         .fetch_one(&pool)
         .await
         .expect("a row");
-    assert!(!kept.contains(&key[9..]), "{kept}");
+    assert!(!stored.contains(&key[9..]), "{stored}");
 
     let owner = resolve(&app, &key).await.expect(200);
     let expected = json!({
         "user_id": id, "role": "user", "scopes": ["read", "write"], "expires_at": null,
     });
     assert_eq!(owner, expected);
-    // Another user's keys are out of reach.
+    // A user cannot delete the key of another.
     let other = app.user("bea").await;
-    let of = |user: i64| format!("/api/v1/users/{user}/api-keys/{}", made["id"]);
+    let of = |user: i64| format!("/api/v1/users/{user}/api-keys/{}", created["id"]);
     let refused = app
         .send("DELETE", &of(other), Value::Null, None, None)
         .await;
     assert_problem(&refused, 404, "API key not found");
-    let gone = app.send("DELETE", &of(id), Value::Null, None, None).await;
-    assert_eq!(gone.status.as_u16(), 204);
+    let deleted = app.send("DELETE", &of(id), Value::Null, None, None).await;
+    assert_eq!(deleted.status.as_u16(), 204);
     let again = app.send("DELETE", &of(id), Value::Null, None, None).await;
     assert_problem(&again, 404, "API key not found");
     assert_problem(&resolve(&app, &key).await, 404, "API key not found");
 }
 
 #[sqlx::test]
-async fn what_cannot_be_a_key_is_refused_field_by_field(pool: PgPool) {
+async fn an_invalid_request_for_a_key_names_each_field(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/api-keys");
@@ -98,9 +98,9 @@ async fn what_cannot_be_a_key_is_refused_field_by_field(pool: PgPool) {
             vec!["expires_at"],
         ),
     ] {
-        let answer = app.post(&path, body.clone()).await;
-        assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
-        let errors = answer.body["errors"].as_array().expect("errors");
+        let response = app.post(&path, body.clone()).await;
+        assert_eq!(response.status.as_u16(), 400, "{}", response.text);
+        let errors = response.body["errors"].as_array().expect("errors");
         let named: Vec<&str> = errors
             .iter()
             .filter_map(|error| error["field"].as_str())
@@ -108,18 +108,18 @@ async fn what_cannot_be_a_key_is_refused_field_by_field(pool: PgPool) {
         assert_eq!(named, fields, "{body}");
     }
     let body = json!({"name": "x", "scopes": ["read"]});
-    let nobody = app.post("/api/v1/users/999/api-keys", body).await;
-    assert_problem(&nobody, 404, "user not found");
-    let nobody = app.get("/api/v1/users/999/api-keys").await;
-    assert_problem(&nobody, 404, "user not found");
+    let unknown = app.post("/api/v1/users/999/api-keys", body).await;
+    assert_problem(&unknown, 404, "user not found");
+    let unknown = app.get("/api/v1/users/999/api-keys").await;
+    assert_problem(&unknown, 404, "user not found");
     for hash in ["x", &"g".repeat(64)] {
-        let answer = app.get(&format!("/internal/v1/api-keys/{hash}")).await;
-        assert_eq!(answer.status.as_u16(), 400);
+        let response = app.get(&format!("/internal/v1/api-keys/{hash}")).await;
+        assert_eq!(response.status.as_u16(), 400);
     }
 }
 
 #[sqlx::test]
-async fn only_administrators_have_keys_for_what_only_they_may(pool: PgPool) {
+async fn the_scope_admin_requires_an_administrator(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/api-keys");
@@ -127,21 +127,21 @@ async fn only_administrators_have_keys_for_what_only_they_may(pool: PgPool) {
     let refused = app.post(&path, body.clone()).await;
     assert_eq!(assert_problem(&refused, 403, "forbidden"), ["scopes"]);
     make_admin(&pool, id).await;
-    let made = app.post(&path, body).await.expect(201);
-    let key = made["key"].as_str().expect("a key");
+    let created = app.post(&path, body).await.expect(201);
+    let key = created["key"].as_str().expect("a key");
     let owner = resolve(&app, key).await.expect(200);
     assert_eq!(owner["role"], "admin");
     assert_eq!(owner["scopes"], json!(["admin"]));
 }
 
 #[sqlx::test]
-async fn a_key_ends_when_it_expires_and_nobody_has_too_many(pool: PgPool) {
+async fn keys_expire_and_their_number_is_limited(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/api-keys");
     let body = json!({"name": "x", "scopes": ["read"], "expires_at": "2100-01-01T00:00:00Z"});
-    let made = app.post(&path, body.clone()).await.expect(201);
-    let key = made["key"].as_str().expect("a key");
+    let created = app.post(&path, body.clone()).await.expect(201);
+    let key = created["key"].as_str().expect("a key");
     assert_eq!(
         resolve(&app, key).await.expect(200)["expires_at"],
         4_102_444_800_i64

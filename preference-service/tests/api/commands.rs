@@ -1,4 +1,4 @@
-//! The program, told to do something besides running.
+//! The commands of the program.
 
 use std::process::{Command, Output};
 
@@ -35,7 +35,7 @@ fn line(output: &Output) -> String {
 }
 
 #[sqlx::test]
-async fn a_command_makes_the_first_administrator_and_another_unmakes_them(pool: PgPool) {
+async fn commands_grant_and_revoke_the_role_of_an_administrator(pool: PgPool) {
     let movies = MovieService::start().await;
     let app = TestApp::new(&pool, &movies);
     app.account("Anna").await;
@@ -55,14 +55,14 @@ async fn a_command_makes_the_first_administrator_and_another_unmakes_them(pool: 
     let output = run(&pool, &["admin", "grant", "nobody"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("nobody has the username"), "{said}");
+    assert!(said.contains("no user has the username"), "{said}");
 }
 
 #[sqlx::test]
-async fn a_command_rotates_the_keys_and_a_wrong_one_is_told(pool: PgPool) {
+async fn a_command_rotates_the_keys_and_invalid_arguments_are_refused(pool: PgPool) {
     let movies = MovieService::start().await;
     let said = line(&run(&pool, &["keys", "rotate"]).await);
-    assert!(said.contains("signs from"), "{said}");
+    assert!(said.contains("it signs from"), "{said}");
     let app = TestApp::new(&pool, &movies);
     let keys = app.get("/.well-known/jwks.json").await.expect(200);
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));

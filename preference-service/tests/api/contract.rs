@@ -1,30 +1,16 @@
-//! The document that clients are promised is what the handlers give.
+//! The OpenAPI document.
 
-use std::path::Path;
-
-use preference_service::handler::openapi;
+use chassis::testing::assert_openapi_is_committed;
+use preference_service::{NAME, handler::openapi};
 use serde_json::Value;
-
-fn committed() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/preference-service.json")
-}
 
 #[test]
 fn openapi_is_committed() {
-    let mut generated = openapi().to_pretty_json().expect("a document");
-    generated.push('\n');
-    if std::env::var_os("UPDATE_OPENAPI").is_some() {
-        std::fs::write(committed(), &generated).expect("the document is written");
-    }
-    let known = std::fs::read_to_string(committed()).unwrap_or_default();
-    assert!(
-        known == generated,
-        "openapi/preference-service.json is not what the code gives; UPDATE_OPENAPI=1 writes it anew"
-    );
+    assert_openapi_is_committed(NAME, &openapi());
 }
 
 #[test]
-fn every_operation_is_described_and_its_refusals_are_problems() {
+fn every_operation_is_described_and_its_errors_are_problems() {
     let document: Value =
         serde_json::from_str(&openapi().to_json().expect("a document")).expect("JSON");
     let paths = document["paths"].as_object().expect("paths");
@@ -46,17 +32,17 @@ fn every_operation_is_described_and_its_refusals_are_problems() {
             }
             assert!(!operation["tags"].as_array().expect("tags").is_empty());
             let responses = operation["responses"].as_object().expect("responses");
-            let mut wanted = vec!["401", "403", "429", "500", "503", "504"];
+            let mut expected = vec!["401", "403", "429", "500", "503", "504"];
             if method != "get" || path.contains('{') {
-                wanted.push("400");
+                expected.push("400");
             }
             if ["post", "put", "patch"].contains(&method.as_str()) {
-                wanted.push("413");
+                expected.push("413");
             }
             if path.contains("{id}") {
-                wanted.push("404");
+                expected.push("404");
             }
-            for status in wanted {
+            for status in expected {
                 let content = &responses[status]["content"]["application/problem+json"];
                 assert_eq!(
                     content["schema"]["$ref"], "#/components/schemas/Problem",

@@ -1,4 +1,4 @@
-//! What the service does while something that it needs is away, and afterwards.
+//! The service while a dependency is unavailable, and afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn dependency<'a>(readiness: &'a Value, name: &str) -> &'a Value {
 }
 
 #[sqlx::test]
-async fn health_tells_what_the_original_told_and_more(pool: PgPool) {
+async fn health_has_the_fields_of_the_original(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     for path in ["/health", "/health/live", "/api/v1/health"] {
         let body = app.get(path).await.expect(200);
@@ -34,7 +34,7 @@ async fn health_tells_what_the_original_told_and_more(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: PgPool) {
+async fn without_postgres_requests_fail_in_time_and_succeed_afterwards(pool: PgPool) {
     let options = pool.connect_options();
     let mut url = options.to_url_lossy();
     let server = tokio::net::lookup_host((options.get_host(), options.get_port()))
@@ -42,20 +42,20 @@ async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: 
         .expect("an address")
         .next()
         .expect("an address");
-    let wire = TcpProxy::to(server).await;
+    let proxy = TcpProxy::to(server).await;
     url.set_host(Some("127.0.0.1")).expect("a host");
-    url.set_port(Some(wire.address().port())).expect("a port");
-    let wired = chassis::postgres::pool(&SecretString::from(url.to_string()), 8).expect("a pool");
+    url.set_port(Some(proxy.address().port())).expect("a port");
+    let proxied = chassis::postgres::pool(&SecretString::from(url.to_string()), 8).expect("a pool");
     let movies = MovieService::start().await;
     movies.sync(603, 1, "The Matrix");
-    let app = TestApp::new(&wired, &movies);
+    let app = TestApp::new(&proxied, &movies);
     let user = app.user("anna").await;
     app.knows_films(1).await;
     let body = json!({"movie_id": 603, "interaction_type": "like"});
     let interactions = format!("/api/v1/users/{user}/interactions");
     let preferences = format!("/api/v1/users/{user}/preferences");
 
-    wire.cut();
+    proxy.cut();
     let boris = json!({"username": "boris", "email": "boris@example.org"});
     for (path, body) in [
         (format!("/api/v1/users/{user}"), None),
@@ -68,21 +68,21 @@ async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: 
         (interactions.clone(), Some(body.clone())),
     ] {
         let started = Instant::now();
-        let answer = match body {
+        let response = match body {
             Some(body) => app.post(&path, body).await,
             None => app.get(&path).await,
         };
         assert!(started.elapsed() < Duration::from_secs(10), "{path}");
-        assert_problem(&answer, 503, "the database is unavailable");
-        assert!(answer.headers.contains_key("retry-after"));
+        assert_problem(&response, 503, "the database is unavailable");
+        assert!(response.headers.contains_key("retry-after"));
     }
     let ready = app.get("/health/ready").await.expect(503);
     assert_eq!(ready["status"], "unavailable");
     assert_ne!(dependency(&ready, "postgres")["status"], "ok");
     let _ = app.get("/health/live").await.expect(200);
-    movies.sync(604, 1, "told while away");
+    movies.sync(604, 1, "synced meanwhile");
 
-    wire.restore();
+    proxy.restore();
     eventually("the service is ready again", async || {
         app.get("/health/ready").await.status == 200
     })
@@ -92,35 +92,35 @@ async fn while_postgres_is_away_it_says_so_in_time_and_afterwards_goes_on(pool: 
     let list = app.get(&interactions).await.expect(200);
     assert_eq!(list["interactions"].as_array().map(Vec::len), Some(1));
     app.stop().await;
-    wired.close().await;
+    proxied.close().await;
 }
 
 #[sqlx::test]
-async fn without_movie_service_it_is_ready_and_follows_once_it_comes(pool: PgPool) {
+async fn without_movie_service_it_is_ready_and_follows_the_feed_later(pool: PgPool) {
     let movies = MovieService::start().await;
     movies.sync(603, 1, "The Matrix");
-    let wire = TcpProxy::to(movies.address()).await;
-    wire.cut();
-    let url = format!("http://{}", wire.address());
+    let proxy = TcpProxy::to(movies.address()).await;
+    proxy.cut();
+    let url = format!("http://{}", proxy.address());
     let app = TestApp::with(&pool, &movies, &[("MOVIE_SERVICE_URL", &url)]);
     let user = app.user("anna").await;
     let ready = app.get("/health/ready").await.expect(200);
     assert_eq!(dependency(&ready, "movie feed")["status"], "still loading");
     let path = format!("/api/v1/users/{user}/interactions");
     let body = json!({"movie_id": 603, "interaction_type": "like"});
-    let answer = app.post(&path, body.clone()).await;
-    assert_problem(&answer, 503, "the film catalogue is unavailable");
+    let response = app.post(&path, body.clone()).await;
+    assert_problem(&response, 503, "the film catalogue is unavailable");
 
-    wire.restore();
+    proxy.restore();
     app.knows_films(1).await;
     let _ = app.post(&path, body.clone()).await.expect(201);
 
-    wire.cut();
+    proxy.cut();
     let _ = app.post(&path, body).await.expect(201);
 }
 
 #[sqlx::test]
-async fn with_an_internal_token_the_gateway_alone_is_answered(pool: PgPool) {
+async fn with_an_internal_token_other_callers_are_refused(pool: PgPool) {
     let movies = MovieService::start().await;
     let app = TestApp::with(&pool, &movies, &[("INTERNAL_TOKEN", "secret")]);
     for path in [
@@ -134,6 +134,6 @@ async fn with_an_internal_token_the_gateway_alone_is_answered(pool: PgPool) {
     let request = axum::http::Request::get("/api/v1/users/1")
         .header("x-internal-token", "secret")
         .body(axum::body::Body::empty());
-    let answer = chassis::testing::send(&app.router, request.expect("a request")).await;
-    assert_problem(&answer, 404, "user not found");
+    let response = chassis::testing::send(&app.router, request.expect("a request")).await;
+    assert_problem(&response, 404, "user not found");
 }

@@ -1,4 +1,4 @@
-//! What this service learns from movie-service's feed.
+//! The projection of movie-service's feed.
 
 use chassis::{
     feed::{Change, follow::Projection},
@@ -20,7 +20,7 @@ fn film(id: i64, version: i64, title: &str) -> (i64, i64, String) {
 }
 
 #[sqlx::test]
-async fn films_come_and_change_and_go(pool: PgPool) {
+async fn movies_are_added_updated_and_removed(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     movies.sync(603, 2, "Matrix");
@@ -37,11 +37,11 @@ async fn films_come_and_change_and_go(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_older_change_that_comes_later_changes_nothing(pool: PgPool) {
+async fn a_late_older_change_is_ignored(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     movies.remove(604, 5);
-    movies.sync(604, 4, "an older one");
+    movies.sync(604, 4, "an older version");
     movies.sync(603, 1, "the same version again");
     movies.sync(605, 1, "The Matrix Revolutions");
     app.knows_films(2).await;
@@ -53,7 +53,7 @@ async fn an_older_change_that_comes_later_changes_nothing(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_is_not_known_or_cannot_be_read_is_passed_over(pool: PgPool) {
+async fn unknown_or_unreadable_changes_are_skipped(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     movies.tell(
@@ -74,7 +74,7 @@ async fn what_is_not_known_or_cannot_be_read_is_passed_over(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn after_a_restart_it_goes_on_where_it_was(pool: PgPool) {
+async fn after_a_restart_it_continues_from_its_cursor(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     movies.sync(605, 1, "The Matrix Revolutions");
@@ -90,7 +90,7 @@ async fn after_a_restart_it_goes_on_where_it_was(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn when_its_cursor_is_too_old_it_begins_anew(pool: PgPool) {
+async fn an_expired_cursor_leads_to_a_new_snapshot(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     app.stop().await;
@@ -110,7 +110,7 @@ async fn when_its_cursor_is_too_old_it_begins_anew(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_snapshot_that_breaks_off_is_not_taken_for_the_whole(pool: PgPool) {
+async fn an_incomplete_snapshot_is_not_applied(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     app.stop().await;
@@ -126,7 +126,7 @@ async fn a_snapshot_that_breaks_off_is_not_taken_for_the_whole(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn two_processes_keep_one_model(pool: PgPool) {
+async fn two_processes_maintain_one_projection(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     let other = TestApp::new(&pool, &movies);
     for id in 1000..1100 {
@@ -138,11 +138,11 @@ async fn two_processes_keep_one_model(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn changes_in_any_order_and_twice_give_the_newest_of_each_film(pool: PgPool) {
+async fn repeated_changes_in_any_order_give_the_newest_version(pool: PgPool) {
     let projection = CatalogueProjection::new(pool.clone());
     let mut runner = TestRunner::new(Config::default());
     for round in 0..30_i64 {
-        // Versions of a few films; some of them say that the film went away.
+        // Versions of a few movies; some remove the movie.
         let history: Vec<(i64, i64, bool)> = (1..=6)
             .flat_map(|id| (1..=5).map(move |version| (id, version, (id * version) % 4 == 3)))
             .collect();

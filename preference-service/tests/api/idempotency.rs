@@ -1,4 +1,4 @@
-//! POSTs that come twice under one `Idempotency-Key`.
+//! POSTs that are repeated with one `Idempotency-Key`.
 
 use axum::{
     body::Body,
@@ -24,7 +24,7 @@ fn user(name: &str) -> Value {
 }
 
 #[sqlx::test]
-async fn the_first_answer_is_given_again_and_nothing_is_done_twice(pool: PgPool) {
+async fn a_repeated_request_gets_the_stored_response_and_has_no_effect(pool: PgPool) {
     let movies = MovieService::start().await;
     let app = TestApp::new(&pool, &movies);
     let key = [("idempotency-key", "sign-up-1")];
@@ -36,14 +36,14 @@ async fn the_first_answer_is_given_again_and_nothing_is_done_twice(pool: PgPool)
     assert_eq!(first.expect(201), again.expect(201));
     assert_eq!(app.count("user_account").await, 1);
 
-    // Another process answers the same, as the answer is in Postgres.
+    // Another process has the same response, since it is stored in Postgres.
     let other = TestApp::new(&pool, &movies);
     let again = post(&other, "/api/v1/users", &user("anna"), &key).await;
     assert_eq!(again.headers["idempotency-replayed"], "true");
 }
 
 #[sqlx::test]
-async fn a_key_stands_for_one_request_of_one_principal(pool: PgPool) {
+async fn a_key_identifies_one_request_of_one_principal(pool: PgPool) {
     let app = TestApp::new(&pool, &MovieService::start().await);
     let key = [("idempotency-key", "k")];
     post(&app, "/api/v1/users", &user("anna"), &key)
@@ -71,7 +71,7 @@ async fn a_key_stands_for_one_request_of_one_principal(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_request_that_failed_may_be_mended_under_its_key(pool: PgPool) {
+async fn a_failed_request_may_be_corrected_under_its_key(pool: PgPool) {
     let app = TestApp::new(&pool, &MovieService::start().await);
     let key = [("idempotency-key", "k")];
     let nameless = json!({"email": "anna@example.org"});
@@ -84,17 +84,17 @@ async fn a_request_that_failed_may_be_mended_under_its_key(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_request_under_way_is_not_begun_again_until_its_lease_runs_out(pool: PgPool) {
+async fn a_request_in_progress_is_not_repeated_before_its_lease_expires(pool: PgPool) {
     let app = TestApp::new(&pool, &MovieService::start().await);
     let key = [("idempotency-key", "k")];
     post(&app, "/api/v1/users", &user("anna"), &key)
         .await
         .expect(201);
-    // As a process that died between its write and its answer leaves it.
-    let unanswered = "update idempotency_key
+    // The state after a process died between its write and its response.
+    let in_progress = "update idempotency_key
         set status = null, headers = null, body = null, locked_until = now() + $1::interval";
     for (lease, status) in [("1 hour", 409), ("-1 second", 409)] {
-        sqlx::query(unanswered)
+        sqlx::query(in_progress)
             .bind(lease)
             .execute(&pool)
             .await
@@ -104,7 +104,7 @@ async fn a_request_under_way_is_not_begun_again_until_its_lease_runs_out(pool: P
             .expect(status);
         let kind = match lease {
             "1 hour" => "/problems/idempotency-key-in-use",
-            // It was done again, and found that the name is taken.
+            // It is processed again, and the username is taken.
             _ => "/problems/conflict",
         };
         assert_eq!(problem["type"], kind, "{lease}");
@@ -112,21 +112,21 @@ async fn a_request_under_way_is_not_begun_again_until_its_lease_runs_out(pool: P
 }
 
 #[sqlx::test]
-async fn of_many_at_once_one_is_done(pool: PgPool) {
+async fn of_concurrent_requests_with_one_key_one_is_processed(pool: PgPool) {
     let app = TestApp::new(&pool, &MovieService::start().await);
     let key = [("idempotency-key", "k")];
     let body = user("anna");
-    let answers =
+    let responses =
         futures_util::future::join_all((0..16).map(|_| post(&app, "/api/v1/users", &body, &key)))
             .await;
-    let done: Vec<&TestResponse> = answers.iter().filter(|a| a.status == 201).collect();
+    let done: Vec<&TestResponse> = responses.iter().filter(|a| a.status == 201).collect();
     let first = done
         .iter()
-        .filter(|answer| !answer.headers.contains_key("idempotency-replayed"));
+        .filter(|response| !response.headers.contains_key("idempotency-replayed"));
     assert_eq!(first.count(), 1);
-    for answer in &answers {
-        let in_use = answer.body["type"] == "/problems/idempotency-key-in-use";
-        assert!(answer.status == 201 || in_use, "{answer:?}");
+    for response in &responses {
+        let in_use = response.body["type"] == "/problems/idempotency-key-in-use";
+        assert!(response.status == 201 || in_use, "{response:?}");
     }
     assert_eq!(app.count("user_account").await, 1);
 }

@@ -1,4 +1,4 @@
-//! Whatever a client sends, it gets a clear refusal, and nothing of it is stored.
+//! Invalid requests: each is refused with a clear problem, and nothing is stored.
 
 use axum::{body::Body, http::Request};
 use chassis::testing::send;
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::stage::TestApp;
 
 #[sqlx::test]
-async fn nonsense_is_refused_with_the_field_where_there_is_one(pool: PgPool) {
+async fn an_invalid_body_is_refused_with_its_field(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     let users = "/api/v1/users".to_owned();
@@ -96,12 +96,12 @@ async fn nonsense_is_refused_with_the_field_where_there_is_one(pool: PgPool) {
         ),
     ] {
         let request = Request::post(path).body(Body::from(body.to_owned()));
-        let answer = send(&app.router, request.expect("a request")).await;
+        let response = send(&app.router, request.expect("a request")).await;
         let shown = &body[..body.len().min(80)];
-        assert_eq!(answer.status.as_u16(), 400, "{shown}: {}", answer.text);
-        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert_eq!(response.status.as_u16(), 400, "{shown}: {}", response.text);
+        assert_eq!(response.headers["content-type"], "application/problem+json");
         if let Some(field) = field {
-            assert_eq!(answer.body["errors"][0]["field"], field, "{shown}");
+            assert_eq!(response.body["errors"][0]["field"], field, "{shown}");
         }
     }
     assert_eq!(app.count("user_account").await, 1);
@@ -111,7 +111,7 @@ async fn nonsense_is_refused_with_the_field_where_there_is_one(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_body_may_have_one_mebibyte_and_not_more(pool: PgPool) {
+async fn a_body_is_limited_to_one_mebibyte(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let body = |size: usize| {
         let start = r#"{"username":"anna","email":"anna@example.org""#;
@@ -119,37 +119,37 @@ async fn a_body_may_have_one_mebibyte_and_not_more(pool: PgPool) {
     };
     for (size, status) in [(1024 * 1024 + 1, 413), (1024 * 1024, 201)] {
         let request = Request::post("/api/v1/users").body(Body::from(body(size)));
-        let answer = send(&app.router, request.expect("a request")).await;
-        assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
+        let response = send(&app.router, request.expect("a request")).await;
+        assert_eq!(response.status.as_u16(), status, "{}", response.text);
     }
 }
 
 #[sqlx::test]
-async fn bytes_that_are_no_text_are_refused(pool: PgPool) {
+async fn invalid_utf8_is_refused(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let body = b"{\"username\":\"\xff\xfe\",\"email\":\"a@b\"}".to_vec();
     let request = Request::post("/api/v1/users").body(Body::from(body));
-    let answer = send(&app.router, request.expect("a request")).await;
-    assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
+    let response = send(&app.router, request.expect("a request")).await;
+    assert_eq!(response.status.as_u16(), 400, "{}", response.text);
     assert_eq!(app.count("user_account").await, 0);
 }
 
 #[sqlx::test]
-async fn the_content_type_does_not_matter(pool: PgPool) {
+async fn the_content_type_is_ignored(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let request = Request::post("/api/v1/users")
         .header("content-type", "text/plain")
         .body(Body::from(r#"{"username":"anna","email":"a@b"}"#));
-    let answer = send(&app.router, request.expect("a request")).await;
-    let _ = answer.expect(201);
+    let response = send(&app.router, request.expect("a request")).await;
+    let _ = response.expect(201);
 }
 
 #[sqlx::test]
-async fn a_path_or_method_that_does_not_exist_is_a_problem(pool: PgPool) {
+async fn an_unknown_path_or_method_is_a_problem(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
-    let answer = app.get("/api/v1/nothing").await;
-    crate::stage::assert_problem(&answer, 404, "Not Found");
-    let answer = app.get("/api/v1/users").await;
-    crate::stage::assert_problem(&answer, 405, "Method Not Allowed");
-    assert_eq!(answer.headers["allow"], "POST");
+    let response = app.get("/api/v1/nothing").await;
+    crate::stage::assert_problem(&response, 404, "Not Found");
+    let response = app.get("/api/v1/users").await;
+    crate::stage::assert_problem(&response, 405, "Method Not Allowed");
+    assert_eq!(response.headers["allow"], "POST");
 }

@@ -1,5 +1,5 @@
-//! The service from outside: its real router over a database of its own, beside a movie-service that
-//! is played. A file for each resource.
+//! Tests of the HTTP API: the real router over a database per test, beside a fake movie-service. One file
+//! per resource.
 
 mod accounts;
 mod api_keys;
@@ -18,6 +18,8 @@ mod interactions;
 mod own_data;
 mod preferences;
 mod reactions;
+mod schema;
+mod signing_keys;
 mod stage;
 mod stats;
 mod taste;

@@ -1,11 +1,11 @@
-//! What is a user's right: to take their data away, and to be forgotten.
+//! Export and erasure of a user's data.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::stage::{TestApp, assert_problem};
 
-/// A user of whom every table knows something.
+/// A user with rows in every table.
 async fn busy_user(app: &TestApp, name: &str) -> i64 {
     let user = app.user(name).await;
     let path = format!("/api/v1/users/{user}");
@@ -34,15 +34,18 @@ async fn busy_user(app: &TestApp, name: &str) -> i64 {
 }
 
 #[sqlx::test]
-async fn an_erased_user_leaves_the_proof_of_it_and_nothing_else(pool: PgPool) {
+async fn an_erasure_leaves_only_its_proof(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let stays = busy_user(&app, "boris").await;
     let before = app.get("/api/v1/movies/603/stats").await.expect(200);
     let user = busy_user(&app, "zebulon").await;
     let path = format!("/api/v1/users/{user}");
-    let answer = app.delete(&path).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
+    let response = app.delete(&path).await;
+    assert_eq!(
+        (response.status.as_u16(), response.text.as_str()),
+        (204, "")
+    );
     assert_problem(&app.delete(&path).await, 404, "user not found");
     for below in [
         "",
@@ -63,7 +66,7 @@ async fn an_erased_user_leaves_the_proof_of_it_and_nothing_else(pool: PgPool) {
         before
     );
 
-    // In every table, every row as text.
+    // Every row of every table, as text.
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.tables
          where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> '_sqlx_migrations'",
@@ -99,14 +102,17 @@ async fn an_erased_user_leaves_the_proof_of_it_and_nothing_else(pool: PgPool) {
             assert_eq!(rows, [""; 0], "{table}");
         }
     }
-    let told: Vec<(String, Value)> = sqlx::query_as(
+    let records: Vec<(String, Value)> = sqlx::query_as(
         "select name, payload from outbox where payload ->> 'user_id' = $1 order by seq",
     )
     .bind(user.to_string())
     .fetch_all(&pool)
     .await
     .expect("records");
-    assert_eq!(told, [("user.erased".to_owned(), json!({"user_id": user}))]);
+    assert_eq!(
+        records,
+        [("user.erased".to_owned(), json!({"user_id": user}))]
+    );
     let kept = app
         .get(&format!("/api/v1/users/{stays}/interactions"))
         .await
@@ -115,7 +121,7 @@ async fn an_erased_user_leaves_the_proof_of_it_and_nothing_else(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn while_somebody_is_erased_nothing_of_theirs_comes_back(pool: PgPool) {
+async fn concurrent_writes_do_not_survive_an_erasure(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     (700..720).for_each(|film| movies.sync(film, 1, "a film"));
     app.knows_films(22).await;
@@ -124,11 +130,11 @@ async fn while_somebody_is_erased_nothing_of_theirs_comes_back(pool: PgPool) {
     let writes = futures_util::future::join_all((700..720).map(|film| {
         let (app, path) = (&app, format!("{path}/reactions/{film}"));
         async move {
-            let answer = app.put(&path, json!({"reaction": "like"})).await;
+            let response = app.put(&path, json!({"reaction": "like"})).await;
             assert!(
-                [200, 404].contains(&answer.status.as_u16()),
+                [200, 404].contains(&response.status.as_u16()),
                 "{}",
-                answer.text
+                response.text
             );
         }
     }));
@@ -146,21 +152,21 @@ async fn while_somebody_is_erased_nothing_of_theirs_comes_back(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_export_is_all_that_is_known(pool: PgPool) {
+async fn an_export_contains_all_data_of_the_user(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     busy_user(&app, "boris").await;
     let user = busy_user(&app, "anna").await;
-    let answer = app.get(&format!("/api/v1/users/{user}/export")).await;
-    assert_eq!(answer.headers["content-type"], "application/json");
-    let disposition = answer.headers["content-disposition"]
+    let response = app.get(&format!("/api/v1/users/{user}/export")).await;
+    assert_eq!(response.headers["content-type"], "application/json");
+    let disposition = response.headers["content-disposition"]
         .to_str()
         .expect("text");
     assert!(
         disposition.starts_with("attachment; filename="),
         "{disposition}"
     );
-    let export = answer.expect(200);
+    let export = response.expect(200);
     assert_eq!(export["user"]["username"], "anna");
     assert_eq!(export["user"]["email"], "anna@example.org");
     assert_eq!(
@@ -185,7 +191,7 @@ async fn an_export_is_all_that_is_known(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_export_of_many_films_comes_whole(pool: PgPool) {
+async fn a_large_export_is_complete(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     sqlx::query(

@@ -1,4 +1,4 @@
-//! What users say they like.
+//! Preferences of users.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::stage::{TestApp, assert_problem};
 
 #[sqlx::test]
-async fn where_none_are_set_there_are_defaults(pool: PgPool) {
+async fn preferences_have_defaults(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let user = app.get(&format!("/api/v1/users/{id}")).await.expect(200);
@@ -26,7 +26,7 @@ async fn where_none_are_set_there_are_defaults(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_is_set_is_found_again_and_replaces_the_whole(pool: PgPool) {
+async fn set_preferences_replace_the_former_as_a_whole(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/preferences");
@@ -36,11 +36,19 @@ async fn what_is_set_is_found_again_and_replaces_the_whole(pool: PgPool) {
         "min_rating": 6.5,
     });
     let set = app.post(&path, body).await.expect(200);
-    assert_eq!(set["preferred_genres"], json!(["Science Fiction", "Drama"]));
-    assert_eq!(set["preferred_language"], "ko");
-    assert_eq!(set["min_rating"], 6.5);
-    assert_eq!(set["user_id"], id);
-    assert!(set["id"].as_i64().is_some_and(|id| id > 0));
+    insta::assert_json_snapshot!(set, {".updated_at" => "[timestamp]"}, @r#"
+    {
+      "id": 1,
+      "min_rating": 6.5,
+      "preferred_genres": [
+        "Science Fiction",
+        "Drama"
+      ],
+      "preferred_language": "ko",
+      "updated_at": "[timestamp]",
+      "user_id": 1
+    }
+    "#);
     assert!(
         set["updated_at"]
             .as_str()
@@ -65,16 +73,16 @@ async fn what_is_set_is_found_again_and_replaces_the_whole(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn nobody_has_no_preferences_to_set(pool: PgPool) {
+async fn preferences_of_an_unknown_user_are_not_stored(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
-    let answer = app.post("/api/v1/users/7/preferences", json!({})).await;
-    assert_problem(&answer, 404, "user not found");
+    let response = app.post("/api/v1/users/7/preferences", json!({})).await;
+    assert_problem(&response, 404, "user not found");
     assert_eq!(app.count("preference").await, 0);
     assert_eq!(app.count("outbox").await, 0);
 }
 
 #[sqlx::test]
-async fn a_wrong_preference_is_named_and_nothing_is_stored(pool: PgPool) {
+async fn an_invalid_preference_is_named_and_nothing_is_stored(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/preferences");
@@ -103,20 +111,20 @@ async fn a_wrong_preference_is_named_and_nothing_is_stored(pool: PgPool) {
         (json!({"min_rating": "7"}), "min_rating"),
         (json!({"min_ratting": 7}), "min_ratting"),
     ] {
-        let answer = app.post(&path, body.clone()).await;
-        assert_eq!(answer.status.as_u16(), 400, "{body}: {}", answer.text);
-        assert_eq!(answer.body["errors"][0]["field"], field, "{body}");
+        let response = app.post(&path, body.clone()).await;
+        assert_eq!(response.status.as_u16(), 400, "{body}: {}", response.text);
+        assert_eq!(response.body["errors"][0]["field"], field, "{body}");
     }
     assert_eq!(app.count("preference").await, 0);
     assert_eq!(app.count("outbox").await, 1);
 }
 
 #[sqlx::test]
-async fn changes_at_once_all_count(pool: PgPool) {
+async fn concurrent_changes_are_all_recorded(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/preferences");
-    let answers = join_all((0..16).map(|rating| {
+    let responses = join_all((0..16).map(|rating| {
         let (app, path) = (&app, &path);
         async move {
             app.post(path, json!({"min_rating": f64::from(rating) / 2.0}))
@@ -124,8 +132,8 @@ async fn changes_at_once_all_count(pool: PgPool) {
         }
     }))
     .await;
-    for answer in answers {
-        let _ = answer.expect(200);
+    for response in responses {
+        let _ = response.expect(200);
     }
     let change = app
         .get(&format!("/internal/v1/users/{id}"))

@@ -1,4 +1,4 @@
-//! What is kept beside the log is what the log says, and a difference is found.
+//! Derived data agrees with the interaction log, and differences are found.
 
 use futures_util::future::join_all;
 use preference_service::{
@@ -13,11 +13,13 @@ use crate::stage::TestApp;
 
 async fn findings(pool: &PgPool) -> Findings {
     let half_life = HalfLife { days: 180.0 };
-    verify(pool, half_life).await.expect("findings")
+    verify(pool, chrono::Utc::now(), half_life)
+        .await
+        .expect("findings")
 }
 
 #[sqlx::test]
-async fn after_many_changes_at_once_nothing_differs_and_damage_is_found(pool: PgPool) {
+async fn derived_data_agrees_after_concurrent_writes_and_damage_is_found(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     for film in 700..706 {
         let genres = json!([{"id": film % 3, "name": "a genre"}]);
@@ -51,12 +53,12 @@ async fn after_many_changes_at_once_nothing_differs_and_damage_is_found(pool: Pg
                 _ => ("ratings", Value::Null),
             };
             let path = format!("/api/v1/users/{user}/{list}/{film}");
-            let answer = if body.is_null() {
+            let response = if body.is_null() {
                 app.delete(&path).await
             } else {
                 app.put(&path, body).await
             };
-            assert!(answer.status.is_success(), "{}", answer.text);
+            assert!(response.status.is_success(), "{}", response.text);
         }
     }))
     .await;
@@ -97,12 +99,12 @@ async fn after_many_changes_at_once_nothing_differs_and_damage_is_found(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn what_was_logged_before_there_were_states_is_taken_over(pool: PgPool) {
+async fn the_migration_to_states_replays_the_log(pool: PgPool) {
     let mut connection = pool.acquire().await.expect("a connection");
     MIGRATOR
         .run_to(2, &mut *connection)
         .await
-        .expect("as it was");
+        .expect("the old schema");
     sqlx::raw_sql(
         "insert into user_account (username, email, username_key, email_key)
          select name, name, name, name from unnest('{anna,boris}'::text[]) name;
@@ -114,8 +116,11 @@ async fn what_was_logged_before_there_were_states_is_taken_over(pool: PgPool) {
     )
     .execute(&mut *connection)
     .await
-    .expect("what was done");
-    MIGRATOR.run(&mut *connection).await.expect("as it is");
+    .expect("interactions");
+    MIGRATOR
+        .run(&mut *connection)
+        .await
+        .expect("the new schema");
     drop(connection);
     let found = findings(&pool).await;
     assert!(found.is_clean() && found.interactions == 62, "{found}");
