@@ -1,7 +1,6 @@
-//! What a film costs the processor, served from memory and from Redis, beside an empty handler that
-//! returns the same bytes through the same layers (for Redis: that gets them with one GET); likewise the first page of a list. Each is a process
-//! of its own under load over loopback; its processor time is read from /proc, and what is printed are
-//! ratios to the empty handler of the same round, medians over the rounds.
+//! Processor time of a movie served from memory and from Redis, and of the first page of a list, relative to an empty
+//! handler that returns the same bytes through the same layers (for Redis: after one GET). Each is a process under load
+//! over loopback; processor time is read from /proc; the ratios are medians over rounds.
 //!
 //! Needs DATABASE_URL (a server where a scratch database can be made) and redis-server:
 //! `cargo bench -p movie-service --bench detail`
@@ -30,11 +29,11 @@ use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions}
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 3.0;
 const CONNECTIONS: usize = 16;
-/// Where the yardstick's process finds the bytes that it must return.
+/// The variable with the file of the baseline's response.
 const BODY_FILE: &str = "MARQUEE_BENCH_BODY";
-/// Where it gets them for every request instead; empty: nowhere.
+/// The variable with the Redis from which the baseline reads the response instead.
 const BODY_REDIS: &str = "MARQUEE_BENCH_REDIS";
-/// Under which name.
+/// The Redis key of the response.
 const BODY_KEY: &str = "yardstick";
 
 struct Target {
@@ -162,7 +161,7 @@ async fn fetch(http: &reqwest::Client, url: &str) -> Vec<u8> {
     }
 }
 
-/// Requests a second, and microseconds of processor time a request.
+/// Requests per second, and microseconds of processor time per request.
 async fn load(http: &reqwest::Client, target: &Target) -> (f64, f64) {
     let before = cpu_seconds(target.child.id());
     let started = Instant::now();

@@ -1,9 +1,8 @@
-//! How fast lists are at a million films: every filter, every order, the first page, a page deep by
-//! number and the deepest by cursor. First the list index alone, filled without a database; then, where
-//! DATABASE_URL names a server in which a scratch database can be made, whole requests through the
-//! router, with the films of the page read from Postgres, at rest and while films change.
+//! Latency of lists over a million movies: every filter and order, the first page, the middle page by number and the last
+//! by cursor. First the list index alone; then, if DATABASE_URL names a server for a scratch database, whole requests
+//! through the router and Postgres, at rest and while movies change.
 //!
-//! `cargo bench -p movie-service --bench lists`; LISTS_FILMS sets another number of films.
+//! `cargo bench -p movie-service --bench lists`; LISTS_FILMS sets the number of movies.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -24,14 +23,14 @@ use movie_service::{
     models::{Filter, FilterParams, Genre, Order, SortBy},
     service::listing::{
         index::Index,
-        query::{Slice, Start},
+        query::{Slice, Start, WalkPlace},
     },
 };
 
-/// Queries of each kind.
+/// Repetitions of each query.
 const REPEATS: usize = 100;
 
-/// What is measured: a name, and the query string that asks for it.
+/// The measured queries, by name.
 const QUERIES: &[(&str, &str)] = &[
     ("no filter", ""),
     ("genre", "genres=Drama"),
@@ -68,7 +67,7 @@ const SORTS: [(SortBy, &str); 3] = [
 ];
 const ORDERS: [(Order, &str); 2] = [(Order::Asc, "asc"), (Order::Desc, "desc")];
 
-/// Times of one kind of query.
+/// The durations of one query.
 #[derive(Default)]
 struct Times(Vec<Duration>);
 
@@ -80,7 +79,7 @@ impl Times {
         result
     }
 
-    /// Milliseconds within which `part` of all were done.
+    /// The quantile `part`, in milliseconds.
     fn within(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
@@ -204,14 +203,14 @@ fn index_alone(films: i64) {
                 )
             };
             count = times[0].measure(|| page(&Start::Offset(0))).0;
-            // The middle is the farthest from both ends.
+            // The middle is farthest from both ends.
             times[1].measure(|| page(&Start::Offset(count / 2)));
             let (_, slice) = page(&Start::Offset(count.saturating_sub(21)));
             let start = match slice.positions.first() {
-                Some(position) => Start::After {
+                Some(position) => Start::After(WalkPlace {
                     position: position.clone(),
                     since: index.now(),
-                },
+                }),
                 None => Start::Offset(0),
             };
             times[2].measure(|| page(&start));
@@ -220,7 +219,7 @@ fn index_alone(films: i64) {
     }
 }
 
-/// What a change costs: a film that moves in every order and is found by other things.
+/// Measures a change that moves a movie in every order and changes all its filtered properties.
 fn updates(index: &mut Index, films: i64) {
     let mut times = Times::default();
     for change in 0..2000 {
@@ -246,15 +245,14 @@ fn genres() -> Vec<Genre> {
         .collect()
 }
 
-/// How long this thread has had a processor: what others do on the machine does not count. It is told
-/// to some milliseconds, too coarse for a query.
+/// The processor time of this thread, at a resolution of milliseconds.
 fn processor_time() -> Duration {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     let nanoseconds = statistics.split_whitespace().next().unwrap();
     Duration::from_nanos(nanoseconds.parse().unwrap())
 }
 
-/// How much memory the process has.
+/// The resident memory of the process.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm

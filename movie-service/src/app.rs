@@ -7,6 +7,7 @@ use axum::Router;
 use chassis::{
     Process,
     client::Client,
+    clock::Clock,
     feed::outbox::Outbox,
     health::Health,
     redis::{RESPONSE_TIMEOUT, Redis},
@@ -44,6 +45,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let config: Config = process.settings.read()?;
     config.check()?;
     let tmdb = Tmdb::new(process.settings.read::<TmdbConfig>()?)?;
+    let clock = Clock::system();
     let outbox = Outbox::new(
         pool.clone(),
         SNAPSHOT,
@@ -51,18 +53,18 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         &process.shutdown,
     );
     let redis = Redis::lazy(&config.redis_url, RESPONSE_TIMEOUT)?;
-    let cache = MovieCache::new(
+    let cache = MovieCache::start(
         redis.clone(),
         config.movie_cache_bytes,
         Duration::from_secs(config.movie_cache_ttl_seconds),
+        outbox.clone(),
+        &process.shutdown,
     );
-    cache.follow(&outbox, &process.shutdown);
     let listing = Listing::new(pool.clone(), outbox.clone());
     listing.follow(&process.shutdown);
     let fetching = Fetching::new(
         pool.clone(),
         tmdb.clone(),
-        outbox.clone(),
         cache.clone(),
         Duration::from_secs(config.job_patience_seconds),
         config.include_adult,
@@ -70,17 +72,29 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let jobs = Jobs::start(pool.clone(), fetching, &config, &process.shutdown);
     if tmdb.has_key() {
         if let Some((warm_pool, interval)) = WarmPool::new(&config) {
-            schedule::start(warm_pool, interval, jobs.clone(), &process.shutdown);
+            schedule::start(
+                warm_pool,
+                interval,
+                jobs.clone(),
+                clock.clone(),
+                &process.shutdown,
+            );
         }
         if let Some((refresh, interval)) = Refresh::new(pool.clone(), &config) {
-            schedule::start(refresh, interval, jobs.clone(), &process.shutdown);
+            schedule::start(
+                refresh,
+                interval,
+                jobs.clone(),
+                clock.clone(),
+                &process.shutdown,
+            );
         }
     }
     let hydration = Hydration::new(
         pool.clone(),
         cache,
         tmdb,
-        outbox.clone(),
+        clock,
         process.shutdown.clone(),
         &config,
     );

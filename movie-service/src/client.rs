@@ -1,5 +1,5 @@
-//! Who this service asks. TMDB: [`tmdb`] asks it within the bounds that [`limits`] keep, [`wire`] reads what
-//! it says. [`platform`]: the other services of ours.
+//! Clients of other systems: [`tmdb`] calls TMDB within the bounds of [`limits`], [`wire`] decodes its documents;
+//! [`platform`] calls the other services of the platform.
 
 pub mod limits;
 pub mod platform;

@@ -1,4 +1,4 @@
-//! The settings of movie-service; what each means stands in `config/default.toml`.
+//! The settings of movie-service; `config/default.toml` documents each.
 
 use std::time::Duration;
 
@@ -6,108 +6,106 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-/// The defaults, compiled in.
+/// The default settings.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// TMDB's terms: nothing is kept for longer than six months without asking again.
-const LONGEST_UNREFRESHED_DAYS: i32 = 180;
+/// TMDB's terms: data must be refreshed within six months.
+const MAX_UNREFRESHED_DAYS: i32 = 180;
 
 /// The settings of movie-service.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     /// The service's own database.
     pub database_url: SecretString,
-    /// Connections to it at most.
+    /// Connections of the pool.
     pub database_max_connections: u32,
-    /// How long change records are kept, in hours.
+    /// Retention of change records, in hours.
     pub change_retention_hours: u64,
-    /// The Redis that replicas share; never needed.
+    /// The Redis shared by replicas; optional.
     pub redis_url: SecretString,
-    /// After how many days a film is served as stale while it is asked for again.
+    /// Days after which a movie is stale: served, but refreshed in the background.
     pub movie_stale_threshold_days: i64,
-    /// How much memory films may take in the process, in bytes.
+    /// Memory of cached movies, in bytes.
     pub movie_cache_bytes: u64,
-    /// How much memory answered pages of lists may take, in bytes; 0: none is kept.
+    /// Memory of cached list pages, in bytes; 0 disables the cache.
     pub movie_list_cache_bytes: u64,
-    /// For how many seconds Redis keeps a film.
+    /// Lifetime of a movie in Redis, in seconds.
     pub movie_cache_ttl_seconds: u64,
-    /// For how many seconds it is remembered that TMDB does not know an id.
+    /// Lifetime of an id that TMDB does not have in the negative cache, in seconds.
     pub negative_cache_seconds: u64,
-    /// Where preference-service is.
+    /// The URL of preference-service.
     pub user_preference_service_url: Url,
-    /// Where recommendation-service is.
+    /// The URL of recommendation-service.
     pub recommendation_service_url: Url,
-    /// How long a film waits for what another service is to say of it, in milliseconds.
+    /// The time limit of included fields from other services, in milliseconds.
     pub include_timeout_ms: u64,
-    /// Films never seen before that are asked for at TMDB, a second at most.
+    /// Requests to TMDB per second for movies that the catalogue does not have.
     pub hydration_rate_per_second: f64,
-    /// Whether pornography is admitted.
+    /// True if movies with TMDB's adult-content flag are stored.
     pub include_adult: bool,
-    /// Imports of more films than this answer with a job.
+    /// The largest import that is answered when it is done; a larger one is answered with a job.
     pub import_at_once_most: usize,
-    /// For how many seconds a job is a worker's without a sign of life.
+    /// The lease of a job's worker, in seconds.
     pub job_lease_seconds: u64,
-    /// Every so many seconds a replica looks for jobs that nobody works on.
+    /// The interval of looking for jobs without a worker, in seconds.
     pub job_poll_seconds: u64,
-    /// For how many seconds a job waits for a TMDB that is down.
+    /// The longest wait of a job while TMDB is down, in seconds.
     pub job_patience_seconds: u64,
-    /// For how many days jobs that have ended are remembered.
+    /// Retention of ended jobs, in days.
     pub job_retention_days: i32,
-    /// How many seconds lie between two runs of the warm pool; 0: there are none.
+    /// The interval of the warm pool, in seconds; 0 disables it.
     pub warm_pool_interval_seconds: u64,
-    /// How many films the warm pool has at most.
+    /// Movies in the warm pool.
     pub warm_pool_size: u32,
-    /// After how many days a film is asked for again though nobody looks at it; 0: never.
+    /// Days after which a movie that is not read is refreshed; 0 disables it.
     pub movie_refresh_days: i32,
-    /// How many seconds lie between two rounds of that.
+    /// The interval of these refreshes, in seconds.
     pub movie_refresh_interval_seconds: u64,
-    /// How many films a round has at most.
+    /// Movies per refresh.
     pub movie_refresh_batch: u32,
 }
 
 impl Config {
-    /// Whether the settings agree with each other and with TMDB's terms.
+    /// Checks the settings against TMDB's terms.
     ///
     /// # Errors
-    /// What is wrong, and how to mend it.
+    /// Names the invalid setting and its range.
     pub fn check(&self) -> anyhow::Result<()> {
-        let most = LONGEST_UNREFRESHED_DAYS - 1;
+        let max = MAX_UNREFRESHED_DAYS - 1;
         anyhow::ensure!(
-            (0..=most).contains(&self.movie_refresh_days),
-            "MOVIE_REFRESH_DAYS must be 1 to {most}, as TMDB's terms ask, or 0 for never, but is {}",
+            (0..=max).contains(&self.movie_refresh_days),
+            "MOVIE_REFRESH_DAYS must be 1 to {max}, by TMDB's terms, or 0 to disable refreshes, but is {}",
             self.movie_refresh_days
         );
         Ok(())
     }
 
-    /// How long change records are kept.
-    #[must_use]
+    /// Retention of change records.
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours * 3600)
     }
 }
 
-/// TMDB and how to treat it; read apart from [`Config`], since serde cannot turn text into numbers
-/// within a flattened struct.
+/// The settings of the TMDB client, apart from [`Config`] since serde does not parse numbers in flattened structs.
 #[derive(Debug, Clone, Deserialize)]
 pub struct TmdbConfig {
-    /// Where it is, up to and with the version.
+    /// The base URL, including the version.
     pub tmdb_base_url: Url,
-    /// The key; empty: none.
+    /// The key; empty if there is none.
     pub tmdb_api_key: SecretString,
-    /// The time limit of one call, in milliseconds.
+    /// The time limit of one attempt, in milliseconds.
     pub tmdb_api_timeout: u64,
-    /// Calls a second at most.
+    /// Requests per second.
     pub tmdb_rate_limit_per_second: f64,
-    /// Calls under way at once at most.
+    /// Concurrent requests.
     pub tmdb_max_concurrency: usize,
-    /// Further tries after a failed one.
+    /// Retries of a failed request.
     pub tmdb_max_retries: u32,
-    /// The base of the pause between tries, in milliseconds.
+    /// The base of exponential backoff, in milliseconds.
     pub tmdb_retry_base_ms: u64,
-    /// Failures one after another that open the breaker.
+    /// Consecutive failures that open the circuit breaker.
     pub tmdb_breaker_failures: u32,
-    /// For how many seconds it stays open.
+    /// The time that it stays open, in seconds.
     pub tmdb_breaker_open_seconds: u64,
     /// The language of titles and overviews.
     pub tmdb_language: String,
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_complete_and_the_environment_wins() {
+    fn defaults_are_complete_and_the_environment_overrides_them() {
         let defaults = Settings::merge(DEFAULTS, &HashMap::new()).expect("defaults");
         let _: Config = defaults.read().expect("complete");
         let tmdb: TmdbConfig = defaults.read().expect("complete");
@@ -135,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn films_are_refreshed_within_the_time_that_tmdb_gives() {
+    fn refresh_days_stay_within_tmdbs_terms() {
         for (days, fits) in [("0", true), ("179", true), ("180", false), ("-1", false)] {
             let environment = HashMap::from([("MOVIE_REFRESH_DAYS".to_owned(), days.to_owned())]);
             let config: Config = Settings::merge(DEFAULTS, &environment)
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_is_named_with_its_variable() {
+    fn a_mistyped_value_is_named_with_its_variable() {
         let environment = HashMap::from([("TMDB_MAX_RETRIES".to_owned(), "many".to_owned())]);
         let error = Settings::merge(DEFAULTS, &environment)
             .and_then(|settings| settings.read::<TmdbConfig>())

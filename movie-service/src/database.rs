@@ -5,7 +5,7 @@ use sqlx::{PgPool, migrate::Migrator};
 
 use crate::config::Config;
 
-/// The migrations, compiled in.
+/// The migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Applies the migrations and opens the pool.

@@ -1,4 +1,5 @@
-//! The service's paths: a contents page. Each file below holds one resource.
+//! The routes of the service; each module below holds one resource. Handlers decode requests and encode responses;
+//! decisions are made in [`crate::service`].
 
 mod admin;
 mod error;
@@ -26,15 +27,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{service::listing::Listing, state::AppState};
 
-/// A sync of fifty pages waits for a thousand answers of TMDB at forty a second.
-const SYNC_LIMIT: Duration = Duration::from_secs(115);
-/// Answers about the catalogue may be kept for a minute, and shown for five more while asked again.
+/// Fifty pages take a thousand requests to TMDB at forty a second.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(115);
 const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Marquee: films",
-    description = "The catalogue of films. This product uses the TMDB API but is not endorsed or certified by TMDB.",
+    description = "The movie catalogue. This product uses the TMDB API but is not endorsed or certified by TMDB.",
     license(name = "MIT OR Apache-2.0")
 ))]
 struct Info;
@@ -66,24 +66,24 @@ fn working() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::retry_job))
 }
 
-/// For other services; the gateway never routes here.
+/// Endpoints for other services; the gateway does not route to them.
 fn internal() -> Router<AppState> {
     Router::new()
         .route("/internal/v1/movies/select", post(select::select_movies))
         .route("/internal/v1/movies/match", post(matching::match_movies))
 }
 
-/// Whoever changed the catalogue finds the change in the lists when the answer is there.
+/// Delays the response to a completed change until lists show it.
 async fn show_in_lists(State(listing): State<Listing>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    // What goes on as a job is not in the catalogue yet.
+    // 202: the job is still running.
     if response.status() == StatusCode::OK {
         listing.catch_up().await;
     }
     response
 }
 
-/// The routes of the service.
+/// Builds the router.
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (reading, _) = reading().split_for_parts();
     let (feeding, _) = feeding().split_for_parts();
@@ -92,15 +92,14 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let importing = importing.layer(from_fn_with_state(state.listing.clone(), show_in_lists));
     let (working, _) = working().split_for_parts();
     conditional(time_limit(reading, config.request_timeout()), CACHE_CONTROL)
-        .merge(time_limit(feeding, SYNC_LIMIT))
+        .merge(time_limit(feeding, SYNC_TIMEOUT))
         .merge(time_limit(importing, config.request_timeout()))
         .merge(time_limit(working, config.request_timeout()))
         .merge(time_limit(internal(), config.request_timeout()))
         .with_state(state)
 }
 
-/// The service's API.
-#[must_use]
+/// Builds the OpenAPI document.
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
     document.merge(reading().into_openapi());

@@ -1,8 +1,8 @@
-//! `movie-service import`: the catalogue from dumps of TMDB that people have, without TMDB. One thread
-//! reads and checks, others write; memory holds a few batches, however large the file is.
+//! `movie-service import`: fills the catalogue from dumps, without TMDB. One thread reads and checks rows, two tasks
+//! write them; memory holds a few batches, whatever the size of the file.
 //!
-//! [`open`] unpacks, [`records`] finds rows, [`layout`] knows what they mean, [`write`] has them stored.
-//! What a dump may overwrite is decided in [`crate::repository::dumps`].
+//! [`open`] decompresses, [`records`] splits rows, [`layout`] decodes them, [`write`] stores them;
+//! [`crate::repository::dumps`] decides which values a dump may overwrite.
 
 mod layout;
 mod open;
@@ -27,105 +27,84 @@ use crate::{
     config::{Config, DEFAULTS},
     database,
     models::Genre,
-    repository::dumps::Stored,
+    repository::{dumps::Stored, movies},
 };
 use layout::{KNOWN_GENRES, Reader};
 use open::open;
 use seen::Seen;
 use write::{Batch, write_all};
 
-const USAGE: &str = "movie-service import --format tmdb-csv|tmdb-export [--refused FILE] FILE…
-
-  tmdb-csv     CSV with a heading row: the Kaggle set \"TMDB 5000\", lists with id and genre_ids, or
-               facts with tmdb_id and lists separated by |; recognised by the heading
-  tmdb-export  TMDB's daily export of ids, one JSON object a line
-
-  --refused FILE
-               where every row that could not be used is written: the file, the line, what is wrong
-
-Files may be plain, .gz or .zst. The database is DATABASE_URL's. Running it again changes nothing.";
-
-/// How many refused rows are shown of each file.
-const REFUSALS_SHOWN: usize = 20;
+/// Refusals that are printed per file.
+const MAX_REFUSALS_SHOWN: usize = 20;
 /// Batches between the reader and the writers.
 const QUEUE: usize = 2;
-/// Progress is told this often.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How a dump is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Imports movies from dumps of TMDB: plain, .gz or .zst files. Importing a file again changes nothing.
+///
+/// The database is DATABASE_URL.
+#[derive(Debug, PartialEq, clap::Args)]
+pub struct ImportArgs {
+    /// The format of the files.
+    #[arg(long)]
+    format: Format,
+    /// A file for all refused rows: file, line and reason, separated by tabs.
+    #[arg(long, value_name = "FILE")]
+    refused: Option<PathBuf>,
+    /// The dumps.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// The format of a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// CSV with a heading row.
+    /// CSV with a heading row: the Kaggle set "TMDB 5000", lists with id and genre_ids, or facts with tmdb_id and
+    /// lists separated by |; recognized by the heading.
     TmdbCsv,
-    /// TMDB's daily export of ids.
+    /// TMDB's daily export of ids, one JSON object per line.
     TmdbExport,
 }
 
-/// A row that could not be used.
+/// A row that could not be imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The line on which it begins, from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
-/// What became of a file.
+/// The result of importing a file.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What its columns are called together.
+    /// The name of the layout of its columns.
     pub layout: &'static str,
     /// Rows, without the heading.
     pub rows: u64,
-    /// What became of the films.
+    /// Movies by outcome.
     pub stored: Stored,
-    /// Rows of films that a row before told of.
+    /// Rows of movies that an earlier row contains.
     pub repeated: u64,
-    /// Rows that could not be used.
+    /// Rows that could not be imported.
     pub refused: u64,
     /// The first of them.
     pub refusals: Vec<Refusal>,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
 }
 
-/// Runs the command; `arguments` are those behind `import`.
-pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
-    let Wish {
-        format,
-        files,
-        refused,
-    } = match parse(arguments) {
-        Ok(parsed) => parsed,
-        Err(message) => return usage_error(&format!("{message}\n\n{USAGE}")),
-    };
+/// Runs the command.
+pub fn run(arguments: ImportArgs) -> ExitCode {
     let config: Config = match Settings::load(DEFAULTS).and_then(|settings| settings.read()) {
         Ok(config) => config,
         Err(error) => return usage_error(&error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return usage_error(&error.to_string()),
     };
-    let done = runtime.block_on(async {
-        let refused = refused
-            .map(|path| File::create(&path).with_context(|| path.display().to_string()))
-            .transpose()?
-            .map(Arc::new);
-        let pool = database::open(&config, &Shutdown::default()).await?;
-        for file in &files {
-            let report = import(&pool, format, file, config.include_adult, refused.clone())
-                .await
-                .with_context(|| file.display().to_string())?;
-            tell(file, &report);
-        }
-        pool.close().await;
-        anyhow::Ok(())
-    });
-    match done {
+    match runtime.block_on(import_all(arguments, &config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error:#}");
@@ -134,58 +113,28 @@ pub fn command(arguments: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
-/// What the command is asked for.
-#[derive(Debug, PartialEq)]
-struct Wish {
-    format: Format,
-    files: Vec<PathBuf>,
-    refused: Option<PathBuf>,
+async fn import_all(arguments: ImportArgs, config: &Config) -> anyhow::Result<()> {
+    let refused = arguments
+        .refused
+        .map(|path| File::create(&path).with_context(|| path.display().to_string()))
+        .transpose()?
+        .map(Arc::new);
+    let pool = database::open(config, &Shutdown::default()).await?;
+    for file in &arguments.files {
+        let (format, refused) = (arguments.format, refused.clone());
+        let report = import(&pool, format, file, config.include_adult, refused)
+            .await
+            .with_context(|| file.display().to_string())?;
+        print(file, &report);
+    }
+    pool.close().await;
+    Ok(())
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
-    let (mut format, mut refused) = (None, None);
-    let mut files = Vec::new();
-    while let Some(argument) = arguments.next() {
-        if !argument.starts_with('-') {
-            files.push(PathBuf::from(argument));
-            continue;
-        }
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (argument.as_str(), None),
-        };
-        match name {
-            "--format" => {
-                let value = value.or_else(|| arguments.next());
-                format = Some(match value.as_deref() {
-                    Some("tmdb-csv") => Format::TmdbCsv,
-                    Some("tmdb-export") => Format::TmdbExport,
-                    _ => return Err("--format must be tmdb-csv or tmdb-export".to_owned()),
-                });
-            }
-            "--refused" => {
-                let value = value.or_else(|| arguments.next());
-                refused = Some(value.ok_or("--refused needs a file")?.into());
-            }
-            _ => return Err(format!("unknown option `{argument}`")),
-        }
-    }
-    match format {
-        None => Err("--format is missing".to_owned()),
-        Some(_) if files.is_empty() => Err("there is no file to import".to_owned()),
-        Some(format) => Ok(Wish {
-            format,
-            files,
-            refused,
-        }),
-    }
-}
-
-/// Imports one file; rows that could not be used are written to `refused`, where it is given.
+/// Imports one file and writes refused rows to `refused`.
 ///
 /// # Errors
-/// A file that cannot be read or whose columns are not known, or Postgres's. What was read until then is
-/// stored.
+/// Fails if the file cannot be read, its columns are unknown, or Postgres fails. Rows before the failure stay imported.
 pub async fn import(
     pool: &sqlx::PgPool,
     format: Format,
@@ -196,7 +145,7 @@ pub async fn import(
     let started = Instant::now();
     let mut reader = Reader::new(open(file)?, format, include_adult)?;
     let layout = reader.layout();
-    crate::repository::movies::add_genres(pool, &genres()).await?;
+    movies::upsert_genres(pool, &genres(), false).await?;
     let (batches, queue) = mpsc::channel(QUEUE);
     let mut refused = refused.map(|out| Refused {
         out: BufWriter::new(out),
@@ -205,7 +154,7 @@ pub async fn import(
     let reading =
         tokio::task::spawn_blocking(move || read_all(&mut reader, &batches, refused.as_mut()));
     let stored = write_all(pool, layout, queue).await;
-    // A writer that failed has closed the queue, so that the reader ends as well.
+    // The reader ends as well, since a failed writer closes the queue.
     let read = reading.await?;
     let stored = stored?;
     let mut report = read?;
@@ -225,7 +174,7 @@ fn genres() -> Vec<Genre> {
         .collect()
 }
 
-/// Where rows that could not be used are written.
+/// The file of refused rows.
 struct Refused {
     out: BufWriter<Arc<File>>,
     file: String,
@@ -238,7 +187,7 @@ impl Refused {
     }
 }
 
-/// Reads to the end, or until nobody takes what is read.
+/// Reads to the end of the file, or until the queue is closed.
 fn read_all(
     reader: &mut Reader,
     batches: &mpsc::Sender<Batch>,
@@ -247,12 +196,12 @@ fn read_all(
     let mut report = Report::default();
     let mut seen = Seen::default();
     let mut batch = Batch::default();
-    let mut told = Instant::now();
+    let mut printed = Instant::now();
     let end = loop {
         let (line, row) = match reader.next() {
             Ok(Some(row)) => row,
             Ok(None) => break Ok(()),
-            // What was read before is good all the same.
+            // Rows before the failure are imported.
             Err(error) => break Err(error),
         };
         report.rows += 1;
@@ -270,13 +219,13 @@ fn read_all(
                 if let Some(refused) = refused.as_mut() {
                     refused.write(&refusal)?;
                 }
-                if report.refusals.len() < REFUSALS_SHOWN {
+                if report.refusals.len() < MAX_REFUSALS_SHOWN {
                     report.refusals.push(refusal);
                 }
             }
         }
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
+        if printed.elapsed() >= PROGRESS_INTERVAL {
+            printed = Instant::now();
             let _ = writeln!(std::io::stderr(), "{} rows read", report.rows);
         }
     };
@@ -289,14 +238,14 @@ fn read_all(
     end.map(|()| report)
 }
 
-fn tell(file: &Path, report: &Report) {
+fn print(file: &Path, report: &Report) {
     let Stored {
         new,
         changed,
         unchanged,
     } = report.stored;
     let seconds = report.took.as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
     let rate = report.rows as f64 / seconds.max(0.001);
     let mut out = std::io::stdout().lock();
     let _ = writeln!(
@@ -315,37 +264,40 @@ fn tell(file: &Path, report: &Report) {
     let shown = report.refusals.len() as u64;
     if report.refused > shown {
         let more = report.refused - shown;
-        let _ = writeln!(out, "  and {more} more, which --refused FILE tells");
+        let _ = writeln!(out, "  and {more} more; --refused FILE lists all");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: ImportArgs,
+    }
+
     #[test]
-    fn what_is_meant_is_understood_and_what_is_not_is_named() {
-        let parse = |text: &str| parse(text.split_whitespace().map(str::to_owned));
+    fn arguments_are_parsed_and_invalid_ones_named() {
+        let parse =
+            |text: &str| Command::try_parse_from(["import"].into_iter().chain(text.split(' ')));
         for (text, refused) in [
             ("--format tmdb-csv a b", None),
             ("a --format=tmdb-csv b --refused c", Some("c")),
         ] {
-            let wish = Wish {
+            let arguments = ImportArgs {
                 format: Format::TmdbCsv,
                 files: vec![PathBuf::from("a"), PathBuf::from("b")],
                 refused: refused.map(PathBuf::from),
             };
-            assert_eq!(parse(text), Ok(wish), "{text}");
+            let parsed = parse(text).map(|command| command.arguments);
+            assert_eq!(parsed.expect(text), arguments);
         }
-        for (text, message) in [
-            ("a", "--format is missing"),
-            ("--format tmdb-csv", "there is no file to import"),
-            ("--format csv a", "--format must be tmdb-csv or tmdb-export"),
-            ("--format", "--format must be tmdb-csv or tmdb-export"),
-            ("--format tmdb-csv a --refused", "--refused needs a file"),
-            ("--dry-run a", "unknown option `--dry-run`"),
-        ] {
-            assert_eq!(parse(text), Err(message.to_owned()), "{text}");
+        for text in ["a", "--format tmdb-csv", "--format csv a", "--dry-run a"] {
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 }

@@ -1,10 +1,8 @@
-//! movie-service: the catalogue of films, fed from TMDB.
+//! movie-service: the movie catalogue, fed from TMDB. It owns movies, genres and sync jobs, and publishes every change
+//! through its outbox; it stores nothing about users.
 //!
-//! It owns films, genres and the jobs that feed them, and tells other services of every change
-//! through its outbox. It knows no user: what people do and like is preference-service's.
-//!
-//! A request travels [`handler`] → [`service`] → [`repository`] or [`client`], and back; [`models`]
-//! are what they speak of, [`app`] puts them together.
+//! Calls go one way: [`handler`] → [`service`] → [`repository`] or [`client`], all over the types of [`models`]. [`app`]
+//! builds everything.
 
 pub mod app;
 pub mod client;
@@ -17,5 +15,5 @@ pub mod repository;
 pub mod service;
 pub mod state;
 
-/// The service's name: directory, crate, binary.
+/// The service's name, also of its directory, crate and binary.
 pub const NAME: &str = "movie-service";

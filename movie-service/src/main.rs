@@ -1,11 +1,18 @@
-//! movie-service: the process. What it owns and refuses is told in the library.
+//! The process: parses the command line, then runs the service or a command of the library.
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+#[derive(clap::Parser)]
+enum Command {
+    Import(movie_service::import::ImportArgs),
+}
+
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("import") {
-        return movie_service::import::command(arguments);
+    if std::env::args().nth(1).as_deref() == Some("import") {
+        let Command::Import(arguments) = Command::parse();
+        return movie_service::import::run(arguments);
     }
     chassis::run(
         chassis::Service {

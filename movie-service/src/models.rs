@@ -1,15 +1,14 @@
-//! What the catalogue speaks of. No I/O, no SQL, no TMDB: those bring and take these.
+//! The domain types of the catalogue, used by every layer. They do no I/O; a type is also the wire or row type
+//! where the shapes are the same.
 
-mod dump;
 mod job;
 mod listing;
 mod movie;
 
-pub use dump::DumpMovie;
-pub use filter::{AllOf, AnyOf, Filter, FilterParams, Term, day_number};
+pub use filter::{Filter, FilterParams, day_number};
 pub use job::{Item, Job, JobFailure, JobKind, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, NamedId, Order, SortBy};
 pub use movie::{
-    AlternativeTitle, Genre, Keyword, Movie, MovieDetail, MovieId, MovieRef, MovieVersion,
-    NewMovie, Person, Provider, Stats, is_imdb_id,
+    AlternativeTitle, Genre, GenreCount, Keyword, Movie, MovieId, MovieRef, MovieVersion, NewMovie,
+    Person, Provider, Stats, is_imdb_id,
 };

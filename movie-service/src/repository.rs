@@ -1,4 +1,5 @@
-//! SQL: rows in, models out. Absence is `None`, never an error; nothing here decides.
+//! SQL: rows in, domain types out. Services call it; it decides nothing. A missing row is `None`. Every function
+//! returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 
 pub mod dumps;
 pub mod job_items;
@@ -7,6 +8,6 @@ pub mod listing;
 pub mod matching;
 pub mod movies;
 
-/// The SELECTs that together are the present state, as the feed tells it.
+/// The SELECTs that together form the snapshot of the change feed.
 pub const SNAPSHOT: &[&str] =
     &["select 'movie.synced' as name, id::text as key, payload::text as payload from movie_change"];

@@ -1,4 +1,4 @@
-//! What the service decides: which films are in the catalogue and what a page of them is.
+//! Domain logic. Handlers and [`crate::app`] call it; it knows no HTTP.
 
 pub mod cache;
 pub mod fetching;

@@ -1,5 +1,5 @@
-//! A drill, not a test of every run: the real process under 200 requests a second while TMDB fails in
-//! every way that it can. Takes some three minutes:
+//! A drill of about three minutes, not part of a normal run: the real process under 200 requests a second during every
+//! fault of TMDB:
 //! `scripts/test.sh -p movie-service --run-ignored only -E 'test(drill_faults)' --no-capture`
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use sqlx::{ConnectOptions, PgPool};
 
 const REQUESTS_A_SECOND: u32 = 200;
 const SECONDS: u32 = 20;
-/// The breaker stays open for so long in the drill; a minute in production.
+/// The time that the circuit breaker stays open; a minute in production.
 const OPEN_SECONDS: u64 = 5;
 const RATE: f64 = 40.0;
 
@@ -53,7 +53,7 @@ impl Service {
             .env("TMDB_API_TIMEOUT", "1000")
             .env("TMDB_BREAKER_OPEN_SECONDS", OPEN_SECONDS.to_string())
             .env("WARM_POOL_INTERVAL_SECONDS", "0")
-            // Everything is stale at once, so that every film wants to be asked for again.
+            // Every movie is stale and due for a refresh.
             .env("MOVIE_STALE_THRESHOLD_DAYS", "0")
             .env("LOG_LEVEL", "error")
             .stdout(Stdio::null())
@@ -98,7 +98,7 @@ impl Service {
     }
 }
 
-/// What came of the load.
+/// The results of the load.
 #[derive(Default)]
 struct Tally {
     known: BTreeMap<u16, u32>,
@@ -106,7 +106,7 @@ struct Tally {
     slowest_known: Duration,
 }
 
-/// Asks for `REQUESTS_A_SECOND` films: known ones, and every twentieth time one that nobody asked for yet.
+/// Requests `REQUESTS_A_SECOND` movies, every twentieth an unknown one.
 async fn load(service: &Arc<Service>, known: &[i64], cold: &mut i64) -> Tally {
     let tally = Arc::new(Mutex::new(Tally::default()));
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / REQUESTS_A_SECOND);
@@ -139,7 +139,7 @@ async fn load(service: &Arc<Service>, known: &[i64], cold: &mut i64) -> Tally {
 
 #[sqlx::test]
 #[ignore = "takes three minutes"]
-async fn drill_faults_of_tmdb_never_reach_who_asks_for_a_film_that_we_have(pool: PgPool) {
+async fn drill_faults_of_tmdb_never_affect_stored_movies(pool: PgPool) {
     let tmdb = DemoTmdb::start_with(&[("DEMO_EXTRA_FILMS", "5000")]);
     let service = Arc::new(Service::start(&pool, &tmdb).await);
     let sync = service
@@ -209,7 +209,7 @@ async fn drill_faults_of_tmdb_never_reach_who_asks_for_a_film_that_we_have(pool:
             !fails || breaker.contains(&2),
             "{fault}: the breaker never opened: {breaker:?}"
         );
-        // TMDB is well again: the breaker closes by itself, once somebody asks.
+        // The breaker closes with the next request.
         tmdb.control("DELETE", "/__faults", "");
         let healed = Instant::now();
         while service.breaker().await != 0 {

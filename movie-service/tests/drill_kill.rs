@@ -1,5 +1,5 @@
-//! A drill: the real process, killed without warning twice in the middle of an import of 2,000 films. It
-//! goes on where it was, and in the end every film is there once and the counts are right.
+//! A drill: the real process, killed twice during an import of 2,000 movies, resumes; in the end every movie is stored
+//! once and the counts are right.
 //! `scripts/test.sh -p movie-service -E 'test(drill_kill)' --no-capture` shows the figures.
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use sqlx::{ConnectOptions, PgPool};
 
 const FILMS: i64 = 2_000;
 const LEASE_SECONDS: u64 = 3;
-/// Answers on their way and films not stored yet, when the process dies: what it asks for again.
+/// Requests in flight and movies not stored yet when the process dies, which it repeats.
 const UNDER_WAY: i64 = 16 + 50;
 
 struct Service {
@@ -28,7 +28,7 @@ struct Service {
     http: reqwest::Client,
 }
 
-/// SIGKILL: the process gets to do nothing.
+/// Kills the process by SIGKILL.
 impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -74,7 +74,7 @@ impl Service {
         answer.unwrap().json().await.unwrap()
     }
 
-    /// The job, once at least `processed` items are done.
+    /// Waits for at least `processed` items and returns the job.
     async fn reaches(&self, path: &str, processed: i64) -> Value {
         let started = Instant::now();
         loop {
@@ -118,7 +118,7 @@ async fn drill_kill(pool: PgPool) {
         drop(service);
         let stored = number(&pool, "select count(*) from movie").await;
         let counted = number(&pool, "select processed::bigint from job").await;
-        assert_eq!(stored, counted, "films and progress are stored together");
+        assert_eq!(stored, counted, "movies and progress are stored together");
         let killed = Instant::now();
         service = Service::start(&pool, &tmdb).await;
         service.reaches(&path, counted + 1).await;
@@ -149,7 +149,7 @@ async fn drill_kill(pool: PgPool) {
     assert_eq!(
         number(&pool, told).await,
         FILMS,
-        "each film was told of once"
+        "each movie was recorded once"
     );
     let calls = calls(&tmdb);
     assert!(

@@ -1,5 +1,5 @@
-//! `movie-service import`: each set that people have, twice; bad rows; packed files; what TMDB told
-//! stays. Sets that are not in the repository are skipped where they are not there either.
+//! `movie-service import`: each known layout, twice; invalid rows; compressed files; precedence of TMDB's data. Dumps
+//! outside of the repository are skipped if they are missing.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
@@ -88,7 +88,7 @@ async fn film(pool: &PgPool, id: i64) -> Value {
         .unwrap()
 }
 
-async fn told(pool: &PgPool) -> i64 {
+async fn count_records(pool: &PgPool) -> i64 {
     sqlx::query_scalar("select count(*) from outbox")
         .fetch_one(pool)
         .await
@@ -96,7 +96,7 @@ async fn told(pool: &PgPool) -> i64 {
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn a_film_of_tmdb_5000_is_stored_with_all_that_it_tells(pool: PgPool) {
+async fn a_row_of_tmdb_5000_is_stored_completely(pool: PgPool) {
     let folder = Folder::new();
     let file = folder.file("5000.csv", TMDB_5000.as_bytes());
     let report = csv(&pool, &file).await;
@@ -130,11 +130,11 @@ async fn a_film_of_tmdb_5000_is_stored_with_all_that_it_tells(pool: PgPool) {
         json!([{"id": 28, "name": "Action"}, {"id": 10769, "name": "Foreign"}])
     );
     assert_eq!(counts(&csv(&pool, &file).await), [0, 0, 1, 0, 0]);
-    assert_eq!(told(&pool).await, 1);
+    assert_eq!(count_records(&pool).await, 1);
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn dumps_fill_in_each_other_and_any_of_them_again_changes_nothing(pool: PgPool) {
+async fn dumps_complement_each_other_and_repeat_without_changes(pool: PgPool) {
     let folder = Folder::new();
     let export = folder.file("ids.json", EXPORT.as_bytes());
     let files = [LIST, FACTS, TMDB_5000]
@@ -187,7 +187,7 @@ async fn dumps_fill_in_each_other_and_any_of_them_again_changes_nothing(pool: Pg
         "a name without TMDB's id"
     );
     assert_eq!(counts(&csv(&pool, &files[2]).await), [0, 1, 0, 0, 0]);
-    let (before, records) = (film(&pool, 603).await, told(&pool).await);
+    let (before, records) = (film(&pool, 603).await, count_records(&pool).await);
     for _ in 0..2 {
         for (file, films) in files.iter().zip([2, 2, 1]) {
             let [new, changed, unchanged, ..] = counts(&csv(&pool, file).await);
@@ -196,13 +196,13 @@ async fn dumps_fill_in_each_other_and_any_of_them_again_changes_nothing(pool: Pg
         assert_eq!(counts(&from_export().await), [0, 0, 2, 0, 0]);
     }
     assert_eq!(
-        (film(&pool, 603).await, told(&pool).await),
+        (film(&pool, 603).await, count_records(&pool).await),
         (before, records)
     );
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn a_newer_dump_corrects_what_an_older_one_told(pool: PgPool) {
+async fn a_newer_dump_corrects_an_older_one(pool: PgPool) {
     let folder = Folder::new();
     let old = folder.file("old.csv", FACTS.as_bytes());
     csv(&pool, &old).await;
@@ -217,7 +217,7 @@ async fn a_newer_dump_corrects_what_an_older_one_told(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn a_genre_that_becomes_known_is_told_of_the_films_that_have_it(pool: PgPool) {
+async fn a_new_genre_changes_the_movies_that_have_it(pool: PgPool) {
     let folder = Folder::new();
     let list = LIST.replace("[28]", "[10769]");
     csv(&pool, &folder.file("list.csv", list.as_bytes())).await;
@@ -232,13 +232,13 @@ async fn a_genre_that_becomes_known_is_told_of_the_films_that_have_it(pool: PgPo
     .await
     .unwrap();
     assert_eq!(payload["genres"], json!([{"id": 10769, "name": "Foreign"}]));
-    let records = told(&pool).await;
+    let records = count_records(&pool).await;
     csv(&pool, &other).await;
-    assert_eq!(told(&pool).await, records);
+    assert_eq!(count_records(&pool).await, records);
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn what_tmdb_told_or_took_away_stays(pool: PgPool) {
+async fn data_and_removals_of_tmdb_take_precedence(pool: PgPool) {
     let folder = Folder::new();
     let file = folder.file("facts.csv", FACTS.as_bytes());
     csv(&pool, &file).await;
@@ -266,7 +266,7 @@ async fn what_tmdb_told_or_took_away_stays(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn rows_that_cannot_be_used_are_named_by_their_lines(pool: PgPool) {
+async fn refused_rows_are_named_by_line(pool: PgPool) {
     let folder = Folder::new();
     let mut text = LIST.lines().next().unwrap().to_owned() + "\n";
     let long = "x".repeat(2000);
@@ -348,7 +348,7 @@ async fn rows_that_cannot_be_used_are_named_by_their_lines(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
+async fn compressed_files_are_read_and_unknown_headings_refused(pool: PgPool) {
     let folder = Folder::new();
     let gz = |text: &str| {
         let mut packer = GzEncoder::new(Vec::new(), Compression::default());
@@ -362,7 +362,7 @@ async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
         )
     };
     let (head, tail) = EXPORT.split_at(EXPORT.find('\n').unwrap() + 1);
-    // A frame that is to be skipped, as some packers write.
+    // A skippable frame, as some compressors write.
     let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
     for (name, content) in [
         ("plain", EXPORT.as_bytes().to_vec()),
@@ -382,11 +382,7 @@ async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
     let whole = zst(&LIST.repeat(50));
     for (name, content, message) in [
         ("empty.csv", Vec::new(), "the file is empty"),
-        (
-            "other.csv",
-            b"name,age\nx,1\n".to_vec(),
-            "no heading of a known set",
-        ),
+        ("other.csv", b"name,age\nx,1\n".to_vec(), "unknown heading"),
         ("cut.csv.zst", whole[..whole.len() - 9].to_vec(), ""),
         ("cut.csv.gz", gz(LIST)[..40].to_vec(), ""),
     ] {
@@ -396,7 +392,7 @@ async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
             .unwrap_err();
         assert!(format!("{error:#}").contains(message), "{name}: {error:#}");
     }
-    // What can be read of a file that breaks off is stored.
+    // The readable part of a truncated file is stored.
     let broken = format!("{LIST}3,[18],5,en,A,1,,\"{}", "x".repeat(2 * 1024 * 1024));
     let file = folder.file("broken.csv", broken.as_bytes());
     let error = import(&pool, Format::TmdbCsv, &file, false, None)
@@ -413,13 +409,13 @@ async fn files_are_unpacked_and_what_is_no_set_is_told(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "movie_service::database::MIGRATOR")]
-async fn the_sets_that_people_have_come_in_and_the_second_time_change_nothing(pool: PgPool) {
+async fn public_dumps_are_imported_and_repeat_without_changes(pool: PgPool) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     if !data.is_dir() {
         eprintln!("skipped: {} is not there", data.display());
         return;
     }
-    // Rows, different films.
+    // Rows, distinct movies.
     let sets = [
         ("tmdb-5000/tmdb_5000_movies.csv.gz", "tmdb-5000", 4803, 4803),
         (

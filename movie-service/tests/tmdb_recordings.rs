@@ -1,6 +1,5 @@
-//! The TMDB client reads what TMDB really sent: every recording of a kind that it asks for, where the
-//! recordings are at hand (`../shared/data/tmdb-fixtures` beside the checkout). They may not be
-//! redistributed, so nothing of them is here.
+//! The TMDB client decodes recorded responses of TMDB, if they are in `../shared/data/tmdb-fixtures` beside the checkout.
+//! They may not be redistributed.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
@@ -70,7 +69,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The part of a film's path behind its id: `""` for the film itself.
+/// The part of a movie's path behind the id: `""` for the movie itself.
 fn part_of_film(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("/3/movie/")?;
     let (id, part) = rest.split_once('/').unwrap_or((rest, ""));
@@ -84,7 +83,7 @@ fn length(value: &Value) -> usize {
 }
 
 #[test]
-fn every_recorded_film_is_read_with_all_that_it_has() {
+fn every_recorded_movie_is_decoded_completely() {
     for recording in recordings()
         .iter()
         .filter(|recording| recording.status == 200)
@@ -95,7 +94,7 @@ fn every_recorded_film_is_read_with_all_that_it_has() {
         let Some(part) = part_of_film(path) else {
             continue;
         };
-        // A part of a film comes to us appended to the film.
+        // Parts are appended to a movie.
         let document = match part {
             "" => body.clone(),
             _ => json!({"id": 7, "title": "A film", part: body}),
@@ -150,7 +149,7 @@ fn every_recorded_film_is_read_with_all_that_it_has() {
 }
 
 #[test]
-fn every_recorded_list_of_films_is_read_whole() {
+fn every_recorded_list_is_decoded_completely() {
     for recording in recordings()
         .iter()
         .filter(|recording| recording.status == 200)
@@ -187,7 +186,7 @@ fn every_recorded_list_of_films_is_read_whole() {
 }
 
 #[tokio::test]
-async fn every_recorded_error_is_told_apart() {
+async fn recorded_errors_are_distinguished() {
     let recordings = recordings();
     for recording in recordings
         .iter()

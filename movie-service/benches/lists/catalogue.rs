@@ -1,5 +1,4 @@
-//! A made-up catalogue, always the same: distributions as TMDB's are, few of each thing in most films
-//! and most of each thing in few.
+//! A deterministic synthetic catalogue with skewed distributions like TMDB's.
 
 use std::borrow::Cow;
 
@@ -41,7 +40,7 @@ const REGIONS: [&str; 10] = ["US", "KR", "JP", "GB", "DE", "FR", "ES", "BR", "IN
 const KEYWORDS: u32 = 50_000;
 const PEOPLE: u32 = 300_000;
 
-/// A film of the made-up catalogue.
+/// A movie of the synthetic catalogue.
 pub(crate) struct Film {
     pub(crate) id: i64,
     pub(crate) version: i64,
@@ -92,7 +91,7 @@ impl Film {
     }
 }
 
-/// One of `count`, the first ones most often; the higher `skew`, the more so.
+/// A number below `count`, skewed to low ones by `skew`.
 fn skewed(random: &mut StdRng, count: u32, skew: f64) -> u32 {
     (f64::from(count) * random.random::<f64>().powf(skew)) as u32
 }
@@ -124,7 +123,7 @@ fn title(random: &mut StdRng) -> String {
     title
 }
 
-/// Film `id`, the same whenever it is asked for.
+/// Movie `id`, always the same.
 pub(crate) fn film(id: i64) -> Film {
     let mut random = StdRng::seed_from_u64(id.unsigned_abs());
     let random = &mut random;

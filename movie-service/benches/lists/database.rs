@@ -1,16 +1,19 @@
-//! Whole requests: the router, the list index as it is loaded from Postgres, and Postgres.
+//! Whole requests: the router, the list index loaded from Postgres, and Postgres.
 
 use std::{collections::HashMap, time::Instant};
 
 use axum::Router;
 use chassis::{Process, Settings, testing::get};
-use movie_service::{database::MIGRATOR, repository::listing::PAGE};
+use movie_service::database::MIGRATOR;
+
+/// The statement of a page.
+const PAGE: &str = include_str!("../../src/repository/listing/page.sql");
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgPool, postgres::PgConnectOptions};
 
 use super::{ORDERS, QUERIES, REPEATS, SORTS, Times, catalogue, head, line};
 
-/// Measures on a scratch database at `url`, which is removed in the end.
+/// Measures on a scratch database at `url` and drops it.
 pub(crate) async fn whole_requests(url: &str, films: i64) {
     let options: PgConnectOptions = url.parse().unwrap();
     let scratch = format!("lists_bench_{}", std::process::id());
@@ -71,7 +74,7 @@ async fn eventually_loaded(app: &Router) {
     }
 }
 
-/// Puts the made-up catalogue into Postgres.
+/// Stores the synthetic catalogue in Postgres.
 async fn fill(pool: &PgPool, films: i64) {
     let started = Instant::now();
     MIGRATOR.run(pool).await.unwrap();
@@ -149,7 +152,7 @@ fn row(text: &mut String, film: &catalogue::Film) {
     .unwrap();
 }
 
-/// Changes 200 films a second, as a refresh does.
+/// Changes 200 movies a second, as a refresh does.
 async fn change(pool: PgPool, films: i64) {
     let mut next = 0;
     loop {

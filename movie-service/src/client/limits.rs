@@ -1,4 +1,5 @@
-//! What keeps us a good guest of TMDB: a token bucket, and a breaker. Both know only time.
+//! Client-side limits for TMDB: a token bucket and a circuit breaker. Used by [`super::tmdb`] and for reads of unknown
+//! movies. They measure time and outcomes; they never send anything.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,27 +8,28 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A token bucket: `rate` tokens a second, a tenth of a second's worth saved up at most, so that no
-/// second sees noticeably more than `rate` calls.
+/// A token bucket: `rate` tokens a second, and a burst of a tenth of a second's worth, so that no second sees
+/// noticeably more than `rate` calls.
+///
+/// `governor` has no reservations, which [`TokenBucket::reserve`] needs to refuse at once instead of after a wait.
 #[derive(Debug)]
 pub struct TokenBucket {
     rate: f64,
     capacity: f64,
     state: Mutex<Bucket>,
-    /// Whose turn it is to wait.
+    /// Held by the caller whose turn it is, first come first served.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Bucket {
-    /// Negative while callers wait for tokens that are promised to them.
+    /// Negative while reserved tokens are outstanding.
     tokens: f64,
     refilled: Instant,
 }
 
 impl TokenBucket {
     /// A full bucket of `rate` tokens a second.
-    #[must_use]
     pub fn new(rate: f64) -> Self {
         let rate = rate.max(0.001);
         let capacity = (rate / 10.0).max(1.0);
@@ -42,9 +44,8 @@ impl TokenBucket {
         }
     }
 
-    /// Waits for a token and takes it, each caller in turn; how long that took. A token counts from the
-    /// moment in which it is taken: who wakes late finds no more than what may be saved up, so that
-    /// callers who were all kept waiting do not come all at once.
+    /// Waits for a token and takes it, in the order of calls; returns the time waited. A token counts from the moment
+    /// at which it is taken, so that callers that wake late do not exceed the burst.
     pub async fn take(&self) -> Duration {
         let began = Instant::now();
         let _turn = self.turn.lock().await;
@@ -54,9 +55,9 @@ impl TokenBucket {
         began.elapsed()
     }
 
-    /// Promises a token and tells how long to wait for it; `None`, and no promise, where that is
-    /// longer than `longest`.
-    pub fn reserve(&self, longest: Duration) -> Option<Duration> {
+    /// Reserves a token and returns the time until it may be used; `None`, without a reservation, if that is longer
+    /// than `max_delay`.
+    pub fn reserve(&self, max_delay: Duration) -> Option<Duration> {
         let mut bucket = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let gained = now.duration_since(bucket.refilled).as_secs_f64() * self.rate;
@@ -64,7 +65,7 @@ impl TokenBucket {
         bucket.refilled = now;
         let missing = (1.0 - bucket.tokens).max(0.0);
         let wait = Duration::from_secs_f64(missing / self.rate);
-        if wait > longest {
+        if wait > max_delay {
             return None;
         }
         bucket.tokens -= 1.0;
@@ -72,8 +73,8 @@ impl TokenBucket {
     }
 }
 
-/// Whether TMDB may be asked. `Closed → Open` after so many failures one after another, `Open →
-/// HalfOpen` after a while, then one probe decides: `→ Closed`, or `→ Open` again.
+/// A circuit breaker: `Closed → Open` after a number of consecutive failures, `Open → HalfOpen` after a while; one probe
+/// then decides between `Closed` and `Open`.
 #[derive(Debug)]
 pub struct Breaker {
     failures_to_open: u32,
@@ -88,20 +89,19 @@ enum State {
     HalfOpen { probe_until: Instant },
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// TMDB answered as it should, be it that there is no such film.
-    Answered,
-    /// TMDB did not answer, or answered nonsense.
-    Failed,
-    /// The call says nothing about TMDB's health: refused for its rate, or given up.
-    Neither,
+    /// TMDB responded as documented, including 404.
+    Success,
+    /// No response, or an invalid one.
+    Failure,
+    /// No information about TMDB's health: rate limited, or given up.
+    Neutral,
 }
 
 impl Breaker {
     /// A closed breaker.
-    #[must_use]
     pub fn new(failures_to_open: u32, open_for: Duration) -> Self {
         Self {
             failures_to_open: failures_to_open.max(1),
@@ -110,8 +110,7 @@ impl Breaker {
         }
     }
 
-    /// For how long nobody gets leave, if nobody does now.
-    #[must_use]
+    /// The time until the next call is admitted; `None` if one is admitted now.
     pub fn refuses_for(&self) -> Option<Duration> {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Closed { .. } => None,
@@ -121,10 +120,10 @@ impl Breaker {
         }
     }
 
-    /// Asks for leave to call.
+    /// Admits a call.
     ///
     /// # Errors
-    /// How long the breaker stays open.
+    /// Returns the time until the next call is admitted, if the breaker is open.
     pub fn enter(&self) -> Result<(), Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -133,7 +132,7 @@ impl Breaker {
             State::Open { until } | State::HalfOpen { probe_until: until } if now < until => {
                 Err(until - now)
             }
-            // A probe whose caller went away without a word does not keep the breaker half-open.
+            // A probe that was never reported does not keep the breaker half-open.
             State::Open { .. } | State::HalfOpen { .. } => {
                 *state = State::HalfOpen {
                     probe_until: now + self.open_for,
@@ -143,35 +142,34 @@ impl Breaker {
         }
     }
 
-    /// Tells what became of a call that had leave.
+    /// Reports the outcome of an admitted call.
     pub fn report(&self, outcome: Outcome) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let open = State::Open {
             until: Instant::now() + self.open_for,
         };
         *state = match (*state, outcome) {
-            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Answered) => {
+            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Success) => {
                 State::Closed { failures: 0 }
             }
-            (State::Closed { failures }, Outcome::Failed)
+            (State::Closed { failures }, Outcome::Failure)
                 if failures + 1 < self.failures_to_open =>
             {
                 State::Closed {
                     failures: failures + 1,
                 }
             }
-            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Failed) => open,
-            // The probe told nothing, so the next caller may probe.
-            (State::HalfOpen { .. }, Outcome::Neither) => State::HalfOpen {
+            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Failure) => open,
+            // The next call may probe.
+            (State::HalfOpen { .. }, Outcome::Neutral) => State::HalfOpen {
                 probe_until: Instant::now(),
             },
-            // A call that began before the breaker opened ends after it.
+            // The call began before the breaker opened.
             (state, _) => state,
         };
     }
 
-    /// 0 closed, 1 half-open, 2 open; as the metric shows it.
-    #[must_use]
+    /// The state as the metric shows it: 0 closed, 1 half-open, 2 open.
     pub fn level(&self) -> u8 {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Closed { .. } => 0,
@@ -186,12 +184,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn no_second_sees_more_than_the_rate_and_its_savings() {
+    async fn no_second_exceeds_the_rate_and_the_burst() {
         let bucket = TokenBucket::new(40.0);
         let mut admitted = Vec::new();
         let began = Instant::now();
         for _ in 0..200 {
-            let wait = bucket.reserve(Duration::from_secs(60)).expect("patience");
+            let wait = bucket
+                .reserve(Duration::from_secs(60))
+                .expect("within the limit");
             admitted.push(began.elapsed() + wait);
         }
         for (first, at) in admitted.iter().enumerate() {
@@ -204,12 +204,12 @@ mod tests {
         assert!(admitted[199] > Duration::from_millis(4800));
         assert!(
             bucket.reserve(Duration::from_secs(1)).is_none(),
-            "no promise beyond patience"
+            "no reservation beyond the limit"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_wakes_late_does_not_make_up_for_it() {
+    async fn late_wakers_do_not_exceed_the_burst() {
         let bucket = std::sync::Arc::new(TokenBucket::new(40.0));
         let takers = (0..60).map(|_| {
             let bucket = std::sync::Arc::clone(&bucket);
@@ -219,7 +219,7 @@ mod tests {
             })
         });
         let takers: Vec<_> = takers.collect();
-        // The process stands still three times a second.
+        // The process is suspended three times a second.
         while takers.iter().any(|taker| !taker.is_finished()) {
             for _ in 0..200 {
                 tokio::task::yield_now().await;
@@ -237,35 +237,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_breaker_opens_probes_once_and_closes() {
+    async fn breaker_opens_probes_once_and_closes() {
         let breaker = Breaker::new(5, Duration::from_secs(60));
         for _ in 0..4 {
-            breaker.report(Outcome::Failed);
+            breaker.report(Outcome::Failure);
         }
-        breaker.report(Outcome::Answered);
+        breaker.report(Outcome::Success);
         for _ in 0..5 {
-            assert!(
-                breaker.enter().is_ok(),
-                "an answer in between starts the count again"
-            );
-            breaker.report(Outcome::Failed);
+            assert!(breaker.enter().is_ok(), "a success restarts the count");
+            breaker.report(Outcome::Failure);
         }
         assert_eq!(breaker.enter(), Err(Duration::from_secs(60)));
         assert_eq!(breaker.refuses_for(), Some(Duration::from_secs(60)));
         tokio::time::advance(Duration::from_secs(61)).await;
-        assert_eq!(breaker.refuses_for(), None, "which is no probe yet");
+        assert_eq!(breaker.refuses_for(), None, "no probe yet");
         assert!(breaker.enter().is_ok(), "one probe");
-        assert!(breaker.enter().is_err(), "and no second");
-        breaker.report(Outcome::Failed);
+        assert!(breaker.enter().is_err(), "no second probe");
+        breaker.report(Outcome::Failure);
         assert_eq!(breaker.level(), 2);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(breaker.enter().is_ok());
-        breaker.report(Outcome::Neither);
-        assert!(
-            breaker.enter().is_ok(),
-            "a probe that told nothing makes room for another"
-        );
-        breaker.report(Outcome::Answered);
+        breaker.report(Outcome::Neutral);
+        assert!(breaker.enter().is_ok(), "a neutral probe admits another");
+        breaker.report(Outcome::Success);
         assert_eq!(breaker.level(), 0);
     }
 }

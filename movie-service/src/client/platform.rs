@@ -1,5 +1,5 @@
-//! What the other services of the platform say of films. They are asked for what a client wants to come
-//! with a film, and never needed for the film itself.
+//! The other services of the platform, requested for `include=stats` and `include=similar`. A movie is served without
+//! them if they are unavailable.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,28 +16,33 @@ pub struct Platform(Arc<Inner>);
 struct Inner {
     preference_service: Client,
     recommendation_service: Client,
-    limit: Duration,
+    timeout: Duration,
 }
 
 impl Platform {
-    /// The services behind these clients, each of which must answer within `limit`.
-    #[must_use]
+    /// Calls these services with the time limit `timeout`.
     pub fn new(
         preference_service: Client,
         recommendation_service: Client,
-        limit: Duration,
+        timeout: Duration,
     ) -> Self {
         Self(Arc::new(Inner {
             preference_service,
             recommendation_service,
-            limit,
+            timeout,
         }))
     }
 
-    /// How users stand with each of `ids`; none is left out.
+    /// Returns the statistics of each movie in `ids`, zeros by default.
     ///
     /// # Errors
-    /// preference-service cannot be reached in time, or answers something else.
+    /// Returns [`CallError`] if preference-service is unreachable, too slow or sends an unexpected response.
+    #[tracing::instrument(
+        name = "client.platform.stats",
+        level = "debug",
+        skip_all,
+        err(level = "debug")
+    )]
     pub async fn stats(
         &self,
         ids: impl IntoIterator<Item = MovieId>,
@@ -45,28 +50,29 @@ impl Platform {
         let ids: Vec<MovieId> = ids.into_iter().collect();
         let list: Vec<String> = ids.iter().map(MovieId::to_string).collect();
         let path = format!("/internal/v1/stats?ids={}", list.join(","));
-        let found: ManyStats = self.ask(&self.0.preference_service, &path).await?;
+        let found: StatsResponse = self.get(&self.0.preference_service, &path).await?;
         let mut stats: HashMap<MovieId, Stats> =
             ids.into_iter().map(|id| (id, Stats::default())).collect();
-        for of_film in found.stats {
-            stats.insert(of_film.movie_id, of_film.stats);
+        for entry in found.stats {
+            stats.insert(entry.movie_id, entry.stats);
         }
         Ok(stats)
     }
 
-    /// The films like film `id`, as recommendation-service describes them.
+    /// Returns the movies similar to movie `id`, in recommendation-service's JSON.
     ///
     /// # Errors
-    /// recommendation-service cannot be reached in time, or answers something else.
+    /// Returns [`CallError`] if recommendation-service is unreachable, too slow or sends an unexpected response.
+    #[tracing::instrument(name = "client.platform.similar", level = "debug", skip_all, fields(%id), err(level = "debug"))]
     pub async fn similar(&self, id: MovieId) -> Result<Box<RawValue>, CallError> {
         let path = format!("/api/v1/movies/{id}/similar");
-        let found: Similar = self.ask(&self.0.recommendation_service, &path).await?;
+        let found: SimilarResponse = self.get(&self.0.recommendation_service, &path).await?;
         Ok(found.similar)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<T, CallError> {
+    async fn get<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<T, CallError> {
         let unreachable = |error| client.unreachable(error);
-        let request = client.get(path, self.0.limit);
+        let request = client.get(path, self.0.timeout);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if !status.is_success() {
@@ -84,18 +90,18 @@ impl Platform {
 }
 
 #[derive(Deserialize)]
-struct ManyStats {
-    stats: Vec<StatsOfFilm>,
+struct StatsResponse {
+    stats: Vec<StatsEntry>,
 }
 
 #[derive(Deserialize)]
-struct StatsOfFilm {
+struct StatsEntry {
     movie_id: MovieId,
     #[serde(flatten)]
     stats: Stats,
 }
 
 #[derive(Deserialize)]
-struct Similar {
+struct SimilarResponse {
     similar: Box<RawValue>,
 }

@@ -1,5 +1,5 @@
-//! TMDB's v3 API: each call within the rate, the number at once, a time limit and a deadline; a
-//! failed one is tried again with jittered pauses, unless the breaker says that TMDB is down.
+//! TMDB's API, version 3. Every call is bounded by rate, concurrency, a time limit and a deadline; a failed one is
+//! retried with full jitter unless the circuit breaker is open. Services call it; it stores nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,95 +21,81 @@ use crate::{
 
 /// Calls by outcome (counter).
 pub const TMDB_CALLS_TOTAL: &str = "tmdb_calls_total";
-/// Tries after the first (counter).
+/// Retries (counter).
 pub const TMDB_RETRIES_TOTAL: &str = "tmdb_retries_total";
-/// Time waited for a token of the bucket (histogram, seconds).
+/// Time waited for the rate limit (histogram, seconds).
 pub const TMDB_TOKEN_WAIT_SECONDS: &str = "tmdb_token_wait_seconds";
-/// 0 closed, 1 half-open, 2 open (gauge).
+/// State of the circuit breaker: 0 closed, 1 half-open, 2 open (gauge).
 pub const TMDB_BREAKER_STATE: &str = "tmdb_breaker_state";
 
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// The longest that TMDB is believed when it asks to be left alone; it does so for seconds.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(86_400);
-/// The largest answer that is read; a film with all that we append is a tenth of it.
-const LARGEST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// What comes with a film's details, so that one call is enough.
+/// The longest pause between two attempts, unless TMDB asks for more.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Longer values of `Retry-After` are cut; TMDB sends seconds.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+/// Larger responses are refused; a movie with its appended parts is a tenth of it.
+const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
+/// The parts appended to a movie's details, so that one call is enough.
 const APPEND: &str =
     "credits,keywords,watch/providers,translations,external_ids,alternative_titles";
 
-/// Why TMDB did not give what it was asked for.
+/// A failed request to TMDB.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TmdbError {
-    /// TMDB has no such thing.
-    #[error("TMDB does not know it")]
+    /// TMDB has no such resource.
+    #[error("not found at TMDB")]
     NotFound,
-    /// There is no key, or TMDB does not take it.
+    /// There is no key, or TMDB refuses it.
     #[error("TMDB refuses the key; set TMDB_API_KEY")]
     Unauthorized,
-    /// TMDB answered with an error that trying again does not mend.
-    #[error("TMDB answered {0}")]
+    /// TMDB responded with another 4xx status; a retry would fail as well.
+    #[error("TMDB responded with {0}")]
     Refused(u16),
-    /// TMDB limits us.
+    /// TMDB responded with 429.
     #[error("TMDB limits our rate")]
-    Limited,
-    /// TMDB failed, by its own word.
-    #[error("TMDB answered {0}")]
-    Failed(u16),
-    /// TMDB cannot be reached, or does not answer in time.
+    RateLimited,
+    /// TMDB responded with a 5xx status.
+    #[error("TMDB responded with {0}")]
+    ServerError(u16),
+    /// The connection or the time limit failed.
     #[error("TMDB cannot be reached: {0}")]
     Unreachable(String),
-    /// TMDB answered something that is not what it should be.
-    #[error("TMDB answered something unreadable: {0}")]
-    Unreadable(String),
-    /// TMDB failed again and again and is left alone for a while.
-    #[error("TMDB is left alone for {} s after repeated failures", .0.as_secs())]
-    LeftAlone(Duration),
-    /// The deadline passed before there was an answer.
-    #[error("no answer of TMDB before the deadline")]
-    DeadlinePassed,
+    /// The response is not what TMDB documents.
+    #[error("TMDB's response is invalid: {0}")]
+    InvalidResponse(String),
+    /// The circuit breaker is open for this long.
+    #[error("TMDB failed repeatedly; no requests for {} s", .0.as_secs())]
+    BreakerOpen(Duration),
+    /// The deadline of the call passed.
+    #[error("no response from TMDB before the deadline")]
+    DeadlineExceeded,
 }
 
 impl TmdbError {
-    fn outcome(&self) -> Outcome {
+    /// The label of [`TMDB_CALLS_TOTAL`], the outcome for the circuit breaker, and true if a retry may succeed.
+    fn classify(&self) -> (&'static str, Outcome, bool) {
         match self {
-            Self::NotFound | Self::Unauthorized | Self::Refused(_) => Outcome::Answered,
-            Self::Failed(_) | Self::Unreachable(_) | Self::Unreadable(_) => Outcome::Failed,
-            Self::Limited | Self::LeftAlone(_) | Self::DeadlinePassed => Outcome::Neither,
+            Self::NotFound => ("not_found", Outcome::Success, false),
+            Self::Unauthorized => ("unauthorized", Outcome::Success, false),
+            Self::Refused(_) => ("refused", Outcome::Success, false),
+            Self::RateLimited => ("limited", Outcome::Neutral, true),
+            Self::ServerError(_) => ("failed", Outcome::Failure, true),
+            Self::Unreachable(_) => ("unreachable", Outcome::Failure, true),
+            Self::InvalidResponse(_) => ("unreadable", Outcome::Failure, true),
+            Self::BreakerOpen(_) => ("left_alone", Outcome::Neutral, false),
+            Self::DeadlineExceeded => ("deadline", Outcome::Neutral, false),
         }
-    }
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Unauthorized => "unauthorized",
-            Self::Refused(_) => "refused",
-            Self::Limited => "limited",
-            Self::Failed(_) => "failed",
-            Self::Unreachable(_) => "unreachable",
-            Self::Unreadable(_) => "unreadable",
-            Self::LeftAlone(_) => "left_alone",
-            Self::DeadlinePassed => "deadline",
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Limited | Self::Failed(_) | Self::Unreachable(_) | Self::Unreadable(_)
-        )
     }
 }
 
 enum Key {
-    /// A v4 token, in a header.
+    /// A v4 token, sent as a bearer token.
     Bearer(SecretString),
-    /// A v3 key, which TMDB takes in the query alone.
+    /// A v3 key, which TMDB accepts only in the query.
     Query(SecretString),
     None,
 }
 
-/// TMDB; cheap to clone.
+/// The client of TMDB; cheap to clone. Calls fail with [`TmdbError`] if no attempt succeeds within their timeout.
 #[derive(Clone)]
 pub struct Tmdb(Arc<Inner>);
 
@@ -123,7 +109,7 @@ struct Inner {
     breaker: Breaker,
 }
 
-/// A failed try, and what TMDB said of when to come back.
+/// A failed attempt with the value of `Retry-After`.
 struct Failure {
     error: TmdbError,
     retry_after: Option<Duration>,
@@ -139,10 +125,10 @@ impl From<TmdbError> for Failure {
 }
 
 impl Tmdb {
-    /// TMDB as `config` describes it; nothing is sent yet.
+    /// Builds the client; nothing is sent yet.
     ///
     /// # Errors
-    /// A platform without what HTTP needs.
+    /// Fails if the TLS backend cannot be initialized.
     pub fn new(config: TmdbConfig) -> anyhow::Result<Self> {
         let text = config.tmdb_api_key.expose_secret();
         let key = if text.is_empty() {
@@ -175,24 +161,18 @@ impl Tmdb {
         })))
     }
 
-    /// All genres of films.
-    ///
-    /// # Errors
-    /// As [`TmdbError`] says.
-    pub async fn genres(&self, patience: Duration) -> Result<Vec<Genre>, TmdbError> {
-        let list: GenreList = self.get("/genre/movie/list", &[], patience).await?;
+    /// Lists all genres.
+    pub async fn genres(&self, timeout: Duration) -> Result<Vec<Genre>, TmdbError> {
+        let list: GenreList = self.get("/genre/movie/list", &[], timeout).await?;
         Ok(list.genres)
     }
 
-    /// Page `page` (from 1) of `list`.
-    ///
-    /// # Errors
-    /// As [`TmdbError`] says.
+    /// Returns page `page`, from 1, of `list`.
     pub async fn list(
         &self,
         list: MovieList,
         page: u32,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<ListPage, TmdbError> {
         let mut query = vec![("page", page.to_string())];
         let path = match list {
@@ -205,83 +185,87 @@ impl Tmdb {
             MovieList::TrendingDay => "/trending/movie/day",
             MovieList::TrendingWeek => "/trending/movie/week",
         };
-        self.get(path, &query, patience).await
+        self.get(path, &query, timeout).await
     }
 
-    /// Whether there is a key, so that TMDB can be asked at all.
-    #[must_use]
+    /// True if a key is configured.
     pub fn has_key(&self) -> bool {
         !matches!(self.0.key, Key::None)
     }
 
-    /// A film with all that belongs to it.
-    ///
-    /// # Errors
-    /// As [`TmdbError`] says.
+    /// Returns a movie with its appended parts.
     pub async fn movie(
         &self,
         reference: &MovieRef,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<NewMovie, TmdbError> {
         let query = [("append_to_response", APPEND.to_owned())];
-        // TMDB takes IMDb's ids in the place of its own.
+        // TMDB accepts IMDb's ids in place of its own.
         let path = match reference {
             MovieRef::Tmdb(id) => format!("/movie/{id}"),
             MovieRef::Imdb(id) => format!("/movie/{id}"),
         };
-        let document: Value = self.get(&path, &query, patience).await?;
-        let movie = wire::movie(document).map_err(TmdbError::Unreadable)?;
+        let document: Value = self.get(&path, &query, timeout).await?;
+        let movie = wire::movie(document).map_err(TmdbError::InvalidResponse)?;
         let is_other = match reference {
             MovieRef::Tmdb(id) => movie.id != id.get(),
             MovieRef::Imdb(id) => movie.imdb_id.as_ref() != Some(id),
         };
         if is_other {
-            return Err(TmdbError::Unreadable("it is another film".to_owned()));
+            return Err(TmdbError::InvalidResponse("another movie".to_owned()));
         }
         Ok(movie)
     }
 
+    #[tracing::instrument(
+        name = "client.tmdb.get",
+        level = "debug",
+        skip_all,
+        fields(path),
+        err(level = "debug")
+    )]
     async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, String)],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<T, TmdbError> {
-        let deadline = Instant::now() + patience;
-        let mut tries = 0;
+        let deadline = Instant::now() + timeout;
+        let mut retries = 0;
         loop {
             let result = tokio::time::timeout_at(deadline, self.attempt(path, query))
                 .await
-                .unwrap_or_else(|_| Err(TmdbError::DeadlinePassed.into()));
-            let failure = match result {
+                .unwrap_or_else(|_| Err(TmdbError::DeadlineExceeded.into()));
+            let Failure { error, retry_after } = match result {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            if !failure.error.may_pass() || tries >= self.0.config.tmdb_max_retries {
-                return Err(failure.error);
-            }
-            let pause = self.pause(tries, failure.retry_after);
-            if Instant::now() + pause >= deadline {
-                return Err(failure.error);
+            let delay = self.retry_delay(retries, retry_after);
+            let (_, _, is_transient) = error.classify();
+            if !is_transient
+                || retries >= self.0.config.tmdb_max_retries
+                || Instant::now() + delay >= deadline
+            {
+                return Err(error);
             }
             metrics::counter!(TMDB_RETRIES_TOTAL).increment(1);
-            tokio::time::sleep(pause).await;
-            tries += 1;
+            tokio::time::sleep(delay).await;
+            retries += 1;
         }
     }
 
-    /// Exponential with full jitter; never shorter than TMDB asks for.
-    fn pause(&self, tries: u32, retry_after: Option<Duration>) -> Duration {
+    /// Exponential backoff with full jitter, never shorter than `retry_after`.
+    fn retry_delay(&self, retries: u32, retry_after: Option<Duration>) -> Duration {
         let base = Duration::from_millis(self.0.config.tmdb_retry_base_ms);
-        let most = base
-            .saturating_mul(2_u32.saturating_pow(tries))
-            .min(LONGEST_PAUSE);
-        let jittered = most.mul_f64(rand::rng().random::<f64>());
-        retry_after.map_or(jittered, |asked| asked + jittered / 10)
+        let max = base
+            .saturating_mul(2_u32.saturating_pow(retries))
+            .min(MAX_RETRY_DELAY);
+        let jittered = max.mul_f64(rand::rng().random::<f64>());
+        retry_after.map_or(jittered, |requested| requested + jittered / 10)
     }
 
-    /// One try: a slot, leave of the breaker, a token, the call. The token comes last: tokens that had
-    /// gathered while calls were slow would all be spent at once when they are quick again.
+    /// One attempt: concurrency, breaker, rate, call. The token is taken last, since tokens saved up while calls were
+    /// slow would be spent all at once afterwards.
     async fn attempt<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -291,26 +275,26 @@ impl Tmdb {
         if let Key::None = tmdb.key {
             return Err(TmdbError::Unauthorized.into());
         }
-        // Nobody queues for what will be refused.
+        // Refused before it waits for a slot.
         if let Some(left) = tmdb.breaker.refuses_for() {
-            return Err(TmdbError::LeftAlone(left).into());
+            return Err(TmdbError::BreakerOpen(left).into());
         }
         let _slot = tmdb
             .slots
             .acquire()
             .await
-            .map_err(|_| TmdbError::DeadlinePassed)?;
-        let leave = tmdb.breaker.enter().map_err(TmdbError::LeftAlone);
-        // Leave may be a probe's, which half-opens it.
+            .map_err(|_| TmdbError::DeadlineExceeded)?;
+        let admitted = tmdb.breaker.enter().map_err(TmdbError::BreakerOpen);
+        // Admission of a probe half-opens the breaker.
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
-        leave?;
+        admitted?;
         let report = Report::new(&tmdb.breaker);
         let waited = tmdb.bucket.take().await;
         metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(waited.as_secs_f64());
         let result = self.call(path, query).await;
-        let (outcome, label) = match &result {
-            Ok(_) => (Outcome::Answered, "ok"),
-            Err(failure) => (failure.error.outcome(), failure.error.label()),
+        let (label, outcome, _) = match &result {
+            Ok(_) => ("ok", Outcome::Success, false),
+            Err(failure) => failure.error.classify(),
         };
         report.send(outcome);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);
@@ -334,65 +318,61 @@ impl Tmdb {
             Key::Query(key) => request.query(&[("api_key", key.expose_secret())]),
             Key::None => request,
         };
-        // Without its URL an error cannot tell the key.
+        // The URL may contain the key.
         let unreachable =
             |error: reqwest::Error| TmdbError::Unreachable(chain(&error.without_url()));
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(refusal(&response));
+            return Err(failure(&response));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-                return Err(TmdbError::Unreadable("it is too long".to_owned()).into());
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(TmdbError::InvalidResponse("too large".to_owned()).into());
             }
             body.extend_from_slice(&chunk);
         }
-        // TMDB's own errors come with status 200 now and then.
-        if let Ok(Complaint { success: false }) = serde_json::from_slice(&body) {
-            return Err(TmdbError::Unreadable("it says that it failed".to_owned()).into());
+        // TMDB sends some errors with status 200.
+        if let Ok(ErrorBody { success: false }) = serde_json::from_slice(&body) {
+            return Err(TmdbError::InvalidResponse("success is false".to_owned()).into());
         }
         serde_json::from_slice(&body)
-            .map_err(|error| TmdbError::Unreadable(error.to_string()).into())
+            .map_err(|error| TmdbError::InvalidResponse(error.to_string()).into())
     }
 }
 
 #[derive(Deserialize)]
-struct Complaint {
+struct ErrorBody {
     success: bool,
 }
 
-fn refusal(response: &reqwest::Response) -> Failure {
+fn failure(response: &reqwest::Response) -> Failure {
     let status = response.status();
     let retry_after = response
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
+        .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     let error = match status {
         StatusCode::NOT_FOUND => TmdbError::NotFound,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TmdbError::Unauthorized,
-        StatusCode::TOO_MANY_REQUESTS => TmdbError::Limited,
-        _ if status.is_server_error() => TmdbError::Failed(status.as_u16()),
+        StatusCode::TOO_MANY_REQUESTS => TmdbError::RateLimited,
+        _ if status.is_server_error() => TmdbError::ServerError(status.as_u16()),
         _ if status.is_client_error() => TmdbError::Refused(status.as_u16()),
-        _ => TmdbError::Unreadable(format!("status {status}")),
+        _ => TmdbError::InvalidResponse(format!("status {status}")),
     };
     Failure { error, retry_after }
 }
 
+/// Formats an error with its sources.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = sources.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
-/// Makes sure that the breaker hears of a call even when its caller goes away.
+/// Reports a call to the breaker even if its future is dropped.
 struct Report<'a>(Option<&'a Breaker>);
 
 impl<'a> Report<'a> {
@@ -410,7 +390,7 @@ impl<'a> Report<'a> {
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         if let Some(breaker) = self.0.take() {
-            breaker.report(Outcome::Neither);
+            breaker.report(Outcome::Neutral);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which error becomes which status; the only place where one is chosen.
+//! The mapping from errors to problem details and statuses, the only place where a status is chosen.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use chassis::{Problem, problem::FieldError};
 
 use crate::service::{hydration::HydrationError, intake::IntakeError, listing::ListError};
 
-/// Why a request failed.
+/// A failed request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// There is no film, shared by all who asked at once.
+    /// A movie could not be read; concurrent reads share the error.
     #[error(transparent)]
     Hydration(#[from] Arc<HydrationError>),
-    /// Fields of the request contradict each other or say nothing.
+    /// Fields of the request are invalid.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
-    /// Films were not taken in, or there is no such job.
+    /// An import or sync failed, or a job does not exist.
     #[error(transparent)]
     Intake(#[from] IntakeError),
-    /// There is no list.
+    /// A list could not be read.
     #[error(transparent)]
     List(#[from] ListError),
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// An answer cannot be put into JSON.
-    #[error("an answer cannot be written")]
-    Unwritable(#[source] serde_json::Error),
+    /// A response could not be serialized.
+    #[error("cannot serialize a response")]
+    Serialization(#[source] serde_json::Error),
 }
 
 impl From<ApiError> for Problem {
@@ -43,7 +43,7 @@ impl From<ApiError> for Problem {
             ApiError::List(ListError::Database(error)) | ApiError::Database(error) => {
                 chassis::postgres::problem(&error)
             }
-            ApiError::Unwritable(_) => Self::internal(&error),
+            ApiError::Serialization(_) => Self::internal(&error),
         }
     }
 }
@@ -56,7 +56,7 @@ fn intake_problem(error: IntakeError) -> Problem {
             "sync-running",
             format!("a {} is already running", running.kind.name()),
         )
-        .detail("wait until the job under `job` has ended, then ask again")
+        .detail("wait until the job in `job` has ended, then retry")
         .member("job", job(running)),
         IntakeError::OtherStatus(other) => Problem::new(
             StatusCode::CONFLICT,
@@ -64,12 +64,12 @@ fn intake_problem(error: IntakeError) -> Problem {
             format!("the job is {}", other.status.name()),
         )
         .detail(
-            "only a job that has not ended can be cancelled, only one that has ended tried again",
+            "only an active job can be cancelled, and only an ended one retried",
         )
         .member("job", job(other)),
         IntakeError::NotFound => {
             Problem::new(StatusCode::NOT_FOUND, "job-not-found", "job not found")
-                .detail("no job has this id, or it ended long ago; GET /api/v1/jobs lists them")
+                .detail("no job has this id, or it has expired; GET /api/v1/jobs lists all")
         }
         IntakeError::KeyTaken => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -82,7 +82,7 @@ fn intake_problem(error: IntakeError) -> Problem {
             "tmdb-failed",
             "sync failed: TMDB gave nothing",
         )
-        .detail("the catalogue is unchanged; try again later, or look into the service's log")
+        .detail("the TMDB request failed and the catalogue is unchanged; retry later, or see the service's log")
         .cause(&error),
         IntakeError::Stopping => Problem::unavailable("the service"),
         IntakeError::Database(error) => chassis::postgres::problem(&error),
@@ -93,10 +93,10 @@ fn hydration_problem(error: &HydrationError) -> Problem {
     match error {
         HydrationError::NotFound => {
             Problem::new(StatusCode::NOT_FOUND, "movie-not-found", "movie not found")
-                .detail("no film has this id; GET /api/v1/movies lists those of the catalogue")
+                .detail("no movie has this id; GET /api/v1/movies lists the catalogue")
         }
-        HydrationError::TmdbAway { retry_after, .. } => Problem::unavailable("TMDB")
-            .detail("we do not have this film yet and cannot ask for it now; try again after the seconds that Retry-After gives")
+        HydrationError::TmdbUnavailable { retry_after, .. } => Problem::unavailable("TMDB")
+            .detail("the movie is not in the catalogue yet and cannot be fetched now; retry after the time in Retry-After")
             .retry_after(retry_after.as_secs().max(1))
             .cause(error),
         HydrationError::Database(error) => chassis::postgres::problem(error),

@@ -1,56 +1,34 @@
-//! Genres.
+//! The genre list.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use crate::state::AppState;
-
-/// A genre.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct GenreResponse {
-    /// TMDB's id.
-    #[schema(example = 878)]
-    id: i32,
-    /// Its name, in English.
-    #[schema(example = "Science Fiction")]
-    name: String,
-    /// How many films of the catalogue have it.
-    #[schema(example = 120)]
-    movie_count: usize,
-}
+use crate::{models::GenreCount, state::AppState};
 
 /// All genres.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GenresResponse {
     /// The genres, alphabetical.
-    genres: Vec<GenreResponse>,
+    genres: Vec<GenreCount>,
 }
 
 /// List genres
 ///
-/// All genres, alphabetical, with the number of films that have each.
+/// All genres, alphabetical, with their numbers of movies.
 #[utoipa::path(
     get,
     path = "/api/v1/genres",
     tag = "movies",
     responses(
-        (status = 200, description = "all genres", body = GenresResponse, headers(("ETag" = String, description = "of this answer"))),
-        (status = 304, description = "they are as `If-None-Match` names them"),
+        (status = 200, description = "all genres", body = GenresResponse, headers(("ETag" = String, description = "the entity tag"))),
+        (status = 304, description = "unchanged since `If-None-Match`"),
     )
 )]
 pub(super) async fn list_genres(
     State(state): State<AppState>,
 ) -> Result<Json<GenresResponse>, ApiError> {
-    let genres = state.listing.genres().await?.into_iter();
-    Ok(Json(GenresResponse {
-        genres: genres
-            .map(|(genre, movie_count)| GenreResponse {
-                id: genre.id,
-                name: genre.name,
-                movie_count,
-            })
-            .collect(),
-    }))
+    let genres = state.listing.genres().await?;
+    Ok(Json(GenresResponse { genres }))
 }

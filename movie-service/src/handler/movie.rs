@@ -1,4 +1,4 @@
-//! One film.
+//! Single movies.
 
 use axum::{
     Json,
@@ -21,18 +21,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::ApiError,
-    movies::{NO_CACHE, POSTER_BASE, day, heard, image},
+    movies::{BACKDROP_BASE, NO_CACHE, POSTER_BASE, available, day, image},
 };
 use crate::{
     models::{Keyword, MovieId, MovieRef, Person, Provider, Stats},
-    service::{hydration::Served, page_cache::Answer},
+    service::{hydration::Served, page_cache::CachedResponse},
     state::AppState,
 };
 
-/// TMDB's host of images, with the width that a film shows its backdrop in.
-const BACKDROP_BASE: &str = "https://image.tmdb.org/t/p/w780";
-
-/// A film.
+/// A movie.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MovieResponse {
     /// TMDB's id.
@@ -40,67 +37,66 @@ pub(super) struct MovieResponse {
     /// The title.
     #[schema(example = "The Matrix")]
     title: String,
-    /// What it is about; empty where unknown.
+    /// The plot summary; empty if unknown.
     overview: String,
-    /// The day of the first release, `YYYY-MM-DD`; empty where unknown.
+    /// The day of the first release, `YYYY-MM-DD`; empty if unknown.
     #[schema(example = "1999-03-31")]
     release_date: String,
-    /// Names of its genres, alphabetical.
+    /// Names of the genres, alphabetical.
     #[schema(example = json!(["Action", "Science Fiction"]))]
     genres: Vec<String>,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     #[schema(example = "en")]
     language: String,
-    /// Minutes; 0 where unknown.
+    /// The runtime in minutes; 0 if unknown.
     #[schema(example = 136)]
     duration: i32,
     /// TMDB's popularity.
     #[schema(example = 73.5)]
     popularity: f64,
-    /// The poster, 500 pixels wide; empty where there is none.
+    /// The poster, 500 pixels wide; empty if there is none.
     #[schema(example = "")]
     poster_url: String,
-    /// The backdrop, 780 pixels wide; empty where there is none.
+    /// The backdrop, 780 pixels wide; empty if there is none.
     #[schema(example = "")]
     backdrop_url: String,
-    /// Where to watch or book it: TMDB's page.
+    /// TMDB's watch page.
     #[schema(example = "https://www.themoviedb.org/movie/603/watch")]
     booking_url: String,
-    /// The title in the film's own language.
+    /// The title in the original language.
     #[schema(example = "The Matrix")]
     original_title: String,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     #[schema(example = 7.9)]
     vote_average: f64,
-    /// How many voted.
+    /// The number of votes.
     #[schema(example = 13000)]
     vote_count: i32,
-    /// When TMDB was last asked about it.
+    /// The time of the last successful request to TMDB for the movie.
     synced_at: DateTime<Utc>,
-    /// Whether that is longer ago than it should be.
+    /// True if that is too long ago.
     #[schema(example = false)]
     stale: bool,
-    /// IMDb's id; null where unknown.
+    /// IMDb's id; null if unknown.
     #[schema(example = "tt0133093")]
     imdb_id: Option<String>,
-    /// Where it was produced, ISO 3166-1.
+    /// Countries of production, ISO 3166-1.
     #[schema(example = json!(["US"]))]
     countries: Vec<String>,
-    /// With `include=credits`: directors, writers and the first of the cast.
+    /// With `include=credits`: directors, writers and the first ten of the cast.
     #[serde(skip_serializing_if = "Option::is_none")]
     credits: Option<Vec<Person>>,
-    /// With `include=keywords`.
+    /// With `include=keywords`: the keywords.
     #[serde(skip_serializing_if = "Option::is_none")]
     keywords: Option<Vec<Keyword>>,
-    /// With `include=providers`: where to watch it.
+    /// With `include=providers`: watch providers.
     #[serde(skip_serializing_if = "Option::is_none")]
     providers: Option<Vec<Provider>>,
-    /// With `include=stats`: how users stand with it; null where that cannot be had now.
+    /// With `include=stats`: users' reactions; null if they are unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Stats>)]
     stats: Option<Option<Stats>>,
-    /// With `include=similar`: films like it, as `GET /movies/{id}/similar` lists them; null where that
-    /// cannot be had now.
+    /// With `include=similar`: similar movies, as `GET /movies/{id}/similar` lists them; null if they are unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     similar: Option<Option<Box<RawValue>>>,
@@ -108,8 +104,7 @@ pub(super) struct MovieResponse {
 
 impl MovieResponse {
     fn new(served: &Served, includes: Includes) -> Self {
-        let detail = &served.film.detail;
-        let movie = &detail.movie;
+        let movie = &served.film.movie;
         Self {
             id: movie.id,
             release_date: day(movie.release_date),
@@ -127,18 +122,18 @@ impl MovieResponse {
             vote_count: movie.vote_count,
             synced_at: movie.synced_at,
             stale: served.stale_for.is_some(),
-            imdb_id: detail.imdb_id.clone(),
-            countries: detail.countries.clone(),
-            credits: includes.credits.then(|| detail.people.clone()),
-            keywords: includes.keywords.then(|| detail.keywords.clone()),
-            providers: includes.providers.then(|| detail.providers.clone()),
+            imdb_id: movie.imdb_id.clone(),
+            countries: movie.countries.clone(),
+            credits: includes.credits.then(|| movie.people.0.clone()),
+            keywords: includes.keywords.then(|| movie.keywords.0.clone()),
+            providers: includes.providers.then(|| movie.providers.0.clone()),
             stats: None,
             similar: None,
         }
     }
 }
 
-/// What a client wants to come with a film.
+/// The optional parts of a movie.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 struct Includes {
     credits: bool,
@@ -148,7 +143,7 @@ struct Includes {
     similar: bool,
 }
 
-/// The names that `include` takes.
+/// The values of `include`.
 const INCLUDES: [&str; 5] = ["credits", "keywords", "providers", "stats", "similar"];
 
 impl Includes {
@@ -186,27 +181,25 @@ impl Includes {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MovieQuery {
-    /// What comes with the film, separated by commas: `credits`, `keywords`, `providers`, `stats`,
-    /// `similar`.
+    /// Optional parts, separated by commas: `credits`, `keywords`, `providers`, `stats`, `similar`.
     #[param(example = "credits,providers")]
     include: Option<String>,
 }
 
-/// Get a film
+/// Get a movie
 ///
-/// Everything that the catalogue tells of a film. One that the catalogue does not have yet is fetched
-/// from TMDB. What was last fetched long ago is marked as stale, with its age in seconds in `Age`, and
-/// fetched again in the background.
+/// All details of a movie. One that the catalogue does not have yet is fetched from TMDB. A movie that was last
+/// fetched long ago is marked as stale, with its age in seconds in `Age`, and refreshed in the background.
 #[utoipa::path(
     get,
     path = "/api/v1/movies/{id}",
     tag = "movies",
-    params(("id" = String, Path, description = "TMDB's id of the film, or IMDb's as `imdb:tt0133093`", example = "603"), MovieQuery),
+    params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603"), MovieQuery),
     responses(
-        (status = 200, description = "the film", body = MovieResponse, headers(("ETag" = String, description = "of this answer"), ("Age" = i64, description = "seconds since TMDB was asked, where the film is stale"))),
-        (status = 304, description = "the film is as `If-None-Match` names it"),
-        (status = 400, description = "the id is neither a number from 1 nor `imdb:tt…`, or `include` is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "neither we nor TMDB know such a film", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the movie", body = MovieResponse, headers(("ETag" = String, description = "the entity tag"), ("Age" = i64, description = "seconds since the last fetch from TMDB, if the movie is stale"))),
+        (status = 304, description = "unchanged since `If-None-Match`"),
+        (status = 400, description = "an invalid id or `include`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "neither the catalogue nor TMDB has the movie", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_movie(
@@ -221,50 +214,48 @@ pub(super) async fn get_movie(
         .stale_for
         .map(|age| [(AGE, HeaderValue::from(age.num_seconds().unsigned_abs()))]);
     if includes.stats || includes.similar {
-        let film = with_others(&state, &served, includes).await;
-        // It changes whenever a user does something.
-        return Ok((age, [(CACHE_CONTROL, NO_CACHE)], Json(film)).into_response());
+        let movie = with_others(&state, &served, includes).await;
+        return Ok((age, [(CACHE_CONTROL, NO_CACHE)], Json(movie)).into_response());
     }
-    let answer = || answer(&served, includes);
-    let answer = if age.is_none() && includes == Includes::default() {
-        served.film.answer(answer)?
+    let response = if age.is_none() && includes == Includes::default() {
+        served.film.response(|| respond(&served, includes))?
     } else {
-        answer()?
+        respond(&served, includes)?
     };
-    Ok((age, answer).into_response())
+    Ok((age, response).into_response())
 }
 
-/// The tag names all that the answer depends on, which is quicker to say than to hash.
-fn answer(served: &Served, includes: Includes) -> Result<Answer, ApiError> {
-    let film = &served.film.detail;
-    let tag = format!(
+/// Serializes a movie. The entity tag names everything that the response depends on, which is cheaper than a hash.
+fn respond(served: &Served, includes: Includes) -> Result<CachedResponse, ApiError> {
+    let movie = &served.film.movie;
+    let etag = format!(
         "\"{}-{}-{}-{}{}{}{}\"",
-        film.movie.id,
-        film.version,
-        film.movie.synced_at.timestamp_micros(),
+        movie.id,
+        movie.version,
+        movie.synced_at.timestamp_micros(),
         u8::from(served.stale_for.is_some()),
         u8::from(includes.credits),
         u8::from(includes.keywords),
         u8::from(includes.providers),
     );
     let body = serde_json::to_vec(&MovieResponse::new(served, includes));
-    Ok(Answer {
-        tag: HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+    Ok(CachedResponse {
+        etag: etag.into(),
         link: None,
-        body: body.map_err(ApiError::Unwritable)?.into(),
+        body: body.map_err(ApiError::Serialization)?.into(),
     })
 }
 
-/// The film with what other services say of it, or without where they are away.
+/// The movie with the fields of other services, null if they are unavailable.
 async fn with_others(state: &AppState, served: &Served, includes: Includes) -> MovieResponse {
-    let id = served.film.detail.movie.id;
+    let id = served.film.movie.id;
     let stats = async {
-        let asked = includes.stats.then(|| state.platform.stats([id]));
-        Some(heard("stats", asked?.await).and_then(|mut stats| stats.remove(&id)))
+        let call = includes.stats.then(|| state.platform.stats([id]));
+        Some(available("stats", call?.await).and_then(|mut stats| stats.remove(&id)))
     };
     let similar = async {
-        let asked = includes.similar.then(|| state.platform.similar(id));
-        Some(heard("similar", asked?.await))
+        let call = includes.similar.then(|| state.platform.similar(id));
+        Some(available("similar", call?.await))
     };
     let (stats, similar) = tokio::join!(stats, similar);
     MovieResponse {
@@ -274,14 +265,14 @@ async fn with_others(state: &AppState, served: &Served, includes: Includes) -> M
     }
 }
 
-/// Where to watch a film.
+/// The watch providers of a movie.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProvidersResponse {
-    /// TMDB's id of the film.
+    /// TMDB's id of the movie.
     movie_id: MovieId,
-    /// By region, terms and TMDB's order.
+    /// The offers by region, type and TMDB's display priority.
     providers: Vec<Provider>,
-    /// Who collects these facts for TMDB, and must be named wherever they are shown.
+    /// The source of the data, which must be attributed.
     #[schema(example = "JustWatch")]
     attribution: &'static str,
 }
@@ -289,24 +280,24 @@ pub(super) struct ProvidersResponse {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ProvidersQuery {
-    /// Where, ISO 3166-1; every region where not given.
+    /// The region, ISO 3166-1; all regions by default.
     #[param(example = "KR")]
     region: Option<String>,
 }
 
-/// Where to watch a film
+/// List watch providers
 ///
-/// Who shows the film where, and on which terms.
+/// The watch providers of a movie by region, with the types of their offers.
 #[utoipa::path(
     get,
     path = "/api/v1/movies/{id}/providers",
     tag = "movies",
-    params(("id" = String, Path, description = "TMDB's id of the film, or IMDb's as `imdb:tt0133093`", example = "603"), ProvidersQuery),
+    params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603"), ProvidersQuery),
     responses(
-        (status = 200, description = "who shows it; nobody, perhaps", body = ProvidersResponse),
-        (status = 304, description = "it is as `If-None-Match` names it"),
-        (status = 400, description = "the id or the region is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "neither we nor TMDB know such a film", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the providers, perhaps none", body = ProvidersResponse),
+        (status = 304, description = "unchanged since `If-None-Match`"),
+        (status = 400, description = "an invalid id or region", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "neither the catalogue nor TMDB has the movie", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_providers(
@@ -316,24 +307,20 @@ pub(super) async fn list_providers(
 ) -> Result<Json<ProvidersResponse>, ApiError> {
     let region = query.region.map(|region| region.to_ascii_uppercase());
     let is_code =
-        |region: &String| region.len() == 2 && region.bytes().all(|byte| byte.is_ascii_uppercase());
-    if region.as_ref().is_some_and(|region| !is_code(region)) {
+        |region: &str| region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase());
+    if !region.as_deref().is_none_or(is_code) {
         let message = "must be two letters (ISO 3166-1), such as KR";
         return Err(ApiError::Invalid(vec![FieldError::new("region", message)]));
     }
     let served = state.hydration.get(&reference).await?;
-    let detail = &served.film.detail;
-    let providers = detail.providers.iter();
+    let movie = &served.film.movie;
+    let mut providers = movie.providers.0.clone();
+    if let Some(region) = region {
+        providers.retain(|provider| provider.region == region);
+    }
     Ok(Json(ProvidersResponse {
-        movie_id: detail.movie.id,
-        providers: providers
-            .filter(|provider| {
-                region
-                    .as_ref()
-                    .is_none_or(|region| provider.region == *region)
-            })
-            .cloned()
-            .collect(),
+        movie_id: movie.id,
+        providers,
         attribution: "JustWatch",
     }))
 }

@@ -1,4 +1,4 @@
-//! Lists of films.
+//! Lists of movies.
 
 pub(super) mod entry;
 mod query;
@@ -7,12 +7,13 @@ use axum::{
     Json,
     extract::{FromRequestParts, State},
     http::{
-        HeaderMap, HeaderValue,
+        HeaderMap, HeaderName, HeaderValue,
         header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK},
         request::Parts,
     },
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use chassis::{
     Problem,
     client::CallError,
@@ -26,55 +27,55 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use self::{
-    entry::MovieSummary,
-    query::{ListQuery, ListRequest, Wanted, next_cursor},
+    entry::{Fields, MovieSummary},
+    query::{ListQuery, ListRequest, Selected, next_cursor},
 };
 use super::error::ApiError;
 use crate::{
     models::{Filter, ListedMovie, MovieId},
     service::{
-        listing::{Listing, WalkPlace, moves::Moment},
-        page_cache::Answer,
+        listing::{Listing, MoviePage, PageRequest, moves::Moment, query::WalkPlace},
+        page_cache::CachedResponse,
     },
     state::AppState,
 };
 
-/// TMDB's host of images, with the width that lists and details show a poster in.
+/// TMDB's image host, with posters 500 pixels wide.
 pub(super) const POSTER_BASE: &str = "https://image.tmdb.org/t/p/w500";
+/// TMDB's image host, with backdrops 780 pixels wide.
+pub(super) const BACKDROP_BASE: &str = "https://image.tmdb.org/t/p/w780";
 
-/// A page of films.
+/// A page of movies.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ListResponse {
-    /// The page's number.
+    /// The page number.
     #[schema(example = 1)]
     page: i64,
-    /// How many films a page has.
+    /// Movies per page.
     #[schema(example = 20)]
     page_size: i64,
-    /// How many pages there are.
+    /// The number of pages.
     #[schema(example = 33)]
     total_pages: i64,
-    /// How many films there are.
+    /// The number of movies on all pages.
     #[schema(example = 649)]
     total_results: i64,
-    /// The films.
+    /// The movies.
     data: Vec<MovieSummary>,
-    /// Where the next page begins; null on the last.
+    /// The cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// For answers that hold what users do, which is another thing a moment later.
+/// For responses with users' reactions, which may change at any time.
 pub(super) const NO_CACHE: &str = "private, no-cache";
 
-/// The field that another service knows.
+/// The field that preference-service provides.
 const STATS: &str = "stats";
 
-/// What another service said of films; none where it cannot be asked now.
-pub(super) fn heard<T>(what: &str, answer: Result<T, CallError>) -> Option<T> {
-    answer
-        .inspect_err(
-            |error| tracing::warn!(%error, what, "a film comes without what was to be included"),
-        )
+/// Logs a failed call to another service, which leaves `field` out.
+pub(super) fn available<T>(field: &str, result: Result<T, CallError>) -> Option<T> {
+    result
+        .inspect_err(|error| tracing::warn!(%error, field, "responding without an included field"))
         .ok()
 }
 
@@ -86,20 +87,20 @@ pub(super) fn day(date: Option<NaiveDate>) -> String {
     date.map(|date| date.to_string()).unwrap_or_default()
 }
 
-/// List films
+/// List movies
 ///
-/// A page of the catalogue, filtered and ordered; or the films of a batch of ids. Walk a list by
-/// `page`, or by `cursor`, which neither skips nor repeats films while the catalogue changes.
+/// A page of the catalogue, filtered and sorted; or the movies with given ids. Walk a list by `page`, or by
+/// `cursor`, which neither skips nor repeats movies while the catalogue changes.
 #[utoipa::path(
     get,
     path = "/api/v1/movies",
     tag = "movies",
     params(ListQuery),
     responses(
-        (status = 200, description = "a page of films", body = ListResponse,
-            headers(("Link" = String, description = "the next page"), ("ETag" = String, description = "of this page"))),
-        (status = 304, description = "the page is the one that `If-None-Match` names"),
-        (status = 400, description = "a parameter is wrong; `errors` names each", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "a page of movies", body = ListResponse,
+            headers(("Link" = String, description = "the next page"), ("ETag" = String, description = "the entity tag"))),
+        (status = 304, description = "unchanged since `If-None-Match`"),
+        (status = 400, description = "invalid parameters, listed in `errors`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_movies(
@@ -111,42 +112,31 @@ pub(super) async fn list_movies(
     if let Some(page) = state.pages.find(raw, generation).await {
         return Ok(page.into_response());
     }
-    let Query(query) = Query::from_request_parts(&mut parts, &state).await?;
+    let Query(query) = Query::<ListQuery>::from_request_parts(&mut parts, &state).await?;
+    let request = query.parse().map_err(Problem::invalid)?;
     let raw = parts.uri.query().unwrap_or_default();
-    Ok(answer(&state, query, raw, generation).await?)
+    Ok(respond(&state, request, raw, generation).await?)
 }
 
-/// Answers `query`, whose text is `raw`, and keeps the page as one of this generation.
-async fn answer(
+/// Responds to `request`, written as `raw`, and caches the page for this generation of the index.
+async fn respond(
     state: &AppState,
-    query: ListQuery,
+    request: ListRequest,
     raw: &str,
     generation: u64,
 ) -> Result<Response, ApiError> {
     let ListRequest {
-        wanted,
+        selected,
         fields,
         region,
         fingerprint,
-    } = query.parse().map_err(ApiError::Invalid)?;
-    let show = async |movies: Vec<ListedMovie>| {
-        let ids: Vec<MovieId> = movies.iter().map(|movie| movie.id).collect();
-        let mut shown: Vec<MovieSummary> = movies
-            .into_iter()
-            .map(|movie| fields.show(movie, region.as_deref()))
-            .collect();
-        if fields.has(STATS) && !ids.is_empty() {
-            let stats = heard(STATS, state.platform.stats(ids.iter().copied()).await);
-            for (film, id) in shown.iter_mut().zip(&ids) {
-                film.stats = Some(stats.as_ref().and_then(|stats| stats.get(id).cloned()));
-            }
-        }
-        shown
-    };
-    let cache_control = fields.has(STATS).then_some([(CACHE_CONTROL, NO_CACHE)]);
-    let request = match wanted {
-        Wanted::Page(request) => request,
-        Wanted::Batch(ids) => {
+    } = request;
+    let region = region.as_deref();
+    let with_stats = fields.has(STATS);
+    let cache_control = with_stats.then_some([(CACHE_CONTROL, NO_CACHE)]);
+    let request = match selected {
+        Selected::Page(request) => request,
+        Selected::Batch(ids) => {
             let movies = state.listing.batch(&ids, fields.includes()).await?;
             let count = i64::try_from(movies.len()).unwrap_or(i64::MAX);
             let response = ListResponse {
@@ -154,62 +144,105 @@ async fn answer(
                 page_size: i64::try_from(ids.len()).unwrap_or(i64::MAX),
                 total_pages: count.min(1),
                 total_results: count,
-                data: show(movies).await,
+                data: summarize(state, movies, &fields, region).await,
                 next_cursor: None,
             };
             return Ok((cache_control, Json(response)).into_response());
         }
     };
     check_genres(&state.listing, &request.filter).await?;
-    let page = state.listing.list(&request).await?;
-    let next_cursor_of = |place: &WalkPlace| next_cursor(&request, &fingerprint, page.page, place);
-    let next_cursor = page.next.as_ref().map(next_cursor_of);
-    let link = next_cursor.as_ref().map(|cursor| next_page(raw, cursor));
-    // When the walk began moves with every change of any film. A page that is otherwise the same is
-    // as good with the cursor that a client has already, so its tag goes without.
-    let stable_cursor = page.next.as_ref().map(|place| {
-        let place = WalkPlace {
-            since: Moment::default(),
-            ..place.clone()
-        };
-        next_cursor_of(&place)
-    });
-    let mut response = ListResponse {
-        page: page.page,
+    let MoviePage {
+        total_pages,
+        total_results,
+        movies,
+        next,
+    } = state.listing.list(&request).await?;
+    let response = ListResponse {
+        page: request.page,
         page_size: request.page_size,
-        total_pages: page.total_pages,
-        total_results: page.total_results,
-        data: show(page.movies).await,
-        next_cursor: stable_cursor,
+        total_pages,
+        total_results,
+        data: summarize(state, movies, &fields, region).await,
+        next_cursor: None,
     };
-    let tag = tag(&response);
-    response.next_cursor = next_cursor;
-    let page = Answer {
-        tag,
-        link: link.and_then(|link| HeaderValue::try_from(link).ok()),
-        body: serde_json::to_vec(&response)
-            .map_err(ApiError::Unwritable)?
-            .into(),
-    };
-    if cache_control.is_none() {
-        state.pages.keep(raw, generation, page.clone()).await;
+    let body = serde_json::to_vec(&response).map_err(ApiError::Serialization)?;
+    let page = page_response(body, &request, next, &fingerprint, raw);
+    if !with_stats {
+        state.pages.insert(raw, generation, page.clone()).await;
     }
     Ok((cache_control, page).into_response())
 }
 
-impl IntoResponse for Answer {
+async fn summarize(
+    state: &AppState,
+    movies: Vec<ListedMovie>,
+    fields: &Fields,
+    region: Option<&str>,
+) -> Vec<MovieSummary> {
+    let ids: Vec<MovieId> = movies.iter().map(|movie| movie.id).collect();
+    let movies = movies.into_iter();
+    let mut summaries: Vec<MovieSummary> = movies
+        .map(|movie| fields.summarize(movie, region))
+        .collect();
+    if fields.has(STATS) && !ids.is_empty() {
+        let stats = available(STATS, state.platform.stats(ids.iter().copied()).await);
+        for (movie, id) in summaries.iter_mut().zip(&ids) {
+            movie.stats = Some(stats.as_ref().and_then(|stats| stats.get(id).cloned()));
+        }
+    }
+    summaries
+}
+
+/// The end of a serialized [`ListResponse`] without a cursor.
+const NO_CURSOR: &[u8] = b"null}";
+
+/// Puts the cursor of the next page into `body`, so that a page is serialized once, and makes its entity tag. The start
+/// of a walk changes with every change of any movie; the tag leaves it out, since a client can go on with the cursor
+/// that it has.
+fn page_response(
+    mut body: Vec<u8>,
+    request: &PageRequest,
+    next: Option<WalkPlace>,
+    fingerprint: &str,
+    raw: &str,
+) -> CachedResponse {
+    let mut hash = Sha256::new_with_prefix(&body);
+    let mut link = None;
+    if let Some(place) = next {
+        let cursor = next_cursor(request, fingerprint, &place);
+        let since = Moment::default();
+        let undated = WalkPlace { since, ..place };
+        hash.update(next_cursor(request, fingerprint, &undated));
+        body.truncate(body.len() - NO_CURSOR.len());
+        // Base64 needs no escapes.
+        body.extend_from_slice(format!("\"{cursor}\"}}").as_bytes());
+        link = Some(next_page(raw, &cursor).into());
+    }
+    CachedResponse {
+        etag: format!("\"{}\"", short_hash(hash, 16)).into(),
+        link,
+        body: body.into(),
+    }
+}
+
+impl IntoResponse for CachedResponse {
     fn into_response(self) -> Response {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ETAG, self.tag);
+        let mut insert = |name: HeaderName, value: Bytes| {
+            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+                headers.insert(name, value);
+            }
+        };
+        insert(ETAG, self.etag);
         if let Some(link) = self.link {
-            headers.insert(LINK, link);
+            insert(LINK, link);
         }
         (headers, self.body).into_response()
     }
 }
 
-/// Refuses genres that do not exist: there are few, and whoever writes another has mistyped.
+/// Rejects genres that do not exist: there are few, so an unknown one is a typing error.
 pub(super) async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(), ApiError> {
     if filter.genres.is_empty() && filter.without_genres.is_empty() {
         return Ok(());
@@ -230,25 +263,14 @@ pub(super) async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(
     Err(ApiError::Invalid(errors.collect()))
 }
 
-/// A strong tag of `response`.
-fn tag(response: &ListResponse) -> HeaderValue {
-    let text = serde_json::to_vec(response).unwrap_or_default();
-    let tag = format!("\"{}\"", short_hash(Sha256::new_with_prefix(text), 16));
-    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
-}
-
 /// The first `bytes` bytes of a hash, hexadecimal.
 fn short_hash(hash: Sha256, bytes: usize) -> String {
-    use std::fmt::Write;
-    let digest = hash.finalize();
-    let digits = digest.iter().take(bytes);
-    digits.fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut text = format!("{:x}", hash.finalize());
+    text.truncate(2 * bytes);
+    text
 }
 
-/// The link to the next page: what was asked for, from `cursor` on.
+/// The link to the next page: the same query, with `cursor` instead of a page number.
 fn next_page(raw: &str, cursor: &str) -> String {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(raw.as_bytes())
         .into_owned()
@@ -260,4 +282,51 @@ fn next_page(raw: &str, cursor: &str) -> String {
         .map(|(name, value)| (name.as_str(), Some(value.clone())))
         .collect();
     next_link("/api/v1/movies", &pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        models::{Includes, Order, SortBy},
+        service::listing::position::{Key, Position},
+    };
+
+    #[test]
+    fn a_page_is_serialized_once_and_tagged_without_the_start_of_the_walk() {
+        let request = PageRequest {
+            filter: Filter::default(),
+            sort_by: SortBy::Popularity,
+            order: Order::Desc,
+            page: 1,
+            after: None,
+            page_size: 20,
+            includes: Includes::default(),
+        };
+        let page = |id, since| {
+            let key = Key::Popularity(1.0);
+            let position = Position { key, id };
+            let next = Some(WalkPlace { position, since });
+            page_response(
+                br#"{"page":1,"next_cursor":null}"#.into(),
+                &request,
+                next,
+                "",
+                "page=1",
+            )
+        };
+        let (one, later, other) = (page(7, (1, 0)), page(7, (2, 0)), page(8, (1, 0)));
+        assert_eq!(one.etag, later.etag);
+        assert_ne!(one.body, later.body);
+        assert_ne!(one.etag, other.etag);
+        let body: serde_json::Value = serde_json::from_slice(&one.body).expect("JSON");
+        let cursor = body["next_cursor"].as_str().expect("a cursor");
+        let link = format!("</api/v1/movies?cursor={cursor}>; rel=\"next\"");
+        assert_eq!(one.link.as_deref(), Some(link.as_bytes()));
+        let last = page_response(b"{\"next_cursor\":null}".into(), &request, None, "", "");
+        assert_eq!(
+            (&last.body[..], last.link),
+            (&b"{\"next_cursor\":null}"[..], None)
+        );
+    }
 }

@@ -1,8 +1,7 @@
-//! For the other services, which know films by their ids and have them in an order of their own: those
-//! of them that pass a filter. The gateway never routes here.
+//! Internal endpoint: filters a ranked list of movie ids for other services. The gateway does not route here.
 
 use axum::{Json, extract::State};
-use chassis::{extract, problem::FieldError};
+use chassis::{extract, validate::Validator};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,11 +16,9 @@ use crate::{
     state::AppState,
 };
 
-/// How many ids may be asked about at once.
-const MOST_IDS: usize = 10_000;
-/// How many films are told of at once.
-const MOST_FILMS: usize = 100;
-/// The fields of a film.
+const MAX_IDS: usize = 10_000;
+const MAX_MOVIES: usize = 100;
+/// The fields of each movie.
 const FIELDS: &str = "id,title,release_date,popularity,poster_url,genres";
 
 #[derive(Debug, Deserialize)]
@@ -38,25 +35,23 @@ pub(super) struct SelectResponse {
     data: Vec<MovieSummary>,
 }
 
-/// The first `limit` films of `ids`, in their order, that are in the catalogue and pass the filter.
+/// Returns the first `limit` movies of `ids`, in their order, that pass the filter.
 pub(super) async fn select_movies(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<SelectRequest>,
 ) -> Result<Json<SelectResponse>, ApiError> {
-    let mut errors = Vec::new();
-    let filter = Filter::parse(&request.filter, &mut errors);
-    if request.ids.len() > MOST_IDS {
-        let message = format!("must be at most {MOST_IDS} ids");
-        errors.push(FieldError::new("ids", message));
-    }
-    if !(1..=MOST_FILMS).contains(&request.limit) {
-        let message = format!("must be from 1 to {MOST_FILMS}");
-        errors.push(FieldError::new("limit", message));
-    }
-    let fields = Fields::parse(Some(FIELDS), None, &mut errors);
-    if !errors.is_empty() {
-        return Err(ApiError::Invalid(errors));
-    }
+    let mut check = Validator::default();
+    let filter = Filter::parse(&request.filter, &mut check);
+    let (ids, limit) = (request.ids.len(), request.limit);
+    check.require(
+        ids <= MAX_IDS,
+        "ids",
+        format!("must be at most {MAX_IDS} ids"),
+    );
+    let message = format!("must be from 1 to {MAX_MOVIES}");
+    check.require((1..=MAX_MOVIES).contains(&limit), "limit", message);
+    let fields = Fields::parse(Some(FIELDS), None, &mut check);
+    let fields = check.finish(fields).map_err(ApiError::Invalid)?;
     check_genres(&state.listing, &filter).await?;
     let movies = state
         .listing
@@ -64,7 +59,7 @@ pub(super) async fn select_movies(
         .await?;
     let data = movies
         .into_iter()
-        .map(|movie| fields.show(movie, None))
+        .map(|movie| fields.summarize(movie, None))
         .collect();
     Ok(Json(SelectResponse { data }))
 }

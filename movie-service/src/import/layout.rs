@@ -1,7 +1,7 @@
-//! What the columns of each known set mean. A row is checked here for all that the catalogue asks of a
-//! film, so that Postgres need not refuse any.
+//! Decodes rows of the supported dumps. A row is checked against the catalogue's constraints, so that Postgres rejects
+//! none.
 
-use std::{collections::BTreeMap, io::BufRead};
+use std::{collections::BTreeMap, io::BufRead, str::FromStr};
 
 use anyhow::bail;
 use chrono::{Datelike, NaiveDate};
@@ -11,9 +11,9 @@ use super::{
     Format,
     records::{CsvRecords, Lines, Record},
 };
-use crate::models::{AlternativeTitle, DumpMovie, Genre, Keyword, Person};
+use crate::models::{AlternativeTitle, Genre, Keyword, NewMovie, Person};
 
-/// TMDB's genres of films; dumps give ids alone, or names alone.
+/// TMDB's movie genres; dumps contain either ids or names.
 pub(super) const KNOWN_GENRES: [(i32, &str); 19] = [
     (12, "Adventure"),
     (14, "Fantasy"),
@@ -35,15 +35,15 @@ pub(super) const KNOWN_GENRES: [(i32, &str); 19] = [
     (10752, "War"),
     (10770, "TV Movie"),
 ];
-/// TMDB counts in 32 bits.
-const LARGEST_ID: i64 = i32::MAX as i64;
-/// The longest title, in bytes; TMDB's own are a third of it at most.
-const LONGEST_TITLE: usize = 1000;
+/// TMDB's ids are 32-bit.
+const MAX_ID: i64 = i32::MAX as i64;
+/// Bytes of a title; TMDB's longest are a third of it.
+const MAX_TITLE: usize = 1000;
 
-/// A set's way of writing films.
+/// The columns of a CSV dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// Kaggle's "TMDB 5000": JSON in columns.
+    /// Kaggle's "TMDB 5000", with JSON in columns.
     Tmdb5000,
     /// Lists with `genre_ids` and `id`.
     List,
@@ -51,7 +51,7 @@ enum Layout {
     Facts,
 }
 
-/// Reads films from a file.
+/// The reader of a file.
 pub(super) struct Reader {
     rows: Rows,
     include_adult: bool,
@@ -67,14 +67,14 @@ enum Rows {
     Export(Lines),
 }
 
-/// A film, or why the row is none.
-type Row = Result<DumpMovie, String>;
+/// A movie, or the reason for a refusal.
+type Row = Result<NewMovie, String>;
 
 impl Reader {
-    /// Reads films from `input`.
+    /// Reads the heading of `input`.
     ///
     /// # Errors
-    /// The file's, or a heading that is none of a known set.
+    /// Fails if the file cannot be read or its heading is unknown.
     pub(super) fn new(
         input: Box<dyn BufRead + Send>,
         format: Format,
@@ -107,7 +107,7 @@ impl Reader {
         })
     }
 
-    /// The name of the set's layout.
+    /// The name of the layout.
     pub(super) fn layout(&self) -> &'static str {
         match &self.rows {
             Rows::Export(_) => "tmdb-export",
@@ -119,7 +119,7 @@ impl Reader {
         }
     }
 
-    /// Genres that rows named since the last call, beyond those that everybody knows.
+    /// Takes the genres beyond [`KNOWN_GENRES`] in rows since the last call.
     pub(super) fn take_genres(&mut self) -> Vec<Genre> {
         std::mem::take(&mut self.genres)
             .into_iter()
@@ -127,10 +127,10 @@ impl Reader {
             .collect()
     }
 
-    /// The next row, with the line on which it begins.
+    /// Reads the next row, with the line on which it begins.
     ///
     /// # Errors
-    /// The file's, or a row that is too long to go on from.
+    /// Fails if the file cannot be read or a record is too long.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Row)>> {
         let (line, row) = match &mut self.rows {
             Rows::Export(lines) => {
@@ -173,22 +173,16 @@ impl Layout {
             Ok(Self::Tmdb5000)
         } else {
             bail!(
-                "the first line is no heading of a known set; it needs id, title, genres and keywords, or id, title and genre_ids, or tmdb_id and title"
+                "unknown heading; it must contain id, title, genres and keywords, or id, title and genre_ids, or tmdb_id and title"
             )
         }
     }
 }
 
-/// A record and what its columns are called.
+/// A record with the names of its columns.
 struct Fields<'a> {
     heading: &'a [String],
     record: Record<'a>,
-}
-
-#[derive(Deserialize)]
-struct NameAndId {
-    id: i64,
-    name: String,
 }
 
 #[derive(Deserialize)]
@@ -205,7 +199,7 @@ impl Fields<'_> {
                 self.heading.len()
             ));
         }
-        let mut film = DumpMovie {
+        let mut film = NewMovie {
             title: self.text("title")?,
             original_title: self.text("original_title")?,
             original_language: self.text("original_language")?,
@@ -214,31 +208,28 @@ impl Fields<'_> {
             popularity: self.number("popularity")?,
             vote_average: self.number("vote_average")?,
             vote_count: self.whole("vote_count")?.unwrap_or(0),
-            adult: self.yes("adult")?,
-            ..DumpMovie::default()
+            adult: self.boolean("adult")?,
+            ..NewMovie::default()
         };
         match layout {
             Layout::Tmdb5000 => {
                 film.id = self.id("id")?;
                 film.runtime = self.whole("runtime")?;
-                for genre in self.json::<NameAndId>("genres")? {
-                    let id = i32::try_from(genre.id).map_err(|_| "genres: an id is too large")?;
+                for Genre { id, name } in self.json("genres")? {
                     if !KNOWN_GENRES.iter().any(|(known, _)| *known == id) {
-                        genres.insert(id, storable(&genre.name));
+                        genres.insert(id, storable(&name));
                     }
                     film.genre_ids.push(id);
                 }
-                let keywords = self.json::<NameAndId>("keywords")?.into_iter();
-                film.keywords = keywords
-                    .map(|NameAndId { id, name }| Keyword {
-                        id,
-                        name: storable(&name),
-                    })
-                    .collect();
-                let countries = self.json::<Country>("production_countries")?.into_iter();
-                film.countries = countries
-                    .map(|country| storable(&country.iso_3166_1))
-                    .collect();
+                film.keywords = self.json("keywords")?;
+                for keyword in &mut film.keywords {
+                    keyword.name = storable(&keyword.name);
+                }
+                let countries = self.json::<Country>("production_countries")?;
+                let countries = countries
+                    .iter()
+                    .map(|country| storable(&country.iso_3166_1));
+                film.countries = countries.collect();
             }
             Layout::List => {
                 film.id = self.id("id")?;
@@ -255,7 +246,7 @@ impl Fields<'_> {
                 let keywords = self.list("keywords")?.into_iter();
                 film.keywords = keywords
                     .map(|name| Keyword {
-                        id: made_up_id(&name),
+                        id: synthetic_id(&name),
                         name,
                     })
                     .collect();
@@ -278,14 +269,14 @@ impl Fields<'_> {
         let names = self.list(column)?.into_iter();
         Ok(names
             .map(|name| Person {
-                id: made_up_id(&name),
+                id: synthetic_id(&name),
                 name,
                 job: job.to_owned(),
             })
             .collect())
     }
 
-    /// The text of `column`, trimmed; empty where the set has no such column.
+    /// The trimmed text of `column`; empty if there is no such column.
     fn text(&self, column: &str) -> Result<String, String> {
         let Some(place) = self.heading.iter().position(|name| name == column) else {
             return Ok(String::new());
@@ -297,21 +288,18 @@ impl Fields<'_> {
     }
 
     fn id(&self, column: &str) -> Result<i64, String> {
-        let text = self.text(column)?;
-        text.parse()
-            .map_err(|_| format!("{column}: {text:?} is not a number"))
+        parse(column, &self.text(column)?, "a number")
     }
 
     fn number(&self, column: &str) -> Result<f64, String> {
         let text = self.text(column)?;
-        if text.is_empty() {
-            return Ok(0.0);
+        match text.is_empty() {
+            true => Ok(0.0),
+            false => parse(column, &text, "a number"),
         }
-        text.parse()
-            .map_err(|_| format!("{column}: {text:?} is not a number"))
     }
 
-    /// A whole number, which some sets write as `162.0`; none where it is empty or 0.
+    /// A whole number, which some dumps write as `162.0`; `None` if it is empty or 0.
     fn whole(&self, column: &str) -> Result<Option<i32>, String> {
         let number = self.number(column)?;
         if number == 0.0 {
@@ -324,8 +312,8 @@ impl Fields<'_> {
         Err(format!("{column}: {number} is not a whole number from 0"))
     }
 
-    /// Yes or no, as Python or JSON writes it; no where it is empty.
-    fn yes(&self, column: &str) -> Result<bool, String> {
+    /// A boolean as Python or JSON writes it; false if it is empty.
+    fn boolean(&self, column: &str) -> Result<bool, String> {
         let text = self.text(column)?;
         match text.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
@@ -336,12 +324,10 @@ impl Fields<'_> {
 
     fn date(&self, column: &str) -> Result<Option<NaiveDate>, String> {
         let text = self.text(column)?;
-        if text.is_empty() {
-            return Ok(None);
+        match text.is_empty() {
+            true => Ok(None),
+            false => parse(column, &text, "a day such as 1999-03-31").map(Some),
         }
-        text.parse()
-            .map(Some)
-            .map_err(|_| format!("{column}: {text:?} is not a day such as 1999-03-31"))
     }
 
     fn list(&self, column: &str) -> Result<Vec<String>, String> {
@@ -359,6 +345,11 @@ impl Fields<'_> {
     }
 }
 
+fn parse<T: FromStr>(column: &str, text: &str, kind: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("{column}: {text:?} is not {kind}"))
+}
+
 #[derive(Deserialize)]
 struct ExportRow {
     id: i64,
@@ -369,31 +360,31 @@ struct ExportRow {
     adult: bool,
 }
 
-/// A line of TMDB's daily export: no more than that the film exists.
+/// Decodes a line of TMDB's daily export, which contains little more than the id.
 fn export(text: &[u8]) -> Row {
     let row: ExportRow = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let title = storable(&row.original_title);
-    Ok(DumpMovie {
+    Ok(NewMovie {
         id: row.id,
         original_title: title.clone(),
         title,
         popularity: row.popularity,
         adult: row.adult,
-        ..DumpMovie::default()
+        ..NewMovie::default()
     })
 }
 
-/// `text` as Postgres can have it: no text of its may hold the character 0, which JSON can write.
+/// Removes NUL, which JSON can contain and Postgres cannot store.
 fn storable(text: &str) -> String {
     text.replace('\0', "").trim().to_owned()
 }
 
-/// The film, if the catalogue can have it.
-fn checked(mut film: DumpMovie, include_adult: bool) -> Row {
+/// Checks and normalizes a movie.
+fn checked(mut film: NewMovie, include_adult: bool) -> Row {
     if film.adult && !include_adult {
-        return Err("it is pornography, which INCLUDE_ADULT does not admit".to_owned());
+        return Err("adult content, which INCLUDE_ADULT excludes".to_owned());
     }
-    if !(1..=LARGEST_ID).contains(&film.id) {
+    if !(1..=MAX_ID).contains(&film.id) {
         return Err(format!("id: {} is not one of TMDB's", film.id));
     }
     if film.title.is_empty() {
@@ -405,8 +396,8 @@ fn checked(mut film: DumpMovie, include_adult: bool) -> Row {
     if film.original_title.is_empty() {
         film.original_title.clone_from(&film.title);
     }
-    if film.title.len() > LONGEST_TITLE || film.original_title.len() > LONGEST_TITLE {
-        return Err(format!("title: it is longer than {LONGEST_TITLE} bytes"));
+    if film.title.len() > MAX_TITLE || film.original_title.len() > MAX_TITLE {
+        return Err(format!("title: it is longer than {MAX_TITLE} bytes"));
     }
     if !(0.0..f64::INFINITY).contains(&film.popularity) {
         return Err(format!("popularity: {} is not from 0", film.popularity));
@@ -429,9 +420,9 @@ fn checked(mut film: DumpMovie, include_adult: bool) -> Row {
     Ok(film)
 }
 
-/// The same negative number for the same name, where a set gives names without TMDB's ids: FNV-1a in
-/// 52 bits, which every reader of JSON can count.
-fn made_up_id(name: &str) -> i64 {
+/// Derives a negative id from a name, for dumps without TMDB's ids: FNV-1a cut to 52 bits, which every JSON parser
+/// represents exactly.
+fn synthetic_id(name: &str) -> i64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
     });

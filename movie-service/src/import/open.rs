@@ -1,4 +1,4 @@
-//! Files as they lie there: plain, gzip or Zstandard, told by their first bytes and not by their names.
+//! Decompression of dumps: plain, gzip or Zstandard, recognized by the first bytes rather than the name.
 
 use std::{
     fs::File,
@@ -12,10 +12,10 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// Bytes read at once.
+/// Bytes per read.
 const BUFFER: usize = 256 * 1024;
 
-/// The content of `file`, unpacked as it is read.
+/// Opens `file` for reading its decompressed content.
 pub(super) fn open(file: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     let mut packed = BufReader::with_capacity(BUFFER, File::open(file)?);
     let first = packed.fill_buf()?;
@@ -31,18 +31,18 @@ pub(super) fn open(file: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     })
 }
 
-/// Whether a frame begins here, or one that is to be skipped, as `pzstd` writes first.
+/// True at the start of a frame, or of a skippable frame, which `pzstd` writes first.
 fn is_zstandard(first: &[u8]) -> bool {
     first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
         || matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// Zstandard's frames one behind the other, as `pzstd` and `cat` make them; the decoder knows one. It
-/// takes at most 128 MiB for what a frame refers back to.
+/// Concatenated frames of Zstandard, as `pzstd` and `cat` make them; the decoder handles a single one, with a window of
+/// at most 128 MiB.
 struct Frames<R> {
     packed: R,
     decoder: FrameDecoder,
-    /// Whether a frame was begun and not yet compared with its checksum.
+    /// True from the start of a frame until its checksum is verified.
     is_within: bool,
 }
 
@@ -78,8 +78,8 @@ impl<R: BufRead> Frames<R> {
 
     fn end_frame(&mut self) -> io::Result<()> {
         self.is_within = false;
-        let told = self.decoder.get_checksum_from_data();
-        if told.is_some() && told != self.decoder.get_calculated_checksum() {
+        let expected = self.decoder.get_checksum_from_data();
+        if expected.is_some() && expected != self.decoder.get_calculated_checksum() {
             let message = "the file is damaged: a checksum does not match";
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }

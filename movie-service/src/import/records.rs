@@ -1,14 +1,13 @@
-//! Rows of a file, whatever is in it: records of CSV, lines of text. A row that is too long is refused,
-//! so that a quote which is never closed does not take the file into memory.
+//! Splits a file into rows: records of CSV, or lines. An overlong row is refused, so that an unclosed quote does not
+//! read the whole file into memory.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use csv_core::ReadRecordResult;
 
-/// The longest row.
-const LONGEST: usize = 1024 * 1024;
-/// The most columns.
-const MOST_COLUMNS: usize = 256;
+/// Bytes of a row.
+const MAX_ROW: usize = 1024 * 1024;
+const MAX_COLUMNS: usize = 256;
 
 /// Records of a CSV file.
 pub(super) struct CsvRecords {
@@ -18,7 +17,7 @@ pub(super) struct CsvRecords {
     ends: Vec<usize>,
 }
 
-/// A record, its fields one behind the other.
+/// A record with its concatenated fields.
 pub(super) struct Record<'a> {
     text: &'a [u8],
     ends: &'a [usize],
@@ -29,7 +28,7 @@ impl<'a> Record<'a> {
         self.ends.len()
     }
 
-    /// Field `place`, from 0; empty where there is none.
+    /// Field `place`, from 0; empty if the record is shorter.
     pub(super) fn field(&self, place: usize) -> &'a [u8] {
         let Some(end) = self.ends.get(place) else {
             return b"";
@@ -44,15 +43,15 @@ impl CsvRecords {
         Self {
             input,
             parser: csv_core::Reader::new(),
-            text: vec![0; LONGEST],
-            ends: vec![0; MOST_COLUMNS],
+            text: vec![0; MAX_ROW],
+            ends: vec![0; MAX_COLUMNS],
         }
     }
 
-    /// The next record, with the line on which it begins.
+    /// Reads the next record, with the line on which it begins.
     ///
     /// # Errors
-    /// The file's, or a record that is too long to go on from.
+    /// Fails if the file cannot be read or the record is too long.
     pub(super) fn next(&mut self) -> io::Result<Option<(u64, Record<'_>)>> {
         let (mut written, mut fields) = (0, 0);
         let mut line = self.parser.line();
@@ -60,7 +59,7 @@ impl CsvRecords {
         loop {
             let input = self.input.fill_buf()?;
             if !begun {
-                // The parser passes over empty lines, and so must the count.
+                // The parser skips empty lines.
                 let blank = input
                     .iter()
                     .take_while(|byte| matches!(byte, b'\r' | b'\n'))
@@ -86,7 +85,7 @@ impl CsvRecords {
                 ReadRecordResult::End => return Ok(None),
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
                     let message = format!(
-                        "line {line}: the row is longer than {LONGEST} bytes or {MOST_COLUMNS} columns; is a quote not closed?"
+                        "line {line}: the row is longer than {MAX_ROW} bytes or {MAX_COLUMNS} columns; is a quote not closed?"
                     );
                     return Err(io::Error::new(io::ErrorKind::InvalidData, message));
                 }
@@ -95,7 +94,7 @@ impl CsvRecords {
     }
 }
 
-/// A line's number, and its text unless it is too long.
+/// A line's number and its text, `None` if it is too long.
 type Line<'a> = (u64, Option<&'a [u8]>);
 
 /// Lines of a file.
@@ -114,41 +113,28 @@ impl Lines {
         }
     }
 
-    /// The next line that is not empty, with its number; `None` for one that is too long.
+    /// Reads the next line that is not blank.
     ///
     /// # Errors
-    /// The file's.
+    /// Fails if the file cannot be read.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             self.text.clear();
             self.line += 1;
-            if !self.fill()? {
+            let limit = MAX_ROW as u64 + 1;
+            if (&mut self.input)
+                .take(limit)
+                .read_until(b'\n', &mut self.text)?
+                == 0
+            {
                 return Ok(None);
             }
+            if self.text.len() > MAX_ROW && !self.text.ends_with(b"\n") {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some((self.line, None)));
+            }
             if !self.text.trim_ascii().is_empty() {
-                break;
-            }
-        }
-        let whole = (self.text.len() <= LONGEST).then(|| self.text.trim_ascii());
-        Ok(Some((self.line, whole)))
-    }
-
-    /// Reads to the end of the line, but keeps no more than a little beyond the longest.
-    fn fill(&mut self) -> io::Result<bool> {
-        let mut any = false;
-        loop {
-            let input = self.input.fill_buf()?;
-            if input.is_empty() {
-                return Ok(any);
-            }
-            any = true;
-            let end = input.iter().position(|byte| *byte == b'\n');
-            let length = end.map_or(input.len(), |end| end + 1);
-            let room = (LONGEST + 1).saturating_sub(self.text.len());
-            self.text.extend_from_slice(&input[..length.min(room)]);
-            self.input.consume(length);
-            if end.is_some() {
-                return Ok(true);
+                return Ok(Some((self.line, Some(self.text.trim_ascii()))));
             }
         }
     }
@@ -168,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_found_with_their_lines_however_the_file_is_cut() {
+    fn records_and_their_lines_do_not_depend_on_the_buffer_size() {
         let text = "a,b\r\n\"x\ny\",2\n\n\n3,\"\"\"q\"\"\"\nlast";
         for buffer in [1, 2, 3, 7, 100] {
             let mut records = CsvRecords::new(input(text, buffer));
@@ -185,19 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_does_not_take_the_memory() {
-        let endless = format!("id\n\"{}", "x".repeat(3 * LONGEST));
+    fn overlong_rows_are_not_kept_in_memory() {
+        let endless = format!("id\n\"{}", "x".repeat(3 * MAX_ROW));
         let mut records = CsvRecords::new(input(&endless, 4096));
         assert!(records.next().is_ok());
         let error = records.next().err().expect("too long").to_string();
         assert!(error.starts_with("line 2"), "{error}");
 
         let mut lines = Lines::new(input(
-            &format!("{}\n\n {{}} \nx", "y".repeat(3 * LONGEST)),
+            &format!("{}\n\n {{}} \nx", "y".repeat(3 * MAX_ROW)),
             4096,
         ));
         assert_eq!(lines.next().expect("readable"), Some((1, None)));
-        assert!(lines.text.capacity() < 3 * LONGEST);
+        assert!(lines.text.capacity() < 3 * MAX_ROW);
         assert_eq!(lines.next().expect("readable"), Some((3, Some(&b"{}"[..]))));
         assert_eq!(lines.next().expect("readable"), Some((4, Some(&b"x"[..]))));
         assert_eq!(lines.next().expect("readable"), None);

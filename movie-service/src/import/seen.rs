@@ -1,18 +1,16 @@
-//! Which films a file has told of already: the first row of a film counts, so that reading the file
-//! again finds what it left.
+//! The ids that a file has contained so far; only the first row of a movie is imported.
 
 use std::collections::HashMap;
 
 /// Ids in one block.
 const BLOCK: i64 = 1 << 16;
 
-/// A set of ids, a bit for each: as large as the range of ids asks for, however many rows there are.
-/// TMDB's million and a half take 200 KB.
+/// A bitmap of ids in blocks: TMDB's million and a half take 200 KB, and one large id does not take more.
 #[derive(Default)]
 pub(super) struct Seen(HashMap<i64, Box<[u64]>>);
 
 impl Seen {
-    /// Adds `id`, from 0; false where it was there.
+    /// Adds `id`, from 0; false if it was there.
     pub(super) fn insert(&mut self, id: i64) -> bool {
         let words = usize::try_from(BLOCK / 64).unwrap_or_default();
         let block = self

@@ -1,5 +1,5 @@
-//! From batches of films to Postgres, on two connections at once: one core of Postgres is slower than
-//! one of ours. Which films each has does not matter, since a file tells of each film once.
+//! Stores batches of movies over two connections, since Postgres takes longer for a batch than the reader. A file's
+//! movies are distinct, so the order of batches does not matter.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::{
-    models::{DumpMovie, Genre},
+    models::{Genre, NewMovie},
     repository::{
         dumps::{self, Row, Stored},
         movies,
     },
 };
 
-/// Films in one transaction.
-const MOST_FILMS: usize = 5_000;
-/// And bytes of them, so that long rows take no more memory than many.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Movies per transaction.
+const MAX_MOVIES: usize = 5_000;
+/// Bytes per transaction, which bounds the memory of long rows.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Connections that write.
 const WRITERS: usize = 2;
-/// A batch that stood in somebody's way is tried again so often.
-const TRIES: u32 = 5;
+/// Attempts to store a batch that Postgres aborts because of another transaction.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// Films for one transaction.
+/// The movies of a transaction.
 #[derive(Default)]
 pub(super) struct Batch {
     rows: Vec<Row>,
@@ -33,7 +33,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, film: &DumpMovie, genres: Vec<Genre>) {
+    pub(super) fn push(&mut self, film: &NewMovie, genres: Vec<Genre>) {
         let row = Row::new(film);
         self.bytes += row.bytes();
         self.rows.push(row);
@@ -41,7 +41,7 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= MOST_FILMS || self.bytes >= MOST_BYTES
+        self.rows.len() >= MAX_MOVIES || self.bytes >= MAX_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -49,10 +49,10 @@ impl Batch {
     }
 }
 
-/// Stores batches until there are no more.
+/// Stores batches until the queue is closed.
 ///
 /// # Errors
-/// Postgres's; what was stored before stays.
+/// Returns [`sqlx::Error`] if a batch cannot be stored; earlier ones stay.
 pub(super) async fn write_all(
     pool: &PgPool,
     layout: &'static str,
@@ -66,22 +66,22 @@ pub(super) async fn write_all(
             let Some(batch) = batch else {
                 return Ok::<_, sqlx::Error>(stored);
             };
-            stored.add(write(pool, layout, batch).await?);
+            stored += write(pool, layout, batch).await?;
         }
     });
     let all = futures_util::future::try_join_all(writers).await?;
     Ok(all.into_iter().fold(Stored::default(), |mut sum, part| {
-        sum.add(part);
+        sum += part;
         sum
     }))
 }
 
 async fn write(pool: &PgPool, layout: &str, batch: Batch) -> sqlx::Result<Stored> {
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         match write_once(pool, layout, &batch).await {
-            Err(error) if tries < TRIES && is_in_the_way(&error) => {
-                tries += 1;
+            Err(error) if attempts < MAX_ATTEMPTS && is_conflict(&error) => {
+                attempts += 1;
                 let pause = rand::rng().random_range(0.1..1.0);
                 tokio::time::sleep(Duration::from_secs_f64(pause)).await;
             }
@@ -92,13 +92,13 @@ async fn write(pool: &PgPool, layout: &str, batch: Batch) -> sqlx::Result<Stored
 
 async fn write_once(pool: &PgPool, layout: &str, batch: &Batch) -> sqlx::Result<Stored> {
     if !batch.genres.is_empty() {
-        movies::add_genres(pool, &batch.genres).await?;
+        movies::upsert_genres(pool, &batch.genres, false).await?;
     }
     dumps::store(pool, layout, &batch.rows).await
 }
 
-/// Whether Postgres ended the transaction because of another one.
-fn is_in_the_way(error: &sqlx::Error) -> bool {
+/// True for a deadlock or a serialization failure.
+fn is_conflict(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(|database| database.code())

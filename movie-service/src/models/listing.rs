@@ -1,34 +1,42 @@
-//! What lists of films are made of: their orders, what a film is found by, and what a list shows of it.
+//! The parts of movie lists: sort orders, the indexed properties of a movie, and the entry that a page shows.
 
 use std::borrow::Cow;
 
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use utoipa::ToSchema;
 
 use super::{Keyword, MovieId, Person, Provider};
 
-/// What a list is ordered by; the id breaks ties.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub use filter::NamedId;
+
+/// The sort key of a list; the id breaks ties.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SortBy {
-    /// By the day of release; films without one come last both ways.
+    /// The release date; movies without one come last in both directions.
     ReleaseDate,
-    /// By title, as dictionaries do.
+    /// The title, in the root collation of Unicode.
     Title,
-    /// By TMDB's popularity.
+    /// TMDB's popularity.
+    #[default]
     Popularity,
 }
 
-/// Which way a list is ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The direction of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Lowest first.
     Asc,
     /// Highest first.
+    #[default]
     Desc,
 }
 
 impl Order {
-    /// The other way.
-    #[must_use]
+    /// The opposite direction.
     pub fn reversed(self) -> Self {
         match self {
             Self::Asc => Self::Desc,
@@ -37,93 +45,91 @@ impl Order {
     }
 }
 
-pub use filter::NamedId;
-
-/// What a film is found and sorted by.
+/// The properties by which the list index filters and sorts a movie, borrowed from a row of Postgres.
 #[derive(Debug, Clone, Default)]
 pub struct FilmFacts<'a> {
     /// TMDB's id.
     pub id: i64,
-    /// Rises with every change of the film.
+    /// Increases with every change of the movie.
     pub version: i64,
-    /// When that change was made, in microseconds since 1970.
+    /// The time of the last change, in microseconds since 1970.
     pub updated_at: i64,
     /// The title.
     pub title: &'a str,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     pub language: &'a str,
     /// The day of the first release.
     pub release_date: Option<NaiveDate>,
-    /// Minutes.
+    /// The runtime in minutes.
     pub runtime: Option<i32>,
     /// TMDB's popularity.
     pub popularity: f64,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     pub vote_average: f64,
-    /// How many voted.
+    /// The number of votes.
     pub vote_count: i32,
-    /// TMDB's ids of its genres.
+    /// TMDB's ids of the genres.
     pub genre_ids: Vec<i32>,
-    /// Where it was produced, ISO 3166-1.
+    /// Countries of production, ISO 3166-1.
     pub countries: Vec<String>,
-    /// Its keywords.
+    /// The keywords.
     pub keywords: Vec<NamedId<'a>>,
-    /// Directors, writers and the first of the cast.
+    /// Directors, writers and the first ten of the cast.
     pub people: Vec<NamedId<'a>>,
-    /// Who shows it, and in which region.
+    /// Watch providers by region.
     pub providers: Vec<(Cow<'a, str>, NamedId<'a>)>,
 }
 
-/// What comes with the films of a list beyond what stands in columns.
+/// The optional columns of a page, read only on request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Includes {
-    /// What each is about.
+    /// Plot summaries.
     pub overview: bool,
     /// Names of genres.
     pub genres: bool,
     /// Keywords.
     pub keywords: bool,
-    /// Directors, writers and the first of the cast.
+    /// Directors, writers and the first ten of the cast.
     pub people: bool,
-    /// Where to watch it.
+    /// Watch providers.
     pub providers: bool,
 }
 
-/// A film in a list. What was not to be included is none.
+/// A movie in a list; columns that [`Includes`] leaves out are `None`.
 #[derive(Debug, Clone)]
 pub struct ListedMovie {
     /// TMDB's id.
     pub id: MovieId,
     /// The title.
     pub title: String,
-    /// The title in the film's own language.
+    /// The title in the original language.
     pub original_title: String,
-    /// The film's own language, ISO 639-1.
-    pub language: String,
+    /// The original language, ISO 639-1.
+    pub original_language: String,
     /// The day of the first release.
     pub release_date: Option<NaiveDate>,
-    /// Minutes.
+    /// The runtime in minutes.
     pub runtime: Option<i32>,
     /// TMDB's popularity.
     pub popularity: f64,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     pub vote_average: f64,
-    /// How many voted.
+    /// The number of votes.
     pub vote_count: i32,
     /// The poster's path.
     pub poster_path: Option<String>,
     /// The backdrop's path.
     pub backdrop_path: Option<String>,
-    /// Where it was produced, ISO 3166-1.
+    /// Countries of production, ISO 3166-1.
     pub countries: Vec<String>,
-    /// What it is about.
+    /// The plot summary.
     pub overview: Option<String>,
-    /// Names of its genres, alphabetical.
+    /// Names of the genres, alphabetical.
     pub genres: Option<Vec<String>>,
-    /// Its keywords.
-    pub keywords: Option<Vec<Keyword>>,
-    /// Directors, writers and the first of the cast.
-    pub people: Option<Vec<Person>>,
-    /// Where to watch it.
-    pub providers: Option<Vec<Provider>>,
+    /// The keywords.
+    pub keywords: Option<Json<Vec<Keyword>>>,
+    /// Directors, writers and the first ten of the cast.
+    pub people: Option<Json<Vec<Person>>>,
+    /// Watch providers.
+    pub providers: Option<Json<Vec<Provider>>>,
 }

@@ -1,26 +1,28 @@
-//! Films and what belongs to them.
+//! Movies and their parts. Read and written by every layer; no I/O here.
 
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
+use sqlx::types::Json;
 use utoipa::ToSchema;
 
-/// TMDB's id of a film: 1 and up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+/// A TMDB movie id, 1 and up.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema, sqlx::Type,
+)]
 #[serde(transparent)]
+#[sqlx(transparent)]
 #[schema(value_type = i64, minimum = 1, example = 603)]
 pub struct MovieId(i64);
 
 impl MovieId {
-    /// `id`, if it can be one.
-    #[must_use]
+    /// Returns `None` if `id` is not positive.
     pub fn new(id: i64) -> Option<Self> {
         (id > 0).then_some(Self(id))
     }
 
     /// The number.
-    #[must_use]
     pub fn get(self) -> i64 {
         self.0
     }
@@ -41,11 +43,10 @@ impl<'de> Deserialize<'de> for MovieId {
     }
 }
 
-/// What a client hears of an id that cannot be one.
 const INVALID_ID: &str = "invalid movie ID";
 
-/// How a client names a film: by TMDB's id, or by IMDb's as `imdb:tt…`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A movie id as a client writes it: TMDB's number, or IMDb's id as `imdb:tt…`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MovieRef {
     /// TMDB's id.
     Tmdb(MovieId),
@@ -64,8 +65,7 @@ impl<'de> Deserialize<'de> for MovieRef {
     }
 }
 
-/// Whether it may be an id of IMDb's: `tt` and seven to ten digits.
-#[must_use]
+/// True for `tt` followed by seven to ten digits.
 pub fn is_imdb_id(text: &str) -> bool {
     text.strip_prefix("tt").is_some_and(|digits| {
         (7..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -77,11 +77,26 @@ pub fn is_imdb_id(text: &str) -> bool {
 pub struct Genre {
     /// TMDB's id.
     pub id: i32,
-    /// Its name, in English.
+    /// The English name.
     pub name: String,
 }
 
-/// A keyword of a film.
+/// A genre with its number of movies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = GenreResponse)]
+pub struct GenreCount {
+    /// TMDB's id.
+    #[schema(example = 878)]
+    pub id: i32,
+    /// The English name.
+    #[schema(example = "Science Fiction")]
+    pub name: String,
+    /// The number of movies in the catalogue that have the genre.
+    #[schema(example = 120)]
+    pub movie_count: usize,
+}
+
+/// A keyword of a movie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Keyword {
     /// TMDB's id.
@@ -90,30 +105,30 @@ pub struct Keyword {
     pub name: String,
 }
 
-/// Somebody who made a film or plays in it.
+/// A member of the cast or crew of a movie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Person {
     /// TMDB's id.
     pub id: i64,
-    /// Their name.
+    /// The name.
     pub name: String,
     /// `Director`, `Writer`, `Screenplay` or `Actor`.
     pub job: String,
 }
 
-/// Somewhere to watch a film.
+/// A watch provider of a movie in a region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Provider {
-    /// Where, ISO 3166-1.
+    /// The region, ISO 3166-1.
     #[schema(example = "KR")]
     pub region: String,
-    /// On which terms: `flatrate`, `free`, `ads`, `rent` or `buy`.
+    /// The kind of offer: `flatrate`, `free`, `ads`, `rent` or `buy`.
     #[schema(example = "flatrate")]
     pub r#type: String,
-    /// TMDB's id of who shows it.
+    /// TMDB's id of the provider.
     #[schema(example = 356)]
     pub provider_id: i64,
-    /// Who shows it.
+    /// The provider's name.
     #[schema(example = "wavve")]
     pub provider_name: String,
     /// The logo's path at TMDB's image host.
@@ -121,152 +136,145 @@ pub struct Provider {
     /// TMDB's order of providers in the region, lowest first.
     #[schema(example = 4)]
     pub display_priority: i64,
-    /// TMDB's page on where to watch it in the region.
+    /// TMDB's watch page for the region.
     pub link: String,
 }
 
-/// How many users stand so with a film, as preference-service counts them.
+/// Numbers of users by reaction to a movie, as preference-service counts them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
-    /// Who like it.
+    /// Users who like the movie.
     #[schema(example = 120)]
     pub like_count: i64,
-    /// Who dislike it.
+    /// Users who dislike it.
     #[schema(example = 7)]
     pub dislike_count: i64,
-    /// Who like it above others.
+    /// Users who superlike it.
     #[schema(example = 31)]
     pub superlike_count: i64,
-    /// Who want to watch it.
+    /// Users who bookmarked it.
     #[schema(example = 64)]
     pub bookmark_count: i64,
-    /// Who watched it to its end.
+    /// Users who watched it to the end.
     #[schema(example = 240)]
     pub view_count: i64,
-    /// Who rated it.
+    /// Users who rated it.
     #[schema(example = 90)]
     pub rating_count: i64,
-    /// How many stars they gave it on average, 0.5 to 5; null where nobody did.
+    /// The average rating, 0.5 to 5 stars; null if there is no rating.
     #[schema(example = 4.2)]
     pub rating_average: Option<f64>,
 }
 
-/// Another title of a film.
+/// An alternative or translated title of a movie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlternativeTitle {
     /// The title.
     pub title: String,
-    /// Its language, ISO 639-1, where it is a translation.
+    /// The language of a translation, ISO 639-1.
     pub language: Option<String>,
-    /// Where it is used, ISO 3166-1.
+    /// The country that uses the title, ISO 3166-1.
     pub country: Option<String>,
 }
 
-/// A film of the catalogue.
+/// A movie of the catalogue, as Postgres returns it and Redis keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Movie {
     /// TMDB's id.
     pub id: MovieId,
+    /// Increases with every change of the movie.
+    pub version: i64,
     /// The title in the catalogue's language.
     pub title: String,
-    /// The title in the film's own language.
+    /// The title in the original language.
     pub original_title: String,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     pub original_language: String,
-    /// What it is about; empty where unknown.
+    /// The plot summary; empty if unknown.
     pub overview: String,
     /// The day of the first release.
     pub release_date: Option<NaiveDate>,
-    /// Minutes.
+    /// The runtime in minutes.
     pub runtime: Option<i32>,
     /// TMDB's popularity, 0 and up.
     pub popularity: f64,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     pub vote_average: f64,
-    /// How many voted.
+    /// The number of votes.
     pub vote_count: i32,
     /// The poster's path at TMDB's image host.
     pub poster_path: Option<String>,
     /// The backdrop's path at TMDB's image host.
     pub backdrop_path: Option<String>,
-    /// Names of its genres, alphabetical.
+    /// IMDb's id, `tt…`.
+    pub imdb_id: Option<String>,
+    /// Names of the genres, alphabetical.
     pub genres: Vec<String>,
-    /// When TMDB was last asked about it.
+    /// Countries of production, ISO 3166-1.
+    pub countries: Vec<String>,
+    /// The keywords.
+    pub keywords: Json<Vec<Keyword>>,
+    /// Directors, writers and the first ten of the cast.
+    pub people: Json<Vec<Person>>,
+    /// Watch providers.
+    pub providers: Json<Vec<Provider>>,
+    /// The time of the last successful request to TMDB for the movie.
     pub synced_at: DateTime<Utc>,
 }
 
-/// A film with all that belongs to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MovieDetail {
-    /// The film itself.
-    pub movie: Movie,
-    /// Rises with every change of it.
-    pub version: i64,
-    /// IMDb's id, `tt…`.
-    pub imdb_id: Option<String>,
-    /// Where it was produced, ISO 3166-1.
-    pub countries: Vec<String>,
-    /// Its keywords.
-    pub keywords: Vec<Keyword>,
-    /// Directors, writers and the first of the cast.
-    pub people: Vec<Person>,
-    /// Where to watch it.
-    pub providers: Vec<Provider>,
-}
-
-/// Which version of a film there is since a change.
+/// The version of a movie after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct MovieVersion {
-    /// The film.
+    /// The movie.
     pub id: MovieId,
-    /// Its version.
+    /// The version.
     pub version: i64,
 }
 
-/// A film as TMDB tells it, to be written into the catalogue.
-#[derive(Debug, Clone, Serialize)]
+/// A movie to store: a document of TMDB, or a row of a dump, which leaves unknown fields empty.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct NewMovie {
     /// TMDB's id.
     pub id: i64,
-    /// The title in the catalogue's language.
+    /// The title in the catalogue's language; the original one if a dump has no other.
     pub title: String,
-    /// The title in the film's own language.
+    /// The title in the original language.
     pub original_title: String,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     pub original_language: String,
-    /// What it is about; empty where unknown.
+    /// The plot summary; empty if unknown.
     pub overview: String,
     /// The day of the first release.
     pub release_date: Option<NaiveDate>,
-    /// Minutes.
+    /// The runtime in minutes.
     pub runtime: Option<i32>,
     /// TMDB's popularity, 0 and up.
     pub popularity: f64,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     pub vote_average: f64,
-    /// How many voted.
+    /// The number of votes.
     pub vote_count: i32,
-    /// The poster's path.
+    /// The poster's path at TMDB's image host.
     pub poster_path: Option<String>,
-    /// The backdrop's path.
+    /// The backdrop's path at TMDB's image host.
     pub backdrop_path: Option<String>,
     /// IMDb's id, `tt…`.
     pub imdb_id: Option<String>,
-    /// Whether it is pornography.
+    /// TMDB's adult-content flag.
     pub adult: bool,
-    /// TMDB's ids of its genres.
+    /// TMDB's ids of the genres.
     pub genre_ids: Vec<i32>,
-    /// Where it was produced, ISO 3166-1.
+    /// Countries of production, ISO 3166-1.
     pub countries: Vec<String>,
-    /// Its keywords.
+    /// The keywords. Ids are negative if a dump has none.
     pub keywords: Vec<Keyword>,
-    /// Directors, writers and the first of the cast.
+    /// Directors, writers and the first ten of the cast. Ids are negative if a dump has none.
     pub people: Vec<Person>,
-    /// Where to watch it.
+    /// Watch providers.
     pub providers: Vec<Provider>,
-    /// Its other titles.
+    /// Alternative and translated titles.
     pub titles: Vec<AlternativeTitle>,
-    /// What TMDB sent.
+    /// The document as TMDB sent it.
     pub document: serde_json::Value,
     /// SHA-256 of the document, hexadecimal.
     pub source_hash: String,

@@ -1,40 +1,42 @@
-//! Films as dumps tell of them. What TMDB itself told is never overwritten: a dump fills in what is
-//! unknown. What only dumps told, the dump that told it may correct; the same row again changes nothing.
+//! Movies from dumps, written by `movie-service import`. A value from TMDB itself is never overwritten: a dump fills
+//! in unknown values, may correct values that only it provided, and changes nothing if a row is imported again.
 
-use std::fmt::{Display, Write};
+use std::{
+    fmt::{Display, Write},
+    ops::AddAssign,
+};
 
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
-use crate::models::DumpMovie;
+use super::movies::record_synced;
+use crate::models::NewMovie;
 
-/// What became of films.
+/// Numbers of imported movies by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// The catalogue did not have them.
+    /// Movies that were not in the catalogue.
     pub new: u64,
-    /// The dump told something new of them.
+    /// Movies that changed.
     pub changed: u64,
-    /// It did not.
+    /// Movies that stayed as they were.
     pub unchanged: u64,
 }
 
-impl Stored {
-    /// Adds `other`.
-    pub fn add(&mut self, other: Self) {
+impl AddAssign for Stored {
+    fn add_assign(&mut self, other: Self) {
         self.new += other.new;
         self.changed += other.changed;
         self.unchanged += other.unchanged;
     }
 }
 
-/// A film in the text of COPY.
+/// A movie in Postgres's text format of COPY, followed by a hash of its content.
 pub struct Row(String);
 
 impl Row {
-    /// `film`, with a hash of all that is told of it.
-    #[must_use]
-    pub fn new(film: &DumpMovie) -> Self {
+    /// Encodes `film`.
+    pub fn new(film: &NewMovie) -> Self {
         let mut row = Self(String::with_capacity(1024));
         let json = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "[]".to_owned());
         let ids: Vec<String> = film.genre_ids.iter().map(i32::to_string).collect();
@@ -62,8 +64,7 @@ impl Row {
         row
     }
 
-    /// How long it is.
-    #[must_use]
+    /// The length in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len()
     }
@@ -95,46 +96,35 @@ impl Row {
     }
 }
 
-/// Stores films, each once, from a dump in `layout`, and tells the feed of those that are new or
-/// changed; all in one transaction.
-///
-/// # Errors
-/// Postgres's.
+/// Stores movies of a dump in `layout`, each at most once in `rows`, in one transaction.
+#[tracing::instrument(name = "repository.dumps.store", level = "debug", skip_all, fields(layout, count = rows.len()))]
 pub async fn store(pool: &PgPool, layout: &str, rows: &[Row]) -> sqlx::Result<Stored> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = pool.begin().await?;
     copy(&mut transaction, rows).await?;
+    // The temporary table is not part of the migrated schema, so no macro can check the statement.
     let touched: Vec<(i64, bool, bool)> = sqlx::query_as(MERGE)
         .bind(layout)
         .fetch_all(&mut *transaction)
         .await?;
-    let mut stored = Stored::default();
-    let mut told = Vec::new();
-    for (id, is_new, is_changed) in touched {
-        if is_new {
-            stored.new += 1;
-        } else if is_changed {
-            stored.changed += 1;
-        }
-        if is_new || is_changed {
-            told.push(id);
-        }
-    }
-    stored.unchanged = rows.len() as u64 - stored.new - stored.changed;
-    sqlx::query(
-        "insert into outbox (name, key, payload)
-         select 'movie.synced', id::text, payload from movie_change where id = any ($1) order by id",
-    )
-    .bind(told)
-    .execute(&mut *transaction)
-    .await?;
+    let new = touched.iter().filter(|(_, is_new, _)| *is_new).count() as u64;
+    let changed: Vec<i64> = touched
+        .iter()
+        .filter(|(_, is_new, is_changed)| *is_new || *is_changed)
+        .map(|(id, ..)| *id)
+        .collect();
+    record_synced(&mut transaction, &changed).await?;
     transaction.commit().await?;
-    Ok(stored)
+    let written = changed.len() as u64;
+    Ok(Stored {
+        new,
+        changed: written - new,
+        unchanged: rows.len() as u64 - written,
+    })
 }
 
 async fn copy(transaction: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
     for statement in [
-        // A batch is small and the catalogue large: look films up, do not read them all.
+        // A batch is small and the catalogue large: index lookups beat scans.
         "set local jit = off",
         "set local enable_hashjoin = off",
         "set local enable_mergejoin = off",
@@ -159,10 +149,9 @@ async fn copy(transaction: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> 
     copy.finish().await.map(|_| ())
 }
 
-/// Unknown is the empty text, 0, null, an empty list. `own`: nobody but this dump told of the film.
-/// `again`: it told of it before, and now tells otherwise. In the order of ids, so that two writers of
-/// the same films never wait for each other in a ring. The hash is remembered even where nothing
-/// changes, which is no change of the film and not told to anybody.
+/// Unknown values are the empty text, 0, null and empty lists. `own`: only this dump provided the movie. `again`: this
+/// dump provided it before, with other values. Rows are taken in the order of ids, so that two writers never
+/// deadlock. Storing the hash alone is no change of the movie and is not recorded in the outbox.
 const MERGE: &str = r"
 insert into movie as m (id, title, original_title, original_language, overview, release_date, runtime,
     popularity, vote_average, vote_count, adult, genre_ids, countries, keywords, people, providers,

@@ -1,5 +1,6 @@
-//! Films in reach: in the process's memory, bounded in bytes, and in the Redis that replicas share.
-//! Both hold copies that can be thrown away; the change feed keeps them from growing old.
+//! Two-tier movie cache: the process's memory, bounded in bytes, and the Redis that replicas share. Used by
+//! [`super::hydration`] to read and by every writer to publish changes; the change feed invalidates both tiers. It
+//! never loads a movie itself.
 
 use std::{
     sync::{
@@ -18,23 +19,23 @@ use moka::future::Cache;
 use redis::Script;
 use tokio::sync::mpsc;
 
-use super::page_cache::Answer;
-use crate::models::{MovieDetail, MovieId, MovieVersion};
+use super::page_cache::CachedResponse;
+use crate::models::{Movie, MovieId, MovieVersion};
 
-/// Films served, by where they were found: memory, redis, postgres or tmdb (counter).
+/// Movies served by source: memory, redis, postgres or tmdb (counter).
 pub const MOVIE_READS_TOTAL: &str = "movie_reads_total";
-/// How much memory films take (gauge, bytes).
+/// Memory that cached movies take (gauge, bytes).
 pub const MOVIE_CACHE_BYTES: &str = "movie_cache_bytes";
 
-/// A copy in memory that no change has thrown out is read again after this long.
+/// The longest time that a copy stays in memory without a change.
 const MEMORY_TTL: Duration = Duration::from_secs(300);
-/// For how long a change is remembered, so that who read the film before it cannot keep it after.
-const CHANGE_TTL: Duration = Duration::from_secs(60);
-/// Changes on their way to Redis; what does not fit is left to the time limit of the copies.
-const QUEUE: usize = 10_000;
+/// Versions are remembered for longer than any read takes, so that a slow reader cannot cache an old copy.
+const VERSION_TTL: Duration = Duration::from_secs(60);
+/// Changes waiting for Redis; if the queue is full, copies in Redis expire instead.
+const MAX_QUEUED_CHANGES: usize = 10_000;
 
-/// A later copy is not overwritten by an earlier one: a reader may be slower than a writer. The value
-/// is the version, a colon, and the film, or nothing where only the version is known.
+/// Sets a copy unless a later one is stored, since a reader may be slower than a writer. The value is
+/// `version:movie`, or `version:` alone to invalidate.
 const SET_UNLESS_NEWER: &str = r"
 local present = redis.call('GET', KEYS[1])
 if present then
@@ -44,184 +45,185 @@ end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'PX', ARGV[3])
 return 1";
 
-/// A film in memory.
+/// A movie in memory.
 #[derive(Debug)]
 pub struct CachedMovie {
-    /// The film.
-    pub detail: MovieDetail,
-    /// What is answered with it to those who ask for nothing beside it, as long as it is not stale.
-    answer: OnceLock<Answer>,
-    /// How many changes had been told of when it was last found to be of the latest version.
+    /// The movie.
+    pub movie: Movie,
+    /// The serialized response to a request without `include`, while the movie is not stale.
+    response: OnceLock<CachedResponse>,
+    /// The value of [`MovieCache::changes`] at the last check for a later version.
     checked: AtomicU64,
 }
 
 impl CachedMovie {
-    /// `detail`, with which nothing was answered yet.
-    #[must_use]
-    pub fn new(detail: MovieDetail) -> Self {
+    /// Wraps `movie`, without a serialized response.
+    pub fn new(movie: Movie) -> Self {
         Self {
-            detail,
-            answer: OnceLock::new(),
+            movie,
+            response: OnceLock::new(),
             checked: AtomicU64::new(0),
         }
     }
 
-    /// The answer that was kept, or that `answer` makes, to be kept.
+    /// Returns the serialized response, made by `serialize` on the first call.
     ///
     /// # Errors
-    /// What `answer` says.
-    pub fn answer<E>(&self, answer: impl FnOnce() -> Result<Answer, E>) -> Result<Answer, E> {
-        if let Some(kept) = self.answer.get() {
-            return Ok(kept.clone());
+    /// Returns the error of `serialize`; nothing is kept then.
+    pub fn response<E>(
+        &self,
+        serialize: impl FnOnce() -> Result<CachedResponse, E>,
+    ) -> Result<CachedResponse, E> {
+        if let Some(response) = self.response.get() {
+            return Ok(response.clone());
         }
-        let made = answer()?;
-        Ok(self.answer.get_or_init(|| made).clone())
+        let response = serialize()?;
+        Ok(self.response.get_or_init(|| response).clone())
     }
 }
 
-/// The copies; cheap to clone.
+/// Both tiers; cheap to clone.
 #[derive(Clone)]
 pub struct MovieCache {
     memory: Cache<MovieId, Arc<CachedMovie>>,
-    /// The versions that the feed, or a writer of this process, told of lately.
-    changed: Cache<MovieId, i64>,
-    /// How many were told of, from 1.
+    /// Versions from recent changes.
+    versions: Cache<MovieId, i64>,
+    /// The number of recent changes, from 1.
     changes: Arc<AtomicU64>,
     redis: Redis,
     ttl: Duration,
     set_unless_newer: Arc<Script>,
+    outbox: Outbox,
 }
 
 impl MovieCache {
-    /// Copies of at most `bytes` in memory, for `ttl` in `redis`.
-    #[must_use]
-    pub fn new(redis: Redis, bytes: u64, ttl: Duration) -> Self {
+    /// A cache of at most `bytes` in memory and for `ttl` in `redis`. Follows the changes of `outbox`, which include
+    /// those of other replicas, until the shutdown.
+    pub fn start(
+        redis: Redis,
+        bytes: u64,
+        ttl: Duration,
+        outbox: Outbox,
+        shutdown: &Shutdown,
+    ) -> Self {
         let memory = Cache::builder()
             .max_capacity(bytes)
-            .weigher(|_, film: &Arc<CachedMovie>| size(&film.detail))
+            .weigher(|_, film: &Arc<CachedMovie>| weight(&film.movie))
             .time_to_live(MEMORY_TTL)
             .build();
-        let changed = Cache::builder()
+        let versions = Cache::builder()
             .max_capacity(100_000)
-            .time_to_live(CHANGE_TTL)
+            .time_to_live(VERSION_TTL)
             .build();
-        Self {
+        let cache = Self {
             memory,
-            changed,
+            versions,
             changes: Arc::new(AtomicU64::new(1)),
             redis,
             ttl,
             set_unless_newer: Arc::new(Script::new(SET_UNLESS_NEWER)),
-        }
+            outbox,
+        };
+        let (queue, queued) = mpsc::channel(MAX_QUEUED_CHANGES);
+        shutdown.spawn(cache.clone().follow_feed(queue));
+        shutdown.spawn(cache.clone().invalidate_queued(queued, shutdown.clone()));
+        cache
     }
 
-    /// The films in memory; loading one through it happens once however many ask.
-    #[must_use]
+    /// The memory tier; concurrent loads of one movie through `try_get_with` are one.
     pub fn memory(&self) -> &Cache<MovieId, Arc<CachedMovie>> {
         &self.memory
     }
 
-    /// Whether there is a later version of `film` than this, as far as was told.
+    /// True if a later version than this copy is known. Costs two atomic reads while nothing changes.
     pub async fn is_outdated(&self, film: &CachedMovie) -> bool {
         let changes = self.changes.load(Ordering::Acquire);
         if film.checked.load(Ordering::Relaxed) == changes {
             return false;
         }
-        let is_outdated = self.has_later(&film.detail).await;
+        let is_outdated = self.has_later(&film.movie).await;
         if !is_outdated {
             film.checked.store(changes, Ordering::Relaxed);
         }
         is_outdated
     }
 
-    /// Whether there is a later version of `film` than this, as far as was told.
-    pub async fn has_later(&self, film: &MovieDetail) -> bool {
-        self.changed
-            .get(&film.movie.id)
-            .await
-            .is_some_and(|version| version > film.version)
+    /// True if a later version than `movie` is known.
+    pub async fn has_later(&self, movie: &Movie) -> bool {
+        let version = self.versions.get(&movie.id).await;
+        version.is_some_and(|version| version > movie.version)
     }
 
-    /// The film `id` in Redis.
-    pub async fn find_shared(&self, id: MovieId) -> Option<MovieDetail> {
+    /// Finds a movie in Redis.
+    pub async fn find_shared(&self, id: MovieId) -> Option<Movie> {
         let text: Option<String> = self.redis.run(redis::cmd("GET").arg(key(id))).await?;
         let text = text?;
-        let (_, film) = text.split_once(':')?;
-        // Nothing, or a film as another version of this program wrote it.
-        serde_json::from_str(film).ok()
+        let (_, movie) = text.split_once(':')?;
+        serde_json::from_str(movie).ok()
     }
 
-    /// Puts `film` into Redis unless a later one is there.
-    pub async fn share(&self, film: &MovieDetail) {
-        if let Ok(text) = serde_json::to_string(film) {
-            self.set(film.movie.id, film.version, &text).await;
+    /// Puts `movie` into Redis unless a later version is there.
+    pub async fn share(&self, movie: &Movie) {
+        if let Ok(text) = serde_json::to_string(movie) {
+            self.set(movie.id, movie.version, &text).await;
         }
     }
 
-    async fn set(&self, id: MovieId, version: i64, film: &str) {
+    async fn set(&self, id: MovieId, version: i64, movie: &str) {
         let mut invocation = self.set_unless_newer.key(key(id));
         invocation
             .arg(version)
-            .arg(film)
+            .arg(movie)
             .arg(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX));
         let _: Option<i64> = self.redis.invoke(&invocation).await;
     }
 
-    /// Follows the service's own changes, those of other replicas included, and throws out what they
-    /// make old.
-    pub fn follow(&self, outbox: &Outbox, shutdown: &Shutdown) {
-        let (changed, queue) = mpsc::channel(QUEUE);
-        let (memory, cache) = (self.memory.clone(), self.clone());
-        // Changes before the start are unknown, so nothing from before is kept.
-        shutdown.spawn(outbox.clone().follow(
-            move || memory.invalidate_all(),
-            move |changes| cache.throw_out(changes, &changed),
-        ));
-        let (cache, until) = (self.clone(), shutdown.clone());
-        shutdown.spawn(async move { cache.tell_redis(queue, until).await });
+    /// Publishes changes that this process has just committed: wakes readers of the feed, and invalidates the memory
+    /// tier at once, since the feed shows a change only after all older transactions have ended.
+    pub async fn publish(&self, changed: &[MovieVersion]) {
+        if !changed.is_empty() {
+            self.outbox.notify_readers();
+            self.invalidate(changed).await;
+        }
     }
 
-    /// Hears of changes that this process has just committed, so that none of its clients is served what
-    /// was before. The feed tells of them as well, but later: it waits for older transactions to end.
-    pub async fn learn(&self, changed: &[MovieVersion]) {
+    async fn invalidate(&self, changed: &[MovieVersion]) {
         for MovieVersion { id, version } in changed {
-            // One of two writers may come later than the other with what is older.
-            let known = self.changed.get(id).await.unwrap_or(0);
-            self.changed.insert(*id, known.max(*version)).await;
+            // Two writers may report out of order.
+            let known = self.versions.get(id).await.unwrap_or(0);
+            self.versions.insert(*id, known.max(*version)).await;
             self.changes.fetch_add(1, Ordering::Release);
-            let is_old = self
-                .memory
-                .get(id)
-                .await
-                .is_some_and(|film| film.detail.version < *version);
-            if is_old {
+            let cached = self.memory.get(id).await;
+            if cached.is_some_and(|film| film.movie.version < *version) {
                 self.memory.invalidate(id).await;
             }
         }
     }
 
-    fn throw_out(&self, changes: &[Change], queue: &mpsc::Sender<MovieVersion>) {
-        for change in changes
-            .iter()
-            .filter(|change| change.name.starts_with("movie."))
-        {
-            if let Ok(versioned) = change.read::<MovieVersion>() {
-                // A full queue costs no more than a copy that lives out its time.
-                let _ = queue.try_send(versioned);
+    async fn follow_feed(self, queue: mpsc::Sender<MovieVersion>) {
+        let take = |changes: &[Change]| {
+            let movies = changes
+                .iter()
+                .filter(|change| change.name.starts_with("movie."));
+            for changed in movies.filter_map(|change| change.read().ok()) {
+                let _ = queue.try_send(changed);
             }
-        }
+        };
+        // Changes before the start were missed.
+        let reset = || self.memory.invalidate_all();
+        self.outbox.clone().follow(reset, take).await;
     }
 
-    async fn tell_redis(&self, mut queue: mpsc::Receiver<MovieVersion>, until: Shutdown) {
+    async fn invalidate_queued(self, mut queued: mpsc::Receiver<MovieVersion>, shutdown: Shutdown) {
         loop {
             let changed = tokio::select! {
-                () = until.started() => return,
-                next = queue.recv() => match next {
-                    Some(versioned) => versioned,
+                () = shutdown.started() => return,
+                next = queued.recv() => match next {
+                    Some(changed) => changed,
                     None => return,
                 },
             };
-            self.learn(&[changed]).await;
+            self.invalidate(&[changed]).await;
             self.set(changed.id, changed.version, "").await;
             #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
             metrics::gauge!(MOVIE_CACHE_BYTES).set(self.memory.weighted_size() as f64);
@@ -229,17 +231,17 @@ impl MovieCache {
     }
 }
 
+/// The Redis key; its version rises with the shape of [`Movie`].
 fn key(id: MovieId) -> String {
-    format!("movie:v1:{id}")
+    format!("movie:v2:{id}")
 }
 
-/// About how many bytes a film takes in memory, with the answer that is made of it.
-fn size(film: &MovieDetail) -> u32 {
-    let strings =
-        2 * (film.movie.title.len() + film.movie.original_title.len() + film.movie.overview.len());
-    let lists = film.keywords.len() * 56
-        + film.people.len() * 80
-        + film.providers.len() * 200
-        + film.movie.genres.len() * 40;
+/// The approximate size of a movie in memory with its serialized response, in bytes.
+fn weight(movie: &Movie) -> u32 {
+    let strings = 2 * (movie.title.len() + movie.original_title.len() + movie.overview.len());
+    let lists = movie.keywords.len() * 56
+        + movie.people.len() * 80
+        + movie.providers.len() * 200
+        + movie.genres.len() * 40;
     u32::try_from(strings + lists + 1300).unwrap_or(u32::MAX)
 }

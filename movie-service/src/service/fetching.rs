@@ -1,15 +1,12 @@
-//! What a job's work is: pages are read and become films, films are fetched and stored, each film in
-//! the transaction that marks it as done. Who does it, and until when, is [`super::jobs`]'s.
+//! The work of jobs: pages are read and expanded into movies, movies are fetched and stored, each in the transaction
+//! that marks its item as done. [`super::jobs`] decides which process works on a job and for how long.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use chassis::{
-    feed::outbox::Outbox,
-    jobs::{LeasedJob, Stop},
-};
+use chassis::jobs::{LeasedJob, Stop};
 use futures_util::{StreamExt, stream};
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
@@ -17,46 +14,42 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::cache::MovieCache;
 use crate::{
     client::tmdb::{Tmdb, TmdbError},
-    models::{
-        Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, MovieVersion, NewMovie, Parameters,
-    },
+    models::{Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, NewMovie, Parameters},
     repository::{
         job_items::{self, Done},
         movies,
     },
 };
 
-/// Items of jobs that are done, by kind and outcome (counter).
+/// Finished items of jobs, by kind and outcome (counter).
 pub const JOB_ITEMS_TOTAL: &str = "job_items_total";
-/// How much of the job that moved last is done, by kind (gauge, 0 to 1).
+/// Progress of the job that moved last, by kind (gauge, 0 to 1).
 pub const JOB_PROGRESS_RATIO: &str = "job_progress_ratio";
-/// Time spent waiting for a TMDB that is down (counter, seconds).
+/// Waits of jobs for TMDB's circuit breaker, by kind (counter).
 pub const JOB_WAITS_TOTAL: &str = "job_waits_total";
 
-/// How long one question to TMDB may take, with all tries.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Questions about films on their way at once, of all jobs of a process; the client has its own,
-/// tighter bound. More would make those wait who ask for one film.
-const AT_ONCE: usize = 16;
-/// Items that are looked up at once.
+/// The time limit of one request to TMDB, with all retries.
+const TMDB_TIMEOUT: Duration = Duration::from_secs(30);
+/// Concurrent fetches of movies, over all jobs of a process. More would delay reads of single movies.
+const MAX_CONCURRENT_FETCHES: usize = 16;
+/// Items per lookup.
 const WINDOW: i64 = 400;
-/// Films that are stored at once.
-const BATCH: usize = 50;
-/// A film that was fetched waits no longer for others to be stored with.
-const BATCH_AGE: Duration = Duration::from_millis(500);
-/// While TMDB is left alone, it is asked whether it may be asked again this often.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Movies per transaction.
+const MAX_BATCH: usize = 50;
+/// A fetched movie waits no longer for others to be stored with.
+const MAX_BATCH_AGE: Duration = Duration::from_millis(500);
+/// The longest pause between two looks at an open circuit breaker.
+const MAX_BREAKER_PAUSE: Duration = Duration::from_secs(2);
 
-/// Does the work of jobs; cheap to clone.
+/// The work of jobs; cheap to clone.
 #[derive(Clone)]
 pub struct Fetching(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
     tmdb: Tmdb,
-    outbox: Outbox,
     cache: MovieCache,
-    patience: Duration,
+    max_outage: Duration,
     include_adult: bool,
     slots: Semaphore,
 }
@@ -67,30 +60,27 @@ struct Work<'a> {
     job: &'a LeasedJob,
     kind: JobKind,
     parameters: Parameters,
-    /// Since when TMDB has been down, as far as this job has seen.
+    /// The start of TMDB's present outage, as this job saw it.
     down_since: Mutex<Option<Instant>>,
 }
 
 impl Fetching {
-    /// Fetches from `tmdb` into `pool` and tells `outbox` and `cache`; waits at most `patience` for a
-    /// TMDB that is down.
-    #[must_use]
+    /// Fetches from `tmdb` into `pool` and publishes changes to `cache`. A job waits at most `max_outage` while TMDB is
+    /// down.
     pub fn new(
         pool: PgPool,
         tmdb: Tmdb,
-        outbox: Outbox,
         cache: MovieCache,
-        patience: Duration,
+        max_outage: Duration,
         include_adult: bool,
     ) -> Self {
         Self(Arc::new(Inner {
             pool,
             tmdb,
-            outbox,
             cache,
-            patience,
+            max_outage,
             include_adult,
-            slots: Semaphore::new(AT_ONCE),
+            slots: Semaphore::new(MAX_CONCURRENT_FETCHES),
         }))
     }
 
@@ -129,74 +119,75 @@ impl Work<'_> {
         }
         let (succeeded, failed_pages) = job_items::tally(&self.inner.pool, self.job.id).await?;
         if succeeded == 0 && failed_pages > 0 {
-            return Err(Stop::GaveUp("TMDB gave none of the pages".to_owned()));
+            return Err(Stop::GaveUp("no page could be read from TMDB".to_owned()));
         }
         Ok(())
     }
 
-    /// Films without the names of their genres are of little use.
+    /// Updates the names of genres, which movies only refer to.
     async fn refresh_genres(&self) -> Result<(), Stop> {
         let pool = &self.inner.pool;
-        // A few films need not bring the genres along again.
+        // A few movies do not justify another request.
         if matches!(self.kind, JobKind::Import | JobKind::Refresh)
             && movies::has_genres(pool).await?
         {
             return Ok(());
         }
-        match self.ask(|| self.inner.tmdb.genres(PATIENCE)).await? {
+        match self.call(|| self.inner.tmdb.genres(TMDB_TIMEOUT)).await? {
             Ok(genres) => {
-                let changed = movies::upsert_genres(pool, &genres).await?;
-                self.tell(&changed).await;
+                let changed = movies::upsert_genres(pool, &genres, true).await?;
+                self.inner.cache.publish(&changed).await;
                 Ok(())
             }
             Err(error) => Err(Stop::GaveUp(error.to_string())),
         }
     }
 
-    /// Asks TMDB. While it is left alone since it is down, waits, unless somebody waits for the answer.
-    async fn ask<T, F>(&self, question: impl Fn() -> F) -> Result<Result<T, TmdbError>, Stop>
+    /// Calls TMDB. Waits while the circuit breaker is open, unless a client waits for the job.
+    async fn call<T, F>(&self, request: impl Fn() -> F) -> Result<Result<T, TmdbError>, Stop>
     where
         F: Future<Output = Result<T, TmdbError>>,
     {
         loop {
-            let error = match question().await {
-                Ok(answer) => {
-                    *self.down() = None;
-                    return Ok(Ok(answer));
+            let error = match request().await {
+                Ok(response) => {
+                    *self.down_since() = None;
+                    return Ok(Ok(response));
                 }
                 Err(error) => error,
             };
             match error {
-                TmdbError::LeftAlone(time) if !self.parameters.impatient => {
-                    let since = *self.down().get_or_insert_with(Instant::now);
-                    if since.elapsed() >= self.inner.patience {
+                TmdbError::BreakerOpen(time) if !self.parameters.impatient => {
+                    let since = *self.down_since().get_or_insert_with(Instant::now);
+                    if since.elapsed() >= self.inner.max_outage {
                         return Err(Stop::GaveUp(
-                            "TMDB has been down for too long; try the rest again later".to_owned(),
+                            "TMDB has been down for too long; retry the rest later".to_owned(),
                         ));
                     }
                     metrics::counter!(JOB_WAITS_TOTAL, "kind" => self.kind.name()).increment(1);
-                    tokio::time::sleep(time.clamp(Duration::from_millis(50), LONGEST_WAIT)).await;
+                    tokio::time::sleep(time.clamp(Duration::from_millis(50), MAX_BREAKER_PAUSE))
+                        .await;
                 }
-                // Every other question would be answered the same.
+                // Every other request would fail as well.
                 TmdbError::Unauthorized => return Err(Stop::GaveUp(error.to_string())),
                 error => return Ok(Err(error)),
             }
         }
     }
 
-    fn down(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn down_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.down_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_page(&self, position: i64, list: MovieList, page: u32) -> Result<(), Stop> {
-        let answer = self
-            .ask(|| self.inner.tmdb.list(list, page, PATIENCE))
+        let response = self
+            .call(|| self.inner.tmdb.list(list, page, TMDB_TIMEOUT))
             .await?;
         let mut transaction = self.inner.pool.begin().await?;
         self.job.checkpoint(&mut transaction).await?;
-        match answer {
+        match response {
             Ok(listed) => {
                 let is_last = i64::from(page) >= listed.total_pages;
                 let ids: Vec<i64> = listed
@@ -232,8 +223,8 @@ impl Work<'_> {
 
     async fn fetch_films(&self, films: impl Iterator<Item = (i64, MovieId)>) -> Result<(), Stop> {
         let fetched = stream::iter(films).map(|(position, id)| self.fetch_film(position, id));
-        let mut fetched = std::pin::pin!(fetched.buffer_unordered(AT_ONCE));
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut fetched = std::pin::pin!(fetched.buffer_unordered(MAX_CONCURRENT_FETCHES));
+        let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut store_at = Instant::now();
         loop {
             let next = tokio::select! {
@@ -247,10 +238,10 @@ impl Work<'_> {
                 return self.store(&mut batch).await;
             };
             if batch.is_empty() {
-                store_at = Instant::now() + BATCH_AGE;
+                store_at = Instant::now() + MAX_BATCH_AGE;
             }
             batch.push(film?);
-            if batch.len() >= BATCH {
+            if batch.len() >= MAX_BATCH {
                 self.store(&mut batch).await?;
             }
         }
@@ -258,13 +249,13 @@ impl Work<'_> {
 
     async fn fetch_film(&self, position: i64, id: MovieId) -> Result<Fetched, Stop> {
         let reference = MovieRef::Tmdb(id);
-        let question = || async {
+        let request = || async {
             let _slot = self.inner.slots.acquire().await;
-            self.inner.tmdb.movie(&reference, PATIENCE).await
+            self.inner.tmdb.movie(&reference, TMDB_TIMEOUT).await
         };
-        let result = match self.ask(question).await? {
+        let result = match self.call(request).await? {
             Ok(film) if film.adult && !self.inner.include_adult => Err(Missing {
-                reason: "it is pornography, which INCLUDE_ADULT does not admit".to_owned(),
+                reason: "adult content, which INCLUDE_ADULT excludes".to_owned(),
                 is_gone: true,
             }),
             Ok(film) => Ok(film),
@@ -280,17 +271,17 @@ impl Work<'_> {
         })
     }
 
-    /// Stores a batch; should Postgres refuse a film of it, the others all the same.
+    /// Stores a batch; if Postgres rejects one of its movies, each on its own.
     async fn store(&self, batch: &mut Vec<Fetched>) -> Result<(), Stop> {
         let batch = std::mem::take(batch);
         match self.store_together(&batch).await {
-            Err(Stop::Database(error)) if is_refusal(&error) => {}
+            Err(Stop::Database(error)) if is_rejected(&error) => {}
             other => return other,
         }
         for mut fetched in batch {
             match self.store_together(std::slice::from_ref(&fetched)).await {
-                Err(Stop::Database(error)) if is_refusal(&error) => {
-                    tracing::warn!(id = %fetched.id, %error, "a film cannot be stored");
+                Err(Stop::Database(error)) if is_rejected(&error) => {
+                    tracing::warn!(id = %fetched.id, %error, "cannot store a movie");
                     fetched.result = Err(Missing {
                         reason: "it cannot be stored".to_owned(),
                         is_gone: false,
@@ -327,11 +318,11 @@ impl Work<'_> {
             .collect();
         let mut transaction = self.inner.pool.begin().await?;
         self.job.checkpoint(&mut transaction).await?;
-        let mut changed = movies::upsert_within(&mut transaction, &films).await?;
-        changed.extend(movies::remove_within(&mut transaction, &gone).await?);
+        let mut changed = movies::upsert(&mut transaction, &films).await?;
+        changed.extend(movies::remove(&mut transaction, &gone).await?);
         let progress = job_items::record(&mut transaction, self.job.id, &done).await?;
         transaction.commit().await?;
-        self.tell(&changed).await;
+        self.inner.cache.publish(&changed).await;
         let kind = self.kind.name();
         let failed = done.iter().filter(|item| item.failure.is_some()).count();
         for (outcome, count) in [("succeeded", done.len() - failed), ("failed", failed)] {
@@ -344,14 +335,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn tell(&self, changed: &[MovieVersion]) {
-        if !changed.is_empty() {
-            self.inner.outbox.notify_readers();
-            self.inner.cache.learn(changed).await;
-        }
-    }
-
-    /// A refresh that finds a film gone has done what it should.
+    /// The failure to record; a refresh that removes a movie succeeded.
     fn failure_of(&self, fetched: &Fetched) -> Option<JobFailure> {
         let missing = fetched.result.as_ref().err()?;
         let is_failure = !(missing.is_gone && self.kind == JobKind::Refresh);
@@ -366,23 +350,23 @@ impl Work<'_> {
     }
 }
 
-/// A film that was asked for.
+/// The result of fetching a movie.
 struct Fetched {
     position: i64,
     id: MovieId,
     result: Result<NewMovie, Missing>,
 }
 
-/// Why there is no film.
+/// The reason for a missing movie.
 struct Missing {
     reason: String,
-    /// TMDB has none that we may have, so the catalogue should have none either.
+    /// True if the catalogue must not have the movie either.
     is_gone: bool,
 }
 
-/// Whether Postgres refuses what it was given, rather than being away or in somebody's way.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    // 22: data exception, 23: a constraint, 54: too long for an index.
+/// True if Postgres rejects the values, rather than being unreachable or out of resources.
+fn is_rejected(error: &sqlx::Error) -> bool {
+    // SQLSTATE classes: data exception, constraint violation, program limit exceeded.
     error
         .as_database_error()
         .and_then(|database| database.code())

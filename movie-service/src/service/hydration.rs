@@ -1,10 +1,10 @@
-//! Any film of TMDB by its id, at once: from memory, Redis, Postgres or TMDB, in this order. What we
-//! have is served whether or not TMDB is up; what has grown old is served and asked for again.
+//! Movies by id from memory, Redis, Postgres or TMDB, in this order. Handlers and [`super::matching`] call it. A
+//! stored movie is served whether or not TMDB is up; a stale one is served and refreshed in the background.
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
-use chrono::{TimeDelta, Utc};
+use chassis::{clock::Clock, shutdown::Shutdown};
+use chrono::TimeDelta;
 use moka::future::Cache;
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
@@ -16,42 +16,44 @@ use crate::{
         tmdb::{Tmdb, TmdbError},
     },
     config::Config,
-    models::{MovieDetail, MovieId, MovieRef, MovieVersion, NewMovie},
+    models::{Movie, MovieId, MovieRef, NewMovie},
     repository::movies,
 };
 
-/// Age of films that were served, in days (histogram).
+/// The age of served movies, in days (histogram).
 pub const MOVIE_SERVED_AGE_DAYS: &str = "movie_served_age_days";
-/// Films that were served though they are older than they should be (counter).
+/// Stale movies that were served (counter).
 pub const MOVIE_STALE_SERVED_TOTAL: &str = "movie_stale_served_total";
-/// Refreshes in the background, by outcome (counter).
+/// Background refreshes by outcome (counter).
 pub const MOVIE_REFRESHES_TOTAL: &str = "movie_refreshes_total";
 
-/// How long a client waits for a film that we do not have; well below the time limit of a request.
-const COLD_PATIENCE: Duration = Duration::from_secs(8);
-/// How long a refresh in the background may take.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
-/// Refreshes under way at once; one more waits for the next reader.
-const REFRESHES: usize = 16;
-/// A film whose refresh failed is left alone for so long.
-const REFRESH_PAUSE: Duration = Duration::from_secs(60);
-/// Ids that TMDB does not know, remembered at most.
-const UNKNOWN_IDS: u64 = 200_000;
-/// TMDB counts in 32 bits; it is a few millions as yet.
-const LARGEST_ID: i64 = i32::MAX as i64;
+/// The time limit of a read that goes to TMDB, well below the time limit of a request.
+const COLD_READ_TIMEOUT: Duration = Duration::from_secs(8);
+/// A read that would wait longer for its turn at TMDB is refused at once.
+const MAX_COLD_READ_DELAY: Duration = Duration::from_secs(2);
+/// The time limit of a background refresh.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Above this a stale movie stays stale until its next read.
+const MAX_CONCURRENT_REFRESHES: usize = 16;
+/// The shortest time between two refreshes of a movie.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// Entries of the negative cache.
+const MAX_UNKNOWN_IDS: u64 = 200_000;
+/// TMDB's ids are 32-bit.
+const MAX_TMDB_ID: i64 = i32::MAX as i64;
 
-/// Why there is no film.
+/// A failed read of a movie.
 #[derive(Debug, thiserror::Error)]
 pub enum HydrationError {
-    /// Neither we nor TMDB know it.
+    /// Neither the catalogue nor TMDB has the movie.
     #[error("movie not found")]
     NotFound,
-    /// We do not have it, and TMDB cannot be asked now.
-    #[error("TMDB cannot be asked")]
-    TmdbAway {
-        /// When it may be worth trying again.
+    /// The catalogue does not have the movie, and TMDB is unavailable.
+    #[error("TMDB is unavailable")]
+    TmdbUnavailable {
+        /// The time until a retry may succeed.
         retry_after: Duration,
-        /// What TMDB said.
+        /// The failure, unless the request was refused before it reached TMDB.
         #[source]
         source: Option<TmdbError>,
     },
@@ -60,16 +62,16 @@ pub enum HydrationError {
     Database(#[from] sqlx::Error),
 }
 
-/// A film, and how old what we know of it is.
+/// A movie with its staleness.
 #[derive(Debug, Clone)]
 pub struct Served {
-    /// The film.
+    /// The movie.
     pub film: Arc<CachedMovie>,
-    /// How long ago TMDB was asked, where that is longer than it should be.
+    /// The time since the last sync, if the movie is stale.
     pub stale_for: Option<TimeDelta>,
 }
 
-/// Finds films; cheap to clone.
+/// The read path of single movies; cheap to clone.
 #[derive(Clone)]
 pub struct Hydration(Arc<Inner>);
 
@@ -77,71 +79,69 @@ struct Inner {
     pool: PgPool,
     cache: MovieCache,
     tmdb: Tmdb,
-    outbox: Outbox,
+    clock: Clock,
     shutdown: Shutdown,
     stale_after: TimeDelta,
     include_adult: bool,
-    /// Ids that TMDB does not know.
+    /// The negative cache: ids that TMDB does not have.
     unknown: Cache<MovieRef, ()>,
-    /// IMDb's ids and whose they are.
-    imdb: Cache<String, MovieId>,
-    /// Films whose refresh was tried lately.
+    imdb_ids: Cache<String, MovieId>,
+    /// Movies with a recent refresh.
     refreshed: Cache<MovieId, ()>,
     refreshes: Arc<Semaphore>,
-    cold: TokenBucket,
+    cold_reads: TokenBucket,
     memory_reads: metrics::Counter,
     served_age_days: metrics::Histogram,
 }
 
 impl Hydration {
-    /// Finds films in `cache`, `pool` and `tmdb`, and tells `outbox` of what changes by that.
-    #[must_use]
+    /// Reads from `cache`, `pool` and `tmdb`.
     pub fn new(
         pool: PgPool,
         cache: MovieCache,
         tmdb: Tmdb,
-        outbox: Outbox,
+        clock: Clock,
         shutdown: Shutdown,
         config: &Config,
     ) -> Self {
         let unknown = Cache::builder()
-            .max_capacity(UNKNOWN_IDS)
+            .max_capacity(MAX_UNKNOWN_IDS)
             .time_to_live(Duration::from_secs(config.negative_cache_seconds))
             .build();
-        let imdb = Cache::builder().max_capacity(100_000).build();
         let refreshed = Cache::builder()
             .max_capacity(100_000)
-            .time_to_live(REFRESH_PAUSE)
+            .time_to_live(REFRESH_INTERVAL)
             .build();
         Self(Arc::new(Inner {
             pool,
             cache,
             tmdb,
-            outbox,
+            clock,
             shutdown,
             stale_after: TimeDelta::days(config.movie_stale_threshold_days),
             include_adult: config.include_adult,
             unknown,
-            imdb,
+            imdb_ids: Cache::new(100_000),
             refreshed,
-            refreshes: Arc::new(Semaphore::new(REFRESHES)),
-            cold: TokenBucket::new(config.hydration_rate_per_second),
-            // Looked up once: every film is counted.
+            refreshes: Arc::new(Semaphore::new(MAX_CONCURRENT_REFRESHES)),
+            cold_reads: TokenBucket::new(config.hydration_rate_per_second),
+            // Registered once, since every read counts.
             memory_reads: metrics::counter!(MOVIE_READS_TOTAL, "tier" => "memory"),
             served_age_days: metrics::histogram!(MOVIE_SERVED_AGE_DAYS),
         }))
     }
 
-    /// The film that `reference` names.
+    /// Returns the movie that `reference` names. Concurrent reads of one movie share one load and its error.
     ///
     /// # Errors
-    /// As [`HydrationError`] says; shared by all who asked at once.
+    /// `NotFound` if neither the catalogue nor TMDB has it, `TmdbUnavailable` if only TMDB could have it and cannot
+    /// be reached, `Database` if Postgres fails.
     pub async fn get(&self, reference: &MovieRef) -> Result<Served, Arc<HydrationError>> {
         let id = match reference {
             MovieRef::Tmdb(id) => *id,
             MovieRef::Imdb(imdb) => {
-                let resolve = self.resolve(imdb.clone());
-                self.0.imdb.try_get_with(imdb.clone(), resolve).await?
+                let resolve = self.resolve(reference, imdb);
+                self.0.imdb_ids.try_get_with_by_ref(imdb, resolve).await?
             }
         };
         let cache = &self.0.cache;
@@ -153,14 +153,14 @@ impl Hydration {
             None => cache.memory().try_get_with(id, self.load(id)).await?,
         };
         if cache.is_outdated(&film).await {
-            // It was read before a change and kept after it.
+            // Loaded before a change, inserted after it.
             cache.memory().invalidate(&id).await;
             film = cache.memory().try_get_with(id, self.load(id)).await?;
         }
-        let age = Utc::now() - film.detail.movie.synced_at;
+        let age = self.0.clock.now() - film.movie.synced_at;
         #[expect(
             clippy::cast_precision_loss,
-            reason = "seconds of a film's age fit f64's 53 bits"
+            reason = "seconds of a movie's age fit f64's 53 bits"
         )]
         self.0
             .served_age_days
@@ -173,70 +173,65 @@ impl Hydration {
         Ok(Served { film, stale_for })
     }
 
+    #[tracing::instrument(name = "service.hydration.load", level = "debug", skip_all, fields(%id))]
     async fn load(&self, id: MovieId) -> Result<Arc<CachedMovie>, HydrationError> {
         let count = |tier| metrics::counter!(MOVIE_READS_TOTAL, "tier" => tier).increment(1);
-        if let Some(film) = self.0.cache.find_shared(id).await
-            && !self.0.cache.has_later(&film).await
+        if let Some(movie) = self.0.cache.find_shared(id).await
+            && !self.0.cache.has_later(&movie).await
         {
             count("redis");
-            return Ok(Arc::new(CachedMovie::new(film)));
+            return Ok(Arc::new(CachedMovie::new(movie)));
         }
-        let reference = MovieRef::Tmdb(id);
-        let film = match movies::find(&self.0.pool, &reference).await? {
-            Some(film) => {
+        let movie = match movies::find(&self.0.pool, id).await? {
+            Some(movie) => {
                 count("postgres");
-                film
+                movie
             }
             None => {
                 count("tmdb");
-                self.fetch_cold(&reference).await?
+                self.fetch_cold(&MovieRef::Tmdb(id)).await?
             }
         };
-        self.0.cache.share(&film).await;
-        Ok(Arc::new(CachedMovie::new(film)))
+        self.0.cache.share(&movie).await;
+        Ok(Arc::new(CachedMovie::new(movie)))
     }
 
-    /// TMDB's id of the film that IMDb calls `imdb`.
-    async fn resolve(&self, imdb: String) -> Result<MovieId, HydrationError> {
-        let reference = MovieRef::Imdb(imdb);
-        let film = match movies::find(&self.0.pool, &reference).await? {
-            Some(film) => film,
-            None => self.fetch_cold(&reference).await?,
-        };
-        Ok(film.movie.id)
+    async fn resolve(&self, reference: &MovieRef, imdb: &str) -> Result<MovieId, HydrationError> {
+        match movies::find_imdb_id(&self.0.pool, imdb).await? {
+            Some(id) => Ok(id),
+            None => Ok(self.fetch_cold(reference).await?.id),
+        }
     }
 
-    /// Fetches a film that we do not have, and stores it.
-    async fn fetch_cold(&self, reference: &MovieRef) -> Result<MovieDetail, HydrationError> {
-        let too_large = matches!(reference, MovieRef::Tmdb(id) if id.get() > LARGEST_ID);
+    /// Fetches and stores a movie that the catalogue does not have.
+    #[tracing::instrument(name = "service.hydration.fetch_cold", level = "debug", skip(self))]
+    async fn fetch_cold(&self, reference: &MovieRef) -> Result<Movie, HydrationError> {
+        let too_large = matches!(reference, MovieRef::Tmdb(id) if id.get() > MAX_TMDB_ID);
         if too_large || self.0.unknown.contains_key(reference) || !self.0.tmdb.has_key() {
             return Err(HydrationError::NotFound);
         }
-        let deadline = Instant::now() + COLD_PATIENCE;
-        let wait = self.0.cold.reserve(COLD_PATIENCE / 4);
-        let Some(wait) = wait else {
-            return Err(HydrationError::TmdbAway {
-                retry_after: COLD_PATIENCE,
-                source: None,
-            });
-        };
-        tokio::time::sleep(wait).await;
-        let patience = deadline.saturating_duration_since(Instant::now());
-        match self.fetch(reference, patience).await {
-            Ok(film) => {
-                self.store(&film).await?;
-                let stored = MovieRef::Tmdb(MovieId::new(film.id).ok_or(HydrationError::NotFound)?);
-                movies::find(&self.0.pool, &stored)
-                    .await?
-                    .ok_or(HydrationError::NotFound)
+        let deadline = Instant::now() + COLD_READ_TIMEOUT;
+        let delay = self.0.cold_reads.reserve(MAX_COLD_READ_DELAY);
+        tokio::time::sleep(delay.ok_or(HydrationError::TmdbUnavailable {
+            retry_after: COLD_READ_TIMEOUT,
+            source: None,
+        })?)
+        .await;
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        match self.fetch(reference, timeout).await {
+            Ok(movie) => {
+                self.store(&movie).await?;
+                let id = MovieId::new(movie.id).ok_or(HydrationError::NotFound)?;
+                let stored = movies::find(&self.0.pool, id).await?;
+                stored.ok_or(HydrationError::NotFound)
             }
             Err(TmdbError::NotFound) => {
                 self.0.unknown.insert(reference.clone(), ()).await;
                 Err(HydrationError::NotFound)
             }
-            Err(source) => Err(HydrationError::TmdbAway {
+            Err(source) => Err(HydrationError::TmdbUnavailable {
                 retry_after: match &source {
-                    TmdbError::LeftAlone(time) => *time,
+                    TmdbError::BreakerOpen(time) => *time,
                     _ => Duration::from_secs(5),
                 },
                 source: Some(source),
@@ -244,29 +239,32 @@ impl Hydration {
         }
     }
 
-    /// Asks TMDB. A film that is not admitted is as good as none.
-    async fn fetch(&self, reference: &MovieRef, patience: Duration) -> Result<NewMovie, TmdbError> {
-        let film = self.0.tmdb.movie(reference, patience).await?;
-        if film.adult && !self.0.include_adult {
+    /// Fetches a movie; one that INCLUDE_ADULT excludes counts as not found.
+    async fn fetch(&self, reference: &MovieRef, timeout: Duration) -> Result<NewMovie, TmdbError> {
+        let movie = self.0.tmdb.movie(reference, timeout).await?;
+        if movie.adult && !self.0.include_adult {
             return Err(TmdbError::NotFound);
         }
-        Ok(film)
+        Ok(movie)
     }
 
-    async fn store(&self, film: &NewMovie) -> sqlx::Result<()> {
-        let changed = movies::upsert(&self.0.pool, std::slice::from_ref(film)).await?;
-        self.tell(&changed).await;
+    async fn store(&self, movie: &NewMovie) -> sqlx::Result<()> {
+        let mut transaction = self.0.pool.begin().await?;
+        let changed = movies::upsert(&mut transaction, std::slice::from_ref(movie)).await?;
+        transaction.commit().await?;
+        self.0.cache.publish(&changed).await;
         Ok(())
     }
 
-    async fn tell(&self, changed: &[MovieVersion]) {
-        if !changed.is_empty() {
-            self.0.outbox.notify_readers();
-            self.0.cache.learn(changed).await;
-        }
+    async fn remove(&self, id: MovieId) -> sqlx::Result<()> {
+        let mut transaction = self.0.pool.begin().await?;
+        let removed = movies::remove(&mut transaction, &[id]).await?;
+        transaction.commit().await?;
+        self.0.cache.publish(&removed).await;
+        Ok(())
     }
 
-    /// Refreshes film `id` beside the requests, unless that is under way or was tried just now.
+    /// Starts a background refresh, unless one is running or was tried recently.
     async fn refresh_soon(&self, id: MovieId) {
         if !self.0.tmdb.has_key() || self.0.refreshed.contains_key(&id) {
             return;
@@ -274,53 +272,45 @@ impl Hydration {
         let Ok(permit) = Arc::clone(&self.0.refreshes).try_acquire_owned() else {
             return;
         };
-        let fresh = self.0.refreshed.entry(id).or_insert(()).await;
-        if !fresh.is_fresh() {
+        let entry = self.0.refreshed.entry(id).or_insert(()).await;
+        if !entry.is_fresh() {
             return;
         }
         let this = self.clone();
         self.0.shutdown.spawn(async move {
             let outcome = tokio::select! {
                 () = this.0.shutdown.started() => "stopped",
-                outcome = this.refresh(id) => outcome,
+                outcome = this.refresh(id) => outcome.unwrap_or_else(|error| {
+                    tracing::warn!(%id, %error, "cannot store a refreshed movie");
+                    "database_away"
+                }),
             };
             metrics::counter!(MOVIE_REFRESHES_TOTAL, "outcome" => outcome).increment(1);
             drop(permit);
         });
     }
 
-    async fn refresh(&self, id: MovieId) -> &'static str {
-        let result = match self.fetch(&MovieRef::Tmdb(id), REFRESH_PATIENCE).await {
-            Ok(film) => self.store(&film).await.map(|()| "refreshed"),
-            Err(TmdbError::NotFound) => match movies::remove(&self.0.pool, &[id]).await {
-                Ok(gone) => {
-                    self.tell(&gone).await;
-                    Ok("removed")
-                }
-                Err(error) => Err(error),
-            },
-            Err(error) => {
-                tracing::debug!(%id, %error, "cannot refresh a film, what we have stays");
-                Ok("tmdb_away")
+    /// Refreshes a movie and returns the outcome, a label of [`MOVIE_REFRESHES_TOTAL`].
+    #[tracing::instrument(name = "service.hydration.refresh", level = "debug", skip_all, fields(%id))]
+    async fn refresh(&self, id: MovieId) -> sqlx::Result<&'static str> {
+        match self.fetch(&MovieRef::Tmdb(id), REFRESH_TIMEOUT).await {
+            Ok(movie) => self.store(&movie).await?,
+            Err(TmdbError::NotFound) => {
+                self.remove(id).await?;
+                return Ok("removed");
             }
-        };
-        match result {
-            Ok("refreshed") => {
-                // A film that did not change has a new `synced_at`, of which the feed says nothing. Where
-                // TMDB is away the copy stays, so that nobody has to wait for Postgres.
-                self.0.cache.memory().invalidate(&id).await;
-                if let Ok(Some(film)) = movies::find(&self.0.pool, &MovieRef::Tmdb(id)).await {
-                    self.0.cache.share(&film).await;
-                    let film = Arc::new(CachedMovie::new(film));
-                    self.0.cache.memory().insert(id, film).await;
-                }
-                "refreshed"
-            }
-            Ok(outcome) => outcome,
             Err(error) => {
-                tracing::warn!(%id, %error, "cannot store a refreshed film");
-                "database_away"
+                tracing::debug!(%id, %error, "cannot refresh a movie, the stored copy stays");
+                return Ok("tmdb_away");
             }
         }
+        // An unchanged movie has a new `synced_at`, which the feed does not carry.
+        self.0.cache.memory().invalidate(&id).await;
+        if let Ok(Some(movie)) = movies::find(&self.0.pool, id).await {
+            self.0.cache.share(&movie).await;
+            let film = Arc::new(CachedMovie::new(movie));
+            self.0.cache.memory().insert(id, film).await;
+        }
+        Ok("refreshed")
     }
 }

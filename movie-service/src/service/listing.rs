@@ -1,6 +1,6 @@
-//! Lists of films: which films a page has is decided in memory, by the list [`index`]; the films of
-//! the page are then read by their ids. The index is loaded at the start and follows the service's
-//! own changes, so that every replica shows a change some milliseconds after its commit.
+//! Lists of movies. The [`index`] decides in memory which movies a page has; their columns are then read from
+//! Postgres by id. Handlers call it. The index is loaded at start and follows the service's own change feed, so that
+//! every replica shows a change within milliseconds of its commit.
 
 pub mod collation;
 pub mod index;
@@ -10,7 +10,7 @@ pub mod query;
 pub mod sorted;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
@@ -27,44 +27,49 @@ use chassis::{
     shutdown::Shutdown,
 };
 use filter::UnknownGenre;
-use serde::Deserialize;
 use sqlx::{PgPool, postgres::PgRow};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use self::{index::Index, moves::Moment, position::Position, query::Start};
+use self::{
+    index::Index,
+    query::{Start, WalkPlace},
+};
 use crate::{
-    models::{FilmFacts, Filter, Genre, Includes, ListedMovie, MovieId, Order, SortBy},
+    models::{
+        FilmFacts, Filter, Genre, GenreCount, Includes, ListedMovie, MovieId, MovieVersion, Order,
+        SortBy,
+    },
     repository::listing,
 };
 
-/// Films in the list index (gauge).
+/// Movies in the list index (gauge).
 pub const LIST_INDEX_FILMS: &str = "list_index_films";
-/// How long loading the list index took (gauge, seconds).
+/// Duration of the last load of the list index (gauge, seconds).
 pub const LIST_INDEX_LOAD_SECONDS: &str = "list_index_load_seconds";
-/// How long the oldest change that the feed has not told of yet has waited (gauge, seconds); 0: there is
-/// none. While the feed cannot be read, for how long that has been so.
+/// Age of the oldest change that the feed does not show yet, 0 if there is none; while the feed cannot be read, the
+/// time since the last read (gauge, seconds).
 pub const FEED_AGE_SECONDS: &str = "feed_age_seconds";
-/// Films taken over into the list index since it was loaded (counter).
+/// Changes applied to the list index since it was loaded (counter).
 pub const LIST_INDEX_CHANGES_TOTAL: &str = "list_index_changes_total";
 
-/// How long a request waits for an index that is being loaded.
-const LOAD_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a writer waits for its changes to be in the lists.
-const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
-/// The index looks for changes after this long even if nobody told of one.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// While the feed holds a change back, it looks this often.
-const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Changes that are read at once.
-const CHANGES: i64 = 1000;
-/// Films that are put into the index at once: readers wait for no longer than these take.
-const FILMS_AT_ONCE: usize = 8;
-/// Batches of rows between Postgres and the index that is being built.
-const BATCHES: usize = 4;
-/// A page whose films vanish while it is made is filled up this often.
-const REFILLS: usize = 3;
+/// A request waits this long for the first load of the index.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// A writer waits this long until its changes are in the lists.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The index polls for changes at least this often, since a notification can be lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while the feed holds back a change.
+const HIDDEN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Change records per read.
+const CHANGES_PER_READ: i64 = 1000;
+/// Movies applied under one write lock, which bounds the wait of readers.
+const MOVIES_PER_LOCK: usize = 8;
+/// Batches of rows between Postgres and the index while it is loaded.
+const LOAD_QUEUE: usize = 4;
+/// Further reads to fill a page whose movies are removed meanwhile.
+const MAX_REFILLS: usize = 3;
 
-/// Why there is no list.
+/// A failed request for a list.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The index is not loaded yet.
@@ -75,93 +80,63 @@ pub enum ListError {
     Database(#[from] sqlx::Error),
 }
 
-/// Where a page begins.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PageStart {
-    /// At this page, from 1.
-    Number(i64),
-    /// After this film, on this page.
-    After {
-        /// The page's number.
-        page: i64,
-        /// Where the walk stands.
-        place: WalkPlace,
-    },
-}
-
-/// Where a walk along a list stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WalkPlace {
-    /// The last film that was met.
-    pub position: Position,
-    /// When the walk began.
-    pub since: Moment,
-}
-
-/// Which page of which list.
+/// A request for a page of a list.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
-    /// Which films the list has.
+    /// The conditions that movies of the list meet.
     pub filter: Filter,
-    /// What it is ordered by.
+    /// The sort key.
     pub sort_by: SortBy,
-    /// Which way.
+    /// The direction.
     pub order: Order,
-    /// Where the page begins.
-    pub start: PageStart,
-    /// How many films a page has.
+    /// The page number, from 1.
+    pub page: i64,
+    /// The end of the previous page of a walk; if there is none, the page number decides.
+    pub after: Option<WalkPlace>,
+    /// Movies per page.
     pub page_size: i64,
-    /// What comes with them.
+    /// The optional columns.
     pub includes: Includes,
 }
 
-/// A page of films.
+/// A page of movies.
 #[derive(Debug)]
 pub struct MoviePage {
-    /// Its number, from 1.
-    pub page: i64,
-    /// How many pages there are.
+    /// The number of pages.
     pub total_pages: i64,
-    /// How many films there are.
+    /// The number of movies on all pages.
     pub total_results: i64,
-    /// The films.
+    /// The movies.
     pub movies: Vec<ListedMovie>,
-    /// Where the next page begins; none: this is the last.
+    /// The start of the next page; `None` on the last.
     pub next: Option<WalkPlace>,
 }
 
-/// Lists films; cheap to clone.
+/// The lists; cheap to clone.
 #[derive(Clone)]
 pub struct Listing(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
     outbox: Outbox,
-    /// Held for memory work alone, never across an await.
+    /// Never locked across an await.
     index: RwLock<Index>,
-    /// Rises with every change of the index, under its lock.
+    /// Increases with every change of the index, under its lock.
     generation: AtomicU64,
     loaded: watch::Sender<bool>,
-    /// How far the feed is read. Held while changes are read and taken over, so that what is read
-    /// later is taken over later.
+    /// The position in the feed, `None` if the index must be loaded. Locked while changes are read and applied, so
+    /// that they are applied in order.
     progress: Mutex<Option<Progress>>,
 }
 
 struct Progress {
     cursor: Cursor,
-    /// The last change that was looked at ahead of the feed.
+    /// The last change record that was read ahead of the feed.
     sequence: i64,
 }
 
-#[derive(Deserialize)]
-struct Versioned {
-    id: i64,
-    version: i64,
-}
-
 impl Listing {
-    /// Lists the films in `pool`, whose changes `outbox` tells.
-    #[must_use]
+    /// Lists the movies in `pool`, with their changes from `outbox`.
     pub fn new(pool: PgPool, outbox: Outbox) -> Self {
         Self(Arc::new(Inner {
             pool,
@@ -173,36 +148,35 @@ impl Listing {
         }))
     }
 
-    /// Loads the index beside the requests and keeps it until the shutdown.
+    /// Starts the task that loads the index and applies changes, until the shutdown.
     pub fn follow(&self, shutdown: &Shutdown) {
         let (this, until) = (self.clone(), shutdown.clone());
         shutdown.spawn(async move {
             tokio::select! {
                 () = until.started() => {}
-                () = this.keep() => {}
+                () = this.follow_changes() => {}
             }
         });
     }
 
-    /// Whether the index is loaded, as a readiness check.
+    /// The readiness check.
     ///
     /// # Errors
-    /// When it is not.
+    /// Fails if the index is not loaded yet.
     pub async fn check(self) -> Result<(), String> {
-        if *self.0.loaded.borrow() {
-            Ok(())
-        } else {
-            Err("still loading".to_owned())
+        match *self.0.loaded.borrow() {
+            true => Ok(()),
+            false => Err("still loading".to_owned()),
         }
     }
 
-    /// Returns when the index is loaded.
+    /// Waits until the index is loaded.
     ///
     /// # Errors
-    /// When it takes too long.
+    /// `Loading` if it is not loaded within a few seconds.
     pub async fn ready(&self) -> Result<(), ListError> {
         let mut loaded = self.0.loaded.subscribe();
-        let wait = tokio::time::timeout(LOAD_PATIENCE, loaded.wait_for(|loaded| *loaded));
+        let wait = tokio::time::timeout(LOAD_TIMEOUT, loaded.wait_for(|loaded| *loaded));
         match wait.await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(ListError::Loading),
@@ -210,47 +184,42 @@ impl Listing {
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {
-        // A writer that panicked leaves an index that the next change goes on mending.
+        // A writer that panicked leaves an index that later changes correct.
         self.0.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
         let index = self.0.index.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock: who sees this generation reads the index after the change that made it.
+        // Under the lock: a reader of this generation reads the index after the change.
         self.0.generation.fetch_add(1, Ordering::Release);
         index
     }
 
-    /// Which state of the catalogue lists show: whatever is read from here on is of this one or of a
-    /// later one, and each change makes another.
-    #[must_use]
+    /// The generation of the index. A read that follows sees this generation or a later one; each change makes
+    /// another.
     pub fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
 
-    /// Genres in `filter` that do not exist.
-    #[must_use]
+    /// Returns the genres in `filter` that do not exist.
     pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
         self.index().unknown_genres(filter)
     }
 
-    /// All genres and how many films have each, in the order of their names.
+    /// Lists all genres by name, with their numbers of movies.
     ///
     /// # Errors
-    /// When the index is not loaded.
-    pub async fn genres(&self) -> Result<Vec<(Genre, usize)>, ListError> {
+    /// `Loading` if the index is not loaded.
+    pub async fn genres(&self) -> Result<Vec<GenreCount>, ListError> {
         self.ready().await?;
-        let index = self.index();
-        Ok(index
-            .genres()
-            .map(|(genre, count)| (genre.clone(), count))
-            .collect())
+        Ok(self.index().genres().collect())
     }
 
-    /// The films in `ids` that are in the catalogue, in the order of `ids`.
+    /// Returns those movies in `ids` that exist, in the order of `ids`.
     ///
     /// # Errors
-    /// Postgres's.
+    /// `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.listing.batch", level = "debug", skip_all)]
     pub async fn batch(
         &self,
         ids: &[MovieId],
@@ -260,10 +229,11 @@ impl Listing {
         Ok(listing::page(&self.0.pool, &ids, includes).await?)
     }
 
-    /// The first `limit` films of `ids`, in their order, that pass `filter`.
+    /// Returns the first `limit` movies in `ids`, in their order, that pass `filter`.
     ///
     /// # Errors
-    /// When the index is not loaded, or Postgres fails.
+    /// `Loading` if the index is not loaded, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.listing.select", level = "debug", skip_all)]
     pub async fn select(
         &self,
         ids: &[MovieId],
@@ -283,31 +253,26 @@ impl Listing {
         Ok(listing::page(&self.0.pool, &passing, includes).await?)
     }
 
-    /// A page of films in order.
+    /// Returns a page of a list.
     ///
     /// # Errors
-    /// When the index is not loaded, or Postgres fails.
+    /// `Loading` if the index is not loaded, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.listing.list", level = "debug", skip_all)]
     pub async fn list(&self, request: &PageRequest) -> Result<MoviePage, ListError> {
         self.ready().await?;
         let size = usize::try_from(request.page_size).unwrap_or(1);
-        let (page, mut start, mut since) = match &request.start {
-            PageStart::Number(page) => {
-                let offset = (page - 1).saturating_mul(request.page_size);
-                let offset = usize::try_from(offset).unwrap_or(0);
-                (*page, Start::Offset(offset), None)
-            }
-            PageStart::After { page, place } => {
-                let start = Start::After {
-                    position: place.position.clone(),
-                    since: place.since,
-                };
-                (*page, start, Some(place.since))
+        let mut since = request.after.as_ref().map(|place| place.since);
+        let mut start = match &request.after {
+            Some(place) => Start::After(place.clone()),
+            None => {
+                let offset = (request.page - 1).saturating_mul(request.page_size);
+                Start::Offset(usize::try_from(offset).unwrap_or(0))
             }
         };
         let mut movies = Vec::with_capacity(size);
         let mut total = None;
         let mut next = None;
-        for _ in 0..=REFILLS {
+        for _ in 0..=MAX_REFILLS {
             let slice = {
                 let index = self.index();
                 since.get_or_insert_with(|| index.now());
@@ -322,19 +287,13 @@ impl Listing {
                 since: since.unwrap_or_default(),
             });
             match &next {
-                // A film that is gone, which the index has not heard of yet, leaves a gap.
-                Some(place) if movies.len() < size => {
-                    start = Start::After {
-                        position: place.position.clone(),
-                        since: place.since,
-                    };
-                }
+                // A movie was removed after the last change of the index.
+                Some(place) if movies.len() < size => start = Start::After(place.clone()),
                 _ => break,
             }
         }
         let total_results = i64::try_from(total.unwrap_or(0)).unwrap_or(i64::MAX);
         Ok(MoviePage {
-            page,
             total_pages: total_pages(total_results, request.page_size),
             total_results,
             movies,
@@ -342,113 +301,103 @@ impl Listing {
         })
     }
 
-    async fn keep(&self) {
+    async fn follow_changes(&self) {
         let mut arrivals = self.0.outbox.subscribe();
         let mut pause = Duration::ZERO;
-        let mut read = Instant::now();
+        let mut last_read = Instant::now();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = arrivals.changed() => {}
             }
-            pause = LOOK_AGAIN;
-            let step = match *self.0.loaded.borrow() {
-                true => Step::CatchUp,
-                false => Step::Load,
+            pause = POLL_INTERVAL;
+            let needs_load = self.0.progress.lock().await.is_none();
+            let has_hidden = match needs_load {
+                true => self.load().await.map(|()| false),
+                false => self.apply_changes().await,
             };
-            let done = match step {
-                Step::Load => self.load().await.map(|()| false),
-                Step::CatchUp => self.take_changes().await,
-            };
-            match &done {
-                Err(ReadError::Database(_)) => {
-                    metrics::gauge!(FEED_AGE_SECONDS).set(read.elapsed().as_secs_f64());
-                }
-                _ => read = Instant::now(),
-            }
-            match done {
-                Ok(true) => pause = HIDDEN_LOOK_AGAIN,
-                Ok(false) => {}
-                Err(ReadError::CursorExpired) => {
-                    tracing::info!(
-                        "changes are gone that the list index has not seen, loading it anew"
-                    );
-                    if let Err(error) = self.load().await {
-                        tracing::warn!(%error, "cannot load the list index, trying again");
-                        *self.0.progress.lock().await = None;
-                    }
-                }
+            match has_hidden {
                 Err(ReadError::Database(error)) => {
-                    tracing::debug!(%error, "cannot read our own changes, lists grow old");
+                    metrics::gauge!(FEED_AGE_SECONDS).set(last_read.elapsed().as_secs_f64());
+                    tracing::debug!(%error, "cannot read the change feed, lists are outdated");
+                    continue;
                 }
+                Err(ReadError::CursorExpired) => {
+                    tracing::info!("the change feed has expired, reloading the list index");
+                    *self.0.progress.lock().await = None;
+                    pause = Duration::ZERO;
+                }
+                Ok(true) => pause = HIDDEN_POLL_INTERVAL,
+                Ok(false) => {}
             }
+            last_read = Instant::now();
         }
     }
 
-    /// Loads the index and puts it in the place of the one before.
+    /// Loads the index and replaces the previous one.
+    #[tracing::instrument(name = "service.listing.load", level = "debug", skip_all)]
     async fn load(&self) -> Result<(), ReadError> {
         let started = Instant::now();
         let mut progress = self.0.progress.lock().await;
         let sequence = listing::last_sequence(&self.0.pool).await?;
         let cursor = self.0.outbox.current_cursor().await?;
         let genres = listing::genres(&self.0.pool).await?;
-        // A thread of its own: it is busy for as long as Postgres has rows.
-        let (batches, rows) = mpsc::channel(BATCHES);
+        // Decoding blocks its thread for as long as Postgres sends rows.
+        let (batches, rows) = mpsc::channel(LOAD_QUEUE);
         let building = tokio::task::spawn_blocking(move || build(rows, genres));
         listing::load(&self.0.pool, batches).await?;
         let index = building.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-        let films = index.len();
-        // Outside of the lock, since millions of small pieces take a while to give back.
-        let before = std::mem::replace(&mut *self.index_mut(), index);
-        tokio::task::spawn_blocking(move || drop(before));
+        let movies = index.len();
+        // Freed outside of the lock: millions of small allocations take a while.
+        let previous = std::mem::replace(&mut *self.index_mut(), index);
+        tokio::task::spawn_blocking(move || drop(previous));
         *progress = Some(Progress { cursor, sequence });
         self.0.loaded.send_replace(true);
         let seconds = started.elapsed().as_secs_f64();
         metrics::gauge!(LIST_INDEX_LOAD_SECONDS).set(seconds);
         self.count();
-        tracing::info!(films, seconds, "list index loaded");
+        tracing::info!(movies, seconds, "list index loaded");
         Ok(())
     }
 
-    /// Takes over what was committed until now, by this replica and by others, so that whoever wrote
-    /// it finds it in the lists. Waits for a moment at most: it comes in any case.
+    /// Applies all changes committed until now, by this replica and by others, so that a writer sees its own changes
+    /// in lists. Waits for a moment at most, since the follower applies them in any case.
     pub async fn catch_up(&self) {
-        let caught_up = tokio::time::timeout(CATCH_UP_PATIENCE, self.take_changes());
+        let caught_up = tokio::time::timeout(CATCH_UP_TIMEOUT, self.apply_changes());
         if !matches!(caught_up.await, Ok(Ok(_))) {
             tracing::debug!("lists do not show the latest changes yet");
         }
     }
 
-    /// Takes over the changes that are there; whether the feed still holds some back.
+    /// Applies pending changes; true if the feed still holds some back.
     ///
-    /// The feed shows a change only when every older transaction has ended, which may take as long as
-    /// somebody's import. So the latest changes are looked at ahead of it, and the feed brings those
-    /// that were missed by that, for certain.
-    async fn take_changes(&self) -> Result<bool, ReadError> {
+    /// The feed shows a change only when every older transaction has ended, which may take as long as an import. So
+    /// the latest change records are read ahead of it, and the feed then brings those that the first read missed.
+    async fn apply_changes(&self) -> Result<bool, ReadError> {
         let mut progress = self.0.progress.lock().await;
         let Some(progress) = progress.as_mut() else {
             return Ok(false);
         };
+        let is_full = |count: usize| i64::try_from(count) == Ok(CHANGES_PER_READ);
         loop {
-            let changes = listing::changes_after(&self.0.pool, progress.sequence, CHANGES).await?;
-            let count = changes.len();
-            let films = changes.iter().map(|(_, id, version)| (*id, *version));
-            self.take(films.collect()).await?;
-            if let Some((sequence, ..)) = changes.last() {
-                progress.sequence = *sequence;
+            let changes =
+                listing::changes_after(&self.0.pool, progress.sequence, CHANGES_PER_READ).await?;
+            let versions = changes.iter().map(|change| (change.id, change.version));
+            self.apply(versions.collect()).await?;
+            if let Some(last) = changes.last() {
+                progress.sequence = last.sequence;
             }
-            if count < usize::try_from(CHANGES).unwrap_or(0) {
+            if !is_full(changes.len()) {
                 break;
             }
         }
         loop {
             let outbox = &self.0.outbox;
-            let Changes { changes, next } = outbox
-                .read(Some(progress.cursor), CHANGES, Duration::ZERO)
-                .await?;
-            self.take(versions(&changes)).await?;
+            let read = outbox.read(Some(progress.cursor), CHANGES_PER_READ, Duration::ZERO);
+            let Changes { changes, next } = read.await?;
+            self.apply(versions(&changes)).await?;
             progress.cursor = next.parse().unwrap_or(progress.cursor);
-            if changes.len() < usize::try_from(CHANGES).unwrap_or(0) {
+            if !is_full(changes.len()) {
                 break;
             }
         }
@@ -457,8 +406,8 @@ impl Listing {
         Ok(waiting.is_some())
     }
 
-    /// Takes over the films that changed, as they are now.
-    async fn take(&self, changed: HashMap<i64, i64>) -> sqlx::Result<()> {
+    /// Applies the present state of the movies in `changed`, by id with their versions.
+    async fn apply(&self, changed: HashMap<i64, i64>) -> sqlx::Result<()> {
         let ids: Vec<i64> = {
             let index = self.index();
             changed
@@ -471,17 +420,17 @@ impl Listing {
             return Ok(());
         }
         let rows = listing::rows_of(&self.0.pool, &ids).await?;
-        let films: Vec<FilmFacts<'_>> = rows.iter().filter_map(readable).collect();
+        let movies: Vec<FilmFacts<'_>> = rows.iter().filter_map(readable).collect();
         let genres = listing::genres(&self.0.pool).await?;
-        for films in films.chunks(FILMS_AT_ONCE) {
+        for movies in movies.chunks(MOVIES_PER_LOCK) {
             let mut index = self.index_mut();
-            for film in films {
-                index.upsert(film);
+            for movie in movies {
+                index.upsert(movie);
             }
         }
-        let there: std::collections::HashSet<i64> = films.iter().map(|film| film.id).collect();
+        let present: HashSet<i64> = movies.iter().map(|movie| movie.id).collect();
         let mut index = self.index_mut();
-        for id in ids.iter().filter(|id| !there.contains(id)) {
+        for id in ids.iter().filter(|id| !present.contains(id)) {
             index.remove(*id);
         }
         index.set_genres(genres);
@@ -497,43 +446,35 @@ impl Listing {
     }
 }
 
-/// An index of the films in `batches`.
+/// Builds an index from the rows in `batches`.
 fn build(mut batches: mpsc::Receiver<Vec<PgRow>>, genres: Vec<Genre>) -> Index {
     let mut index = Index::default();
     index.set_genres(genres);
     while let Some(rows) = batches.blocking_recv() {
-        for film in rows.iter().filter_map(readable) {
-            index.load(&film);
+        for movie in rows.iter().filter_map(readable) {
+            index.load(&movie);
         }
     }
     index.sort();
     index
 }
 
-/// What `row` says; a film that cannot be read is missing from the lists, not the lists with it.
+/// Decodes `row`; an unreadable movie is left out, so that lists work without it.
 fn readable(row: &PgRow) -> Option<FilmFacts<'_>> {
     listing::facts(row)
-        .inspect_err(|error| tracing::error!(%error, "a film cannot be read, lists go without it"))
+        .inspect_err(|error| tracing::error!(%error, "cannot decode a movie, lists omit it"))
         .ok()
 }
 
-/// What the keeper of the index does next.
-enum Step {
-    Load,
-    CatchUp,
-}
-
-/// The films that `changes` are about, and the latest version that each is said to have.
+/// The movies in `changes` with the latest version of each.
 fn versions(changes: &[Change]) -> HashMap<i64, i64> {
     let mut versions = HashMap::new();
-    for change in changes
+    let movies = changes
         .iter()
-        .filter(|change| change.name.starts_with("movie."))
-    {
-        if let Ok(Versioned { id, version }) = change.read() {
-            let known = versions.entry(id).or_insert(version);
-            *known = version.max(*known);
-        }
+        .filter(|change| change.name.starts_with("movie."));
+    for MovieVersion { id, version } in movies.filter_map(|change| change.read().ok()) {
+        let known = versions.entry(id.get()).or_insert(version);
+        *known = version.max(*known);
     }
     versions
 }

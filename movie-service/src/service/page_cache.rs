@@ -1,84 +1,79 @@
-//! Pages of lists as they were answered, in the process's memory, bounded in bytes: the first page of a
-//! list is asked for over and over, and is the same until a film changes. Which pages there are, and
-//! what is in them, is [`super::listing`]'s.
+//! Cache of serialized list pages in the process's memory, bounded in bytes and keyed by query string. An entry is
+//! valid for one generation of the list index; [`super::listing`] makes the pages.
 
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
 use bytes::Bytes;
 use moka::future::Cache;
 
-/// Pages of lists that were asked for, by where they were found: memory or index (counter).
+/// Requests for list pages by source: memory or index (counter).
 pub const MOVIE_LIST_READS_TOTAL: &str = "movie_list_reads_total";
-/// How much memory answered pages take (gauge, bytes).
+/// Memory that cached pages take (gauge, bytes).
 pub const MOVIE_LIST_CACHE_BYTES: &str = "movie_list_cache_bytes";
 
-/// Longer questions are not worth their place.
-const LONGEST_QUERY: usize = 512;
-/// What a page takes beside its own bytes and those of its question.
-const OVERHEAD: usize = 256;
+/// Longer query strings are not cached.
+const MAX_QUERY_BYTES: usize = 512;
+/// Bytes of an entry beside its key and response.
+const ENTRY_OVERHEAD: usize = 256;
 
-/// An answer in JSON, ready to be given again.
+/// A serialized JSON response with the values of its header fields.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    /// Its `ETag`.
-    pub tag: HeaderValue,
-    /// Its `Link`.
-    pub link: Option<HeaderValue>,
-    /// Its body.
+pub struct CachedResponse {
+    /// The value of `ETag`.
+    pub etag: Bytes,
+    /// The value of `Link`.
+    pub link: Option<Bytes>,
+    /// The body.
     pub body: Bytes,
 }
 
-impl Answer {
-    /// About how many bytes it takes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.body.len() + self.tag.len() + self.link.as_ref().map_or(0, HeaderValue::len)
-    }
-}
-
-/// Pages by their question; cheap to clone.
+/// The pages by query string; cheap to clone.
 #[derive(Clone)]
-pub struct PageCache(Cache<String, Arc<Kept>>);
+pub struct PageCache(Cache<String, Arc<Entry>>);
 
-struct Kept {
+struct Entry {
     generation: u64,
-    page: Answer,
+    response: CachedResponse,
 }
 
 impl PageCache {
-    /// Pages of at most `bytes` together.
-    #[must_use]
+    /// A cache of at most `bytes`.
     pub fn new(bytes: u64) -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(bytes)
-                .weigher(|query: &String, kept: &Arc<Kept>| {
-                    u32::try_from(query.len() + kept.page.bytes() + OVERHEAD).unwrap_or(u32::MAX)
-                })
-                .build(),
-        )
+        let weigh = |query: &String, entry: &Arc<Entry>| {
+            let CachedResponse { etag, link, body } = &entry.response;
+            let fields = etag.len() + link.as_ref().map_or(0, Bytes::len);
+            let bytes = query.len() + body.len() + fields + ENTRY_OVERHEAD;
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(bytes).weigher(weigh).build())
     }
 
-    /// The page that answers `query`, if it was made at `generation` of the catalogue.
-    pub async fn find(&self, query: &str, generation: u64) -> Option<Answer> {
-        let kept = self.0.get(query).await;
-        let page = kept
-            .filter(|kept| kept.generation == generation)
-            .map(|kept| kept.page.clone());
-        let tier = if page.is_some() { "memory" } else { "index" };
+    /// Finds the response to `query` that was made at `generation` of the list index.
+    pub async fn find(&self, query: &str, generation: u64) -> Option<CachedResponse> {
+        let entry = self.0.get(query).await;
+        let response = entry
+            .filter(|entry| entry.generation == generation)
+            .map(|entry| entry.response.clone());
+        let tier = if response.is_some() {
+            "memory"
+        } else {
+            "index"
+        };
         metrics::counter!(MOVIE_LIST_READS_TOTAL, "tier" => tier).increment(1);
-        page
+        response
     }
 
-    /// Keeps `page`, which answers `query`. `generation` is that of the catalogue before the
-    /// page was made: if a film has changed since, the page is not found again.
-    pub async fn keep(&self, query: &str, generation: u64, page: Answer) {
-        if query.len() > LONGEST_QUERY {
+    /// Keeps the response to `query`. `generation` is the one before the page was made, so that a page made during
+    /// a change is never found.
+    pub async fn insert(&self, query: &str, generation: u64, response: CachedResponse) {
+        if query.len() > MAX_QUERY_BYTES {
             return;
         }
-        let kept = Kept { generation, page };
-        self.0.insert(query.to_owned(), Arc::new(kept)).await;
+        let entry = Entry {
+            generation,
+            response,
+        };
+        self.0.insert(query.to_owned(), Arc::new(entry)).await;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
         metrics::gauge!(MOVIE_LIST_CACHE_BYTES).set(self.0.weighted_size() as f64);
     }

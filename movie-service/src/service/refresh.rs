@@ -1,5 +1,5 @@
-//! What nobody looks at is asked for again in time: TMDB's terms allow to keep nothing for longer than
-//! six months without. What somebody looks at is refreshed long before, by [`super::hydration`].
+//! The scheduled refresh of movies that are not read: TMDB's terms allow to keep data for at most six months. Movies
+//! that are read are refreshed long before, by [`super::hydration`].
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::{
     repository::movies,
 };
 
-/// Films that should have been asked for again by now (gauge).
+/// Movies whose refresh is overdue (gauge).
 pub const MOVIES_OVERDUE: &str = "movies_overdue";
 
-/// Refreshes the films that waited longest.
+/// The refresh of the movies that were synced longest ago.
 pub struct Refresh {
     pool: PgPool,
     days: i32,
@@ -23,8 +23,7 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// The refresh of films in `pool`, and the interval between two rounds; none, if the settings say so.
-    #[must_use]
+    /// Returns the task and its interval; `None` if the settings disable it.
     pub fn new(pool: PgPool, config: &Config) -> Option<(Self, Duration)> {
         let interval = Duration::from_secs(config.movie_refresh_interval_seconds);
         let refresh = Self {
@@ -42,7 +41,7 @@ impl Task for Refresh {
     const LAST_SUCCESS: &'static str = "movie_refresh_last_success_timestamp_seconds";
     const RUNS_TOTAL: &'static str = "movie_refresh_runs_total";
 
-    async fn look(&self) -> sqlx::Result<()> {
+    async fn observe(&self) -> sqlx::Result<()> {
         let overdue = movies::count_overdue(&self.pool, self.days).await?;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of films")]
         metrics::gauge!(MOVIES_OVERDUE).set(overdue as f64);
@@ -54,7 +53,7 @@ impl Task for Refresh {
         Ok(films.into_iter().map(Item::Movie).collect())
     }
 
-    fn most_films(&self) -> u32 {
+    fn max_movies(&self) -> u32 {
         self.batch
     }
 }

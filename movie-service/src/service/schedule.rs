@@ -1,9 +1,9 @@
-//! What is done again and again, of the service's own accord: each run is a job among the others, so
-//! that one replica does it, and the jobs themselves tell when it was last done.
+//! Scheduled tasks of the service itself. Each run is a job, so that one replica works on it and the job table records
+//! the last run.
 
 use std::time::Duration;
 
-use chassis::shutdown::Shutdown;
+use chassis::{clock::Clock, shutdown::Shutdown};
 use chrono::{DateTime, Utc};
 use rand::Rng;
 
@@ -13,34 +13,37 @@ use crate::{
     repository::jobs::{Created, NewJob},
 };
 
-/// A replica looks whether a run is due at least this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// A replica checks for a due run at least this often.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Something that is done again and again.
+/// A scheduled task.
 pub trait Task: Send + Sync + 'static {
-    /// What its jobs are.
+    /// The kind of its jobs.
     const KIND: JobKind;
-    /// When one last succeeded, on whichever replica (gauge, seconds since 1970).
+    /// The time of the last success on any replica (gauge, seconds since 1970).
     const LAST_SUCCESS: &'static str;
-    /// Runs that this replica began (counter). What they fetched is under the jobs' metrics.
+    /// Runs that this replica started (counter).
     const RUNS_TOTAL: &'static str;
 
-    /// Called whenever a replica looks whether a run is due.
-    fn look(&self) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Updates the task's metrics; called at every check.
+    fn observe(&self) -> impl Future<Output = sqlx::Result<()>> + Send {
+        async { Ok(()) }
+    }
 
-    /// What a run would have to do; nothing, where there is nothing to do.
+    /// Returns the items of a run; without any there is no run.
     fn plan(&self) -> impl Future<Output = sqlx::Result<Vec<Item>>> + Send;
 
-    /// How many films a run fetches at most.
-    fn most_films(&self) -> u32;
+    /// The maximum number of movies per run.
+    fn max_movies(&self) -> u32;
 }
 
-/// Does `task` every `interval`, until the shutdown begins.
-pub fn start<T: Task>(task: T, interval: Duration, jobs: Jobs, shutdown: &Shutdown) {
+/// Runs `task` every `interval`, until the shutdown begins.
+pub fn start<T: Task>(task: T, interval: Duration, jobs: Jobs, clock: Clock, shutdown: &Shutdown) {
     let schedule = Schedule {
         task,
         interval,
         jobs,
+        clock,
         shutdown: shutdown.clone(),
     };
     shutdown.spawn(schedule.run());
@@ -50,12 +53,13 @@ struct Schedule<T> {
     task: T,
     interval: Duration,
     jobs: Jobs,
+    clock: Clock,
     shutdown: Shutdown,
 }
 
 impl<T: Task> Schedule<T> {
     async fn run(self) {
-        // Replicas that start together do not look together.
+        // Spreads the checks of replicas that start together.
         let mut pause = self.interval.min(Duration::from_secs(5)) / 4;
         loop {
             let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.5));
@@ -66,17 +70,17 @@ impl<T: Task> Schedule<T> {
                 Ok(pause) => pause,
                 Err(error) => {
                     let kind = T::KIND.name();
-                    tracing::debug!(kind, %error, "cannot look whether a run is due");
-                    LOOK_AGAIN
+                    tracing::debug!(kind, %error, "cannot check for a due run");
+                    CHECK_INTERVAL
                 }
             };
         }
     }
 
-    /// Begins a run if one is due; when to look again.
+    /// Starts a run if one is due; returns the time until the next check.
     async fn run_if_due(&self) -> sqlx::Result<Duration> {
-        self.task.look().await?;
-        let (asked, succeeded) = self.jobs.last_of(T::KIND).await?;
+        self.task.observe().await?;
+        let (requested, succeeded) = self.jobs.last_of(T::KIND).await?;
         if let Some(succeeded) = succeeded {
             #[expect(
                 clippy::cast_precision_loss,
@@ -84,40 +88,39 @@ impl<T: Task> Schedule<T> {
             )]
             metrics::gauge!(T::LAST_SUCCESS).set(succeeded.timestamp() as f64);
         }
-        let left = self.left(asked);
+        let left = self.remaining(requested);
         if !left.is_zero() {
-            return Ok(left.min(LOOK_AGAIN));
+            return Ok(left.min(CHECK_INTERVAL));
         }
         let items = self.task.plan().await?;
         if !items.is_empty() {
-            let created = self.jobs.create(&self.job(items, asked), false).await?;
+            let created = self.jobs.create(&self.job(items, requested), false).await?;
             if let Created::New(job) = created {
                 metrics::counter!(T::RUNS_TOTAL).increment(1);
-                tracing::info!(%job, kind = T::KIND.name(), "a run begins");
+                tracing::info!(%job, kind = T::KIND.name(), "run started");
             }
         }
-        Ok(self.interval.min(LOOK_AGAIN))
+        Ok(self.interval.min(CHECK_INTERVAL))
     }
 
-    /// How long until the next run is due, the last one having been asked for at `asked`.
-    fn left(&self, asked: Option<DateTime<Utc>>) -> Duration {
-        let Some(asked) = asked else {
+    /// The time until the next run is due, after the one requested at `requested`.
+    fn remaining(&self, requested: Option<DateTime<Utc>>) -> Duration {
+        let Some(requested) = requested else {
             return Duration::ZERO;
         };
-        // The same on every replica, another each time: a tenth of the interval at most.
-        let jitter = f64::from(asked.timestamp_subsec_micros() % 1000) / 10_000.0;
-        let since = (Utc::now() - asked).to_std().unwrap_or_default();
+        // Up to a tenth of the interval, the same on every replica.
+        let jitter = f64::from(requested.timestamp_subsec_micros() % 1000) / 10_000.0;
+        let since = (self.clock.now() - requested).to_std().unwrap_or_default();
         self.interval.mul_f64(1.0 + jitter).saturating_sub(since)
     }
 
     fn job(&self, items: Vec<Item>, after: Option<DateTime<Utc>>) -> NewJob {
-        // A replica that looked before another's run began, and begins after it ended, begins nothing. No
-        // client's key has a space.
+        // Deduplicates runs of replicas that checked at the same time. Clients' keys contain no space.
         let key = format!("{} after {after:?}", T::KIND.name());
         NewJob {
             kind: T::KIND,
             parameters: Parameters {
-                most_films: i32::try_from(self.task.most_films()).ok(),
+                most_films: i32::try_from(self.task.max_movies()).ok(),
                 impatient: false,
             },
             items,

@@ -1,4 +1,4 @@
-//! The warm pool: what many will ask for is fetched before they do, on a schedule.
+//! The warm pool: trending and popular movies, synced on a schedule so that they are stored and fresh when requested.
 
 use std::time::Duration;
 
@@ -8,19 +8,18 @@ use crate::{
     models::{Item, JobKind, MovieList},
 };
 
-/// Films on a page of TMDB's.
-const FILMS_A_PAGE: u32 = 20;
-/// TMDB shows no page beyond.
-const LAST_PAGE: u32 = 500;
+/// Movies on a page of TMDB's lists.
+const PAGE_SIZE: u32 = 20;
+/// TMDB's last page.
+const MAX_PAGE: u32 = 500;
 
-/// Fills the warm pool.
+/// The warm pool, sized in movies.
 pub struct WarmPool {
     size: u32,
 }
 
 impl WarmPool {
-    /// The warm pool, and the interval between two runs; none, if the settings say so.
-    #[must_use]
+    /// Returns the task and its interval; `None` if the settings disable it.
     pub fn new(config: &Config) -> Option<(Self, Duration)> {
         let interval = Duration::from_secs(config.warm_pool_interval_seconds);
         let size = config.warm_pool_size;
@@ -33,21 +32,16 @@ impl Task for WarmPool {
     const LAST_SUCCESS: &'static str = "warm_pool_last_success_timestamp_seconds";
     const RUNS_TOTAL: &'static str = "warm_pool_runs_total";
 
-    async fn look(&self) -> sqlx::Result<()> {
-        Ok(())
-    }
-
-    /// Half of the films from the trending of the day, the rest, and what both lists have, from the
-    /// popular.
+    /// Half of the movies come from the day's trending list, the rest and duplicates from the popular list.
     async fn plan(&self) -> sqlx::Result<Vec<Item>> {
-        let pages = |films: u32| 1..=films.div_ceil(FILMS_A_PAGE).min(LAST_PAGE);
+        let pages = |films: u32| 1..=films.div_ceil(PAGE_SIZE).min(MAX_PAGE);
         let trending =
             pages(self.size.div_ceil(2)).map(|page| Item::Page(MovieList::TrendingDay, page));
         let popular = pages(self.size).map(|page| Item::Page(MovieList::Popular, page));
         Ok(trending.chain(popular).collect())
     }
 
-    fn most_films(&self) -> u32 {
+    fn max_movies(&self) -> u32 {
         self.size
     }
 }

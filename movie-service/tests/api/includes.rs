@@ -1,4 +1,4 @@
-//! What other services say of films, told with them: asked for by `include`, never needed.
+//! Fields of other services: included on request, null while the services are unavailable.
 
 use axum::{Json, Router, extract::RawQuery, routing::get};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::TestApp;
 
-/// Stands for preference-service, which counts one like more at each question, and recommendation-service.
+/// Imitates preference-service, which counts one more like per request, and recommendation-service.
 async fn others() -> String {
     let likes = std::sync::atomic::AtomicI64::new(0);
     let likes = std::sync::Arc::new(likes);
@@ -21,7 +21,7 @@ async fn others() -> String {
                 .parse()
                 .unwrap();
             let count = likes.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-            // A film that nobody did anything with is left out.
+            // Movies without reactions are left out.
             Json(json!({"stats": [{
                 "movie_id": first, "like_count": count, "dislike_count": 0, "superlike_count": 0,
                 "bookmark_count": 2, "view_count": 3, "rating_count": 1, "rating_average": 4.5
@@ -44,12 +44,14 @@ fn beside(test: &TestApp, pool: &PgPool, url: &str) -> TestApp {
     let settings = [
         ("USER_PREFERENCE_SERVICE_URL", url),
         ("RECOMMENDATION_SERVICE_URL", url),
+        // A busy machine may exceed the default.
+        ("INCLUDE_TIMEOUT_MS", "20000"),
     ];
     TestApp::beside(pool, std::sync::Arc::clone(&test.tmdb), &settings)
 }
 
 #[sqlx::test]
-async fn counters_and_similar_films_come_with_a_film_and_are_not_kept(pool: PgPool) {
+async fn stats_and_similar_movies_are_included_and_not_cached(pool: PgPool) {
     let synced = TestApp::synced(&pool, 1).await;
     let test = beside(&synced, &pool, &others().await);
     let id = test.ids("/api/v1/movies").await[0];
@@ -77,7 +79,7 @@ async fn counters_and_similar_films_come_with_a_film_and_are_not_kept(pool: PgPo
 }
 
 #[sqlx::test]
-async fn a_film_comes_without_them_while_the_others_are_away(pool: PgPool) {
+async fn included_fields_are_null_while_their_services_are_unavailable(pool: PgPool) {
     let synced = TestApp::synced(&pool, 1).await;
     let test = beside(&synced, &pool, "http://127.0.0.1:1");
     let id = test.ids("/api/v1/movies").await[0];

@@ -98,7 +98,7 @@ async fn the_response_to_a_short_import_is_sent_at_its_end(pool: PgPool) {
         (&job["kind"], &job["failures"]),
         (
             &json!("import"),
-            &json!([{"item": "movie 999999", "reason": "TMDB does not know it"}])
+            &json!([{"item": "movie 999999", "reason": "not found at TMDB"}])
         )
     );
     assert_eq!(films(&pool).await, 2);

@@ -1,5 +1,4 @@
-//! The service as its users see it: HTTP in, HTTP out, on the real router, a real database, and a
-//! TMDB that speaks the protocol.
+//! Tests of the service over HTTP: the real router, a real database, and demo-tmdb.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
@@ -17,6 +16,7 @@ mod openapi;
 mod postgres_away;
 mod refresh;
 mod select;
+mod statements;
 mod sync;
 mod walk;
 mod warm_pool;
@@ -32,14 +32,14 @@ use demo_tmdb::testing::DemoTmdb;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// The service, and its TMDB.
+/// The service and its TMDB.
 struct TestApp {
     app: Router,
     tmdb: Arc<DemoTmdb>,
 }
 
 impl TestApp {
-    /// The service over `pool`, its catalogue empty.
+    /// The service over `pool`, with an empty catalogue.
     fn new(pool: &PgPool) -> Self {
         Self::with(pool, &[])
     }
@@ -55,10 +55,10 @@ impl TestApp {
             ("TMDB_API_KEY".to_owned(), "test".to_owned()),
             ("TMDB_RATE_LIMIT_PER_SECOND".to_owned(), "10000".to_owned()),
             ("TMDB_RETRY_BASE_MS".to_owned(), "1".to_owned()),
-            // Films come when a test asks for them.
+            // No movies but those that a test requests.
             ("WARM_POOL_INTERVAL_SECONDS".to_owned(), "0".to_owned()),
             ("MOVIE_REFRESH_DAYS".to_owned(), "0".to_owned()),
-            // Nobody: films of one test must not be met in another.
+            // Unreachable: tests must not share movies.
             ("REDIS_URL".to_owned(), "redis://127.0.0.1:1/0".to_owned()),
         ]);
         for (name, value) in settings {
@@ -71,7 +71,7 @@ impl TestApp {
         Self { app, tmdb }
     }
 
-    /// The service with the first `pages` pages of films.
+    /// The service with the first `pages` pages of movies.
     async fn synced(pool: &PgPool, pages: u32) -> Self {
         let test = Self::new(pool);
         test.sync(pages).await.expect(200);

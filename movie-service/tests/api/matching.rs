@@ -1,4 +1,4 @@
-//! Which films of the catalogue other lists mean.
+//! The internal endpoint that matches movies of imported lists.
 
 use chassis::testing::post;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::TestApp;
 
-/// Puts a film into the catalogue: its id, titles, day of release, votes.
+/// Stores a movie with its id, titles, day of release and votes.
 async fn film(pool: &PgPool, id: i64, title: &str, others: Value, day: Option<&str>, votes: i32) {
     sqlx::query(
         "insert into movie (id, title, original_title, original_language, overview, release_date,
@@ -47,7 +47,7 @@ fn none(why: &str) -> Value {
 }
 
 #[sqlx::test]
-async fn a_title_is_the_same_whatever_its_case_accents_and_punctuation(pool: PgPool) {
+async fn titles_match_without_case_accents_and_punctuation(pool: PgPool) {
     let test = TestApp::new(&pool);
     let others = json!({"original": "Der Höhenweg", "titles": [
         {"title": "구름 위의 길", "language": "ko", "country": "KR"},
@@ -78,7 +78,7 @@ async fn a_title_is_the_same_whatever_its_case_accents_and_punctuation(pool: PgP
 }
 
 #[sqlx::test]
-async fn of_namesakes_the_best_known_of_the_year_is_meant(pool: PgPool) {
+async fn among_equal_titles_the_best_known_of_the_year_matches(pool: PgPool) {
     let test = TestApp::new(&pool);
     film(
         &pool,
@@ -122,7 +122,7 @@ async fn of_namesakes_the_best_known_of_the_year_is_meant(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn ids_come_before_titles_and_what_only_tmdb_knows_is_fetched_within_the_bound(pool: PgPool) {
+async fn ids_precede_titles_and_unknown_ids_are_fetched_within_the_bound(pool: PgPool) {
     let test = TestApp::new(&pool);
     film(
         &pool,
@@ -143,7 +143,7 @@ async fn ids_come_before_titles_and_what_only_tmdb_knows_is_fetched_within_the_b
         {"tmdb_id": 603},
         {"tmdb_id": 603},
         {"tmdb_id": 278},
-        // TMDB knows no such film, but its title is known.
+        // An id that TMDB does not have, with a known title.
         {"tmdb_id": 1, "title": "Alone", "year": 1990},
     ]);
     let (matches, fetched) = ask(&test, movies.clone(), 0).await;
@@ -162,14 +162,14 @@ async fn ids_come_before_titles_and_what_only_tmdb_knows_is_fetched_within_the_b
     wanted[2..].clone_from_slice(&[found(603), found(603), found(278), found(900_001)]);
     assert_eq!((matches, fetched), (wanted, 3));
 
-    // A TMDB that is away does not say that there is no such film.
+    // While TMDB is down, an unknown id may still exist.
     test.tmdb.faults(r#"{"kind": "status", "status": 503}"#);
     let (matches, fetched) = ask(&test, json!([{"tmdb_id": 155}]), 10).await;
     assert_eq!((matches, fetched), (vec![deferred()], 0));
 }
 
 #[sqlx::test]
-async fn a_question_that_is_wrong_is_told_where(pool: PgPool) {
+async fn invalid_fields_are_named(pool: PgPool) {
     let test = TestApp::new(&pool);
     let too_many = vec![json!({}); 1001];
     for (body, field) in [

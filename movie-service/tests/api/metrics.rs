@@ -1,4 +1,4 @@
-//! What whoever runs the service can see of it.
+//! The metrics of the service.
 
 use chassis::testing::{RedisServer, eventually};
 use sqlx::PgPool;
@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::TestApp;
 
 #[sqlx::test]
-async fn what_the_catalogue_lives_on_can_be_seen(pool: PgPool) {
+async fn every_metric_is_exported(pool: PgPool) {
     let redis = RedisServer::start();
     let url = redis.url();
     let settings = [
@@ -42,7 +42,7 @@ async fn what_the_catalogue_lives_on_can_be_seen(pool: PgPool) {
         test.get("/api/v1/movies").await.expect(200);
         let metrics = test.get("/metrics").await.text;
         let missing: Vec<&str> = [
-            // Where films were found.
+            // Movies by source.
             r#"movie_reads_total{tier="memory"}"#,
             r#"movie_reads_total{tier="redis"}"#,
             r#"movie_reads_total{tier="postgres"}"#,
@@ -59,12 +59,12 @@ async fn what_the_catalogue_lives_on_can_be_seen(pool: PgPool) {
             "tmdb_token_wait_seconds_sum ",
             "tmdb_token_wait_seconds_count ",
             "tmdb_retries_total ",
-            // How old what is served is, and what is done about it.
+            // Ages and refreshes.
             "movie_served_age_days_count ",
             "movie_stale_served_total ",
             r#"movie_refreshes_total{outcome="refreshed"}"#,
             "movies_overdue 0",
-            // The feed, and the lists that live on it.
+            // The change feed and the list index.
             "feed_age_seconds ",
             "list_index_films ",
             "list_index_load_seconds",
@@ -81,7 +81,7 @@ async fn what_the_catalogue_lives_on_can_be_seen(pool: PgPool) {
         .filter(|name| !metrics.lines().any(|line| line.starts_with(name)))
         .collect();
         if !missing.is_empty() {
-            eprintln!("missing yet: {missing:?}");
+            eprintln!("still missing: {missing:?}");
         }
         missing.is_empty()
     })

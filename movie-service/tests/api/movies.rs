@@ -1,29 +1,39 @@
-//! Films: lists of them, one of them.
+//! Movies: lists and single ones.
 
 use axum::{body::Body, http::Request};
 use chassis::testing::send;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::{TestApp, ids};
+use crate::{TestApp, ids, lists::walk};
 
 #[sqlx::test]
 async fn a_page_has_every_documented_field(pool: PgPool) {
     let test = TestApp::synced(&pool, 2).await;
     let answer = test.get("/api/v1/movies?page=2&page_size=15").await;
     let link = answer.headers["link"].to_str().unwrap().to_owned();
-    let body = answer.expect(200);
-    assert_eq!(body["page"], 2);
-    assert_eq!(body["page_size"], 15);
-    assert_eq!(body["total_pages"], 3);
-    assert_eq!(body["total_results"], 40);
-    assert_eq!(body["data"].as_array().unwrap().len(), 15);
-    let film = body["data"][0].as_object().unwrap();
-    let names: Vec<&str> = film.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        ["id", "popularity", "poster_url", "release_date", "title"]
-    );
+    let mut body = answer.expect(200);
+    let movies = body["data"].as_array_mut().unwrap();
+    assert_eq!(movies.len(), 15);
+    movies.truncate(1);
+    insta::assert_json_snapshot!(body, {".next_cursor" => "[cursor]"}, @r#"
+    {
+      "data": [
+        {
+          "id": 803796,
+          "popularity": 21.742,
+          "poster_url": "",
+          "release_date": "2025-06-20",
+          "title": "KPop Demon Hunters"
+        }
+      ],
+      "next_cursor": "[cursor]",
+      "page": 2,
+      "page_size": 15,
+      "total_pages": 3,
+      "total_results": 40
+    }
+    "#);
     let cursor = body["next_cursor"].as_str().unwrap();
     assert_eq!(
         link,
@@ -40,7 +50,7 @@ async fn a_page_has_every_documented_field(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_film_has_every_documented_field(pool: PgPool) {
+async fn a_movie_has_every_documented_field(pool: PgPool) {
     let test = TestApp::new(&pool);
     test.tmdb.control(
         "POST",
@@ -49,20 +59,31 @@ async fn a_film_has_every_documented_field(pool: PgPool) {
     );
     test.sync(1).await.expect(200);
     let body = test.get("/api/v1/movies/603").await.expect(200);
-    assert_eq!(body["id"], 603);
-    assert_eq!(body["title"], "The Matrix");
-    assert_eq!(body["release_date"], "1999-03-30");
-    assert_eq!(body["genres"], json!(["Action", "Science Fiction"]));
-    assert_eq!(body["language"], "en");
-    assert_eq!(body["duration"], 136);
-    assert_eq!(body["popularity"], 9999.0);
-    assert_eq!(body["poster_url"], "");
-    assert_eq!(body["backdrop_url"], "");
-    assert_eq!(
-        body["booking_url"],
-        "https://www.themoviedb.org/movie/603/watch"
-    );
-    assert!(body["overview"].as_str().unwrap().contains("1999"));
+    insta::assert_json_snapshot!(body, {".synced_at" => "[time]"}, @r#"
+    {
+      "backdrop_url": "",
+      "booking_url": "https://www.themoviedb.org/movie/603/watch",
+      "countries": [],
+      "duration": 136,
+      "genres": [
+        "Action",
+        "Science Fiction"
+      ],
+      "id": 603,
+      "imdb_id": null,
+      "language": "en",
+      "original_title": "The Matrix",
+      "overview": "A 1999 action and science fiction film directed by Lana Wachowski, with Keanu Reeves and Laurence Fishburne.",
+      "popularity": 9999.0,
+      "poster_url": "",
+      "release_date": "1999-03-30",
+      "stale": false,
+      "synced_at": "[time]",
+      "title": "The Matrix",
+      "vote_average": 8.2,
+      "vote_count": 23198
+    }
+    "#);
     let other = test.ids("/api/v1/movies").await[1];
     sqlx::query("update movie set poster_path = '/p.jpg', backdrop_path = '/b.jpg', runtime = null, release_date = null")
         .execute(&pool)
@@ -84,7 +105,7 @@ async fn a_film_has_every_documented_field(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
+async fn each_order_is_total_with_undated_movies_last(pool: PgPool) {
     let test = TestApp::synced(&pool, 3).await;
     sqlx::query("update movie set release_date = null where id in (select id from movie order by id limit 3)")
         .execute(&pool)
@@ -94,7 +115,7 @@ async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
         .execute(&pool)
         .await
         .unwrap();
-    // Nobody told the feed: a process that starts now reads the films as they are.
+    // These updates are not in the feed, but a new process reads the table.
     let test = TestApp::beside(&pool, std::sync::Arc::clone(&test.tmdb), &[]);
     for (sort_by, key) in [
         ("popularity", "popularity"),
@@ -136,20 +157,6 @@ async fn each_order_is_total_and_films_without_a_date_come_last(pool: PgPool) {
     );
 }
 
-/// All ids of a list, page by page along its cursors.
-async fn walk(test: &TestApp, path: &str) -> Vec<i64> {
-    let mut all = Vec::new();
-    let mut next = path.to_owned();
-    loop {
-        let body = test.get(&next).await.expect(200);
-        all.extend(ids(&body));
-        match body["next_cursor"].as_str() {
-            Some(cursor) => next = format!("{path}&cursor={cursor}"),
-            None => return all,
-        }
-    }
-}
-
 #[sqlx::test]
 async fn a_range_of_dates_is_inclusive(pool: PgPool) {
     let test = TestApp::synced(&pool, 33).await;
@@ -177,7 +184,7 @@ async fn a_range_of_dates_is_inclusive(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn bad_input_is_refused_by_name(pool: PgPool) {
+async fn invalid_parameters_are_named(pool: PgPool) {
     let test = TestApp::new(&pool);
     let page = "must be a whole number from 1 to 100000";
     let size = "must be a whole number from 1 to 100";
@@ -232,17 +239,28 @@ async fn bad_input_is_refused_by_name(pool: PgPool) {
         let problem = test.get(&format!("/api/v1/movies/{id}")).await.expect(400);
         assert_eq!(problem["error"], "invalid movie ID", "{id}");
     }
+    let mut last = Value::Null;
     for id in ["1", "9223372036854775807"] {
         let problem = test.get(&format!("/api/v1/movies/{id}")).await.expect(404);
-        assert_eq!(problem["error"], "movie not found", "{id}");
-        assert_eq!(problem["type"], "/problems/movie-not-found");
         assert_eq!(problem["instance"], format!("/api/v1/movies/{id}"));
         assert!(!problem["request_id"].as_str().unwrap().is_empty());
+        last = problem;
     }
+    insta::assert_json_snapshot!(last, {".request_id" => "[id]"}, @r#"
+    {
+      "detail": "no movie has this id; GET /api/v1/movies lists the catalogue",
+      "error": "movie not found",
+      "instance": "/api/v1/movies/9223372036854775807",
+      "request_id": "[id]",
+      "status": 404,
+      "title": "Movie not found",
+      "type": "/problems/movie-not-found"
+    }
+    "#);
 }
 
 #[sqlx::test]
-async fn a_client_that_has_the_answer_gets_304(pool: PgPool) {
+async fn a_matching_entity_tag_gets_304(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     for path in ["/api/v1/movies", "/api/v1/movies?page_size=5"] {
         let answer = test.get(path).await;

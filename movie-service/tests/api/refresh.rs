@@ -1,4 +1,4 @@
-//! Nothing is kept for longer than TMDB allows without asking again, whether or not anybody looks at it.
+//! The scheduled refresh of old movies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ async fn runs(pool: &PgPool) -> Vec<(String, i32, i32, i32)> {
     .unwrap()
 }
 
-/// Makes `days` pass for the films `ids`.
+/// Lets `days` pass for the movies `ids`.
 async fn age(pool: &PgPool, ids: &[i64], days: i32) {
     sqlx::query(
         "update movie set synced_at = synced_at - make_interval(days => $2),
@@ -37,7 +37,7 @@ async fn age(pool: &PgPool, ids: &[i64], days: i32) {
     .unwrap();
 }
 
-async fn told(pool: &PgPool) -> Vec<(String, Value)> {
+async fn records(pool: &PgPool) -> Vec<(String, Value)> {
     sqlx::query_as("select name, payload from outbox order by seq offset 20")
         .fetch_all(pool)
         .await
@@ -45,7 +45,7 @@ async fn told(pool: &PgPool) -> Vec<(String, Value)> {
 }
 
 #[sqlx::test]
-async fn old_films_are_asked_for_again_a_few_at_a_time_by_one_replica(pool: PgPool) {
+async fn one_replica_refreshes_old_movies_in_batches(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     let ids = test.ids("/api/v1/movies").await;
     let [renamed, gone, same] = ids[..3].try_into().unwrap();
@@ -68,17 +68,17 @@ async fn old_films_are_asked_for_again_a_few_at_a_time_by_one_replica(pool: PgPo
     .await;
     let stats = tmdb.control("GET", "/__stats", "");
     assert_eq!(stats["by_kind"]["movie"], 3, "{stats}");
-    let mut told = told(&pool).await;
-    told.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut records = records(&pool).await;
+    records.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(
-        told[0],
+        records[0],
         (
             "movie.removed".to_owned(),
             json!({"id": gone, "version": 2})
         )
     );
-    assert_eq!(told[1].1["title"], "Renamed");
-    assert_eq!(told.len(), 2, "nobody hears of {same}, which is as it was");
+    assert_eq!(records[1].1["title"], "Renamed");
+    assert_eq!(records.len(), 2, "{same} did not change");
     eventually("no film overdue", async || {
         let metrics = one.get("/metrics").await.text;
         metrics.lines().any(|line| line == "movies_overdue 0")
@@ -89,7 +89,7 @@ async fn old_films_are_asked_for_again_a_few_at_a_time_by_one_replica(pool: PgPo
 }
 
 #[sqlx::test]
-async fn a_film_that_cannot_be_had_stays_and_is_tried_again(pool: PgPool) {
+async fn a_failed_refresh_keeps_the_movie_and_is_retried(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     let ids = test.ids("/api/v1/movies").await;
     age(&pool, &ids[..1], 200).await;
@@ -108,11 +108,11 @@ async fn a_film_that_cannot_be_had_stays_and_is_tried_again(pool: PgPool) {
     on.get(&format!("/api/v1/movies/{}", ids[0]))
         .await
         .expect(200);
-    assert_eq!(told(&pool).await, []);
+    assert_eq!(records(&pool).await, []);
 }
 
 #[sqlx::test]
-async fn nothing_is_asked_for_where_that_is_off_or_there_is_no_key(pool: PgPool) {
+async fn it_does_not_run_if_disabled_or_without_a_key(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     let ids = test.ids("/api/v1/movies").await;
     age(&pool, &ids, 1000).await;

@@ -1,4 +1,4 @@
-//! What other services ask of films that they have in an order of their own.
+//! The internal endpoint that filters ranked lists of other services.
 
 use chassis::testing::{TestResponse, post};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn select(test: &TestApp, body: Value) -> TestResponse {
 }
 
 #[sqlx::test]
-async fn films_come_in_the_order_asked_for_if_they_are_there_and_pass(pool: PgPool) {
+async fn movies_keep_the_requested_order_and_pass_the_filter(pool: PgPool) {
     let test = TestApp::synced(&pool, 2).await;
     let mut listed = test.ids("/api/v1/movies?page_size=40").await;
     listed.reverse();
@@ -37,7 +37,7 @@ async fn films_come_in_the_order_asked_for_if_they_are_there_and_pass(pool: PgPo
 }
 
 #[sqlx::test]
-async fn what_is_wrong_is_named(pool: PgPool) {
+async fn invalid_fields_are_named(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     for (body, field) in [
         (json!({"ids": [1], "limit": 0}), "limit"),

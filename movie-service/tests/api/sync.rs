@@ -89,7 +89,7 @@ async fn a_failed_page_is_listed_and_the_others_are_fetched(pool: PgPool) {
     assert_eq!(body["pages_failed"], 1);
     assert_eq!(
         body["failures"],
-        json!([{"item": "page 2", "reason": "TMDB answered 500"}])
+        json!([{"item": "page 2", "reason": "TMDB responded with 500"}])
     );
 }
 

@@ -1,6 +1,5 @@
-//! Whoever walks a list by its cursors while the catalogue changes meets every film that was there
-//! throughout exactly once, in any order, by any page size and filter, even where the film itself
-//! moves in the order meanwhile.
+//! A walk by cursor during changes returns every movie that stays in the list exactly once, in any order, by any page
+//! size and filter, even if the movie moves in the order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,27 +20,27 @@ use sqlx::PgPool;
 
 use crate::{TestApp, ids};
 
-/// How many walks are tried.
+/// The number of walks.
 const WALKS: usize = 12;
-/// How many films there are at first.
+/// The initial number of movies.
 const FILMS: i64 = 150;
 
-/// What happens between two pages.
+/// A change between two pages.
 #[derive(Debug, Clone)]
 enum Event {
-    /// A film comes.
-    Appear(Facts),
-    /// A film changes what it is sorted by.
+    /// A movie is added.
+    Add(Facts),
+    /// A movie changes its sort keys.
     Move(Index, Facts),
-    /// A film goes.
-    Vanish(Index),
-    /// A film changes what it is found by.
-    Retell(Index, Facts),
-    /// Nothing, until the lists show what happened.
+    /// A movie is removed.
+    Remove(Index),
+    /// A movie changes its filtered properties.
+    Refilter(Index, Facts),
+    /// A pause until the lists show all changes.
     Settle,
 }
 
-/// What differs between films.
+/// The properties that differ between movies.
 #[derive(Debug, Clone)]
 struct Facts {
     title: String,
@@ -59,7 +58,7 @@ struct Walk {
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    // Few different values, so that the id must break ties.
+    // Few distinct values, so that ids break ties.
     let date = prop::option::weighted(
         0.8,
         (0..40_u64).prop_map(|days| {
@@ -83,10 +82,10 @@ fn facts() -> impl Strategy<Value = Facts> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => facts().prop_map(Event::Appear),
+        3 => facts().prop_map(Event::Add),
         4 => (any::<Index>(), facts()).prop_map(|(which, facts)| Event::Move(which, facts)),
-        2 => any::<Index>().prop_map(Event::Vanish),
-        1 => (any::<Index>(), facts()).prop_map(|(which, facts)| Event::Retell(which, facts)),
+        2 => any::<Index>().prop_map(Event::Remove),
+        1 => (any::<Index>(), facts()).prop_map(|(which, facts)| Event::Refilter(which, facts)),
         3 => Just(Event::Settle),
     ]
 }
@@ -119,31 +118,28 @@ fn film(id: i64, facts: &Facts) -> NewMovie {
         title: facts.title.clone(),
         original_title: facts.title.clone(),
         original_language: "en".to_owned(),
-        overview: String::new(),
         release_date: facts.date,
-        runtime: None,
         popularity: facts.popularity,
         vote_average: 5.0,
         vote_count: 1,
-        poster_path: None,
-        backdrop_path: None,
-        imdb_id: None,
-        adult: false,
         genre_ids: vec![facts.genre],
-        countries: Vec::new(),
         keywords: vec![Keyword {
             id: 1,
             name: "k".to_owned(),
         }],
-        people: Vec::new(),
-        providers: Vec::new(),
-        titles: Vec::new(),
         source_hash: document.to_string(),
         document,
+        ..NewMovie::default()
     }
 }
 
-/// The catalogue as another process writes it.
+async fn store(pool: &PgPool, films: &[NewMovie]) {
+    let mut transaction = pool.begin().await.unwrap();
+    movies::upsert(&mut transaction, films).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+/// Another process that writes the catalogue.
 struct Writer {
     pool: PgPool,
     films: BTreeMap<i64, Facts>,
@@ -152,18 +148,16 @@ struct Writer {
 
 impl Writer {
     async fn write(&mut self, id: i64, facts: Facts) {
-        movies::upsert(&self.pool, &[film(id, &facts)])
-            .await
-            .unwrap();
+        store(&self.pool, &[film(id, &facts)]).await;
         self.films.insert(id, facts);
     }
 
-    /// What `event` does; the film that is no longer there throughout.
-    async fn happen(&mut self, test: &TestApp, event: Event) -> Option<i64> {
+    /// Applies `event` and returns the movie that leaves the list by it.
+    async fn apply(&mut self, test: &TestApp, event: Event) -> Option<i64> {
         let pick = |which: Index| *which.get(&self.films.keys().copied().collect::<Vec<_>>());
         let mut disturbed = None;
         match event {
-            Event::Appear(facts) => {
+            Event::Add(facts) => {
                 let id = self.next_id;
                 self.next_id += 1;
                 self.write(id, facts).await;
@@ -171,22 +165,24 @@ impl Writer {
             Event::Move(which, mut facts) => {
                 let id = pick(which);
                 let known = &self.films[&id];
-                // It goes on passing the filters that it passed.
+                // It still passes the filters.
                 facts.genre = known.genre;
                 if known.date.is_none() != facts.date.is_none() {
                     facts.date = known.date;
                 }
                 self.write(id, facts).await;
             }
-            Event::Vanish(which) => {
+            Event::Remove(which) => {
                 let id = pick(which);
-                movies::remove(&self.pool, &[MovieId::new(id).unwrap()])
+                let mut transaction = self.pool.begin().await.unwrap();
+                movies::remove(&mut transaction, &[MovieId::new(id).unwrap()])
                     .await
                     .unwrap();
+                transaction.commit().await.unwrap();
                 self.films.remove(&id);
                 disturbed = Some(id);
             }
-            Event::Retell(which, facts) => {
+            Event::Refilter(which, facts) => {
                 let id = pick(which);
                 self.write(id, facts).await;
                 disturbed = Some(id);
@@ -209,7 +205,7 @@ impl Writer {
             .collect();
         expected.sort_by(|one, two| one.0.total_cmp(&two.0).then(one.1.cmp(&two.1)));
         let first: Vec<i64> = expected.iter().map(|(_, id)| *id).take(100).collect();
-        eventually("the lists show what happened", async || {
+        eventually("the lists show all changes", async || {
             let body = test.get(order).await.expect(200);
             body["total_results"] == self.films.len() && ids(&body) == first
         })
@@ -225,14 +221,14 @@ fn passes(query: &str, facts: &Facts) -> bool {
 }
 
 #[sqlx::test]
-async fn a_walk_meets_every_film_that_was_there_throughout_exactly_once(pool: PgPool) {
+async fn a_walk_returns_every_remaining_movie_exactly_once(pool: PgPool) {
     let genres: Vec<Genre> = (0..3)
         .map(|id| Genre {
             id,
             name: format!("Genre {id}"),
         })
         .collect();
-    movies::upsert_genres(&pool, &genres).await.unwrap();
+    movies::upsert_genres(&pool, &genres, true).await.unwrap();
     let test = TestApp::new(&pool);
     let mut runner = TestRunner::new(Config::default());
     let mut writer = Writer {
@@ -247,9 +243,9 @@ async fn a_walk_meets_every_film_that_was_there_throughout_exactly_once(pool: Pg
             .zip(&walk.films)
             .map(|(id, facts)| film(id, facts))
             .collect();
-        movies::upsert(&pool, &batch).await.unwrap();
+        store(&pool, &batch).await;
         writer.films.extend((1..).zip(walk.films.iter().cloned()));
-        writer.happen(&test, Event::Settle).await;
+        writer.apply(&test, Event::Settle).await;
         writer.settle(&test).await;
         let mut throughout: BTreeSet<i64> = writer
             .films
@@ -271,7 +267,7 @@ async fn a_walk_meets_every_film_that_was_there_throughout_exactly_once(pool: Pg
             };
             next = format!("{path}&cursor={cursor}");
             for event in events.next().into_iter().flatten() {
-                if let Some(id) = writer.happen(&test, event.clone()).await {
+                if let Some(id) = writer.apply(&test, event.clone()).await {
                     throughout.remove(&id);
                 }
             }
@@ -281,5 +277,5 @@ async fn a_walk_meets_every_film_that_was_there_throughout_exactly_once(pool: Pg
         }
         met += throughout.len();
     }
-    assert!(met > WALKS * 20, "the walks must meet films: {met}");
+    assert!(met > WALKS * 20, "too few movies: {met}");
 }

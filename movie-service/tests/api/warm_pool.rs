@@ -1,4 +1,4 @@
-//! The warm pool fills itself, once for all replicas.
+//! The warm pool runs on schedule, once for all replicas.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ async fn runs(pool: &PgPool) -> Vec<(String, i32, i32)> {
 }
 
 #[sqlx::test]
-async fn one_of_two_replicas_fills_it_and_a_restart_does_not_fill_it_again(pool: PgPool) {
+async fn one_replica_runs_it_and_a_restart_does_not_repeat_it(pool: PgPool) {
     let one = TestApp::with(&pool, &ON);
     let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &ON);
     eventually("a full pool", async || {
@@ -32,7 +32,6 @@ async fn one_of_two_replicas_fills_it_and_a_restart_does_not_fill_it_again(pool:
     let stats = one.tmdb.control("GET", "/__stats", "")["by_kind"].clone();
     assert_eq!(stats["movie"], 50);
     assert_eq!(stats["trending"], 2);
-    // A replica hears of what another wrote some milliseconds later.
     eventually("fifty films in the list", async || {
         two.get("/api/v1/movies").await.expect(200)["total_results"] == json!(50)
     })
@@ -48,7 +47,7 @@ async fn one_of_two_replicas_fills_it_and_a_restart_does_not_fill_it_again(pool:
 }
 
 #[sqlx::test]
-async fn it_is_filled_again_when_the_interval_is_over(pool: PgPool) {
+async fn it_runs_again_after_the_interval(pool: PgPool) {
     let settings = [
         ("WARM_POOL_INTERVAL_SECONDS", "1"),
         ("WARM_POOL_SIZE", "5"),
@@ -63,7 +62,7 @@ async fn it_is_filled_again_when_the_interval_is_over(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn it_stays_empty_where_it_is_off_or_there_is_no_key(pool: PgPool) {
+async fn it_does_not_run_if_disabled_or_without_a_key(pool: PgPool) {
     let _off = TestApp::new(&pool);
     let keyless = [ON[0], ON[1], ("TMDB_API_KEY", "")];
     let _keyless = TestApp::with(&pool, &keyless);

@@ -1,17 +1,14 @@
-//! A film in a list, and which of its fields a client wants.
+//! The wire form of a movie in a list, and the choice of its fields.
 
-use chassis::{config::nearest, problem::FieldError};
+use chassis::{config::nearest, validate::Validator};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{POSTER_BASE, day, image};
+use super::{BACKDROP_BASE, POSTER_BASE, day, image};
 use crate::models::{Includes, Keyword, ListedMovie, MovieId, Person, Provider, Stats};
 
-/// TMDB's host of images, with the width that a film shows its backdrop in.
-const BACKDROP_BASE: &str = "https://image.tmdb.org/t/p/w780";
-
-/// A film in a list. The first five fields are there unless `fields` says otherwise, the others where
-/// `fields` or `include` names them.
+/// A movie in a list. The first five fields are the default, the others are there if `fields` or `include` names
+/// them.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(in crate::handler) struct MovieSummary {
     /// TMDB's id.
@@ -22,7 +19,7 @@ pub(in crate::handler) struct MovieSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "The Matrix")]
     title: Option<String>,
-    /// The day of the first release, `YYYY-MM-DD`; empty where unknown.
+    /// The day of the first release, `YYYY-MM-DD`; empty if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "1999-03-31")]
     release_date: Option<String>,
@@ -30,69 +27,67 @@ pub(in crate::handler) struct MovieSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 73.5)]
     popularity: Option<f64>,
-    /// The poster, 500 pixels wide; empty where there is none.
+    /// The poster, 500 pixels wide; empty if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "")]
     poster_url: Option<String>,
-    /// What it is about; empty where unknown.
+    /// The plot summary; empty if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     overview: Option<String>,
-    /// Names of its genres, alphabetical.
+    /// Names of the genres, alphabetical.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!(["Action", "Science Fiction"]))]
     genres: Option<Vec<String>>,
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "en")]
     language: Option<String>,
-    /// Minutes; 0 where unknown.
+    /// The runtime in minutes; 0 if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 136)]
     duration: Option<i32>,
-    /// The backdrop, 780 pixels wide; empty where there is none.
+    /// The backdrop, 780 pixels wide; empty if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "")]
     backdrop_url: Option<String>,
-    /// The title in the film's own language.
+    /// The title in the original language.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "The Matrix")]
     original_title: Option<String>,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 7.9)]
     vote_average: Option<f64>,
-    /// How many voted.
+    /// The number of votes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 13000)]
     vote_count: Option<i32>,
-    /// Where it was produced, ISO 3166-1.
+    /// Countries of production, ISO 3166-1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!(["US"]))]
     countries: Option<Vec<String>>,
-    /// Its keywords.
+    /// The keywords.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     keywords: Option<Vec<Keyword>>,
-    /// Directors, writers and the first of the cast.
+    /// Directors, writers and the first ten of the cast.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     people: Option<Vec<Person>>,
-    /// Where to watch it, in `region` where that is given. Collected by JustWatch, who must be named
-    /// wherever it is shown.
+    /// Watch providers, of `region` if it is given. The data is from JustWatch, which must be attributed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     providers: Option<Vec<Provider>>,
-    /// How users stand with it; null where that cannot be had now.
+    /// Users' reactions; null if they are unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Stats>)]
     pub(super) stats: Option<Option<Stats>>,
 }
 
-/// The fields that a film in a list has unless a client says otherwise.
-const USUAL: [&str; 5] = ["id", "title", "release_date", "popularity", "poster_url"];
-/// The fields that it has where a client asks for them.
-const FURTHER: [&str; 13] = [
+const DEFAULT_FIELDS: [&str; 5] = ["id", "title", "release_date", "popularity", "poster_url"];
+/// The fields that are there only on request.
+const OPTIONAL_FIELDS: [&str; 13] = [
     "overview",
     "genres",
     "language",
@@ -108,34 +103,33 @@ const FURTHER: [&str; 13] = [
     "stats",
 ];
 
-/// The fields that a client wants.
+/// The requested fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::handler) struct Fields(Vec<&'static str>);
 
 impl Fields {
-    /// Those that `fields` names, or the usual ones, and those that `include` names. What is wrong
-    /// is added to `errors`.
+    /// Parses the parameters `fields`, which replaces the default, and `include`, which adds to it.
     pub(in crate::handler) fn parse(
         fields: Option<&str>,
         include: Option<&str>,
-        errors: &mut Vec<FieldError>,
+        check: &mut Validator,
     ) -> Self {
-        let all: Vec<&'static str> = USUAL.into_iter().chain(FURTHER).collect();
-        let mut wanted = match fields {
-            Some(list) => parse("fields", list, &all, errors),
-            None => USUAL.to_vec(),
+        let all: Vec<&'static str> = DEFAULT_FIELDS.into_iter().chain(OPTIONAL_FIELDS).collect();
+        let mut requested = match fields {
+            Some(list) => parse("fields", list, &all, check),
+            None => DEFAULT_FIELDS.to_vec(),
         };
         if let Some(list) = include {
-            wanted.extend(parse("include", list, &FURTHER, errors));
+            requested.extend(parse("include", list, &OPTIONAL_FIELDS, check));
         }
-        Self(wanted)
+        Self(requested)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains(&name)
     }
 
-    /// What must be read for them.
+    /// The optional columns of these fields.
     pub(in crate::handler) fn includes(&self) -> Includes {
         Includes {
             overview: self.has("overview"),
@@ -146,52 +140,57 @@ impl Fields {
         }
     }
 
-    /// What a client sees of `movie`; of providers only those in `region` where that is given.
-    pub(in crate::handler) fn show(
+    /// Makes the wire form of `movie`, with the providers of `region` alone if it is given.
+    pub(in crate::handler) fn summarize(
         &self,
         movie: ListedMovie,
         region: Option<&str>,
     ) -> MovieSummary {
-        let mut shown = MovieSummary::default();
+        let mut summary = MovieSummary {
+            overview: movie.overview,
+            genres: movie.genres,
+            keywords: movie.keywords.map(|keywords| keywords.0),
+            people: movie.people.map(|people| people.0),
+            providers: movie.providers.map(|providers| {
+                let mut providers = providers.0;
+                providers.retain(|offer| region.is_none_or(|region| offer.region == region));
+                providers
+            }),
+            ..MovieSummary::default()
+        };
         for name in &self.0 {
             match *name {
-                "id" => shown.id = Some(movie.id),
-                "title" => shown.title = Some(movie.title.clone()),
-                "release_date" => shown.release_date = Some(day(movie.release_date)),
-                "popularity" => shown.popularity = Some(movie.popularity),
+                "id" => summary.id = Some(movie.id),
+                "title" => summary.title = Some(movie.title.clone()),
+                "release_date" => summary.release_date = Some(day(movie.release_date)),
+                "popularity" => summary.popularity = Some(movie.popularity),
                 "poster_url" => {
-                    shown.poster_url = Some(image(POSTER_BASE, movie.poster_path.as_deref()));
+                    summary.poster_url = Some(image(POSTER_BASE, movie.poster_path.as_deref()));
                 }
-                "language" => shown.language = Some(movie.language.clone()),
-                "duration" => shown.duration = Some(movie.runtime.unwrap_or(0)),
+                "language" => summary.language = Some(movie.original_language.clone()),
+                "duration" => summary.duration = Some(movie.runtime.unwrap_or(0)),
                 "backdrop_url" => {
-                    shown.backdrop_url = Some(image(BACKDROP_BASE, movie.backdrop_path.as_deref()));
+                    summary.backdrop_url =
+                        Some(image(BACKDROP_BASE, movie.backdrop_path.as_deref()));
                 }
-                "original_title" => shown.original_title = Some(movie.original_title.clone()),
-                "vote_average" => shown.vote_average = Some(movie.vote_average),
-                "vote_count" => shown.vote_count = Some(movie.vote_count),
-                "countries" => shown.countries = Some(movie.countries.clone()),
-                // Those below are none unless they were read.
+                "original_title" => summary.original_title = Some(movie.original_title.clone()),
+                "vote_average" => summary.vote_average = Some(movie.vote_average),
+                "vote_count" => summary.vote_count = Some(movie.vote_count),
+                "countries" => summary.countries = Some(movie.countries.clone()),
+                // Set above, or by the caller.
                 _ => {}
             }
         }
-        shown.overview = movie.overview;
-        shown.genres = movie.genres;
-        shown.keywords = movie.keywords;
-        shown.people = movie.people;
-        shown.providers = movie.providers.map(|mut providers| {
-            providers.retain(|offer| region.is_none_or(|region| offer.region == region));
-            providers
-        });
-        shown
+        summary
     }
 }
 
+/// Parses a comma-separated list of `known` names.
 fn parse(
     field: &str,
     list: &str,
     known: &[&'static str],
-    errors: &mut Vec<FieldError>,
+    check: &mut Validator,
 ) -> Vec<&'static str> {
     let mut names = Vec::new();
     for name in list.split(',').map(str::trim) {
@@ -202,7 +201,7 @@ fn parse(
                     Some(near) => format!("unknown name `{name}`; did you mean `{near}`?"),
                     None => format!("unknown name `{name}`; known are {}", known.join(", ")),
                 };
-                errors.push(FieldError::new(field, message));
+                check.error(field, message);
             }
         }
     }

@@ -1,14 +1,12 @@
-//! The order of titles: that of the root collation of Unicode, as Postgres has it under the name
-//! "und-x-icu", computed here so that a list needs no Postgres to know where a title stands. Titles
-//! of all scripts have a place in it: Latin before Hangul before Han, each in its own order.
+//! The order of titles: the root collation of Unicode (UTS #10), which Postgres calls "und-x-icu". Computed here so
+//! that the list index can sort without Postgres.
 
 use icu_collator::{CollatorBorrowed, options::CollatorOptions};
 
-/// How much of a title counts, in bytes of its sort key: some eighty letters of Latin, sixty of
-/// Hangul. Titles that are the same so far stand in the order of their ids.
-const LONGEST_KEY: usize = 250;
+/// Longer collation keys are cut, at about eighty Latin or sixty Hangul letters; ids then break ties.
+const MAX_KEY_BYTES: usize = 250;
 
-/// Knows where titles stand.
+/// The collator.
 #[derive(Debug)]
 pub struct Collation(CollatorBorrowed<'static>);
 
@@ -20,12 +18,11 @@ impl Default for Collation {
 }
 
 impl Collation {
-    /// A key whose bytes are in the order of titles.
-    #[must_use]
+    /// Returns the collation key of a title; keys compare as titles do.
     pub fn key(&self, title: &str) -> Box<[u8]> {
         let mut key = Vec::with_capacity(title.len() * 2);
         let Ok(()) = self.0.write_sort_key_to(title, &mut key);
-        key.truncate(LONGEST_KEY);
+        key.truncate(MAX_KEY_BYTES);
         key.into()
     }
 }
@@ -35,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn titles_stand_as_in_a_dictionary_whatever_their_script() {
+    fn titles_of_all_scripts_sort_in_collation_order() {
         let collation = Collation::default();
         let sorted = [
             "",

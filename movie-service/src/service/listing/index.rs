@@ -1,6 +1,5 @@
-//! The list index: what lists filter and sort by, in memory, column by column. A film has a row; a
-//! request combines sets of rows, and walks an order from where the page before ended. Nothing here
-//! does I/O; [`super`] loads it and keeps it.
+//! The list index: the filter and sort properties of all movies in memory, column by column; a movie is a row. No
+//! I/O: [`super`] loads it and applies changes, [`super::query`] reads it.
 
 use std::{cmp::Ordering, hash::BuildHasher};
 
@@ -9,14 +8,13 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{
     collation::Collation,
-    moves::{Moment, Moves, Standing},
+    moves::{Moment, Moves, SortKeys},
     position::{Key, Position},
     sorted::SortedRows,
 };
-use crate::models::{FilmFacts, Genre, Order, SortBy, day_number};
+use crate::models::{FilmFacts, Genre, GenreCount, Order, SortBy, day_number};
 
-/// The orders that are kept. There are two of release dates, since films without one come last
-/// both ways.
+/// The maintained orders; two of release dates, since movies without one come last in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ranking {
     Popularity,
@@ -42,7 +40,7 @@ impl Ranking {
         }
     }
 
-    /// A day as this order compares it.
+    /// The value by which this order compares a day.
     fn day(self, day: i32) -> i32 {
         match self {
             Self::DayNoneLast if day == UNKNOWN_DAY => i32::MAX,
@@ -51,14 +49,14 @@ impl Ranking {
     }
 }
 
-/// What is known of the film in each row.
+/// The properties of the movie in each row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Columns {
     pub(super) ids: Vec<i64>,
     versions: Vec<i64>,
     popularity: Vec<f64>,
     titles: Vec<Box<[u8]>>,
-    /// What it is filtered by; also its day of release.
+    /// The filtered properties, and the day of release.
     pub(super) films: FilterIndex,
 }
 
@@ -76,7 +74,7 @@ impl Columns {
         by_key.then_with(|| self.ids[a].cmp(&self.ids[b]))
     }
 
-    /// How one place in an order stands to another.
+    /// Compares two positions of one order.
     pub(super) fn compare_positions(ranking: Ranking, one: &Position, two: &Position) -> Ordering {
         let by_key = match (&one.key, &two.key) {
             (Key::Popularity(one), Key::Popularity(two)) => one.total_cmp(two),
@@ -89,14 +87,12 @@ impl Columns {
         by_key.then_with(|| one.id.cmp(&two.id))
     }
 
-    /// How the film in `row` stands to `position`. A key of another order compares as equal, which
-    /// does not come up: who makes a position names its order.
+    /// Compares the movie in `row` to `position`, whose key must belong to `ranking`.
     pub(super) fn compare_to(&self, ranking: Ranking, row: u32, position: &Position) -> Ordering {
         let at = row as usize;
         let by_key = match &position.key {
             Key::Popularity(popularity) => self.popularity[at].total_cmp(popularity),
             Key::Title(title) => self.titles[at].cmp(title),
-            // The lowest of days comes first: films without one are last from behind.
             Key::Day(day) => ranking
                 .day(self.films.day(row))
                 .cmp(&ranking.day(day.unwrap_or(UNKNOWN_DAY))),
@@ -109,11 +105,11 @@ impl Columns {
 #[derive(Debug, Default)]
 pub struct Index {
     pub(super) columns: Columns,
-    /// Rows by the id of their film.
+    /// Rows by movie id.
     rows: HashTable<u32>,
     hasher: DefaultHashBuilder,
     count: usize,
-    /// Rows that had one.
+    /// Rows of removed movies.
     free: Vec<u32>,
     orders: [SortedRows; 4],
     pub(super) moves: Moves,
@@ -123,29 +119,28 @@ pub struct Index {
 }
 
 impl Index {
-    /// How many films there are.
-    #[must_use]
+    /// The number of movies.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
-    #[must_use]
+    /// True if there are no movies.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// All genres, and how many films have each; in the order of their names.
-    pub fn genres(&self) -> impl Iterator<Item = (&Genre, usize)> {
-        self.genres.iter().map(|genre| {
-            let count = u64::try_from(genre.id).map_or(0, |id| {
-                self.columns.films.movie_count((FacetKind::Genre, id))
-            });
-            (genre, count)
+    /// Lists all genres by name, with their numbers of movies.
+    pub fn genres(&self) -> impl Iterator<Item = GenreCount> {
+        let films = &self.columns.films;
+        self.genres.iter().map(move |genre| GenreCount {
+            id: genre.id,
+            name: genre.name.clone(),
+            movie_count: u64::try_from(genre.id)
+                .map_or(0, |id| films.movie_count((FacetKind::Genre, id))),
         })
     }
 
-    /// Takes over the names of genres, instead of those before.
+    /// Replaces all genres.
     pub fn set_genres(&mut self, mut genres: Vec<Genre>) {
         genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
         let names = genres
@@ -155,19 +150,16 @@ impl Index {
         self.genres = genres;
     }
 
-    /// This moment, for who begins a walk now.
-    #[must_use]
+    /// The present moment, at which a walk begins.
     pub fn now(&self) -> Moment {
         self.moves.now()
     }
 
-    /// The version of film `id`, if it is here.
-    #[must_use]
+    /// Finds the version of movie `id`.
     pub fn version(&self, id: i64) -> Option<i64> {
         self.row(id).map(|row| self.columns.versions[row as usize])
     }
 
-    /// The id of the film in `row`.
     pub(super) fn id(&self, row: u32) -> i64 {
         self.columns.ids[row as usize]
     }
@@ -176,15 +168,15 @@ impl Index {
         &self.orders[ranking as usize]
     }
 
-    /// Where the film in `row` stands.
+    /// The position of the movie in `row`.
     pub(super) fn position(&self, sort_by: SortBy, row: u32) -> Position {
-        self.standing(row).position(sort_by, self.id(row))
+        self.sort_keys(row).position(sort_by, self.id(row))
     }
 
-    fn standing(&self, row: u32) -> Standing {
+    fn sort_keys(&self, row: u32) -> SortKeys {
         let (columns, at) = (&self.columns, row as usize);
         let day = columns.films.day(row);
-        Standing {
+        SortKeys {
             popularity: columns.popularity[at],
             title: columns.titles[at].clone(),
             day: (day != UNKNOWN_DAY).then_some(day),
@@ -198,8 +190,7 @@ impl Index {
             .copied()
     }
 
-    /// Takes over a film that is not here yet, without its place in the orders; for loading many,
-    /// which [`Index::sort`] ends. A film that is here already is left as it is.
+    /// Adds a movie without sorting it, unless it is there already; [`Index::sort`] must follow.
     pub fn load(&mut self, film: &FilmFacts<'_>) {
         self.moves.see(film.updated_at);
         if self.row(film.id).is_none() {
@@ -207,7 +198,7 @@ impl Index {
         }
     }
 
-    /// Puts all films into their places in the orders.
+    /// Sorts all movies in all orders.
     pub fn sort(&mut self) {
         self.moves.see_all();
         let mut rows: Vec<u32> = self.columns.films.live().rows().collect();
@@ -218,7 +209,7 @@ impl Index {
         }
     }
 
-    /// Takes over a film, unless this version of it is here.
+    /// Adds or replaces a movie, unless this version or a later one is there.
     pub fn upsert(&mut self, film: &FilmFacts<'_>) {
         self.moves.see(film.updated_at);
         let Some(row) = self.row(film.id) else {
@@ -250,8 +241,8 @@ impl Index {
                 .map(|(ranking, _)| ranking)
         };
         if moves().next().is_some() {
-            let stood = self.standing(row);
-            self.moves.record(film.id, film.updated_at, stood);
+            let before = self.sort_keys(row);
+            self.moves.record(film.id, film.updated_at, before);
         }
         for ranking in moves() {
             self.remove_from(ranking, row);
@@ -262,7 +253,7 @@ impl Index {
         }
     }
 
-    /// Removes film `id`.
+    /// Removes movie `id`.
     pub fn remove(&mut self, id: i64) {
         let Some(row) = self.row(id) else {
             return;
@@ -292,7 +283,7 @@ impl Index {
         self.orders[ranking as usize].remove(row, |other| columns.compare(ranking, other, row));
     }
 
-    /// Gives a film a row; none where there are as many films as row numbers.
+    /// Gives a movie a row; `None` if all row numbers are used.
     fn add(&mut self, film: &FilmFacts<'_>) -> Option<u32> {
         let row = match self.free.pop() {
             Some(row) => row,
@@ -339,11 +330,10 @@ impl Index {
         columns.films.upsert(row, &facts);
     }
 
-    /// How much memory it takes, in bytes, about: of posting lists, of names and numbers of facets,
-    /// and of everything else, which grows with films alone.
-    #[must_use]
+    /// The approximate memory in bytes: of posting lists, of names and numbers of facets, and of the rest, which grows
+    /// with the number of movies alone.
     pub fn bytes(&self) -> [usize; 3] {
-        /// What the allocator adds to a small block, about.
+        /// The allocator's approximate overhead of a small block.
         const BLOCK: usize = 12;
         let columns = &self.columns;
         let titles: usize = columns.titles.iter().map(|bytes| bytes.len() + BLOCK).sum();

@@ -1,36 +1,32 @@
-//! Which films changed their place in an order lately, and where they stood before. Who walks a list
-//! meets such a film where it stood when the walk began: neither twice, because it moved ahead, nor
-//! never, because it moved behind.
+//! Recent changes of movies' positions in the sort orders. A walk along a list visits a moved movie at its position
+//! at the start of the walk, so that it neither repeats the movie nor skips it. Used by [`super::index`] alone.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::position::{Key, Position};
 use crate::models::SortBy;
 
-/// Moves that are remembered at most. A walk that lasts longer may meet a film that moved twice, or
-/// miss it.
-const MOST_MOVES: usize = 20_000;
+/// The remembered moves. A longer walk may repeat or skip a movie that moved twice.
+const MAX_MOVES: usize = 20_000;
 
-/// A moment in the life of the catalogue: when the latest change until then was made, in microseconds
-/// since 1970, and how many films had moved by changes of the same time. It is told from what stands in
-/// Postgres, not from a clock of this machine, so that replicas understand each other, and it stays
-/// the same while nothing changes.
+/// A point in the history of the catalogue: the time of the latest change in microseconds since 1970, and the number
+/// of moves at that time. Taken from Postgres rather than from a local clock, so that replicas agree and that it does
+/// not change while the catalogue does not.
 pub type Moment = (i64, u32);
 
-/// Where a film stood in every order.
+/// The keys of a movie in every sort order.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct SortKeys {
     /// TMDB's popularity.
     pub popularity: f64,
-    /// The title's sort key.
+    /// The collation key of the title.
     pub title: Box<[u8]>,
     /// The day of release.
     pub day: Option<i32>,
 }
 
-impl Standing {
-    /// The place of film `id`, which stood here, in the order of `sort_by`.
-    #[must_use]
+impl SortKeys {
+    /// The position of movie `id` with these keys in the order of `sort_by`.
     pub fn position(&self, sort_by: SortBy, id: i64) -> Position {
         let key = match sort_by {
             SortBy::Popularity => Key::Popularity(self.popularity),
@@ -45,10 +41,10 @@ impl Standing {
 struct Move {
     at: Moment,
     id: i64,
-    from: Standing,
+    from: SortKeys,
 }
 
-/// Moves, oldest first.
+/// The moves, oldest first.
 #[derive(Debug, Default)]
 pub struct Moves {
     moves: VecDeque<Move>,
@@ -56,33 +52,32 @@ pub struct Moves {
 }
 
 impl Moves {
-    /// This moment: after all moves until now and before those to come.
-    #[must_use]
+    /// The present moment: after all recorded moves and before later ones.
     pub fn now(&self) -> Moment {
         self.now
     }
 
-    /// A change made at `updated_at` is known.
+    /// Records the time of a change without a move.
     pub fn see(&mut self, updated_at: i64) {
         if updated_at > self.now.0 {
             self.now = (updated_at, 0);
         }
     }
 
-    /// All changes until now are known, whatever order they were made in.
+    /// Records that all changes until now are known, in any order.
     pub fn see_all(&mut self) {
         self.now.1 = u32::MAX;
     }
 
-    /// Film `id` moves away from where it stood, by a change made at `updated_at`. A change that is
-    /// known late counts as made after those known before.
-    pub fn record(&mut self, id: i64, updated_at: i64, from: Standing) {
+    /// Records that movie `id` leaves its position by a change made at `updated_at`. A change that arrives late counts
+    /// as made after those before it.
+    pub fn record(&mut self, id: i64, updated_at: i64, from: SortKeys) {
         self.see(updated_at);
         self.now = match self.now.1.checked_add(1) {
             Some(count) => (self.now.0, count),
             None => (self.now.0 + 1, 0),
         };
-        if self.moves.len() >= MOST_MOVES {
+        if self.moves.len() >= MAX_MOVES {
             self.moves.pop_front();
         }
         self.moves.push_back(Move {
@@ -92,15 +87,14 @@ impl Moves {
         });
     }
 
-    /// Where films that moved after `moment` stood then.
-    #[must_use]
-    pub fn since(&self, moment: Moment) -> HashMap<i64, &Standing> {
+    /// Returns the keys at `moment` of the movies that moved after it.
+    pub fn since(&self, moment: Moment) -> HashMap<i64, &SortKeys> {
         let first = self.moves.partition_point(|made| made.at <= moment);
-        let mut stood = HashMap::new();
+        let mut before = HashMap::new();
         for made in self.moves.iter().skip(first) {
-            stood.entry(made.id).or_insert(&made.from);
+            before.entry(made.id).or_insert(&made.from);
         }
-        stood
+        before
     }
 }
 
@@ -108,8 +102,8 @@ impl Moves {
 mod tests {
     use super::*;
 
-    fn at(popularity: f64) -> Standing {
-        Standing {
+    fn at(popularity: f64) -> SortKeys {
+        SortKeys {
             popularity,
             title: Box::default(),
             day: None,
@@ -117,14 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_film_is_remembered_where_it_stood_at_the_moment() {
+    fn since_returns_the_keys_at_the_moment() {
         let mut moves = Moves::default();
         moves.record(1, 10, at(1.0));
         moves.see_all();
         let moment = moves.now();
         moves.see(9);
-        assert_eq!(moves.now(), moment, "known already");
-        // Made before, known after.
+        assert_eq!(
+            moves.now(),
+            moment,
+            "an older change does not move the present"
+        );
+        // Made before the moment, arrived after it.
         moves.record(1, 9, at(2.0));
         moves.record(1, 20, at(3.0));
         let between = moves.now();

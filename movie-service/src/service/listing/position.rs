@@ -1,30 +1,29 @@
-//! The place of a film in an order, as lists remember it between two pages.
+//! Positions of movies in a sort order, as cursors carry them from page to page.
 
 use crate::models::SortBy;
 
-/// What an order compares before the id.
+/// The sort key of a position.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Key {
     /// TMDB's popularity.
     Popularity(f64),
-    /// The title's sort key.
+    /// The collation key of the title.
     Title(Box<[u8]>),
     /// The day of release.
     Day(Option<i32>),
 }
 
-/// The place of a film in an order, whether or not the film is still there.
+/// The position of a movie in an order; the movie may have moved or gone since.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
-    /// What the order compares first.
+    /// The sort key.
     pub key: Key,
-    /// The film's id.
+    /// The movie's id, which breaks ties.
     pub id: i64,
 }
 
 impl Position {
-    /// The key as text, which [`Position::parse`] reads.
-    #[must_use]
+    /// Formats the key for [`Position::parse`].
     pub fn key_text(&self) -> String {
         use std::fmt::Write;
         match &self.key {
@@ -37,8 +36,7 @@ impl Position {
         }
     }
 
-    /// The place whose key is `text` in the order of `sort_by`, if that can be one.
-    #[must_use]
+    /// Parses a key of the order `sort_by`; `None` if `text` is not one.
     pub fn parse(sort_by: SortBy, text: &str, id: i64) -> Option<Self> {
         let key = match sort_by {
             SortBy::Popularity => {
@@ -63,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_survives_its_text_and_nonsense_is_none() {
+    fn keys_survive_formatting_and_invalid_ones_are_rejected() {
         for (sort_by, key) in [
             (SortBy::Popularity, Key::Popularity(0.1 + 0.2)),
             (SortBy::Title, Key::Title([0, 7, 255].into())),

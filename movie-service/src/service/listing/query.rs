@@ -1,4 +1,4 @@
-//! What is asked of the list index: who passes a filter, and which films a page has.
+//! Queries of the list index: the movies that pass a filter, and those of a page. Called by [`super`].
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::ControlFlow};
 
@@ -12,35 +12,39 @@ use super::{
 };
 use crate::models::{Filter, Order, SortBy};
 
-/// With fewer films than this, they are sorted for the page; with more, the order is walked.
-const FEW: usize = 1024;
+/// Fewer movies than this are sorted for each page; for more, the order is walked.
+const MAX_SORTED: usize = 1024;
 
-/// Where a page begins.
+/// The position of a walk along a list.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Start {
-    /// After so many films.
-    Offset(usize),
-    /// After this film.
-    After {
-        /// Where it stands, or stood.
-        position: Position,
-        /// When the walk began: films that moved since are met where they stood then.
-        since: Moment,
-    },
+pub struct WalkPlace {
+    /// The last movie of the previous page, at its position then.
+    pub position: Position,
+    /// The start of the walk: movies that moved since are visited at their positions then.
+    pub since: Moment,
 }
 
-/// Films of a page.
+/// The start of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// The number of movies before the page.
+    Offset(usize),
+    /// The end of the previous page.
+    After(WalkPlace),
+}
+
+/// The movies of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slice {
     /// Their ids, in order.
     pub ids: Vec<i64>,
-    /// Where each stands.
+    /// Their positions, in the same order.
     pub positions: Vec<Position>,
-    /// Whether others follow.
+    /// True if other movies follow.
     pub more: bool,
 }
 
-/// The films that pass a filter.
+/// The movies that pass a filter.
 #[derive(Debug)]
 pub struct Selection<'a> {
     index: &'a Index,
@@ -49,14 +53,12 @@ pub struct Selection<'a> {
 }
 
 impl Index {
-    /// Genres in `filter` that do not exist. While no genres are known at all, none is unknown.
-    #[must_use]
+    /// Returns the genres in `filter` that do not exist; none while no genres are stored at all.
     pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
         self.genre_names.unknown(filter)
     }
 
-    /// The films that pass `filter`.
-    #[must_use]
+    /// Selects the movies that pass `filter`.
     pub fn select(&self, filter: &Filter) -> Selection<'_> {
         if *filter == Filter::default() {
             return Selection {
@@ -76,26 +78,23 @@ impl Index {
 }
 
 impl Selection<'_> {
-    /// How many films there are.
-    #[must_use]
+    /// The number of movies.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Whether the film `id` is among them.
-    #[must_use]
+    /// True if movie `id` is selected.
     pub fn contains(&self, id: i64) -> bool {
         let row = self.index.row(id);
         row.is_some_and(|row| self.rows.contains(row))
     }
 
-    /// At most `limit` films in order, from `start`.
-    #[must_use]
+    /// Returns at most `limit` movies in order, from `start` on.
     pub fn slice(&self, sort_by: SortBy, order: Order, start: &Start, limit: usize) -> Slice {
         let ranking = Ranking::of(sort_by, order);
         let displaced = self.displaced(sort_by, start);
-        // One more than asked for tells whether others follow.
-        let mut films = if self.count < FEW {
+        // One more than requested, to see if others follow.
+        let mut films = if self.count < MAX_SORTED {
             self.sorted(sort_by, order, start, &displaced, limit + 1)
         } else {
             let walked = self.walked(ranking, order, start, &displaced, limit + 1);
@@ -112,22 +111,22 @@ impl Selection<'_> {
         }
     }
 
-    /// The films that moved since the walk began, and where they stood then.
+    /// The rows of movies that moved since the walk began, with their positions then.
     fn displaced(&self, sort_by: SortBy, start: &Start) -> HashMap<u32, Position> {
-        let Start::After { since, .. } = start else {
+        let Start::After(place) = start else {
             return HashMap::new();
         };
-        let stood = self.index.moves.since(*since).into_iter();
-        stood
-            .filter_map(|(id, standing)| {
+        let moved = self.index.moves.since(place.since).into_iter();
+        moved
+            .filter_map(|(id, keys)| {
                 let row = self.index.row(id)?;
                 let passes = self.rows.contains(row);
-                passes.then(|| (row, standing.position(sort_by, id)))
+                passes.then(|| (row, keys.position(sort_by, id)))
             })
             .collect()
     }
 
-    /// All films sorted, for few.
+    /// Sorts all selected movies and returns those of the page.
     fn sorted(
         &self,
         sort_by: SortBy,
@@ -141,24 +140,22 @@ impl Selection<'_> {
             .rows
             .rows()
             .map(|row| {
-                let stood = displaced.get(&row).cloned();
-                (
-                    row,
-                    stood.unwrap_or_else(|| self.index.position(sort_by, row)),
-                )
+                let before = displaced.get(&row).cloned();
+                let position = before.unwrap_or_else(|| self.index.position(sort_by, row));
+                (row, position)
             })
             .collect();
         films.sort_unstable_by(|(_, one), (_, two)| compare(ranking, order, one, two));
         let skipped = match start {
             Start::Offset(offset) => *offset,
-            Start::After { position, .. } => {
-                films.partition_point(|(_, other)| compare(ranking, order, other, position).is_le())
-            }
+            Start::After(place) => films.partition_point(|(_, other)| {
+                compare(ranking, order, other, &place.position).is_le()
+            }),
         };
         films.into_iter().skip(skipped).take(limit).collect()
     }
 
-    /// The films that the order has from `start` on, without those displaced.
+    /// Walks the order from `start` on, without the displaced movies.
     fn walked(
         &self,
         ranking: Ranking,
@@ -174,18 +171,18 @@ impl Selection<'_> {
                 if offset * 2 <= self.count {
                     return self.skipped(sorted, order, *offset, limit);
                 }
-                // The end is nearer.
+                // Walking back from the end is shorter.
                 let behind = self.count.saturating_sub(offset + limit);
                 let mut rows = self.skipped(sorted, order.reversed(), behind, limit);
                 rows.reverse();
                 rows
             }
-            Start::After { position, .. } => {
+            Start::After(WalkPlace { position, .. }) => {
                 let place = sorted.place(|row| {
-                    let standing = columns.compare_to(ranking, row, position);
+                    let ordering = columns.compare_to(ranking, row, position);
                     match order {
-                        Order::Asc => standing.is_le(),
-                        Order::Desc => standing.is_lt(),
+                        Order::Asc => ordering.is_le(),
+                        Order::Desc => ordering.is_lt(),
                     }
                 });
                 let passes = |row| {
@@ -197,7 +194,7 @@ impl Selection<'_> {
         }
     }
 
-    /// At most `limit` films after `offset` others.
+    /// Returns at most `limit` rows after `offset` others.
     fn skipped(&self, sorted: &SortedRows, order: Order, offset: usize, limit: usize) -> Vec<u32> {
         let (place, rest) = if self.count == self.index.len() {
             sorted.skip(offset, order, <[u32]>::len)
@@ -211,7 +208,7 @@ impl Selection<'_> {
         rows.split_off(rest.min(rows.len()))
     }
 
-    /// Puts those displaced among `films`, which are at most `limit`, where they stood.
+    /// Inserts the displaced movies into `films`, which are at most `limit`, at their former positions.
     fn insert_displaced(
         &self,
         mut films: Vec<(u32, Position)>,
@@ -221,18 +218,18 @@ impl Selection<'_> {
         displaced: HashMap<u32, Position>,
         limit: usize,
     ) -> Vec<(u32, Position)> {
-        let Start::After { position, .. } = start else {
+        let Start::After(WalkPlace { position, .. }) = start else {
             return films;
         };
-        // What stood behind the last of a full page is for later.
+        // A movie behind the last one of a full page belongs to a later page.
         let last = films.last().filter(|_| films.len() >= limit);
         let last = last.map(|(_, position)| position.clone());
         let before = films.len();
-        films.extend(displaced.into_iter().filter(|(_, stood)| {
-            compare(ranking, order, stood, position).is_gt()
+        films.extend(displaced.into_iter().filter(|(_, before)| {
+            compare(ranking, order, before, position).is_gt()
                 && last
                     .as_ref()
-                    .is_none_or(|last| compare(ranking, order, stood, last).is_lt())
+                    .is_none_or(|last| compare(ranking, order, before, last).is_lt())
         }));
         if films.len() > before {
             films.sort_unstable_by(|(_, one), (_, two)| compare(ranking, order, one, two));
@@ -242,7 +239,7 @@ impl Selection<'_> {
     }
 }
 
-/// The first `limit` rows that pass, in a walk from `place`.
+/// Walks from `place` and returns the first `limit` rows that pass.
 fn collect(
     sorted: &SortedRows,
     place: Place,
@@ -267,7 +264,7 @@ fn collect(
     rows
 }
 
-/// How two places follow each other in a walk.
+/// Compares two positions in the direction of a walk.
 fn compare(ranking: Ranking, order: Order, one: &Position, two: &Position) -> Ordering {
     match order {
         Order::Asc => Columns::compare_positions(ranking, one, two),

@@ -1,22 +1,22 @@
-//! Rows in order: a list of short lists, so that a row comes and goes in microseconds among millions
-//! and a walk still reads memory in a line. What the order is, is told with each call.
+//! Rows in a sort order, in chunks: an insertion among millions takes microseconds, and a walk reads memory in
+//! sequence. The order itself is an argument of each call. Used by [`super::index`].
 
 use std::{cmp::Ordering, ops::ControlFlow};
 
 use crate::models::Order;
 
-/// A short list that grows beyond this is cut in two.
-const LONGEST: usize = 1024;
-/// How long the short lists are at first, which leaves room.
-const AT_FIRST: usize = 768;
+/// A chunk that grows beyond this is split.
+const MAX_CHUNK: usize = 1024;
+/// The length of new chunks, which leaves capacity for insertions.
+const INITIAL_CHUNK: usize = 768;
 
-/// Rows in an order.
+/// The rows.
 #[derive(Debug, Clone, Default)]
 pub struct SortedRows {
     chunks: Vec<Vec<u32>>,
 }
 
-/// A place between two rows: before `offset` of short list `chunk`.
+/// A place between two rows: before `offset` in `chunk`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     chunk: usize,
@@ -24,15 +24,14 @@ pub struct Place {
 }
 
 impl SortedRows {
-    /// From rows that are in order.
-    #[must_use]
+    /// Takes rows that are in order.
     pub fn from_sorted(rows: &[u32]) -> Self {
         Self {
-            chunks: rows.chunks(AT_FIRST).map(<[u32]>::to_vec).collect(),
+            chunks: rows.chunks(INITIAL_CHUNK).map(<[u32]>::to_vec).collect(),
         }
     }
 
-    /// The place after all rows for which `is_before` holds; they come first.
+    /// Returns the place after all rows for which `is_before` holds.
     pub fn place(&self, is_before: impl Fn(u32) -> bool) -> Place {
         let chunk = self
             .chunks
@@ -44,10 +43,10 @@ impl SortedRows {
         Place { chunk, offset }
     }
 
-    /// Adds `row`; `compare` says how another row stands to it.
+    /// Inserts `row`; `compare` compares another row to it.
     pub fn insert(&mut self, row: u32, compare: impl Fn(u32) -> Ordering) {
         let Place { chunk, offset } = self.place(|other| compare(other) == Ordering::Less);
-        // Behind the last row: at the end of the last short list.
+        // Behind the last row: at the end of the last chunk.
         let (chunk, offset) = match self.chunks.last() {
             None => {
                 self.chunks.push(vec![row]);
@@ -58,14 +57,13 @@ impl SortedRows {
         };
         let list = &mut self.chunks[chunk];
         list.insert(offset, row);
-        if list.len() > LONGEST {
+        if list.len() > MAX_CHUNK {
             let half = list.split_off(list.len() / 2);
             self.chunks.insert(chunk + 1, half);
         }
     }
 
-    /// Removes `row`; `compare` says how another row stands to it, and must still say so by the key
-    /// that `row` was inserted under.
+    /// Removes `row`; `compare` compares another row to it, by the key under which `row` was inserted.
     pub fn remove(&mut self, row: u32, compare: impl Fn(u32) -> Ordering) {
         let Place { chunk, offset } = self.place(|other| compare(other) == Ordering::Less);
         let Some(list) = self.chunks.get_mut(chunk) else {
@@ -79,7 +77,7 @@ impl SortedRows {
         }
     }
 
-    /// Visits the rows from `start` on, in `direction`; none: from the first one.
+    /// Visits the rows in `direction`, from `start` or the first row on.
     pub fn walk(
         &self,
         start: Option<Place>,
@@ -124,8 +122,8 @@ impl SortedRows {
         }
     }
 
-    /// The place before the short list in which a walk in `direction` has met `count` rows that
-    /// count, and how many of them are in it. `weigh` says how many rows of a short list count.
+    /// Returns the place before the chunk in which a walk in `direction` reaches `count` counted rows, and the number of
+    /// counted rows to skip in it. `weigh` counts the rows of a chunk.
     pub fn skip(
         &self,
         count: usize,
@@ -143,7 +141,7 @@ impl SortedRows {
             }
             skipped
         };
-        // Stops at the first list that is not passed.
+        // Stops at the first chunk that is not skipped.
         let chunk = match direction {
             Order::Asc => {
                 let _ = self.chunks.iter().all(&mut pass);
@@ -157,8 +155,7 @@ impl SortedRows {
         (Place { chunk, offset: 0 }, rest)
     }
 
-    /// How much memory the rows take, in bytes.
-    #[must_use]
+    /// The memory that the rows take, in bytes.
     pub fn bytes(&self) -> usize {
         self.chunks
             .iter()
@@ -187,7 +184,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn it_stays_sorted_and_is_entered_anywhere(
+        fn rows_stay_sorted_and_walks_start_anywhere(
             first in prop::collection::btree_set(0..20_000_u32, 0..5000),
             steps in prop::collection::vec((any::<bool>(), 0..20_000_u32), 0..5000),
             entry in 0..20_000_u32,

@@ -1,0 +1,8 @@
+//! Every statement of the service prepares on the migrated schema.
+
+use sqlx::PgPool;
+
+#[sqlx::test]
+async fn statements_prepare_on_the_migrated_schema(pool: PgPool) {
+    chassis::testing::assert_statements_prepare(&pool, env!("CARGO_MANIFEST_DIR")).await;
+}
