@@ -305,10 +305,10 @@ where
         "listening on http://{}",
         listener.local_addr()?
     );
-    let answered = server::serve(listener, app, &process.config, &shutdown).await;
+    let completed = server::serve(listener, app, &process.config, &shutdown).await;
     let drained = shutdown.drain(process.config.shutdown_grace()).await;
     tracing::info!("stopped");
-    Ok(answered && drained)
+    Ok(completed && drained)
 }
 
 /// Prints `message` to standard error; the exit code is 64.
