@@ -15,6 +15,7 @@ pub mod config;
 pub mod extract;
 pub mod feed;
 pub mod health;
+pub mod jobs;
 pub mod metrics;
 pub mod openapi;
 pub mod paging;

@@ -9,7 +9,6 @@ mod matching;
 mod movie;
 pub mod movies;
 mod select;
-mod wish;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ mod listing;
 mod movie;
 
 pub use filter::{Filter, FilterParams, day_number};
-pub use job::{Item, Job, JobFailure, JobKind, JobStatus, MovieList, Parameters};
+pub use job::{Item, Job, JobFailure, JobKind, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, ListedMovie, NamedId, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, GenreCount, Keyword, Movie, MovieId, MovieRef, MovieVersion, NewMovie,

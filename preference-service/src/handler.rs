@@ -145,7 +145,7 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let (charts, _) = charts().split_for_parts();
     let (stats, _) = stats().split_for_parts();
     let (importing, _) = importing().split_for_parts();
-    let few = from_fn_with_state(state.import_admission.clone(), imports::few_at_once);
+    let few = from_fn_with_state(state.import_admission.clone(), imports::limit_uploads);
     let importing = importing
         .layer(idempotent.clone())
         .layer(few)

@@ -18,8 +18,8 @@ pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
-    Deeds, Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource,
-    ImportStatus, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
+    Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource, ImportStatus,
+    ImportedActions, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
 };
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
 pub use movie::{Film, MovieChange, MovieState, Tag};

@@ -32,9 +32,8 @@ use crate::{
         Catalogue, Shared, Users,
         follow::{FeedProjection, refresh_norms},
     },
-    registry::{Registry, store::LIVE_REFRESH_INTERVAL},
+    registry::{Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
     rules::store::RuleSets,
-    service::schedule::keep_training,
     state::{AppState, Services},
 };
 

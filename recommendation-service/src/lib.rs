@@ -21,7 +21,6 @@ pub mod ranking;
 pub mod read_model;
 pub mod registry;
 pub mod rules;
-pub mod service;
 pub mod state;
 pub mod training;
 

@@ -1,227 +1,245 @@
-//! What administrators ask of the catalogue: films from TMDB, by list or by id.
+//! The endpoints that fetch movies from TMDB, by list or by id. Mounted by [`super::router`]; the work is done
+//! by jobs.
 
 use std::time::Duration;
 
 use axum::{
     Json,
-    extract::State,
-    http::{StatusCode, header},
+    extract::{FromRequestParts, State},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use chassis::{
-    extract::{self, Bounded, Query},
+    Problem,
+    extract::{self, Bounded, Query, idempotency_key},
+    jobs::{Prefer, accepted},
     problem::ProblemDocument,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{error::ApiError, wish::Wanted};
+use super::{error::ApiError, jobs::location};
 use crate::{
     models::{Job, JobFailure, MovieId, MovieList},
-    service::intake::{Answer, Request, distinct_ids},
+    service::intake::{FetchRequest, distinct_ids},
     state::AppState,
 };
 
-/// How many pages are fetched where the client does not say.
+/// The default number of pages of a sync.
 const DEFAULT_PAGES: i64 = 5;
-/// How long a client waits for the end of a sync; one that takes longer is told of the job instead.
-const LONGEST_SYNC: Duration = Duration::from_secs(105);
-/// How many films one import may have.
-const MOST_IMPORTED: usize = 10_000;
+/// The time that a client waits for the end of a sync; the response of a longer one is its job.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(105);
+/// The maximum number of movies of an import.
+const MAX_IMPORTED: usize = 10_000;
+
+/// The header fields of a request that starts a job.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct JobHeaders {
+    /// `respond-async`: respond with the job at once.
+    #[param(rename = "Prefer", value_type = Option<String>, required = false, example = "respond-async")]
+    prefer: Prefer,
+    /// A request with the key of an earlier request starts no second job.
+    #[param(rename = "Idempotency-Key", required = false)]
+    idempotency_key: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for JobHeaders {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(prefer) = Prefer::from_request_parts(parts, state).await;
+        Ok(Self {
+            prefer,
+            idempotency_key: idempotency_key(&parts.headers)?,
+        })
+    }
+}
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SyncQuery {
-    /// How many pages of twenty films to fetch; 5 where not given.
+    /// The number of pages of 20 movies; 5 by default.
     #[param(inline, required = false, example = 5)]
     pages: Option<Bounded<1, 50>>,
 }
 
-/// The time over which films are trending.
+/// The period over which movies are trending.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TimeWindow {
-    /// Since yesterday.
+    /// The last day.
     #[default]
     Day,
-    /// Since a week ago.
+    /// The last week.
     Week,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TrendingQuery {
-    /// Over which time; `day` where not given.
+    /// The period; `day` by default.
     #[param(inline, required = false, example = "day")]
     time_window: Option<TimeWindow>,
-    /// How many pages of twenty films to fetch; 1 where not given.
+    /// The number of pages of 20 movies; 1 by default.
     #[param(inline, required = false, example = 1)]
     pages: Option<Bounded<1, 50>>,
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SyncResponse {
     /// Always `sync completed`.
     #[schema(example = "sync completed")]
     message: &'static str,
-    /// Films fetched.
+    /// The number of fetched movies.
     #[schema(example = 100)]
     movies_synced: i32,
-    /// Pages asked for.
+    /// The number of requested pages.
     #[schema(example = 5)]
     pages: u32,
-    /// Pages that TMDB did not give.
+    /// The number of pages that could not be fetched.
     #[schema(example = 0)]
     pages_failed: u32,
-    /// What could not be had, and why; the first hundred.
+    /// The first hundred failures.
     failures: Vec<JobFailure>,
 }
 
-/// Films to fetch.
+/// A request to fetch movies.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"tmdb_ids": [603, 604, 605]}))]
 pub(super) struct ImportRequest {
-    /// TMDB's ids of the films, 1 to 10,000 different ones.
+    /// The TMDB ids, 1 to 10,000 different ones.
     #[schema(value_type = Vec<i64>, min_items = 1, example = json!([603, 604, 605]))]
     tmdb_ids: Vec<Bounded<1, 2_147_483_647>>,
 }
 
-/// Fetch TMDB's most popular films
+/// Sync the most popular movies
 ///
-/// Fetches pages of TMDB's films, the most popular first, each film with its details, and answers
-/// when all are in the catalogue. Pages and films that TMDB does not give are listed; what the
-/// catalogue has of them stays. With `Prefer: respond-async`, or if it takes too long, the answer is
-/// the job instead, which goes on whatever happens to whoever asked for it.
+/// Fetches pages of TMDB's movies, the most popular first, with the details of each movie, and responds
+/// when all are in the catalogue. Pages and movies that could not be fetched are listed; the catalogue
+/// keeps its present version of them. With `Prefer: respond-async`, or if the sync takes too long, the
+/// response is the job, which continues independently of the client.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/sync",
     tag = "admin",
-    params(
-        SyncQuery,
-        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer with the job at once", example = "respond-async"),
-        ("Idempotency-Key" = Option<String>, Header, description = "the same key again begins nothing anew"),
-    ),
+    params(SyncQuery, JobHeaders),
     responses(
-        (status = 200, description = "the sync has ended", body = SyncResponse),
-        (status = 202, description = "the sync goes on", body = Job, headers(("Location" = String, description = "of the job"))),
-        (status = 400, description = "`pages` is not a number from 1 to 50", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "a sync is running; `job` tells how far it is", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "the Idempotency-Key stands for another request", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 502, description = "TMDB gave nothing", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "The sync has ended.", body = SyncResponse),
+        (status = 202, description = "The job of the sync.", body = Job, headers(("Location" = String, description = "The path of the job."))),
+        (status = 400, description = "`pages` is not a number from 1 to 50.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "A sync is already running; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 502, description = "No page could be fetched from TMDB.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn sync(
     State(state): State<AppState>,
     Query(query): Query<SyncQuery>,
-    wanted: Wanted,
+    headers: JobHeaders,
 ) -> Result<Response, ApiError> {
     let pages = count(query.pages, DEFAULT_PAGES);
-    fetch_pages(&state, Request::sync(pages), pages, wanted).await
+    fetch_pages(&state, FetchRequest::sync(pages), pages, headers).await
 }
 
-/// Fetch the films that are trending
+/// Sync the trending movies
 ///
-/// As the sync, of the films that people look at on TMDB today or this week.
+/// Like the sync of the most popular movies, with TMDB's trending movies of the day or the week.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/sync/trending",
     tag = "admin",
-    params(
-        TrendingQuery,
-        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer with the job at once", example = "respond-async"),
-        ("Idempotency-Key" = Option<String>, Header, description = "the same key again begins nothing anew"),
-    ),
+    params(TrendingQuery, JobHeaders),
     responses(
-        (status = 200, description = "the sync has ended", body = SyncResponse),
-        (status = 202, description = "the sync goes on", body = Job, headers(("Location" = String, description = "of the job"))),
-        (status = 400, description = "a parameter is wrong", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "one is running; `job` tells how far it is", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "the Idempotency-Key stands for another request", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 502, description = "TMDB gave nothing", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "The sync has ended.", body = SyncResponse),
+        (status = 202, description = "The job of the sync.", body = Job, headers(("Location" = String, description = "The path of the job."))),
+        (status = 400, description = "A parameter is invalid.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "A sync of this kind is already running; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 502, description = "No page could be fetched from TMDB.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn sync_trending(
     State(state): State<AppState>,
     Query(query): Query<TrendingQuery>,
-    wanted: Wanted,
+    headers: JobHeaders,
 ) -> Result<Response, ApiError> {
     let list = match query.time_window.unwrap_or_default() {
         TimeWindow::Day => MovieList::TrendingDay,
         TimeWindow::Week => MovieList::TrendingWeek,
     };
     let pages = count(query.pages, 1);
-    fetch_pages(&state, Request::trending(list, pages), pages, wanted).await
+    fetch_pages(&state, FetchRequest::trending(list, pages), pages, headers).await
 }
 
-/// Fetch the films that are popular now
+/// Sync the currently popular movies
 ///
-/// As the sync, of TMDB's list of popular films.
+/// Like the sync of the most popular movies, with TMDB's list of currently popular movies.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/sync/popular",
     tag = "admin",
-    params(
-        SyncQuery,
-        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer with the job at once", example = "respond-async"),
-        ("Idempotency-Key" = Option<String>, Header, description = "the same key again begins nothing anew"),
-    ),
+    params(SyncQuery, JobHeaders),
     responses(
-        (status = 200, description = "the sync has ended", body = SyncResponse),
-        (status = 202, description = "the sync goes on", body = Job, headers(("Location" = String, description = "of the job"))),
-        (status = 400, description = "`pages` is not a number from 1 to 50", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "one is running; `job` tells how far it is", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "the Idempotency-Key stands for another request", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 502, description = "TMDB gave nothing", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "The sync has ended.", body = SyncResponse),
+        (status = 202, description = "The job of the sync.", body = Job, headers(("Location" = String, description = "The path of the job."))),
+        (status = 400, description = "`pages` is not a number from 1 to 50.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "A sync of this kind is already running; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 502, description = "No page could be fetched from TMDB.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn sync_popular(
     State(state): State<AppState>,
     Query(query): Query<SyncQuery>,
-    wanted: Wanted,
+    headers: JobHeaders,
 ) -> Result<Response, ApiError> {
     let pages = count(query.pages, DEFAULT_PAGES);
-    fetch_pages(&state, Request::popular(pages), pages, wanted).await
+    fetch_pages(&state, FetchRequest::popular(pages), pages, headers).await
 }
 
-/// Fetch films by their ids
+/// Import movies by id
 ///
-/// Fetches films with their details, whether or not the catalogue has them. A few are there when the
-/// answer comes; many are a job, which goes on whatever happens to whoever asked for it. Ids that TMDB
-/// does not know are failures of the job.
+/// Fetches movies with their details, including those that are already in the catalogue. A short import
+/// has ended when the response is sent; the response of a long one is a job, which continues
+/// independently of the client. Ids that do not exist at TMDB are failures of the job.
 #[utoipa::path(
     post,
     path = "/api/v1/movies/import",
     tag = "admin",
-    params(
-        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer with the job at once", example = "respond-async"),
-        ("Idempotency-Key" = Option<String>, Header, description = "the same key again begins nothing anew"),
-    ),
+    params(JobHeaders),
     request_body = ImportRequest,
     responses(
-        (status = 200, description = "the import has ended", body = Job),
-        (status = 202, description = "the import goes on", body = Job, headers(("Location" = String, description = "of the job"))),
-        (status = 400, description = "an id is not one, or there are too many", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "the request with this Idempotency-Key is not done yet", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "the Idempotency-Key stands for another request", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "The import has ended.", body = Job),
+        (status = 202, description = "The job of the import.", body = Job, headers(("Location" = String, description = "The path of the job."))),
+        (status = 400, description = "An id is invalid, or there are too many ids.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The job of an earlier request with this idempotency key has not ended.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn import_movies(
     State(state): State<AppState>,
-    wanted: Wanted,
+    headers: JobHeaders,
     extract::Json(request): extract::Json<ImportRequest>,
 ) -> Result<Response, ApiError> {
     let ids = request.tmdb_ids.into_iter();
     let ids = ids.filter_map(|id| MovieId::new(id.get()));
-    let ids = distinct_ids(ids, MOST_IMPORTED).map_err(|error| ApiError::Invalid(vec![error]))?;
-    let answer = state
+    let ids = distinct_ids(ids, MAX_IMPORTED).map_err(|error| ApiError::Invalid(vec![error]))?;
+    let prefer = headers.prefer;
+    let job = state
         .intake
-        .begin(Request::import(ids), &wanted.0, state.import_wait)
+        .start(
+            FetchRequest::import(ids),
+            prefer,
+            headers.idempotency_key,
+            state.import_wait,
+        )
         .await?;
-    Ok(match answer {
-        Answer::Done(job) => Json(job).into_response(),
-        Answer::UnderWay(job) => under_way(&job, &wanted),
+    Ok(match job.status.is_ended() {
+        true => Json(job).into_response(),
+        false => accepted(location(job.job_id), &job, prefer),
     })
 }
 
@@ -231,38 +249,25 @@ fn count(pages: Option<Bounded<1, 50>>, default: i64) -> u32 {
 
 async fn fetch_pages(
     state: &AppState,
-    request: Request,
+    request: FetchRequest,
     pages: u32,
-    wanted: Wanted,
+    headers: JobHeaders,
 ) -> Result<Response, ApiError> {
-    let answer = state.intake.begin(request, &wanted.0, LONGEST_SYNC).await?;
-    let job = match answer {
-        Answer::Done(job) => job,
-        Answer::UnderWay(job) => return Ok(under_way(&job, &wanted)),
-    };
-    let brought = state.intake.pages(job).await?;
+    let prefer = headers.prefer;
+    let job = state
+        .intake
+        .start(request, prefer, headers.idempotency_key, SYNC_TIMEOUT)
+        .await?;
+    if !job.status.is_ended() {
+        return Ok(accepted(location(job.job_id), &job, prefer));
+    }
+    let fetched = state.intake.pages(job).await?;
     Ok(Json(SyncResponse {
         message: "sync completed",
-        movies_synced: brought.job.succeeded,
+        movies_synced: fetched.job.succeeded,
         pages,
-        pages_failed: brought.failed,
-        failures: brought.job.failures,
+        pages_failed: fetched.failed,
+        failures: fetched.job.failures,
     })
     .into_response())
-}
-
-/// 202, and where to look.
-fn under_way(job: &Job, wanted: &Wanted) -> Response {
-    let location = format!("/api/v1/jobs/{}", job.job_id);
-    let mut response = (
-        StatusCode::ACCEPTED,
-        [(header::LOCATION, location)],
-        Json(job),
-    )
-        .into_response();
-    if wanted.0.respond_async {
-        let applied = header::HeaderValue::from_static("respond-async");
-        response.headers_mut().insert("preference-applied", applied);
-    }
-    response
 }

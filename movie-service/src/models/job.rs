@@ -1,7 +1,9 @@
-//! Long work and how far it is.
+//! Jobs that fetch movies from TMDB, and their items. Used by the job services, repositories and
+//! handlers; performs no I/O.
 
 use std::fmt;
 
+use chassis::jobs::{JobStatus, JobView};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,27 +11,27 @@ use uuid::Uuid;
 
 use super::MovieId;
 
-/// What a job does.
+/// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum JobKind {
-    /// Fetches pages of all films, the most popular first.
+    /// Fetches pages of all movies, the most popular first.
     Sync,
-    /// Fetches the films that are trending.
+    /// Fetches the trending movies.
     Trending,
-    /// Fetches the films that are popular now.
+    /// Fetches the currently popular movies.
     Popular,
-    /// Fetches films by their ids.
+    /// Fetches movies by their ids.
     Import,
-    /// Keeps what many will ask for at hand.
+    /// Fetches movies that many clients are expected to request.
     WarmPool,
-    /// Asks again for what was asked for longest ago.
+    /// Fetches the movies again that were fetched the longest time ago.
     Refresh,
 }
 
 impl JobKind {
-    /// Its name, as clients and metrics see it.
+    /// The name in JSON, in metrics and in the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,99 +45,78 @@ impl JobKind {
     }
 }
 
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
-#[serde(rename_all = "lowercase")]
-#[sqlx(type_name = "text", rename_all = "lowercase")]
-pub enum JobStatus {
-    /// It waits for somebody to work on it.
-    Pending,
-    /// Somebody works on it.
-    Running,
-    /// It came to its end.
-    Succeeded,
-    /// It was given up; what is left can be tried again.
-    Failed,
-    /// Somebody called it off; what is left can be tried again.
-    Cancelled,
-}
-
-impl JobStatus {
-    /// Whether nobody works on it any more.
-    #[must_use]
-    pub const fn is_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-
-    /// Its name, as clients and metrics see it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// A part of a job that failed.
+/// A failed item of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobFailure {
-    /// What failed: `page 3`, `movie 603`.
+    /// The item: `page 3`, `movie 603`; the kind of the job if the job itself was given up.
     #[schema(example = "page 3")]
     pub item: String,
-    /// Why.
+    /// The reason.
     #[schema(example = "TMDB answered 500")]
     pub reason: String,
 }
 
-/// Long work and how far it is.
+/// A job and its progress.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Job {
-    /// Its id.
+    /// The id of the job.
     pub job_id: Uuid,
-    /// What it does.
+    /// The kind.
     pub kind: JobKind,
-    /// Where it stands.
+    /// The status.
     pub status: JobStatus,
-    /// How many items there are to do; an estimate until all pages of a list are read.
+    /// The number of items; an estimate until all pages of a list are read.
     #[schema(example = 2000)]
     pub total: i32,
-    /// How many are done, well or not.
+    /// The number of processed items, successful or not.
     #[schema(example = 740)]
     pub processed: i32,
-    /// How many went well.
+    /// The number of successful items.
     #[schema(example = 739)]
     pub succeeded: i32,
-    /// How many failed.
+    /// The number of failed items.
     #[schema(example = 1)]
     pub failed: i32,
-    /// Which failed, and why; the first hundred.
+    /// The first hundred failures.
     pub failures: Vec<JobFailure>,
-    /// When it was asked for.
+    /// The time of the request.
     pub created_at: DateTime<Utc>,
-    /// When it last moved.
+    /// The time of the last progress.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A list of TMDB's.
+impl JobView for Job {
+    const EVENT: &'static str = "job";
+
+    fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    fn processed(&self) -> i32 {
+        self.processed
+    }
+
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+/// A list of movies that TMDB publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum MovieList {
-    /// All films, the most popular first.
+    /// All movies, the most popular first.
     Discover,
-    /// Those that are popular now.
+    /// The currently popular movies.
     Popular,
-    /// Those of the day.
+    /// The trending movies of the day.
     TrendingDay,
-    /// Those of the week.
+    /// The trending movies of the week.
     TrendingWeek,
 }
 
 impl MovieList {
-    /// Its name in the database.
+    /// The name in the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -147,12 +128,12 @@ impl MovieList {
     }
 }
 
-/// A part of a job.
+/// An item of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// A page, from 1, of a list; once read, it becomes its films.
+    /// A page, from 1, of a list; replaced by its movies once it is read.
     Page(MovieList, u32),
-    /// A film.
+    /// A movie.
     Movie(MovieId),
 }
 
@@ -167,13 +148,13 @@ impl fmt::Display for Item {
     }
 }
 
-/// What was asked for, beyond the items.
+/// The parameters of a job besides its items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// How many films at most, where pages are to be read.
+    /// The maximum number of movies of a job that reads pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_films: Option<i32>,
-    /// Whether somebody waits for the end, so that a TMDB that is down is a failure at once.
+    /// True if a client waits for the end, so that an unavailable TMDB fails the job at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub impatient: bool,
 }

@@ -6,17 +6,17 @@ use std::{
     time::Duration,
 };
 
+use chassis::jobs::{LeasedJob, Stop};
 use futures_util::{StreamExt, stream};
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
-use uuid::Uuid;
 
 use super::cache::MovieCache;
 use crate::{
     client::tmdb::{Tmdb, TmdbError},
-    models::{Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, NewMovie},
+    models::{Item, JobFailure, JobKind, MovieId, MovieList, MovieRef, NewMovie, Parameters},
     repository::{
-        job_items::{self, Done, Held},
+        job_items::{self, Done},
         movies,
     },
 };
@@ -41,25 +41,6 @@ const MAX_BATCH_AGE: Duration = Duration::from_millis(500);
 /// The longest pause between two looks at an open circuit breaker.
 const MAX_BREAKER_PAUSE: Duration = Duration::from_secs(2);
 
-/// The reason why the work on a job stopped early.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// No progress is possible now; the rest can be retried.
-    GaveUp(String),
-    /// Another worker holds the job.
-    Lost,
-    /// The process stops.
-    Stopping,
-    /// Postgres failed.
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Stop {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
 /// The work of jobs; cheap to clone.
 #[derive(Clone)]
 pub struct Fetching(Arc<Inner>);
@@ -74,12 +55,11 @@ struct Inner {
 }
 
 /// One worker's work on one job.
-struct Work<'a, M> {
+struct Work<'a> {
     inner: &'a Inner,
-    held: &'a Held,
-    worker: Uuid,
-    lease_seconds: f64,
-    moved: M,
+    job: &'a LeasedJob,
+    kind: JobKind,
+    parameters: Parameters,
     /// The start of TMDB's present outage, as this job saw it.
     down_since: Mutex<Option<Instant>>,
 }
@@ -104,31 +84,25 @@ impl Fetching {
         }))
     }
 
-    /// Works on the remaining items of a job that `worker` holds, and calls `moved` after each batch.
-    pub(super) async fn run(
-        &self,
-        held: &Held,
-        worker: Uuid,
-        lease: Duration,
-        moved: impl Fn(),
-    ) -> Result<(), Stop> {
+    /// Works on the remaining items of a leased job.
+    pub(super) async fn fetch(&self, job: &LeasedJob) -> Result<(), Stop> {
+        let (kind, parameters) = job_items::load(&self.0.pool, job.id).await?;
         let work = Work {
             inner: &self.0,
-            held,
-            worker,
-            lease_seconds: lease.as_secs_f64(),
-            moved,
+            job,
+            kind,
+            parameters,
             down_since: Mutex::new(None),
         };
         work.run().await
     }
 }
 
-impl<M: Fn()> Work<'_, M> {
+impl Work<'_> {
     async fn run(&self) -> Result<(), Stop> {
         self.refresh_genres().await?;
         loop {
-            let items = job_items::list_todo(&self.inner.pool, self.held.id, WINDOW).await?;
+            let items = job_items::list_todo(&self.inner.pool, self.job.id, WINDOW).await?;
             match items.first() {
                 None => break,
                 Some((position, Item::Page(list, page))) => {
@@ -143,7 +117,7 @@ impl<M: Fn()> Work<'_, M> {
                 }
             }
         }
-        let (succeeded, failed_pages) = job_items::tally(&self.inner.pool, self.held.id).await?;
+        let (succeeded, failed_pages) = job_items::tally(&self.inner.pool, self.job.id).await?;
         if succeeded == 0 && failed_pages > 0 {
             return Err(Stop::GaveUp("no page could be read from TMDB".to_owned()));
         }
@@ -154,7 +128,7 @@ impl<M: Fn()> Work<'_, M> {
     async fn refresh_genres(&self) -> Result<(), Stop> {
         let pool = &self.inner.pool;
         // A few movies do not justify another request.
-        if matches!(self.held.kind, JobKind::Import | JobKind::Refresh)
+        if matches!(self.kind, JobKind::Import | JobKind::Refresh)
             && movies::has_genres(pool).await?
         {
             return Ok(());
@@ -183,15 +157,14 @@ impl<M: Fn()> Work<'_, M> {
                 Err(error) => error,
             };
             match error {
-                TmdbError::BreakerOpen(time) if !self.held.parameters.impatient => {
+                TmdbError::BreakerOpen(time) if !self.parameters.impatient => {
                     let since = *self.down_since().get_or_insert_with(Instant::now);
                     if since.elapsed() >= self.inner.max_outage {
                         return Err(Stop::GaveUp(
                             "TMDB has been down for too long; retry the rest later".to_owned(),
                         ));
                     }
-                    metrics::counter!(JOB_WAITS_TOTAL, "kind" => self.held.kind.name())
-                        .increment(1);
+                    metrics::counter!(JOB_WAITS_TOTAL, "kind" => self.kind.name()).increment(1);
                     tokio::time::sleep(time.clamp(Duration::from_millis(50), MAX_BREAKER_PAUSE))
                         .await;
                 }
@@ -213,9 +186,7 @@ impl<M: Fn()> Work<'_, M> {
             .call(|| self.inner.tmdb.list(list, page, TMDB_TIMEOUT))
             .await?;
         let mut transaction = self.inner.pool.begin().await?;
-        if !job_items::hold(&mut transaction, self.held.id, self.worker).await? {
-            return Err(Stop::Lost);
-        }
+        self.job.checkpoint(&mut transaction).await?;
         match response {
             Ok(listed) => {
                 let is_last = i64::from(page) >= listed.total_pages;
@@ -228,11 +199,11 @@ impl<M: Fn()> Work<'_, M> {
                     .collect();
                 job_items::expand_page(
                     &mut transaction,
-                    self.held.id,
+                    self.job.id,
                     position,
                     &ids,
                     is_last,
-                    self.held.parameters.most_films,
+                    self.parameters.most_films,
                 )
                 .await?;
             }
@@ -241,13 +212,12 @@ impl<M: Fn()> Work<'_, M> {
                     position,
                     failure: Some(self.failure(Item::Page(list, page), &error.to_string())),
                 };
-                job_items::record(&mut transaction, self.held.id, &[done], self.lease_seconds)
-                    .await?;
+                job_items::record(&mut transaction, self.job.id, &[done]).await?;
             }
         }
-        job_items::recount(&mut transaction, self.held.id).await?;
+        job_items::recount(&mut transaction, self.job.id).await?;
         transaction.commit().await?;
-        (self.moved)();
+        self.job.notify();
         Ok(())
     }
 
@@ -347,16 +317,13 @@ impl<M: Fn()> Work<'_, M> {
             })
             .collect();
         let mut transaction = self.inner.pool.begin().await?;
-        if !job_items::hold(&mut transaction, self.held.id, self.worker).await? {
-            return Err(Stop::Lost);
-        }
+        self.job.checkpoint(&mut transaction).await?;
         let mut changed = movies::upsert(&mut transaction, &films).await?;
         changed.extend(movies::remove(&mut transaction, &gone).await?);
-        let progress =
-            job_items::record(&mut transaction, self.held.id, &done, self.lease_seconds).await?;
+        let progress = job_items::record(&mut transaction, self.job.id, &done).await?;
         transaction.commit().await?;
         self.inner.cache.publish(&changed).await;
-        let kind = self.held.kind.name();
+        let kind = self.kind.name();
         let failed = done.iter().filter(|item| item.failure.is_some()).count();
         for (outcome, count) in [("succeeded", done.len() - failed), ("failed", failed)] {
             metrics::counter!(JOB_ITEMS_TOTAL, "kind" => kind, "outcome" => outcome)
@@ -364,14 +331,14 @@ impl<M: Fn()> Work<'_, M> {
         }
         metrics::gauge!(JOB_PROGRESS_RATIO, "kind" => kind)
             .set(f64::from(progress.processed) / f64::from(progress.total.max(1)));
-        (self.moved)();
+        self.job.notify();
         Ok(())
     }
 
     /// The failure to record; a refresh that removes a movie succeeded.
     fn failure_of(&self, fetched: &Fetched) -> Option<JobFailure> {
         let missing = fetched.result.as_ref().err()?;
-        let is_failure = !(missing.is_gone && self.held.kind == JobKind::Refresh);
+        let is_failure = !(missing.is_gone && self.kind == JobKind::Refresh);
         is_failure.then(|| self.failure(Item::Movie(fetched.id), &missing.reason))
     }
 

@@ -1,83 +1,78 @@
-//! How films come into the catalogue when somebody asks for it: a wish becomes a job, and the job's
-//! result an answer, at once where it is short.
+//! Requests to fetch movies from TMDB: each becomes a job, whose end the client waits for if the job is
+//! short. Called by the handlers of administration and jobs; must not fetch anything itself.
 
-use std::time::Duration;
+use std::{collections::HashSet, fmt::Write, time::Duration};
 
-use chassis::problem::FieldError;
+use chassis::{
+    jobs::{Changes, JobStatus, Prefer},
+    problem::FieldError,
+};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::jobs::{Jobs, Moved};
+use super::jobs::Jobs;
 use crate::{
-    models::{Item, Job, JobKind, JobStatus, MovieId, MovieList, Parameters},
-    repository::jobs::{self, Created, NewJob},
+    models::{Item, Job, JobKind, MovieId, MovieList, Parameters},
+    repository::{
+        job_items,
+        jobs::{self, Created, NewJob},
+    },
 };
 
-/// Why a wish was not granted.
+/// The reason for which a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// One of its kind runs already, or the same request does.
+    /// A job of the kind, or the job of the same request, has not ended.
     #[error("a {} is already running", .0.kind.name())]
     Running(Box<Job>),
     /// There is no such job.
     #[error("job not found")]
     NotFound,
-    /// The job has ended, or has not, so that this cannot be done with it.
+    /// The status of the job does not allow the operation.
     #[error("the job is {}", .0.status.name())]
     OtherStatus(Box<Job>),
-    /// The request's name stands for another request.
+    /// The idempotency key belongs to another request.
     #[error("this Idempotency-Key was used for another request")]
     KeyTaken,
-    /// TMDB gave nothing at all.
-    #[error("TMDB gave nothing: {0}")]
+    /// No page could be fetched from TMDB.
+    #[error("TMDB request failed: {0}")]
     Tmdb(String),
-    /// The process is stopping.
-    #[error("the service is stopping")]
+    /// The process is shutting down.
+    #[error("the service is shutting down")]
     Stopping,
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// How a client wants to be answered.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// It does not want to wait for the end.
-    pub respond_async: bool,
-    /// How long it wants to wait, where it says so.
-    pub wait: Option<Duration>,
-    /// Its name of the request, so that asking again begins nothing anew.
-    pub idempotency_key: Option<String>,
-}
-
-/// Something that was asked for.
+/// A request to fetch movies.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct FetchRequest {
     kind: JobKind,
     items: Vec<Item>,
 }
 
-impl Request {
-    /// The first `pages` pages of all films, the most popular first.
+impl FetchRequest {
+    /// The first `pages` pages of all movies, the most popular first.
     #[must_use]
     pub fn sync(pages: u32) -> Self {
         Self::list(JobKind::Sync, MovieList::Discover, pages)
     }
 
-    /// The first `pages` pages of the films that are popular now.
+    /// The first `pages` pages of the currently popular movies.
     #[must_use]
     pub fn popular(pages: u32) -> Self {
         Self::list(JobKind::Popular, MovieList::Popular, pages)
     }
 
-    /// The first `pages` pages of the films that are trending, as `list` says.
+    /// The first `pages` pages of the trending movies of `list`.
     #[must_use]
     pub fn trending(list: MovieList, pages: u32) -> Self {
         Self::list(JobKind::Trending, list, pages)
     }
 
-    /// The films `ids`, each once.
+    /// The movies `ids`, each once.
     #[must_use]
     pub fn import(ids: impl IntoIterator<Item = MovieId>) -> Self {
         Self {
@@ -93,9 +88,8 @@ impl Request {
         }
     }
 
-    /// What tells two requests of the same name apart.
+    /// A hash that differs between requests with the same idempotency key.
     fn hash(&self) -> String {
-        use std::fmt::Write;
         let mut hash = Sha256::new();
         hash.update(self.kind.name());
         for item in &self.items {
@@ -105,66 +99,61 @@ impl Request {
                 hash.update(list.name());
             }
         }
-        hash.finalize()
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        let bytes = hash.finalize();
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
-/// What became of a request.
+/// The result of a job that read pages.
 #[derive(Debug)]
-pub enum Answer {
-    /// It is done.
-    Done(Job),
-    /// It is being done.
-    UnderWay(Job),
-}
-
-/// What a job that read pages brought.
-#[derive(Debug)]
-pub struct Pages {
+pub struct FetchedPages {
     /// The job.
     pub job: Job,
-    /// Pages that could not be had.
+    /// The number of pages that failed.
     pub failed: u32,
 }
 
-/// Feeds the catalogue on request; cheap to clone.
+/// Accepts requests to fetch movies; cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
     pool: PgPool,
     jobs: Jobs,
-    /// Imports of more films than this answer before they are done.
-    most_at_once: usize,
+    /// The largest import, in movies, whose end a client waits for.
+    max_waited_import: usize,
 }
 
 impl Intake {
-    /// Has `jobs` do what is asked for.
+    /// An intake that creates `jobs`.
     #[must_use]
-    pub fn new(pool: PgPool, jobs: Jobs, most_at_once: usize) -> Self {
+    pub fn new(pool: PgPool, jobs: Jobs, max_waited_import: usize) -> Self {
         Self {
             pool,
             jobs,
-            most_at_once,
+            max_waited_import,
         }
     }
 
-    /// Begins what `request` asks for, and waits for its end at most `patience`, or as `wish` says.
+    /// Starts a job for `request` and waits for its end, at most for `timeout` and as `prefer` allows.
+    /// Returns the job, which may not have ended.
     ///
     /// # Errors
-    /// As [`IntakeError`] says.
-    pub async fn begin(
+    /// [`IntakeError::Running`] if a job of the kind is active; `KeyTaken` if the idempotency key belongs
+    /// to another request; `Stopping` if the process shuts down before the end of a job that the client
+    /// waits for; `Database` if a statement fails.
+    #[tracing::instrument(name = "service.intake.start", level = "debug", skip_all, fields(kind = request.kind.name()))]
+    pub async fn start(
         &self,
-        request: Request,
-        wish: &Wish,
-        patience: Duration,
-    ) -> Result<Answer, IntakeError> {
+        request: FetchRequest,
+        prefer: Prefer,
+        idempotency_key: Option<String>,
+        timeout: Duration,
+    ) -> Result<Job, IntakeError> {
         let is_import = request.kind == JobKind::Import;
-        let is_short = !is_import || request.items.len() <= self.most_at_once;
-        let waits = is_short && !wish.respond_async;
+        let is_short = !is_import || request.items.len() <= self.max_waited_import;
+        let waits = is_short && !prefer.respond_async;
         let hash = request.hash();
         let job = NewJob {
             kind: request.kind,
@@ -173,14 +162,10 @@ impl Intake {
                 impatient: waits && !is_import,
             },
             items: request.items,
-            idempotency: wish.idempotency_key.clone().map(|key| (key, hash)),
-        };
-        let patience = match (waits, wish.wait) {
-            (true, wait) => wait.unwrap_or(patience).min(patience),
-            (false, wait) => wait.unwrap_or_default().min(patience),
+            idempotency: idempotency_key.map(|key| (key, hash)),
         };
         let id = match self.jobs.create(&job, waits).await? {
-            Created::New(job) => job.job_id,
+            Created::New(id) => id,
             Created::Active(job) => return Err(IntakeError::Running(Box::new(job))),
             Created::KeyTaken => return Err(IntakeError::KeyTaken),
             Created::Repeated(job) if waits && !job.status.is_ended() => {
@@ -188,31 +173,33 @@ impl Intake {
             }
             Created::Repeated(job) => job.job_id,
         };
-        let job = self.jobs.wait(id, patience).await?;
-        let job = job.ok_or(IntakeError::NotFound)?;
-        Ok(match job.status.is_ended() {
-            true => Answer::Done(job),
-            false if waits && self.jobs.moved().is_stopping() => return Err(IntakeError::Stopping),
-            false => Answer::UnderWay(job),
-        })
+        let default = if waits { timeout } else { Duration::ZERO };
+        let timeout = prefer.wait.unwrap_or(default).min(timeout);
+        let engine = &self.jobs.engine;
+        let job = engine.wait(timeout, || self.get(id)).await?;
+        if waits && !job.status.is_ended() && engine.changes().is_shutting_down() {
+            return Err(IntakeError::Stopping);
+        }
+        Ok(job)
     }
 
-    /// What a job that read pages, and has ended, brought.
+    /// The result of a job that read pages and has ended.
     ///
     /// # Errors
-    /// TMDB gave nothing at all, or the job was called off.
-    pub async fn pages(&self, job: Job) -> Result<Pages, IntakeError> {
+    /// [`IntakeError::Tmdb`] if no movie was fetched; `OtherStatus` if the job was cancelled; `Database`
+    /// if the statement fails.
+    pub async fn pages(&self, job: Job) -> Result<FetchedPages, IntakeError> {
         match job.status {
             JobStatus::Failed if job.succeeded == 0 => {
-                // The last failure says more than that there were some.
+                // The last failure is more specific than the first, which is that of the job.
                 let reason = job.failures.last().map(|failure| failure.reason.clone());
                 Err(IntakeError::Tmdb(reason.unwrap_or_default()))
             }
             JobStatus::Cancelled => Err(IntakeError::OtherStatus(Box::new(job))),
             _ => {
-                let failed = jobs::count_failed_pages(&self.pool, job.job_id).await?;
+                let (_, failed) = job_items::tally(&self.pool, job.job_id).await?;
                 let failed = u32::try_from(failed).unwrap_or(u32::MAX);
-                Ok(Pages { job, failed })
+                Ok(FetchedPages { job, failed })
             }
         }
     }
@@ -220,70 +207,70 @@ impl Intake {
     /// The job `id`.
     ///
     /// # Errors
-    /// There is none, or Postgres's.
-    pub async fn job(&self, id: Uuid) -> Result<Job, IntakeError> {
-        jobs::find(&self.pool, id)
-            .await?
-            .ok_or(IntakeError::NotFound)
+    /// [`IntakeError::NotFound`] if there is no such job; `Database` if the statement fails.
+    pub async fn get(&self, id: Uuid) -> Result<Job, IntakeError> {
+        let job = jobs::find(&self.pool, id).await?;
+        job.ok_or(IntakeError::NotFound)
     }
 
     /// At most `limit` jobs, the newest first.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn jobs(&self, limit: i64) -> Result<Vec<Job>, IntakeError> {
+    /// [`IntakeError::Database`] if the statement fails.
+    pub async fn list(&self, limit: i64) -> Result<Vec<Job>, IntakeError> {
         Ok(jobs::list(&self.pool, limit).await?)
     }
 
-    /// Calls job `id` off; one that is called off already stays so.
+    /// Cancels job `id`; has no effect on a cancelled one.
     ///
     /// # Errors
-    /// There is none, it has ended otherwise, or Postgres's.
+    /// [`IntakeError::NotFound`] if there is no such job; `OtherStatus` if it has succeeded or failed;
+    /// `Database` if a statement fails.
     pub async fn cancel(&self, id: Uuid) -> Result<Job, IntakeError> {
-        let cancelled = jobs::cancel(&self.pool, id).await?;
-        let job = self.job(id).await?;
-        if cancelled || job.status == JobStatus::Cancelled {
+        let is_cancelled = self.jobs.engine.cancel(id).await?;
+        let job = self.get(id).await?;
+        if is_cancelled || job.status == JobStatus::Cancelled {
             return Ok(job);
         }
         Err(IntakeError::OtherStatus(Box::new(job)))
     }
 
-    /// Sets job `id` going again: what was not done, and what failed.
+    /// Starts job `id` again with its remaining and failed items.
     ///
     /// # Errors
-    /// There is none, it has not ended, another of its kind runs, or Postgres's.
+    /// [`IntakeError::NotFound`] if there is no such job; `OtherStatus` if it has not ended; `Running` if
+    /// another job of its kind is active; `Database` if a statement fails.
     pub async fn retry(&self, id: Uuid) -> Result<Job, IntakeError> {
-        let again = jobs::retry(&self.pool, id).await?;
-        let job = self.job(id).await?;
-        if !again {
-            return Err(match jobs::find_active(&self.pool, job.kind).await? {
-                Some(other) if other.job_id != id => IntakeError::Running(Box::new(other)),
-                _ => IntakeError::OtherStatus(Box::new(job)),
-            });
+        let is_started = self.jobs.engine.retry(id).await?;
+        let job = self.get(id).await?;
+        if is_started {
+            return Ok(job);
         }
-        self.jobs.wake();
-        Ok(job)
+        Err(match jobs::find_active(&self.pool, job.kind).await? {
+            Some(other) if other.job_id != id => IntakeError::Running(Box::new(other)),
+            _ => IntakeError::OtherStatus(Box::new(job)),
+        })
     }
 
-    /// Tells when a job may have moved.
+    /// A watch on the progress of jobs.
     #[must_use]
-    pub fn moved(&self) -> Moved {
-        self.jobs.moved()
+    pub fn changes(&self) -> Changes {
+        self.jobs.engine.changes()
     }
 }
 
-/// Ids of films as a client wrote them: each once, in its order.
+/// The distinct ids among `ids`, in their order.
 ///
 /// # Errors
-/// None at all, or more than `most` different ones.
+/// A [`FieldError`] if there are no ids or more than `max` distinct ones.
 pub fn distinct_ids(
     ids: impl Iterator<Item = MovieId>,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<MovieId>, FieldError> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let ids: Vec<MovieId> = ids.filter(|id| seen.insert(*id)).collect();
-    if ids.is_empty() || ids.len() > most {
-        let message = format!("must be 1 to {most} different ids, but are {}", ids.len());
+    if ids.is_empty() || ids.len() > max {
+        let message = format!("must be 1 to {max} different ids, but are {}", ids.len());
         return Err(FieldError::new("tmdb_ids", message));
     }
     Ok(ids)

@@ -97,7 +97,7 @@ impl<T: Task> Schedule<T> {
             let created = self.jobs.create(&self.job(items, requested), false).await?;
             if let Created::New(job) = created {
                 metrics::counter!(T::RUNS_TOTAL).increment(1);
-                tracing::info!(job = %job.job_id, kind = T::KIND.name(), "run started");
+                tracing::info!(%job, kind = T::KIND.name(), "run started");
             }
         }
         Ok(self.interval.min(CHECK_INTERVAL))

@@ -1,4 +1,4 @@
-//! Long work: as clients see it, over its whole life, and across replicas.
+//! Jobs: their endpoints, their whole life, and several replicas.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::TestApp;
 
 const IMPORT: &str = "/api/v1/movies/import";
 
-/// A TMDB with 1,000 made-up films.
+/// A TMDB with 1,000 made-up movies.
 fn large_tmdb() -> Arc<DemoTmdb> {
     Arc::new(DemoTmdb::start_with(&[("DEMO_EXTRA_FILMS", "1000")]))
 }
@@ -41,7 +41,7 @@ impl TestApp {
         send(&self.app, request(Method::POST, IMPORT, headers, &body)).await
     }
 
-    /// Begins an import that is not waited for; its path.
+    /// Starts an import without waiting for its end and returns the path of its job.
     async fn begin(&self, ids: &[i64]) -> String {
         let answer = self.import(ids, &[("prefer", "respond-async")]).await;
         assert_eq!(answer.headers["preference-applied"], "respond-async");
@@ -54,7 +54,7 @@ impl TestApp {
         location
     }
 
-    /// The job when it has ended.
+    /// The job, once it has ended.
     async fn ended(&self, path: &str) -> Value {
         eventually("the end of a job", async || {
             let job = self.get(path).await.expect(200);
@@ -87,7 +87,7 @@ async fn films(pool: &PgPool) -> i64 {
 }
 
 #[sqlx::test]
-async fn a_short_import_is_answered_when_it_is_done(pool: PgPool) {
+async fn the_response_to_a_short_import_is_sent_at_its_end(pool: PgPool) {
     let test = TestApp::new(&pool);
     let job = test
         .import(&[603, 680, 603, 999_999], &[])
@@ -105,7 +105,7 @@ async fn a_short_import_is_answered_when_it_is_done(pool: PgPool) {
     assert_eq!(
         test.get("/api/v1/movies/603").await.expect(200)["genres"],
         json!(["Action", "Science Fiction"]),
-        "the genres came along"
+        "the genres were fetched as well"
     );
     let path = format!("/api/v1/jobs/{}", job["job_id"].as_str().unwrap());
     assert_eq!(test.get(&path).await.expect(200), job);
@@ -116,7 +116,7 @@ async fn a_short_import_is_answered_when_it_is_done(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_long_import_is_a_job_that_goes_on_by_itself(pool: PgPool) {
+async fn a_long_import_is_a_job_that_runs_by_itself(pool: PgPool) {
     let test = TestApp::beside(&pool, large_tmdb(), &[]);
     let answer = test.import(&extra(300), &[]).await;
     let path = answer.headers["location"].to_str().unwrap().to_owned();
@@ -133,7 +133,7 @@ async fn a_long_import_is_a_job_that_goes_on_by_itself(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn bad_ids_are_named_by_their_place(pool: PgPool) {
+async fn invalid_ids_are_named_by_their_index(pool: PgPool) {
     let test = TestApp::new(&pool);
     for (ids, field) in [
         (json!([603, 0]), "tmdb_ids[1]"),
@@ -169,7 +169,7 @@ async fn bad_ids_are_named_by_their_place(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn the_same_request_again_begins_nothing_anew(pool: PgPool) {
+async fn a_repeated_request_starts_no_second_job(pool: PgPool) {
     let test = TestApp::new(&pool);
     let key = [("idempotency-key", "monday")];
     let first = test.import(&[603], &key).await.expect(200);
@@ -192,7 +192,7 @@ async fn the_same_request_again_begins_nothing_anew(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn who_waits_for_less_than_it_takes_gets_the_job(pool: PgPool) {
+async fn a_client_that_waits_too_briefly_gets_the_job(pool: PgPool) {
     let test = TestApp::new(&pool);
     test.tmdb
         .faults(r#"{"kind": "hang", "path": "/movie/603?"}"#);
@@ -215,7 +215,7 @@ async fn who_waits_for_less_than_it_takes_gets_the_job(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_cancelled_job_stops_and_can_be_tried_again(pool: PgPool) {
+async fn a_cancelled_job_stops_and_can_be_retried(pool: PgPool) {
     let test = TestApp::beside(&pool, large_tmdb(), &[("JOB_LEASE_SECONDS", "1")]);
     test.tmdb.faults(r#"{"kind": "latency", "ms": 20}"#);
     let path = test.begin(&extra(1000)).await;
@@ -229,12 +229,12 @@ async fn a_cancelled_job_stops_and_can_be_tried_again(pool: PgPool) {
     assert_eq!(job["status"], "cancelled");
     let (_, [total, processed, ..]) = counts(&job);
     assert!(total == 1000 && processed < 1000, "{job}");
-    // Twice the lease: whoever worked on it has heard of it.
+    // Twice the lease: the worker has noticed.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(
         test.get(&path).await.expect(200),
         job,
-        "nothing moves any more"
+        "there is no further progress"
     );
     assert_eq!(films(&pool).await, processed);
     let calls = test.calls_for_films();
@@ -251,7 +251,7 @@ async fn a_cancelled_job_stops_and_can_be_tried_again(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_failed_is_tried_again_and_nothing_else(pool: PgPool) {
+async fn a_retry_repeats_only_the_failed_items(pool: PgPool) {
     let test = TestApp::new(&pool);
     test.tmdb
         .faults(r#"{"kind": "malformed", "path": "/movie/603?", "count": 4}"#);
@@ -267,7 +267,7 @@ async fn what_failed_is_tried_again_and_nothing_else(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn events_tell_of_every_step_until_the_end(pool: PgPool) {
+async fn events_report_the_progress_until_the_end(pool: PgPool) {
     let test = TestApp::beside(&pool, large_tmdb(), &[]);
     test.tmdb.faults(r#"{"kind": "latency", "ms": 50}"#);
     let path = test.begin(&extra(400)).await;
@@ -302,7 +302,7 @@ async fn events_tell_of_every_step_until_the_end(pool: PgPool) {
     assert!(done.len() >= 4 && done.is_sorted(), "{done:?}");
     assert_eq!(jobs.last().unwrap(), &test.get(&path).await.expect(200));
     assert_eq!(counts(jobs.last().unwrap()).0, "succeeded");
-    // Whoever comes again having seen the end need not come a third time.
+    // A client that reconnects after the last event need not reconnect again.
     let last = field("id:").pop().unwrap();
     let known = [accept[0], ("last-event-id", last.as_str())];
     let again = send(&test.app, request(Method::GET, &path, &known, &json!({}))).await;
@@ -312,7 +312,7 @@ async fn events_tell_of_every_step_until_the_end(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn two_replicas_share_the_work_and_do_nothing_twice(pool: PgPool) {
+async fn two_replicas_share_the_work_and_repeat_nothing(pool: PgPool) {
     let one = TestApp::beside(&pool, large_tmdb(), &[("JOB_POLL_SECONDS", "1")]);
     let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &[("JOB_POLL_SECONDS", "1")]);
     one.tmdb.faults(r#"{"kind": "latency", "ms": 20}"#);
@@ -331,7 +331,7 @@ async fn two_replicas_share_the_work_and_do_nothing_twice(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_a_dead_worker_left_is_done_by_another(pool: PgPool) {
+async fn another_worker_continues_the_job_of_a_dead_one(pool: PgPool) {
     let test = TestApp::beside(
         &pool,
         large_tmdb(),
@@ -343,9 +343,9 @@ async fn what_a_dead_worker_left_is_done_by_another(pool: PgPool) {
         test.get(&path).await.expect(200)["processed"].as_i64() > Some(0)
     })
     .await;
-    // As if another process had taken it over, and died.
+    // Another process took the job over and died.
     let processed: i32 = sqlx::query_scalar(
-        "update job set worker = gen_random_uuid(), lease_until = now() + interval '1 second'
+        "update job set worker = gen_random_uuid(), lease_until = now() + interval '1 hour'
          returning processed",
     )
     .fetch_one(&pool)
@@ -356,12 +356,16 @@ async fn what_a_dead_worker_left_is_done_by_another(pool: PgPool) {
     assert_eq!(
         counts(&job),
         ("running", [600, processed.into(), processed.into(), 0]),
-        "who lost the lease changes nothing any more"
+        "a worker without the lease changes nothing"
     );
+    sqlx::query("update job set lease_until = now()")
+        .execute(&pool)
+        .await
+        .unwrap();
     let job = test.ended(&path).await;
     assert_eq!(counts(&job), ("succeeded", [600, 600, 600, 0]));
     assert_eq!(films(&pool).await, 600);
-    // Only what was on its way when the lease was lost was asked for again.
+    // Only the requests in flight when the lease was lost are repeated.
     assert!(
         test.calls_for_films() <= 600 + 64 + 16,
         "{}",
@@ -370,7 +374,7 @@ async fn what_a_dead_worker_left_is_done_by_another(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_job_waits_for_a_tmdb_that_is_down_and_then_goes_on(pool: PgPool) {
+async fn a_job_waits_for_an_unavailable_tmdb_and_continues(pool: PgPool) {
     let settings = [
         ("TMDB_BREAKER_FAILURES", "1"),
         ("TMDB_BREAKER_OPEN_SECONDS", "1"),
@@ -386,13 +390,13 @@ async fn a_job_waits_for_a_tmdb_that_is_down_and_then_goes_on(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_job_whose_patience_ends_tells_what_is_left_and_resumes(pool: PgPool) {
+async fn a_job_that_waited_too_long_fails_and_can_be_retried(pool: PgPool) {
     let settings = [
         ("TMDB_BREAKER_FAILURES", "1"),
         ("TMDB_BREAKER_OPEN_SECONDS", "1"),
         ("JOB_PATIENCE_SECONDS", "1"),
     ];
-    // No other process: one with more patience might take the job.
+    // No other process, since one that waits longer might claim the job.
     let test = TestApp::with(&pool, &settings);
     test.import(&[603], &[]).await.expect(200);
     test.tmdb.faults(r#"{"kind": "status", "status": 503}"#);
@@ -407,7 +411,7 @@ async fn a_job_whose_patience_ends_tells_what_is_left_and_resumes(pool: PgPool) 
 }
 
 #[sqlx::test]
-async fn old_jobs_are_forgotten(pool: PgPool) {
+async fn jobs_expire(pool: PgPool) {
     let test = TestApp::new(&pool);
     test.import(&[603], &[]).await.expect(200);
     sqlx::query("update job set updated_at = now() - interval '31 days'")
@@ -415,7 +419,7 @@ async fn old_jobs_are_forgotten(pool: PgPool) {
         .await
         .unwrap();
     let again = TestApp::new(&pool);
-    eventually("the job gone", async || {
+    eventually("the job is deleted", async || {
         again.get("/api/v1/jobs").await.expect(200) == json!({"jobs": []})
     })
     .await;

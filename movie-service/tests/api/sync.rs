@@ -1,4 +1,4 @@
-//! Feeding the catalogue from TMDB, its faults included.
+//! Syncs of the catalogue from TMDB, including TMDB's faults.
 
 use chassis::testing::eventually;
 use serde_json::json;
@@ -14,7 +14,7 @@ async fn records(pool: &PgPool) -> i64 {
 }
 
 #[sqlx::test]
-async fn a_sync_tells_what_it_did_and_the_same_again_changes_nothing(pool: PgPool) {
+async fn a_sync_reports_its_result_and_a_second_one_changes_nothing(pool: PgPool) {
     let test = TestApp::new(&pool);
     let body = test.post("/api/v1/admin/sync").await.expect(200);
     assert_eq!(
@@ -28,14 +28,14 @@ async fn a_sync_tells_what_it_did_and_the_same_again_changes_nothing(pool: PgPoo
     assert_eq!(
         records(&pool).await,
         100,
-        "nothing changed, so nobody is told"
+        "nothing changed, so there are no change records"
     );
     let after: String = sqlx::query_scalar(synced).fetch_one(&pool).await.unwrap();
-    assert!(after > before, "but all were looked at");
+    assert!(after > before, "but all were fetched");
 }
 
 #[sqlx::test]
-async fn more_pages_than_there_are_is_no_error(pool: PgPool) {
+async fn requesting_more_pages_than_exist_is_allowed(pool: PgPool) {
     let test = TestApp::new(&pool);
     let body = test.sync(50).await.expect(200);
     assert_eq!(
@@ -45,7 +45,7 @@ async fn more_pages_than_there_are_is_no_error(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_changed_film_changes_and_what_was_known_is_not_unlearnt(pool: PgPool) {
+async fn a_changed_movie_is_updated_and_keeps_known_values(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     let id = test.ids("/api/v1/movies").await[0];
     let before = test.get(&format!("/api/v1/movies/{id}")).await.expect(200);
@@ -54,7 +54,7 @@ async fn a_changed_film_changes_and_what_was_known_is_not_unlearnt(pool: PgPool)
         &format!("/__films/{id}"),
         r#"{"title": "Another", "runtime": 0}"#,
     );
-    // A transaction that does not end holds the feed back, so that nobody hears of the change by it.
+    // An open transaction holds the feed back, so that the change does not arrive through it.
     let mut older = pool.begin().await.unwrap();
     sqlx::query("select pg_current_xact_id()")
         .execute(&mut *older)
@@ -80,7 +80,7 @@ async fn a_changed_film_changes_and_what_was_known_is_not_unlearnt(pool: PgPool)
 }
 
 #[sqlx::test]
-async fn a_page_that_fails_is_told_and_the_others_come(pool: PgPool) {
+async fn a_failed_page_is_listed_and_the_others_are_fetched(pool: PgPool) {
     let test = TestApp::new(&pool);
     test.tmdb
         .faults(r#"{"kind": "status", "status": 500, "path": "page=2"}"#);
@@ -94,7 +94,7 @@ async fn a_page_that_fails_is_told_and_the_others_come(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_film_that_fails_is_told_and_the_others_come(pool: PgPool) {
+async fn a_failed_movie_is_listed_and_the_others_are_fetched(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     let id = test.ids("/api/v1/movies").await[0];
     let before = test.get(&format!("/api/v1/movies/{id}")).await.expect(200);
@@ -111,7 +111,7 @@ async fn a_film_that_fails_is_told_and_the_others_come(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn faults_that_pass_are_overcome(pool: PgPool) {
+async fn transient_faults_are_retried(pool: PgPool) {
     let test = TestApp::new(&pool);
     for fault in [
         r#"{"kind": "rate_limited", "count": 2, "retry_after": 0}"#,
@@ -133,7 +133,7 @@ async fn faults_that_pass_are_overcome(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn when_tmdb_gives_nothing_the_catalogue_stays_and_the_client_hears_502(pool: PgPool) {
+async fn a_sync_without_any_page_responds_502_and_keeps_the_catalogue(pool: PgPool) {
     let test = TestApp::synced(&pool, 1).await;
     test.tmdb
         .faults(r#"{"kind": "status", "status": 500, "path": "/discover"}"#);
@@ -147,7 +147,7 @@ async fn when_tmdb_gives_nothing_the_catalogue_stays_and_the_client_hears_502(po
 }
 
 #[sqlx::test]
-async fn one_sync_runs_at_a_time_over_all_replicas(pool: PgPool) {
+async fn all_replicas_together_run_one_sync_at_a_time(pool: PgPool) {
     let one = TestApp::new(&pool);
     let two = TestApp::new(&pool);
     one.tmdb.faults(r#"{"kind": "hang", "path": "page=2"}"#);
@@ -176,7 +176,7 @@ async fn one_sync_runs_at_a_time_over_all_replicas(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn trending_and_popular_films_are_lists_of_their_own(pool: PgPool) {
+async fn trending_and_popular_movies_are_separate_lists(pool: PgPool) {
     let test = TestApp::new(&pool);
     let body = test
         .post("/api/v1/admin/sync/trending?time_window=week")
@@ -214,7 +214,7 @@ async fn trending_and_popular_films_are_lists_of_their_own(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn bad_input_is_refused_by_name(pool: PgPool) {
+async fn invalid_parameters_are_refused_by_name(pool: PgPool) {
     let test = TestApp::new(&pool);
     for pages in ["0", "51", "x", "-1", "99999999999999999999"] {
         let problem = test

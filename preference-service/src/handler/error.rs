@@ -296,7 +296,7 @@ fn import_problem(error: ImportError) -> Problem {
         ImportError::Ended(ended) => Problem::new(
             StatusCode::CONFLICT,
             "job-status",
-            format!("the import is {}", ended.status.as_str()),
+            format!("the import is {}", ended.status.name()),
         )
         .detail("only an import that has not ended can be cancelled")
         .member("job", job(ended)),

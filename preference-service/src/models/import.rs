@@ -1,132 +1,60 @@
-//! Histories that users bring along from elsewhere: what a file says, and how far it has been taken
-//! over. How files are read is [`parse`]'s.
+//! Imports of a user's history from other sites: the entries of a file, and the job that stores them with
+//! its progress. Files are parsed by [`parse`]; this module performs no I/O.
 
+mod format;
 mod parse;
 
+use chassis::jobs::{JobStatus, JobView};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
+pub use format::ImportFormat;
 pub use parse::{Parsed, parse};
 
 use super::{Action, MovieId, Rating, Reaction, UserId};
 
-/// What a file holds, by who exports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schema(example = "letterboxd-diary")]
-pub enum ImportFormat {
-    /// Letterboxd's `watched.csv`.
-    LetterboxdWatched,
-    /// Letterboxd's `ratings.csv`.
-    LetterboxdRatings,
-    /// Letterboxd's `diary.csv` and `reviews.csv`.
-    LetterboxdDiary,
-    /// Letterboxd's `watchlist.csv`.
-    LetterboxdWatchlist,
-    /// Letterboxd's `likes/films.csv`.
-    LetterboxdLikes,
-    /// IMDb's ratings.
-    ImdbRatings,
-    /// IMDb's watchlist, or another list.
-    ImdbWatchlist,
-    /// Trakt's ratings.
-    TraktRatings,
-    /// Trakt's history.
-    TraktHistory,
-    /// Trakt's watchlist.
-    TraktWatchlist,
-    /// MovieLens' ratings, as the site exports them or as its datasets have them.
-    MovielensRatings,
-    /// The `links.csv` of a MovieLens dataset.
-    MovielensLinks,
-    /// The `movies.csv` of a MovieLens dataset.
-    MovielensMovies,
-}
-
-impl ImportFormat {
-    /// All there are.
-    pub const ALL: [Self; 13] = [
-        Self::LetterboxdWatched,
-        Self::LetterboxdRatings,
-        Self::LetterboxdDiary,
-        Self::LetterboxdWatchlist,
-        Self::LetterboxdLikes,
-        Self::ImdbRatings,
-        Self::ImdbWatchlist,
-        Self::TraktRatings,
-        Self::TraktHistory,
-        Self::TraktWatchlist,
-        Self::MovielensRatings,
-        Self::MovielensLinks,
-        Self::MovielensMovies,
-    ];
-
-    /// Its name, as clients write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LetterboxdWatched => "letterboxd-watched",
-            Self::LetterboxdRatings => "letterboxd-ratings",
-            Self::LetterboxdDiary => "letterboxd-diary",
-            Self::LetterboxdWatchlist => "letterboxd-watchlist",
-            Self::LetterboxdLikes => "letterboxd-likes",
-            Self::ImdbRatings => "imdb-ratings",
-            Self::ImdbWatchlist => "imdb-watchlist",
-            Self::TraktRatings => "trakt-ratings",
-            Self::TraktHistory => "trakt-history",
-            Self::TraktWatchlist => "trakt-watchlist",
-            Self::MovielensRatings => "movielens-ratings",
-            Self::MovielensLinks => "movielens-links",
-            Self::MovielensMovies => "movielens-movies",
-        }
-    }
-
-    /// The format of this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name)
-    }
-}
-
-/// A file that a user brings.
+/// A file of an import request.
 #[derive(Debug, Clone, Copy)]
 pub struct ImportSource<'a> {
-    /// Its name, which may be empty.
+    /// The name of the file; may be empty.
     pub name: &'a str,
-    /// What is in it.
+    /// The bytes of the file.
     pub content: &'a [u8],
 }
 
-/// A file that was read.
+/// A parsed file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"name": "diary.csv", "format": "letterboxd-diary", "rows": 120}))]
 pub struct ImportFile {
-    /// Its name, as the client gave it.
+    /// The name of the file, as the client sent it.
     pub name: String,
-    /// What it holds.
+    /// The format.
     pub format: ImportFormat,
-    /// How many rows it has, without the heading.
+    /// The number of rows without the header.
     pub rows: usize,
 }
 
-/// What a row says that the user did, and when.
+/// The actions of a user on one movie, as a row of a file records them, with their times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deeds {
-    /// They watched the film.
+pub struct ImportedActions {
+    /// The time at which the user watched the movie.
     pub watched_at: Option<DateTime<Utc>>,
-    /// They rated it.
+    /// The rating, and its time.
     pub rated: Option<(Rating, DateTime<Utc>)>,
-    /// They want to watch it.
+    /// The time at which the user bookmarked the movie.
     pub bookmarked_at: Option<DateTime<Utc>>,
-    /// They like it.
+    /// The time at which the user liked the movie.
     pub liked_at: Option<DateTime<Utc>>,
 }
 
-impl Deeds {
-    /// The same as actions, with their times.
-    pub fn actions(&self) -> impl Iterator<Item = (Action, DateTime<Utc>)> + use<> {
+impl ImportedActions {
+    /// The actions, each with its time.
+    pub fn iter(&self) -> impl Iterator<Item = (Action, DateTime<Utc>)> + use<> {
         let rated = self
             .rated
             .map(|(rating, at)| (Action::Rate(Some(rating)), at));
@@ -142,117 +70,85 @@ impl Deeds {
     }
 }
 
-/// A row of a file: which film, and what the user did with it.
+/// A row of a file: a movie, and the user's actions on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportEntry {
-    /// Which of the files it is in, from 0.
+    /// The index of the file, from 0.
     pub file: i16,
-    /// The line on which it begins, from 1.
+    /// The line on which the row begins, from 1.
     pub line: i32,
-    /// TMDB's id of the film.
+    /// The TMDB id.
     pub tmdb_id: Option<MovieId>,
-    /// IMDb's id.
+    /// The IMDb id.
     pub imdb_id: Option<String>,
     /// The title.
     pub title: Option<String>,
     /// The year of release.
     pub year: Option<i32>,
-    /// What was done.
-    pub deeds: Deeds,
+    /// The actions.
+    pub actions: ImportedActions,
 }
 
-/// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ImportStatus {
-    /// Nobody works on it yet.
-    Pending,
-    /// Somebody works on it.
-    Running,
-    /// All rows were gone through.
-    Succeeded,
-    /// It was given up; `failures` says why.
-    Failed,
-    /// It was called off.
-    Cancelled,
-}
-
-impl ImportStatus {
-    /// All there are.
-    pub const ALL: [Self; 5] = [
-        Self::Pending,
-        Self::Running,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
-    /// The status of this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name)
-    }
-
-    /// Whether nothing will change any more.
-    #[must_use]
-    pub fn is_ended(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
-    }
-
-    /// Its name, as clients and the database write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+impl ImportEntry {
+    /// True if the row has an id or a title.
+    fn is_identified(&self) -> bool {
+        self.tmdb_id.is_some() || self.imdb_id.is_some() || self.title.is_some()
     }
 }
 
-/// Why a row belongs to no film.
+/// The name of [`JobStatus`] in the OpenAPI document.
+#[derive(Debug)]
+pub struct ImportStatus;
+
+impl PartialSchema for ImportStatus {
+    fn schema() -> RefOr<Schema> {
+        JobStatus::schema()
+    }
+}
+
+impl ToSchema for ImportStatus {}
+
+/// The reason for which a row matches no movie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnmatchedReason {
-    /// No film has the ids or the title and the year.
+    /// No movie has the ids, or the title and the year.
     Unknown,
-    /// Several films have the title.
+    /// Several movies have the title.
     Ambiguous,
-    /// The catalogue does not have the film yet, and could not get it now.
+    /// The movie is not in the catalogue and could not be fetched now.
     NotFetched,
 }
 
-/// A row that belongs to no film.
+/// A row that matches no movie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnmatchedTitle {
     /// The name of the file.
     pub file: String,
     /// The line, from 1.
     pub line: i32,
-    /// The title, where the row has one.
+    /// The title, if the row has one.
     pub title: Option<String>,
-    /// The year, where the row has one.
+    /// The year, if the row has one.
     pub year: Option<i32>,
-    /// Why.
+    /// The reason.
     pub reason: UnmatchedReason,
 }
 
-/// A row that was not stored, or why the job was given up.
+/// A row that could not be stored, or the reason for which the job was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportFailure {
-    /// The name of the file; none where it is not about one.
+    /// The name of the file, if the failure concerns a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The line, from 1; none where it is not about one.
+    /// The line, from 1, if the failure concerns a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<i32>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// A history that is taken over, and how far.
+/// An import and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
     "job_id": "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d",
@@ -273,38 +169,55 @@ pub struct ImportFailure {
     "updated_at": "2026-02-13T08:15:44.654321Z"
 }))]
 pub struct Import {
-    /// The job's id.
+    /// The id of the import.
     pub job_id: Uuid,
-    /// Whose history it is.
+    /// The user.
     pub user_id: UserId,
-    /// How it stands.
-    pub status: ImportStatus,
-    /// Whether it only tells what it would do.
+    /// The status.
+    #[schema(value_type = ImportStatus)]
+    pub status: JobStatus,
+    /// True if the import changes nothing and only counts the changes.
     pub dry_run: bool,
     /// The files.
     pub files: Vec<ImportFile>,
-    /// How many rows are about films.
+    /// The number of rows about movies.
     pub total: i32,
-    /// How many of them were gone through.
+    /// The number of processed rows.
     pub processed: i32,
-    /// How many of those changed something, or would.
+    /// The number of processed rows that changed something, or would in a dry run.
     pub succeeded: i32,
-    /// How many of those say what stood already, or are older than what is known.
+    /// The number of processed rows that are already stored or older than what is stored.
     pub unchanged: i32,
-    /// How many of those belong to no film.
+    /// The number of processed rows that match no movie.
     pub unmatched: i32,
-    /// How many of those could not be stored.
+    /// The number of processed rows that could not be stored.
     pub failed: i32,
-    /// How many rows were passed over, as they are about series, games and the like.
+    /// The number of rows that were skipped, since they are about series, games and the like.
     pub skipped: i32,
-    /// The first thousand rows that belong to no film.
+    /// The first thousand rows that match no movie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unmatched_titles: Option<Vec<UnmatchedTitle>>,
-    /// The first hundred rows that could not be stored, and why the job was given up.
+    /// The first hundred rows that could not be stored, and the reason for which the import was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Vec<ImportFailure>>,
-    /// When it was asked for.
+    /// The time of the request.
     pub created_at: DateTime<Utc>,
-    /// When it last moved.
+    /// The time of the last progress.
     pub updated_at: DateTime<Utc>,
+}
+
+impl JobView for Import {
+    const EVENT: &'static str = "import";
+
+    fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    fn processed(&self) -> i32 {
+        self.processed
+    }
+
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
 }

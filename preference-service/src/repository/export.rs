@@ -133,7 +133,7 @@ impl Export {
                           'failed', failed, 'skipped', skipped,
                           'unmatched_titles', unmatched_titles, 'failures', failures,
                           'created_at', created_at, 'updated_at', updated_at)::text as "row!"
-               from import_job where user_id = $1 order by id"#,
+               from job where user_id = $1 order by id"#,
             id
         );
         document

@@ -1,128 +1,62 @@
-//! Imports as workers see them: leases, rows, progress. A worker that lost its lease changes nothing.
+//! Imports as their work sees them: parameters, rows, progress. Called by the work of imports; progress is
+//! stored under a lease that [`chassis::jobs::LeasedJob::checkpoint`] checked.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{broken, imports::forget_entries};
+use super::broken;
 use crate::models::{
-    Deeds, ImportEntry, ImportFailure, ImportFile, ImportStatus, MovieId, Rating, UnmatchedTitle,
+    ImportEntry, ImportFailure, ImportFile, ImportedActions, MovieId, Rating, UnmatchedTitle,
     UserId,
 };
 
-/// An import that this worker holds.
+/// The parameters and the counts of an import.
 #[derive(Debug, Clone)]
-pub struct Held {
-    /// Whose history it is.
+pub struct ImportState {
+    /// The user.
     pub user_id: UserId,
-    /// The job's id.
+    /// The id of the import.
     pub id: Uuid,
-    /// Whether it is only to tell what it would do.
+    /// True if the import only counts the changes.
     pub dry_run: bool,
     /// The files.
     pub files: Vec<ImportFile>,
-    /// How many rows are done.
+    /// The number of processed rows.
     pub processed: i32,
-    /// How many belong to no film.
+    /// The number of processed rows that match no movie.
     pub unmatched: i32,
-    /// How many could not be stored.
+    /// The number of processed rows that could not be stored.
     pub failed: i32,
-    /// How many films may yet be fetched from TMDB.
+    /// The number of movies that may still be fetched from TMDB.
     pub fetches_left: i32,
-    /// When it last got on.
-    pub updated_at: DateTime<Utc>,
 }
 
-#[derive(sqlx::FromRow)]
-struct HeldRow {
-    user_id: i64,
-    id: Uuid,
-    dry_run: bool,
-    files: Json<Vec<ImportFile>>,
-    processed: i32,
-    unmatched: i32,
-    failed: i32,
-    fetches_left: i32,
-    updated_at: DateTime<Utc>,
-}
-
-/// Takes the oldest import that nobody holds.
+/// The state of import `id`.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn claim(pool: &PgPool, worker: Uuid, lease_seconds: f64) -> sqlx::Result<Option<Held>> {
-    let row: Option<HeldRow> = sqlx::query_as(
-        "update import_job set status = 'running', worker = $1,
-             lease_until = now() + make_interval(secs => $2)
-         where (user_id, id) = (select user_id, id from import_job
-                                where status in ('pending', 'running') and lease_until <= now()
-                                order by created_at, id limit 1
-                                for update skip locked)
-         returning user_id, id, dry_run, files, processed, unmatched, failed, fetches_left, updated_at",
+/// Returns [`sqlx::Error`] if the statement fails or there is no such import.
+pub async fn load(pool: &PgPool, id: Uuid) -> sqlx::Result<ImportState> {
+    let row = sqlx::query!(
+        r#"select user_id, dry_run, files as "files: Json<Vec<ImportFile>>", processed, unmatched, failed,
+               fetches_left
+           from job where id = $1"#,
+        id,
     )
-    .bind(worker)
-    .bind(lease_seconds)
-    .fetch_optional(pool)
+    .fetch_one(pool)
     .await?;
-    row.map(|row| {
-        Ok(Held {
-            user_id: UserId::new(row.user_id).ok_or_else(|| broken("a user's id is wrong"))?,
-            id: row.id,
-            dry_run: row.dry_run,
-            files: row.files.0,
-            processed: row.processed,
-            unmatched: row.unmatched,
-            failed: row.failed,
-            fetches_left: row.fetches_left,
-            updated_at: row.updated_at,
-        })
+    Ok(ImportState {
+        user_id: UserId::new(row.user_id).ok_or_else(|| broken("a user id is not positive"))?,
+        id,
+        dry_run: row.dry_run,
+        files: row.files.0,
+        processed: row.processed,
+        unmatched: row.unmatched,
+        failed: row.failed,
+        fetches_left: row.fetches_left,
     })
-    .transpose()
 }
 
-/// Gives a sign of life; false where the job is no longer this worker's.
-///
-/// # Errors
-/// Postgres's.
-pub async fn renew(
-    pool: &PgPool,
-    held: &Held,
-    worker: Uuid,
-    lease_seconds: f64,
-) -> sqlx::Result<bool> {
-    sqlx::query(
-        "update import_job set lease_until = now() + make_interval(secs => $4)
-         where user_id = $1 and id = $2 and worker = $3 and status = 'running'",
-    )
-    .bind(held.user_id.get())
-    .bind(held.id)
-    .bind(worker)
-    .bind(lease_seconds)
-    .execute(pool)
-    .await
-    .map(|result| result.rows_affected() == 1)
-}
-
-/// Gives the job back, so that another worker may take it after `seconds`.
-///
-/// # Errors
-/// Postgres's.
-pub async fn release(pool: &PgPool, held: &Held, worker: Uuid, seconds: f64) -> sqlx::Result<()> {
-    sqlx::query(
-        "update import_job set status = 'pending', worker = null,
-             lease_until = now() + make_interval(secs => $4)
-         where user_id = $1 and id = $2 and worker = $3 and status = 'running'",
-    )
-    .bind(held.user_id.get())
-    .bind(held.id)
-    .bind(worker)
-    .bind(seconds)
-    .execute(pool)
-    .await
-    .map(|_| ())
-}
-
-#[derive(sqlx::FromRow)]
 struct EntryRow {
     file: i16,
     line: i32,
@@ -140,6 +74,7 @@ struct EntryRow {
 
 impl From<EntryRow> for ImportEntry {
     fn from(row: EntryRow) -> Self {
+        let rating = row.rating.and_then(Rating::from_half_stars);
         Self {
             file: row.file,
             line: row.line,
@@ -147,12 +82,9 @@ impl From<EntryRow> for ImportEntry {
             imdb_id: row.imdb_id,
             title: row.title,
             year: row.year,
-            deeds: Deeds {
+            actions: ImportedActions {
                 watched_at: row.watched_at,
-                rated: row
-                    .rating
-                    .and_then(Rating::from_half_stars)
-                    .zip(row.rated_at),
+                rated: rating.zip(row.rated_at),
                 bookmarked_at: row.bookmarked_at,
                 liked_at: row.liked_at,
             },
@@ -160,171 +92,128 @@ impl From<EntryRow> for ImportEntry {
     }
 }
 
-const ENTRY: &str = "file, line, tmdb_id, imdb_id, title, year, watched_at, rating, rated_at,
-    bookmarked_at, liked_at, movie_id";
-
-/// The next rows to be done, at most `limit`.
+/// The next unprocessed rows, at most `limit`.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if the statement fails.
+#[tracing::instrument(name = "repository.import_work.list_entries", level = "debug", skip_all, fields(job = %import.id))]
 pub async fn list_entries(
     pool: &PgPool,
-    held: &Held,
+    import: &ImportState,
     limit: i64,
 ) -> sqlx::Result<Vec<ImportEntry>> {
-    let rows: Vec<EntryRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "select {ENTRY} from import_entry
-         where user_id = $1 and job_id = $2 and position > $3 order by position limit $4"
-    )))
-    .bind(held.user_id.get())
-    .bind(held.id)
-    .bind(held.processed)
-    .bind(limit)
+    let rows = sqlx::query_as!(
+        EntryRow,
+        "select file, line, tmdb_id, imdb_id, title, year, watched_at, rating, rated_at, bookmarked_at,
+             liked_at, movie_id
+         from import_entry
+         where user_id = $1 and job_id = $2 and position > $3 order by position limit $4",
+        import.user_id.get(),
+        import.id,
+        import.processed,
+        limit,
+    )
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().map(ImportEntry::from).collect())
 }
 
-/// What rows that a dry run has gone through say of `films`, in their order.
+/// The actions of the rows about `movies` that a dry run has processed, in their order.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if the statement fails.
+#[tracing::instrument(name = "repository.import_work.list_earlier", level = "debug", skip_all, fields(job = %import.id))]
 pub async fn list_earlier(
     pool: &PgPool,
-    held: &Held,
-    films: &[i64],
-) -> sqlx::Result<Vec<(MovieId, Deeds)>> {
-    let rows: Vec<EntryRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "select {ENTRY} from import_entry
+    import: &ImportState,
+    movies: &[i64],
+) -> sqlx::Result<Vec<(MovieId, ImportedActions)>> {
+    let rows = sqlx::query_as!(
+        EntryRow,
+        "select file, line, tmdb_id, imdb_id, title, year, watched_at, rating, rated_at, bookmarked_at,
+             liked_at, movie_id
+         from import_entry
          where user_id = $1 and job_id = $2 and position <= $3 and movie_id = any ($4)
-         order by position"
-    )))
-    .bind(held.user_id.get())
-    .bind(held.id)
-    .bind(held.processed)
-    .bind(films)
+         order by position",
+        import.user_id.get(),
+        import.id,
+        import.processed,
+        movies,
+    )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            let movie = row.movie_id.and_then(MovieId::new)?;
-            Some((movie, ImportEntry::from(row).deeds))
-        })
-        .collect())
+    let actions = rows.into_iter().filter_map(|row| {
+        let movie = row.movie_id.and_then(MovieId::new)?;
+        Some((movie, ImportEntry::from(row).actions))
+    });
+    Ok(actions.collect())
 }
 
-/// What became of some rows.
+/// The outcome of a chunk of rows.
 #[derive(Debug, Default)]
-pub struct Done {
-    /// How many there are.
+pub struct ChunkOutcome {
+    /// The number of rows.
     pub processed: i32,
-    /// How many of them changed something, or would.
+    /// The number of rows that changed something, or would in a dry run.
     pub succeeded: i32,
-    /// How many changed nothing.
+    /// The number of rows that changed nothing.
     pub unchanged: i32,
-    /// How many belong to no film.
+    /// The number of rows that match no movie.
     pub unmatched: i32,
-    /// How many could not be stored.
+    /// The number of rows that could not be stored.
     pub failed: i32,
-    /// How many films were looked for at TMDB.
+    /// The number of movies that were requested from TMDB.
     pub fetched: i32,
-    /// Those without a film that the job tells of.
+    /// The rows that match no movie and that the import lists.
     pub unmatched_titles: Vec<UnmatchedTitle>,
-    /// Those not stored that the job tells of.
+    /// The rows that could not be stored and that the import lists.
     pub failures: Vec<ImportFailure>,
-    /// Of a dry run: the film of each row, in their order.
-    pub films: Vec<Option<i64>>,
+    /// The movie of each row, in their order; only in a dry run.
+    pub movies: Vec<Option<i64>>,
 }
 
-/// Counts the rows after those that are done as done; false where the job is no longer this worker's.
+/// Adds the outcome of the rows that follow the processed ones, in a transaction that began with a
+/// checkpoint.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if a statement fails.
+#[tracing::instrument(name = "repository.import_work.record", level = "debug", skip_all, fields(job = %import.id, rows = outcome.processed))]
 pub async fn record(
-    pool: &PgPool,
-    held: &Held,
-    worker: Uuid,
-    done: &Done,
-    lease_seconds: f64,
-) -> sqlx::Result<bool> {
-    let mut transaction = pool.begin().await?;
-    let counted = sqlx::query(
-        "update import_job set processed = processed + $5, succeeded = succeeded + $6,
-             unchanged = unchanged + $7, unmatched = unmatched + $8, failed = failed + $9,
-             fetches_left = greatest(0, fetches_left - $10),
-             unmatched_titles = unmatched_titles || $11, failures = failures || $12,
-             updated_at = now(), lease_until = now() + make_interval(secs => $13)
-         where user_id = $1 and id = $2 and worker = $3 and status = 'running' and processed = $4",
+    connection: &mut PgConnection,
+    import: &ImportState,
+    outcome: &ChunkOutcome,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update job set processed = processed + $2, succeeded = succeeded + $3,
+             unchanged = unchanged + $4, unmatched = unmatched + $5, failed = failed + $6,
+             fetches_left = greatest(0, fetches_left - $7),
+             unmatched_titles = unmatched_titles || $8, failures = failures || $9
+         where id = $1",
+        import.id,
+        outcome.processed,
+        outcome.succeeded,
+        outcome.unchanged,
+        outcome.unmatched,
+        outcome.failed,
+        outcome.fetched,
+        Json(&outcome.unmatched_titles) as _,
+        Json(&outcome.failures) as _,
     )
-    .bind(held.user_id.get())
-    .bind(held.id)
-    .bind(worker)
-    .bind(held.processed)
-    .bind(done.processed)
-    .bind(done.succeeded)
-    .bind(done.unchanged)
-    .bind(done.unmatched)
-    .bind(done.failed)
-    .bind(done.fetched)
-    .bind(Json(&done.unmatched_titles))
-    .bind(Json(&done.failures))
-    .bind(lease_seconds)
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected()
-        == 1;
-    if counted && !done.films.is_empty() {
-        sqlx::query(
-            "update import_entry set movie_id = r.movie_id
-             from unnest($4::bigint[]) with ordinality as r (movie_id, place)
-             where user_id = $1 and job_id = $2 and position = $3 + r.place
-               and r.movie_id is not null",
-        )
-        .bind(held.user_id.get())
-        .bind(held.id)
-        .bind(held.processed)
-        .bind(&done.films)
-        .execute(&mut *transaction)
-        .await?;
+    .execute(&mut *connection)
+    .await?;
+    if outcome.movies.is_empty() {
+        return Ok(());
     }
-    transaction.commit().await?;
-    Ok(counted)
-}
-
-/// Ends the job, if it is this worker's: given up for `failure`, or at its end.
-///
-/// # Errors
-/// Postgres's.
-pub async fn finish(
-    pool: &PgPool,
-    held: &Held,
-    worker: Uuid,
-    failure: Option<&ImportFailure>,
-) -> sqlx::Result<Option<ImportStatus>> {
-    let status = if failure.is_some() {
-        ImportStatus::Failed
-    } else {
-        ImportStatus::Succeeded
-    };
-    let mut transaction = pool.begin().await?;
-    let ended = sqlx::query(
-        "update import_job set status = $4, worker = null, updated_at = now(),
-             failures = $5 || failures
-         where user_id = $1 and id = $2 and worker = $3 and status = 'running'",
+    sqlx::query!(
+        "update import_entry set movie_id = r.movie_id
+         from unnest($4::bigint[]) with ordinality as r (movie_id, place)
+         where user_id = $1 and job_id = $2 and position = $3 + r.place and r.movie_id is not null",
+        import.user_id.get(),
+        import.id,
+        i64::from(import.processed),
+        &outcome.movies as &[Option<i64>],
     )
-    .bind(held.user_id.get())
-    .bind(held.id)
-    .bind(worker)
-    .bind(status.as_str())
-    .bind(Json(failure.into_iter().collect::<Vec<_>>()))
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected()
-        == 1;
-    if ended {
-        forget_entries(&mut transaction, held.user_id, held.id).await?;
-    }
-    transaction.commit().await?;
-    Ok(ended.then_some(status))
+    .execute(connection)
+    .await?;
+    Ok(())
 }

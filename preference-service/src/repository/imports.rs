@@ -1,140 +1,90 @@
-//! Imports as clients see them: asked for, shown, called off, expired. The leases and the rows, which
-//! workers see, are [`super::import_work`]'s.
+//! Imports as clients see them: created, read, ended. Called by the import service. The rows are in
+//! [`super::import_work`]; the leases belong to [`chassis::jobs`].
 
-use chrono::{DateTime, Utc};
+use chassis::{
+    jobs::{End, JobStatus},
+    postgres::violated_constraint,
+};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::broken;
 use crate::models::{
-    Import, ImportEntry, ImportFailure, ImportFile, ImportStatus, MovieId, UnmatchedTitle, UserId,
+    Import, ImportEntry, ImportFailure, ImportFile, MovieId, UnmatchedTitle, UserId,
 };
 
-/// Rows that are stored at once.
-const ROWS_AT_ONCE: usize = 5000;
-/// The columns of a job, but for its lists.
-const COLUMNS: &str = "user_id, id, status, dry_run, files, total, processed, succeeded, unchanged,
-    unmatched, failed, skipped, created_at, updated_at";
+/// Rows that one statement inserts.
+const INSERT_CHUNK: usize = 5000;
+/// Attempts to create an import; the one in conflict may have ended a moment later.
+const MAX_ATTEMPTS: u32 = 3;
 
-#[derive(sqlx::FromRow)]
-struct ImportRow {
-    user_id: i64,
-    id: Uuid,
-    status: String,
-    dry_run: bool,
-    files: Json<Vec<ImportFile>>,
-    total: i32,
-    processed: i32,
-    succeeded: i32,
-    unchanged: i32,
-    unmatched: i32,
-    failed: i32,
-    skipped: i32,
-    #[sqlx(default)]
-    unmatched_titles: Option<Json<Vec<UnmatchedTitle>>>,
-    #[sqlx(default)]
-    failures: Option<Json<Vec<ImportFailure>>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-impl TryFrom<ImportRow> for Import {
-    type Error = sqlx::Error;
-
-    fn try_from(row: ImportRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            job_id: row.id,
-            user_id: UserId::new(row.user_id).ok_or_else(|| broken("a user's id is wrong"))?,
-            status: ImportStatus::parse(&row.status)
-                .ok_or_else(|| broken("a status is unknown"))?,
-            dry_run: row.dry_run,
-            files: row.files.0,
-            total: row.total,
-            processed: row.processed,
-            succeeded: row.succeeded,
-            unchanged: row.unchanged,
-            unmatched: row.unmatched,
-            failed: row.failed,
-            skipped: row.skipped,
-            unmatched_titles: row.unmatched_titles.map(|titles| titles.0),
-            failures: row.failures.map(|failures| failures.0),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        })
-    }
-}
-
-/// An import to be.
+/// An import to be created.
 #[derive(Debug)]
 pub struct NewImport {
-    /// Whose history it is.
+    /// The user.
     pub user_id: UserId,
-    /// Whether it is only to tell what it would do.
+    /// True if the import only counts the changes.
     pub dry_run: bool,
     /// The files.
     pub files: Vec<ImportFile>,
-    /// Their rows about films.
+    /// The rows about movies.
     pub entries: Vec<ImportEntry>,
-    /// How many rows are about something else.
+    /// The number of rows about other titles.
     pub skipped: i32,
-    /// How many films may be fetched from TMDB for it.
-    pub fetches: i32,
+    /// The maximum number of movies that are fetched from TMDB for it.
+    pub max_fetches: i32,
 }
 
-/// What became of the wish for an import.
+/// The outcome of the creation of an import.
 #[derive(Debug)]
 pub enum Created {
-    /// It is there.
+    /// The id of the new import.
     New(Uuid),
-    /// Another of the user's is not done yet.
+    /// The id of the user's import that has not ended.
     Active(Uuid),
     /// There is no such user.
     NoUser,
 }
 
-/// Makes an import, which belongs to whoever claims it first.
+/// Creates an import, claimable by all workers.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if a statement fails; `RowNotFound` if a conflicting import vanished repeatedly.
+#[tracing::instrument(name = "repository.imports.create", level = "debug", skip_all, fields(user = %import.user_id))]
 pub async fn create(pool: &PgPool, import: &NewImport) -> sqlx::Result<Created> {
     let id = Uuid::now_v7();
     let user_id = import.user_id.get();
-    // What stood in the way may be gone a moment later.
-    for _ in 0..3 {
+    for _ in 0..MAX_ATTEMPTS {
         let mut transaction = pool.begin().await?;
-        let made = sqlx::query(
-            "insert into import_job (user_id, id, dry_run, files, total, skipped, fetches_left)
+        let inserted = sqlx::query!(
+            "insert into job (user_id, id, dry_run, files, total, skipped, fetches_left)
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict do nothing",
+            user_id,
+            id,
+            import.dry_run,
+            Json(&import.files) as _,
+            i32::try_from(import.entries.len()).unwrap_or(i32::MAX),
+            import.skipped,
+            import.max_fetches,
         )
-        .bind(user_id)
-        .bind(id)
-        .bind(import.dry_run)
-        .bind(Json(&import.files))
-        .bind(i32::try_from(import.entries.len()).unwrap_or(i32::MAX))
-        .bind(import.skipped)
-        .bind(import.fetches)
         .execute(&mut *transaction)
         .await;
-        match made {
-            Ok(made) if made.rows_affected() == 1 => {
+        match inserted {
+            Ok(result) if result.rows_affected() == 1 => {
                 insert_entries(&mut transaction, import, id).await?;
                 transaction.commit().await?;
                 return Ok(Created::New(id));
             }
             Ok(_) => transaction.rollback().await?,
-            Err(error)
-                if chassis::postgres::violated_constraint(&error)
-                    == Some("import_job_user_id_fkey") =>
-            {
+            Err(error) if violated_constraint(&error) == Some("job_user_id_fkey") => {
                 return Ok(Created::NoUser);
             }
             Err(error) => return Err(error),
         }
-        let active: Option<Uuid> = sqlx::query_scalar(
-            "select id from import_job where user_id = $1 and status in ('pending', 'running')",
+        let active = sqlx::query_scalar!(
+            "select id from job where user_id = $1 and status in ('pending', 'running')",
+            user_id,
         )
-        .bind(user_id)
         .fetch_optional(pool)
         .await?;
         if let Some(active) = active {
@@ -145,7 +95,7 @@ pub async fn create(pool: &PgPool, import: &NewImport) -> sqlx::Result<Created> 
 }
 
 async fn insert_entries(
-    transaction: &mut PgConnection,
+    connection: &mut PgConnection,
     import: &NewImport,
     id: Uuid,
 ) -> sqlx::Result<()> {
@@ -153,120 +103,130 @@ async fn insert_entries(
         rows.iter().map(value).collect()
     }
     let mut first = 1_i32;
-    for rows in import.entries.chunks(ROWS_AT_ONCE) {
-        sqlx::query(
+    for rows in import.entries.chunks(INSERT_CHUNK) {
+        // One JSON array, since fourteen arrays by position are easily confused.
+        let values = column(rows, |row| {
+            let actions = &row.actions;
+            serde_json::json!({
+                "file": row.file,
+                "line": row.line,
+                "tmdb_id": row.tmdb_id.map(MovieId::get),
+                "imdb_id": row.imdb_id,
+                "title": row.title,
+                "year": row.year,
+                "watched_at": actions.watched_at,
+                "rating": actions.rated.map(|(rating, _)| rating.half_stars()),
+                "rated_at": actions.rated.map(|(_, at)| at),
+                "bookmarked_at": actions.bookmarked_at,
+                "liked_at": actions.liked_at,
+            })
+        });
+        sqlx::query!(
             "insert into import_entry (user_id, job_id, position, file, line, tmdb_id, imdb_id, title,
                  year, watched_at, rating, rated_at, bookmarked_at, liked_at)
-             select $1, $2, $3 + (place - 1)::int, file, line, tmdb_id, imdb_id, title, year, watched_at,
-                 rating, rated_at, bookmarked_at, liked_at
-             from unnest($4::smallint[], $5::int[], $6::bigint[], $7::text[], $8::text[], $9::int[],
-                     $10::timestamptz[], $11::smallint[], $12::timestamptz[], $13::timestamptz[],
-                     $14::timestamptz[])
+             select $1, $2, $3 + (place - 1)::int, r.file, r.line, r.tmdb_id, r.imdb_id, r.title, r.year,
+                 r.watched_at, r.rating, r.rated_at, r.bookmarked_at, r.liked_at
+             from rows from (jsonb_to_recordset($4) as (file smallint, line int, tmdb_id bigint,
+                     imdb_id text, title text, year int, watched_at timestamptz, rating smallint,
+                     rated_at timestamptz, bookmarked_at timestamptz, liked_at timestamptz))
                  with ordinality as r (file, line, tmdb_id, imdb_id, title, year, watched_at, rating,
                      rated_at, bookmarked_at, liked_at, place)",
+            import.user_id.get(),
+            id,
+            first,
+            Json(values) as _,
         )
-        .bind(import.user_id.get())
-        .bind(id)
-        .bind(first)
-        .bind(column(rows, |row| row.file))
-        .bind(column(rows, |row| row.line))
-        .bind(column(rows, |row| row.tmdb_id.map(MovieId::get)))
-        .bind(column(rows, |row| row.imdb_id.as_deref()))
-        .bind(column(rows, |row| row.title.as_deref()))
-        .bind(column(rows, |row| row.year))
-        .bind(column(rows, |row| row.deeds.watched_at))
-        .bind(column(rows, |row| {
-            row.deeds.rated.map(|(rating, _)| rating.half_stars())
-        }))
-        .bind(column(rows, |row| row.deeds.rated.map(|(_, at)| at)))
-        .bind(column(rows, |row| row.deeds.bookmarked_at))
-        .bind(column(rows, |row| row.deeds.liked_at))
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         first += i32::try_from(rows.len()).unwrap_or(i32::MAX);
     }
     Ok(())
 }
 
-/// The import `id` of a user.
+/// The import `id` of a user, with its unmatched titles and failures.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn find(pool: &PgPool, user_id: UserId, id: Uuid) -> sqlx::Result<Option<Import>> {
-    let row: Option<ImportRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "select {COLUMNS}, unmatched_titles, failures from import_job where user_id = $1 and id = $2"
-    )))
-    .bind(user_id.get())
-    .bind(id)
-    .fetch_optional(pool)
-    .await?;
-    row.map(Import::try_from).transpose()
+    Ok(select(pool, user_id, Some(id), 1).await?.pop())
 }
 
-/// At most `limit` imports of a user, the newest first, without what they could not do.
+/// At most `limit` imports of a user, the newest first, without their unmatched titles and failures.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn list(pool: &PgPool, user_id: UserId, limit: i64) -> sqlx::Result<Vec<Import>> {
-    let rows: Vec<ImportRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "select {COLUMNS} from import_job where user_id = $1
-         order by created_at desc, id desc limit $2"
-    )))
-    .bind(user_id.get())
-    .bind(limit)
+    select(pool, user_id, None, limit).await
+}
+
+#[tracing::instrument(name = "repository.imports.select", level = "debug", skip_all, fields(user = %user_id))]
+async fn select(
+    pool: &PgPool,
+    user_id: UserId,
+    id: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<Import>> {
+    let rows = sqlx::query!(
+        r#"select id, status as "status: JobStatus", dry_run, files as "files: Json<Vec<ImportFile>>", total,
+               processed, succeeded, unchanged, unmatched, failed, skipped, created_at, updated_at,
+               case when $2::uuid is not null then unmatched_titles end
+                   as "unmatched_titles: Json<Vec<UnmatchedTitle>>",
+               case when $2::uuid is not null then failures end as "failures: Json<Vec<ImportFailure>>"
+           from job where user_id = $1 and ($2::uuid is null or id = $2)
+           order by created_at desc, id desc limit $3"#,
+        user_id.get(),
+        id,
+        limit,
+    )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Import::try_from).collect()
+    let import = rows.into_iter().map(|row| Import {
+        job_id: row.id,
+        user_id,
+        status: row.status,
+        dry_run: row.dry_run,
+        files: row.files.0,
+        total: row.total,
+        processed: row.processed,
+        succeeded: row.succeeded,
+        unchanged: row.unchanged,
+        unmatched: row.unmatched,
+        failed: row.failed,
+        skipped: row.skipped,
+        unmatched_titles: row.unmatched_titles.map(|titles| titles.0),
+        failures: row.failures.map(|failures| failures.0),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    });
+    Ok(import.collect())
 }
 
-/// Calls an import off, unless it has ended. Whoever works on it hears of it at the next sign of life.
+/// Records the end of import `id`: deletes its rows and lists the reason of a failure first.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn cancel(pool: &PgPool, user_id: UserId, id: Uuid) -> sqlx::Result<bool> {
-    let mut transaction = pool.begin().await?;
-    let cancelled = sqlx::query(
-        "update import_job set status = 'cancelled', worker = null, updated_at = now()
-         where user_id = $1 and id = $2 and status in ('pending', 'running')",
+/// Returns [`sqlx::Error`] if a statement fails.
+pub async fn end(connection: &mut PgConnection, id: Uuid, end: &End) -> sqlx::Result<()> {
+    let failure = match end {
+        End::Failed(reason) => Some(ImportFailure {
+            file: None,
+            line: None,
+            reason: reason.clone(),
+        }),
+        End::Succeeded | End::Cancelled => None,
+    };
+    sqlx::query!(
+        "update job set failures = $2 || failures where id = $1",
+        id,
+        Json(failure.as_slice()) as _,
     )
-    .bind(user_id.get())
-    .bind(id)
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected()
-        == 1;
-    if cancelled {
-        forget_entries(&mut transaction, user_id, id).await?;
-    }
-    transaction.commit().await?;
-    Ok(cancelled)
-}
-
-/// Deletes the rows of an import that has ended.
-pub(super) async fn forget_entries(
-    transaction: &mut PgConnection,
-    user_id: UserId,
-    id: Uuid,
-) -> sqlx::Result<()> {
-    sqlx::query("delete from import_entry where user_id = $1 and job_id = $2")
-        .bind(user_id.get())
-        .bind(id)
-        .execute(transaction)
-        .await
-        .map(|_| ())
-}
-
-/// Forgets imports that ended more than `days` ago; how many.
-///
-/// # Errors
-/// Postgres's.
-pub async fn expire(pool: &PgPool, days: i32) -> sqlx::Result<u64> {
-    sqlx::query(
-        "delete from import_job where status in ('succeeded', 'failed', 'cancelled')
-           and updated_at < now() - make_interval(days => $1)",
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from import_entry using job
+         where job.id = $1 and import_entry.user_id = job.user_id and import_entry.job_id = job.id",
+        id,
     )
-    .bind(days)
-    .execute(pool)
-    .await
-    .map(|result| result.rows_affected())
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Admission of requests that are long or large: event streams and uploads of imports. Used by the
+//! Admission of requests that are long or large: event streams of charts and uploads of imports. Used by the
 //! handlers of charts and imports. A request over a limit is refused at once, never queued.
 
 use std::sync::Arc;
@@ -10,8 +10,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 const MAX_CHART_STREAMS: usize = 1000;
 /// Concurrent uploads of imports, each of which is held in memory while it is read.
 const MAX_IMPORT_UPLOADS: usize = 8;
-/// Concurrent event streams of imports.
-const MAX_IMPORT_STREAMS: usize = 500;
 
 /// Admits event streams of charts and wakes them; cheap to clone.
 #[derive(Clone)]
@@ -41,11 +39,10 @@ impl ChartStreams {
     }
 }
 
-/// Admits uploads and event streams of imports; cheap to clone.
+/// Admits uploads of imports; cheap to clone.
 #[derive(Clone)]
 pub struct ImportAdmission {
     uploads: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
     max_bytes: usize,
 }
 
@@ -55,7 +52,6 @@ impl ImportAdmission {
     pub fn new(max_bytes: usize) -> Self {
         Self {
             uploads: Arc::new(Semaphore::new(MAX_IMPORT_UPLOADS)),
-            streams: Arc::new(Semaphore::new(MAX_IMPORT_STREAMS)),
             max_bytes,
         }
     }
@@ -70,11 +66,5 @@ impl ImportAdmission {
     #[must_use]
     pub fn admit_upload(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
-    }
-
-    /// The permit of one more event stream; `None` if [`MAX_IMPORT_STREAMS`] are open.
-    #[must_use]
-    pub fn admit_stream(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 }

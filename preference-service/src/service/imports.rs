@@ -1,49 +1,52 @@
-//! Histories that users bring along: taken in as jobs, shown, called off. The work on them is done by
-//! [`worker`], one worker a job, on whichever replica takes it.
+//! Imports of users' histories from other sites: created as jobs, read, cancelled. Called by the handlers of
+//! imports; the rows are processed by [`work`] on whichever replica claims the job.
 
-mod rows;
-mod worker;
+mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use chassis::{problem::FieldError, shutdown::Shutdown};
-use chrono::{DateTime, SubsecRound, Utc};
+use chassis::{
+    clock::Clock,
+    jobs::{Changes, JobSettings, JobStatus, Jobs},
+    problem::FieldError,
+    shutdown::Shutdown,
+};
+use chrono::SubsecRound;
 use sqlx::PgPool;
-use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-pub use worker::{IMPORT_ROWS_TOTAL, IMPORTS_RUNNING, IMPORTS_TOTAL};
+pub use work::{IMPORT_ROWS_TOTAL, IMPORTS_RUNNING, IMPORTS_TOTAL};
 
+use self::work::ImportWork;
 use super::{catalogue::Catalogue, writer::Writer};
 use crate::{
     config::Config,
-    models::{Import, ImportFormat, ImportSource, ImportStatus, UserId, parse_import},
+    models::{Import, ImportFormat, ImportSource, UserId, parse_import},
     repository::{
         imports::{self, Created, NewImport},
         users,
     },
 };
-/// Who waits for an import looks this often, should nobody say that it moved.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// And not more often than this, should it move all the time.
-const LOOK_AT_MOST: Duration = Duration::from_millis(50);
 
-/// Why an import was not taken in, or not called off.
+/// The mean interval between two looks for claimable imports.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The reason for which an import was not created, found or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The files are wrong.
+    /// The files are invalid.
     #[error("invalid files")]
     Invalid(Vec<FieldError>),
     /// There is no such user.
     #[error("user not found")]
     UserNotFound,
-    /// There is no such import of the user.
+    /// The user has no such import.
     #[error("import not found")]
     NotFound,
-    /// Another of the user's is not done yet.
+    /// Another import of the user has not ended.
     #[error("an import is running")]
     Running(Box<Import>),
-    /// It has ended.
+    /// The import has already ended.
     #[error("the import has ended")]
     Ended(Box<Import>),
     /// Postgres failed.
@@ -51,35 +54,19 @@ pub enum ImportError {
     Database(#[from] sqlx::Error),
 }
 
-/// How imports are done.
-#[derive(Debug, Clone, Copy)]
-struct Options {
-    lease: Duration,
-    patience: Duration,
-    most_rows: usize,
-    fetches: i32,
-    retention_days: i32,
-}
-
-/// The imports of users; cheap to clone.
+/// The imports of all users; cheap to clone.
 #[derive(Clone)]
-pub struct Imports(Arc<Inner>);
-
-struct Inner {
+pub struct Imports {
     pool: PgPool,
-    catalogue: Catalogue,
-    writer: Writer,
-    options: Options,
-    /// This process, as leases name it.
-    worker: Uuid,
-    wake: Notify,
-    moved: watch::Sender<()>,
-    shutdown: Shutdown,
+    jobs: Jobs<ImportWork>,
+    clock: Clock,
+    max_rows: usize,
+    max_fetches: i32,
 }
 
 impl Imports {
-    /// Those in `pool`: films are found by `catalogue`, and what was done with them is stored by
-    /// `writer`, until the shutdown begins.
+    /// Processes the imports in `pool` until the shutdown begins: movies are found by `catalogue`, actions
+    /// are stored by `writer`.
     #[must_use]
     pub fn start(
         pool: PgPool,
@@ -88,30 +75,34 @@ impl Imports {
         config: &Config,
         shutdown: &Shutdown,
     ) -> Self {
-        let imports = Self(Arc::new(Inner {
-            pool,
+        let clock = Clock::system();
+        let settings = JobSettings {
+            lease: Duration::from_secs(config.import_lease_seconds.max(1)),
+            poll_interval: POLL_INTERVAL,
+            pause_limit: Some(Duration::from_secs(config.import_patience_seconds)),
+            retention_days: config.import_retention_days,
+        };
+        let work = ImportWork {
+            pool: pool.clone(),
             catalogue,
             writer,
-            options: Options {
-                lease: Duration::from_secs(config.import_lease_seconds.max(1)),
-                patience: Duration::from_secs(config.import_patience_seconds),
-                most_rows: config.import_most_rows,
-                fetches: config.import_most_fetches,
-                retention_days: config.import_retention_days,
-            },
-            worker: Uuid::new_v4(),
-            wake: Notify::new(),
-            moved: watch::Sender::new(()),
-            shutdown: shutdown.clone(),
-        }));
-        imports.spawn_workers();
-        imports
+            clock: clock.clone(),
+        };
+        Self {
+            jobs: Jobs::start(pool.clone(), work, settings, shutdown),
+            pool,
+            clock,
+            max_rows: config.import_most_rows,
+            max_fetches: config.import_most_fetches,
+        }
     }
 
-    /// Takes in the files of a user; `format` as [`parse_import`] has it.
+    /// Parses the files of a user and creates an import of their rows; `format` as for [`parse_import`].
     ///
     /// # Errors
-    /// As [`ImportError`] says.
+    /// [`ImportError::Invalid`] if a file is invalid; `UserNotFound` if there is no such user; `Running` if
+    /// an import of the user has not ended; `Database` if a statement fails.
+    #[tracing::instrument(name = "service.imports.create", level = "debug", skip_all, fields(user = %user_id))]
     pub async fn create(
         &self,
         user_id: UserId,
@@ -119,13 +110,13 @@ impl Imports {
         format: Option<ImportFormat>,
         dry_run: bool,
     ) -> Result<Import, ImportError> {
-        let Inner { pool, options, .. } = self.0.as_ref();
-        if !users::exists(pool, user_id).await? {
+        if !users::exists(&self.pool, user_id).await? {
             return Err(ImportError::UserNotFound);
         }
-        let most = options.most_rows;
-        let now = now();
-        let read = tokio::task::spawn_blocking(move || {
+        let max_rows = self.max_rows;
+        // Postgres stores microseconds.
+        let now = self.clock.now().trunc_subsecs(6);
+        let parsing = tokio::task::spawn_blocking(move || {
             let sources: Vec<ImportSource<'_>> = files
                 .iter()
                 .map(|(name, content)| ImportSource {
@@ -133,10 +124,10 @@ impl Imports {
                     content: content.as_ref(),
                 })
                 .collect();
-            parse_import(&sources, format, most, now)
+            parse_import(&sources, format, max_rows, now)
         });
-        // It ends before its time only where the process does.
-        let parsed = read
+        // The task is cancelled only if the process ends.
+        let parsed = parsing
             .await
             .map_err(|_| sqlx::Error::WorkerCrashed)?
             .map_err(ImportError::Invalid)?;
@@ -146,16 +137,17 @@ impl Imports {
             files: parsed.files,
             entries: parsed.entries,
             skipped: i32::try_from(parsed.skipped).unwrap_or(i32::MAX),
-            fetches: options.fetches,
+            max_fetches: self.max_fetches,
         };
-        match imports::create(pool, &import).await? {
+        match imports::create(&self.pool, &import).await? {
             Created::New(id) => {
-                self.0.wake.notify_one();
-                self.find(user_id, id).await
+                self.jobs.wake();
+                self.get(user_id, id).await
             }
-            Created::Active(id) => Err(ImportError::Running(Box::new(
-                self.find(user_id, id).await?,
-            ))),
+            Created::Active(id) => {
+                let active = self.get(user_id, id).await?;
+                Err(ImportError::Running(Box::new(active)))
+            }
             Created::NoUser => Err(ImportError::UserNotFound),
         }
     }
@@ -163,73 +155,44 @@ impl Imports {
     /// The import `id` of a user.
     ///
     /// # Errors
-    /// There is none; or Postgres's.
-    pub async fn find(&self, user_id: UserId, id: Uuid) -> Result<Import, ImportError> {
-        let found = imports::find(&self.0.pool, user_id, id).await?;
-        found.ok_or(ImportError::NotFound)
+    /// [`ImportError::NotFound`] if the user has no such import; `Database` if the statement fails.
+    pub async fn get(&self, user_id: UserId, id: Uuid) -> Result<Import, ImportError> {
+        let import = imports::find(&self.pool, user_id, id).await?;
+        import.ok_or(ImportError::NotFound)
     }
 
-    /// At most `limit` imports of a user, the newest first, without what they could not do.
+    /// At most `limit` imports of a user, the newest first, without their unmatched titles and failures.
     ///
     /// # Errors
-    /// There is no such user; or Postgres's.
+    /// [`ImportError::UserNotFound`] if there is no such user; `Database` if a statement fails.
     pub async fn list(&self, user_id: UserId, limit: i64) -> Result<Vec<Import>, ImportError> {
-        let found = imports::list(&self.0.pool, user_id, limit).await?;
-        if found.is_empty() && !users::exists(&self.0.pool, user_id).await? {
+        let imports = imports::list(&self.pool, user_id, limit).await?;
+        if imports.is_empty() && !users::exists(&self.pool, user_id).await? {
             return Err(ImportError::UserNotFound);
         }
-        Ok(found)
+        Ok(imports)
     }
 
-    /// Calls an import off; what is done stays. One that is called off already stays so.
+    /// Cancels an import; stored rows are kept. Has no effect on a cancelled one.
     ///
     /// # Errors
-    /// There is none, or it has ended otherwise; or Postgres's.
+    /// [`ImportError::NotFound`] if the user has no such import; `Ended` if it has succeeded or failed;
+    /// `Database` if a statement fails.
+    #[tracing::instrument(name = "service.imports.cancel", level = "debug", skip_all, fields(user = %user_id, job = %id))]
     pub async fn cancel(&self, user_id: UserId, id: Uuid) -> Result<Import, ImportError> {
-        let cancelled = imports::cancel(&self.0.pool, user_id, id).await?;
-        self.0.moved.send_replace(());
-        let import = self.find(user_id, id).await?;
-        if cancelled || import.status == ImportStatus::Cancelled {
+        // Another user's import must not be cancelled.
+        self.get(user_id, id).await?;
+        let is_cancelled = self.jobs.cancel(id).await?;
+        let import = self.get(user_id, id).await?;
+        if is_cancelled || import.status == JobStatus::Cancelled {
             return Ok(import);
         }
         Err(ImportError::Ended(Box::new(import)))
     }
 
-    /// Tells when an import may have moved.
+    /// A watch on the progress of imports.
     #[must_use]
-    pub fn moved(&self) -> Moved {
-        Moved {
-            told: self.0.moved.subscribe(),
-            shutdown: self.0.shutdown.clone(),
-        }
-    }
-}
-
-/// As Postgres keeps it.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
-}
-
-/// Waits for imports to move.
-pub struct Moved {
-    told: watch::Receiver<()>,
-    shutdown: Shutdown,
-}
-
-impl Moved {
-    /// Returns when an import may have moved, here or elsewhere, or the process stops.
-    pub async fn next(&mut self) {
-        tokio::time::sleep(LOOK_AT_MOST).await;
-        tokio::select! {
-            () = self.shutdown.started() => {}
-            _ = self.told.changed() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-        }
-    }
-
-    /// Whether the process stops.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.shutdown.is_started()
+    pub fn changes(&self) -> Changes {
+        self.jobs.changes()
     }
 }

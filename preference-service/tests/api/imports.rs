@@ -1,4 +1,4 @@
-//! Histories that users bring along. The samples are made up; their headings are those of the exports.
+//! Imports of histories. The samples are made up; their headers are those of the exports.
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ const DIARY: &str = "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched D
     2021-03-05,\"The Long, Long Way\",1987,https://boxd.it/1,4.5,,,2021-03-04\r\n\
     2021-04-05,Odd Hours,1999,https://boxd.it/2,,Yes,late,2021-04-01\r\n";
 
-/// The service, a user of it, and a catalogue of films of which the service knows.
+/// The service, a user, and a catalogue of three movies that the service has received.
 async fn stage(pool: &PgPool, settings: &[(&str, &str)]) -> (TestApp, MovieService, i64) {
     let movies = MovieService::start().await;
     for (id, title) in [
@@ -66,7 +66,7 @@ fn path(user: i64) -> String {
     format!("/api/v1/users/{user}/imports")
 }
 
-/// The import that `answer` began, when it has ended.
+/// The import that `answer` created, once it has ended.
 async fn ended(app: &TestApp, answer: TestResponse) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let location = answer.headers["location"]
@@ -95,7 +95,7 @@ fn counts(import: &Value) -> [i64; 6] {
     .map(|name| import[name].as_i64().expect("a number"))
 }
 
-/// What the user did: film, type, rating, when.
+/// The user's interactions: movie, type, rating, time.
 async fn log(app: &TestApp, user: i64) -> Vec<(i64, String, Option<f64>, String)> {
     let path = format!("/api/v1/users/{user}/interactions?limit=1000");
     let list = app.get(&path).await.expect(200);
@@ -129,7 +129,7 @@ fn did(
 }
 
 #[sqlx::test]
-async fn all_of_letterboxd_comes_over_at_once_and_a_second_time_changes_nothing(pool: PgPool) {
+async fn a_letterboxd_export_is_imported_once_and_a_second_import_changes_nothing(pool: PgPool) {
     let (app, _movies, user) = stage(&pool, &[]).await;
     let list = "Date,Name,Year,Letterboxd URI\n";
     let watched = format!("{list}2020-01-01,Odd Hours,1999,u\n");
@@ -145,7 +145,7 @@ async fn all_of_letterboxd_comes_over_at_once_and_a_second_time_changes_nothing(
     ];
     let import = ended(&app, form(&app, &path(user), &files).await).await;
     assert_eq!(import["status"], "succeeded");
-    // That Odd Hours was watched in 2020 is older than what the diary, which came before, says.
+    // The diary, which was imported before, has a later view of Odd Hours than watched.csv.
     assert_eq!(counts(&import), [7, 5, 1, 1, 0, 0]);
     assert_eq!(
         import["files"][3],
@@ -180,7 +180,7 @@ async fn all_of_letterboxd_comes_over_at_once_and_a_second_time_changes_nothing(
 }
 
 #[sqlx::test]
-async fn imdb_trakt_and_movielens_are_known_by_their_headings(pool: PgPool) {
+async fn imdb_trakt_and_movielens_are_identified_by_their_headers(pool: PgPool) {
     let (app, _movies, user) = stage(&pool, &[]).await;
     let at = path(user);
     let imdb = "Const,Your Rating,Date Rated,Title,Original Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres,Num Votes,Release Date,Directors\n\
@@ -248,7 +248,7 @@ async fn imdb_trakt_and_movielens_are_known_by_their_headings(pool: PgPool) {
     assert_eq!(rating["rating"], 5.0);
 }
 
-/// Ratings of one film after another, over and over, a day apart, some of them twice.
+/// Ratings of three movies in turn, two each day, so that some repeat.
 fn long_ratings(rows: usize) -> String {
     let mut text = "Date,Name,Year,Letterboxd URI,Rating\n".to_owned();
     let first = chrono::NaiveDate::from_ymd_opt(2000, 1, 1).expect("a day");
@@ -261,7 +261,7 @@ fn long_ratings(rows: usize) -> String {
 }
 
 #[sqlx::test]
-async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing(pool: PgPool) {
+async fn a_dry_run_counts_the_changes_without_making_them(pool: PgPool) {
     let (app, _movies, user) = stage(&pool, &[]).await;
     app.interact(user, "like", 602).await;
     let rows = long_ratings(1100);
@@ -282,7 +282,7 @@ async fn a_dry_run_tells_what_a_run_would_do_and_does_nothing(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn rows_that_belong_to_no_film_are_told_with_why(pool: PgPool) {
+async fn unmatched_rows_are_listed_with_the_reason(pool: PgPool) {
     let (app, movies, user) = stage(&pool, &[("IMPORT_MOST_FETCHES", "2")]).await;
     movies.sync(610, 1, "Twice Told");
     movies.sync(611, 1, "Twice Told");
@@ -309,15 +309,15 @@ async fn rows_that_belong_to_no_film_are_told_with_why(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn whoever_takes_over_from_a_worker_that_died_goes_on_after_what_was_done(pool: PgPool) {
+async fn an_import_continues_after_the_processed_rows_of_a_worker_that_died(pool: PgPool) {
     let (app, movies, user) = stage(&pool, &[]).await;
     movies.mood(Mood::Failing);
     let answer = csv(&app, &path(user), long_ratings(1200)).await;
-    // As a worker that died leaves it: a part is counted, and a lease that ran out. The one that lives
-    // has given the job back before, or has not begun with it.
-    eventually("nobody works on it", async || {
+    // The state that a dead worker leaves: some rows are counted, and the lease expires. The live worker
+    // has released the job before, or has not claimed it yet.
+    eventually("no worker holds it", async || {
         sqlx::query(
-            "update import_job set status = 'running', worker = gen_random_uuid(), processed = 500,
+            "update job set status = 'running', worker = gen_random_uuid(), processed = 500,
                  succeeded = 500, lease_until = now() + interval '1 hour'
              where status = 'pending'",
         )
@@ -329,7 +329,7 @@ async fn whoever_takes_over_from_a_worker_that_died_goes_on_after_what_was_done(
     })
     .await;
     movies.mood(Mood::Well);
-    sqlx::query("update import_job set lease_until = now() - interval '1 second'")
+    sqlx::query("update job set lease_until = now() - interval '1 second'")
         .execute(&pool)
         .await
         .expect("a job");
@@ -345,17 +345,17 @@ async fn whoever_takes_over_from_a_worker_that_died_goes_on_after_what_was_done(
 }
 
 #[sqlx::test]
-async fn of_two_replicas_one_works_on_an_import(pool: PgPool) {
+async fn only_one_of_two_replicas_works_on_an_import(pool: PgPool) {
     let (app, movies, user) = stage(&pool, &[]).await;
     let other = TestApp::new(&pool, &movies);
     let import = ended(&app, csv(&other, &path(user), long_ratings(2500)).await).await;
     assert_eq!(counts(&import)[0], 2500);
     let asked: usize = movies.asked_matches().iter().map(Vec::len).sum();
-    assert_eq!(asked, 2500, "each row was asked about once");
+    assert_eq!(asked, 2500, "each row was requested once");
 }
 
 #[sqlx::test]
-async fn an_import_is_called_off_and_one_that_has_ended_is_not(pool: PgPool) {
+async fn an_import_can_be_cancelled_until_it_has_ended(pool: PgPool) {
     let (app, movies, user) = stage(&pool, &[]).await;
     movies.mood(Mood::Failing);
     let begun = csv(&app, &path(user), DIARY).await;
@@ -401,7 +401,7 @@ async fn an_import_is_called_off_and_one_that_has_ended_is_not(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_import_that_cannot_go_on_is_given_up_in_the_end(pool: PgPool) {
+async fn an_import_that_cannot_continue_fails_after_the_limit(pool: PgPool) {
     let (app, movies, user) = stage(&pool, &[("IMPORT_PATIENCE_SECONDS", "0")]).await;
     movies.mood(Mood::Failing);
     let answer = csv(&app, &path(user), DIARY).await;
@@ -410,7 +410,7 @@ async fn an_import_that_cannot_go_on_is_given_up_in_the_end(pool: PgPool) {
         .to_str()
         .expect("text")
         .to_owned();
-    eventually("it is given up", async || {
+    eventually("it fails", async || {
         app.get(&location).await.body["status"] == "failed"
     })
     .await;
@@ -420,7 +420,7 @@ async fn an_import_that_cannot_go_on_is_given_up_in_the_end(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn wrong_files_are_refused_with_file_line_and_column(pool: PgPool) {
+async fn invalid_files_are_refused_with_file_line_and_column(pool: PgPool) {
     let settings = [
         ("IMPORT_MOST_ROWS", "4"),
         ("IMPORT_BODY_LIMIT_BYTES", "2000"),
@@ -508,7 +508,7 @@ async fn wrong_files_are_refused_with_file_line_and_column(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn progress_is_told_as_it_comes_and_an_end_that_is_known_not_again(pool: PgPool) {
+async fn progress_is_streamed_and_the_last_event_is_not_repeated(pool: PgPool) {
     let (app, _movies, user) = stage(&pool, &[]).await;
     let begun = csv(&app, &path(user), long_ratings(2000)).await;
     let location = begun.headers["location"].to_str().expect("text").to_owned();
@@ -542,7 +542,7 @@ async fn progress_is_told_as_it_comes_and_an_end_that_is_known_not_again(pool: P
 }
 
 #[sqlx::test]
-async fn the_same_request_is_one_import_and_goes_with_its_user(pool: PgPool) {
+async fn a_repeated_request_is_one_import_and_is_deleted_with_its_user(pool: PgPool) {
     let (app, movies, user) = stage(&pool, &[]).await;
     movies.mood(Mood::Failing);
     let keyed = async || {
@@ -563,7 +563,7 @@ async fn the_same_request_is_one_import_and_goes_with_its_user(pool: PgPool) {
     assert_eq!(export["imports"][0]["total"], 2);
     app.delete(&format!("/api/v1/users/{user}")).await;
     for table in [
-        "select count(*) from import_job",
+        "select count(*) from job",
         "select count(*) from import_entry",
     ] {
         let left: i64 = sqlx::query_scalar(table)

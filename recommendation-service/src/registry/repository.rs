@@ -1,4 +1,4 @@
-//! SQL of the registry: versions with their bytes, and the live one.
+//! SQL of the registry: versions with their bytes, the live one, and the jobs of scheduled training.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use recommender::model_file::{MAX_BYTES, Manifest};
 use sqlx::{PgExecutor, PgPool, Postgres, Transaction, types::Json};
+use uuid::Uuid;
 
 /// The bytes in a row.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -167,35 +168,41 @@ pub async fn activate(executor: impl PgExecutor<'_>, version: Option<i64>) -> sq
     Ok(done.rows_affected() > 0)
 }
 
-/// Takes the lease to train for `time_limit`, if nobody has it and training began last longer ago than
-/// `interval`.
+/// Creates a training job and returns true, unless another one has not ended or was created less than
+/// `interval` ago.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn take_lease(
-    pool: &PgPool,
-    interval: Duration,
-    time_limit: Duration,
-) -> sqlx::Result<bool> {
-    let taken = sqlx::query(
-        "update training_lease
-         set held_until = now() + make_interval(secs => $2), started_at = now()
-         where id and held_until < now() and started_at < now() - make_interval(secs => $1)",
+/// Returns [`sqlx::Error`] if the statement fails.
+#[tracing::instrument(
+    name = "repository.registry.create_training_if_due",
+    level = "debug",
+    skip_all
+)]
+pub async fn create_training_if_due(pool: &PgPool, interval: Duration) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "insert into job (id, kind)
+         select $1, 'training'
+         where not exists (select from job where kind = 'training'
+                             and created_at > now() - make_interval(secs => $2))
+         on conflict do nothing",
+        Uuid::now_v7(),
+        interval.as_secs_f64(),
     )
-    .bind(interval.as_secs_f64())
-    .bind(time_limit.as_secs_f64())
     .execute(pool)
     .await?;
-    Ok(taken.rows_affected() > 0)
+    Ok(result.rows_affected() == 1)
 }
 
-/// Gives the lease back.
+/// The time since job `id` was created.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn return_lease(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query("update training_lease set held_until = now() where id")
-        .execute(pool)
-        .await
-        .map(|_| ())
+/// Returns [`sqlx::Error`] if the statement fails or there is no such job.
+pub async fn training_age(pool: &PgPool, id: Uuid) -> sqlx::Result<Duration> {
+    let seconds = sqlx::query_scalar!(
+        r#"select extract(epoch from now() - created_at)::float8 as "seconds!" from job where id = $1"#,
+        id,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }

@@ -271,7 +271,7 @@ async fn what_training_would_be_fitted_to_is_exported(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_schedule_has_a_process_of_its_own_train_and_gives_the_lease_back(pool: PgPool) {
+async fn a_schedule_trains_in_a_process_of_its_own_and_ends_the_job(pool: PgPool) {
     add_tastes(&pool, 2).await;
     let mut service = program(&pool)
         .env("SERVER_PORT", free_port().to_string())
@@ -292,8 +292,9 @@ async fn a_schedule_has_a_process_of_its_own_train_and_gives_the_lease_back(pool
         }
     });
     assert!(heard.await.is_ok(), "{}", String::from_utf8_lossy(&said));
-    eventually("the lease is given back", async || {
-        repository::take_lease(&pool, Duration::ZERO, Duration::from_secs(60))
+    eventually("the training job has ended", async || {
+        sqlx::query_scalar("select bool_and(status in ('succeeded', 'failed')) from job")
+            .fetch_one(&pool)
             .await
             .unwrap()
     })

@@ -180,13 +180,20 @@ async fn a_cached_model_file_is_used_only_if_it_is_intact(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn one_replica_at_a_time_trains_and_not_before_it_is_due(pool: PgPool) {
+async fn one_training_runs_at_a_time_and_not_before_it_is_due(pool: PgPool) {
     use std::time::Duration;
     let day = Duration::from_secs(86_400);
-    let take = async |interval| repository::take_lease(&pool, interval, day).await.unwrap();
-    assert!(take(day).await);
-    assert!(!take(Duration::ZERO).await, "somebody trains");
-    repository::return_lease(&pool).await.unwrap();
-    assert!(!take(day).await, "it is not due");
-    assert!(take(Duration::ZERO).await);
+    let create = async |interval| {
+        repository::create_training_if_due(&pool, interval)
+            .await
+            .unwrap()
+    };
+    assert!(create(day).await);
+    assert!(!create(Duration::ZERO).await, "another one has not ended");
+    sqlx::query("update job set status = 'succeeded'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(!create(day).await, "it is not due");
+    assert!(create(Duration::ZERO).await);
 }

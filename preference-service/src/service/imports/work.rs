@@ -1,0 +1,352 @@
+//! The work of an import: its rows are processed in chunks. For each chunk, the movies are found in one
+//! request, the actions are stored (or applied to a copy in a dry run), and the outcome is counted. A chunk
+//! that was stored but not counted is processed again, which changes nothing.
+
+use std::{collections::HashMap, time::Duration};
+
+use chassis::{
+    clock::Clock,
+    jobs::{End, JobMetrics, LeasedJob, Stop, Work},
+};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{
+    client::{FilmMatch, Unmatched, WantedFilm},
+    models::{
+        ImportEntry, ImportFailure, ImportedActions, InteractionId, MovieId, Occasion,
+        UnmatchedReason, UnmatchedTitle, UserId, UserMovie,
+    },
+    repository::{
+        import_work::{self, ChunkOutcome, ImportState},
+        imports, user_movies,
+    },
+    service::{
+        catalogue::Catalogue,
+        writer::{Command, WriteError, Writer},
+    },
+};
+
+/// Ended imports by status (counter).
+pub const IMPORTS_TOTAL: &str = "imports_total";
+/// Imports that this process works on (gauge).
+pub const IMPORTS_RUNNING: &str = "imports_running";
+/// Imports that were paused because a dependency was unavailable (counter).
+const IMPORTS_RELEASED_TOTAL: &str = "imports_released_total";
+/// Processed rows of imports by outcome (counter).
+pub const IMPORT_ROWS_TOTAL: &str = "import_rows_total";
+
+/// Rows that are processed in one step.
+const CHUNK: i64 = 500;
+/// Movies that are fetched from TMDB for one request.
+const MAX_FETCHES_PER_REQUEST: usize = 100;
+/// Requests about the same rows that may pass without a fetched movie.
+const MAX_FRUITLESS_REQUESTS: u32 = 3;
+/// The pause between such requests.
+const FRUITLESS_PAUSE: Duration = Duration::from_secs(2);
+/// Unmatched rows that an import lists.
+const MAX_UNMATCHED_TITLES: usize = 1000;
+/// Rows that could not be stored and that an import lists.
+const MAX_FAILURES: usize = 100;
+
+/// The outcome of a row whose movie was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Changed,
+    Unchanged,
+    Failed,
+}
+
+/// The movie of a row, or the reason for which it has none.
+type Matched = Result<MovieId, UnmatchedReason>;
+
+/// The work of imports.
+pub(super) struct ImportWork {
+    pub(super) pool: PgPool,
+    pub(super) catalogue: Catalogue,
+    pub(super) writer: Writer,
+    pub(super) clock: Clock,
+}
+
+impl Work for ImportWork {
+    const METRICS: JobMetrics = JobMetrics {
+        ended_total: IMPORTS_TOTAL,
+        running: IMPORTS_RUNNING,
+        released_total: IMPORTS_RELEASED_TOTAL,
+        by_kind: false,
+    };
+
+    async fn run(&self, job: &LeasedJob) -> Result<(), Stop> {
+        let mut import = import_work::load(&self.pool, job.id).await?;
+        loop {
+            let entries = import_work::list_entries(&self.pool, &import, CHUNK).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            let outcome = self.process(&import, &entries).await?;
+            let mut transaction = self.pool.begin().await?;
+            job.checkpoint(&mut transaction).await?;
+            import_work::record(&mut transaction, &import, &outcome).await?;
+            transaction.commit().await?;
+            job.notify();
+            import.processed += outcome.processed;
+            import.unmatched += outcome.unmatched;
+            import.failed += outcome.failed;
+            import.fetches_left -= outcome.fetched;
+            for (label, rows) in [
+                ("succeeded", outcome.succeeded),
+                ("unchanged", outcome.unchanged),
+                ("unmatched", outcome.unmatched),
+                ("failed", outcome.failed),
+            ] {
+                let rows = u64::try_from(rows).unwrap_or_default();
+                metrics::counter!(IMPORT_ROWS_TOTAL, "outcome" => label).increment(rows);
+            }
+        }
+    }
+
+    async fn end(
+        &self,
+        connection: &mut PgConnection,
+        id: Uuid,
+        _kind: &str,
+        end: &End,
+    ) -> sqlx::Result<()> {
+        imports::end(connection, id, end).await
+    }
+}
+
+impl ImportWork {
+    async fn process(
+        &self,
+        import: &ImportState,
+        entries: &[ImportEntry],
+    ) -> Result<ChunkOutcome, Stop> {
+        let (movies, fetched) = self.find_movies(entries, import.fetches_left).await?;
+        let rows: Vec<(&ImportEntry, Matched)> = entries.iter().zip(movies).collect();
+        let matched: Vec<(MovieId, ImportedActions)> = rows
+            .iter()
+            .filter_map(|(entry, movie)| Some((movie.ok()?, entry.actions)))
+            .collect();
+        let outcomes = if import.dry_run {
+            self.try_out(import, &matched).await?
+        } else {
+            self.store(import.user_id, &matched).await?
+        };
+        Ok(count(import, &rows, &outcomes, fetched))
+    }
+
+    /// The movie of each row, and the number of movies that were requested from TMDB for that.
+    async fn find_movies(
+        &self,
+        entries: &[ImportEntry],
+        fetches_left: i32,
+    ) -> Result<(Vec<Matched>, i32), Stop> {
+        let wanted: Vec<WantedFilm<'_>> = entries
+            .iter()
+            .map(|entry| WantedFilm {
+                tmdb_id: entry.tmdb_id,
+                imdb_id: entry.imdb_id.as_deref(),
+                title: entry.title.as_deref(),
+                year: entry.year,
+            })
+            .collect();
+        let mut movies = vec![Err(UnmatchedReason::NotFetched); wanted.len()];
+        let mut open: Vec<usize> = (0..wanted.len()).collect();
+        let mut left = usize::try_from(fetches_left).unwrap_or_default();
+        let (mut fetched, mut fruitless) = (0, 0);
+        while !open.is_empty() {
+            let request: Vec<WantedFilm<'_>> =
+                open.iter().map(|index| wanted[*index].clone()).collect();
+            let response = self
+                .catalogue
+                .find(&request, left.min(MAX_FETCHES_PER_REQUEST))
+                .await
+                .map_err(|error| Stop::Unavailable(error.to_string()))?;
+            let mut deferred = Vec::new();
+            for (index, found) in open.into_iter().zip(response.matches) {
+                movies[index] = match found {
+                    FilmMatch::Id(id) => Ok(id),
+                    FilmMatch::Unmatched(Unmatched::Unknown) => Err(UnmatchedReason::Unknown),
+                    FilmMatch::Unmatched(Unmatched::Ambiguous) => Err(UnmatchedReason::Ambiguous),
+                    FilmMatch::Unmatched(Unmatched::Deferred) => {
+                        deferred.push(index);
+                        Err(UnmatchedReason::NotFetched)
+                    }
+                };
+            }
+            open = deferred;
+            fetched += response.fetched;
+            left = left.saturating_sub(response.fetched);
+            if open.is_empty() || left == 0 {
+                break;
+            }
+            if response.fetched == 0 {
+                fruitless += 1;
+                if fruitless == MAX_FRUITLESS_REQUESTS {
+                    break;
+                }
+                tokio::time::sleep(FRUITLESS_PAUSE).await;
+            }
+        }
+        Ok((movies, i32::try_from(fetched).unwrap_or(i32::MAX)))
+    }
+
+    async fn store(
+        &self,
+        user_id: UserId,
+        rows: &[(MovieId, ImportedActions)],
+    ) -> Result<Vec<Outcome>, Stop> {
+        let (mut commands, mut indexes) = (Vec::new(), Vec::new());
+        for (index, (movie_id, actions)) in rows.iter().enumerate() {
+            for (action, at) in actions.iter() {
+                indexes.push(index);
+                commands.push(Command {
+                    user_id,
+                    movie_id: *movie_id,
+                    action,
+                    occurred_at: Some(at),
+                    film_known: true,
+                });
+            }
+        }
+        let results = self.writer.write_all(commands).await;
+        let mut outcomes = vec![Outcome::Unchanged; rows.len()];
+        for (index, result) in indexes.into_iter().zip(results) {
+            let outcome = &mut outcomes[index];
+            match result {
+                Ok(written) if written.changed && *outcome == Outcome::Unchanged => {
+                    *outcome = Outcome::Changed;
+                }
+                Ok(_) => {}
+                // The import was deleted with its user.
+                Err(WriteError::UserNotFound) => return Err(Stop::LeaseLost),
+                Err(WriteError::Stopped) => return Err(Stop::ShuttingDown),
+                Err(WriteError::Busy) => {
+                    return Err(Stop::Unavailable("the writer is busy".to_owned()));
+                }
+                Err(WriteError::Database(error)) if chassis::postgres::is_unreachable(&error) => {
+                    return Err(Stop::Unavailable(format!("Postgres: {error}")));
+                }
+                Err(error @ (WriteError::Database(_) | WriteError::MovieUnknown)) => {
+                    tracing::warn!(%error, "storing a row of an import failed");
+                    *outcome = Outcome::Failed;
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The outcomes that `rows` would have if all rows up to them were stored.
+    async fn try_out(
+        &self,
+        import: &ImportState,
+        rows: &[(MovieId, ImportedActions)],
+    ) -> Result<Vec<Outcome>, Stop> {
+        let movies: Vec<i64> = rows.iter().map(|(movie, _)| movie.get()).collect();
+        let earlier = import_work::list_earlier(&self.pool, import, &movies).await?;
+        let mut trial = Trial {
+            user_id: import.user_id,
+            states: user_movies::find_many(&self.pool, import.user_id, &movies).await?,
+            next_id: i64::MAX / 2,
+            clock: &self.clock,
+        };
+        for (movie, actions) in &earlier {
+            trial.apply(*movie, actions);
+        }
+        let outcomes = rows
+            .iter()
+            .map(|(movie, actions)| trial.apply(*movie, actions));
+        Ok(outcomes.collect())
+    }
+}
+
+/// A copy of a user's states of movies, which a dry run changes.
+struct Trial<'a> {
+    user_id: UserId,
+    states: HashMap<MovieId, UserMovie>,
+    /// The next interaction id, beyond all that exist.
+    next_id: i64,
+    clock: &'a Clock,
+}
+
+impl Trial<'_> {
+    fn apply(&mut self, movie: MovieId, actions: &ImportedActions) -> Outcome {
+        let state = self.states.entry(movie).or_default();
+        let mut outcome = Outcome::Unchanged;
+        for (action, at) in actions.iter() {
+            self.next_id += 1;
+            let Some(id) = InteractionId::new(self.next_id) else {
+                continue;
+            };
+            let occasion = Occasion {
+                id,
+                now: self.clock.now(),
+                occurred_at: Some(at),
+            };
+            if let Some(changed) = state.apply(self.user_id, movie, action, &occasion) {
+                *state = changed.state;
+                outcome = Outcome::Changed;
+            }
+        }
+        outcome
+    }
+}
+
+/// The outcome of a chunk; `outcomes` are those of the rows whose movie was found.
+fn count(
+    import: &ImportState,
+    rows: &[(&ImportEntry, Matched)],
+    outcomes: &[Outcome],
+    fetched: i32,
+) -> ChunkOutcome {
+    let remaining =
+        |max: usize, listed: i32| max.saturating_sub(usize::try_from(listed).unwrap_or(usize::MAX));
+    let max_unmatched = remaining(MAX_UNMATCHED_TITLES, import.unmatched);
+    let max_failures = remaining(MAX_FAILURES, import.failed);
+    let mut outcome = ChunkOutcome {
+        fetched,
+        ..ChunkOutcome::default()
+    };
+    let mut outcomes = outcomes.iter();
+    for (entry, movie) in rows {
+        let file = || {
+            let file = usize::try_from(entry.file).ok();
+            let file = file.and_then(|index| import.files.get(index));
+            file.map(|file| file.name.clone()).unwrap_or_default()
+        };
+        outcome.processed += 1;
+        match movie {
+            Err(reason) => {
+                outcome.unmatched += 1;
+                if outcome.unmatched_titles.len() < max_unmatched {
+                    outcome.unmatched_titles.push(UnmatchedTitle {
+                        file: file(),
+                        line: entry.line,
+                        title: entry.title.clone(),
+                        year: entry.year,
+                        reason: *reason,
+                    });
+                }
+            }
+            Ok(_) => match outcomes.next() {
+                Some(Outcome::Changed) => outcome.succeeded += 1,
+                Some(Outcome::Unchanged) => outcome.unchanged += 1,
+                Some(Outcome::Failed) | None => {
+                    outcome.failed += 1;
+                    if outcome.failures.len() < max_failures {
+                        outcome.failures.push(ImportFailure {
+                            file: Some(file()),
+                            line: Some(entry.line),
+                            reason: "it could not be stored; import the file again".to_owned(),
+                        });
+                    }
+                }
+            },
+        }
+        if import.dry_run {
+            outcome.movies.push(movie.ok().map(MovieId::get));
+        }
+    }
+    outcome
+}

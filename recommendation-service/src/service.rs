@@ -1,3 +1,0 @@
-//! The schedule of training.
-
-pub mod schedule;
