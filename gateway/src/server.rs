@@ -101,8 +101,11 @@ impl Gateway {
 
     /// Waits for the end. True if all accepted requests were served.
     pub fn join(self) -> bool {
-        let threads = self.threads.into_iter();
-        threads.fold(true, |all, thread| thread.join().unwrap_or(false) && all)
+        let mut all_served = true;
+        for thread in self.threads {
+            all_served &= thread.join().unwrap_or(false);
+        }
+        all_served
     }
 }
 

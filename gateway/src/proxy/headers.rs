@@ -56,7 +56,8 @@ pub(super) fn upstream_headers(
     let mut headers = HeaderMap::with_capacity(client.len() + MAX_ADDED);
     headers.insert(HOST, host.clone());
     for (name, value) in client {
-        if !is_removed(name) && !(has_named && is_named_by_connection(client, name)) {
+        let is_removed = is_removed(name) || (has_named && is_named_by_connection(client, name));
+        if !is_removed {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -194,31 +195,26 @@ mod tests {
         };
         let secret = HeaderValue::from_static("secret");
         let host = HeaderValue::from_static("inside:1");
-        let mut seen: Vec<(String, String)> =
-            upstream_headers(&client, &ours, &host, Some(&secret))
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
-                .collect();
-        seen.sort();
-        let expected = [
-            ("accept", "a"),
-            ("accept", "b"),
-            ("content-length", "3"),
-            ("host", "inside:1"),
-            ("traceparent", "trace"),
-            ("x-forwarded-for", "9.9.9.9"),
-            ("x-forwarded-host", "outside"),
-            ("x-forwarded-proto", "http"),
-            ("x-internal-token", "secret"),
-            ("x-other", "kept"),
-            ("x-principal", "{principal}"),
-            ("x-request-id", "id"),
-        ];
-        let expected: Vec<(String, String)> = expected
+        let sent = upstream_headers(&client, &ours, &host, Some(&secret));
+        let mut sent: Vec<String> = sent
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII")))
             .collect();
-        assert_eq!(seen, expected);
+        sent.sort();
+        insta::assert_snapshot!(sent.join("\n"), @r"
+        accept: a
+        accept: b
+        content-length: 3
+        host: inside:1
+        traceparent: trace
+        x-forwarded-for: 9.9.9.9
+        x-forwarded-host: outside
+        x-forwarded-proto: http
+        x-internal-token: secret
+        x-other: kept
+        x-principal: {principal}
+        x-request-id: id
+        ");
     }
 
     #[test]

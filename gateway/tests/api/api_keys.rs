@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::stage::{Answer, Scripted, Stage, echo, serve};
+use crate::stage::{Scripted, Stage, TestResponse, echo, serve};
 
 /// The owners of all keys of the tests, by hash.
 static KEYS: Mutex<Vec<(String, serde_json::Value)>> = Mutex::new(Vec::new());
@@ -49,7 +49,7 @@ pub fn owners() -> Router {
 }
 
 fn counting_owners(lookups: Arc<AtomicUsize>) -> Router {
-    let answer = move |Path(hash): Path<String>| {
+    let response = move |Path(hash): Path<String>| {
         lookups.fetch_add(1, Ordering::SeqCst);
         async move {
             let keys = KEYS.lock().unwrap();
@@ -59,7 +59,7 @@ fn counting_owners(lookups: Arc<AtomicUsize>) -> Router {
             }
         }
     };
-    Router::new().route("/internal/v1/api-keys/{hash}", get(answer))
+    Router::new().route("/internal/v1/api-keys/{hash}", get(response))
 }
 
 /// A gateway with one thread, and the number of its lookups.
@@ -69,21 +69,21 @@ async fn stage() -> (Stage, Arc<AtomicUsize>) {
     (Stage::new(upstream, &[("WORKER_THREADS", "1")]), lookups)
 }
 
-async fn with_key(stage: &Stage, key: &str) -> Answer {
-    Answer::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(key)).await
+async fn with_key(stage: &Stage, key: &str) -> TestResponse {
+    TestResponse::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(key)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_authenticates_its_owner_and_is_looked_up_once() {
     let (stage, lookups) = stage().await;
     let key = api_key("7", "user", &["read", "a scope of later"]);
-    let answers = join_all((0..20).map(|_| with_key(&stage, &key))).await;
-    for answer in answers {
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        let seen = answer.json();
-        let told = r#"{"subject":"7","role":"user"}"#;
-        assert_eq!(seen["headers"]["x-principal"][0], told);
-        assert!(!answer.text.contains(&key), "the key ends at the gateway");
+    let responses = join_all((0..20).map(|_| with_key(&stage, &key))).await;
+    for response in responses {
+        assert_eq!(response.status, 200, "{}", response.text);
+        let seen = response.json();
+        let principal = r#"{"subject":"7","role":"user"}"#;
+        assert_eq!(seen["headers"]["x-principal"][0], principal);
+        assert!(!response.text.contains(&key), "the key ends at the gateway");
     }
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
 }
@@ -92,11 +92,11 @@ async fn a_key_authenticates_its_owner_and_is_looked_up_once() {
 async fn an_administrators_key_without_the_admin_scope_has_the_role_of_a_user() {
     let (stage, _) = stage().await;
     let key = api_key("1", "admin", &["read", "write"]);
-    let told = with_key(&stage, &key).await.json();
+    let seen = with_key(&stage, &key).await.json();
     let user = r#"{"subject":"1","role":"user"}"#;
-    assert_eq!(told["headers"]["x-principal"][0], user);
+    assert_eq!(seen["headers"]["x-principal"][0], user);
     let request = stage.bare(Method::GET, "/api/v1/users/7").bearer_auth(&key);
-    Answer::of(request).await.problem(403);
+    TestResponse::of(request).await.problem(403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +107,10 @@ async fn an_unknown_key_is_refused_and_cached() {
     }
     assert_eq!(lookups.load(Ordering::SeqCst), 0, "these cannot be keys");
     for _ in 0..5 {
-        let answer = with_key(&stage, &unknown_key(1_000_000)).await;
-        assert_eq!(answer.problem(401)["error"], "invalid bearer token");
+        let response = with_key(&stage, &unknown_key(1_000_000)).await;
+        assert_eq!(response.problem(401)["error"], "invalid bearer token");
         assert_eq!(
-            answer.header("www-authenticate"),
+            response.header("www-authenticate"),
             "Bearer error=\"invalid_token\""
         );
     }
@@ -124,13 +124,13 @@ async fn clients_that_send_many_unknown_keys_are_refused_without_a_lookup() {
     assert_eq!(with_key(&stage, &known).await.status, 200);
     let mut statuses = Vec::new();
     for number in 0..40 {
-        let answer = with_key(&stage, &unknown_key(2_000_000 + number)).await;
-        statuses.push(answer.status);
-        if answer.status == 429 {
-            let problem = answer.problem(429);
+        let response = with_key(&stage, &unknown_key(2_000_000 + number)).await;
+        statuses.push(response.status);
+        if response.status == 429 {
+            let problem = response.problem(429);
             assert_eq!(problem["error"], "too many unknown API keys");
             let seconds = problem["retry_after"].as_u64().unwrap();
-            assert_eq!(answer.header("retry-after"), seconds.to_string());
+            assert_eq!(response.header("retry-after"), seconds.to_string());
         }
     }
     assert_eq!(statuses, [[401; 20], [429; 20]].concat());
@@ -154,8 +154,8 @@ async fn a_revoked_key_is_refused_after_the_cache_ttl() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_lookup_authenticates_no_one() {
-    let nobody = Scripted::new(|_, _, _| {});
-    let stage = Stage::new(nobody.address, &[]);
-    let answer = with_key(&stage, &unknown_key(3_000_000)).await;
-    assert!([502, 503].contains(&answer.status), "{}", answer.text);
+    let silent = Scripted::new(|_, _, _| {});
+    let stage = Stage::new(silent.address, &[]);
+    let response = with_key(&stage, &unknown_key(3_000_000)).await;
+    assert!([502, 503].contains(&response.status), "{}", response.text);
 }

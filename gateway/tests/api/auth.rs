@@ -7,11 +7,11 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, SECRET, Stage};
+use crate::stage::{SECRET, Stage, TestResponse};
 
-async fn with_header(stage: &Stage, value: &str) -> Answer {
+async fn with_header(stage: &Stage, value: &str) -> TestResponse {
     let request = stage.bare(Method::GET, "/api/v1/movies");
-    Answer::of(request.header("authorization", value)).await
+    TestResponse::of(request.header("authorization", value)).await
 }
 
 fn now() -> u64 {
@@ -33,9 +33,12 @@ fn signed(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_malformed_header_is_refused_with_the_reason() {
     let stage = Stage::with_echo(&[]).await;
-    let nobody = Answer::of(stage.bare(Method::GET, "/api/v1/movies")).await;
-    assert_eq!(nobody.problem(401)["error"], "missing Authorization header");
-    assert_eq!(nobody.header("www-authenticate"), "Bearer");
+    let anonymous = TestResponse::of(stage.bare(Method::GET, "/api/v1/movies")).await;
+    assert_eq!(
+        anonymous.problem(401)["error"],
+        "missing Authorization header"
+    );
+    assert_eq!(anonymous.header("www-authenticate"), "Bearer");
 
     let format = "invalid Authorization header format, expected 'Bearer <token>'";
     for (shown, error) in [
@@ -47,9 +50,9 @@ async fn a_missing_or_malformed_header_is_refused_with_the_reason() {
         ("Bearer ", "empty bearer token"),
         ("Bearer \t ", "empty bearer token"),
     ] {
-        let answer = with_header(&stage, shown).await;
-        assert_eq!(answer.problem(401)["error"], error, "{shown:?}");
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        let response = with_header(&stage, shown).await;
+        assert_eq!(response.problem(401)["error"], error, "{shown:?}");
+        assert_eq!(response.header("www-authenticate"), "Bearer");
     }
 }
 
@@ -61,7 +64,7 @@ async fn two_authorization_headers_are_refused() {
     let request = request
         .header("authorization", &token)
         .header("authorization", &token);
-    Answer::of(request).await.problem(401);
+    TestResponse::of(request).await.problem(401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,8 +72,8 @@ async fn a_valid_token_is_accepted_repeatedly() {
     let stage = Stage::with_echo(&[]).await;
     let token = format!("Bearer {}", stage.token("7", Role::User));
     for _ in 0..3 {
-        let answer = with_header(&stage, &token).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        let response = with_header(&stage, &token).await;
+        assert_eq!(response.status, 200, "{}", response.text);
     }
 }
 
@@ -107,7 +110,7 @@ async fn an_invalid_token_is_refused_with_the_reason_and_no_secret() {
             "the token is not valid yet",
         ),
         (
-            change("iss", json!("somebody")),
+            change("iss", json!("other")),
             "the token is from another issuer",
         ),
         (
@@ -152,15 +155,16 @@ async fn an_invalid_token_is_refused_with_the_reason_and_no_secret() {
         ("a.b.c".to_owned(), ""),
         ("x".repeat(5000), "the token is too long"),
     ] {
-        let answer = with_header(&stage, &format!("Bearer {token}")).await;
-        let problem = answer.problem(401);
+        let response = with_header(&stage, &format!("Bearer {token}")).await;
+        let problem = response.problem(401);
         assert_eq!(problem["error"], "invalid bearer token", "{token}");
-        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        assert!(response.header("www-authenticate").starts_with("Bearer"));
         if !detail.is_empty() {
             assert_eq!(problem["detail"], detail);
         }
         assert!(
-            !answer.text.contains(SECRET) && !answer.text.contains(&token[..token.len().min(9)])
+            !response.text.contains(SECRET)
+                && !response.text.contains(&token[..token.len().min(9)])
                 || token.len() < 9
         );
     }
@@ -197,9 +201,9 @@ async fn a_token_without_a_role_has_the_role_of_a_user() {
     let mut claims = claims();
     claims.as_object_mut().unwrap().remove("role");
     let token = format!("Bearer {}", signed(&claims, Algorithm::HS256, SECRET));
-    let answer = with_header(&stage, &token).await.json();
+    let response = with_header(&stage, &token).await.json();
     assert_eq!(
-        answer["headers"]["x-principal"][0],
+        response["headers"]["x-principal"][0],
         r#"{"subject":"7","role":"user"}"#
     );
 }
@@ -213,9 +217,13 @@ async fn mock_mode_accepts_any_token_everywhere_but_requires_one() {
         // As in the original API.
         (Method::POST, "/api/v1/users"),
     ] {
-        let answer = Answer::of(stage.bare(method.clone(), path).bearer_auth("whatever")).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        let nobody = Answer::of(stage.bare(method, path)).await;
-        assert_eq!(nobody.problem(401)["error"], "missing Authorization header");
+        let response =
+            TestResponse::of(stage.bare(method.clone(), path).bearer_auth("whatever")).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        let anonymous = TestResponse::of(stage.bare(method, path)).await;
+        assert_eq!(
+            anonymous.problem(401)["error"],
+            "missing Authorization header"
+        );
     }
 }

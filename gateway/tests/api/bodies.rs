@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use reqwest::Method;
 use tokio::sync::mpsc;
 
-use crate::stage::{Answer, Stage, large_body, raw, read_rest, serve, status_of};
+use crate::stage::{Stage, TestResponse, large_body, raw, read_rest, serve, status_of};
 
 const MIB: usize = 1 << 20;
 
@@ -26,12 +26,12 @@ fn chunked(bytes: usize) -> reqwest::Body {
 async fn a_request_body_arrives_unchanged() {
     let stage = Stage::with_echo(&[]).await;
     let body = r#"{"username":"k","email":"k@example.com"}"#;
-    let sent = Answer::of(stage.call(Method::POST, "/api/v1/users").body(body))
+    let sent = TestResponse::of(stage.call(Method::POST, "/api/v1/users").body(body))
         .await
         .json();
     assert_eq!(sent["body"], body);
     assert_eq!(sent["headers"]["content-length"][0], body.len().to_string());
-    let chunks = Answer::of(
+    let chunks = TestResponse::of(
         stage
             .call(Method::POST, "/api/v1/users")
             .body(chunked(300_000)),
@@ -46,17 +46,21 @@ async fn a_request_body_arrives_unchanged() {
 async fn bodies_of_one_mebibyte_pass_and_larger_ones_do_not() {
     let stage = Stage::with_echo(&[]).await;
     let post = || stage.call(Method::POST, "/api/v1/users");
-    let exactly = Answer::of(post().body(vec![b'x'; MIB])).await;
+    let exactly = TestResponse::of(post().body(vec![b'x'; MIB])).await;
     assert_eq!(exactly.json()["length"], MIB);
     assert_eq!(
-        Answer::of(post().body(chunked(MIB))).await.json()["length"],
+        TestResponse::of(post().body(chunked(MIB))).await.json()["length"],
         MIB
     );
     for _ in 0..5 {
-        let announced = Answer::of(post().body(vec![b'x'; MIB + 1])).await;
+        let announced = TestResponse::of(post().body(vec![b'x'; MIB + 1])).await;
         assert_eq!(announced.problem(413)["error"], "request body too large");
-        Answer::of(post().body(chunked(MIB + 1))).await.problem(413);
-        Answer::of(post().body(chunked(3 * MIB))).await.problem(413);
+        TestResponse::of(post().body(chunked(MIB + 1)))
+            .await
+            .problem(413);
+        TestResponse::of(post().body(chunked(3 * MIB)))
+            .await
+            .problem(413);
     }
 }
 
@@ -65,11 +69,23 @@ async fn imports_have_a_larger_body_limit() {
     let stage = Stage::with_echo(&[]).await;
     let post = || stage.call(Method::POST, "/api/v1/users/1/imports");
     let most = 16 * MIB;
-    let exactly = Answer::of(post().body(chunked(most))).await;
+    let exactly = TestResponse::of(post().body(chunked(most))).await;
     assert_eq!(exactly.json()["length"], most);
     for body in [chunked(most + 1), reqwest::Body::from(vec![b'x'; most + 1])] {
-        let problem = Answer::of(post().body(body)).await.problem(413);
-        assert_eq!(problem["detail"], "send at most 16 MiB");
+        let problem = TestResponse::of(post().body(body)).await.problem(413);
+        insta::allow_duplicates! {
+        insta::assert_json_snapshot!(problem, {".request_id" => "[request id]"}, @r#"
+        {
+          "detail": "send at most 16 MiB",
+          "error": "request body too large",
+          "instance": "/api/v1/users/1/imports",
+          "request_id": "[request id]",
+          "status": 413,
+          "title": "Body too large",
+          "type": "/problems/body-too-large"
+        }
+        "#);
+        }
     }
 }
 
@@ -83,8 +99,8 @@ async fn expect_100_continue_is_answered_before_the_body_is_sent() {
              Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         )
     };
-    let answer = raw(stage.address, ask(10 * MIB).as_bytes());
-    assert_eq!(status_of(&answer), 413, "{answer}");
+    let response = raw(stage.address, ask(10 * MIB).as_bytes());
+    assert_eq!(status_of(&response), 413, "{response}");
     let mut stream = TcpStream::connect(stage.address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_millis(500)))
@@ -102,13 +118,13 @@ async fn expect_100_continue_is_answered_before_the_body_is_sent() {
 async fn clients_that_are_still_sending_receive_the_refusal() {
     let stage = Stage::with_echo(&[]).await;
     for _ in 0..10 {
-        let answer = Answer::of(
+        let response = TestResponse::of(
             stage
                 .bare(Method::POST, "/api/v1/users/1/preferences")
                 .body(vec![b'x'; 2 * MIB]),
         )
         .await;
-        answer.problem(401);
+        response.problem(401);
     }
 }
 
@@ -161,13 +177,16 @@ async fn request_bodies_are_streamed() {
         reqwest::Body::wrap_stream(futures_util::stream::unfold(chunks, |mut chunks| async {
             Some((chunks.recv().await?, chunks))
         }));
-    let answer = tokio::spawn(stage.call(Method::POST, "/api/v1/users").body(body).send());
+    let response = tokio::spawn(stage.call(Method::POST, "/api/v1/users").body(body).send());
     for size in [10, 20, 30] {
         send.send(Ok(Bytes::from(vec![b'x'; size]))).await.unwrap();
         assert_eq!(heard.recv().await, Some(size));
     }
     drop(send);
-    assert_eq!(answer.await.unwrap().unwrap().text().await.unwrap(), "done");
+    assert_eq!(
+        response.await.unwrap().unwrap().text().await.unwrap(),
+        "done"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,17 +203,17 @@ async fn response_bodies_are_streamed() {
         }
     });
     let stage = Stage::new(serve(app).await, &[]);
-    let mut answer = stage
+    let mut response = stage
         .call(Method::GET, "/api/v1/movies")
         .send()
         .await
         .unwrap();
     for text in ["one", "two", "three"] {
         send.send(Ok(Bytes::from(text))).await.unwrap();
-        assert_eq!(answer.chunk().await.unwrap().unwrap(), text);
+        assert_eq!(response.chunk().await.unwrap().unwrap(), text);
     }
     drop(send);
-    assert_eq!(answer.chunk().await.unwrap(), None);
+    assert_eq!(response.chunk().await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,14 +222,14 @@ async fn large_responses_are_not_buffered() {
     let app = Router::new().fallback(|| async { large_body(8192) });
     let stage = Stage::new(serve(app).await, &[]);
     let before = resident();
-    let mut answer = stage
+    let mut response = stage
         .call(Method::GET, "/api/v1/movies")
         .send()
         .await
         .unwrap();
     let mut length = 0;
     let mut peak = before;
-    while let Some(chunk) = answer.chunk().await.unwrap() {
+    while let Some(chunk) = response.chunk().await.unwrap() {
         length += chunk.len();
         if length % (32 * MIB) < chunk.len() {
             peak = peak.max(resident());
@@ -239,11 +258,11 @@ async fn a_stalled_response_body_is_aborted() {
         Body::from_stream(first.chain(futures_util::stream::pending()))
     });
     let stage = Stage::new(serve(app).await, &[("UPSTREAM_STALL_TIMEOUT_MS", "200")]);
-    let mut answer = stage
+    let mut response = stage
         .call(Method::GET, "/api/v1/movies")
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.chunk().await.unwrap().unwrap(), "begun");
-    assert!(answer.chunk().await.is_err());
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "begun");
+    assert!(response.chunk().await.is_err());
 }

@@ -9,7 +9,7 @@ use std::{
 
 use reqwest::Method;
 
-use crate::stage::{Answer, SECRET, Stage, raw, status_of};
+use crate::stage::{SECRET, Stage, TestResponse, raw, status_of};
 
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let settings: HashMap<_, _> = settings.iter().copied().collect();
@@ -57,8 +57,9 @@ async fn a_printed_token_is_accepted() {
         ),
     ] {
         let token = line(&run(arguments, &[]));
-        let answer = Answer::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token)).await;
-        assert_eq!(answer.json()["headers"]["x-principal"][0], principal);
+        let response =
+            TestResponse::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token)).await;
+        assert_eq!(response.json()["headers"]["x-principal"][0], principal);
     }
     for settings in [
         [("JWT_ISSUER", "other")],
@@ -66,7 +67,7 @@ async fn a_printed_token_is_accepted() {
         [("JWT_SECRET", "another secret that is long enough")],
     ] {
         let token = line(&run(&["token"], &settings));
-        Answer::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token))
+        TestResponse::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token))
             .await
             .problem(401);
     }

@@ -2,10 +2,10 @@
 
 use reqwest::Method;
 
-use crate::stage::{Answer, Stage};
+use crate::stage::{Stage, TestResponse};
 
-async fn preflight(stage: &Stage, origin: &str) -> Answer {
-    Answer::of(
+async fn preflight(stage: &Stage, origin: &str) -> TestResponse {
+    TestResponse::of(
         stage
             .bare(Method::OPTIONS, "/api/v1/users/7/preferences")
             .header("origin", origin)
@@ -21,25 +21,25 @@ async fn preflight(stage: &Stage, origin: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_origin_is_allowed_by_default() {
     let stage = Stage::with_echo(&[]).await;
-    let answer = preflight(&stage, "https://example.com").await;
-    assert_eq!(answer.status, 204);
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    let response = preflight(&stage, "https://example.com").await;
+    assert_eq!(response.status, 204);
+    assert_eq!(response.header("access-control-allow-origin"), "*");
     assert!(
-        answer
+        response
             .header("access-control-allow-methods")
             .contains("DELETE")
     );
     assert_eq!(
-        answer.header("access-control-allow-headers"),
+        response.header("access-control-allow-headers"),
         "authorization, content-type"
     );
     let call = stage
         .call(Method::GET, "/api/v1/movies")
         .header("origin", "https://example.com");
-    let answer = Answer::of(call).await;
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    let response = TestResponse::of(call).await;
+    assert_eq!(response.header("access-control-allow-origin"), "*");
     assert!(
-        answer
+        response
             .header("access-control-expose-headers")
             .contains("X-Request-Id")
     );
@@ -47,7 +47,7 @@ async fn any_origin_is_allowed_by_default() {
     let refused = stage
         .bare(Method::GET, "/api/v1/movies")
         .header("origin", "https://example.com");
-    let refused = Answer::of(refused).await;
+    let refused = TestResponse::of(refused).await;
     refused.problem(401);
     assert_eq!(refused.header("access-control-allow-origin"), "*");
     let same_origin = stage.get("/api/v1/movies").await;
@@ -65,30 +65,30 @@ async fn only_listed_origins_are_allowed() {
         ("http://one.example", ""),
         ("null", ""),
     ] {
-        let answer = preflight(&stage, origin).await;
-        assert_eq!(answer.status, 204);
+        let response = preflight(&stage, origin).await;
+        assert_eq!(response.status, 204);
         assert_eq!(
-            answer.header("access-control-allow-origin"),
+            response.header("access-control-allow-origin"),
             allowed,
             "{origin}"
         );
         let call = stage
             .call(Method::GET, "/api/v1/movies")
             .header("origin", origin);
-        let answer = Answer::of(call).await;
-        assert_eq!(answer.status, 200);
+        let response = TestResponse::of(call).await;
+        assert_eq!(response.status, 200);
         assert_eq!(
-            answer.header("access-control-allow-origin"),
+            response.header("access-control-allow-origin"),
             allowed,
             "{origin}"
         );
-        assert_eq!(answer.header("vary"), "Origin");
+        assert_eq!(response.header("vary"), "Origin");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_list_allows_no_origin() {
     let stage = Stage::with_echo(&[("CORS_ORIGINS", "")]).await;
-    let answer = preflight(&stage, "https://example.com").await;
-    assert_eq!(answer.header("access-control-allow-origin"), "");
+    let response = preflight(&stage, "https://example.com").await;
+    assert_eq!(response.header("access-control-allow-origin"), "");
 }

@@ -27,7 +27,7 @@ fn held() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
             let released = released.notified();
             count.fetch_add(1, Ordering::SeqCst);
             released.await;
-            "answered"
+            "completed"
         }
     });
     (app, go, waiting)
@@ -55,8 +55,8 @@ async fn accepted_requests_are_served_before_the_end() {
     assert_eq!(read_rest(&mut idle), "");
     go.notify_waiters();
     for call in calls {
-        let response = call.await.unwrap().expect("an answer");
-        assert_eq!(response.text().await.unwrap(), "answered");
+        let response = call.await.unwrap().expect("a response");
+        assert_eq!(response.text().await.unwrap(), "completed");
     }
     assert!(stage.join().await);
 }
@@ -79,9 +79,9 @@ async fn the_grace_period_limits_the_shutdown() {
 async fn readiness_turns_red_before_the_listeners_close() {
     let stage = Stage::with_echo(&[("SHUTDOWN_DELAY_MS", "1500")]).await;
     stage.stop();
-    let answer = stage.get("/health/ready").await;
-    assert_eq!(answer.status, 503);
-    assert_eq!(answer.json()["status"], "stopping");
+    let response = stage.get("/health/ready").await;
+    assert_eq!(response.status, 503);
+    assert_eq!(response.json()["status"], "stopping");
     assert_eq!(stage.get("/health/live").await.status, 200);
     assert_eq!(stage.get("/api/v1/movies").await.status, 200);
     assert!(stage.join().await);
@@ -132,9 +132,9 @@ async fn a_signal_ends_the_process_after_the_request_in_flight() {
     })
     .await;
     go.notify_waiters();
-    let answer = read_rest(&mut stream);
-    assert_eq!(status_of(&answer), 200, "{answer}");
-    assert!(answer.ends_with("answered"), "{answer}");
+    let response = read_rest(&mut stream);
+    assert_eq!(status_of(&response), 200, "{response}");
+    assert!(response.ends_with("completed"), "{response}");
     let status = tokio::task::spawn_blocking(move || program.wait())
         .await
         .unwrap()

@@ -6,7 +6,7 @@ use axum::{Router, http::HeaderMap, response::AppendHeaders, routing::get};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, Scripted, Stage, read_head, serve};
+use crate::stage::{Scripted, Stage, TestResponse, read_head, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identity_headers_of_clients_are_replaced() {
@@ -27,7 +27,7 @@ async fn identity_headers_of_clients_are_replaced() {
         .header("proxy-authorization", "Basic eA==")
         .header("accept", "a/b")
         .header("x-other", "kept");
-    let seen = Answer::of(request).await.json();
+    let seen = TestResponse::of(request).await.json();
     let headers = seen["headers"].as_object().unwrap();
     let expect = |name: &str, value: Value| assert_eq!(headers.get(name), Some(&value), "{name}");
     expect("x-principal", json!([r#"{"subject":"1","role":"admin"}"#]));
@@ -60,21 +60,21 @@ async fn request_id_and_trace_are_propagated() {
     let request = request
         .header("x-request-id", "mine-1")
         .header("traceparent", trace);
-    let answer = Answer::of(request).await;
-    assert_eq!(answer.header("x-request-id"), "mine-1");
-    let seen = answer.json();
+    let response = TestResponse::of(request).await;
+    assert_eq!(response.header("x-request-id"), "mine-1");
+    let seen = response.json();
     assert_eq!(seen["headers"]["x-request-id"], json!(["mine-1"]));
-    let told = seen["headers"]["traceparent"][0].as_str().unwrap();
-    assert!(told.starts_with(&trace[..36]) && told != trace, "{told}");
+    let sent = seen["headers"]["traceparent"][0].as_str().unwrap();
+    assert!(sent.starts_with(&trace[..36]) && sent != trace, "{sent}");
 
     let insane = stage
         .call(Method::GET, "/api/v1/movies")
         .header("x-request-id", "a b{}");
-    let answer = Answer::of(insane).await;
-    assert_ne!(answer.header("x-request-id"), "a b{}");
+    let response = TestResponse::of(insane).await;
+    assert_ne!(response.header("x-request-id"), "a b{}");
     assert_eq!(
-        answer.json()["headers"]["x-request-id"][0],
-        answer.header("x-request-id")
+        response.json()["headers"]["x-request-id"][0],
+        response.header("x-request-id")
     );
 }
 
@@ -87,22 +87,22 @@ async fn forwarded_headers_of_untrusted_peers_are_ignored() {
     .await;
     let from = |chain: &str| {
         let request = stage.call(Method::GET, "/api/v1/movies");
-        Answer::of(
+        TestResponse::of(
             request
                 .header("x-forwarded-for", chain)
                 .header("x-forwarded-proto", "https")
                 .header("x-forwarded-host", "marquee.example"),
         )
     };
-    let answer = from("6.6.6.6, 1.2.3.4, 10.0.0.1").await;
-    let seen = answer.json();
+    let response = from("6.6.6.6, 1.2.3.4, 10.0.0.1").await;
+    let seen = response.json();
     assert_eq!(
         seen["headers"]["x-forwarded-for"][0],
         "6.6.6.6, 1.2.3.4, 10.0.0.1, 127.0.0.1"
     );
     assert_eq!(seen["headers"]["x-forwarded-proto"][0], "https");
     assert_eq!(seen["headers"]["x-forwarded-host"][0], "marquee.example");
-    assert_eq!(answer.header("x-ratelimit-remaining"), "9");
+    assert_eq!(response.header("x-ratelimit-remaining"), "9");
     // The rate limit counts the rightmost address that is not a trusted proxy.
     assert_eq!(
         from("9.9.9.9, 1.2.3.4")
@@ -135,24 +135,24 @@ async fn responses_keep_all_headers_but_hop_by_hop_ones() {
         )
     }));
     let stage = Stage::new(serve(app).await, &[]);
-    let answer = stage.get("/api/v1/movies").await;
-    assert_eq!(answer.status, 418);
+    let response = stage.get("/api/v1/movies").await;
+    assert_eq!(response.status, 418);
     assert_eq!(
-        answer.text,
+        response.text,
         r#"{"type":"/problems/teapot","request_id":"theirs"}"#
     );
-    let all = |name: &str| -> Vec<_> { answer.headers.get_all(name).iter().collect() };
+    let all = |name: &str| -> Vec<_> { response.headers.get_all(name).iter().collect() };
     assert_eq!(all("set-cookie"), ["a=1", "b=2"]);
     assert_eq!(all("link").len(), 2);
-    assert_eq!(answer.header("etag"), "\"1\"");
-    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(response.header("etag"), "\"1\"");
+    assert_eq!(response.header("content-type"), "application/problem+json");
     for name in [
         "x-hop",
         "keep-alive",
         "proxy-authenticate",
         "x-internal-token",
     ] {
-        assert_eq!(answer.header(name), "", "{name}");
+        assert_eq!(response.header(name), "", "{name}");
     }
     assert_eq!(all("x-request-id").len(), 1);
 }
@@ -223,7 +223,7 @@ async fn no_internal_token_is_sent_if_none_is_configured() {
 #[tokio::test(flavor = "multi_thread")]
 async fn public_routes_get_the_address_of_the_client() {
     let trusting = [("TRUSTED_PROXIES", "127.0.0.0/8")];
-    for (settings, told) in [(&[][..], "127.0.0.1"), (&trusting, "9.9.9.9")] {
+    for (settings, sent) in [(&[][..], "127.0.0.1"), (&trusting, "9.9.9.9")] {
         let stage = Stage::with_echo(settings).await;
         let post = |path| {
             stage
@@ -232,13 +232,13 @@ async fn public_routes_get_the_address_of_the_client() {
                 .header("x-forwarded-for", "1.2.3.4, 9.9.9.9")
         };
         for path in ["/api/v1/auth/token", "/api/v1/users"] {
-            let seen = Answer::of(post(path)).await.json();
-            assert_eq!(seen["headers"]["x-real-ip"], json!([told]), "{path}");
+            let seen = TestResponse::of(post(path)).await.json();
+            assert_eq!(seen["headers"]["x-real-ip"], json!([sent]), "{path}");
             assert_eq!(seen["headers"]["x-principal"], Value::Null);
         }
         let path = "/api/v1/users/1/preferences";
         let request = post(path).bearer_auth(stage.token("1", gateway::Role::User));
-        let seen = Answer::of(request).await.json();
+        let seen = TestResponse::of(request).await.json();
         assert_eq!(seen["headers"]["x-real-ip"], Value::Null);
     }
 }

@@ -16,7 +16,7 @@ use reqwest::Method;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, SECRET, Stage, echo, serve};
+use crate::stage::{SECRET, Stage, TestResponse, echo, serve};
 
 /// A key pair, with its public key as JWK.
 struct Key {
@@ -80,14 +80,14 @@ impl Issuer {
         let issuer = Self::default();
         issuer.publish(keys);
         let own = issuer.clone();
-        let answer = move || async move {
+        let response = move || async move {
             *own.fetches.lock().unwrap() += 1;
             match &*own.keys.lock().unwrap() {
                 Some(keys) => json!({ "keys": keys }).to_string().into_response(),
                 None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             }
         };
-        let address: SocketAddr = serve(Router::new().route("/keys", get(answer))).await;
+        let address: SocketAddr = serve(Router::new().route("/keys", get(response))).await;
         (issuer, format!("http://{address}/keys"))
     }
 
@@ -125,8 +125,8 @@ async fn stage(url: &str, more: &[(&str, &str)]) -> Stage {
     stage
 }
 
-async fn with_token(stage: &Stage, token: &str) -> Answer {
-    Answer::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token)).await
+async fn with_token(stage: &Stage, token: &str) -> TestResponse {
+    TestResponse::of(stage.bare(Method::GET, "/api/v1/movies").bearer_auth(token)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,10 +137,10 @@ async fn tokens_are_verified_by_the_published_keys() {
     for key in &keys {
         let token = key.token(&claims());
         for _ in 0..3 {
-            let answer = with_token(&stage, &token).await;
-            assert_eq!(answer.status, 200, "{}", answer.text);
-            let told = &answer.json()["headers"]["x-principal"][0];
-            assert_eq!(told, r#"{"subject":"7","role":"user"}"#);
+            let response = with_token(&stage, &token).await;
+            assert_eq!(response.status, 200, "{}", response.text);
+            let principal = &response.json()["headers"]["x-principal"][0];
+            assert_eq!(principal, r#"{"subject":"7","role":"user"}"#);
         }
         for (member, value, detail) in [
             ("exp", json!(1), "the token has expired"),
@@ -149,8 +149,8 @@ async fn tokens_are_verified_by_the_published_keys() {
         ] {
             let mut changed = claims();
             changed[member] = value;
-            let answer = with_token(&stage, &key.token(&changed)).await;
-            assert_eq!(answer.problem(401)["detail"], detail);
+            let response = with_token(&stage, &key.token(&changed)).await;
+            assert_eq!(response.problem(401)["detail"], detail);
         }
     }
 }
@@ -182,8 +182,8 @@ async fn the_key_determines_the_algorithm_and_never_the_token() {
         elsewhere.token(&claims()),
         forged.token(&claims()),
     ] {
-        let answer = with_token(&stage, &token).await;
-        assert_eq!(answer.problem(401)["error"], "invalid bearer token");
+        let response = with_token(&stage, &token).await;
+        assert_eq!(response.problem(401)["error"], "invalid bearer token");
     }
     let token = key.token(&claims());
     let (text, _) = token.rsplit_once('.').unwrap();
@@ -268,9 +268,9 @@ async fn tokens_are_not_called_invalid_before_the_first_fetch() {
     let settings = [("JWT_SECRET", ""), ("JWKS_URL", url.as_str())];
     let stage = Stage::new(serve(echo()).await, &settings);
     let token = key.token(&claims());
-    let answer = with_token(&stage, &token).await;
-    answer.problem(503);
-    assert_eq!(answer.header("retry-after"), "1");
+    let response = with_token(&stage, &token).await;
+    response.problem(503);
+    assert_eq!(response.header("retry-after"), "1");
     issuer.publish(&[&key]);
     eventually("the keys are fetched", async || {
         with_token(&stage, &token).await.status == 200

@@ -1,7 +1,13 @@
 //! Tests of the gateway over HTTP: started in the test's process or as the built program, between a real client
 //! and fake services.
 
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod api_keys;
 mod auth;

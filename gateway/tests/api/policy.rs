@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use crate::{
     api_keys::{api_key, owners},
-    stage::{Answer, Stage, echo, serve},
+    stage::{Stage, TestResponse, echo, serve},
 };
 
 /// A path that matches `route`, with the ids of user 7.
@@ -89,18 +89,18 @@ async fn every_route_allows_exactly_its_callers() {
             if let Some(token) = shown {
                 request = request.bearer_auth(token);
             }
-            let answer = Answer::of(request).await;
+            let response = TestResponse::of(request).await;
             let expected = match (expected, route.target) {
                 (200, Target::SwaggerRedirect) => 301,
                 (expected, _) => expected,
             };
             assert_eq!(
-                answer.status, expected,
+                response.status, expected,
                 "{:?} {path} by {caller}: {}",
-                route.method, answer.text
+                route.method, response.text
             );
             if expected >= 400 {
-                answer.problem(expected);
+                response.problem(expected);
             }
         }
     }
@@ -119,8 +119,8 @@ async fn user_ids_in_paths_are_compared_exactly() {
     let token = stage.token("7", Role::User);
     for id in ["07", "+7", "%37", "7%20", "77", "-7", "7;a"] {
         let path = format!("/api/v1/users/{id}/preferences");
-        let answer = Answer::of(stage.bare(Method::GET, &path).bearer_auth(&token)).await;
-        answer.problem(403);
+        let response = TestResponse::of(stage.bare(Method::GET, &path).bearer_auth(&token)).await;
+        response.problem(403);
     }
 }
 

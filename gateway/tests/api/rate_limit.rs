@@ -11,7 +11,7 @@ use std::{
 use chassis::testing::{RedisServer, eventually};
 use reqwest::Method;
 
-use crate::stage::{Answer, Stage, echo, serve};
+use crate::stage::{Stage, TestResponse, echo, serve};
 
 async fn counts_down_exactly(redis: &str) {
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "100"), ("REDIS_URL", redis)]).await;
@@ -20,36 +20,41 @@ async fn counts_down_exactly(redis: &str) {
         let request = stage
             .call(Method::GET, "/api/v1/movies")
             .header("connection", "close");
-        let answer = Answer::of(request).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("x-ratelimit-limit"), "100");
-        assert_eq!(answer.header("x-ratelimit-remaining"), expected.to_string());
-        let reset: u64 = answer.header("x-ratelimit-reset").parse().unwrap();
-        assert!((30..=60).contains(&reset), "{reset}");
-        assert_eq!(answer.header("ratelimit-policy"), "\"client\";q=100;w=60");
+        let response = TestResponse::of(request).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("x-ratelimit-limit"), "100");
         assert_eq!(
-            answer.header("ratelimit"),
+            response.header("x-ratelimit-remaining"),
+            expected.to_string()
+        );
+        let reset: u64 = response.header("x-ratelimit-reset").parse().unwrap();
+        assert!((30..=60).contains(&reset), "{reset}");
+        assert_eq!(response.header("ratelimit-policy"), "\"client\";q=100;w=60");
+        assert_eq!(
+            response.header("ratelimit"),
             format!("\"client\";r={expected};t={reset}")
         );
     }
     for _ in 0..3 {
-        let answer = stage.get("/api/v1/movies").await;
-        let problem = answer.problem(429);
+        let response = stage.get("/api/v1/movies").await;
+        let problem = response.problem(429);
         assert_eq!(problem["error"], "rate limit exceeded");
         assert_eq!(problem["type"], "/problems/rate-limited");
-        let reset: u64 = answer.header("x-ratelimit-reset").parse().unwrap();
+        let reset: u64 = response.header("x-ratelimit-reset").parse().unwrap();
         assert_eq!(problem["retry_after"], reset);
-        assert_eq!(answer.header("retry-after"), reset.to_string());
-        assert_eq!(answer.header("x-ratelimit-remaining"), "0");
+        assert_eq!(response.header("retry-after"), reset.to_string());
+        assert_eq!(response.header("x-ratelimit-remaining"), "0");
     }
     // Everything but probes counts, whatever its result.
     for path in ["/health", "/health/live", "/health/ready"] {
-        let answer = stage.get(path).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("x-ratelimit-limit"), "");
+        let response = stage.get(path).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("x-ratelimit-limit"), "");
     }
     for path in ["/swagger/", "/api/v1/nothing", "/metrics"] {
-        Answer::of(stage.bare(Method::GET, path)).await.problem(429);
+        TestResponse::of(stage.bare(Method::GET, path))
+            .await
+            .problem(429);
     }
 }
 
@@ -68,9 +73,9 @@ async fn each_request_counts_once_without_redis() {
 async fn requests_without_a_token_count() {
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "3")]).await;
     for expected in ["2", "1", "0"] {
-        let answer = Answer::of(stage.bare(Method::GET, "/api/v1/movies")).await;
-        answer.problem(401);
-        assert_eq!(answer.header("x-ratelimit-remaining"), expected);
+        let response = TestResponse::of(stage.bare(Method::GET, "/api/v1/movies")).await;
+        response.problem(401);
+        assert_eq!(response.header("x-ratelimit-remaining"), expected);
     }
     stage.get("/api/v1/movies").await.problem(429);
 }
@@ -95,8 +100,8 @@ async fn a_new_window_begins_after_the_last() {
             })
             .await;
             for expected in ["3", "2", "1", "0", "0"] {
-                let answer = stage.get("/api/v1/movies").await;
-                assert_eq!(answer.header("x-ratelimit-remaining"), expected);
+                let response = stage.get("/api/v1/movies").await;
+                assert_eq!(response.header("x-ratelimit-remaining"), expected);
             }
         }
     }
@@ -114,11 +119,11 @@ async fn two_gateways_together_never_admit_more_than_the_limit() {
     ];
     let stages = [Stage::new(upstream, &more), Stage::new(upstream, &more)];
     let requests = (0..200).map(|number| stages[number % 2].get("/api/v1/movies"));
-    let answers = futures_util::future::join_all(requests).await;
+    let responses = futures_util::future::join_all(requests).await;
     let count = |status| {
-        answers
+        responses
             .iter()
-            .filter(|answer| answer.status == status)
+            .filter(|response| response.status == status)
             .count()
     };
     let (admitted, refused) = (count(200), count(429));
@@ -131,11 +136,11 @@ async fn one_gateway_under_load_admits_exactly_the_limit() {
     let redis = RedisServer::start();
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "123"), ("REDIS_URL", &redis.url())]).await;
     let requests = (0..300).map(|_| stage.get("/api/v1/movies"));
-    let answers = futures_util::future::join_all(requests).await;
-    let mut remaining: Vec<u64> = answers
+    let responses = futures_util::future::join_all(requests).await;
+    let mut remaining: Vec<u64> = responses
         .iter()
-        .filter(|answer| answer.status == 200)
-        .map(|answer| answer.header("x-ratelimit-remaining").parse().unwrap())
+        .filter(|response| response.status == 200)
+        .map(|response| response.header("x-ratelimit-remaining").parse().unwrap())
         .collect();
     remaining.sort_unstable();
     assert_eq!(remaining, (0..123).collect::<Vec<_>>());
@@ -168,8 +173,8 @@ async fn requests_are_served_while_redis_restarts() {
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let started = Instant::now();
-                    let answer = stage.get("/api/v1/movies").await;
-                    assert_eq!(answer.status, 200, "{}", answer.text);
+                    let response = stage.get("/api/v1/movies").await;
+                    assert_eq!(response.status, 200, "{}", response.text);
                     sent.fetch_add(1, Ordering::Relaxed);
                     slowest.fetch_max(started.elapsed().as_millis() as usize, Ordering::Relaxed);
                 }
@@ -209,7 +214,7 @@ async fn requests_are_served_while_redis_restarts() {
     }
     stop.store(true, Ordering::Relaxed);
     for task in load {
-        task.await.expect("no answer but 200");
+        task.await.expect("no response but 200");
     }
     let slowest = slowest.load(Ordering::Relaxed);
     assert!(slowest < 3000, "a request took {slowest} ms");
@@ -220,13 +225,16 @@ async fn the_limit_holds_without_redis() {
     let redis = format!("redis://127.0.0.1:{}/0", chassis::testing::free_port());
     let stage = Stage::with_echo(&[("RATE_LIMIT_MAX", "40"), ("REDIS_URL", &redis)]).await;
     let requests = (0..100).map(|_| stage.get("/api/v1/movies"));
-    let answers = futures_util::future::join_all(requests).await;
-    let admitted = answers.iter().filter(|answer| answer.status == 200).count();
+    let responses = futures_util::future::join_all(requests).await;
+    let admitted = responses
+        .iter()
+        .filter(|response| response.status == 200)
+        .count();
     assert_eq!(admitted, 40);
     assert!(
-        answers
+        responses
             .iter()
-            .all(|answer| [200, 429].contains(&answer.status))
+            .all(|response| [200, 429].contains(&response.status))
     );
 }
 
@@ -241,9 +249,9 @@ async fn the_limit_survives_the_loss_of_redis_data() {
             30 => redis.resume(),
             _ => {}
         }
-        let answer = stage.get("/api/v1/movies").await;
-        assert!([200, 429].contains(&answer.status));
-        admitted += usize::from(answer.status == 200);
+        let response = stage.get("/api/v1/movies").await;
+        assert!([200, 429].contains(&response.status));
+        admitted += usize::from(response.status == 200);
     }
     assert_eq!(admitted, 50);
 }

@@ -3,7 +3,7 @@
 use gateway::routes::Service;
 use reqwest::Method;
 
-use crate::stage::{Answer, Stage, echo, serve};
+use crate::stage::{Stage, TestResponse, echo, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_path_goes_to_its_service() {
@@ -62,12 +62,12 @@ async fn head_is_served_wherever_get_is() {
         "/swagger/docs/gateway.json",
     ] {
         let get = stage.get(path).await;
-        let head = Answer::of(stage.call(Method::HEAD, path)).await;
+        let head = TestResponse::of(stage.call(Method::HEAD, path)).await;
         assert_eq!(head.status, 200, "{path}");
         assert_eq!(head.text, "");
         assert_eq!(head.header("content-type"), get.header("content-type"));
     }
-    let refused = Answer::of(stage.bare(Method::HEAD, "/api/v1/movies")).await;
+    let refused = TestResponse::of(stage.bare(Method::HEAD, "/api/v1/movies")).await;
     assert_eq!((refused.status, refused.text.as_str()), (401, ""));
 }
 
@@ -94,15 +94,15 @@ async fn unknown_paths_are_404_and_unknown_methods_405_with_allow() {
             "GET, HEAD",
         ),
     ] {
-        let answer = Answer::of(stage.call(method.clone(), path)).await;
-        answer.problem(405);
-        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+        let response = TestResponse::of(stage.call(method.clone(), path)).await;
+        response.problem(405);
+        assert_eq!(response.header("allow"), allow, "{method} {path}");
     }
     // Without a token unknown paths look like known ones.
-    Answer::of(stage.bare(Method::GET, "/api/v1/nothing"))
+    TestResponse::of(stage.bare(Method::GET, "/api/v1/nothing"))
         .await
         .problem(401);
-    Answer::of(stage.bare(Method::DELETE, "/api/v1/movies"))
+    TestResponse::of(stage.bare(Method::DELETE, "/api/v1/movies"))
         .await
         .problem(401);
 }

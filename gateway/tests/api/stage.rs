@@ -108,8 +108,8 @@ impl Stage {
     }
 
     /// A GET of an administrator.
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.call(Method::GET, path)).await
+    pub async fn get(&self, path: &str) -> TestResponse {
+        TestResponse::of(self.call(Method::GET, path)).await
     }
 
     /// Begins the shutdown.
@@ -136,15 +136,15 @@ impl Drop for Stage {
 
 /// A complete response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     pub text: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -273,7 +273,7 @@ pub fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// Responds with 200 and `body`.
-pub fn answer_ok(stream: &mut TcpStream, body: &str) {
+pub fn respond_ok(stream: &mut TcpStream, body: &str) {
     let text = format!(
         "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -306,8 +306,8 @@ pub fn read_rest(stream: &mut TcpStream) -> String {
 }
 
 /// The status of a raw response; 0 if there is none.
-pub fn status_of(answer: &str) -> u16 {
-    answer
+pub fn status_of(response: &str) -> u16 {
+    response
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3)?.parse().ok())
         .unwrap_or(0)

@@ -4,10 +4,10 @@ use axum::{Router, routing::get};
 use chassis::testing::free_port;
 use reqwest::Method;
 
-use crate::stage::{Answer, Stage, serve};
+use crate::stage::{Stage, TestResponse, serve};
 
-async fn bare(stage: &Stage, path: &str) -> Answer {
-    Answer::of(stage.bare(Method::GET, path)).await
+async fn bare(stage: &Stage, path: &str) -> TestResponse {
+    TestResponse::of(stage.bare(Method::GET, path)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,8 +36,8 @@ async fn the_page_and_its_files_are_served_by_the_gateway() {
     for attribute in ["src=\"", "href=\""] {
         for rest in page.text.split(attribute).skip(1) {
             let file = rest.split('"').next().unwrap().trim_start_matches("./");
-            let answer = bare(&stage, &format!("/swagger/{file}")).await;
-            assert_eq!(answer.status, 200, "{file}");
+            let response = bare(&stage, &format!("/swagger/{file}")).await;
+            assert_eq!(response.status, 200, "{file}");
             files += 1;
         }
     }

@@ -36,13 +36,13 @@ fn request(stage: &Stage, line: &str, headers: &str) -> Vec<u8> {
 }
 
 fn refused(stage: &Stage, bytes: &[u8]) -> String {
-    let answer = raw(stage.address, bytes);
-    assert!(answer.contains("application/problem+json"), "{answer}");
-    assert!(answer.contains("x-request-id: "), "{answer}");
-    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+    let response = raw(stage.address, bytes);
+    assert!(response.contains("application/problem+json"), "{response}");
+    assert!(response.contains("x-request-id: "), "{response}");
+    let body = response.split("\r\n\r\n").nth(1).expect("a body");
     let problem: serde_json::Value = serde_json::from_str(body).expect("a problem");
-    assert_eq!(problem["status"], status_of(&answer));
-    answer
+    assert_eq!(problem["status"], status_of(&response));
+    response
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,8 +165,8 @@ async fn content_length_with_chunked_encoding_smuggles_no_request() {
             "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{framing}\r\n\r\n\
              0\r\n\r\nGET /api/v1/movies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
         );
-        let answer = raw(stage.address, bytes.as_bytes());
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        let response = raw(stage.address, bytes.as_bytes());
+        assert_eq!(response.matches("HTTP/1.1 ").count(), 1, "{response}");
         assert_eq!(seen.load(Ordering::SeqCst), 1);
     }
 }
@@ -180,8 +180,11 @@ async fn bytes_that_are_not_http_are_refused() {
         b"GET /api/v1/movies\r\n\r\n",
         b"GET /api/v1/movies HTTP/9.9\r\nHost: x\r\n\r\n",
     ] {
-        let answer = raw(stage.address, bytes);
-        assert!(answer.is_empty() || status_of(&answer) == 400, "{answer}");
+        let response = raw(stage.address, bytes);
+        assert!(
+            response.is_empty() || status_of(&response) == 400,
+            "{response}"
+        );
     }
     assert_eq!(seen.load(Ordering::SeqCst), 0);
 }
@@ -190,17 +193,17 @@ async fn bytes_that_are_not_http_are_refused() {
 async fn pipelined_requests_are_answered_in_order() {
     let (stage, _) = watched(&[]).await;
     let health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-    let answer = raw(
+    let response = raw(
         stage.address,
         format!("{health}{health}{health}GET nonsense\r\n\r\n").as_bytes(),
     );
-    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
+    assert_eq!(response.matches("HTTP/1.1 200 OK").count(), 3, "{response}");
     assert_eq!(
-        answer.matches("HTTP/1.1 400 Bad Request").count(),
+        response.matches("HTTP/1.1 400 Bad Request").count(),
         1,
-        "{answer}"
+        "{response}"
     );
-    assert!(answer.trim_end().ends_with('}'), "{answer}");
+    assert!(response.trim_end().ends_with('}'), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

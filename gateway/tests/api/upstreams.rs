@@ -15,11 +15,11 @@ use gateway::Role;
 use reqwest::Method;
 
 use crate::stage::{
-    Answer, PATIENCE, Scripted, Stage, answer_ok, echo, raw, read_head, serve, status_of,
+    PATIENCE, Scripted, Stage, TestResponse, echo, raw, read_head, respond_ok, serve, status_of,
 };
 
 /// Asserts that the response contains nothing about the platform's interior.
-fn leaks_nothing(answer: &Answer, inside: std::net::SocketAddr) {
+fn leaks_nothing(response: &TestResponse, inside: std::net::SocketAddr) {
     for word in [
         &inside.to_string()[..],
         "127.0.0.1",
@@ -27,7 +27,7 @@ fn leaks_nothing(answer: &Answer, inside: std::net::SocketAddr) {
         "refused",
         "hyper",
     ] {
-        assert!(!answer.text.contains(word), "{word} in {}", answer.text);
+        assert!(!response.text.contains(word), "{word} in {}", response.text);
     }
 }
 
@@ -37,11 +37,11 @@ async fn an_unavailable_service_is_503_until_it_returns() {
     let address = ([127, 0, 0, 1], port).into();
     let stage = Stage::new(address, &[]);
     for _ in 0..20 {
-        let answer = stage.get("/api/v1/movies").await;
-        let problem = answer.problem(503);
+        let response = stage.get("/api/v1/movies").await;
+        let problem = response.problem(503);
         assert_eq!(problem["type"], "/problems/unavailable");
-        assert_eq!(answer.header("retry-after"), "1");
-        leaks_nothing(&answer, address);
+        assert_eq!(response.header("retry-after"), "1");
+        leaks_nothing(&response, address);
     }
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move { axum::serve(listener, echo()).await });
@@ -62,10 +62,10 @@ async fn a_slow_service_is_504_after_the_time_limit() {
         (Method::POST, "/api/v1/admin/sync", 600),
     ] {
         let started = Instant::now();
-        let answer = Answer::of(stage.call(method, path)).await;
+        let response = TestResponse::of(stage.call(method, path)).await;
         let elapsed = started.elapsed();
-        answer.problem(504);
-        leaks_nothing(&answer, address);
+        response.problem(504);
+        leaks_nothing(&response, address);
         let limit = Duration::from_millis(limit);
         assert!(
             elapsed >= limit && elapsed < limit + Duration::from_secs(3),
@@ -80,7 +80,7 @@ async fn a_client_that_sends_its_body_too_slowly_is_408() {
     let body = reqwest::Body::wrap_stream(futures_util::stream::pending::<
         Result<bytes::Bytes, std::convert::Infallible>,
     >());
-    Answer::of(stage.call(Method::POST, "/api/v1/users").body(body))
+    TestResponse::of(stage.call(Method::POST, "/api/v1/users").body(body))
         .await
         .problem(408);
 }
@@ -126,13 +126,13 @@ async fn an_unusable_response_is_502() {
             } else {
                 "/api/v1/users"
             };
-            let answer = Answer::of(stage.call(method, path)).await;
+            let response = TestResponse::of(stage.call(method, path)).await;
             assert_eq!(
-                answer.problem(502)["type"],
+                response.problem(502)["type"],
                 "/problems/bad-gateway",
                 "{nonsense:?}"
             );
-            leaks_nothing(&answer, upstream.address);
+            leaks_nothing(&response, upstream.address);
         }
         assert!(
             upstream.connections() <= 8,
@@ -148,14 +148,17 @@ async fn a_connection_closed_on_reuse_does_not_fail_the_request() {
     // foresee.
     let upstream = Scripted::new(|_, mut stream, _| {
         if !read_head(&mut stream).is_empty() {
-            answer_ok(&mut stream, "answered");
+            respond_ok(&mut stream, "completed");
             read_head(&mut stream);
         }
     });
     let stage = Stage::new(upstream.address, &[("WORKER_THREADS", "1")]);
     for _ in 0..50 {
-        let answer = stage.get("/api/v1/movies").await;
-        assert_eq!((answer.status, answer.text.as_str()), (200, "answered"));
+        let response = stage.get("/api/v1/movies").await;
+        assert_eq!(
+            (response.status, response.text.as_str()),
+            (200, "completed")
+        );
     }
     assert!(upstream.connections() >= 50, "connections were reused");
 }
@@ -165,7 +168,7 @@ async fn connections_closed_while_idle_do_not_fail_requests() {
     // Closed after a random delay, so that the close coincides with every phase of a request.
     let upstream = Scripted::new(|number, mut stream, _| {
         if !read_head(&mut stream).is_empty() {
-            answer_ok(&mut stream, "answered");
+            respond_ok(&mut stream, "completed");
             std::thread::sleep(Duration::from_micros(100 * (number as u64 % 20)));
         }
     });
@@ -180,7 +183,7 @@ async fn requests_that_are_not_idempotent_are_not_retried() {
     let upstream = Scripted::new(|_, mut stream, messages| {
         let head = read_head(&mut stream);
         if head.starts_with("GET") {
-            answer_ok(&mut stream, "answered");
+            respond_ok(&mut stream, "completed");
             let head = read_head(&mut stream);
             messages.lock().unwrap().push(head);
         } else {
@@ -191,7 +194,7 @@ async fn requests_that_are_not_idempotent_are_not_retried() {
     // Over a recently used connection and over a new one.
     assert_eq!(stage.get("/api/v1/movies").await.status, 200);
     for sent in 1..3 {
-        Answer::of(stage.call(Method::POST, "/api/v1/users").body("{}"))
+        TestResponse::of(stage.call(Method::POST, "/api/v1/users").body("{}"))
             .await
             .problem(502);
         let messages = upstream.messages.lock().unwrap();
@@ -212,7 +215,7 @@ async fn dead_instances_do_not_fail_requests() {
     for _ in 0..100 {
         assert_eq!(stage.get("/api/v1/movies").await.status, 200);
     }
-    let post = Answer::of(stage.call(Method::POST, "/api/v1/admin/sync").body("{}")).await;
+    let post = TestResponse::of(stage.call(Method::POST, "/api/v1/admin/sync").body("{}")).await;
     assert_eq!(post.json()["length"], 2);
 }
 
@@ -231,8 +234,8 @@ async fn load_is_spread_over_instances() {
     let any = ([127, 0, 0, 1], 1).into();
     let stage = Stage::new(any, &[("MOVIE_SERVICE_URL", &urls.join(","))]);
     let requests = (0..300).map(|_| stage.get("/api/v1/movies"));
-    for answer in futures_util::future::join_all(requests).await {
-        assert_eq!(answer.status, 200);
+    for response in futures_util::future::join_all(requests).await {
+        assert_eq!(response.status, 200);
     }
     for count in counts {
         assert!(count.load(Ordering::SeqCst) >= 20);
@@ -259,7 +262,7 @@ async fn a_disconnected_client_cancels_the_upstream_request() {
     .await;
     call.abort();
     let started = Instant::now();
-    eventually("the service is told", || async {
+    eventually("the request is cancelled", || async {
         under_way.load(Ordering::SeqCst) == 0
     })
     .await;
@@ -289,21 +292,24 @@ async fn requests_beyond_the_in_flight_limit_are_shed_and_probes_are_not() {
         ],
     );
     let requests = (0..8).map(|_| stage.get("/api/v1/movies"));
-    let answers = futures_util::future::join_all(requests);
+    let responses = futures_util::future::join_all(requests);
     let probe = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         stage.get("/health").await.status
     };
-    let (answers, probe) = tokio::join!(answers, probe);
+    let (responses, probe) = tokio::join!(responses, probe);
     assert_eq!(probe, 200);
     let count = |status| {
-        answers
+        responses
             .iter()
-            .filter(|answer| answer.status == status)
+            .filter(|response| response.status == status)
             .count()
     };
     assert_eq!((count(504), count(503)), (3, 5));
-    let shed = answers.iter().find(|answer| answer.status == 503).unwrap();
+    let shed = responses
+        .iter()
+        .find(|response| response.status == 503)
+        .unwrap();
     assert_eq!(shed.problem(503)["type"], "/problems/overloaded");
     assert_eq!(shed.header("retry-after"), "1");
 }

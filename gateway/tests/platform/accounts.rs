@@ -1,31 +1,31 @@
-//! The life of an account, through the gateway, with real processes.
+//! Accounts: signing up, logging in, refreshing, API keys, roles.
 
 use chassis::testing::{TestResponse, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{Api, Platform, Wants, assert_problem};
+use crate::stage::{Api, Platform, PlatformOptions, assert_problem};
 
 const NAME: &str = "Wilhelmina";
 const EMAIL: &str = "wilhelmina@example.org";
-const PASSWORD: &str = "a password that nobody guesses";
+const PASSWORD: &str = "a password that is hard to guess";
 
-/// A platform that knows the keys which access tokens are signed with.
-async fn start(wants: Wants) -> Platform {
-    let platform = Platform::start(Wants {
+/// A platform whose gateway uses the JWKS of preference-service.
+async fn start(options: PlatformOptions) -> Platform {
+    let platform = Platform::start(PlatformOptions {
         auth_mode: "jwt",
-        ..wants
+        ..options
     })
     .await;
-    let nobody = platform.client().bare();
-    nobody
+    let anonymous = platform.client().bare();
+    anonymous
         .post(
             "/api/v1/users",
             json!({"username": "first", "email": "first@b", "password": PASSWORD}),
         )
         .await
         .expect(201);
-    let login = log_in(&nobody, "first").await.expect(200);
+    let login = log_in(&anonymous, "first").await.expect(200);
     for gateway in &platform.gateways {
         let user = as_token(&Api::new(&gateway.url()), &login["access_token"]);
         eventually("the gateways know the keys", async || {
@@ -51,26 +51,29 @@ fn as_token(api: &Api, token: &Value) -> Api {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_from_signing_up_to_its_keys() {
-    let platform = start(Wants {
+async fn accounts_log_in_refresh_and_create_api_keys() {
+    let platform = start(PlatformOptions {
         gateways: 2,
         log_level: "debug",
-        ..Wants::default()
+        ..PlatformOptions::default()
     })
     .await;
-    let nobody = platform.client().bare();
+    let anonymous = platform.client().bare();
     let body = json!({"username": NAME, "email": EMAIL, "password": PASSWORD});
-    let user = nobody.post("/api/v1/users", body.clone()).await.expect(201);
-    let taken = nobody.post("/api/v1/users", body).await;
+    let user = anonymous
+        .post("/api/v1/users", body.clone())
+        .await
+        .expect(201);
+    let taken = anonymous.post("/api/v1/users", body).await;
     assert_problem(&taken, 409, "username is already taken");
     let own = format!("/api/v1/users/{}", user["id"]);
 
-    // Logging in, and not.
+    // Logins, valid and invalid.
     let wrong = json!({"username": NAME, "password": "wrong"});
-    let wrong = nobody.post("/api/v1/auth/token", wrong).await;
+    let wrong = anonymous.post("/api/v1/auth/token", wrong).await;
     assert_problem(&wrong, 401, "wrong username or password");
-    let login = log_in(&nobody, EMAIL).await.expect(200);
-    let me = as_token(&nobody, &login["access_token"]);
+    let login = log_in(&anonymous, EMAIL).await.expect(200);
+    let me = as_token(&anonymous, &login["access_token"]);
     assert_eq!(me.get(&own).await.expect(200), user);
     let account = me.get("/api/v1/auth/me").await.expect(200);
     assert_eq!(
@@ -79,26 +82,26 @@ async fn an_account_from_signing_up_to_its_keys() {
     );
     let first = me.get("/api/v1/users/1").await;
     assert_problem(&first, 403, "forbidden");
-    let keys = nobody.get("/.well-known/jwks.json").await;
+    let keys = anonymous.get("/.well-known/jwks.json").await;
     assert_eq!(keys.headers["cache-control"], "public, max-age=300");
     assert_eq!(keys.expect(200)["keys"][0]["alg"], "EdDSA");
 
-    // Staying logged in; a replay ends it.
-    let next = refresh(&nobody, &login).await.expect(200);
-    as_token(&nobody, &next["access_token"])
+    // Refreshes; a replayed refresh token ends the session.
+    let next = refresh(&anonymous, &login).await.expect(200);
+    as_token(&anonymous, &next["access_token"])
         .get(&own)
         .await
         .expect(200);
     for replayed in [&login, &next] {
-        let answer = refresh(&nobody, replayed).await;
-        assert_problem(&answer, 401, "invalid refresh token");
+        let response = refresh(&anonymous, replayed).await;
+        assert_problem(&response, 401, "invalid refresh token");
     }
 
-    // An API key reads, but neither writes nor makes others; taken away it is refused.
+    // An API key with the scope read neither writes nor creates keys; revoked, it is refused.
     let path = format!("{own}/api-keys");
     let body = json!({"name": "reader", "scopes": ["read"]});
     let made = me.post(&path, body).await.expect(201);
-    let program = as_token(&nobody, &made["key"]);
+    let program = as_token(&anonymous, &made["key"]);
     program.get(&own).await.expect(200);
     let preferences = program.post(&format!("{own}/preferences"), json!({})).await;
     assert_problem(&preferences, 403, "forbidden");
@@ -111,26 +114,26 @@ async fn an_account_from_signing_up_to_its_keys() {
     let elsewhere = as_token(&Api::new(&platform.gateways[1].url()), &made["key"]);
     assert_problem(&elsewhere.get(&own).await, 401, "invalid bearer token");
 
-    // A command makes them an administrator, from the next login on.
-    let login = log_in(&nobody, NAME).await.expect(200);
+    // The role of an administrator takes effect at the next login.
+    let login = log_in(&anonymous, NAME).await.expect(200);
     platform.preference_service.run(&["admin", "grant", NAME]);
     assert_problem(&me.get("/api/v1/jobs").await, 403, "forbidden");
-    let login = refresh(&nobody, &login).await.expect(200);
+    let login = refresh(&anonymous, &login).await.expect(200);
     assert_eq!(login["user"]["role"], "admin");
-    let administrator = as_token(&nobody, &login["access_token"]);
+    let administrator = as_token(&anonymous, &login["access_token"]);
     administrator.get("/api/v1/jobs").await.expect(200);
     administrator.get("/api/v1/users/1").await.expect(200);
 
     let body = json!({"refresh_token": login["refresh_token"]});
-    let out = nobody.post("/api/v1/auth/logout", body).await;
+    let out = anonymous.post("/api/v1/auth/logout", body).await;
     assert_eq!(out.status, 204);
     assert_problem(
-        &refresh(&nobody, &login).await,
+        &refresh(&anonymous, &login).await,
         401,
         "invalid refresh token",
     );
 
-    // Of all this no log knows who it was, or by what they proved it.
+    // Logs contain no names, passwords or tokens.
     let secrets = [
         &made["key"],
         &next["refresh_token"],
@@ -141,11 +144,11 @@ async fn an_account_from_signing_up_to_its_keys() {
     for word in secrets.chain([NAME, EMAIL, PASSWORD]) {
         let word = word.to_lowercase();
         for service in platform.services() {
-            let told = service
+            let leak = service
                 .lines()
                 .into_iter()
                 .find(|line| line.to_lowercase().contains(&word));
-            assert_eq!(told, None, "{} tells", service.name());
+            assert_eq!(leak, None, "{} logs it", service.name());
         }
     }
     assert!(platform.errors_logged().is_empty());

@@ -1,5 +1,5 @@
-//! docker-compose.yml, Dockerfile and .env.example say what the code says. No container is run: the files are
-//! read, and every name, port, URL, command and default in them is held against what the programs know.
+//! docker-compose.yml, Dockerfile and .env.example agree with the code. No container is run: every name, port, URL,
+//! command and default in the files is compared with the programs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::stage::binary;
 
-/// Our own programs; each is a service of compose, a target of the Dockerfile and a binary of that name.
+/// The workspace's programs; each is a compose service, a Dockerfile target and a binary of that name.
 const PROGRAMS: [&str; 5] = [
     "gateway",
     "movie-service",
@@ -22,14 +22,14 @@ const PROGRAMS: [&str; 5] = [
     "recommendation-service",
     "demo-tmdb",
 ];
-/// What others made.
+/// Services from public images.
 const SERVERS: [&str; 2] = ["postgres", "redis"];
-/// Settings without which nothing may start.
+/// Settings that are required.
 const SECRETS: [&str; 3] = ["SIGNING_KEY_SECRET", "INTERNAL_TOKEN", "POSTGRES_PASSWORD"];
-/// Secrets that nothing works by where they are not set.
+/// Secrets whose features are disabled if they are not set.
 const OPTIONAL_SECRETS: [&str; 1] = ["JWT_SECRET"];
 
-/// Settings that compose leaves unset, so that less is open there than where a program runs by itself.
+/// Settings that compose overrides with empty values, to expose less than a program by itself.
 const STRICTER: [&str; 1] = ["CORS_ORIGINS"];
 
 // --- the files --------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// docker-compose.yml, its anchors and merges resolved.
+/// docker-compose.yml, with anchors and merges resolved.
 fn compose() -> Value {
     serde_saphyr::from_str(&file("docker-compose.yml")).expect("docker-compose.yml is YAML")
 }
@@ -52,7 +52,7 @@ fn services(compose: &Value) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
-/// The environment of a service, before variables are put in.
+/// The environment of a service, before interpolation.
 fn environment(service: &Value) -> BTreeMap<String, String> {
     let Some(environment) = service["environment"].as_object() else {
         return BTreeMap::new();
@@ -72,7 +72,7 @@ fn environment(service: &Value) -> BTreeMap<String, String> {
 #[derive(Debug, Clone, PartialEq)]
 struct Variable {
     name: String,
-    /// What stands where it is not set; none: compose refuses to start.
+    /// The default; `None`: the variable is required.
     default: Option<String>,
 }
 
@@ -96,7 +96,7 @@ fn variables(text: &str) -> Vec<Variable> {
     found
 }
 
-/// `text` as it is where only the secrets are set.
+/// `text`, interpolated with only the secrets set.
 fn filled(text: &str) -> String {
     let mut filled = String::new();
     let mut rest = text;
@@ -110,7 +110,7 @@ fn filled(text: &str) -> String {
     filled + rest
 }
 
-/// The settings that `program` knows, by their names in the environment, with their defaults.
+/// The settings of `program` by environment variable, with their defaults.
 fn settings(program: &str) -> BTreeMap<String, String> {
     if program == "demo-tmdb" {
         return settings_of_demo_tmdb();
@@ -128,7 +128,7 @@ fn settings(program: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// It reads its few settings itself: each by name and default in one place.
+/// demo-tmdb reads its few settings itself: each by name and default in one place.
 fn settings_of_demo_tmdb() -> BTreeMap<String, String> {
     let code = file("demo-tmdb/src/settings.rs");
     let mut settings: BTreeMap<String, String> = code
@@ -140,7 +140,7 @@ fn settings_of_demo_tmdb() -> BTreeMap<String, String> {
         })
         .collect();
     assert!(settings.len() >= 5, "{settings:?}");
-    // The log library's own.
+    // Read by the logging library.
     settings.insert("RUST_LOG".to_owned(), "info".to_owned());
     settings
 }
@@ -197,7 +197,7 @@ fn dockerfile() -> BTreeMap<String, Stage> {
     stages
 }
 
-/// What a stage and those it is based on say last.
+/// The last value of an instruction in a stage and its base stages.
 fn inherited<'a>(
     stages: &'a BTreeMap<String, Stage>,
     name: &str,
@@ -215,7 +215,7 @@ fn inherited<'a>(
     }
 }
 
-// --- what must be true --------------------------------------------------------------------------------
+// --- tests --------------------------------------------------------------------------------
 
 #[test]
 fn compose_runs_the_four_services_and_what_they_need() {
@@ -265,7 +265,7 @@ fn every_variable_that_compose_gives_is_a_setting() {
             let default = known
                 .get(variable)
                 .unwrap_or_else(|| panic!("{name} has no setting {variable}"));
-            // A default written down twice must be the same twice; what is a URL differs by its host.
+            // Repeated defaults must be equal; URLs differ by their hosts.
             let own = variables(value)
                 .into_iter()
                 .find(|own| own.name == *variable);
@@ -278,7 +278,7 @@ fn every_variable_that_compose_gives_is_a_setting() {
                 assert_eq!(&text, default, "the default of {variable} in {name}");
             }
         }
-        // Defaults lead to this machine, which in a container is nobody's.
+        // Defaults lead to localhost, which is useless in a container.
         for setting in known.keys().filter(|setting| setting.ends_with("_URL")) {
             assert!(given.contains_key(setting), "{name} needs {setting}");
         }
@@ -314,7 +314,10 @@ fn urls_between_services_lead_to_services() {
                 ),
                 "postgres" => {
                     assert_eq!((host.as_str(), url.port()), ("postgres", Some(5432)));
-                    assert!(databases.contains(path), "{name}: nobody makes {path}");
+                    assert!(
+                        databases.contains(path),
+                        "{name}: no service creates {path}"
+                    );
                     assert_eq!(
                         owners.insert(path.to_owned(), *name),
                         None,
@@ -335,7 +338,7 @@ fn urls_between_services_lead_to_services() {
                 other => panic!("{name}: {variable} is {other}"),
             }
             let waited_for = service["depends_on"].get(&host).is_some();
-            // They wait for movie-service, which never needs them.
+            // They wait for movie-service, which does not depend on them.
             let is_needed = *name != "movie-service" || !host.ends_with("-service");
             assert_eq!(
                 waited_for, is_needed,
@@ -393,7 +396,7 @@ fn secrets_have_no_default() {
             "{secret}"
         );
     }
-    // What is named like a secret comes from one.
+    // Settings that are named like secrets come from secrets.
     let compose = compose();
     for (name, service) in services(&compose) {
         for (variable, value) in environment(service) {
@@ -514,7 +517,7 @@ fn images_run_one_program_each_without_rights() {
 }
 
 #[test]
-fn health_checks_ask_what_is_there() {
+fn health_checks_use_existing_commands_and_paths() {
     let compose = compose();
     for (name, service) in services(&compose) {
         let command: Vec<&str> = service["healthcheck"]["test"]
@@ -530,13 +533,17 @@ fn health_checks_ask_what_is_there() {
         }
     }
     for program in PROGRAMS {
-        // Nobody is there to be asked, which is a 1; a command that does not exist is a 64.
-        let nobody = chassis::testing::free_port().to_string();
-        assert_eq!(exit_code(program, "healthcheck", &nobody), 1, "{program}");
+        // 1: no service is running; 64 would be an unknown command.
+        let unused_port = chassis::testing::free_port().to_string();
+        assert_eq!(
+            exit_code(program, "healthcheck", &unused_port),
+            1,
+            "{program}"
+        );
     }
 }
 
-/// How `program` ends that has a port and not much else; it must not take long.
+/// The exit code of `program` with only a port set; fails if it takes long.
 fn exit_code(program: &str, command: &str, port: &str) -> i32 {
     let mut child = Command::new(binary(program))
         .arg(command)
@@ -562,7 +569,7 @@ fn exit_code(program: &str, command: &str, port: &str) -> i32 {
 
 // --- .env.example -------------------------------------------------------------------------------------
 
-/// The settings of .env.example with their values, those behind a `#` included.
+/// The settings of .env.example with their values, including commented ones.
 fn example() -> BTreeMap<String, String> {
     let text = file(".env.example");
     text.lines()
@@ -579,7 +586,7 @@ fn example() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_example_of_an_env_file_has_only_what_is_used_and_all_that_compose_asks_for() {
+fn env_example_has_only_known_settings_and_all_that_compose_requires() {
     let example = example();
     assert!(example.len() > 20, "{example:?}");
     let compose: BTreeSet<String> = variables(&file("docker-compose.yml"))
@@ -610,20 +617,20 @@ fn the_example_of_an_env_file_has_only_what_is_used_and_all_that_compose_asks_fo
     }
 }
 
-/// Whether `text` has `name` as a word of its own.
+/// True if `text` contains the word `name`.
 fn mentions(text: &str, name: &str) -> bool {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         .any(|word| word == name)
 }
 
 #[test]
-fn the_example_of_an_env_file_tells_the_defaults() {
+fn env_example_shows_the_defaults() {
     for (name, value) in example() {
         let defaults: BTreeSet<String> = PROGRAMS
             .into_iter()
             .filter_map(|program| settings(program).get(&name).cloned())
             .collect();
-        // Empty: to be filled in. URLs and what each service has for itself are examples.
+        // Empty values are to be filled in; URLs and settings of single services are examples.
         let is_example = value.is_empty() || value.contains("://") || defaults.is_empty();
         assert!(
             is_example || defaults.contains(&value),

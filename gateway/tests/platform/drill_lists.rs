@@ -1,6 +1,5 @@
-//! Fifty people who like, dislike and watch films at random while they read their lists, through the gateway:
-//! what they know or dislike is never in a list again, and how soon that is so. Left out of ordinary runs,
-//! since it measures:
+//! A benchmark: fifty users like, dislike and watch movies at random while they read their lists through the gateway.
+//! Asserts that known and disliked movies leave the lists, and measures after what time. Not part of ordinary runs:
 //!
 //! ```text
 //! scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_lists)'
@@ -19,13 +18,13 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::stage::{Api, Platform, Wants, ids, percentile};
+use crate::stage::{Api, Platform, PlatformOptions, ids, percentile};
 
 const PEOPLE: u64 = 50;
-/// What each of them does.
+/// Actions of each user.
 const ACTIONS: usize = 30;
 const PAGES: i64 = 32;
-/// How soon what somebody did must show.
+/// The longest time until an action shows.
 const FRESH: Duration = Duration::from_secs(1);
 const STRATEGIES: [&str; 5] = [
     "",
@@ -36,7 +35,7 @@ const STRATEGIES: [&str; 5] = [
 ];
 const KINDS: [&str; 4] = ["like", "dislike", "superlike", "watched"];
 
-/// Somebody, and when each film that they know was told.
+/// A user, with the time at which each known movie was reported.
 struct Person {
     id: i64,
     client: Api,
@@ -46,14 +45,14 @@ struct Person {
 }
 
 impl Person {
-    /// Reads a list, some of it page by page; asserts that no film that became known a second before the
-    /// request is in it.
+    /// Reads a list, sometimes page by page; asserts that it has no movie that was known a second before the
+    /// request.
     async fn read(&mut self, query: &str) -> Vec<i64> {
         let path = format!("/api/v1/users/{}/recommendations?limit=20{query}", self.id);
         let mut films = Vec::new();
         let mut cursor = String::new();
         for _ in 0..self.random.random_range(1..4) {
-            let asked = Instant::now();
+            let requested = Instant::now();
             let body = self
                 .client
                 .get(&format!("{path}{cursor}"))
@@ -62,8 +61,8 @@ impl Person {
             self.lists.fetch_add(1, Ordering::Relaxed);
             let page = ids(&body["recommendations"]);
             for film in &page {
-                if let Some(told) = self.known.get(film) {
-                    let age = asked.saturating_duration_since(*told);
+                if let Some(reported) = self.known.get(film) {
+                    let age = requested.saturating_duration_since(*reported);
                     assert!(
                         age < FRESH,
                         "film {film} of user {} after {age:?}: {body}",
@@ -80,8 +79,7 @@ impl Person {
         films
     }
 
-    /// Does something with a film of the list that they see, and tells how long after the answer a list was
-    /// without it.
+    /// Acts on a movie of the list; returns the time from the response until a list is without it.
     async fn act(&mut self) -> Duration {
         let query = STRATEGIES[self.random.random_range(0..STRATEGIES.len())];
         let films = self.read(query).await;
@@ -95,15 +93,15 @@ impl Person {
         let body = json!({"movie_id": film, "interaction_type": kind});
         let path = format!("/api/v1/users/{}/interactions", self.id);
         self.client.post(&path, body).await.expect(201);
-        let told = Instant::now();
-        self.known.insert(film, told);
+        let reported = Instant::now();
+        self.known.insert(film, reported);
         let path = format!("/api/v1/users/{}/recommendations?limit=100{query}", self.id);
         loop {
-            let asked = told.elapsed();
+            let requested = reported.elapsed();
             let body = self.client.get(&path).await.expect(200);
             self.lists.fetch_add(1, Ordering::Relaxed);
             if !ids(&body["recommendations"]).contains(&film) {
-                return asked;
+                return requested;
             }
         }
     }
@@ -111,13 +109,13 @@ impl Person {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures; see the head of the file"]
-async fn what_people_know_or_dislike_is_never_in_their_lists_again() {
-    let wants = Wants {
+async fn known_and_disliked_movies_leave_the_lists() {
+    let options = PlatformOptions {
         recommendation_services: 2,
         log_level: "warn,chassis::run=info,gateway::app=info",
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let platform = Platform::with_films(PAGES, wants).await;
+    let platform = Platform::with_films(PAGES, options).await;
     let lists = Arc::<AtomicUsize>::default();
     let mut people = JoinSet::new();
     let started = Instant::now();
@@ -134,7 +132,7 @@ async fn what_people_know_or_dislike_is_never_in_their_lists_again() {
             for _ in 0..ACTIONS {
                 times.push(person.act().await);
             }
-            // Once all is told, every strategy leaves out all of it.
+            // In the end every strategy leaves out all of them.
             tokio::time::sleep_until((Instant::now() + FRESH).into()).await;
             for query in STRATEGIES {
                 person.read(query).await;
@@ -152,7 +150,7 @@ async fn what_people_know_or_dislike_is_never_in_their_lists_again() {
         started.elapsed().as_secs_f64()
     );
     println!(
-        "from the answer to an action until a list was asked for that shows it: p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms",
+        "from the response to an action until a request for a list that shows it: p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms",
         at(0.5),
         at(0.99),
         at(1.0)

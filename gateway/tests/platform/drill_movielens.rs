@@ -1,6 +1,6 @@
-//! MovieLens' small set, brought in by its 610 users through the public API as anybody brings in a history, then
-//! trained on, and read as lists with explanations. Left out of ordinary runs, since it measures, and passed over
-//! where the data are not at hand (`../shared/data` beside the checkout), which may not be redistributed:
+//! A benchmark: imports MovieLens' small data set by its 610 users through the public API, trains on it, and reads
+//! lists with explanations. Not part of ordinary runs; skipped without the data (`../shared/data` beside the
+//! checkout), which may not be redistributed:
 //!
 //! ```text
 //! scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_movielens)'
@@ -19,11 +19,11 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::stage::{Api, Platform, Wants};
+use crate::stage::{Api, Platform, PlatformOptions};
 
-/// Users who send their histories at once.
+/// Concurrent imports.
 const AT_ONCE: usize = 4;
-/// Whose lists are shown: few, some and many ratings.
+/// The users whose lists are printed, with few, some and many ratings.
 const SHOWN: [i64; 3] = [53, 1, 177];
 const BOUNDARY: &str = "boundary-of-the-drill";
 const HEADING: &str = "userId,movieId,rating,timestamp\n";
@@ -41,8 +41,8 @@ fn unpacked(path: &Path) -> String {
     text
 }
 
-/// The films of MovieLens as facts that `movie-service import` reads: no more than their ids, titles, years and
-/// genres, for those that better sets do not have.
+/// The movies of MovieLens in the format of `movie-service import`: ids, titles, years and genres, for movies that
+/// other data sets lack.
 fn facts(folder: &Path) -> String {
     let links = std::fs::read_to_string(folder.join("links.csv")).unwrap();
     let ids: HashMap<&str, &str> = links
@@ -110,7 +110,7 @@ fn form(files: &[(&str, &str)]) -> String {
     body
 }
 
-/// Sends a history, and waits until it is taken over; the import as it ended.
+/// Imports a history; returns the finished import.
 async fn import(client: &Api, user: i64, files: &[(&str, &str)]) -> Value {
     let sender = client.clone().header(
         "Content-Type",
@@ -135,17 +135,17 @@ async fn import(client: &Api, user: i64, files: &[(&str, &str)]) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures; see the head of the file"]
-async fn the_small_set_of_movielens_comes_in_is_learned_from_and_shows() {
+async fn movielens_small_is_imported_and_learned_from() {
     let Some(data) = data() else {
         println!("skipped: there is no ../shared/data/ml-latest-small");
         return;
     };
     let folder = data.join("ml-latest-small");
-    let wants = Wants {
+    let options = PlatformOptions {
         log_level: "warn,chassis::run=info,gateway::app=info",
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let platform = Platform::start(wants).await;
+    let platform = Platform::start(options).await;
     catalogue(&platform, &data, &folder).await;
     let people = histories(&platform, &folder).await;
     train(&platform).await;
@@ -158,7 +158,7 @@ async fn the_small_set_of_movielens_comes_in_is_learned_from_and_shows() {
 async fn catalogue(platform: &Platform, data: &Path, folder: &Path) {
     let own = std::env::temp_dir().join(format!("movielens-facts-{}.csv", std::process::id()));
     std::fs::write(&own, facts(folder)).unwrap();
-    // The second tells more of the films that both have.
+    // The second file has more facts about movies in both.
     let sets = [own.clone(), data.join("tmdb-merged-facts/movies.csv.gz")];
     let mut arguments = vec!["import", "--format", "tmdb-csv"];
     arguments.extend(sets.iter().map(|set| set.to_str().unwrap()));
@@ -169,7 +169,7 @@ async fn catalogue(platform: &Platform, data: &Path, folder: &Path) {
     println!("{films} films in all services");
 }
 
-/// Every user's ratings through the API; who is which of MovieLens' users.
+/// Imports every user's ratings through the API; returns user ids by MovieLens id.
 async fn histories(platform: &Platform, folder: &Path) -> BTreeMap<i64, i64> {
     let links: Arc<str> = std::fs::read_to_string(folder.join("links.csv"))
         .unwrap()
@@ -241,8 +241,8 @@ async fn histories(platform: &Platform, folder: &Path) -> BTreeMap<i64, i64> {
 }
 
 async fn train(platform: &Platform) {
-    // The recommender reads the feed; what it has not heard of cannot be learned from.
-    let told = platform
+    // Training uses only what the recommender has read from the feed.
+    let stored = platform
         .people
         .count("select count(*) from user_movie where rating is not null")
         .await;
@@ -252,7 +252,7 @@ async fn train(platform: &Platform) {
             .recommendations
             .count("select count(*) from user_movie where rating is not null")
             .await
-            >= told
+            >= stored
     })
     .await;
     println!(
@@ -286,7 +286,7 @@ async fn train(platform: &Platform) {
 async fn show(platform: &Platform, number: i64, user: i64) {
     let client = platform.client();
     let path = format!("/api/v1/users/{user}/recommendations?limit=10&explain=true");
-    // A replica asks every few seconds which model is live.
+    // Replicas poll the live model every few seconds.
     chassis::testing::eventually("a list is made by a model", async || {
         client.get(&path).await.expect(200)["model"]["version"].is_number()
     })

@@ -1,5 +1,5 @@
-//! How soon a like is seen everywhere: in the user's taste, in the chart, in the recommender's profile; and how
-//! fast charts are read. Left out of ordinary runs, since it measures:
+//! A benchmark: the time until a like shows in the taste profile, the chart and the recommender's profile, and the
+//! latency of charts. Not part of ordinary runs:
 //!
 //! ```text
 //! scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_people)'
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Api, PATIENCE, Platform, Wants, ids, percentile};
+use crate::stage::{Api, PATIENCE, Platform, PlatformOptions, ids, percentile};
 
 const PEOPLE: usize = 10;
 const LIKES_EACH: usize = 20;
 const CHART_READS: usize = 2000;
-/// How soon a like must show.
+/// The longest time until a like shows.
 const FRESH_MS: f64 = 1000.0;
-/// How fast the first ten places of a chart must come.
+/// The longest p99 of the first ten ranks of a chart.
 const FAST_MS: f64 = 5.0;
 
-/// The time until `shown` says yes, since `told`.
-async fn until(told: Instant, what: &str, mut shown: impl AsyncFnMut() -> bool) -> Duration {
+/// The time from `start` until `is_shown` returns true.
+async fn until(start: Instant, what: &str, mut is_shown: impl AsyncFnMut() -> bool) -> Duration {
     loop {
-        // What is asked for now shows what had happened by now.
-        let asked = told.elapsed();
-        if shown().await {
-            return asked;
+        // A response shows the state at the time of its request.
+        let requested = start.elapsed();
+        if is_shown().await {
+            return requested;
         }
-        assert!(told.elapsed() < PATIENCE, "a like does not show in {what}");
+        assert!(start.elapsed() < PATIENCE, "a like does not show in {what}");
     }
 }
 
@@ -43,8 +43,8 @@ fn count_of(chart: &Value, film: i64) -> i64 {
         .map_or(0, |place| place["count"].as_i64().unwrap())
 }
 
-/// Tells how long it took; p99 in milliseconds.
-fn tell(what: &str, times: &mut [Duration]) -> f64 {
+/// Prints the percentiles; returns the p99 in milliseconds.
+fn print_percentiles(what: &str, times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| percentile(times, part));
     println!("{what}: p50 {p50:.1} ms, p99 {p99:.1} ms, at most {most:.1} ms");
@@ -53,12 +53,12 @@ fn tell(what: &str, times: &mut [Duration]) -> f64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures; see the head of the file"]
-async fn a_like_is_seen_everywhere_within_a_second() {
-    let wants = Wants {
+async fn a_like_shows_everywhere_within_a_second() {
+    let options = PlatformOptions {
         log_level: "warn,chassis::run=info,gateway::app=info",
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let platform = Platform::with_films(10, wants).await;
+    let platform = Platform::with_films(10, options).await;
     let client = platform.client();
     let films = ids(&body(&client, "/api/v1/movies?page_size=100").await["data"]);
     let films = &films[..LIKES_EACH];
@@ -74,15 +74,15 @@ async fn a_like_is_seen_everywhere_within_a_second() {
             let like = json!({"movie_id": film, "interaction_type": "like"});
             let path = format!("/api/v1/users/{user}/interactions");
             client.post(&path, like).await.expect(201);
-            let told = Instant::now();
+            let start = Instant::now();
             let (taste, chart, profile) = tokio::join!(
-                until(told, "the taste", async || body(&client, &taste).await
+                until(start, "the taste", async || body(&client, &taste).await
                     != taste_before),
-                until(told, "the chart", async || count_of(
+                until(start, "the chart", async || count_of(
                     &body(&client, chart).await,
                     *film
                 ) == count_before + 1),
-                until(told, "the profile", async || {
+                until(start, "the profile", async || {
                     !ids(&body(&client, &list).await["recommendations"]).contains(film)
                 }),
             );
@@ -92,13 +92,13 @@ async fn a_like_is_seen_everywhere_within_a_second() {
         }
     }
     println!(
-        "from the answer to one of {} likes until a question shows it",
+        "from the response to one of {} likes until a request shows it",
         tastes.len()
     );
     let slowest = [
-        tell("  taste", &mut tastes),
-        tell("  chart", &mut charts),
-        tell("  recommender's profile", &mut profiles),
+        print_percentiles("  taste", &mut tastes),
+        print_percentiles("  chart", &mut charts),
+        print_percentiles("  recommender's profile", &mut profiles),
     ];
     assert!(slowest.into_iter().all(|p99| p99 <= FRESH_MS));
 
@@ -111,7 +111,7 @@ async fn a_like_is_seen_everywhere_within_a_second() {
             .expect(200);
         reads.push(started.elapsed());
     }
-    let read = tell(
+    let read = print_percentiles(
         "the first ten of a chart through the gateway, warm",
         &mut reads,
     );

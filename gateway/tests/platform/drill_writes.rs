@@ -1,6 +1,5 @@
-//! What people do, by the thousands a second, through the gateway: how fast it is beside single-row
-//! inserts of the same server, and what is left when processes die in the middle. Left out of ordinary
-//! runs, since it measures; needs a PostgreSQL that waits for its disk:
+//! A benchmark: the throughput of interactions through the gateway compared with single-row inserts in the same
+//! server, and their durability when processes die. Not part of ordinary runs; needs a durable PostgreSQL:
 //!
 //! ```text
 //! DURABLE=1 scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_writes)'
@@ -25,7 +24,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::stage::{Platform, Wants, percentile};
+use crate::stage::{Platform, PlatformOptions, percentile};
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 15;
@@ -34,12 +33,12 @@ const PAGES: i64 = 32;
 const KINDS: [&str; 5] = ["like", "dislike", "superlike", "watchlist", "watched"];
 
 async fn platform() -> (Platform, Arc<Vec<i64>>) {
-    let wants = Wants {
-        // Where it listens, not each answer.
+    let options = PlatformOptions {
+        // The address, not each request.
         log_level: "warn,chassis::run=info,gateway::app=info",
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let platform = Platform::with_films(PAGES, wants).await;
+    let platform = Platform::with_films(PAGES, options).await;
     let statement = format!(
         "with made as (insert into user_account (username, email, username_key, email_key)
              select 'user' || n, 'user' || n || '@example.org', 'user' || n, 'user' || n || '@example.org'
@@ -54,23 +53,23 @@ async fn platform() -> (Platform, Arc<Vec<i64>>) {
     (platform, Arc::new(films))
 }
 
-/// A request that was answered, and how long that took.
-struct Answered {
+/// A response and its latency.
+struct Response {
     status: u16,
     took: Duration,
-    /// The id that the answer tells, where it is one of an interaction.
+    /// The id of the interaction, if the response has one.
     id: Option<i64>,
 }
 
-/// `connections` clients that send one request after another until `stop`; what was answered.
+/// Sends requests over `connections` connections until `stop`; returns the responses.
 async fn load(
     address: SocketAddr,
     connections: usize,
     stop: Arc<AtomicBool>,
     films: Arc<Vec<i64>>,
     events: usize,
-) -> Vec<Answered> {
-    // Each load does something else.
+) -> Vec<Response> {
+    // Each load has its own seed.
     static LOADS: AtomicU64 = AtomicU64::new(0);
     let seed = LOADS.fetch_add(1, Ordering::Relaxed);
     let mut clients = JoinSet::new();
@@ -78,7 +77,7 @@ async fn load(
         let (stop, films) = (Arc::clone(&stop), Arc::clone(&films));
         clients.spawn(async move {
             let mut random = StdRng::seed_from_u64(seed << 32 | number as u64);
-            let mut answered = Vec::new();
+            let mut responses = Vec::new();
             let mut stream: Option<TcpStream> = None;
             while !stop.load(Ordering::Relaxed) {
                 let request = request(&mut random, &films, events);
@@ -91,7 +90,7 @@ async fn load(
                     continue;
                 };
                 match ask(open, request.as_bytes()).await {
-                    Some((status, body)) => answered.push(Answered {
+                    Some((status, body)) => responses.push(Response {
                         status,
                         took: started.elapsed(),
                         id: interaction_id(&body),
@@ -99,7 +98,7 @@ async fn load(
                     None => stream = None,
                 }
             }
-            answered
+            responses
         });
     }
     clients.join_all().await.into_iter().flatten().collect()
@@ -135,7 +134,7 @@ fn request(random: &mut StdRng, films: &[i64], events: usize) -> String {
     )
 }
 
-/// One request on a kept connection: status and body; none where it broke.
+/// Sends a request over a kept connection; returns status and body, or `None` if the connection broke.
 async fn ask(stream: &mut TcpStream, request: &[u8]) -> Option<(u16, Vec<u8>)> {
     stream.write_all(request).await.ok()?;
     let mut bytes = Vec::with_capacity(2048);
@@ -165,7 +164,7 @@ fn interaction_id(body: &[u8]) -> Option<i64> {
     rest[..end].parse().ok()
 }
 
-/// Commits a second of `pgbench` that inserts one row in each transaction.
+/// The commits per second of `pgbench` with one insert per transaction.
 fn pgbench(platform: &Platform) -> f64 {
     let script = std::env::temp_dir().join(format!("insert-{}.sql", std::process::id()));
     std::fs::write(
@@ -216,15 +215,15 @@ async fn measure(
     ));
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
     stop.store(true, Ordering::Relaxed);
-    let answered = running.await.unwrap();
+    let responses = running.await.unwrap();
     let elapsed = started.elapsed().as_secs_f64();
-    let wrong = answered
+    let wrong = responses
         .iter()
-        .filter(|answer| ![200, 201].contains(&answer.status));
+        .filter(|response| ![200, 201].contains(&response.status));
     let wrong = wrong.count();
-    let mut took: Vec<Duration> = answered.iter().map(|answer| answer.took).collect();
+    let mut took: Vec<Duration> = responses.iter().map(|response| response.took).collect();
     took.sort_unstable();
-    let rate = (answered.len() * events) as f64 / elapsed;
+    let rate = (responses.len() * events) as f64 / elapsed;
     println!(
         "{connections} connections, {events} a request: {rate:.0} interactions/s, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms, {wrong} not stored",
         percentile(&took, 0.5),
@@ -237,7 +236,7 @@ async fn measure(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures: two minutes on a quiet machine"]
-async fn drill_writes_beside_pgbench() {
+async fn throughput_compared_with_pgbench() {
     let (platform, films) = platform().await;
     platform
         .people
@@ -264,7 +263,7 @@ async fn drill_writes_beside_pgbench() {
     println!("{}", verify(&platform).await);
 }
 
-/// What `preference-service verify` prints, once the feed has been followed.
+/// The output of `preference-service verify` after the feed has been followed.
 async fn verify(platform: &Platform) -> String {
     let report = platform.preference_service.run(&["verify"]);
     report.trim().to_owned()
@@ -272,7 +271,7 @@ async fn verify(platform: &Platform) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "kills processes under load: a minute"]
-async fn drill_writes_survive_kills() {
+async fn acknowledged_writes_survive_kills() {
     let (mut platform, films) = platform().await;
     for round in 0..6 {
         let kills_postgres = round % 2 == 1;
@@ -292,15 +291,15 @@ async fn drill_writes_survive_kills() {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         stop.store(true, Ordering::Relaxed);
-        let answered = running.await.unwrap();
+        let responses = running.await.unwrap();
         platform.until_ready().await;
-        let acknowledged: Vec<i64> = answered
+        let acknowledged: Vec<i64> = responses
             .iter()
-            .filter(|answer| answer.status == 201)
-            .filter_map(|answer| answer.id)
+            .filter(|response| response.status == 201)
+            .filter_map(|response| response.id)
             .collect();
         let lost = platform.people.missing_interactions(&acknowledged).await;
-        // Of one component of one user and film, the same twice in a row.
+        // The same value of one component of one user and movie, twice in a row.
         let duplicated = platform
             .people
             .count(
@@ -328,7 +327,7 @@ async fn drill_writes_survive_kills() {
         assert!(acknowledged.len() > 1000);
         assert_eq!((lost, duplicated), (0, 0));
     }
-    // What the recommenders were told is what is there.
+    // The recommender's state equals the stored one.
     let pairs = platform
         .people
         .count("select count(*) from user_movie")
@@ -343,7 +342,7 @@ async fn drill_writes_survive_kills() {
     .await;
 }
 
-/// Ends the server of the tests at once, and starts it again.
+/// Kills the PostgreSQL of the tests and starts it again.
 fn crash_postgres() {
     let variable = |name: &str| {
         std::env::var(name).unwrap_or_else(|_| panic!("{name}: run this by scripts/test.sh"))

@@ -1,4 +1,4 @@
-//! What is lost without Redis, without Postgres, and when a process dies: as little as can be.
+//! Failures of Redis, Postgres and processes: as little as possible is lost.
 
 use std::{
     collections::HashSet,
@@ -14,21 +14,21 @@ use std::{
 use chassis::testing::{TestResponse, eventually};
 use serde_json::{Value, json};
 
-use crate::stage::{Api, Load, Outcome, Platform, Program, Wants, assert_problem, ids};
+use crate::stage::{Api, Load, Outcome, Platform, PlatformOptions, Program, assert_problem, ids};
 
 // --- Redis ------------------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_requests_pass_and_with_it_limits_return() {
+async fn requests_are_served_without_redis_and_shared_limits_return_with_it() {
     const LIMIT: u64 = 60;
     const WINDOW: u64 = 4;
-    let wants = Wants {
+    let options = PlatformOptions {
         gateways: 2,
         rate_limit: LIMIT,
         rate_limit_window: WINDOW,
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let mut platform = Platform::with_films(1, wants).await;
+    let mut platform = Platform::with_films(1, options).await;
     let user = platform.user("anna").await;
     let films = "GET /api/v1/movies?page_size=5 HTTP/1.1\r\nAuthorization: Bearer any\r\n";
     let list = format!(
@@ -63,7 +63,7 @@ async fn without_redis_requests_pass_and_with_it_limits_return() {
         let wrong: Vec<&Outcome> = outcomes
             .iter()
             .filter(|outcome| {
-                !matches!(outcome, Outcome::Answered(200 | 429) | Outcome::ClosedIdle)
+                !matches!(outcome, Outcome::Completed(200 | 429) | Outcome::ClosedIdle)
             })
             .collect();
         println!("without Redis and with it: {} requests", outcomes.len());
@@ -73,15 +73,15 @@ async fn without_redis_requests_pass_and_with_it_limits_return() {
     assert_eq!(platform.errors_logged(), [""; 0]);
 }
 
-/// How many keys the gateways' logical database has.
+/// The number of keys in the gateways' logical database.
 fn keys(platform: &Platform) -> u64 {
     let url = platform.redis.url();
     let address = url.trim_start_matches("redis://").trim_end_matches("/0");
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"DBSIZE\r\nQUIT\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let count = answer.lines().next().unwrap().trim_start_matches(':');
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let count = response.lines().next().unwrap().trim_start_matches(':');
     count.parse().unwrap()
 }
 
@@ -92,7 +92,7 @@ async fn both_gateways_share_one_limit(platform: &Platform, limit: u64, window: 
         .map(|gateway| Api::new(&gateway.url()).token("any"))
         .collect();
     let path = "/api/v1/rules";
-    // A machine that is busy may let a window pass meanwhile; then that count says nothing.
+    // On a busy machine a window may end meanwhile, which makes the count meaningless.
     for _ in 0..5 {
         eventually("a new window", async || {
             clients[0].get(path).await.status == 200
@@ -104,19 +104,19 @@ async fn both_gateways_share_one_limit(platform: &Platform, limit: u64, window: 
         let mut last: Option<TestResponse> = None;
         while refused < 2 * clients.len() {
             for client in &clients {
-                let answer = client.get(path).await;
-                match answer.status.as_u16() {
+                let response = client.get(path).await;
+                match response.status.as_u16() {
                     200 => {
                         admitted += 1;
                         refused = 0;
-                        let header = &answer.headers["x-ratelimit-limit"];
+                        let header = &response.headers["x-ratelimit-limit"];
                         assert_eq!(header.to_str().unwrap(), limit.to_string());
                     }
                     429 => {
                         refused += 1;
-                        last = Some(answer);
+                        last = Some(response);
                     }
-                    other => panic!("{other}: {}", answer.text),
+                    other => panic!("{other}: {}", response.text),
                 }
             }
         }
@@ -137,32 +137,32 @@ async fn both_gateways_share_one_limit(platform: &Platform, limit: u64, window: 
 
 // --- Postgres ---------------------------------------------------------------------------------------
 
-/// The time limit of an ordinary request, and what a busy machine adds.
+/// The time limit of an ordinary request, with a margin for busy machines.
 const TIME_LIMIT: Duration = Duration::from_secs(11);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_postgres_answers_say_so_in_time_and_with_it_all_recovers() {
-    let wants = Wants {
+async fn requests_fail_in_time_without_postgres_and_recover_with_it() {
+    let options = PlatformOptions {
         wire: true,
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let platform = Platform::with_films(2, wants).await;
+    let platform = Platform::with_films(2, options).await;
     let user = platform.user("anna").await;
     let films = platform.recommended(user, 2).await;
     platform.wire.as_ref().unwrap().cut();
     needs_postgres(&platform, user, films[0]).await;
     does_without_postgres(&platform, user).await;
     for service in with_postgres(&platform) {
-        says_that_postgres_is_missing(service).await;
+        reports_postgres_as_missing(service).await;
     }
-    let mended = Instant::now();
+    let recovered = Instant::now();
     platform.wire.as_ref().unwrap().restore();
     platform.until_ready().await;
     println!(
         "Postgres back → all ready: {} ms",
-        mended.elapsed().as_millis()
+        recovered.elapsed().as_millis()
     );
-    // What failed before works again, and reaches those who follow.
+    // Writes work again and reach the followers of the feed.
     let body = json!({"movie_id": films[1], "interaction_type": "like"});
     let path = format!("/api/v1/users/{user}/interactions");
     platform.client().post(&path, body).await.expect(201);
@@ -203,23 +203,23 @@ async fn needs_postgres(platform: &Platform, user: i64, film: i64) {
         (format!("/api/v1/users/{user}/interactions"), like),
     ] {
         let started = Instant::now();
-        let answer = match body {
+        let response = match body {
             Value::Null => client.get(&path).await,
             body => client.post(&path, body).await,
         };
         let took = started.elapsed();
         println!(
             "without Postgres: {path} → {} in {} ms",
-            answer.status,
+            response.status,
             took.as_millis()
         );
-        assert_problem(&answer, 503, "the database is unavailable");
-        assert!(answer.headers.contains_key("retry-after"), "{path}");
+        assert_problem(&response, 503, "the database is unavailable");
+        assert!(response.headers.contains_key("retry-after"), "{path}");
         assert!(took < TIME_LIMIT, "{path}: {took:?}");
     }
 }
 
-/// The recommender reads memory, and the gateway has no database.
+/// The recommender reads its memory, and the gateway has no database.
 async fn does_without_postgres(platform: &Platform, user: i64) {
     assert!(!platform.recommended(user, 10).await.is_empty());
     let client = platform.client();
@@ -232,7 +232,7 @@ async fn does_without_postgres(platform: &Platform, user: i64) {
     }
 }
 
-async fn says_that_postgres_is_missing(service: &Program) {
+async fn reports_postgres_as_missing(service: &Program) {
     let client = Api::new(&service.url());
     client.get("/health/live").await.expect(200);
     client.get("/health").await.expect(200);
@@ -250,13 +250,13 @@ async fn says_that_postgres_is_missing(service: &Program) {
     assert_ne!(postgres["status"], "ok", "{}", service.name());
 }
 
-// --- a process that dies ----------------------------------------------------------------------------
+// --- killed processes ----------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_preference_service_acknowledged_outlives_it_and_is_heard_of() {
+async fn acknowledged_writes_survive_a_kill_and_reach_the_recommender() {
     const WRITERS: usize = 12;
     const ROUNDS: usize = 3;
-    let mut platform = Platform::with_films(5, Wants::default()).await;
+    let mut platform = Platform::with_films(5, PlatformOptions::default()).await;
     let mut users = Vec::new();
     for number in 0..WRITERS {
         users.push(platform.user(&format!("writer{number}")).await);
@@ -269,7 +269,7 @@ async fn what_preference_service_acknowledged_outlives_it_and_is_heard_of() {
             writers.acknowledged() >= target
         })
         .await;
-        // In the middle of many writes, right after one that was acknowledged.
+        // During many writes, right after an acknowledged one.
         platform.preference_service.kill();
         platform.preference_service.restart();
         platform.preference_service.until_ready().await;
@@ -293,12 +293,12 @@ async fn what_preference_service_acknowledged_outlives_it_and_is_heard_of() {
         .filter(|write| !stored.contains(&write.id))
         .collect();
     assert!(lost.is_empty(), "{lost:?}");
-    // Of each user and film the last.
+    // The last write of each user and movie.
     let states = "select version from user_movie";
-    let told: HashSet<i64> = platform.people.numbers(states).await.into_iter().collect();
-    eventually("the recommender has heard of every write", async || {
-        let heard = platform.recommendations.numbers(states).await;
-        told.is_subset(&heard.into_iter().collect())
+    let stored: HashSet<i64> = platform.people.numbers(states).await.into_iter().collect();
+    eventually("the recommender has every write", async || {
+        let followed = platform.recommendations.numbers(states).await;
+        stored.is_subset(&followed.into_iter().collect())
     })
     .await;
     for &user in &users {
@@ -309,7 +309,7 @@ async fn what_preference_service_acknowledged_outlives_it_and_is_heard_of() {
     }
 }
 
-/// A write that was answered 201.
+/// An acknowledged write.
 #[derive(Debug, Clone, Copy)]
 struct Acknowledged {
     id: i64,
@@ -317,7 +317,7 @@ struct Acknowledged {
     film: i64,
 }
 
-/// Users who like films, one after another, until they are told to stop.
+/// Users who like movies one after another until stopped.
 struct Writers {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
@@ -345,20 +345,23 @@ impl Writers {
                         return;
                     }
                     let body = json!({"movie_id": film, "interaction_type": "like"});
-                    let answer = client.post(&path, body).await;
-                    if answer.status == 201 {
-                        let id = answer.body["id"].as_i64().unwrap();
+                    let response = client.post(&path, body).await;
+                    if response.status == 201 {
+                        let id = response.body["id"].as_i64().unwrap();
                         writes.lock().unwrap().push(Acknowledged { id, user, film });
                         count.fetch_add(1, Ordering::SeqCst);
                     } else {
-                        // The gateway says that it cannot reach the service, in its own words.
-                        let error = answer.body["error"].as_str().unwrap_or_default().to_owned();
+                        // The gateway's problem of an unreachable service.
+                        let error = response.body["error"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .to_owned();
                         assert!(
-                            [502, 503].contains(&answer.status.as_u16()),
+                            [502, 503].contains(&response.status.as_u16()),
                             "{}",
-                            answer.text
+                            response.text
                         );
-                        assert_problem(&answer, answer.status.as_u16(), &error);
+                        assert_problem(&response, response.status.as_u16(), &error);
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                 }

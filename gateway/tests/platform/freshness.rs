@@ -1,37 +1,37 @@
-//! Replicas agree, and what a user does shows in the next list.
+//! Replicas agree, and interactions affect the next list.
 
 use std::time::{Duration, Instant};
 
 use chassis::testing::eventually;
 use serde_json::{Value, json};
 
-use crate::stage::{Platform, Program, Wants, ids};
+use crate::stage::{Platform, PlatformOptions, Program, ids};
 
-/// How soon a like must show.
+/// The longest time until a like shows.
 const FRESH: Duration = Duration::from_secs(1);
 
-fn replicated() -> Wants {
-    Wants {
+fn replicated() -> PlatformOptions {
+    PlatformOptions {
         movie_services: 2,
         recommendation_services: 2,
-        ..Wants::default()
+        ..PlatformOptions::default()
     }
 }
 
 async fn list(platform: &Platform, service: &Program, path: &str) -> Value {
     let mut list = platform.inside(service).get(path).await.expect(200);
-    // The one member that says when rather than what.
+    // The only member that depends on the time.
     list.as_object_mut().unwrap().remove("generated_at");
     list
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_give_the_same_lists_and_a_like_is_in_the_next_one() {
+async fn replicas_return_equal_lists_and_likes_affect_the_next_one() {
     let platform = Platform::with_films(5, replicated()).await;
     let user = platform.user("anna").await;
     replicas_of_movie_service_agree(&platform).await;
     replicas_of_recommendation_service_agree(&platform, user).await;
-    likes_are_in_the_next_list(&platform, user).await;
+    likes_affect_the_next_list(&platform, user).await;
     replicas_of_recommendation_service_agree(&platform, user).await;
     a_later_sync_reaches_all_replicas(&platform, user).await;
     assert_eq!(platform.errors_logged(), [""; 0]);
@@ -53,7 +53,7 @@ async fn replicas_of_movie_service_agree(platform: &Platform) {
             let mut first = list(platform, one, &path).await;
             let mut second = list(platform, two, &path).await;
             for list in [&mut first, &mut second] {
-                // Opaque, and of the process that gave it out.
+                // Opaque, and specific to a process.
                 list.as_object_mut().unwrap().remove("next_cursor");
             }
             assert!(!ids(&first["data"]).is_empty(), "{path}");
@@ -76,7 +76,7 @@ async fn replicas_of_recommendation_service_agree(platform: &Platform, user: i64
     .await;
 }
 
-async fn likes_are_in_the_next_list(platform: &Platform, user: i64) {
+async fn likes_affect_the_next_list(platform: &Platform, user: i64) {
     const LIKES: usize = 20;
     let films = platform.recommended(user, LIKES).await;
     assert_eq!(films.len(), LIKES);
@@ -101,18 +101,17 @@ async fn likes_are_in_the_next_list(platform: &Platform, user: i64) {
     assert!(slowest < FRESH, "{slowest:?}");
 }
 
-/// How long it takes from now until the list has `film` no more, neither through the gateway nor from any
-/// replica that the gateway might ask next.
+/// The time from now until the list is without `film`, through the gateway and from every replica.
 async fn until_gone(platform: &Platform, user: i64, film: i64) -> Duration {
     let started = Instant::now();
     let path = format!("/api/v1/users/{user}/recommendations?limit=50");
-    let mut asked = vec![platform.client()];
+    let mut clients = vec![platform.client()];
     let replicas = platform.recommendation_services.iter();
-    asked.extend(replicas.map(|replica| platform.inside(replica)));
+    clients.extend(replicas.map(|replica| platform.inside(replica)));
     loop {
         let now = started.elapsed();
         let mut gone = true;
-        for client in &asked {
+        for client in &clients {
             let list = client.get(&path).await.expect(200);
             gone &= !ids(&list["recommendations"]).contains(&film);
         }

@@ -1,18 +1,18 @@
-//! Starting and stopping: replicas that start at once, and processes that are told to stop while they are asked.
+//! Starts of replicas at the same time, and shutdowns under load.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
 use crate::stage::{
-    Api, Database, INTERNAL_TOKEN, Load, Outcome, Platform, Program, Wants, service,
+    Api, Database, INTERNAL_TOKEN, Load, Outcome, Platform, PlatformOptions, Program, service,
 };
 
-/// More than the grace that a stopping process gives the requests it has accepted.
+/// Longer than the grace period of a shutdown.
 const GRACE: Duration = Duration::from_secs(25);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_of_one_service_may_start_at_once_on_an_empty_database() {
+async fn replicas_can_start_at_once_on_an_empty_database() {
     const AT_ONCE: usize = 3;
     let nowhere = format!("http://127.0.0.1:{}", chassis::testing::free_port());
     for name in [
@@ -43,16 +43,16 @@ async fn processes_of_one_service_may_start_at_once_on_an_empty_database() {
     }
 }
 
-fn replicated() -> Wants {
-    Wants {
+fn replicated() -> PlatformOptions {
+    PlatformOptions {
         movie_services: 2,
         recommendation_services: 2,
-        ..Wants::default()
+        ..PlatformOptions::default()
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn through_the_gateway_nobody_notices_that_a_process_stops() {
+async fn a_shutdown_of_one_replica_fails_no_request_through_the_gateway() {
     let mut platform = Platform::with_films(1, replicated()).await;
     let user = platform.user("anna").await;
     let films = "/api/v1/movies?page_size=5";
@@ -65,24 +65,24 @@ async fn through_the_gateway_nobody_notices_that_a_process_stops() {
         &mut platform.recommendation_services[0]
     })
     .await;
-    a_slow_request_is_answered(&mut platform).await;
+    a_slow_request_is_served(&mut platform).await;
     assert_eq!(platform.errors_logged(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_is_told_to_stop_finishes_what_it_has_begun() {
+async fn a_stopping_process_finishes_requests_in_flight() {
     stop_each_under_load(&[Outcome::Refused, Outcome::ClosedIdle, Outcome::Unheard]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a stopping process closes new connections that it has accepted but not read from yet"]
-async fn a_process_that_is_told_to_stop_answers_all_that_it_accepted() {
+async fn a_stopping_process_serves_every_accepted_connection() {
     stop_each_under_load(&[Outcome::Refused, Outcome::ClosedIdle]).await;
 }
 
-/// Tells each program to stop while it is asked, several times; besides answers there may only be `allowed`.
+/// Stops each program under load, several times; besides responses only the outcomes `allowed` may occur.
 async fn stop_each_under_load(allowed: &[Outcome]) {
-    let mut platform = Platform::with_films(1, Wants::default()).await;
+    let mut platform = Platform::with_films(1, PlatformOptions::default()).await;
     let user = platform.user("anna").await;
     let films = "/api/v1/movies?page_size=5";
     let list = format!("/api/v1/users/{user}/recommendations?limit=5");
@@ -91,7 +91,7 @@ async fn stop_each_under_load(allowed: &[Outcome]) {
         stop_under_load(&mut platform.movie_services[0], films, allowed).await;
         stop_under_load(&mut platform.recommendation_services[0], &list, allowed).await;
         stop_under_load(&mut platform.preference_service, &person, allowed).await;
-        // Not a service of its own: what it answers is ready when the services are.
+        // The gateway is ready when the services are.
         platform.until_ready().await;
         stop_under_load(&mut platform.gateways[0], films, allowed).await;
     }
@@ -104,7 +104,7 @@ fn head(path: &str) -> String {
     )
 }
 
-/// Tells `program` to stop while it is asked for `path`, and starts it again.
+/// Stops `program` while clients request `path`, and starts it again.
 async fn stop_under_load(program: &mut Program, path: &str, allowed: &[Outcome]) {
     let load = Load::start(8, program.address(), &head(path));
     load.more(100).await;
@@ -114,12 +114,12 @@ async fn stop_under_load(program: &mut Program, path: &str, allowed: &[Outcome])
     println!("{} stopped: {:?}", program.name(), summary(&outcomes));
     let status = status.unwrap_or_else(|| panic!("{} does not stop", program.name()));
     assert_eq!(status.code(), Some(0), "{}", program.name());
-    assert_all_answered(program.name(), &outcomes, allowed);
+    assert_all_served(program.name(), &outcomes, allowed);
     program.restart();
     program.until_ready().await;
 }
 
-/// Tells one of two replicas to stop while `path` is asked for through the gateway: nobody notices.
+/// Stops one of two replicas while clients request `path` through the gateway: no request fails.
 async fn stop_one_of_two(
     platform: &mut Platform,
     path: &str,
@@ -137,11 +137,11 @@ async fn stop_one_of_two(
     let name = format!("one {} of two", replica(platform).name());
     println!("{name} stopped: {:?}", summary(&outcomes));
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{name}");
-    assert_all_answered(&name, &outcomes, &[]);
+    assert_all_served(&name, &outcomes, &[]);
 }
 
-/// A sync takes a while; the gateway waits for it.
-async fn a_slow_request_is_answered(platform: &mut Platform) {
+/// The gateway waits for a sync, which takes long.
+async fn a_slow_request_is_served(platform: &mut Platform) {
     let tmdb = Api::new(&platform.demo_tmdb.url());
     let late = serde_json::json!({"kind": "latency", "ms": 200});
     tmdb.post("/__faults", late).await.expect(201);
@@ -167,15 +167,15 @@ async fn a_slow_request_is_answered(platform: &mut Platform) {
     assert_eq!(sync.await.unwrap()["movies_synced"], 20);
 }
 
-fn assert_all_answered(name: &str, outcomes: &[Outcome], allowed: &[Outcome]) {
+fn assert_all_served(name: &str, outcomes: &[Outcome], allowed: &[Outcome]) {
     let wrong: Vec<&Outcome> = outcomes
         .iter()
-        .filter(|&outcome| *outcome != Outcome::Answered(200) && !allowed.contains(outcome))
+        .filter(|&outcome| *outcome != Outcome::Completed(200) && !allowed.contains(outcome))
         .collect();
     assert!(wrong.is_empty(), "{name}: {wrong:?}");
 }
 
-/// How often each outcome came.
+/// The number of occurrences of each outcome.
 fn summary(outcomes: &[Outcome]) -> BTreeMap<String, usize> {
     let mut summary = BTreeMap::new();
     for outcome in outcomes {

@@ -1,16 +1,18 @@
-//! The platform as a whole: the programs that `cargo build --bins` makes, as processes of their own, on
-//! databases, a Redis and ports that belong to one test, asked over HTTP like anybody would ask them.
+//! Tests of the whole platform over HTTP: the built programs as processes, on databases, a Redis and ports of one
+//! test.
 //!
-//! [`stage`] starts and ends all that; the other modules hold the tests, one for each thing that must be true.
+//! [`stage`] has the fixtures; each other module tests one topic.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test that cannot go on should say where, and one that measures what it measured"
+    reason = "tests fail by panics, and benchmarks print their results"
 )]
 
 mod accounts;
 mod bad_input;
 mod compose;
+mod contract;
 mod drill_lists;
 mod drill_movielens;
 mod drill_people;
@@ -18,6 +20,5 @@ mod drill_writes;
 mod failures;
 mod freshness;
 mod lifecycle;
-mod part_one;
 mod stage;
 mod swagger;

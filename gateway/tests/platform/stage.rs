@@ -1,4 +1,4 @@
-//! What the tests stand on: programs, databases, and the whole platform of them.
+//! The fixtures of the tests: programs, databases, and the whole platform.
 
 mod api;
 mod browser;
@@ -18,37 +18,37 @@ pub(crate) use self::{
     database::Database,
     load::{Load, Outcome},
     program::{Program, binary},
-    raw::{Ending, RawAnswer, exchange},
+    raw::{Ending, RawResponse, exchange},
 };
 
-/// What the gateway signs tokens with.
+/// The secret of the gateway's tokens.
 const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
-/// What services show each other.
+/// `X-Internal-Token` of all services.
 pub(crate) const INTERNAL_TOKEN: &str = "an-internal-token-of-the-tests";
-/// Nothing that a test waits for takes longer.
+/// The longest wait of a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a test wants of its platform; the defaults are the ordinary one.
-pub(crate) struct Wants {
+/// The options of a platform.
+pub(crate) struct PlatformOptions {
     /// `mock` or `jwt`.
     pub(crate) auth_mode: &'static str,
-    /// How many gateways.
+    /// The number of gateways.
     pub(crate) gateways: usize,
-    /// How many processes of movie-service over one database.
+    /// The number of processes of movie-service over one database.
     pub(crate) movie_services: usize,
-    /// How many of recommendation-service.
+    /// The number of processes of recommendation-service.
     pub(crate) recommendation_services: usize,
     /// Requests of one client in one window.
     pub(crate) rate_limit: u64,
     /// The length of a window in seconds.
     pub(crate) rate_limit_window: u64,
-    /// What all of them log.
+    /// The log filter of all processes.
     pub(crate) log_level: &'static str,
-    /// Whether Postgres is reached over a wire that can be cut.
+    /// True if the connection to Postgres can be cut.
     pub(crate) wire: bool,
 }
 
-impl Default for Wants {
+impl Default for PlatformOptions {
     fn default() -> Self {
         Self {
             auth_mode: "mock",
@@ -63,7 +63,7 @@ impl Default for Wants {
     }
 }
 
-/// A running platform. The order of the fields is the order of the end: processes before what they stand on.
+/// A running platform. Fields are dropped in order: processes before their databases.
 pub(crate) struct Platform {
     pub(crate) gateways: Vec<Program>,
     pub(crate) recommendation_services: Vec<Program>,
@@ -79,13 +79,13 @@ pub(crate) struct Platform {
 
 impl Platform {
     /// Starts everything and waits until all of it is ready.
-    pub(crate) async fn start(wants: Wants) -> Self {
+    pub(crate) async fn start(options: PlatformOptions) -> Self {
         let (movies, people, recommendations) = tokio::join!(
             Database::create("movies"),
             Database::create("people"),
             Database::create("recommendations"),
         );
-        let wire = match wants.wire {
+        let wire = match options.wire {
             true => Some(TcpProxy::to(movies.address().await).await),
             false => None,
         };
@@ -96,13 +96,13 @@ impl Platform {
             ("DATABASE_URL", movies.url(near)),
             ("TMDB_BASE_URL", format!("{}/3", demo_tmdb.url())),
             ("TMDB_API_KEY", "demo".to_owned()),
-            // Films come when a test asks for them.
+            // Movies are synced when a test requests it.
             ("WARM_POOL_INTERVAL_SECONDS", "0".to_owned()),
             ("TMDB_RATE_LIMIT_PER_SECOND", "10000".to_owned()),
             ("TMDB_RETRY_BASE_MS", "5".to_owned()),
             ("REDIS_URL", redis_url(&redis, 1)),
         ];
-        let movie_services = start_all("movie-service", wants.movie_services, &movie_service);
+        let movie_services = start_all("movie-service", options.movie_services, &movie_service);
         let preference_service = Program::start(
             "preference-service",
             &service(&[
@@ -110,14 +110,14 @@ impl Platform {
                 ("MOVIE_SERVICE_URL", movie_services[0].url()),
                 ("REDIS_URL", redis_url(&redis, 2)),
                 ("SIGNING_KEY_SECRET", JWT_SECRET.to_owned()),
-                ("LOG_LEVEL", wants.log_level.to_owned()),
-                // Hashes that take no time.
+                ("LOG_LEVEL", options.log_level.to_owned()),
+                // The cheapest password hashes.
                 ("ARGON2_MEMORY_KIB", "8".to_owned()),
                 ("ARGON2_ITERATIONS", "1".to_owned()),
             ]),
         );
-        // Replicas follow different replicas: what they tell must be the same.
-        let recommendation_services: Vec<Program> = (0..wants.recommendation_services)
+        // Replicas follow different replicas, which must report the same.
+        let recommendation_services: Vec<Program> = (0..options.recommendation_services)
             .map(|number| {
                 Program::start(
                     "recommendation-service",
@@ -134,27 +134,27 @@ impl Platform {
             })
             .collect();
         let gateway = [
-            ("AUTH_MODE", wants.auth_mode.to_owned()),
+            ("AUTH_MODE", options.auth_mode.to_owned()),
             ("JWT_SECRET", JWT_SECRET.to_owned()),
             (
                 "JWKS_URL",
                 format!("{}/.well-known/jwks.json", preference_service.url()),
             ),
-            ("LOG_LEVEL", wants.log_level.to_owned()),
+            ("LOG_LEVEL", options.log_level.to_owned()),
             ("JWT_ISSUER", "marquee".to_owned()),
             ("JWT_AUDIENCE", "marquee".to_owned()),
             ("MOVIE_SERVICE_URL", urls(&movie_services)),
             ("USER_PREFERENCE_SERVICE_URL", preference_service.url()),
             ("RECOMMENDATION_SERVICE_URL", urls(&recommendation_services)),
             ("REDIS_URL", redis_url(&redis, 0)),
-            ("RATE_LIMIT_MAX", wants.rate_limit.to_string()),
+            ("RATE_LIMIT_MAX", options.rate_limit.to_string()),
             (
                 "RATE_LIMIT_WINDOW_SECONDS",
-                wants.rate_limit_window.to_string(),
+                options.rate_limit_window.to_string(),
             ),
         ];
         let platform = Self {
-            gateways: start_all("gateway", wants.gateways, &gateway),
+            gateways: start_all("gateway", options.gateways, &gateway),
             recommendation_services,
             preference_service,
             movie_services,
@@ -169,14 +169,14 @@ impl Platform {
         platform
     }
 
-    /// The ordinary platform with the first `pages` pages of films, known to all services.
-    pub(crate) async fn with_films(pages: i64, wants: Wants) -> Self {
-        let platform = Self::start(wants).await;
+    /// A platform with the first `pages` pages of movies, known to all services.
+    pub(crate) async fn with_films(pages: i64, options: PlatformOptions) -> Self {
+        let platform = Self::start(options).await;
         platform.sync(pages).await;
         platform
     }
 
-    /// Everything with a readiness of its own.
+    /// All processes with a readiness endpoint.
     pub(crate) fn services(&self) -> impl Iterator<Item = &Program> {
         self.gateways
             .iter()
@@ -185,14 +185,14 @@ impl Platform {
             .chain(&self.movie_services)
     }
 
-    /// Waits until all services say that they are ready.
+    /// Waits until all services are ready.
     pub(crate) async fn until_ready(&self) {
         for service in self.services() {
             service.until_ready().await;
         }
     }
 
-    /// Fetches films and waits until all services know them.
+    /// Syncs movies and waits until all services know them.
     pub(crate) async fn sync(&self, pages: i64) {
         let path = format!("/api/v1/admin/sync?pages={pages}");
         let report = self.admin().post(&path, Value::Null).await.expect(200);
@@ -200,7 +200,7 @@ impl Platform {
         self.until_films_known(pages * 20).await;
     }
 
-    /// Waits until every service knows so many films.
+    /// Waits until every service knows `count` movies.
     pub(crate) async fn until_films_known(&self, films: i64) {
         eventually("the recommenders know the films", async || {
             self.recommendations
@@ -223,36 +223,36 @@ impl Platform {
         Api::new(&self.gateways[0].url()).token("any")
     }
 
-    /// A client who may everything, whatever the mode.
+    /// An administrator's client, in any mode.
     pub(crate) fn admin(&self) -> Api {
         self.client()
             .token(&self.token(&["--role", "admin", "--subject", "1"]))
     }
 
-    /// A client of a service itself, as the gateway is one.
+    /// A client of a service itself, with the internal token.
     pub(crate) fn inside(&self, service: &Program) -> Api {
         Api::new(&service.url()).header("X-Internal-Token", INTERNAL_TOKEN)
     }
 
-    /// What `gateway token` prints.
+    /// The output of `gateway token`.
     pub(crate) fn token(&self, arguments: &[&str]) -> String {
         self.gateways[0].run(&[&["token"], arguments].concat())
     }
 
-    /// Signs up somebody; the id.
+    /// Creates a user; returns the id.
     pub(crate) async fn user(&self, name: &str) -> i64 {
         let body = json!({"username": name, "email": format!("{name}@example.org")});
         let user = self.admin().post("/api/v1/users", body).await.expect(201);
         user["id"].as_i64().unwrap()
     }
 
-    /// Ids of the films in a user's list.
+    /// The ids of the movies in a user's list.
     pub(crate) async fn recommended(&self, user: i64, limit: usize) -> Vec<i64> {
         let path = format!("/api/v1/users/{user}/recommendations?limit={limit}");
         ids(&self.admin().get(&path).await.expect(200)["recommendations"])
     }
 
-    /// Lines at the level ERROR that any process of the platform has written.
+    /// Log lines of the level ERROR of all processes.
     pub(crate) fn errors_logged(&self) -> Vec<String> {
         self.services()
             .chain([&self.demo_tmdb])
@@ -261,7 +261,7 @@ impl Platform {
     }
 }
 
-/// Ids of a list of films.
+/// The ids of a list of movies.
 pub(crate) fn ids(films: &Value) -> Vec<i64> {
     let films = films.as_array().unwrap();
     films
@@ -270,7 +270,7 @@ pub(crate) fn ids(films: &Value) -> Vec<i64> {
         .collect()
 }
 
-/// Within how many milliseconds so large a part of `sorted` was.
+/// The percentile of `sorted`, in milliseconds.
 pub(crate) fn percentile(sorted: &[Duration], part: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let place = (last as f64 * part).round() as usize;
@@ -284,12 +284,12 @@ fn start_all(name: &str, count: usize, settings: &[(&str, String)]) -> Vec<Progr
         .collect()
 }
 
-/// Settings that all services have, and some of one.
+/// The settings of all services, with `more` of one.
 pub(crate) fn service<'a>(own: &[(&'a str, String)]) -> Vec<(&'a str, String)> {
     let mut settings = vec![
         ("LOG_FORMAT", "json".to_owned()),
         ("INTERNAL_TOKEN", INTERNAL_TOKEN.to_owned()),
-        // Many platforms run at once on one server.
+        // Many platforms share one server.
         ("DATABASE_MAX_CONNECTIONS", "6".to_owned()),
     ];
     settings.extend(own.iter().cloned());
@@ -308,7 +308,7 @@ pub(crate) fn redis_url(redis: &RedisServer, number: u8) -> String {
     format!("{base}/{number}")
 }
 
-/// Where `url` of a server on this machine leads.
+/// The address of `url`, which is on this machine.
 fn address_of(url: &str) -> SocketAddr {
     url.strip_prefix("http://").unwrap().parse().unwrap()
 }

@@ -1,14 +1,14 @@
-//! Swagger UI in a real browser: every document loads, a request is tried out, nothing leaves the machine and
-//! nothing is complained of.
+//! Swagger UI in a real browser: every document loads, a request can be tried out, no request leaves the machine and
+//! the console has no errors.
 
 use std::path::PathBuf;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{Browser, Page, Platform, Wants};
+use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
-/// The drop-down, in its order.
+/// The documents, in the order of the page.
 const DOCUMENTS: [&str; 4] = [
     "gateway",
     "movie-service",
@@ -16,7 +16,7 @@ const DOCUMENTS: [&str; 4] = [
     "recommendation-service",
 ];
 
-/// React keeps its own idea of a field's value; this is how a person's typing reaches it.
+/// Sets a field's value so that React notices it, as typing does.
 const TYPING: &str = "
     window.type = (field, value) => {
         const kind = field.tagName === 'SELECT' ? HTMLSelectElement : HTMLInputElement;
@@ -28,16 +28,16 @@ const TYPING: &str = "
     true";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn swagger_ui_shows_every_document_and_tries_a_request_out() {
+async fn swagger_ui_shows_every_document_and_can_try_a_request_out() {
     let Some(browser) = Browser::start().await else {
         eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
-    let wants = Wants {
+    let options = PlatformOptions {
         auth_mode: "jwt",
-        ..Wants::default()
+        ..PlatformOptions::default()
     };
-    let platform = Platform::with_films(1, wants).await;
+    let platform = Platform::with_films(1, options).await;
     let page = browser.page().await;
     let base = platform.gateways[0].url();
     let swagger = json!({"url": format!("{base}/swagger/")});
@@ -53,8 +53,8 @@ async fn swagger_ui_shows_every_document_and_tries_a_request_out() {
     if let Some(path) = std::env::var_os("PLATFORM_SCREENSHOT") {
         page.screenshot(&PathBuf::from(path)).await;
     }
-    nothing_left_the_machine(&page, &base);
-    nothing_is_complained_of(&page);
+    no_request_left_the_machine(&page, &base);
+    console_has_no_errors(&page);
     assert_eq!(platform.errors_logged(), [""; 0]);
 }
 
@@ -92,7 +92,7 @@ async fn every_document_loads(platform: &Platform, page: &Page) {
     }
 }
 
-/// Chooses a document and waits until it is shown.
+/// Selects a document and waits until it is shown.
 async fn choose(page: &Page, url: &str, title: &Value) {
     let script = format!(
         "type(document.querySelector('#select'), {}); true",
@@ -139,12 +139,12 @@ async fn a_request_is_tried_out(platform: &Platform, page: &Page) {
     page.until("the operation is open", &button).await;
     page.evaluate(&format!("if (!{block}.querySelector('.execute')) {block}.querySelector('.try-out__btn').click(); true"))
         .await;
-    // The button is there before the operation is, which is what its parameters show.
+    // The button appears before the parameters of the operation.
     let ready = format!(
         "!!{block}.querySelector('.execute') && !!{block}.querySelector('tr[data-param-name=page] input')"
     );
     page.until("it can be executed", &ready).await;
-    // What is filled in from the examples is another matter: see below.
+    // The values from the examples are tested below.
     page.evaluate(&format!(
         "{block}.querySelectorAll('tr[data-param-name] input').forEach(field => type(field, '')); true"
     ))
@@ -154,7 +154,8 @@ async fn a_request_is_tried_out(platform: &Platform, page: &Page) {
     );
     page.evaluate(&format!("{block}.querySelector('.execute').click(); true"))
         .await;
-    page.until("an answer", &format!("({status}) !== ''")).await;
+    page.until("a response", &format!("({status}) !== ''"))
+        .await;
     let shown = page
         .evaluate(&format!(
             "{block}.querySelector('.live-responses-table')?.textContent"
@@ -181,7 +182,7 @@ async fn click(page: &Page, selector: &str) {
     .await;
 }
 
-fn nothing_left_the_machine(page: &Page, base: &str) {
+fn no_request_left_the_machine(page: &Page, base: &str) {
     let requests = page.events("Network.requestWillBeSent");
     assert!(requests.len() > 5, "{requests:?}");
     for request in requests {
@@ -193,7 +194,7 @@ fn nothing_left_the_machine(page: &Page, base: &str) {
     }
 }
 
-fn nothing_is_complained_of(page: &Page) {
+fn console_has_no_errors(page: &Page) {
     assert_eq!(page.events("Runtime.exceptionThrown"), [Value::Null; 0]);
     let said: Vec<Value> = page
         .events("Runtime.consoleAPICalled")
@@ -215,10 +216,10 @@ fn nothing_is_complained_of(page: &Page) {
     assert_eq!(failed, [Value::Null; 0]);
 }
 
-/// Swagger UI fills in the examples of a document, all of them at once.
+/// Swagger UI fills in all examples of an operation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_swagger_ui_fills_in_is_accepted() {
-    let platform = Platform::with_films(5, Wants::default()).await;
+async fn requests_made_of_the_examples_are_accepted() {
+    let platform = Platform::with_films(5, PlatformOptions::default()).await;
     let client = platform.client();
     let mut wrong = Vec::new();
     for name in &DOCUMENTS[1..] {
@@ -228,16 +229,16 @@ async fn what_swagger_ui_fills_in_is_accepted() {
             for (method, operation) in operations.as_object().unwrap() {
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 let (target, body) = filled_in(&document, path, operation);
-                let answer = client
+                let response = client
                     .try_send(method.clone(), &target, body)
                     .await
                     .unwrap();
-                let status = answer.status.as_u16();
+                let status = response.status.as_u16();
                 println!("{method} {target}: {status}");
                 if status == 400 || status >= 500 {
                     wrong.push(format!(
                         "{method} {target}: {status} {}",
-                        answer.body["error"]
+                        response.body["error"]
                     ));
                 }
             }

@@ -84,7 +84,7 @@ impl Fetching {
         }))
     }
 
-    /// Works on the remaining items of a leased job.
+    /// Does the remaining work of a leased job.
     pub(super) async fn fetch(&self, job: &LeasedJob) -> Result<(), Stop> {
         let (kind, parameters) = job_items::load(&self.0.pool, job.id).await?;
         let work = Work {

@@ -13,7 +13,7 @@ async fn all_statements_prepare(pool: PgPool) {
 /// Tables whose rows belong to a user, in an export.
 const EXPORTED: &[&str] = &[
     "api_key",
-    "import_job",
+    "job",
     "interaction",
     "preference",
     "refresh_family",

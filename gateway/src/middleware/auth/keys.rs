@@ -140,7 +140,7 @@ impl Keys {
                         let keys = jwks.keys().ok_or(Rejection::NoKeys)?;
                         let key = keys.get(&header.kid.unwrap_or_default()).ok_or_else(|| {
                             jwks.request_refresh();
-                            Rejection::Invalid("the token is signed with an unknown key")
+                            Rejection::Invalid("the token is signed with a key that the gateway does not know (yet)")
                         })?;
                         let mut validation = self.validation.clone();
                         validation.algorithms = vec![key.algorithm];

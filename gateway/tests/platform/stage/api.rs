@@ -1,4 +1,4 @@
-//! A client of the API, and what its answers must look like.
+//! A client of the API, and assertions about its responses.
 
 use chassis::testing::TestResponse;
 use reqwest::{
@@ -80,7 +80,7 @@ impl Api {
         self.try_send(Method::GET, path, None).await
     }
 
-    /// A POST of `body`, of nothing where that is null; the error is that of the connection.
+    /// A POST of `body`, without a body if that is null; the error is that of the connection.
     pub(crate) async fn try_post(&self, path: &str, body: Value) -> reqwest::Result<TestResponse> {
         let body = (!body.is_null()).then(|| body.to_string());
         self.try_send(Method::POST, path, body).await
@@ -88,22 +88,22 @@ impl Api {
 
     /// Any method, without a body.
     pub(crate) async fn send(&self, method: Method, path: &str) -> TestResponse {
-        self.try_send(method, path, None).await.expect("an answer")
+        self.try_send(method, path, None).await.expect("a response")
     }
 
     /// A GET.
     pub(crate) async fn get(&self, path: &str) -> TestResponse {
-        self.try_get(path).await.expect("an answer")
+        self.try_get(path).await.expect("a response")
     }
 
-    /// A POST of `body`, of nothing where that is null.
+    /// A POST of `body`, without a body if that is null.
     pub(crate) async fn post(&self, path: &str, body: Value) -> TestResponse {
-        self.try_post(path, body).await.expect("an answer")
+        self.try_post(path, body).await.expect("a response")
     }
 }
 
-/// Makes sure that `value` is an object that has at least these fields, each of the type that its
-/// example in `shape` is of; a list's first entry stands for all.
+/// Asserts that `value` is an object with at least the fields of `shape`, each of the type of its example there; the
+/// first entry of a list stands for all.
 pub(crate) fn assert_fields(value: &Value, shape: &Value) {
     if let Err(wrong) = compare("", value, shape) {
         panic!("{wrong} in {value}");
@@ -135,23 +135,23 @@ fn compare(place: &str, value: &Value, shape: &Value) -> Result<(), String> {
     }
 }
 
-/// Makes sure that `answer` is a whole problem (RFC 9457) of `status` with this one-line text.
-pub(crate) fn assert_problem(answer: &TestResponse, status: u16, error: &str) {
+/// Asserts that `response` is a complete problem (RFC 9457) of `status` with this one-line text.
+pub(crate) fn assert_problem(response: &TestResponse, status: u16, error: &str) {
     assert_eq!(
-        (answer.status.as_u16(), answer.body["error"].as_str()),
+        (response.status.as_u16(), response.body["error"].as_str()),
         (status, Some(error)),
         "{}",
-        answer.text
+        response.text
     );
-    if let Some(wrong) = not_a_problem(answer) {
-        panic!("{wrong}: {} {}", answer.status, answer.text);
+    if let Some(wrong) = not_a_problem(response) {
+        panic!("{wrong}: {} {}", response.status, response.text);
     }
 }
 
-/// What keeps `answer` from being a whole problem.
-pub(crate) fn not_a_problem(answer: &TestResponse) -> Option<String> {
-    let body = &answer.body;
-    if answer
+/// The defect of `response` as a problem, if it has one.
+pub(crate) fn not_a_problem(response: &TestResponse) -> Option<String> {
+    let body = &response.body;
+    if response
         .headers
         .get("content-type")
         .map(HeaderValue::as_bytes)
@@ -164,17 +164,17 @@ pub(crate) fn not_a_problem(answer: &TestResponse) -> Option<String> {
             return Some(format!("it has no {member}"));
         }
     }
-    // Empty where the request line names no path.
+    // Empty if the request line has no path.
     if !body["instance"].is_string() {
         return Some("it has no instance".to_owned());
     }
     if !body["type"].as_str()?.starts_with("/problems/") {
         return Some("its type is not one of ours".to_owned());
     }
-    if body["status"] != answer.status.as_u16() {
+    if body["status"] != response.status.as_u16() {
         return Some("its status is another".to_owned());
     }
-    let id = answer
+    let id = response
         .headers
         .get("x-request-id")
         .map(HeaderValue::as_bytes);

@@ -19,7 +19,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 
 use super::PATIENCE;
 
-/// Nothing that goes out by itself, and nothing that needs a desktop.
+/// No background requests, and no desktop.
 const FLAGS: [&str; 14] = [
     "--headless=new",
     "--no-sandbox",
@@ -37,7 +37,7 @@ const FLAGS: [&str; 14] = [
     "--remote-debugging-port=0",
 ];
 
-/// A running browser with a profile of its own; both go when this is dropped.
+/// A running browser with a profile of its own; both are removed on drop.
 pub(crate) struct Browser {
     child: Child,
     profile: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts one; none: this machine has no Chromium.
+    /// Starts a browser; `None` if this machine has no Chromium.
     pub(crate) async fn start() -> Option<Self> {
         let program = program()?;
         let profile =
@@ -62,7 +62,7 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A group of its own, so that its many processes can be ended together.
+            // A process group, so that all of its processes can be killed together.
             .process_group(0)
             .spawn()
             .unwrap();
@@ -75,7 +75,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// It writes its port and path into a file.
+    /// Reads its port and path from the file that it writes.
     async fn announced(&mut self) -> String {
         let file = self.profile.join("DevToolsActivePort");
         let started = Instant::now();
@@ -141,7 +141,7 @@ impl Drop for Browser {
     }
 }
 
-/// What `CHROMIUM` names, else what is on the path.
+/// The program in `CHROMIUM`, otherwise the one on the path.
 fn program() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM").filter(|named| !named.is_empty()) {
         return Some(named.into());
@@ -156,7 +156,7 @@ fn program() -> Option<PathBuf> {
         })
 }
 
-/// What has come over the wire.
+/// The messages received.
 #[derive(Default)]
 struct State {
     number: AtomicU64,
@@ -166,8 +166,8 @@ struct State {
 
 impl State {
     fn take(&self, message: Value) {
-        let answered = message["id"].as_u64();
-        match answered.and_then(|id| self.waiting.lock().unwrap().remove(&id)) {
+        let completed = message["id"].as_u64();
+        match completed.and_then(|id| self.waiting.lock().unwrap().remove(&id)) {
             Some(waiting) => drop(waiting.send(message)),
             None => self.events.lock().unwrap().push(message),
         }
@@ -182,7 +182,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// A command of the protocol; its result.
+    /// Sends a command of the protocol; returns its result.
     pub(crate) async fn call(&self, method: &str, parameters: Value) -> Value {
         let id = self.state.number.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
@@ -193,13 +193,15 @@ impl Page {
         }
         let message = Message::text(message.to_string());
         self.sink.lock().await.send(message).await.unwrap();
-        let answer = tokio::time::timeout(PATIENCE, receiver).await;
-        let mut answer = answer.expect("Chromium answers").expect("Chromium lives");
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].take()
+        let response = tokio::time::timeout(PATIENCE, receiver).await;
+        let mut response = response
+            .expect("Chromium responses")
+            .expect("Chromium lives");
+        assert!(response.get("error").is_none(), "{method}: {response}");
+        response["result"].take()
     }
 
-    /// What `script` comes to in the page.
+    /// The value of `script` in the page.
     pub(crate) async fn evaluate(&self, script: &str) -> Value {
         let parameters = json!({"expression": script, "returnByValue": true, "awaitPromise": true, "userGesture": true});
         let mut result = self.call("Runtime.evaluate", parameters).await;
@@ -210,21 +212,21 @@ impl Page {
         result["result"]["value"].take()
     }
 
-    /// Waits until `script` comes to true. Asks seldom: a page that is asked all the time has none left to draw in.
+    /// Waits until `script` is true. Polls seldom, since each poll takes time from rendering.
     pub(crate) async fn until(&self, what: &str, script: &str) {
         let started = Instant::now();
         while self.evaluate(script).await != true {
             assert!(
                 started.elapsed() < PATIENCE,
-                "waited in vain: {what}; not answered: {:?}",
-                self.unanswered()
+                "timed out: {what}; pending requests: {:?}",
+                self.pending_requests()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Requests that wait for their answer.
-    fn unanswered(&self) -> Vec<String> {
+    /// Requests without a response.
+    fn pending_requests(&self) -> Vec<String> {
         let ended: Vec<Value> = ["Network.loadingFinished", "Network.loadingFailed"]
             .iter()
             .flat_map(|name| self.events(name))
@@ -237,7 +239,7 @@ impl Page {
             .collect()
     }
 
-    /// Parameters of all events so far of this name.
+    /// The parameters of all events of this name so far.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         let events = self.state.events.lock().unwrap();
         events

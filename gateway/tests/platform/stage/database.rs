@@ -1,4 +1,4 @@
-//! A database that belongs to one test and goes with it.
+//! A database of one test, dropped at its end.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Creates one; `what` is for people who look at the server meanwhile.
+    /// Creates a database whose name contains `what`.
     pub(crate) async fn create(what: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("DATABASE_URL")
@@ -30,7 +30,7 @@ impl Database {
         database
     }
 
-    /// Its URL; over `near` where that leads to the server.
+    /// The URL; over the address `near`, if that is given.
     pub(crate) fn url(&self, near: Option<SocketAddr>) -> String {
         let mut url = self.server.clone();
         url.set_path(&self.name);
@@ -41,7 +41,7 @@ impl Database {
         url.into()
     }
 
-    /// Where the server is.
+    /// The address of the server.
     pub(crate) async fn address(&self) -> SocketAddr {
         let host = self.server.host_str().unwrap().to_owned();
         let port = self.server.port().unwrap_or(5432);
@@ -49,7 +49,7 @@ impl Database {
         found.next().unwrap()
     }
 
-    /// The number that `statement` brings.
+    /// The number that `statement` returns.
     pub(crate) async fn count(&self, statement: &'static str) -> i64 {
         let mut connection = self.connect().await;
         let count = sqlx::query_scalar(statement).fetch_one(&mut connection);
@@ -58,7 +58,7 @@ impl Database {
         count
     }
 
-    /// The number that `statement`, made of numbers of ours, brings.
+    /// The number that `statement`, built from trusted numbers, returns.
     pub(crate) async fn count_of(&self, statement: String) -> i64 {
         let mut connection = self.connect().await;
         let count = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut connection);
@@ -67,7 +67,7 @@ impl Database {
         count
     }
 
-    /// Runs `statement`, which brings nothing.
+    /// Runs `statement`, which returns no rows.
     pub(crate) async fn run(&self, statement: &'static str) {
         let mut connection = self.connect().await;
         let ran = sqlx::query(statement).execute(&mut connection).await;
@@ -75,7 +75,7 @@ impl Database {
         connection.close().await.unwrap();
     }
 
-    /// How many of `ids` are no interaction.
+    /// The number of `ids` without an interaction.
     pub(crate) async fn missing_interactions(&self, ids: &[i64]) -> i64 {
         let mut connection = self.connect().await;
         let missing = sqlx::query_scalar(
@@ -89,7 +89,7 @@ impl Database {
         missing.unwrap()
     }
 
-    /// All the numbers that `statement` brings.
+    /// All numbers that `statement` returns.
     pub(crate) async fn numbers(&self, statement: &'static str) -> Vec<i64> {
         let mut connection = self.connect().await;
         let numbers = sqlx::query_scalar(statement).fetch_all(&mut connection);
@@ -137,7 +137,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         let server = self.server.clone();
         let statement = format!("drop database {} with (force)", self.name);
-        // A runtime of its own, since the test's may be at its end.
+        // A runtime of its own, since the test's may have ended.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

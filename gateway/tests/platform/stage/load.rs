@@ -1,5 +1,4 @@
-//! Load: requests one after another from several clients at once, each on a connection of its own or on one
-//! that is kept, with a record of what became of every one of them.
+//! A load generator: concurrent clients that send requests over new or kept connections and record every outcome.
 
 use std::{
     io::ErrorKind,
@@ -18,25 +17,25 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Longest wait for an answer.
+/// The longest wait for a response.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What became of one request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A whole answer with this status.
-    Answered(u16),
-    /// No connection: nobody listens.
+    /// A complete response with this status.
+    Completed(u16),
+    /// The connection was refused.
     Refused,
-    /// A kept connection was closed before it was asked anything more, as HTTP allows.
+    /// A kept connection was closed between requests, as HTTP allows.
     ClosedIdle,
-    /// A new connection was closed without a word: accepted, but not listened to any more.
+    /// A new connection was closed without a response.
     Unheard,
-    /// An answer broke off, or did not come in time.
+    /// The response was truncated or too late.
     Dropped(String),
 }
 
-/// Clients that go on until they are told to stop.
+/// Clients that run until stopped.
 pub(crate) struct Load {
     control: Arc<Control>,
     clients: JoinSet<Vec<Outcome>>,
@@ -45,7 +44,7 @@ pub(crate) struct Load {
 #[derive(Default)]
 struct Control {
     stop: AtomicBool,
-    answered: AtomicUsize,
+    completed: AtomicUsize,
 }
 
 impl Load {
@@ -66,14 +65,17 @@ impl Load {
         }
     }
 
-    /// Waits until so many more requests are answered.
-    pub(crate) async fn more(&self, answers: usize) {
-        let count = || self.control.answered.load(Ordering::SeqCst);
+    /// Waits for `count` more responses.
+    pub(crate) async fn more(&self, responses: usize) {
+        let count = || self.control.completed.load(Ordering::SeqCst);
         let before = count();
-        eventually("answers under load", async || count() >= before + answers).await;
+        eventually("responses under load", async || {
+            count() >= before + responses
+        })
+        .await;
     }
 
-    /// Stops the clients; all that became of their requests.
+    /// Stops the clients; returns all outcomes.
     pub(crate) async fn stop(self) -> Vec<Outcome> {
         self.control.stop.store(true, Ordering::SeqCst);
         self.clients
@@ -107,17 +109,17 @@ async fn client(
                 continue;
             }
         };
-        let asked = tokio::time::timeout(PATIENCE, ask(&mut stream, &request)).await;
-        outcomes.push(match asked {
+        let result = tokio::time::timeout(PATIENCE, exchange(&mut stream, &request)).await;
+        outcomes.push(match result {
             Ok(Ok((status, open))) => {
                 kept = (keeps && open).then_some(stream);
-                control.answered.fetch_add(1, Ordering::SeqCst);
-                Outcome::Answered(status)
+                control.completed.fetch_add(1, Ordering::SeqCst);
+                Outcome::Completed(status)
             }
             Ok(Err(Broken { read: 0, .. })) if reused => Outcome::ClosedIdle,
             Ok(Err(Broken { read: 0, .. })) => Outcome::Unheard,
             Ok(Err(broken)) => Outcome::Dropped(format!("{broken:?}")),
-            Err(_) => Outcome::Dropped("no answer in time".to_owned()),
+            Err(_) => Outcome::Dropped("no response in time".to_owned()),
         });
     }
     outcomes
@@ -130,8 +132,8 @@ struct Broken {
     why: ErrorKind,
 }
 
-/// One request and its answer: the status, and whether the connection stays open.
-async fn ask(stream: &mut TcpStream, request: &str) -> Result<(u16, bool), Broken> {
+/// Sends a request; returns the status, and true if the connection stays open.
+async fn exchange(stream: &mut TcpStream, request: &str) -> Result<(u16, bool), Broken> {
     let broken = |read: usize| {
         move |error: std::io::Error| Broken {
             read,
@@ -159,7 +161,7 @@ async fn ask(stream: &mut TcpStream, request: &str) -> Result<(u16, bool), Broke
     }
 }
 
-/// The status of the answer in `bytes` if it is whole, and whether the connection stays open.
+/// The status of the response in `bytes` if it is complete, and true if the connection stays open.
 fn whole(bytes: &[u8]) -> Option<(u16, bool)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?.to_lowercase();

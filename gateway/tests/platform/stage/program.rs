@@ -1,4 +1,4 @@
-//! A program of the workspace that runs, with what it logs.
+//! A running program of the workspace, with its log.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -14,10 +14,10 @@ use chassis::testing::eventually;
 
 use super::{PATIENCE, address_of, api::Api};
 
-/// Where `name` was built to.
+/// The path of the built program `name`.
 ///
 /// # Panics
-/// Where it was not.
+/// Panics if it was not built.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_gateway")).parent().unwrap();
     let path = folder.join(name);
@@ -28,7 +28,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A running program; it ends when this is dropped.
+/// A running program, killed on drop.
 pub(crate) struct Program {
     name: String,
     settings: Vec<(String, String)>,
@@ -44,7 +44,7 @@ struct Log {
 }
 
 impl Program {
-    /// Starts `name` on a free port, with `settings` and nothing else in its environment.
+    /// Starts `name` on a free port, with only `settings` in its environment.
     pub(crate) fn start(name: &str, settings: &[(&str, String)]) -> Self {
         let mut own: Vec<(String, String)> = vec![("SERVER_PORT".to_owned(), "0".to_owned())];
         own.extend(
@@ -75,7 +75,7 @@ impl Program {
         program
     }
 
-    /// Waits for the line that tells the address.
+    /// Waits for the log line with the address.
     fn announced(&mut self, before: usize) -> SocketAddr {
         let started = Instant::now();
         loop {
@@ -98,7 +98,7 @@ impl Program {
         }
     }
 
-    /// Its address, without a slash at the end.
+    /// Its URL, without a trailing slash.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -113,24 +113,24 @@ impl Program {
         &self.name
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub(crate) async fn until_ready(&self) {
         let client = Api::new(&self.url());
         eventually(&format!("{} is ready", self.name), async || {
             client
                 .try_get("/health/ready")
                 .await
-                .is_ok_and(|answer| answer.status == 200)
+                .is_ok_and(|response| response.status == 200)
         })
         .await;
     }
 
-    /// What it has written so far, line by line.
+    /// Its output so far, by lines.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.log.lines.lock().unwrap().clone()
     }
 
-    /// What it has written at the level ERROR, and what a panic wrote.
+    /// Its log lines of the level ERROR and of panics.
     pub(crate) fn errors(&self) -> Vec<String> {
         self.lines()
             .into_iter()
@@ -141,22 +141,22 @@ impl Program {
             .collect()
     }
 
-    /// Ends it at once, as a machine that fails does.
+    /// Kills it, like a power failure.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Asks it to stop.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        // The standard library can only kill outright.
+        // The standard library can only send SIGKILL.
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status();
         assert!(status.unwrap().success(), "{} is not there", self.name);
     }
 
-    /// How it ended, if it did in time.
+    /// Its exit status, if it exits in time.
     pub(crate) async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
         let started = Instant::now();
         while started.elapsed() < patience {
@@ -177,7 +177,7 @@ impl Program {
         *self = Self::launch(self.name.clone(), settings, Arc::clone(&self.log));
     }
 
-    /// Runs a command of the program with its settings and port; what it prints.
+    /// Runs a command of the program with its settings and port; returns the output.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let mut settings = self.settings.clone();
         settings.push(("SERVER_PORT".to_owned(), self.address.port().to_string()));
@@ -208,7 +208,7 @@ fn command(name: &str, settings: &[(String, String)]) -> Command {
     let mut command = Command::new(binary(name));
     command
         .env_clear()
-        // Where no `.env` of a developer lies.
+        // A directory without a developer's `.env`.
         .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())
         .envs(settings.iter().cloned());

@@ -1,4 +1,4 @@
-//! One exchange byte for byte: real clients repair, or refuse to send, the very requests that are tried here.
+//! Raw HTTP exchanges: ordinary clients correct or refuse the invalid requests of these tests.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -12,41 +12,41 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-/// Longest wait for an answer.
+/// The longest wait for a response.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What came back.
+/// The result of an exchange.
 #[derive(Debug)]
-pub(crate) enum RawAnswer {
+pub(crate) enum RawResponse {
     /// An HTTP response.
     Http(TestResponse),
-    /// The connection was closed without one.
+    /// The connection was closed without a response.
     Closed,
-    /// Something else, or nothing within the time.
+    /// Bytes that are not HTTP, or none in time.
     Nonsense(String),
 }
 
-/// What the client does after its request.
+/// The client's behaviour after its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// It waits.
     Open,
-    /// It says that nothing more will come, though more should.
+    /// It closes its side before the request is complete.
     HalfClose,
 }
 
-/// Sends `request` to `address` as it is; reads until the other side closes or the answer is whole.
-pub(crate) async fn exchange(address: SocketAddr, request: Vec<u8>, ending: Ending) -> RawAnswer {
+/// Sends `request` to `address` unchanged; reads until the peer closes or the response is complete.
+pub(crate) async fn exchange(address: SocketAddr, request: Vec<u8>, ending: Ending) -> RawResponse {
     tokio::task::spawn_blocking(move || exchange_blocking(address, &request, ending))
         .await
         .unwrap()
 }
 
-fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> RawAnswer {
+fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> RawResponse {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    // A server may refuse before it has read everything; what it says counts all the same.
+    // A server may respond before it has read the whole request.
     let _ = stream.write_all(request);
     if ending == Ending::HalfClose {
         let _ = stream.shutdown(Shutdown::Write);
@@ -59,19 +59,19 @@ fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> Raw
             Ok(count) => bytes.extend_from_slice(&piece[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if bytes.is_empty() && is_timeout(&error) => {
-                return RawAnswer::Nonsense("nothing in time".to_owned());
+                return RawResponse::Nonsense("nothing in time".to_owned());
             }
             Err(_) => break,
         }
-        if let Some(answer) = parse(&bytes, false) {
+        if let Some(response) = parse(&bytes, false) {
             let _ = stream.shutdown(Shutdown::Both);
-            return RawAnswer::Http(answer);
+            return RawResponse::Http(response);
         }
     }
     match parse(&bytes, true) {
-        Some(answer) => RawAnswer::Http(answer),
-        None if bytes.is_empty() => RawAnswer::Closed,
-        None => RawAnswer::Nonsense(String::from_utf8_lossy(&bytes).into_owned()),
+        Some(response) => RawResponse::Http(response),
+        None if bytes.is_empty() => RawResponse::Closed,
+        None => RawResponse::Nonsense(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 
@@ -79,7 +79,7 @@ fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// The first answer in `bytes`, if it is whole. Without a length it ends with the connection.
+/// The first response in `bytes`, if it is complete. Without a length it ends with the connection.
 fn parse(bytes: &[u8], ended: bool) -> Option<TestResponse> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
