@@ -27,7 +27,6 @@ use rand_chacha::{
 use recommendation_service::{
     experiments::{Experiments, impressions::Recorder},
     handler,
-    models::HalfLife,
     ranking::{
         PartWeights, Strategy,
         pipeline::{RankingRequest, pipeline},
@@ -45,7 +44,7 @@ use recommendation_service::{
 };
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer, Spectral,
-    SpectralSettings, TrainedModel, TrainedModels,
+    SpectralSettings, TrainedModel, TrainedModels, taste::HalfLife,
 };
 use tower::ServiceExt;
 

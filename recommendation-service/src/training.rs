@@ -23,7 +23,7 @@ use std::{
 
 use anyhow::Context;
 use chassis::{Settings as ProcessSettings, run::usage_error, shutdown::Shutdown};
-use recommender::model_file;
+use recommender::{model_file, taste::LIKED_STARS};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
@@ -31,7 +31,6 @@ use crate::{
     config::{Config, DEFAULTS},
     database,
     evaluation::{Settings, resident},
-    models::LIKED_STARS,
     registry::repository,
 };
 use fit::Outcome;

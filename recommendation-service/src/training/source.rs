@@ -11,8 +11,7 @@ use sqlx::PgPool;
 
 use crate::{
     evaluation::data::{self, Event, open},
-    models::liking,
-    read_model::{InteractionState, repository::interactions},
+    read_model::{InteractionState, affinity, repository::interactions},
 };
 
 /// Where interactions are.
@@ -121,7 +120,7 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
                 ..InteractionState::default()
             };
             // One so low was asked for, and counts as the lowest.
-            event.weight = liking(&standing).unwrap_or(LEAST_WEIGHT);
+            event.weight = affinity(&standing).unwrap_or(LEAST_WEIGHT);
         }
     }
     if let Some(file) = links {

@@ -21,6 +21,7 @@ mod rules;
 mod similar;
 mod statements;
 mod strategies;
+mod taste_formula;
 
 use std::{collections::HashMap, sync::Arc};
 
