@@ -14,46 +14,50 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a call to another service brought nothing.
+/// A failed call of another service.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The service cannot be reached, or the connection broke.
     #[error("{service} cannot be reached")]
     Unreachable {
-        /// Who was asked.
+        /// The called service.
         service: &'static str,
-        /// What the connection said.
+        /// The error of the connection.
         #[source]
         source: reqwest::Error,
     },
-    /// The service answered with a status that the caller does not know what to do with.
-    #[error("{service} answered {status}")]
+    /// The service responded with an unexpected status.
+    #[error("{service} responded with status {status}")]
     Status {
-        /// Who was asked.
+        /// The called service.
         service: &'static str,
-        /// What it answered.
+        /// The status.
         status: u16,
     },
-    /// The service answered something that is not what it should be.
-    #[error("{service} answered something unreadable: {reason}")]
+    /// The service sent an invalid response.
+    #[error("{service} sent an invalid response: {reason}")]
     Unreadable {
-        /// Who was asked.
+        /// The called service.
         service: &'static str,
-        /// What is wrong with the answer.
+        /// The reason.
         reason: String,
     },
 }
 
-/// A builder of HTTP clients with the process's TLS, which must be chosen once.
+/// A builder of HTTP clients with the process's TLS provider and a connect timeout.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "calls set their own time limits, see Client::request"
+)]
 pub fn http() -> reqwest::ClientBuilder {
-    // An error means that somebody chose before, which is as good.
+    // An error means that a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
 }
 
-/// Another service of ours.
+/// A client of another service of the platform.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -63,10 +67,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// The service `service` at `base`, shown `internal_token` with every call.
+    /// A client of `service` at `base`, which sends `internal_token` with every call.
     ///
     /// # Errors
-    /// A token that cannot be a header, or a platform without what HTTP needs.
+    /// Returns an error if the token cannot be a header value or the client cannot be built.
     pub fn new(
         service: &'static str,
         base: Url,
@@ -94,7 +98,7 @@ impl Client {
         self.service
     }
 
-    /// A request for `path_and_query`, which must be answered within `limit`.
+    /// A request for `path_and_query` that fails after `limit`.
     pub fn request(&self, method: Method, path_and_query: &str, limit: Duration) -> RequestBuilder {
         let base = self.base.as_str().trim_end_matches('/');
         let mut request = self

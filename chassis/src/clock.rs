@@ -1,11 +1,20 @@
-//! The time of day as an input, so that a test can stop it. Nothing here measures durations: those
-//! are `std::time::Instant`'s.
+//! The time of day as an input, so that a test can set it. Durations are measured with
+//! `std::time::Instant`, never with this.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-/// Tells the time; cheap to clone.
+/// The machine's current time, for code that no test needs to set.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the machine's clock"
+)]
+pub(crate) fn system_now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// A source of the current time; cheap to clone.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
@@ -13,16 +22,16 @@ impl Clock {
     /// The machine's own clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(Utc::now))
+        Self(Arc::new(system_now))
     }
 
-    /// A clock that always tells `instant`.
+    /// A clock that always returns `instant`.
     #[must_use]
     pub fn fixed(instant: DateTime<Utc>) -> Self {
         Self(Arc::new(move || instant))
     }
 
-    /// The present instant, UTC.
+    /// The current time, UTC.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()

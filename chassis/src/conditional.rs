@@ -1,5 +1,5 @@
-//! Conditional requests (RFC 9110, section 13): a strong `ETag` over the body, and 304 for a client
-//! that has it already.
+//! Conditional requests (RFC 9110, section 13): a strong entity tag over the body, and 304 for a client
+//! that has the body already.
 
 use axum::{
     Router,
@@ -12,11 +12,11 @@ use axum::{
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
-use crate::Problem;
+use crate::{Problem, hex};
 
-/// Gives the successful GETs of `routes` a strong `ETag` and `cache_control`, and answers 304 to a
-/// client that shows the tag. Only for bodies that are whole in memory anyway. A handler that knows a
-/// cheaper tag than a hash of the body, or for how long its answer holds, says so itself.
+/// Adds a strong `ETag` and `cache_control` to successful GETs of `routes`, and responds 304 to a
+/// client that sends the tag. Only for bodies that are whole in memory anyway. A handler that has a
+/// cheaper tag than a hash of the body, or a longer lifetime, sets the header itself.
 pub fn conditional<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     cache_control: &'static str,
@@ -34,7 +34,7 @@ pub fn conditional<S: Clone + Send + Sync + 'static>(
     }))
 }
 
-/// Events end when nobody knows.
+/// A stream of events has no end to hash.
 fn is_stream(response: &Response) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
@@ -77,17 +77,11 @@ fn remove_content(headers: &mut HeaderMap) {
 }
 
 fn strong_etag(body: &Bytes) -> HeaderValue {
-    use std::fmt::Write;
-    let mut tag = String::with_capacity(34);
-    tag.push('"');
-    for byte in &Sha256::digest(body)[..16] {
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
+    let tag = format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16]));
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// Whether the list in `If-None-Match` names `etag`, by weak comparison as the RFC asks.
+/// True if the list in `If-None-Match` contains `etag`, by weak comparison as the RFC requires.
 fn names(list: &HeaderValue, etag: &HeaderValue) -> bool {
     let (Ok(list), Ok(etag)) = (list.to_str(), etag.to_str()) else {
         return false;

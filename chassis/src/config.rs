@@ -13,7 +13,7 @@ use config::{Config, Environment, File, FileFormat};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-/// Why settings could not be read; one line that names the key.
+/// An invalid setting, in one line that names the key.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value is missing or is not of its type.
@@ -24,7 +24,7 @@ pub enum ConfigError {
     Unknown {
         /// The key that does not exist.
         key: String,
-        /// Where it stands.
+        /// The file that has it.
         file: String,
         /// The nearest key that does exist.
         hint: String,
@@ -35,14 +35,25 @@ pub enum ConfigError {
 #[derive(Debug, Clone)]
 pub struct Settings(Config);
 
+impl ConfigError {
+    /// A setting that has no default and was not set.
+    #[must_use]
+    pub fn missing(key: &str) -> Self {
+        Self::Invalid(format!(
+            "missing setting `{key}`; set it by the environment variable {}",
+            key.to_uppercase()
+        ))
+    }
+}
+
 impl Settings {
-    /// Merges `defaults` (TOML) with what the process was given.
+    /// Merges `defaults` (TOML) with the file and the environment.
     ///
     /// # Errors
-    /// A file that cannot be read or parsed, or a key in it that `defaults` does not have.
+    /// `ConfigError` if the file cannot be read or parsed, or has a key that `defaults` does not have.
     pub fn load(defaults: &str) -> Result<Self, ConfigError> {
-        // Not those of parent folders, as the library's default is: a process should not read a file
-        // that nobody put beside it.
+        // Only in the working directory, unlike the library's default: a process must not read a file
+        // of a parent directory by accident.
         let mut environment: HashMap<String, String> = dotenvy::from_path_iter(".env")
             .map(|pairs| pairs.filter_map(Result::ok).collect())
             .unwrap_or_default();
@@ -102,7 +113,7 @@ impl Settings {
     /// The settings as `T`, whose field names are keys.
     ///
     /// # Errors
-    /// A value that is not of its field's type; the message names key and environment variable.
+    /// `ConfigError` if a value is not of its field's type; the message names key and environment variable.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         self.0
             .clone()
@@ -126,7 +137,7 @@ fn keys(config: &Config) -> Result<BTreeSet<String>, ConfigError> {
         .map_err(|error| ConfigError::Invalid(error.to_string()))
 }
 
-/// The name in `known` that `name` most likely stands for, if any is near.
+/// The name in `known` that is most similar to `name`, if any is similar.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|candidate| {
@@ -140,10 +151,10 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
-/// Reads an optional setting, which is the empty string where it is not set.
+/// Reads an optional setting; the empty string means that it is not set.
 ///
 /// # Errors
-/// As the inner type's.
+/// Returns the error of the inner type.
 pub fn empty_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -159,7 +170,7 @@ where
 /// Reads a list of words separated by commas; blanks around them do not count.
 ///
 /// # Errors
-/// Where the setting is not text.
+/// Returns an error if the setting is not text.
 pub fn comma_separated<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<String>, D::Error> {
@@ -179,44 +190,44 @@ fn empty_secret<'de, D: Deserializer<'de>>(
     Ok((!text.is_empty()).then(|| SecretString::from(text)))
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
-    /// One line of text an event, for people.
+    /// One line of text per event, for people.
     Pretty,
 }
 
-/// What every process of the workspace can be told.
+/// The settings of every process.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ProcessConfig {
     /// The address to listen on.
     pub server_host: IpAddr,
     /// The port to listen on; 0 picks a free one.
     pub server_port: u16,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
     /// A `tracing` filter, such as `info` or `info,sqlx=warn`.
     pub log_level: String,
-    /// How long a stopping process waits for the requests that it has accepted, in seconds.
+    /// The time that a stopping process waits for requests in flight, in seconds.
     pub shutdown_grace_seconds: u64,
-    /// The secret that callers must show in `X-Internal-Token`; none: nobody is asked.
+    /// The secret that callers must send in `X-Internal-Token`; `None`: not required.
     #[serde(deserialize_with = "empty_secret")]
     pub internal_token: Option<SecretString>,
     /// The time limit of an ordinary request, in milliseconds.
     pub request_timeout_ms: u64,
     /// The largest request body accepted, in bytes.
     pub body_limit_bytes: usize,
-    /// How many requests may be under way at once; one more is refused with 503.
+    /// The limit of requests in flight; one more receives 503.
     pub max_requests_in_flight: usize,
-    /// How many connections may be open at once; one more waits to be accepted.
+    /// The limit of open connections; one more waits to be accepted.
     pub max_connections: usize,
 }
 
 impl ProcessConfig {
-    /// Where to listen.
+    /// The address and port to listen on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.server_host, self.server_port)
@@ -228,7 +239,7 @@ impl ProcessConfig {
         Duration::from_millis(self.request_timeout_ms)
     }
 
-    /// How long a stopping process waits for accepted requests.
+    /// The time that a stopping process waits for requests in flight.
     #[must_use]
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_seconds)

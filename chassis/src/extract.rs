@@ -1,7 +1,7 @@
-//! Extractors whose refusals are problems that name the field: a path, a query, a JSON body, what a head asks for.
+//! Extractors whose rejections are problems that name the field: path, query, JSON body, request headers.
 //!
-//! axum's own answer with plain text, and pass over query parameters that do not exist. JSON is read
-//! whatever the content type says, since the original's clients never sent one.
+//! axum's own reject with plain text and ignore unknown query parameters. JSON is read
+//! with any content type, since the original's clients never sent one.
 
 use std::{
     borrow::Cow,
@@ -28,9 +28,10 @@ use utoipa::{
 use crate::{
     config::nearest,
     problem::{FieldError, Problem, from_status},
+    server::BodyLimit,
 };
 
-/// Whether the client would rather have a stream of events than the state of now.
+/// True if the client accepts a stream of events (`text/event-stream`).
 #[derive(Debug)]
 pub struct AcceptsEventStream(pub bool);
 
@@ -53,7 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AcceptsEventStream {
 /// The request's `Idempotency-Key`, if it has one.
 ///
 /// # Errors
-/// 400: it is empty, too long, not plain text, or there are several.
+/// 400 if it is empty, too long, not visible ASCII, or repeated.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else {
@@ -75,6 +76,10 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
+#[expect(
+    clippy::disallowed_types,
+    reason = "wrapped so that its rejection is a problem"
+)]
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
@@ -89,7 +94,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                 };
                 Err(
                     Problem::new(StatusCode::BAD_REQUEST, "invalid-request", message.clone())
-                        .detail("mend the path and send the request again")
+                        .detail("correct the path and send the request again")
                         .errors(vec![FieldError::new(field, message)]),
                 )
             }
@@ -98,7 +103,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The query's parameters. Their names are those of `T`'s OpenAPI description; others are refused.
+/// The query's parameters. Their names are those of `T`'s OpenAPI description; others are errors.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -115,7 +120,7 @@ impl<S: Send + Sync, T: DeserializeOwned + IntoParams + Send> FromRequestParts<S
 /// # Errors
 /// 400 naming the parameter that is unknown, given twice, or not of its type.
 pub fn parse_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, Problem> {
-    // Making the description takes longer than most answers, and most questions have no parameters.
+    // Building the description takes longer than most responses, and most requests have no parameters.
     let known: BTreeSet<String> = match query {
         "" => BTreeSet::new(),
         _ => T::into_params(|| None)
@@ -163,7 +168,7 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
     FieldError::new(name, message)
 }
 
-/// A JSON body, which is an object. Unknown fields are refused where `T` has `deny_unknown_fields`, as it should.
+/// A JSON body, which is an object. Unknown fields are errors if `T` has `deny_unknown_fields`, as it should.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -175,29 +180,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// The whole body of a request, within the limit that is set to bodies.
+/// The whole body of a request.
 ///
 /// # Errors
-/// 413 where it is larger, 400 where it does not come to its end.
+/// 413 if it is larger than the limit of its route, 400 if the connection ends before the body does.
 pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().copied();
     Bytes::from_request(request, &())
         .await
         .map_err(|rejection| {
             let status = axum::response::IntoResponse::into_response(rejection).status();
-            if status == StatusCode::PAYLOAD_TOO_LARGE {
-                from_status(status)
-            } else {
-                Problem::new(
+            match (status, limit) {
+                (StatusCode::PAYLOAD_TOO_LARGE, Some(BodyLimit(bytes))) => {
+                    Problem::body_too_large(u64::try_from(bytes).unwrap_or(u64::MAX))
+                }
+                (StatusCode::PAYLOAD_TOO_LARGE, None) => from_status(status),
+                _ => Problem::new(
                     StatusCode::BAD_REQUEST,
                     "invalid-request",
                     "invalid request body",
                 )
-                .detail("the body ended before its end; send it again")
+                .detail("the connection ended before the body did; send it again"),
             }
         })
 }
 
-/// A `T` that is written as an object. Serde would read a struct from an array as well, by position,
+/// A `T` that is written as an object. Serde would also read a struct from an array, by position,
 /// which would make the order of its fields a part of the contract.
 struct Object<T>(T);
 
@@ -222,7 +230,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// Reads `body`, an object, as `T`.
 ///
 /// # Errors
-/// 400 naming the field, or the place where the text stops being JSON.
+/// 400 naming the field, or the position at which the text is not JSON.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let invalid = |errors: Vec<FieldError>, detail: String| {
         Problem::new(
@@ -396,6 +404,35 @@ mod tests {
             parse_query::<Params>("page=7").expect("valid").page,
             Bounded::new(7)
         );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_names_the_limit_of_its_route() {
+        let route = |path, limit| {
+            let routes = axum::Router::new().route(
+                path,
+                axum::routing::post(async |request: Request| {
+                    read_body(request).await.map(|body| body.len().to_string())
+                }),
+            );
+            crate::server::body_limit(routes, limit)
+        };
+        let routes = route("/large", 16 * 1024 * 1024);
+        let app = crate::server::body_limit(routes.merge(route("/small", 10)), 5);
+        for (path, length, status, detail) in [
+            ("/large", 17 * 1024 * 1024, 413, "send at most 16 MiB"),
+            ("/small", 11, 413, "send at most 10 bytes"),
+            ("/small", 10, 200, ""),
+        ] {
+            let request = Request::post(path).body(axum::body::Body::from("x".repeat(length)));
+            let response = tower::ServiceExt::oneshot(app.clone(), request.expect("a request"))
+                .await
+                .expect("a router never fails");
+            assert_eq!(response.status(), status, "{path}");
+            let problem = response.extensions().get::<Problem>();
+            let shown = problem.map(|problem| problem.document("/", "id").detail);
+            assert_eq!(shown.unwrap_or_default(), detail);
+        }
     }
 
     #[test]

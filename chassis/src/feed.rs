@@ -1,8 +1,8 @@
-//! The change feed: how one service keeps a read model of what another owns.
+//! The change feed: a service keeps a read model of data that another owns.
 //!
-//! A write and its change record go into Postgres in one transaction ([`outbox`]); whoever wants to
-//! know tails the records over HTTP, from a snapshot onwards ([`follow`]). Nothing is lost when a
-//! consumer is away, and any point can be read again.
+//! A write and its change record commit in one Postgres transaction ([`outbox`]); consumers
+//! tail the records over HTTP, from a snapshot onwards ([`follow`]). Nothing is lost while a
+//! consumer is down, and any position can be read again.
 //!
 //! Two orders must not be confused. The *feed's* order is (transaction id, sequence), and a reader
 //! is shown a row only when every transaction older than its own has ended, so that a transaction
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// A place in a feed: everything up to here is known. Opaque to clients.
+/// A position in a feed, after the last change read. Opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// Which life of the database; a database made anew begins another.
+    /// The incarnation of the database; a recreated database begins another.
     pub epoch: Uuid,
-    /// The transaction of the last change known.
+    /// The transaction of the last change read.
     pub transaction: u64,
     /// Its sequence number within the outbox.
     pub sequence: i64,
@@ -56,20 +56,20 @@ impl FromStr for Cursor {
             };
             parts.next().is_none().then_some(cursor)
         };
-        read().ok_or("must be a cursor that this feed gave out")
+        read().ok_or("must be a cursor of this feed")
     }
 }
 
-/// Something that happened to an entity.
+/// A change of an entity.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Change {
-    /// What happened, such as `movie.synced`.
+    /// The kind of change, as its service names it: `entity.changed`.
     pub name: String,
     /// The entity's id.
     pub key: String,
-    /// When it was written.
+    /// The time of the transaction.
     pub occurred_at: DateTime<Utc>,
-    /// What consumers need to know.
+    /// The new state, as consumers need it.
     pub payload: Box<RawValue>,
 }
 
@@ -77,18 +77,18 @@ impl Change {
     /// The payload as `T`.
     ///
     /// # Errors
-    /// A payload that is not a `T`.
+    /// Returns [`serde_json::Error`] if the payload is not a `T`.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.payload.get())
     }
 }
 
-/// What `GET /internal/v1/changes` answers.
+/// The body of `GET /internal/v1/changes`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Changes {
     /// The changes after the cursor, oldest first.
     pub changes: Vec<Change>,
-    /// The cursor to go on from.
+    /// The cursor of the next request.
     pub next: String,
 }
 
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_survives_the_wire_and_nonsense_does_not() {
+    fn a_cursor_round_trips_and_nonsense_is_refused() {
         let cursor = Cursor {
             epoch: Uuid::from_u128(7),
             transaction: u64::MAX,

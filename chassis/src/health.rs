@@ -1,5 +1,5 @@
-//! Health: alive means that the process answers, ready means that it can do its work now. What
-//! "can" means is a list of checks that the service hands in.
+//! Health reports: live means that the process responds, ready means that it can work now. The
+//! service passes in the checks; none is known here.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 
 use crate::shutdown::Shutdown;
 
-/// Longest wait for one check; shorter than any probe's own time limit.
+/// The time limit of one check; shorter than the time limits of probes.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 type CheckFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 struct Check {
     name: &'static str,
-    /// Whether the service cannot work without it.
+    /// True if the service cannot work without it.
     required: bool,
     run: Box<dyn Fn() -> CheckFuture + Send + Sync>,
 }
@@ -28,7 +28,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Without `name` the service is not ready.
+    /// Adds a check without which the service is not ready.
     #[must_use]
     pub fn require<F, Fut>(self, name: &'static str, check: F) -> Self
     where
@@ -38,7 +38,7 @@ impl Health {
         self.with(name, true, check)
     }
 
-    /// `name` is reported, but the service works without it.
+    /// Adds a check that is reported, but does not affect readiness.
     #[must_use]
     pub fn report<F, Fut>(self, name: &'static str, check: F) -> Self
     where
@@ -61,13 +61,13 @@ impl Health {
         self
     }
 
-    /// Runs all checks at once.
+    /// Runs all checks concurrently.
     pub async fn readiness(&self, service: &'static str, shutdown: &Shutdown) -> Readiness {
         let results = futures_util::future::join_all(self.checks.iter().map(|check| async move {
             let state = match tokio::time::timeout(CHECK_TIMEOUT, (check.run)()).await {
                 Ok(Ok(())) => "ok".to_owned(),
                 Ok(Err(reason)) => reason,
-                Err(_) => "no answer within a second".to_owned(),
+                Err(_) => "no response within a second".to_owned(),
             };
             Dependency {
                 name: check.name,
@@ -92,35 +92,35 @@ impl Health {
     }
 }
 
-/// What `/health/ready` answers.
+/// The body of `/health/ready`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// The service's name.
     pub service: &'static str,
     /// `ok`, `unavailable` or `stopping`.
     pub status: &'static str,
-    /// What it depends on.
+    /// The results of the checks.
     pub dependencies: Vec<Dependency>,
 }
 
-/// Something that a service depends on.
+/// The result of the check of a dependency.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Dependency {
     /// Its name.
     pub name: &'static str,
-    /// Whether the service is not ready without it.
+    /// True if the service is not ready without it.
     pub required: bool,
-    /// `ok`, or why not.
+    /// `ok`, or the reason of the failure.
     pub status: String,
 }
 
-/// What `/health`, `/health/live` and `/api/v1/health` answer.
+/// The body of `/health`, `/health/live` and `/api/v1/health`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Liveness {
     /// The service's name.
     #[schema(example = "movie-service")]
     pub service: &'static str,
-    /// Always `ok`: a process that answers is alive.
+    /// Always `ok`: a process that responds is alive.
     #[schema(example = "ok")]
     pub status: &'static str,
     /// The version of the program.
@@ -140,7 +140,7 @@ impl Liveness {
     }
 }
 
-/// `/health`, `/health/live`, `/health/ready` and the original's `/api/v1/health`.
+/// The routes `/health`, `/health/live`, `/health/ready` and `/api/v1/health`.
 pub fn router(service: &'static str, health: Health, shutdown: Shutdown) -> Router {
     let live = move || async move { Json(Liveness::of(service)) };
     let health = Arc::new(health);

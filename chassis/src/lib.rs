@@ -1,13 +1,12 @@
 //! Process plumbing that every service runs unchanged.
 //!
-//! A line may live here only if it would read the same in a payroll system: it knows no film, no
-//! user, no genre and no body of our APIs. The only bodies written here are RFC 9457 problems, the
-//! health report and the envelope of the change feed.
+//! A line may live here only if it would read the same in a payroll system: no domain, no name of a service, no body of
+//! our APIs. The only bodies written here are RFC 9457 problems, the health report and the envelope of the change feed.
 //!
-//! In the order in which a process meets them: [`run`] reads settings ([`config`]), sets up logs
-//! ([`telemetry`]) and metrics, builds the service, serves it ([`server`]) and drains it
-//! ([`shutdown`]).
+//! In the order of a process's life: [`run`] parses arguments and reads settings ([`config`]), sets up logs
+//! ([`telemetry`]) and [`metrics`], builds the service, serves it ([`server`]) and drains it ([`shutdown`]).
 
+pub mod caller;
 pub mod client;
 pub mod clock;
 pub mod conditional;
@@ -15,6 +14,7 @@ pub mod config;
 pub mod extract;
 pub mod feed;
 pub mod health;
+pub mod hex;
 pub mod jobs;
 pub mod metrics;
 pub mod openapi;
@@ -31,6 +31,8 @@ pub mod testing;
 pub mod trace;
 pub mod validate;
 
+pub use axum::Router;
 pub use config::{ProcessConfig, Settings};
+pub use health::Health;
 pub use problem::Problem;
-pub use run::{Process, Service, run};
+pub use run::{Process, Service, run, run_with};

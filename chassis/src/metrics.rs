@@ -1,14 +1,14 @@
-//! Metrics: one Prometheus recorder for the process, and the names of what every service counts.
+//! Metrics: the process's Prometheus recorder, and the names of the metrics of every service.
 
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Answers by method, route and status (counter).
+/// Responses by method, route and status (counter).
 pub const HTTP_REQUESTS_TOTAL: &str = "http_requests_total";
-/// Time from the first byte of the head to the head of the answer (histogram, seconds).
+/// Time from the request's head to the response's head (histogram, seconds).
 pub const HTTP_REQUEST_DURATION_SECONDS: &str = "http_request_duration_seconds";
-/// Requests under way (gauge).
+/// Requests in flight (gauge).
 pub const HTTP_REQUESTS_IN_FLIGHT: &str = "http_requests_in_flight";
 
 const SECONDS: [f64; 12] = [
@@ -18,7 +18,7 @@ const SECONDS: [f64; 12] = [
 /// The process's recorder, set on the first call.
 ///
 /// # Panics
-/// Where the process has set a recorder of another kind before.
+/// If the process has set a recorder of another kind before.
 #[must_use]
 pub fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -27,7 +27,7 @@ pub fn recorder() -> PrometheusHandle {
             PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
                 .and_then(PrometheusBuilder::install_recorder)
-                .expect("the bounds are not empty and nobody else sets a recorder")
+                .expect("the bounds are not empty and no other recorder is set")
         })
         .clone()
 }

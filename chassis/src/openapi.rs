@@ -1,5 +1,9 @@
-//! What every OpenAPI document of ours has, so that handlers need not repeat it: the bearer scheme
-//! and the problems that any operation can answer.
+//! The parts of OpenAPI documents that handlers need not repeat: the bearer scheme, the problems that any operation can
+//! return ([`complete`]), and types that stand for one problem response each.
+//!
+//! A handler lists such types in `responses(…)` of its `#[utoipa::path]`, beside its successes:
+//! `responses((status = 200, …), InvalidRequest, UserNotFound)`. Those of a service are declared with
+//! [`crate::problem_responses!`].
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -17,23 +21,57 @@ use crate::problem::{CONTENT_TYPE_PROBLEM, FieldError, ProblemDocument};
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// Problems that stand in front of every operation: whoever asks, whatever is asked.
+/// Problems that every operation can return.
 const COMMON: [(&str, &str); 6] = [
-    ("401", "no bearer token, or one that is not valid"),
-    ("403", "the token does not allow this"),
-    (
-        "429",
-        "the rate limit is used up; Retry-After says for how long",
-    ),
-    ("500", "our fault"),
-    (
-        "503",
-        "something that the request needs is away; Retry-After says when to try again",
-    ),
+    ("401", "no bearer token, or an invalid one"),
+    ("403", "the token does not permit this operation"),
+    ("429", "the rate limit is exceeded; see Retry-After"),
+    ("500", "internal error"),
+    ("503", "a dependency is unavailable; see Retry-After"),
     ("504", "the request took too long"),
 ];
 
-/// Adds to `document` what all documents have in common.
+/// Declares types that stand for problem responses in `responses(…)` of `#[utoipa::path]`, by status.
+///
+/// ```
+/// chassis::problem_responses! {
+///     /// 404: the user does not exist.
+///     pub UserNotFound = 404, "the user does not exist: `user not found`";
+/// }
+/// ```
+#[macro_export]
+macro_rules! problem_responses {
+    ($($(#[$doc:meta])* $visibility:vis $name:ident = $status:literal, $description:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        $visibility struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<
+                String,
+                utoipa::openapi::RefOr<utoipa::openapi::Response>,
+            > {
+                let response = $crate::openapi::problem_response($description);
+                [(stringify!($status).to_owned(), response.into())].into()
+            }
+        }
+    )+};
+}
+
+problem_responses! {
+    /// 400: a parameter or a field of the body is invalid.
+    pub InvalidRequest = 400, "a parameter or field is missing, invalid or unknown; `errors` lists each";
+    /// 400: an id in the path is invalid.
+    pub InvalidId = 400, "the id is invalid";
+    /// 409: the request conflicts with the state of the resource.
+    pub Conflict = 409, "the request conflicts with the state of the resource";
+    /// 413: the body is too large.
+    pub BodyTooLarge = 413, "the body is larger than the limit that `detail` states";
+    /// 422: the idempotency key was used for another request.
+    pub IdempotencyKeyReused = 422, "the Idempotency-Key was used for another request";
+}
+
+/// Adds the parts that all documents have in common.
 #[must_use]
 pub fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
@@ -95,4 +133,38 @@ pub fn problem_response(description: &str) -> Response {
             ContentBuilder::new().schema(Some(schema)).build(),
         )
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::OpenApi as _;
+
+    use super::*;
+
+    #[utoipa::path(get, path = "/old", responses(
+        (status = 200, description = "ok"),
+        (status = 413, description = "the body is larger than the limit that `detail` states",
+            body = ProblemDocument, content_type = "application/problem+json"),
+    ))]
+    #[expect(dead_code, reason = "only its description is used")]
+    fn old() {}
+
+    #[utoipa::path(get, path = "/new", responses((status = 200, description = "ok"), BodyTooLarge))]
+    #[expect(dead_code, reason = "only its description is used")]
+    fn new() {}
+
+    #[derive(utoipa::OpenApi)]
+    #[openapi(paths(old, new))]
+    struct Document;
+
+    #[test]
+    fn a_response_type_documents_the_same_as_the_spelled_out_response() {
+        let document = complete(Document::openapi());
+        let responses = |path| {
+            let operation = document.paths.paths[path].get.as_ref().expect("GET");
+            serde_json::to_value(&operation.responses).expect("JSON")
+        };
+        assert_eq!(responses("/old"), responses("/new"));
+        assert!(responses("/new").get("504").is_some());
+    }
 }

@@ -1,22 +1,22 @@
-//! Pages of a list: the arithmetic of page numbers, opaque cursors, and the link to the next page.
+//! Pagination: page arithmetic, opaque cursors, and the link to the next page.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::extract::Bounded;
 
-/// The longest cursor that is looked at, in characters.
-const LONGEST_CURSOR: usize = 4096;
+/// The longest accepted cursor, in characters.
+const MAX_CURSOR_CHARS: usize = 4096;
 
-/// A page number; the bound keeps the offset within what a database counts in.
+/// A page number; the bound keeps the offset within 64 bits.
 pub type Page = Bounded<1, 100_000>;
-/// How many entries a page has.
+/// The number of entries of a page.
 pub type PageSize = Bounded<1, 100>;
 
-/// How many entries a page has where the client does not say.
+/// The default number of entries of a page.
 pub const DEFAULT_PAGE_SIZE: i64 = 20;
 
-/// How many pages of `page_size` hold `total` entries; 0 for none.
+/// The number of pages of `page_size` that hold `total` entries.
 #[must_use]
 pub fn total_pages(total: i64, page_size: i64) -> i64 {
     if total <= 0 {
@@ -26,7 +26,7 @@ pub fn total_pages(total: i64, page_size: i64) -> i64 {
     }
 }
 
-/// A place in a list, as clients carry it: opaque text that only its list can read.
+/// A position in a list, as opaque text that only its list can read.
 pub trait Cursor: Serialize + DeserializeOwned {
     /// The text.
     #[must_use]
@@ -34,17 +34,17 @@ pub trait Cursor: Serialize + DeserializeOwned {
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// The place that `text` stands for, if it stands for one.
+    /// The position that `text` encodes, if it is valid.
     #[must_use]
     fn decode(text: &str) -> Option<Self> {
-        if text.len() > LONGEST_CURSOR {
+        if text.len() > MAX_CURSOR_CHARS {
             return None;
         }
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
     }
 }
 
-/// The value of a `Link` header (RFC 8288) that leads to the next page: `path` with those of
+/// The value of a `Link` header (RFC 8288) to the next page: `path` with those of
 /// `parameters` that have a value.
 #[must_use]
 pub fn next_link(path: &str, parameters: &[(&str, Option<String>)]) -> String {

@@ -1,26 +1,49 @@
-//! Postgres: how a pool is opened and a schema brought up to date, and which of its errors are the
-//! server's absence. What is asked of it belongs to the services.
+//! Postgres: opens pools, applies migrations, and classifies errors. Services own their statements; none is here.
 
 use std::{str::FromStr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    ConnectOptions, Connection, PgPool,
+    ConnectOptions, Connection, PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::Instant;
 
-use crate::{Problem, shutdown::Shutdown};
+use crate::{Problem, config::ConfigError, shutdown::Shutdown};
 
-/// How long a request waits for a connection.
+/// The longest wait of a request for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a statement may run.
+/// The time limit of a statement.
 const STATEMENT_TIMEOUT: &str = "10s";
+/// The longest wait of a starting process for Postgres.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// The pause between the first two log lines about an absent Postgres; it doubles with each line.
+const FIRST_LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A pool that opens connections when they are needed, so that it can be made while Postgres is down.
+/// Applies `migrator` to the database at `url`, the setting `database_url`, and opens a pool of it.
 ///
 /// # Errors
-/// A URL that is not one of Postgres.
+/// [`ConfigError`] if the URL is empty; another error if it is invalid, a migration fails, or Postgres stays away for a
+/// minute.
+pub async fn open(
+    url: &SecretString,
+    max_connections: u32,
+    migrator: &Migrator,
+    shutdown: &Shutdown,
+) -> anyhow::Result<PgPool> {
+    if url.expose_secret().is_empty() {
+        return Err(ConfigError::missing("database_url").into());
+    }
+    migrate(url, migrator, STARTUP_TIMEOUT, shutdown).await?;
+    Ok(pool(url, max_connections)?)
+}
+
+/// A pool that connects on first use, so that it can be made while Postgres is down.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if `url` is not a Postgres URL.
 pub fn pool(url: &SecretString, max_connections: u32) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url.expose_secret())?
         .options([
@@ -34,29 +57,39 @@ pub fn pool(url: &SecretString, max_connections: u32) -> Result<PgPool, sqlx::Er
         .connect_lazy_with(options))
 }
 
-/// Brings the schema up to date; replicas that start at once wait for each other. Waits for a
-/// Postgres that is not there yet, at most `patience`.
+/// Applies the migrations; replicas that start at the same time wait for each other. Waits at most `timeout` for
+/// Postgres.
 ///
 /// # Errors
-/// A migration that fails, or Postgres not there in time.
+/// Returns an error if a migration fails or Postgres cannot be reached in time.
 pub async fn migrate(
     url: &SecretString,
     migrator: &Migrator,
-    patience: Duration,
+    timeout: Duration,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
+    let mut connection = connect(url, timeout, shutdown).await?;
+    migrator.run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn connect(
+    url: &SecretString,
+    timeout: Duration,
+    shutdown: &Shutdown,
+) -> anyhow::Result<PgConnection> {
     let options = PgConnectOptions::from_str(url.expose_secret())?;
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
+    let mut log = BackoffLog::new(started);
     loop {
         match options.connect().await {
-            Ok(mut connection) => {
-                migrator.run(&mut connection).await?;
-                connection.close().await?;
-                return Ok(());
-            }
-            Err(error) if started.elapsed() < patience && is_unreachable(&error) => {
-                tracing::warn!(%error, "waiting for Postgres");
-                if shutdown.sleep(Duration::from_millis(500)).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if started.elapsed() < timeout && is_unreachable(&error) => {
+                if log.is_due(Instant::now()) {
+                    tracing::warn!(%error, "waiting for Postgres");
+                }
+                if shutdown.sleep(RETRY_INTERVAL).await {
                     anyhow::bail!("stopped while waiting for Postgres");
                 }
             }
@@ -65,8 +98,32 @@ pub async fn migrate(
     }
 }
 
-/// Whether `error` says that the server is away, starting, stopping or has no connection left,
-/// rather than that a statement was wrong.
+/// Decides when a lasting failure is logged: at once, then at intervals that double.
+struct BackoffLog {
+    next: Instant,
+    interval: Duration,
+}
+
+impl BackoffLog {
+    fn new(now: Instant) -> Self {
+        Self {
+            next: now,
+            interval: FIRST_LOG_INTERVAL,
+        }
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        if now < self.next {
+            return false;
+        }
+        self.next = now + self.interval;
+        self.interval *= 2;
+        true
+    }
+}
+
+/// True if `error` means that the server is absent, starting, stopping or out of connections, rather than that a
+/// statement is wrong.
 #[must_use]
 pub fn is_unreachable(error: &sqlx::Error) -> bool {
     match error {
@@ -87,7 +144,7 @@ pub fn is_unreachable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The name of the constraint that a write ran into, if it ran into one.
+/// The name of the constraint that a write violated.
 #[must_use]
 pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
     error
@@ -95,7 +152,7 @@ pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
         .and_then(|database| database.constraint())
 }
 
-/// What a client gets to see of a database error: 503 when Postgres is away, else 500.
+/// The problem that a database error becomes: 503 if Postgres is unreachable, else 500.
 #[must_use]
 pub fn problem(error: &sqlx::Error) -> Problem {
     if is_unreachable(error) {
@@ -104,17 +161,44 @@ pub fn problem(error: &sqlx::Error) -> Problem {
     Problem::internal(error)
 }
 
-/// Whether Postgres answers, for a readiness check.
+/// The readiness check of Postgres.
 ///
 /// # Errors
-/// Why it does not.
+/// Returns the text of the health report if Postgres does not respond.
 pub async fn check(pool: PgPool) -> Result<(), String> {
     sqlx::query("select 1")
         .execute(&pool)
         .await
         .map(|_| ())
         .map_err(|error| {
-            tracing::debug!(%error, "Postgres does not answer");
+            tracing::debug!(%error, "Postgres does not respond");
             "cannot be reached".to_owned()
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_url_is_a_configuration_error_that_names_the_setting() {
+        let migrator = Migrator::with_migrations(Vec::new());
+        let (url, shutdown) = (SecretString::default(), Shutdown::default());
+        let opened = open(&url, 1, &migrator, &shutdown).await;
+        let error = opened.expect_err("no URL");
+        let error = error.downcast_ref::<ConfigError>().expect("settings");
+        assert!(error.to_string().contains("DATABASE_URL"), "{error}");
+    }
+
+    #[test]
+    fn an_absent_postgres_is_logged_at_growing_intervals() {
+        let started = Instant::now();
+        let mut log = BackoffLog::new(started);
+        let logged: Vec<u64> = (0..120)
+            .map(|half| started + RETRY_INTERVAL * half)
+            .filter(|now| log.is_due(*now))
+            .map(|now| (now - started).as_secs())
+            .collect();
+        assert_eq!(logged, [0, 5, 15, 35]);
+    }
 }

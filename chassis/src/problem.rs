@@ -1,8 +1,8 @@
-//! Errors as clients see them: RFC 9457 `application/problem+json`. Which error becomes which
-//! status is decided by each service, in its `handler/error.rs`; here is only the document.
+//! Errors as clients see them: RFC 9457 `application/problem+json`. The mapping of errors to
+//! statuses belongs to each service's `handler/error.rs`; here is only the document.
 //!
 //! A [`Problem`] becomes a response without a body that carries the problem as an extension; the
-//! outermost layer ([`crate::server`]) writes the body, since it alone knows the request id and
+//! outermost layer ([`crate::server`]) writes the body, since only it has the request id and
 //! the path, and logs the cause.
 
 use std::{borrow::Cow, error::Error as StdError, sync::Arc};
@@ -24,7 +24,7 @@ pub use crate::validate::FieldError;
 /// The media type of a problem.
 pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
 
-/// Why a request failed. Boxed, since it is the error of every handler and seldom happens.
+/// The reason of a failed request. Boxed, since it is the rare error of every handler.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inner>);
 
@@ -60,7 +60,7 @@ impl Problem {
         }))
     }
 
-    /// 400 with a list of wrong fields; an empty list is the caller's mistake, not the client's.
+    /// 400 with a list of invalid fields, which must not be empty.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let error = errors.first().map_or_else(
@@ -68,11 +68,11 @@ impl Problem {
             |first| format!("invalid {}: {}", first.field, first.message),
         );
         Self::new(StatusCode::BAD_REQUEST, "invalid-request", error)
-            .detail("mend the fields listed under errors and send the request again")
+            .detail("correct the fields listed under errors and send the request again")
             .errors(errors)
     }
 
-    /// 500: our fault. `cause` goes into the log, never to the client.
+    /// 500: an internal error. `cause` goes into the log, never to the client.
     #[must_use]
     pub fn internal(cause: &(dyn StdError + 'static)) -> Self {
         Self::new(
@@ -80,11 +80,11 @@ impl Problem {
             "internal",
             "internal error",
         )
-        .detail("this is our fault; tell us the request_id if it stays")
+        .detail("this is an internal error; report the request_id if it persists")
         .cause(cause)
     }
 
-    /// 503: something that we need cannot be reached; `what` names it in words that leak nothing.
+    /// 503: a dependency cannot be reached; `what` names it in words that reveal no internals.
     #[must_use]
     pub fn unavailable(what: &'static str) -> Self {
         Self::new(
@@ -96,7 +96,18 @@ impl Problem {
         .retry_after(1)
     }
 
-    /// 504: the time limit of the request ran out.
+    /// 413: the request body is larger than `limit` bytes.
+    #[must_use]
+    pub fn body_too_large(limit: u64) -> Self {
+        const MIB: u64 = 1024 * 1024;
+        let detail = match limit % MIB {
+            0 => format!("send at most {} MiB", limit / MIB),
+            _ => format!("send at most {limit} bytes"),
+        };
+        from_status(StatusCode::PAYLOAD_TOO_LARGE).detail(detail)
+    }
+
+    /// 504: the request exceeded its time limit.
     #[must_use]
     pub fn timed_out() -> Self {
         Self::new(
@@ -104,31 +115,31 @@ impl Problem {
             "timed-out",
             "the request took too long",
         )
-        .detail("ask for less at once, or try again")
+        .detail("request less at once, or try again")
     }
 
-    /// The sentence that tells how to mend the request.
+    /// Sets the sentence that explains how to correct the request.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
         self
     }
 
-    /// The one-line text that the original's clients read, where it differs from the first.
+    /// Replaces the one-line text that the original's clients read.
     #[must_use]
     pub fn error(mut self, error: impl Into<Cow<'static, str>>) -> Self {
         self.0.error = error.into();
         self
     }
 
-    /// The fields that are wrong.
+    /// The invalid fields.
     #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
         self
     }
 
-    /// After how many seconds another try may succeed.
+    /// The number of seconds after which a retry may succeed.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
@@ -142,7 +153,7 @@ impl Problem {
         self
     }
 
-    /// What went wrong inside, with its whole chain of sources; for the log alone.
+    /// Sets the cause, with its whole chain of sources; for the log only.
     #[must_use]
     pub fn cause(mut self, cause: &(dyn StdError + 'static)) -> Self {
         let mut text = cause.to_string();
@@ -156,7 +167,7 @@ impl Problem {
         self
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -168,13 +179,13 @@ impl Problem {
         self.0.slug
     }
 
-    /// What the log should know.
+    /// The cause, for the log.
     #[must_use]
     pub fn log_cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// After how many seconds another try may succeed.
+    /// The number of seconds after which a retry may succeed.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.0.retry_after
@@ -218,37 +229,37 @@ fn title(slug: &str) -> String {
     title
 }
 
-/// The body of every answer that is not a success (RFC 9457).
+/// The body of every response that is not a success (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem, example = json!({
     "type": "/problems/invalid-request",
     "title": "Invalid request",
     "status": 400,
-    "detail": "mend the fields listed under errors and send the request again",
+    "detail": "correct the fields listed under errors and send the request again",
     "instance": "/api/v1/movies",
     "request_id": "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d",
     "errors": [{"field": "page", "message": "must be a whole number from 1 to 100000"}],
     "error": "invalid page: must be a whole number from 1 to 100000"
 }))]
 pub struct ProblemDocument {
-    /// What kind of problem it is: a stable relative URI.
+    /// The problem type: a stable relative URI.
     pub r#type: String,
-    /// The kind in words.
+    /// The problem type in words.
     pub title: String,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// How to mend the request.
+    /// An explanation, and the correction of the request if there is one.
     pub detail: String,
-    /// The path that was asked for.
+    /// The requested path.
     pub instance: String,
-    /// The id under which our logs know the request.
+    /// The id of the request in the logs.
     pub request_id: String,
-    /// The fields that are wrong, where fields are.
+    /// The invalid fields, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// The problem in one line.
     pub error: String,
-    /// Members that only this type of problem has.
+    /// Members of this problem type only.
     #[serde(flatten)]
     #[schema(ignore)]
     pub members: serde_json::Map<String, serde_json::Value>,
@@ -271,7 +282,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The problem that a bare status stands for, where a library answered without one.
+/// The problem that stands for a bare `status`, of a library that responded without one.
 #[must_use]
 pub fn from_status(status: StatusCode) -> Problem {
     match status {
@@ -283,7 +294,7 @@ pub fn from_status(status: StatusCode) -> Problem {
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(status, "body-too-large", "request body too large")
-                .detail("send at most 1 MiB")
+                .detail("send a smaller body")
         }
         StatusCode::SERVICE_UNAVAILABLE => Problem::unavailable("the service"),
         StatusCode::GATEWAY_TIMEOUT => Problem::timed_out(),

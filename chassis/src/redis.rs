@@ -1,5 +1,5 @@
-//! Redis as something that makes things fast and is never needed: one connection that is shared and
-//! reopens itself, an answer within a fraction of a second, and `None` where there is no Redis.
+//! Redis as an accelerator that is never required: one shared connection that
+//! reconnects, responses within a fraction of a second, and `None` while Redis is unavailable.
 
 use std::{
     sync::{
@@ -15,31 +15,31 @@ use redis::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// Commands that found no Redis (counter).
+/// Commands that failed because Redis was unavailable (counter).
 pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
 
-/// How long a command may take where nothing else is said; longer than any healthy Redis on the same
+/// The default time limit of a command; longer than any healthy Redis on the same
 /// network needs.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
-/// After a failure, for how long Redis is not asked at all, so that requests do not queue behind it.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
+/// The pause after a failure in which no command is sent, so that requests do not queue behind Redis.
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A shared connection; cheap to clone. Belongs to the runtime on which it was made.
 #[derive(Clone)]
 pub struct Redis {
     manager: ConnectionManager,
     started: Instant,
-    /// Milliseconds after `started` until which Redis is taken to be away.
+    /// Milliseconds after `started` until which Redis is treated as unavailable.
     away_until: Arc<AtomicU64>,
     timeout: Duration,
 }
 
 impl Redis {
-    /// A connection to `url` that opens when first used; needs no Redis to be there. A command that
-    /// is not answered within `timeout` finds no Redis.
+    /// A connection to `url` that opens on first use, with or without a running Redis. A command
+    /// fails after `timeout`.
     ///
     /// # Errors
-    /// A URL that is not one of Redis.
+    /// Returns [`RedisError`] if `url` is not a Redis URL.
     pub fn lazy(url: &SecretString, timeout: Duration) -> Result<Self, RedisError> {
         let client = Client::open(url.expose_secret())?;
         let config = ConnectionManagerConfig::new()
@@ -55,37 +55,40 @@ impl Redis {
         })
     }
 
-    /// Runs `command`; `None` where Redis is away or slow, or answers an error, which is logged.
+    /// Runs `command`; `None` if Redis is unavailable, too slow, or returns an error, which is logged.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let mut manager = self.manager.clone();
         self.guard(command.query_async(&mut manager)).await
     }
 
-    /// Runs a script as [`Redis::run`] runs a command.
+    /// Runs a script like [`Redis::run`] a command.
     pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Option<T> {
         let mut manager = self.manager.clone();
         self.guard(script.invoke_async(&mut manager)).await
     }
 
-    async fn guard<T>(&self, answer: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
+    async fn guard<T>(&self, response: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
         if self.elapsed() < self.away_until.load(Ordering::Relaxed) {
             metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
             return None;
         }
-        let failure = match tokio::time::timeout(self.timeout, answer).await {
+        let failure = match tokio::time::timeout(self.timeout, response).await {
             Ok(Ok(value)) => {
                 if self.away_until.swap(0, Ordering::Relaxed) != 0 {
-                    tracing::info!("Redis is back");
+                    tracing::info!("Redis is available again");
                 }
                 return Some(value);
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "no response in time".to_owned(),
         };
         metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
-        let until = self.elapsed() + millis(PAUSE_AFTER_FAILURE);
+        let until = self.elapsed() + millis(FAILURE_PAUSE);
         if self.away_until.swap(until, Ordering::Relaxed) == 0 {
-            tracing::warn!(cause = failure, "Redis is away, going on without it");
+            tracing::warn!(
+                cause = failure,
+                "Redis is unavailable, continuing without it"
+            );
         }
         None
     }
@@ -94,10 +97,10 @@ impl Redis {
         millis(self.started.elapsed())
     }
 
-    /// Whether Redis answers, for the readiness report.
+    /// The readiness check of Redis.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Returns the text of the health report if Redis does not respond.
     pub async fn check(self) -> Result<(), String> {
         match self.run::<String>(&redis::cmd("PING")).await {
             Some(_) => Ok(()),

@@ -1,4 +1,23 @@
-//! The life of a process: settings → logs → build → announce → serve → drain.
+//! The life of a process: arguments → settings → logs → build → listen → serve → drain.
+//!
+//! A service's `main` is one call of [`run`], or of [`run_with`] if it has commands of its own:
+//!
+//! ```no_run
+//! # use chassis::{Health, Process, Router, Service, run::execute};
+//! # const SERVICE: Service = Service { name: "x", defaults: "", openapi: || unimplemented!() };
+//! # async fn build(_: Process) -> anyhow::Result<(Router, Health)> { unimplemented!() }
+//! #[derive(clap::Subcommand)]
+//! enum Command {
+//!     /// Verify the stored data
+//!     Verify { table: String },
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     chassis::run_with(SERVICE, build, |Command::Verify { table }| {
+//!         execute(&SERVICE, async |_config: chassis::ProcessConfig| Ok(format!("{table}: no differences")))
+//!     })
+//! }
+//! ```
 
 use std::{
     io::{Read, Write},
@@ -8,43 +27,50 @@ use std::{
 };
 
 use axum::{Router, routing::get};
+use clap::{
+    ArgMatches, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::ErrorKind,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use serde::de::DeserializeOwned;
+use tokio::{net::TcpListener, runtime::Runtime};
 use utoipa::openapi::OpenApi;
 
 use crate::{
-    config::{ProcessConfig, Settings},
+    config::{ConfigError, ProcessConfig, Settings},
     health::{self, Health},
     metrics, server,
     shutdown::Shutdown,
     telemetry,
 };
 
-/// `EX_USAGE` of sysexits.h: the settings are wrong, trying again will not help.
+/// `EX_USAGE` of sysexits.h: arguments or settings are invalid, a restart will not help.
 const EXIT_USAGE: u8 = 64;
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a service is before it runs.
+/// The description of a service.
 pub struct Service {
-    /// Its name: directory, crate, binary, `service` in health reports.
+    /// The name of its directory, crate and binary, and of the service in health reports.
     pub name: &'static str,
     /// Its `config/default.toml`.
     pub defaults: &'static str,
-    /// Its API, as `<name> openapi` prints it.
+    /// Its OpenAPI document, as `<name> openapi` prints it.
     pub openapi: fn() -> OpenApi,
 }
 
-/// What a service is built from.
+/// The parts of a process from which a service is built.
 #[derive(Clone)]
 pub struct Process {
     /// The service's name.
     pub name: &'static str,
-    /// Settings that every process has.
+    /// The settings that every process has.
     pub config: ProcessConfig,
     /// All settings, for the service's own `Config`.
     pub settings: Settings,
-    /// Tells background tasks when to stop.
+    /// The end of the process, and the place to spawn tasks.
     pub shutdown: Shutdown,
-    /// The numbers that `/metrics` shows.
+    /// The metrics recorder.
     pub metrics: PrometheusHandle,
 }
 
@@ -52,8 +78,8 @@ impl Process {
     /// Reads the settings common to all processes.
     ///
     /// # Errors
-    /// A value that is missing or not of its type.
-    pub fn new(name: &'static str, settings: Settings) -> Result<Self, crate::config::ConfigError> {
+    /// `ConfigError` if one is missing or not of its type.
+    pub fn new(name: &'static str, settings: Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             name,
             config: settings.read()?,
@@ -63,7 +89,7 @@ impl Process {
         })
     }
 
-    /// The whole application: the service's `routes`, health, metrics, its OpenAPI document, and the
+    /// The whole application: the service's `routes`, health, metrics, the OpenAPI document, and the
     /// layers around them.
     pub fn application(&self, routes: Router, health: Health, openapi: &OpenApi) -> Router {
         let document = openapi.to_json().unwrap_or_default();
@@ -87,22 +113,113 @@ impl Process {
     }
 }
 
-/// Runs a service: `build` makes its routes and health checks from the process. `<name> openapi`
-/// prints the API instead, `<name> healthcheck` asks the running process whether it is ready.
+/// Settings come from the environment, a file named by CONFIG_FILE, and .env.
+#[derive(Parser)]
+#[command(after_help = "Without a command, the service runs.")]
+struct Arguments<C: Subcommand> {
+    #[command(subcommand)]
+    command: Option<Command<C>>,
+}
+
+#[derive(Subcommand)]
+enum Command<C: Subcommand> {
+    /// Print the OpenAPI document
+    Openapi,
+    /// Ask the running service for its readiness (exit code 0: ready)
+    Healthcheck,
+    #[command(flatten)]
+    Own(C),
+}
+
+/// The commands of a service that has none of its own.
+pub enum NoCommand {}
+
+impl FromArgMatches for NoCommand {
+    fn from_arg_matches(_matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Err(clap::Error::new(ErrorKind::InvalidSubcommand))
+    }
+
+    fn update_from_arg_matches(&mut self, _matches: &ArgMatches) -> Result<(), clap::Error> {
+        match *self {}
+    }
+}
+
+impl Subcommand for NoCommand {
+    fn augment_subcommands(command: Clap) -> Clap {
+        command
+    }
+
+    fn augment_subcommands_for_update(command: Clap) -> Clap {
+        command
+    }
+
+    fn has_subcommand(_name: &str) -> bool {
+        false
+    }
+}
+
+/// Parses the process's arguments and executes the commands common to all services.
+///
+/// Returns the command of the service's own, or `None` if the service is to run.
+///
+/// # Errors
+/// Returns the exit code if the process is done: after a common command, `--help`, `--version`, or a usage error (64).
+pub fn parse_arguments<C: Subcommand>(service: &Service) -> Result<Option<C>, ExitCode> {
+    let parsed = parse_from(service, std::env::args_os()).map_err(|error| {
+        // Broken pipes are the reader's choice.
+        let _ = error.print();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+            _ => ExitCode::from(EXIT_USAGE),
+        }
+    })?;
+    match parsed {
+        None => Ok(None),
+        Some(Command::Own(own)) => Ok(Some(own)),
+        Some(Command::Openapi) => Err(print_openapi(service)),
+        Some(Command::Healthcheck) => Err(healthcheck(service)),
+    }
+}
+
+fn parse_from<C: Subcommand>(
+    service: &Service,
+    arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+) -> Result<Option<Command<C>>, clap::Error> {
+    let mut command = Arguments::<C>::command()
+        .name(service.name)
+        .bin_name(service.name)
+        .version(env!("CARGO_PKG_VERSION"));
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Arguments::from_arg_matches(&matches)
+        .map(|arguments| arguments.command)
+        .map_err(|error| error.format(&mut command))
+}
+
+/// Runs a service without commands of its own; see [`run_with`].
 pub fn run<B, F>(service: Service, build: B) -> ExitCode
 where
     B: FnOnce(Process) -> F,
     F: Future<Output = anyhow::Result<(Router, Health)>>,
 {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("openapi") => return print_openapi(&service),
-        Some("healthcheck") => return healthcheck(&service),
-        Some(other) => {
-            return usage_error(&format!(
-                "unknown command `{other}`; known are openapi and healthcheck"
-            ));
-        }
+    run_with(service, build, |command: NoCommand| match command {})
+}
+
+/// Executes the command that the arguments name, with `execute` if it is the service's own; without one runs the
+/// service: `build` makes its routes and health checks from the process.
+pub fn run_with<C, B, F>(
+    service: Service,
+    build: B,
+    execute: impl FnOnce(C) -> ExitCode,
+) -> ExitCode
+where
+    C: Subcommand,
+    B: FnOnce(Process) -> F,
+    F: Future<Output = anyhow::Result<(Router, Health)>>,
+{
+    match parse_arguments(&service) {
+        Ok(None) => {}
+        Ok(Some(command)) => return execute(command),
+        Err(code) => return code,
     }
     let process = match Settings::load(service.defaults)
         .and_then(|settings| Process::new(service.name, settings))
@@ -111,30 +228,57 @@ where
         Ok(process) => process,
         Err(error) => return usage_error(&error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    match runtime.block_on(live(process, (service.openapi)(), build)) {
+    let served =
+        runtime().and_then(|runtime| runtime.block_on(serve(process, (service.openapi)(), build)));
+    match served {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             tracing::error!("stopped with requests or tasks unfinished");
             ExitCode::FAILURE
         }
-        Err(error) => {
-            if let Some(error) = error.downcast_ref::<crate::config::ConfigError>() {
-                return usage_error(&error.to_string());
-            }
-            tracing::error!(cause = format!("{error:#}"), "cannot go on");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(&error, |cause| tracing::error!(cause, "cannot go on")),
     }
 }
 
-async fn live<B, F>(process: Process, openapi: OpenApi, build: B) -> anyhow::Result<bool>
+/// Executes a command: reads the service's configuration, runs `work`, and prints the line that it returns, if any.
+/// Exits with 64 if the configuration is invalid, with 1 if `work` fails.
+pub fn execute<C: DeserializeOwned>(
+    service: &Service,
+    work: impl AsyncFnOnce(C) -> anyhow::Result<String>,
+) -> ExitCode {
+    let done = Settings::load(service.defaults)
+        .and_then(|settings| settings.read())
+        .map_err(anyhow::Error::from)
+        .and_then(|config| runtime()?.block_on(work(config)));
+    match done {
+        Ok(line) => {
+            if !line.is_empty() {
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => failure(&error, |cause| {
+            let _ = writeln!(std::io::stderr(), "{cause}");
+        }),
+    }
+}
+
+/// The exit code of `error`: 64 if a setting is invalid, else 1, after `report` of the cause.
+fn failure(error: &anyhow::Error, report: impl FnOnce(&str)) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return usage_error(&error.to_string());
+    }
+    report(&format!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+async fn serve<B, F>(process: Process, openapi: OpenApi, build: B) -> anyhow::Result<bool>
 where
     B: FnOnce(Process) -> F,
     F: Future<Output = anyhow::Result<(Router, Health)>>,
@@ -144,7 +288,7 @@ where
     let upkeep = process.metrics.clone();
     let until = shutdown.clone();
     shutdown.spawn(async move {
-        while !until.sleep(Duration::from_secs(5)).await {
+        while !until.sleep(METRICS_UPKEEP_INTERVAL).await {
             upkeep.run_upkeep();
         }
     });
@@ -161,19 +305,19 @@ where
         "listening on http://{}",
         listener.local_addr()?
     );
-    let answered = server::serve(listener, app, &process.config, &shutdown).await;
+    let completed = server::serve(listener, app, &process.config, &shutdown).await;
     let drained = shutdown.drain(process.config.shutdown_grace()).await;
     tracing::info!("stopped");
-    Ok(answered && drained)
+    Ok(completed && drained)
 }
 
-/// Says what is wrong with how the program was called.
+/// Prints `message` to standard error; the exit code is 64.
 pub fn usage_error(message: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{message}");
     ExitCode::from(EXIT_USAGE)
 }
 
-/// Prints the API of `service`.
+/// Prints the OpenAPI document of `service`.
 #[must_use]
 pub fn print_openapi(service: &Service) -> ExitCode {
     match (service.openapi)().to_pretty_json() {
@@ -185,8 +329,7 @@ pub fn print_openapi(service: &Service) -> ExitCode {
     }
 }
 
-/// Asks the process that runs with the same settings whether it is ready; for container images,
-/// which have no curl.
+/// Asks the process that runs with the same settings for its readiness; for container images, which have no curl.
 #[must_use]
 pub fn healthcheck(service: &Service) -> ExitCode {
     match Settings::load(service.defaults).and_then(|settings| settings.read::<ProcessConfig>()) {
@@ -195,10 +338,10 @@ pub fn healthcheck(service: &Service) -> ExitCode {
     }
 }
 
-/// Asks the process at `address` whether it is ready, and makes an exit code of its answer.
+/// Asks the process at `address` for its readiness; success if it is ready.
 #[must_use]
 pub fn report_ready(address: SocketAddr) -> ExitCode {
-    match ask_ready(address) {
+    match is_ready(address) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -208,17 +351,66 @@ pub fn report_ready(address: SocketAddr) -> ExitCode {
     }
 }
 
-fn ask_ready(mut address: SocketAddr) -> std::io::Result<bool> {
-    let limit = Duration::from_secs(3);
+fn is_ready(mut address: SocketAddr) -> std::io::Result<bool> {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    let mut stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
+    let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK_TIMEOUT)?;
+    stream.set_read_timeout(Some(HEALTHCHECK_TIMEOUT))?;
+    stream.set_write_timeout(Some(HEALTHCHECK_TIMEOUT))?;
     stream
         .write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     Ok(&head[9..] == b"200")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Subcommand)]
+    enum Own {
+        /// Export the data
+        Export {
+            /// The file to write
+            #[arg(long)]
+            to: String,
+        },
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Option<Command<Own>>, clap::Error> {
+        let service = Service {
+            name: "some-service",
+            defaults: "",
+            openapi: || OpenApi::default(),
+        };
+        parse_from(&service, std::iter::once(&"some-service").chain(arguments))
+    }
+
+    #[test]
+    fn own_and_common_commands_are_parsed() {
+        assert!(parse(&[]).expect("valid").is_none());
+        assert!(matches!(parse(&["openapi"]), Ok(Some(Command::Openapi))));
+        assert!(matches!(
+            parse(&["export", "--to", "x"]),
+            Ok(Some(Command::Own(Own::Export { to }))) if to == "x"
+        ));
+        for invalid in [&["improt"][..], &["openapi", "x"], &["export"], &["--port"]] {
+            assert!(parse(invalid).is_err(), "{invalid:?}");
+        }
+    }
+
+    #[test]
+    fn help_lists_every_command() {
+        let help = parse(&["--help"]).err().expect("help").to_string();
+        for command in ["openapi", "healthcheck", "export", "Export the data"] {
+            assert!(help.contains(command), "{help}");
+        }
+        let version = parse(&["--version"]).err().expect("a version").to_string();
+        assert_eq!(
+            version.trim(),
+            concat!("some-service ", env!("CARGO_PKG_VERSION"))
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! Serving HTTP: the layers that every request passes, and the accept loop.
+//! HTTP serving: the layers of every request, and the accept loop.
 //!
 //! Outermost first: identity (request id, trace) → log and metrics → panics become problems → load
 //! shed → internal token → body limit → the service's routes, each group with its time limit. The
@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderValue, StatusCode, header},
@@ -43,22 +43,21 @@ use crate::{
     trace::{REQUEST_ID, TraceContext},
 };
 
-/// How long a client may take to send the head of a request.
+/// The time limit for a client to send a request's head.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client that has connected may take to begin its request once the process is stopping.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-/// The header by which services know each other.
+/// The time that a connected client has to begin a request once the process is stopping.
+const LINGER_TIMEOUT: Duration = Duration::from_millis(100);
+/// The header with the secret that authenticates services to each other.
 pub const INTERNAL_TOKEN: &str = "x-internal-token";
 
-/// Puts the layers that every service has around its `routes`.
+/// Wraps `routes` in the layers that every service has.
 pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
     let shed = Shed {
         limit: config.max_requests_in_flight,
         in_flight: Arc::new(AtomicUsize::new(0)),
     };
-    let routes = routes
-        .fallback(|| async { from_status(StatusCode::NOT_FOUND) })
-        .layer(DefaultBodyLimit::max(config.body_limit_bytes));
+    let routes = routes.fallback(|| async { from_status(StatusCode::NOT_FOUND) });
+    let routes = body_limit(routes, config.body_limit_bytes);
     let routes = match &config.internal_token {
         Some(token) => routes.layer(from_fn_with_state(token.clone(), require_internal_token)),
         None => routes,
@@ -77,7 +76,18 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
         .layer(from_fn(observe))
 }
 
-/// Gives a group of routes a time limit, after which the client gets 504.
+/// The largest request body of a route, in bytes; an extension of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+/// Limits request bodies of `routes` to `bytes`; a larger one becomes 413. The limit nearest to a route applies.
+pub fn body_limit<S: Clone + Send + Sync + 'static>(routes: Router<S>, bytes: usize) -> Router<S> {
+    routes
+        .layer(DefaultBodyLimit::max(bytes))
+        .layer(Extension(BodyLimit(bytes)))
+}
+
+/// Sets a time limit for `routes`, after which the client receives 504.
 pub fn time_limit<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     limit: Duration,
@@ -123,16 +133,16 @@ async fn observe(request: Request, next: Next) -> Response {
     metrics::counter!(HTTP_REQUESTS_TOTAL, "method" => method.to_string(), "route" => route.clone(), "status" => status.as_u16().to_string())
         .increment(1);
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
-    // Probes come every few seconds and say nothing while they succeed.
+    // Probes come every few seconds; successful ones are noise.
     if status.is_success() && (path.starts_with("/health") || path == "/metrics") {
-        tracing::debug!(parent: &span, status = status.as_u16(), duration_ms, "answered");
+        tracing::debug!(parent: &span, status = status.as_u16(), duration_ms, "request completed");
     } else {
-        tracing::info!(parent: &span, status = status.as_u16(), duration_ms, "answered");
+        tracing::info!(parent: &span, status = status.as_u16(), duration_ms, "request completed");
     }
     response
 }
 
-/// Counts a request as under way until dropped, which a disconnecting client does as well.
+/// Counts a request as in flight until dropped, also when the client disconnects.
 struct InFlight;
 
 impl Drop for InFlight {
@@ -176,11 +186,11 @@ fn finish(mut response: Response, context: &TraceContext, path: &str) -> Respons
     response
 }
 
-/// Says what went wrong inside, once, at the edge.
+/// Logs the cause of a problem, once, at the edge.
 pub fn log_problem(problem: &Problem) {
     let status = problem.status();
     if status.is_server_error() {
-        let cause = problem.log_cause().unwrap_or("not told");
+        let cause = problem.log_cause().unwrap_or("unknown");
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(problem = problem.slug(), cause, "request failed");
         } else {
@@ -247,13 +257,17 @@ async fn require_internal_token(
     .into_response()
 }
 
-/// Compares in a time that does not tell where the difference is.
+/// Compares in constant time, so that timing does not reveal the position of a difference.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y)) == 0
 }
 
 /// Serves `app` on `listener` until the shutdown begins, then drains: a connection that is idle is
-/// closed, a request under way is answered. True when all were answered within the grace period.
+/// closed, a request in flight completes. True if all completed within the grace period.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "connections are awaited by the graceful shutdown"
+)]
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -273,18 +287,18 @@ pub async fn serve(
         let (http, watcher, app) = (http.clone(), graceful.watcher(), app.clone());
         let until = shutdown.clone();
         tokio::spawn(async move {
-            // hyper closes a connection without a word if it is told to stop before the first byte;
-            // what was accepted is answered, so it hears of the connection with the first byte.
-            let last_words = async {
+            // hyper closes a connection silently if it is stopped before the first byte; a request on
+            // an accepted connection must be served, so hyper receives it with the first byte.
+            let linger = async {
                 until.started().await;
-                tokio::time::sleep(LAST_WORDS).await;
+                tokio::time::sleep(LINGER_TIMEOUT).await;
             };
-            let speaks = tokio::select! {
+            let is_readable = tokio::select! {
                 readable = stream.readable() => readable.is_ok(),
-                () = last_words => false,
+                () = linger => false,
                 () = tokio::time::sleep(HEAD_TIMEOUT) => false,
             };
-            if speaks {
+            if is_readable {
                 let service = TowerToHyperService::new(app);
                 let connection = http.serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = watcher.watch(connection).await {
@@ -312,13 +326,13 @@ pub async fn serve(
             }
         }
     }
-    // The kernel has accepted what waits in the backlog, so these clients believe that we have too.
+    // The kernel has accepted the connections in the backlog, so to their clients they are open.
     while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
         spawn(stream, None);
     }
     drop(listener);
-    // And those that have connected may be about to send.
-    tokio::time::sleep(LAST_WORDS).await;
+    // Connected clients may be about to send.
+    tokio::time::sleep(LINGER_TIMEOUT).await;
     tokio::time::timeout(config.shutdown_grace(), graceful.shutdown())
         .await
         .is_ok()

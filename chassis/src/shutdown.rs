@@ -1,11 +1,11 @@
-//! The end of a process: readiness turns red, no new connection is accepted, requests under way
-//! are answered, background tasks are waited for, all within a grace period.
+//! Graceful shutdown: readiness fails, no new connection is accepted, requests in flight
+//! complete, background tasks are awaited, all within a grace period.
 
 use std::{future::Future, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Tells tasks that the process is stopping, and waits for them; cheap to clone.
+/// Signals tasks that the process is stopping, and waits for them; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     token: CancellationToken,
@@ -13,18 +13,18 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins the end.
+    /// Starts the shutdown.
     pub fn start(&self) {
         self.token.cancel();
     }
 
-    /// Whether the end has begun.
+    /// True if the shutdown has started.
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Returns when the end has begun.
+    /// Returns once the shutdown has started.
     pub async fn started(&self) {
         self.token.cancelled().await;
     }
@@ -34,21 +34,25 @@ impl Shutdown {
         self.tasks.spawn(task);
     }
 
-    /// Waits until the end has begun or `duration` is over; true when the end has begun.
+    /// Waits for `duration` or the start of the shutdown; true if it has started.
     pub async fn sleep(&self, duration: Duration) -> bool {
         tokio::time::timeout(duration, self.started()).await.is_ok()
     }
 
-    /// Waits for the tasks, at most `grace`; true when all have returned.
+    /// Waits for the tasks, at most `grace`; true if all have returned.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.tasks.close();
         tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
     }
 
-    /// Begins the end when the process gets SIGTERM or SIGINT; a second signal ends it at once.
+    /// Starts the shutdown on SIGTERM or SIGINT; a second signal exits at once.
     ///
     /// # Errors
-    /// Where signals cannot be listened to.
+    /// Returns an error if signal handlers cannot be installed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it ends with the process, not before it"
+    )]
     pub fn on_signals(&self) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;

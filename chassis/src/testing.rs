@@ -1,4 +1,4 @@
-//! For tests of the services: one call on a router, a Redis of one's own, and a wire that can be cut.
+//! Support for tests of the services: calls of a router, a private Redis, a TCP proxy that can be cut.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,24 +24,24 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// An answer, its body read.
+/// A response with its body.
 #[derive(Debug)]
 pub struct TestResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub body: Value,
     /// The body as text.
     pub text: String,
 }
 
 impl TestResponse {
-    /// The body, after making sure of the status.
+    /// The body, if the status is `status`.
     ///
     /// # Panics
-    /// Where the status is another.
+    /// If the status differs.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self.body
@@ -51,7 +51,7 @@ impl TestResponse {
 /// Sends one request to `app`, without a network.
 ///
 /// # Panics
-/// On a path that is not one, or a body that breaks off.
+/// If the path is invalid or the body ends early.
 pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>) -> TestResponse {
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let request = Request::builder()
@@ -64,7 +64,7 @@ pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>)
 /// Sends `request` to `app`, without a network.
 ///
 /// # Panics
-/// On a body that breaks off.
+/// If the body ends early.
 pub async fn send(app: &Router, request: Request<Body>) -> TestResponse {
     let response = app
         .clone()
@@ -91,16 +91,16 @@ pub async fn post(app: &Router, path: &str, body: Value) -> TestResponse {
     call(app, Method::POST, path, Some(body)).await
 }
 
-/// Waits until `condition` holds, looking every few milliseconds.
+/// Waits until `condition` holds, polling every few milliseconds.
 ///
 /// # Panics
-/// When it does not within 20 seconds; `what` says what was waited for.
+/// If it does not hold within 20 seconds; `what` describes the condition.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let started = std::time::Instant::now();
     while !condition().await {
         assert!(
             started.elapsed() < Duration::from_secs(20),
-            "waited in vain: {what}"
+            "timed out waiting for: {what}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -109,7 +109,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
 /// A port that was free a moment ago.
 ///
 /// # Panics
-/// Where the machine has none.
+/// If the machine has none.
 #[must_use]
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -118,14 +118,14 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// A Redis that belongs to one test and ends with it.
+/// A Redis server that belongs to one test and ends with it.
 pub struct RedisServer {
     child: Option<Child>,
     port: u16,
 }
 
 impl RedisServer {
-    /// Starts one on a free port. `REDIS_SERVER` names the program, `redis-server` where it does not.
+    /// Starts one on a free port. `REDIS_SERVER` names the program, by default `redis-server`.
     #[must_use]
     pub fn start() -> Self {
         let mut server = Self {
@@ -142,7 +142,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Ends it, with all that it held.
+    /// Kills it with all its data.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -153,7 +153,7 @@ impl RedisServer {
     /// Starts it again on the same port.
     ///
     /// # Panics
-    /// Where it does not come up within ten seconds.
+    /// If it does not accept connections within ten seconds.
     pub fn resume(&mut self) {
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let child = Command::new(PathBuf::from(program))
@@ -188,7 +188,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// A wire to a server that can be cut and mended, to see what a service does without it.
+/// A TCP proxy of a server that can be cut and restored, to test a service without the server.
 pub struct TcpProxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
@@ -196,10 +196,11 @@ pub struct TcpProxy {
 }
 
 impl TcpProxy {
-    /// A wire to `target`.
+    /// A proxy of `target`.
     ///
     /// # Panics
-    /// Where no port is free.
+    /// If no port is free.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -231,13 +232,13 @@ impl TcpProxy {
         wire
     }
 
-    /// The near end.
+    /// The address of the proxy.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends all connections and refuses new ones.
+    /// Closes all connections, and new ones at once.
     pub fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
         self.hang_up.send_replace(());
@@ -249,11 +250,11 @@ impl TcpProxy {
     }
 }
 
-/// Compares `openapi/<service>.json` at the top of the workspace with what the code makes;
+/// Compares `openapi/<service>.json` at the top of the workspace with the generated document;
 /// `UPDATE_OPENAPI=1` writes it instead.
 ///
 /// # Panics
-/// Where they differ.
+/// If they differ.
 pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::OpenApi) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../openapi")
@@ -265,7 +266,7 @@ pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::Op
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == made,
-        "openapi/{service}.json is not what the code makes; run the tests with UPDATE_OPENAPI=1"
+        "openapi/{service}.json differs from the generated document; run the tests with UPDATE_OPENAPI=1"
     );
 }
 

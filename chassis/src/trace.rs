@@ -1,10 +1,10 @@
-//! Who a request is: its request id and its W3C trace context, taken over from the caller where
-//! sane, made here where not, and handed on with every call that the request causes.
-
-use std::time::SystemTime;
+//! The identity of a request: its request id and W3C trace context, taken over from the caller if
+//! valid, else created here, and passed on with every call that the request causes.
 
 use hyper::HeaderMap;
 use uuid::{Builder, Uuid};
+
+use crate::clock::system_now;
 
 /// The header that carries the request id.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -14,7 +14,7 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The identity of the request that is being served.
 #[derive(Debug, Clone)]
 pub struct TraceContext {
-    /// What the client and every log line call the request.
+    /// The id of the request in its response and in every log line.
     pub request_id: String,
     /// 32 hexadecimal digits, the same in every service that the request touches.
     pub trace_id: String,
@@ -29,7 +29,7 @@ tokio::task_local! {
 }
 
 impl TraceContext {
-    /// From what the caller sent.
+    /// Reads the caller's headers.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let request_id = headers
@@ -58,7 +58,7 @@ impl TraceContext {
         parts.join("-")
     }
 
-    /// The request that the present task serves, if it serves one.
+    /// The request that the current task serves, if any.
     #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
@@ -73,9 +73,7 @@ impl TraceContext {
 /// A UUID of version 7. The thread's own random numbers are as good as the system's for this, and cost
 /// no call to it: one for each request would be noticed.
 fn new_request_id() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let millis = since.map_or(0, |since| since.as_millis());
-    let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+    let millis = u64::try_from(system_now().timestamp_millis()).unwrap_or(0);
     let id = Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
     id.hyphenated()
         .encode_lower(&mut Uuid::encode_buffer())

@@ -1,5 +1,5 @@
-//! The films that demo-tmdb knows: read from the data in `movie-service/demo`, changed at run time by a test,
-//! and what is derived from those facts where the facts say nothing. What goes over the wire is not decided here.
+//! The movies of demo-tmdb: read from `data/`, changed at run time by a test, and the values derived
+//! where the data has none. The shapes of responses are decided in the handlers.
 
 mod derive;
 mod discover;
@@ -52,12 +52,12 @@ pub(crate) struct Film {
     pub(crate) adult: bool,
 }
 
-/// Which language names and titles are wanted in.
+/// The requested language of names and titles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted<'a> {
     /// English, which is also what TMDB falls back to.
     English,
-    /// Korean, the one other language that the facts know.
+    /// Korean, the one other language in the data.
     Korean,
     /// Anything else: only a film's own title can be given in it.
     Other(&'a str),
@@ -107,7 +107,7 @@ impl Catalogue {
     /// Reads the embedded facts and adds `extra_films` generated films.
     ///
     /// # Errors
-    /// When the embedded facts are not what this program expects: a file name, a line and the reason.
+    /// `CatalogueError` with file, line and reason if the embedded data is invalid.
     pub(crate) fn load(extra_films: u32) -> Result<Self, CatalogueError> {
         let mut catalogue = load::read_embedded()?;
         extra::add_films(&mut catalogue, extra_films);
@@ -115,12 +115,12 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// How many films can be seen.
+    /// The number of visible movies.
     pub(crate) fn len(&self) -> usize {
         self.films.len() - self.hidden.len()
     }
 
-    /// Every film that can be seen, by id.
+    /// The visible movies, by id.
     pub(crate) fn films(&self) -> impl Iterator<Item = &Film> {
         self.films
             .values()
@@ -162,7 +162,7 @@ impl Catalogue {
         &self.keywords
     }
 
-    /// Makes a film vanish or come back. Says whether there is such a film.
+    /// Hides or shows a movie; false if there is none.
     pub(crate) fn set_hidden(&mut self, id: FilmId, hidden: bool) -> bool {
         if !self.films.contains_key(&id) {
             return false;
@@ -179,7 +179,7 @@ impl Catalogue {
     /// Changes facts of a film. `None` when there is no such film.
     ///
     /// # Errors
-    /// When the patch says something that no film can have; the film is then as it was.
+    /// `PatchError` if a value is invalid; the movie is then unchanged.
     pub(crate) fn patch(
         &mut self,
         id: FilmId,
@@ -204,7 +204,7 @@ impl Catalogue {
         self.count_people();
     }
 
-    /// How many films each person is in, which is all the popularity that we can give a person.
+    /// Counts the movies of each person, which serve as the person's popularity.
     fn count_people(&mut self) {
         self.people.clear_counts();
         for film in self.films.values() {

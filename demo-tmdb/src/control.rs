@@ -1,4 +1,4 @@
-//! How a test steers demo-tmdb while it runs: faults, counts, and the films' facts. Nothing here is TMDB's, needs
+//! Control paths, by which a test changes demo-tmdb while it runs: faults, counts, and movies. Nothing here is TMDB's, needs
 //! a key, or meets a fault. Answers are plain JSON, errors `{"error": "…"}`.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::catalogue::{Catalogue, Film, FilmId, FilmPatch};
 use crate::faults::parse_faults;
 use crate::state::AppState;
 
-type Answer = (StatusCode, Json<Value>);
+type JsonResponse = (StatusCode, Json<Value>);
 
 /// All control paths.
 pub(crate) fn router() -> Router<Arc<AppState>> {
@@ -31,11 +31,11 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         .route("/__films/{id}/show", post(show_film))
 }
 
-async fn list_faults(State(state): State<Arc<AppState>>) -> Answer {
+async fn list_faults(State(state): State<Arc<AppState>>) -> JsonResponse {
     ok(json!({ "faults": state.faults().active() }))
 }
 
-async fn add_faults(State(state): State<Arc<AppState>>, body: Bytes) -> Answer {
+async fn add_faults(State(state): State<Arc<AppState>>, body: Bytes) -> JsonResponse {
     match parse_faults(&body) {
         Ok(faults) => (
             StatusCode::CREATED,
@@ -50,7 +50,7 @@ async fn clear_faults(State(state): State<Arc<AppState>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn remove_fault(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
+async fn remove_fault(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
     if id.parse().is_ok_and(|id| state.faults().remove(id)) {
         ok(json!({ "removed": id }))
     } else {
@@ -58,7 +58,7 @@ async fn remove_fault(State(state): State<Arc<AppState>>, Path(id): Path<String>
     }
 }
 
-async fn get_stats(State(state): State<Arc<AppState>>) -> Answer {
+async fn get_stats(State(state): State<Arc<AppState>>) -> JsonResponse {
     ok(state.stats().report())
 }
 
@@ -72,7 +72,7 @@ async fn restore_films(State(state): State<Arc<AppState>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn get_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
+async fn get_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
     let catalogue = state.catalogue();
     match id.parse().ok().and_then(|id| catalogue.find_any(id)) {
         Some(film) => ok(facts(&catalogue, film)),
@@ -84,7 +84,7 @@ async fn patch_film(
     State(state): State<Arc<AppState>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Answer {
+) -> JsonResponse {
     let patch = match parse_patch(&body) {
         Ok(patch) => patch,
         Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
@@ -100,15 +100,15 @@ async fn patch_film(
     }
 }
 
-async fn hide_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
+async fn hide_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
     set_hidden(&state, &id, true)
 }
 
-async fn show_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
+async fn show_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
     set_hidden(&state, &id, false)
 }
 
-fn set_hidden(state: &AppState, id: &str, hidden: bool) -> Answer {
+fn set_hidden(state: &AppState, id: &str, hidden: bool) -> JsonResponse {
     match id.parse::<FilmId>() {
         Ok(number) if state.catalogue_mut().set_hidden(number, hidden) => {
             ok(json!({ "id": number, "hidden": hidden }))
@@ -163,14 +163,14 @@ fn facts(catalogue: &Catalogue, film: &Film) -> Value {
     })
 }
 
-fn ok(body: Value) -> Answer {
+fn ok(body: Value) -> JsonResponse {
     (StatusCode::OK, Json(body))
 }
 
-fn refuse(status: StatusCode, message: &str) -> Answer {
+fn refuse(status: StatusCode, message: &str) -> JsonResponse {
     (status, Json(json!({ "error": message })))
 }
 
-fn no_film(id: &str) -> Answer {
+fn no_film(id: &str) -> JsonResponse {
     refuse(StatusCode::NOT_FOUND, &format!("no film {id:?}"))
 }

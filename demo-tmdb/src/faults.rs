@@ -1,4 +1,4 @@
-//! What can go wrong on demand: the faults that are on, and which of them meets the next request. How a fault is
+//! Faults on demand: the active faults, and the choice of those that affect the next request. How a fault is
 //! played out over a connection is in [`crate::handler`] and [`crate::server`].
 
 use std::time::Duration;
@@ -55,10 +55,10 @@ impl Kind {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
     kind: Kind,
-    /// How often it strikes, 0 to 1.
+    /// The probability that it strikes, 0 to 1.
     #[serde(default = "always")]
     probability: f64,
-    /// How many requests it strikes before it is spent; no limit where absent.
+    /// The number of requests it strikes; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     /// Only requests whose path and query contain this.
@@ -99,7 +99,7 @@ pub(crate) enum FaultError {
 /// Reads one fault, or a list of them.
 ///
 /// # Errors
-/// When the JSON is broken, has an unknown field, or a field that the kind has no use for.
+/// `FaultError` if the JSON is invalid, has an unknown field, or a field that the kind does not use.
 pub(crate) fn parse_faults(json: &[u8]) -> Result<Vec<Fault>, FaultError> {
     let faults: Vec<Fault> = match serde_json::from_slice(json)? {
         Value::Array(items) => items
@@ -144,18 +144,18 @@ impl Fault {
     }
 }
 
-/// What happens to one request.
+/// The effect of the faults on one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Strike {
-    /// How long it waits first.
+    /// The delay before the outcome.
     pub(crate) delay: Duration,
-    /// What goes wrong then, if anything.
+    /// The failure after the delay, if any.
     pub(crate) outcome: Option<Outcome>,
-    /// Whether a latency fault was part of it, even one of 0 ms.
+    /// True if a latency fault struck, even one of 0 ms.
     pub(crate) delayed: bool,
 }
 
-/// What goes wrong.
+/// A failure of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     RateLimited { retry_after: Option<u64> },
@@ -188,7 +188,7 @@ pub(crate) struct ActiveFault {
     pub(crate) id: u64,
     #[serde(flatten)]
     fault: Fault,
-    /// How many requests it has struck.
+    /// The number of requests it has struck.
     struck: u64,
 }
 
@@ -240,7 +240,7 @@ impl FaultSet {
         self.active.clear();
     }
 
-    /// What happens to the next request: all latencies that strike add up, and of the others the first that
+    /// The effect on the next request: all latencies that strike add up, and of the others the first that
     /// strikes decides. Spent faults stay listed, so that a test can see that they struck.
     pub(crate) fn strike(&mut self, path_and_query: &str) -> Strike {
         let mut strike = Strike::default();

@@ -1,13 +1,13 @@
-//! TMDB's paths: who may ask, what goes wrong first, and which handler answers. The films themselves are in
+//! TMDB's paths: authentication, faults, and the handler of each path. The movies are in
 //! [`crate::catalogue`].
 
-mod answer;
 mod error;
 mod intercept;
 mod lists;
 mod movies;
 mod params;
 mod providers;
+mod response;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::state::AppState;
 use error::TmdbError;
 use params::Params;
 
-/// The one key that is refused, so that a test can see what TMDB says to a wrong one.
+/// The one key that is refused, so that a test can see TMDB's error for an invalid key.
 const REFUSED_KEY: &str = "invalid";
 
 /// Every path that demo-tmdb answers.

@@ -8,6 +8,12 @@
 //! [`catalogue`] holds the movies, [`handler`] serves TMDB's protocol, [`control`] lets a test change movies and switch
 //! [`faults`] on, [`stats`] counts calls, [`server`] owns the connections.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it stands for a foreign system: settings, errors and tasks are not those of our services"
+)]
+
 mod catalogue;
 mod control;
 mod faults;
@@ -24,7 +30,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tracing_subscriber::EnvFilter;
 
 use settings::Settings;
 use state::AppState;
@@ -36,12 +41,7 @@ const EXIT_USAGE: u8 = 64;
 /// with the same settings for its readiness.
 pub fn main() -> ExitCode {
     // Logs go to standard error, because a test reads the address from standard output.
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    chassis::telemetry::init_stderr();
 
     let settings = match Settings::from_environment() {
         Ok(settings) => settings,

@@ -1,5 +1,5 @@
-//! Connections: accepted here rather than by axum, so that a handler can ask for its own to be reset. What is
-//! answered on them is none of this module's business.
+//! Connections: accepted here rather than by axum, so that a handler can have its own connection reset. The
+//! responses belong to the handlers.
 
 use std::io;
 use std::pin::Pin;
@@ -20,13 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt as _;
 
-/// How long open requests may go on after the signal; with the rest of the way out, below two seconds.
-const DRAIN: Duration = Duration::from_millis(1_500);
+/// The grace period of open requests after the signal; the whole shutdown takes less than two seconds.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Opens the listening socket.
 ///
 /// # Errors
-/// Says which address cannot be listened on and why.
+/// Returns an error that names the address.
 pub(crate) async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((host, port))
         .await
@@ -89,7 +89,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     }
     drop(listener);
     tracing::info!("shutting down");
-    if tokio::time::timeout(DRAIN, graceful.shutdown())
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
         .await
         .is_err()
     {
@@ -102,7 +102,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
 pub(crate) struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
-    /// Whatever is written next fails, and the peer sees a reset.
+    /// Makes the next write fail and the peer see a reset.
     pub(crate) fn pull(&self) {
         self.0.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! What all requests share: the films, the faults that are on, and the counts. It decides nothing.
+//! The state of all requests: the movies, the active faults, and the counts. It decides nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -15,7 +15,7 @@ pub(crate) struct AppState {
     catalogue: RwLock<Catalogue>,
     faults: Mutex<FaultSet>,
     stats: Mutex<Stats>,
-    /// Whether synthetic watch providers are served.
+    /// True if synthetic watch providers are served.
     pub(crate) providers: bool,
     /// The day that now_playing and upcoming are counted from.
     pub(crate) today: NaiveDate,
@@ -25,7 +25,7 @@ impl AppState {
     /// Reads the embedded catalogue and switches the faults of the settings on.
     ///
     /// # Errors
-    /// When the embedded catalogue is not what this program expects.
+    /// `CatalogueError` if the embedded catalogue is invalid.
     pub(crate) fn build(settings: &Settings) -> Result<Self, CatalogueError> {
         let mut faults = FaultSet::new(settings.seed);
         faults.add(settings.faults.clone());

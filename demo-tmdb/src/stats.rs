@@ -1,4 +1,4 @@
-//! What was asked of us: counts that let a test prove how a client behaves, such as that it keeps to its rate.
+//! Call counts, with which a test proves how a client behaves, such as that it keeps to its rate limit.
 //! Only calls to TMDB's paths count; steering and health checks do not.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-/// How many seconds are remembered one by one.
+/// The number of seconds that are counted one by one.
 const SECONDS_KEPT: usize = 120;
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ pub(crate) struct Stats {
     max_in_flight: u64,
     /// Seconds since the epoch in which calls came, with their number, oldest first.
     per_second: VecDeque<(u64, u64)>,
-    /// When the calls of the last second came, for the busiest second wherever it begins.
+    /// The times of the calls of the last second, for the busiest second with any start.
     last_second: VecDeque<Instant>,
     max_in_one_second: usize,
 }

@@ -1,7 +1,7 @@
-//! Sets of rows: a bit a row, and posting lists that are such a set only where that is smaller than
-//! a list. Nothing here knows what a row is.
+//! Sets of rows: bitmaps, and posting lists that become a bitmap where it is smaller than
+//! a list. Rows are plain numbers here.
 //!
-//! Why not compressed bitmaps: of a million films, a person made forty. Such a set, spread over the
+//! Compressed bitmaps would be larger: of a million movies, a person made forty. Such a set, spread over the
 //! sixteen containers of a compressed bitmap, takes about a kilobyte there and 160 bytes as a list,
 //! while the sets that requests combine are 125 kB of plain words, which are combined in
 //! microseconds.
@@ -21,7 +21,7 @@ fn place(row: u32) -> (usize, u64) {
 }
 
 impl Bitmap {
-    /// An empty set with room for `rows` rows.
+    /// An empty set with capacity for `rows` rows.
     #[must_use]
     pub fn with_rows(rows: usize) -> Self {
         Self {
@@ -46,14 +46,14 @@ impl Bitmap {
         }
     }
 
-    /// Whether `row` is in the set.
+    /// True if `row` is in the set.
     #[must_use]
     pub fn contains(&self, row: u32) -> bool {
         let (word, bit) = place(row);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// How many rows are in the set.
+    /// The number of rows in the set.
     #[must_use]
     pub fn len(&self) -> usize {
         self.words
@@ -62,13 +62,13 @@ impl Bitmap {
             .sum()
     }
 
-    /// Whether no row is in the set.
+    /// True if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
-    /// Keeps what is in `other` too.
+    /// Keeps the rows that are in `other` too.
     pub fn intersect(&mut self, other: &Self) {
         for (word, other) in self
             .words
@@ -79,14 +79,14 @@ impl Bitmap {
         }
     }
 
-    /// Removes what is in `other`.
+    /// Removes the rows of `other`.
     pub fn subtract(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word &= !other;
         }
     }
 
-    /// Adds what is in `other`.
+    /// Adds the rows of `other`.
     pub fn union(&mut self, other: &Self) {
         if other.words.len() > self.words.len() {
             self.words.resize(other.words.len(), 0);
@@ -134,17 +134,17 @@ impl Bitmap {
         &self.words
     }
 
-    /// How much memory the set takes, in bytes.
+    /// The memory of the set, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.words.capacity() * 8
     }
 }
 
-/// A list of fewer rows than this stays a list, however few rows there are in all.
-const LEAST_DENSE: usize = 1024;
+/// The fewest rows of a bitmap; a shorter posting list stays a list.
+const MIN_DENSE_ROWS: usize = 1024;
 
-/// The rows that have something in common.
+/// A posting list: the rows of a facet.
 #[derive(Debug, Clone)]
 pub enum Postings {
     /// Few: the rows, rising.
@@ -161,7 +161,7 @@ impl Default for Postings {
 }
 
 impl Postings {
-    /// How many rows there are.
+    /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -170,7 +170,7 @@ impl Postings {
         }
     }
 
-    /// Whether there are none.
+    /// True if there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -186,7 +186,7 @@ impl Postings {
                 } else if let Err(place) = rows.binary_search(&row) {
                     rows.insert(place, row);
                 }
-                if rows.len() >= LEAST_DENSE && rows.len() * 32 > of {
+                if rows.len() >= MIN_DENSE_ROWS && rows.len() * 32 > of {
                     let mut bitmap = Bitmap::with_rows(of);
                     for row in rows.iter() {
                         bitmap.insert(*row);
@@ -213,7 +213,7 @@ impl Postings {
                 *count -= usize::from(bitmap.contains(row));
                 Arc::make_mut(bitmap).remove(row);
                 // Well below the bound of `insert`, so that a set at the bound is not made over and over.
-                if *count * 2 < LEAST_DENSE || *count * 64 < of {
+                if *count * 2 < MIN_DENSE_ROWS || *count * 64 < of {
                     *self = Self::Sparse(bitmap.rows().collect());
                 }
             }
@@ -236,7 +236,7 @@ impl Postings {
         }
     }
 
-    /// How much memory the rows take, in bytes.
+    /// The memory of the rows, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -290,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn postings_are_sets_however_many(steps in prop::collection::vec((any::<bool>(), 0..3000_u32), 0..8000)) {
+        fn postings_are_sets_at_every_size(steps in prop::collection::vec((any::<bool>(), 0..3000_u32), 0..8000)) {
             let (mut postings, mut truth) = (Postings::default(), BTreeSet::new());
             for (insert, row) in steps {
                 if insert {

@@ -1,5 +1,5 @@
-//! What films have in common: for each genre, keyword, person, language, country and provider in a
-//! region, the rows of the films that have it; and what names they go by.
+//! The inverted index of facets: for each genre, keyword, person, language, country and provider in a
+//! region, the posting list of the movies that have it, and its names.
 
 use crate::{
     bitmap::{Bitmap, Postings},
@@ -12,29 +12,29 @@ use crate::{
 /// The facets of a chunk: fewer than usual, since a copy also copies their posting lists.
 const CHUNK_FACETS: usize = 256;
 
-/// A kind of things that films have in common.
+/// A kind of facet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FacetKind {
     /// A genre, by TMDB's id.
     Genre,
     /// A keyword, by TMDB's id.
     Keyword,
-    /// Somebody who made it or plays in it, by TMDB's id.
+    /// A member of cast or crew, by TMDB's id.
     Person,
-    /// The film's own language, by its [`code`].
+    /// The original language, by its [`code`].
     Language,
-    /// Where it was produced, by its [`code`].
+    /// The production country, by its [`code`].
     Country,
-    /// Who shows it where, by [`offer`].
+    /// A watch provider in a region, by [`offer`].
     Offer,
-    /// Who shows it; only names are kept under this kind.
+    /// A watch provider; only names have this kind.
     Provider,
 }
 
-/// A thing that films have in common: what it is, and which.
+/// An attribute that movies share: its kind, and its id within the kind.
 pub type Facet = (FacetKind, u64);
 
-/// A code of a language or a country as a number: its bytes. Codes of more than eight bytes are none.
+/// The code of a language or country as a number: its bytes. `None` for more than eight bytes.
 #[must_use]
 pub fn code(text: &str) -> Option<u64> {
     if text.is_empty() || text.len() > 8 {
@@ -46,8 +46,8 @@ pub fn code(text: &str) -> Option<u64> {
     )
 }
 
-/// A provider in a region. A provider's number beyond 32 bits, or a region that is not two letters,
-/// is none.
+/// A provider in a region as a number. `None` if the provider's id exceeds 32 bits or the region is not
+/// two letters.
 #[must_use]
 pub(crate) fn offer(region: &str, provider: i64) -> Option<u64> {
     let provider = u32::try_from(provider).ok()?;
@@ -57,13 +57,13 @@ pub(crate) fn offer(region: &str, provider: i64) -> Option<u64> {
     Some(code(region)? << 32 | u64::from(provider))
 }
 
-/// What is kept of a facet.
+/// The posting list of a facet.
 #[derive(Debug, Clone)]
 struct Kept {
     facet: Facet,
     postings: Postings,
-    /// Of the name last told with it, to see quickly that it is known.
-    told: u32,
+    /// The hash of its latest name, to skip a known name quickly.
+    last_name_hash: u32,
 }
 
 /// Things that films have in common. Clones share memory; see [`Column`].
@@ -81,7 +81,7 @@ pub(crate) struct Facets {
 }
 
 impl Facets {
-    /// The number of `facet`, which it is given if it has none.
+    /// The number of `facet`, assigned now if it is new.
     pub(crate) fn number(&mut self, facet: Facet) -> u32 {
         if let Some(number) = self.find(facet) {
             return number;
@@ -90,7 +90,7 @@ impl Facets {
         self.kept.push(Kept {
             facet,
             postings: Postings::default(),
-            told: 0,
+            last_name_hash: 0,
         });
         let kept = &self.kept;
         self.numbers
@@ -105,8 +105,8 @@ impl Facets {
         #[expect(clippy::cast_possible_truncation, reason = "a hash")]
         let hash = self.named.hash_one(name) as u32 | 1;
         // Read first: a write may copy a chunk.
-        if self.kept[number as usize].told != hash {
-            self.kept[number as usize].told = hash;
+        if self.kept[number as usize].last_name_hash != hash {
+            self.kept[number as usize].last_name_hash = hash;
             self.name(owner, name);
         }
         number
@@ -127,14 +127,14 @@ impl Facets {
         });
     }
 
-    /// The ids of those of `kind` who go by `name`.
+    /// The ids of `kind` with that name.
     pub(crate) fn ids(&self, kind: FacetKind, name: &str) -> Vec<u64> {
         let mut ids: Vec<u64> = self.who(kind, &fold(name)).collect();
         ids.sort_unstable();
         ids
     }
 
-    /// The ids of those of `kind` who go by `name`, which is folded.
+    /// The ids of `kind` with that folded name.
     fn who(&self, kind: FacetKind, name: &str) -> impl Iterator<Item = u64> {
         let name = name.as_bytes();
         let is_named = move |number: u32| {
@@ -146,44 +146,44 @@ impl Facets {
             .map(|number| self.owners[number as usize].1)
     }
 
-    /// The films that have `facet`.
+    /// The movies that have `facet`.
     #[must_use]
     pub(crate) fn postings(&self, facet: Facet) -> Option<&Postings> {
         self.numbered(self.find(facet)?)
     }
 
-    /// The films that have the facet with this number.
+    /// The movies that have the facet of this number.
     #[must_use]
     pub(crate) fn numbered(&self, number: u32) -> Option<&Postings> {
         self.kept.get(number as usize).map(|kept| &kept.postings)
     }
 
-    /// The number of `facet`, if it was given one.
+    /// The number of `facet`, if it has one.
     #[must_use]
     pub(crate) fn find(&self, facet: Facet) -> Option<u32> {
         self.numbers
             .find(facet, |number| self.kept[number as usize].facet == facet)
     }
 
-    /// What the number stands for.
+    /// The facet of a number.
     #[must_use]
     pub(crate) fn facet(&self, number: u32) -> Option<Facet> {
         self.kept.get(number as usize).map(|kept| kept.facet)
     }
 
-    /// How many numbers were given.
+    /// The number of facets.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// How many films have `facet`.
+    /// The number of movies that have `facet`.
     #[must_use]
     pub(crate) fn count(&self, facet: Facet) -> usize {
         self.postings(facet).map_or(0, Postings::len)
     }
 
-    /// Adds the films that have `facet` to `set`.
+    /// Adds the movies that have `facet` to `set`.
     pub(crate) fn union_into(&self, facet: Facet, set: &mut Bitmap) {
         if let Some(postings) = self.postings(facet) {
             postings.union_into(set);
@@ -200,7 +200,7 @@ impl Facets {
         self.kept[number as usize].postings.remove(row, of);
     }
 
-    /// How much memory posting lists take, and how much names and numbers, in bytes; about.
+    /// The memory of posting lists, and of names and numbers, in bytes, approximately.
     #[must_use]
     pub(crate) fn bytes(&self) -> (usize, usize) {
         let postings = self
@@ -214,7 +214,7 @@ impl Facets {
     }
 }
 
-/// Numbers that rise, in few bytes: each as its distance from the one before, seven bits a byte.
+/// Encodes rising numbers compactly: differences as variable-length integers (LEB128).
 #[must_use]
 pub(crate) fn pack(numbers: &[u32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(numbers.len() * 2);
@@ -231,7 +231,7 @@ pub(crate) fn pack(numbers: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// The numbers that [`pack`] packed.
+/// Decodes the numbers of [`pack`].
 #[must_use]
 pub(crate) fn unpack(bytes: &[u8]) -> Vec<u32> {
     let mut numbers = Vec::with_capacity(bytes.len() / 2);
@@ -256,14 +256,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(numbers in prop::collection::btree_set(any::<u32>(), 0..50)) {
+        fn packed_numbers_unpack_to_the_same(numbers in prop::collection::btree_set(any::<u32>(), 0..50)) {
             let numbers: Vec<u32> = numbers.into_iter().collect();
             prop_assert_eq!(unpack(&pack(&numbers)), numbers);
         }
     }
 
     #[test]
-    fn namesakes_are_all_found_and_names_are_not_unlearnt() {
+    fn shared_names_find_all_owners_and_former_names_stay() {
         let mut facets = Facets::default();
         for (facet, name) in [
             ((FacetKind::Person, 1), "Steve McQueen"),

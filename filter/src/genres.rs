@@ -1,12 +1,12 @@
-//! Names: how they are compared, and those of genres, which a client must not get wrong.
+//! Names: their comparison, and the names of genres, of which an unknown one is an error.
 
 use chassis::config::nearest;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::{Filter, Term};
 
-/// A name as it is looked for: without regard to case, to blanks around it, and to how its letters
-/// are composed.
+/// The folded form of a name, by which names are compared: lower case, trimmed, and in Unicode's
+/// normal form C.
 #[must_use]
 pub fn fold(name: &str) -> String {
     let lower = name.trim().to_lowercase();
@@ -23,13 +23,13 @@ pub fn fold(name: &str) -> String {
 pub struct UnknownGenre {
     /// The parameter that names it.
     pub field: &'static str,
-    /// What it is called there.
+    /// The name or id in the parameter.
     pub name: String,
-    /// The nearest that does exist.
+    /// The most similar known name.
     pub nearest: Option<String>,
 }
 
-/// The genres that there are: TMDB's ids, and names.
+/// The known genres: TMDB's ids and names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GenreNames(Vec<(i64, String)>);
 
@@ -53,7 +53,7 @@ impl GenreNames {
             .map(|(_, name)| name)
     }
 
-    /// Takes over the name of a genre.
+    /// Sets the name of a genre.
     pub fn upsert(&mut self, id: i64, name: &str) {
         match self.0.iter_mut().find(|(known, _)| *known == id) {
             Some((_, known)) if known == name => {}
@@ -72,7 +72,7 @@ impl GenreNames {
         found.map(|(id, _)| id)
     }
 
-    /// Genres in `filter` that do not exist. While no genres are known at all, none is unknown.
+    /// Genres in `filter` that do not exist; none while no genres are loaded.
     #[must_use]
     pub fn unknown(&self, filter: &Filter) -> Vec<UnknownGenre> {
         let mut unknown = Vec::new();
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_found_however_it_is_written() {
+    fn names_match_in_any_case_and_composition() {
         assert_eq!(fold(" Science FICTION"), "science fiction");
         // 봉준호, composed and in single letters.
         assert_eq!(fold("\u{1107}\u{1169}\u{11bc}"), fold("봉"));

@@ -1,5 +1,5 @@
-//! What films are filtered by, in memory: a row for each film, columns of numbers, and a set of rows
-//! for each thing that films have in common. Who gives rows to films is up to the user of it.
+//! The filter index: in memory, a row for each movie, columns of numbers, and a posting list
+//! for each facet. Its users assign the rows.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -14,128 +14,128 @@ use crate::{
     string_column::StringColumn,
 };
 
-/// The day of a film that has none: lower than any.
+/// The day number of an unknown release date: lower than any.
 pub const UNKNOWN_DAY: i32 = i32::MIN;
-/// The runtime of a film that has none.
+/// The column value of an unknown runtime.
 const NO_RUNTIME: u16 = 0;
 
-/// An id and a name, as they stand in what the name was read from.
+/// An id and a name.
 pub type NamedId<'a> = (i64, Cow<'a, str>);
 
-/// What a film is found by.
+/// The attributes by which a movie is filtered.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MovieAttributes<'a> {
-    /// The film's own language, ISO 639-1.
+    /// The original language, ISO 639-1.
     pub language: &'a str,
-    /// The day of the first release.
+    /// The release date.
     pub release_date: Option<NaiveDate>,
-    /// Minutes.
+    /// The runtime in minutes.
     pub runtime: Option<i32>,
-    /// TMDB's average vote, 0 to 10.
+    /// TMDB's vote average, 0 to 10.
     pub vote_average: f64,
-    /// How many voted.
+    /// TMDB's vote count.
     pub vote_count: i32,
-    /// TMDB's ids of its genres.
+    /// TMDB's genre ids.
     pub genre_ids: &'a [i32],
-    /// Where it was produced, ISO 3166-1.
+    /// The production countries, ISO 3166-1.
     pub countries: &'a [String],
-    /// Its keywords.
+    /// The keywords.
     pub keywords: &'a [NamedId<'a>],
-    /// Directors, writers and the first of the cast.
+    /// Directors, writers and top-billed cast.
     pub people: &'a [NamedId<'a>],
-    /// Who shows it, and in which region.
+    /// The watch providers, each with its region.
     pub providers: &'a [(Cow<'a, str>, NamedId<'a>)],
 }
 
 /// Films by what they are found by. A clone is a snapshot: it shares memory with the original until that changes.
 #[derive(Debug, Clone, Default)]
 pub struct FilterIndex {
-    /// Rows that have a film.
+    /// Rows that hold a movie.
     live: Arc<Bitmap>,
     days: Column<i32>,
     runtimes: Column<u16>,
     vote_averages: Column<f32>,
     vote_counts: Column<u32>,
-    /// Numbers of each film's facets, packed.
+    /// The facet ids of each movie, packed.
     packed: StringColumn,
     facets: Facets,
 }
 
 impl FilterIndex {
-    /// How many rows there are, with a film or without.
+    /// The number of rows, empty ones included.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.days.len()
     }
 
-    /// The rows that have a film.
+    /// The rows that hold a movie.
     #[must_use]
     pub fn live(&self) -> &Bitmap {
         &self.live
     }
 
-    /// The day of release of the film in `row` as [`day_number`] counts; [`UNKNOWN_DAY`] where unknown.
+    /// The release date of the movie in `row` as [`day_number`]; [`UNKNOWN_DAY`] if unknown.
     #[must_use]
     pub fn day(&self, row: u32) -> i32 {
         self.days[row as usize]
     }
 
-    /// As [`FilterIndex::day`] of all rows.
+    /// The column of [`FilterIndex::day`].
     #[must_use]
     pub fn days(&self) -> &Column<i32> {
         &self.days
     }
 
-    /// The average votes of all rows.
+    /// The column of vote averages.
     #[must_use]
     pub fn vote_averages(&self) -> &Column<f32> {
         &self.vote_averages
     }
 
-    /// How many voted on the film in `row`.
+    /// The vote count of the movie in `row`.
     #[must_use]
     pub fn vote_count(&self, row: u32) -> u32 {
         self.vote_counts[row as usize]
     }
 
-    /// The numbers of what the film in `row` has in common with others, rising; see
+    /// The facet ids of the movie in `row`, rising; see
     /// [`FilterIndex::facet`].
     #[must_use]
     pub fn facet_ids(&self, row: u32) -> Vec<u32> {
         unpack(self.packed.get(row as usize))
     }
 
-    /// What the number stands for.
+    /// The facet of an id.
     #[must_use]
     pub fn facet(&self, number: u32) -> Option<Facet> {
         self.facets.facet(number)
     }
 
-    /// The number of `facet`, if a film has or had it.
+    /// The id of `facet`, if a movie has or had it.
     #[must_use]
     pub fn find_facet_id(&self, facet: Facet) -> Option<u32> {
         self.facets.find(facet)
     }
 
-    /// How many numbers were given.
+    /// The number of facet ids.
     #[must_use]
     pub fn facet_count(&self) -> usize {
         self.facets.len()
     }
 
-    /// The rows of the films that have what the number stands for.
+    /// The rows of the movies that have the facet of an id.
     #[must_use]
     pub fn postings(&self, number: u32) -> Option<&Postings> {
         self.facets.numbered(number)
     }
 
-    /// How many films have `facet`.
+    /// The number of movies that have `facet`.
     #[must_use]
     pub fn movie_count(&self, facet: Facet) -> usize {
         self.facets.count(facet)
     }
 
-    /// The film in `row` is this one now. Rows beyond the last come into being.
+    /// Sets the movie in `row`; rows up to `row` are created.
     pub fn upsert(&mut self, row: u32, facts: &MovieAttributes<'_>) {
         let at = row as usize;
         while self.days.len() <= at {
@@ -161,13 +161,13 @@ impl FilterIndex {
         self.vote_counts[at] = u32::try_from(facts.vote_count).unwrap_or(0);
     }
 
-    /// There is no film in `row` any more.
+    /// Removes the movie in `row`; the row stays, empty.
     pub fn remove(&mut self, row: u32) {
         self.has(row, &[]);
         Arc::make_mut(&mut self.live).remove(row);
     }
 
-    /// As [`Vec::swap_remove`]: the last row takes the place of `row`, whose film is gone.
+    /// Removes the movie in `row` and moves the last row into its place, as [`Vec::swap_remove`].
     pub fn swap_remove(&mut self, row: u32) {
         let Some(last) = self.days.len().checked_sub(1) else {
             return;
@@ -187,7 +187,7 @@ impl FilterIndex {
         self.packed.swap_remove(self.packed.len() - 1);
     }
 
-    /// The film in `row` has the facets of these numbers, and no others.
+    /// Sets the facets of the movie in `row`.
     fn has(&mut self, row: u32, numbers: &[u32]) {
         let of = self.days.len();
         let before = self.facet_ids(row);
@@ -204,7 +204,7 @@ impl FilterIndex {
         }
     }
 
-    /// The numbers of a film's facets, rising.
+    /// The facet ids of `facts`, rising.
     fn number(&mut self, facts: &MovieAttributes<'_>) -> Vec<u32> {
         let facets = &mut self.facets;
         let mut numbers = Vec::with_capacity(64);
@@ -240,7 +240,7 @@ impl FilterIndex {
         numbers
     }
 
-    /// The things of `kind` that `term` names; several where they share a name.
+    /// The facets of `kind` that `term` names; several if they share a name.
     fn facets_of(
         &self,
         kind: FacetKind,
@@ -270,7 +270,7 @@ impl FilterIndex {
         ids.into_iter().map(|id| (kind, id)).collect()
     }
 
-    /// The rows of the films that pass `filter`; genres go by the names in `genres`.
+    /// The rows of the movies that pass `filter`; `genres` resolves the names of genres.
     #[must_use]
     pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
         let mut rows = Bitmap::clone(&self.live);
@@ -296,7 +296,7 @@ impl FilterIndex {
             }
         }
         for any in &filter.without_genres {
-            // Without one of these: not with all of them.
+            // A movie fails if it has every term of the disjunction.
             let mut refused = Bitmap::clone(&self.live);
             for term in any {
                 let mut having = Bitmap::default();
@@ -313,7 +313,7 @@ impl FilterIndex {
 
     fn keep_ranges(&self, filter: &Filter, rows: &mut Bitmap) {
         if filter.release_from.is_some() || filter.release_to.is_some() {
-            // A film without a day has the lowest of all numbers, which no day has.
+            // An unknown date is the lowest number, which no date has.
             let from = filter.release_from.map_or(UNKNOWN_DAY + 1, day_number);
             let to = filter.release_to.map_or(i32::MAX, day_number);
             rows.retain(&self.days, |day| day >= from && day <= to);
@@ -336,7 +336,7 @@ impl FilterIndex {
         }
     }
 
-    /// How much memory it takes, in bytes, about: of posting lists, of names and numbers of facets,
+    /// The memory in bytes, approximately: of posting lists, of names and numbers of facets,
     /// and of columns.
     #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
@@ -356,7 +356,7 @@ mod tests {
 
     use super::*;
 
-    /// What the film of this number is found by: a few keywords.
+    /// The keywords of the movie of this number.
     fn keywords(film: i64) -> Vec<NamedId<'static>> {
         (1..=film % 4)
             .map(|id| (id, format!("k{id}").into()))
@@ -365,7 +365,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn films_are_found_by_what_they_have_wherever_they_move(
+        fn movies_are_found_by_their_keywords_when_rows_move(
             steps in prop::collection::vec((any::<bool>(), 0..40_i64), 0..80),
         ) {
             // The film in each row, as whoever gives out rows keeps it.

@@ -1,8 +1,6 @@
-//! The service's database: migrations and the connection pool. [`crate::repository`] holds the statements.
+//! The service's database: its migrations and the pool. Statements are in [`crate::repository`].
 
-use std::time::Duration;
-
-use chassis::shutdown::Shutdown;
+use chassis::{postgres, shutdown::Shutdown};
 use sqlx::{PgPool, migrate::Migrator};
 
 use crate::config::Config;
@@ -10,17 +8,11 @@ use crate::config::Config;
 /// The migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// A starting process waits this long for Postgres.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Migrates the schema and opens the pool.
+/// Applies the migrations and opens the pool.
 ///
 /// # Errors
-/// Fails if the URL is invalid, Postgres is unreachable for a minute, or a migration fails.
+/// Returns an error if `database_url` is missing or invalid, a migration fails, or Postgres cannot be reached.
 pub async fn open(config: &Config, shutdown: &Shutdown) -> anyhow::Result<PgPool> {
-    chassis::postgres::migrate(&config.database_url, &MIGRATOR, START_TIMEOUT, shutdown).await?;
-    Ok(chassis::postgres::pool(
-        &config.database_url,
-        config.database_max_connections,
-    )?)
+    let (url, connections) = (&config.database_url, config.database_max_connections);
+    postgres::open(url, connections, &MIGRATOR, shutdown).await
 }

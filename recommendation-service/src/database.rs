@@ -1,9 +1,6 @@
-//! The service's database: its migrations, and the pool. What is asked of it is in
-//! [`crate::repository`].
+//! The service's database: its migrations and the pool. Statements are in the `repository` of each feature.
 
-use std::time::Duration;
-
-use chassis::shutdown::Shutdown;
+use chassis::{postgres, shutdown::Shutdown};
 use sqlx::{PgPool, migrate::Migrator};
 
 use crate::config::Config;
@@ -11,17 +8,11 @@ use crate::config::Config;
 /// The migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// How long a starting process waits for Postgres.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Brings the schema up to date and opens the pool.
+/// Applies the migrations and opens the pool.
 ///
 /// # Errors
-/// A URL that is not one of Postgres, a migration that fails, or Postgres not there in time.
+/// Returns an error if `database_url` is missing or invalid, a migration fails, or Postgres cannot be reached.
 pub async fn open(config: &Config, shutdown: &Shutdown) -> anyhow::Result<PgPool> {
-    chassis::postgres::migrate(&config.database_url, &MIGRATOR, PATIENCE, shutdown).await?;
-    Ok(chassis::postgres::pool(
-        &config.database_url,
-        config.database_max_connections,
-    )?)
+    let (url, connections) = (&config.database_url, config.database_max_connections);
+    postgres::open(url, connections, &MIGRATOR, shutdown).await
 }

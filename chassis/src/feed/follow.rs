@@ -1,6 +1,6 @@
-//! The consumer's half of the feed: follows another service's outbox and hands what it reads to a
-//! [`Projection`], from its own cursor if it has one, else from a snapshot; for ever, whatever
-//! breaks on the way.
+//! The consumer's half of the feed: follows another service's outbox and passes the changes to a
+//! [`Projection`], from its stored cursor if it has one, else from a snapshot. It retries
+//! until the shutdown.
 
 use std::{
     sync::{
@@ -20,26 +20,26 @@ use crate::{
     shutdown::Shutdown,
 };
 
-/// Seconds since the feed was last heard of (gauge, by source).
+/// The time of the last response of the feed, in seconds since 1970 (gauge, by source).
 pub const FEED_CONTACT_TIMESTAMP_SECONDS: &str = "feed_contact_timestamp_seconds";
-/// Changes taken over (counter, by source).
+/// Changes applied (counter, by source).
 pub const FEED_CHANGES_TOTAL: &str = "feed_changes_total";
-/// Snapshots taken over (counter, by source).
+/// Snapshots applied (counter, by source).
 pub const FEED_SNAPSHOTS_TOTAL: &str = "feed_snapshots_total";
 
 const LIMIT: usize = 1000;
 const WAIT_SECONDS: u64 = 25;
-const LONGEST_LINE_BYTES: usize = 4 * 1024 * 1024;
-const SNAPSHOT_LIMIT: Duration = Duration::from_secs(600);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// An error of a projection, as it comes.
+/// An error of a projection.
 pub type ProjectionError = anyhow::Error;
 
-/// A read model that is kept by a feed. Changes may come more than once, and a change of an entity
-/// may come after a newer one of the same entity; the payload's version tells.
+/// A read model that a feed keeps current. Changes may come more than once, and a change of an entity
+/// may come after a newer one of the same entity; the version in the payload decides.
 pub trait Projection: Send + Sync + 'static {
-    /// Where the model stands; none: it is empty.
+    /// The cursor of the model; `None` if it is empty.
     fn cursor(&self) -> impl Future<Output = Result<Option<String>, ProjectionError>> + Send;
 
     /// Replaces the whole model by `snapshot`, and its cursor by the snapshot's.
@@ -48,7 +48,7 @@ pub trait Projection: Send + Sync + 'static {
         snapshot: SnapshotReader,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 
-    /// Takes over `changes` and remembers `cursor`.
+    /// Applies `changes` and stores `cursor`.
     fn apply(
         &self,
         changes: Vec<Change>,
@@ -56,24 +56,24 @@ pub trait Projection: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 }
 
-/// Whether a read model is complete; cheap to clone.
+/// The completeness of a read model; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct FeedState {
     caught_up: Arc<AtomicBool>,
 }
 
 impl FeedState {
-    /// Whether the model has once held everything that the source had. A source that goes away
-    /// afterwards makes the model older, not useless.
+    /// True if the model has once held everything that the source had. An unavailable source
+    /// then makes the model older, not useless.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Acquire)
     }
 
-    /// The same as a readiness check.
+    /// The readiness check of the model.
     ///
     /// # Errors
-    /// When the model is not complete yet.
+    /// Returns the text of the health report while the model is incomplete.
     pub async fn check(self) -> Result<(), String> {
         if self.is_caught_up() {
             Ok(())
@@ -110,7 +110,7 @@ pub async fn follow<P: Projection>(
                         "cannot follow the feed, trying again"
                     );
                 }
-                // What the projection holds is not known after a failure, so it is asked again.
+                // The projection's position is unknown after a failure, so its cursor is read again.
                 cursor = None;
                 shutdown.sleep(pause).await;
             }
@@ -122,7 +122,7 @@ pub async fn follow<P: Projection>(
 fn pause_after(failures: u32) -> Duration {
     let most = Duration::from_millis(100)
         .saturating_mul(2_u32.saturating_pow(failures.min(10)))
-        .min(LONGEST_PAUSE);
+        .min(MAX_RETRY_PAUSE);
     most.mul_f64(rand::rng().random_range(0.2..1.0))
 }
 
@@ -177,7 +177,7 @@ async fn step<P: Projection>(
                 reason: error.without_url().to_string(),
             })?;
     metrics::gauge!(FEED_CONTACT_TIMESTAMP_SECONDS, "source" => source.service())
-        .set(chrono::Utc::now().timestamp_millis() as f64 / 1000.0);
+        .set(crate::clock::system_now().timestamp_millis() as f64 / 1000.0);
     let count = changes.len();
     if count > 0 {
         projection.apply(changes, &next).await?;
@@ -195,7 +195,7 @@ async fn take_snapshot<P: Projection>(
     projection: &P,
 ) -> Result<String, ProjectionError> {
     let response = source
-        .get("/internal/v1/snapshot", SNAPSHOT_LIMIT)
+        .get("/internal/v1/snapshot", SNAPSHOT_TIMEOUT)
         .send()
         .await
         .and_then(reqwest::Response::error_for_status)
@@ -217,7 +217,7 @@ async fn take_snapshot<P: Projection>(
     Ok(cursor)
 }
 
-/// A snapshot as it comes in, never whole in memory.
+/// A snapshot as it arrives, never whole in memory.
 pub struct SnapshotReader {
     response: reqwest::Response,
     buffer: Vec<u8>,
@@ -235,7 +235,7 @@ enum Line {
 }
 
 impl SnapshotReader {
-    /// The cursor to remember once the whole snapshot is taken over.
+    /// The cursor to store once the whole snapshot is applied.
     #[must_use]
     pub fn cursor(&self) -> &str {
         &self.cursor
@@ -244,12 +244,12 @@ impl SnapshotReader {
     /// The next changes; `None` at the end.
     ///
     /// # Errors
-    /// A snapshot that breaks off: it must not be taken for the whole.
+    /// `CallError` if the snapshot ends early: it must not be taken for the whole.
     pub async fn next_batch(&mut self) -> Result<Option<Vec<Change>>, CallError> {
         let mut batch = Vec::new();
         while !self.ended && batch.len() < LIMIT {
             let Some(line) = self.next_line().await? else {
-                return Err(self.unreadable("it breaks off"));
+                return Err(self.unreadable("it ends early"));
             };
             if let Ok(change) = serde_json::from_slice::<Change>(&line) {
                 batch.push(change);
@@ -282,7 +282,7 @@ impl SnapshotReader {
                 return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
             }
             searched = self.buffer.len();
-            if searched > LONGEST_LINE_BYTES {
+            if searched > MAX_LINE_BYTES {
                 return Err(self.unreadable("a line is too long"));
             }
             match self.response.chunk().await {

@@ -1,4 +1,4 @@
-//! The producer's half of the feed: the outbox table, and the two internal paths that show it.
+//! The producer's half of the feed: the outbox table, and the two internal paths that serve it.
 //!
 //! The table is the service's, made by its own migration; `chassis/migrations/outbox.sql` is the
 //! text, and a test of each service holds the two together by using them. A service inserts into it
@@ -37,13 +37,13 @@ use crate::{
     shutdown::Shutdown,
 };
 
-/// NOTIFY is sent at most this often.
+/// The shortest interval between two NOTIFYs.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
-/// A reader looks again after this long even if nobody woke it: the writer may have died between
+/// The interval at which a reader polls without a notification: the writer may have died between
 /// its commit and its NOTIFY.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// While a record stands that an older transaction still hides, a reader looks this often.
-const HIDDEN_LOOK_AGAIN: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The polling interval while an open, older transaction hides a record.
+const HIDDEN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 const CHANNEL: &str = "outbox";
 const DEFAULT_LIMIT: i64 = 1000;
 
@@ -51,7 +51,7 @@ const DEFAULT_LIMIT: i64 = 1000;
 #[derive(Clone)]
 pub struct Outbox {
     pool: PgPool,
-    /// SELECTs of (name, key, payload as text) that together are the present state.
+    /// SELECTs of (name, key, payload as text) that together return the current state.
     snapshot: &'static [&'static str],
     written: Arc<Notify>,
     arrived: watch::Sender<()>,
@@ -60,7 +60,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// The outbox in `pool`. `snapshot` lists SELECTs of (name, key, payload as text) that together
-    /// give the present state as changes. Starts the tasks that carry NOTIFY both ways and that
+    /// return the current state as changes. Starts the tasks that send and receive NOTIFY and that
     /// delete records older than `retention`.
     #[must_use]
     pub fn new(
@@ -82,14 +82,14 @@ impl Outbox {
         outbox
     }
 
-    /// Tells readers that something was committed.
+    /// Wakes readers after a commit.
     pub fn notify_readers(&self) {
         self.arrived.send_replace(());
         self.written.notify_one();
     }
 
-    /// Changes whenever something may have been committed, by this process or another; for what reads
-    /// the feed in its own way. A notification can be lost, so look again after a while in any case.
+    /// A channel that changes whenever a commit is possible, of this process or another, for readers with
+    /// a loop of their own. A notification can be lost, so they must poll as well.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.arrived.subscribe()
@@ -106,7 +106,7 @@ impl Outbox {
                 .execute(&self.pool)
                 .await;
             if let Err(error) = sent {
-                tracing::debug!(%error, "cannot notify, readers will look by themselves");
+                tracing::debug!(%error, "cannot notify, readers will poll");
             }
             tokio::time::sleep(NOTIFY_INTERVAL).await;
         }
@@ -115,9 +115,9 @@ impl Outbox {
     async fn receive_notifications(self) {
         while !self.shutdown.is_started() {
             if let Err(error) = self.listen().await {
-                tracing::debug!(%error, "cannot listen, readers will look by themselves");
+                tracing::debug!(%error, "cannot listen for notifications, polling");
             }
-            self.shutdown.sleep(LOOK_AGAIN).await;
+            self.shutdown.sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -135,8 +135,8 @@ impl Outbox {
         }
     }
 
-    /// The path that is tailed and the path that is begun from, for the service's router. They are
-    /// never routed by the gateway.
+    /// The routes of changes and snapshot, for the service's router. The gateway never
+    /// exposes them.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/internal/v1/changes", get(changes))
@@ -147,7 +147,7 @@ impl Outbox {
     /// The changes after `after`, at most `limit`; waits for one at most `wait`.
     ///
     /// # Errors
-    /// [`ReadError::CursorExpired`] where the records after the cursor are no longer there.
+    /// [`ReadError::CursorExpired`] if records after the cursor were deleted.
     pub async fn read(
         &self,
         after: Option<Cursor>,
@@ -177,11 +177,12 @@ impl Outbox {
             }
             let hidden = self.has_hidden(after).await?;
             let pause = if hidden {
-                HIDDEN_LOOK_AGAIN
+                HIDDEN_POLL_INTERVAL
             } else {
-                LOOK_AGAIN
+                POLL_INTERVAL
             };
-            if Instant::now() + pause.min(HIDDEN_LOOK_AGAIN) >= until || self.shutdown.is_started()
+            if Instant::now() + pause.min(HIDDEN_POLL_INTERVAL) >= until
+                || self.shutdown.is_started()
             {
                 return Ok(Changes {
                     changes: Vec::new(),
@@ -196,32 +197,44 @@ impl Outbox {
         }
     }
 
-    /// The cursor from which a reader goes on who knows everything that is committed now. Take it
-    /// before reading the tables: what is committed in between is then told again, not lost.
+    /// The cursor after everything that is committed now. Take it before
+    /// reading the tables: changes committed in between are then read twice, not lost.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     pub async fn current_cursor(&self) -> sqlx::Result<Cursor> {
         let mut connection = self.pool.acquire().await?;
         current_cursor(&mut connection).await
     }
 
-    /// Hands the changes after `cursor` to `take` as they come, for what this process itself keeps in
-    /// memory. Returns at the shutdown, or where the records after the cursor are gone: what is kept
-    /// must then be loaded anew. While Postgres is away it waits.
-    pub async fn tail(&self, mut cursor: Cursor, mut take: impl FnMut(&[Change])) {
+    /// Follows the feed until the shutdown, for copies that this process keeps in memory. Calls `reset` at the start and
+    /// whenever the records after the last known change have expired: the copies are then unreliable as a whole. Calls
+    /// `apply` with each batch of changes. Retries while Postgres is unreachable.
+    pub async fn follow(self, mut reset: impl FnMut(), mut apply: impl FnMut(&[Change])) {
+        while !self.shutdown.is_started() {
+            if let Ok(cursor) = self.current_cursor().await {
+                reset();
+                self.tail(cursor, &mut apply).await;
+            } else {
+                self.shutdown.sleep(POLL_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Returns at the shutdown, or when the records after `cursor` have expired.
+    async fn tail(&self, mut cursor: Cursor, apply: &mut impl FnMut(&[Change])) {
         const LIMIT: i64 = 1000;
         const WAIT: Duration = Duration::from_secs(30);
         while !self.shutdown.is_started() {
             let next = match self.read(Some(cursor), LIMIT, WAIT).await {
                 Ok(Changes { changes, next }) => {
-                    take(&changes);
+                    apply(&changes);
                     next.parse()
                 }
                 Err(ReadError::CursorExpired) => return,
                 Err(ReadError::Database(error)) => {
-                    tracing::debug!(%error, "cannot read our own changes");
-                    self.shutdown.sleep(LOOK_AGAIN).await;
+                    tracing::debug!(%error, "cannot read the change feed, trying again");
+                    self.shutdown.sleep(POLL_INTERVAL).await;
                     continue;
                 }
             };
@@ -284,10 +297,10 @@ impl Outbox {
         }
     }
 
-    /// Deletes records older than `retention` and remembers how far; the number deleted.
+    /// Deletes records older than `retention` and stores the position; returns the number deleted.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     pub async fn expire_once(&self, retention: Duration) -> sqlx::Result<u64> {
         sqlx::query_scalar::<_, i64>(
             "with last as (
@@ -347,8 +360,8 @@ impl Outbox {
     }
 }
 
-/// The cursor from which a reader goes on after a snapshot taken in `transaction`: every transaction
-/// before it had ended and is in the snapshot, those at or after it may be and will be shown again.
+/// The cursor after a snapshot taken in `transaction`: every transaction
+/// before it had ended and is in the snapshot; those at or after it may be, and are returned again.
 async fn current_cursor(transaction: &mut PgConnection) -> sqlx::Result<Cursor> {
     let (epoch, xmin): (Uuid, String) = sqlx::query_as(
         "select epoch, pg_snapshot_xmin(pg_current_snapshot())::text from outbox_state",
@@ -416,11 +429,11 @@ impl SnapshotRow {
     }
 }
 
-/// Why the feed could not be read.
+/// A failed read of the feed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The cursor is too old, or of another life of the database.
-    #[error("the records after this cursor are gone")]
+    /// The cursor is too old, or of another incarnation of the database.
+    #[error("the records after this cursor have expired")]
     CursorExpired,
     /// Postgres failed.
     #[error(transparent)]
@@ -432,7 +445,7 @@ impl From<ReadError> for Problem {
         match error {
             ReadError::CursorExpired => {
                 Self::new(StatusCode::GONE, "cursor-expired", "the cursor is too old")
-                    .detail("take a snapshot and go on from the cursor that it gives")
+                    .detail("take a snapshot and continue from its cursor")
             }
             ReadError::Database(error) => problem(&error),
         }
@@ -466,10 +479,10 @@ async fn snapshot(State(outbox): State<Outbox>) -> Response {
     let task = outbox.clone();
     outbox.shutdown.spawn(async move {
         if let Err(error) = task.stream_snapshot(&lines).await {
-            tracing::warn!(%error, "snapshot broke off");
-            // The reader sees a body that ends without its last line.
+            tracing::warn!(%error, "snapshot ended early");
+            // The reader receives a body without its last line.
             let _ = lines
-                .send(Err(std::io::Error::other("snapshot broke off")))
+                .send(Err(std::io::Error::other("snapshot ended early")))
                 .await;
         }
     });

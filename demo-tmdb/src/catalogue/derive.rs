@@ -1,5 +1,5 @@
 //! Numbers that the facts do not have, or have from different years. Every formula here is written down in
-//! `movie-service/demo/README.md`; change both or neither.
+//! `data/README.md`; change both or neither.
 
 use chrono::NaiveDate;
 

@@ -1,4 +1,4 @@
-//! Which films `/discover/movie` is about, and in which order: TMDB's filter grammar over the facts that we have.
+//! The filters and orders of `/discover/movie`: TMDB's grammar over the data of the catalogue.
 //! Filters on facts that the catalogue does not have (countries, certificates, release types) are ignored.
 
 use std::cmp::Ordering;
@@ -19,7 +19,7 @@ pub(crate) struct ParameterError {
 /// Alternatives within a group, all groups needed: TMDB's `|` and `,`.
 type Groups<T> = Vec<Vec<T>>;
 
-/// What `/discover/movie` was asked for.
+/// A request of `/discover/movie`.
 #[derive(Debug, Default)]
 pub(crate) struct Discover {
     order: Order,
@@ -40,7 +40,7 @@ pub(crate) struct Discover {
     include_adult: bool,
     /// Only counts together with a region, as on TMDB.
     pub(crate) providers: Groups<u32>,
-    /// Where films shall be watched.
+    /// The region of `providers`.
     pub(crate) watch_region: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Catalogue, Film, Wanted, genre_name};
 
-/// What stands where TMDB has a plot: what a test has set, else a line of facts in English or Korean.
+/// The overview: the text that a test has set, else a line of facts in English or Korean.
 pub(crate) fn overview(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> String {
     match (&film.overview, wanted) {
         (Some(text), _) => text.clone(),

@@ -78,7 +78,7 @@ impl FilmPatch {
     /// The film as it is with this patch.
     ///
     /// # Errors
-    /// When a value is one that no film can have.
+    /// `PatchError` if a value is invalid.
     pub(super) fn apply(
         self,
         mut film: Film,

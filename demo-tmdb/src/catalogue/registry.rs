@@ -1,14 +1,14 @@
-//! Names and the ids that demo-tmdb gives them, because the facts have none. What the names stand for is not
+//! Names and the ids that demo-tmdb assigns to them, because the data has none. The meaning of the names is not
 //! known here.
 
 use std::collections::HashMap;
 
-/// People's ids start here, above all of TMDB's, so that nobody takes one of ours for one of theirs.
+/// People's ids start here, above all of TMDB's, so that the two cannot be confused.
 pub(crate) const PERSON_ID_BASE: u32 = 20_000_000;
 /// Keywords' ids start here, for the same reason.
 pub(crate) const KEYWORD_ID_BASE: u32 = 30_000_000;
 
-/// What is known of a person besides the name.
+/// The attributes of a person besides the name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Person {
     /// The name in Hangul.

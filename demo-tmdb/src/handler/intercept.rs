@@ -1,4 +1,4 @@
-//! What stands in front of TMDB's paths: every call is counted, and meets the faults that are on.
+//! The layer around TMDB's paths: counts every call and applies the active faults.
 
 use std::pin::Pin;
 use std::sync::Arc;

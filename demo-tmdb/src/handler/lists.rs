@@ -7,21 +7,21 @@ use axum::extract::{Path, State};
 use chrono::{Datelike, Days, NaiveDate};
 use serde_json::{Value, json};
 
-use super::answer::{LONGEST_LIST, list_item, page};
 use super::error::TmdbError;
 use super::params::Params;
 use super::providers::is_offered;
+use super::response::{MAX_LIST, list_item, page};
 use crate::catalogue::{Discover, Film, GENRES, Order, Wanted, search, stable_number};
 use crate::state::AppState;
 
 /// TMDB's top list leaves out films that few have voted on.
 const TOP_RATED_VOTES: u32 = 300;
-/// How long a film is in cinemas, and how far ahead upcoming looks, in days; as TMDB's own lists have it.
+/// The days that a movie is in cinemas, and the days ahead of "upcoming", as in TMDB's own lists.
 const IN_CINEMAS: u64 = 42;
 const AHEAD: u64 = 21;
-const LONGEST_RANGE: i64 = 14;
+const MAX_RANGE_DAYS: i64 = 14;
 
-type Answer = Result<Json<Value>, TmdbError>;
+type JsonResponse = Result<Json<Value>, TmdbError>;
 
 pub(super) async fn get_configuration() -> Json<Value> {
     Json(json!({
@@ -52,7 +52,7 @@ pub(super) async fn list_genres(params: Params) -> Json<Value> {
     Json(json!({ "genres": genres }))
 }
 
-pub(super) async fn discover(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn discover(State(state): State<Arc<AppState>>, params: Params) -> JsonResponse {
     let wanted = Discover::parse(|name| params.get(name))?;
     let region = wanted.watch_region.as_deref();
     let is_watchable = |film: &Film| match region {
@@ -66,7 +66,10 @@ pub(super) async fn discover(State(state): State<Arc<AppState>>, params: Params)
     list(&state, &params, &wanted, is_watchable)
 }
 
-pub(super) async fn search_movies(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn search_movies(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> JsonResponse {
     let year: Option<i32> = match params.parse("primary_release_year")? {
         Some(year) => Some(year),
         None => params.parse("year")?,
@@ -87,7 +90,7 @@ pub(super) async fn list_trending(
     State(state): State<Arc<AppState>>,
     Path(window): Path<String>,
     params: Params,
-) -> Answer {
+) -> JsonResponse {
     let catalogue = state.catalogue();
     let mut films = Discover::in_order(Order::MOST_POPULAR).select(&catalogue, |_| true);
     match window.as_str() {
@@ -101,14 +104,17 @@ pub(super) async fn list_trending(
         }
         _ => return Err(TmdbError::NotFound),
     }
-    films.truncate(LONGEST_LIST);
+    films.truncate(MAX_LIST);
     page(&params, &films, |film| {
         list_item(&catalogue, film, params.wanted(), true)
     })
     .map(Json)
 }
 
-pub(super) async fn list_popular(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn list_popular(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> JsonResponse {
     list(
         &state,
         &params,
@@ -117,7 +123,10 @@ pub(super) async fn list_popular(State(state): State<Arc<AppState>>, params: Par
     )
 }
 
-pub(super) async fn list_top_rated(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn list_top_rated(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> JsonResponse {
     list(
         &state,
         &params,
@@ -126,7 +135,10 @@ pub(super) async fn list_top_rated(State(state): State<Arc<AppState>>, params: P
     )
 }
 
-pub(super) async fn list_now_playing(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn list_now_playing(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> JsonResponse {
     list_released(
         &state,
         &params,
@@ -135,16 +147,22 @@ pub(super) async fn list_now_playing(State(state): State<Arc<AppState>>, params:
     )
 }
 
-pub(super) async fn list_upcoming(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn list_upcoming(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> JsonResponse {
     list_released(&state, &params, state.today, state.today + Days::new(AHEAD))
 }
 
 /// Films that were changed or hidden since the start: the only changes that this catalogue knows.
-pub(super) async fn list_changes(State(state): State<Arc<AppState>>, params: Params) -> Answer {
+pub(super) async fn list_changes(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> JsonResponse {
     let from: Option<NaiveDate> = params.parse("start_date")?;
     let to: Option<NaiveDate> = params.parse("end_date")?;
     if let (Some(from), Some(to)) = (from, to)
-        && !(0..=LONGEST_RANGE).contains(&to.signed_duration_since(from).num_days())
+        && !(0..=MAX_RANGE_DAYS).contains(&to.signed_duration_since(from).num_days())
     {
         return Err(TmdbError::InvalidDateRange);
     }
@@ -163,7 +181,7 @@ fn list(
     params: &Params,
     wanted: &Discover,
     also: impl Fn(&Film) -> bool,
-) -> Answer {
+) -> JsonResponse {
     let catalogue = state.catalogue();
     let films = wanted.select(&catalogue, also);
     page(params, &films, |film| {
@@ -172,7 +190,12 @@ fn list(
     .map(Json)
 }
 
-fn list_released(state: &AppState, params: &Params, from: NaiveDate, to: NaiveDate) -> Answer {
+fn list_released(
+    state: &AppState,
+    params: &Params,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> JsonResponse {
     let wanted = Discover::in_order(Order::MOST_POPULAR).released(from, to);
     let Json(mut body) = list(state, params, &wanted, |_| true)?;
     body["dates"] = json!({ "minimum": from, "maximum": to });

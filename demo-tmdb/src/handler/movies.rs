@@ -8,15 +8,15 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-use super::answer;
 use super::error::TmdbError;
 use super::params::Params;
 use super::providers;
+use super::response;
 use crate::catalogue::{Catalogue, Film};
 use crate::state::AppState;
 
 /// TMDB's own limit on parts of one answer.
-const MOST_PARTS: usize = 20;
+const MAX_PARTS: usize = 20;
 
 pub(super) async fn get_movie(
     State(state): State<Arc<AppState>>,
@@ -25,14 +25,14 @@ pub(super) async fn get_movie(
 ) -> Result<Json<Value>, TmdbError> {
     let catalogue = state.catalogue();
     let film = find(&catalogue, &id)?;
-    let mut body = answer::details(&catalogue, film, params.wanted());
+    let mut body = response::details(&catalogue, film, params.wanted());
     let parts: BTreeSet<&str> = params
         .get("append_to_response")
         .unwrap_or("")
         .split(',')
         .map(str::trim)
         .collect();
-    if parts.len() > MOST_PARTS {
+    if parts.len() > MAX_PARTS {
         return Err(TmdbError::TooManyAppends);
     }
     for name in parts {
@@ -82,18 +82,18 @@ fn part(
     params: &Params,
 ) -> Result<Option<Value>, TmdbError> {
     let no_films: [&Film; 0] = [];
-    let empty_page = || answer::page(params, &no_films, |_| Value::Null);
+    let empty_page = || response::page(params, &no_films, |_| Value::Null);
     Ok(Some(match name {
-        "alternative_titles" => answer::alternative_titles(film, params.get("country")),
+        "alternative_titles" => response::alternative_titles(film, params.get("country")),
         "changes" => json!({ "changes": [] }),
-        "credits" => answer::credits(catalogue, film, params.wanted()),
-        "external_ids" => answer::external_ids(film),
+        "credits" => response::credits(catalogue, film, params.wanted()),
+        "external_ids" => response::external_ids(film),
         "images" => json!({ "backdrops": [], "logos": [], "posters": [] }),
-        "keywords" => answer::keywords(catalogue, film),
+        "keywords" => response::keywords(catalogue, film),
         "lists" | "recommendations" | "reviews" => empty_page()?,
         "release_dates" | "videos" => json!({ "results": [] }),
         "similar" => similar(catalogue, film, params)?,
-        "translations" => answer::translations(catalogue, film),
+        "translations" => response::translations(catalogue, film),
         "watch/providers" => providers::of_film(state, film),
         _ => return Ok(None),
     }))
@@ -120,7 +120,7 @@ fn similar(catalogue: &Catalogue, film: &Film, params: &Params) -> Result<Value,
             .then(b.popularity.total_cmp(&a.popularity))
             .then(a.id.cmp(&b.id))
     });
-    answer::page(params, &found, |(_, other)| {
-        answer::list_item(catalogue, other, params.wanted(), false)
+    response::page(params, &found, |(_, other)| {
+        response::list_item(catalogue, other, params.wanted(), false)
     })
 }

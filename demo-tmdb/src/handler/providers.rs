@@ -1,4 +1,4 @@
-//! Where films can be watched. The facts say nothing about that, so the answer is empty, unless synthetic test
+//! Watch providers. The data has none, so the response is empty, unless synthetic test
 //! data was asked for (`DEMO_PROVIDERS`): the providers are real, which of them has which film is made up.
 
 use std::sync::Arc;
@@ -104,7 +104,7 @@ pub(super) fn of_film(state: &AppState, film: &Film) -> Value {
     json!({ "results": results })
 }
 
-/// Whether a film can be watched there with that provider, in any way.
+/// True if the provider offers the movie in the region, on any terms.
 pub(super) fn is_offered(state: &AppState, film: &Film, region: &str, provider_id: u32) -> bool {
     state.providers
         && PROVIDERS

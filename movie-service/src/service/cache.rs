@@ -125,7 +125,7 @@ impl MovieCache {
             outbox,
         };
         let (queue, queued) = mpsc::channel(MAX_QUEUED_CHANGES);
-        shutdown.spawn(cache.clone().follow_feed(queue, shutdown.clone()));
+        shutdown.spawn(cache.clone().follow_feed(queue));
         shutdown.spawn(cache.clone().invalidate_queued(queued, shutdown.clone()));
         cache
     }
@@ -200,7 +200,7 @@ impl MovieCache {
         }
     }
 
-    async fn follow_feed(self, queue: mpsc::Sender<MovieVersion>, shutdown: Shutdown) {
+    async fn follow_feed(self, queue: mpsc::Sender<MovieVersion>) {
         let take = |changes: &[Change]| {
             let movies = changes
                 .iter()
@@ -209,18 +209,9 @@ impl MovieCache {
                 let _ = queue.try_send(changed);
             }
         };
-        while !shutdown.is_started() {
-            match self.outbox.current_cursor().await {
-                Ok(cursor) => {
-                    // Changes before the cursor were missed.
-                    self.memory.invalidate_all();
-                    self.outbox.tail(cursor, take).await;
-                }
-                Err(_) => {
-                    shutdown.sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
+        // Changes before the start were missed.
+        let reset = || self.memory.invalidate_all();
+        self.outbox.clone().follow(reset, take).await;
     }
 
     async fn invalidate_queued(self, mut queued: mpsc::Receiver<MovieVersion>, shutdown: Shutdown) {

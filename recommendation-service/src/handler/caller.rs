@@ -1,34 +1,24 @@
-//! Who asks, as the gateway tells it. The gateway strips this header from what comes from outside, and
-//! `internal_token` keeps everybody else away.
+//! The caller of a request as a user of this service; see [`chassis::caller`].
 
 use std::convert::Infallible;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use serde::Deserialize;
 
 use crate::read_model::UserId;
 
-const PRINCIPAL: &str = "x-principal";
-
-/// Whoever the gateway let in.
+/// The caller of a request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Caller {
-    /// Their id; none where they are no user of ours, or nobody.
+    /// The user's id; `None` if the subject is not a user.
     pub(super) id: Option<UserId>,
-    /// What the gateway calls them; none where it told of nobody.
+    /// The subject of the token; `None` without a principal.
     pub(super) subject: Option<String>,
-    /// Whether they may do everything.
+    /// The role that permits everything.
     pub(super) is_admin: bool,
 }
 
-#[derive(Deserialize)]
-struct Principal {
-    subject: String,
-    role: String,
-}
-
 impl Caller {
-    /// Whether what user `id` has is for them.
+    /// True if the caller may read data of user `id`.
     pub(super) fn may_see(&self, id: i64) -> bool {
         self.is_admin || self.id.is_some_and(|own| own.get() == id)
     }
@@ -38,14 +28,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let value = parts.headers.get(PRINCIPAL);
-        let principal: Option<Principal> =
-            value.and_then(|value| serde_json::from_slice(value.as_bytes()).ok());
-        Ok(principal.map_or_else(Self::default, |principal| Self {
-            id: principal.subject.parse().ok().and_then(UserId::new),
-            is_admin: principal.role == "admin",
-            // JSON can write what Postgres cannot store.
-            subject: Some(principal.subject).filter(|subject| !subject.contains('\0')),
-        }))
+        let caller = chassis::caller::Caller::from_headers(&parts.headers);
+        Ok(Self {
+            id: caller.numeric_subject().and_then(UserId::new),
+            subject: caller.subject,
+            is_admin: caller.is_admin,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The shapes that several of TMDB's answers share: a film in a list, a page, the parts of a film. Where the
+//! The shapes that several of TMDB's responses share: a movie in a list, a page, the parts of a movie. Where the
 //! catalogue has no facts, the shape is there and empty.
 
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use crate::catalogue::{Catalogue, Film, Wanted, genre_name, overview};
 
 const PAGE_SIZE: usize = 20;
 
-/// How many films a list has at most where TMDB cuts it off.
-pub(super) const LONGEST_LIST: usize = LAST_PAGE * PAGE_SIZE;
+/// The most movies of a list that TMDB cuts off.
+pub(super) const MAX_LIST: usize = LAST_PAGE * PAGE_SIZE;
 
 /// A film as lists show it. `media_type` is there only where TMDB has it.
 pub(super) fn list_item(
@@ -112,7 +112,7 @@ pub(super) fn details(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) ->
     })
 }
 
-/// Who acted and who directed.
+/// Cast and directors.
 pub(super) fn credits(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> Value {
     let cast: Vec<Value> = film
         .cast

@@ -1,0 +1,102 @@
+//! The caller of a request, as the gateway states it in `X-Principal` (JSON: subject, role) and `X-Real-IP`.
+//!
+//! Handlers take [`Caller`] as an extractor. The gateway strips these headers from requests of clients, and
+//! `internal_token` keeps requests away that do not come from the gateway or a service. Authorization is decided by the
+//! services, never here.
+
+use std::{convert::Infallible, net::IpAddr};
+
+use axum::{extract::FromRequestParts, http::HeaderMap, http::request::Parts};
+use serde::Deserialize;
+
+const PRINCIPAL: &str = "x-principal";
+const REAL_IP: &str = "x-real-ip";
+
+/// The caller of a request.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The subject of the token; `None` without a principal.
+    pub subject: Option<String>,
+    /// The role that permits everything.
+    pub is_admin: bool,
+    /// True if the request did not pass the gateway: it comes from another service.
+    pub is_internal: bool,
+    /// The client's address, if the gateway stated it.
+    pub address: Option<IpAddr>,
+}
+
+#[derive(Deserialize)]
+struct Principal {
+    subject: String,
+    role: Role,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    User,
+    Admin,
+}
+
+impl Caller {
+    /// Reads the headers that the gateway sets.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let header = headers.get(PRINCIPAL);
+        let principal: Option<Principal> =
+            header.and_then(|value| serde_json::from_slice(value.as_bytes()).ok());
+        Self {
+            is_internal: header.is_none(),
+            is_admin: principal
+                .as_ref()
+                .is_some_and(|principal| principal.role == Role::Admin),
+            // JSON can hold a NUL, which Postgres cannot store.
+            subject: principal
+                .map(|principal| principal.subject)
+                .filter(|subject| !subject.contains('\0')),
+            address: headers
+                .get(REAL_IP)
+                .and_then(|value| value.to_str().ok()?.parse().ok()),
+        }
+    }
+
+    /// The subject as a number; `None` if it is not one.
+    #[must_use]
+    pub fn numeric_subject(&self) -> Option<i64> {
+        self.subject.as_ref()?.parse().ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(&parts.headers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(principal: &'static str) -> Caller {
+        let mut headers = HeaderMap::new();
+        headers.insert(PRINCIPAL, principal.parse().expect("a header"));
+        Caller::from_headers(&headers)
+    }
+
+    #[test]
+    fn a_principal_is_read_and_an_invalid_one_is_nobody() {
+        let admin = caller(r#"{"subject":"7","role":"admin"}"#);
+        assert!(admin.is_admin && !admin.is_internal);
+        assert_eq!(admin.numeric_subject(), Some(7));
+        let service = caller(r#"{"subject":"robot","role":"user"}"#);
+        assert!(!service.is_admin);
+        assert_eq!(service.numeric_subject(), None);
+        for invalid in ["7", r#"{"subject":"7","role":"root"}"#] {
+            let nobody = caller(invalid);
+            assert!(nobody.subject.is_none() && !nobody.is_admin && !nobody.is_internal);
+        }
+        assert!(Caller::from_headers(&HeaderMap::new()).is_internal);
+    }
+}
