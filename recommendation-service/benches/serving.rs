@@ -5,6 +5,7 @@
 //! `cargo bench -p recommendation-service --bench serving`; SERVING_FILMS and SERVING_BLEND_FILMS set other
 //! numbers of films. Everything runs on one thread.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark that cannot go on should say where, and it is read by people"

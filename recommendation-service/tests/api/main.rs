@@ -1,7 +1,9 @@
 //! The service over HTTP: the real router and a real database. `owner` plays the services that own movies and users.
 #![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
+    reason = "tests panic with the place of a failure, and their fakes need no production plumbing"
 )]
 
 mod admin_rules;
