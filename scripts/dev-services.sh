@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Brings up the whole of Marquee on one machine for development, with nothing set up beforehand but Rust: finds or
-# installs PostgreSQL and Redis, runs private ones under .dev/, builds and starts the services, fills
-# in films. `scripts/dev-services.sh help` tells the commands.
+# Runs all of Marquee on one machine for development; only Rust must be installed. Finds or installs PostgreSQL and
+# Redis, runs private ones under .dev/, builds and starts the services, loads movies. `scripts/dev-services.sh help`
+# lists the commands.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -35,30 +35,30 @@ usage() {
 scripts/dev-services.sh COMMAND
 
   start [--auth mock|jwt] [--no-build]
-                            everything, from nothing: servers, build, services, films. Harmless when it runs already
-  stop                      ends every process; the data stays
-  restart [--auth mock|jwt] stop, then start, with the same authentication unless told otherwise
-  status                    a table: service, pid, port, memory, uptime, ready or why not (exit code 0 if all are ready)
-  logs [SERVICE] [-f]       the end of the logs; -f goes on
-  sync                      fetches the films again, and shows how far it is
+                            servers, build, services, movies; does nothing for parts that already run
+  stop                      stops all processes; the data is kept
+  restart [--auth mock|jwt] stop, then start, with the same authentication by default
+  status                    service, pid, port, memory, uptime, readiness (exit code 0 if all are ready)
+  logs [SERVICE] [-f]       the end of the logs; -f follows them
+  sync                      fetches the movies again, with progress
   token [--admin] [--user ID]  prints a token for the gateway (default: user 1)
-  admin grant|revoke NAME   makes somebody an administrator, or no longer one
-  keys rotate               makes another key to sign tokens with
-  servers                   only PostgreSQL and Redis, and where they are
+  admin grant|revoke NAME   grants or revokes the role of administrator
+  keys rotate               creates a new key for signing tokens
+  servers                   starts only PostgreSQL and Redis, and prints their URLs
   reset                     stop, then delete all data under .dev/
-  help                      this
+  help                      prints this text
 
-Settings come from the environment, then from .env (see .env.example). The useful ones here:
+Settings come from the environment, then from .env (see .env.example), among them:
   GATEWAY_PORT, MOVIE_SERVICE_PORT, PREFERENCE_SERVICE_PORT, RECOMMENDATION_SERVICE_PORT, DEMO_TMDB_PORT
-  DATABASE_URL, REDIS_URL   servers of your own instead of private ones; the three databases are made there
-  TMDB_API_KEY              films from TMDB instead of the demo catalogue
-  MARQUEE_NO_INSTALL=1      never install packages, say what is missing instead
+  DATABASE_URL, REDIS_URL   existing servers instead of private ones; the three databases are created there
+  TMDB_API_KEY              movies from TMDB instead of the demo catalogue
+  MARQUEE_NO_INSTALL=1      never install packages; report missing ones instead
 TEXT
 }
 
 # --- settings, folders, one run at a time -----------------------------------------------------------
 
-# load_env_file: exports what .env sets, except what the environment has already.
+# load_env_file: exports the variables of .env that the environment does not have.
 load_env_file() {
     local line name value
     [[ -f $ROOT/.env ]] || return 0
@@ -77,7 +77,7 @@ load_env_file() {
 
 prepare_folders() {
     local mode=700
-    # The user that PostgreSQL runs as under root passes through, no more.
+    # The user of PostgreSQL, if we are root, may only traverse it.
     if is_root; then mode=711; fi
     mkdir -p "$DEV" "$SERVERS_DIR"
     chmod "$mode" "$DEV" "$SERVERS_DIR"
@@ -85,7 +85,7 @@ prepare_folders() {
     chmod 700 "$DEV/run" "$DEV/logs"
 }
 
-# take_lock: two runs that start and stop the same things would trip over each other.
+# take_lock: prevents two runs from starting and stopping the same processes.
 take_lock() {
     local pid identity
     [[ -z $LOCKED ]] || return 0
@@ -93,7 +93,7 @@ take_lock() {
     if ! mkdir "$DEV/lock" 2>/dev/null; then
         read -r pid identity 2>/dev/null <"$DEV/lock/owner" || { sleep 0.5 && read -r pid identity 2>/dev/null <"$DEV/lock/owner"; } || pid=0
         if [[ $pid != 0 && $(process_identity "$pid" || true) == "$identity" ]]; then
-            fail "another scripts/dev-services.sh is at work here (pid $pid)"
+            fail "another scripts/dev-services.sh is running here (pid $pid)"
         fi
     fi
     mkdir -p "$DEV/lock"
@@ -105,7 +105,7 @@ take_lock() {
     trap at_exit EXIT
 }
 
-# at_exit: a start that failed or was interrupted leaves nothing running that it started itself.
+# at_exit: a failed or interrupted start stops everything that it started.
 at_exit() {
     local code=$?
     trap - EXIT
@@ -124,13 +124,13 @@ undo_start() {
     stop_services $STARTED_NOW
     if [[ -n $REDIS_STARTED ]]; then redis_stop && note 'Redis stopped'; fi
     if [[ -n $POSTGRES_STARTED ]]; then postgres_stop INT && note 'PostgreSQL stopped'; fi
-    # What was started but not yet written down when the signal came.
+    # Processes that were started but not yet recorded when the signal arrived.
     if [[ -n $NOTHING_RAN ]]; then stop_marked "$STACK_MARK"; fi
 }
 
 remembered() { cat "$DEV/$1" 2>/dev/null || true; }
 
-# choose_auth: what the command line says, else what runs, else the setting, else mock.
+# choose_auth: the command line, else the running mode, else the setting, else mock.
 choose_auth() {
     if [[ -z $AUTH ]] && running gateway; then AUTH=$(remembered auth-mode); fi
     AUTH=${AUTH:-${AUTH_MODE:-mock}}
@@ -193,7 +193,7 @@ use_own_redis() {
     note "Redis $("$REDIS_SERVER" --version | sed -E 's/.* v=([0-9.]+).*/\1/') at 127.0.0.1:$(<"$SERVERS_DIR/redis.port")"
 }
 
-# locate_servers: PG_HOME of our own PostgreSQL as it is, without making anything.
+# locate_servers: sets PG_HOME of the private PostgreSQL without creating it.
 locate_servers() {
     PG_HOME=$SERVERS_DIR/postgres
     if [[ -s $SERVERS_DIR/postgres.location ]] && is_our_outside_home "$(<"$SERVERS_DIR/postgres.location")"; then
@@ -203,7 +203,7 @@ locate_servers() {
 
 # --- start ----------------------------------------------------------------------------------------
 
-# begin_clean: if nothing is known to run, nothing of ours should: a .dev that was removed by hand leaves processes.
+# begin_clean: stops leftover processes of a .dev folder that was deleted manually.
 begin_clean() {
     local name
     locate_servers
@@ -215,11 +215,11 @@ begin_clean() {
 
 build() {
     [[ -z $NO_BUILD ]] || return 0
-    step 'building (release; the first time takes some minutes)'
+    step 'building (release; the first build takes some minutes)'
     run_child cargo build --release --workspace --bins --manifest-path "$ROOT/Cargo.toml" || fail 'the build failed: see above'
 }
 
-# start_services: those that do not run, and the gateway again if its authentication changes.
+# start_services: starts those that do not run, and restarts the gateway if its authentication changes.
 start_services() {
     local name
     step "starting the services (AUTH_MODE=$AUTH)"
@@ -227,7 +227,7 @@ start_services() {
         note "the gateway restarts: it ran with AUTH_MODE=$(remembered auth-mode)"
         stop_services gateway
     fi
-    if ! uses_demo_tmdb && running demo-tmdb; then warn 'demo-tmdb still serves films; restart to use your TMDB_API_KEY'; fi
+    if ! uses_demo_tmdb && running demo-tmdb; then warn 'demo-tmdb still serves movies; restart to use your TMDB_API_KEY'; fi
     printf '%s\n' "$AUTH" >"$DEV/auth-mode"
     for name in $(wanted_services); do
         [[ -x $BIN/$name ]] || fail "$BIN/$name is missing"
@@ -243,7 +243,7 @@ start() {
     take_lock
     choose_auth
     START_DONE=no
-    step 'what is needed'
+    step 'checking requirements'
     need_build_tools
     begin_clean
     # shellcheck disable=SC2046 # names are meant to be split
@@ -268,16 +268,16 @@ servers() {
     printf 'DATABASE_URL=%s\nREDIS_URL=%s\n' "$DATABASE_URL" "$REDIS_URL"
 }
 
-# --- films, a user, a token -------------------------------------------------------------------------
+# --- movies, a user, a token -------------------------------------------------------------------------
 
-# mint_token ROLE USER: from the gateway itself, which knows what it accepts. In mock mode any word will do.
+# mint_token ROLE USER: issued by the gateway. In mock mode any text is accepted.
 mint_token() {
     AUTH=$(remembered auth-mode)
     if [[ ${AUTH:-mock} == mock ]]; then echo dev-token; return; fi
     local REDIS_URL=${REDIS_URL:-redis://127.0.0.1/0}
     service_settings gateway
     (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/gateway" token --role "$1" --subject "$2" --ttl-seconds 86400) ||
-        fail "the gateway could not make a token; is it built? ($BIN/gateway)"
+        fail "the gateway could not issue a token; is it built? ($BIN/gateway)"
 }
 
 token() {
@@ -293,9 +293,9 @@ token() {
     mint_token "$role" "$subject"
 }
 
-# preference_service COMMAND…: a command of the service itself, with the settings that it runs with.
+# preference_service COMMAND…: runs a command of the service with its settings.
 preference_service() {
-    start_servers >/dev/null 2>&1 || fail 'PostgreSQL does not come up: scripts/dev-services.sh servers tells why'
+    start_servers >/dev/null 2>&1 || fail 'PostgreSQL did not start; scripts/dev-services.sh servers shows the reason'
     service_settings preference-service
     (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/preference-service" "$@")
 }
@@ -309,22 +309,22 @@ call() {
     STATUS=${answer##*$'\n'} BODY=${answer%$'\n'*}
 }
 
-# number_of NAME: a number in BODY.
+# number_of NAME: a number field of BODY.
 number_of() { printf '%s' "$BODY" | sed -n -E "s/.*\"$1\": *([0-9]+).*/\1/p" | head -n 1; }
 
-# text_of NAME: a text in BODY that needs no unescaping.
+# text_of NAME: a string field of BODY without escapes.
 text_of() { printf '%s' "$BODY" | sed -n -E "s/.*\"$1\": *\"([^\"]*)\".*/\1/p" | head -n 1; }
 
-# draw_progress: how far the job in BODY is; a bar that overwrites itself, or a dot where that is no use.
+# draw_progress: the progress of the job in BODY, as a bar on a terminal, else as dots.
 draw_progress() {
     local done_now total width=40 filled
     done_now=$(number_of processed) total=$(number_of total)
     if [[ ! -t 2 ]]; then printf '.' >&2; return; fi
     if ((${total:-0} == 0)); then total=1; fi
     filled=$((${done_now:-0} * width / total))
-    # While pages are still read, the total is an estimate.
+    # The total is an estimate until all pages are read.
     if ((filled > width)); then filled=$width; fi
-    printf '\r    [%s%s] %d of %d films ' "$(repeat '#' "$filled")" "$(repeat ' ' $((width - filled)))" "${done_now:-0}" "$total" >&2
+    printf '\r    [%s%s] %d of %d movies ' "$(repeat '#' "$filled")" "$(repeat ' ' $((width - filled)))" "${done_now:-0}" "$total" >&2
 }
 
 # repeat CHARACTER TIMES
@@ -334,7 +334,7 @@ repeat() {
     printf '%s' "${text// /$1}"
 }
 
-# follow_job ID: draws its progress until it has ended, its last state in BODY. Films of TMDB come at forty a second.
+# follow_job ID: draws its progress until it ends, with its last state in BODY. TMDB allows forty movies a second.
 follow_job() {
     local misses=0
     if [[ ! -t 2 ]]; then printf '    ' >&2; fi
@@ -347,7 +347,7 @@ follow_job() {
         elif ((++misses == 10)); then
             break
         fi
-        # Seldom enough for the gateway's rate limit.
+        # Within the gateway's rate limit.
         sleep 1
     done
     printf '\n' >&2
@@ -357,16 +357,16 @@ follow_job() {
 sync_films() {
     local pages=5 from=TMDB
     if uses_demo_tmdb; then pages=33 from='the demo catalogue'; fi
-    step "fetching films from $from ($pages pages)"
+    step "fetching movies from $from ($pages pages)"
     call POST "/api/v1/admin/sync?pages=$pages" --header 'Prefer: respond-async'
-    if [[ $STATUS == 409 ]]; then note 'somebody else began already'; fi
+    if [[ $STATUS == 409 ]]; then note 'a sync is already running'; fi
     if [[ $STATUS != 202 && $STATUS != 409 ]] || ! follow_job "$(text_of job_id)"; then
-        note "the gateway answered $STATUS: $(printf '%.500s' "$BODY")"
+        note "the gateway returned $STATUS: $(printf '%.500s' "$BODY")"
         show_log_end "$(service_log movie-service)"
-        warn "the films could not be fetched. Once that is mended: scripts/dev-services.sh sync"
+        warn "the movies could not be fetched. After correcting the cause run scripts/dev-services.sh sync"
         return 1
     fi
-    note "$(number_of succeeded) films"
+    note "$(number_of succeeded) movies"
     date +%s >"$DEV/synced"
 }
 
@@ -375,29 +375,29 @@ first_films() {
         call GET '/api/v1/movies?page_size=1'
         [[ $STATUS != 200 || $(number_of total_results) != 0 ]] && return 0
     fi
-    # What runs stays, to be looked at and tried again.
+    # The stack keeps running, for inspection and another try.
     sync_films || { START_DONE=yes && exit 1; }
 }
 
 sync() {
-    running gateway || fail 'the stack does not run: scripts/dev-services.sh start'
+    running gateway || fail 'the stack is not running; scripts/dev-services.sh start starts it'
     sync_films || exit 1
 }
 
-# demo_user: somebody whom films can be recommended to.
+# demo_user: creates a user for the examples.
 demo_user() {
     [[ ! -s $DEV/demo-user ]] || return 0
     call POST /api/v1/users --header 'Content-Type: application/json' --data '{"username":"demo","email":"demo@example.com"}'
     case $STATUS in
     201) number_of id >"$DEV/demo-user" ;;
-    # There is one from before, in a database that outlived .dev.
+    # It exists already, in a database that outlived .dev.
     409) echo 1 >"$DEV/demo-user" ;;
-    *) warn "the user \"demo\" could not be made: $STATUS $(printf '%.300s' "$BODY")" ;;
+    *) warn "the user \"demo\" could not be created: $STATUS $(printf '%.300s' "$BODY")" ;;
     esac
 }
 
-# well_known_film: one that the catalogue has.
-well_known_film() {
+# example_movie: the id of a movie that the catalogue has.
+example_movie() {
     local id
     for id in 27205 603; do
         call GET "/api/v1/movies/$id"
@@ -412,13 +412,13 @@ show_how_to_use() {
     url=$(service_url gateway) api=$url/api/v1
     user=$(remembered demo-user) user=${user:-1}
     token=$(mint_token user "$user")
-    if [[ $AUTH == mock ]]; then hint='  (any word will do: AUTH_MODE=mock)'; fi
+    if [[ $AUTH == mock ]]; then hint='  (any text is accepted: AUTH_MODE=mock)'; fi
     printf '\n%sMarquee runs.%s\n' "$BOLD" "$PLAIN"
     printf '  %-10s %s\n' 'API' "$api" 'Swagger' "$url/swagger/" 'Token' "$token$hint"
     printf '\nTry:\n'
     printf "  curl -H 'Authorization: Bearer %s' '%s'\n" \
         "$token" "$api/movies?page_size=3" \
-        "$token" "$api/movies/$(well_known_film)" \
+        "$token" "$api/movies/$(example_movie)" \
         "$token" "$api/users/$user/recommendations?limit=3"
     printf '\n'
 }
@@ -438,20 +438,20 @@ stop_everything() {
 stop() {
     take_lock
     stop_everything
-    note 'nothing runs any more; the data stays until reset'
+    note 'everything is stopped; the data is kept until reset'
 }
 
 reset() {
     local given
     take_lock
     stop_everything
-    if postgres_pid >/dev/null; then fail 'PostgreSQL still runs: its data cannot be deleted'; fi
+    if postgres_pid >/dev/null; then fail 'PostgreSQL is still running: its data cannot be deleted'; fi
     given=$(remembered given-postgres)
     if [[ $PG_HOME != "$DEV"/* ]]; then rm -rf "$PG_HOME"; fi
     rm -rf "$DEV"
     LOCKED=''
-    note "$DEV is gone"
-    if [[ -n $given ]]; then note "the databases on $given are yours and were left alone"; fi
+    note "$DEV was deleted"
+    if [[ -n $given ]]; then note "the databases on $given were not changed"; fi
 }
 
 restart() {
@@ -466,31 +466,31 @@ restart() {
 
 status() {
     local name pid port state
-    # The rows below set it.
+    # Set by the rows below.
     STATUS_CODE=0
     locate_servers
     table_row SERVICE PID PORT MEMORY UPTIME STATE
     if [[ -s $DEV/given-postgres ]]; then
-        table_row postgres - - - - "not ours: $(remembered given-postgres)"
+        table_row postgres - - - - "external: $(remembered given-postgres)"
     elif pid=$(postgres_pid); then
-        port=$(postgres_running_port) state='does not answer'
+        port=$(postgres_running_port) state='does not respond'
         if find_postgres && "$PG_BIN/pg_isready" -q -h 127.0.0.1 -p "$port" -t 2; then state=ready; fi
         server_row postgres "$pid" "$port" "$SERVERS_DIR/postgres.since" "$state"
     else
         state=stopped
-        if [[ -s $PG_HOME/data/postmaster.pid ]]; then state='died; see: scripts/dev-services.sh logs postgres'; fi
+        if [[ -s $PG_HOME/data/postmaster.pid ]]; then state='crashed; see: scripts/dev-services.sh logs postgres'; fi
         server_row postgres '' "$(cat "$SERVERS_DIR/postgres.port" 2>/dev/null || true)" '' "$state"
     fi
     port=$(cat "$SERVERS_DIR/redis.port" 2>/dev/null || true)
     if [[ -s $DEV/given-redis ]]; then
-        table_row redis - - - - "not ours: $(remembered given-redis)"
+        table_row redis - - - - "external: $(remembered given-redis)"
     elif pid=$(redis_pid); then
-        state='does not answer'
+        state='does not respond'
         if redis_answers "$port"; then state=ready; fi
         server_row redis "$pid" "$port" "$SERVERS_DIR/redis.since" "$state"
     else
         state=stopped
-        if [[ -s $SERVERS_DIR/redis.process ]]; then state='died; see: scripts/dev-services.sh logs redis'; fi
+        if [[ -s $SERVERS_DIR/redis.process ]]; then state='crashed; see: scripts/dev-services.sh logs redis'; fi
         server_row redis '' "$port" '' "$state"
     fi
     for name in $SERVICES; do
@@ -519,7 +519,7 @@ logs() {
     done
     locate_servers
     if [[ -n $name ]]; then
-        case " $names " in *" $name "*) ;; *) fail "there is no \"$name\"; there are: $names" ;; esac
+        case " $names " in *" $name "*) ;; *) fail "unknown service \"$name\"; known are: $names" ;; esac
         names=$name
     else
         lines=20
@@ -527,7 +527,7 @@ logs() {
     for name in $names; do
         [[ ! -f $(log_of "$name") ]] || files+=("$(log_of "$name")")
     done
-    ((${#files[@]} > 0)) || fail "no log yet: nothing of this was started"
+    ((${#files[@]} > 0)) || fail "there is no log yet"
     # shellcheck disable=SC2086 # an empty $follow is meant to vanish
     exec tail -n "$lines" $follow "${files[@]}"
 }
@@ -567,7 +567,7 @@ main() {
     help | -h | --help) usage ;;
     *)
         usage >&2
-        fail "there is no command \"$command\""
+        fail "unknown command \"$command\""
         ;;
     esac
 }

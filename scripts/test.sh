@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test against a PostgreSQL and a Redis of its own, made for this run and gone after it, so that nobody
-# needs to set anything up and a running development stack is not disturbed.
-# Arguments go on to the test runner: scripts/test.sh -p gateway
-# DURABLE=1: PostgreSQL waits for its disk, as it does for users; for what measures writes or crashes.
+# Runs all tests against a temporary PostgreSQL and Redis of its own, so that no setup is needed and a running
+# development stack is not disturbed.
+# Arguments are passed to the test runner: scripts/test.sh -p gateway
+# DURABLE=1: PostgreSQL flushes to disk as in production; for tests that measure writes or crashes.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -17,9 +17,9 @@ RUN_DIR=''
 PG_HOME=''
 SERVERS_KEEP=${DURABLE:-0}
 
-# --- before ---------------------------------------------------------------------------------------
+# --- setup ---------------------------------------------------------------------------------------
 
-# Settings of the caller's shell must not change what the tests see.
+# Settings of the caller's shell must not influence the tests.
 forget_settings() {
     local name
     for name in AUTH_MODE JWT_SECRET JWT_ISSUER JWT_AUDIENCE INTERNAL_TOKEN CONFIG_FILE CORS_ORIGINS \
@@ -30,7 +30,7 @@ forget_settings() {
     done
 }
 
-# make_run_dir: everything this run writes lies in here; another user (PostgreSQL's, under root) passes through, no more.
+# make_run_dir: all files of this run; the user of PostgreSQL, if we are root, may only traverse it.
 make_run_dir() {
     RUN_DIR=$(mktemp -d "${TMPDIR:-/tmp}/marquee-test.XXXXXX")
     RUN_DIR=$(cd "$RUN_DIR" && pwd -P)
@@ -45,8 +45,7 @@ start_servers() {
     postgres_start
     redis_start
     note "PostgreSQL $(postgres_version "$PG_BIN") and $("$REDIS_SERVER" --version | sed -E 's/ server//; s/ sha=.*//'), in $RUN_DIR"
-    # Tests that stop and start servers of their own take the programs from here; PG_OS_USER is who PostgreSQL
-    # must run as when we are root.
+    # Tests that start servers of their own use these programs; PostgreSQL runs as PG_OS_USER if we are root.
     export DATABASE_URL REDIS_URL PG_BIN PG_HOME REDIS_SERVER PG_OS_USER
     export "${SERVERS_MARK?}" TMPDIR=$RUN_DIR/tmp
     if [[ -n ${CHROMIUM:-} ]]; then export CHROMIUM; fi
@@ -54,16 +53,16 @@ start_servers() {
 
 # --- the tests ------------------------------------------------------------------------------------
 
-# With --tests, so that features are settled as in the test run and nothing is compiled twice.
-# shellcheck disable=SC2046 # an empty answer of how is meant to vanish
-build() { cargo build --workspace --bins --tests $(how "$@"); }
+# With --tests, so that features are unified as in the test run and nothing is compiled twice.
+# shellcheck disable=SC2046 # an empty result is dropped on purpose
+build() { cargo build --workspace --bins --tests $(profile_flag "$@"); }
 
-# how ARGUMENTS…: the programs that tests start are built as the tests are.
-how() { case " $* " in *' --release '*) printf -- '--release\n' ;; esac; }
+# profile_flag ARGUMENTS…: --release if it is among them.
+profile_flag() { case " $* " in *' --release '*) printf -- '--release\n' ;; esac; }
 
-# starts_others ARGUMENTS…: whether tests are among them that start programs of other crates, as the gateway's do;
-# the programs of its own crate are built with a test.
-starts_others() {
+# needs_other_programs ARGUMENTS…: true if the selected tests start programs of other crates, as the gateway's do.
+# Programs of a test's own crate are built with it.
+needs_other_programs() {
     case " $* " in
     *' gateway '* | *'=gateway '* | *' -pgateway '*) true ;;
     *' -p'* | *' --package'*) false ;;
@@ -71,33 +70,33 @@ starts_others() {
     esac
 }
 
-# show_and_keep FILE COMMAND…: its output on the terminal and in a file for the summary; its own exit code.
-show_and_keep() {
+# tee_output FILE COMMAND…: shows the output and keeps it for the summary; returns the exit code of COMMAND.
+tee_output() {
     local file=$1
     shift
     "$@" 2>&1 | tee -i "$RUN_DIR/$file"
 }
 
-# whose ARGUMENTS…: every crate, unless some are named (cargo would let --workspace win over -p).
-whose() {
+# workspace_flag ARGUMENTS…: --workspace, unless crates are named (it would override -p).
+workspace_flag() {
     case " $* " in
     *' -p'* | *' --package'* | *' --workspace '* | *' --all '*) ;;
     *) printf -- '--workspace\n' ;;
     esac
 }
 
-# shellcheck disable=SC2046 # an empty answer of whose is meant to vanish
-nextest() { show_and_keep nextest.out cargo nextest run $(whose "$@") --no-fail-fast ${1+"$@"}; }
+# shellcheck disable=SC2046 # an empty result is dropped on purpose
+nextest() { tee_output nextest.out cargo nextest run $(workspace_flag "$@") --no-fail-fast ${1+"$@"}; }
 # shellcheck disable=SC2046
-plain_tests() { show_and_keep cargo-test.out cargo test $(whose "$@") --no-fail-fast ${1+"$@"}; }
-documentation_tests() { show_and_keep cargo-test.out cargo test --workspace --doc --no-fail-fast; }
+plain_tests() { tee_output cargo-test.out cargo test $(workspace_flag "$@") --no-fail-fast ${1+"$@"}; }
+documentation_tests() { tee_output cargo-test.out cargo test --workspace --doc --no-fail-fast; }
 
 run_tests() {
     local code=0
     if [[ -t 1 ]]; then export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}; fi
     if cargo nextest --version >/dev/null 2>&1; then
         run_child nextest ${1+"$@"} || code=$?
-        # nextest leaves out the examples in the documentation.
+        # nextest does not run doctests.
         if (($# == 0)); then run_child documentation_tests || code=$?; fi
     else
         run_child plain_tests ${1+"$@"} || code=$?
@@ -105,7 +104,7 @@ run_tests() {
     return "$code"
 }
 
-# count_results: adds up what nextest (one closing line) and cargo test (one for each program) say of themselves.
+# count_results: sums the summaries of nextest (one line) and cargo test (one line per test binary).
 count_results() {
     local file
     for file in nextest cargo-test; do
@@ -120,13 +119,13 @@ count_results() {
         END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }'
 }
 
-# summarise CODE: the last line is plain, for programs that read it.
+# summarise CODE: the last line has a fixed format for programs that parse it.
 summarise() {
     if (($1 == 0)); then good "tests passed in $SECONDS s"; else warn "tests FAILED (exit code $1) after $SECONDS s"; fi
     count_results
 }
 
-# --- after ----------------------------------------------------------------------------------------
+# --- cleanup ----------------------------------------------------------------------------------------
 
 clean_up() {
     local code=$?
@@ -155,8 +154,8 @@ main() {
     if (($# == 0)); then want_chromium; else find_chromium || true; fi
     make_run_dir
     start_servers
-    if starts_others ${1+"$@"}; then
-        step 'building every program that the tests start'
+    if needs_other_programs ${1+"$@"}; then
+        step 'building the programs that tests start'
         run_child build ${1+"$@"} || fail 'the build failed: see above'
     fi
     step 'running the tests'

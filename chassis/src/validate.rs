@@ -227,7 +227,7 @@ mod tests {
         check.require(false, "name", "must not be empty");
         let errors: Vec<String> = check
             .finish(())
-            .unwrap_err()
+            .expect_err("invalid fields")
             .into_iter()
             .map(|error| format!("{}: {}", error.field, error.message))
             .collect();

@@ -5,6 +5,7 @@
 //! Needs DATABASE_URL (a server where a scratch database can be made) and redis-server:
 //! `cargo bench -p movie-service --bench detail`
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark that cannot go on should say where, and it is read by people"

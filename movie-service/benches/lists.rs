@@ -4,6 +4,7 @@
 //!
 //! `cargo bench -p movie-service --bench lists`; LISTS_FILMS sets the number of movies.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::cast_precision_loss,

@@ -14,17 +14,16 @@ use std::{
     fs::File,
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use chassis::{Settings, run::usage_error, shutdown::Shutdown};
+use chassis::shutdown::Shutdown;
 use tokio::sync::mpsc;
 
 use crate::{
-    config::{Config, DEFAULTS},
+    config::Config,
     database,
     models::Genre,
     repository::{dumps::Stored, movies},
@@ -94,26 +93,11 @@ pub struct Report {
     pub took: Duration,
 }
 
-/// Runs the command.
-pub fn run(arguments: ImportArgs) -> ExitCode {
-    let config: Config = match Settings::load(DEFAULTS).and_then(|settings| settings.read()) {
-        Ok(config) => config,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    match runtime.block_on(import_all(arguments, &config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn import_all(arguments: ImportArgs, config: &Config) -> anyhow::Result<()> {
+/// Runs the command and prints a report of each file.
+///
+/// # Errors
+/// Fails at the first file that cannot be imported, naming it; earlier files stay imported.
+pub async fn run(arguments: ImportArgs, config: &Config) -> anyhow::Result<String> {
     let refused = arguments
         .refused
         .map(|path| File::create(&path).with_context(|| path.display().to_string()))
@@ -128,7 +112,7 @@ async fn import_all(arguments: ImportArgs, config: &Config) -> anyhow::Result<()
         print(file, &report);
     }
     pool.close().await;
-    Ok(())
+    Ok(String::new())
 }
 
 /// Imports one file and writes refused rows to `refused`.

@@ -1,25 +1,25 @@
-//! The process: parses the command line, then runs the service or a command of the library.
+//! The process: runs the service, or a command of its own.
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use chassis::{Service, run::execute};
+use movie_service::{NAME, app, config::DEFAULTS, handler, import};
 
-#[derive(clap::Parser)]
+const SERVICE: Service = Service {
+    name: NAME,
+    defaults: DEFAULTS,
+    openapi: handler::openapi,
+};
+
+#[derive(clap::Subcommand)]
 enum Command {
-    Import(movie_service::import::ImportArgs),
+    Import(import::ImportArgs),
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("import") {
-        let Command::Import(arguments) = Command::parse();
-        return movie_service::import::run(arguments);
-    }
-    chassis::run(
-        chassis::Service {
-            name: movie_service::NAME,
-            defaults: movie_service::config::DEFAULTS,
-            openapi: movie_service::handler::openapi,
-        },
-        movie_service::app::build,
-    )
+    chassis::run_with(SERVICE, app::build, |Command::Import(arguments)| {
+        execute(&SERVICE, async |config| {
+            import::run(arguments, &config).await
+        })
+    })
 }

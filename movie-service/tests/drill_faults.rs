@@ -2,6 +2,7 @@
 //! fault of TMDB:
 //! `scripts/test.sh -p movie-service --run-ignored only -E 'test(drill_faults)' --no-capture`
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a drill that cannot go on should say where, and it is read by people"

@@ -450,3 +450,14 @@ async fn public_dumps_are_imported_and_repeat_without_changes(pool: PgPool) {
         }
     }
 }
+
+#[test]
+fn the_command_line_documents_the_import() {
+    let help = |arguments: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_movie-service");
+        let output = std::process::Command::new(program).args(arguments).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert!(help(&["--help"]).contains("import"));
+    assert!(help(&["import", "--help"]).contains("--format <FORMAT>"));
+}

@@ -1,6 +1,7 @@
 //! The TMDB client decodes recorded responses of TMDB, if they are in `../shared/data/tmdb-fixtures` beside the checkout.
 //! They may not be redistributed.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
 )]

@@ -117,12 +117,17 @@ pub fn assemble(
                 by_account: login_limiter("account", config.login_attempts_per_account),
                 by_address: login_limiter("address", config.login_attempts_per_address),
             },
-            clock,
+            clock.clone(),
             config,
         ),
         api_keys: ApiKeys::new(pool.clone()),
         stats: Stats::new(pool.clone(), catalogue.clone()),
-        tastes: Tastes::new(pool.clone(), outbox.clone(), config.taste_half_life()),
+        tastes: Tastes::new(
+            pool.clone(),
+            outbox.clone(),
+            config.taste_half_life(),
+            clock.clone(),
+        ),
         imports: Imports::start(
             pool.clone(),
             catalogue.clone(),
@@ -132,7 +137,7 @@ pub fn assemble(
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
         interactions: Interactions::new(pool.clone(), catalogue, writer),
-        charts: Charts::new(pool.clone(), mirror, movie_service),
+        charts: Charts::new(pool.clone(), mirror, movie_service, clock),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::start(
             pool.clone(),

@@ -1,16 +1,9 @@
-//! What the program can be told to do besides running: print its API, say whether a running service is
-//! ready, make somebody an administrator, rotate the signing keys, verify what is
-//! kept.
+//! The commands of the program: roles, signing keys, verification. Called by `main`; each opens the
+//! database itself and needs no running service.
 
 use std::{io::Write, process::ExitCode};
 
-use chassis::{
-    Service, Settings,
-    clock::Clock,
-    feed::outbox::Outbox,
-    run::{healthcheck, print_openapi, usage_error},
-    shutdown::Shutdown,
-};
+use chassis::{Service, clock::Clock, feed::outbox::Outbox, run, shutdown::Shutdown};
 use sqlx::PgPool;
 
 use crate::{
@@ -21,116 +14,112 @@ use crate::{
     service::{chart_keeper::ChartKeeper, signing::SigningKeys, verification},
 };
 
-const KNOWN: &str =
-    "openapi, healthcheck, admin grant USERNAME, admin revoke USERNAME, keys rotate, verify";
+/// The description of the service.
+pub const SERVICE: Service = Service {
+    name: crate::NAME,
+    defaults: DEFAULTS,
+    openapi: handler::openapi,
+};
 
-/// What the service is before it runs.
-#[must_use]
-pub fn service() -> Service {
-    Service {
-        name: crate::NAME,
-        defaults: DEFAULTS,
-        openapi: handler::openapi,
-    }
+/// A command of the program.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Grant or revoke the role of an administrator
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Manage the signing keys of access tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Compare states, counters, taste and charts with the interaction log
+    Verify,
 }
 
-/// Does what `arguments` say; none where they say nothing, which means to run.
+/// A command that changes a role.
+#[derive(clap::Subcommand)]
+pub enum AdminCommand {
+    /// Make a user an administrator
+    Grant {
+        /// The user's name, ignoring case
+        username: String,
+    },
+    /// Make an administrator an ordinary user
+    Revoke {
+        /// The user's name, ignoring case
+        username: String,
+    },
+}
+
+/// A command that changes the signing keys.
+#[derive(clap::Subcommand)]
+pub enum KeysCommand {
+    /// Publish a new key, which signs after SIGNING_KEY_DELAY_SECONDS
+    Rotate,
+}
+
+/// Executes `command` with the settings of the environment.
 #[must_use]
-pub fn run(arguments: &[String]) -> Option<ExitCode> {
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    Some(match words[..] {
-        [] => return None,
-        ["openapi"] => print_openapi(&service()),
-        ["healthcheck"] => healthcheck(&service()),
-        ["admin", "grant", name] => {
-            with_config(async |config| set_role(&config, name, Role::Admin).await)
+pub fn execute(command: Command) -> ExitCode {
+    run::execute(&SERVICE, async |config: Config| match command {
+        Command::Admin(AdminCommand::Grant { username }) => {
+            set_role(&config, &username, Role::Admin).await
         }
-        ["admin", "revoke", name] => {
-            with_config(async |config| set_role(&config, name, Role::User).await)
+        Command::Admin(AdminCommand::Revoke { username }) => {
+            set_role(&config, &username, Role::User).await
         }
-        ["verify"] => with_config(async |config| verify(&config).await),
-        ["keys", "rotate"] => with_config(async |config| rotate(&config).await),
-        _ => usage_error(&format!(
-            "unknown command `{}`; known are {KNOWN}",
-            words.join(" ")
-        )),
+        Command::Keys(KeysCommand::Rotate) => rotate_keys(&config).await,
+        Command::Verify => verify(&config).await,
     })
 }
 
-/// Runs `work`, and prints the line that it returns.
-fn with_config(work: impl AsyncFnOnce(Config) -> anyhow::Result<String>) -> ExitCode {
-    let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
-        Ok(config) => config,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let done = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(work(config)));
-    match done {
-        Ok(line) => {
-            let _ = writeln!(std::io::stdout(), "{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The role is in tokens from the next refresh on, and with API keys at once.
-async fn set_role(config: &Config, name: &str, role: Role) -> anyhow::Result<String> {
+/// Sets a role, which API keys have at once, and access tokens after the next refresh.
+async fn set_role(config: &Config, username: &str, role: Role) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let known = match login_key(name) {
+    let is_updated = match login_key(username) {
         Some(key) => users::set_role(&pool, &key, role).await?,
         None => false,
     };
-    anyhow::ensure!(known, "no user has the username {name}");
+    anyhow::ensure!(is_updated, "no user has the username {username}");
     Ok(match role {
         Role::Admin => {
-            format!("{name} is an administrator; access tokens include it after a refresh")
+            format!("{username} is an administrator; access tokens include it after a refresh")
         }
         Role::User => format!(
-            "{name} is not an administrator; existing access tokens expire within {} s",
+            "{username} is not an administrator; existing access tokens expire within {} s",
             config.access_ttl_seconds
         ),
     })
 }
 
-async fn rotate(config: &Config) -> anyhow::Result<String> {
+async fn rotate_keys(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let signs_from = SigningKeys::new(pool, Clock::system(), config)?
-        .rotate()
-        .await?;
+    let keys = SigningKeys::new(pool, Clock::system(), config)?;
+    let signs_from = keys.rotate().await?;
     Ok(format!(
         "a new key is published; it signs from {}",
         signs_from.format("%Y-%m-%dT%H:%M:%SZ")
     ))
 }
 
-/// Compares states, counters and taste with the log; fails where they differ.
+/// Fails if derived data differs from the log.
 async fn verify(config: &Config) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
-    let findings =
-        verification::verify(&pool, Clock::system().now(), config.taste_half_life()).await?;
+    let now = Clock::system().now();
+    let findings = verification::verify(&pool, now, config.taste_half_life()).await?;
     let charts = chart_differences(config, pool).await?;
-    let told = match charts {
+    let report = match charts {
         Some(differences) => format!("{findings}, chart differences {differences}"),
         None => {
             format!("{findings}, charts not compared: Redis is unavailable, or they are moving")
         }
     };
     if !findings.is_clean() || charts.is_some_and(|differences| differences > 0) {
-        writeln!(std::io::stdout(), "{told}")?;
+        writeln!(std::io::stdout(), "{report}")?;
         anyhow::bail!("the stored data differs from the interaction log");
     }
-    Ok(told)
+    Ok(report)
 }
 
-/// Where the charts in Redis differ from Postgres; none where they cannot be compared.
+/// Counts the differences between the charts in Redis and Postgres; `None` if they cannot be compared.
 async fn chart_differences(config: &Config, pool: PgPool) -> anyhow::Result<Option<u64>> {
     let Some(redis) = config.redis()? else {
         return Ok(None);

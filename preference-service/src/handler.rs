@@ -8,7 +8,6 @@ mod bookmarks;
 mod caller;
 mod charts;
 mod error;
-mod films;
 mod idempotency;
 mod imports;
 mod interactions;
@@ -18,7 +17,7 @@ mod ratings;
 mod reactions;
 mod stats;
 mod taste;
-mod user_film;
+mod user_movie;
 mod users;
 mod watch;
 

@@ -9,9 +9,5 @@ use preference_service::{app, command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match command::run(&arguments) {
-        Some(code) => code,
-        None => chassis::run(command::service(), app::build),
-    }
+    chassis::run_with(command::SERVICE, app::build, command::execute)
 }

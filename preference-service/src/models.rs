@@ -2,10 +2,12 @@
 //! (serde, OpenAPI) and column types (sqlx). No I/O, no queries, no HTTP.
 
 mod chart;
+mod counts;
 mod id;
 mod idempotency;
 mod import;
 mod interaction;
+mod interaction_change;
 mod movie;
 mod preferences;
 mod taste;
@@ -14,7 +16,8 @@ mod token;
 mod user;
 mod user_movie;
 
-pub use chart::{ChartEntry, ChartShift, KEPT, Metric, Window, chart_shifts, hour_of};
+pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
+pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
@@ -22,16 +25,19 @@ pub use import::{
     ImportedActions, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
 };
 pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
+pub use interaction_change::InteractionChange;
 pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
+pub use recommender::taste::HalfLife;
 pub use taste::{
-    FilmTags, HalfLife, STRONGEST_EDIT, TagKey, TagKind, TasteEdit, TasteScore, TasteScores, weight,
+    FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteEdit, TasteScore, TasteScores,
+    movie_weights,
 };
 pub use token::{
     ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, Scope, SecretHash, random_bytes,
 };
 pub use user::{InvalidUser, NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{
-    Action, Changed, Component, Counts, Mark, Occasion, Progress, Rating, Reaction, UserMovie,
-    Watch,
+    Action, Changed, EventContext, Mark, Progress, Rating, Reaction, StatePart, Timestamped,
+    UserMovie, Watch,
 };

@@ -5,6 +5,7 @@
 //! `cargo bench -p recommendation-service --bench serving`; SERVING_FILMS and SERVING_BLEND_FILMS set other
 //! numbers of films. Everything runs on one thread.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark that cannot go on should say where, and it is read by people"
@@ -27,7 +28,6 @@ use rand_chacha::{
 use recommendation_service::{
     experiments::{Experiments, impressions::Recorder},
     handler,
-    models::HalfLife,
     ranking::{
         PartWeights, Strategy,
         pipeline::{RankingRequest, pipeline},
@@ -45,7 +45,7 @@ use recommendation_service::{
 };
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer, Spectral,
-    SpectralSettings, TrainedModel, TrainedModels,
+    SpectralSettings, TrainedModel, TrainedModels, taste::HalfLife,
 };
 use tower::ServiceExt;
 

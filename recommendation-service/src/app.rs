@@ -12,7 +12,7 @@ use chassis::{
     health::Health,
 };
 use chrono::TimeDelta;
-use recommender::TrainedModels;
+use recommender::{TrainedModels, taste::HalfLife};
 use sqlx::PgPool;
 
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
         store::EXPERIMENTS_REFRESH_INTERVAL, treatment::Treatments,
     },
     handler,
-    models::HalfLife,
     ranking::{
         recommender::{RULES_REFRESH_INTERVAL, Recommender, Sources},
         store::{ListStore, RetentionPolicy},

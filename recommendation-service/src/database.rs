@@ -1,4 +1,4 @@
-//! The service's database: its migrations and the pool. Statements are in [`crate::repository`].
+//! The service's database: its migrations and the pool. Statements are in the `repository` of each feature.
 
 use chassis::{postgres, shutdown::Shutdown};
 use sqlx::{PgPool, migrate::Migrator};

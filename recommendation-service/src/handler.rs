@@ -11,6 +11,7 @@ mod movie_card;
 mod preview;
 mod ranking_request;
 mod recommendations;
+mod responses;
 mod rules;
 mod similar;
 

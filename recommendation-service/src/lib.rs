@@ -16,7 +16,6 @@ pub mod config;
 pub mod database;
 pub mod experiments;
 pub mod handler;
-pub mod models;
 pub mod ranking;
 pub mod read_model;
 pub mod registry;

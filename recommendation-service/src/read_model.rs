@@ -1,6 +1,7 @@
 //! The read models: the catalogue and the users as ranking reads them, in memory, written by the change feeds of the
 //! services that own the data. Nothing here ranks, and nothing but [`follow`] writes.
 
+mod affinity;
 pub mod catalogue;
 pub mod follow;
 pub mod genres;
@@ -12,6 +13,7 @@ pub mod snapshot;
 mod tags;
 pub mod users;
 
+pub use affinity::{affinities, affinity};
 pub use catalogue::{Candidate, Catalogue, Film, NO_DATE, Offer, Tag};
 pub use genres::{GenreSet, Genres};
 pub use profile::{

@@ -114,6 +114,7 @@ pub mod rank;
 pub mod rerank;
 pub mod scorer;
 pub mod standardize;
+pub mod taste;
 #[cfg(test)]
 mod testing;
 pub mod trained;

@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# What every script here needs and neither bash nor a bare machine offers: messages, random secrets,
-# who listens on a port, and whether a remembered process is still the same process.
-# Works with bash 3.2 and without ss, lsof or ps where /proc is there.
+# Functions shared by all scripts: messages, random secrets, processes, ports, HTTP.
+# Works with bash 3.2, and without ss, lsof or ps if /proc exists.
 
 if [[ -t 2 && -z ${NO_COLOR:-} ]]; then
     BOLD=$'\033[1m' RED=$'\033[31m' YELLOW=$'\033[33m' GREEN=$'\033[32m' PLAIN=$'\033[0m'
@@ -39,7 +38,7 @@ show_log_end() {
     tail -n "$lines" "$file" | sed 's/^/    | /' >&2
 }
 
-# real_path FILE: FILE with its links followed (macOS has no readlink -f before 12.3).
+# real_path FILE: FILE with symbolic links resolved (macOS has no readlink -f before 12.3).
 real_path() {
     local path=$1 target
     while [[ -L $path ]]; do
@@ -52,7 +51,7 @@ real_path() {
     printf '%s/%s\n' "$(cd "$(dirname "$path")" && pwd -P)" "$(basename "$path")"
 }
 
-# at_least VERSION MAJOR: whether 15.18 is at least 14.
+# at_least VERSION MAJOR: true if the major version is at least MAJOR (at_least 15.18 14).
 at_least() {
     local major=${1%%.*}
     [[ $major =~ ^[0-9]+$ ]] && ((major >= $2))
@@ -60,8 +59,8 @@ at_least() {
 
 # --- processes ------------------------------------------------------------------------------------
 
-# process_identity PID: what tells this process from a later one with the same number; fails when
-# there is none, or only a zombie.
+# process_identity PID: its start time, which distinguishes it from a later process with the same pid; fails if there is
+# no such process or it is a zombie.
 process_identity() {
     local stat fields
     if [[ -d /proc/self ]]; then
@@ -101,8 +100,8 @@ process_memory_mib() {
     awk -v kib="$kib" 'BEGIN { printf "%.1f MiB\n", kib / 1024 }'
 }
 
-# spawn_detached LOG COMMAND…: starts COMMAND so that it outlives this script and its terminal and
-# has no standard input; its number is in SPAWNED_PID.
+# spawn_detached LOG COMMAND…: starts COMMAND detached from this script and its terminal, without standard input; sets
+# SPAWNED_PID.
 spawn_detached() {
     local log=$1
     shift
@@ -118,8 +117,8 @@ spawn_detached() {
     disown "$SPAWNED_PID" 2>/dev/null || true
 }
 
-# stop_process PID IDENTITY SECONDS: TERM, wait, then KILL; never touches a process that is not the one
-# remembered. Fails when it had to be killed.
+# stop_process PID IDENTITY SECONDS: TERM, wait, then KILL, if the process still has this identity. Fails if it had to be
+# killed.
 stop_process() {
     local pid=$1 identity=$2 seconds=$3 tries
     [[ $(process_identity "$pid" || true) == "$identity" ]] || return 0
@@ -136,24 +135,23 @@ stop_process() {
     return 1
 }
 
-# stop_marked NAME=VALUE: stops the processes that carry this in their environment, whoever forgot them.
-# For after everything that is known of has been stopped; only where /proc is there.
+# stop_marked NAME=VALUE: stops all remaining processes with this variable in their environment. Needs /proc.
 stop_marked() {
     [[ -d /proc/self ]] || return 0
     local environ pid found=()
     while read -r environ; do
         pid=${environ#/proc/} pid=${pid%/environ}
-        note "stopping what was left running: pid $pid ($(process_command "$pid" | cut -c 1-80))"
+        note "stopping a leftover process: pid $pid ($(process_command "$pid" | cut -c 1-80))"
         found+=("$pid $(process_identity "$pid" || echo gone)")
-        # All at once: a server may wait for its clients.
+        # All at the same time, because a server may wait for its clients.
         kill -TERM "$pid" 2>/dev/null || true
     done < <(grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null)
     for pid in ${found[@]+"${found[@]}"}; do stop_process "${pid% *}" "${pid#* }" 5 || true; done
     return 0
 }
 
-# run_child COMMAND…: runs COMMAND in the foreground, but in a process group of its own, so that a signal
-# to this script reaches it at once and takes all of its children along (see stop_child).
+# run_child COMMAND…: runs COMMAND in the foreground in a process group of its own, so that stop_child can signal it
+# with all of its children.
 CHILD_PID=''
 run_child() {
     local code=0
@@ -180,7 +178,7 @@ stop_child() {
 
 # --- ports ----------------------------------------------------------------------------------------
 
-# port_listeners PORT: a line "inode uid" for each listening socket on it, whatever its address.
+# port_listeners PORT: a line "inode uid" for each listening socket on any address.
 port_listeners() {
     local hex
     printf -v hex '%04X' "$1"
@@ -198,7 +196,7 @@ port_is_taken() {
     fi
 }
 
-# port_pid PORT: who listens on it, if that is ours to see.
+# port_pid PORT: the listening process, if visible to this user.
 port_pid() {
     local inode
     if [[ -r /proc/net/tcp ]]; then
@@ -210,7 +208,7 @@ port_pid() {
     fi
 }
 
-# port_holder PORT: "pid 4711 (nginx: nginx -g daemon off;)", or what can be told of a process of somebody else.
+# port_holder PORT: "pid 4711 (nginx: nginx -g daemon off;)", or the user if the process is not visible.
 port_holder() {
     local pid uid command name
     pid=$(port_pid "$1")
@@ -224,7 +222,7 @@ port_holder() {
     printf 'pid %s (%s: %s)\n' "$pid" "$name" "$(printf '%.80s' "${command% }")"
 }
 
-# free_port: a port nobody listens on, below the range that systems give to outgoing connections.
+# free_port: an unused port below the ephemeral range.
 free_port() {
     local port tries
     for ((tries = 0; tries < 200; tries++)); do
@@ -236,5 +234,5 @@ free_port() {
 
 # --- HTTP -----------------------------------------------------------------------------------------
 
-# http CURL-ARGUMENTS…: curl to ourselves, whatever proxies and curlrc the user has.
+# http CURL-ARGUMENTS…: curl to loopback, ignoring proxies and curlrc.
 http() { curl -q --noproxy '*' --silent --show-error "$@"; }

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# Finds what a bare machine lacks (compiler, curl, PostgreSQL, Redis, Chromium) and installs it with the
-# system's own package manager where we may; where we may not, says exactly what to type.
-# Installing never starts, stops or reconfigures a server: distributions that start one with the
-# package are kept from it.
+# Finds required programs (compiler, curl, PostgreSQL, Redis, Chromium) and installs missing ones with the system's
+# package manager if permitted; otherwise prints the command to run.
+# Installing never starts, stops or reconfigures a server, even on distributions whose packages start one.
 
 POSTGRES_MIN=14
 REDIS_MIN=6
@@ -17,7 +16,7 @@ package_manager() {
     printf 'none\n'
 }
 
-# as_admin COMMAND…: as root, by whichever way there is.
+# as_admin COMMAND…: as root, directly or with sudo or doas.
 as_admin() {
     if is_root; then "$@"; else sudo -n "$@"; fi
 }
@@ -31,7 +30,7 @@ may_install() {
     esac
 }
 
-# packages_for THING: what the package manager calls it.
+# packages_for THING: its package names.
 packages_for() {
     case $(package_manager):$1 in
     apt-get:postgres) echo postgresql ;;
@@ -52,7 +51,7 @@ packages_for() {
     esac
 }
 
-# install_advice THING: the line somebody with the rights can type.
+# install_advice THING: the command that installs it.
 install_advice() {
     local packages
     packages=$(packages_for "$1") || packages=''
@@ -69,18 +68,18 @@ install_advice() {
     esac
 }
 
-# install THING WHAT-IT-IS: installs it, or ends with the line to type.
+# install THING DESCRIPTION: installs it, or fails with the command to run.
 install() {
     local thing=$1 what=$2 log packages
     if ! may_install || ! packages=$(packages_for "$thing"); then
-        fail "$what is missing, and I may not install packages here. Install:" "$(install_advice "$thing")"
+        fail "$what is missing, and installing packages is not permitted here. Run:" "$(install_advice "$thing")"
     fi
     log=$(mktemp "${TMPDIR:-/tmp}/marquee-install.XXXXXX")
     step "installing $what: $packages ($(package_manager); log $log)"
     # shellcheck disable=SC2086 # package names are meant to be split
     if ! "install_with_$(package_manager | tr -d -)" $packages >"$log" 2>&1; then
         show_log_end "$log"
-        fail "could not install $packages; the whole log is $log. By hand:" "$(install_advice "$thing")"
+        fail "could not install $packages; the whole log is $log. To install it manually:" "$(install_advice "$thing")"
     fi
     rm -f "$log"
 }
@@ -96,7 +95,7 @@ apt_install() {
 
 install_with_aptget() {
     if [[ -z $APT_UPDATED ]]; then
-        as_admin apt-get -o DPkg::Lock::Timeout=300 update </dev/null || warn 'apt-get update failed; trying with the lists that are there'
+        as_admin apt-get -o DPkg::Lock::Timeout=300 update </dev/null || warn 'apt-get update failed; continuing with the existing package lists'
         APT_UPDATED=1
     fi
     case " $* " in
@@ -105,8 +104,8 @@ install_with_aptget() {
     esac
 }
 
-# apt_install_server PACKAGE…: Debian's server packages make a cluster and start at once, and again at every
-# boot. Ours run from this checkout only, so: no main cluster, no start now, none at boot.
+# apt_install_server PACKAGE…: prevents Debian's packages from creating a cluster and from starting a server now or at
+# boot; ours run from this checkout only.
 apt_install_server() {
     local policy=/usr/sbin/policy-rc.d clusters=/etc/postgresql-common/createcluster.d/marquee.conf ours='' code=0
     case " $* " in *' postgresql '*)
@@ -136,7 +135,7 @@ keep_from_booting() {
 
 postgres_version() { "$1/postgres" --version 2>/dev/null | sed -E 's/^[^0-9]*([0-9]+(\.[0-9]+)?).*/\1/'; }
 
-# postgres_folders: where its programs may lie, the likeliest first.
+# postgres_folders: candidate folders of its programs, most likely first.
 postgres_folders() {
     local found prefix
     [[ -z ${PG_BIN:-} ]] || printf '%s\n' "$PG_BIN"
@@ -149,7 +148,7 @@ postgres_folders() {
         /Applications/Postgres.app/Contents/Versions/*/bin | sort -t / -k 5 -rV 2>/dev/null
 }
 
-# find_postgres [MAJOR]: sets PG_BIN to a folder with a whole PostgreSQL of at least POSTGRES_MIN, or of exactly MAJOR.
+# find_postgres [MAJOR]: sets PG_BIN to a folder with a complete PostgreSQL, at least POSTGRES_MIN or exactly MAJOR.
 find_postgres() {
     local folder program version
     while read -r folder; do
@@ -165,17 +164,17 @@ find_postgres() {
     return 1
 }
 
-# need_postgres [MAJOR]: the same, installing it where it is missing.
+# need_postgres [MAJOR]: like find_postgres, but installs it if missing.
 need_postgres() {
     find_postgres "$@" && return 0
-    [[ -z ${1:-} ]] || fail "the data under $PG_HOME was written by PostgreSQL $1, which is not here any more." \
+    [[ -z ${1:-} ]] || fail "the data under $PG_HOME was written by PostgreSQL $1, which is no longer installed." \
         'Install that version, or give the data up: scripts/dev-services.sh reset'
     install postgres "PostgreSQL $POSTGRES_MIN or newer"
     find_postgres || fail "the PostgreSQL that this system's packages offer is older than $POSTGRES_MIN." \
         'Install a newer one, and name the folder of its programs in PG_BIN.'
 }
 
-# need_psql: sets PSQL, for servers that are somebody else's.
+# need_psql: sets PSQL, for servers given by DATABASE_URL.
 # shellcheck disable=SC2034 # used by servers.sh
 need_psql() {
     if find_postgres; then PSQL=$PG_BIN/psql; return 0; fi
@@ -222,18 +221,18 @@ find_chromium() {
 
 is_debian() { grep -qs '^ID=debian' /etc/os-release; }
 
-# want_chromium: sets CHROMIUM if there is one or one can be had; only Debian packages a plain one (Ubuntu's is a snap).
+# want_chromium: sets CHROMIUM if it is installed or can be; only Debian has a plain package (Ubuntu's is a snap).
 want_chromium() {
     find_chromium && return 0
     if ! may_install || ! is_debian; then
-        note 'no Chromium here: the browser test skips itself'
+        note 'Chromium is not available: the browser test is skipped'
         return 0
     fi
-    (install chromium 'Chromium, for the browser test') || warn 'without Chromium the browser test skips itself'
+    (install chromium 'Chromium, for the browser test') || warn 'Chromium could not be installed: the browser test is skipped'
     find_chromium || true
 }
 
-# --- what building takes --------------------------------------------------------------------------
+# --- build tools --------------------------------------------------------------------------
 
 need_build_tools() {
     have cc || have gcc || have clang || install compiler 'a C compiler and linker'

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# PostgreSQL and Redis of our own, in a folder of our own, on free loopback ports, for the development stack
-# (kept) and for one run of the tests (thrown away). Never touches a server that already runs.
+# Private PostgreSQL and Redis servers in one folder, on free loopback ports: persistent for the development stack,
+# temporary for a test run. Never touches other servers.
 #
-# In:  SERVERS_DIR   the folder that everything goes to (its owner's alone)
-#      SERVERS_MARK  NAME=VALUE, put into the environment of what is started (see stop_marked)
-#      SERVERS_KEEP  1: durable and at the same ports again; 0: throw-away, fast rather than durable
+# In:  SERVERS_DIR   folder of all files, accessible to its owner only
+#      SERVERS_MARK  NAME=VALUE, set in the environment of started processes (see stop_marked)
+#      SERVERS_KEEP  1: durable, with stable ports; 0: temporary, fast rather than durable
 # Out: DATABASE_URL, REDIS_URL of the running servers; PSQL, a psql; POSTGRES_STARTED, REDIS_STARTED set if
 #      this call starts them
-# shellcheck disable=SC2034 # what goes out is read by the scripts that source this
+# shellcheck disable=SC2034 # the results are read by the scripts that source this
 
 SERVERS_DATABASE_USER=marquee
 
 # --- remembered ports -----------------------------------------------------------------------------
 
-# server_port NAME: the port it had last time if nobody has taken it since, else a free one.
+# server_port NAME: its previous port if still free, else another free one.
 server_port() {
     local port=''
     [[ ! -s $SERVERS_DIR/$1.port ]] || port=$(<"$SERVERS_DIR/$1.port")
@@ -21,18 +21,17 @@ server_port() {
     printf '%s\n' "$port" | tee "$SERVERS_DIR/$1.port"
 }
 
-# server_password NAME: generated once, readable by the owner only; other users of the machine reach
-# loopback ports too.
+# server_password NAME: generated once, readable by the owner only, because other users can reach loopback ports.
 server_password() {
     local file=$SERVERS_DIR/$1.password
     [[ -s $file ]] || (umask 077 && random_secret >"$file")
     cat "$file"
 }
 
-# --- PostgreSQL: whose process, which folder --------------------------------------------------------
+# --- PostgreSQL: user and folder --------------------------------------------------------
 
-# postgres_os_user FOLDER: PostgreSQL refuses to run as root, so root lends it to a user without rights: the
-# one that owns FOLDER if it has data already.
+# postgres_os_user FOLDER: the unprivileged user that runs it, because PostgreSQL refuses to run as root: the owner of
+# FOLDER if it has data already.
 postgres_os_user() {
     is_root || return 0
     local user
@@ -40,13 +39,13 @@ postgres_os_user() {
     for user in postgres nobody; do
         id -u "$user" >/dev/null 2>&1 && { printf '%s\n' "$user"; return 0; }
     done
-    fail 'run as root, PostgreSQL needs a user without rights: neither "postgres" nor "nobody" exists here'
+    fail 'PostgreSQL cannot run as root, and neither the user "postgres" nor "nobody" exists'
 }
 
 # shellcheck disable=SC2012 # stat's options differ between systems, ls's do not
 owner_of() { ls -ld "$1" | awk '{ print $3 }'; }
 
-# as_postgres COMMAND…: as that user, from a folder it can enter.
+# as_postgres COMMAND…: as that user, from a folder that it can enter.
 as_postgres() {
     if ! is_root; then "$@"; return; fi
     local user=$PG_OS_USER
@@ -95,9 +94,9 @@ outside_home() {
 
 is_our_outside_home() { [[ -f $1/made-for && $(<"$1/made-for") == "$SERVERS_DIR" ]]; }
 
-# drop_outside_home: what an earlier folder of ours, since removed by hand, left outside. Its password went with it.
+# drop_outside_home: removes the data of a .dev folder that was deleted manually, and its password with it.
 drop_outside_home() {
-    is_our_outside_home "$PG_HOME" || fail "$PG_HOME is in the way and not ours. Move it, then try again."
+    is_our_outside_home "$PG_HOME" || fail "$PG_HOME exists and does not belong to this checkout. Move it, then try again."
     note "removing $PG_HOME, left over from a .dev that was removed"
     if postgres_pid >/dev/null; then postgres_stop INT; fi
     rm -rf "$PG_HOME"
@@ -110,20 +109,20 @@ postgres_pid() {
     [[ -r $PG_HOME/data/postmaster.pid ]] && read -r pid <"$PG_HOME/data/postmaster.pid"
     [[ $pid =~ ^[0-9]+$ ]] || return 1
     process_identity "$pid" >/dev/null || return 1
-    # The number may have gone to somebody else after a crash or a reboot.
+    # After a crash or reboot the pid may belong to another process.
     [[ $(process_command "$pid") == *"$PG_HOME/data"* ]] || return 1
     printf '%s\n' "$pid"
 }
 
 postgres_running_port() { sed -n 4p "$PG_HOME/data/postmaster.pid" 2>/dev/null; }
 
-# need_postgres_for_data: the PostgreSQL that wrote what is in PG_HOME, if something is.
+# need_postgres_for_data: requires the version that wrote the data in PG_HOME, if there is any.
 need_postgres_for_data() {
     if [[ -s $PG_HOME/data/PG_VERSION ]]; then need_postgres "$(<"$PG_HOME/data/PG_VERSION")"; else need_postgres; fi
 }
 
-# utf8_locale: one whose character classes are Unicode's; the sort order is C's everywhere, so that lists are
-# ordered alike on every machine.
+# utf8_locale: a UTF-8 locale for character classes; collation is C everywhere, so that order is the same on every
+# machine.
 utf8_locale() {
     local name
     for name in C.UTF-8 C.utf8 en_US.UTF-8 en_US.utf8 UTF-8; do
@@ -138,13 +137,13 @@ postgres_init() {
     rm -rf "$PG_HOME/data.new"
     (umask 077 && server_password postgres >"$password_file")
     if is_root; then chown "$PG_OS_USER" "$password_file"; fi
-    # shellcheck disable=SC2086 # an empty $sync is meant to vanish
+    # shellcheck disable=SC2086 # an empty $sync is dropped on purpose
     if ! as_postgres "$PG_BIN/initdb" --pgdata="$PG_HOME/data.new" --username="$SERVERS_DATABASE_USER" \
         --auth=scram-sha-256 --pwfile="$password_file" --encoding=UTF8 --locale=C --lc-ctype="$(utf8_locale)" \
         $sync >"$log" 2>&1 </dev/null; then
         rm -f "$password_file"
         show_log_end "$log"
-        fail "PostgreSQL could not make its data folder; the whole log is $log"
+        fail "PostgreSQL could not create its data folder; the whole log is $log"
     fi
     rm -f "$password_file" "$log"
     printf "include = 'marquee.conf'\n" >>"$PG_HOME/data.new/postgresql.conf"
@@ -160,17 +159,17 @@ postgres_configure() {
     if is_root; then chown "$PG_OS_USER" "$PG_HOME/data/marquee.conf"; fi
 }
 
-# postgres_launch: 0 when it answers, 1 otherwise.
+# postgres_launch: returns 0 if it responds, 1 otherwise.
 postgres_launch() {
     if ! postgres_pid >/dev/null; then rm -f "$PG_HOME/data/postmaster.pid"; fi
     as_postgres env "$SERVERS_MARK" "$PG_BIN/pg_ctl" start --pgdata="$PG_HOME/data" --wait --timeout=60 --silent \
         --log="$PG_HOME/postgres.log" >/dev/null 2>&1 </dev/null
 }
 
-# postgres_start: makes the cluster if there is none, starts it if it does not run, sets DATABASE_URL.
+# postgres_start: creates the cluster if needed, starts it if it is not running, sets DATABASE_URL.
 postgres_start() {
     local port tries
-    # Installing comes first: it may bring the user that choose_postgres_home looks for.
+    # Installing comes first, because it may create the user that choose_postgres_home needs.
     find_postgres || need_postgres
     choose_postgres_home
     need_postgres_for_data
@@ -182,7 +181,7 @@ postgres_start() {
             rotate_log "$PG_HOME/postgres.log"
             POSTGRES_STARTED=1
             if postgres_launch; then break; fi
-            # Somebody else may have taken the port in between; anything else does not mend itself.
+            # The port may have been taken meanwhile; other failures are permanent.
             if ((tries == 3)) || ! grep -qs 'could not bind' "$PG_HOME/postgres.log"; then
                 show_log_end "$PG_HOME/postgres.log"
                 fail "PostgreSQL did not start; the whole log is $PG_HOME/postgres.log"
@@ -194,7 +193,7 @@ postgres_start() {
     PSQL=$PG_BIN/psql
 }
 
-# postgres_stop MODE: INT (fast: ends sessions, keeps everything) or QUIT (immediate); only ours, verified. Waits.
+# postgres_stop MODE: INT (fast: ends sessions, keeps everything) or QUIT (immediate); only ours, verified by identity. Waits.
 postgres_stop() {
     local pid identity tries
     pid=$(postgres_pid) || return 0
@@ -207,10 +206,10 @@ postgres_stop() {
     warn "PostgreSQL (pid $pid) did not stop within 60 s; its log is $PG_HOME/postgres.log"
 }
 
-# rotate_log FILE: the log of the run before stays as FILE.1, so that the end of FILE is about this run.
+# rotate_log FILE: keeps the previous log as FILE.1, so that FILE is about this run only.
 rotate_log() { if [[ -s $1 ]]; then mv -f "$1" "$1.1"; fi; }
 
-# --- databases, on whichever server -----------------------------------------------------------------
+# --- databases -----------------------------------------------------------------
 
 # url_for_database URL NAME: the same server, another database (PostgreSQL) or number (Redis).
 url_for_database() {
@@ -220,7 +219,7 @@ url_for_database() {
     printf '%s://%s/%s%s\n' "${base%%://*}" "${rest%%/*}" "$2" "$query"
 }
 
-# without_password URL: fit to be shown.
+# without_password URL: for messages.
 without_password() { printf '%s\n' "$1" | sed -E 's#^([a-z]+://[^:/@]*):[^@]*@#\1:…@#'; }
 
 # query SQL: on the server of DATABASE_URL, one value or nothing.
@@ -229,7 +228,7 @@ query() {
         --dbname="$DATABASE_URL" --command="$1" </dev/null
 }
 
-# create_database NAME: unless it is there.
+# create_database NAME: creates it if missing.
 create_database() {
     [[ $(query "select 1 from pg_database where datname = '$1'") == 1 ]] || query "create database $1"
 }
@@ -244,14 +243,14 @@ redis_configure() {
             printf 'bind 127.0.0.1\nport %s\ndir "%s"\nrequirepass %s\n' "$1" "$SERVERS_DIR/redis" "$(server_password redis)"
             # Everything in Redis can be rebuilt, so nothing is written to disk.
             printf 'save ""\nappendonly no\ndaemonize no\n'
-            # Its title would overwrite the environment that SERVERS_MARK is found in.
+            # A process title would overwrite the environment that contains SERVERS_MARK.
             [[ $("$REDIS_SERVER" --version) == *v=6.[01].* ]] || printf 'set-proc-title no\n'
             [[ $SERVERS_KEEP != 1 ]] || printf 'maxmemory 256mb\nmaxmemory-policy allkeys-lru\n'
         } >"$SERVERS_DIR/redis/redis.conf"
     )
 }
 
-# redis_talk HOST PORT PASSWORD COMMAND: the first line of the answer; needs no redis-cli.
+# redis_talk HOST PORT PASSWORD COMMAND: the first line of the reply, without redis-cli.
 redis_talk() {
     (
         exec 3<>"/dev/tcp/$1/$2" || exit 1
@@ -264,7 +263,7 @@ redis_talk() {
 
 redis_answers() { [[ $(redis_talk 127.0.0.1 "$1" "$(server_password redis)" PING) == +PONG ]]; }
 
-# redis_pid: that of the record "pid identity port", if it is still the process that we started.
+# redis_pid: the pid in the record "pid identity port", if it is still the process that we started.
 redis_pid() {
     local pid identity
     read -r pid identity _ 2>/dev/null <"$SERVERS_DIR/redis.process" || return 1
@@ -281,14 +280,14 @@ redis_launch() {
     printf '%s %s %s\n' "$pid" "$(process_identity "$pid" || echo gone)" "$port" >"$SERVERS_DIR/redis.process"
     for ((tries = 0; tries < 100; tries++)); do
         process_identity "$pid" >/dev/null || return 1
-        # The process must be the one that answers, and setsid has become redis-server by then.
+        # Our process must be the one that replies; setsid has become redis-server by then.
         redis_answers "$port" && return 0
         sleep 0.1
     done
     return 1
 }
 
-# redis_start: starts it if it does not run, sets REDIS_URL.
+# redis_start: starts it if it is not running, sets REDIS_URL.
 redis_start() {
     local port tries
     need_redis
@@ -311,6 +310,6 @@ redis_start() {
 redis_stop() {
     local pid identity
     read -r pid identity _ 2>/dev/null <"$SERVERS_DIR/redis.process" || return 0
-    stop_process "$pid" "$identity" 10 || warn "Redis (pid $pid) did not stop by itself and was killed"
+    stop_process "$pid" "$identity" 10 || warn "Redis (pid $pid) did not stop in time and was killed"
     rm -f "$SERVERS_DIR/redis.process"
 }

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# The programs of Marquee as one development stack: which there are, with what settings each is started, whether
-# it is ready, and how it is stopped. What runs is remembered in .dev/run, one file for each program.
+# The programs of the development stack: their settings, start, readiness and stop. .dev/run has one file for each
+# running program.
 #
-# shellcheck disable=SC2034 # what is set here is read by dev-services.sh
+# shellcheck disable=SC2034 # the results are read by dev-services.sh
 # In:  DEV  the .dev folder;  BIN  the folder of the built programs;  DATABASE_URL, REDIS_URL  the servers
 
-# In the order in which they start.
+# In start order.
 SERVICES='demo-tmdb movie-service preference-service recommendation-service gateway'
 START_TIMEOUT_SECONDS=${START_TIMEOUT_SECONDS:-60}
 
 # --- settings -------------------------------------------------------------------------------------
 
-# port_setting SERVICE: the name of the setting that chooses its port.
+# port_setting SERVICE: the name of its port setting.
 port_setting() { printf '%s_PORT\n' "$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')"; }
 
 service_port() {
@@ -29,7 +29,7 @@ service_port() {
 
 service_url() { printf 'http://127.0.0.1:%s\n' "$(running_port "$1" || service_port "$1")"; }
 
-# Without a key of one's own, films come from the demo catalogue.
+# Without a TMDB key, movies come from the demo catalogue.
 uses_demo_tmdb() { [[ -z ${TMDB_API_KEY:-} || $TMDB_API_KEY == demo ]]; }
 
 wanted_services() {
@@ -39,16 +39,16 @@ wanted_services() {
     done
 }
 
-# kept_secret NAME: made at first use, then always the same, readable by the owner only.
+# kept_secret NAME: generated once, readable by the owner only.
 kept_secret() {
     local file=$DEV/secrets/$1
     [[ -s $file ]] || (umask 077 && mkdir -p "$DEV/secrets" && random_secret >"$file")
     cat "$file"
 }
 
-# service_settings SERVICE: sets SETTINGS, the environment it is started with beyond what the caller has.
+# service_settings SERVICE: sets SETTINGS, the variables added to its environment.
 service_settings() {
-    # NO_COLOR: what they print goes to files.
+    # NO_COLOR: their output goes to files.
     SETTINGS=("$STACK_MARK" NO_COLOR=1 SERVER_HOST=127.0.0.1 "SERVER_PORT=$(service_port "$1")"
         "INTERNAL_TOKEN=${INTERNAL_TOKEN:-$(kept_secret internal-token)}")
     case $1 in
@@ -81,11 +81,11 @@ service_settings() {
     esac
 }
 
-# --- what runs ------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 service_log() { printf '%s/logs/%s.log\n' "$DEV" "$1"; }
 
-# running SERVICE: sets RUN_PID, RUN_PORT and RUN_SINCE if it still is the process that was started.
+# running SERVICE: true if the process that was started still runs; sets RUN_PID, RUN_PORT and RUN_SINCE.
 running() {
     local identity
     read -r RUN_PID identity RUN_PORT RUN_SINCE 2>/dev/null <"$DEV/run/$1" || return 1
@@ -94,7 +94,7 @@ running() {
 
 running_port() { (running "$1" && printf '%s\n' "$RUN_PORT"); }
 
-# is_outdated SERVICE: whether it was built again since it was started.
+# is_outdated SERVICE: true if it was rebuilt after it was started.
 is_outdated() { running "$1" && [[ $BIN/$1 -nt $DEV/run/$1 ]]; }
 
 launch_service() {
@@ -108,7 +108,7 @@ launch_service() {
         "$(service_port "$name")" "$(date +%s)" >"$DEV/run/$name"
 }
 
-# stop_services NAME…: TERM to all at once, then waits for each.
+# stop_services NAME…: sends TERM to all, then waits for each.
 stop_services() {
     local name grace=$((${SHUTDOWN_GRACE_SECONDS:-20} + 5)) signalled=' '
     for name; do
@@ -122,20 +122,20 @@ stop_services() {
             stop_process "$RUN_PID" "$(cut -d ' ' -f 2 "$DEV/run/$name")" "$grace" ||
                 warn "$name did not stop within $grace s and was killed; its log is $(service_log "$name")"
         fi
-        # One that stopped while an earlier one was waited for was stopped by us as well.
+        # One that ended while an earlier one was awaited was stopped by us as well.
         case $signalled in *" $name "*) note "$name stopped" ;; esac
         rm -f "$DEV/run/$name"
     done
 }
 
-# --- ready or why not -----------------------------------------------------------------------------
+# --- readiness -----------------------------------------------------------------------------
 
-# readiness SERVICE: 0 when it is ready; prints "ready", or why not.
+# readiness SERVICE: returns 0 if it is ready; prints "ready" or the reason.
 readiness() {
     local answer status
     running "$1" || { echo 'stopped'; return 1; }
     if ! answer=$(http --max-time 3 --write-out '\n%{http_code}' "http://127.0.0.1:$RUN_PORT/health/ready" 2>/dev/null); then
-        echo 'does not answer'
+        echo 'does not respond'
         return 1
     fi
     status=${answer##*$'\n'}
@@ -162,14 +162,14 @@ failing_dependencies() {
     }'
 }
 
-# wait_until_ready SERVICE: ends with its log when it dies or takes too long.
+# wait_until_ready SERVICE: fails with the end of its log if it exits or takes too long.
 wait_until_ready() {
     local name=$1 deadline=$((SECONDS + START_TIMEOUT_SECONDS)) state log
     log=$(service_log "$name")
     until state=$(readiness "$name"); do
         if ! running "$name"; then
             show_log_end "$log"
-            fail "$name ended while it started; the whole log is $log"
+            fail "$name exited during its start; the whole log is $log"
         fi
         if ((SECONDS >= deadline)); then
             show_log_end "$log"
@@ -182,20 +182,20 @@ wait_until_ready() {
 
 # --- ports ----------------------------------------------------------------------------------------
 
-# check_ports NAME…: names whoever has a port that we need, and how to choose another.
+# check_ports NAME…: fails with the process that holds a required port, and the setting that changes it.
 check_ports() {
     local name port taken=() example=''
     for name; do
         running "$name" && continue
         port=$(service_port "$name")
         if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ((port > 65535)); then
-            fail "$(port_setting "$name")=$port is not a port: a number from 1 to 65535 is"
+            fail "$(port_setting "$name")=$port is not a port number from 1 to 65535"
         fi
         port_is_taken "$port" || continue
         taken+=("port $port, wanted for $name, is taken by $(port_holder "$port")")
         example="$example$(port_setting "$name")=$((port + 1000)) "
     done
-    ((${#taken[@]} == 0)) || fail 'ports are taken:' "${taken[@]}" \
+    ((${#taken[@]} == 0)) || fail 'ports are in use:' "${taken[@]}" \
         'Stop those, or choose other ports, here or in .env:' "${example}scripts/dev-services.sh start"
 }
 
@@ -209,7 +209,7 @@ duration() {
     else printf '%dd %02dh\n' $((s / 86400)) $((s % 86400 / 3600)); fi
 }
 
-# table_row NAME PID PORT MEMORY UPTIME STATE: the state comes last, since a reason may be long.
+# table_row NAME PID PORT MEMORY UPTIME STATE: the state comes last, because a reason may be long.
 table_row() { printf '%-23s %8s %6s %10s %9s  %s\n' "$@"; }
 
 service_row() {

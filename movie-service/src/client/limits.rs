@@ -209,6 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "a test has no shutdown")]
     async fn late_wakers_do_not_exceed_the_burst() {
         let bucket = std::sync::Arc::new(TokenBucket::new(40.0));
         let takers = (0..60).map(|_| {

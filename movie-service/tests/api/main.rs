@@ -1,5 +1,6 @@
 //! Tests of the service over HTTP: the real router, a real database, and demo-tmdb.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
 )]

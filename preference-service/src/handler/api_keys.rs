@@ -9,13 +9,14 @@ use axum::{
 };
 use chassis::{
     extract::{Json, Path},
+    openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::{FieldError, ProblemDocument},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiError;
+use super::error::{ApiError, UserNotFound};
 use crate::{
     models::{ApiKey, ApiKeyOwner, NewApiKey, Scope, SecretHash, UserId},
     state::AppState,
@@ -76,11 +77,11 @@ pub(super) struct ApiKeysResponse {
     request_body = CreateApiKeyRequest,
     responses(
         (status = 201, description = "the new key with its clear text", body = NewApiKeyResponse),
-        (status = 400, description = "a field is missing, invalid or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest,
         (status = 403, description = "the scope `admin` requires an administrator", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        UserNotFound,
         (status = 409, description = "the user has 50 keys", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        BodyTooLarge,
     )
 )]
 pub(super) async fn create_api_key(
@@ -110,8 +111,7 @@ pub(super) async fn create_api_key(
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
         (status = 200, description = "the keys", body = ApiKeysResponse),
-        (status = 400, description = "the id is invalid: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, UserNotFound,
     )
 )]
 pub(super) async fn list_api_keys(
@@ -136,7 +136,7 @@ pub(super) async fn list_api_keys(
     ),
     responses(
         (status = 204, description = "the key is deleted"),
-        (status = 400, description = "an id is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId,
         (status = 404, description = "the user has no such key", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -8,7 +8,11 @@ use axum::{
         header::{CACHE_CONTROL, HeaderName},
     },
 };
-use chassis::{extract::Json, problem::ProblemDocument};
+use chassis::{
+    extract::Json,
+    openapi::{BodyTooLarge, InvalidRequest},
+    problem::ProblemDocument,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -47,46 +51,6 @@ pub(super) struct RefreshRequest {
     refresh_token: SecretString,
 }
 
-/// The tokens of a login.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "access_token": "eyJhbGciOiJFZERTQSIs…",
-    "token_type": "Bearer",
-    "expires_in": 900,
-    "refresh_token": "2yv0…64 characters…Qk",
-    "user": {
-        "id": 1,
-        "username": "anna",
-        "email": "anna@example.org",
-        "role": "user",
-        "created_at": "2026-02-13T08:15:42.123456Z"
-    }
-}))]
-pub(super) struct LoginResponse {
-    /// A JWT, signed with a key of `/.well-known/jwks.json`. Send it as `Authorization: Bearer …`.
-    access_token: String,
-    /// The token type, `Bearer`.
-    token_type: &'static str,
-    /// The lifetime of the access token, in seconds.
-    expires_in: u32,
-    /// The token for `POST /api/v1/auth/refresh`, valid for one use.
-    refresh_token: String,
-    /// The user who logged in.
-    user: User,
-}
-
-impl From<Login> for LoginResponse {
-    fn from(login: Login) -> Self {
-        Self {
-            access_token: login.access_token,
-            token_type: "Bearer",
-            expires_in: login.expires_in,
-            refresh_token: login.refresh_token,
-            user: login.user,
-        }
-    }
-}
-
 /// A JWK set (RFC 7517).
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"keys": [{
@@ -113,10 +77,10 @@ pub(super) struct JwksResponse {
     security(()),
     request_body = LogInRequest,
     responses(
-        (status = 200, description = "the tokens and the user", body = LoginResponse),
-        (status = 400, description = "a field is missing or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the tokens and the user", body = Login),
+        InvalidRequest,
         (status = 401, description = "invalid username or password: `wrong username or password`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        BodyTooLarge,
         (status = 429, description = "too many attempts for this username or from this address", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "too many passwords are being checked", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -125,13 +89,13 @@ pub(super) async fn log_in(
     State(state): State<AppState>,
     caller: Caller,
     Json(request): Json<LogInRequest>,
-) -> Result<Unstored<LoginResponse>, ApiError> {
+) -> Result<Unstored<Login>, ApiError> {
     let LogInRequest { username, password } = request;
     let login = state
         .auth
         .log_in(&username, &password, caller.address)
         .await?;
-    Ok((NO_STORE, JsonBody(login.into())))
+    Ok((NO_STORE, JsonBody(login)))
 }
 
 /// Refresh tokens
@@ -145,19 +109,19 @@ pub(super) async fn log_in(
     security(()),
     request_body = RefreshRequest,
     responses(
-        (status = 200, description = "the new tokens", body = LoginResponse),
-        (status = 400, description = "the field is missing, or another is unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the new tokens", body = Login),
+        InvalidRequest,
         (status = 401, description = "the refresh token is invalid, expired or already used", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        BodyTooLarge,
     )
 )]
 pub(super) async fn refresh(
     State(state): State<AppState>,
     Json(request): Json<RefreshRequest>,
-) -> Result<Unstored<LoginResponse>, ApiError> {
+) -> Result<Unstored<Login>, ApiError> {
     let token = request.refresh_token.expose_secret();
     let login = state.auth.refresh(token).await?;
-    Ok((NO_STORE, JsonBody(login.into())))
+    Ok((NO_STORE, JsonBody(login)))
 }
 
 /// Log out
@@ -172,8 +136,7 @@ pub(super) async fn refresh(
     request_body = RefreshRequest,
     responses(
         (status = 204, description = "the login has ended"),
-        (status = 400, description = "the field is missing, or another is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, BodyTooLarge,
     )
 )]
 pub(super) async fn log_out(

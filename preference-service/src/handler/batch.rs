@@ -1,4 +1,4 @@
-//! Many interactions at once, each with an answer of its own.
+//! Batches of interactions, with a result for each.
 
 use axum::{Json as JsonBody, extract::State, http::StatusCode};
 use chassis::{
@@ -11,23 +11,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::ApiError,
-    interactions::{InteractionResponse, action, movie_id, statement},
-};
+use super::{caller::Caller, error::ApiError, interactions::parse};
 use crate::{
-    models::{InteractionType, MovieId, UserId},
+    models::{Interaction, InteractionType, MovieId, UserId},
     service::writer::{Command, Written},
     state::AppState,
 };
 
-/// How many interactions there may be at once.
-const MOST_EVENTS: usize = 1000;
-/// Before this year nobody watched films.
-const FIRST_YEAR: i32 = 1888;
+/// The maximum number of interactions in a batch.
+const MAX_EVENTS: usize = 1000;
+/// The year of the first movie.
+const MIN_YEAR: i32 = 1888;
 
-/// What users do with films.
+/// A batch of users' actions on movies.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"interactions": [
@@ -40,58 +36,55 @@ pub(super) struct BatchRequest {
     interactions: Vec<Box<RawValue>>,
 }
 
-/// Something that a user does with a film, or did.
+/// A user's action on a movie, present or past.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Event {
-    /// Who: the caller where not given. Only administrators may name somebody else.
+    /// The user: the caller by default. Only administrators may record for other users.
     user_id: Option<UserId>,
-    /// The film.
+    /// The movie.
     #[serde(default)]
     #[schema(required, value_type = MovieId)]
     movie_id: Value,
-    /// What: `like`, `dislike`, `superlike`, `watchlist`, `watched`, `rating` or `progress`.
+    /// The action: `like`, `dislike`, `superlike`, `watchlist`, `watched`, `rating` or `progress`.
     #[serde(default)]
     #[schema(required, value_type = InteractionType)]
     interaction_type: String,
-    /// Of a `rating`: 0.5 to 5 stars, in halves.
+    /// Stars of a `rating`, 0.5 to 5 in steps of 0.5.
     #[schema(minimum = 0.5, maximum = 5, multiple_of = 0.5)]
     rating: Option<f64>,
-    /// Of `progress`: where the user stopped.
+    /// The playback position of `progress`.
     #[schema(minimum = 0)]
     position_seconds: Option<i32>,
-    /// Of `progress`: how long the film is.
+    /// The movie's runtime of `progress`.
     #[schema(minimum = 1, maximum = 604_800)]
     duration_seconds: Option<i32>,
-    /// When it happened, where that was not just now. What is older than what is known of the same
-    /// changes nothing.
+    /// The time of a past action. An action older than the known state changes nothing.
     occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Event {
     fn parse(self, caller: &Caller) -> Result<Command, Problem> {
-        let kind = statement(self.interaction_type)?;
-        let movie_id = movie_id(&self.movie_id)?;
-        let user_id = self.user_id.or(caller.id).ok_or_else(|| {
-            let message = "is required, as the caller is no user";
-            Problem::invalid(vec![FieldError::new("user_id", message)])
-        })?;
-        let action = action(
-            kind,
+        let (movie_id, action) = parse(
+            self.interaction_type,
+            &self.movie_id,
             self.rating,
             self.position_seconds,
             self.duration_seconds,
-        )
-        .map_err(Problem::invalid)?;
-        if self.occurred_at.is_some_and(|at| at.year() < FIRST_YEAR) {
-            let message = format!("must not be before {FIRST_YEAR}");
+        )?;
+        let user_id = self.user_id.or(caller.id).ok_or_else(|| {
+            let message = "is required, because the caller is not a user";
+            Problem::invalid(vec![FieldError::new("user_id", message)])
+        })?;
+        if self.occurred_at.is_some_and(|at| at.year() < MIN_YEAR) {
+            let message = format!("must not be before {MIN_YEAR}");
             return Err(Problem::invalid(vec![FieldError::new(
                 "occurred_at",
                 message,
             )]));
         }
         if !(caller.is_internal || caller.is_admin || caller.id == Some(user_id)) {
-            let detail = "only administrators record what others do; leave user_id out";
+            let detail = "only administrators record interactions of other users; omit user_id";
             return Err(
                 Problem::new(StatusCode::FORBIDDEN, "forbidden", "forbidden").detail(detail),
             );
@@ -101,12 +94,12 @@ impl Event {
             movie_id,
             action,
             occurred_at: self.occurred_at,
-            film_known: false,
+            is_movie_known: false,
         })
     }
 }
 
-/// What became of the interactions.
+/// The results of a batch.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "results": [
@@ -119,49 +112,49 @@ impl Event {
             "created_at": "2026-02-13T08:15:42.123456Z"
         }},
         {"index": 1, "status": 404, "type": "/problems/movie-not-found", "title": "Movie not found",
-            "detail": "no film of the catalogue has this id; GET /api/v1/movies lists those there are",
+            "detail": "no movie of the catalogue has this id; GET /api/v1/movies lists the movies",
             "error": "movie not found"}
     ],
     "succeeded": 1,
     "failed": 1
 }))]
 pub(super) struct BatchResponse {
-    /// One for each interaction, in the order of the request.
+    /// The result of each interaction, in the order of the request.
     results: Vec<EventResult>,
-    /// How many are 200 or 201.
+    /// The number of results with status 200 or 201.
     succeeded: usize,
-    /// How many are not.
+    /// The number of all others.
     failed: usize,
 }
 
-/// What became of an interaction.
+/// The result of one interaction.
 #[derive(Serialize, ToSchema)]
 struct EventResult {
-    /// Its place in the request, from 0.
+    /// The index in the request, from 0.
     index: usize,
-    /// 201: stored; 200: it stood so already, or something newer is known; otherwise as if it had been
-    /// sent alone.
+    /// 201: stored; 200: nothing changed, because the state was already so or newer; otherwise the status of the same
+    /// interaction sent alone.
     #[schema(example = 201)]
     status: u16,
-    /// Of 201 and 200: the interaction, or the earlier one that stands.
+    /// The interaction, or the earlier one that led to the state, if the status is 201 or 200.
     #[serde(skip_serializing_if = "Option::is_none")]
-    interaction: Option<InteractionResponse>,
+    interaction: Option<Interaction>,
     #[serde(flatten)]
     problem: Option<EventProblem>,
 }
 
-/// Why an interaction was not stored.
+/// The problem of an interaction that was not stored.
 #[derive(Serialize, ToSchema)]
 struct EventProblem {
-    /// What kind of problem it is: a stable relative URI.
+    /// The problem type: a stable relative URI.
     r#type: String,
-    /// The kind in words.
+    /// The title of the problem type.
     title: String,
-    /// How to mend it.
+    /// How to correct it.
     detail: String,
     /// The problem in one line.
     error: String,
-    /// The fields that are wrong, where fields are.
+    /// The invalid fields, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
@@ -208,24 +201,24 @@ impl EventResult {
         Self {
             index,
             status: status.as_u16(),
-            interaction: written.interaction.map(Into::into),
+            interaction: written.interaction,
             problem: None,
         }
     }
 }
 
-/// Record many interactions
+/// Record a batch of interactions
 ///
-/// Stores what users do with films, each as if it had been sent alone: one that is wrong does not keep the
-/// others from being stored. Users record what they do themselves; administrators what anybody does.
+/// Stores users' actions on movies, each as if it had been sent alone: an invalid one does not keep the others from
+/// being stored. Users record their own actions, administrators those of any user.
 #[utoipa::path(
     post,
     path = "/api/v1/interactions/batch",
     tag = "interactions",
     request_body = BatchRequest,
     responses(
-        (status = 200, description = "what became of each", body = BatchResponse),
-        (status = 400, description = "the body is no list of 1 to 1000 interactions", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the result of each interaction", body = BatchResponse),
+        (status = 400, description = "the body is not a list of 1 to 1000 interactions", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -235,21 +228,21 @@ pub(super) async fn record_batch(
     Json(request): Json<BatchRequest>,
 ) -> Result<JsonBody<BatchResponse>, ApiError> {
     let events = request.interactions;
-    if !(1..=MOST_EVENTS).contains(&events.len()) {
-        let message = format!("must be 1 to {MOST_EVENTS} interactions");
+    if !(1..=MAX_EVENTS).contains(&events.len()) {
+        let message = format!("must be 1 to {MAX_EVENTS} interactions");
         return Err(ApiError::Invalid(vec![FieldError::new(
             "interactions",
             message,
         )]));
     }
     let mut results: Vec<Option<EventResult>> = Vec::with_capacity(events.len());
-    let (mut places, mut commands) = (Vec::new(), Vec::new());
+    let (mut positions, mut commands) = (Vec::new(), Vec::new());
     for (index, event) in events.into_iter().enumerate() {
         let parsed =
             parse_json::<Event>(event.get().as_bytes()).and_then(|event| event.parse(&caller));
         results.push(match parsed {
             Ok(command) => {
-                places.push(index);
+                positions.push(index);
                 commands.push(command);
                 None
             }
@@ -257,7 +250,7 @@ pub(super) async fn record_batch(
         });
     }
     let recorded = state.interactions.record_all(commands).await;
-    for (index, result) in places.into_iter().zip(recorded) {
+    for (index, result) in positions.into_iter().zip(recorded) {
         results[index] = Some(match result {
             Ok(written) => EventResult::of_written(index, written),
             Err(error) => {

@@ -1,31 +1,27 @@
-//! Bookmarks: the films that a user wants to watch.
+//! Bookmarks: a user's watchlist.
 
 use axum::{
     Json as JsonBody,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use chassis::{
-    extract::{Path, Query},
-    problem::ProblemDocument,
-};
+use chassis::extract::{Path, Query};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     error::ApiError,
-    films::{FilmsQuery, page},
-    user_film::UserFilm,
+    user_movie::{
+        self, ClearProblems, ListProblems, MoviesQuery, PartResponse, SetProblems, UserMoviePath,
+    },
 };
 use crate::{
-    models::{Action, MovieId, UserId, UserMovie},
-    repository::user_movies::Listed,
-    service::writer::Command,
+    models::{Action, MovieId, StatePart, UserId, UserMovie},
     state::AppState,
 };
 
-/// A film that a user wants to watch, and since when.
+/// A movie on a user's watchlist.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -35,12 +31,15 @@ use crate::{
 pub(super) struct BookmarkResponse {
     user_id: UserId,
     movie_id: MovieId,
-    /// Since when it is on the list.
+    /// The time it was added.
     bookmarked_at: DateTime<Utc>,
 }
 
-impl BookmarkResponse {
-    fn of(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
+impl PartResponse for BookmarkResponse {
+    const PART: StatePart = StatePart::Bookmark;
+    const NAME: &'static str = "bookmark";
+
+    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
         Some(Self {
             user_id,
             movie_id,
@@ -49,7 +48,7 @@ impl BookmarkResponse {
     }
 }
 
-/// The films that a user wants to watch, newest first.
+/// A page of a user's watchlist, newest first.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -62,97 +61,70 @@ impl BookmarkResponse {
 }))]
 pub(super) struct BookmarksResponse {
     user_id: UserId,
-    /// The films.
+    /// The movies.
     bookmarks: Vec<BookmarkResponse>,
-    /// Where the next page begins; null on the last.
+    /// The cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// Bookmark a film
+/// Set a bookmark
 ///
-/// Puts it on the list of films to watch. A film that is on it stays where it is.
+/// Adds the movie to the user's watchlist. A movie that is already on it keeps its place. Idempotent.
 #[utoipa::path(
     put,
     path = "/api/v1/users/{id}/bookmarks/{movie_id}",
     tag = "bookmarks",
-    params(UserFilm),
-    responses(
-        (status = 200, description = "the bookmark, as it stands", body = BookmarkResponse),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 200, description = "the bookmark", body = BookmarkResponse), SetProblems)
 )]
 pub(super) async fn set_bookmark(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<JsonBody<BookmarkResponse>, ApiError> {
-    let command = Command::now(film.id, film.movie_id, Action::Bookmark(true));
-    let written = state.interactions.record(command).await?;
-    BookmarkResponse::of(film.id, film.movie_id, &written.state)
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("bookmark"))
+    user_movie::set(&state, path, Action::Bookmark(true)).await
 }
 
-/// Take a bookmark back
+/// Remove a bookmark
 ///
-/// Takes the film off the list of films to watch. To do it again changes nothing.
+/// Removes the movie from the user's watchlist. Idempotent.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}/bookmarks/{movie_id}",
     tag = "bookmarks",
-    params(UserFilm),
-    responses(
-        (status = 204, description = "the film is not on the list now"),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 204, description = "the movie is not on the watchlist"), ClearProblems)
 )]
 pub(super) async fn remove_bookmark(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<StatusCode, ApiError> {
-    let command = Command::now(film.id, film.movie_id, Action::Bookmark(false));
-    state.interactions.record(command).await?;
-    Ok(StatusCode::NO_CONTENT)
+    user_movie::clear(&state, path, Action::Bookmark(false)).await
 }
 
-/// A user's bookmarks
+/// List bookmarks
 ///
-/// The films that the user wants to watch, newest first.
+/// Lists the movies on the user's watchlist, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/bookmarks",
     tag = "bookmarks",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), FilmsQuery),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
     responses(
-        (status = 200, description = "the films", body = BookmarksResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; left out on the last")
+        (status = 200, description = "the movies", body = BookmarksResponse, headers(
+            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
         )),
-        (status = 400, description = "the id or a parameter is wrong, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems
     )
 )]
 pub(super) async fn list_bookmarks(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
-    Query(query): Query<FilmsQuery>,
+    Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<BookmarksResponse>), ApiError> {
-    let list = page(
-        &state,
-        user_id,
-        Listed::Bookmarks,
-        &query,
-        |movie, standing| {
-            let film = BookmarkResponse::of(user_id, movie, standing)?;
-            let at = film.bookmarked_at;
-            Some((film, at))
-        },
-    )
-    .await?;
+    let list = user_movie::list(&state, user_id, &query).await?;
     let body = BookmarksResponse {
         user_id,
-        bookmarks: list.films,
+        bookmarks: list.items,
         next_cursor: list.next_cursor,
     };
     Ok((list.headers, JsonBody(body)))

@@ -1,4 +1,4 @@
-//! Charts, as they are and as they move.
+//! Charts: as JSON, or as an event stream that sends every change.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,8 +14,9 @@ use axum::{
 use chassis::{
     Problem,
     extract::{AcceptsEventStream, Query},
-    problem::{FieldError, ProblemDocument},
+    problem::ProblemDocument,
     shutdown::Shutdown,
+    validate::{FieldError, Validator},
 };
 use chrono::{DateTime, Utc};
 use filter::FilterParams;
@@ -38,33 +39,33 @@ use crate::{
     state::AppState,
 };
 
-/// After so long a reader of events is asked to come again.
-const LONGEST_STREAM: Duration = Duration::from_secs(600);
-/// An empty comment keeps a quiet stream open.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A chart is told at most this often.
-const CALM: Duration = Duration::from_millis(250);
-/// A chart is looked at this often even if nothing seems to move.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Places where a client does not say how many, and at most.
-const USUAL_PLACES: usize = 10;
-const MOST_PLACES: usize = 100;
+/// The maximum duration of an event stream; the client then reconnects.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(600);
+/// The interval of empty comments that keep an idle stream open.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+/// The pause before and after a change, which limits the rate of events and lets Redis follow Postgres.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+/// The interval at which a chart is compared without a change of this process.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The number of places without `limit`.
+const DEFAULT_PLACES: usize = 10;
+const MAX_PLACES: i64 = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ChartParams {
-    /// What is counted: `bookmarks` where not given.
+    /// The metric: `bookmarks` by default.
     #[param(inline, value_type = Option<Metric>)]
     metric: Option<String>,
-    /// Over which time: `all` where not given.
+    /// The time window: `all` by default.
     #[param(inline, value_type = Option<Window>)]
     window: Option<String>,
-    /// How many places: 10 where not given.
+    /// The number of places: 10 by default.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
     limit: Option<String>,
 }
 
-/// All parameters of a chart.
+/// The parameters of a chart and of the movie filter.
 #[derive(Debug, Deserialize)]
 pub(super) struct ChartQuery {
     #[serde(flatten)]
@@ -82,69 +83,45 @@ impl IntoParams for ChartQuery {
 }
 
 impl ChartQuery {
-    /// What is asked for; the filter is movie-service's to judge.
+    /// Validates the parameters, save for the filter, which movie-service validates.
     fn parse(&self) -> Result<ChartRequest, Vec<FieldError>> {
         let ChartParams {
             metric,
             window,
             limit,
         } = &self.chart;
-        let mut errors = Vec::new();
-        let mut wrong = |field: &str, message: String| {
-            errors.push(FieldError::new(field, message));
-        };
-        let metric = match metric.as_deref().map(Metric::parse) {
-            None => Metric::Bookmarks,
-            Some(Some(metric)) => metric,
-            Some(None) => {
-                let known = Metric::ALL.map(Metric::as_str).join(", ");
-                wrong("metric", format!("must be one of {known}"));
-                Metric::Bookmarks
-            }
-        };
-        let window = match window.as_deref().map(Window::parse) {
-            None => Window::All,
-            Some(Some(window)) => window,
-            Some(None) => {
-                let known = Window::ALL.map(Window::as_str).join(", ");
-                wrong("window", format!("must be one of {known}"));
-                Window::All
-            }
-        };
-        let limit = match limit.as_deref().map(str::parse) {
-            None => USUAL_PLACES,
-            Some(Ok(limit)) if (1..=MOST_PLACES).contains(&limit) => limit,
-            Some(_) => {
-                wrong(
-                    "limit",
-                    format!("must be a whole number from 1 to {MOST_PLACES}"),
-                );
-                USUAL_PLACES
-            }
-        };
-        if errors.is_empty() {
-            Ok(ChartRequest::new(metric, window, limit, &self.filter))
-        } else {
-            Err(errors)
-        }
+        let mut check = Validator::default();
+        let metric = check.variant(
+            "metric",
+            metric.as_deref(),
+            "one of bookmarks, likes, watches",
+        );
+        let window = check.variant("window", window.as_deref(), "one of day, week, all");
+        let limit = check.integer("limit", limit.as_deref(), 1..=MAX_PLACES);
+        check.finish(ChartRequest::new(
+            metric.unwrap_or(Metric::Bookmarks),
+            window.unwrap_or(Window::All),
+            limit.unwrap_or(DEFAULT_PLACES),
+            &self.filter,
+        ))
     }
 }
 
-/// A film's place in a chart.
+/// A place of a chart.
 #[derive(Debug, Serialize, ToSchema)]
 struct ChartPlace {
-    /// From 1; equal counts stand in the order of the films' ids.
+    /// The rank, from 1; equal counts are ordered by the movie's id.
     #[schema(example = 1)]
     rank: usize,
-    /// How many users.
+    /// The number of users.
     #[schema(example = 42)]
     count: i64,
-    /// The film, as `GET /movies` lists it, with its genres.
+    /// The movie, as `GET /movies` lists it, with its genres.
     #[schema(value_type = Object, example = json!({"id": 603, "title": "The Matrix", "release_date": "1999-03-31", "popularity": 73.5, "poster_url": "", "genres": ["Action", "Science Fiction"]}))]
     movie: Arc<RawValue>,
 }
 
-/// A chart, from its first place on.
+/// The first places of a chart.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "metric": "bookmarks",
@@ -157,11 +134,11 @@ struct ChartPlace {
     }]
 }))]
 struct ChartResponse {
-    /// What is counted; each user once.
+    /// The metric; each user counts once.
     metric: Metric,
-    /// Over which time: `day` is the present hour and the 23 before it, `week` the 167 before it.
+    /// The time window: `day` is the present hour and the 23 before it, `week` that and the 167 before it.
     window: Window,
-    /// The end of the present hour; until then nothing leaves a `day` or a `week` by age alone.
+    /// The end of the present hour, until which no count leaves the window.
     valid_until: DateTime<Utc>,
     /// The places.
     data: Vec<ChartPlace>,
@@ -183,22 +160,22 @@ fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
     }
 }
 
-/// Live charts
+/// Top charts
 ///
-/// The films that most users have bookmarked, like or watched. With `Accept: text/event-stream` the
-/// chart comes as an event `chart`, and again whenever it changes. With a filter, films beyond the
-/// first two thousand places are not found.
+/// Ranks movies by the number of users who bookmarked, like or watched them within a time window. With
+/// `Accept: text/event-stream` the chart is sent as an event `chart`, and again after every change. With a filter, movies
+/// beyond the first 200,000 places are not found.
 #[utoipa::path(
     get,
     path = "/api/v1/charts/top",
     tag = "charts",
     params(ChartQuery),
     responses(
-        (status = 200, description = "the chart, or its events", body = ChartResponse,
-            headers(("ETag" = String, description = "of this chart"))),
-        (status = 304, description = "the chart is the one that `If-None-Match` names"),
-        (status = 400, description = "a parameter is wrong; `errors` names each", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "movie-service or Postgres is away, or too many streams are open", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the chart, or its event stream", body = ChartResponse,
+            headers(("ETag" = String, description = "the entity tag of the chart"))),
+        (status = 304, description = "the chart matches `If-None-Match`"),
+        (status = 400, description = "a parameter is invalid; `errors` lists each", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "movie-service or Postgres is unavailable, or too many streams are open", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_chart(
@@ -211,22 +188,22 @@ pub(super) async fn get_chart(
     if !wants_events {
         return Ok(Json(chart).into_response());
     }
-    let Some(place) = state.chart_streams.admit() else {
+    let Some(permit) = state.chart_streams.admit() else {
         let full = Problem::unavailable("a place among the readers of charts");
         return Ok(full.into_response());
     };
-    let watching = Watching {
+    let stream = ChartStream {
         charts: state.charts.clone(),
         request,
         moved: state.chart_streams.changes.clone(),
         shutdown: state.chart_streams.shutdown.clone(),
         next: text(&chart),
-        told: String::new(),
-        until: Instant::now() + LONGEST_STREAM,
-        _place: place,
+        sent: String::new(),
+        until: Instant::now() + STREAM_TIMEOUT,
+        _permit: permit,
     };
-    let mut response = Sse::new(events(watching))
-        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
+    let mut response = Sse::new(events(stream))
+        .keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL))
         .into_response();
     response
         .headers_mut()
@@ -234,53 +211,53 @@ pub(super) async fn get_chart(
     Ok(response)
 }
 
-struct Watching {
+struct ChartStream {
     charts: Charts,
     request: ChartRequest,
     moved: watch::Receiver<()>,
     shutdown: Shutdown,
     next: Option<String>,
-    told: String,
+    sent: String,
     until: Instant,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 fn text(chart: &ChartResponse) -> Option<String> {
     serde_json::to_string(chart).ok()
 }
 
-/// The chart as it is, then whenever it changes.
-fn events(watching: Watching) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(watching, |mut watching| async move {
-        let chart = match watching.next.take() {
+/// The present chart, then each change.
+fn events(stream: ChartStream) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(stream, |mut stream| async move {
+        let chart = match stream.next.take() {
             Some(chart) => chart,
-            None => watching.next_change().await?,
+            None => stream.next_change().await?,
         };
         let event = Event::default().event("chart").data(&chart);
-        watching.told = chart;
-        Some((Ok(event), watching))
+        stream.sent = chart;
+        Some((Ok(event), stream))
     })
 }
 
-impl Watching {
+impl ChartStream {
     async fn next_change(&mut self) -> Option<String> {
         while Instant::now() < self.until {
-            // Also gives Redis the time to follow what moved.
-            if self.shutdown.sleep(CALM).await {
+            // Also gives Redis time to follow.
+            if self.shutdown.sleep(DEBOUNCE).await {
                 return None;
             }
             tokio::select! {
                 () = self.shutdown.started() => return None,
                 moved = self.moved.changed() => moved.ok()?,
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
-            if self.shutdown.sleep(CALM).await {
+            if self.shutdown.sleep(DEBOUNCE).await {
                 return None;
             }
-            // A reader comes again when what we need is back.
+            // A failure ends the stream; the client reconnects.
             let chart = self.charts.top(&self.request).await.ok()?;
             let chart = text(&response(&self.request, chart))?;
-            if chart != self.told {
+            if chart != self.sent {
                 return Some(chart);
             }
         }

@@ -23,6 +23,11 @@ use crate::{
     },
 };
 
+chassis::problem_responses! {
+    /// 404: the user does not exist.
+    pub(super) UserNotFound = 404, "no user has this id: `user not found`";
+}
+
 /// Characters of an unknown word that are echoed.
 const MAX_ECHO_LENGTH: usize = 50;
 const RETRY: &str = "try again after the number of seconds in Retry-After";

@@ -8,10 +8,10 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{extract::Path, problem::ProblemDocument};
+use chassis::{extract::Path, openapi::InvalidId};
 use futures_util::stream;
 
-use super::error::ApiError;
+use super::error::{ApiError, UserNotFound};
 use crate::{models::UserId, state::AppState};
 
 /// Erase a user
@@ -25,8 +25,7 @@ use crate::{models::UserId, state::AppState};
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
         (status = 204, description = "the user is erased"),
-        (status = 400, description = "the id is invalid: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, UserNotFound,
     )
 )]
 pub(super) async fn erase_user(
@@ -53,8 +52,7 @@ pub(super) async fn erase_user(
         (status = 200, description = "`user`, and the lists `logins`, `api_keys`, `taste_edits`, `films`, `imports` and `interactions`", content_type = "application/json", headers(
             ("Content-Disposition" = String, description = "the suggested file name")
         )),
-        (status = 400, description = "the id is invalid: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, UserNotFound,
     )
 )]
 pub(super) async fn export_user(

@@ -3,12 +3,12 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     extract::{Json, Path},
-    problem::ProblemDocument,
+    openapi::{BodyTooLarge, InvalidId, InvalidRequest},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::error::ApiError;
+use super::error::{ApiError, UserNotFound};
 use crate::{
     models::{NewPreferences, Preferences, UserId},
     state::AppState,
@@ -44,8 +44,7 @@ pub(super) struct PreferencesRequest {
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
         (status = 200, description = "the preferences", body = Preferences),
-        (status = 400, description = "the id is invalid: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, UserNotFound,
     )
 )]
 pub(super) async fn get_preferences(
@@ -67,9 +66,7 @@ pub(super) async fn get_preferences(
     request_body = PreferencesRequest,
     responses(
         (status = 200, description = "the new preferences", body = Preferences),
-        (status = 400, description = "the id or a field is invalid, or a field is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, UserNotFound, BodyTooLarge,
     )
 )]
 pub(super) async fn set_preferences(

@@ -1,4 +1,4 @@
-//! Ratings: how many stars a user gives a film.
+//! Ratings: 0.5 to 5 stars, at most one per user and movie.
 
 use axum::{
     Json as JsonBody,
@@ -7,7 +7,7 @@ use axum::{
 };
 use chassis::{
     extract::{Json, Path, Query},
-    problem::{FieldError, ProblemDocument},
+    problem::FieldError,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,29 +15,29 @@ use utoipa::ToSchema;
 
 use super::{
     error::ApiError,
-    films::{FilmsQuery, page},
     interactions::RATING_RULE,
-    user_film::UserFilm,
+    user_movie::{
+        self, ClearProblems, GetProblems, ListProblems, MoviesQuery, PartResponse, SetProblems,
+        UserMoviePath,
+    },
 };
 use crate::{
-    models::{Action, MovieId, Rating, UserId, UserMovie},
-    repository::user_movies::Listed,
-    service::writer::Command,
+    models::{Action, MovieId, Rating, StatePart, UserId, UserMovie},
     state::AppState,
 };
 
-/// How many stars a user gives a film.
+/// A rating of a movie.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"rating": 4.5}))]
 pub(super) struct SetRatingRequest {
-    /// 0.5 to 5 stars, in halves.
-    // Optional, so that null is refused by name.
+    /// Stars, 0.5 to 5 in steps of 0.5.
+    // Optional, so that null is reported with the field's name.
     #[schema(required, value_type = f64, minimum = 0.5, maximum = 5, multiple_of = 0.5)]
     rating: Option<f64>,
 }
 
-/// How many stars a user gives a film, and since when.
+/// A user's rating of a movie.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -48,24 +48,28 @@ pub(super) struct SetRatingRequest {
 pub(super) struct RatingResponse {
     user_id: UserId,
     movie_id: MovieId,
-    /// 0.5 to 5 stars.
-    rating: f64,
-    /// Since when they rate it so.
+    /// Stars, 0.5 to 5.
+    #[schema(value_type = f64)]
+    rating: Rating,
+    /// The time of the rating.
     rated_at: DateTime<Utc>,
 }
 
-impl RatingResponse {
-    fn of(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
+impl PartResponse for RatingResponse {
+    const PART: StatePart = StatePart::Rating;
+    const NAME: &'static str = "rating";
+
+    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
         Some(Self {
             user_id,
             movie_id,
-            rating: state.rating.value?.stars(),
+            rating: state.rating.value?,
             rated_at: state.rating.since()?,
         })
     }
 }
 
-/// The films that a user rated, newest first.
+/// A page of a user's ratings, newest first.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -81,126 +85,91 @@ pub(super) struct RatingsResponse {
     user_id: UserId,
     /// The ratings.
     ratings: Vec<RatingResponse>,
-    /// Where the next page begins; null on the last.
+    /// The cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// Rate a film
+/// Set a rating
 ///
-/// Gives it stars, in place of those that the user gave it before. To give the same again changes nothing.
+/// Rates the movie and replaces the previous rating. Idempotent.
 #[utoipa::path(
     put,
     path = "/api/v1/users/{id}/ratings/{movie_id}",
     tag = "ratings",
-    params(UserFilm),
+    params(UserMoviePath),
     request_body = SetRatingRequest,
-    responses(
-        (status = 200, description = "the rating, as it stands", body = RatingResponse),
-        (status = 400, description = "an id or the rating is wrong, or a field is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "the rating", body = RatingResponse), SetProblems)
 )]
 pub(super) async fn set_rating(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
     Json(request): Json<SetRatingRequest>,
 ) -> Result<JsonBody<RatingResponse>, ApiError> {
     let rating = request
         .rating
         .and_then(Rating::from_stars)
         .ok_or_else(|| ApiError::Invalid(vec![FieldError::new("rating", RATING_RULE)]))?;
-    let command = Command::now(film.id, film.movie_id, Action::Rate(Some(rating)));
-    let written = state.interactions.record(command).await?;
-    RatingResponse::of(film.id, film.movie_id, &written.state)
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("rating"))
+    user_movie::set(&state, path, Action::Rate(Some(rating))).await
 }
 
-/// Take a rating back
+/// Remove a rating
 ///
-/// Afterwards the user has not rated the film. To do it again changes nothing.
+/// Clears the user's rating of the movie. Idempotent.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}/ratings/{movie_id}",
     tag = "ratings",
-    params(UserFilm),
-    responses(
-        (status = 204, description = "there is no rating now"),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 204, description = "no rating is set"), ClearProblems)
 )]
 pub(super) async fn remove_rating(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<StatusCode, ApiError> {
-    let command = Command::now(film.id, film.movie_id, Action::Rate(None));
-    state.interactions.record(command).await?;
-    Ok(StatusCode::NO_CONTENT)
+    user_movie::clear(&state, path, Action::Rate(None)).await
 }
 
-/// A rating
+/// Get a rating
 ///
-/// How many stars the user gives the film.
+/// Returns the user's rating of the movie.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/ratings/{movie_id}",
     tag = "ratings",
-    params(UserFilm),
-    responses(
-        (status = 200, description = "the rating", body = RatingResponse),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`), or they did not rate it (`rating not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 200, description = "the rating", body = RatingResponse), GetProblems)
 )]
 pub(super) async fn get_rating(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<JsonBody<RatingResponse>, ApiError> {
-    let found = state.interactions.find(film.id, film.movie_id).await?;
-    found
-        .and_then(|found| RatingResponse::of(film.id, film.movie_id, &found))
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("rating"))
+    user_movie::get(&state, path).await
 }
 
-/// A user's ratings
+/// List ratings
 ///
-/// The films that the user rated, newest first.
+/// Lists the user's ratings, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/ratings",
     tag = "ratings",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), FilmsQuery),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
     responses(
-        (status = 200, description = "the films", body = RatingsResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; left out on the last")
+        (status = 200, description = "the ratings", body = RatingsResponse, headers(
+            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
         )),
-        (status = 400, description = "the id or a parameter is wrong, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems
     )
 )]
 pub(super) async fn list_ratings(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
-    Query(query): Query<FilmsQuery>,
+    Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<RatingsResponse>), ApiError> {
-    let list = page(
-        &state,
-        user_id,
-        Listed::Ratings,
-        &query,
-        |movie, standing| {
-            let film = RatingResponse::of(user_id, movie, standing)?;
-            let at = film.rated_at;
-            Some((film, at))
-        },
-    )
-    .await?;
+    let list = user_movie::list(&state, user_id, &query).await?;
     let body = RatingsResponse {
         user_id,
-        ratings: list.films,
+        ratings: list.items,
         next_cursor: list.next_cursor,
     };
     Ok((list.headers, JsonBody(body)))

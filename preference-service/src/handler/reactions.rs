@@ -1,4 +1,4 @@
-//! Reactions: what a user thinks of a film, one at a time.
+//! Reactions: like, dislike or superlike, at most one per user and movie.
 
 use axum::{
     Json as JsonBody,
@@ -7,7 +7,7 @@ use axum::{
 };
 use chassis::{
     extract::{Json, Path, Query},
-    problem::{FieldError, ProblemDocument},
+    problem::FieldError,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,27 +15,27 @@ use utoipa::ToSchema;
 
 use super::{
     error::ApiError,
-    films::{FilmsQuery, page},
-    user_film::UserFilm,
+    user_movie::{
+        self, ClearProblems, GetProblems, ListProblems, MoviesQuery, PartResponse, SetProblems,
+        UserMoviePath,
+    },
 };
 use crate::{
-    models::{Action, MovieId, Reaction, UserId, UserMovie},
-    repository::user_movies::Listed,
-    service::writer::Command,
+    models::{Action, MovieId, Reaction, StatePart, UserId, UserMovie},
     state::AppState,
 };
 
-/// What a user thinks of a film.
+/// A reaction to a movie.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"reaction": "superlike"}))]
 pub(super) struct SetReactionRequest {
-    // Optional, so that null is refused by name.
+    // Optional, so that null is reported with the field's name.
     #[schema(required, value_type = Reaction)]
     reaction: Option<Reaction>,
 }
 
-/// What a user thinks of a film, and since when.
+/// A user's reaction to a movie.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -47,13 +47,15 @@ pub(super) struct ReactionResponse {
     user_id: UserId,
     movie_id: MovieId,
     reaction: Reaction,
-    /// Since when they think so.
+    /// The time of the reaction.
     reacted_at: DateTime<Utc>,
 }
 
-impl ReactionResponse {
-    /// None where the user thinks nothing of it.
-    pub(super) fn of(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
+impl PartResponse for ReactionResponse {
+    const PART: StatePart = StatePart::Reaction;
+    const NAME: &'static str = "reaction";
+
+    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
         Some(Self {
             user_id,
             movie_id,
@@ -63,7 +65,7 @@ impl ReactionResponse {
     }
 }
 
-/// What a user thinks of films, newest first.
+/// A page of a user's reactions, newest first.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -79,130 +81,91 @@ pub(super) struct ReactionsResponse {
     user_id: UserId,
     /// The reactions.
     reactions: Vec<ReactionResponse>,
-    /// Where the next page begins; null on the last.
+    /// The cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
-/// React to a film
+/// Set a reaction
 ///
-/// Likes, dislikes or superlikes it, in place of what the user thought of it before. To say the same
-/// again changes nothing.
+/// Likes, dislikes or superlikes the movie and replaces the previous reaction. Idempotent.
 #[utoipa::path(
     put,
     path = "/api/v1/users/{id}/reactions/{movie_id}",
     tag = "reactions",
-    params(UserFilm),
+    params(UserMoviePath),
     request_body = SetReactionRequest,
-    responses(
-        (status = 200, description = "the reaction, as it stands", body = ReactionResponse),
-        (status = 400, description = "an id or the reaction is wrong, or a field is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "the reaction", body = ReactionResponse), SetProblems)
 )]
 pub(super) async fn set_reaction(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
     Json(request): Json<SetReactionRequest>,
 ) -> Result<JsonBody<ReactionResponse>, ApiError> {
     let reaction = request.reaction.ok_or_else(|| {
-        ApiError::Invalid(vec![FieldError::new(
-            "reaction",
-            "must be one of like, dislike, superlike",
-        )])
+        let message = "must be one of like, dislike, superlike";
+        ApiError::Invalid(vec![FieldError::new("reaction", message)])
     })?;
-    let action = Action::React(Some(reaction));
-    let command = Command::now(film.id, film.movie_id, action);
-    let written = state.interactions.record(command).await?;
-    ReactionResponse::of(film.id, film.movie_id, &written.state)
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("reaction"))
+    user_movie::set(&state, path, Action::React(Some(reaction))).await
 }
 
-/// Take a reaction back
+/// Remove a reaction
 ///
-/// Afterwards the user thinks nothing of the film. To do it again changes nothing.
+/// Clears the user's reaction to the movie. Idempotent.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}/reactions/{movie_id}",
     tag = "reactions",
-    params(UserFilm),
-    responses(
-        (status = 204, description = "there is no reaction now"),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 204, description = "no reaction is set"), ClearProblems)
 )]
 pub(super) async fn remove_reaction(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<StatusCode, ApiError> {
-    let command = Command::now(film.id, film.movie_id, Action::React(None));
-    state.interactions.record(command).await?;
-    Ok(StatusCode::NO_CONTENT)
+    user_movie::clear(&state, path, Action::React(None)).await
 }
 
-/// A reaction
+/// Get a reaction
 ///
-/// What the user thinks of the film.
+/// Returns the user's reaction to the movie.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/reactions/{movie_id}",
     tag = "reactions",
-    params(UserFilm),
-    responses(
-        (status = 200, description = "the reaction", body = ReactionResponse),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`), or they did not react (`reaction not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 200, description = "the reaction", body = ReactionResponse), GetProblems)
 )]
 pub(super) async fn get_reaction(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<JsonBody<ReactionResponse>, ApiError> {
-    let found = state.interactions.find(film.id, film.movie_id).await?;
-    found
-        .and_then(|found| ReactionResponse::of(film.id, film.movie_id, &found))
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("reaction"))
+    user_movie::get(&state, path).await
 }
 
-/// A user's reactions
+/// List reactions
 ///
-/// What the user thinks of films, newest first.
+/// Lists the user's reactions, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/reactions",
     tag = "reactions",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), FilmsQuery),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
     responses(
-        (status = 200, description = "the films", body = ReactionsResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; left out on the last")
+        (status = 200, description = "the reactions", body = ReactionsResponse, headers(
+            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
         )),
-        (status = 400, description = "the id or a parameter is wrong, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems
     )
 )]
 pub(super) async fn list_reactions(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
-    Query(query): Query<FilmsQuery>,
+    Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<ReactionsResponse>), ApiError> {
-    let list = page(
-        &state,
-        user_id,
-        Listed::Reactions,
-        &query,
-        |movie, standing| {
-            let film = ReactionResponse::of(user_id, movie, standing)?;
-            let at = film.reacted_at;
-            Some((film, at))
-        },
-    )
-    .await?;
+    let list = user_movie::list(&state, user_id, &query).await?;
     let body = ReactionsResponse {
         user_id,
-        reactions: list.films,
+        reactions: list.items,
         next_cursor: list.next_cursor,
     };
     Ok((list.headers, JsonBody(body)))

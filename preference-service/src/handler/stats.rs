@@ -1,4 +1,4 @@
-//! How many users stand so with films.
+//! Movie statistics: counters of users' reactions, bookmarks, views and ratings.
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
@@ -14,10 +14,10 @@ use crate::{
     state::AppState,
 };
 
-/// Films that one question may be about.
-const MOST_FILMS: usize = 1000;
+/// The maximum number of movies in one request.
+const MAX_MOVIES: usize = 1000;
 
-/// How many users stand so with a film.
+/// The counters of a movie.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "movie_id": 603,
@@ -31,19 +31,19 @@ const MOST_FILMS: usize = 1000;
 }))]
 pub(super) struct StatsResponse {
     movie_id: MovieId,
-    /// Who like it.
+    /// Users who like the movie.
     like_count: i64,
-    /// Who dislike it.
+    /// Users who dislike it.
     dislike_count: i64,
-    /// Who like it above others.
+    /// Users who superlike it.
     superlike_count: i64,
-    /// Who want to watch it.
+    /// Users who have it on their watchlist.
     bookmark_count: i64,
-    /// Who watched it to its end.
+    /// Users who watched it to its end.
     view_count: i64,
-    /// Who rated it.
+    /// Users who rated it.
     rating_count: i64,
-    /// How many stars they gave it on average, 0.5 to 5; null where nobody did.
+    /// The mean rating in stars, 0.5 to 5; null without ratings.
     rating_average: Option<f64>,
 }
 
@@ -62,43 +62,43 @@ impl StatsResponse {
     }
 }
 
-/// How users stand with a film
+/// Movie statistics
 ///
-/// How many like it, dislike it, want to watch it, watched it and rated it.
+/// Returns the number of users who like, dislike, bookmarked, watched or rated the movie.
 #[utoipa::path(
     get,
     path = "/api/v1/movies/{id}/stats",
     tag = "stats",
-    params(("id" = MovieId, Path, description = "The film's id, TMDB's.", example = 603)),
+    params(("id" = MovieId, Path, description = "The movie's TMDB id.", example = 603)),
     responses(
         (status = 200, description = "the counters", body = StatsResponse),
-        (status = 304, description = "they are what `If-None-Match` names"),
-        (status = 400, description = "the id cannot be one: `invalid movie ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such film: `movie not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 304, description = "the counters match `If-None-Match`"),
+        (status = 400, description = "the id is invalid: `invalid movie ID`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "no such movie: `movie not found`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_stats(
     State(state): State<AppState>,
     Path(movie_id): Path<MovieId>,
 ) -> Result<JsonBody<StatsResponse>, ApiError> {
-    let counts = state.stats.of(movie_id).await?;
+    let counts = state.stats.get(movie_id).await?;
     Ok(JsonBody(StatsResponse::new(movie_id, counts)))
 }
 
-/// Which films another service asks about.
+/// The movies of a request by another service.
 #[derive(Deserialize, IntoParams)]
 pub(super) struct IdsQuery {
-    /// Their ids, with commas between them.
+    /// The ids, separated by commas.
     ids: String,
 }
 
-/// The counters of many films.
+/// The counters of many movies.
 #[derive(Serialize)]
 pub(super) struct ManyStatsResponse {
     stats: Vec<StatsResponse>,
 }
 
-/// The counters of many films, for movie-service; a film that nobody did anything with is left out.
+/// Returns the counters of many movies, for movie-service; movies on which no user has acted are left out.
 pub(super) async fn get_many_stats(
     State(state): State<AppState>,
     Query(query): Query<IdsQuery>,
@@ -108,11 +108,11 @@ pub(super) async fn get_many_stats(
         .split(',')
         .map(|id| id.parse().ok().and_then(MovieId::new))
         .collect();
-    let Some(ids) = ids.filter(|ids| ids.len() <= MOST_FILMS) else {
-        let message = format!("must be 1 to {MOST_FILMS} ids with commas between them");
+    let Some(ids) = ids.filter(|ids| ids.len() <= MAX_MOVIES) else {
+        let message = format!("must be 1 to {MAX_MOVIES} ids with commas between them");
         return Err(ApiError::Invalid(vec![FieldError::new("ids", message)]));
     };
-    let stats = state.stats.of_many(&ids).await?;
+    let stats = state.stats.find_many(&ids).await?;
     Ok(JsonBody(ManyStatsResponse {
         stats: stats
             .into_iter()

@@ -1,40 +1,40 @@
-//! Taste: what a user's films have in common, and what they say of it themselves.
+//! Taste profiles: the scores of genres, keywords, people and languages, and users' edits of them.
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     extract::{Bounded, Json, Path, Query},
     problem::{FieldError, ProblemDocument},
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use crate::{
-    models::{TagKey, TagKind, UserId},
-    service::taste::{NewTasteEdit, Profile},
+    models::{NewTasteEdit, TagKey, TagKind, UserId},
+    service::taste::Profile,
     state::AppState,
 };
 
-/// How many tags of each kind are shown where the client does not say.
+/// The number of tags of each kind without `limit`.
 const DEFAULT_LIMIT: i64 = 50;
-/// Edits in one request at most.
-const MOST_EDITS: usize = 100;
+/// The maximum number of edits in one request.
+const MAX_EDITS: usize = 100;
 
-/// How much a user likes what films are about.
+/// A user's score for a tag.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TasteScoreResponse {
-    /// TMDB's id; languages have none.
+    /// The tag's TMDB id; languages have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<i64>,
-    /// The name; of a language its ISO 639-1 code.
+    /// The name, or a language's ISO 639-1 code.
     name: String,
-    /// How much they like it; below zero: they do not.
+    /// The score; negative if the user dislikes movies with the tag. A like of today is 5.
     score: f64,
-    /// Whether they said so themselves, rather than by what they do.
+    /// True if the user set the score, false if it is computed from their actions.
     edited: bool,
 }
 
-/// A user's taste: scores from what they do, the strongest first, be it for or against.
+/// A taste profile: scores by descending absolute value.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -46,15 +46,15 @@ pub(super) struct TasteScoreResponse {
 }))]
 pub(super) struct TasteResponse {
     user_id: UserId,
-    /// After so many days what was done weighs half; 0: it keeps its weight.
+    /// The half-life of an action's weight in days, counted from the user's newest action; 0 for no decay.
     half_life_days: f64,
     /// Genres.
     genres: Vec<TasteScoreResponse>,
     /// Keywords.
     keywords: Vec<TasteScoreResponse>,
-    /// Directors, and the first of the cast.
+    /// Directors and the first cast members.
     people: Vec<TasteScoreResponse>,
-    /// The languages in which films were made.
+    /// Original languages.
     languages: Vec<TasteScoreResponse>,
 }
 
@@ -89,11 +89,11 @@ impl TasteResponse {
     }
 }
 
-/// How taste is asked for.
+/// The parameters of a taste profile.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TasteQuery {
-    /// How many tags of each kind at most: 50 where not given.
+    /// The maximum number of tags of each kind: 50 by default.
     #[param(inline, example = 50)]
     limit: Option<Bounded<1, 1000>>,
 }
@@ -105,27 +105,7 @@ impl TasteQuery {
     }
 }
 
-/// What a user says of one tag.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TasteEditRequest {
-    kind: TagKind,
-    /// TMDB's id of a genre, keyword or person.
-    id: Option<i64>,
-    /// In place of the id: the name, if only one has it; of a language its ISO 639-1 code.
-    name: Option<String>,
-    /// How much the user likes it, -100 to 100; null takes back what was said.
-    #[serde(deserialize_with = "nullable")]
-    #[schema(required, value_type = Option<f64>, minimum = -100, maximum = 100)]
-    score: Option<f64>,
-}
-
-/// Reads null as a value of its own: a field without a default must be there, even so.
-fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
-/// What a user says of their taste.
+/// Edits of a taste profile.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"edits": [
@@ -133,25 +113,25 @@ fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D
     {"kind": "person", "id": 6384, "score": null}
 ]}))]
 pub(super) struct EditTasteRequest {
-    /// 1 to 100 edits, each of another tag.
+    /// 1 to 100 edits, at most one per tag.
     #[schema(min_items = 1, max_items = 100)]
-    edits: Vec<TasteEditRequest>,
+    edits: Vec<NewTasteEdit>,
 }
 
-/// A user's taste
+/// Get a taste profile
 ///
-/// What the user's films have in common. Each thing that they did with a film adds its weight to the
-/// film's genres, keywords, people and language, and loses half of it with every half-life. An edit
-/// stands in place of what adds up.
+/// Returns the scores by which movies are recommended. Each of the user's actions adds its weight to the movie's genres,
+/// keywords, people and language. The weight halves with every half-life before the user's newest action, down to an
+/// eighth. An edit replaces the computed score.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/taste",
     tag = "taste",
     params(("id" = UserId, Path, description = "The user's id.", example = 1), TasteQuery),
     responses(
-        (status = 200, description = "the taste", body = TasteResponse),
-        (status = 400, description = "the id or a parameter is wrong, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the taste profile", body = TasteResponse),
+        (status = 400, description = "the id or a parameter is invalid, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_taste(
@@ -159,13 +139,13 @@ pub(super) async fn get_taste(
     Path(user_id): Path<UserId>,
     Query(query): Query<TasteQuery>,
 ) -> Result<JsonBody<TasteResponse>, ApiError> {
-    let profile = state.tastes.of(user_id, query.limit()).await?;
+    let profile = state.tastes.get(user_id, query.limit()).await?;
     Ok(JsonBody(TasteResponse::new(user_id, profile)))
 }
 
-/// Edit a user's taste
+/// Edit a taste profile
 ///
-/// Pins the scores of tags, or takes pins back. A pinned score stands whatever the user does.
+/// Sets the scores of tags, or removes edits. A score that is set does not change with the user's actions.
 #[utoipa::path(
     patch,
     path = "/api/v1/users/{id}/taste",
@@ -173,9 +153,9 @@ pub(super) async fn get_taste(
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     request_body = EditTasteRequest,
     responses(
-        (status = 200, description = "the taste as it is now", body = TasteResponse),
-        (status = 400, description = "the id or an edit is wrong, or a field is unknown; nothing is stored", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 200, description = "the new taste profile", body = TasteResponse),
+        (status = 400, description = "the id or an edit is invalid, or a field is unknown; nothing is stored", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -184,22 +164,12 @@ pub(super) async fn edit_taste(
     Path(user_id): Path<UserId>,
     Json(request): Json<EditTasteRequest>,
 ) -> Result<JsonBody<TasteResponse>, ApiError> {
-    if !(1..=MOST_EDITS).contains(&request.edits.len()) {
-        let message = format!("must be 1 to {MOST_EDITS}");
+    if !(1..=MAX_EDITS).contains(&request.edits.len()) {
+        let message = format!("must be 1 to {MAX_EDITS}");
         return Err(ApiError::Invalid(vec![FieldError::new("edits", message)]));
     }
-    let edits: Vec<NewTasteEdit> = request
-        .edits
-        .into_iter()
-        .map(|edit| NewTasteEdit {
-            kind: edit.kind,
-            id: edit.id,
-            name: edit.name,
-            score: edit.score,
-        })
-        .collect();
-    state.tastes.edit(user_id, &edits).await?;
+    state.tastes.edit(user_id, &request.edits).await?;
     let limit = TasteQuery { limit: None }.limit();
-    let profile = state.tastes.of(user_id, limit).await?;
+    let profile = state.tastes.get(user_id, limit).await?;
     Ok(JsonBody(TasteResponse::new(user_id, profile)))
 }

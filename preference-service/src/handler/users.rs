@@ -8,6 +8,7 @@ use axum::{
 };
 use chassis::{
     extract::{Json, Path},
+    openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::ProblemDocument,
 };
 use chrono::{DateTime, Utc};
@@ -15,7 +16,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{caller::Caller, error::ApiError};
+use super::{
+    caller::Caller,
+    error::{ApiError, UserNotFound},
+};
 use crate::{
     models::{NewUser, User, UserId, UserUpdate},
     service::users::PasswordAuthorization,
@@ -99,9 +103,9 @@ pub(super) struct UpdateUserRequest {
     request_body = CreateUserRequest,
     responses(
         (status = 201, description = "the new user", body = UserResponse),
-        (status = 400, description = "a field is missing, invalid or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest,
         (status = 409, description = "the username or e-mail address is taken", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        BodyTooLarge,
     )
 )]
 pub(super) async fn create_user(
@@ -129,8 +133,7 @@ pub(super) async fn create_user(
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
         (status = 200, description = "the user", body = UserResponse),
-        (status = 400, description = "the id is invalid: `invalid user ID`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, UserNotFound,
     )
 )]
 pub(super) async fn get_user(
@@ -154,11 +157,11 @@ pub(super) async fn get_user(
     request_body = UpdateUserRequest,
     responses(
         (status = 200, description = "the updated user", body = UserResponse),
-        (status = 400, description = "a field is invalid or unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest,
         (status = 403, description = "the present password is wrong or absent", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no user has this id: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        UserNotFound,
         (status = 409, description = "the username or e-mail address is taken", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        BodyTooLarge,
     )
 )]
 pub(super) async fn update_user(

@@ -1,45 +1,42 @@
-//! Watching: how far a user came in a film, and what they watched.
+//! The watch history: the playback position in a movie, and the movies watched.
 
 use axum::{
     Json as JsonBody,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use chassis::{
-    extract::{Json, Path, Query},
-    problem::ProblemDocument,
-};
+use chassis::extract::{Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     error::ApiError,
-    films::{FilmsQuery, page},
     interactions::progress,
-    user_film::UserFilm,
+    user_movie::{
+        self, ClearProblems, GetProblems, ListProblems, MoviesQuery, PartResponse, SetProblems,
+        UserMoviePath,
+    },
 };
 use crate::{
-    models::{Action, MovieId, Progress, UserId, UserMovie},
-    repository::user_movies::Listed,
-    service::writer::Command,
+    models::{Action, MovieId, Progress, StatePart, UserId, UserMovie},
     state::AppState,
 };
 
-/// How far a user has come in a film.
+/// The playback position in a movie.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"position_seconds": 1260, "duration_seconds": 8160}))]
 pub(super) struct SetWatchRequest {
-    /// Where the user is, from 0 to the end.
+    /// The playback position, 0 to `duration_seconds`.
     #[schema(required, value_type = i32, minimum = 0)]
     position_seconds: Option<i32>,
-    /// How long the film is.
+    /// The movie's runtime.
     #[schema(required, value_type = i32, minimum = 1, maximum = 604_800)]
     duration_seconds: Option<i32>,
 }
 
-/// What a user watched of a film.
+/// A user's watch history of a movie.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -54,23 +51,26 @@ pub(super) struct SetWatchRequest {
 pub(super) struct WatchResponse {
     user_id: UserId,
     movie_id: MovieId,
-    /// Where they stopped; null where only the fact is known.
+    /// The last playback position; null if unknown.
     position_seconds: Option<i32>,
-    /// How long the film is; null likewise.
+    /// The movie's runtime; null if unknown.
     duration_seconds: Option<i32>,
-    /// The furthest point that they reached.
+    /// The furthest position reached.
     watched_seconds: i32,
-    /// Whether they reached nine tenths of it, once.
+    /// True once nine tenths of the movie have been reached.
     completed: bool,
-    /// When they did first.
+    /// The first time they were reached.
     completed_at: Option<DateTime<Utc>>,
-    /// When they watched it last.
+    /// The last time the user watched the movie.
     watched_at: DateTime<Utc>,
 }
 
-impl WatchResponse {
-    fn of(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
-        let watch = Some(&state.watch).filter(|watch| watch.is_begun())?;
+impl PartResponse for WatchResponse {
+    const PART: StatePart = StatePart::Watch;
+    const NAME: &'static str = "watch entry";
+
+    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
+        let watch = &state.watch;
         Some(Self {
             user_id,
             movie_id,
@@ -79,12 +79,12 @@ impl WatchResponse {
             watched_seconds: watch.watched_seconds,
             completed: watch.completed.is_some(),
             completed_at: watch.completed.map(|mark| mark.at),
-            watched_at: watch.mark?.at,
+            watched_at: watch.since()?,
         })
     }
 }
 
-/// What a user watched, last first.
+/// A page of a user's watch history, last watched first.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "user_id": 1,
@@ -102,127 +102,92 @@ impl WatchResponse {
 }))]
 pub(super) struct WatchListResponse {
     user_id: UserId,
-    /// The films.
+    /// The movies.
     watch: Vec<WatchResponse>,
-    /// Where the next page begins; null on the last.
+    /// The cursor of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
 /// Report progress
 ///
-/// Remembers where the user is in the film. At nine tenths it is watched, and stays so when it is begun again.
-/// Each minute counts once towards taste, however often it is reported.
+/// Stores the playback position. From nine tenths of the runtime on the movie counts as watched, and stays so if it is
+/// started again. Each minute counts once towards taste, however often it is reported.
 #[utoipa::path(
     put,
     path = "/api/v1/users/{id}/watch/{movie_id}",
     tag = "watch",
-    params(UserFilm),
+    params(UserMoviePath),
     request_body = SetWatchRequest,
-    responses(
-        (status = 200, description = "what they watched of it, as it stands", body = WatchResponse),
-        (status = 400, description = "an id or a number is wrong, or a field is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "the watch history of the movie", body = WatchResponse), SetProblems)
 )]
 pub(super) async fn set_watch(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
     Json(request): Json<SetWatchRequest>,
 ) -> Result<JsonBody<WatchResponse>, ApiError> {
     let progress = progress(request.position_seconds, request.duration_seconds)
         .map_err(|error| ApiError::Invalid(vec![error]))?;
-    let command = Command::now(film.id, film.movie_id, Action::Watch(progress));
-    let written = state.interactions.record(command).await?;
-    WatchResponse::of(film.id, film.movie_id, &written.state)
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("watch entry"))
+    user_movie::set(&state, path, Action::Watch(progress)).await
 }
 
-/// Forget that a film was watched
+/// Remove from the watch history
 ///
-/// Takes it out of what the user watched, with its minutes. To do it again changes nothing.
+/// Clears the watch history of the movie, with its minutes. Idempotent.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}/watch/{movie_id}",
     tag = "watch",
-    params(UserFilm),
-    responses(
-        (status = 204, description = "nothing of it is watched now"),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`) or film (`movie not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 204, description = "the movie is not in the watch history"), ClearProblems)
 )]
 pub(super) async fn remove_watch(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<StatusCode, ApiError> {
-    let command = Command::now(film.id, film.movie_id, Action::ForgetWatch);
-    state.interactions.record(command).await?;
-    Ok(StatusCode::NO_CONTENT)
+    user_movie::clear(&state, path, Action::ForgetWatch).await
 }
 
-/// Progress in a film
+/// Get progress
 ///
-/// What the user watched of the film, and where they stopped.
+/// Returns the user's watch history of the movie, with the last playback position.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/watch/{movie_id}",
     tag = "watch",
-    params(UserFilm),
-    responses(
-        (status = 200, description = "what they watched of it", body = WatchResponse),
-        (status = 400, description = "an id cannot be one", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user (`user not found`), or they did not watch it (`watch entry not found`)", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    params(UserMoviePath),
+    responses((status = 200, description = "the watch history of the movie", body = WatchResponse), GetProblems)
 )]
 pub(super) async fn get_watch(
     State(state): State<AppState>,
-    film: UserFilm,
+    path: UserMoviePath,
 ) -> Result<JsonBody<WatchResponse>, ApiError> {
-    let found = state.interactions.find(film.id, film.movie_id).await?;
-    found
-        .and_then(|found| WatchResponse::of(film.id, film.movie_id, &found))
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere("watch entry"))
+    user_movie::get(&state, path).await
 }
 
-/// What a user watched
+/// List the watch history
 ///
-/// The films that the user watched, be it in part, last first.
+/// Lists the movies that the user has watched, also in part, last watched first.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/watch",
     tag = "watch",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), FilmsQuery),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
     responses(
-        (status = 200, description = "the films", body = WatchListResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; left out on the last")
+        (status = 200, description = "the movies", body = WatchListResponse, headers(
+            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
         )),
-        (status = 400, description = "the id or a parameter is wrong, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems
     )
 )]
 pub(super) async fn list_watch(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
-    Query(query): Query<FilmsQuery>,
+    Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<WatchListResponse>), ApiError> {
-    let list = page(
-        &state,
-        user_id,
-        Listed::Watched,
-        &query,
-        |movie, standing| {
-            let film = WatchResponse::of(user_id, movie, standing)?;
-            let at = film.watched_at;
-            Some((film, at))
-        },
-    )
-    .await?;
+    let list = user_movie::list(&state, user_id, &query).await?;
     let body = WatchListResponse {
         user_id,
-        watch: list.films,
+        watch: list.items,
         next_cursor: list.next_cursor,
     };
     Ok((list.headers, JsonBody(body)))

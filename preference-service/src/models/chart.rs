@@ -1,4 +1,5 @@
-//! Charts: which films most users stand so with. What is counted, and over which time.
+//! Charts: movies ranked by the number of users who bookmarked, like or watched them within a time window. Counts are
+//! kept per hour; a window is the sum of its hours.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,26 +7,38 @@ use utoipa::ToSchema;
 
 use super::{MovieId, Reaction, UserMovie};
 
-/// What a chart counts; each user once.
+/// The metric of a chart; each user counts once.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    sqlx::Type,
 )]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 #[schema(example = "bookmarks")]
 pub enum Metric {
-    /// Users who want to watch the film.
+    /// Users who have the movie on their watchlist.
     Bookmarks,
-    /// Users who like it, or like it above others.
+    /// Users who like or superlike it.
     Likes,
     /// Users who watched it to its end.
     Watches,
 }
 
 impl Metric {
-    /// All there are.
+    /// All metrics.
     pub const ALL: [Self; 3] = [Self::Bookmarks, Self::Likes, Self::Watches];
 
-    /// Its name, as clients and the stores write it.
+    /// The name used by clients and in the stores.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,13 +48,7 @@ impl Metric {
         }
     }
 
-    /// The metric of this name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
-    }
-
-    /// Since when a user counts; none where they do not.
+    /// The time from which the user counts, `None` if not at all.
     fn since(self, state: &UserMovie) -> Option<DateTime<Utc>> {
         match self {
             Self::Bookmarks => state.bookmark.since(),
@@ -54,7 +61,7 @@ impl Metric {
     }
 }
 
-/// Over which time a chart counts.
+/// The time window of a chart, in whole hours of UTC.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -70,10 +77,10 @@ pub enum Window {
 }
 
 impl Window {
-    /// All there are.
+    /// All windows.
     pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::All];
 
-    /// Its name, as clients and the stores write it.
+    /// The name used by clients and in the stores.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,13 +90,7 @@ impl Window {
         }
     }
 
-    /// The window of this name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
-    }
-
-    /// The first of its hours, where `hour` is the last; none: it has no first.
+    /// The first hour of the window that ends with `hour`; `None` for all time.
     #[must_use]
     pub fn begin(self, hour: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
@@ -100,38 +101,40 @@ impl Window {
     }
 }
 
-/// The beginning of the hour of `at`.
+/// Returns the start of the hour of `at`.
 #[must_use]
 pub fn hour_of(at: DateTime<Utc>) -> DateTime<Utc> {
     at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at)
 }
 
-/// A place in a chart.
+/// An entry of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChartEntry {
-    /// The film.
+    /// The movie.
     pub movie_id: MovieId,
-    /// How many users.
+    /// The number of users.
     pub count: i64,
 }
 
-/// How one hour's count of a film moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A change of a movie's count in one hour.
+// The fields stand in the order of the type's: shifts are written as composite values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(type_name = "chart_shift_row")]
 pub struct ChartShift {
-    /// The film.
+    /// The movie.
     pub movie_id: MovieId,
-    /// What is counted.
+    /// The metric.
     pub metric: Metric,
-    /// The hour's beginning.
+    /// The start of the hour.
     pub hour: DateTime<Utc>,
-    /// By how much.
+    /// The difference.
     pub by: i64,
 }
 
-/// Longer than any window, so that an hour counts in none when it is forgotten.
-pub const KEPT: TimeDelta = TimeDelta::days(8);
+/// The retention of hourly counts: longer than any window.
+pub const CHART_RETENTION: TimeDelta = TimeDelta::days(8);
 
-/// How the counts of a film move where a user stood as `from` and stands as `to`, as of `now`.
+/// Returns the shifts of a movie's counts when a user's state changes from `from` to `to` at `now`.
 pub fn chart_shifts(
     movie_id: MovieId,
     from: &UserMovie,
@@ -147,7 +150,7 @@ pub fn chart_shifts(
         .filter(|(_, from, to)| from != to)
         .flat_map(|(metric, from, to)| [(metric, from, -1), (metric, to, 1)])
         .filter_map(move |(metric, hour, by)| {
-            let hour = hour.filter(|hour| *hour > now - KEPT)?;
+            let hour = hour.filter(|hour| *hour > now - CHART_RETENTION)?;
             Some(ChartShift {
                 movie_id,
                 metric,

@@ -1,44 +1,43 @@
-//! Interactions: what users do with films, and the log of it.
-
-use std::{fmt, str::FromStr};
+//! The interaction log: one entry for each action of a user that changed the state of a movie.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{InteractionId, MovieId, Progress, Rating, UserId};
+use super::{Action, InteractionId, MovieId, Progress, Rating, UserId};
 
-/// What a user did with a film.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The type of an interaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 #[schema(example = "like")]
 pub enum InteractionType {
-    /// Liked it.
+    /// Likes the movie.
     Like,
-    /// Disliked it.
+    /// Dislikes the movie.
     Dislike,
-    /// Put it on the list of films to watch.
+    /// Adds the movie to the watchlist.
     Watchlist,
-    /// Watched it, to its end or nearly so.
+    /// Watched the movie to its end, or nearly so.
     Watched,
-    /// Liked it above others.
+    /// Likes the movie very much.
     Superlike,
-    /// Rated it.
+    /// Rated the movie.
     Rating,
-    /// Watched some of it.
+    /// Watched a part of the movie.
     Progress,
-    /// Took back a like, dislike or superlike.
+    /// Cleared a like, dislike or superlike.
     ReactionRemoved,
-    /// Took it off the list of films to watch.
+    /// Removed the movie from the watchlist.
     BookmarkRemoved,
-    /// Took back a rating.
+    /// Cleared a rating.
     RatingRemoved,
-    /// Took it out of what was watched.
+    /// Cleared the watch history.
     WatchRemoved,
 }
 
 impl InteractionType {
-    /// All there are. Those that state something come first, then those that take it back.
+    /// All types: those that set a value first, then those that clear one.
     pub const ALL: [Self; 11] = [
         Self::Like,
         Self::Dislike,
@@ -53,14 +52,26 @@ impl InteractionType {
         Self::WatchRemoved,
     ];
 
-    /// Those that state something, rather than take it back.
+    /// The types that set a value.
     #[must_use]
     pub fn statements() -> &'static [Self] {
         const STATEMENTS: &[InteractionType] = InteractionType::ALL.split_at(7).0;
         STATEMENTS
     }
 
-    /// Its name, as clients and the database write it.
+    /// Parses the name of a type that sets a value.
+    ///
+    /// # Errors
+    /// [`UnknownInteractionType`] if it is not one of them.
+    pub fn parse_statement(name: String) -> Result<Self, UnknownInteractionType> {
+        Self::statements()
+            .iter()
+            .copied()
+            .find(|known| known.as_str() == name)
+            .ok_or(UnknownInteractionType(name))
+    }
+
+    /// The name used by clients and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,47 +90,58 @@ impl InteractionType {
     }
 }
 
-impl fmt::Display for InteractionType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-/// A word that is not the name of an interaction.
+/// The error for a name that is not an interaction type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid interaction type: {0}")]
 pub struct UnknownInteractionType(pub String);
 
-impl FromStr for InteractionType {
-    type Err = UnknownInteractionType;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|known| known.as_str() == text)
-            .ok_or_else(|| UnknownInteractionType(text.to_owned()))
-    }
+/// An entry of the interaction log.
+// The fields stand in the order of the table's columns: rows are read and written as composite values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[sqlx(type_name = "interaction_row")]
+#[schema(as = InteractionResponse, example = json!({
+    "id": 1,
+    "user_id": 1,
+    "movie_id": 603,
+    "interaction_type": "like",
+    "occurred_at": "2026-02-13T08:15:42.123456Z",
+    "created_at": "2026-02-13T08:15:42.123456Z"
+}))]
+pub struct Interaction {
+    /// The user.
+    pub user_id: UserId,
+    /// The interaction's id.
+    pub id: InteractionId,
+    /// The movie.
+    pub movie_id: MovieId,
+    /// The type.
+    pub interaction_type: InteractionType,
+    /// The time it was stored.
+    pub created_at: DateTime<Utc>,
+    /// The time of the user's action.
+    pub occurred_at: DateTime<Utc>,
+    /// The rating in stars, of a `rating`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
+    pub rating: Option<Rating>,
+    /// The playback position, of `progress` and `watched`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position_seconds: Option<i32>,
+    /// The movie's runtime, of `progress` and `watched`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<i32>,
 }
 
-/// Something that a user did with a film, as the log has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interaction {
-    /// Its id.
-    pub id: InteractionId,
-    /// Who did it.
-    pub user_id: UserId,
-    /// With which film.
-    pub movie_id: MovieId,
-    /// What.
-    pub interaction_type: InteractionType,
-    /// Of a rating: which.
-    pub rating: Option<Rating>,
-    /// Of watching: where it stopped.
-    pub progress: Option<Progress>,
-    /// When the user did it.
-    pub occurred_at: DateTime<Utc>,
-    /// When it was stored; the same, but for what was told of later.
-    pub created_at: DateTime<Utc>,
+impl Interaction {
+    /// Returns the action that the entry stands for, or `None` if a value that its type needs is missing.
+    #[must_use]
+    pub fn action(&self) -> Option<Action> {
+        let progress = self
+            .position_seconds
+            .zip(self.duration_seconds)
+            .and_then(|(position, duration)| Progress::new(position, duration));
+        Action::of(self.interaction_type, self.rating, progress)
+    }
 }
 
 #[cfg(test)]
@@ -127,19 +149,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_as_it_is_written_and_in_lower_case_alone() {
+    fn type_names_are_case_sensitive_and_match_the_json_names() {
+        let parse = |name: &str| InteractionType::parse_statement(name.to_owned());
         for known in InteractionType::ALL {
-            assert_eq!(known.as_str().parse(), Ok(known));
+            let is_statement = InteractionType::statements().contains(&known);
+            assert_eq!(parse(known.as_str()).ok(), is_statement.then_some(known));
             let json = serde_json::to_value(known).expect("a word");
             assert_eq!(json, known.as_str());
         }
         for unknown in ["Like", " like", "", "love"] {
-            assert!(unknown.parse::<InteractionType>().is_err(), "{unknown}");
+            assert!(parse(unknown).is_err(), "{unknown}");
         }
     }
 
     #[test]
-    fn what_takes_back_states_nothing() {
+    fn removals_are_not_statements() {
         for kind in InteractionType::ALL {
             let removes = kind.as_str().ends_with("_removed");
             assert_ne!(InteractionType::statements().contains(&kind), removes);

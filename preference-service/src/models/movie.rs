@@ -1,61 +1,61 @@
-//! Films, as far as this service knows of them: that they exist, and what they are about.
+//! The movies of the catalogue as this service needs them: title and tags. Read from movie-service's feed.
 
 use std::collections::BTreeMap;
 
 use super::{MovieId, TagKind};
 
-/// What the catalogue's feed says of a film.
+/// A change of a movie in the catalogue's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovieChange {
-    /// Which film.
+    /// The movie.
     pub id: MovieId,
-    /// The higher one wins.
+    /// The version; the highest one wins.
     pub version: i64,
-    /// What became of it.
+    /// The new state.
     pub state: MovieState,
 }
 
-/// What became of a film.
+/// The state of a movie in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MovieState {
-    /// It is in the catalogue.
+    /// The movie is in the catalogue.
     Present(Film),
-    /// It went away.
+    /// The movie has been removed.
     Removed,
 }
 
-/// A film: its title, and what it is about.
+/// A movie's title and tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Film {
-    /// Its title.
+    /// The title.
     pub title: String,
-    /// Its genres, keywords, and those of its people who make a difference to taste.
+    /// The genres, keywords, and the people who count towards taste.
     pub tags: Vec<Tag>,
-    /// The language it was made in, as an ISO 639-1 code.
+    /// The original language, an ISO 639-1 code.
     pub language: Option<String>,
 }
 
 impl Film {
-    /// The ids of its tags of one kind.
+    /// The ids of the tags of one kind.
     pub fn tags_of(&self, kind: TagKind) -> impl Iterator<Item = i64> {
         let of_kind = move |tag: &&Tag| tag.kind == kind;
         self.tags.iter().filter(of_kind).map(|tag| tag.id)
     }
 }
 
-/// Something that a film is about.
+/// A tag of a movie: a genre, keyword or person.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag {
-    /// What kind of thing.
+    /// The kind.
     pub kind: TagKind,
-    /// TMDB's id, of its kind.
+    /// TMDB's id, unique within the kind.
     pub id: i64,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 impl MovieChange {
-    /// The newest change of each film, by id.
+    /// Returns the newest change of each movie, by id.
     #[must_use]
     pub fn newest(changes: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut newest = BTreeMap::<MovieId, Self>::new();
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_of_each_film_is_kept_whatever_the_order() {
+    fn the_newest_change_of_each_movie_wins_in_any_order() {
         let change = |id, version, title: &str| MovieChange {
             id: MovieId::new(id).expect("positive"),
             version,

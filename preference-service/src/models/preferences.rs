@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use chassis::problem::FieldError;
+use chassis::validate::{FieldError, Validator};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -66,33 +66,26 @@ impl NewPreferences {
         language: Option<&str>,
         min_rating: Option<f64>,
     ) -> Result<Self, Vec<FieldError>> {
-        let mut errors = genre_errors(&genres);
+        let mut check = Validator::default();
+        check_genres(&mut check, &genres);
         let language = language.map(str::trim).filter(|text| !text.is_empty());
         // Only the form is checked: TMDB has codes, such as `cn`, that the standard does not.
         let is_code = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_lowercase());
-        if !language.is_none_or(is_code) {
-            errors.push(FieldError::new(
-                "preferred_language",
-                "must be two lower-case letters (ISO 639-1) such as `ko`, without a region; or empty",
-            ));
-        }
-        let min_rating = min_rating.unwrap_or_default();
-        if !(0.0..=MAX_RATING).contains(&min_rating) {
-            errors.push(FieldError::new(
-                "min_rating",
-                "must be a number from 0 to 10",
-            ));
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        check.require(
+            language.is_none_or(is_code),
+            "preferred_language",
+            "must be two lower-case letters (ISO 639-1) such as `ko`, without a region; or empty",
+        );
+        let min_rating = check
+            .number("min_rating", min_rating, 0.0..=MAX_RATING)
+            .unwrap_or_default();
         let mut seen = HashSet::new();
         let genres = genres
             .into_iter()
             .map(|genre| genre.trim().to_owned())
             .filter(|genre| seen.insert(fold(genre)))
             .collect();
-        Ok(Self {
+        check.finish(Self {
             genres,
             language: language.map(str::to_owned),
             // Negative zero is in the range, but would be serialized as `-0.0`.
@@ -101,33 +94,24 @@ impl NewPreferences {
     }
 }
 
-fn genre_errors(genres: &[String]) -> Vec<FieldError> {
+fn check_genres(check: &mut Validator, genres: &[String]) {
     if genres.len() > MAX_GENRES {
-        return vec![FieldError::new(
-            "preferred_genres",
-            format!("must be at most {MAX_GENRES} genres"),
-        )];
+        let message = format!("must be at most {MAX_GENRES} genres");
+        return check.error("preferred_genres", message);
     }
-    genres
-        .iter()
-        .enumerate()
-        .filter_map(|(index, genre)| {
-            let genre = genre.trim();
-            let message = if genre.is_empty() {
-                "must not be empty".to_owned()
-            } else if genre.chars().count() > MAX_GENRE_LENGTH {
-                format!("must have at most {MAX_GENRE_LENGTH} characters")
-            } else if has_invisible(genre) {
-                "must not have control or invisible characters".to_owned()
-            } else {
-                return None;
-            };
-            Some(FieldError::new(
-                format!("preferred_genres[{index}]"),
-                message,
-            ))
-        })
-        .collect()
+    for (index, genre) in genres.iter().enumerate() {
+        let genre = genre.trim();
+        let message = if genre.is_empty() {
+            "must not be empty".to_owned()
+        } else if genre.chars().count() > MAX_GENRE_LENGTH {
+            format!("must have at most {MAX_GENRE_LENGTH} characters")
+        } else if has_invisible(genre) {
+            "must not have control or invisible characters".to_owned()
+        } else {
+            continue;
+        };
+        check.error(format!("preferred_genres[{index}]"), message);
+    }
 }
 
 #[cfg(test)]

@@ -1,51 +1,49 @@
-//! Taste: what a user's films have in common. It is not stored but computed from where the user
-//! stands with each film, so it can never differ from that:
+//! Taste: the scores of tags, summed over a user's movies. Scores are not stored but computed from the user's states, so
+//! the two can never differ:
 //!
-//! score(tag) = Σ over the user's films with the tag, Σ over what they did: weight · 2^(−age ÷ half-life)
+//! score(tag) = Σ over the user's movies with the tag: weight(movie)
 //!
-//! What was taken back, or replaced by a change of mind, no longer stands and so no longer counts.
+//! The weight of a movie is that of [`recommender::taste`], by which recommendation-service ranks.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use recommender::taste::{self, HalfLife, MovieActions};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Rating, Reaction, UserMovie};
+use super::{Mark, Rating, Reaction, UserMovie};
 
-const SUPERLIKE: f64 = 7.0;
-const LIKE: f64 = 5.0;
-const DISLIKE: f64 = -5.0;
-const COMPLETION: f64 = 3.0;
-const MINUTE: f64 = 0.1;
-const BOOKMARK: f64 = 1.0;
-/// A rating counts by how far it is from this, in stars, times the weight of a star.
-const NEUTRAL_STARS: f64 = 3.0;
-const STAR: f64 = 2.0;
-
-const SECONDS_PER_DAY: f64 = 86_400.0;
-
-/// What kind of thing a tag is; its id is of that kind.
+/// The kind of a tag.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    sqlx::Type,
 )]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum TagKind {
     /// A genre.
     Genre,
     /// A keyword.
     Keyword,
-    /// A director, or one of the first of the cast.
+    /// A director, or one of the first cast members.
     Person,
-    /// The language a film was made in.
+    /// The original language.
     Language,
 }
 
 impl TagKind {
-    /// All there are.
-    pub const ALL: [Self; 4] = [Self::Genre, Self::Keyword, Self::Person, Self::Language];
-
-    /// Its name, as clients and the database write it.
+    /// The name used by clients and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,21 +53,9 @@ impl TagKind {
             Self::Language => "language",
         }
     }
-
-    /// The kind of this name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
-    }
 }
 
-impl fmt::Display for TagKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-/// Something that films are about.
+/// The identity of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagKey {
     /// A genre, keyword or person, by TMDB's id.
@@ -79,7 +65,7 @@ pub enum TagKey {
 }
 
 impl TagKey {
-    /// What kind of thing it is.
+    /// The kind.
     #[must_use]
     pub fn kind(&self) -> TagKind {
         match self {
@@ -88,7 +74,7 @@ impl TagKey {
         }
     }
 
-    /// Its id, or the code of a language, as text.
+    /// The id, or a language's code, as text.
     #[must_use]
     pub fn tag(&self) -> String {
         match self {
@@ -97,26 +83,26 @@ impl TagKey {
         }
     }
 
-    /// The key that [`TagKey::kind`] and [`TagKey::tag`] gave.
+    /// Returns the key with this kind and the text of [`TagKey::tag`], `None` if that is not an id.
     #[must_use]
-    pub fn parse(kind: &str, tag: &str) -> Option<Self> {
-        Some(match TagKind::parse(kind)? {
-            TagKind::Language => Self::Language(tag.to_owned()),
+    pub fn new(kind: TagKind, tag: String) -> Option<Self> {
+        Some(match kind {
+            TagKind::Language => Self::Language(tag),
             numbered => Self::Numbered(numbered, tag.parse().ok()?),
         })
     }
 }
 
-/// What a film is about, by id.
+/// The tags of a movie, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilmTags {
-    /// Its genres.
+    /// Genres.
     pub genres: Vec<i64>,
-    /// Its keywords.
+    /// Keywords.
     pub keywords: Vec<i64>,
-    /// Its people.
+    /// Directors and the first cast members.
     pub people: Vec<i64>,
-    /// Its language.
+    /// The original language, an ISO 639-1 code.
     pub language: Option<String>,
 }
 
@@ -135,77 +121,56 @@ impl FilmTags {
     }
 }
 
-/// How fast what was done loses weight.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HalfLife {
-    /// After so many days it weighs half; 0: it never loses any.
-    pub days: f64,
-}
-
-impl HalfLife {
-    fn factor(self, age_seconds: f64) -> f64 {
-        if self.days <= 0.0 {
-            return 1.0;
+impl From<&UserMovie> for MovieActions {
+    fn from(state: &UserMovie) -> Self {
+        let at = |mark: Option<Mark>| mark.map(|mark| mark.at);
+        Self {
+            reaction: state.reaction.value.map(|reaction| match reaction {
+                Reaction::Like => taste::Reaction::Like,
+                Reaction::Dislike => taste::Reaction::Dislike,
+                Reaction::Superlike => taste::Reaction::Superlike,
+            }),
+            reacted_at: at(state.reaction.mark),
+            is_bookmarked: state.bookmark.value.is_some(),
+            bookmarked_at: at(state.bookmark.mark),
+            // Half stars are exact.
+            rating: state
+                .rating
+                .value
+                .map(|rating| Rating::stars(rating) as f32),
+            rated_at: at(state.rating.mark),
+            watched_seconds: state.watch.watched_seconds,
+            watched_at: at(state.watch.mark),
+            completed_at: at(state.watch.completed),
         }
-        (-age_seconds.max(0.0) / SECONDS_PER_DAY / self.days).exp2()
     }
 }
 
-/// How much a film says of a user's taste at `now`.
+/// Returns the weights of a user's movies at `now`, by key.
 #[must_use]
-pub fn weight(state: &UserMovie, now: DateTime<Utc>, half_life: HalfLife) -> f64 {
-    let reaction = state.reaction.value.map(|reaction| match reaction {
-        Reaction::Superlike => SUPERLIKE,
-        Reaction::Like => LIKE,
-        Reaction::Dislike => DISLIKE,
-    });
-    let rating = state.rating.value.map(Rating::stars);
-    let watch = &state.watch;
-    [
-        (reaction, state.reaction.since()),
-        (
-            state.bookmark.value.map(|()| BOOKMARK),
-            state.bookmark.since(),
-        ),
-        (
-            rating.map(|stars| (stars - NEUTRAL_STARS) * STAR),
-            state.rating.since(),
-        ),
-        (
-            Some(f64::from(watch.watched_seconds / 60) * MINUTE),
-            watch.mark.map(|mark| mark.at),
-        ),
-        (
-            watch.completed.map(|_| COMPLETION),
-            watch.completed.map(|mark| mark.at),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(weight, at)| weight.zip(at))
-    .map(|(weight, at)| {
-        let age = (now - at).as_seconds_f64();
-        weight * half_life.factor(age)
-    })
-    .sum()
+pub fn movie_weights<'a, K: Copy + Ord>(
+    states: impl IntoIterator<Item = (K, &'a UserMovie)>,
+    now: DateTime<Utc>,
+    half_life: HalfLife,
+) -> Vec<(K, f64)> {
+    let actions = states.into_iter().map(|(key, state)| (key, state.into()));
+    taste::weights(&actions.collect::<Vec<_>>(), now, half_life)
 }
 
-/// Scores of tags as they add up, film by film.
+/// The scores of tags as they add up, movie by movie.
 #[derive(Debug, Default)]
 pub struct TasteScores(HashMap<TagKey, f64>);
 
 impl TasteScores {
-    /// Adds what a film says.
+    /// Adds the weight of a movie to its tags.
     pub fn add(&mut self, tags: &FilmTags, weight: f64) {
-        if weight == 0.0 {
-            return;
-        }
         for key in tags.keys() {
             *self.0.entry(key).or_default() += weight;
         }
     }
 
-    /// The scores, with those that the user pins in place of what adds up; of each kind at most
-    /// `limit`, the strongest first, be it for or against.
+    /// Returns at most `limit` scores of each kind, by descending absolute value. Scores that the user has set replace
+    /// those that add up.
     #[must_use]
     pub fn profile(self, edits: &[TasteEdit], limit: usize) -> Vec<TasteScore> {
         let mut scores: HashMap<TagKey, TasteScore> = self
@@ -245,7 +210,7 @@ impl TasteScores {
         scores
     }
 
-    /// In how many tags they differ from `other`, rounding apart.
+    /// Counts the tags whose scores differ from those of `other` by more than rounding.
     #[must_use]
     pub fn differences(&self, other: &Self) -> usize {
         let differs = |key: &TagKey| {
@@ -261,26 +226,48 @@ impl TasteScores {
     }
 }
 
-/// What a user says of their own taste.
+/// A score that the user has set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TasteEdit {
-    /// Of which tag.
+    /// The tag.
     pub key: TagKey,
-    /// How much they like it.
+    /// The score.
     pub score: f64,
 }
 
-/// The highest score that a user may give, and the lowest below zero.
-pub const STRONGEST_EDIT: f64 = 100.0;
+/// A request to edit one tag's score.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TasteEditRequest)]
+pub struct NewTasteEdit {
+    /// The kind of the tag.
+    pub kind: TagKind,
+    /// The TMDB id of a genre, keyword or person.
+    pub id: Option<i64>,
+    /// Instead of the id: the name, if it is unique, or a language's ISO 639-1 code.
+    pub name: Option<String>,
+    /// The score, -100 to 100; null removes the edit.
+    #[serde(deserialize_with = "nullable")]
+    #[schema(required, value_type = Option<f64>, minimum = -100, maximum = 100)]
+    pub score: Option<f64>,
+}
 
-/// How much a user likes what films are about.
+/// Deserializes a field that may be null but must be present.
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+/// The maximum absolute value of a score that a user sets.
+pub const MAX_EDIT_SCORE: f64 = 100.0;
+
+/// A user's score for a tag.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TasteScore {
     /// The tag.
     pub key: TagKey,
-    /// How much; below zero: they do not.
+    /// The score; negative if the user dislikes movies with the tag.
     pub score: f64,
-    /// Whether the user said so.
+    /// True if the user has set it.
     pub edited: bool,
 }
 
@@ -289,9 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::models::{Action, InteractionId, MovieId, Occasion, Progress, UserId};
-
-    const NEVER: HalfLife = HalfLife { days: 0.0 };
+    use crate::models::{Action, EventContext, InteractionId, MovieId, Progress, UserId};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("in range")
@@ -300,14 +285,14 @@ mod tests {
     fn after(actions: &[Action]) -> UserMovie {
         let mut state = UserMovie::default();
         for (number, action) in (1..).zip(actions) {
-            let occasion = Occasion {
+            let context = EventContext {
                 id: InteractionId::new(number).expect("positive"),
                 now: at(0),
                 occurred_at: None,
             };
             let user = UserId::new(1).expect("positive");
             let movie = MovieId::new(1).expect("positive");
-            if let Some(changed) = state.apply(user, movie, *action, &occasion) {
+            if let Some(changed) = state.apply(user, movie, *action, &context) {
                 state = changed.state;
             }
         }
@@ -319,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_users_do_weighs_as_agreed_and_a_change_of_mind_takes_back() {
+    fn actions_weigh_as_documented_and_a_change_of_mind_takes_back() {
         let like = Action::React(Some(Reaction::Like));
         let dislike = Action::React(Some(Reaction::Dislike));
         let superlike = Action::React(Some(Reaction::Superlike));
@@ -339,23 +324,14 @@ mod tests {
             (&[Action::Complete], 3.0),
             (&[watch(5400), Action::ForgetWatch], 0.0),
         ] {
-            let weight = weight(&after(actions), at(0), NEVER);
+            let weights = movie_weights([(1, &after(actions))], at(0), HalfLife::NEVER);
+            let weight: f64 = weights.iter().map(|(_, weight)| weight).sum();
             assert!((weight - expected).abs() < 1e-12, "{actions:?}: {weight}");
         }
     }
 
     #[test]
-    fn after_its_half_life_it_weighs_half() {
-        let state = after(&[Action::React(Some(Reaction::Superlike))]);
-        let half_life = HalfLife { days: 10.0 };
-        for (days, expected) in [(0, 7.0), (10, 3.5), (20, 1.75), (-1, 7.0)] {
-            let weight = weight(&state, at(days * 86_400), half_life);
-            assert!((weight - expected).abs() < 1e-12, "{days}: {weight}");
-        }
-    }
-
-    #[test]
-    fn an_edit_stands_whatever_was_done_and_the_strongest_come_first() {
+    fn edits_replace_computed_scores_and_the_strongest_come_first() {
         let mut scores = TasteScores::default();
         let film = |genres: &[i64]| FilmTags {
             genres: genres.to_vec(),
@@ -382,12 +358,12 @@ mod tests {
                 ("ko".to_owned(), -3.0, false)
             ]
         );
-        assert_eq!(TagKey::parse("genre", "18"), Some(pinned));
+        assert_eq!(TagKey::new(TagKind::Genre, "18".to_owned()), Some(pinned));
     }
 
     proptest! {
         #[test]
-        fn the_order_of_films_does_not_matter(
+        fn scores_do_not_depend_on_the_order_of_movies(
             films in prop::collection::vec((prop::collection::vec(0..5_i64, 0..4), -8..8_i32), 0..20),
         ) {
             let sum = |films: &mut dyn Iterator<Item = &(Vec<i64>, i32)>| {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chassis::problem::FieldError;
+use chassis::validate::{FieldError, Validator};
 use chrono::{DateTime, Utc};
 use ring::{
     digest::{SHA256, digest},
@@ -179,27 +179,24 @@ impl NewApiKey {
     ) -> Result<Self, Vec<FieldError>> {
         let name = name.trim();
         let length = name.chars().count();
-        let mut errors = Vec::new();
-        if !(1..=MAX_KEY_NAME_LENGTH).contains(&length) || has_invisible(name) {
-            let message =
-                format!("must have 1 to {MAX_KEY_NAME_LENGTH} characters, none of them invisible");
-            errors.push(FieldError::new("name", message));
-        }
+        let mut check = Validator::default();
+        check.require(
+            (1..=MAX_KEY_NAME_LENGTH).contains(&length) && !has_invisible(name),
+            "name",
+            format!("must have 1 to {MAX_KEY_NAME_LENGTH} characters, none of them invisible"),
+        );
         let parsed: Option<Vec<Scope>> = scopes.iter().map(|name| Scope::parse(name)).collect();
         let mut scopes = parsed.unwrap_or_default();
-        if scopes.is_empty() {
-            let message = "must be one or more of read, write, admin";
-            errors.push(FieldError::new("scopes", message));
-        }
-        if expires_at.is_some_and(|instant| instant <= now) {
-            errors.push(FieldError::new("expires_at", "must be in the future"));
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        check.require(
+            !scopes.is_empty(),
+            "scopes",
+            "must be one or more of read, write, admin",
+        );
+        let is_future = expires_at.is_none_or(|instant| instant > now);
+        check.require(is_future, "expires_at", "must be in the future");
         scopes.sort_unstable();
         scopes.dedup();
-        Ok(Self {
+        check.finish(Self {
             name: name.to_owned(),
             scopes,
             expires_at,

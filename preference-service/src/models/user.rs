@@ -1,10 +1,10 @@
 //! Users: validation of what they sign up with, and the stored account. Parsed by handlers, stored by
 //! [`crate::repository::users`].
 
-use chassis::problem::FieldError;
+use chassis::validate::{FieldError, Validator};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
@@ -21,7 +21,7 @@ const MAX_PASSWORD_LENGTH: usize = 128;
 const MAX_KEY_BYTES: usize = 1024;
 
 /// The role of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Role {
@@ -103,14 +103,10 @@ impl NewUser {
     ) -> Result<Self, InvalidUser> {
         let username = username.unwrap_or_default().trim();
         let email = email.unwrap_or_default().trim();
-        let missing: Vec<FieldError> = [("username", username), ("email", email)]
-            .into_iter()
-            .filter(|(_, value)| value.is_empty())
-            .map(|(field, _)| FieldError::new(field, "is required"))
-            .collect();
-        if !missing.is_empty() {
-            return Err(InvalidUser::Missing(missing));
-        }
+        let mut check = Validator::default();
+        check.require(!username.is_empty(), "username", "is required");
+        check.require(!email.is_empty(), "email", "is required");
+        check.finish(()).map_err(InvalidUser::Missing)?;
         validate(Some(username), Some(email), password.as_ref()).map_err(InvalidUser::Invalid)?;
         Ok(Self {
             username: UniqueText::new(username),
@@ -174,19 +170,15 @@ fn validate(
     email: Option<&str>,
     password: Option<&SecretString>,
 ) -> Result<(), Vec<FieldError>> {
-    let errors: Vec<FieldError> = [
+    let mut check = Validator::default();
+    for (field, error) in [
         ("username", username.and_then(username_error)),
         ("email", email.and_then(email_error)),
         ("password", password.and_then(password_error)),
-    ]
-    .into_iter()
-    .filter_map(|(field, error)| Some(FieldError::new(field, error?)))
-    .collect();
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
+    ] {
+        check.require(error.is_none(), field, error.unwrap_or_default());
     }
+    check.finish(())
 }
 
 fn username_error(username: &str) -> Option<String> {

@@ -1,6 +1,5 @@
--- Moves counts in the charts, if nobody else moved them meanwhile.
--- KEYS: the state, then the charts. ARGV: the cursor and hour that must stand, the cursor that then
--- stands, then triples of chart (its place in KEYS), count and member.
+-- Sets counts in the charts, unless their state has changed. KEYS: the state, then the charts. ARGV: the expected
+-- cursor and hour, the new cursor, then triples of chart (its index in KEYS), count and member.
 local state = redis.call('HMGET', KEYS[1], 'cursor', 'hour')
 if state[1] ~= ARGV[1] or state[2] ~= ARGV[2] then
     return 0

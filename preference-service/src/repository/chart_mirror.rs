@@ -1,13 +1,13 @@
-//! Charts as Redis has them: sorted sets that hold what Postgres says, and beside them up to where in
-//! our own feed they do. Both move together or not at all, so that a Redis that lost its last second,
-//! or everything, is caught up with from where it stands, and two processes that move the charts at
-//! once do not undo each other's work.
+//! Charts in Redis: sorted sets that mirror Postgres, and beside them the position in our own feed up to which they do.
+//! Both change together or not at all, so that a Redis that lost its last second, or everything, catches up from its
+//! own position, and two processes that update at once do not undo each other's work. Called by the chart keeper, which
+//! writes, and by the charts, which read.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use chassis::{feed::Cursor, redis::Redis};
 use chrono::{DateTime, Utc};
-use redis::Script;
+use redis::{Cmd, FromRedisValue, Script, ScriptInvocation, cmd};
 use uuid::Uuid;
 
 use super::charts::ChartCount;
@@ -16,25 +16,40 @@ use crate::models::{ChartEntry, Metric, MovieId, Window};
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("chart_mirror.lua")));
 static SWAP: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("chart_mirror_swap.lua")));
-static TOP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("chart_mirror_top.lua")));
+/// Takes, extends or (for 0 seconds) releases the lease. KEYS: the lease. ARGV: the holder, the seconds.
+static LEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if (redis.call('GET', KEYS[1]) or ARGV[1]) ~= ARGV[1] then return 0 end
+         if ARGV[2] == '0' then redis.call('DEL', KEYS[1])
+         else redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+         return 1",
+    )
+});
+/// Entries of a chart and its last hour, nil without charts. KEYS: the state, the chart. ARGV: the first and last rank.
+static RANGE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local hour = redis.call('HGET', KEYS[1], 'hour')
+         return hour and {hour, redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'REV', 'WITHSCORES')}",
+    )
+});
 
-/// In braces, so that a cluster keeps all keys of the charts in one place.
+// In braces, so that a cluster keeps all keys of the charts in one slot.
 const STATE: &str = "{chart}:state";
 const LEADER: &str = "{chart}:leader";
-/// What was built aside and never put in place goes away by itself.
-const ASIDE_SECONDS: i64 = 600;
+/// The TTL of staged charts that are never swapped in, in seconds.
+const STAGING_TTL: i64 = 600;
 
-/// Redis does not answer, or not sensibly.
+/// Redis does not respond, or not with the expected type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Redis is away")]
-pub struct Away;
+#[error("Redis is unavailable")]
+pub struct RedisUnavailable;
 
-/// Up to where the charts are Postgres's.
+/// The state of Postgres that the charts mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorState {
-    /// Up to where in our own feed.
+    /// The position in our own feed.
     pub cursor: Cursor,
-    /// The last hour that they count.
+    /// The last hour of the charts.
     pub hour: DateTime<Utc>,
 }
 
@@ -48,17 +63,17 @@ fn charts() -> impl Iterator<Item = (Metric, Window)> {
         .flat_map(|metric| Window::ALL.map(|window| (metric, window)))
 }
 
-/// A film's member of a sorted set. Redis orders equal counts by member, from the highest on where the
-/// highest count comes first; so that the lowest id comes first, members fall as ids rise.
+/// The member of a sorted set that stands for a movie. Redis orders equal counts by member, descending like the counts;
+/// members fall as ids rise, so that the lowest id comes first.
 fn member(id: MovieId) -> String {
     format!("{:019}", i64::MAX - id.get())
 }
 
-fn read_member(member: &str) -> Option<MovieId> {
+fn parse_member(member: &str) -> Option<MovieId> {
     MovieId::new(i64::MAX - member.parse::<i64>().ok()?)
 }
 
-fn read_hour(text: &str) -> Option<DateTime<Utc>> {
+fn parse_hour(text: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(text.parse().ok()?, 0)
 }
 
@@ -69,238 +84,177 @@ pub struct ChartMirror {
 }
 
 impl ChartMirror {
-    /// Those in `redis`.
+    /// The charts in `redis`.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
 
-    /// Makes `who` the one that moves the charts, if nobody is; or keeps it so. For `seconds`.
-    /// It saves work; that nothing goes wrong without it is the scripts' part.
-    pub async fn lead(&self, who: Uuid, seconds: u64) -> Result<bool, Away> {
-        let who = who.to_string();
-        let set = redis::cmd("SET")
-            .arg(LEADER)
-            .arg(&who)
-            .arg("NX")
-            .arg("EX")
-            .arg(seconds)
-            .clone();
-        let made: Option<String> = self.redis.run(&set).await.ok_or(Away)?;
-        if made.is_some() {
-            return Ok(true);
-        }
-        let leader: Option<String> = self
-            .redis
-            .run(redis::cmd("GET").arg(LEADER))
-            .await
-            .ok_or(Away)?;
-        if leader != Some(who) {
-            return Ok(false);
-        }
-        let keep = redis::cmd("EXPIRE").arg(LEADER).arg(seconds).clone();
-        let kept: i64 = self.redis.run(&keep).await.ok_or(Away)?;
-        Ok(kept == 1)
+    async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisUnavailable> {
+        self.redis.run(command).await.ok_or(RedisUnavailable)
     }
 
-    /// Lets go of the lead, so that another need not wait for it.
-    pub async fn resign(&self, who: Uuid) {
-        let leader: Option<Option<String>> = self.redis.run(redis::cmd("GET").arg(LEADER)).await;
-        if leader.flatten() == Some(who.to_string()) {
-            let _: Option<i64> = self.redis.run(redis::cmd("DEL").arg(LEADER)).await;
-        }
+    async fn invoke<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, RedisUnavailable> {
+        self.redis.invoke(script).await.ok_or(RedisUnavailable)
     }
 
-    /// Up to where the charts are Postgres's; none: there are no charts.
+    /// Takes or extends the lease of the process that updates the charts; 0 seconds release it. Returns false if another
+    /// process holds it. The lease saves work; correctness is up to the scripts.
     ///
     /// # Errors
-    /// Redis is away.
-    pub async fn state(&self) -> Result<Option<MirrorState>, Away> {
-        let get = redis::cmd("HMGET")
-            .arg(STATE)
-            .arg("cursor")
-            .arg("hour")
-            .clone();
+    /// [`RedisUnavailable`] if Redis does not respond.
+    pub async fn lease(&self, holder: Uuid, seconds: u64) -> Result<bool, RedisUnavailable> {
+        let mut lease = LEASE.key(LEADER);
+        self.invoke(lease.arg(holder.to_string()).arg(seconds))
+            .await
+    }
+
+    /// Finds the state that the charts mirror; `None` without charts.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`] if Redis does not respond.
+    pub async fn find_state(&self) -> Result<Option<MirrorState>, RedisUnavailable> {
+        let mut get = cmd("HMGET");
         let (cursor, hour): (Option<String>, Option<String>) =
-            self.redis.run(&get).await.ok_or(Away)?;
+            self.run(get.arg(STATE).arg("cursor").arg("hour")).await?;
         Ok(cursor.zip(hour).and_then(|(cursor, hour)| {
             Some(MirrorState {
                 cursor: cursor.parse().ok()?,
-                hour: read_hour(&hour)?,
+                hour: parse_hour(&hour)?,
             })
         }))
     }
 
-    /// Sets `counts`, and with them that the charts stand at `cursor`; false: they no longer stand at
-    /// `from`.
+    /// Sets `counts` and moves the charts' position to `cursor`. Returns false if the charts are no longer at `from`.
     ///
     /// # Errors
-    /// Redis is away; whether the counts are set is not known.
+    /// [`RedisUnavailable`] if Redis does not respond; the counts may have been set.
     pub async fn apply(
         &self,
         from: &MirrorState,
         counts: &[ChartCount],
         cursor: Cursor,
-    ) -> Result<bool, Away> {
-        let mut invocation = APPLY.key(STATE);
-        let charts: Vec<(Metric, Window)> = charts().collect();
-        for (metric, window) in &charts {
-            invocation.key(chart(*metric, *window));
+    ) -> Result<bool, RedisUnavailable> {
+        let mut script = APPLY.key(STATE);
+        let mut indexes = BTreeMap::new();
+        // Lua counts from 1, and the state is the first key.
+        for (index, (metric, window)) in (2..).zip(charts()) {
+            script.key(chart(metric, window));
+            indexes.insert((metric, window), index);
         }
-        invocation
+        script
             .arg(from.cursor.to_string())
             .arg(from.hour.timestamp())
             .arg(cursor.to_string());
         for count in counts {
-            let place = charts
-                .iter()
-                .position(|c| *c == (count.metric, count.window));
-            // The state is the first key, and Lua counts from 1.
-            invocation
-                .arg(place.unwrap_or_default() + 2)
+            script
+                .arg(indexes[&(count.metric, count.window)])
                 .arg(count.count)
                 .arg(member(count.movie_id));
         }
-        let applied: i64 = self.redis.invoke(&invocation).await.ok_or(Away)?;
-        Ok(applied == 1)
+        self.invoke(&script).await
     }
 
-    /// Charts to build aside.
+    /// New, empty staging charts.
     #[must_use]
-    pub fn aside(&self) -> Aside {
-        Aside {
+    pub fn stage(&self) -> StagingChart {
+        StagingChart {
             mirror: self.clone(),
             name: Uuid::now_v7(),
         }
     }
 
-    /// The first `limit` places of a chart, and the last hour that it counts; none: there are no
-    /// charts.
+    /// Lists `count` entries of a chart from rank `offset` on, with the last hour of the chart; `None` without charts.
     ///
     /// # Errors
-    /// Redis is away.
-    pub async fn top(
-        &self,
-        metric: Metric,
-        window: Window,
-        limit: usize,
-    ) -> Result<Option<(DateTime<Utc>, Vec<ChartEntry>)>, Away> {
-        let mut invocation = TOP.key(STATE);
-        invocation.key(chart(metric, window)).arg(limit);
-        let found: Option<(String, Vec<(String, f64)>)> =
-            self.redis.invoke(&invocation).await.ok_or(Away)?;
-        Ok(found.and_then(|(hour, places)| {
-            let places = places.into_iter().filter_map(|(member, count)| {
-                Some(ChartEntry {
-                    movie_id: read_member(&member)?,
-                    // Counts of users are whole, and far below where a double no longer is.
-                    count: count as i64,
-                })
-            });
-            Some((read_hour(&hour)?, places.collect()))
-        }))
-    }
-
-    /// One chart whole, in pages of `size` from `offset` on, in no order that matters.
-    ///
-    /// # Errors
-    /// Redis is away.
-    pub async fn page(
+    /// [`RedisUnavailable`] if Redis does not respond.
+    pub async fn list(
         &self,
         metric: Metric,
         window: Window,
         offset: usize,
-        size: usize,
-    ) -> Result<Vec<ChartEntry>, Away> {
-        let range = redis::cmd("ZRANGE")
-            .arg(chart(metric, window))
+        count: usize,
+    ) -> Result<Option<(DateTime<Utc>, Vec<ChartEntry>)>, RedisUnavailable> {
+        let mut script = RANGE.key(STATE);
+        script
+            .key(chart(metric, window))
             .arg(offset)
-            .arg(offset + size - 1)
-            .arg("REV")
-            .arg("WITHSCORES")
-            .clone();
-        let places: Vec<(String, f64)> = self.redis.run(&range).await.ok_or(Away)?;
-        Ok(places
-            .into_iter()
-            .filter_map(|(member, count)| {
+            .arg(offset + count - 1);
+        let found: Option<(String, Vec<(String, f64)>)> = self.invoke(&script).await?;
+        Ok(found.and_then(|(hour, entries)| {
+            let entries = entries.into_iter().filter_map(|(member, count)| {
                 Some(ChartEntry {
-                    movie_id: read_member(&member)?,
+                    movie_id: parse_member(&member)?,
+                    // Counts are integers far below 2^53.
                     count: count as i64,
                 })
-            })
-            .collect())
+            });
+            Some((parse_hour(&hour)?, entries.collect()))
+        }))
     }
 }
 
 /// Charts that are built beside those that are read.
-pub struct Aside {
+pub struct StagingChart {
     mirror: ChartMirror,
     name: Uuid,
 }
 
-impl Aside {
+impl StagingChart {
     fn key(&self, metric: Metric, window: Window) -> String {
-        format!(
-            "{{chart}}:aside:{}:{}:{}",
-            self.name,
-            metric.as_str(),
-            window.as_str()
-        )
+        let (metric, window) = (metric.as_str(), window.as_str());
+        format!("{{chart}}:staging:{}:{metric}:{window}", self.name)
     }
 
     /// Adds `counts`.
     ///
     /// # Errors
-    /// Redis is away.
-    pub async fn add(&self, counts: &[ChartCount]) -> Result<(), Away> {
-        for (metric, window) in charts() {
-            let mut add = redis::cmd("ZADD");
-            let key = self.key(metric, window);
-            add.arg(&key);
-            let here = counts.iter().filter(|count| {
-                (count.metric, count.window) == (metric, window) && count.count > 0
-            });
-            let mut any = false;
-            for count in here {
-                any = true;
-                add.arg(count.count).arg(member(count.movie_id));
-            }
-            if any {
-                let _: i64 = self.mirror.redis.run(&add).await.ok_or(Away)?;
-                let expire = redis::cmd("EXPIRE").arg(&key).arg(ASIDE_SECONDS).clone();
-                let _: i64 = self.mirror.redis.run(&expire).await.ok_or(Away)?;
-            }
+    /// [`RedisUnavailable`] if Redis does not respond.
+    pub async fn add(&self, counts: &[ChartCount]) -> Result<(), RedisUnavailable> {
+        let mut commands: BTreeMap<String, Cmd> = BTreeMap::new();
+        for count in counts.iter().filter(|count| count.count > 0) {
+            commands
+                .entry(self.key(count.metric, count.window))
+                .or_insert_with_key(|key| cmd("ZADD").arg(key).clone())
+                .arg(count.count)
+                .arg(member(count.movie_id));
+        }
+        for (key, add) in commands {
+            let _: i64 = self.mirror.run(&add).await?;
+            let mut expire = cmd("EXPIRE");
+            let _: i64 = self.mirror.run(expire.arg(key).arg(STAGING_TTL)).await?;
         }
         Ok(())
     }
 
-    /// Puts the charts of `windows` in place, where the present ones stand at `from`; false: they do
-    /// not.
+    /// Replaces the charts of `windows`. Returns false if the present charts are no longer at `from`.
     ///
     /// # Errors
-    /// Redis is away.
+    /// [`RedisUnavailable`] if Redis does not respond; the charts may have been replaced.
     pub async fn swap(
         self,
         windows: &[Window],
         from: Option<&MirrorState>,
         to: &MirrorState,
-    ) -> Result<bool, Away> {
-        let mut invocation = SWAP.key(STATE);
+    ) -> Result<bool, RedisUnavailable> {
+        let mut script = SWAP.key(STATE);
         for (metric, window) in charts().filter(|(_, window)| windows.contains(window)) {
-            invocation
+            script
                 .key(chart(metric, window))
                 .key(self.key(metric, window));
         }
         let (cursor, hour) = from.map_or_else(Default::default, |from| {
             (from.cursor.to_string(), from.hour.timestamp().to_string())
         });
-        invocation
+        script
             .arg(cursor)
             .arg(hour)
             .arg(to.cursor.to_string())
             .arg(to.hour.timestamp());
-        let swapped: i64 = self.mirror.redis.invoke(&invocation).await.ok_or(Away)?;
-        Ok(swapped == 1)
+        self.mirror.invoke(&script).await
     }
 }
 
@@ -309,13 +263,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_fall_as_ids_rise_and_are_read_back() {
+    fn members_fall_as_ids_rise_and_parse_back() {
         let ids = [1, 2, 9, 10, 603, i64::MAX].map(|id| MovieId::new(id).expect("positive"));
         let members = ids.map(member);
         assert!(members.is_sorted_by(|a, b| a > b), "{members:?}");
         for (id, member) in ids.iter().zip(&members) {
-            assert_eq!(read_member(member), Some(*id));
+            assert_eq!(parse_member(member), Some(*id));
         }
-        assert_eq!(read_member("none"), None);
+        assert_eq!(parse_member("none"), None);
     }
 }

@@ -1,10 +1,9 @@
--- Puts charts that were built aside in the place of those that are there, if nobody else did
--- meanwhile. KEYS: the state, then pairs of chart and what was built for it. ARGV: the cursor and hour
--- that must stand ('' where none does), the cursor and hour that then stand.
+-- Replaces charts by staged ones, unless their state has changed. KEYS: the state, then pairs of chart and staged chart.
+-- ARGV: the expected cursor and hour ('' for none), the new cursor and hour.
 local state = redis.call('HMGET', KEYS[1], 'cursor', 'hour')
-local stands = (state[1] or '') == ARGV[1] and (state[2] or '') == ARGV[2]
+local is_expected = (state[1] or '') == ARGV[1] and (state[2] or '') == ARGV[2]
 for i = 2, #KEYS, 2 do
-    if not stands then
+    if not is_expected then
         redis.call('DEL', KEYS[i + 1])
     elseif redis.call('EXISTS', KEYS[i + 1]) == 1 then
         redis.call('RENAME', KEYS[i + 1], KEYS[i])
@@ -13,7 +12,7 @@ for i = 2, #KEYS, 2 do
         redis.call('DEL', KEYS[i])
     end
 end
-if not stands then
+if not is_expected then
     return 0
 end
 redis.call('HSET', KEYS[1], 'cursor', ARGV[3], 'hour', ARGV[4])

@@ -1,127 +1,123 @@
-//! Charts as Postgres has them, moved by [`super::user_movies::store`], which is what is true of them: of each film and hour how many users
-//! began to stand so with it, and of all time `movie_stats`.
+//! Charts in Postgres, the source of truth: `chart_count` has the counts per movie and hour, `movie_stats` those of all
+//! time. Only read here, save for the retention; [`super::user_movies::store`] moves the counts.
 
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, TryStreamExt};
 use sqlx::{PgConnection, PgPool};
 
-use super::broken;
 use crate::models::{ChartEntry, Metric, MovieId, Window};
 
-/// The present hour's beginning, by the clock that stamps what users do.
+/// Returns the start of the present hour, by the clock that stamps interactions.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn present_hour(pool: &PgPool) -> sqlx::Result<DateTime<Utc>> {
-    sqlx::query_scalar("select date_trunc('hour', clock_timestamp(), 'UTC')")
+    sqlx::query_scalar!(r#"select date_trunc('hour', clock_timestamp(), 'UTC') as "hour!""#)
         .fetch_one(pool)
         .await
 }
 
-/// The first `limit` of a chart whose last hour is `hour`: the highest count first, then the lowest id.
+/// Lists the first `limit` entries of the chart that ends with `hour`: the highest count first, then the lowest id.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn top(
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.charts.list_top", level = "debug", skip_all)]
+pub async fn list_top(
     pool: &PgPool,
     metric: Metric,
     window: Window,
     hour: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<Vec<ChartEntry>> {
-    let rows: Vec<(i64, i64)> = match window.begin(hour) {
+    match window.begin(hour) {
         Some(begin) => {
-            sqlx::query_as(
-                "select movie_id, sum(count)::bigint as total from chart_count
+            sqlx::query_as!(
+                ChartEntry,
+                r#"select movie_id as "movie_id: MovieId", sum(count)::bigint as "count!"
+                 from chart_count
                  where metric = $1 and hour between $2 and $3
                  group by movie_id having sum(count) > 0
-                 order by total desc, movie_id limit $4",
+                 order by 2 desc, movie_id limit $4"#,
+                metric.as_str(),
+                begin,
+                hour,
+                limit
             )
-            .bind(metric.as_str())
-            .bind(begin)
-            .bind(hour)
-            .bind(limit)
             .fetch_all(pool)
-            .await?
+            .await
         }
         None => {
-            let statement = match metric {
-                Metric::Bookmarks => {
-                    "select movie_id, bookmark_count from movie_stats where bookmark_count > 0
-                     order by bookmark_count desc, movie_id limit $1"
-                }
-                Metric::Likes => {
-                    "select movie_id, like_count + superlike_count as total from movie_stats
-                     where like_count + superlike_count > 0
-                     order by total desc, movie_id limit $1"
-                }
-                Metric::Watches => {
-                    "select movie_id, view_count from movie_stats where view_count > 0
-                     order by view_count desc, movie_id limit $1"
-                }
-            };
-            sqlx::query_as(statement)
-                .bind(limit)
-                .fetch_all(pool)
-                .await?
+            sqlx::query_as!(
+                ChartEntry,
+                r#"select movie_id as "movie_id: MovieId", count as "count!"
+                 from movie_stats,
+                      lateral (values (case $1 when 'bookmarks' then bookmark_count
+                                               when 'likes' then like_count + superlike_count
+                                               else view_count end)) as chart (count)
+                 where count > 0
+                 order by count desc, movie_id limit $2"#,
+                metric.as_str(),
+                limit
+            )
+            .fetch_all(pool)
+            .await
         }
-    };
-    rows.into_iter()
-        .map(|(movie_id, count)| {
-            Ok(ChartEntry {
-                movie_id: movie(movie_id)?,
-                count,
-            })
-        })
-        .collect()
+    }
 }
 
-fn movie(id: i64) -> sqlx::Result<MovieId> {
-    MovieId::new(id).ok_or_else(|| broken("a film's id is not positive"))
-}
-
-/// A film's count in one chart.
+/// A movie's count in one chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChartCount {
-    /// What is counted.
+    /// The metric of the chart.
     pub metric: Metric,
-    /// Over which time.
+    /// The window of the chart.
     pub window: Window,
-    /// Of which film.
+    /// The movie.
     pub movie_id: MovieId,
-    /// How many; 0: it is not in the chart.
+    /// The number of users; 0 if the movie is not in the chart.
     pub count: i64,
 }
 
-type CountRow = (i64, String, Option<i64>, Option<i64>, Option<i64>);
-
-fn counts((id, metric, day, week, all): CountRow) -> sqlx::Result<Vec<ChartCount>> {
-    let movie_id = movie(id)?;
-    let metric = Metric::parse(&metric).ok_or_else(|| broken("a metric is unknown"))?;
-    let windows = [(Window::Day, day), (Window::Week, week), (Window::All, all)];
-    let given = windows.into_iter().filter_map(|(window, count)| {
-        Some(ChartCount {
-            metric,
-            window,
-            movie_id,
-            count: count?,
-        })
-    });
-    Ok(given.collect())
+/// The counts of a movie and a metric; `None` where a window was not read.
+struct CountsRow {
+    movie_id: MovieId,
+    metric: Metric,
+    day: Option<i64>,
+    week: Option<i64>,
+    all: Option<i64>,
 }
 
-/// What stands in all charts of `movies`, in those whose last hour is `hour`.
+impl CountsRow {
+    fn counts(self) -> impl Iterator<Item = ChartCount> {
+        let windows = [
+            (Window::Day, self.day),
+            (Window::Week, self.week),
+            (Window::All, self.all),
+        ];
+        windows.into_iter().filter_map(move |(window, count)| {
+            Some(ChartCount {
+                metric: self.metric,
+                window,
+                movie_id: self.movie_id,
+                count: count?,
+            })
+        })
+    }
+}
+
+/// Lists the counts of `movies` in all charts that end with `hour`.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn counts_of(
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+pub async fn list_counts(
     pool: &PgPool,
     movies: &[i64],
     hour: DateTime<Utc>,
 ) -> sqlx::Result<Vec<ChartCount>> {
-    let rows: Vec<CountRow> = sqlx::query_as(
-        "select m.id, k.metric,
-                coalesce(r.day, 0), coalesce(r.week, 0), coalesce(a.count, 0)
+    let rows = sqlx::query_as!(
+        CountsRow,
+        r#"select m.id as "movie_id!: MovieId", k.metric as "metric!: Metric",
+                coalesce(r.day, 0) as day, coalesce(r.week, 0) as week, coalesce(a.count, 0) as all
          from unnest($1::bigint[]) as m (id)
          cross join (values ('bookmarks'), ('likes'), ('watches')) as k (metric)
          left join lateral (
@@ -134,28 +130,28 @@ pub async fn counts_of(
                                   when 'likes' then s.like_count + s.superlike_count
                                   else s.view_count end as count
              from movie_stats s where s.movie_id = m.id
-         ) a on true",
+         ) a on true"#,
+        movies,
+        Window::Day.begin(hour),
+        Window::Week.begin(hour),
+        hour
     )
-    .bind(movies)
-    .bind(Window::Day.begin(hour))
-    .bind(Window::Week.begin(hour))
-    .bind(hour)
     .fetch_all(pool)
     .await?;
-    let counts: Vec<Vec<ChartCount>> = rows.into_iter().map(counts).collect::<Result<_, _>>()?;
-    Ok(counts.into_iter().flatten().collect())
+    Ok(rows.into_iter().flat_map(CountsRow::counts).collect())
 }
 
-/// All that stands in the charts whose last hour is `hour`: of a day and a week, and where `all` is
-/// asked for of all time.
-pub fn all_counts(
+/// Streams all counts of the charts of a day and a week that end with `hour`; with `all`, also those of all time.
+pub fn stream_counts(
     connection: &mut PgConnection,
     hour: DateTime<Utc>,
     all: bool,
-) -> impl Stream<Item = sqlx::Result<Vec<ChartCount>>> {
-    sqlx::query_as(
-        "select movie_id, metric, nullif(sum(count) filter (where hour >= $1), 0)::bigint,
-                nullif(sum(count), 0)::bigint, null::bigint
+) -> impl Stream<Item = sqlx::Result<impl Iterator<Item = ChartCount>>> {
+    sqlx::query_as!(
+        CountsRow,
+        r#"select movie_id as "movie_id!: MovieId", metric as "metric!: Metric",
+                nullif(sum(count) filter (where hour >= $1), 0)::bigint as day,
+                nullif(sum(count), 0)::bigint as week, null::bigint as all
          from chart_count where hour between $2 and $3
          group by movie_id, metric
          union all
@@ -164,25 +160,23 @@ pub fn all_counts(
               lateral (values ('bookmarks', bookmark_count),
                               ('likes', like_count + superlike_count),
                               ('watches', view_count)) as k (metric, count)
-         where $4",
+         where $4"#,
+        Window::Day.begin(hour),
+        Window::Week.begin(hour),
+        hour,
+        all
     )
-    .bind(Window::Day.begin(hour))
-    .bind(Window::Week.begin(hour))
-    .bind(hour)
-    .bind(all)
     .fetch(connection)
-    .map_err(sqlx::Error::from)
-    .and_then(|row: CountRow| async move { counts(row) })
+    .map_ok(CountsRow::counts)
 }
 
-/// Forgets hours before `hour`; how many counts.
+/// Deletes the counts of hours before `hour`.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn forget_before(pool: &PgPool, hour: DateTime<Utc>) -> sqlx::Result<u64> {
-    sqlx::query("delete from chart_count where hour < $1")
-        .bind(hour)
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+pub async fn delete_before(pool: &PgPool, hour: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!("delete from chart_count where hour < $1", hour)
         .execute(pool)
         .await
-        .map(|done| done.rows_affected())
+        .map(|_| ())
 }

@@ -1,71 +1,101 @@
-//! The read model of movie-service's feed, and how far it has been taken over.
+//! The read model of movie-service's catalogue: the tables `movie`, `tag` and `feed_cursor`. Written by the projection
+//! of the feed in [`crate::service::catalogue`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{PgConnection, PgPool};
 
-use crate::models::{Film, MovieChange, MovieId, MovieState, TagKind};
+use crate::models::{Film, FilmTags, MovieChange, MovieId, MovieState, TagKind};
 
-/// Whether the film is in the catalogue, as far as the feed has told.
+/// Returns true if the read model contains the movie.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.movies.is_known", level = "debug", skip_all)]
 pub async fn is_known(pool: &PgPool, id: MovieId) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select exists (select from movie where id = $1 and not removed)")
-        .bind(id.get())
-        .fetch_one(pool)
-        .await
+    sqlx::query_scalar!(
+        r#"select exists (select from movie where id = $1 and not removed) as "known!""#,
+        id.get()
+    )
+    .fetch_one(pool)
+    .await
 }
 
-/// How far the feed of `source` has been taken over; none: not at all.
+/// Finds the tags of those of `movies` that the read model contains, removed ones included.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.movies.find_tags", level = "debug", skip_all)]
+pub async fn find_tags(
+    connection: &mut PgConnection,
+    movies: &[MovieId],
+) -> sqlx::Result<HashMap<MovieId, FilmTags>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: MovieId", genre_ids, keyword_ids, person_ids, language
+           from movie where id = any ($1)"#,
+        movies as _
+    )
+    .fetch_all(connection)
+    .await?;
+    let tags = rows.into_iter().map(|row| {
+        let tags = FilmTags {
+            genres: row.genre_ids,
+            keywords: row.keyword_ids,
+            people: row.person_ids,
+            language: row.language,
+        };
+        (row.id, tags)
+    });
+    Ok(tags.collect())
+}
+
+/// Finds the position up to which the feed of `source` has been applied.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn find_cursor(pool: &PgPool, source: &str) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar("select cursor from feed_cursor where source = $1")
-        .bind(source)
+    sqlx::query_scalar!("select cursor from feed_cursor where source = $1", source)
         .fetch_optional(pool)
         .await
 }
 
-/// Remembers how far the feed of `source` has been taken over. First in a transaction, it makes the
-/// replicas of this service take turns.
+/// Stores the position up to which the feed of `source` has been applied. As the first statement of a transaction it
+/// also serializes the replicas of this service.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn move_cursor(
     transaction: &mut PgConnection,
     source: &str,
     cursor: &str,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    sqlx::query!(
         "insert into feed_cursor (source, cursor)
          values ($1, $2)
          on conflict (source) do update set cursor = excluded.cursor",
+        source,
+        cursor
     )
-    .bind(source)
-    .bind(cursor)
     .execute(transaction)
     .await
     .map(|_| ())
 }
 
-/// Forgets all films.
+/// Deletes all movies.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn clear(transaction: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("delete from movie")
+    sqlx::query!("delete from movie")
         .execute(transaction)
         .await
         .map(|_| ())
 }
 
-/// Takes over `changes`, at most one a film; those that are not newer than what is known change
-/// nothing.
+/// Applies `changes`, at most one per movie. A change that is not newer than the known version has no effect.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> sqlx::Result<()> {
     fn film(change: &MovieChange) -> Option<&Film> {
         match &change.state {
@@ -73,7 +103,7 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
             MovieState::Removed => None,
         }
     }
-    // An array of arrays of unequal lengths is none that Postgres has, so each goes as text.
+    // Postgres has no arrays of arrays of different lengths, so each array is sent as text.
     fn ids(change: &MovieChange, kind: TagKind) -> String {
         let ids: Vec<String> = film(change)
             .into_iter()
@@ -91,21 +121,23 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
         .flat_map(|film| &film.tags)
         .map(|tag| ((tag.kind, tag.id), tag.name.as_str()))
         .collect();
-    sqlx::query(
+    let (keys, names): (Vec<(TagKind, i64)>, Vec<&str>) = tags.into_iter().unzip();
+    let (kinds, tag_ids): (Vec<TagKind>, Vec<i64>) = keys.into_iter().unzip();
+    sqlx::query!(
         "insert into tag (kind, id, name)
          select * from unnest($1::text[], $2::bigint[], $3::text[])
          on conflict (kind, id) do update set name = excluded.name where tag.name <> excluded.name",
+        kinds as _,
+        &tag_ids,
+        &names as &[&str]
     )
-    .bind(
-        tags.keys()
-            .map(|(kind, _)| kind.as_str())
-            .collect::<Vec<_>>(),
-    )
-    .bind(tags.keys().map(|(_, id)| *id).collect::<Vec<_>>())
-    .bind(tags.values().copied().collect::<Vec<_>>())
     .execute(&mut *transaction)
     .await?;
-    sqlx::query(
+    let titles = column(changes, |change| {
+        film(change).map(|film| film.title.as_str())
+    });
+    let languages = column(changes, |change| film(change)?.language.as_deref());
+    sqlx::query!(
         "insert into movie (id, version, title, removed, genre_ids, keyword_ids, person_ids, language)
          select id, version, title, removed, genres::bigint[], keywords::bigint[], people::bigint[],
                 language
@@ -116,23 +148,21 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
          set version = excluded.version,
              title = coalesce(excluded.title, movie.title),
              removed = excluded.removed,
-             -- What a film that went away was about stays: it is still part of users' taste.
+             -- The tags of a removed movie stay: it still counts towards users' taste.
              genre_ids = case when excluded.removed then movie.genre_ids else excluded.genre_ids end,
              keyword_ids = case when excluded.removed then movie.keyword_ids else excluded.keyword_ids end,
              person_ids = case when excluded.removed then movie.person_ids else excluded.person_ids end,
              language = coalesce(excluded.language, movie.language)
          where movie.version < excluded.version",
+        column(changes, |change| change.id) as _,
+        &column(changes, |change| change.version),
+        &titles as &[Option<&str>],
+        &column(changes, |change| change.state == MovieState::Removed),
+        &column(changes, |change| ids(change, TagKind::Genre)),
+        &column(changes, |change| ids(change, TagKind::Keyword)),
+        &column(changes, |change| ids(change, TagKind::Person)),
+        &languages as &[Option<&str>]
     )
-    .bind(column(changes, |change| change.id.get()))
-    .bind(column(changes, |change| change.version))
-    .bind(column(changes, |change| film(change).map(|film| film.title.as_str())))
-    .bind(column(changes, |change| change.state == MovieState::Removed))
-    .bind(column(changes, |change| ids(change, TagKind::Genre)))
-    .bind(column(changes, |change| ids(change, TagKind::Keyword)))
-    .bind(column(changes, |change| ids(change, TagKind::Person)))
-    .bind(column(changes, |change| {
-        film(change).and_then(|film| film.language.as_deref())
-    }))
     .execute(transaction)
     .await
     .map(|_| ())

@@ -1,54 +1,27 @@
-//! The counters of films. They are moved by [`super::user_movies::store`] and
-//! [`super::erasure::erase`].
+//! The table `movie_stats`, counters per movie that are only read here. They are moved by
+//! [`super::user_movies::store`] and [`super::erasure::erase`].
 
 use sqlx::PgPool;
 
 use crate::models::{Counts, MovieId};
 
-#[derive(sqlx::FromRow)]
-pub(super) struct CountsRow {
-    movie_id: i64,
-    like_count: i64,
-    dislike_count: i64,
-    superlike_count: i64,
-    bookmark_count: i64,
-    view_count: i64,
-    rating_count: i64,
-    rating_sum: i64,
-}
-
-impl From<CountsRow> for Counts {
-    fn from(row: CountsRow) -> Self {
-        Self {
-            likes: row.like_count,
-            dislikes: row.dislike_count,
-            superlikes: row.superlike_count,
-            bookmarks: row.bookmark_count,
-            views: row.view_count,
-            ratings: row.rating_count,
-            rating_sum: row.rating_sum,
-        }
-    }
-}
-
-/// The counters of those of `movies` that anybody has done anything with, by id.
+/// Finds the counters of those of `movies` on which any user has acted, by id.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.stats.find", level = "debug", skip_all)]
 pub async fn find(pool: &PgPool, movies: &[MovieId]) -> sqlx::Result<Vec<(MovieId, Counts)>> {
-    let ids: Vec<i64> = movies.iter().map(|movie| movie.get()).collect();
-    let rows: Vec<CountsRow> = sqlx::query_as(
-        "select movie_id, like_count, dislike_count, superlike_count, bookmark_count, view_count,
-                rating_count, rating_sum
-         from movie_stats
-         where movie_id = any ($1)
-         order by movie_id",
+    let rows = sqlx::query!(
+        r#"select movie_id as "movie_id: MovieId",
+                  (like_count, dislike_count, superlike_count, bookmark_count, view_count,
+                   rating_count, rating_sum)::movie_counts_row as "counts!: Counts"
+           from movie_stats where movie_id = any ($1) order by movie_id"#,
+        movies as _
     )
-    .bind(ids)
     .fetch_all(pool)
     .await?;
     Ok(rows
         .into_iter()
-        .filter_map(|row| Some((MovieId::new(row.movie_id)?, row.into())))
+        .map(|row| (row.movie_id, row.counts))
         .collect())
 }

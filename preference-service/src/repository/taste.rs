@@ -1,187 +1,151 @@
-//! What taste is computed from, and what users say of it themselves.
+//! The tables `taste_edit` and `tag`: the scores that users set themselves, and the names of tags. Scores from actions
+//! are not stored but computed, see [`crate::models::TasteScores`].
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use sqlx::{PgConnection, PgPool};
 
-use super::{broken, changes::record_profile, user_movies::StateRow};
-use crate::models::{FilmTags, TagKey, TagKind, TasteEdit, UserId, UserMovie};
+use super::{broken, changes::record_profile};
+use crate::models::{TagKey, TagKind, TasteEdit, UserId};
 
-#[derive(sqlx::FromRow)]
-pub(super) struct TagsRow {
-    genre_ids: Option<Vec<i64>>,
-    keyword_ids: Option<Vec<i64>>,
-    person_ids: Option<Vec<i64>>,
-    language: Option<String>,
-}
-
-impl From<TagsRow> for FilmTags {
-    fn from(row: TagsRow) -> Self {
-        Self {
-            genres: row.genre_ids.unwrap_or_default(),
-            keywords: row.keyword_ids.unwrap_or_default(),
-            people: row.person_ids.unwrap_or_default(),
-            language: row.language,
-        }
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct TaggedRow {
-    #[sqlx(flatten)]
-    state: StateRow,
-    #[sqlx(flatten)]
-    tags: TagsRow,
-}
-
-/// Hands where the user stands with each film, and what it is about, to `take`, by film.
+/// Lists the scores that the user has set.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn read(
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.taste.list_edits", level = "debug", skip_all)]
+pub async fn list_edits(
     connection: &mut PgConnection,
     user_id: UserId,
-    mut take: impl FnMut(&UserMovie, &FilmTags),
-) -> sqlx::Result<()> {
-    let mut rows = sqlx::query_as::<_, TaggedRow>(
-        "select s.version, s.reaction, s.reacted_at, s.reaction_id, s.bookmarked, s.bookmarked_at,
-                s.bookmark_id, s.rating, s.rated_at, s.rating_id, s.position_seconds,
-                s.duration_seconds, s.watched_seconds, s.watched_at, s.watch_id, s.completed_at,
-                s.completion_id, m.genre_ids, m.keyword_ids, m.person_ids, m.language
-         from user_movie s
-         join movie m on m.id = s.movie_id
-         where s.user_id = $1
-         order by s.movie_id",
+) -> sqlx::Result<Vec<TasteEdit>> {
+    let rows = sqlx::query!(
+        r#"select kind as "kind: TagKind", tag, score from taste_edit where user_id = $1"#,
+        user_id.get()
     )
-    .bind(user_id.get())
-    .fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        take(&row.state.try_into()?, &row.tags.into());
-    }
-    Ok(())
-}
-
-/// What the user says of their taste.
-///
-/// # Errors
-/// Postgres's.
-pub async fn edits(connection: &mut PgConnection, user_id: UserId) -> sqlx::Result<Vec<TasteEdit>> {
-    let rows: Vec<(String, String, f64)> =
-        sqlx::query_as("select kind, tag, score from taste_edit where user_id = $1")
-            .bind(user_id.get())
-            .fetch_all(connection)
-            .await?;
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
-        .map(|(kind, tag, score)| {
-            let key = TagKey::parse(&kind, &tag).ok_or_else(|| broken("a tag is none"))?;
-            Ok(TasteEdit { key, score })
+        .map(|row| {
+            let key = TagKey::new(row.kind, row.tag);
+            Ok(TasteEdit {
+                key: key.ok_or_else(|| broken("a taste edit has an invalid tag"))?,
+                score: row.score,
+            })
         })
         .collect()
 }
 
-/// The names of those of `keys` that have an id; languages have none, and are their own.
+/// Finds the names of those of `keys` that have an id. A language has no id and is its own name.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn names(pool: &PgPool, keys: &[&TagKey]) -> sqlx::Result<HashMap<TagKey, String>> {
-    let (mut kinds, mut ids) = (Vec::new(), Vec::new());
-    for key in keys {
-        if let TagKey::Numbered(kind, id) = key {
-            kinds.push(kind.as_str());
-            ids.push(*id);
-        }
-    }
-    let rows: Vec<(String, i64, String)> = sqlx::query_as(
-        "select t.kind, t.id, t.name
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.taste.find_names", level = "debug", skip_all)]
+pub async fn find_names(pool: &PgPool, keys: &[&TagKey]) -> sqlx::Result<HashMap<TagKey, String>> {
+    let (kinds, ids): (Vec<TagKind>, Vec<i64>) = keys
+        .iter()
+        .filter_map(|key| match key {
+            TagKey::Numbered(kind, id) => Some((*kind, *id)),
+            TagKey::Language(_) => None,
+        })
+        .unzip();
+    let rows = sqlx::query!(
+        r#"select t.kind as "kind: TagKind", t.id, t.name
          from unnest($1::text[], $2::bigint[]) as key (kind, id)
-         join tag t on t.kind = key.kind and t.id = key.id",
+         join tag t on t.kind = key.kind and t.id = key.id"#,
+        kinds as _,
+        &ids
     )
-    .bind(kinds)
-    .bind(ids)
     .fetch_all(pool)
     .await?;
     Ok(rows
         .into_iter()
-        .filter_map(|(kind, id, name)| Some((TagKey::Numbered(TagKind::parse(&kind)?, id), name)))
+        .map(|row| (TagKey::Numbered(row.kind, row.id), row.name))
         .collect())
 }
 
-/// The ids of the tags of a kind that have this name, however it is written; two at most, which is
-/// enough to know that the name is not clear.
+/// Finds the ids of the tags of a kind with this name, ignoring case; at most two, which is enough to detect that the
+/// name is ambiguous.
 ///
 /// # Errors
-/// Postgres's.
-pub async fn named(pool: &PgPool, kind: TagKind, name: &str) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar("select id from tag where kind = $1 and lower(name) = lower($2) limit 2")
-        .bind(kind.as_str())
-        .bind(name)
-        .fetch_all(pool)
-        .await
+/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+#[tracing::instrument(name = "repository.taste.find_by_name", level = "debug", skip_all)]
+pub async fn find_by_name(pool: &PgPool, kind: TagKind, name: &str) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        "select id from tag where kind = $1 and lower(name) = lower($2) limit 2",
+        kind.as_str(),
+        name
+    )
+    .fetch_all(pool)
+    .await
 }
 
-/// What came of edits.
+/// The result of [`edit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edited {
-    /// They stand; whether that changed anything.
+    /// The edits are stored; true if that changed anything.
     Stored(bool),
-    /// The user would have more than there may be; nothing was stored.
+    /// The user would have too many edits; nothing is stored.
     TooMany,
-    /// There is no such user.
+    /// The user does not exist.
     NoUser,
 }
 
-/// Stores what the user says of their taste: a score for each tag, or none to take back what was said.
-/// At most `most` may stand.
+/// Stores a score for each tag, or removes it where the score is `None`. A user has at most `max` edits.
 ///
 /// # Errors
-/// Postgres's.
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+#[tracing::instrument(name = "repository.taste.edit", level = "debug", skip_all)]
 pub async fn edit(
     pool: &PgPool,
     user_id: UserId,
     edits: &[(TagKey, Option<f64>)],
-    most: i64,
+    max: i64,
 ) -> sqlx::Result<Edited> {
+    let (kinds, tags): (Vec<TagKind>, Vec<String>) =
+        edits.iter().map(|(key, _)| (key.kind(), key.tag())).unzip();
+    let scores: Vec<Option<f64>> = edits.iter().map(|(_, score)| *score).collect();
     let mut transaction = pool.begin().await?;
-    let known = sqlx::query("update user_account set version = version + 1 where id = $1")
-        .bind(user_id.get())
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-    if known == 0 {
+    let known = sqlx::query!(
+        "update user_account set version = version + 1 where id = $1",
+        user_id.get()
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if known.rows_affected() == 0 {
         return Ok(Edited::NoUser);
     }
-    let mut changed = 0;
-    for (key, score) in edits {
-        let statement = match score {
-            Some(score) => sqlx::query(
-                "insert into taste_edit as known (user_id, kind, tag, score)
-                 values ($1, $2, $3, $4)
-                 on conflict (user_id, kind, tag) do update
-                 set score = excluded.score, edited_at = clock_timestamp()
-                 where known.score <> excluded.score",
-            )
-            .bind(user_id.get())
-            .bind(key.kind().as_str())
-            .bind(key.tag())
-            .bind(*score),
-            None => {
-                sqlx::query("delete from taste_edit where user_id = $1 and kind = $2 and tag = $3")
-                    .bind(user_id.get())
-                    .bind(key.kind().as_str())
-                    .bind(key.tag())
-            }
-        };
-        changed += statement.execute(&mut *transaction).await?.rows_affected();
-    }
+    let changed = sqlx::query_scalar!(
+        r#"with edit as (
+            select * from unnest($2::text[], $3::text[], $4::float8[]) as edit (kind, tag, score)
+         ), stored as (
+            insert into taste_edit as known (user_id, kind, tag, score)
+            select $1, kind, tag, score from edit where score is not null
+            on conflict (user_id, kind, tag) do update
+            set score = excluded.score, edited_at = clock_timestamp()
+            where known.score <> excluded.score
+            returning 1
+         ), removed as (
+            delete from taste_edit t using edit e
+            where t.user_id = $1 and (t.kind, t.tag) = (e.kind, e.tag) and e.score is null
+            returning 1
+         )
+         select (select count(*) from stored) + (select count(*) from removed) as "changed!""#,
+        user_id.get(),
+        kinds as _,
+        &tags,
+        &scores as &[Option<f64>]
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     if changed == 0 {
         return Ok(Edited::Stored(false));
     }
-    let standing: i64 = sqlx::query_scalar("select count(*) from taste_edit where user_id = $1")
-        .bind(user_id.get())
-        .fetch_one(&mut *transaction)
-        .await?;
-    if standing > most {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from taste_edit where user_id = $1"#,
+        user_id.get()
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if count > max {
         return Ok(Edited::TooMany);
     }
     record_profile(&mut transaction, user_id).await?;

@@ -5,23 +5,13 @@
 use futures_util::{Stream, TryStreamExt};
 use sqlx::{PgPool, Postgres, Transaction};
 
-use super::{interactions::InteractionRow, taste::TagsRow, user_movies::StateRow};
+use super::user_movies::UserMovieRow;
 use crate::models::{FilmTags, Interaction, MovieId, UserId, UserMovie};
 
 /// A snapshot of the database, in two transactions, since two cursors are read at once.
 pub struct Snapshot {
     log: Transaction<'static, Postgres>,
     states: Transaction<'static, Postgres>,
-}
-
-#[derive(sqlx::FromRow)]
-struct StoredStateRow {
-    user_id: UserId,
-    movie_id: MovieId,
-    #[sqlx(flatten)]
-    state: StateRow,
-    #[sqlx(flatten)]
-    tags: TagsRow,
 }
 
 /// The stored state of a user and a movie.
@@ -109,39 +99,31 @@ impl Snapshot {
         impl Stream<Item = sqlx::Result<Interaction>> + Send + Unpin,
         impl Stream<Item = sqlx::Result<StoredState>> + Send + Unpin,
     ) {
-        let log = sqlx::query_as::<_, InteractionRow>(
-            "select id, user_id, movie_id, interaction_type, rating, position_seconds,
-                    duration_seconds, occurred_at, created_at
-             from interaction
-             order by user_id, id",
+        let log = sqlx::query!(
+            r#"select i as "interaction!: Interaction" from interaction i order by user_id, id"#
         )
         .fetch(&mut *self.log)
-        .and_then(|row| std::future::ready(Interaction::try_from(row)));
-        let states = sqlx::query_as::<_, StoredStateRow>(
-            "select s.user_id, s.movie_id, s.version, s.reaction, s.reacted_at, s.reaction_id,
-                    s.bookmarked, s.bookmarked_at, s.bookmark_id, s.rating, s.rated_at, s.rating_id,
-                    s.position_seconds, s.duration_seconds, s.watched_seconds, s.watched_at,
-                    s.watch_id, s.completed_at, s.completion_id, m.genre_ids, m.keyword_ids,
-                    m.person_ids, m.language
-             from user_movie s
-             left join movie m on m.id = s.movie_id
-             order by s.user_id, s.movie_id",
+        .map_ok(|row| row.interaction);
+        let states = sqlx::query!(
+            r#"select s as "state!: UserMovieRow", coalesce(m.genre_ids, '{}') as "genres!",
+                      coalesce(m.keyword_ids, '{}') as "keywords!",
+                      coalesce(m.person_ids, '{}') as "people!", m.language as "language?"
+               from user_movie s
+               left join movie m on m.id = s.movie_id
+               order by s.user_id, s.movie_id"#
         )
         .fetch(&mut *self.states)
-        .and_then(|row| std::future::ready(StoredState::try_from(row)));
+        .map_ok(|row| StoredState {
+            user_id: row.state.user_id,
+            movie_id: row.state.movie_id,
+            state: row.state.into(),
+            tags: FilmTags {
+                genres: row.genres,
+                keywords: row.keywords,
+                people: row.people,
+                language: row.language,
+            },
+        });
         (log, states)
-    }
-}
-
-impl TryFrom<StoredStateRow> for StoredState {
-    type Error = sqlx::Error;
-
-    fn try_from(row: StoredStateRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            user_id: row.user_id,
-            movie_id: row.movie_id,
-            state: row.state.try_into()?,
-            tags: row.tags.into(),
-        })
     }
 }

@@ -8,6 +8,7 @@ use chassis::clock::Clock;
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
@@ -51,13 +52,28 @@ pub enum AuthError {
 }
 
 /// The tokens of a login.
-#[derive(Debug)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LoginResponse, example = json!({
+    "access_token": "eyJhbGciOiJFZERTQSIs…",
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "refresh_token": "2yv0…64 characters…Qk",
+    "user": {
+        "id": 1,
+        "username": "anna",
+        "email": "anna@example.org",
+        "role": "user",
+        "created_at": "2026-02-13T08:15:42.123456Z"
+    }
+}))]
 pub struct Login {
-    /// A JWT (RFC 7519).
+    /// A JWT, signed with a key of `/.well-known/jwks.json`. Send it as `Authorization: Bearer …`.
     pub access_token: String,
+    /// The token type, `Bearer`.
+    pub token_type: &'static str,
     /// The lifetime of the access token, in seconds.
     pub expires_in: u32,
-    /// The refresh token, valid for one use.
+    /// The token for `POST /api/v1/auth/refresh`, valid for one use.
     pub refresh_token: String,
     /// The user who logged in.
     pub user: User,
@@ -253,6 +269,7 @@ impl Auth {
             .await?;
         Ok(Login {
             access_token,
+            token_type: "Bearer",
             expires_in: self.access_ttl_seconds,
             refresh_token: refresh_token.reveal(),
             user,

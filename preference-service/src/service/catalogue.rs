@@ -1,5 +1,5 @@
-//! Which films there are: a read model kept by movie-service's feed, and a question to movie-service
-//! where the model does not know a film yet.
+//! The movies of the catalogue: a read model kept up to date by movie-service's feed, and requests to movie-service for
+//! movies that the model does not contain yet. Called by interactions, statistics and imports.
 
 use std::collections::HashMap;
 
@@ -19,10 +19,15 @@ use crate::{
     repository::movies,
 };
 
-/// The name under which the feed's cursor is kept.
+/// The feed's name in the table of cursors.
 const SOURCE: &str = "movie-service";
 
-/// The films of the platform; cheap to clone.
+/// The maximum number of movies that movie-service may fetch from TMDB to confirm many.
+const MAX_FETCHED: usize = 100;
+/// The number of cast members that count towards taste.
+const CAST: usize = 5;
+
+/// The movies of the catalogue; cheap to clone.
 #[derive(Clone)]
 pub struct Catalogue {
     pool: PgPool,
@@ -30,7 +35,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Those that the feed told of into `pool`, and those that `movie_service` knows.
+    /// The read model in `pool`, and the movies that `movie_service` confirms.
     #[must_use]
     pub fn new(pool: PgPool, movie_service: MovieService) -> Self {
         Self {
@@ -39,29 +44,28 @@ impl Catalogue {
         }
     }
 
-    /// Whether there is such a film, as far as the feed has told.
+    /// Returns true if the read model contains the movie.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     pub async fn is_known(&self, id: MovieId) -> sqlx::Result<bool> {
         movies::is_known(&self.pool, id).await
     }
 
-    /// Whether movie-service knows of such a film; it may be newer than what the feed has told, or
-    /// back again.
+    /// Returns true if movie-service has the movie, which may be newer than the feed's position, or restored.
     ///
     /// # Errors
-    /// movie-service does not answer.
-    pub async fn ask(&self, id: MovieId) -> Result<bool, CallError> {
+    /// Returns [`CallError`] if movie-service does not respond.
+    pub async fn confirm(&self, id: MovieId) -> Result<bool, CallError> {
         self.movie_service.has_movie(id).await
     }
 
-    /// Which of `ids`, a thousand at most, movie-service knows of, asked about at once; none where that
-    /// cannot be told now.
+    /// Returns for each of `ids`, at most a thousand, if movie-service has the movie; `None` if it cannot tell at
+    /// present.
     ///
     /// # Errors
-    /// movie-service does not answer.
-    pub async fn ask_many(
+    /// Returns [`CallError`] if movie-service does not respond.
+    pub async fn confirm_many(
         &self,
         ids: &[MovieId],
     ) -> Result<HashMap<MovieId, Option<bool>>, CallError> {
@@ -72,7 +76,7 @@ impl Catalogue {
                 ..WantedFilm::default()
             })
             .collect();
-        let found = self.find(&films, MOST_FETCHED).await?;
+        let found = self.find(&films, MAX_FETCHED).await?;
         let known = found.matches.into_iter().map(|found| match found {
             FilmMatch::Id(_) => Some(true),
             FilmMatch::Unmatched(Unmatched::Deferred) => None,
@@ -81,10 +85,11 @@ impl Catalogue {
         Ok(ids.iter().copied().zip(known).collect())
     }
 
-    /// Which films `wanted`, a thousand at most, are; at most `fetch` of them are fetched for that.
+    /// Matches `wanted`, at most a thousand, with movies of the catalogue; movie-service fetches at most `fetch` of them
+    /// from TMDB.
     ///
     /// # Errors
-    /// movie-service does not answer.
+    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn find(
         &self,
         wanted: &[WantedFilm<'_>],
@@ -93,12 +98,6 @@ impl Catalogue {
         self.movie_service.match_films(wanted, fetch).await
     }
 }
-
-/// How many films at most are fetched for one question about many.
-const MOST_FETCHED: usize = 100;
-
-/// How many of the cast make a difference to taste.
-const CAST: usize = 5;
 
 #[derive(Deserialize)]
 struct SyncedPayload {
@@ -110,7 +109,7 @@ struct SyncedPayload {
     genres: Vec<Named>,
     #[serde(default)]
     keywords: Vec<Named>,
-    /// Directors, writers and the first of the cast, in this order.
+    /// Directors, writers and the first cast members, in this order.
     #[serde(default)]
     people: Vec<Named>,
 }
@@ -142,7 +141,7 @@ impl SyncedPayload {
                 })
             })
             .collect();
-        // Who directs and plays counts once.
+        // A person who directs and acts counts once.
         tags.sort_unstable();
         tags.dedup_by_key(|tag| (tag.kind, tag.id));
         Film {
@@ -159,7 +158,7 @@ struct RemovedPayload {
     version: i64,
 }
 
-/// What `change` says of a film; none where it is of something else.
+/// Returns the change of a movie, `None` if `change` is about something else or cannot be parsed.
 fn movie_change(change: &Change) -> Option<MovieChange> {
     let read = match change.name.as_str() {
         "movie.synced" => change.read().map(|payload: SyncedPayload| MovieChange {
@@ -174,20 +173,20 @@ fn movie_change(change: &Change) -> Option<MovieChange> {
         }),
         _ => return None,
     };
-    // To stop here would stop for ever, and a film that the model misses is asked for.
+    // Stopping here would stop the feed for good; movies that the model lacks are confirmed by request.
     read.inspect_err(|error| {
-        tracing::warn!(name = change.name, key = change.key, %error, "change cannot be read, passing over it");
+        tracing::warn!(name = change.name, key = change.key, %error, "change cannot be parsed, skipped");
     })
     .ok()
 }
 
-/// Keeps the read model of films by movie-service's feed.
+/// Applies movie-service's feed to the read model.
 pub struct CatalogueProjection {
     pool: PgPool,
 }
 
 impl CatalogueProjection {
-    /// The model in `pool`.
+    /// The projection into `pool`.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }

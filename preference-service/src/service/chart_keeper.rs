@@ -1,11 +1,14 @@
-//! Keeps the charts in Redis what Postgres says: builds them where there are none, moves them by our
-//! own feed, and moves them on with the hour.
+//! Keeps the charts in Redis equal to Postgres: builds them if they are missing, updates them from our own feed, and
+//! slides their windows every hour. Started by [`crate::app`]; the command `verify` compares both.
 //!
-//! Counts are set, never added: of each film that the feed names the present count is read and written,
-//! together with the place in the feed. What is done twice therefore changes nothing, and whatever was
-//! missed while one of the two was away is caught up with from that place.
+//! Counts are set, never added: for each movie that the feed names, the present count is read and written together with
+//! the position in the feed. Repeating an update therefore changes nothing, and updates missed during an outage of either
+//! are caught up from that position.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use chassis::{
     feed::{
@@ -22,57 +25,57 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    models::{KEPT, Metric, Window},
+    models::{CHART_RETENTION, Metric, Window},
     repository::{
-        chart_mirror::{Aside, Away, ChartMirror, MirrorState},
+        chart_mirror::{ChartMirror, MirrorState, RedisUnavailable, StagingChart},
         charts,
     },
 };
 
-/// Changes taken at once; each may move a film's nine counts.
+/// The maximum number of changes read at once; each may move nine counts of a movie.
 const BATCH: i64 = 1000;
 /// Counts written at once while charts are built.
 const BUILD_BATCH: usize = 5000;
-/// Whether the charts in Redis still stand is looked at this often at least.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// For how long one replica keeps the charts before another may.
-const LEAD_SECONDS: u64 = 5;
-/// Pages in which charts are compared.
+/// The maximum time between two updates.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
+/// The duration of the lease of the replica that updates the charts, in seconds.
+const LEASE_SECONDS: u64 = 5;
+/// The page size in which charts are compared.
 const COMPARE_PAGE: usize = 5000;
 
 /// Counts that were set (counter).
 pub const CHART_COUNTS_SET_TOTAL: &str = "chart_counts_set_total";
-/// How often charts were built anew, with why (counter).
+/// Builds of the charts, by reason (counter).
 pub const CHART_BUILDS_TOTAL: &str = "chart_builds_total";
 
-/// Why the charts could not be moved.
+/// The reason why the charts were not updated.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
     #[error(transparent)]
-    Redis(#[from] Away),
+    Redis(#[from] RedisUnavailable),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// Keeps the charts.
+/// Updates the charts in Redis.
 pub struct ChartKeeper {
     pool: PgPool,
     outbox: Outbox,
     mirror: ChartMirror,
     shutdown: Shutdown,
-    me: Uuid,
+    id: Uuid,
 }
 
-/// What the feed says that moves charts.
+/// The movies whose counts a change record moves.
 #[derive(Deserialize)]
-struct Moved {
+struct MovedMovies {
     movie_id: Option<i64>,
     #[serde(default)]
     movie_ids: Vec<i64>,
 }
 
 impl ChartKeeper {
-    /// Keeps the charts in `mirror` what those in `pool` are, as `outbox` tells.
+    /// A keeper that updates `mirror` from `pool` when `outbox` has changes.
     #[must_use]
     pub fn new(pool: PgPool, outbox: Outbox, mirror: ChartMirror, shutdown: &Shutdown) -> Self {
         Self {
@@ -80,67 +83,75 @@ impl ChartKeeper {
             outbox,
             mirror,
             shutdown: shutdown.clone(),
-            me: Uuid::now_v7(),
+            id: Uuid::now_v7(),
         }
     }
 
-    /// Keeps them until the shutdown.
+    /// Updates the charts until the shutdown.
     pub async fn run(self) {
         while !self.shutdown.is_started() {
-            let pause = match self.step().await {
+            match self.update().await {
                 Ok(true) => continue,
-                Ok(false) => LOOK_AGAIN,
-                Err(error) => {
-                    tracing::debug!(%error, "cannot move the charts");
-                    LOOK_AGAIN
-                }
-            };
-            let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0));
+                Ok(false) => {}
+                Err(error) => tracing::debug!(%error, "charts not updated"),
+            }
+            let jittered = UPDATE_INTERVAL.mul_f64(rand::rng().random_range(0.5..1.0));
             self.shutdown.sleep(jittered).await;
         }
-        self.mirror.resign(self.me).await;
+        // Another replica then need not wait for the lease to expire.
+        let _ = self.mirror.lease(self.id, 0).await;
     }
 
-    /// Moves the charts once; false: another replica does.
-    async fn step(&self) -> Result<bool, KeepError> {
-        if !self.mirror.lead(self.me, LEAD_SECONDS).await? {
+    /// Updates the charts once. Returns false if another replica does so.
+    async fn update(&self) -> Result<bool, KeepError> {
+        if !self.mirror.lease(self.id, LEASE_SECONDS).await? {
             return Ok(false);
         }
         let hour = charts::present_hour(&self.pool).await?;
-        let Some(state) = self.mirror.state().await? else {
-            self.build(None, hour, "missing").await?;
-            return Ok(true);
-        };
-        if state.hour != hour {
-            self.slide(&state, hour).await?;
-            return Ok(true);
-        }
-        match self
-            .outbox
-            .read(Some(state.cursor), BATCH, LOOK_AGAIN)
-            .await
-        {
-            Ok(changes) => {
-                let Ok(next) = changes.next.parse::<Cursor>() else {
-                    return Ok(true);
-                };
-                if next == state.cursor {
-                    return Ok(true);
-                }
-                let movies = moved(changes.changes.iter().map(|change| change.read().ok()));
-                let counts = match movies.is_empty() {
-                    true => Vec::new(),
-                    false => charts::counts_of(&self.pool, &movies, hour).await?,
-                };
-                if self.mirror.apply(&state, &counts, next).await? {
-                    let set = u64::try_from(counts.len()).unwrap_or_default();
-                    metrics::counter!(CHART_COUNTS_SET_TOTAL).increment(set);
-                }
-            }
-            Err(ReadError::CursorExpired) => self.build(Some(&state), hour, "expired").await?,
-            Err(ReadError::Database(error)) => return Err(error.into()),
+        match self.mirror.find_state().await? {
+            None => self.build(None, hour, "missing").await?,
+            Some(state) if state.hour != hour => self.slide(&state, hour).await?,
+            Some(state) => self.follow(&state).await?,
         }
         Ok(true)
+    }
+
+    /// Waits for changes after `state` and applies them.
+    async fn follow(&self, state: &MirrorState) -> Result<(), KeepError> {
+        let read = self
+            .outbox
+            .read(Some(state.cursor), BATCH, UPDATE_INTERVAL)
+            .await;
+        let changes = match read {
+            Ok(changes) => changes,
+            Err(ReadError::CursorExpired) => {
+                return self.build(Some(state), state.hour, "expired").await;
+            }
+            Err(ReadError::Database(error)) => return Err(error.into()),
+        };
+        let Some(next) = changes.next.parse::<Cursor>().ok() else {
+            return Ok(());
+        };
+        if next == state.cursor {
+            return Ok(());
+        }
+        let movies: BTreeSet<i64> = changes
+            .changes
+            .iter()
+            .filter_map(|change| change.read::<MovedMovies>().ok())
+            .flat_map(|moved| moved.movie_id.into_iter().chain(moved.movie_ids))
+            .collect();
+        let counts = if movies.is_empty() {
+            Vec::new()
+        } else {
+            let movies: Vec<i64> = movies.into_iter().collect();
+            charts::list_counts(&self.pool, &movies, state.hour).await?
+        };
+        if self.mirror.apply(state, &counts, next).await? {
+            let set = u64::try_from(counts.len()).unwrap_or_default();
+            metrics::counter!(CHART_COUNTS_SET_TOTAL).increment(set);
+        }
+        Ok(())
     }
 
     async fn build(
@@ -149,63 +160,61 @@ impl ChartKeeper {
         hour: DateTime<Utc>,
         why: &'static str,
     ) -> Result<(), KeepError> {
-        // Before the counts are read: what happens meanwhile is then taken twice, not never.
+        // Read before the counts: changes made meanwhile are then applied twice rather than never.
         let cursor = self.outbox.current_cursor().await?;
-        let aside = self.aside(hour, true).await?;
+        let staging = self.stage(hour, true).await?;
         let to = MirrorState { cursor, hour };
-        if aside.swap(&Window::ALL, from, &to).await? {
+        if staging.swap(&Window::ALL, from, &to).await? {
             metrics::counter!(CHART_BUILDS_TOTAL, "why" => why).increment(1);
             tracing::info!(why, "charts built");
         }
         Ok(())
     }
 
-    /// Goes on to `hour`: what is older than a window leaves it.
+    /// Slides the windows to `hour` and deletes the hours before all of them.
     async fn slide(&self, from: &MirrorState, hour: DateTime<Utc>) -> Result<(), KeepError> {
-        charts::forget_before(&self.pool, hour - KEPT).await?;
-        let aside = self.aside(hour, false).await?;
+        charts::delete_before(&self.pool, hour - CHART_RETENTION).await?;
+        let staging = self.stage(hour, false).await?;
         let to = MirrorState {
             cursor: from.cursor,
             hour,
         };
-        if aside
-            .swap(&[Window::Day, Window::Week], Some(from), &to)
-            .await?
-        {
+        let windows = [Window::Day, Window::Week];
+        if staging.swap(&windows, Some(from), &to).await? {
             metrics::counter!(CHART_BUILDS_TOTAL, "why" => "hour").increment(1);
         }
         Ok(())
     }
 
-    async fn aside(&self, hour: DateTime<Utc>, all: bool) -> Result<Aside, KeepError> {
-        let aside = self.mirror.aside();
+    async fn stage(&self, hour: DateTime<Utc>, all: bool) -> Result<StagingChart, KeepError> {
+        let staging = self.mirror.stage();
         let mut connection = self.pool.acquire().await?;
-        let mut rows = std::pin::pin!(charts::all_counts(&mut connection, hour, all));
+        let mut rows = std::pin::pin!(charts::stream_counts(&mut connection, hour, all));
         let mut batch = Vec::with_capacity(BUILD_BATCH);
         while let Some(counts) = rows.try_next().await? {
             batch.extend(counts);
             if batch.len() >= BUILD_BATCH {
-                aside.add(&batch).await?;
+                staging.add(&batch).await?;
                 batch.clear();
-                // Building takes longer than a lead lasts.
-                self.mirror.lead(self.me, LEAD_SECONDS).await?;
+                // A build may take longer than the lease.
+                self.mirror.lease(self.id, LEASE_SECONDS).await?;
             }
         }
-        aside.add(&batch).await?;
-        Ok(aside)
+        staging.add(&batch).await?;
+        Ok(staging)
     }
 
-    /// How many counts differ between Redis and Postgres, once Redis has taken all that is committed;
-    /// none: it does not come to that, because others keep writing or there is no Redis.
+    /// Counts the entries that differ between Redis and Postgres, once Redis has caught up. Returns `None` if it does not
+    /// within ten attempts, because of other writers or without Redis.
     ///
     /// # Errors
-    /// Postgres's.
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     pub async fn differences(&self) -> sqlx::Result<Option<u64>> {
-        const TRIES: u32 = 10;
-        for _ in 0..TRIES {
+        const MAX_ATTEMPTS: u32 = 10;
+        for _ in 0..MAX_ATTEMPTS {
             match self.compare().await {
                 Ok(Some(differences)) => return Ok(Some(differences)),
-                Ok(None) | Err(KeepError::Redis(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(None) | Err(KeepError::Redis(_)) => tokio::time::sleep(UPDATE_INTERVAL).await,
                 Err(KeepError::Database(error)) => return Err(error),
             }
         }
@@ -213,7 +222,7 @@ impl ChartKeeper {
     }
 
     async fn compare(&self) -> Result<Option<u64>, KeepError> {
-        let Some(state) = self.mirror.state().await? else {
+        let Some(state) = self.mirror.find_state().await? else {
             return Ok(None);
         };
         if state.hour != charts::present_hour(&self.pool).await? || !self.is_present(&state).await {
@@ -225,8 +234,8 @@ impl ChartKeeper {
                 differences += self.compare_chart(metric, window, state.hour).await?;
             }
         }
-        let stands = self.mirror.state().await? == Some(state.clone());
-        Ok((stands && self.is_present(&state).await).then_some(differences))
+        let is_unchanged = self.mirror.find_state().await?.as_ref() == Some(&state);
+        Ok((is_unchanged && self.is_present(&state).await).then_some(differences))
     }
 
     async fn is_present(&self, state: &MirrorState) -> bool {
@@ -243,38 +252,29 @@ impl ChartKeeper {
         window: Window,
         hour: DateTime<Utc>,
     ) -> Result<u64, KeepError> {
-        let mut known: std::collections::HashMap<i64, i64> =
-            charts::top(&self.pool, metric, window, hour, i64::MAX)
+        let mut known: HashMap<i64, i64> =
+            charts::list_top(&self.pool, metric, window, hour, i64::MAX)
                 .await?
                 .into_iter()
                 .map(|entry| (entry.movie_id.get(), entry.count))
                 .collect();
         let mut differences = 0;
-        let mut offset = 0;
-        loop {
-            let page = self
+        for page in 0.. {
+            let offset = page * COMPARE_PAGE;
+            let found = self
                 .mirror
-                .page(metric, window, offset, COMPARE_PAGE)
+                .list(metric, window, offset, COMPARE_PAGE)
                 .await?;
-            for entry in &page {
+            let entries = found.map(|(_, entries)| entries).unwrap_or_default();
+            for entry in &entries {
                 if known.remove(&entry.movie_id.get()) != Some(entry.count) {
                     differences += 1;
                 }
             }
-            if page.len() < COMPARE_PAGE {
+            if entries.len() < COMPARE_PAGE {
                 break;
             }
-            offset += COMPARE_PAGE;
         }
         Ok(differences + u64::try_from(known.len()).unwrap_or_default())
     }
-}
-
-/// The films that changes name.
-fn moved(changes: impl Iterator<Item = Option<Moved>>) -> Vec<i64> {
-    let movies: BTreeSet<i64> = changes
-        .flatten()
-        .flat_map(|moved| moved.movie_id.into_iter().chain(moved.movie_ids))
-        .collect();
-    movies.into_iter().collect()
 }

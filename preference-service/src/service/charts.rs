@@ -1,10 +1,10 @@
-//! Charts: which films most users stand so with, live. Read from Redis while that has them, else from
-//! Postgres; the films themselves from movie-service, in one question.
+//! Charts: movies ranked by reaction and time window. The ranks come from Redis, or from Postgres if Redis is
+//! unavailable, and the movies from movie-service in one request. Called by the handler of charts.
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{client::CallError, problem::FieldError};
-use chrono::{DateTime, Utc};
+use chassis::{client::CallError, clock::Clock, problem::FieldError};
+use chrono::{DateTime, TimeDelta, Utc};
 use filter::FilterParams;
 use moka::future::Cache;
 use serde_json::value::RawValue;
@@ -16,37 +16,37 @@ use crate::{
     repository::{chart_mirror::ChartMirror, charts},
 };
 
-/// How many places of a chart are looked through at first for films that pass a filter, how many times more
-/// where too few do, and how many at most.
-const FIRST: usize = 2000;
-const DEEPER: usize = 10;
-const DEEPEST: usize = 200_000;
-/// How much further than asked is looked, so that a film which left the catalogue leaves no gap.
+/// The number of entries searched first for movies that pass a filter, the factor by which it grows while too few do,
+/// and its maximum.
+const MIN_DEPTH: usize = 2000;
+const DEPTH_FACTOR: usize = 10;
+const MAX_DEPTH: usize = 200_000;
+/// Entries read beyond the limit, so that a movie that has left the catalogue leaves no gap.
 const SPARE: usize = 10;
-/// How many films movie-service is asked about at once.
-const MOST_IDS: usize = 10_000;
-/// For how long what Postgres said is said again, while Redis is away.
+/// The maximum number of ids in one request to movie-service.
+const MAX_IDS: usize = 10_000;
+/// The TTL of ranks from Postgres.
 const FALLBACK_TTL: Duration = Duration::from_secs(2);
-/// For how long what movie-service said of films is said again.
+/// The TTL of movies from movie-service.
 const MOVIES_TTL: Duration = Duration::from_secs(30);
-/// Answers kept at most, each of a few dozen KiB.
-const MOST_KEPT: u64 = 256;
+/// The maximum number of entries of each cache, of a few dozen KiB each.
+const MAX_CACHED: u64 = 256;
 
-/// Which places of which chart.
+/// A request for the first places of a chart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChartRequest {
-    /// What it counts.
+    /// The metric.
     pub metric: Metric,
-    /// Over which time.
+    /// The time window.
     pub window: Window,
-    /// How many places.
+    /// The number of places.
     pub limit: usize,
-    /// Of which films: the filter's parameters as given.
+    /// The parameters of the movie filter as given; movie-service validates them.
     pub filter: Vec<(&'static str, String)>,
 }
 
 impl ChartRequest {
-    /// The first `limit` places among the films that pass `filter`.
+    /// A request for the first `limit` places among the movies that pass `filter`.
     #[must_use]
     pub fn new(metric: Metric, window: Window, limit: usize, filter: &FilterParams) -> Self {
         let given = filter.entries().into_iter();
@@ -61,31 +61,31 @@ impl ChartRequest {
     }
 }
 
-/// A film's place in a chart.
+/// A place of a chart.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// How many users.
+    /// The number of users.
     pub count: i64,
-    /// The film, as movie-service lists it.
+    /// The movie, as movie-service lists it.
     pub movie: Arc<RawValue>,
 }
 
-/// Some of a chart, from its first place on.
+/// The first places of a chart.
 #[derive(Debug, Clone)]
 pub struct Chart {
     /// The places.
     pub places: Vec<Place>,
-    /// The hour up to whose end it counts.
+    /// The last hour of the window.
     pub hour: DateTime<Utc>,
 }
 
-/// Why there is no chart.
+/// The reason why there is no chart.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ChartError {
-    /// The filter is wrong.
-    #[error("the filter is wrong")]
+    /// The filter is invalid.
+    #[error("the filter is invalid")]
     Invalid(Vec<FieldError>),
-    /// movie-service does not answer.
+    /// movie-service does not respond.
     #[error(transparent)]
     Catalogue(Arc<CallError>),
     /// Postgres failed.
@@ -105,14 +105,14 @@ impl From<CallError> for ChartError {
     }
 }
 
-/// A film as movie-service lists it, with its id.
-type Film = (i64, Arc<RawValue>);
+/// A movie as movie-service lists it, with its id.
+type Movie = (i64, Arc<RawValue>);
 
-type Counted = (DateTime<Utc>, Arc<Vec<ChartEntry>>);
+type Ranks = (DateTime<Utc>, Arc<Vec<ChartEntry>>);
 
-/// What movie-service is asked.
+/// A request to movie-service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Question {
+struct SelectRequest {
     ids: Vec<i64>,
     limit: usize,
     filter: Vec<(&'static str, String)>,
@@ -124,61 +124,69 @@ pub struct Charts {
     pool: PgPool,
     mirror: Option<ChartMirror>,
     movie_service: MovieService,
-    counted: Cache<(Metric, Window, usize), Counted>,
-    movies: Cache<Question, Arc<Vec<Film>>>,
+    clock: Clock,
+    ranks: Cache<(Metric, Window, usize), Ranks>,
+    movies: Cache<SelectRequest, Arc<Vec<Movie>>>,
 }
 
 impl Charts {
-    /// Those in `mirror`, or else in `pool`, of the films of `movie_service`.
+    /// The charts in `mirror` or `pool`, of the movies of `movie_service`.
     #[must_use]
-    pub fn new(pool: PgPool, mirror: Option<ChartMirror>, movie_service: MovieService) -> Self {
+    pub fn new(
+        pool: PgPool,
+        mirror: Option<ChartMirror>,
+        movie_service: MovieService,
+        clock: Clock,
+    ) -> Self {
         Self {
             pool,
             mirror,
             movie_service,
-            counted: Cache::builder()
-                .max_capacity(MOST_KEPT)
+            clock,
+            ranks: Cache::builder()
+                .max_capacity(MAX_CACHED)
                 .time_to_live(FALLBACK_TTL)
                 .build(),
             movies: Cache::builder()
-                .max_capacity(MOST_KEPT)
+                .max_capacity(MAX_CACHED)
                 .time_to_live(MOVIES_TTL)
                 .build(),
         }
     }
 
-    /// The first places of a chart: the highest count first, then the lowest id. With a filter, films
-    /// beyond the first two hundred thousand places are not found.
+    /// Returns the first places of a chart: the highest count first, then the lowest id. With a filter, movies beyond the
+    /// first 200,000 places are not found.
     ///
     /// # Errors
-    /// A filter that is wrong; Postgres's or movie-service's.
+    /// `Invalid` if the filter is invalid, `Catalogue` if movie-service does not respond, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.charts.top", level = "debug", skip_all)]
     pub async fn top(&self, request: &ChartRequest) -> Result<Chart, ChartError> {
         let mut depth = if request.filter.is_empty() {
             request.limit + SPARE
         } else {
-            FIRST
+            MIN_DEPTH
         };
         loop {
-            let (hour, entries) = self.counted(request.metric, request.window, depth).await?;
+            let (hour, entries) = self.ranks(request.metric, request.window, depth).await?;
             let places = self.with_movies(request, &entries).await?;
-            let is_whole = entries.len() < depth || depth == DEEPEST;
+            let is_whole = entries.len() < depth || depth == MAX_DEPTH;
             if is_whole || places.len() >= request.limit {
                 return Ok(Chart { places, hour });
             }
-            depth = (depth * DEEPER).min(DEEPEST);
+            depth = (depth * DEPTH_FACTOR).min(MAX_DEPTH);
         }
     }
 
-    async fn counted(
+    async fn ranks(
         &self,
         metric: Metric,
         window: Window,
         depth: usize,
-    ) -> Result<Counted, ChartError> {
+    ) -> Result<Ranks, ChartError> {
         if let Some(mirror) = &self.mirror {
-            // Charts that nobody has moved on to the present hour are not live.
-            let oldest = hour_of(Utc::now()) - chrono::TimeDelta::hours(1);
-            if let Ok(Some((hour, entries))) = mirror.top(metric, window, depth).await
+            // Charts that have not been updated since the last hour are stale.
+            let oldest = hour_of(self.clock.now()) - TimeDelta::hours(1);
+            if let Ok(Some((hour, entries))) = mirror.list(metric, window, 0, depth).await
                 && hour >= oldest
             {
                 return Ok((hour, Arc::new(entries)));
@@ -187,10 +195,10 @@ impl Charts {
         let load = async {
             let hour = charts::present_hour(&self.pool).await?;
             let places = i64::try_from(depth).unwrap_or(i64::MAX);
-            let entries = charts::top(&self.pool, metric, window, hour, places).await?;
-            Ok::<Counted, sqlx::Error>((hour, Arc::new(entries)))
+            let entries = charts::list_top(&self.pool, metric, window, hour, places).await?;
+            Ok::<Ranks, sqlx::Error>((hour, Arc::new(entries)))
         };
-        self.counted
+        self.ranks
             .try_get_with((metric, window, depth), load)
             .await
             .map_err(ChartError::Database)
@@ -207,21 +215,21 @@ impl Charts {
         let mut movies = Vec::new();
         let mut rest = entries;
         loop {
-            let (asked, later) = rest.split_at(rest.len().min(MOST_IDS));
+            let (page, later) = rest.split_at(rest.len().min(MAX_IDS));
             rest = later;
-            let question = Question {
-                ids: asked.iter().map(|entry| entry.movie_id.get()).collect(),
+            let selection = SelectRequest {
+                ids: page.iter().map(|entry| entry.movie_id.get()).collect(),
                 limit: request.limit - movies.len(),
                 filter: request.filter.clone(),
             };
-            movies.extend_from_slice(&self.select(question).await?);
+            movies.extend_from_slice(&self.select(selection).await?);
             if rest.is_empty() || movies.len() >= request.limit {
                 break;
             }
         }
         let mut counts = entries.iter();
-        let place = |(id, movie): &Film| {
-            // Both are in the chart's order, and movie-service leaves some out.
+        let place = |(id, movie): &Movie| {
+            // Both are in the chart's order; movie-service omits some.
             let entry = counts.find(|entry| entry.movie_id.get() == *id)?;
             Some(Place {
                 count: entry.count,
@@ -231,18 +239,18 @@ impl Charts {
         Ok(movies.iter().filter_map(place).collect())
     }
 
-    async fn select(&self, question: Question) -> Result<Arc<Vec<Film>>, ChartError> {
-        if let Some(movies) = self.movies.get(&question).await {
+    async fn select(&self, request: SelectRequest) -> Result<Arc<Vec<Movie>>, ChartError> {
+        if let Some(movies) = self.movies.get(&request).await {
             return Ok(movies);
         }
         let selected = self
             .movie_service
-            .select(&question.ids, question.limit, &question.filter)
+            .select(&request.ids, request.limit, &request.filter)
             .await?;
         match selected {
             Selected::Movies(movies) => {
                 let movies = Arc::new(movies);
-                self.movies.insert(question, movies.clone()).await;
+                self.movies.insert(request, movies.clone()).await;
                 Ok(movies)
             }
             Selected::Invalid(errors) => Err(ChartError::Invalid(errors)),

@@ -1,7 +1,8 @@
-//! What users do with films: who may do what with which, and what was done.
+//! Users' interactions with movies: recording them, and reading states and the log. Called by the handlers. Unknown
+//! users and movies are errors here; the writer decides what a command changes.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -14,30 +15,30 @@ use super::{
     writer::{Command, WriteError, Writer, Written},
 };
 use crate::{
-    models::{Interaction, InteractionId, InteractionType, MovieId, UserId, UserMovie},
+    models::{Interaction, InteractionId, InteractionType, MovieId, StatePart, UserId, UserMovie},
     repository::{
         interactions,
-        user_movies::{self, Listed, Pair},
+        user_movies::{self, Pair},
         users,
     },
 };
 
-/// Why an interaction was not stored.
+/// The reason why an interaction was not stored or found.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// There is no such user.
+    /// The user does not exist.
     #[error("user not found")]
     UserNotFound,
-    /// There is no such film.
+    /// The movie does not exist.
     #[error("movie not found")]
     MovieNotFound,
-    /// Whether there is such a film cannot be told now.
+    /// movie-service, which must confirm the movie, is unavailable.
     #[error(transparent)]
     Catalogue(#[from] CallError),
-    /// The same, of a film that was asked about among many.
-    #[error("whether there is such a film cannot be told now")]
+    /// The same, for one movie of a batch.
+    #[error("the movie cannot be confirmed at present")]
     Undecided,
-    /// Too much is waiting to be stored, or the process is stopping.
+    /// Too many writes are pending, or the process is stopping.
     #[error("too many writes are waiting")]
     Busy,
     /// Postgres failed.
@@ -62,25 +63,26 @@ impl From<WriteError> for RecordError {
     }
 }
 
-/// Some interactions of a user, newest first.
+/// A page of a list.
 #[derive(Debug)]
-pub struct InteractionPage {
-    /// The interactions.
-    pub interactions: Vec<Interaction>,
-    /// The last of them, where there are more after it.
-    pub next: Option<InteractionId>,
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// True if there are more items after them.
+    pub has_more: bool,
 }
 
-/// Some films of a user, those with which something was done last first.
-#[derive(Debug)]
-pub struct FilmPage {
-    /// The films, and where the user stands with them.
-    pub films: Vec<(MovieId, UserMovie)>,
-    /// Whether there are more after them.
-    pub more: bool,
+impl<T> Page<T> {
+    /// The page of `limit` items out of `items`, which were read with one item more than that.
+    fn new(mut items: Vec<T>, limit: i64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, has_more }
+    }
 }
 
-/// What the users of the platform do; cheap to clone.
+/// Users' interactions; cheap to clone.
 #[derive(Clone)]
 pub struct Interactions {
     pool: PgPool,
@@ -89,7 +91,7 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// Those in `pool`, with films of `catalogue`, stored by `writer`.
+    /// The interactions in `pool`, with the movies of `catalogue`, stored by `writer`.
     #[must_use]
     pub fn new(pool: PgPool, catalogue: Catalogue, writer: Writer) -> Self {
         Self {
@@ -99,93 +101,91 @@ impl Interactions {
         }
     }
 
-    /// Stores what a user does with a film; one that stands so already changes nothing.
+    /// Stores a user's action on a movie. An action that changes nothing returns the earlier interaction.
     ///
     /// # Errors
-    /// There is no such user, or else no such film; or neither can be told.
+    /// `UserNotFound` or `MovieNotFound` if there is no such user or movie, `Catalogue` if movie-service cannot confirm
+    /// the movie, `Busy` if too many writes are pending, `Database` if Postgres fails.
     pub async fn record(&self, command: Command) -> Result<Written, RecordError> {
         match self.writer.write(command).await {
-            // It may be newer than what the feed has told, or back again. What was never done needs
-            // no film to be taken back.
+            // The movie may be newer than the feed's position, or restored. Clearing needs no movie.
             Err(WriteError::MovieUnknown) if !command.action.is_removal() => {
-                if !self.catalogue.ask(command.movie_id).await? {
+                if !self.catalogue.confirm(command.movie_id).await? {
                     return Err(RecordError::MovieNotFound);
                 }
-                let known = Command {
-                    film_known: true,
+                let confirmed = Command {
+                    is_movie_known: true,
                     ..command
                 };
-                Ok(self.writer.write(known).await?)
+                Ok(self.writer.write(confirmed).await?)
             }
             written => Ok(written?),
         }
     }
 
-    /// Stores what users do with films, a thousand things at most; what became of each, in their order.
-    /// Films that the feed has not told of are asked for in one question.
+    /// Stores at most a thousand actions and returns the result of each, in their order. Movies that the read model
+    /// does not contain are confirmed in one request.
+    #[tracing::instrument(name = "service.interactions.record_all", skip_all, fields(commands = commands.len()))]
     pub async fn record_all(&self, commands: Vec<Command>) -> Vec<Result<Written, RecordError>> {
-        let mut results = self.writer.write_all(commands.clone()).await;
-        let open: Vec<(usize, Command)> = results
-            .iter()
-            .zip(commands)
-            .enumerate()
-            .filter(|(_, (result, command))| {
-                matches!(result, Err(WriteError::MovieUnknown)) && !command.action.is_removal()
-            })
-            .map(|(at, (_, command))| (at, command))
+        let mut results: Vec<Result<Written, RecordError>> = self
+            .writer
+            .write_all(commands.clone())
+            .await
+            .into_iter()
+            .map(|written| Ok(written?))
             .collect();
-        if open.is_empty() {
-            return results.into_iter().map(|done| Ok(done?)).collect();
+        let unconfirmed: Vec<(usize, Command)> = commands
+            .into_iter()
+            .enumerate()
+            .filter(|(at, command)| {
+                matches!(results[*at], Err(RecordError::MovieNotFound))
+                    && !command.action.is_removal()
+            })
+            .collect();
+        if unconfirmed.is_empty() {
+            return results;
         }
-        let films: BTreeSet<MovieId> = open.iter().map(|(_, command)| command.movie_id).collect();
-        let films: Vec<MovieId> = films.into_iter().collect();
+        let movies: BTreeSet<MovieId> = unconfirmed
+            .iter()
+            .map(|(_, command)| command.movie_id)
+            .collect();
+        let movies: Vec<MovieId> = movies.into_iter().collect();
         let known = self
             .catalogue
-            .ask_many(&films)
+            .confirm_many(&movies)
             .await
             .unwrap_or_else(|error| {
-                tracing::warn!(%error, films = films.len(), "cannot ask whether there are films");
+                tracing::warn!(%error, movies = movies.len(), "movies cannot be confirmed");
                 HashMap::new()
             });
-        let known = |command: &Command| known.get(&command.movie_id).copied().flatten();
-        let again = open
-            .iter()
-            .filter(|(_, command)| known(command) == Some(true));
-        let (places, again): (Vec<usize>, Vec<Command>) = again
-            .map(|(at, command)| {
-                let film_known = true;
-                (
-                    *at,
-                    Command {
-                        film_known,
-                        ..*command
-                    },
-                )
-            })
-            .unzip();
-        for (at, written) in places.into_iter().zip(self.writer.write_all(again).await) {
-            results[at] = written;
-        }
-        let undecided: HashSet<usize> = open
-            .iter()
-            .filter(|(_, command)| known(command).is_none())
-            .map(|(at, _)| *at)
-            .collect();
-        let results = results.into_iter().enumerate();
-        results
-            .map(|(at, result)| {
-                if undecided.contains(&at) {
-                    return Err(RecordError::Undecided);
+        let (mut positions, mut again) = (Vec::new(), Vec::new());
+        for (at, command) in unconfirmed {
+            match known.get(&command.movie_id).copied().flatten() {
+                Some(true) => {
+                    positions.push(at);
+                    again.push(Command {
+                        is_movie_known: true,
+                        ..command
+                    });
                 }
-                Ok(result?)
-            })
-            .collect()
+                Some(false) => {}
+                None => results[at] = Err(RecordError::Undecided),
+            }
+        }
+        for (at, written) in positions
+            .into_iter()
+            .zip(self.writer.write_all(again).await)
+        {
+            results[at] = written.map_err(RecordError::from);
+        }
+        results
     }
 
-    /// Where the user stands with the film; none: nowhere.
+    /// Finds the user's state for a movie; `None` if the user has never acted on it.
     ///
     /// # Errors
-    /// There is no such user; or Postgres's.
+    /// `UserNotFound` if the user does not exist, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.interactions.find", level = "debug", skip_all)]
     pub async fn find(
         &self,
         user_id: UserId,
@@ -198,53 +198,50 @@ impl Interactions {
         Ok(found)
     }
 
-    /// At most `limit` films of a user, those after `after` where it is given. None: there is no such
-    /// user.
+    /// Lists at most `limit` movies for which the user has set `part`, the last change first; those after `after` if
+    /// given.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn films(
+    /// `UserNotFound` if the user does not exist, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.interactions.list_movies", level = "debug", skip_all)]
+    pub async fn list_movies(
         &self,
         user_id: UserId,
-        listed: Listed,
+        part: StatePart,
         after: Option<(DateTime<Utc>, MovieId)>,
         limit: i64,
-    ) -> sqlx::Result<Option<FilmPage>> {
-        let mut films = user_movies::list(&self.pool, user_id, listed, after, limit + 1).await?;
-        if films.is_empty() && !users::exists(&self.pool, user_id).await? {
-            return Ok(None);
-        }
-        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = films.len() > wanted;
-        films.truncate(wanted);
-        Ok(Some(FilmPage { films, more }))
+    ) -> Result<Page<(MovieId, UserMovie)>, RecordError> {
+        let movies = user_movies::list(&self.pool, user_id, part, after, limit + 1).await?;
+        self.page(user_id, movies, limit).await
     }
 
-    /// At most `limit` interactions of a user, newest first: those before `before`, of one type,
-    /// where these are given. None: there is no such user.
+    /// Lists at most `limit` interactions of a user, newest first; of one type, and before `before`, if given.
     ///
     /// # Errors
-    /// Postgres's.
+    /// `UserNotFound` if the user does not exist, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.interactions.list", level = "debug", skip_all)]
     pub async fn list(
         &self,
         user_id: UserId,
         interaction_type: Option<InteractionType>,
         before: Option<InteractionId>,
         limit: i64,
-    ) -> sqlx::Result<Option<InteractionPage>> {
-        // One more than asked for tells whether there are more.
-        let mut interactions =
+    ) -> Result<Page<Interaction>, RecordError> {
+        let interactions =
             interactions::list(&self.pool, user_id, interaction_type, before, limit + 1).await?;
-        // Whoever did something exists.
-        if interactions.is_empty() && !users::exists(&self.pool, user_id).await? {
-            return Ok(None);
+        self.page(user_id, interactions, limit).await
+    }
+
+    /// A user with items exists; one without may not.
+    async fn page<T>(
+        &self,
+        user_id: UserId,
+        items: Vec<T>,
+        limit: i64,
+    ) -> Result<Page<T>, RecordError> {
+        if items.is_empty() && !users::exists(&self.pool, user_id).await? {
+            return Err(RecordError::UserNotFound);
         }
-        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = interactions.len() > wanted;
-        interactions.truncate(wanted);
-        Ok(Some(InteractionPage {
-            next: interactions.last().filter(|_| more).map(|last| last.id),
-            interactions,
-        }))
+        Ok(Page::new(items, limit))
     }
 }

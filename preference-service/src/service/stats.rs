@@ -1,4 +1,5 @@
-//! How many users stand so with a film.
+//! Counters per movie: users who like, dislike, bookmark, watched or rated it. Called by the handlers; the writer moves
+//! the counters.
 
 use chassis::client::CallError;
 use sqlx::PgPool;
@@ -9,13 +10,13 @@ use crate::{
     repository::stats,
 };
 
-/// Why the counters of a film are not told.
+/// The reason why there are no counters.
 #[derive(Debug, thiserror::Error)]
 pub enum StatsError {
-    /// There is no such film.
+    /// The movie does not exist.
     #[error("movie not found")]
     MovieNotFound,
-    /// Whether there is such a film cannot be told now.
+    /// movie-service, which must confirm the movie, is unavailable.
     #[error(transparent)]
     Catalogue(#[from] CallError),
     /// Postgres failed.
@@ -23,7 +24,7 @@ pub enum StatsError {
     Database(#[from] sqlx::Error),
 }
 
-/// The counters of films; cheap to clone.
+/// The counters of movies; cheap to clone.
 #[derive(Clone)]
 pub struct Stats {
     pool: PgPool,
@@ -31,31 +32,34 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Those in `pool`, of films of `catalogue`.
+    /// The counters in `pool`, of the movies of `catalogue`.
     #[must_use]
     pub fn new(pool: PgPool, catalogue: Catalogue) -> Self {
         Self { pool, catalogue }
     }
 
-    /// The counters of a film.
+    /// Returns the counters of a movie.
     ///
     /// # Errors
-    /// There is no such film, or nobody can tell.
-    pub async fn of(&self, movie_id: MovieId) -> Result<Counts, StatsError> {
+    /// `MovieNotFound` if there is no such movie, `Catalogue` if movie-service cannot confirm it, `Database` if Postgres
+    /// fails.
+    #[tracing::instrument(name = "service.stats.get", level = "debug", skip_all)]
+    pub async fn get(&self, movie_id: MovieId) -> Result<Counts, StatsError> {
         if let Some((_, counts)) = stats::find(&self.pool, &[movie_id]).await?.pop() {
             return Ok(counts);
         }
-        if self.catalogue.is_known(movie_id).await? || self.catalogue.ask(movie_id).await? {
+        if self.catalogue.is_known(movie_id).await? || self.catalogue.confirm(movie_id).await? {
             return Ok(Counts::default());
         }
         Err(StatsError::MovieNotFound)
     }
 
-    /// The counters of those of `movies` that anybody has done anything with.
+    /// Finds the counters of those of `movies` on which any user has acted.
     ///
     /// # Errors
-    /// Postgres's.
-    pub async fn of_many(&self, movies: &[MovieId]) -> sqlx::Result<Vec<(MovieId, Counts)>> {
+    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "service.stats.find_many", level = "debug", skip_all)]
+    pub async fn find_many(&self, movies: &[MovieId]) -> sqlx::Result<Vec<(MovieId, Counts)>> {
         stats::find(&self.pool, movies).await
     }
 }

@@ -1,29 +1,32 @@
-//! Users' taste: computed when it is asked for, and what they say of it themselves.
+//! Taste profiles: computed from the user's states on request, and edited by the user. Called by the handler of taste.
 
 use std::collections::HashMap;
 
-use chassis::{feed::outbox::Outbox, problem::FieldError};
-use chrono::Utc;
+use chassis::{clock::Clock, feed::outbox::Outbox, problem::FieldError};
 use sqlx::PgPool;
 
 use crate::{
-    models::{HalfLife, STRONGEST_EDIT, TagKey, TagKind, TasteScore, TasteScores, UserId, weight},
+    models::{
+        HalfLife, MAX_EDIT_SCORE, MovieId, NewTasteEdit, TagKey, TagKind, TasteScore, TasteScores,
+        UserId, movie_weights,
+    },
     repository::{
+        movies,
         taste::{self, Edited},
-        users,
+        user_movies, users,
     },
 };
 
-/// Edits of one user at most.
-const MOST_EDITS: i64 = 500;
+/// The maximum number of edits of one user.
+const MAX_EDITS: i64 = 500;
 
-/// Why taste is not told or changed.
+/// The reason why a taste profile is not returned or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TasteError {
-    /// There is no such user.
+    /// The user does not exist.
     #[error("user not found")]
     UserNotFound,
-    /// What the user says is of no tag that there is.
+    /// An edit is invalid.
     #[error("invalid edits")]
     Invalid(Vec<FieldError>),
     /// Postgres failed.
@@ -31,67 +34,62 @@ pub enum TasteError {
     Database(#[from] sqlx::Error),
 }
 
-/// What a user says of one tag; null takes back what was said.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewTasteEdit {
-    /// What kind of tag.
-    pub kind: TagKind,
-    /// Its id, where it has one.
-    pub id: Option<i64>,
-    /// Its name, or the code of a language.
-    pub name: Option<String>,
-    /// How much they like it.
-    pub score: Option<f64>,
-}
-
-/// A user's taste.
+/// A taste profile.
 #[derive(Debug)]
 pub struct Profile {
-    /// After so many days what was done weighs half; 0: it keeps its weight.
+    /// The half-life of an action's weight.
     pub half_life: HalfLife,
-    /// The scores, by kind, the strongest first, each with the name of its tag.
+    /// The scores, by kind and descending absolute value, with the names of the tags.
     pub scores: Vec<(TasteScore, String)>,
 }
 
-/// The taste of users; cheap to clone.
+/// Taste profiles; cheap to clone.
 #[derive(Clone)]
 pub struct Tastes {
     pool: PgPool,
     outbox: Outbox,
     half_life: HalfLife,
+    clock: Clock,
 }
 
 impl Tastes {
-    /// That of the users in `pool`, whose edits go out through `outbox`.
+    /// The profiles of the users in `pool`, whose edits are published through `outbox`.
     #[must_use]
-    pub fn new(pool: PgPool, outbox: Outbox, half_life: HalfLife) -> Self {
+    pub fn new(pool: PgPool, outbox: Outbox, half_life: HalfLife, clock: Clock) -> Self {
         Self {
             pool,
             outbox,
             half_life,
+            clock,
         }
     }
 
-    /// The user's taste, at most `limit` tags of each kind.
+    /// Returns the user's profile, with at most `limit` tags of each kind.
     ///
     /// # Errors
-    /// As [`TasteError`] says.
-    pub async fn of(&self, user_id: UserId, limit: usize) -> Result<Profile, TasteError> {
-        let now = Utc::now();
+    /// `UserNotFound` if the user does not exist, `Database` if Postgres fails.
+    #[tracing::instrument(name = "service.taste.get", level = "debug", skip_all)]
+    pub async fn get(&self, user_id: UserId, limit: usize) -> Result<Profile, TasteError> {
         let mut scores = TasteScores::default();
         let mut connection = self.pool.acquire().await?;
-        taste::read(&mut connection, user_id, |state, tags| {
-            scores.add(tags, weight(state, now, self.half_life));
-        })
-        .await?;
-        let edits = taste::edits(&mut connection, user_id).await?;
+        let states = user_movies::list_all(&mut connection, user_id).await?;
+        let states = states.iter().map(|(movie, state)| (*movie, state));
+        let weights = movie_weights(states, self.clock.now(), self.half_life);
+        let movies: Vec<MovieId> = weights.iter().map(|(movie, _)| *movie).collect();
+        let tags = movies::find_tags(&mut connection, &movies).await?;
+        for (movie, weight) in weights {
+            if let Some(tags) = tags.get(&movie) {
+                scores.add(tags, weight);
+            }
+        }
+        let edits = taste::list_edits(&mut connection, user_id).await?;
         drop(connection);
         let scores = scores.profile(&edits, limit);
         if scores.is_empty() && !users::exists(&self.pool, user_id).await? {
             return Err(TasteError::UserNotFound);
         }
         let keys: Vec<&TagKey> = scores.iter().map(|score| &score.key).collect();
-        let mut names = taste::names(&self.pool, &keys).await?;
+        let mut names = taste::find_names(&self.pool, &keys).await?;
         let scores = scores.into_iter().map(|score| {
             let name = match &score.key {
                 TagKey::Language(code) => code.clone(),
@@ -105,10 +103,12 @@ impl Tastes {
         })
     }
 
-    /// Stores what the user says of their taste; it stands, whatever they do, until they take it back.
+    /// Stores the user's edits, which replace the computed scores until the user removes them.
     ///
     /// # Errors
-    /// As [`TasteError`] says; nothing is then stored.
+    /// `UserNotFound` if the user does not exist, `Invalid` if an edit is, `Database` if Postgres fails. Nothing is stored
+    /// then.
+    #[tracing::instrument(name = "service.taste.edit", level = "debug", skip_all)]
     pub async fn edit(&self, user_id: UserId, edits: &[NewTasteEdit]) -> Result<(), TasteError> {
         if !users::exists(&self.pool, user_id).await? {
             return Err(TasteError::UserNotFound);
@@ -117,16 +117,16 @@ impl Tastes {
         let mut errors = Vec::new();
         for (number, edit) in edits.iter().enumerate() {
             let score = edit.score;
-            if score.is_some_and(|score| score.is_nan() || score.abs() > STRONGEST_EDIT) {
+            if score.is_some_and(|score| score.is_nan() || score.abs() > MAX_EDIT_SCORE) {
                 let message =
-                    format!("must be a number from -{STRONGEST_EDIT} to {STRONGEST_EDIT}, or null");
+                    format!("must be a number from -{MAX_EDIT_SCORE} to {MAX_EDIT_SCORE}, or null");
                 errors.push(FieldError::new(format!("edits[{number}].score"), message));
                 continue;
             }
             match self.resolve(edit).await? {
                 Ok(key) => {
                     if resolved.insert(key, score).is_some() {
-                        let message = "another edit is of the same tag";
+                        let message = "another edit is about the same tag";
                         errors.push(FieldError::new(format!("edits[{number}]"), message));
                     }
                 }
@@ -139,7 +139,7 @@ impl Tastes {
             return Err(TasteError::Invalid(errors));
         }
         let resolved: Vec<(TagKey, Option<f64>)> = resolved.into_iter().collect();
-        match taste::edit(&self.pool, user_id, &resolved, MOST_EDITS).await? {
+        match taste::edit(&self.pool, user_id, &resolved, MAX_EDITS).await? {
             Edited::Stored(changed) => {
                 if changed {
                     self.outbox.notify_readers();
@@ -148,18 +148,18 @@ impl Tastes {
             }
             Edited::TooMany => Err(TasteError::Invalid(vec![FieldError::new(
                 "edits",
-                format!("at most {MOST_EDITS} may stand; take some back with a score of null"),
+                format!("a user has at most {MAX_EDITS} edits; remove some with a score of null"),
             )])),
             Edited::NoUser => Err(TasteError::UserNotFound),
         }
     }
 
-    /// The tag that an edit is of, or which of its fields is wrong, and how.
+    /// Returns the tag of an edit, or the invalid field with a message.
     async fn resolve(
         &self,
         edit: &NewTasteEdit,
     ) -> sqlx::Result<Result<TagKey, (&'static str, String)>> {
-        let kind = edit.kind;
+        let (kind, name_of_kind) = (edit.kind, edit.kind.as_str());
         Ok(match (kind, edit.id, edit.name.as_deref()) {
             (TagKind::Language, None, Some(code)) => {
                 let is_code = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -173,19 +173,25 @@ impl Tastes {
             )),
             (_, Some(id), None) => {
                 let key = TagKey::Numbered(kind, id);
-                let names = taste::names(&self.pool, &[&key]).await?;
+                let names = taste::find_names(&self.pool, &[&key]).await?;
                 if names.is_empty() {
-                    Err(("id", format!("no {kind} of the catalogue has this id")))
+                    Err((
+                        "id",
+                        format!("no {name_of_kind} of the catalogue has this id"),
+                    ))
                 } else {
                     Ok(key)
                 }
             }
-            (_, None, Some(name)) => match taste::named(&self.pool, kind, name).await?[..] {
+            (_, None, Some(name)) => match taste::find_by_name(&self.pool, kind, name).await?[..] {
                 [id] => Ok(TagKey::Numbered(kind, id)),
-                [] => Err(("name", format!("no {kind} of the catalogue has this name"))),
+                [] => Err((
+                    "name",
+                    format!("no {name_of_kind} of the catalogue has this name"),
+                )),
                 _ => Err((
                     "name",
-                    format!("more than one {kind} has this name; give the id"),
+                    format!("more than one {name_of_kind} has this name; give the id"),
                 )),
             },
             _ => Err(("id", "give either the id or the name".to_owned())),

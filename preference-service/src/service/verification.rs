@@ -13,8 +13,8 @@ use sqlx::PgPool;
 
 use crate::{
     models::{
-        Action, FilmTags, HalfLife, Interaction, MovieId, Occasion, TasteScores, UserId, UserMovie,
-        weight,
+        EventContext, FilmTags, HalfLife, Interaction, MovieId, TasteScores, UserId, UserMovie,
+        movie_weights,
     },
     repository::verification,
 };
@@ -107,12 +107,19 @@ impl Findings {
         now: DateTime<Utc>,
         half_life: HalfLife,
     ) {
-        let (mut expected, mut stored) = (TasteScores::default(), TasteScores::default());
-        for (replayed, state, tags) in movies {
-            self.state_differences += u64::from(replayed != state);
-            expected.add(tags, weight(replayed, now, half_life));
-            stored.add(tags, weight(state, now, half_life));
-        }
+        let differing = movies
+            .iter()
+            .filter(|(replayed, stored, _)| replayed != stored);
+        self.state_differences += differing.count() as u64;
+        let taste = |states: &mut dyn Iterator<Item = &UserMovie>| {
+            let mut scores = TasteScores::default();
+            for (at, weight) in movie_weights((0..).zip(states), now, half_life) {
+                scores.add(&movies[at].2, weight);
+            }
+            scores
+        };
+        let expected = taste(&mut movies.iter().map(|(replayed, ..)| replayed));
+        let stored = taste(&mut movies.iter().map(|(_, stored, _)| stored));
         self.state_differences += missing as u64;
         self.taste_differences += expected.differences(&stored) as u64;
     }
@@ -142,14 +149,14 @@ async fn next_if<T>(
 /// Applies the entry to the state. Old logs have entries that change nothing, since repetitions were
 /// logged.
 fn replay(state: &mut UserMovie, entry: &Interaction) {
-    let occasion = Occasion {
+    let context = EventContext {
         id: entry.id,
         now: entry.created_at,
         occurred_at: Some(entry.occurred_at),
     };
-    let action = Action::of(entry.interaction_type, entry.rating, entry.progress);
-    let changed =
-        action.and_then(|action| state.apply(entry.user_id, entry.movie_id, action, &occasion));
+    let changed = entry
+        .action()
+        .and_then(|action| state.apply(entry.user_id, entry.movie_id, action, &context));
     if let Some(changed) = changed {
         *state = changed.state;
     }

@@ -1,4 +1,4 @@
-//! Many interactions at once.
+//! Batches of interactions.
 
 use axum::{
     body::Body,
@@ -32,7 +32,7 @@ fn statuses(answer: &Value) -> Vec<i64> {
 }
 
 #[sqlx::test]
-async fn each_interaction_is_answered_for_itself_and_in_order(pool: PgPool) {
+async fn each_interaction_has_its_own_result_in_order(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -91,7 +91,7 @@ async fn each_interaction_is_answered_for_itself_and_in_order(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn users_speak_for_themselves_and_administrators_for_all(pool: PgPool) {
+async fn users_record_for_themselves_and_administrators_for_all(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let (anna, berta) = (app.user("anna").await, app.user("berta").await);
@@ -112,7 +112,7 @@ async fn users_speak_for_themselves_and_administrators_for_all(pool: PgPool) {
     assert_eq!(statuses(&by_admin), [201, 200, 200]);
     let inside = batch(&app, None, events).await.expect(200);
     assert_eq!(statuses(&inside), [400, 200, 200]);
-    // A token of somebody who is no user of ours.
+    // A token whose subject is not a user.
     let stranger = Request::builder()
         .method(Method::POST)
         .uri(PATH)
@@ -126,7 +126,7 @@ async fn users_speak_for_themselves_and_administrators_for_all(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn films_that_the_feed_has_not_told_of_are_asked_for_in_one_question(pool: PgPool) {
+async fn movies_missing_from_the_read_model_are_confirmed_in_one_request(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -149,12 +149,12 @@ async fn films_that_the_feed_has_not_told_of_are_asked_for_in_one_question(pool:
     assert_eq!(
         statuses(&answer),
         [200, 503],
-        "what is known is stored all the same"
+        "a known movie is stored all the same"
     );
 }
 
 #[sqlx::test]
-async fn a_list_of_nothing_or_too_much_is_refused_whole(pool: PgPool) {
+async fn an_empty_or_oversized_batch_is_refused(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let event = json!({"movie_id": 603, "interaction_type": "like"});
     for events in [json!([]), json!(vec![event; 1001])] {

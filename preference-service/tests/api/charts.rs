@@ -1,4 +1,4 @@
-//! Charts: what all users do taken together, live, with Redis and without.
+//! Charts, with Redis and without.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ async fn becomes(app: &TestApp, query: &str, expected: &[(i64, i64)]) {
 }
 
 #[sqlx::test]
-async fn a_chart_follows_what_users_do_and_take_back(pool: PgPool) {
+async fn a_chart_follows_interactions_and_removals(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, _movies, [anna, berta, carla]) = stage(&pool, &redis.url()).await;
     assert_eq!(top(&app, "").await, []);
@@ -71,7 +71,7 @@ async fn a_chart_follows_what_users_do_and_take_back(pool: PgPool) {
     app.interact(anna, "like", 603).await;
     app.interact(berta, "superlike", 603).await;
     app.interact(carla, "dislike", 603).await;
-    // Equal counts stand in the order of the films' ids.
+    // Equal counts are ordered by the movie's id.
     becomes(&app, "", &[(1000, 2), (604, 1), (605, 1)]).await;
     becomes(&app, "?limit=1&window=week", &[(1000, 2)]).await;
     becomes(&app, "?metric=likes&window=day", &[(603, 2)]).await;
@@ -89,7 +89,7 @@ async fn a_chart_follows_what_users_do_and_take_back(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn postgres_stands_in_for_redis_and_redis_catches_up(pool: PgPool) {
+async fn charts_fall_back_to_postgres_and_redis_catches_up(pool: PgPool) {
     let mut redis = RedisServer::start();
     let (app, _movies, [anna, berta, _]) = stage(&pool, &redis.url()).await;
     app.interact(anna, "like", 603).await;
@@ -100,7 +100,7 @@ async fn postgres_stands_in_for_redis_and_redis_catches_up(pool: PgPool) {
     becomes(&app, "?metric=likes", &[(604, 1)]).await;
     becomes(&app, "?metric=likes&window=day", &[(604, 1)]).await;
     redis.resume();
-    // What Redis held is lost with it.
+    // Redis restarts empty.
     eventually("the charts are built anew", async || {
         differences(&redis, &pool).await == Some(0)
     })
@@ -108,7 +108,7 @@ async fn postgres_stands_in_for_redis_and_redis_catches_up(pool: PgPool) {
     becomes(&app, "?metric=likes", &[(604, 1)]).await;
 }
 
-/// In how many counts Redis and Postgres differ; none where Redis has no charts.
+/// The number of counts that differ between Redis and Postgres; `None` without charts in Redis.
 async fn differences(redis: &RedisServer, pool: &PgPool) -> Option<usize> {
     let client = redis::Client::open(redis.url()).expect("a URL");
     let mut connection = client.get_multiplexed_async_connection().await.ok()?;
@@ -144,14 +144,14 @@ async fn differences(redis: &RedisServer, pool: &PgPool) -> Option<usize> {
 }
 
 #[sqlx::test]
-async fn hours_that_have_passed_leave_the_windows(pool: PgPool) {
+async fn past_hours_leave_the_windows(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, movies, [anna, berta, carla]) = stage(&pool, &redis.url()).await;
     for (user, film) in [(anna, 603), (berta, 604), (carla, 605)] {
         app.interact(user, "watched", film).await;
     }
     app.stop().await;
-    // As if it had been so long ago.
+    // Moved into the past.
     for (film, ago) in [(604, "24 hours"), (605, "168 hours")] {
         sqlx::query("update chart_count set hour = hour - $1::interval where movie_id = $2")
             .bind(ago)
@@ -187,7 +187,7 @@ async fn flush(redis: &str) {
 }
 
 #[sqlx::test]
-async fn a_filter_is_movie_services(pool: PgPool) {
+async fn filters_are_applied_by_movie_service(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, movies, [anna, berta, _]) = stage(&pool, &redis.url()).await;
     app.interact(anna, "watchlist", 604).await;
@@ -213,16 +213,16 @@ async fn a_filter_is_movie_services(pool: PgPool) {
         assert_eq!(problem["errors"][0]["field"], field, "{query}");
     }
     movies.mood(Mood::Failing);
-    // Films that were told of a moment ago are told of again, others cannot be.
+    // Recently selected movies are cached, others cannot be selected.
     assert_eq!(top(&app, "?genres=Odd").await, [(605, 1)]);
     app.get("/api/v1/charts/top?genres=Even").await.expect(503);
 }
 
 #[sqlx::test]
-async fn a_film_that_passes_a_filter_is_found_however_low_it_stands(pool: PgPool) {
+async fn a_low_ranked_movie_that_passes_a_filter_is_found(pool: PgPool) {
     let (app, _movies, [anna, ..]) = stage(&pool, "redis://127.0.0.1:1").await;
     app.interact(anna, "watchlist", 605).await;
-    // Films above it that the catalogue does not have.
+    // Movies above it that are not in the catalogue.
     sqlx::query(
         "insert into chart_count (movie_id, metric, hour, count)
          select id, 'bookmarks', date_trunc('hour', now(), 'UTC'), 2 from generate_series(10001, 22500) id",
@@ -235,7 +235,7 @@ async fn a_film_that_passes_a_filter_is_found_however_low_it_stands(pool: PgPool
 }
 
 #[sqlx::test]
-async fn a_film_that_has_gone_leaves_no_gap(pool: PgPool) {
+async fn a_removed_movie_leaves_no_gap(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, movies, [anna, berta, _]) = stage(&pool, &redis.url()).await;
     for (user, film) in [(anna, 603), (berta, 603), (anna, 604)] {
@@ -246,7 +246,7 @@ async fn a_film_that_has_gone_leaves_no_gap(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn whoever_watches_a_chart_is_told_when_it_moves(pool: PgPool) {
+async fn an_event_stream_sends_every_change_of_a_chart(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, _movies, [anna, ..]) = stage(&pool, &redis.url()).await;
     let request = Request::builder()
@@ -285,7 +285,7 @@ async fn next_places(
 }
 
 #[sqlx::test]
-async fn a_chart_is_conditional(pool: PgPool) {
+async fn charts_support_conditional_requests(pool: PgPool) {
     let (app, _movies, [anna, ..]) = stage(&pool, "").await;
     app.interact(anna, "like", 604).await;
     let path = "/api/v1/charts/top?metric=likes";
@@ -305,7 +305,7 @@ async fn a_chart_is_conditional(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn who_is_erased_leaves_every_chart(pool: PgPool) {
+async fn an_erased_user_leaves_every_chart(pool: PgPool) {
     let redis = RedisServer::start();
     let (app, _movies, [anna, berta, _]) = stage(&pool, &redis.url()).await;
     for user in [anna, berta] {

@@ -1,4 +1,4 @@
-//! What other services are told: the snapshot, the records after it, and that none is ever skipped.
+//! The change feed: the snapshot, the records after it, and that none is ever skipped.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::stage::{TestApp, assert_problem};
 
-/// What a consumer keeps: the newest profile of each user, and where they stand with each film.
+/// The model of a consumer: the newest profile of each user and the newest state per movie.
 #[derive(Debug, Default, PartialEq)]
 struct Model {
     profiles: BTreeMap<i64, Value>,
@@ -47,11 +47,11 @@ impl Model {
                     self.films.insert(pair, payload.clone());
                 }
             }
-            other => panic!("{other:?} is not told by this service"),
+            other => panic!("{other:?} is not a change of this service"),
         }
     }
 
-    /// What the tables hold, as one who comes now is told.
+    /// The model of a consumer that starts now.
     async fn present(app: &TestApp) -> Self {
         let mut model = Self::default();
         for change in &snapshot(app).await.1 {
@@ -83,7 +83,7 @@ async fn snapshot(app: &TestApp) -> (String, Vec<Value>) {
     )
 }
 
-/// One look at the feed.
+/// Reads the feed once.
 async fn read(app: &TestApp, after: &str, limit: usize, wait: u64) -> (String, Vec<Value>) {
     let path = format!("/internal/v1/changes?after={after}&limit={limit}&wait={wait}");
     let body = app.get(&path).await.expect(200);
@@ -118,7 +118,7 @@ fn names(changes: &[Value]) -> Vec<&str> {
 }
 
 #[sqlx::test]
-async fn a_change_says_what_consumers_need(pool: PgPool) {
+async fn change_records_have_the_documented_payloads(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let (cursor, changes) = snapshot(&app).await;
     assert!(changes.is_empty());
@@ -153,7 +153,7 @@ async fn a_change_says_what_consumers_need(pool: PgPool) {
                    "preferred_language": null, "min_rating": 0, "created_at": null}),
             json!({"user_id": user, "version": 2, "preferred_genres": ["Drama"], "taste_edits": [],
                    "preferred_language": "ko", "min_rating": 6, "created_at": null}),
-            // What is not there is left out.
+            // Absent values are left out.
             json!({"id": id, "user_id": user, "movie_id": 603, "interaction_type": "like",
                    "occurred_at": at, "created_at": null, "state": {
                        "reaction": "like", "reacted_at": at, "bookmarked": false, "watched": false,
@@ -163,7 +163,7 @@ async fn a_change_says_what_consumers_need(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_was_refused_is_not_told(pool: PgPool) {
+async fn refused_requests_have_no_change_record(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let (cursor, _) = snapshot(&app).await;
@@ -178,7 +178,7 @@ async fn what_was_refused_is_not_told(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_snapshot_and_what_comes_after_it_are_the_tables(pool: PgPool) {
+async fn a_snapshot_and_the_records_after_it_equal_the_tables(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let mut users = Vec::new();
     for name in ["anna", "boris", "chloé"] {
@@ -249,7 +249,7 @@ async fn an_early_transaction_that_commits_late_is_not_skipped(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_snapshot_taken_meanwhile_does_not_skip_it_either(pool: PgPool) {
+async fn a_snapshot_during_an_early_transaction_does_not_skip_it(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let mut early = pool.begin().await.expect("a transaction");
     sqlx::query("insert into outbox (name, key, payload) values ('early', '1', '{}')")
@@ -265,7 +265,7 @@ async fn a_snapshot_taken_meanwhile_does_not_skip_it_either(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn of_many_transactions_that_end_in_any_order_each_is_told_once(pool: PgPool) {
+async fn each_of_many_overlapping_transactions_is_read_once(pool: PgPool) {
     const WRITERS: usize = 12;
     const EACH: usize = 8;
     let (app, _movies) = TestApp::beside_movies(&pool).await;
@@ -307,7 +307,7 @@ async fn of_many_transactions_that_end_in_any_order_each_is_told_once(pool: PgPo
 }
 
 #[sqlx::test]
-async fn transactions_are_told_in_the_order_of_their_numbers_not_of_their_digits(pool: PgPool) {
+async fn transactions_are_ordered_by_number_not_by_digits(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     for transaction in ["9", "10", "99", "100", "101"] {
         sqlx::query(
@@ -332,7 +332,7 @@ async fn transactions_are_told_in_the_order_of_their_numbers_not_of_their_digits
 }
 
 #[sqlx::test]
-async fn who_waits_is_told_at_once_whichever_process_wrote(pool: PgPool) {
+async fn a_waiting_reader_receives_changes_of_any_process_at_once(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     let other = TestApp::new(&pool, &movies);
     for (reader, writer) in [(&app, &app), (&app, &other), (&other, &app)] {
@@ -373,7 +373,7 @@ async fn who_waits_is_told_at_once_whichever_process_wrote(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_cursor_that_is_too_old_or_strange_is_gone(pool: PgPool) {
+async fn an_expired_or_foreign_cursor_is_gone(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let (cursor, _) = snapshot(&app).await;
     app.user("anna").await;
@@ -407,7 +407,7 @@ async fn a_cursor_that_is_too_old_or_strange_is_gone(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_consumer_that_sees_changes_twice_and_in_any_order_ends_with_the_tables(pool: PgPool) {
+async fn repeated_changes_in_any_order_lead_to_the_tables(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     (700..715).for_each(|film| movies.sync(film, 1, "a film"));
     app.knows_films(17).await;

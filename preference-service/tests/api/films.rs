@@ -1,4 +1,4 @@
-//! Bookmarks, ratings, watch progress: where a user stands with films, and the lists of it.
+//! Bookmarks, ratings and the watch history: setting, clearing and listing.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -25,7 +25,7 @@ async fn types(app: &TestApp, user: i64) -> Vec<String> {
 }
 
 #[sqlx::test]
-async fn a_bookmark_is_put_once_and_taken_back(pool: PgPool) {
+async fn a_bookmark_is_set_once_and_removed(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -50,7 +50,7 @@ async fn a_bookmark_is_put_once_and_taken_back(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_rating_is_half_a_star_to_five_and_one_at_a_time(pool: PgPool) {
+async fn a_rating_is_half_a_star_to_five_and_replaces_the_previous_one(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -82,7 +82,7 @@ async fn a_rating_is_half_a_star_to_five_and_one_at_a_time(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn each_minute_counts_once_and_nine_tenths_are_the_end(pool: PgPool) {
+async fn each_minute_counts_once_and_nine_tenths_complete_a_movie(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -138,7 +138,7 @@ async fn each_minute_counts_once_and_nine_tenths_are_the_end(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn lists_go_on_without_skips_or_repeats_while_films_are_added(pool: PgPool) {
+async fn pages_neither_skip_nor_repeat_while_movies_are_added(pool: PgPool) {
     let (app, films) = TestApp::beside_movies(&pool).await;
     (700..710).for_each(|film| films.sync(film, 1, "a film"));
     app.knows_films(12).await;

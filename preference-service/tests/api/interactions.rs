@@ -1,4 +1,4 @@
-//! What users do with films.
+//! Recording interactions and listing them.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn ids(page: &Value) -> Vec<i64> {
 }
 
 #[sqlx::test]
-async fn what_a_user_does_is_stored_and_listed_newest_first(pool: PgPool) {
+async fn interactions_are_stored_and_listed_newest_first(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     let path = format!("/api/v1/users/{user}/interactions");
@@ -54,7 +54,7 @@ async fn what_a_user_does_is_stored_and_listed_newest_first(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn who_did_nothing_has_an_empty_list(pool: PgPool) {
+async fn a_user_without_interactions_has_an_empty_list(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     let list = app.get(&format!("/api/v1/users/{user}/interactions")).await;
@@ -65,7 +65,7 @@ async fn who_did_nothing_has_an_empty_list(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn type_film_id_user_and_film_are_looked_at_in_this_order(pool: PgPool) {
+async fn type_movie_id_user_and_movie_are_checked_in_this_order(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -151,12 +151,12 @@ async fn type_film_id_user_and_film_are_looked_at_in_this_order(pool: PgPool) {
     }
     assert_eq!(app.count("interaction").await, 0);
     assert_eq!(app.count("outbox").await, 1);
-    // What was wrong before the film was never asked for.
+    // Invalid requests cause no request to movie-service.
     assert_eq!(movies.asked_movies(), [1]);
 }
 
 #[sqlx::test]
-async fn a_long_unknown_type_is_not_said_back_whole(pool: PgPool) {
+async fn a_long_unknown_type_is_truncated_in_the_problem(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let body = json!({"movie_id": 603, "interaction_type": "é".repeat(10_000)});
     let answer = app.post("/api/v1/users/1/interactions", body).await;
@@ -165,7 +165,7 @@ async fn a_long_unknown_type_is_not_said_back_whole(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_film_that_the_feed_told_of_is_not_asked_for(pool: PgPool) {
+async fn a_movie_in_the_read_model_needs_no_request(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -175,7 +175,7 @@ async fn a_film_that_the_feed_told_of_is_not_asked_for(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_film_that_the_feed_did_not_tell_of_is_asked_for(pool: PgPool) {
+async fn a_movie_missing_from_the_read_model_is_confirmed_by_request(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -190,7 +190,7 @@ async fn a_film_that_the_feed_did_not_tell_of_is_asked_for(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn while_nobody_can_tell_whether_there_is_such_a_film_nothing_is_stored(pool: PgPool) {
+async fn an_unconfirmed_movie_is_refused_while_movie_service_fails(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -208,7 +208,7 @@ async fn while_nobody_can_tell_whether_there_is_such_a_film_nothing_is_stored(po
 }
 
 #[sqlx::test]
-async fn pages_go_on_without_skips_or_repeats_while_more_comes_in(pool: PgPool) {
+async fn pages_neither_skip_nor_repeat_while_interactions_are_recorded(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let (anna, boris) = (app.user("anna").await, app.user("boris").await);
     let mut expected = Vec::new();
@@ -238,7 +238,7 @@ async fn pages_go_on_without_skips_or_repeats_while_more_comes_in(pool: PgPool) 
 }
 
 #[sqlx::test]
-async fn a_list_may_be_of_one_type(pool: PgPool) {
+async fn a_list_can_be_filtered_by_type(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     let mut likes = Vec::new();
@@ -263,7 +263,7 @@ async fn a_list_may_be_of_one_type(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_wrong_parameter_is_named(pool: PgPool) {
+async fn an_invalid_parameter_is_reported_by_name(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     for (query, field) in [
@@ -296,7 +296,7 @@ async fn a_wrong_parameter_is_named(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_interaction_waits_for_the_one_before_it_of_the_same_user(pool: PgPool) {
+async fn an_interaction_waits_for_the_previous_one_of_the_same_user(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let (anna, boris) = (app.user("anna").await, app.user("boris").await);
@@ -312,7 +312,7 @@ async fn an_interaction_waits_for_the_one_before_it_of_the_same_user(pool: PgPoo
     .await
     .expect("an id");
     let (second, _) = tokio::join!(app.interact(anna, "like", 604), async {
-        // Others do not wait.
+        // Other users do not wait.
         app.interact(boris, "like", 604).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let path = format!("/api/v1/users/{anna}/interactions");
@@ -325,7 +325,7 @@ async fn an_interaction_waits_for_the_one_before_it_of_the_same_user(pool: PgPoo
 }
 
 #[sqlx::test]
-async fn the_ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
+async fn ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     (700..724).for_each(|film| movies.sync(film, 1, "a film"));
     app.knows_films(26).await;
@@ -349,7 +349,7 @@ async fn the_ids_of_one_user_rise_with_the_time_of_storing(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_stands_so_already_is_answered_with_what_made_it_so(pool: PgPool) {
+async fn a_repeated_interaction_returns_the_first_one(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -376,7 +376,7 @@ async fn what_stands_so_already_is_answered_with_what_made_it_so(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_value_that_is_wrong_or_belongs_to_another_type_is_named(pool: PgPool) {
+async fn an_invalid_or_misplaced_value_is_reported_by_name(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let user = app.user("anna").await;
     let path = format!("/api/v1/users/{user}/interactions");

@@ -1,6 +1,12 @@
 //! Tests of the HTTP API: the real router over a database per test, beside a fake movie-service. One file
 //! per resource.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "fakes and fixtures need no production plumbing"
+)]
+
 mod accounts;
 mod api_keys;
 mod batch;

@@ -1,4 +1,4 @@
-//! Reactions: one of a user and a film at a time, however often and in whatever order they are put.
+//! Reactions: at most one per user and movie, whatever the order of requests.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::stage::{TestApp, assert_problem};
 
 #[sqlx::test]
-async fn a_reaction_is_put_and_replaced_and_taken_back(pool: PgPool) {
+async fn a_reaction_is_set_replaced_and_removed(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -59,7 +59,7 @@ async fn a_reaction_is_put_and_replaced_and_taken_back(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn who_or_what_is_not_there_or_wrong_is_said(pool: PgPool) {
+async fn unknown_and_invalid_users_movies_and_reactions_are_reported(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -110,7 +110,7 @@ async fn who_or_what_is_not_there_or_wrong_is_said(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_film_that_went_away_can_be_taken_back_but_not_liked(pool: PgPool) {
+async fn a_reaction_to_a_removed_movie_can_be_cleared_but_not_set(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let user = app.user("anna").await;
@@ -131,7 +131,7 @@ async fn a_film_that_went_away_can_be_taken_back_but_not_liked(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn of_many_at_once_one_stands_and_the_counters_are_the_rows(pool: PgPool) {
+async fn one_of_many_concurrent_reactions_wins_and_counters_match_the_rows(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     // Two processes, so that users are held by one while the other wants them.

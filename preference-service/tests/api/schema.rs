@@ -8,6 +8,9 @@ use sqlx::PgPool;
 #[sqlx::test]
 async fn all_statements_prepare(pool: PgPool) {
     assert_statements_prepare(&pool, env!("CARGO_MANIFEST_DIR")).await;
+    // Those of the outbox and of the job engine.
+    let chassis = concat!(env!("CARGO_MANIFEST_DIR"), "/../chassis");
+    assert_statements_prepare(&pool, chassis).await;
 }
 
 /// Tables whose rows belong to a user, in an export.

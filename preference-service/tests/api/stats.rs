@@ -1,4 +1,4 @@
-//! How many users stand so with a film.
+//! Counters per movie.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -12,7 +12,7 @@ async fn stats(app: &TestApp, movie: i64) -> Value {
 }
 
 #[sqlx::test]
-async fn counters_follow_every_change_of_mind(pool: PgPool) {
+async fn counters_follow_every_change_of_state(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let (anna, boris) = (app.user("anna").await, app.user("boris").await);
@@ -58,7 +58,7 @@ async fn counters_follow_every_change_of_mind(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn other_services_ask_for_many_at_once(pool: PgPool) {
+async fn other_services_get_the_counters_of_many_movies(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
     let anna = app.user("anna").await;

@@ -1,4 +1,4 @@
-//! What a user's films have in common, and what the user says of it.
+//! Taste profiles and users' edits of them.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -23,7 +23,7 @@ fn film(id: i64, version: i64, genres: Value) -> Value {
     })
 }
 
-/// The service beside films 603 (drama, comedy) and 604 (drama), and a user.
+/// The service beside movies 603 (drama, comedy) and 604 (drama), and a user.
 async fn stage(pool: &PgPool) -> (TestApp, MovieService, i64) {
     let movies = MovieService::start().await;
     let drama = json!({"id": 18, "name": "Drama"});
@@ -58,7 +58,7 @@ fn scores(taste: &Value, kind: &str) -> Vec<(String, f64)> {
 }
 
 #[sqlx::test]
-async fn what_was_done_adds_up_by_what_films_are_about(pool: PgPool) {
+async fn actions_add_up_by_the_tags_of_movies(pool: PgPool) {
     let (app, movies, user) = stage(&pool).await;
     let empty = taste(&app, user).await;
     assert_eq!(
@@ -98,7 +98,7 @@ async fn what_was_done_adds_up_by_what_films_are_about(pool: PgPool) {
     let known = app.get(&path).await.expect(200);
     assert_eq!(scores(&known, "genres"), [named("Drama", 6.0)]);
 
-    // What a film is about may change, and then taste does.
+    // The profile follows the movie's tags.
     let western = json!([{"id": 37, "name": "Western"}]);
     movies.tell("movie.synced", 603, film(603, 2, western));
     chassis::testing::eventually("the new genre", async || {
@@ -109,20 +109,32 @@ async fn what_was_done_adds_up_by_what_films_are_about(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn what_was_done_long_ago_weighs_less(pool: PgPool) {
+async fn weights_halve_with_every_half_life_before_the_newest_action(pool: PgPool) {
     let (app, _movies, user) = stage(&pool).await;
     app.interact(user, "superlike", 604).await;
-    sqlx::query("update user_movie set reacted_at = reacted_at - interval '360 days'")
+    let age = async |days: i32| {
+        sqlx::query(
+            "update user_movie set reacted_at = reacted_at - make_interval(days => $1)
+             where movie_id = 604",
+        )
+        .bind(days)
         .execute(&pool)
         .await
-        .expect("long ago");
-    let known = taste(&app, user).await;
-    let score = scores(&known, "genres")[0].1;
-    assert!((score - 1.75).abs() < 0.001, "{score}");
+        .expect("a row");
+    };
+    age(360).await;
+    let genres = scores(&taste(&app, user).await, "genres");
+    assert_eq!(genres, [("Drama".to_owned(), 7.0)], "the newest action");
+    app.interact(user, "watchlist", 603).await;
+    for (days, expected) in [(0, 1.75 + 1.0), (3600, 0.875 + 1.0)] {
+        age(days).await;
+        let score = scores(&taste(&app, user).await, "genres")[0].1;
+        assert!((score - expected).abs() < 0.001, "{score}");
+    }
 }
 
 #[sqlx::test]
-async fn an_edit_stands_whatever_is_done_until_it_is_taken_back(pool: PgPool) {
+async fn an_edit_replaces_the_computed_score_until_it_is_removed(pool: PgPool) {
     let (app, _movies, user) = stage(&pool).await;
     let path = format!("/api/v1/users/{user}/taste");
     app.interact(user, "like", 603).await;
@@ -131,7 +143,7 @@ async fn an_edit_stands_whatever_is_done_until_it_is_taken_back(pool: PgPool) {
         {"kind": "person", "id": 2, "score": 3.5},
         {"kind": "language", "name": "fr", "score": 1},
     ]});
-    // A writer is no tag here, so nobody of that id is known.
+    // Writers do not count towards taste, so the id is unknown.
     let answer = app.patch(&path, edits).await;
     assert_eq!(answer.status.as_u16(), 400);
     assert_eq!(answer.body["errors"][0]["field"], "edits[1].id");
@@ -152,7 +164,7 @@ async fn an_edit_stands_whatever_is_done_until_it_is_taken_back(pool: PgPool) {
 
     app.interact(user, "superlike", 604).await;
     assert_eq!(taste(&app, user).await["genres"][0]["score"], -20.0);
-    // Consumers are told, once.
+    // One change record is published.
     let outbox = app.count("outbox").await;
     let _ = app.patch(&path, edits).await.expect(200);
     assert_eq!(app.count("outbox").await, outbox);
@@ -175,7 +187,7 @@ async fn an_edit_stands_whatever_is_done_until_it_is_taken_back(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_edit_that_is_wrong_is_named_and_nothing_is_stored(pool: PgPool) {
+async fn an_invalid_edit_is_reported_and_nothing_is_stored(pool: PgPool) {
     let (app, movies, user) = stage(&pool).await;
     let twins = json!([{"id": 100, "name": "Twin"}, {"id": 101, "name": "twin"}]);
     movies.tell("movie.synced", 605, film(605, 1, twins));

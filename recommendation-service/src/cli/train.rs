@@ -19,6 +19,7 @@ use std::{
 use anyhow::Context;
 use chassis::shutdown::Shutdown;
 use clap::Args;
+use recommender::taste::LIKED_STARS;
 use recommender::{
     evaluation::{process_memory_mib, settings::Settings},
     model_file,
@@ -28,7 +29,7 @@ use sqlx::PgPool;
 
 use self::{fit::Outcome, source::Source};
 use super::{finite, print, setting};
-use crate::{config::Config, database, models::LIKED_STARS, registry::repository};
+use crate::{config::Config, database, registry::repository};
 
 /// Bytes that one interaction takes while it is split and fitted to.
 const BYTES_PER_INTERACTION: u64 = 128;

@@ -18,7 +18,7 @@ const OVERLAP: TimeDelta = TimeDelta::seconds(60);
 
 /// The counts of all movies.
 #[derive(Debug, Default)]
-struct Trials {
+struct Counts {
     /// Impressions and outcomes by movie.
     films: HashMap<i64, (f64, f64)>,
     impressions: f64,
@@ -31,7 +31,7 @@ struct Trials {
 #[derive(Clone)]
 pub struct Explorer {
     pool: PgPool,
-    trials: Arc<RwLock<Trials>>,
+    counts: Arc<RwLock<Counts>>,
     settings: Exploration,
     window_hours: i64,
 }
@@ -43,7 +43,7 @@ impl Explorer {
     pub fn new(pool: PgPool, settings: Exploration, window_hours: i64) -> Self {
         Self {
             pool,
-            trials: Arc::default(),
+            counts: Arc::default(),
             settings,
             window_hours,
         }
@@ -55,17 +55,17 @@ impl Explorer {
     /// Returns [`sqlx::Error`] if Postgres is unreachable; the counts in memory stay.
     pub async fn refresh(&self) -> sqlx::Result<()> {
         let since = {
-            let trials = self.trials.read().unwrap_or_else(PoisonError::into_inner);
-            trials.up_to.map_or(DateTime::UNIX_EPOCH, |at| at - OVERLAP)
+            let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
+            counts.up_to.map_or(DateTime::UNIX_EPOCH, |at| at - OVERLAP)
         };
-        let counted = impressions::trials(&self.pool, since).await?;
-        let mut trials = self.trials.write().unwrap_or_else(PoisonError::into_inner);
-        for film in counted {
+        let changed = impressions::list_counts(&self.pool, since).await?;
+        let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
+        for film in changed {
             let now = (film.impressions as f64, film.outcomes as f64);
-            let before = trials.films.insert(film.movie_id, now).unwrap_or_default();
-            trials.impressions += now.0 - before.0;
-            trials.outcomes += now.1 - before.1;
-            trials.up_to = trials.up_to.max(Some(film.updated_at));
+            let before = counts.films.insert(film.movie_id, now).unwrap_or_default();
+            counts.impressions += now.0 - before.0;
+            counts.outcomes += now.1 - before.1;
+            counts.up_to = counts.up_to.max(Some(film.updated_at));
         }
         Ok(())
     }
@@ -96,20 +96,20 @@ impl Explorer {
             share,
             protected: self.settings.protected,
         };
-        let trials = self.trials.read().unwrap_or_else(PoisonError::into_inner);
-        let prior = Prior::of(trials.impressions, trials.outcomes);
+        let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
+        let prior = Prior::of(counts.impressions, counts.outcomes);
         let most = ranked.len() + Exploration::MAX_POOL;
         let candidates: Vec<Candidate> = candidates
             .take(if share > 0.0 { most } else { 0 })
             .map(|(id, popularity)| {
-                let (impressions, outcomes) = trials.films.get(&id).copied().unwrap_or_default();
+                let (impressions, outcomes) = counts.films.get(&id).copied().unwrap_or_default();
                 Candidate {
                     id,
                     posterior: prior.posterior(popularity, impressions, outcomes),
                 }
             })
             .collect();
-        drop(trials);
+        drop(counts);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         explore(ranked, &candidates, exploration, &mut rng)
     }

@@ -110,10 +110,7 @@ impl Tally {
 
 /// Reads the counts of `experiment` and computes its results.
 pub(super) async fn read(pool: &PgPool, experiment: Experiment) -> sqlx::Result<Report> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("set transaction isolation level repeatable read, read only")
-        .execute(&mut *transaction)
-        .await?;
+    let mut transaction = repository::begin_read(pool).await?;
     let users = repository::count_users(&mut transaction, experiment.id).await?;
     let weights = experiment.weights();
     let total: f64 = weights.iter().sum();

@@ -4,7 +4,7 @@ pub mod impressions;
 
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, TryStreamExt};
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction, types::Json};
 
 use crate::experiments::{Experiment, Layer, Status, Variant};
 
@@ -191,6 +191,18 @@ pub async fn update(
     .fetch_one(connection)
     .await?;
     Ok(row.into())
+}
+
+/// Begins a transaction that reads a consistent state.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable.
+pub async fn begin_read(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("set transaction isolation level repeatable read, read only")
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
 }
 
 /// The counted outcome of a user.

@@ -8,8 +8,9 @@ use axum::{
 };
 use chassis::{
     extract::{self, Bounded, Query},
+    openapi::InvalidRequest,
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
-    problem::{FieldError, ProblemDocument},
+    problem::FieldError,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +20,7 @@ use crate::{
         caller::Caller,
         error::ApiError,
         recommendations::{RecommendationResponse, films},
+        responses::{RulesNotMatched, RulesOutdated, UserNotFound},
     },
     read_model::UserId,
     rules::{
@@ -138,7 +140,7 @@ pub(super) struct RulesPreviewResponse {
     params(PageQuery),
     responses(
         (status = 200, description = "the versions", body = RuleSetsResponse),
-        (status = 400, description = "a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest,
     )
 )]
 pub(super) async fn list_rule_sets(
@@ -170,9 +172,7 @@ pub(super) async fn list_rule_sets(
     params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they follow", example = "\"1\"")),
     responses(
         (status = 200, description = "the new version of the rules", body = RuleSet),
-        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "`version` is not in force", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 412, description = "the version in `If-Match` is not in force", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, RulesOutdated, RulesNotMatched,
     )
 )]
 pub(super) async fn put_rules(
@@ -205,8 +205,7 @@ pub(super) async fn put_rules(
     request_body = PreviewRulesRequest,
     responses(
         (status = 200, description = "the list", body = RulesPreviewResponse),
-        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, UserNotFound,
     )
 )]
 pub(super) async fn preview_rules(

@@ -1,4 +1,4 @@
-//! Which error becomes which status; the only place where one is chosen.
+//! The mapping from errors to problems: the only place where a status is chosen.
 
 use axum::{
     http::StatusCode,
@@ -11,16 +11,16 @@ use crate::{
     rules::store::RuleSetError,
 };
 
-/// Why a request failed.
+/// The errors of requests, which become problems here and nowhere else.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     /// There is no list.
     #[error(transparent)]
     Recommend(#[from] RecommendError),
-    /// Rules were not put.
+    /// Rules are not stored.
     #[error(transparent)]
     RuleSet(#[from] RuleSetError),
-    /// The rules in force are not those that `If-Match` names, but of this version.
+    /// Another version of the rules is in force than `If-Match` names: this one.
     #[error("version {0} is in force")]
     NotMatched(i64),
     /// An experiment cannot be changed or found.

@@ -8,15 +8,20 @@ use axum::{
 };
 use chassis::{
     extract::{self, Bounded, Path, Query},
+    openapi::InvalidRequest,
     paging::total_pages,
-    problem::ProblemDocument,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     experiments::{Experiment, ExperimentDraft, report::Report},
-    handler::{admin_rules::PageQuery, caller::Caller, error::ApiError},
+    handler::{
+        admin_rules::PageQuery,
+        caller::Caller,
+        error::ApiError,
+        responses::{ExperimentConflict, ExperimentNotFound},
+    },
     state::AppState,
 };
 
@@ -45,7 +50,7 @@ pub(super) struct ExperimentsResponse {
     params(PageQuery),
     responses(
         (status = 200, description = "the experiments", body = ExperimentsResponse),
-        (status = 400, description = "a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest,
     )
 )]
 pub(super) async fn list_experiments(
@@ -76,9 +81,7 @@ pub(super) async fn list_experiments(
     responses(
         (status = 200, description = "changed or stopped", body = Experiment),
         (status = 201, description = "created", body = Experiment),
-        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such experiment to stop", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "another runs in the layer, or a field cannot change while it runs", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, ExperimentNotFound, ExperimentConflict,
     )
 )]
 pub(super) async fn put_experiment(
@@ -107,8 +110,7 @@ pub(super) async fn put_experiment(
     params(("id" = i64, Path, description = "the experiment's id", example = 1)),
     responses(
         (status = 200, description = "the experiment with its results", body = Report),
-        (status = 400, description = "the id is not a number", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such experiment", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, ExperimentNotFound,
     )
 )]
 pub(super) async fn get_experiment(

@@ -1,10 +1,7 @@
 //! Lists for a group of users.
 
 use axum::{Json as JsonBody, extract::State};
-use chassis::{
-    extract::Json,
-    problem::{FieldError, ProblemDocument},
-};
+use chassis::{extract::Json, openapi::InvalidRequest, problem::FieldError};
 use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +11,7 @@ use crate::{
         caller::Caller,
         error::ApiError,
         movie_card::{MovieCard, decimal},
+        responses::{NotMember, UserNotFound},
     },
     ranking::{RecommendError, group::Method},
     read_model::UserId,
@@ -125,9 +123,7 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     request_body = GroupRequest,
     responses(
         (status = 200, description = "the list", body = GroupResponse),
-        (status = 400, description = "a field is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "the caller is not a member", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "a user does not exist; `errors` names them", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, NotMember, UserNotFound,
     )
 )]
 pub(super) async fn create_group_list(

@@ -1,13 +1,20 @@
 //! The registry of learned models.
 
 use axum::{Json, extract::State};
-use chassis::{extract, problem::ProblemDocument};
+use chassis::{extract, openapi::InvalidRequest};
 use chrono::{DateTime, Utc};
 use recommender::model_file::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{handler::error::ApiError, registry::repository::ModelRow, state::AppState};
+use crate::{
+    handler::{
+        error::ApiError,
+        responses::{ModelNotFound, ModelUnusable},
+    },
+    registry::repository::ModelRow,
+    state::AppState,
+};
 
 /// The versions of the learned models.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,9 +104,7 @@ pub(super) async fn list_models(
     request_body = PromoteRequest,
     responses(
         (status = 200, description = "the versions after the change", body = ModelsResponse),
-        (status = 400, description = "`version` is not a number or null", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no version has this number", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "the version is damaged", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, ModelNotFound, ModelUnusable,
     )
 )]
 pub(super) async fn update_live_model(

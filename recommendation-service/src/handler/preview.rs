@@ -3,7 +3,7 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     extract::Json,
-    problem::ProblemDocument,
+    openapi::InvalidRequest,
     validate::{FieldError, Validator},
 };
 use chrono::SecondsFormat;
@@ -16,6 +16,7 @@ use crate::{
         error::ApiError,
         ranking_request::LIMITS,
         recommendations::{ModelResponse, RecommendationResponse, films},
+        responses::{NotThatUser, NotTrained, UserNotFound},
     },
     ranking::{
         PartWeights, RecommendError, Strategy, pipeline::RankingRequest, preview::Hypothesis,
@@ -204,10 +205,7 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked,
     request_body = PreviewRequest,
     responses(
         (status = 200, description = "the list", body = PreviewResponse),
-        (status = 400, description = "a field is invalid, or a movie does not exist", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 403, description = "the caller is not that user", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "the strategy needs a learned model, and none is live", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, NotThatUser, UserNotFound, NotTrained,
     )
 )]
 pub(super) async fn create_preview(

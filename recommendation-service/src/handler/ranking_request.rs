@@ -78,7 +78,7 @@ impl ListCursor {
     /// The cursor that `text` encodes.
     pub(super) fn parse(check: &mut Validator, text: Option<&str>) -> Option<Self> {
         let message = "must be the next_cursor of the previous page";
-        check.parse("cursor", text, |text| Self::decode(text), message)
+        check.parse("cursor", text, Self::decode, message)
     }
 }
 

@@ -8,8 +8,8 @@ use axum::{
 use bytes::Bytes;
 use chassis::{
     extract::{Path, parse_query},
+    openapi::InvalidRequest,
     paging::Cursor,
-    problem::ProblemDocument,
     validate::Validator,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -23,6 +23,7 @@ use crate::{
         error::ApiError,
         movie_card::{ExplanationResponse, MovieCard, decimal},
         ranking_request::{LIMITS, ListCursor, RecommendationsQuery},
+        responses::{ListNotFound, NotTrained, UserNotFound},
     },
     ranking::{RecommendError, Strategy, recommender::Page},
     read_model::{Catalogue, UserId},
@@ -146,9 +147,7 @@ fn json(body: Bytes) -> Response {
     params(("id" = UserId, Path, description = "The user's id", example = 1), RecommendationsQuery),
     responses(
         (status = 200, description = "the list", body = RecommendationsResponse),
-        (status = 400, description = "the id or a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such user", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "the strategy needs a learned model, and none is live", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, UserNotFound, NotTrained,
     )
 )]
 pub(super) async fn list_recommendations(
@@ -202,8 +201,7 @@ pub(super) struct ReplayQuery {
     params(("list_id" = Uuid, Path, description = "The list's id", example = "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0"), ReplayQuery),
     responses(
         (status = 200, description = "the list", body = RecommendationsResponse),
-        (status = 400, description = "a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such list that the caller may see", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, ListNotFound,
     )
 )]
 pub(super) async fn get_recommendation_list(

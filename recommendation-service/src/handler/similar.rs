@@ -6,7 +6,7 @@ use axum::{
 };
 use chassis::{
     extract::{Path, parse_query},
-    problem::ProblemDocument,
+    openapi::InvalidRequest,
     validate::Validator,
 };
 use filter::{Filter, FilterParams};
@@ -21,6 +21,7 @@ use crate::{
         error::ApiError,
         movie_card::{MovieCard, decimal},
         ranking_request::{DEFAULT_LIMIT, LIMITS},
+        responses::MovieNotFound,
     },
     ranking::RecommendError,
     state::AppState,
@@ -91,8 +92,7 @@ pub(super) struct SimilarResponse {
     params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603), SimilarQuery),
     responses(
         (status = 200, description = "the movies", body = SimilarResponse),
-        (status = 400, description = "the id or a parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "there is no such movie", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, MovieNotFound,
     )
 )]
 pub(super) async fn list_similar_movies(

@@ -153,10 +153,10 @@ impl FilmList {
                 + film.reason.len()
                 + 48
         };
-        let trials = self.participations.len() * size_of::<Participation>()
+        let treatment = self.participations.len() * size_of::<Participation>()
             + self.slots.len() * size_of::<Slot>();
         size_of::<Self>()
-            + trials
+            + treatment
             + self.parameters.len()
             + self.films.iter().map(film).sum::<usize>()
     }

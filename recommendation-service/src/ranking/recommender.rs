@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ::recommender::TrainedModels;
+use ::recommender::{TrainedModels, taste::HalfLife};
 use bytes::Bytes;
 use chassis::{client::Client, clock::Clock, feed::follow::FeedState, problem::FieldError};
 use chrono::{DateTime, Utc};
@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::{
     experiments::treatment::Treatments,
-    models::HalfLife,
     ranking::{
         FilmList, PartWeights, RecommendError, candidates,
         known_users::KnownUsers,

@@ -1,4 +1,4 @@
-//! Sets of rules: put, kept, put again, tried out.
+//! Versions of the rules: put, listed, put again, previewed.
 
 use axum::{
     body::Body,
@@ -30,7 +30,7 @@ fn rule(rule_type: &str, weight: f64) -> Value {
     json!({"name": format!("By {rule_type}"), "rule_type": rule_type, "weight": weight})
 }
 
-/// Types and weights of the active rules.
+/// The types and weights of the active rules.
 async fn active(test: &TestApp) -> Vec<(String, f64)> {
     let body = get(&test.app, "/api/v1/rules").await.expect(200);
     let rules = body["rules"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Experiments: made, changed, stopped; who is in them; what is said of them, and whether it is right.
+//! Experiments: created, changed and stopped; assignment, outcomes and results.
 
 use std::time::Duration;
 
@@ -38,12 +38,12 @@ async fn report(test: &TestApp, id: &Value) -> Value {
     get(&test.app, &format!("{PATH}/{id}")).await.expect(200)
 }
 
-/// Two variants that are the same.
+/// Two identical variants.
 fn same() -> Value {
     json!([{"name": "control"}, {"name": "same"}])
 }
 
-/// By popularity alone against by recency alone.
+/// Popularity alone against recency alone.
 fn popular_or_recent() -> Value {
     json!([
         {"name": "popular", "rules": {"popularity": 1.0}},
@@ -51,7 +51,7 @@ fn popular_or_recent() -> Value {
     ])
 }
 
-/// Counts what is due when everybody's time is over.
+/// Counts all outcomes, after the end of every window.
 async fn settle(pool: &PgPool) {
     let later = now() + TimeDelta::hours(2);
     settle::settle_due(pool, &Clock::fixed(later))
@@ -266,7 +266,7 @@ async fn invalid_experiments_are_refused_by_field(pool: PgPool) {
     assert_eq!(get(&test.app, PATH).await.expect(200)["total_results"], 0);
 }
 
-/// 20 films: the popular ones are 1 to 10 and old, the others new.
+/// 20 movies: 1 to 10 are popular and old, the others new.
 async fn films_and_users(test: &TestApp, users: i64) {
     for id in 1..=20 {
         let (popularity, date) = if id <= 10 {
@@ -288,7 +288,7 @@ async fn films_and_users(test: &TestApp, users: i64) {
     .await;
 }
 
-/// The five films that the user is shown first.
+/// The first five movies of the user's list.
 async fn list(test: &TestApp, user: i64) -> Vec<i64> {
     let path = format!("/api/v1/users/{user}/recommendations?limit=5");
     ids(&get(&test.app, &path).await.expect(200))
@@ -525,15 +525,15 @@ async fn model_versions_are_loaded_while_an_experiment_compares_them(pool: PgPoo
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
     let explorer = Explorer::new(pool.clone(), Exploration::off(), 24);
-    let trials = Treatments::new(experiments.clone(), explorer);
+    let treatments = Treatments::new(experiments.clone(), explorer);
     let look = async || {
         experiments.refresh().await.unwrap();
         let load = |version| {
             let found = (version == 5).then(trained);
             std::future::ready(found.ok_or("there is none"))
         };
-        trials.refresh_versions(load).await;
-        [5, 6].map(|version| trials.place(version, &Catalogue::default()).is_some())
+        treatments.refresh_versions(load).await;
+        [5, 6].map(|version| treatments.place(version, &Catalogue::default()).is_some())
     };
     assert_eq!(look().await, [false, false]);
     let variants = json!([
@@ -542,11 +542,14 @@ async fn model_versions_are_loaded_while_an_experiment_compares_them(pool: PgPoo
     put(&test, json!({"name": "one", "variants": variants}))
         .await
         .expect(201);
-    let before = trials.revision();
+    let before = treatments.revision();
     assert_eq!(look().await, [true, false]);
-    let after = trials.revision();
+    let after = treatments.revision();
     assert!(after > before, "lists are made again");
-    assert_eq!((look().await, trials.revision()), ([true, false], after));
+    assert_eq!(
+        (look().await, treatments.revision()),
+        ([true, false], after)
+    );
     put(&test, json!({"name": "one", "status": "stopped"}))
         .await
         .expect(200);
@@ -602,7 +605,7 @@ async fn a_known_effect_gets_the_right_verdict(pool: PgPool) {
     );
 }
 
-/// One population, dealt out a hundred times by experiments that change nothing, each looked at twice.
+/// One population, assigned by a hundred experiments without an effect, each read twice.
 #[sqlx::test]
 async fn without_an_effect_at_least_95_of_100_experiments_stay_undecided(pool: PgPool) {
     let test = TestApp::ready(&pool).await;

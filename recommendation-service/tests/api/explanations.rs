@@ -1,4 +1,4 @@
-//! Why a film is in a list: what is said of it adds up.
+//! Explanations: contributions add up to the score.
 
 use chassis::testing::{eventually, get};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::{TestApp, ids};
 
-/// Ten-thousandths, which add up without rounding.
+/// A number in ten-thousandths, which add up without rounding.
 fn whole(value: &Value) -> i64 {
     (value.as_f64().unwrap() * 10_000.0).round() as i64
 }

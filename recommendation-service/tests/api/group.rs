@@ -1,4 +1,4 @@
-//! Films for several people at once.
+//! Lists for a group.
 
 use chassis::testing::eventually;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{TestApp, ids};
 
 const PATH: &str = "/api/v1/recommendations/group";
 
-/// Three users: 7 and 8 like odd films, 9 even ones.
+/// Three users: 7 and 8 like odd movies, 9 even ones.
 async fn with_users(pool: &PgPool) -> TestApp {
     let test = TestApp::trained(pool).await;
     for id in 1..=12 {

@@ -1,4 +1,4 @@
-//! A list gone on with, and shown again.
+//! Lists: continued and replayed.
 
 use chassis::testing::{eventually, get};
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
-//! The service as its users see it: HTTP in, HTTP out, on the real router and a real database.
-//! Who owns films and users is played by `owner`.
+//! The service over HTTP: the real router and a real database. `owner` plays the services that own movies and users.
 #![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
+    reason = "tests panic with the place of a failure, and their fakes need no production plumbing"
 )]
 
 mod admin_rules;
@@ -21,6 +22,7 @@ mod rules;
 mod similar;
 mod statements;
 mod strategies;
+mod taste_formula;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -40,7 +42,7 @@ use recommender::{
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// The service, and who it learns from.
+/// The service, and the owners of its data.
 struct TestApp {
     app: Router,
     process: Process,
@@ -48,7 +50,7 @@ struct TestApp {
     users: Owner,
 }
 
-/// Models of people who deal with films of one parity, over the films 1 to 12.
+/// Models of users who like movies of one parity, over the movies 1 to 12.
 fn trained() -> Arc<TrainedModels> {
     let rows = (0..40_u32).map(|user| {
         let films = (0..12_u32)
@@ -85,7 +87,7 @@ fn trained() -> Arc<TrainedModels> {
     Arc::new(TrainedModels::new(5, (1..=12).collect(), parts, 2.0).unwrap())
 }
 
-/// The instant at which the tests' clock stands.
+/// The time of the tests' clock.
 fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap()
 }
@@ -111,7 +113,7 @@ impl TestApp {
         test
     }
 
-    /// Another process of the service over `pool`.
+    /// Another replica over `pool`.
     async fn beside(pool: &PgPool, movies: Owner, users: Owner) -> Self {
         Self::with(pool, movies, users, None, &[]).await
     }
@@ -166,7 +168,7 @@ impl TestApp {
         .await;
     }
 
-    /// Ends the process, as a signal would.
+    /// Stops the process, as a signal would.
     async fn stop(self) -> (Owner, Owner) {
         self.process.shutdown.start();
         assert!(
@@ -178,7 +180,7 @@ impl TestApp {
         (self.movies, self.users)
     }
 
-    /// What `who` gets, as the gateway tells of them: a user's id, `admin`, or nobody.
+    /// The response to `who`: a user's id, `admin`, or `""` for no principal.
     async fn get_as(&self, who: &str, path: &str) -> TestResponse {
         chassis::testing::send(&self.app, request(who, "GET", path, Body::empty())).await
     }
@@ -202,7 +204,7 @@ fn request(who: &str, method: &str, path: &str, body: Body) -> Request<Body> {
     request.body(body).unwrap()
 }
 
-/// The ids of a list; none where the answer is a problem.
+/// The ids of a list; empty for a problem.
 fn ids(body: &Value) -> Vec<i64> {
     let films = body["recommendations"].as_array();
     films

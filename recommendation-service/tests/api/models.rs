@@ -1,4 +1,4 @@
-//! The learned models: listed, made live and taken back, and refused when they are damaged.
+//! The registry: versions listed, activated, deactivated, and refused if damaged.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use sqlx::PgPool;
 
 use crate::TestApp;
 
-/// Adds a version of a model over so many films.
+/// Stores a version of a model over so many movies.
 async fn add_version(pool: &PgPool, films: i64, live: bool) -> i64 {
     let parts = ModelParts {
         films: (1..=films).collect(),

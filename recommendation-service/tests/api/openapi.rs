@@ -1,4 +1,4 @@
-//! The API document that is committed is the one that the code makes.
+//! The committed API document is the generated one.
 
 #[test]
 fn openapi_is_committed() {

@@ -1,4 +1,4 @@
-//! A stand-in for a service that owns data: its feed, kept in memory, and its answer about a user.
+//! A fake of a service that owns data: its feed, in memory, and its response about a user.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ pub(crate) struct Owner {
 #[derive(Default)]
 struct State_ {
     epoch: u32,
-    /// How many records have expired.
+    /// The number of expired records.
     expired: usize,
     changes: Vec<Value>,
     snapshots: usize,
@@ -76,13 +76,13 @@ impl Owner {
         }));
     }
 
-    /// Everything told so far can no longer be tailed, only snapshot.
+    /// Expires all records, so that only a snapshot has them.
     pub(crate) fn expire(&self) {
         let mut state = self.state.lock().unwrap();
         state.epoch += 1;
     }
 
-    /// Takes back everything that was told.
+    /// Removes all records.
     pub(crate) fn forget(&self) {
         self.state.lock().unwrap().changes.clear();
     }
@@ -95,7 +95,7 @@ impl Owner {
         self.state.lock().unwrap().asked
     }
 
-    /// A user whom the feed has not told of.
+    /// A user whose change is not in the feed.
     pub(crate) fn know(&self, id: i64, payload: Value) {
         self.state.lock().unwrap().users.insert(id, payload);
     }
@@ -116,7 +116,7 @@ impl Owner {
         self.tell("user.profile.updated", profile(id, version, more));
     }
 
-    /// Tells of a film with which the user did this, and nothing else.
+    /// Records an interaction of this kind, and nothing else, with a movie.
     pub(crate) fn interaction(&self, id: i64, user: i64, movie: i64, kind: &str) {
         let at = format!("2026-01-01T00:00:{:02}Z", id % 60);
         let mut state = json!({
@@ -141,7 +141,7 @@ impl Owner {
         );
     }
 
-    /// Tells that a user was erased.
+    /// Records the erasure of a user.
     pub(crate) fn erase(&self, user: i64) {
         self.tell("user.erased", json!({"user_id": user}));
     }

@@ -1,4 +1,4 @@
-//! What would be recommended, if.
+//! Previews for hypothetical users.
 
 use chassis::testing::{eventually, get};
 use serde_json::json;

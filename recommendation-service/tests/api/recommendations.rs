@@ -1,4 +1,4 @@
-//! Lists: who gets which films, and why.
+//! Lists for a user.
 
 use chassis::testing::{eventually, get};
 use serde_json::json;

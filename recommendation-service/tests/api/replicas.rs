@@ -1,4 +1,4 @@
-//! Starting again, starting twice, and losing touch.
+//! Restarts, replicas and lost connections.
 
 use chassis::testing::{TcpProxy, eventually, get};
 use serde_json::json;
@@ -62,7 +62,7 @@ async fn an_expired_cursor_leads_to_a_new_snapshot(pool: PgPool) {
     .await;
 }
 
-/// Waits until `statement` counts so many.
+/// Waits until `statement` returns `count`.
 async fn becomes(pool: &PgPool, statement: &'static str, count: i64) {
     eventually(statement, async || {
         let counted: i64 = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! The rules in force, as everybody sees them.
+//! The active rules.
 
 use chassis::testing::get;
 use sqlx::PgPool;

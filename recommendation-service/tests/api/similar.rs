@@ -1,4 +1,4 @@
-//! Films like a film.
+//! Similar movies.
 
 use chassis::testing::{eventually, get};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! SQL that is not checked at build.
+//! All SQL prepares on the migrated schema.
 
 use sqlx::PgPool;
 

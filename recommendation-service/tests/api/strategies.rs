@@ -1,4 +1,4 @@
-//! Strategies: what each goes by, and that what a user does shows in the next list.
+//! Strategies, and the freshness of lists.
 
 use chassis::testing::{eventually, get};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::{TestApp, ids};
 
 const PATH: &str = "/api/v1/users/7/recommendations";
 
-/// Films 1 to 12, which the models know; 101, which has what the odd ones have, and 102, which has nothing.
+/// Movies 1 to 12, which the models know; 101, which has the tags of the odd ones, and 102, which has none.
 fn tell_films(test: &TestApp) {
     for id in 1..=12 {
         let keyword = 10 + id % 2;

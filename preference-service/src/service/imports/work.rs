@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     client::{FilmMatch, Unmatched, WantedFilm},
     models::{
-        ImportEntry, ImportFailure, ImportedActions, InteractionId, MovieId, Occasion,
+        EventContext, ImportEntry, ImportFailure, ImportedActions, InteractionId, MovieId,
         UnmatchedReason, UnmatchedTitle, UserId, UserMovie,
     },
     repository::{
@@ -206,7 +206,7 @@ impl ImportWork {
                     movie_id: *movie_id,
                     action,
                     occurred_at: Some(at),
-                    film_known: true,
+                    is_movie_known: true,
                 });
             }
         }
@@ -279,12 +279,12 @@ impl Trial<'_> {
             let Some(id) = InteractionId::new(self.next_id) else {
                 continue;
             };
-            let occasion = Occasion {
+            let context = EventContext {
                 id,
                 now: self.clock.now(),
                 occurred_at: Some(at),
             };
-            if let Some(changed) = state.apply(self.user_id, movie, action, &occasion) {
+            if let Some(changed) = state.apply(self.user_id, movie, action, &context) {
                 *state = changed.state;
                 outcome = Outcome::Changed;
             }

@@ -13,8 +13,7 @@ use recommender::evaluation::split::Event;
 
 use crate::{
     cli::files,
-    models::liking,
-    read_model::{InteractionState, repository::interactions},
+    read_model::{InteractionState, affinity, repository::interactions},
 };
 
 /// A source of interactions.
@@ -122,7 +121,7 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
                 ..InteractionState::default()
             };
             // A rating that is lower, but was requested, gets the lowest weight.
-            event.weight = liking(&standing).unwrap_or(MIN_WEIGHT);
+            event.weight = affinity(&standing).unwrap_or(MIN_WEIGHT);
         }
     }
     if let Some(file) = links {

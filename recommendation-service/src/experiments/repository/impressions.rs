@@ -222,7 +222,7 @@ pub async fn settle_films(
 
 /// The counts of a movie.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Trial {
+pub struct MovieCounts {
     /// TMDB's id.
     pub movie_id: i64,
     /// The number of users it was shown to.
@@ -237,9 +237,9 @@ pub struct Trial {
 ///
 /// # Errors
 /// Returns [`sqlx::Error`] if Postgres is unreachable.
-pub async fn trials(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<Trial>> {
+pub async fn list_counts(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<MovieCounts>> {
     sqlx::query_as!(
-        Trial,
+        MovieCounts,
         "select movie_id, impressions, outcomes, updated_at from film_trial
          where updated_at >= $1",
         since,

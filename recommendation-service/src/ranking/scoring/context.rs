@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use recommender::TrainedModels;
+use recommender::{TrainedModels, taste::HalfLife};
 
 use crate::{
-    models::HalfLife,
     ranking::list::{PartWeights, Strategy},
     read_model::{Catalogue, Profile},
     rules::Weights,

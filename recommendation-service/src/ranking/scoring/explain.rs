@@ -1,8 +1,9 @@
 //! Explanations: what each part and each movie of the user adds to a score, and the reason in words.
 
+use recommender::taste::LIKED_STARS;
+
 use super::{Scores, Source};
 use crate::{
-    models::LIKED_STARS,
     ranking::{
         candidates::rounded,
         list::{ListedFilm, Strategy},

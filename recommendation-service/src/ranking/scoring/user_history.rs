@@ -11,7 +11,7 @@ use recommender::{
 };
 
 use super::ScoringContext;
-use crate::models;
+use crate::read_model::affinities;
 
 /// The score of a taste edit that weighs as much as a like of today.
 const EDIT_OF_A_LIKE: f64 = 5.0;
@@ -48,7 +48,7 @@ impl UserHistory {
             ..
         } = context;
         let mut own = Self::default();
-        for (id, weight) in models::Evidence::of(profile, context.now, context.half_life).films() {
+        for (id, weight) in &affinities(profile, context.now, context.half_life) {
             let row = catalogue.row(*id);
             // Movies are in the order of ids, and so are columns.
             if *weight > 0.0

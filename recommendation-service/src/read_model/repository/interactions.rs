@@ -2,13 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use recommender::taste::LIKED_STARS;
 use sqlx::PgPool;
 
 use super::begin_long_read;
-use crate::{
-    models::{LIKED_STARS, liking},
-    read_model::{InteractionState, Reaction},
-};
+use crate::read_model::{InteractionState, Reaction, affinity};
 
 /// A positive interaction.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +21,7 @@ pub struct Liked {
     pub at: DateTime<Utc>,
 }
 
-/// Calls `take` with every positive interaction, as [`liking`] weighs it, by user and movie; of at most `limit`
+/// Calls `take` with every positive interaction, as [`affinity`] weighs it, by user and movie; of at most `limit`
 /// movie states that are not dislikes, the newest.
 ///
 /// # Errors
@@ -52,7 +50,7 @@ pub async fn liked(pool: &PgPool, limit: i64, mut take: impl FnMut(Liked)) -> sq
             completed_at: row.completed_at,
             ..InteractionState::default()
         };
-        if let Some(weight) = liking(&state) {
+        if let Some(weight) = affinity(&state) {
             take(Liked {
                 user_id: row.user_id,
                 movie_id: row.movie_id,

@@ -1,0 +1,250 @@
+//! The requests that reactions, bookmarks, ratings and the watch history have in common: set, clear and get one part of
+//! a user's state for a movie, and list the movies for which it is set. Called by the handlers of those resources.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json as JsonBody,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, StatusCode, header::LINK, request::Parts},
+};
+use chassis::{
+    Problem,
+    extract::{Bounded, Path},
+    openapi::problem_response,
+    paging::{Cursor, next_link},
+    problem::FieldError,
+};
+use chrono::{DateTime, Utc};
+use serde::{
+    Deserialize, Serialize,
+    de::value::{self, StrDeserializer},
+};
+use utoipa::{
+    IntoParams, IntoResponses,
+    openapi::{RefOr, Response},
+};
+
+use super::error::ApiError;
+use crate::{
+    models::{Action, MovieId, StatePart, UserId, UserMovie},
+    service::writer::Command,
+    state::AppState,
+};
+
+/// The number of items in a list without `limit`.
+const DEFAULT_LIMIT: i64 = 50;
+
+/// The path of a user's state for a movie.
+#[derive(Clone, Copy, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct UserMoviePath {
+    /// The user's id.
+    #[param(inline, example = 1)]
+    id: UserId,
+    /// The movie's TMDB id.
+    #[param(inline, example = 603)]
+    movie_id: MovieId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for UserMoviePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Segments {
+            id: String,
+            movie_id: String,
+        }
+        // Parsed one by one, so that the problem names the invalid one.
+        fn id<'a, T: Deserialize<'a>>(field: &str, segment: &'a str) -> Result<T, Problem> {
+            T::deserialize(StrDeserializer::<value::Error>::new(segment)).map_err(|error| {
+                let text = error.to_string();
+                Problem::invalid(vec![FieldError::new(field, text.clone())]).error(text)
+            })
+        }
+        let Path(segments) = Path::<Segments>::from_request_parts(parts, state).await?;
+        Ok(Self {
+            id: id("id", &segments.id)?,
+            movie_id: id("movie_id", &segments.movie_id)?,
+        })
+    }
+}
+
+/// The response about one part of a user's state for a movie.
+pub(super) trait PartResponse: Sized {
+    /// The part.
+    const PART: StatePart;
+    /// The name in `… not found`.
+    const NAME: &'static str;
+
+    /// The response, `None` if the part is not set.
+    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self>;
+}
+
+/// Stores `action`, which sets the part.
+///
+/// # Errors
+/// [`ApiError::Record`] if the action cannot be stored.
+pub(super) async fn set<T: PartResponse>(
+    state: &AppState,
+    path: UserMoviePath,
+    action: Action,
+) -> Result<JsonBody<T>, ApiError> {
+    let command = Command::now(path.id, path.movie_id, action);
+    let written = state.interactions.record(command).await?;
+    found(path, Some(&written.state))
+}
+
+/// Stores `action`, which clears a part.
+///
+/// # Errors
+/// [`ApiError::Record`] if the action cannot be stored.
+pub(super) async fn clear(
+    state: &AppState,
+    path: UserMoviePath,
+    action: Action,
+) -> Result<StatusCode, ApiError> {
+    let command = Command::now(path.id, path.movie_id, action);
+    state.interactions.record(command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gets the part.
+///
+/// # Errors
+/// [`ApiError::Record`] if there is no such user, [`ApiError::NothingThere`] if the part is not set.
+pub(super) async fn get<T: PartResponse>(
+    state: &AppState,
+    path: UserMoviePath,
+) -> Result<JsonBody<T>, ApiError> {
+    let state = state.interactions.find(path.id, path.movie_id).await?;
+    found(path, state.as_ref())
+}
+
+fn found<T: PartResponse>(
+    path: UserMoviePath,
+    state: Option<&UserMovie>,
+) -> Result<JsonBody<T>, ApiError> {
+    state
+        .and_then(|state| T::new(path.id, path.movie_id, state))
+        .map(JsonBody)
+        .ok_or(ApiError::NothingThere(T::NAME))
+}
+
+/// The parameters of a list of a user's movies.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MoviesQuery {
+    /// The page size: 50 by default.
+    #[param(inline, example = 50)]
+    limit: Option<Bounded<1, 1000>>,
+    /// The `next_cursor` of the previous page. Pages neither skip nor repeat items while the list changes at its top.
+    cursor: Option<String>,
+}
+
+/// The cursor of a page: it begins after this movie.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    at: DateTime<Utc>,
+    movie: MovieId,
+}
+
+impl Cursor for Position {}
+
+/// A page of a list.
+pub(super) struct List<T> {
+    pub(super) headers: HeaderMap,
+    pub(super) items: Vec<T>,
+    pub(super) next_cursor: Option<String>,
+}
+
+/// Lists the movies for which the part is set.
+///
+/// # Errors
+/// [`ApiError::Invalid`] if the cursor is invalid, [`ApiError::Record`] if there is no such user.
+pub(super) async fn list<T: PartResponse>(
+    state: &AppState,
+    user_id: UserId,
+    query: &MoviesQuery,
+) -> Result<List<T>, ApiError> {
+    let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
+    let after = decode_cursor::<Position>(query.cursor.as_deref())?
+        .map(|position| (position.at, position.movie));
+    let page = state
+        .interactions
+        .list_movies(user_id, T::PART, after, limit)
+        .await?;
+    let last = page.items.last().filter(|_| page.has_more);
+    let next_cursor = last.and_then(|(movie, state)| {
+        let at = T::PART.since(state)?;
+        Some(Position { at, movie: *movie }.encode())
+    });
+    let path = format!("/api/v1/users/{user_id}/{}", T::PART.as_str());
+    let limit = ("limit", Some(limit.to_string()));
+    Ok(List {
+        headers: link_header(&path, &[limit], next_cursor.as_deref()),
+        items: page
+            .items
+            .iter()
+            .filter_map(|(movie, state)| T::new(user_id, *movie, state))
+            .collect(),
+        next_cursor,
+    })
+}
+
+/// Decodes a `cursor` parameter.
+///
+/// # Errors
+/// [`ApiError::Invalid`] if it is not a cursor of this list.
+pub(super) fn decode_cursor<C: Cursor>(text: Option<&str>) -> Result<Option<C>, ApiError> {
+    let decode = |text| {
+        let message = "must be the next_cursor of the page before";
+        C::decode(text).ok_or_else(|| ApiError::Invalid(vec![FieldError::new("cursor", message)]))
+    };
+    text.map(decode).transpose()
+}
+
+/// The header `Link` to the next page of `path` with `parameters`; empty on the last page.
+pub(super) fn link_header(
+    path: &str,
+    parameters: &[(&str, Option<String>)],
+    next_cursor: Option<&str>,
+) -> HeaderMap {
+    let link = next_cursor.and_then(|cursor| {
+        let cursor = ("cursor", Some(cursor.to_owned()));
+        let parameters = [parameters, &[cursor]].concat();
+        HeaderValue::try_from(next_link(path, &parameters)).ok()
+    });
+    link.into_iter().map(|link| (LINK, link)).collect()
+}
+
+/// The problem responses of an operation that sets a part.
+pub(super) struct SetProblems;
+/// The problem responses of an operation that clears a part.
+pub(super) struct ClearProblems;
+/// The problem responses of an operation that gets a part.
+pub(super) struct GetProblems;
+/// The problem responses of a list.
+pub(super) struct ListProblems;
+
+const NO_USER_OR_MOVIE: &str = "no such user (`user not found`) or movie (`movie not found`)";
+
+macro_rules! problems {
+    ($name:ident, $($status:literal => $description:expr),+) => {
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                let all = [$(($status, $description)),+];
+                all.map(|(status, text)| (status.to_owned(), RefOr::T(problem_response(text)))).into()
+            }
+        }
+    };
+}
+
+problems!(SetProblems, "400" => "an id or a value is invalid, or a field is unknown",
+    "404" => NO_USER_OR_MOVIE, "413" => "the body is larger than 1 MiB");
+problems!(ClearProblems, "400" => "an id is invalid", "404" => NO_USER_OR_MOVIE);
+problems!(GetProblems, "400" => "an id is invalid",
+    "404" => "no such user (`user not found`), or not set for this movie (`reaction`, `rating` or `watch entry not found`)");
+problems!(ListProblems, "400" => "the id or a parameter is invalid, or a parameter is unknown",
+    "404" => "no such user: `user not found`");

@@ -1,0 +1,195 @@
+//! One transaction of the writer: locks the users, applies the commands in memory one after another, and stores the
+//! result. Called by the lanes only.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::SubsecRound;
+use sqlx::PgConnection;
+
+use super::command::{Command, Replies, Reply, WriteError, Written};
+use crate::{
+    models::{
+        ChartShift, Counts, EventContext, Interaction, InteractionChange, InteractionId, MovieId,
+        UserId, UserMovie, chart_shifts,
+    },
+    repository::{
+        interactions,
+        user_movies::{self, BatchSnapshot, Changes, LockTimeout, Pair},
+    },
+};
+
+/// Applies `commands` within a transaction. Returns the replies, and true if there is anything to commit.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
+pub(super) async fn apply(
+    transaction: &mut PgConnection,
+    commands: &[Command],
+    timeout: LockTimeout,
+) -> sqlx::Result<(Replies, bool)> {
+    let mut users: Vec<i64> = commands
+        .iter()
+        .map(|command| command.user_id.get())
+        .collect();
+    users.sort_unstable();
+    users.dedup();
+    let locked = user_movies::lock_users(transaction, &users, timeout).await?;
+    let locked: HashSet<i64> = locked.into_iter().collect();
+    let is_locked = |command: &&Command| locked.contains(&command.user_id.get());
+    let mut pairs: Vec<Pair> = commands
+        .iter()
+        .filter(is_locked)
+        .map(Command::pair)
+        .collect();
+    if pairs.is_empty() {
+        return Ok((vec![None; commands.len()], false));
+    }
+    let count = pairs.len();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let snapshot = user_movies::load_batch(transaction, &pairs, count).await?;
+    let mut batch = Batch::new(pairs, snapshot);
+    let mut replies: Replies = commands
+        .iter()
+        .map(|command| is_locked(&command).then(|| batch.apply(command)))
+        .collect();
+    if !batch.earlier.is_empty() {
+        let keys: Vec<(UserId, InteractionId)> = batch.earlier.iter().copied().collect();
+        let found = interactions::find(transaction, &keys).await?;
+        let found: HashMap<InteractionId, &Interaction> =
+            found.iter().map(|entry| (entry.id, entry)).collect();
+        for (command, reply) in commands.iter().zip(&mut replies) {
+            if let Some(Ok(written)) = reply
+                && written.interaction.is_none()
+                && let Some(id) = written.state.last_interaction(command.action)
+            {
+                written.interaction = found.get(&id).map(|entry| (*entry).clone());
+            }
+        }
+    }
+    let changes = batch.into_changes();
+    let changed = !changes.interactions.is_empty();
+    if changed {
+        user_movies::store(transaction, &changes).await?;
+    }
+    Ok((replies, changed))
+}
+
+/// The states that a transaction's commands are applied to, and the changes so far.
+struct Batch {
+    snapshot: BatchSnapshot,
+    /// The index of each pair in the snapshot.
+    positions: HashMap<Pair, usize>,
+    pairs: Vec<Pair>,
+    touched: Vec<bool>,
+    log: Vec<Interaction>,
+    payloads: Vec<String>,
+    counts: BTreeMap<MovieId, Counts>,
+    chart_shifts: Vec<ChartShift>,
+    /// Interactions of earlier transactions that led to a requested state.
+    earlier: HashSet<(UserId, InteractionId)>,
+}
+
+impl Batch {
+    fn new(pairs: Vec<Pair>, snapshot: BatchSnapshot) -> Self {
+        Self {
+            positions: pairs.iter().copied().zip(0..).collect(),
+            touched: vec![false; pairs.len()],
+            pairs,
+            snapshot,
+            log: Vec::new(),
+            payloads: Vec::new(),
+            counts: BTreeMap::new(),
+            chart_shifts: Vec::new(),
+            earlier: HashSet::new(),
+        }
+    }
+
+    fn apply(&mut self, command: &Command) -> Reply {
+        let position = self.positions.get(&command.pair()).copied();
+        let found = position.and_then(|at| Some((at, *self.snapshot.pairs.get(at)?)));
+        let Some((position, (state, is_movie_known))) = found else {
+            return Err(WriteError::MovieUnknown);
+        };
+        // A value can be cleared even if the movie has left the catalogue.
+        let is_clearing = command.action.is_removal() && state.version.is_some();
+        if !(is_movie_known || command.is_movie_known || is_clearing) {
+            return Err(WriteError::MovieUnknown);
+        }
+        let Some(id) = self.snapshot.ids.get(self.log.len()).copied() else {
+            return Err(WriteError::Busy);
+        };
+        let context = EventContext {
+            id,
+            now: self.snapshot.now,
+            // The precision of Postgres.
+            occurred_at: command.occurred_at.map(|at| at.trunc_subsecs(6)),
+        };
+        let Some(changed) =
+            state.apply(command.user_id, command.movie_id, command.action, &context)
+        else {
+            return Ok(self.unchanged(command, state));
+        };
+        self.counts
+            .entry(command.movie_id)
+            .or_default()
+            .shift(&state, &changed.state);
+        self.chart_shifts.extend(chart_shifts(
+            command.movie_id,
+            &state,
+            &changed.state,
+            self.snapshot.now,
+        ));
+        let change = InteractionChange::new(&changed.interaction, &changed.state);
+        // Numbers, names and instants always serialize.
+        self.payloads
+            .push(serde_json::to_string(&change).unwrap_or_default());
+        self.log.push(changed.interaction.clone());
+        if let (Some(pair), Some(touched)) = (
+            self.snapshot.pairs.get_mut(position),
+            self.touched.get_mut(position),
+        ) {
+            pair.0 = changed.state;
+            *touched = true;
+        }
+        Ok(Written {
+            changed: true,
+            state: changed.state,
+            interaction: Some(changed.interaction),
+        })
+    }
+
+    fn unchanged(&mut self, command: &Command, state: UserMovie) -> Written {
+        let interaction = state.last_interaction(command.action).and_then(|id| {
+            let found = self.log.iter().rev().find(|entry| entry.id == id);
+            if found.is_none() {
+                self.earlier.insert((command.user_id, id));
+            }
+            found.cloned()
+        });
+        Written {
+            changed: false,
+            state,
+            interaction,
+        }
+    }
+
+    fn into_changes(self) -> Changes {
+        let states = self.pairs.into_iter().zip(self.snapshot.pairs);
+        Changes {
+            states: states
+                .zip(self.touched)
+                .filter(|(_, touched)| *touched)
+                .map(|((pair, (state, _)), _)| (pair, state))
+                .collect(),
+            interactions: self.log,
+            payloads: self.payloads,
+            counts: self
+                .counts
+                .into_iter()
+                .filter(|(_, counts)| !counts.is_zero())
+                .collect(),
+            chart_shifts: self.chart_shifts,
+        }
+    }
+}
