@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_principal_is_read_and_an_invalid_one_is_nobody() {
+    fn a_principal_is_read_and_an_invalid_one_has_no_subject() {
         let admin = caller(r#"{"subject":"7","role":"admin"}"#);
         assert!(admin.is_admin && !admin.is_internal);
         assert_eq!(admin.numeric_subject(), Some(7));
@@ -94,8 +94,8 @@ mod tests {
         assert!(!service.is_admin);
         assert_eq!(service.numeric_subject(), None);
         for invalid in ["7", r#"{"subject":"7","role":"root"}"#] {
-            let nobody = caller(invalid);
-            assert!(nobody.subject.is_none() && !nobody.is_admin && !nobody.is_internal);
+            let caller = caller(invalid);
+            assert!(caller.subject.is_none() && !caller.is_admin && !caller.is_internal);
         }
         assert!(Caller::from_headers(&HeaderMap::new()).is_internal);
     }

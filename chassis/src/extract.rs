@@ -40,14 +40,14 @@ impl<S: Send + Sync> FromRequestParts<S> for AcceptsEventStream {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let accepted = parts.headers.get_all(ACCEPT).iter();
-        let wants = accepted
+        let is_accepted = accepted
             .filter_map(|value| value.to_str().ok())
             .any(|value| {
                 value
                     .split(',')
                     .any(|kind| kind.trim().starts_with("text/event-stream"))
             });
-        Ok(Self(wants))
+        Ok(Self(is_accepted))
     }
 }
 

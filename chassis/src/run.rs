@@ -27,10 +27,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use clap::{
-    ArgMatches, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::ErrorKind,
-};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::de::DeserializeOwned;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -132,31 +129,8 @@ enum Command<C: Subcommand> {
 }
 
 /// The commands of a service that has none of its own.
+#[derive(Subcommand)]
 pub enum NoCommand {}
-
-impl FromArgMatches for NoCommand {
-    fn from_arg_matches(_matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Err(clap::Error::new(ErrorKind::InvalidSubcommand))
-    }
-
-    fn update_from_arg_matches(&mut self, _matches: &ArgMatches) -> Result<(), clap::Error> {
-        match *self {}
-    }
-}
-
-impl Subcommand for NoCommand {
-    fn augment_subcommands(command: Clap) -> Clap {
-        command
-    }
-
-    fn augment_subcommands_for_update(command: Clap) -> Clap {
-        command
-    }
-
-    fn has_subcommand(_name: &str) -> bool {
-        false
-    }
-}
 
 /// Parses the process's arguments and executes the commands common to all services.
 ///
@@ -165,19 +139,24 @@ impl Subcommand for NoCommand {
 /// # Errors
 /// Returns the exit code if the process is done: after a common command, `--help`, `--version`, or a usage error (64).
 pub fn parse_arguments<C: Subcommand>(service: &Service) -> Result<Option<C>, ExitCode> {
-    let parsed = parse_from(service, std::env::args_os()).map_err(|error| {
-        // Broken pipes are the reader's choice.
-        let _ = error.print();
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-            _ => ExitCode::from(EXIT_USAGE),
-        }
-    })?;
+    let parsed =
+        parse_from(service, std::env::args_os()).map_err(|error| report_unparsed(&error))?;
     match parsed {
         None => Ok(None),
         Some(Command::Own(own)) => Ok(Some(own)),
         Some(Command::Openapi) => Err(print_openapi(service)),
         Some(Command::Healthcheck) => Err(healthcheck(service)),
+    }
+}
+
+/// Prints the help, the version or the usage error that `error` is; the exit code is 0 or 64.
+#[must_use]
+pub fn report_unparsed(error: &clap::Error) -> ExitCode {
+    // Broken pipes are the reader's choice.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(EXIT_USAGE),
     }
 }
 

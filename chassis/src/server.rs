@@ -50,6 +50,10 @@ const LINGER_TIMEOUT: Duration = Duration::from_millis(100);
 /// The header with the secret that authenticates services to each other.
 pub const INTERNAL_TOKEN: &str = "x-internal-token";
 
+/// The challenge (`WWW-Authenticate`) of a 401 for a missing or wrong [`INTERNAL_TOKEN`], by which the gateway can tell
+/// the fault of the deployment from that of its client.
+pub const INTERNAL_CHALLENGE: &str = "InternalToken";
+
 /// Wraps `routes` in the layers that every service has.
 pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
     let shed = Shed {
@@ -65,13 +69,7 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
     routes
         .layer(from_fn_with_state(shed, shed_load))
         .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "internal error",
-            )
-            .cause(&std::io::Error::other("the handler panicked"))
-            .into_response()
+            Problem::internal(&std::io::Error::other("the handler panicked")).into_response()
         }))
         .layer(from_fn(observe))
 }
@@ -248,13 +246,18 @@ async fn require_internal_token(
     if open || same(shown, token.expose_secret().as_bytes()) {
         return next.run(request).await;
     }
-    Problem::new(
+    let mut response = Problem::new(
         StatusCode::UNAUTHORIZED,
         "internal-only",
         "this service answers the gateway alone",
     )
     .detail("send the request to the gateway")
-    .into_response()
+    .into_response();
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static(INTERNAL_CHALLENGE),
+    );
+    response
 }
 
 /// Compares in constant time, so that timing does not reveal the position of a difference.

@@ -70,7 +70,8 @@ impl Counted {
 
     fn start(&self, pool: &PgPool, shutdown: &Shutdown, limit: Option<Duration>) -> Jobs<Self> {
         let settings = JobSettings {
-            lease: Duration::from_secs(1),
+            // Longer than a busy machine may stall.
+            lease: Duration::from_secs(4),
             poll_interval: Duration::from_millis(50),
             pause_limit: limit,
             retention_days: 30,

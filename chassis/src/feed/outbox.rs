@@ -26,7 +26,6 @@ use tokio::{
     time::Instant,
 };
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use super::{Change, Changes, Cursor};
 use crate::{
@@ -101,8 +100,7 @@ impl Outbox {
                 () = self.shutdown.started() => return,
                 () = self.written.notified() => {}
             }
-            let sent = sqlx::query("select pg_notify($1, '')")
-                .bind(CHANNEL)
+            let sent = sqlx::query!("select pg_notify($1, '')", CHANNEL)
                 .execute(&self.pool)
                 .await;
             if let Err(error) = sent {
@@ -148,6 +146,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`ReadError::CursorExpired`] if records after the cursor were deleted.
+    #[tracing::instrument(name = "chassis.outbox.read", level = "debug", skip_all, fields(limit))]
     pub async fn read(
         &self,
         after: Option<Cursor>,
@@ -163,7 +162,7 @@ impl Outbox {
             if let Some(last) = rows.last() {
                 let next = Cursor {
                     epoch: after.epoch,
-                    transaction: last.transaction()?,
+                    transaction: parse_xid(&last.xid)?,
                     sequence: last.seq,
                 };
                 let changes = rows
@@ -243,45 +242,47 @@ impl Outbox {
     }
 
     async fn check(&self, after: Option<Cursor>) -> Result<Cursor, ReadError> {
-        let (epoch, transaction, sequence): (Uuid, String, i64) =
-            sqlx::query_as("select epoch, expired_xid::text, expired_seq from outbox_state")
-                .fetch_one(&self.pool)
-                .await?;
+        let state = sqlx::query!(
+            r#"select epoch, expired_xid::text as "xid!", expired_seq from outbox_state"#
+        )
+        .fetch_one(&self.pool)
+        .await?;
         let begin = Cursor {
-            epoch,
-            transaction: parse_xid(&transaction)?,
-            sequence,
+            epoch: state.epoch,
+            transaction: parse_xid(&state.xid)?,
+            sequence: state.expired_seq,
         };
         match after {
-            Some(cursor) if cursor.epoch == epoch && cursor >= begin => Ok(cursor),
-            None if sequence == 0 => Ok(begin),
+            Some(cursor) if cursor.epoch == begin.epoch && cursor >= begin => Ok(cursor),
+            None if begin.sequence == 0 => Ok(begin),
             _ => Err(ReadError::CursorExpired),
         }
     }
 
     async fn rows_after(&self, after: Cursor, limit: i64) -> sqlx::Result<Vec<Row>> {
-        sqlx::query_as(
+        sqlx::query_as!(
+            Row,
             // Ordered by the column, not by the text of the same name: as text, 10000 is before 9999.
-            "select xid::text as xid, seq, name, key, payload::text as payload, created_at
-             from outbox
-             where (xid, seq) > ($1::text::xid8, $2)
-               and xid < pg_snapshot_xmin(pg_current_snapshot())
-             order by outbox.xid, outbox.seq
-             limit $3",
+            r#"select xid::text as "xid!", seq, name, key, payload::text as "payload!", created_at
+               from outbox
+               where (xid, seq) > ($1::text::xid8, $2)
+                 and xid < pg_snapshot_xmin(pg_current_snapshot())
+               order by outbox.xid, outbox.seq
+               limit $3"#,
+            after.transaction.to_string(),
+            after.sequence,
+            limit,
         )
-        .bind(after.transaction.to_string())
-        .bind(after.sequence)
-        .bind(limit)
         .fetch_all(&self.pool)
         .await
     }
 
     async fn has_hidden(&self, after: Cursor) -> sqlx::Result<bool> {
-        sqlx::query_scalar(
-            "select exists (select from outbox where (xid, seq) > ($1::text::xid8, $2))",
+        sqlx::query_scalar!(
+            r#"select exists (select from outbox where (xid, seq) > ($1::text::xid8, $2)) as "exists!""#,
+            after.transaction.to_string(),
+            after.sequence,
         )
-        .bind(after.transaction.to_string())
-        .bind(after.sequence)
         .fetch_one(&self.pool)
         .await
     }
@@ -301,9 +302,10 @@ impl Outbox {
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
+    #[tracing::instrument(name = "chassis.outbox.expire", level = "debug", skip_all)]
     pub async fn expire_once(&self, retention: Duration) -> sqlx::Result<u64> {
-        sqlx::query_scalar::<_, i64>(
-            "with last as (
+        sqlx::query_scalar!(
+            r#"with last as (
                 select xid, seq from outbox
                 where created_at < now() - make_interval(secs => $1)
                   and xid < pg_snapshot_xmin(pg_current_snapshot())
@@ -315,25 +317,23 @@ impl Outbox {
              ), moved as (
                 update outbox_state set expired_xid = last.xid, expired_seq = last.seq from last
              )
-             select count(*) from gone",
+             select count(*) as "count!" from gone"#,
+            retention.as_secs_f64(),
         )
-        .bind(retention.as_secs_f64())
         .fetch_one(&self.pool)
         .await
         .map(i64::unsigned_abs)
     }
 
+    #[tracing::instrument(name = "chassis.outbox.snapshot", level = "debug", skip_all)]
     async fn stream_snapshot(
         &self,
         lines: &mpsc::Sender<Result<Bytes, std::io::Error>>,
     ) -> sqlx::Result<()> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("set transaction isolation level repeatable read, read only")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("set local statement_timeout = '10min'")
-            .execute(&mut *transaction)
-            .await?;
+        let settings = "set transaction isolation level repeatable read, read only; \
+                        set local statement_timeout = '10min'";
+        sqlx::raw_sql(settings).execute(&mut *transaction).await?;
         let cursor = current_cursor(&mut transaction).await?;
         let send = async |line: String| lines.send(Ok(line.into())).await.is_ok();
         if !send(format!("{{\"cursor\":\"{cursor}\"}}\n")).await {
@@ -341,11 +341,13 @@ impl Outbox {
         }
         let mut count = 0_u64;
         for statement in self.snapshot {
-            let mut rows = sqlx::query_as::<_, SnapshotRow>(*statement).fetch(&mut *transaction);
+            let mut rows = sqlx::query_as(*statement).fetch(&mut *transaction);
             let mut chunk = String::new();
-            while let Some(row) = rows.try_next().await? {
+            while let Some((name, key, payload)) = rows.try_next().await? {
                 count += 1;
-                chunk.push_str(&row.line()?);
+                let change = change(name, key, DateTime::UNIX_EPOCH, payload)?;
+                chunk.push_str(&serde_json::to_string(&change).map_err(undecodable)?);
+                chunk.push('\n');
                 if chunk.len() >= 64 * 1024 && !send(std::mem::take(&mut chunk)).await {
                     return Ok(());
                 }
@@ -363,24 +365,22 @@ impl Outbox {
 /// The cursor after a snapshot taken in `transaction`: every transaction
 /// before it had ended and is in the snapshot; those at or after it may be, and are returned again.
 async fn current_cursor(transaction: &mut PgConnection) -> sqlx::Result<Cursor> {
-    let (epoch, xmin): (Uuid, String) = sqlx::query_as(
-        "select epoch, pg_snapshot_xmin(pg_current_snapshot())::text from outbox_state",
+    let state = sqlx::query!(
+        r#"select epoch, pg_snapshot_xmin(pg_current_snapshot())::text as "xmin!" from outbox_state"#
     )
     .fetch_one(transaction)
     .await?;
     Ok(Cursor {
-        epoch,
-        transaction: parse_xid(&xmin)?,
+        epoch: state.epoch,
+        transaction: parse_xid(&state.xmin)?,
         sequence: 0,
     })
 }
 
 fn parse_xid(text: &str) -> sqlx::Result<u64> {
-    text.parse()
-        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    text.parse().map_err(undecodable)
 }
 
-#[derive(sqlx::FromRow)]
 struct Row {
     xid: String,
     seq: i64,
@@ -391,42 +391,27 @@ struct Row {
 }
 
 impl Row {
-    fn transaction(&self) -> sqlx::Result<u64> {
-        parse_xid(&self.xid)
-    }
-
     fn into_change(self) -> sqlx::Result<Change> {
-        Ok(Change {
-            name: self.name,
-            key: self.key,
-            occurred_at: self.created_at,
-            payload: RawValue::from_string(self.payload)
-                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        })
+        change(self.name, self.key, self.created_at, self.payload)
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct SnapshotRow {
+fn change(
     name: String,
     key: String,
+    occurred_at: DateTime<Utc>,
     payload: String,
+) -> sqlx::Result<Change> {
+    Ok(Change {
+        name,
+        key,
+        occurred_at,
+        payload: RawValue::from_string(payload).map_err(undecodable)?,
+    })
 }
 
-impl SnapshotRow {
-    fn line(self) -> sqlx::Result<String> {
-        let change = Change {
-            name: self.name,
-            key: self.key,
-            occurred_at: DateTime::UNIX_EPOCH,
-            payload: RawValue::from_string(self.payload)
-                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        };
-        let mut line =
-            serde_json::to_string(&change).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        line.push('\n');
-        Ok(line)
-    }
+fn undecodable(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
 }
 
 /// A failed read of the feed.

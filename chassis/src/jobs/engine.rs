@@ -86,7 +86,7 @@ impl<W: Work> Jobs<W> {
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if a statement fails.
-    #[tracing::instrument(name = "jobs.cancel", level = "debug", skip_all, fields(job = %id))]
+    #[tracing::instrument(name = "chassis.jobs.cancel", level = "debug", skip_all, fields(job = %id))]
     pub async fn cancel(&self, id: Uuid) -> sqlx::Result<bool> {
         let mut transaction = self.0.pool.begin().await?;
         let Some(kind) = store::cancel(&mut transaction, id).await? else {
@@ -104,7 +104,7 @@ impl<W: Work> Jobs<W> {
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if a statement fails.
-    #[tracing::instrument(name = "jobs.retry", level = "debug", skip_all, fields(job = %id))]
+    #[tracing::instrument(name = "chassis.jobs.retry", level = "debug", skip_all, fields(job = %id))]
     pub async fn retry(&self, id: Uuid) -> sqlx::Result<bool> {
         let mut transaction = self.0.pool.begin().await?;
         match store::retry(&mut transaction, id).await {
@@ -197,7 +197,7 @@ impl<W: Work> Jobs<W> {
 
     /// Works on a leased job until it ends, its lease is lost or the process shuts down.
     async fn work_on(&self, job: LeasedJob) {
-        let span = tracing::info_span!("jobs.run", job = %job.id, kind = job.kind);
+        let span = tracing::info_span!("chassis.jobs.run", job = %job.id, kind = job.kind);
         async {
             tracing::info!("job started");
             let running = metrics::gauge!(W::METRICS.running, W::METRICS.labels(&job.kind));

@@ -128,7 +128,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProgressRequest {
 
 impl ProgressRequest {
     /// The response: `job` as JSON, or an event stream that loads it again after each change until it has
-    /// ended. 204 if the client knows the last event, after which it does not reconnect.
+    /// ended. 204 if the client has the last event, after which it does not reconnect.
     pub fn respond<J: JobView, F>(
         self,
         job: J,

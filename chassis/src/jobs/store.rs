@@ -45,7 +45,7 @@ impl Worker {
 }
 
 /// Leases the oldest claimable job to `worker` and returns its id and kind.
-#[tracing::instrument(name = "jobs.store.claim", level = "trace", skip_all)]
+#[tracing::instrument(name = "chassis.jobs.claim", level = "trace", skip_all)]
 pub(super) async fn claim(pool: &PgPool, worker: Worker) -> sqlx::Result<Option<(Uuid, String)>> {
     let row = sqlx::query!(
         "update job set status = 'running', worker = $1,
@@ -64,6 +64,7 @@ pub(super) async fn claim(pool: &PgPool, worker: Worker) -> sqlx::Result<Option<
 }
 
 /// Extends the lease; false if `worker` does not hold it.
+#[tracing::instrument(name = "chassis.jobs.renew", level = "debug", skip_all, fields(%id))]
 pub(super) async fn renew(pool: &PgPool, id: Uuid, worker: Worker) -> sqlx::Result<bool> {
     let result = sqlx::query!(
         "update job set lease_until = now() + make_interval(secs => $3)
@@ -78,6 +79,7 @@ pub(super) async fn renew(pool: &PgPool, id: Uuid, worker: Worker) -> sqlx::Resu
 }
 
 /// Records progress, extends the lease and locks the row; false if `worker` does not hold the lease.
+#[tracing::instrument(name = "chassis.jobs.checkpoint", level = "trace", skip_all, fields(%id))]
 pub(super) async fn checkpoint(
     connection: &mut PgConnection,
     id: Uuid,
@@ -97,6 +99,7 @@ pub(super) async fn checkpoint(
 
 /// Gives the lease back; the job can be claimed after `pause`. False, without an effect, if the job made
 /// no progress for `limit` or `worker` does not hold it.
+#[tracing::instrument(name = "chassis.jobs.release", level = "debug", skip_all, fields(%id))]
 pub(super) async fn release(
     pool: &PgPool,
     id: Uuid,
@@ -120,6 +123,7 @@ pub(super) async fn release(
 }
 
 /// Ends the job with `status`; false if `worker` does not hold it.
+#[tracing::instrument(name = "chassis.jobs.finish", level = "debug", skip_all, fields(%id))]
 pub(super) async fn finish(
     connection: &mut PgConnection,
     id: Uuid,
@@ -167,6 +171,7 @@ pub(super) async fn retry(connection: &mut PgConnection, id: Uuid) -> sqlx::Resu
 }
 
 /// Deletes the jobs that ended more than `days` ago and returns their number.
+#[tracing::instrument(name = "chassis.jobs.expire", level = "debug", skip_all)]
 pub(super) async fn expire(pool: &PgPool, days: i32) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         "delete from job where status in ('succeeded', 'failed', 'cancelled')
