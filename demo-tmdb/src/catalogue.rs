@@ -34,7 +34,7 @@ pub(crate) struct Film {
     pub(crate) title: String,
     pub(crate) original_title: String,
     pub(crate) korean_title: Option<String>,
-    /// ISO 639-1, as TMDB has it (which says `cn` for Cantonese).
+    /// ISO 639-1, as TMDB has it (`cn` for Cantonese).
     pub(crate) language: String,
     pub(crate) release_date: Option<NaiveDate>,
     /// Minutes, 0 where unknown.
@@ -54,16 +54,16 @@ pub(crate) struct Film {
 
 /// The requested language of names and titles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted<'a> {
+pub(crate) enum Language<'a> {
     /// English, which is also what TMDB falls back to.
     English,
     /// Korean, the one other language in the data.
     Korean,
-    /// Anything else: only a film's own title can be given in it.
+    /// Any other language: only the original title of a movie may be in it.
     Other(&'a str),
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Language<'a> {
     /// From TMDB's `language` parameter, such as `ko-KR` or `ko`.
     pub(crate) fn parse(language: Option<&'a str>) -> Self {
         let language = language.unwrap_or("en");
@@ -77,21 +77,21 @@ impl<'a> Wanted<'a> {
 
 impl Film {
     /// The title as TMDB would give it in that language.
-    pub(crate) fn title_in(&self, wanted: Wanted<'_>) -> &str {
-        match wanted {
-            Wanted::English => &self.title,
-            Wanted::Korean => match &self.korean_title {
+    pub(crate) fn title_in(&self, language: Language<'_>) -> &str {
+        match language {
+            Language::English => &self.title,
+            Language::Korean => match &self.korean_title {
                 Some(title) => title,
                 None if self.language == "ko" => &self.original_title,
                 None => &self.title,
             },
-            Wanted::Other(code) if code == self.language => &self.original_title,
-            Wanted::Other(_) => &self.title,
+            Language::Other(code) if code == self.language => &self.original_title,
+            Language::Other(_) => &self.title,
         }
     }
 }
 
-/// All films, who is in them and what they are about.
+/// All movies, with their people and keywords.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     films: BTreeMap<FilmId, Film>,
@@ -162,7 +162,7 @@ impl Catalogue {
         &self.keywords
     }
 
-    /// Hides or shows a movie; false if there is none.
+    /// Hides or shows a movie; false if it does not exist.
     pub(crate) fn set_hidden(&mut self, id: FilmId, hidden: bool) -> bool {
         if !self.films.contains_key(&id) {
             return false;
@@ -176,7 +176,7 @@ impl Catalogue {
         true
     }
 
-    /// Changes facts of a film. `None` when there is no such film.
+    /// Changes facts of a movie; `None` if it does not exist.
     ///
     /// # Errors
     /// `PatchError` if a value is invalid; the movie is then unchanged.
@@ -196,7 +196,7 @@ impl Catalogue {
         Ok(self.films.get(&id))
     }
 
-    /// Puts every film back as it was at the start.
+    /// Restores every movie as it was at the start.
     pub(crate) fn restore(&mut self) {
         self.films.extend(std::mem::take(&mut self.originals));
         self.hidden.clear();
@@ -208,7 +208,7 @@ impl Catalogue {
     fn count_people(&mut self) {
         self.people.clear_counts();
         for film in self.films.values() {
-            // Who directs and acts in one film is still in one film.
+            // A person who directs and acts in a movie is still in one movie.
             let people: BTreeSet<u32> = film.directors.iter().chain(&film.cast).copied().collect();
             for id in people {
                 self.people.count(id);

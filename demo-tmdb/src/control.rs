@@ -1,5 +1,5 @@
 //! Control paths, by which a test changes demo-tmdb while it runs: faults, counts, and movies. Nothing here is TMDB's, needs
-//! a key, or meets a fault. Answers are plain JSON, errors `{"error": "…"}`.
+//! a key, or meets a fault. Responses are plain JSON, errors `{"error": "…"}`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::catalogue::{Catalogue, Film, FilmId, FilmPatch};
 use crate::faults::parse_faults;
-use crate::state::AppState;
+use crate::state::{AppState, SharedState};
 
 type JsonResponse = (StatusCode, Json<Value>);
 
@@ -31,11 +31,11 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         .route("/__films/{id}/show", post(show_film))
 }
 
-async fn list_faults(State(state): State<Arc<AppState>>) -> JsonResponse {
+async fn list_faults(State(state): SharedState) -> JsonResponse {
     ok(json!({ "faults": state.faults().active() }))
 }
 
-async fn add_faults(State(state): State<Arc<AppState>>, body: Bytes) -> JsonResponse {
+async fn add_faults(State(state): SharedState, body: Bytes) -> JsonResponse {
     match parse_faults(&body) {
         Ok(faults) => (
             StatusCode::CREATED,
@@ -45,12 +45,12 @@ async fn add_faults(State(state): State<Arc<AppState>>, body: Bytes) -> JsonResp
     }
 }
 
-async fn clear_faults(State(state): State<Arc<AppState>>) -> StatusCode {
+async fn clear_faults(State(state): SharedState) -> StatusCode {
     state.faults().clear();
     StatusCode::NO_CONTENT
 }
 
-async fn remove_fault(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
+async fn remove_fault(State(state): SharedState, Path(id): Path<String>) -> JsonResponse {
     if id.parse().is_ok_and(|id| state.faults().remove(id)) {
         ok(json!({ "removed": id }))
     } else {
@@ -58,21 +58,21 @@ async fn remove_fault(State(state): State<Arc<AppState>>, Path(id): Path<String>
     }
 }
 
-async fn get_stats(State(state): State<Arc<AppState>>) -> JsonResponse {
+async fn get_stats(State(state): SharedState) -> JsonResponse {
     ok(state.stats().report())
 }
 
-async fn reset_stats(State(state): State<Arc<AppState>>) -> StatusCode {
+async fn reset_stats(State(state): SharedState) -> StatusCode {
     state.stats().reset();
     StatusCode::NO_CONTENT
 }
 
-async fn restore_films(State(state): State<Arc<AppState>>) -> StatusCode {
+async fn restore_films(State(state): SharedState) -> StatusCode {
     state.catalogue_mut().restore();
     StatusCode::NO_CONTENT
 }
 
-async fn get_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
+async fn get_film(State(state): SharedState, Path(id): Path<String>) -> JsonResponse {
     let catalogue = state.catalogue();
     match id.parse().ok().and_then(|id| catalogue.find_any(id)) {
         Some(film) => ok(facts(&catalogue, film)),
@@ -81,7 +81,7 @@ async fn get_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) ->
 }
 
 async fn patch_film(
-    State(state): State<Arc<AppState>>,
+    State(state): SharedState,
     Path(id): Path<String>,
     body: Bytes,
 ) -> JsonResponse {
@@ -100,11 +100,11 @@ async fn patch_film(
     }
 }
 
-async fn hide_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
+async fn hide_film(State(state): SharedState, Path(id): Path<String>) -> JsonResponse {
     set_hidden(&state, &id, true)
 }
 
-async fn show_film(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> JsonResponse {
+async fn show_film(State(state): SharedState, Path(id): Path<String>) -> JsonResponse {
     set_hidden(&state, &id, false)
 }
 

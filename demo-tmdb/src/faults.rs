@@ -9,14 +9,14 @@ use thiserror::Error;
 
 use crate::catalogue::stable_number;
 
-/// Longest time that a fault may hold up an answer; a client that needs more than this wants `hang`.
+/// The longest delay of a response; `hang` is for more.
 const MAX_LATENCY_MS: u64 = 600_000;
 
 /// The ways to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Answers late; goes together with any other fault.
+    /// A late response; combines with any other fault.
     Latency,
     /// 429, with or without `Retry-After`.
     RateLimited,
@@ -24,13 +24,13 @@ pub(crate) enum Kind {
     Status,
     /// The connection ends in the middle of the body.
     Truncated,
-    /// A whole answer whose JSON breaks off.
+    /// A whole response whose JSON breaks off.
     Malformed,
-    /// The connection is reset before any answer.
+    /// The connection is reset before any response.
     Reset,
     /// 200 with a page of HTML.
     Nonsense,
-    /// No answer, ever.
+    /// No response, ever.
     Hang,
 }
 
@@ -50,11 +50,11 @@ impl Kind {
     }
 }
 
-/// One fault, as a control body says it.
+/// A fault, as in a control body.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// The probability that it strikes, 0 to 1.
     #[serde(default = "always")]
     probability: f64,
@@ -72,10 +72,10 @@ pub(crate) struct Fault {
     jitter_ms: Option<u64>,
     /// `rate_limited`: seconds in `Retry-After`; no such header where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
     /// `status`: 500 to 599.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
+    pub(crate) status: Option<u16>,
 }
 
 fn always() -> f64 {
@@ -145,40 +145,14 @@ impl Fault {
 }
 
 /// The effect of the faults on one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Strike {
     /// The delay before the outcome.
     pub(crate) delay: Duration,
     /// The failure after the delay, if any.
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Fault>,
     /// True if a latency fault struck, even one of 0 ms.
     pub(crate) delayed: bool,
-}
-
-/// A failure of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    RateLimited { retry_after: Option<u64> },
-    Status(u16),
-    Truncated,
-    Malformed,
-    Reset,
-    Nonsense,
-    Hang,
-}
-
-impl Outcome {
-    pub(crate) fn kind(self) -> Kind {
-        match self {
-            Self::RateLimited { .. } => Kind::RateLimited,
-            Self::Status(_) => Kind::Status,
-            Self::Truncated => Kind::Truncated,
-            Self::Malformed => Kind::Malformed,
-            Self::Reset => Kind::Reset,
-            Self::Nonsense => Kind::Nonsense,
-            Self::Hang => Kind::Hang,
-        }
-    }
 }
 
 /// One fault that is on.
@@ -215,7 +189,7 @@ impl FaultSet {
         &self.active
     }
 
-    /// Switches faults on; they come after those that are on already. Gives the new ones' ids.
+    /// Switches faults on; they come after those that are on already. Returns their ids.
     pub(crate) fn add(&mut self, faults: Vec<Fault>) -> Vec<u64> {
         let first = self.next_id;
         for fault in faults {
@@ -229,7 +203,7 @@ impl FaultSet {
         (first..self.next_id).collect()
     }
 
-    /// Switches one off. Says whether it was there.
+    /// Switches a fault off; false if there is none with that id.
     pub(crate) fn remove(&mut self, id: u64) -> bool {
         let before = self.active.len();
         self.active.retain(|fault| fault.id != id);
@@ -262,23 +236,12 @@ impl FaultSet {
                 continue;
             }
             self.active[index].struck += 1;
-            match fault.kind {
-                Kind::Latency => {
-                    let jitter = self.roll() * fault.jitter_ms.unwrap_or(0) as f64;
-                    strike.delay += Duration::from_millis(fault.ms.unwrap_or(0) + jitter as u64);
-                    strike.delayed = true;
-                }
-                Kind::RateLimited => {
-                    strike.outcome = Some(Outcome::RateLimited {
-                        retry_after: fault.retry_after,
-                    });
-                }
-                Kind::Status => strike.outcome = fault.status.map(Outcome::Status),
-                Kind::Truncated => strike.outcome = Some(Outcome::Truncated),
-                Kind::Malformed => strike.outcome = Some(Outcome::Malformed),
-                Kind::Reset => strike.outcome = Some(Outcome::Reset),
-                Kind::Nonsense => strike.outcome = Some(Outcome::Nonsense),
-                Kind::Hang => strike.outcome = Some(Outcome::Hang),
+            if fault.kind == Kind::Latency {
+                let jitter = self.roll() * fault.jitter_ms.unwrap_or(0) as f64;
+                strike.delay += Duration::from_millis(fault.ms.unwrap_or(0) + jitter as u64);
+                strike.delayed = true;
+            } else {
+                strike.outcome = Some(fault);
             }
         }
         strike
@@ -301,22 +264,31 @@ mod tests {
         set
     }
 
+    fn outcome(strike: &Strike) -> Option<(Kind, Option<u16>)> {
+        let fault = strike.outcome.as_ref()?;
+        Some((fault.kind, fault.status))
+    }
+
     #[test]
     fn a_count_is_spent() {
         let mut set = set(r#"{"kind":"reset","count":2}"#);
-        let outcomes: Vec<_> = (0..3).map(|_| set.strike("/3/movie/11").outcome).collect();
-        assert_eq!(outcomes, [Some(Outcome::Reset), Some(Outcome::Reset), None]);
+        let outcomes: Vec<_> = (0..3)
+            .map(|_| outcome(&set.strike("/3/movie/11")))
+            .collect();
+        let reset = Some((Kind::Reset, None));
+        assert_eq!(outcomes, [reset, reset, None]);
     }
 
     #[test]
     fn a_path_limits_and_does_not_spend_the_count() {
         let mut set = set(r#"{"kind":"status","status":503,"count":1,"path":"/discover"}"#);
-        assert_eq!(set.strike("/3/movie/11").outcome, None);
-        assert_eq!(
-            set.strike("/3/discover/movie?page=2").outcome,
-            Some(Outcome::Status(503))
-        );
-        assert_eq!(set.strike("/3/discover/movie?page=2").outcome, None);
+        let outcomes = [
+            "/3/movie/11",
+            "/3/discover/movie?page=2",
+            "/3/discover/movie?page=2",
+        ]
+        .map(|path| outcome(&set.strike(path)));
+        assert_eq!(outcomes, [None, Some((Kind::Status, Some(503))), None]);
     }
 
     #[test]
@@ -325,7 +297,7 @@ mod tests {
             r#"[{"kind":"latency","ms":20},{"kind":"hang"},{"kind":"reset"},{"kind":"latency","ms":5,"jitter_ms":10}]"#,
         );
         let strike = set.strike("/3");
-        assert_eq!(strike.outcome, Some(Outcome::Hang));
+        assert_eq!(outcome(&strike), Some((Kind::Hang, None)));
         assert!((25..35).contains(&strike.delay.as_millis()), "{strike:?}");
     }
 

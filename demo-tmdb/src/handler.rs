@@ -26,7 +26,7 @@ use params::Params;
 /// The one key that is refused, so that a test can see TMDB's error for an invalid key.
 const REFUSED_KEY: &str = "invalid";
 
-/// Every path that demo-tmdb answers.
+/// All paths.
 pub(crate) fn router(state: Arc<AppState>) -> Router {
     let routes = Router::new()
         .route("/configuration", get(lists::get_configuration))
@@ -45,8 +45,8 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .fallback(async || TmdbError::NotFound)
         .method_not_allowed_fallback(async || TmdbError::MethodNotAllowed)
         .layer(middleware::from_fn(require_key));
-    // Outermost: a network that fails asks for no key, and what fails counts too. Outside the nest, because inside
-    // it the path that a fault may name is already cut.
+    // Outermost: a network that fails checks no key, and failures count too. Outside the nest, because inside it the
+    // path that a fault may name is cut off already.
     let tmdb = Router::new()
         .nest("/3", routes)
         .layer(middleware::from_fn_with_state(

@@ -30,32 +30,49 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use chassis::run::{report_ready, report_unparsed, usage_error};
+use chassis::shutdown::Shutdown;
+use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
 
 use settings::Settings;
 use state::AppState;
 
-/// `EX_USAGE` of sysexits.h: a supervisor need not restart the program, its settings are invalid.
-const EXIT_USAGE: u8 = 64;
+/// TMDB's v3 protocol over an embedded catalogue, with faults on request
+///
+/// Settings come from the environment: SERVER_HOST, SERVER_PORT, RUST_LOG, and those named DEMO_….
+#[derive(Parser)]
+#[command(version, after_help = "Without a command, the server runs.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
-/// Runs the program with the settings of its environment; `demo-tmdb healthcheck` instead asks the process that runs
-/// with the same settings for its readiness.
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the running server for its readiness (exit code 0: ready)
+    Healthcheck,
+}
+
+/// Runs the command that the arguments name, by default the server, with the settings of the environment. The exit code
+/// is 64 if arguments or settings are invalid.
 pub fn main() -> ExitCode {
-    // Logs go to standard error, because a test reads the address from standard output.
-    chassis::telemetry::init_stderr();
-
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return report_unparsed(&error),
+    };
     let settings = match Settings::from_environment() {
         Ok(settings) => settings,
-        Err(error) => {
-            tracing::error!("{error}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return usage_error(&error.to_string()),
     };
-    if std::env::args().nth(1).as_deref() == Some("healthcheck") {
-        return match settings.host.parse() {
-            Ok(host) => chassis::run::report_ready(SocketAddr::new(host, settings.port)),
-            Err(_) => chassis::run::usage_error("healthcheck needs an address in SERVER_HOST"),
+    if let Some(Command::Healthcheck) = arguments.command {
+        return match settings.server_host.parse() {
+            Ok(host) => report_ready(SocketAddr::new(host, settings.server_port)),
+            Err(_) => usage_error("healthcheck needs an address in SERVER_HOST"),
         };
     }
+    // Logs go to standard error, because a test reads the address from standard output.
+    chassis::telemetry::init_stderr();
     match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,18 +85,21 @@ pub fn main() -> ExitCode {
 fn run(settings: &Settings) -> anyhow::Result<()> {
     let state = Arc::new(AppState::build(settings).context("the demo catalogue cannot be read")?);
     runtime()?.block_on(async {
-        let listener = server::bind(&settings.host, settings.port).await?;
-        let address = listener
-            .local_addr()
-            .context("the listener has no address")?;
+        let (host, port) = (settings.server_host.as_str(), settings.server_port);
+        let listener = TcpListener::bind((host, port))
+            .await
+            .with_context(|| format!("cannot listen on {host}:{port}"))?;
+        let address = listener.local_addr()?;
+        let shutdown = Shutdown::default();
+        shutdown.on_signals()?;
         tracing::info!(
-            films = state.catalogue().len(),
+            movies = state.catalogue().len(),
             "listening on http://{address}"
         );
         let mut stdout = std::io::stdout();
         // The parent process may have closed standard output; that is no reason to stop.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
-        server::serve(listener, handler::router(state), server::shutdown_signal()).await;
+        server::serve(listener, handler::router(state), &shutdown).await;
         Ok(())
     })
 }

@@ -1,103 +1,66 @@
-//! Connections: accepted here rather than by axum, so that a handler can have its own connection reset. The
-//! responses belong to the handlers.
+//! Connections that a handler can have reset. Called by the program and by [`crate::testing`]; the responses belong to
+//! the handlers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::Router;
-use axum::body::Body;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use chassis::shutdown::Shutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
-use tower::ServiceExt as _;
 
-/// The grace period of open requests after the signal; the whole shutdown takes less than two seconds.
+/// The grace period of open requests; the whole shutdown takes less than two seconds.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Opens the listening socket.
-///
-/// # Errors
-/// Returns an error that names the address.
-pub(crate) async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((host, port))
-        .await
-        .with_context(|| format!("cannot listen on {host}:{port}"))
-}
-
-/// Ends when the process is asked to stop.
-pub(crate) async fn shutdown_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
-        },
-        Err(error) => {
-            tracing::warn!(%error, "cannot listen for SIGTERM, only for SIGINT");
-            let _ = interrupt.await;
-        }
+/// Serves until the shutdown starts, then gives open requests a grace period.
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown) {
+    let service = router.into_make_service_with_connect_info::<ResetSwitch>();
+    let until = shutdown.clone();
+    let served = axum::serve(SwitchedListener(listener), service)
+        .with_graceful_shutdown(async move { until.started().await });
+    let timeout = async {
+        shutdown.started().await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        _ = served.into_future() => {}
+        () = timeout => tracing::info!("open requests are aborted"),
     }
 }
 
-/// Serves until `stop` ends, then lets open requests finish for a moment.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of file descriptors, usually: waiting lets some close instead of spinning.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = &mut stop => break,
-        };
-        // Small answers should leave at once; without this a client sees delays that are not the fault it asked for.
+struct SwitchedListener(TcpListener);
+
+impl Listener for SwitchedListener {
+    type Io = SwitchedStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (SwitchedStream, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        // Small responses should leave at once; without this a client sees delays of no fault that was requested.
         let _ = stream.set_nodelay(true);
         let reset = ResetSwitch::default();
-        let router = router.clone();
-        let service = {
-            let reset = reset.clone();
-            service_fn(move |mut request: hyper::Request<Incoming>| {
-                request.extensions_mut().insert(reset.clone());
-                router.clone().oneshot(request.map(Body::new))
-            })
-        };
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(SwitchedStream { stream, reset }), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            // Clients that go away are what this program is for.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
-            }
-        });
+        (SwitchedStream { stream, reset }, address)
     }
-    drop(listener);
-    tracing::info!("shutting down");
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::info!("requests that were still open are cut off");
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
     }
 }
 
-/// Lets a handler reset the connection that its request came on.
+impl Connected<IncomingStream<'_, SwitchedListener>> for ResetSwitch {
+    fn connect_info(stream: IncomingStream<'_, SwitchedListener>) -> Self {
+        stream.io().reset.clone()
+    }
+}
+
+/// Lets a handler reset the connection of its request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResetSwitch(Arc<AtomicBool>);
 
@@ -105,10 +68,6 @@ impl ResetSwitch {
     /// Makes the next write fail and the peer see a reset.
     pub(crate) fn pull(&self) {
         self.0.store(true, Ordering::Release);
-    }
-
-    fn is_pulled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -120,9 +79,9 @@ struct SwitchedStream {
 }
 
 impl SwitchedStream {
-    /// Fails once the switch is pulled, having seen to it that closing the socket sends RST rather than FIN.
+    /// Fails if the switch is pulled; closing the socket then sends RST instead of FIN.
     fn check(&self) -> io::Result<()> {
-        if self.reset.is_pulled() {
+        if self.reset.0.load(Ordering::Acquire) {
             self.stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
         }

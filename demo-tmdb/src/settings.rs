@@ -1,41 +1,45 @@
 //! The settings of demo-tmdb, read once at start. No other module reads the environment.
 
-use std::str::FromStr;
+use std::collections::HashMap;
 
+use chassis::config::ConfigError;
 use chrono::NaiveDate;
-use thiserror::Error;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::faults::{Fault, parse_faults};
 
 /// The limit of `DEMO_EXTRA_FILMS`; lists are sorted per request, which more movies would make slow.
 const MAX_EXTRA_FILMS: u32 = 200_000;
+/// In the middle of 2025 the catalogue has movies both in cinemas and still to come.
+const DEFAULTS: &str = r#"
+server_host = "127.0.0.1"
+server_port = 8090
+demo_providers = false
+demo_extra_films = 0
+demo_today = "2025-07-15"
+demo_seed = 1
+demo_faults = "[]"
+"#;
 
 /// The validated settings.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Settings {
-    /// `SERVER_HOST`: the address to listen on. Loopback unless asked: the control paths have no lock.
-    pub(crate) host: String,
-    /// `SERVER_PORT`: 0 picks a free one.
-    pub(crate) port: u16,
-    /// `DEMO_PROVIDERS`: serve synthetic watch providers.
-    pub(crate) providers: bool,
-    /// `DEMO_EXTRA_FILMS`: how many generated films to add.
-    pub(crate) extra_films: u32,
-    /// `DEMO_TODAY`: the day that now_playing and upcoming are counted from.
-    pub(crate) today: NaiveDate,
-    /// `DEMO_SEED`: makes faults with a probability fall the same way in every run.
-    pub(crate) seed: u64,
-    /// `DEMO_FAULTS`: faults that are on from the start, as JSON.
-    pub(crate) faults: Vec<Fault>,
-}
-
-/// A setting that cannot be used.
-#[derive(Debug, Error)]
-#[error("{key}={value:?}: {reason}")]
-pub(crate) struct SettingError {
-    key: &'static str,
-    value: String,
-    reason: String,
+    /// The address to listen on. Loopback by default: the control paths need no key.
+    pub(crate) server_host: String,
+    /// The port to listen on; 0 picks a free one.
+    pub(crate) server_port: u16,
+    /// True if synthetic watch providers are served.
+    pub(crate) demo_providers: bool,
+    /// The number of generated movies to add.
+    #[serde(deserialize_with = "extra_films")]
+    pub(crate) demo_extra_films: u32,
+    /// The day that now_playing and upcoming are counted from.
+    pub(crate) demo_today: NaiveDate,
+    /// Makes faults with a probability strike the same requests in every run.
+    pub(crate) demo_seed: u64,
+    /// Faults that are on from the start, as JSON.
+    #[serde(deserialize_with = "faults")]
+    pub(crate) demo_faults: Vec<Fault>,
 }
 
 impl Settings {
@@ -43,62 +47,40 @@ impl Settings {
     ///
     /// # Errors
     /// Returns the first setting that is invalid, and the reason.
-    pub(crate) fn from_environment() -> Result<Self, SettingError> {
-        Self::parse(|key| std::env::var(key).ok())
+    pub(crate) fn from_environment() -> Result<Self, ConfigError> {
+        Self::parse(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }))
     }
 
-    /// Reads the settings that `lookup` returns by name.
+    /// Reads the settings of an `environment`, by name.
     ///
     /// # Errors
     /// Returns the first setting that is invalid, and the reason.
-    pub(crate) fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
-        let source = Source(lookup);
-        let extra_films: u32 = source.read("DEMO_EXTRA_FILMS", "0")?;
-        if extra_films > MAX_EXTRA_FILMS {
-            return Err(SettingError {
-                key: "DEMO_EXTRA_FILMS",
-                value: extra_films.to_string(),
-                reason: format!("at most {MAX_EXTRA_FILMS}"),
-            });
-        }
-        let faults = source.text("DEMO_FAULTS", "[]");
-        Ok(Self {
-            host: source.text("SERVER_HOST", "127.0.0.1"),
-            port: source.read("SERVER_PORT", "8090")?,
-            providers: source.read("DEMO_PROVIDERS", "false")?,
-            extra_films,
-            // In the middle of 2025 the catalogue has movies both in cinemas and still to come.
-            today: source.read("DEMO_TODAY", "2025-07-15")?,
-            seed: source.read("DEMO_SEED", "1")?,
-            faults: parse_faults(faults.as_bytes()).map_err(|error| SettingError {
-                key: "DEMO_FAULTS",
-                value: faults,
-                reason: error.to_string(),
-            })?,
-        })
+    pub(crate) fn parse(
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let own: HashMap<String, String> = environment
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("DEMO_") || name.starts_with("SERVER_"))
+            // An empty value is how compose files and shells write "not set".
+            .filter(|(_, value)| !value.trim().is_empty())
+            .collect();
+        chassis::Settings::merge(DEFAULTS, &own)?.read()
     }
 }
 
-struct Source<F>(F);
-
-impl<F: Fn(&str) -> Option<String>> Source<F> {
-    fn text(&self, key: &'static str, default: &str) -> String {
-        // An empty value is how compose files and shells write "not set".
-        (self.0)(key)
-            .filter(|value| !value.trim().is_empty())
-            .unwrap_or_else(|| default.to_owned())
+fn extra_films<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let count = u32::deserialize(deserializer)?;
+    if count > MAX_EXTRA_FILMS {
+        return Err(D::Error::custom(format!(
+            "must be at most {MAX_EXTRA_FILMS}"
+        )));
     }
+    Ok(count)
+}
 
-    fn read<T: FromStr<Err: std::fmt::Display>>(
-        &self,
-        key: &'static str,
-        default: &str,
-    ) -> Result<T, SettingError> {
-        let value = self.text(key, default);
-        value.trim().parse().map_err(|error: T::Err| SettingError {
-            key,
-            reason: error.to_string(),
-            value,
-        })
-    }
+fn faults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Fault>, D::Error> {
+    let json = String::deserialize(deserializer)?;
+    parse_faults(json.as_bytes()).map_err(D::Error::custom)
 }

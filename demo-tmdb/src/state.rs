@@ -1,13 +1,17 @@
 //! The state of all requests: the movies, the active faults, and the counts. It decides nothing.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use axum::extract::State;
 use chrono::NaiveDate;
 
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::faults::FaultSet;
 use crate::settings::Settings;
 use crate::stats::Stats;
+
+/// The state as handlers extract it.
+pub(crate) type SharedState = State<Arc<AppState>>;
 
 /// Shared by every connection. No lock is ever held across an await.
 #[derive(Debug)]
@@ -27,14 +31,14 @@ impl AppState {
     /// # Errors
     /// `CatalogueError` if the embedded catalogue is invalid.
     pub(crate) fn build(settings: &Settings) -> Result<Self, CatalogueError> {
-        let mut faults = FaultSet::new(settings.seed);
-        faults.add(settings.faults.clone());
+        let mut faults = FaultSet::new(settings.demo_seed);
+        faults.add(settings.demo_faults.clone());
         Ok(Self {
-            catalogue: RwLock::new(Catalogue::load(settings.extra_films)?),
+            catalogue: RwLock::new(Catalogue::load(settings.demo_extra_films)?),
             faults: Mutex::new(faults),
             stats: Mutex::new(Stats::default()),
-            providers: settings.providers,
-            today: settings.today,
+            providers: settings.demo_providers,
+            today: settings.demo_today,
         })
     }
 

@@ -1,5 +1,5 @@
 //! Call counts, with which a test proves how a client behaves, such as that it keeps to its rate limit.
-//! Only calls to TMDB's paths count; steering and health checks do not.
+//! Only calls of TMDB's paths count; control paths and health checks do not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -27,7 +27,7 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// A call came in.
+    /// Counts the start of a call.
     pub(crate) fn begin(&mut self, kind: &'static str) {
         self.total += 1;
         *self.by_kind.entry(kind).or_default() += 1;
@@ -58,19 +58,19 @@ impl Stats {
         self.max_in_one_second = self.max_in_one_second.max(self.last_second.len());
     }
 
-    /// A fault struck a call.
+    /// Counts a fault that struck a call.
     pub(crate) fn fault(&mut self, name: &'static str) {
         *self.by_fault.entry(name).or_default() += 1;
     }
 
-    /// A call is over: answered with a status, or `reset`, or `abandoned` by its client.
+    /// Counts the end of a call: a status, `reset`, or `abandoned` by its client.
     pub(crate) fn end(&mut self, status: String) {
         *self.by_status.entry(status).or_default() += 1;
         // After a reset, calls that began before it still end.
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Forgets all counts but what is in flight right now.
+    /// Resets all counts but that of the calls in flight.
     pub(crate) fn reset(&mut self) {
         let in_flight = self.in_flight;
         *self = Self {
@@ -96,7 +96,7 @@ impl Stats {
     }
 }
 
-/// The kind of a path, for the counts: what is asked, without ids.
+/// The kind of a path, for the counts: the path without its ids.
 pub(crate) fn path_kind(path: &str) -> &'static str {
     let path = path
         .trim_start_matches('/')

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// The rows of a chunk, unless a column says otherwise: a multiple of the 64 rows of a bitmap's word.
+/// The rows of a chunk, unless a column sets another number: a multiple of the 64 rows of a bitmap's word.
 pub const CHUNK_ROWS: usize = 4096;
 
 /// Values by row; see the module.

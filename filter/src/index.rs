@@ -368,7 +368,7 @@ mod tests {
         fn movies_are_found_by_their_keywords_when_rows_move(
             steps in prop::collection::vec((any::<bool>(), 0..40_i64), 0..80),
         ) {
-            // The film in each row, as whoever gives out rows keeps it.
+            // The movie in each row, as the owner of the rows keeps it.
             let (mut films, mut rows) = (FilterIndex::default(), Vec::<i64>::new());
             for (put, film) in steps {
                 let row = rows.iter().position(|known| *known == film);

@@ -163,7 +163,7 @@ pub struct Filter {
     pub region: Option<String>,
 }
 
-/// Parses a list of terms; empty if there is none or one is invalid.
+/// Parses a list of terms; empty if it is absent or a term is invalid.
 fn terms(
     check: &mut Validator,
     field: &str,

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 /// A film's popularity, the same way for every film so that two films can be compared.
 ///
 /// Strength is how many voted (logarithmically) and how well, recency is three and a half at release and falls
-/// towards one over the years. Ages are counted from a fixed day: answers must not drift from one day to the next.
+/// towards one over the years. Ages are counted from a fixed day: responses must not drift from one day to the next.
 pub(crate) fn popularity(
     vote_average: f64,
     vote_count: u32,
@@ -28,7 +28,7 @@ pub(crate) fn popularity(
 }
 
 /// Votes for a film whose facts have none.
-pub(crate) fn stand_in_votes(id: i64) -> u32 {
+pub(crate) fn default_vote_count(id: i64) -> u32 {
     // Between 300 and 599: enough to take part in lists that ask for votes, too few to lead them.
     300 + id.rem_euclid(300) as u32
 }

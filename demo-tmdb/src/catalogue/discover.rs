@@ -127,7 +127,7 @@ impl Discover {
         })
     }
 
-    /// Every film with a release day in the range, in that order: what the fixed lists are made of.
+    /// All movies in `order`; the base of the fixed lists.
     pub(crate) fn in_order(order: Order) -> Self {
         Self {
             order,
@@ -135,28 +135,27 @@ impl Discover {
         }
     }
 
-    /// Only films released in that range.
+    /// Only movies released in the range.
     pub(crate) fn released(mut self, from: NaiveDate, to: NaiveDate) -> Self {
         (self.released_from, self.released_to) = (Some(from), Some(to));
         self
     }
 
-    /// Only films that so many have voted on.
-    pub(crate) fn voted_by(mut self, at_least: u32) -> Self {
-        self.vote_count.from = Some(at_least);
+    /// Only movies with at least `votes` votes.
+    pub(crate) fn with_min_votes(mut self, votes: u32) -> Self {
+        self.vote_count.from = Some(votes);
         self
     }
 
-    /// The films asked for, in the order asked for; equal ones by id, so that pages never overlap. What `also`
-    /// says is needed too.
+    /// The requested movies that pass `filter`, in the requested order; equal ones by id, so that pages never overlap.
     pub(crate) fn select<'a>(
         &self,
         catalogue: &'a Catalogue,
-        also: impl Fn(&Film) -> bool,
+        filter: impl Fn(&Film) -> bool,
     ) -> Vec<&'a Film> {
         let mut films: Vec<&Film> = catalogue
             .films()
-            .filter(|film| self.admits(film) && also(film))
+            .filter(|film| self.admits(film) && filter(film))
             .collect();
         films.sort_by(|a, b| self.order.compare(a, b).then(a.id.cmp(&b.id)));
         films

@@ -1,4 +1,4 @@
-//! Generated films, for tests that need thousands. Everything about them is made up and says so in its name.
+//! Generated films, for tests that need thousands. Everything about them is made up, as their titles show.
 
 use chrono::NaiveDate;
 

@@ -23,7 +23,7 @@ pub(crate) const GENRES: [(u32, &str, &str); 19] = [
     (37, "Western", "서부"),
 ];
 
-/// The name of a genre, empty for an id that is none.
+/// The name of a genre, empty for an unknown id.
 pub(crate) fn genre_name(id: u32, korean: bool) -> &'static str {
     GENRES
         .iter()

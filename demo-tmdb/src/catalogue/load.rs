@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use thiserror::Error;
 
-use super::derive::{popularity, stand_in_votes};
+use super::derive::{default_vote_count, popularity};
 use super::registry::{KEYWORD_ID_BASE, PERSON_ID_BASE};
 use super::{Catalogue, Film, Registry, is_genre};
 
@@ -172,7 +172,7 @@ fn parse_film(text: &str) -> Result<FilmRow<'_>, String> {
     };
     let vote_average = number("vote_average", average)?;
     let vote_count = if votes.is_empty() {
-        stand_in_votes(id)
+        default_vote_count(id)
     } else {
         number("vote_count", votes)?
     };

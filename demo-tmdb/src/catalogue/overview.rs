@@ -1,12 +1,12 @@
 //! A neutral line about a film, composed from its facts: the demo catalogue holds no text written by others.
 
-use super::{Catalogue, Film, Wanted, genre_name};
+use super::{Catalogue, Film, Language, genre_name};
 
 /// The overview: the text that a test has set, else a line of facts in English or Korean.
-pub(crate) fn overview(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> String {
-    match (&film.overview, wanted) {
+pub(crate) fn overview(catalogue: &Catalogue, film: &Film, language: Language<'_>) -> String {
+    match (&film.overview, language) {
         (Some(text), _) => text.clone(),
-        (None, Wanted::Korean) => korean(catalogue, film),
+        (None, Language::Korean) => korean(catalogue, film),
         (None, _) => english(catalogue, film),
     }
 }

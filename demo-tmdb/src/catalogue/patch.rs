@@ -1,5 +1,5 @@
-//! Changes to a film at run time, as a JSON merge patch (RFC 7396): a field that is absent stays, `null` takes a
-//! fact away. How the patch arrives is not known here.
+//! Changes to a film at run time, as a JSON merge patch (RFC 7396): an absent field stays, `null` removes a
+//! fact.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer};

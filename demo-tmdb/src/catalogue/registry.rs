@@ -1,5 +1,4 @@
-//! Names and the ids that demo-tmdb assigns to them, because the data has none. The meaning of the names is not
-//! known here.
+//! Names and the ids that demo-tmdb assigns to them, because the data has none.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
-//! TMDB's errors: its own codes, HTTP statuses and sentences, as its documentation lists them. Which request
-//! deserves which is decided elsewhere.
+//! TMDB's errors: its own codes, HTTP statuses and sentences, as its documentation lists them.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -8,7 +7,7 @@ use serde_json::json;
 
 use crate::catalogue::ParameterError;
 
-/// An error that TMDB would answer with.
+/// An error response of TMDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TmdbError {
     InvalidParameters,
@@ -116,7 +115,7 @@ impl IntoResponse for TmdbError {
 
 impl From<ParameterError> for TmdbError {
     fn from(error: ParameterError) -> Self {
-        // TMDB does not say which parameter it was; whoever reads our log may know.
+        // TMDB does not name the parameter; our log does.
         tracing::info!(%error, "refused a parameter");
         Self::InvalidParameters
     }

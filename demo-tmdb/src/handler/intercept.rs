@@ -1,20 +1,18 @@
 //! The layer around TMDB's paths: counts every call and applies the active faults.
 
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Extension, Request, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Frame;
+use futures_util::{StreamExt as _, stream};
 
 use super::error::TmdbError;
-use crate::faults::Outcome;
+use crate::faults::{Fault, Kind};
 use crate::server::ResetSwitch;
 use crate::state::AppState;
 use crate::stats::path_kind;
@@ -22,7 +20,7 @@ use crate::stats::path_kind;
 /// Counts a call and plays out the faults that strike it.
 pub(super) async fn intercept(
     State(state): State<Arc<AppState>>,
-    Extension(reset): Extension<ResetSwitch>,
+    ConnectInfo(reset): ConnectInfo<ResetSwitch>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -34,48 +32,50 @@ pub(super) async fn intercept(
         state.stats().fault("latency");
         tokio::time::sleep(strike.delay).await;
     }
-    if let Some(outcome) = strike.outcome {
-        state.stats().fault(outcome.kind().name());
+    let fault = strike.outcome;
+    if let Some(fault) = &fault {
+        state.stats().fault(fault.kind.name());
     }
-    let response = match strike.outcome {
-        None => next.run(request).await,
-        Some(Outcome::RateLimited { retry_after }) => TmdbError::TooManyRequests { retry_after }.into_response(),
-        Some(Outcome::Status(status)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            TmdbError::Failure(status).into_response()
+    let response = match fault.as_ref().map(|fault| fault.kind) {
+        None | Some(Kind::Latency) => next.run(request).await,
+        Some(Kind::RateLimited) => TmdbError::TooManyRequests {
+            retry_after: fault.and_then(|fault| fault.retry_after),
         }
-        Some(Outcome::Truncated) => truncate(next.run(request).await).await,
-        Some(Outcome::Malformed) => malform(next.run(request).await).await,
-        Some(Outcome::Nonsense) => {
-            Html("<!doctype html><title>Nonsense</title><p>This is not the answer to any question.</p>\n")
+        .into_response(),
+        Some(Kind::Status) => TmdbError::Failure(status(fault)).into_response(),
+        Some(Kind::Truncated) => truncate(next.run(request).await).await,
+        Some(Kind::Malformed) => malform(next.run(request).await).await,
+        Some(Kind::Nonsense) => {
+            Html("<!doctype html><title>Nonsense</title><p>This is not the response to any request.</p>\n")
                 .into_response()
         }
-        Some(Outcome::Reset) => {
+        Some(Kind::Reset) => {
             reset.pull();
             call.end("reset");
             // Never arrives: writing it is what resets the connection.
             return StatusCode::NO_CONTENT.into_response();
         }
         // Ends only when the client goes away or we stop, which drops this future.
-        Some(Outcome::Hang) => std::future::pending().await,
+        Some(Kind::Hang) => std::future::pending().await,
     };
     call.end(response.status().as_str());
-    if response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/json")
-    {
-        return with_tmdb_content_type(response);
-    }
-    response
+    with_tmdb_content_type(response)
 }
 
-/// TMDB names the character set and leaves out the space that others write.
+/// The status of a fault of [`Kind::Status`].
+fn status(fault: Option<Fault>) -> StatusCode {
+    fault
+        .and_then(|fault| StatusCode::from_u16(fault.status?).ok())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// TMDB names the character set of JSON, without the space that others write.
 fn with_tmdb_content_type(mut response: Response) -> Response {
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/json;charset=utf-8"),
-    );
+    if let Some(kind) = response.headers_mut().get_mut(CONTENT_TYPE)
+        && kind == "application/json"
+    {
+        *kind = HeaderValue::from_static("application/json;charset=utf-8");
+    }
     response
 }
 
@@ -108,12 +108,9 @@ impl Drop for Call {
     }
 }
 
-/// The body of an answer that we made ourselves, and which is in memory already.
+/// The body of a response of our own, which is in memory already.
 async fn whole_body(body: Body) -> Bytes {
-    body.collect()
-        .await
-        .map(|body| body.to_bytes())
-        .unwrap_or_default()
+    to_bytes(body, usize::MAX).await.unwrap_or_default()
 }
 
 /// Half of the JSON, as if it were all.
@@ -121,7 +118,7 @@ async fn malform(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = whole_body(body).await;
     parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::new(Full::new(body.slice(..body.len() / 2))))
+    Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
 }
 
 /// Half of the JSON under the length of the whole, then the connection ends.
@@ -129,39 +126,11 @@ async fn truncate(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = whole_body(body).await;
     parts.headers.insert(CONTENT_LENGTH, body.len().into());
-    let half = body.slice(..body.len() / 2);
-    Response::from_parts(
-        parts,
-        Body::new(BrokenBody {
-            half: Some(half),
-            flushed: false,
-        }),
-    )
-}
-
-/// Sends what it has and then fails, which makes hyper close the connection.
-struct BrokenBody {
-    half: Option<Bytes>,
-    flushed: bool,
-}
-
-impl HttpBody for BrokenBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        if let Some(half) = self.half.take() {
-            return Poll::Ready(Some(Ok(Frame::data(half))));
-        }
-        if !self.flushed {
-            // Hyper flushes when a body has nothing yet; without this the first half would never leave.
-            self.flushed = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Err(std::io::ErrorKind::UnexpectedEof.into())))
-    }
+    let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
+    // Hyper sends the first half only when the body has nothing ready; after an error it closes the connection.
+    let error = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof))
+    });
+    Response::from_parts(parts, Body::from_stream(half.chain(error)))
 }

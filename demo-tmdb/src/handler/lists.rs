@@ -1,7 +1,5 @@
 //! Lists of films, of genres and of settings: everything under `/3` that is not about one film.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{Datelike, Days, NaiveDate};
@@ -11,8 +9,8 @@ use super::error::TmdbError;
 use super::params::Params;
 use super::providers::is_offered;
 use super::response::{MAX_LIST, list_item, page};
-use crate::catalogue::{Discover, Film, GENRES, Order, Wanted, search, stable_number};
-use crate::state::AppState;
+use crate::catalogue::{Discover, Film, GENRES, Language, Order, search, stable_number};
+use crate::state::{AppState, SharedState};
 
 /// TMDB's top list leaves out films that few have voted on.
 const TOP_RATED_VOTES: u32 = 300;
@@ -44,7 +42,7 @@ pub(super) async fn get_configuration() -> Json<Value> {
 }
 
 pub(super) async fn list_genres(params: Params) -> Json<Value> {
-    let korean = params.wanted() == Wanted::Korean;
+    let korean = params.language() == Language::Korean;
     let genres: Vec<Value> = GENRES
         .iter()
         .map(|(id, english, in_korean)| json!({ "id": id, "name": if korean { in_korean } else { english } }))
@@ -52,24 +50,21 @@ pub(super) async fn list_genres(params: Params) -> Json<Value> {
     Json(json!({ "genres": genres }))
 }
 
-pub(super) async fn discover(State(state): State<Arc<AppState>>, params: Params) -> JsonResponse {
-    let wanted = Discover::parse(|name| params.get(name))?;
-    let region = wanted.watch_region.as_deref();
+pub(super) async fn discover(State(state): SharedState, params: Params) -> JsonResponse {
+    let query = Discover::parse(|name| params.get(name))?;
+    let region = query.watch_region.as_deref();
     let is_watchable = |film: &Film| match region {
-        Some(region) => wanted.providers.iter().all(|group| {
+        Some(region) => query.providers.iter().all(|group| {
             group
                 .iter()
                 .any(|provider| is_offered(&state, film, region, *provider))
         }),
         None => true,
     };
-    list(&state, &params, &wanted, is_watchable)
+    list(&state, &params, &query, is_watchable)
 }
 
-pub(super) async fn search_movies(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> JsonResponse {
+pub(super) async fn search_movies(State(state): SharedState, params: Params) -> JsonResponse {
     let year: Option<i32> = match params.parse("primary_release_year")? {
         Some(year) => Some(year),
         None => params.parse("year")?,
@@ -81,13 +76,13 @@ pub(super) async fn search_movies(
             && year.is_none_or(|year| film.release_date.is_some_and(|date| date.year() == year))
     });
     page(&params, &films, |film| {
-        list_item(&catalogue, film, params.wanted(), false)
+        list_item(&catalogue, film, params.language(), false)
     })
     .map(Json)
 }
 
 pub(super) async fn list_trending(
-    State(state): State<Arc<AppState>>,
+    State(state): SharedState,
     Path(window): Path<String>,
     params: Params,
 ) -> JsonResponse {
@@ -106,59 +101,32 @@ pub(super) async fn list_trending(
     }
     films.truncate(MAX_LIST);
     page(&params, &films, |film| {
-        list_item(&catalogue, film, params.wanted(), true)
+        list_item(&catalogue, film, params.language(), true)
     })
     .map(Json)
 }
 
-pub(super) async fn list_popular(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> JsonResponse {
-    list(
-        &state,
-        &params,
-        &Discover::in_order(Order::MOST_POPULAR),
-        |_| true,
-    )
+pub(super) async fn list_popular(State(state): SharedState, params: Params) -> JsonResponse {
+    let query = Discover::in_order(Order::MOST_POPULAR);
+    list(&state, &params, &query, |_| true)
 }
 
-pub(super) async fn list_top_rated(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> JsonResponse {
-    list(
-        &state,
-        &params,
-        &Discover::in_order(Order::BEST_RATED).voted_by(TOP_RATED_VOTES),
-        |_| true,
-    )
+pub(super) async fn list_top_rated(State(state): SharedState, params: Params) -> JsonResponse {
+    let query = Discover::in_order(Order::BEST_RATED).with_min_votes(TOP_RATED_VOTES);
+    list(&state, &params, &query, |_| true)
 }
 
-pub(super) async fn list_now_playing(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> JsonResponse {
-    list_released(
-        &state,
-        &params,
-        state.today - Days::new(IN_CINEMAS),
-        state.today,
-    )
+pub(super) async fn list_now_playing(State(state): SharedState, params: Params) -> JsonResponse {
+    let from = state.today - Days::new(IN_CINEMAS);
+    list_released(&state, &params, from, state.today)
 }
 
-pub(super) async fn list_upcoming(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> JsonResponse {
+pub(super) async fn list_upcoming(State(state): SharedState, params: Params) -> JsonResponse {
     list_released(&state, &params, state.today, state.today + Days::new(AHEAD))
 }
 
-/// Films that were changed or hidden since the start: the only changes that this catalogue knows.
-pub(super) async fn list_changes(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> JsonResponse {
+/// Films that were changed or hidden since the start: the only changes of this catalogue.
+pub(super) async fn list_changes(State(state): SharedState, params: Params) -> JsonResponse {
     let from: Option<NaiveDate> = params.parse("start_date")?;
     let to: Option<NaiveDate> = params.parse("end_date")?;
     if let (Some(from), Some(to)) = (from, to)
@@ -179,13 +147,13 @@ pub(super) async fn list_changes(
 fn list(
     state: &AppState,
     params: &Params,
-    wanted: &Discover,
-    also: impl Fn(&Film) -> bool,
+    query: &Discover,
+    filter: impl Fn(&Film) -> bool,
 ) -> JsonResponse {
     let catalogue = state.catalogue();
-    let films = wanted.select(&catalogue, also);
+    let films = query.select(&catalogue, filter);
     page(params, &films, |film| {
-        list_item(&catalogue, film, params.wanted(), false)
+        list_item(&catalogue, film, params.language(), false)
     })
     .map(Json)
 }
@@ -196,8 +164,8 @@ fn list_released(
     from: NaiveDate,
     to: NaiveDate,
 ) -> JsonResponse {
-    let wanted = Discover::in_order(Order::MOST_POPULAR).released(from, to);
-    let Json(mut body) = list(state, params, &wanted, |_| true)?;
+    let query = Discover::in_order(Order::MOST_POPULAR).released(from, to);
+    let Json(mut body) = list(state, params, &query, |_| true)?;
     body["dates"] = json!({ "minimum": from, "maximum": to });
     Ok(Json(body))
 }

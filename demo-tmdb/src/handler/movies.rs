@@ -1,31 +1,29 @@
 //! One film and its parts: `/movie/{id}` with `append_to_response`, and `/movie/{id}/…`.
 
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::error::TmdbError;
 use super::params::Params;
 use super::providers;
 use super::response;
 use crate::catalogue::{Catalogue, Film};
-use crate::state::AppState;
+use crate::state::{AppState, SharedState};
 
-/// TMDB's own limit on parts of one answer.
+/// TMDB's own limit on the parts of a response.
 const MAX_PARTS: usize = 20;
 
 pub(super) async fn get_movie(
-    State(state): State<Arc<AppState>>,
+    State(state): SharedState,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Value>, TmdbError> {
     let catalogue = state.catalogue();
     let film = find(&catalogue, &id)?;
-    let mut body = response::details(&catalogue, film, params.wanted());
+    let mut body = response::details(&catalogue, film, params.language());
     let parts: BTreeSet<&str> = params
         .get("append_to_response")
         .unwrap_or("")
@@ -45,14 +43,14 @@ pub(super) async fn get_movie(
 }
 
 pub(super) async fn get_part(
-    State(state): State<Arc<AppState>>,
+    State(state): SharedState,
     Path((id, name)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<Value>, TmdbError> {
     let catalogue = state.catalogue();
     let film = find(&catalogue, &id)?;
     let mut body = part(&state, &catalogue, film, &name, &params)?.ok_or(TmdbError::NotFound)?;
-    // On a path of its own a part says whose it is, save for lists of other films and of changes.
+    // On a path of its own a part contains the movie's id, save for lists of other movies and of changes.
     if !matches!(name.as_str(), "similar" | "recommendations" | "changes") {
         body["id"] = json!(film.id);
     }
@@ -73,7 +71,7 @@ fn find<'a>(catalogue: &'a Catalogue, id: &str) -> Result<&'a Film, TmdbError> {
     catalogue.find(number).ok_or(TmdbError::NotFound)
 }
 
-/// A part of a film's answer, `None` for a name that TMDB does not have.
+/// A part of a movie's response; `None` for a name that TMDB does not have.
 fn part(
     state: &AppState,
     catalogue: &Catalogue,
@@ -86,7 +84,7 @@ fn part(
     Ok(Some(match name {
         "alternative_titles" => response::alternative_titles(film, params.get("country")),
         "changes" => json!({ "changes": [] }),
-        "credits" => response::credits(catalogue, film, params.wanted()),
+        "credits" => response::credits(catalogue, film, params.language()),
         "external_ids" => response::external_ids(film),
         "images" => json!({ "backdrops": [], "logos": [], "posters": [] }),
         "keywords" => response::keywords(catalogue, film),
@@ -99,7 +97,7 @@ fn part(
     }))
 }
 
-/// Films that share keywords and genres, which is how TMDB describes its own list. A shared keyword says more.
+/// Films that share keywords and genres, as TMDB describes its own list. A shared keyword counts more.
 fn similar(catalogue: &Catalogue, film: &Film, params: &Params) -> Result<Value, TmdbError> {
     let shared =
         |ours: &[u32], theirs: &[u32]| ours.iter().filter(|id| theirs.contains(id)).count();
@@ -121,6 +119,6 @@ fn similar(catalogue: &Catalogue, film: &Film, params: &Params) -> Result<Value,
             .then(a.id.cmp(&b.id))
     });
     response::page(params, &found, |(_, other)| {
-        response::list_item(catalogue, other, params.wanted(), false)
+        response::list_item(catalogue, other, params.language(), false)
     })
 }

@@ -1,6 +1,6 @@
-//! TMDB's query parameters. Unknown ones are ignored, as TMDB does; so nothing here can refuse a request but the
-//! parameters that somebody reads.
+//! TMDB's query parameters. Unknown ones are ignored, as TMDB does.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
@@ -8,14 +8,14 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::error::TmdbError;
-use crate::catalogue::Wanted;
+use crate::catalogue::Language;
 
 /// TMDB's last page, however many results there are.
 pub(super) const LAST_PAGE: usize = 500;
 
 /// The query of a request, decoded.
 #[derive(Debug)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params(HashMap<String, String>);
 
 impl Params {
     pub(super) fn of(uri: &Uri) -> Self {
@@ -27,13 +27,9 @@ impl Params {
         )
     }
 
-    /// The value of a parameter; the last one, where it is given twice.
+    /// The value of a parameter; the last one if it is repeated.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     /// `page`, 1 to 500.
@@ -51,14 +47,14 @@ impl Params {
     }
 
     /// `language`.
-    pub(super) fn wanted(&self) -> Wanted<'_> {
-        Wanted::parse(self.get("language"))
+    pub(super) fn language(&self) -> Language<'_> {
+        Language::parse(self.get("language"))
     }
 
     /// A parameter that is a number or the like.
     ///
     /// # Errors
-    /// TMDB's code 5 where it is something else.
+    /// TMDB's code 5 if it does not parse.
     pub(super) fn parse<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, TmdbError> {
         match self.get(name) {
             None | Some("") => Ok(None),

@@ -1,7 +1,5 @@
-//! Watch providers. The data has none, so the response is empty, unless synthetic test
-//! data was asked for (`DEMO_PROVIDERS`): the providers are real, which of them has which film is made up.
-
-use std::sync::Arc;
+//! Watch providers. The data has none, so the response is empty, unless synthetic test data is on
+//! (`DEMO_PROVIDERS`): the providers are real, their movies are made up.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::params::Params;
 use crate::catalogue::{Film, stable_number};
-use crate::state::AppState;
+use crate::state::{AppState, SharedState};
 
 struct Provider {
     id: u32,
@@ -17,42 +15,25 @@ struct Provider {
     regions: &'static [&'static str],
 }
 
+impl Provider {
+    const fn new(id: u32, name: &'static str, regions: &'static [&'static str]) -> Self {
+        Self { id, name, regions }
+    }
+}
+
 /// In the order of their display priority.
 const PROVIDERS: [Provider; 5] = [
-    Provider {
-        id: 8,
-        name: "Netflix",
-        regions: &["KR", "US"],
-    },
-    Provider {
-        id: 119,
-        name: "Amazon Prime Video",
-        regions: &["KR", "US"],
-    },
-    Provider {
-        id: 337,
-        name: "Disney Plus",
-        regions: &["KR", "US"],
-    },
-    Provider {
-        id: 356,
-        name: "wavve",
-        regions: &["KR"],
-    },
-    Provider {
-        id: 97,
-        name: "Watcha",
-        regions: &["KR"],
-    },
+    Provider::new(8, "Netflix", &["KR", "US"]),
+    Provider::new(119, "Amazon Prime Video", &["KR", "US"]),
+    Provider::new(337, "Disney Plus", &["KR", "US"]),
+    Provider::new(356, "wavve", &["KR"]),
+    Provider::new(97, "Watcha", &["KR"]),
 ];
 const REGIONS: [&str; 2] = ["KR", "US"];
 /// One of so many films can be streamed with, rented from, bought from one provider.
 const OFFERS: [(&str, u64); 3] = [("buy", 9), ("flatrate", 3), ("rent", 7)];
 
-pub(super) async fn list_providers(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> Json<Value> {
+pub(super) async fn list_providers(State(state): SharedState, params: Params) -> Json<Value> {
     let region = params
         .get("watch_region")
         .filter(|region| !region.is_empty());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::TmdbError;
 use super::params::{LAST_PAGE, Params};
-use crate::catalogue::{Catalogue, Film, Wanted, genre_name, overview};
+use crate::catalogue::{Catalogue, Film, Language, genre_name, overview};
 
 const PAGE_SIZE: usize = 20;
 
@@ -16,7 +16,7 @@ pub(super) const MAX_LIST: usize = LAST_PAGE * PAGE_SIZE;
 pub(super) fn list_item(
     catalogue: &Catalogue,
     film: &Film,
-    wanted: Wanted<'_>,
+    language: Language<'_>,
     media_type: bool,
 ) -> Value {
     let mut item = json!({
@@ -26,12 +26,12 @@ pub(super) fn list_item(
         "id": film.id,
         "original_language": film.language,
         "original_title": film.original_title,
-        "overview": overview(catalogue, film, wanted),
+        "overview": overview(catalogue, film, language),
         "popularity": film.popularity,
         "poster_path": null,
         "release_date": release_date(film),
         "softcore": false,
-        "title": film.title_in(wanted),
+        "title": film.title_in(language),
         "video": false,
         "vote_average": film.vote_average,
         "vote_count": film.vote_count,
@@ -42,7 +42,7 @@ pub(super) fn list_item(
     item
 }
 
-/// TMDB has an empty text where it knows no day.
+/// The release date; an empty text if unknown, as TMDB has it.
 pub(super) fn release_date(film: &Film) -> String {
     film.release_date
         .map(|date| date.to_string())
@@ -52,7 +52,7 @@ pub(super) fn release_date(film: &Film) -> String {
 /// One page of a list, with what `item` makes of each entry on it.
 ///
 /// # Errors
-/// TMDB's code 22 for a page that is none.
+/// TMDB's code 22 if the page is invalid.
 pub(super) fn page<T>(
     params: &Params,
     all: &[T],
@@ -75,11 +75,11 @@ pub(super) fn page<T>(
 }
 
 /// A film as its own page shows it.
-pub(super) fn details(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> Value {
+pub(super) fn details(catalogue: &Catalogue, film: &Film, language: Language<'_>) -> Value {
     let genres: Vec<Value> = film
         .genres
         .iter()
-        .map(|id| json!({ "id": id, "name": genre_name(*id, wanted == Wanted::Korean) }))
+        .map(|id| json!({ "id": id, "name": genre_name(*id, language == Language::Korean) }))
         .collect();
     json!({
         "adult": film.adult,
@@ -93,7 +93,7 @@ pub(super) fn details(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) ->
         "origin_country": [],
         "original_language": film.language,
         "original_title": film.original_title,
-        "overview": overview(catalogue, film, wanted),
+        "overview": overview(catalogue, film, language),
         "popularity": film.popularity,
         "poster_path": null,
         "production_companies": [],
@@ -105,7 +105,7 @@ pub(super) fn details(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) ->
         "spoken_languages": [],
         "status": "Released",
         "tagline": "",
-        "title": film.title_in(wanted),
+        "title": film.title_in(language),
         "video": false,
         "vote_average": film.vote_average,
         "vote_count": film.vote_count,
@@ -113,15 +113,15 @@ pub(super) fn details(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) ->
 }
 
 /// Cast and directors.
-pub(super) fn credits(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) -> Value {
+pub(super) fn credits(catalogue: &Catalogue, film: &Film, language: Language<'_>) -> Value {
     let cast: Vec<Value> = film
         .cast
         .iter()
         .enumerate()
         .map(|(order, id)| {
-            let mut person = person(catalogue, film, *id, "Acting", wanted);
+            let mut person = person(catalogue, film, *id, "Acting", language);
             person["cast_id"] = json!(order + 1);
-            // The facts do not say whom they played; TMDB too has this empty at times.
+            // The facts have no characters; TMDB too has this empty at times.
             person["character"] = json!("");
             person["order"] = json!(order);
             person
@@ -131,7 +131,7 @@ pub(super) fn credits(catalogue: &Catalogue, film: &Film, wanted: Wanted<'_>) ->
         .directors
         .iter()
         .map(|id| {
-            let mut person = person(catalogue, film, *id, "Directing", wanted);
+            let mut person = person(catalogue, film, *id, "Directing", language);
             person["department"] = json!("Directing");
             person["job"] = json!("Director");
             person
@@ -145,14 +145,14 @@ fn person(
     film: &Film,
     id: u32,
     department: &str,
-    wanted: Wanted<'_>,
+    language: Language<'_>,
 ) -> Value {
     let (name, details) = match catalogue.people().find(id) {
         Some((name, details)) => (name, Some(details)),
         None => ("", None),
     };
     let korean_name = details.and_then(|person| person.korean_name.as_deref());
-    let shown = if wanted == Wanted::Korean {
+    let shown = if language == Language::Korean {
         korean_name.unwrap_or(name)
     } else {
         name
@@ -183,15 +183,15 @@ pub(super) fn keywords(catalogue: &Catalogue, film: &Film) -> Value {
 /// English always, Korean where there is a Korean title.
 pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
     let translation =
-        |country: &str, language: &str, name: &str, english_name: &str, wanted, title: &str| {
+        |country: &str, code: &str, name: &str, english_name: &str, language, title: &str| {
             json!({
                 "iso_3166_1": country,
-                "iso_639_1": language,
+                "iso_639_1": code,
                 "name": name,
                 "english_name": english_name,
                 "data": {
                     "homepage": "",
-                    "overview": overview(catalogue, film, wanted),
+                    "overview": overview(catalogue, film, language),
                     "runtime": film.runtime,
                     "tagline": "",
                     "title": title,
@@ -203,7 +203,7 @@ pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
         "en",
         "English",
         "English",
-        Wanted::English,
+        Language::English,
         &film.title,
     )];
     if let Some(title) = &film.korean_title {
@@ -212,7 +212,7 @@ pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
             "ko",
             "한국어/조선말",
             "Korean",
-            Wanted::Korean,
+            Language::Korean,
             title,
         ));
     }
@@ -229,7 +229,7 @@ pub(super) fn external_ids(film: &Film) -> Value {
     })
 }
 
-/// The Korean title, unless another country is asked for.
+/// The Korean title, unless another country is requested.
 pub(super) fn alternative_titles(film: &Film, country: Option<&str>) -> Value {
     let titles: Vec<Value> = film
         .korean_title

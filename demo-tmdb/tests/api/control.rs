@@ -1,6 +1,6 @@
 //! Control paths: movies that change and vanish, call counts, optional data.
 
-use demo_tmdb::testing::DemoTmdb;
+use crate::support::DemoTmdb;
 use serde_json::json;
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use demo_tmdb::testing::DemoTmdb;
+use crate::support::DemoTmdb;
 
 #[test]
 fn latency_holds_up_an_answer_that_is_then_whole() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use demo_tmdb::testing::DemoTmdb;
+use crate::support::DemoTmdb;
 
 const FILMS: usize = 649;
 

@@ -3,9 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use demo_tmdb::testing::REQUEST_TIMEOUT;
-
-use crate::support::{Program, command};
+use crate::support::{Program, REQUEST_TIMEOUT, command};
 
 #[test]
 fn it_starts_quickly_stays_small_and_stops_when_told() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use demo_tmdb::testing::DemoTmdb;
+use crate::support::DemoTmdb;
 
 #[test]
 fn a_film_has_its_parts_at_once_and_one_by_one() {

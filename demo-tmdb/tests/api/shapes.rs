@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use demo_tmdb::testing::DemoTmdb;
+use crate::support::DemoTmdb;
 
 /// Null on TMDB where nothing is known, though the few films that were recorded have a value.
 const NULLABLE: [&str; 9] = [
