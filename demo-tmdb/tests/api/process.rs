@@ -92,3 +92,22 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
         );
     }
 }
+
+#[test]
+fn help_and_version_are_printed_and_unknown_arguments_are_refused() {
+    for (argument, code, text) in [
+        ("--help", 0, "healthcheck"),
+        ("--version", 0, env!("CARGO_PKG_VERSION")),
+        ("--port", 64, "--port"),
+        ("healthchek", 64, "healthcheck"),
+    ] {
+        let output = command(&[])
+            .arg(argument)
+            .output()
+            .expect("demo-tmdb starts");
+        assert_eq!(output.status.code(), Some(code), "{argument}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(printed.contains(text), "{argument}: {printed}");
+    }
+}
