@@ -14,13 +14,14 @@ mod search;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use serde_json::{Map, Value};
 
 pub(crate) use derive::stable_number;
 pub(crate) use discover::{Discover, Order, ParameterError};
 pub(crate) use genres::{GENRES, genre_name, is_genre};
 pub(crate) use load::CatalogueError;
 pub(crate) use overview::overview;
-pub(crate) use patch::{FilmPatch, PatchError};
+pub(crate) use patch::{FilmFacts, PatchError};
 pub(crate) use registry::{Person, Registry};
 pub(crate) use search::search;
 
@@ -176,24 +177,31 @@ impl Catalogue {
         true
     }
 
-    /// Changes facts of a movie; `None` if it does not exist.
+    /// Changes facts of a movie and returns them; `None` if it does not exist.
     ///
     /// # Errors
     /// `PatchError` if a value is invalid; the movie is then unchanged.
     pub(crate) fn patch(
         &mut self,
         id: FilmId,
-        patch: FilmPatch,
-    ) -> Result<Option<&Film>, PatchError> {
+        patch: Map<String, Value>,
+    ) -> Result<Option<FilmFacts>, PatchError> {
         let Some(film) = self.films.get(&id) else {
             return Ok(None);
         };
-        let patched = patch.apply(film.clone(), &mut self.people, &mut self.keywords)?;
+        let facts = self.facts(film).patched(patch)?;
         self.originals.entry(id).or_insert_with(|| film.clone());
-        self.films.insert(id, patched);
+        let film = facts.into_film(id, &mut self.people, &mut self.keywords);
+        let facts = self.facts(&film);
+        self.films.insert(id, film);
         self.changed.insert(id);
         self.count_people();
-        Ok(self.films.get(&id))
+        Ok(Some(facts))
+    }
+
+    /// The facts of a movie, as control paths show them.
+    pub(crate) fn facts(&self, film: &Film) -> FilmFacts {
+        FilmFacts::new(film, &self.people, &self.keywords)
     }
 
     /// Restores every movie as it was at the start.

@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::catalogue::{Catalogue, Film, FilmId, FilmPatch};
+use crate::catalogue::{Catalogue, FilmFacts, FilmId};
 use crate::faults::parse_faults;
 use crate::state::{AppState, SharedState};
 
@@ -75,7 +75,7 @@ async fn restore_films(State(state): SharedState) -> StatusCode {
 async fn get_film(State(state): SharedState, Path(id): Path<String>) -> JsonResponse {
     let catalogue = state.catalogue();
     match id.parse().ok().and_then(|id| catalogue.find_any(id)) {
-        Some(film) => ok(facts(&catalogue, film)),
+        Some(film) => show(&catalogue, film.id, catalogue.facts(film)),
         None => no_film(&id),
     }
 }
@@ -85,16 +85,17 @@ async fn patch_film(
     Path(id): Path<String>,
     body: Bytes,
 ) -> JsonResponse {
-    let patch = match parse_patch(&body) {
-        Ok(patch) => patch,
-        Err(message) => return refuse(StatusCode::BAD_REQUEST, &message),
+    let patch = match serde_json::from_slice(&body) {
+        Ok(Value::Object(patch)) => patch,
+        Ok(_) => return refuse(StatusCode::BAD_REQUEST, "a JSON object is expected"),
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not JSON: {error}")),
     };
-    let Ok(number) = id.parse::<FilmId>() else {
+    let Ok(number) = id.parse() else {
         return no_film(&id);
     };
     let mut catalogue = state.catalogue_mut();
-    match catalogue.patch(number, patch).map(|film| film.cloned()) {
-        Ok(Some(film)) => ok(facts(&catalogue, &film)),
+    match catalogue.patch(number, patch) {
+        Ok(Some(facts)) => show(&catalogue, number, facts),
         Ok(None) => no_film(&id),
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     }
@@ -117,50 +118,11 @@ fn set_hidden(state: &AppState, id: &str, hidden: bool) -> JsonResponse {
     }
 }
 
-/// Reads a patch and, where it cannot, names the field.
-fn parse_patch(body: &[u8]) -> Result<FilmPatch, String> {
-    match serde_json::from_slice(body) {
-        Ok(value @ Value::Object(_)) => {
-            serde_path_to_error::deserialize(value).map_err(|error| error.to_string())
-        }
-        // Serde would also read a struct from an array; a merge patch is an object.
-        Ok(_) => Err("a JSON object is expected".to_owned()),
-        Err(error) => Err(format!("not JSON: {error}")),
-    }
-}
-
-/// A film under the names that a patch uses.
-fn facts(catalogue: &Catalogue, film: &Film) -> Value {
-    let people = |ids: &[u32]| {
-        ids.iter()
-            .map(|id| catalogue.people().name(*id).to_owned())
-            .collect::<Vec<_>>()
-    };
-    let keywords: Vec<&str> = film
-        .keywords
-        .iter()
-        .map(|id| catalogue.keywords().name(*id))
-        .collect();
-    json!({
-        "id": film.id,
-        "hidden": catalogue.is_hidden(film.id),
-        "title": film.title,
-        "original_title": film.original_title,
-        "korean_title": film.korean_title,
-        "original_language": film.language,
-        "release_date": film.release_date,
-        "runtime": film.runtime,
-        "genre_ids": film.genres,
-        "popularity": film.popularity,
-        "vote_average": film.vote_average,
-        "vote_count": film.vote_count,
-        "directors": people(&film.directors),
-        "cast": people(&film.cast),
-        "keywords": keywords,
-        "imdb_id": film.imdb_id,
-        "overview": film.overview,
-        "adult": film.adult,
-    })
+fn show(catalogue: &Catalogue, id: FilmId, facts: FilmFacts) -> JsonResponse {
+    let mut body = json!(facts);
+    body["id"] = json!(id);
+    body["hidden"] = json!(catalogue.is_hidden(id));
+    ok(body)
 }
 
 fn ok(body: Value) -> JsonResponse {

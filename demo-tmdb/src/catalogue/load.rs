@@ -93,21 +93,9 @@ fn read(films: &str, korean_names: &str) -> Result<Catalogue, CatalogueError> {
     };
     for (index, row) in rows.into_iter().enumerate() {
         let mut film = row.film;
-        film.directors = row
-            .directors
-            .iter()
-            .map(|name| catalogue.people.id_of(name))
-            .collect();
-        film.cast = row
-            .cast
-            .iter()
-            .map(|name| catalogue.people.id_of(name))
-            .collect();
-        film.keywords = row
-            .keywords
-            .iter()
-            .map(|name| catalogue.keywords.id_of(name))
-            .collect();
+        film.directors = catalogue.people.ids(&row.directors);
+        film.cast = catalogue.people.ids(&row.cast);
+        film.keywords = catalogue.keywords.ids(&row.keywords);
         let id = film.id;
         if catalogue.films.insert(id, film).is_some() {
             let reason = format!("film {id} is there twice");

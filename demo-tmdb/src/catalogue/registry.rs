@@ -58,6 +58,16 @@ impl<T: Default> Registry<T> {
         self.find(id).map_or("", |(name, _)| name)
     }
 
+    /// The names of `ids`.
+    pub(crate) fn names(&self, ids: &[u32]) -> Vec<String> {
+        ids.iter().map(|id| self.name(*id).to_owned()).collect()
+    }
+
+    /// The ids of `names`; see [`Registry::id_of`].
+    pub(crate) fn ids(&mut self, names: &[impl AsRef<str>]) -> Vec<u32> {
+        names.iter().map(|name| self.id_of(name.as_ref())).collect()
+    }
+
     /// Details of a name, to be changed.
     pub(crate) fn details_mut(&mut self, name: &str) -> Option<&mut T> {
         let index = self.ids.get(name)?.checked_sub(self.base + 1)?;
