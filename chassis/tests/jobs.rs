@@ -70,8 +70,7 @@ impl Counted {
 
     fn start(&self, pool: &PgPool, shutdown: &Shutdown, limit: Option<Duration>) -> Jobs<Self> {
         let settings = JobSettings {
-            // Longer than a busy machine may stall.
-            lease: Duration::from_secs(4),
+            lease: Duration::from_secs(1),
             poll_interval: Duration::from_millis(50),
             pause_limit: limit,
             retention_days: 30,

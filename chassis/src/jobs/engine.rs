@@ -203,6 +203,8 @@ impl<W: Work> Jobs<W> {
             let running = metrics::gauge!(W::METRICS.running, W::METRICS.labels(&job.kind));
             running.increment(1.0);
             let result = tokio::select! {
+                // In this order: a claim that was under way when the shutdown began must not start work.
+                biased;
                 () = self.0.shutdown.started() => Err(Stop::ShuttingDown),
                 () = self.keep_lease(&job) => Err(Stop::LeaseLost),
                 result = self.0.work.run(&job) => result,
