@@ -14,7 +14,7 @@ use chassis::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::models::MovieId;
+use crate::models::{MovieId, UnmatchedReason};
 
 /// The time limit of matching, which includes requests to TMDB.
 const MATCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +28,6 @@ pub struct MovieService {
 
 impl MovieService {
     /// The service behind `client`, with the time limit of a request.
-    #[must_use]
     pub fn new(client: Client, timeout: Duration) -> Self {
         Self { client, timeout }
     }
@@ -204,19 +203,7 @@ pub enum FilmMatch {
     /// The movie of this id.
     Id(MovieId),
     /// No movie, or not exactly one.
-    Unmatched(Unmatched),
-}
-
-/// The reason why a movie was not matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unmatched {
-    /// No movie matches.
-    Unknown,
-    /// Several movies match.
-    Ambiguous,
-    /// The movie was not requested from TMDB yet.
-    Deferred,
+    Unmatched(UnmatchedReason),
 }
 
 /// The result of matching.

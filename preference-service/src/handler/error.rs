@@ -168,7 +168,7 @@ fn overloaded(error: &'static str) -> Problem {
 fn unknown_interaction_type(UnknownInteractionType(word): &UnknownInteractionType) -> Problem {
     let known = InteractionType::statements()
         .iter()
-        .map(|known| known.as_str())
+        .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
     let word: String = word.chars().take(MAX_ECHO_LENGTH).collect();

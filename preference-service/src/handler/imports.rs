@@ -108,7 +108,7 @@ pub(super) async fn create_import(
         |field: &str, message: String| Problem::invalid(vec![FieldError::new(field, message)]);
     let format = query.format.as_deref().map(|name| {
         ImportFormat::parse(name).ok_or_else(|| {
-            let known = ImportFormat::ALL.map(ImportFormat::as_str).join(", ");
+            let known = ImportFormat::ALL.map(|known| known.to_string()).join(", ");
             invalid("format", format!("must be one of {known}"))
         })
     });
@@ -184,7 +184,7 @@ fn too_large(admission: &ImportAdmission) -> Problem {
     )
     .detail(format!(
         "send at most {} bytes per request: the files separately, or parts of them",
-        admission.max_bytes()
+        admission.max_bytes
     ))
 }
 

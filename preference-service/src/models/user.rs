@@ -149,14 +149,12 @@ impl UserUpdate {
     }
 
     /// True if every field keeps its present value.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.username.is_none() && self.email.is_none() && self.password.is_none()
     }
 }
 
 /// The comparison key of a login name; `None` if no user can have it.
-#[must_use]
 pub fn login_key(name: &str) -> Option<String> {
     let name = name.trim();
     if name.len() > 4 * MAX_EMAIL_LENGTH {

@@ -54,7 +54,7 @@ pub struct MirrorState {
 }
 
 fn chart(metric: Metric, window: Window) -> String {
-    format!("{{chart}}:{}:{}", metric.as_str(), window.as_str())
+    format!("{{chart}}:{metric}:{window}")
 }
 
 fn charts() -> impl Iterator<Item = (Metric, Window)> {
@@ -85,7 +85,6 @@ pub struct ChartMirror {
 
 impl ChartMirror {
     /// The charts in `redis`.
-    #[must_use]
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
@@ -159,7 +158,6 @@ impl ChartMirror {
     }
 
     /// New, empty staging charts.
-    #[must_use]
     pub fn stage(&self) -> StagingChart {
         StagingChart {
             mirror: self.clone(),
@@ -205,7 +203,6 @@ pub struct StagingChart {
 
 impl StagingChart {
     fn key(&self, metric: Metric, window: Window) -> String {
-        let (metric, window) = (metric.as_str(), window.as_str());
         format!("{{chart}}:staging:{}:{metric}:{window}", self.name)
     }
 

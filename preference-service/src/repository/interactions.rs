@@ -5,16 +5,13 @@ use sqlx::{PgConnection, PgPool};
 use crate::models::{Interaction, InteractionId, InteractionType, UserId};
 
 /// Finds those interactions of `keys` that exist.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn find(
     connection: &mut PgConnection,
     keys: &[(UserId, InteractionId)],
 ) -> sqlx::Result<Vec<Interaction>> {
     let (users, ids): (Vec<i64>, Vec<i64>) =
         keys.iter().map(|(user, id)| (user.get(), id.get())).unzip();
-    let rows = sqlx::query!(
+    sqlx::query_scalar!(
         r#"select i as "interaction!: Interaction"
          from unnest($1::bigint[], $2::bigint[]) as key (user_id, id)
          join interaction i on i.user_id = key.user_id and i.id = key.id"#,
@@ -22,14 +19,10 @@ pub async fn find(
         &ids
     )
     .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.interaction).collect())
+    .await
 }
 
 /// Lists at most `limit` interactions of a user, newest first; of one type, and with ids below `before`, if given.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.interactions.list", level = "debug", skip_all)]
 pub async fn list(
     pool: &PgPool,
@@ -38,7 +31,7 @@ pub async fn list(
     before: Option<InteractionId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Interaction>> {
-    let rows = sqlx::query!(
+    sqlx::query_scalar!(
         r#"select i as "interaction!: Interaction"
          from interaction i
          where user_id = $1
@@ -48,10 +41,9 @@ pub async fn list(
          limit $4"#,
         user_id.get(),
         before.map_or(i64::MAX, InteractionId::get),
-        interaction_type.map(InteractionType::as_str),
+        interaction_type as Option<InteractionType>,
         limit
     )
     .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.interaction).collect())
+    .await
 }

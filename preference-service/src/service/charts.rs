@@ -47,7 +47,6 @@ pub struct ChartRequest {
 
 impl ChartRequest {
     /// A request for the first `limit` places among the movies that pass `filter`.
-    #[must_use]
     pub fn new(metric: Metric, window: Window, limit: usize, filter: &FilterParams) -> Self {
         let given = filter.entries().into_iter();
         Self {
@@ -131,7 +130,6 @@ pub struct Charts {
 
 impl Charts {
     /// The charts in `mirror` or `pool`, of the movies of `movie_service`.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         mirror: Option<ChartMirror>,
