@@ -152,22 +152,6 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_overrides_complete_defaults() {
-        let defaults: Config = Settings::merge(DEFAULTS, &HashMap::new())
-            .and_then(|settings| settings.read())
-            .expect("complete");
-        assert_eq!(
-            defaults.movie_service_timeout(),
-            Duration::from_millis(2000)
-        );
-        assert_eq!(defaults.change_retention(), Duration::from_secs(168 * 3600));
-        let config = read("MOVIE_SERVICE_URL", "http://films:81").expect("valid");
-        assert_eq!(config.movie_service_url.as_str(), "http://films:81/");
-        let config = read("DATABASE_MAX_CONNECTIONS", "3").expect("valid");
-        assert_eq!(config.database_max_connections, 3);
-    }
-
-    #[test]
     fn an_invalid_value_is_reported_with_its_variable() {
         for name in [
             "MOVIE_SERVICE_TIMEOUT_MS",

@@ -99,13 +99,10 @@ async fn insert_entries(
     import: &NewImport,
     id: Uuid,
 ) -> sqlx::Result<()> {
-    fn column<'a, T>(rows: &'a [ImportEntry], value: impl Fn(&'a ImportEntry) -> T) -> Vec<T> {
-        rows.iter().map(value).collect()
-    }
     let mut first = 1_i32;
     for rows in import.entries.chunks(INSERT_CHUNK) {
         // One JSON array, since fourteen arrays by position are easily confused.
-        let values = column(rows, |row| {
+        let values = rows.iter().map(|row| {
             let actions = &row.actions;
             serde_json::json!({
                 "file": row.file,
@@ -134,7 +131,7 @@ async fn insert_entries(
             import.user_id.get(),
             id,
             first,
-            Json(values) as _,
+            Json(values.collect::<Vec<_>>()) as _,
         )
         .execute(&mut *connection)
         .await?;
