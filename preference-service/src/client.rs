@@ -33,9 +33,6 @@ impl MovieService {
     }
 
     /// Returns true if the catalogue has the movie.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
     #[tracing::instrument(name = "client.movies.has", level = "debug", skip_all, fields(movie_id = %id))]
     pub async fn has_movie(&self, id: MovieId) -> Result<bool, CallError> {
         let path = format!("/api/v1/movies/{id}");
@@ -50,9 +47,6 @@ impl MovieService {
 
     /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`, each with
     /// its id.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
     #[tracing::instrument(name = "client.movies.select", level = "debug", skip_all)]
     pub async fn select(
         &self,
@@ -115,9 +109,6 @@ impl MovieService {
 
     /// Matches `films` with movies of the catalogue; at most `fetch` that it does not have are requested
     /// from TMDB.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
     #[tracing::instrument(name = "client.movies.match", level = "debug", skip_all)]
     pub async fn match_films(
         &self,

@@ -83,9 +83,6 @@ pub(super) trait PartResponse: Sized {
 }
 
 /// Stores `action`, which sets the part.
-///
-/// # Errors
-/// [`ApiError::Record`] if the action cannot be stored.
 pub(super) async fn set<T: PartResponse>(
     state: &AppState,
     path: UserMoviePath,
@@ -97,9 +94,6 @@ pub(super) async fn set<T: PartResponse>(
 }
 
 /// Stores `action`, which clears a part.
-///
-/// # Errors
-/// [`ApiError::Record`] if the action cannot be stored.
 pub(super) async fn clear(
     state: &AppState,
     path: UserMoviePath,

@@ -146,9 +146,6 @@ pub struct NewApiKey {
 
 impl NewApiKey {
     /// Validates the fields of a request.
-    ///
-    /// # Errors
-    /// One error for each invalid field.
     pub fn parse(
         name: &str,
         scopes: &[String],

@@ -130,9 +130,6 @@ pub struct UserUpdate {
 
 impl UserUpdate {
     /// Validates the fields of a request; surrounding whitespace is dropped.
-    ///
-    /// # Errors
-    /// One error for each invalid field.
     pub fn parse(
         username: Option<&str>,
         email: Option<&str>,

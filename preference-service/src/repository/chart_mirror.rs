@@ -102,9 +102,6 @@ impl ChartMirror {
 
     /// Takes or extends the lease of the process that updates the charts; 0 seconds release it. Returns false if another
     /// process holds it. The lease saves work; correctness is up to the scripts.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn lease(&self, holder: Uuid, seconds: u64) -> Result<bool, RedisUnavailable> {
         let mut lease = LEASE.key(LEADER);
         self.invoke(lease.arg(holder.to_string()).arg(seconds))
@@ -112,9 +109,6 @@ impl ChartMirror {
     }
 
     /// Finds the state that the charts mirror; `None` without charts.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn find_state(&self) -> Result<Option<MirrorState>, RedisUnavailable> {
         let mut get = cmd("HMGET");
         let (cursor, hour): (Option<String>, Option<String>) =
@@ -166,9 +160,6 @@ impl ChartMirror {
     }
 
     /// Lists `count` entries of a chart from rank `offset` on, with the last hour of the chart; `None` without charts.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn list(
         &self,
         metric: Metric,
@@ -207,9 +198,6 @@ impl StagingChart {
     }
 
     /// Adds `counts`.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn add(&self, counts: &[ChartCount]) -> Result<(), RedisUnavailable> {
         let mut commands: BTreeMap<String, Cmd> = BTreeMap::new();
         for count in counts.iter().filter(|count| count.count > 0) {

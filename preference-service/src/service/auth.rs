@@ -211,9 +211,6 @@ impl Auth {
     }
 
     /// Lists the public keys that access tokens are verified with.
-    ///
-    /// # Errors
-    /// Returns [`SigningError`] if the keys cannot be read.
     pub async fn public_keys(&self) -> Result<Vec<PublicKey>, SigningError> {
         self.keys.published().await
     }

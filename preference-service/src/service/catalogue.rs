@@ -49,18 +49,12 @@ impl Catalogue {
     }
 
     /// Returns true if movie-service has the movie, which may be newer than the feed's position, or restored.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn confirm(&self, id: MovieId) -> Result<bool, CallError> {
         self.movie_service.has_movie(id).await
     }
 
     /// Returns for each of `ids`, at most a thousand, if movie-service has the movie; `None` if it cannot tell at
     /// present.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn confirm_many(
         &self,
         ids: &[MovieId],
@@ -83,9 +77,6 @@ impl Catalogue {
 
     /// Matches `wanted`, at most a thousand, with movies of the catalogue; movie-service fetches at most `fetch` of them
     /// from TMDB.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn find(
         &self,
         wanted: &[WantedFilm<'_>],
