@@ -11,7 +11,7 @@ pub async fn find(
 ) -> sqlx::Result<Vec<Interaction>> {
     let (users, ids): (Vec<i64>, Vec<i64>) =
         keys.iter().map(|(user, id)| (user.get(), id.get())).unzip();
-    sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select i as "interaction!: Interaction"
          from unnest($1::bigint[], $2::bigint[]) as key (user_id, id)
          join interaction i on i.user_id = key.user_id and i.id = key.id"#,
@@ -19,7 +19,8 @@ pub async fn find(
         &ids
     )
     .fetch_all(connection)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| row.interaction).collect())
 }
 
 /// Lists at most `limit` interactions of a user, newest first; of one type, and with ids below `before`, if given.
@@ -31,7 +32,7 @@ pub async fn list(
     before: Option<InteractionId>,
     limit: i64,
 ) -> sqlx::Result<Vec<Interaction>> {
-    sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select i as "interaction!: Interaction"
          from interaction i
          where user_id = $1
@@ -45,5 +46,6 @@ pub async fn list(
         limit
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| row.interaction).collect())
 }

@@ -297,14 +297,14 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
 /// Finds a user's state for a movie; `None` if the user has never acted on it.
 #[tracing::instrument(name = "repository.user_movies.find", level = "debug", skip_all)]
 pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> {
-    let row = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"select s as "state!: UserMovieRow" from user_movie s where user_id = $1 and movie_id = $2"#,
         pair.user_id.get(),
         pair.movie_id.get()
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(UserMovie::from))
+    Ok(row.map(|row| row.state.into()))
 }
 
 /// Finds a user's states for those of `movies` on which the user has acted.
@@ -314,7 +314,7 @@ pub async fn find_many(
     user_id: UserId,
     movies: &[i64],
 ) -> sqlx::Result<HashMap<MovieId, UserMovie>> {
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select s as "state!: UserMovieRow" from user_movie s
            where user_id = $1 and movie_id = any ($2)"#,
         user_id.get(),
@@ -322,7 +322,7 @@ pub async fn find_many(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    Ok(rows.into_iter().map(|row| row.state.into()).collect())
 }
 
 /// Lists at most `limit` movies for which the user has set `part`, the last change first; those after `after` if
@@ -336,7 +336,7 @@ pub async fn list(
     limit: i64,
 ) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
     let (after, after_movie) = after.map(|(at, movie)| (at, movie.get())).unzip();
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select s as "state!: UserMovieRow"
          from user_movie s,
               lateral (values (case $2
@@ -358,7 +358,7 @@ pub async fn list(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    Ok(rows.into_iter().map(|row| row.state.into()).collect())
 }
 
 /// Lists the user's states for all movies, by movie.
@@ -367,11 +367,11 @@ pub async fn list_all(
     connection: &mut PgConnection,
     user_id: UserId,
 ) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"select s as "state!: UserMovieRow" from user_movie s where user_id = $1 order by movie_id"#,
         user_id.get()
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    Ok(rows.into_iter().map(|row| row.state.into()).collect())
 }
