@@ -12,6 +12,7 @@ use chassis::{
         outbox::Outbox,
     },
     health::Health,
+    redis::Redis,
 };
 use sqlx::PgPool;
 
@@ -91,35 +92,11 @@ pub fn assemble(
         let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
         process.shutdown.spawn(keeper.run());
     }
-    let passwords = Passwords::new(config)?;
-    let login_limiter =
-        |kind, limit| AttemptLimiter::new(kind, limit, config.login_window_seconds, redis.clone());
+    let (users, auth) = accounts(process, config, &pool, &outbox, redis)?;
     let state = AppState::new(Services {
         clock: clock.clone(),
-        users: Users::new(
-            pool.clone(),
-            outbox.clone(),
-            passwords.clone(),
-            login_limiter("password", config.login_attempts_per_account),
-            AttemptLimiter::new(
-                "sign-up",
-                config.sign_ups_per_address,
-                config.sign_up_window_seconds,
-                redis.clone(),
-            ),
-            process.shutdown.clone(),
-        ),
-        auth: Auth::new(
-            pool.clone(),
-            passwords,
-            SigningKeys::new(pool.clone(), clock.clone(), config)?,
-            LoginLimits {
-                by_account: login_limiter("account", config.login_attempts_per_account),
-                by_address: login_limiter("address", config.login_attempts_per_address),
-            },
-            clock.clone(),
-            config,
-        ),
+        users,
+        auth,
         api_keys: ApiKeys::new(pool.clone()),
         stats: Stats::new(pool.clone(), catalogue.clone()),
         tastes: Tastes::new(
@@ -132,6 +109,7 @@ pub fn assemble(
             pool.clone(),
             catalogue.clone(),
             writer.clone(),
+            clock.clone(),
             config,
             &process.shutdown,
         ),
@@ -153,4 +131,37 @@ pub fn assemble(
         // Without the feed the service requests each movie, so it stays ready.
         .report("movie feed", move || feed.clone().check());
     Ok((routes, health))
+}
+
+/// The services of users and logins, which share the hashing of passwords.
+fn accounts(
+    process: &Process,
+    config: &Config,
+    pool: &PgPool,
+    outbox: &Outbox,
+    redis: Option<Redis>,
+) -> anyhow::Result<(Users, Auth)> {
+    let clock = Clock::system();
+    let passwords = Passwords::new(config)?;
+    let limiter = |kind, limit, seconds| AttemptLimiter::new(kind, limit, seconds, redis.clone());
+    let login_limiter = |kind, limit| limiter(kind, limit, config.login_window_seconds);
+    let users = Users::new(
+        pool.clone(),
+        outbox.clone(),
+        passwords.clone(),
+        login_limiter("password", config.login_attempts_per_account),
+        limiter(
+            "sign-up",
+            config.sign_ups_per_address,
+            config.sign_up_window_seconds,
+        ),
+        process.shutdown.clone(),
+    );
+    let limits = LoginLimits {
+        by_account: login_limiter("account", config.login_attempts_per_account),
+        by_address: login_limiter("address", config.login_attempts_per_address),
+    };
+    let keys = SigningKeys::new(pool.clone(), clock.clone(), config)?;
+    let auth = Auth::new(pool.clone(), passwords, keys, limits, clock, config);
+    Ok((users, auth))
 }

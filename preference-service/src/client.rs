@@ -14,7 +14,7 @@ use chassis::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::models::MovieId;
+use crate::models::{MovieId, UnmatchedReason};
 
 /// The time limit of matching, which includes requests to TMDB.
 const MATCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,15 +28,11 @@ pub struct MovieService {
 
 impl MovieService {
     /// The service behind `client`, with the time limit of a request.
-    #[must_use]
     pub fn new(client: Client, timeout: Duration) -> Self {
         Self { client, timeout }
     }
 
     /// Returns true if the catalogue has the movie.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
     #[tracing::instrument(name = "client.movies.has", level = "debug", skip_all, fields(movie_id = %id))]
     pub async fn has_movie(&self, id: MovieId) -> Result<bool, CallError> {
         let path = format!("/api/v1/movies/{id}");
@@ -51,9 +47,6 @@ impl MovieService {
 
     /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`, each with
     /// its id.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
     #[tracing::instrument(name = "client.movies.select", level = "debug", skip_all)]
     pub async fn select(
         &self,
@@ -116,9 +109,6 @@ impl MovieService {
 
     /// Matches `films` with movies of the catalogue; at most `fetch` that it does not have are requested
     /// from TMDB.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if the service is unreachable, too slow, or fails.
     #[tracing::instrument(name = "client.movies.match", level = "debug", skip_all)]
     pub async fn match_films(
         &self,
@@ -204,19 +194,7 @@ pub enum FilmMatch {
     /// The movie of this id.
     Id(MovieId),
     /// No movie, or not exactly one.
-    Unmatched(Unmatched),
-}
-
-/// The reason why a movie was not matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unmatched {
-    /// No movie matches.
-    Unknown,
-    /// Several movies match.
-    Ambiguous,
-    /// The movie was not requested from TMDB yet.
-    Deferred,
+    Unmatched(UnmatchedReason),
 }
 
 /// The result of matching.

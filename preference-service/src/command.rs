@@ -57,7 +57,6 @@ pub enum KeysCommand {
 }
 
 /// Executes `command` with the settings of the environment.
-#[must_use]
 pub fn execute(command: Command) -> ExitCode {
     run::execute(&SERVICE, async |config: Config| match command {
         Command::Admin(AdminCommand::Grant { username }) => {

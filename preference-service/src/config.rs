@@ -89,13 +89,11 @@ pub struct Config {
 
 impl Config {
     /// The retention of change records.
-    #[must_use]
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours.saturating_mul(3600))
     }
 
     /// The retention of responses to requests with an `Idempotency-Key`.
-    #[must_use]
     pub fn idempotency_retention(&self) -> Duration {
         Duration::from_secs(self.idempotency_retention_hours.saturating_mul(3600))
     }
@@ -118,7 +116,6 @@ impl Config {
     }
 
     /// The half-life of weights in the taste profile.
-    #[must_use]
     pub fn taste_half_life(&self) -> HalfLife {
         HalfLife {
             days: f64::from(self.taste_half_life_days),
@@ -126,7 +123,6 @@ impl Config {
     }
 
     /// The options of the writer.
-    #[must_use]
     pub fn writer(&self) -> WriterOptions {
         WriterOptions {
             lanes: self.writer_lanes,
@@ -137,7 +133,6 @@ impl Config {
     }
 
     /// The time limit of a request to movie-service.
-    #[must_use]
     pub fn movie_service_timeout(&self) -> Duration {
         Duration::from_millis(self.movie_service_timeout_ms)
     }
@@ -154,22 +149,6 @@ mod tests {
     fn read(name: &str, value: &str) -> Result<Config, ConfigError> {
         let environment = HashMap::from([(name.to_owned(), value.to_owned())]);
         Settings::merge(DEFAULTS, &environment)?.read()
-    }
-
-    #[test]
-    fn the_environment_overrides_complete_defaults() {
-        let defaults: Config = Settings::merge(DEFAULTS, &HashMap::new())
-            .and_then(|settings| settings.read())
-            .expect("complete");
-        assert_eq!(
-            defaults.movie_service_timeout(),
-            Duration::from_millis(2000)
-        );
-        assert_eq!(defaults.change_retention(), Duration::from_secs(168 * 3600));
-        let config = read("MOVIE_SERVICE_URL", "http://films:81").expect("valid");
-        assert_eq!(config.movie_service_url.as_str(), "http://films:81/");
-        let config = read("DATABASE_MAX_CONNECTIONS", "3").expect("valid");
-        assert_eq!(config.database_max_connections, 3);
     }
 
     #[test]

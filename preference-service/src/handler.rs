@@ -5,7 +5,6 @@ mod api_keys;
 mod auth;
 mod batch;
 mod bookmarks;
-mod caller;
 mod charts;
 mod error;
 mod idempotency;
@@ -148,7 +147,7 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let importing = importing
         .layer(idempotent.clone())
         .layer(few)
-        .layer(DefaultBodyLimit::max(state.import_admission.max_bytes()));
+        .layer(DefaultBodyLimit::max(state.import_admission.max_bytes));
     let routes = public
         .merge(creating.layer(idempotent))
         .merge(conditional(keys, KEYS_CACHE))
@@ -161,7 +160,6 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
 }
 
 /// Returns the OpenAPI document of the public endpoints.
-#[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
     let public = public()

@@ -16,6 +16,19 @@ mod token;
 mod user;
 mod user_movie;
 
+/// Formats enums by their names in JSON, which are those in the database as well.
+macro_rules! display_json_name {
+    ($($name:ident),+) => {$(
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                serde::Serialize::serialize(self, formatter)
+            }
+        }
+    )+};
+}
+
+display_json_name!(ImportFormat, InteractionType, Metric, TagKind, Window);
+
 pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};

@@ -1,5 +1,7 @@
 //! SQL and Redis: rows in, models out; called by services only. Absence is `None`, never an error. A
 //! function that writes is one transaction, which includes the change record. No business rules.
+//!
+//! A [`sqlx::Error`] means that Postgres is unreachable or a statement failed; functions document other errors only.
 
 pub mod api_keys;
 pub mod changes;

@@ -9,6 +9,7 @@ use axum::{
     },
 };
 use chassis::{
+    caller::Caller,
     extract::Json,
     openapi::{BodyTooLarge, InvalidRequest},
     problem::ProblemDocument,
@@ -17,9 +18,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{caller::Caller, error::ApiError};
+use super::error::ApiError;
 use crate::{
-    models::User,
+    models::{User, UserId},
     service::{auth::Login, signing::PublicKey},
     state::AppState,
 };
@@ -164,7 +165,7 @@ pub(super) async fn me(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<JsonBody<User>, ApiError> {
-    let id = caller.id.ok_or(ApiError::UserNotFound)?;
+    let id = UserId::of(&caller).ok_or(ApiError::UserNotFound)?;
     let user = state.users.find(id).await?;
     Ok(JsonBody(user.ok_or(ApiError::UserNotFound)?))
 }

@@ -3,6 +3,7 @@
 use axum::{Json as JsonBody, extract::State, http::StatusCode};
 use chassis::{
     Problem,
+    caller::Caller,
     extract::{Json, parse_json},
     problem::{FieldError, ProblemDocument},
 };
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
-use super::{caller::Caller, error::ApiError, interactions::parse};
+use super::{error::ApiError, interactions::parse};
 use crate::{
     models::{Interaction, InteractionType, MovieId, UserId},
     service::writer::{Command, Written},
@@ -72,7 +73,8 @@ impl Event {
             self.position_seconds,
             self.duration_seconds,
         )?;
-        let user_id = self.user_id.or(caller.id).ok_or_else(|| {
+        let own_id = UserId::of(caller);
+        let user_id = self.user_id.or(own_id).ok_or_else(|| {
             let message = "is required, because the caller is not a user";
             Problem::invalid(vec![FieldError::new("user_id", message)])
         })?;
@@ -83,7 +85,7 @@ impl Event {
                 message,
             )]));
         }
-        if !(caller.is_internal || caller.is_admin || caller.id == Some(user_id)) {
+        if !(caller.is_internal || caller.is_admin || own_id == Some(user_id)) {
             let detail = "only administrators record interactions of other users; omit user_id";
             return Err(
                 Problem::new(StatusCode::FORBIDDEN, "forbidden", "forbidden").detail(detail),
@@ -150,7 +152,7 @@ struct EventProblem {
     r#type: String,
     /// The title of the problem type.
     title: String,
-    /// How to correct it.
+    /// The correction that it needs.
     detail: String,
     /// The problem in one line.
     error: String,

@@ -121,11 +121,12 @@ pub(super) async fn list_bookmarks(
     Path(user_id): Path<UserId>,
     Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<BookmarksResponse>), ApiError> {
-    let list = user_movie::list(&state, user_id, &query).await?;
-    let body = BookmarksResponse {
-        user_id,
-        bookmarks: list.items,
-        next_cursor: list.next_cursor,
-    };
-    Ok((list.headers, JsonBody(body)))
+    user_movie::list(&state, user_id, &query, |bookmarks, next_cursor| {
+        BookmarksResponse {
+            user_id,
+            bookmarks,
+            next_cursor,
+        }
+    })
+    .await
 }

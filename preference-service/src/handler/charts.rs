@@ -1,6 +1,6 @@
 //! Charts: as JSON, or as an event stream that sends every change.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json,
@@ -22,7 +22,6 @@ use chrono::{DateTime, Utc};
 use filter::FilterParams;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::Instant,
@@ -35,7 +34,7 @@ use utoipa::{
 use super::error::ApiError;
 use crate::{
     models::{Metric, Window},
-    service::charts::{Chart, ChartRequest, Charts},
+    service::charts::{Chart, ChartRequest, Charts, Place},
     state::AppState,
 };
 
@@ -107,20 +106,6 @@ impl ChartQuery {
     }
 }
 
-/// A place of a chart.
-#[derive(Debug, Serialize, ToSchema)]
-struct ChartPlace {
-    /// The rank, from 1; equal counts are ordered by the movie's id.
-    #[schema(example = 1)]
-    rank: usize,
-    /// The number of users.
-    #[schema(example = 42)]
-    count: i64,
-    /// The movie, as `GET /movies` lists it, with its genres.
-    #[schema(value_type = Object, example = json!({"id": 603, "title": "The Matrix", "release_date": "1999-03-31", "popularity": 73.5, "poster_url": "", "genres": ["Action", "Science Fiction"]}))]
-    movie: Arc<RawValue>,
-}
-
 /// The first places of a chart.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -141,22 +126,15 @@ struct ChartResponse {
     /// The end of the present hour, until which no count leaves the window.
     valid_until: DateTime<Utc>,
     /// The places.
-    data: Vec<ChartPlace>,
+    data: Vec<Place>,
 }
 
 fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
-    let places = chart.places.into_iter().zip(1..);
     ChartResponse {
         metric: request.metric,
         window: request.window,
         valid_until: chart.hour + chrono::TimeDelta::hours(1),
-        data: places
-            .map(|(place, rank)| ChartPlace {
-                rank,
-                count: place.count,
-                movie: place.movie,
-            })
-            .collect(),
+        data: chart.places,
     }
 }
 

@@ -26,6 +26,8 @@ use crate::{
 chassis::problem_responses! {
     /// 404: the user does not exist.
     pub(super) UserNotFound = 404, "no user has this id: `user not found`";
+    /// 404: the user has no such import.
+    pub(super) ImportNotFound = 404, "the user has no such import: `import not found`";
 }
 
 /// Characters of an unknown word that are echoed.
@@ -35,55 +37,38 @@ const RETRY: &str = "try again after the number of seconds in Retry-After";
 /// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// No user has this id.
     #[error("user not found")]
     UserNotFound,
-    /// A sign-up lacks username or e-mail address.
     #[error("username and email are required")]
     MissingUser(Vec<FieldError>),
-    /// Fields of the request are invalid.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
-    /// The movie id is not a positive 64-bit integer.
     #[error("invalid movie ID")]
     InvalidMovieId,
-    /// The interaction type is unknown.
     #[error(transparent)]
     InteractionType(#[from] UnknownInteractionType),
-    /// A user was not created or updated.
     #[error(transparent)]
     User(#[from] UserError),
-    /// No tokens were issued.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// No signing key is available.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// An API key was not created.
     #[error(transparent)]
     ApiKey(#[from] api_keys::CreateError),
-    /// The user has no API key of this id.
     #[error("API key not found")]
     ApiKeyNotFound,
-    /// An interaction was not stored.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The counters of a movie are not available.
     #[error(transparent)]
     Stats(#[from] StatsError),
-    /// A taste profile is not available or was not edited.
     #[error(transparent)]
     Taste(#[from] TasteError),
-    /// The user has no reaction, rating, bookmark or watch progress of the movie.
     #[error("{0} not found")]
     NothingThere(&'static str),
-    /// An import was not created, found or cancelled.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// A chart is not available.
     #[error(transparent)]
     Chart(#[from] ChartError),
-    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -166,9 +151,9 @@ fn overloaded(error: &'static str) -> Problem {
 }
 
 fn unknown_interaction_type(UnknownInteractionType(word): &UnknownInteractionType) -> Problem {
-    let known = InteractionType::statements()
+    let known = InteractionType::STATEMENTS
         .iter()
-        .map(|known| known.as_str())
+        .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
     let word: String = word.chars().take(MAX_ECHO_LENGTH).collect();

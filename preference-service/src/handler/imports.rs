@@ -12,13 +12,17 @@ use chassis::{
     Problem,
     extract::{Path, Query, read_body},
     jobs::{LimitQuery, Prefer, ProgressRequest, accepted},
+    openapi::InvalidId,
     problem::{FieldError, ProblemDocument},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{
+    error::{ApiError, ImportNotFound},
+    user_movie::ListProblems,
+};
 use crate::{
     models::{Import, ImportFormat, UserId},
     service::admission::ImportAdmission,
@@ -108,7 +112,7 @@ pub(super) async fn create_import(
         |field: &str, message: String| Problem::invalid(vec![FieldError::new(field, message)]);
     let format = query.format.as_deref().map(|name| {
         ImportFormat::parse(name).ok_or_else(|| {
-            let known = ImportFormat::ALL.map(ImportFormat::as_str).join(", ");
+            let known = ImportFormat::ALL.map(|known| known.to_string()).join(", ");
             invalid("format", format!("must be one of {known}"))
         })
     });
@@ -184,7 +188,7 @@ fn too_large(admission: &ImportAdmission) -> Problem {
     )
     .detail(format!(
         "send at most {} bytes per request: the files separately, or parts of them",
-        admission.max_bytes()
+        admission.max_bytes
     ))
 }
 
@@ -206,8 +210,7 @@ pub(super) struct ImportsResponse {
     params(("id" = UserId, Path, description = "The user's id.", example = 1), LimitQuery),
     responses(
         (status = 200, description = "The imports.", body = ImportsResponse),
-        (status = 400, description = "The id or a parameter is invalid.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such user: `user not found`.", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems
     )
 )]
 pub(super) async fn list_imports(
@@ -243,8 +246,7 @@ pub(super) struct UserImport {
     responses(
         (status = 200, description = "The import.", content((Import = "application/json"), (String = "text/event-stream"))),
         (status = 204, description = "The import has ended, and `Last-Event-ID` names its last event."),
-        (status = 400, description = "An id is invalid.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "The user has no such import.", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, ImportNotFound,
     )
 )]
 pub(super) async fn get_import(
@@ -272,8 +274,7 @@ pub(super) async fn get_import(
     params(UserImport),
     responses(
         (status = 200, description = "The import.", body = Import),
-        (status = 400, description = "An id is invalid.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "The user has no such import.", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, ImportNotFound,
         (status = 409, description = "The import has already succeeded or failed; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large; none is needed.", body = ProblemDocument, content_type = "application/problem+json"),
     )

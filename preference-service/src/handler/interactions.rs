@@ -228,10 +228,7 @@ pub(super) async fn list_interactions(
     let path = format!("/api/v1/users/{user_id}/interactions");
     let parameters = [
         ("limit", Some(limit.to_string())),
-        (
-            "type",
-            query.interaction_type.map(|kind| kind.as_str().to_owned()),
-        ),
+        ("type", query.interaction_type.map(|kind| kind.to_string())),
     ];
     let headers = link_header(&path, &parameters, next_cursor.as_deref());
     let body = InteractionsResponse {

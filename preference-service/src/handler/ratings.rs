@@ -166,11 +166,12 @@ pub(super) async fn list_ratings(
     Path(user_id): Path<UserId>,
     Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<RatingsResponse>), ApiError> {
-    let list = user_movie::list(&state, user_id, &query).await?;
-    let body = RatingsResponse {
-        user_id,
-        ratings: list.items,
-        next_cursor: list.next_cursor,
-    };
-    Ok((list.headers, JsonBody(body)))
+    user_movie::list(&state, user_id, &query, |ratings, next_cursor| {
+        RatingsResponse {
+            user_id,
+            ratings,
+            next_cursor,
+        }
+    })
+    .await
 }

@@ -162,11 +162,12 @@ pub(super) async fn list_reactions(
     Path(user_id): Path<UserId>,
     Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<ReactionsResponse>), ApiError> {
-    let list = user_movie::list(&state, user_id, &query).await?;
-    let body = ReactionsResponse {
-        user_id,
-        reactions: list.items,
-        next_cursor: list.next_cursor,
-    };
-    Ok((list.headers, JsonBody(body)))
+    user_movie::list(&state, user_id, &query, |reactions, next_cursor| {
+        ReactionsResponse {
+            user_id,
+            reactions,
+            next_cursor,
+        }
+    })
+    .await
 }

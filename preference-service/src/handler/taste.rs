@@ -3,12 +3,16 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     extract::{Bounded, Json, Path, Query},
-    problem::{FieldError, ProblemDocument},
+    openapi::{BodyTooLarge, InvalidRequest},
+    problem::FieldError,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::ApiError;
+use super::{
+    error::{ApiError, UserNotFound},
+    user_movie::ListProblems,
+};
 use crate::{
     models::{NewTasteEdit, TagKey, TagKind, UserId},
     service::taste::Profile,
@@ -130,8 +134,7 @@ pub(super) struct EditTasteRequest {
     params(("id" = UserId, Path, description = "The user's id.", example = 1), TasteQuery),
     responses(
         (status = 200, description = "the taste profile", body = TasteResponse),
-        (status = 400, description = "the id or a parameter is invalid, or a parameter is unknown", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        ListProblems
     )
 )]
 pub(super) async fn get_taste(
@@ -154,9 +157,7 @@ pub(super) async fn get_taste(
     request_body = EditTasteRequest,
     responses(
         (status = 200, description = "the new taste profile", body = TasteResponse),
-        (status = 400, description = "the id or an edit is invalid, or a field is unknown; nothing is stored", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "no such user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, UserNotFound, BodyTooLarge,
     )
 )]
 pub(super) async fn edit_taste(

@@ -83,9 +83,6 @@ pub(super) trait PartResponse: Sized {
 }
 
 /// Stores `action`, which sets the part.
-///
-/// # Errors
-/// [`ApiError::Record`] if the action cannot be stored.
 pub(super) async fn set<T: PartResponse>(
     state: &AppState,
     path: UserMoviePath,
@@ -97,9 +94,6 @@ pub(super) async fn set<T: PartResponse>(
 }
 
 /// Stores `action`, which clears a part.
-///
-/// # Errors
-/// [`ApiError::Record`] if the action cannot be stored.
 pub(super) async fn clear(
     state: &AppState,
     path: UserMoviePath,
@@ -152,22 +146,16 @@ struct Position {
 
 impl Cursor for Position {}
 
-/// A page of a list.
-pub(super) struct List<T> {
-    pub(super) headers: HeaderMap,
-    pub(super) items: Vec<T>,
-    pub(super) next_cursor: Option<String>,
-}
-
-/// Lists the movies for which the part is set.
+/// Lists the movies for which the part is set; `body` builds the response from the items and the cursor of the next page.
 ///
 /// # Errors
 /// [`ApiError::Invalid`] if the cursor is invalid, [`ApiError::Record`] if there is no such user.
-pub(super) async fn list<T: PartResponse>(
+pub(super) async fn list<T: PartResponse, R>(
     state: &AppState,
     user_id: UserId,
     query: &MoviesQuery,
-) -> Result<List<T>, ApiError> {
+    body: impl FnOnce(Vec<T>, Option<String>) -> R,
+) -> Result<(HeaderMap, JsonBody<R>), ApiError> {
     let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
     let after = decode_cursor::<Position>(query.cursor.as_deref())?
         .map(|position| (position.at, position.movie));
@@ -182,15 +170,10 @@ pub(super) async fn list<T: PartResponse>(
     });
     let path = format!("/api/v1/users/{user_id}/{}", T::PART.as_str());
     let limit = ("limit", Some(limit.to_string()));
-    Ok(List {
-        headers: link_header(&path, &[limit], next_cursor.as_deref()),
-        items: page
-            .items
-            .iter()
-            .filter_map(|(movie, state)| T::new(user_id, *movie, state))
-            .collect(),
-        next_cursor,
-    })
+    let headers = link_header(&path, &[limit], next_cursor.as_deref());
+    let items = page.items.iter();
+    let items = items.filter_map(|(movie, state)| T::new(user_id, *movie, state));
+    Ok((headers, JsonBody(body(items.collect(), next_cursor))))
 }
 
 /// Decodes a `cursor` parameter.

@@ -7,6 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use chassis::{
+    caller::Caller,
     extract::{Json, Path},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::ProblemDocument,
@@ -16,10 +17,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    caller::Caller,
-    error::{ApiError, UserNotFound},
-};
+use super::error::{ApiError, UserNotFound};
 use crate::{
     models::{NewUser, User, UserId, UserUpdate},
     service::users::PasswordAuthorization,
@@ -176,7 +174,7 @@ pub(super) async fn update_user(
         request.password,
     )
     .map_err(ApiError::Invalid)?;
-    let authorization = if caller.is_admin && caller.id != Some(id) {
+    let authorization = if caller.is_admin && UserId::of(&caller) != Some(id) {
         PasswordAuthorization::Administrator
     } else {
         PasswordAuthorization::PresentPassword(request.current_password.as_ref())

@@ -184,11 +184,12 @@ pub(super) async fn list_watch(
     Path(user_id): Path<UserId>,
     Query(query): Query<MoviesQuery>,
 ) -> Result<(HeaderMap, JsonBody<WatchListResponse>), ApiError> {
-    let list = user_movie::list(&state, user_id, &query).await?;
-    let body = WatchListResponse {
-        user_id,
-        watch: list.items,
-        next_cursor: list.next_cursor,
-    };
-    Ok((list.headers, JsonBody(body)))
+    user_movie::list(&state, user_id, &query, |watch, next_cursor| {
+        WatchListResponse {
+            user_id,
+            watch,
+            next_cursor,
+        }
+    })
+    .await
 }

@@ -38,16 +38,6 @@ impl Metric {
     /// All metrics.
     pub const ALL: [Self; 3] = [Self::Bookmarks, Self::Likes, Self::Watches];
 
-    /// The name used by clients and in the stores.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bookmarks => "bookmarks",
-            Self::Likes => "likes",
-            Self::Watches => "watches",
-        }
-    }
-
     /// The time from which the user counts, `None` if not at all.
     fn since(self, state: &UserMovie) -> Option<DateTime<Utc>> {
         match self {
@@ -80,18 +70,7 @@ impl Window {
     /// All windows.
     pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::All];
 
-    /// The name used by clients and in the stores.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::All => "all",
-        }
-    }
-
     /// The first hour of the window that ends with `hour`; `None` for all time.
-    #[must_use]
     pub fn begin(self, hour: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::Day => Some(hour - TimeDelta::hours(23)),
@@ -102,7 +81,6 @@ impl Window {
 }
 
 /// Returns the start of the hour of `at`.
-#[must_use]
 pub fn hour_of(at: DateTime<Utc>) -> DateTime<Utc> {
     at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at)
 }

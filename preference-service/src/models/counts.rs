@@ -25,7 +25,6 @@ pub struct Counts {
 
 impl Counts {
     /// Returns the contribution of one user.
-    #[must_use]
     pub fn of(state: &UserMovie) -> Self {
         let reacted = |reaction| i64::from(state.reaction.value == Some(reaction));
         Self {
@@ -55,13 +54,11 @@ impl Counts {
     }
 
     /// True if every counter is zero.
-    #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 
     /// The mean rating in stars, `None` without ratings.
-    #[must_use]
     pub fn rating_average(&self) -> Option<f64> {
         (self.ratings > 0).then(|| self.rating_sum as f64 / self.ratings as f64 / 2.0)
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use chassis::caller::Caller;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, Visitor},
@@ -20,13 +21,11 @@ macro_rules! id {
 
         impl $name {
             /// The id `id`; `None` unless it is positive.
-            #[must_use]
             pub fn new(id: i64) -> Option<Self> {
                 (id > 0).then_some(Self(id))
             }
 
             /// The number.
-            #[must_use]
             pub fn get(self) -> i64 {
                 self.0
             }
@@ -57,6 +56,13 @@ id!(
     "invalid user ID",
     1
 );
+impl UserId {
+    /// The id of `caller`; `None` if the caller is not a user.
+    pub fn of(caller: &Caller) -> Option<Self> {
+        caller.numeric_subject().and_then(Self::new)
+    }
+}
+
 id!(
     /// TMDB's id of a film: 1 and up.
     MovieId,

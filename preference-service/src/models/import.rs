@@ -7,6 +7,7 @@ mod parse;
 use chassis::jobs::{JobStatus, JobView};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -116,7 +117,8 @@ pub enum UnmatchedReason {
     Unknown,
     /// Several movies have the title.
     Ambiguous,
-    /// The movie is not in the catalogue and could not be fetched now.
+    /// The movie is not in the catalogue and could not be fetched now; `deferred` in responses of movie-service.
+    #[serde(alias = "deferred")]
     NotFetched,
 }
 
@@ -179,7 +181,8 @@ pub struct Import {
     /// True if the import changes nothing and only counts the changes.
     pub dry_run: bool,
     /// The files.
-    pub files: Vec<ImportFile>,
+    #[schema(value_type = Vec<ImportFile>)]
+    pub files: Json<Vec<ImportFile>>,
     /// The number of rows about movies.
     pub total: i32,
     /// The number of processed rows.
@@ -196,10 +199,12 @@ pub struct Import {
     pub skipped: i32,
     /// The first thousand rows that match no movie.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unmatched_titles: Option<Vec<UnmatchedTitle>>,
+    #[schema(value_type = Option<Vec<UnmatchedTitle>>)]
+    pub unmatched_titles: Option<Json<Vec<UnmatchedTitle>>>,
     /// The first hundred rows that could not be stored, and the reason for which the import was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failures: Option<Vec<ImportFailure>>,
+    #[schema(value_type = Option<Vec<ImportFailure>>)]
+    pub failures: Option<Json<Vec<ImportFailure>>>,
     /// The time of the request.
     pub created_at: DateTime<Utc>,
     /// The time of the last progress.

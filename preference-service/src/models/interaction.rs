@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, InteractionId, MovieId, Progress, Rating, UserId};
+use super::{Action, InteractionId, MovieId, Progress, Rating, UserId, text::parse_name};
 
 /// The type of an interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -37,8 +37,8 @@ pub enum InteractionType {
 }
 
 impl InteractionType {
-    /// All types: those that set a value first, then those that clear one.
-    pub const ALL: [Self; 11] = [
+    /// The types that set a value.
+    pub const STATEMENTS: [Self; 7] = [
         Self::Like,
         Self::Dislike,
         Self::Watchlist,
@@ -46,47 +46,16 @@ impl InteractionType {
         Self::Superlike,
         Self::Rating,
         Self::Progress,
-        Self::ReactionRemoved,
-        Self::BookmarkRemoved,
-        Self::RatingRemoved,
-        Self::WatchRemoved,
     ];
-
-    /// The types that set a value.
-    #[must_use]
-    pub fn statements() -> &'static [Self] {
-        const STATEMENTS: &[InteractionType] = InteractionType::ALL.split_at(7).0;
-        STATEMENTS
-    }
 
     /// Parses the name of a type that sets a value.
     ///
     /// # Errors
     /// [`UnknownInteractionType`] if it is not one of them.
     pub fn parse_statement(name: String) -> Result<Self, UnknownInteractionType> {
-        Self::statements()
-            .iter()
-            .copied()
-            .find(|known| known.as_str() == name)
+        parse_name(&name)
+            .filter(|known| Self::STATEMENTS.contains(known))
             .ok_or(UnknownInteractionType(name))
-    }
-
-    /// The name used by clients and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Like => "like",
-            Self::Dislike => "dislike",
-            Self::Watchlist => "watchlist",
-            Self::Watched => "watched",
-            Self::Superlike => "superlike",
-            Self::Rating => "rating",
-            Self::Progress => "progress",
-            Self::ReactionRemoved => "reaction_removed",
-            Self::BookmarkRemoved => "bookmark_removed",
-            Self::RatingRemoved => "rating_removed",
-            Self::WatchRemoved => "watch_removed",
-        }
     }
 }
 
@@ -134,7 +103,6 @@ pub struct Interaction {
 
 impl Interaction {
     /// Returns the action that the entry stands for, or `None` if a value that its type needs is missing.
-    #[must_use]
     pub fn action(&self) -> Option<Action> {
         let progress = self
             .position_seconds
@@ -149,24 +117,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn type_names_are_case_sensitive_and_match_the_json_names() {
+    fn only_exact_names_of_types_that_set_a_value_parse() {
         let parse = |name: &str| InteractionType::parse_statement(name.to_owned());
-        for known in InteractionType::ALL {
-            let is_statement = InteractionType::statements().contains(&known);
-            assert_eq!(parse(known.as_str()).ok(), is_statement.then_some(known));
-            let json = serde_json::to_value(known).expect("a word");
-            assert_eq!(json, known.as_str());
+        for known in InteractionType::STATEMENTS {
+            assert_eq!(parse(&known.to_string()), Ok(known));
+        }
+        for removed in ["reaction", "bookmark", "rating", "watch"] {
+            let name = format!("{removed}_removed");
+            assert!(serde_json::from_value::<InteractionType>(name.clone().into()).is_ok());
+            assert_eq!(parse(&name), Err(UnknownInteractionType(name)));
         }
         for unknown in ["Like", " like", "", "love"] {
             assert!(parse(unknown).is_err(), "{unknown}");
-        }
-    }
-
-    #[test]
-    fn removals_are_not_statements() {
-        for kind in InteractionType::ALL {
-            let removes = kind.as_str().ends_with("_removed");
-            assert_ne!(InteractionType::statements().contains(&kind), removes);
         }
     }
 }

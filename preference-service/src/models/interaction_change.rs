@@ -59,7 +59,6 @@ impl Serialize for Micros {
 
 impl InteractionChange {
     /// Returns the change record of `interaction`, which led to `state`.
-    #[must_use]
     pub fn new(interaction: &Interaction, state: &UserMovie) -> Self {
         let at = |mark: Option<Mark>| mark.map(|mark| Micros(mark.at));
         Self {

@@ -56,7 +56,6 @@ pub struct Tag {
 
 impl MovieChange {
     /// Returns the newest change of each movie, by id.
-    #[must_use]
     pub fn newest(changes: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut newest = BTreeMap::<MovieId, Self>::new();
         for change in changes {

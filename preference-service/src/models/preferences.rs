@@ -58,9 +58,6 @@ pub struct NewPreferences {
 impl NewPreferences {
     /// Validates the fields of a request. Of genres that differ only in case the first is kept; an
     /// empty language means none.
-    ///
-    /// # Errors
-    /// One error for each invalid field.
     pub fn parse(
         genres: Vec<String>,
         language: Option<&str>,

@@ -42,19 +42,6 @@ pub enum TagKind {
     Language,
 }
 
-impl TagKind {
-    /// The name used by clients and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Genre => "genre",
-            Self::Keyword => "keyword",
-            Self::Person => "person",
-            Self::Language => "language",
-        }
-    }
-}
-
 /// The identity of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagKey {
@@ -66,7 +53,6 @@ pub enum TagKey {
 
 impl TagKey {
     /// The kind.
-    #[must_use]
     pub fn kind(&self) -> TagKind {
         match self {
             Self::Numbered(kind, _) => *kind,
@@ -75,7 +61,6 @@ impl TagKey {
     }
 
     /// The id, or a language's code, as text.
-    #[must_use]
     pub fn tag(&self) -> String {
         match self {
             Self::Numbered(_, id) => id.to_string(),
@@ -84,7 +69,6 @@ impl TagKey {
     }
 
     /// Returns the key with this kind and the text of [`TagKey::tag`], `None` if that is not an id.
-    #[must_use]
     pub fn new(kind: TagKind, tag: String) -> Option<Self> {
         Some(match kind {
             TagKind::Language => Self::Language(tag),
@@ -147,7 +131,6 @@ impl From<&UserMovie> for MovieActions {
 }
 
 /// Returns the weights of a user's movies at `now`, by key.
-#[must_use]
 pub fn movie_weights<'a, K: Copy + Ord>(
     states: impl IntoIterator<Item = (K, &'a UserMovie)>,
     now: DateTime<Utc>,
@@ -171,7 +154,6 @@ impl TasteScores {
 
     /// Returns at most `limit` scores of each kind, by descending absolute value. Scores that the user has set replace
     /// those that add up.
-    #[must_use]
     pub fn profile(self, edits: &[TasteEdit], limit: usize) -> Vec<TasteScore> {
         let mut scores: HashMap<TagKey, TasteScore> = self
             .0
@@ -211,7 +193,6 @@ impl TasteScores {
     }
 
     /// Counts the tags whose scores differ from those of `other` by more than rounding.
-    #[must_use]
     pub fn differences(&self, other: &Self) -> usize {
         let differs = |key: &TagKey| {
             let score = |scores: &Self| scores.0.get(key).copied().unwrap_or_default();

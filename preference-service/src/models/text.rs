@@ -1,6 +1,15 @@
 //! Validation and comparison of text that users write.
 
+use serde::{
+    Deserialize,
+    de::value::{Error, StrDeserializer},
+};
 use unicode_normalization::UnicodeNormalization;
+
+/// Parses a name of an enum in JSON.
+pub(super) fn parse_name<'a, T: Deserialize<'a>>(name: &'a str) -> Option<T> {
+    T::deserialize(StrDeserializer::<Error>::new(name)).ok()
+}
 
 /// True if `text` has invisible characters: controls, and format characters such as zero-width spaces
 /// and bidirectional overrides.

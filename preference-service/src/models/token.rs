@@ -10,11 +10,14 @@ use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Role, UserId, text::has_invisible};
+use super::{
+    Role, UserId,
+    text::{has_invisible, parse_name},
+};
 
 /// The prefix of every API key, by which secret scanners recognise it.
 const API_KEY_PREFIX: &str = "mq_";
@@ -30,7 +33,6 @@ const FAMILY_BYTES: usize = 16;
 ///
 /// # Panics
 /// If the operating system has no randomness.
-#[must_use]
 pub fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
     SystemRandom::new()
@@ -45,13 +47,11 @@ pub struct SecretHash(Vec<u8>);
 
 impl SecretHash {
     /// The hash of `secret`.
-    #[must_use]
     pub fn of(secret: &[u8]) -> Self {
         Self(digest(&SHA256, secret).as_ref().to_vec())
     }
 
     /// Parses 64 hexadecimal digits.
-    #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != 2 * SECRET_BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -64,7 +64,6 @@ impl SecretHash {
     }
 
     /// The 32 bytes.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -72,13 +71,13 @@ impl SecretHash {
 
 /// A refresh token: the id of its family (the login) and 256 random bits, base64url. Opaque to clients.
 pub struct RefreshToken {
-    family: Uuid,
+    /// The id of the login that the token belongs to.
+    pub family: Uuid,
     secret: [u8; SECRET_BYTES],
 }
 
 impl RefreshToken {
     /// The next token of `family`.
-    #[must_use]
     pub fn next(family: Uuid) -> Self {
         Self {
             family,
@@ -87,13 +86,11 @@ impl RefreshToken {
     }
 
     /// The first token of a new family.
-    #[must_use]
     pub fn first() -> Self {
         Self::next(uuid::Builder::from_random_bytes(random_bytes()).into_uuid())
     }
 
     /// Parses the output of [`RefreshToken::reveal`].
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; FAMILY_BYTES + SECRET_BYTES] =
             URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -104,20 +101,12 @@ impl RefreshToken {
         })
     }
 
-    /// The id of the login that the token belongs to.
-    #[must_use]
-    pub fn family(&self) -> Uuid {
-        self.family
-    }
-
     /// The hash to be stored.
-    #[must_use]
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.secret)
     }
 
     /// The token in clear text, for its owner.
-    #[must_use]
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode([self.family.as_bytes(), &self.secret[..]].concat())
     }
@@ -130,7 +119,9 @@ impl fmt::Debug for RefreshToken {
 }
 
 /// A permission of an API key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, sqlx::Type)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, sqlx::Type,
+)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Scope {
@@ -140,19 +131,6 @@ pub enum Scope {
     Write,
     /// Operations of administrators; only their keys can have it.
     Admin,
-}
-
-impl Scope {
-    /// Parses the name of a scope.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            "read" => Some(Self::Read),
-            "write" => Some(Self::Write),
-            "admin" => Some(Self::Admin),
-            _ => None,
-        }
-    }
 }
 
 /// A valid request for an API key; its owner's role may still forbid it. Made by [`NewApiKey::parse`].
@@ -168,9 +146,6 @@ pub struct NewApiKey {
 
 impl NewApiKey {
     /// Validates the fields of a request.
-    ///
-    /// # Errors
-    /// One error for each invalid field.
     pub fn parse(
         name: &str,
         scopes: &[String],
@@ -185,7 +160,7 @@ impl NewApiKey {
             "name",
             format!("must have 1 to {MAX_KEY_NAME_LENGTH} characters, none of them invisible"),
         );
-        let parsed: Option<Vec<Scope>> = scopes.iter().map(|name| Scope::parse(name)).collect();
+        let parsed: Option<Vec<Scope>> = scopes.iter().map(|name| parse_name(name)).collect();
         let mut scopes = parsed.unwrap_or_default();
         check.require(
             !scopes.is_empty(),
@@ -209,26 +184,22 @@ pub struct ApiKeySecret(String);
 
 impl ApiKeySecret {
     /// A new random key.
-    #[must_use]
     pub fn generate() -> Self {
         let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
         Self(format!("{API_KEY_PREFIX}{secret}"))
     }
 
     /// The hash to be stored.
-    #[must_use]
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(self.0.as_bytes())
     }
 
     /// The first characters, by which its owner recognises it.
-    #[must_use]
     pub fn prefix(&self) -> &str {
         &self.0[..API_KEY_SHOWN_LENGTH]
     }
 
     /// The key in clear text.
-    #[must_use]
     pub fn reveal(self) -> String {
         self.0
     }
@@ -282,9 +253,9 @@ mod tests {
         let token = RefreshToken::first();
         let text = token.reveal();
         let read = RefreshToken::parse(&text).expect("our own");
-        assert_eq!(read.family(), token.family());
+        assert_eq!(read.family, token.family);
         assert_eq!(read.hash(), token.hash());
-        let next = RefreshToken::next(token.family());
+        let next = RefreshToken::next(token.family);
         assert_ne!(next.hash(), token.hash());
         for wrong in ["", "x", &text[1..], &format!("{text}A"), "\u{e9}"] {
             assert!(RefreshToken::parse(wrong).is_none(), "{wrong}");

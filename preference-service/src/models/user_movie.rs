@@ -45,25 +45,21 @@ pub struct Rating(i16);
 
 impl Rating {
     /// Returns the rating of `halves` half stars, or `None` if it is not in 1..=10.
-    #[must_use]
     pub fn from_half_stars(halves: i16) -> Option<Self> {
         (1..=10).contains(&halves).then_some(Self(halves))
     }
 
     /// Returns the rating of `stars`, or `None` if it is not a multiple of 0.5 from 0.5 to 5.
-    #[must_use]
     pub fn from_stars(stars: f64) -> Option<Self> {
         (1..=10).map(Self).find(|known| known.stars() == stars)
     }
 
     /// Half stars, 1 to 10.
-    #[must_use]
     pub fn half_stars(self) -> i16 {
         self.0
     }
 
     /// Stars, 0.5 to 5.
-    #[must_use]
     pub fn stars(self) -> f64 {
         f64::from(self.0) / 2.0
     }
@@ -88,26 +84,22 @@ impl Progress {
 
     /// Returns the progress, or `None` if `duration` is out of range or `position` lies outside the movie. Both are
     /// in seconds.
-    #[must_use]
     pub fn new(position: i32, duration: i32) -> Option<Self> {
         ((1..=Self::MAX_DURATION_SECONDS).contains(&duration) && (0..=duration).contains(&position))
             .then_some(Self { position, duration })
     }
 
     /// The playback position in seconds.
-    #[must_use]
     pub fn position_seconds(self) -> i32 {
         self.position
     }
 
     /// The runtime in seconds.
-    #[must_use]
     pub fn duration_seconds(self) -> i32 {
         self.duration
     }
 
     /// True from nine tenths of the runtime on: the rest are credits.
-    #[must_use]
     pub fn is_complete(self) -> bool {
         i64::from(self.position) * 10 >= i64::from(self.duration) * 9
     }
@@ -132,7 +124,6 @@ pub enum Action {
 
 impl Action {
     /// Returns the action that an interaction of this type stands for, or `None` if it needs a value that is missing.
-    #[must_use]
     pub fn of(
         interaction_type: InteractionType,
         rating: Option<Rating>,
@@ -154,7 +145,6 @@ impl Action {
     }
 
     /// True if the action clears something. It then needs no movie in the catalogue, only a state to clear.
-    #[must_use]
     pub fn is_removal(self) -> bool {
         matches!(
             self,
@@ -202,7 +192,6 @@ impl<T: PartialEq> Timestamped<T> {
     }
 
     /// The time the present value was set, `None` without a value.
-    #[must_use]
     pub fn since(&self) -> Option<DateTime<Utc>> {
         self.value.as_ref().and(self.mark).map(|mark| mark.at)
     }
@@ -223,13 +212,11 @@ pub struct Watch {
 
 impl Watch {
     /// True if the user has watched any of the movie.
-    #[must_use]
     pub fn is_started(&self) -> bool {
         self.progress.is_some() || self.completed.is_some()
     }
 
     /// The time of the last change, `None` if the user has watched none of the movie.
-    #[must_use]
     pub fn since(&self) -> Option<DateTime<Utc>> {
         self.mark.filter(|_| self.is_started()).map(|mark| mark.at)
     }
@@ -322,7 +309,6 @@ pub struct Changed {
 impl UserMovie {
     /// Returns the state after `action`, or `None` if the action changes nothing because the state is already so or a
     /// newer action is known.
-    #[must_use]
     pub fn apply(
         &self,
         user_id: UserId,
@@ -385,7 +371,6 @@ impl UserMovie {
     }
 
     /// Returns the id of the interaction that last changed the part of the state that `action` is about.
-    #[must_use]
     pub fn last_interaction(&self, action: Action) -> Option<InteractionId> {
         let mark = match action {
             Action::React(_) => self.reaction.mark,
@@ -413,7 +398,6 @@ pub enum StatePart {
 
 impl StatePart {
     /// The path segment of the list.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reaction => "reactions",
@@ -424,7 +408,6 @@ impl StatePart {
     }
 
     /// The time the part was last changed, `None` if it is not set. Lists are ordered by it.
-    #[must_use]
     pub fn since(self, state: &UserMovie) -> Option<DateTime<Utc>> {
         match self {
             Self::Reaction => state.reaction.since(),

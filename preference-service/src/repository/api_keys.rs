@@ -27,9 +27,6 @@ pub enum CreateError {
 }
 
 /// Stores a key of `user_id`.
-///
-/// # Errors
-/// Returns the [`CreateError`] that applies.
 #[tracing::instrument(name = "repository.api_keys.create", level = "debug", skip_all, fields(%user_id))]
 pub async fn create(
     pool: &PgPool,
@@ -77,9 +74,6 @@ pub async fn create(
 }
 
 /// Lists the user's keys, newest first.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.api_keys.list", level = "debug", skip_all, fields(%user_id))]
 pub async fn list(pool: &PgPool, user_id: UserId) -> sqlx::Result<Vec<ApiKey>> {
     sqlx::query_as!(
@@ -95,9 +89,6 @@ pub async fn list(pool: &PgPool, user_id: UserId) -> sqlx::Result<Vec<ApiKey>> {
 }
 
 /// Deletes a key of the user; false if they have no key of this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.api_keys.delete", level = "debug", skip_all, fields(%user_id, id))]
 pub async fn delete(pool: &PgPool, user_id: UserId, id: i64) -> sqlx::Result<bool> {
     sqlx::query!(
@@ -111,9 +102,6 @@ pub async fn delete(pool: &PgPool, user_id: UserId, id: i64) -> sqlx::Result<boo
 }
 
 /// Finds the owner of the unexpired key with this hash.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.api_keys.find_owner", level = "debug", skip_all)]
 pub async fn find_owner(pool: &PgPool, hash: &SecretHash) -> sqlx::Result<Option<ApiKeyOwner>> {
     sqlx::query_as!(

@@ -54,7 +54,7 @@ pub struct MirrorState {
 }
 
 fn chart(metric: Metric, window: Window) -> String {
-    format!("{{chart}}:{}:{}", metric.as_str(), window.as_str())
+    format!("{{chart}}:{metric}:{window}")
 }
 
 fn charts() -> impl Iterator<Item = (Metric, Window)> {
@@ -85,7 +85,6 @@ pub struct ChartMirror {
 
 impl ChartMirror {
     /// The charts in `redis`.
-    #[must_use]
     pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
@@ -103,9 +102,6 @@ impl ChartMirror {
 
     /// Takes or extends the lease of the process that updates the charts; 0 seconds release it. Returns false if another
     /// process holds it. The lease saves work; correctness is up to the scripts.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn lease(&self, holder: Uuid, seconds: u64) -> Result<bool, RedisUnavailable> {
         let mut lease = LEASE.key(LEADER);
         self.invoke(lease.arg(holder.to_string()).arg(seconds))
@@ -113,9 +109,6 @@ impl ChartMirror {
     }
 
     /// Finds the state that the charts mirror; `None` without charts.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn find_state(&self) -> Result<Option<MirrorState>, RedisUnavailable> {
         let mut get = cmd("HMGET");
         let (cursor, hour): (Option<String>, Option<String>) =
@@ -159,7 +152,6 @@ impl ChartMirror {
     }
 
     /// New, empty staging charts.
-    #[must_use]
     pub fn stage(&self) -> StagingChart {
         StagingChart {
             mirror: self.clone(),
@@ -168,9 +160,6 @@ impl ChartMirror {
     }
 
     /// Lists `count` entries of a chart from rank `offset` on, with the last hour of the chart; `None` without charts.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn list(
         &self,
         metric: Metric,
@@ -205,14 +194,10 @@ pub struct StagingChart {
 
 impl StagingChart {
     fn key(&self, metric: Metric, window: Window) -> String {
-        let (metric, window) = (metric.as_str(), window.as_str());
         format!("{{chart}}:staging:{}:{metric}:{window}", self.name)
     }
 
     /// Adds `counts`.
-    ///
-    /// # Errors
-    /// [`RedisUnavailable`] if Redis does not respond.
     pub async fn add(&self, counts: &[ChartCount]) -> Result<(), RedisUnavailable> {
         let mut commands: BTreeMap<String, Cmd> = BTreeMap::new();
         for count in counts.iter().filter(|count| count.count > 0) {

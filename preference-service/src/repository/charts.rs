@@ -8,9 +8,6 @@ use sqlx::{PgConnection, PgPool};
 use crate::models::{ChartEntry, Metric, MovieId, Window};
 
 /// Returns the start of the present hour, by the clock that stamps interactions.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn present_hour(pool: &PgPool) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query_scalar!(r#"select date_trunc('hour', clock_timestamp(), 'UTC') as "hour!""#)
         .fetch_one(pool)
@@ -18,9 +15,6 @@ pub async fn present_hour(pool: &PgPool) -> sqlx::Result<DateTime<Utc>> {
 }
 
 /// Lists the first `limit` entries of the chart that ends with `hour`: the highest count first, then the lowest id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.charts.list_top", level = "debug", skip_all)]
 pub async fn list_top(
     pool: &PgPool,
@@ -38,7 +32,7 @@ pub async fn list_top(
                  where metric = $1 and hour between $2 and $3
                  group by movie_id having sum(count) > 0
                  order by 2 desc, movie_id limit $4"#,
-                metric.as_str(),
+                metric as Metric,
                 begin,
                 hour,
                 limit
@@ -56,7 +50,7 @@ pub async fn list_top(
                                                else view_count end)) as chart (count)
                  where count > 0
                  order by count desc, movie_id limit $2"#,
-                metric.as_str(),
+                metric as Metric,
                 limit
             )
             .fetch_all(pool)
@@ -106,9 +100,6 @@ impl CountsRow {
 }
 
 /// Lists the counts of `movies` in all charts that end with `hour`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn list_counts(
     pool: &PgPool,
     movies: &[i64],
@@ -171,9 +162,6 @@ pub fn stream_counts(
 }
 
 /// Deletes the counts of hours before `hour`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn delete_before(pool: &PgPool, hour: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query!("delete from chart_count where hour < $1", hour)
         .execute(pool)

@@ -7,9 +7,6 @@ use crate::models::UserId;
 
 /// Erases a user in one transaction: their rows, their share of counters, change records and stored
 /// responses that mention them. Leaves a row in `erasure` as proof. False if no user has this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.erasure.erase", level = "debug", skip_all, fields(%user_id))]
 pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
     let mut transaction = pool.begin().await?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{Stream, TryStreamExt};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
 use crate::models::UserId;
@@ -26,9 +26,6 @@ pub struct Export {
 }
 
 /// Begins an export; `None` if no user has this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.export.begin", level = "debug", skip_all, fields(%user_id))]
 pub async fn begin(pool: &PgPool, user_id: UserId) -> sqlx::Result<Option<Export>> {
     let mut transaction = pool.begin().await?;
@@ -74,83 +71,13 @@ impl Export {
 
     #[tracing::instrument(name = "repository.export.send", level = "debug", skip_all, fields(user_id = %self.user_id))]
     async fn send_document(mut self, pieces: &mpsc::Sender<Piece>) -> sqlx::Result<()> {
-        let connection = &mut self.transaction;
-        let id = self.user_id.get();
         let mut document = Document {
             piece: format!("{{\"user\":{}", self.account),
             pieces,
         };
-        let logins = sqlx::query_scalar!(
-            r#"select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
-                          'expires_at', expires_at)::text as "row!"
-               from refresh_family where user_id = $1 order by created_at, id"#,
-            id
-        );
-        document
-            .list("logins", logins.fetch(&mut **connection))
-            .await?;
-        let api_keys = sqlx::query_scalar!(
-            r#"select json_build_object('id', id, 'name', name, 'prefix', prefix, 'scopes', scopes,
-                          'created_at', created_at, 'expires_at', expires_at)::text as "row!"
-               from api_key where user_id = $1 order by id"#,
-            id
-        );
-        document
-            .list("api_keys", api_keys.fetch(&mut **connection))
-            .await?;
-        let taste_edits = sqlx::query_scalar!(
-            r#"select json_build_object('kind', e.kind, 'tag', e.tag, 'name', t.name,
-                          'score', e.score, 'edited_at', e.edited_at)::text as "row!"
-               from taste_edit e
-               left join tag t on t.kind = e.kind and t.id::text = e.tag
-               where e.user_id = $1 order by e.kind, e.tag"#,
-            id
-        );
-        document
-            .list("taste_edits", taste_edits.fetch(&mut **connection))
-            .await?;
-        let films = sqlx::query_scalar!(
-            r#"select json_build_object('movie_id', s.movie_id, 'title', m.title,
-                          'reaction', s.reaction, 'reacted_at', s.reacted_at,
-                          'bookmarked', s.bookmarked, 'bookmarked_at', s.bookmarked_at,
-                          'rating', s.rating * 0.5::float8, 'rated_at', s.rated_at,
-                          'position_seconds', s.position_seconds,
-                          'duration_seconds', s.duration_seconds,
-                          'watched_seconds', s.watched_seconds, 'watched_at', s.watched_at,
-                          'completed_at', s.completed_at)::text as "row!"
-               from user_movie s
-               left join movie m on m.id = s.movie_id
-               where s.user_id = $1 order by s.movie_id"#,
-            id
-        );
-        document
-            .list("films", films.fetch(&mut **connection))
-            .await?;
-        let imports = sqlx::query_scalar!(
-            r#"select json_build_object('job_id', id, 'status', status, 'dry_run', dry_run,
-                          'files', files, 'total', total, 'processed', processed,
-                          'succeeded', succeeded, 'unchanged', unchanged, 'unmatched', unmatched,
-                          'failed', failed, 'skipped', skipped,
-                          'unmatched_titles', unmatched_titles, 'failures', failures,
-                          'created_at', created_at, 'updated_at', updated_at)::text as "row!"
-               from job where user_id = $1 order by id"#,
-            id
-        );
-        document
-            .list("imports", imports.fetch(&mut **connection))
-            .await?;
-        let interactions = sqlx::query_scalar!(
-            r#"select json_build_object('id', id, 'movie_id', movie_id,
-                          'interaction_type', interaction_type, 'rating', rating * 0.5::float8,
-                          'position_seconds', position_seconds,
-                          'duration_seconds', duration_seconds, 'occurred_at', occurred_at,
-                          'created_at', created_at)::text as "row!"
-               from interaction where user_id = $1 order by id"#,
-            id
-        );
-        document
-            .list("interactions", interactions.fetch(&mut **connection))
-            .await?;
+        let id = self.user_id.get();
+        document.add_account(&mut self.transaction, id).await?;
+        document.add_history(&mut self.transaction, id).await?;
         document.piece.push('}');
         let last = std::mem::take(&mut document.piece);
         document.send(Some(last)).await?;
@@ -166,6 +93,77 @@ struct Document<'a> {
 }
 
 impl Document<'_> {
+    /// Appends the lists `logins`, `api_keys` and `taste_edits`.
+    async fn add_account(&mut self, connection: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+        let logins = sqlx::query_scalar!(
+            r#"select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
+                          'expires_at', expires_at)::text as "row!"
+               from refresh_family where user_id = $1 order by created_at, id"#,
+            id
+        );
+        self.list("logins", logins.fetch(&mut *connection)).await?;
+        let api_keys = sqlx::query_scalar!(
+            r#"select json_build_object('id', id, 'name', name, 'prefix', prefix, 'scopes', scopes,
+                          'created_at', created_at, 'expires_at', expires_at)::text as "row!"
+               from api_key where user_id = $1 order by id"#,
+            id
+        );
+        self.list("api_keys", api_keys.fetch(&mut *connection))
+            .await?;
+        let taste_edits = sqlx::query_scalar!(
+            r#"select json_build_object('kind', e.kind, 'tag', e.tag, 'name', t.name,
+                          'score', e.score, 'edited_at', e.edited_at)::text as "row!"
+               from taste_edit e
+               left join tag t on t.kind = e.kind and t.id::text = e.tag
+               where e.user_id = $1 order by e.kind, e.tag"#,
+            id
+        );
+        self.list("taste_edits", taste_edits.fetch(&mut *connection))
+            .await
+    }
+
+    /// Appends the lists `films`, `imports` and `interactions`.
+    async fn add_history(&mut self, connection: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+        let films = sqlx::query_scalar!(
+            r#"select json_build_object('movie_id', s.movie_id, 'title', m.title,
+                          'reaction', s.reaction, 'reacted_at', s.reacted_at,
+                          'bookmarked', s.bookmarked, 'bookmarked_at', s.bookmarked_at,
+                          'rating', s.rating * 0.5::float8, 'rated_at', s.rated_at,
+                          'position_seconds', s.position_seconds,
+                          'duration_seconds', s.duration_seconds,
+                          'watched_seconds', s.watched_seconds, 'watched_at', s.watched_at,
+                          'completed_at', s.completed_at)::text as "row!"
+               from user_movie s
+               left join movie m on m.id = s.movie_id
+               where s.user_id = $1 order by s.movie_id"#,
+            id
+        );
+        self.list("films", films.fetch(&mut *connection)).await?;
+        let imports = sqlx::query_scalar!(
+            r#"select json_build_object('job_id', id, 'status', status, 'dry_run', dry_run,
+                          'files', files, 'total', total, 'processed', processed,
+                          'succeeded', succeeded, 'unchanged', unchanged, 'unmatched', unmatched,
+                          'failed', failed, 'skipped', skipped,
+                          'unmatched_titles', unmatched_titles, 'failures', failures,
+                          'created_at', created_at, 'updated_at', updated_at)::text as "row!"
+               from job where user_id = $1 order by id"#,
+            id
+        );
+        self.list("imports", imports.fetch(&mut *connection))
+            .await?;
+        let interactions = sqlx::query_scalar!(
+            r#"select json_build_object('id', id, 'movie_id', movie_id,
+                          'interaction_type', interaction_type, 'rating', rating * 0.5::float8,
+                          'position_seconds', position_seconds,
+                          'duration_seconds', duration_seconds, 'occurred_at', occurred_at,
+                          'created_at', created_at)::text as "row!"
+               from interaction where user_id = $1 order by id"#,
+            id
+        );
+        self.list("interactions", interactions.fetch(&mut *connection))
+            .await
+    }
+
     /// Appends the member `name`: an array of `rows`, each a JSON text.
     async fn list(
         &mut self,

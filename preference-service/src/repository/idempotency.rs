@@ -8,9 +8,6 @@ use crate::models::{KeyState, KeyedRequest, StoredResponse};
 
 /// Leases the key of `request` for `lease`, unless it is in use. A key whose request was not completed
 /// within its lease is free again.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.idempotency.acquire", level = "debug", skip_all)]
 pub async fn acquire(
     pool: &PgPool,
@@ -61,9 +58,6 @@ pub async fn acquire(
 }
 
 /// Stores the response to `request`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.idempotency.complete", level = "debug", skip_all)]
 pub async fn complete(
     pool: &PgPool,
@@ -86,9 +80,6 @@ pub async fn complete(
 }
 
 /// Releases the key of `request`, which changed nothing.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.idempotency.release", level = "debug", skip_all)]
 pub async fn release(pool: &PgPool, request: &KeyedRequest) -> sqlx::Result<()> {
     sqlx::query!(
@@ -104,9 +95,6 @@ pub async fn release(pool: &PgPool, request: &KeyedRequest) -> sqlx::Result<()> 
 }
 
 /// Deletes keys older than `retention`; returns their number.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(
     name = "repository.idempotency.delete_expired",
     level = "debug",

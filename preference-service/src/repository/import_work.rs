@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::broken;
 use crate::models::{
     ImportEntry, ImportFailure, ImportFile, ImportedActions, MovieId, Rating, UnmatchedTitle,
     UserId,
@@ -21,7 +20,7 @@ pub struct ImportState {
     /// True if the import only counts the changes.
     pub dry_run: bool,
     /// The files.
-    pub files: Vec<ImportFile>,
+    pub files: Json<Vec<ImportFile>>,
     /// The number of processed rows.
     pub processed: i32,
     /// The number of processed rows that match no movie.
@@ -37,24 +36,15 @@ pub struct ImportState {
 /// # Errors
 /// Returns [`sqlx::Error`] if the statement fails or there is no such import.
 pub async fn load(pool: &PgPool, id: Uuid) -> sqlx::Result<ImportState> {
-    let row = sqlx::query!(
-        r#"select user_id, dry_run, files as "files: Json<Vec<ImportFile>>", processed, unmatched, failed,
-               fetches_left
+    sqlx::query_as!(
+        ImportState,
+        r#"select user_id as "user_id: UserId", id, dry_run, files as "files: Json<Vec<ImportFile>>",
+               processed, unmatched, failed, fetches_left
            from job where id = $1"#,
         id,
     )
     .fetch_one(pool)
-    .await?;
-    Ok(ImportState {
-        user_id: UserId::new(row.user_id).ok_or_else(|| broken("a user id is not positive"))?,
-        id,
-        dry_run: row.dry_run,
-        files: row.files.0,
-        processed: row.processed,
-        unmatched: row.unmatched,
-        failed: row.failed,
-        fetches_left: row.fetches_left,
-    })
+    .await
 }
 
 struct EntryRow {
@@ -93,9 +83,6 @@ impl From<EntryRow> for ImportEntry {
 }
 
 /// The next unprocessed rows, at most `limit`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 #[tracing::instrument(name = "repository.import_work.list_entries", level = "debug", skip_all, fields(job = %import.id))]
 pub async fn list_entries(
     pool: &PgPool,
@@ -119,9 +106,6 @@ pub async fn list_entries(
 }
 
 /// The actions of the rows about `movies` that a dry run has processed, in their order.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 #[tracing::instrument(name = "repository.import_work.list_earlier", level = "debug", skip_all, fields(job = %import.id))]
 pub async fn list_earlier(
     pool: &PgPool,
@@ -174,9 +158,6 @@ pub struct ChunkOutcome {
 
 /// Adds the outcome of the rows that follow the processed ones, in a transaction that began with a
 /// checkpoint.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a statement fails.
 #[tracing::instrument(name = "repository.import_work.record", level = "debug", skip_all, fields(job = %import.id, rows = outcome.processed))]
 pub async fn record(
     connection: &mut PgConnection,

@@ -99,13 +99,10 @@ async fn insert_entries(
     import: &NewImport,
     id: Uuid,
 ) -> sqlx::Result<()> {
-    fn column<'a, T>(rows: &'a [ImportEntry], value: impl Fn(&'a ImportEntry) -> T) -> Vec<T> {
-        rows.iter().map(value).collect()
-    }
     let mut first = 1_i32;
     for rows in import.entries.chunks(INSERT_CHUNK) {
         // One JSON array, since fourteen arrays by position are easily confused.
-        let values = column(rows, |row| {
+        let values = rows.iter().map(|row| {
             let actions = &row.actions;
             serde_json::json!({
                 "file": row.file,
@@ -134,7 +131,7 @@ async fn insert_entries(
             import.user_id.get(),
             id,
             first,
-            Json(values) as _,
+            Json(values.collect::<Vec<_>>()) as _,
         )
         .execute(&mut *connection)
         .await?;
@@ -144,17 +141,11 @@ async fn insert_entries(
 }
 
 /// The import `id` of a user, with its unmatched titles and failures.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn find(pool: &PgPool, user_id: UserId, id: Uuid) -> sqlx::Result<Option<Import>> {
     Ok(select(pool, user_id, Some(id), 1).await?.pop())
 }
 
 /// At most `limit` imports of a user, the newest first, without their unmatched titles and failures.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn list(pool: &PgPool, user_id: UserId, limit: i64) -> sqlx::Result<Vec<Import>> {
     select(pool, user_id, None, limit).await
 }
@@ -166,8 +157,9 @@ async fn select(
     id: Option<Uuid>,
     limit: i64,
 ) -> sqlx::Result<Vec<Import>> {
-    let rows = sqlx::query!(
-        r#"select id, status as "status: JobStatus", dry_run, files as "files: Json<Vec<ImportFile>>", total,
+    sqlx::query_as!(
+        Import,
+        r#"select id as job_id, user_id as "user_id: UserId", status as "status: JobStatus", dry_run, files as "files: Json<Vec<ImportFile>>", total,
                processed, succeeded, unchanged, unmatched, failed, skipped, created_at, updated_at,
                case when $2::uuid is not null then unmatched_titles end
                    as "unmatched_titles: Json<Vec<UnmatchedTitle>>",
@@ -179,32 +171,10 @@ async fn select(
         limit,
     )
     .fetch_all(pool)
-    .await?;
-    let import = rows.into_iter().map(|row| Import {
-        job_id: row.id,
-        user_id,
-        status: row.status,
-        dry_run: row.dry_run,
-        files: row.files.0,
-        total: row.total,
-        processed: row.processed,
-        succeeded: row.succeeded,
-        unchanged: row.unchanged,
-        unmatched: row.unmatched,
-        failed: row.failed,
-        skipped: row.skipped,
-        unmatched_titles: row.unmatched_titles.map(|titles| titles.0),
-        failures: row.failures.map(|failures| failures.0),
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-    });
-    Ok(import.collect())
+    .await
 }
 
 /// Records the end of import `id`: deletes its rows and lists the reason of a failure first.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a statement fails.
 pub async fn end(connection: &mut PgConnection, id: Uuid, end: &End) -> sqlx::Result<()> {
     let failure = match end {
         End::Failed(reason) => Some(ImportFailure {

@@ -5,9 +5,6 @@ use sqlx::{PgConnection, PgPool};
 use crate::models::{Interaction, InteractionId, InteractionType, UserId};
 
 /// Finds those interactions of `keys` that exist.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn find(
     connection: &mut PgConnection,
     keys: &[(UserId, InteractionId)],
@@ -27,9 +24,6 @@ pub async fn find(
 }
 
 /// Lists at most `limit` interactions of a user, newest first; of one type, and with ids below `before`, if given.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.interactions.list", level = "debug", skip_all)]
 pub async fn list(
     pool: &PgPool,
@@ -48,7 +42,7 @@ pub async fn list(
          limit $4"#,
         user_id.get(),
         before.map_or(i64::MAX, InteractionId::get),
-        interaction_type.map(InteractionType::as_str),
+        interaction_type as Option<InteractionType>,
         limit
     )
     .fetch_all(pool)

@@ -8,9 +8,6 @@ use sqlx::{PgConnection, PgPool};
 use crate::models::{Film, FilmTags, MovieChange, MovieId, MovieState, TagKind};
 
 /// Returns true if the read model contains the movie.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.movies.is_known", level = "debug", skip_all)]
 pub async fn is_known(pool: &PgPool, id: MovieId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
@@ -22,9 +19,6 @@ pub async fn is_known(pool: &PgPool, id: MovieId) -> sqlx::Result<bool> {
 }
 
 /// Finds the tags of those of `movies` that the read model contains, removed ones included.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.movies.find_tags", level = "debug", skip_all)]
 pub async fn find_tags(
     connection: &mut PgConnection,
@@ -50,9 +44,6 @@ pub async fn find_tags(
 }
 
 /// Finds the position up to which the feed of `source` has been applied.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn find_cursor(pool: &PgPool, source: &str) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!("select cursor from feed_cursor where source = $1", source)
         .fetch_optional(pool)
@@ -61,9 +52,6 @@ pub async fn find_cursor(pool: &PgPool, source: &str) -> sqlx::Result<Option<Str
 
 /// Stores the position up to which the feed of `source` has been applied. As the first statement of a transaction it
 /// also serializes the replicas of this service.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn move_cursor(
     transaction: &mut PgConnection,
     source: &str,
@@ -82,9 +70,6 @@ pub async fn move_cursor(
 }
 
 /// Deletes all movies.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn clear(transaction: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("delete from movie")
         .execute(transaction)
@@ -93,9 +78,6 @@ pub async fn clear(transaction: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 /// Applies `changes`, at most one per movie. A change that is not newer than the known version has no effect.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> sqlx::Result<()> {
     fn film(change: &MovieChange) -> Option<&Film> {
         match &change.state {

@@ -17,9 +17,6 @@ pub struct StoredKey {
 }
 
 /// Lists the keys whose tokens can be valid, newest first, each with the time from which it signs.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.signing_keys.list", level = "debug", skip_all)]
 pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<(StoredKey, DateTime<Utc>)>> {
     let rows = sqlx::query!(
@@ -43,9 +40,6 @@ pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<(StoredKey, DateTime<Utc>)>
 }
 
 /// Stores the very first key, unless another process was faster.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(
     name = "repository.signing_keys.create_first",
     level = "debug",
@@ -70,9 +64,6 @@ pub async fn create_first(pool: &PgPool, key: &StoredKey) -> sqlx::Result<()> {
 
 /// Stores `key`, which signs after `delay_seconds`; returns that time. Earlier keys verify until their
 /// last token, valid for `ttl_seconds`, has expired. Keys past that time are deleted.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.signing_keys.rotate", level = "debug", skip_all)]
 pub async fn rotate(
     pool: &PgPool,

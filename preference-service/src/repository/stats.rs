@@ -6,9 +6,6 @@ use sqlx::PgPool;
 use crate::models::{Counts, MovieId};
 
 /// Finds the counters of those of `movies` on which any user has acted, by id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.stats.find", level = "debug", skip_all)]
 pub async fn find(pool: &PgPool, movies: &[MovieId]) -> sqlx::Result<Vec<(MovieId, Counts)>> {
     let rows = sqlx::query!(

@@ -9,9 +9,6 @@ use super::{broken, changes::record_profile};
 use crate::models::{TagKey, TagKind, TasteEdit, UserId};
 
 /// Lists the scores that the user has set.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.taste.list_edits", level = "debug", skip_all)]
 pub async fn list_edits(
     connection: &mut PgConnection,
@@ -35,9 +32,6 @@ pub async fn list_edits(
 }
 
 /// Finds the names of those of `keys` that have an id. A language has no id and is its own name.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.taste.find_names", level = "debug", skip_all)]
 pub async fn find_names(pool: &PgPool, keys: &[&TagKey]) -> sqlx::Result<HashMap<TagKey, String>> {
     let (kinds, ids): (Vec<TagKind>, Vec<i64>) = keys
@@ -64,14 +58,11 @@ pub async fn find_names(pool: &PgPool, keys: &[&TagKey]) -> sqlx::Result<HashMap
 
 /// Finds the ids of the tags of a kind with this name, ignoring case; at most two, which is enough to detect that the
 /// name is ambiguous.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.taste.find_by_name", level = "debug", skip_all)]
 pub async fn find_by_name(pool: &PgPool, kind: TagKind, name: &str) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         "select id from tag where kind = $1 and lower(name) = lower($2) limit 2",
-        kind.as_str(),
+        kind as TagKind,
         name
     )
     .fetch_all(pool)
@@ -90,9 +81,6 @@ pub enum Edited {
 }
 
 /// Stores a score for each tag, or removes it where the score is `None`. A user has at most `max` edits.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.taste.edit", level = "debug", skip_all)]
 pub async fn edit(
     pool: &PgPool,

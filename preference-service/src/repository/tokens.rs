@@ -9,9 +9,6 @@ const MAX_LOGINS: i64 = 50;
 
 /// Stores a login that ends after `ttl_seconds` without use; false if the user's password hash is no
 /// longer `password_hash`, or the user is gone.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.tokens.create", level = "debug", skip_all, fields(%user_id))]
 pub async fn create(
     pool: &PgPool,
@@ -51,7 +48,7 @@ pub async fn create(
         "insert into refresh_family (user_id, id, token_hash, expires_at)
          values ($1, $2, $3, now() + make_interval(secs => $4))",
         user_id.get(),
-        token.family(),
+        token.family,
         hash.as_bytes(),
         f64::from(ttl_seconds)
     )
@@ -74,9 +71,6 @@ pub enum Rotation {
 
 /// Replaces `presented` by `next` if it is the newest token of its family. Of concurrent calls one
 /// succeeds, and the others delete the family.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.tokens.rotate", level = "debug", skip_all)]
 pub async fn rotate(
     pool: &PgPool,
@@ -97,7 +91,7 @@ pub async fn rotate(
            select u.id as "id: UserId", u.username, u.email, u.role as "role: Role", u.created_at
            from rotated r
            join user_account u on u.id = r.user_id"#,
-        presented.family(),
+        presented.family,
         hash.as_bytes(),
         next.as_bytes(),
         f64::from(ttl_seconds)
@@ -111,7 +105,7 @@ pub async fn rotate(
         r#"delete from refresh_family
            where id = $1 and token_hash <> $2 and expires_at > now()
            returning user_id as "user_id: UserId""#,
-        presented.family(),
+        presented.family,
         hash.as_bytes()
     )
     .fetch_optional(pool)
@@ -120,16 +114,10 @@ pub async fn rotate(
 }
 
 /// Deletes the login that `presented` belongs to, used before or not.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.tokens.delete", level = "debug", skip_all)]
 pub async fn delete(pool: &PgPool, presented: &RefreshToken) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from refresh_family where id = $1",
-        presented.family()
-    )
-    .execute(pool)
-    .await
-    .map(|_| ())
+    sqlx::query!("delete from refresh_family where id = $1", presented.family)
+        .execute(pool)
+        .await
+        .map(|_| ())
 }

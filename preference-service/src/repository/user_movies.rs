@@ -23,9 +23,6 @@ pub enum LockTimeout {
 
 /// Locks the rows of `users` until the transaction ends, in the order of their ids, so that two transactions never
 /// wait for each other. Returns the users who exist and are locked.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn lock_users(
     transaction: &mut PgConnection,
     users: &[i64],
@@ -131,6 +128,12 @@ impl UserMovieRow {
     }
 }
 
+impl From<UserMovieRow> for (MovieId, UserMovie) {
+    fn from(row: UserMovieRow) -> Self {
+        (row.movie_id, row.into())
+    }
+}
+
 impl From<UserMovieRow> for UserMovie {
     fn from(row: UserMovieRow) -> Self {
         fn mark(at: Option<DateTime<Utc>>, id: Option<InteractionId>) -> Option<Mark> {
@@ -163,9 +166,6 @@ impl From<UserMovieRow> for UserMovie {
 }
 
 /// Reads the states of `pairs`, whose users the transaction has locked, and draws `count` ids.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn load_batch(
     transaction: &mut PgConnection,
     pairs: &[Pair],
@@ -227,9 +227,6 @@ pub struct Changes {
 
 /// Stores the changes of a batch in one statement: states, log, counters, hourly counts and change records. Rows that
 /// two transactions have in common are locked in the same order by both.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::Result<()> {
     let states = changes.states.iter();
     let states: Vec<UserMovieRow> = states
@@ -298,9 +295,6 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
 }
 
 /// Finds a user's state for a movie; `None` if the user has never acted on it.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.user_movies.find", level = "debug", skip_all)]
 pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> {
     let row = sqlx::query!(
@@ -314,9 +308,6 @@ pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> 
 }
 
 /// Finds a user's states for those of `movies` on which the user has acted.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.user_movies.find_many", level = "debug", skip_all)]
 pub async fn find_many(
     pool: &PgPool,
@@ -331,17 +322,11 @@ pub async fn find_many(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.state.movie_id, row.state.into()))
-        .collect())
+    Ok(rows.into_iter().map(|row| row.state.into()).collect())
 }
 
 /// Lists at most `limit` movies for which the user has set `part`, the last change first; those after `after` if
 /// given. One user's rows are few enough to be sorted as they are read.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.user_movies.list", level = "debug", skip_all)]
 pub async fn list(
     pool: &PgPool,
@@ -373,16 +358,10 @@ pub async fn list(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.state.movie_id, row.state.into()))
-        .collect())
+    Ok(rows.into_iter().map(|row| row.state.into()).collect())
 }
 
 /// Lists the user's states for all movies, by movie.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.user_movies.list_all", level = "debug", skip_all)]
 pub async fn list_all(
     connection: &mut PgConnection,
@@ -394,8 +373,5 @@ pub async fn list_all(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.state.movie_id, row.state.into()))
-        .collect())
+    Ok(rows.into_iter().map(|row| row.state.into()).collect())
 }

@@ -32,9 +32,6 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// Stores a user.
-///
-/// # Errors
-/// Returns the [`StoreError`] that applies.
 #[tracing::instrument(name = "repository.users.create", level = "debug", skip_all)]
 pub async fn create(
     pool: &PgPool,
@@ -62,9 +59,6 @@ pub async fn create(
 
 /// Updates a user. A new `password_hash` ends all logins, and is stored only if the present one is
 /// `present_hash`. `None` if that differs or no user has this id.
-///
-/// # Errors
-/// Returns the [`StoreError`] that applies.
 #[tracing::instrument(name = "repository.users.update", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn update(
     pool: &PgPool,
@@ -111,9 +105,6 @@ pub async fn update(
 
 /// Finds the user with the comparison key `key` as address or name, and their password hash. The owner
 /// of an address wins over a user who took it as a name.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.find_login", level = "debug", skip_all)]
 pub async fn find_login(pool: &PgPool, key: &str) -> sqlx::Result<Option<(User, Option<String>)>> {
     let row = sqlx::query!(
@@ -141,9 +132,6 @@ pub async fn find_login(pool: &PgPool, key: &str) -> sqlx::Result<Option<(User, 
 
 /// Finds the user's password hash; the outer `None` if no user has this id, the inner if the user has
 /// no password.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.find_password_hash", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn find_password_hash(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Option<String>>> {
     sqlx::query_scalar!(
@@ -156,9 +144,6 @@ pub async fn find_password_hash(pool: &PgPool, id: UserId) -> sqlx::Result<Optio
 
 /// Replaces the password hash `old` by another hash of the same password; false if it is no longer
 /// `old`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.replace_password_hash", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn replace_password_hash(
     pool: &PgPool,
@@ -178,9 +163,6 @@ pub async fn replace_password_hash(
 }
 
 /// Sets the role of the user with this username key; false if no user has it.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.set_role", level = "debug", skip_all)]
 pub async fn set_role(pool: &PgPool, username_key: &str, role: Role) -> sqlx::Result<bool> {
     sqlx::query!(
@@ -194,9 +176,6 @@ pub async fn set_role(pool: &PgPool, username_key: &str, role: Role) -> sqlx::Re
 }
 
 /// Finds the user of this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.find", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn find(pool: &PgPool, id: UserId) -> sqlx::Result<Option<User>> {
     sqlx::query_as!(
@@ -211,9 +190,6 @@ pub async fn find(pool: &PgPool, id: UserId) -> sqlx::Result<Option<User>> {
 }
 
 /// Returns true if a user has this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.exists", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn exists(pool: &PgPool, id: UserId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
@@ -225,9 +201,6 @@ pub async fn exists(pool: &PgPool, id: UserId) -> sqlx::Result<bool> {
 }
 
 /// Finds the user's preferences, defaults if none were set; `None` if no user has this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.find_preferences", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn find_preferences(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Preferences>> {
     sqlx::query_as!(
@@ -248,9 +221,6 @@ pub async fn find_preferences(pool: &PgPool, id: UserId) -> sqlx::Result<Option<
 }
 
 /// Replaces the user's preferences; `None` if no user has this id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "repository.users.replace_preferences", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn replace_preferences(
     pool: &PgPool,
@@ -293,9 +263,6 @@ pub async fn replace_preferences(
 }
 
 /// Finds the user's profile as in the change feed, as JSON.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
 #[tracing::instrument(name = "repository.users.find_profile_change", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn find_profile_change(pool: &PgPool, id: UserId) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(

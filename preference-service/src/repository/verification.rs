@@ -28,9 +28,6 @@ pub struct StoredState {
 }
 
 /// Opens a snapshot of the present state.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 pub async fn open(pool: &PgPool) -> sqlx::Result<Snapshot> {
     let mut log = pool.begin().await?;
     let mut states = pool.begin().await?;
@@ -58,9 +55,6 @@ pub async fn open(pool: &PgPool) -> sqlx::Result<Snapshot> {
 
 impl Snapshot {
     /// Counts the movies whose counters differ from the sums of the states.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     pub async fn counter_differences(&mut self) -> sqlx::Result<i64> {
         sqlx::query_scalar!(
             r#"with counted as (

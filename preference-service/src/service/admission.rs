@@ -23,7 +23,6 @@ pub struct ChartStreams {
 
 impl ChartStreams {
     /// Streams that check their chart when `changes` does, and end with `shutdown`.
-    #[must_use]
     pub fn new(changes: watch::Receiver<()>, shutdown: &Shutdown) -> Self {
         Self {
             streams: Arc::new(Semaphore::new(MAX_CHART_STREAMS)),
@@ -33,7 +32,6 @@ impl ChartStreams {
     }
 
     /// The permit of one more stream; `None` if [`MAX_CHART_STREAMS`] are open.
-    #[must_use]
     pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
@@ -43,12 +41,12 @@ impl ChartStreams {
 #[derive(Clone)]
 pub struct ImportAdmission {
     uploads: Arc<Semaphore>,
-    max_bytes: usize,
+    /// The largest body of an upload, in bytes.
+    pub max_bytes: usize,
 }
 
 impl ImportAdmission {
     /// Admission of uploads of at most `max_bytes` each.
-    #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self {
             uploads: Arc::new(Semaphore::new(MAX_IMPORT_UPLOADS)),
@@ -56,14 +54,7 @@ impl ImportAdmission {
         }
     }
 
-    /// The largest body of an upload, in bytes.
-    #[must_use]
-    pub fn max_bytes(&self) -> usize {
-        self.max_bytes
-    }
-
     /// The permit of one more upload; `None` if [`MAX_IMPORT_UPLOADS`] are being read.
-    #[must_use]
     pub fn admit_upload(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
     }

@@ -19,15 +19,11 @@ pub struct ApiKeys {
 
 impl ApiKeys {
     /// The keys in `pool`.
-    #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
     /// Creates a key of `user_id`; returns it with its clear text.
-    ///
-    /// # Errors
-    /// Returns the [`CreateError`] that applies.
     #[tracing::instrument(name = "service.api_keys.create", level = "debug", skip_all, fields(%user_id))]
     pub async fn create(
         &self,
@@ -40,9 +36,6 @@ impl ApiKeys {
     }
 
     /// Lists the user's keys, newest first; `None` if no user has this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.api_keys.list", level = "debug", skip_all, fields(%user_id))]
     pub async fn list(&self, user_id: UserId) -> sqlx::Result<Option<Vec<ApiKey>>> {
         let keys = api_keys::list(&self.pool, user_id).await?;
@@ -53,18 +46,12 @@ impl ApiKeys {
     }
 
     /// Deletes a key of the user; false if they have no key of this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.api_keys.delete", level = "debug", skip_all, fields(%user_id, id))]
     pub async fn delete(&self, user_id: UserId, id: i64) -> sqlx::Result<bool> {
         api_keys::delete(&self.pool, user_id, id).await
     }
 
     /// Finds the owner of the unexpired key with this hash.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.api_keys.find_owner", level = "debug", skip_all)]
     pub async fn find_owner(&self, hash: &SecretHash) -> sqlx::Result<Option<ApiKeyOwner>> {
         api_keys::find_owner(&self.pool, hash).await

@@ -48,7 +48,6 @@ struct Window {
 
 impl AttemptLimiter {
     /// A limiter of `limit` attempts per window of `window_seconds`; `kind` is part of the Redis key.
-    #[must_use]
     pub fn new(kind: &'static str, limit: u64, window_seconds: u64, redis: Option<Redis>) -> Self {
         let window = Duration::from_secs(window_seconds.max(1));
         Self {
@@ -128,7 +127,6 @@ fn millis(duration: Duration) -> u64 {
 
 /// The subject of a client address: an IPv4 address, or an IPv6 /64 network, which is the smallest that
 /// is assigned to one customer. The gateway's rate limits use the same.
-#[must_use]
 pub fn client_subject(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),

@@ -116,7 +116,6 @@ pub struct Auth {
 
 impl Auth {
     /// Logins of the users in `pool`.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         passwords: Passwords,
@@ -143,9 +142,6 @@ impl Auth {
     ///
     /// Attempts are counted by the name as it was written, not by user: a limit shared by a username and
     /// an e-mail address would reveal that they belong to the same user.
-    ///
-    /// # Errors
-    /// Returns the [`AuthError`] that applies.
     #[tracing::instrument(name = "service.auth.log_in", level = "debug", skip_all)]
     pub async fn log_in(
         &self,
@@ -189,13 +185,10 @@ impl Auth {
 
     /// Exchanges a refresh token for new tokens. A token that was used before ends its login
     /// (RFC 9700, 4.14.2).
-    ///
-    /// # Errors
-    /// Returns the [`AuthError`] that applies.
     #[tracing::instrument(name = "service.auth.refresh", level = "debug", skip_all)]
     pub async fn refresh(&self, presented: &str) -> Result<Login, AuthError> {
         let presented = RefreshToken::parse(presented).ok_or(AuthError::InvalidRefreshToken)?;
-        let next = RefreshToken::next(presented.family());
+        let next = RefreshToken::next(presented.family);
         let ttl = self.refresh_ttl_seconds;
         match tokens::rotate(&self.pool, &presented, &next.hash(), ttl).await? {
             Rotation::Rotated(user) => self.issue(user, &next).await,
@@ -209,9 +202,6 @@ impl Auth {
     }
 
     /// Ends the login that a refresh token belongs to; an invalid token is ignored.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.auth.log_out", level = "debug", skip_all)]
     pub async fn log_out(&self, presented: &str) -> sqlx::Result<()> {
         match RefreshToken::parse(presented) {
@@ -221,9 +211,6 @@ impl Auth {
     }
 
     /// Lists the public keys that access tokens are verified with.
-    ///
-    /// # Errors
-    /// Returns [`SigningError`] if the keys cannot be read.
     pub async fn public_keys(&self) -> Result<Vec<PublicKey>, SigningError> {
         self.keys.published().await
     }

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use sqlx::PgPool;
 
 use crate::{
-    client::{FilmMatch, FilmMatches, MovieService, Unmatched, WantedFilm},
-    models::{Film, MovieChange, MovieId, MovieState, Tag, TagKind},
+    client::{FilmMatch, FilmMatches, MovieService, WantedFilm},
+    models::{Film, MovieChange, MovieId, MovieState, Tag, TagKind, UnmatchedReason},
     repository::movies,
 };
 
@@ -36,7 +36,6 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// The read model in `pool`, and the movies that `movie_service` confirms.
-    #[must_use]
     pub fn new(pool: PgPool, movie_service: MovieService) -> Self {
         Self {
             pool,
@@ -45,26 +44,17 @@ impl Catalogue {
     }
 
     /// Returns true if the read model contains the movie.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     pub async fn is_known(&self, id: MovieId) -> sqlx::Result<bool> {
         movies::is_known(&self.pool, id).await
     }
 
     /// Returns true if movie-service has the movie, which may be newer than the feed's position, or restored.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn confirm(&self, id: MovieId) -> Result<bool, CallError> {
         self.movie_service.has_movie(id).await
     }
 
     /// Returns for each of `ids`, at most a thousand, if movie-service has the movie; `None` if it cannot tell at
     /// present.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn confirm_many(
         &self,
         ids: &[MovieId],
@@ -79,7 +69,7 @@ impl Catalogue {
         let found = self.find(&films, MAX_FETCHED).await?;
         let known = found.matches.into_iter().map(|found| match found {
             FilmMatch::Id(_) => Some(true),
-            FilmMatch::Unmatched(Unmatched::Deferred) => None,
+            FilmMatch::Unmatched(UnmatchedReason::NotFetched) => None,
             FilmMatch::Unmatched(_) => Some(false),
         });
         Ok(ids.iter().copied().zip(known).collect())
@@ -87,9 +77,6 @@ impl Catalogue {
 
     /// Matches `wanted`, at most a thousand, with movies of the catalogue; movie-service fetches at most `fetch` of them
     /// from TMDB.
-    ///
-    /// # Errors
-    /// Returns [`CallError`] if movie-service does not respond.
     pub async fn find(
         &self,
         wanted: &[WantedFilm<'_>],
@@ -187,7 +174,6 @@ pub struct CatalogueProjection {
 
 impl CatalogueProjection {
     /// The projection into `pool`.
-    #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }

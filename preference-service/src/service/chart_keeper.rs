@@ -76,7 +76,6 @@ struct MovedMovies {
 
 impl ChartKeeper {
     /// A keeper that updates `mirror` from `pool` when `outbox` has changes.
-    #[must_use]
     pub fn new(pool: PgPool, outbox: Outbox, mirror: ChartMirror, shutdown: &Shutdown) -> Self {
         Self {
             pool,
@@ -206,9 +205,6 @@ impl ChartKeeper {
 
     /// Counts the entries that differ between Redis and Postgres, once Redis has caught up. Returns `None` if it does not
     /// within ten attempts, because of other writers or without Redis.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     pub async fn differences(&self) -> sqlx::Result<Option<u64>> {
         const MAX_ATTEMPTS: u32 = 10;
         for _ in 0..MAX_ATTEMPTS {

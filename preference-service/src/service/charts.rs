@@ -7,8 +7,10 @@ use chassis::{client::CallError, clock::Clock, problem::FieldError};
 use chrono::{DateTime, TimeDelta, Utc};
 use filter::FilterParams;
 use moka::future::Cache;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use crate::{
     client::{MovieService, Selected},
@@ -47,7 +49,6 @@ pub struct ChartRequest {
 
 impl ChartRequest {
     /// A request for the first `limit` places among the movies that pass `filter`.
-    #[must_use]
     pub fn new(metric: Metric, window: Window, limit: usize, filter: &FilterParams) -> Self {
         let given = filter.entries().into_iter();
         Self {
@@ -62,11 +63,17 @@ impl ChartRequest {
 }
 
 /// A place of a chart.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ChartPlace)]
 pub struct Place {
+    /// The rank, from 1; equal counts are ordered by the movie's id.
+    #[schema(example = 1)]
+    pub rank: usize,
     /// The number of users.
+    #[schema(example = 42)]
     pub count: i64,
-    /// The movie, as movie-service lists it.
+    /// The movie, as `GET /movies` lists it, with its genres.
+    #[schema(value_type = Object, example = json!({"id": 603, "title": "The Matrix", "release_date": "1999-03-31", "popularity": 73.5, "poster_url": "", "genres": ["Action", "Science Fiction"]}))]
     pub movie: Arc<RawValue>,
 }
 
@@ -131,7 +138,6 @@ pub struct Charts {
 
 impl Charts {
     /// The charts in `mirror` or `pool`, of the movies of `movie_service`.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         mirror: Option<ChartMirror>,
@@ -231,12 +237,11 @@ impl Charts {
         let place = |(id, movie): &Movie| {
             // Both are in the chart's order; movie-service omits some.
             let entry = counts.find(|entry| entry.movie_id.get() == *id)?;
-            Some(Place {
-                count: entry.count,
-                movie: movie.clone(),
-            })
+            Some((entry.count, movie.clone()))
         };
-        Ok(movies.iter().filter_map(place).collect())
+        let ranked = (1..).zip(movies.iter().filter_map(place));
+        let places = ranked.map(|(rank, (count, movie))| Place { rank, count, movie });
+        Ok(places.collect())
     }
 
     async fn select(&self, request: SelectRequest) -> Result<Arc<Vec<Movie>>, ChartError> {

@@ -23,7 +23,6 @@ pub struct Idempotency {
 
 impl Idempotency {
     /// The keys in `pool`, deleted after `retention`; a request takes at most `request_timeout`.
-    #[must_use]
     pub fn start(
         pool: PgPool,
         request_timeout: Duration,
@@ -46,9 +45,6 @@ impl Idempotency {
     }
 
     /// Leases the key of `request` if it is free; returns its state.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.idempotency.acquire", level = "debug", skip_all)]
     pub async fn acquire(&self, request: &KeyedRequest) -> sqlx::Result<KeyState> {
         idempotency::acquire(&self.pool, request, self.lease).await

@@ -67,15 +67,14 @@ pub struct Imports {
 impl Imports {
     /// Processes the imports in `pool` until the shutdown begins: movies are found by `catalogue`, actions
     /// are stored by `writer`.
-    #[must_use]
     pub fn start(
         pool: PgPool,
         catalogue: Catalogue,
         writer: Writer,
+        clock: Clock,
         config: &Config,
         shutdown: &Shutdown,
     ) -> Self {
-        let clock = Clock::system();
         let settings = JobSettings {
             lease: Duration::from_secs(config.import_lease_seconds.max(1)),
             poll_interval: POLL_INTERVAL,
@@ -191,7 +190,6 @@ impl Imports {
     }
 
     /// A watch on the progress of imports.
-    #[must_use]
     pub fn changes(&self) -> Changes {
         self.jobs.changes()
     }

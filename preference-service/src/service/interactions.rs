@@ -92,7 +92,6 @@ pub struct Interactions {
 
 impl Interactions {
     /// The interactions in `pool`, with the movies of `catalogue`, stored by `writer`.
-    #[must_use]
     pub fn new(pool: PgPool, catalogue: Catalogue, writer: Writer) -> Self {
         Self {
             pool,

@@ -140,9 +140,6 @@ impl SigningKeys {
     }
 
     /// Lists the public keys of all tokens that can be valid, and of those that will be issued.
-    ///
-    /// # Errors
-    /// Returns [`SigningError`] if the keys cannot be read.
     #[tracing::instrument(name = "service.signing.published", level = "debug", skip_all)]
     pub async fn published(&self) -> Result<Vec<PublicKey>, SigningError> {
         let current = self.current().await?;
@@ -150,9 +147,6 @@ impl SigningKeys {
     }
 
     /// Signs `claims`; returns a JWT (RFC 7519).
-    ///
-    /// # Errors
-    /// Returns [`SigningError`] if no key can be read.
     #[tracing::instrument(name = "service.signing.sign", level = "debug", skip_all)]
     pub async fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
         #[derive(Serialize)]

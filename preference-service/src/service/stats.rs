@@ -33,7 +33,6 @@ pub struct Stats {
 
 impl Stats {
     /// The counters in `pool`, of the movies of `catalogue`.
-    #[must_use]
     pub fn new(pool: PgPool, catalogue: Catalogue) -> Self {
         Self { pool, catalogue }
     }
@@ -55,9 +54,6 @@ impl Stats {
     }
 
     /// Finds the counters of those of `movies` on which any user has acted.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.stats.find_many", level = "debug", skip_all)]
     pub async fn find_many(&self, movies: &[MovieId]) -> sqlx::Result<Vec<(MovieId, Counts)>> {
         stats::find(&self.pool, movies).await

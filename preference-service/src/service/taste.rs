@@ -54,7 +54,6 @@ pub struct Tastes {
 
 impl Tastes {
     /// The profiles of the users in `pool`, whose edits are published through `outbox`.
-    #[must_use]
     pub fn new(pool: PgPool, outbox: Outbox, half_life: HalfLife, clock: Clock) -> Self {
         Self {
             pool,
@@ -159,7 +158,7 @@ impl Tastes {
         &self,
         edit: &NewTasteEdit,
     ) -> sqlx::Result<Result<TagKey, (&'static str, String)>> {
-        let (kind, name_of_kind) = (edit.kind, edit.kind.as_str());
+        let kind = edit.kind;
         Ok(match (kind, edit.id, edit.name.as_deref()) {
             (TagKind::Language, None, Some(code)) => {
                 let is_code = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -175,23 +174,17 @@ impl Tastes {
                 let key = TagKey::Numbered(kind, id);
                 let names = taste::find_names(&self.pool, &[&key]).await?;
                 if names.is_empty() {
-                    Err((
-                        "id",
-                        format!("no {name_of_kind} of the catalogue has this id"),
-                    ))
+                    Err(("id", format!("no {kind} of the catalogue has this id")))
                 } else {
                     Ok(key)
                 }
             }
             (_, None, Some(name)) => match taste::find_by_name(&self.pool, kind, name).await?[..] {
                 [id] => Ok(TagKey::Numbered(kind, id)),
-                [] => Err((
-                    "name",
-                    format!("no {name_of_kind} of the catalogue has this name"),
-                )),
+                [] => Err(("name", format!("no {kind} of the catalogue has this name"))),
                 _ => Err((
                     "name",
-                    format!("more than one {name_of_kind} has this name; give the id"),
+                    format!("more than one {kind} has this name; give the id"),
                 )),
             },
             _ => Err(("id", "give either the id or the name".to_owned())),

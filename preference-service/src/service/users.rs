@@ -70,7 +70,6 @@ pub struct Users {
 impl Users {
     /// The users in `pool`. `password_attempts` limits attempts at the present password per user,
     /// `sign_ups` limits sign-ups per client address.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         outbox: Outbox,
@@ -90,9 +89,6 @@ impl Users {
     }
 
     /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
-    ///
-    /// # Errors
-    /// Returns the [`UserError`] that applies.
     #[tracing::instrument(name = "service.users.create", level = "debug", skip_all)]
     pub async fn create(&self, user: &NewUser, client: Option<IpAddr>) -> Result<User, UserError> {
         if let Some(client) = client {
@@ -108,9 +104,6 @@ impl Users {
     }
 
     /// Updates a user. A new password ends all logins.
-    ///
-    /// # Errors
-    /// Returns the [`UserError`] that applies.
     #[tracing::instrument(name = "service.users.update", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn update(
         &self,
@@ -169,27 +162,18 @@ impl Users {
     }
 
     /// Finds the user of this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.users.find", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn find(&self, id: UserId) -> sqlx::Result<Option<User>> {
         users::find(&self.pool, id).await
     }
 
     /// Finds the user's preferences, defaults if none were set; `None` if no user has this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.users.find_preferences", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn find_preferences(&self, id: UserId) -> sqlx::Result<Option<Preferences>> {
         users::find_preferences(&self.pool, id).await
     }
 
     /// Replaces the user's preferences; `None` if no user has this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.users.replace_preferences", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn replace_preferences(
         &self,
@@ -205,9 +189,6 @@ impl Users {
 
     /// Erases the user and all data about them, and makes other services do the same; false if no user
     /// has this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.users.erase", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn erase(&self, id: UserId) -> sqlx::Result<bool> {
         let erased = erasure::erase(&self.pool, id).await?;
@@ -218,9 +199,6 @@ impl Users {
     }
 
     /// Begins an export of all data about the user; returns its pieces, `None` if no user has this id.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.users.export", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn export(&self, id: UserId) -> sqlx::Result<Option<mpsc::Receiver<Piece>>> {
         let Some(export) = export::begin(&self.pool, id).await? else {
@@ -232,9 +210,6 @@ impl Users {
     }
 
     /// Finds the user's profile as in the change feed, as JSON.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     #[tracing::instrument(name = "service.users.find_profile_change", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn find_profile_change(&self, id: UserId) -> sqlx::Result<Option<String>> {
         users::find_profile_change(&self.pool, id).await

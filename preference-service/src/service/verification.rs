@@ -36,7 +36,6 @@ pub struct Findings {
 
 impl Findings {
     /// True if there are no differences.
-    #[must_use]
     pub fn is_clean(&self) -> bool {
         self.counter_differences == 0 && self.state_differences == 0 && self.taste_differences == 0
     }
@@ -58,9 +57,6 @@ impl fmt::Display for Findings {
 
 /// Compares all data as of one snapshot; a service may write meanwhile. `now` is the time at which taste
 /// is computed.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 #[tracing::instrument(name = "service.verification.verify", level = "debug", skip_all)]
 pub async fn verify(
     pool: &PgPool,

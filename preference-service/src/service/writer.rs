@@ -55,7 +55,6 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the lanes, which write to the database of `pool` over connections of their own.
-    #[must_use]
     pub fn start(pool: &PgPool, outbox: &Outbox, options: WriterOptions) -> Self {
         let connect = (*pool.connect_options()).clone().options([
             // The statements touch a few rows of large tables, always by key. Statistics of tables that were empty a

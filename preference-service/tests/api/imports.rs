@@ -573,3 +573,28 @@ async fn a_repeated_request_is_one_import_and_is_deleted_with_its_user(pool: PgP
         assert_eq!(left, 0, "{table}");
     }
 }
+
+#[sqlx::test]
+async fn replicas_of_the_previous_release_process_imports_of_both(pool: PgPool) {
+    let (app, _movies, user) = stage(&pool, &[("IMPORT_LEASE_SECONDS", "600")]).await;
+    // Statements of the previous release, in which the table was named so.
+    let created = "insert into import_job (user_id, id, status, dry_run, files, total, skipped,
+                       fetches_left, worker, lease_until)
+                   values ($1, gen_random_uuid(), 'running', false, '[]', 1, 0, 5, gen_random_uuid(),
+                       now() + interval '1 hour')
+                   on conflict do nothing";
+    for expected in [1, 0] {
+        let done = sqlx::query(created).bind(user).execute(&pool).await;
+        assert_eq!(done.expect("inserted").rows_affected(), expected);
+    }
+    let claimed = sqlx::query(
+        "update import_job set processed = processed + 1, status = 'succeeded'
+         where (user_id, id) = (select user_id, id from import_job where status = 'running'
+                                order by created_at, id limit 1 for update skip locked)",
+    );
+    let claimed = claimed.execute(&pool).await.expect("claimed");
+    assert_eq!(claimed.rows_affected(), 1);
+    let listed = app.get(&format!("/api/v1/users/{user}/imports")).await;
+    assert_eq!(listed.body["imports"][0]["status"], "succeeded");
+    assert_eq!(listed.body["imports"][0]["processed"], 1);
+}

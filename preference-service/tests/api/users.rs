@@ -81,6 +81,7 @@ async fn username_and_email_are_required(pool: PgPool) {
             vec!["username", "email"],
         ),
         (json!({"username": "anna"}), vec!["email"]),
+        (json!({"username": "a\u{0}"}), vec!["email"]),
         (json!({"email": "anna@example.org"}), vec!["username"]),
     ] {
         let response = app.post("/api/v1/users", body).await;

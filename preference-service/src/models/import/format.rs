@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::models::text::parse_name;
+
 /// The format of a file, by the site that exports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -54,29 +56,8 @@ impl ImportFormat {
         Self::MovielensMovies,
     ];
 
-    /// The name in requests and responses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LetterboxdWatched => "letterboxd-watched",
-            Self::LetterboxdRatings => "letterboxd-ratings",
-            Self::LetterboxdDiary => "letterboxd-diary",
-            Self::LetterboxdWatchlist => "letterboxd-watchlist",
-            Self::LetterboxdLikes => "letterboxd-likes",
-            Self::ImdbRatings => "imdb-ratings",
-            Self::ImdbWatchlist => "imdb-watchlist",
-            Self::TraktRatings => "trakt-ratings",
-            Self::TraktHistory => "trakt-history",
-            Self::TraktWatchlist => "trakt-watchlist",
-            Self::MovielensRatings => "movielens-ratings",
-            Self::MovielensLinks => "movielens-links",
-            Self::MovielensMovies => "movielens-movies",
-        }
-    }
-
     /// The format named `name`.
-    #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name)
+        parse_name(name)
     }
 }

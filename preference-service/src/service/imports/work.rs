@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
-    client::{FilmMatch, Unmatched, WantedFilm},
+    client::{FilmMatch, WantedFilm},
     models::{
         EventContext, ImportEntry, ImportFailure, ImportedActions, InteractionId, MovieId,
         UnmatchedReason, UnmatchedTitle, UserId, UserMovie,
@@ -167,11 +167,11 @@ impl ImportWork {
             for (index, found) in open.into_iter().zip(response.matches) {
                 movies[index] = match found {
                     FilmMatch::Id(id) => Ok(id),
-                    FilmMatch::Unmatched(Unmatched::Unknown) => Err(UnmatchedReason::Unknown),
-                    FilmMatch::Unmatched(Unmatched::Ambiguous) => Err(UnmatchedReason::Ambiguous),
-                    FilmMatch::Unmatched(Unmatched::Deferred) => {
-                        deferred.push(index);
-                        Err(UnmatchedReason::NotFetched)
+                    FilmMatch::Unmatched(reason) => {
+                        if reason == UnmatchedReason::NotFetched {
+                            deferred.push(index);
+                        }
+                        Err(reason)
                     }
                 };
             }

@@ -19,9 +19,6 @@ use crate::{
 };
 
 /// Applies `commands` within a transaction. Returns the replies, and true if there is anything to commit.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 pub(super) async fn apply(
     transaction: &mut PgConnection,
     commands: &[Command],

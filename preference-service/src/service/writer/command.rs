@@ -26,7 +26,6 @@ pub struct Command {
 
 impl Command {
     /// A live action on a movie that has not been confirmed.
-    #[must_use]
     pub fn now(user_id: UserId, movie_id: MovieId, action: Action) -> Self {
         Self {
             user_id,

@@ -53,9 +53,9 @@ impl Header {
             F::MovielensMovies => self.has(&["movieId", "title"]),
         };
         if let Some(requested) = requested {
-            return has_columns(&requested).then_some(requested).ok_or_else(|| {
-                format!("the first line is not the header of {}", requested.as_str())
-            });
+            return has_columns(&requested)
+                .then_some(requested)
+                .ok_or_else(|| format!("the first line is not the header of {requested}"));
         }
         // Formats with more columns first, since their columns include those of others.
         let order = [

@@ -25,12 +25,21 @@ fn at(text: &str) -> DateTime<Utc> {
 fn formats_are_detected_by_their_columns_and_then_by_the_file_name() {
     let format = |name: &str, heading: &str| {
         let header = Header::new(&ByteRecord::from(heading.split(',').collect::<Vec<_>>()));
-        header.format(None, name).map(ImportFormat::as_str)
+        header.format(None, name).map(|format| format.to_string())
     };
     let list = "Date,Name,Year,Letterboxd URI";
-    assert_eq!(format("watched.csv", list), Ok("letterboxd-watched"));
-    assert_eq!(format("My Watchlist.CSV", list), Ok("letterboxd-watchlist"));
-    assert_eq!(format("likes/films.csv", list), Ok("letterboxd-likes"));
+    assert_eq!(
+        format("watched.csv", list).as_deref(),
+        Ok("letterboxd-watched")
+    );
+    assert_eq!(
+        format("My Watchlist.CSV", list).as_deref(),
+        Ok("letterboxd-watchlist")
+    );
+    assert_eq!(
+        format("likes/films.csv", list).as_deref(),
+        Ok("letterboxd-likes")
+    );
     assert!(format("export.csv", list).is_err_and(|error| error.contains("format=")));
     assert!(format("x", "a,b").is_err());
     for (heading, wanted) in [
@@ -67,7 +76,7 @@ fn formats_are_detected_by_their_columns_and_then_by_the_file_name() {
         ("movieId,imdbId,tmdbId", "movielens-links"),
         ("movieId,title,genres", "movielens-movies"),
     ] {
-        assert_eq!(format("x.csv", heading), Ok(wanted), "{heading}");
+        assert_eq!(format("x.csv", heading).as_deref(), Ok(wanted), "{heading}");
     }
 }
 
