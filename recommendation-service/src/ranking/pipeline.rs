@@ -69,7 +69,7 @@ pub fn pipeline(
     let count = if is_diverse {
         RERANKED
     } else {
-        FilmList::LONGEST
+        FilmList::MAX_FILMS
     };
     let estimate = |first: usize, block: &mut [f32]| scores.estimate(first, block);
     let score = |row| scores.score(row);
@@ -136,7 +136,7 @@ fn diversify(context: ScoringContext<'_>, ranked: &[Ranked], diversity: f32) -> 
     let order = mmr(&scored, diversity, MAX_DIVERSE, |one, two| {
         let (one, two) = (one as usize, two as usize);
         let content = vectors[one].cosine(&vectors[two]);
-        let learned = || trained?.blend().similarity(columns[one]?, columns[two]?);
+        let learned = || trained?.blend.similarity(columns[one]?, columns[two]?);
         learned().map_or(content, |learned| (content + learned.max(0.0)) / 2.0)
     });
     order

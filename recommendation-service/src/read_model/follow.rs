@@ -279,10 +279,7 @@ mod tests {
         let preferences = Preferences {
             user_id: 7,
             version: 1,
-            preferred_genres: Vec::new(),
-            preferred_language: None,
-            min_rating: 0.0,
-            taste_edits: Vec::new(),
+            ..Preferences::default()
         };
         users.write().prefer(preferences);
         let profile = users.read().find(user).cloned().expect("stored");
@@ -303,8 +300,8 @@ mod tests {
             ..Batch::default()
         };
         ReadModel::apply(&users, &batch);
-        assert!(profile.standing(603).is_none());
+        assert!(profile.state(603).is_none());
         let profile = users.read().find(user).cloned().expect("stored");
-        assert!(profile.standing(603).is_some());
+        assert!(profile.state(603).is_some());
     }
 }

@@ -91,7 +91,7 @@ impl Registry {
     /// # Errors
     /// [`ModelError`] if the version is not stored or cannot be loaded.
     pub async fn version(&self, version: i64) -> Result<Arc<TrainedModels>, ModelError> {
-        match self.live().filter(|live| live.version() == version) {
+        match self.live().filter(|live| live.version == version) {
             Some(live) => Ok(live),
             None => Ok(Arc::new(self.load(version).await?)),
         }
@@ -103,7 +103,7 @@ impl Registry {
     /// Returns [`sqlx::Error`] if Postgres is unreachable; a version that cannot be loaded is no error.
     pub async fn refresh(&self) -> Result<(), sqlx::Error> {
         let wanted = repository::live(&self.pool).await?;
-        let version = self.live().map(|live| live.version());
+        let version = self.live().map(|live| live.version);
         if wanted == version {
             return Ok(());
         }
@@ -138,7 +138,7 @@ impl Registry {
     }
 
     fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
-        let version = trained.as_ref().map_or(0, |trained| trained.version());
+        let version = trained.as_ref().map_or(0, |trained| trained.version);
         metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
         // What was live goes with the last list that is being made of it, outside of the lock.
         let before = std::mem::replace(&mut *self.live.write(), trained);
