@@ -3,11 +3,7 @@
 //!
 //! A version that cannot be loaded is logged and counted, and the version before stays live.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use recommender::{
     TrainedModels,
@@ -45,7 +41,7 @@ pub enum ModelError {
         /// The cause.
         cause: ModelFileError,
     },
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     /// The process is stopping.
@@ -59,13 +55,13 @@ pub struct Registry {
     pool: PgPool,
     live: Shared<Option<Arc<TrainedModels>>>,
     /// The version that was refused last, so that it is logged once.
-    refused: Arc<Mutex<Option<i64>>>,
+    refused: Shared<Option<i64>>,
     /// The directory of cached files; `None` without.
     directory: Option<PathBuf>,
 }
 
 impl Registry {
-    /// Registry by the registry in `pool`; the one that is taken is in `live`, and kept in `directory` too.
+    /// The registry in `pool`; it keeps the live version in `live`, and caches model files in `directory`.
     #[must_use]
     pub fn new(
         pool: PgPool,
@@ -75,7 +71,7 @@ impl Registry {
         Self {
             pool,
             live,
-            refused: Arc::new(Mutex::new(None)),
+            refused: Shared::new(None),
             directory,
         }
     }
@@ -114,12 +110,12 @@ impl Registry {
         match self.load(wanted).await {
             Ok(trained) => {
                 self.set_live(Some(Arc::new(trained)));
-                *self.last_refused() = None;
+                *self.refused.write() = None;
                 Ok(())
             }
             Err(ModelError::Database(error)) => Err(error),
             Err(error) => {
-                if self.last_refused().replace(wanted) != Some(wanted) {
+                if self.refused.write().replace(wanted) != Some(wanted) {
                     metrics::counter!(MODELS_REFUSED_TOTAL).increment(1);
                     tracing::error!(
                         model.version = wanted,
@@ -131,10 +127,6 @@ impl Registry {
                 Ok(())
             }
         }
-    }
-
-    fn last_refused(&self) -> std::sync::MutexGuard<'_, Option<i64>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
