@@ -3,9 +3,9 @@
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use chassis::{
-    Service, Settings,
+    Service,
     clock::Clock,
-    run::{healthcheck, print_openapi, usage_error},
+    run::{execute, healthcheck, print_openapi, usage_error},
 };
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 
@@ -60,7 +60,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
                 role,
                 subject,
                 ttl_seconds,
-            } => print_token(&subject, role, ttl_seconds),
+            } => execute(&service, async |config: Config| {
+                sign_token(&config, &Clock::system(), &subject, role, ttl_seconds)
+            }),
         },
         Err(error) if error.use_stderr() => usage_error(&one_line(&error)),
         Err(help) => {
@@ -75,18 +77,4 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join("; ")
-}
-
-fn print_token(subject: &str, role: Role, ttl_seconds: u64) -> ExitCode {
-    let config = match Settings::load(DEFAULTS).and_then(|settings| settings.read::<Config>()) {
-        Ok(config) => config,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    match sign_token(&config, &Clock::system(), subject, role, ttl_seconds) {
-        Ok(token) => {
-            let _ = writeln!(std::io::stdout(), "{token}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => usage_error(&error.to_string()),
-    }
 }

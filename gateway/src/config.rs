@@ -1,7 +1,5 @@
 //! The settings of the gateway. `config/default.toml` documents each of them with its default and unit.
 
-use std::time::Duration;
-
 use chassis::{ProcessConfig, Settings, config::ConfigError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -70,9 +68,12 @@ pub struct Config {
     pub rate_limit_max: u64,
     pub rate_limit_window_seconds: u64,
     pub rate_limit_entries: usize,
-    pub movie_service_url: Instances,
-    pub user_preference_service_url: Instances,
-    pub recommendation_service_url: Instances,
+    #[serde(deserialize_with = "instances")]
+    pub movie_service_url: Vec<Url>,
+    #[serde(deserialize_with = "instances")]
+    pub user_preference_service_url: Vec<Url>,
+    #[serde(deserialize_with = "instances")]
+    pub recommendation_service_url: Vec<Url>,
     pub upstream_connect_timeout_ms: u64,
     pub upstream_stall_timeout_ms: u64,
     pub upstream_idle_connections: usize,
@@ -136,16 +137,6 @@ impl Config {
             threads => threads,
         }
     }
-
-    /// The time limit of a Redis command.
-    pub fn redis_timeout(&self) -> Duration {
-        Duration::from_millis(self.redis_timeout_ms)
-    }
-
-    /// The length of a rate-limit window.
-    pub fn rate_limit_window(&self) -> Duration {
-        Duration::from_secs(self.rate_limit_window_seconds)
-    }
 }
 
 /// All settings of the process.
@@ -157,38 +148,25 @@ pub struct GatewayConfig {
     pub own: Config,
 }
 
-/// The instances of one service: at least one `http` URL.
-#[derive(Debug, Clone)]
-pub struct Instances(Vec<Url>);
-
-impl Instances {
-    /// The URLs, at least one.
-    pub fn urls(&self) -> &[Url] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Instances {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let words = chassis::config::comma_separated(deserializer)?;
-        let urls = words
-            .iter()
-            .map(|word| {
-                let url = Url::parse(word)
-                    .map_err(|error| D::Error::custom(format!("`{word}`: {error}")))?;
-                let is_origin = url.scheme() == "http"
-                    && url.has_host()
-                    && url.path() == "/"
-                    && url.query().is_none();
-                is_origin.then_some(url).ok_or_else(|| {
-                    D::Error::custom(format!("`{word}` must be http://host:port, without a path"))
-                })
+/// The instances of one service: at least one `http` URL without a path.
+fn instances<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {
+    use serde::de::Error;
+    let urls = chassis::config::comma_separated(deserializer)?
+        .iter()
+        .map(|word| {
+            let url =
+                Url::parse(word).map_err(|error| D::Error::custom(format!("`{word}`: {error}")))?;
+            let is_origin = url.scheme() == "http"
+                && url.has_host()
+                && url.path() == "/"
+                && url.query().is_none();
+            is_origin.then_some(url).ok_or_else(|| {
+                D::Error::custom(format!("`{word}` must be http://host:port, without a path"))
             })
-            .collect::<Result<Vec<_>, _>>()?;
-        if urls.is_empty() {
-            return Err(D::Error::custom("at least one instance is required"));
-        }
-        Ok(Self(urls))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if urls.is_empty() {
+        return Err(D::Error::custom("at least one instance is required"));
     }
+    Ok(urls)
 }

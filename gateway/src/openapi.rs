@@ -8,7 +8,7 @@ use chassis::{
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema, openapi::OpenApi};
 
-use crate::routes::{Access, BodyLimit, ROUTES, Route, Service, Target};
+use crate::routes::{Access, Limits, ROUTES, Route, Service, Target};
 
 /// The OpenAPI document.
 ///
@@ -153,9 +153,11 @@ fn responses(route: &Route) -> Value {
             "400": problem("the request target or the body is malformed"),
             "404": problem("the path or the resource does not exist"),
             "408": problem("the client took too long to send the request body"),
-            "413": problem(match route.body_limit {
-                BodyLimit::Ordinary => "the body exceeds BODY_LIMIT_BYTES, by default 1 MiB",
-                BodyLimit::Import => "the body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB",
+            "413": problem(match route.limits {
+                Limits::Ordinary | Limits::Sync => {
+                    "the body exceeds BODY_LIMIT_BYTES, by default 1 MiB"
+                }
+                Limits::Import => "the body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB",
             }),
             "414": problem("the request target is too long"),
             "502": problem("the service gave no usable response"),

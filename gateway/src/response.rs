@@ -60,6 +60,14 @@ impl From<Problem> for Refusal {
     }
 }
 
+/// 429: the client may send the request again after `seconds`.
+pub(crate) fn rate_limited(error: &'static str, seconds: u64) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", error)
+        .detail("retry after the seconds in Retry-After")
+        .retry_after(seconds)
+        .member("retry_after", seconds)
+}
+
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::default()));

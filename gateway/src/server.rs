@@ -16,6 +16,7 @@ use std::{
 use anyhow::Context;
 use chassis::{Process, shutdown::Shutdown};
 use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use hyper::{header::HeaderValue, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioTimer, server::graceful::GracefulShutdown};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -26,7 +27,7 @@ use tokio::{
     task::LocalSet,
 };
 
-use self::client_stream::{ClientStream, CountedBody, ResponseCounter};
+use self::client_stream::{ClientStream, ResponseCounter};
 use crate::{
     config::{AuthMode, Config, GatewayConfig},
     pipeline,
@@ -273,7 +274,13 @@ fn serve(
         let guard = responses.begin();
         async move {
             let response = pipeline::serve(&state, &peer, request).await;
-            Ok::<_, Infallible>(response.map(|body| CountedBody::new(body, guard)))
+            Ok::<_, Infallible>(response.map(|body| {
+                // The response is in progress until its body, which owns the guard, is dropped.
+                body.map_err(move |error| {
+                    let _ = &guard;
+                    error
+                })
+            }))
         }
     });
     let connection = graceful.watch(http.serve_connection(stream, service));

@@ -45,7 +45,7 @@ impl SharedState {
             invalid_keys: Arc::default(),
             rate_limits: RateLimits::new(
                 own.rate_limit_max,
-                own.rate_limit_window(),
+                Duration::from_secs(own.rate_limit_window_seconds),
                 own.rate_limit_entries,
             ),
             metrics: process.metrics,
@@ -91,7 +91,8 @@ impl ThreadState {
         let redis = if config.redis_url.expose_secret().is_empty() {
             None
         } else {
-            Some(Redis::lazy(&config.redis_url, config.redis_timeout())?)
+            let timeout = Duration::from_millis(config.redis_timeout_ms);
+            Some(Redis::lazy(&config.redis_url, timeout)?)
         };
         let settings = Rc::new(UpstreamSettings::new(&shared.config)?);
         let upstreams = Service::ALL.map(|service| {
@@ -100,7 +101,7 @@ impl ThreadState {
                 Service::Preference => &config.user_preference_service_url,
                 Service::Recommendation => &config.recommendation_service_url,
             };
-            Upstream::new(service, instances.urls(), &settings)
+            Upstream::new(service, instances, &settings)
         });
         let max_in_flight = shared.config.process.max_requests_in_flight;
         Ok(Rc::new(Self {

@@ -13,9 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use chassis::{Problem, redis::Redis};
+use chassis::redis::Redis;
 use hyper::{
-    HeaderMap, StatusCode,
+    HeaderMap,
     header::{HeaderName, HeaderValue},
 };
 
@@ -23,7 +23,10 @@ use self::{
     lease::{Decision, Grant, LeaseRequest},
     table::{Leases, Lookup},
 };
-use crate::{middleware::client_ip::ClientKey, response::Refusal};
+use crate::{
+    middleware::client_ip::ClientKey,
+    response::{Refusal, rate_limited},
+};
 
 const SCRIPT: &str = include_str!("rate_limit/lease.lua");
 /// While Redis is unavailable.
@@ -123,10 +126,8 @@ impl RateLimiter {
                 Decision::Refused { reset } => {
                     let reset = reset.div_ceil(1000).max(1);
                     let remaining = 0;
-                    return (
-                        LimitStatus { remaining, reset },
-                        Err(exceeded(reset).into()),
-                    );
+                    let refusal = rate_limited("rate limit exceeded", reset).into();
+                    return (LimitStatus { remaining, reset }, Err(refusal));
                 }
                 Decision::Request(_) => {}
             }
@@ -200,17 +201,6 @@ impl RateLimiter {
             }
         }
     }
-}
-
-fn exceeded(reset: u64) -> Problem {
-    Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "rate-limited",
-        "rate limit exceeded",
-    )
-    .detail("retry after the seconds in Retry-After")
-    .retry_after(reset)
-    .member("retry_after", reset)
 }
 
 fn millis(duration: Duration) -> u64 {

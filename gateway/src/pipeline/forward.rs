@@ -17,11 +17,11 @@ use crate::{
     middleware::client_ip::X_FORWARDED_FOR,
     proxy::{
         Call, ForwardedHeaders, RequestBody, X_FORWARDED_HOST, X_FORWARDED_PROTO,
-        problem::{body_too_large, timed_out, upstream_failed},
+        problem::{timed_out, upstream_failed},
         remove_hop_by_hop_headers,
     },
     response::{Body, NO_STORE},
-    routes::{Access, BodyLimit, Route, Service, TimeLimit},
+    routes::{Access, Limits, Route, Service},
 };
 
 impl RequestContext<'_> {
@@ -34,9 +34,9 @@ impl RequestContext<'_> {
         principal: Option<&HeaderValue>,
     ) -> Result<Response<Body>, Problem> {
         let config = &self.state.shared.config;
-        let body = self.take_body(match route.body_limit {
-            BodyLimit::Ordinary => config.process.body_limit_bytes as u64,
-            BodyLimit::Import => config.own.import_body_limit_bytes as u64,
+        let body = self.take_body(match route.limits {
+            Limits::Import => config.own.import_body_limit_bytes as u64,
+            Limits::Ordinary | Limits::Sync => config.process.body_limit_bytes as u64,
         })?;
         let call = Call {
             method: &self.head.method,
@@ -46,9 +46,9 @@ impl RequestContext<'_> {
             body: body.as_ref(),
             retryable: route.retryable,
         };
-        let time_limit = match route.time_limit {
-            TimeLimit::Ordinary => config.process.request_timeout(),
-            TimeLimit::Sync => Duration::from_millis(config.own.sync_timeout_ms),
+        let time_limit = match route.limits {
+            Limits::Ordinary => config.process.request_timeout(),
+            Limits::Sync | Limits::Import => Duration::from_millis(config.own.sync_timeout_ms),
         };
         let upstream = self.state.upstream(service);
         let mut response = match tokio::time::timeout(time_limit, upstream.forward(&call)).await {
@@ -73,7 +73,7 @@ impl RequestContext<'_> {
             None => Ok(None),
             Some(body) if body.size_hint().lower() > limit => {
                 self.body = Some(body);
-                Err(body_too_large(limit))
+                Err(Problem::body_too_large(limit))
             }
             Some(body) => Ok(Some(RequestBody::new(body, limit))),
         }

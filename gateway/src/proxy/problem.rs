@@ -7,8 +7,6 @@ use hyper::StatusCode;
 use super::{forward::Failure, request_body::RequestBodyState};
 use crate::routes::Service;
 
-const MIB: u64 = 1 << 20;
-
 /// The name of `service` in one-line error texts.
 fn display_name(service: Service) -> &'static str {
     match service {
@@ -23,7 +21,7 @@ pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
     let problem = match failure {
         Failure::Unreachable(_) => unavailable(service),
         Failure::Unusable(_) | Failure::SwitchingProtocols => bad_gateway(service),
-        Failure::BodyTooLarge { limit } => body_too_large(*limit),
+        Failure::BodyTooLarge { limit } => Problem::body_too_large(*limit),
         Failure::BodyBroken => from_status(StatusCode::BAD_REQUEST)
             .error("invalid request body")
             .detail("the request body is malformed or ended early; send it again"),
@@ -45,14 +43,6 @@ pub(crate) fn bad_gateway(service: Service) -> Problem {
     )
 }
 
-/// 413: a request body of more than `limit` bytes.
-pub(crate) fn body_too_large(limit: u64) -> Problem {
-    from_status(StatusCode::PAYLOAD_TOO_LARGE).detail(match limit % MIB {
-        0 => format!("send at most {} MiB", limit / MIB),
-        _ => format!("send at most {limit} bytes"),
-    })
-}
-
 /// 408 if the client is still to send some of its body, otherwise 504: the time limit has passed.
 pub(crate) fn timed_out(body: Option<RequestBodyState>) -> Problem {
     if body == Some(RequestBodyState::AwaitingClient) {
@@ -61,26 +51,4 @@ pub(crate) fn timed_out(body: Option<RequestBodyState>) -> Problem {
             .detail("send the body faster, or a smaller one");
     }
     Problem::timed_out().detail("the service did not respond within the time limit; retry later")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn body_limits_are_given_in_mebibytes_where_they_are_whole() {
-        let detail = |limit| body_too_large(limit).document("/", "id").detail;
-        assert_eq!(detail(16 * MIB), "send at most 16 MiB");
-        assert_eq!(detail(1000), "send at most 1000 bytes");
-    }
-
-    #[test]
-    fn only_a_client_that_is_awaited_is_blamed_for_a_timeout() {
-        use RequestBodyState::{AwaitingClient, Complete, Reading, Unread};
-        for state in [None, Some(Unread), Some(Reading), Some(Complete)] {
-            assert_eq!(timed_out(state).status(), StatusCode::GATEWAY_TIMEOUT);
-        }
-        let status = timed_out(Some(AwaitingClient)).status();
-        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
-    }
 }

@@ -13,7 +13,6 @@ use std::{
 use bytes::{Buf, Bytes};
 use hyper::{
     StatusCode,
-    body::{Body, Frame, SizeHint},
     rt::{Read, ReadBufCursor, Write},
 };
 use hyper_util::rt::TokioIo;
@@ -42,41 +41,6 @@ impl ResponseCounter {
 
     fn is_idle(&self) -> bool {
         Rc::weak_count(&self.0) == 0
-    }
-}
-
-/// The body of a response that is in progress until its end.
-pub(super) struct CountedBody<B> {
-    body: B,
-    _guard: Weak<()>,
-}
-
-impl<B> CountedBody<B> {
-    pub(super) fn new(body: B, guard: Weak<()>) -> Self {
-        Self {
-            body,
-            _guard: guard,
-        }
-    }
-}
-
-impl<B: Body + Unpin> Body for CountedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -41,7 +41,7 @@ async fn a_missing_or_malformed_header_is_refused_with_the_reason() {
     assert_eq!(anonymous.header("www-authenticate"), "Bearer");
 
     let format = "invalid Authorization header format, expected 'Bearer <token>'";
-    for (shown, error) in [
+    for (value, error) in [
         ("Basic dXNlcjpwYXNz", format),
         ("bearer abc", format),
         ("Bearerabc", format),
@@ -50,8 +50,8 @@ async fn a_missing_or_malformed_header_is_refused_with_the_reason() {
         ("Bearer ", "empty bearer token"),
         ("Bearer \t ", "empty bearer token"),
     ] {
-        let response = with_header(&stage, shown).await;
-        assert_eq!(response.problem(401)["error"], error, "{shown:?}");
+        let response = with_header(&stage, value).await;
+        assert_eq!(response.problem(401)["error"], error, "{value:?}");
         assert_eq!(response.header("www-authenticate"), "Bearer");
     }
 }
@@ -196,15 +196,16 @@ async fn a_cached_token_is_refused_once_it_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_without_a_role_has_the_role_of_a_user() {
+async fn a_token_without_a_role_has_the_role_of_a_user_and_the_principal_is_ascii_json() {
     let stage = Stage::with_echo(&[]).await;
     let mut claims = claims();
     claims.as_object_mut().unwrap().remove("role");
+    claims["sub"] = json!("k\u{e9}\"\u{1f3ac}");
     let token = format!("Bearer {}", signed(&claims, Algorithm::HS256, SECRET));
     let response = with_header(&stage, &token).await.json();
     assert_eq!(
         response["headers"]["x-principal"][0],
-        r#"{"subject":"7","role":"user"}"#
+        r#"{"subject":"k\u00e9\"\ud83c\udfac","role":"user"}"#
     );
 }
 

@@ -68,10 +68,10 @@ async fn bodies_of_one_mebibyte_pass_and_larger_ones_do_not() {
 async fn imports_have_a_larger_body_limit() {
     let stage = Stage::with_echo(&[]).await;
     let post = || stage.call(Method::POST, "/api/v1/users/1/imports");
-    let most = 16 * MIB;
-    let exactly = TestResponse::of(post().body(chunked(most))).await;
-    assert_eq!(exactly.json()["length"], most);
-    for body in [chunked(most + 1), reqwest::Body::from(vec![b'x'; most + 1])] {
+    let max = 16 * MIB;
+    let exactly = TestResponse::of(post().body(chunked(max))).await;
+    assert_eq!(exactly.json()["length"], max);
+    for body in [chunked(max + 1), reqwest::Body::from(vec![b'x'; max + 1])] {
         let problem = TestResponse::of(post().body(body)).await.problem(413);
         insta::allow_duplicates! {
         insta::assert_json_snapshot!(problem, {".request_id" => "[request id]"}, @r#"
@@ -90,22 +90,22 @@ async fn imports_have_a_larger_body_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn expect_100_continue_is_answered_before_the_body_is_sent() {
+async fn expect_100_continue_gets_100_before_the_body_is_sent() {
     let stage = Stage::with_echo(&[]).await;
     let token = stage.token("1", Role::Admin);
-    let ask = |length: usize| {
+    let head = |length: usize| {
         format!(
             "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
              Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         )
     };
-    let response = raw(stage.address, ask(10 * MIB).as_bytes());
+    let response = raw(stage.address, head(10 * MIB).as_bytes());
     assert_eq!(status_of(&response), 413, "{response}");
     let mut stream = TcpStream::connect(stage.address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_millis(500)))
         .unwrap();
-    stream.write_all(ask(2).as_bytes()).unwrap();
+    stream.write_all(head(2).as_bytes()).unwrap();
     let first = read_rest(&mut stream);
     assert_eq!(status_of(&first), 100, "{first}");
     stream.write_all(b"{}").unwrap();
@@ -160,7 +160,7 @@ async fn a_truncated_request_body_never_reaches_the_service_as_complete() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_bodies_are_streamed() {
-    let (seen, mut heard) = mpsc::channel(10);
+    let (seen, mut sizes) = mpsc::channel(10);
     let app = Router::new().fallback(move |request: Request| {
         let seen = seen.clone();
         async move {
@@ -180,7 +180,7 @@ async fn request_bodies_are_streamed() {
     let response = tokio::spawn(stage.call(Method::POST, "/api/v1/users").body(body).send());
     for size in [10, 20, 30] {
         send.send(Ok(Bytes::from(vec![b'x'; size]))).await.unwrap();
-        assert_eq!(heard.recv().await, Some(size));
+        assert_eq!(sizes.recv().await, Some(size));
     }
     drop(send);
     assert_eq!(

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::stage::{SECRET, Stage, read_rest, serve, status_of};
 
 /// A service that responds when notified, and the number of waiting requests.
-fn held() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
+fn blocked_service() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
     let (go, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (released, count) = (Arc::clone(&go), Arc::clone(&waiting));
     let app = Router::new().fallback(move || {
@@ -35,7 +35,7 @@ fn held() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_requests_are_served_before_the_end() {
-    let (app, go, waiting) = held();
+    let (app, go, waiting) = blocked_service();
     let stage = Stage::new(serve(app).await, &[]);
     let calls: Vec<_> = (0..8)
         .map(|_| tokio::spawn(stage.call(reqwest::Method::GET, "/api/v1/movies").send()))
@@ -63,7 +63,7 @@ async fn accepted_requests_are_served_before_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_grace_period_limits_the_shutdown() {
-    let (app, _, waiting) = held();
+    let (app, _, waiting) = blocked_service();
     let stage = Stage::new(serve(app).await, &[("SHUTDOWN_GRACE_SECONDS", "1")]);
     let call = tokio::spawn(stage.call(reqwest::Method::GET, "/api/v1/movies").send());
     eventually("one is under way", || async {
@@ -89,7 +89,7 @@ async fn readiness_turns_red_before_the_listeners_close() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_the_process_after_the_request_in_flight() {
-    let (app, go, waiting) = held();
+    let (app, go, waiting) = blocked_service();
     let upstream = serve(app).await;
     let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
         .envs([

@@ -1,6 +1,6 @@
 //! The gateway's OpenAPI document.
 
-use gateway::routes::{BodyLimit, ROUTES, Service, Target};
+use gateway::routes::{Limits, ROUTES, Service, Target};
 use serde_json::Value;
 
 #[test]
@@ -96,9 +96,9 @@ fn body_limits_in_the_document_are_the_defaults() {
         let Target::Upstream(_) = route.target else {
             continue;
         };
-        let limit = match route.body_limit {
-            BodyLimit::Ordinary => process.body_limit_bytes,
-            BodyLimit::Import => own.import_body_limit_bytes,
+        let limit = match route.limits {
+            Limits::Ordinary | Limits::Sync => process.body_limit_bytes,
+            Limits::Import => own.import_body_limit_bytes,
         };
         let method = route.method.as_str().to_lowercase();
         let response = &document["paths"][route.path][&method]["responses"]["413"];

@@ -36,7 +36,7 @@ async fn every_route_allows_exactly_its_callers() {
     let user = stage.token("7", Role::User);
     let other_user = stage.token("8", Role::User);
     let admin = stage.token("1", Role::Admin);
-    let [reads, writes, administers, excessive] = [
+    let [reads, writes, administers, beyond_role] = [
         ("7", "user", &["read"][..]),
         ("7", "user", &["write"]),
         ("1", "admin", &["read", "write", "admin"]),
@@ -59,7 +59,7 @@ async fn every_route_allows_exactly_its_callers() {
             _ if !may || route.interactive_login_only => 403,
             _ => status,
         };
-        for (caller, shown, expected) in [
+        for (caller, token, expected) in [
             ("an anonymous caller", None, anonymous),
             ("the user", Some(&user), own),
             ("another user", Some(&other_user), other),
@@ -81,12 +81,12 @@ async fn every_route_allows_exactly_its_callers() {
             ),
             (
                 "a key with more scopes than its owner",
-                Some(&excessive),
+                Some(&beyond_role),
                 by_key(true, other),
             ),
         ] {
             let mut request = stage.bare(route.method.clone(), &path);
-            if let Some(token) = shown {
+            if let Some(token) = token {
                 request = request.bearer_auth(token);
             }
             let response = TestResponse::of(request).await;
@@ -107,9 +107,15 @@ async fn every_route_allows_exactly_its_callers() {
 }
 
 #[test]
-fn routes_of_users_are_for_that_user_only() {
-    for route in ROUTES.iter().filter(|route| route.path.contains("/users/")) {
-        assert_eq!(route.access, Access::ThatUser, "{}", route.path);
+fn access_rules_follow_the_paths() {
+    for route in ROUTES {
+        let names_user = route.path.contains("/users/");
+        let is_for_user = route.access == Access::ThatUser;
+        assert_eq!(names_user, is_for_user, "{}", route.path);
+        let is_admin = ["/api/v1/admin/", "/api/v1/jobs", "/api/v1/movies/import"]
+            .iter()
+            .any(|path| route.path.starts_with(path));
+        assert_eq!(is_admin, route.access == Access::Admin, "{}", route.path);
     }
 }
 
@@ -125,13 +131,17 @@ async fn user_ids_in_paths_are_compared_exactly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn internal_paths_are_not_served() {
+async fn paths_beyond_the_table_are_not_served() {
     let stage = Stage::with_echo(&[]).await;
     for path in [
         "/internal/v1/changes",
         "/internal/v1/snapshot",
         "/openapi.json",
         "/api/v1/health",
+        "/",
+        "/api/v1",
+        "/healthy",
+        "/api/v1/users/1/x",
     ] {
         stage.get(path).await.problem(404);
     }

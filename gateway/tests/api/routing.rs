@@ -46,6 +46,10 @@ async fn trailing_slashes_are_ignored() {
     for (given, sent) in [
         ("/api/v1/movies/", "/api/v1/movies"),
         ("/api/v1/movies/603/?x=/", "/api/v1/movies/603?x=/"),
+        (
+            "/api/v1/movies/a.b..%C3%A9?x=%2f..//",
+            "/api/v1/movies/a.b..%C3%A9?x=%2f..//",
+        ),
     ] {
         assert_eq!(stage.get(given).await.json()["target"], sent);
     }

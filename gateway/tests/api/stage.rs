@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 pub const SECRET: &str = "a secret of the tests, which is long enough";
 pub const ADMIN: &str = "1";
 /// Longer than any successful operation takes.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Settings of a gateway whose services are all at `upstream`, with `more` on top.
 pub fn settings(upstream: SocketAddr, more: &[(&str, &str)]) -> Settings {
@@ -72,7 +72,7 @@ impl Stage {
         let http = chassis::client::http()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
+            .timeout(MAX_WAIT)
             .build()
             .expect("a client");
         Self {
@@ -242,7 +242,7 @@ impl Scripted {
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
                 let (log, script) = (Arc::clone(&log), Arc::clone(&script));
                 std::thread::spawn(move || script(number, stream, &log));
             }

@@ -15,7 +15,7 @@ use gateway::Role;
 use reqwest::Method;
 
 use crate::stage::{
-    PATIENCE, Scripted, Stage, TestResponse, echo, raw, read_head, respond_ok, serve, status_of,
+    MAX_WAIT, Scripted, Stage, TestResponse, echo, raw, read_head, respond_ok, serve, status_of,
 };
 
 /// Asserts that the response contains nothing about the platform's interior.
@@ -89,7 +89,7 @@ async fn a_client_that_sends_its_body_too_slowly_is_408() {
 async fn a_service_that_does_not_read_the_body_is_504() {
     let service = Scripted::new(|_, mut stream, _| {
         read_head(&mut stream);
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(MAX_WAIT);
     });
     let stage = Stage::new(service.address, &[("SYNC_TIMEOUT_MS", "500")]);
     let (token, bytes) = (stage.token("7", Role::User), 16 << 20);
@@ -107,7 +107,7 @@ async fn a_service_that_does_not_read_the_body_is_504() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unusable_response_is_502() {
-    for nonsense in [
+    for unusable in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
@@ -117,7 +117,7 @@ async fn an_unusable_response_is_502() {
     ] {
         let upstream = Scripted::new(move |_, mut stream, _| {
             read_head(&mut stream);
-            let _ = stream.write_all(nonsense.as_bytes());
+            let _ = stream.write_all(unusable.as_bytes());
         });
         let stage = Stage::new(upstream.address, &[]);
         for method in [Method::GET, Method::POST] {
@@ -130,7 +130,7 @@ async fn an_unusable_response_is_502() {
             assert_eq!(
                 response.problem(502)["type"],
                 "/problems/bad-gateway",
-                "{nonsense:?}"
+                "{unusable:?}"
             );
             leaks_nothing(&response, upstream.address);
         }

@@ -12,14 +12,14 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use self::bodies::{bodies, interactions, preferences};
-use self::framing::{framing, heads, impostors};
+use self::framing::{forged_identities, framing, heads};
 use self::paths::paths;
 use self::queries::{cursors, positions, queries};
 use crate::stage::{Ending, Platform, PlatformOptions, RawResponse, exchange, not_a_problem};
 
 /// The expected result of a case.
 #[derive(Clone, Copy)]
-enum Brings {
+enum Expected {
     /// A complete problem with one of these statuses.
     Problem(&'static [u16]),
     /// A 4xx, with or without a problem, or the end of the connection: the request is not HTTP.
@@ -28,17 +28,17 @@ enum Brings {
     NoEffect(&'static [u16]),
 }
 
-use Brings::{NoEffect, Problem, Refusal};
+use Expected::{NoEffect, Problem, Refusal};
 
 struct Case {
     name: String,
     request: Vec<u8>,
     ending: Ending,
-    brings: Brings,
+    expected: Expected,
 }
 
 /// The tokens and ids of the cases.
-struct Who {
+struct Actors {
     admin: String,
     anna: String,
     user: i64,
@@ -53,23 +53,23 @@ async fn invalid_requests_are_4xx_and_store_nothing() {
     };
     let platform = Platform::with_films(1, options).await;
     let user = platform.user("anna").await;
-    let who = Who {
+    let actors = Actors {
         admin: platform.token(&["--role", "admin", "--subject", "999"]),
         anna: platform.token(&["--subject", &user.to_string()]),
         user,
         film: platform.recommended(user, 1).await[0],
     };
     let cases: Vec<Case> = [
-        bodies(&who),
-        preferences(&who),
-        interactions(&who),
-        queries(&who),
-        cursors(&who),
-        positions(&who),
-        paths(&who),
-        framing(&who),
-        heads(&who),
-        impostors(&who),
+        bodies(&actors),
+        preferences(&actors),
+        interactions(&actors),
+        queries(&actors),
+        cursors(&actors),
+        positions(&actors),
+        paths(&actors),
+        framing(&actors),
+        heads(&actors),
+        forged_identities(&actors),
     ]
     .into_iter()
     .flatten()
@@ -80,7 +80,7 @@ async fn invalid_requests_are_4xx_and_store_nothing() {
     for case in cases {
         let address = platform.gateways[0].address();
         let response = exchange(address, case.request, case.ending).await;
-        if let Err(reason) = judge(&response, case.brings) {
+        if let Err(reason) = check(&response, case.expected) {
             wrong.push(format!("{}: {reason}", case.name));
         }
     }
@@ -108,26 +108,22 @@ async fn invalid_requests_are_4xx_and_store_nothing() {
 /// The number of rows of every table of every service.
 async fn rows(platform: &Platform) -> Vec<(String, i64)> {
     let mut rows = Vec::new();
-    for database in [
-        &platform.movies,
-        &platform.people,
-        &platform.recommendations,
-    ] {
+    for database in [&platform.movies, &platform.users, &platform.recommendations] {
         rows.extend(database.rows().await);
     }
     rows
 }
 
-fn judge(response: &RawResponse, brings: Brings) -> Result<(), String> {
-    let response = match (response, brings) {
+fn check(response: &RawResponse, expected: Expected) -> Result<(), String> {
+    let response = match (response, expected) {
         (RawResponse::Closed, Refusal) => return Ok(()),
         (RawResponse::Http(response), _) => response,
-        (RawResponse::Closed, _) => return Err("closed without an response".to_owned()),
-        (RawResponse::Nonsense(text), _) => return Err(format!("no response but {text:?}")),
+        (RawResponse::Closed, _) => return Err("closed without a response".to_owned()),
+        (RawResponse::NotHttp(text), _) => return Err(format!("no response but {text:?}")),
     };
     let status = response.status.as_u16();
     let start: String = response.text.chars().take(300).collect();
-    let as_expected = match brings {
+    let as_expected = match expected {
         Problem(statuses) => statuses.contains(&status),
         NoEffect(statuses) => {
             return statuses
@@ -140,7 +136,7 @@ fn judge(response: &RawResponse, brings: Brings) -> Result<(), String> {
     if !as_expected {
         return Err(format!("{status} {start}"));
     }
-    match (brings, not_a_problem(response)) {
+    match (expected, not_a_problem(response)) {
         (Problem(_), Some(fault)) => Err(format!("{status} {start}: {fault}")),
         (Refusal, Some(fault)) if !response.text.is_empty() => {
             Err(format!("{status} {start}: {fault}"))
@@ -170,20 +166,20 @@ fn with_headers(method: &str, target: &str, token: &str, headers: &str, body: &[
     [head.as_bytes(), body].concat()
 }
 
-fn case(name: impl Into<String>, request: Vec<u8>, brings: Brings) -> Case {
+fn case(name: impl Into<String>, request: Vec<u8>, expected: Expected) -> Case {
     Case {
         name: name.into(),
         request,
         ending: Ending::Open,
-        brings,
+        expected,
     }
 }
 
 /// A printable excerpt of `bytes` for failure messages.
-fn shown(bytes: &[u8]) -> String {
-    let mut shown: String = String::from_utf8_lossy(bytes).chars().take(80).collect();
+fn excerpt(bytes: &[u8]) -> String {
+    let mut excerpt: String = String::from_utf8_lossy(bytes).chars().take(80).collect();
     if bytes.len() > 80 {
-        let _ = write!(shown, "… ({} bytes)", bytes.len());
+        let _ = write!(excerpt, "… ({} bytes)", bytes.len());
     }
-    shown
+    excerpt
 }

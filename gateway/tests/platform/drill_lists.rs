@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::stage::{Api, Platform, PlatformOptions, ids, percentile};
 
-const PEOPLE: u64 = 50;
+const USERS: u64 = 50;
 /// Actions of each user.
 const ACTIONS: usize = 30;
 const PAGES: i64 = 32;
@@ -36,7 +36,7 @@ const STRATEGIES: [&str; 5] = [
 const KINDS: [&str; 4] = ["like", "dislike", "superlike", "watched"];
 
 /// A user, with the time at which each known movie was reported.
-struct Person {
+struct Reader {
     id: i64,
     client: Api,
     random: StdRng,
@@ -44,7 +44,7 @@ struct Person {
     lists: Arc<AtomicUsize>,
 }
 
-impl Person {
+impl Reader {
     /// Reads a list, sometimes page by page; asserts that it has no movie that was known a second before the
     /// request.
     async fn read(&mut self, query: &str) -> Vec<i64> {
@@ -87,7 +87,11 @@ impl Person {
             .into_iter()
             .filter(|film| !self.known.contains_key(film))
             .collect();
-        assert!(!fresh.is_empty(), "user {} has run out of films", self.id);
+        assert!(
+            !fresh.is_empty(),
+            "user {} has no unknown movie left",
+            self.id
+        );
         let film = fresh[self.random.random_range(0..fresh.len())];
         let kind = KINDS[self.random.random_range(0..KINDS.len())];
         let body = json!({"movie_id": film, "interaction_type": kind});
@@ -112,45 +116,45 @@ impl Person {
 async fn known_and_disliked_movies_leave_the_lists() {
     let options = PlatformOptions {
         recommendation_services: 2,
-        log_level: "warn,chassis::run=info,gateway::app=info",
+        log_level: "warn,chassis::run=info,gateway::server=info",
         ..PlatformOptions::default()
     };
     let platform = Platform::with_films(PAGES, options).await;
     let lists = Arc::<AtomicUsize>::default();
-    let mut people = JoinSet::new();
+    let mut users = JoinSet::new();
     let started = Instant::now();
-    for number in 0..PEOPLE {
-        let mut person = Person {
-            id: platform.user(&format!("person{number}")).await,
+    for number in 0..USERS {
+        let mut reader = Reader {
+            id: platform.user(&format!("reader{number}")).await,
             client: platform.client(),
             random: StdRng::seed_from_u64(number),
             known: HashMap::new(),
             lists: Arc::clone(&lists),
         };
-        people.spawn(async move {
+        users.spawn(async move {
             let mut times = Vec::with_capacity(ACTIONS);
             for _ in 0..ACTIONS {
-                times.push(person.act().await);
+                times.push(reader.act().await);
             }
             // In the end every strategy leaves out all of them.
             tokio::time::sleep_until((Instant::now() + FRESH).into()).await;
             for query in STRATEGIES {
-                person.read(query).await;
+                reader.read(query).await;
             }
             times
         });
     }
-    let mut times: Vec<Duration> = people.join_all().await.into_iter().flatten().collect();
+    let mut times: Vec<Duration> = users.join_all().await.into_iter().flatten().collect();
     times.sort_unstable();
     let at = |part| percentile(&times, part);
     println!(
-        "{PEOPLE} people, {} actions, {} lists read in {:.1} s: none had what its reader knew or disliked",
+        "{USERS} users, {} actions, {} lists read in {:.1} s: none contained a known or disliked movie",
         times.len(),
         lists.load(Ordering::Relaxed),
         started.elapsed().as_secs_f64()
     );
     println!(
-        "from the response to an action until a request for a list that shows it: p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms",
+        "from the response to an action until a request for a list that reflects it: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
         at(0.5),
         at(0.99),
         at(1.0)

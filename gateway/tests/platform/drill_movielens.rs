@@ -22,9 +22,9 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::stage::{Api, Platform, PlatformOptions};
 
 /// Concurrent imports.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT_IMPORTS: usize = 4;
 /// The users whose lists are printed, with few, some and many ratings.
-const SHOWN: [i64; 3] = [53, 1, 177];
+const PRINTED_USERS: [i64; 3] = [53, 1, 177];
 const BOUNDARY: &str = "boundary-of-the-drill";
 const HEADING: &str = "userId,movieId,rating,timestamp\n";
 
@@ -142,15 +142,15 @@ async fn movielens_small_is_imported_and_learned_from() {
     };
     let folder = data.join("ml-latest-small");
     let options = PlatformOptions {
-        log_level: "warn,chassis::run=info,gateway::app=info",
+        log_level: "warn,chassis::run=info,gateway::server=info",
         ..PlatformOptions::default()
     };
     let platform = Platform::start(options).await;
     catalogue(&platform, &data, &folder).await;
-    let people = histories(&platform, &folder).await;
+    let users = histories(&platform, &folder).await;
     train(&platform).await;
-    for number in SHOWN {
-        show(&platform, number, people[&number]).await;
+    for number in PRINTED_USERS {
+        show(&platform, number, users[&number]).await;
     }
     assert_eq!(platform.errors_logged(), [""; 0]);
 }
@@ -185,20 +185,20 @@ async fn histories(platform: &Platform, folder: &Path) -> BTreeMap<i64, i64> {
         history.push_str(line);
         history.push('\n');
     }
-    let mut people = BTreeMap::new();
+    let mut users = BTreeMap::new();
     for number in histories.keys() {
-        people.insert(*number, platform.user(&format!("movielens{number}")).await);
+        users.insert(*number, platform.user(&format!("movielens{number}")).await);
     }
     let started = Instant::now();
-    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_IMPORTS));
     let mut imports = JoinSet::new();
     for (number, history) in histories {
         let client = platform.client();
-        let user = people[&number];
+        let user = users[&number];
         let (links, movies) = (Arc::clone(&links), Arc::clone(&movies));
-        let at_once = Arc::clone(&at_once);
+        let permits = Arc::clone(&permits);
         imports.spawn(async move {
-            let _place = at_once.acquire_owned().await.unwrap();
+            let _permit = permits.acquire_owned().await.unwrap();
             let files = [
                 ("ratings.csv", &*history),
                 ("links.csv", &links),
@@ -225,25 +225,25 @@ async fn histories(platform: &Platform, folder: &Path) -> BTreeMap<i64, i64> {
     let took = started.elapsed().as_secs_f64();
     println!(
         "{} users, {counts:?} in {took:.1} s: {:.0} ratings/s",
-        people.len(),
+        users.len(),
         counts["total"] as f64 / took
     );
     println!("not found: {unmatched:?}");
     assert_eq!(counts["total"], 100_836);
     assert_eq!(counts["failed"], 0);
     let kept = platform
-        .people
+        .users
         .count("select count(*) from user_movie where rating is not null")
         .await;
     println!("{kept} ratings are kept");
     assert_eq!(kept, counts["succeeded"]);
-    people
+    users
 }
 
 async fn train(platform: &Platform) {
     // Training uses only what the recommender has read from the feed.
     let stored = platform
-        .people
+        .users
         .count("select count(*) from user_movie where rating is not null")
         .await;
     let started = Instant::now();

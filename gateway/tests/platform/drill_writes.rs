@@ -35,7 +35,7 @@ const KINDS: [&str; 5] = ["like", "dislike", "superlike", "watchlist", "watched"
 async fn platform() -> (Platform, Arc<Vec<i64>>) {
     let options = PlatformOptions {
         // The address, not each request.
-        log_level: "warn,chassis::run=info,gateway::app=info",
+        log_level: "warn,chassis::run=info,gateway::server=info",
         ..PlatformOptions::default()
     };
     let platform = Platform::with_films(PAGES, options).await;
@@ -45,9 +45,9 @@ async fn platform() -> (Platform, Arc<Vec<i64>>) {
              from generate_series(1, {USERS}) n returning id)
          select count(*) from made"
     );
-    assert_eq!(platform.people.count_of(statement).await, USERS);
+    assert_eq!(platform.users.count_of(statement).await, USERS);
     let films = platform
-        .people
+        .users
         .numbers("select id from movie where not removed")
         .await;
     (platform, Arc::new(films))
@@ -89,7 +89,7 @@ async fn load(
                     tokio::time::sleep(Duration::from_millis(5)).await;
                     continue;
                 };
-                match ask(open, request.as_bytes()).await {
+                match exchange(open, request.as_bytes()).await {
                     Some((status, body)) => responses.push(Response {
                         status,
                         took: started.elapsed(),
@@ -135,7 +135,7 @@ fn request(random: &mut StdRng, films: &[i64], events: usize) -> String {
 }
 
 /// Sends a request over a kept connection; returns status and body, or `None` if the connection broke.
-async fn ask(stream: &mut TcpStream, request: &[u8]) -> Option<(u16, Vec<u8>)> {
+async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Option<(u16, Vec<u8>)> {
     stream.write_all(request).await.ok()?;
     let mut bytes = Vec::with_capacity(2048);
     loop {
@@ -169,7 +169,7 @@ fn pgbench(platform: &Platform) -> f64 {
     let script = std::env::temp_dir().join(format!("insert-{}.sql", std::process::id()));
     std::fs::write(
         &script,
-        "\\set user random(1, 20000)\ninsert into yardstick (user_id, movie_id, interaction_type) values (:user, 603, 'like');\n",
+        "\\set user random(1, 20000)\ninsert into baseline (user_id, movie_id, interaction_type) values (:user, 603, 'like');\n",
     )
     .unwrap();
     let program = std::env::var_os("PG_BIN").map_or_else(
@@ -188,12 +188,13 @@ fn pgbench(platform: &Platform) -> f64 {
             "-f",
         ])
         .arg(&script)
-        .arg(platform.people.url(None))
+        .arg(platform.users.url(None))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find(|line| line.starts_with("tps = "));
-    let tps = line.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    let output_text = String::from_utf8_lossy(&output.stdout);
+    let line = output_text.lines().find(|line| line.starts_with("tps = "));
+    let tps =
+        line.unwrap_or_else(|| panic!("{output_text}{}", String::from_utf8_lossy(&output.stderr)));
     let number = tps.trim_start_matches("tps = ").split(' ').next();
     number.and_then(|number| number.parse().ok()).unwrap()
 }
@@ -225,7 +226,7 @@ async fn measure(
     took.sort_unstable();
     let rate = (responses.len() * events) as f64 / elapsed;
     println!(
-        "{connections} connections, {events} a request: {rate:.0} interactions/s, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms, {wrong} not stored",
+        "{connections} connections, {events} a request: {rate:.0} interactions/s, p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms, {wrong} not stored",
         percentile(&took, 0.5),
         percentile(&took, 0.99),
         percentile(&took, 1.0),
@@ -239,18 +240,18 @@ async fn measure(
 async fn throughput_compared_with_pgbench() {
     let (platform, films) = platform().await;
     platform
-        .people
-        .run("create table yardstick (id bigint generated always as identity primary key, user_id bigint, movie_id bigint, interaction_type text, created_at timestamptz default now())")
+        .users
+        .run("create table baseline (id bigint generated always as identity primary key, user_id bigint, movie_id bigint, interaction_type text, created_at timestamptz default now())")
         .await;
     let mut ratios = Vec::new();
     for _ in 0..3 {
-        let yardstick = pgbench(&platform);
+        let baseline = pgbench(&platform);
         let rate = measure(&platform, &films, CONNECTIONS, 1).await;
         println!(
-            "pgbench with {CONNECTIONS} connections: {yardstick:.0} commits/s; ratio {:.2}",
-            rate / yardstick
+            "pgbench with {CONNECTIONS} connections: {baseline:.0} commits/s; ratio {:.2}",
+            rate / baseline
         );
-        ratios.push(rate / yardstick);
+        ratios.push(rate / baseline);
     }
     ratios.sort_by(f64::total_cmp);
     println!(
@@ -298,10 +299,10 @@ async fn acknowledged_writes_survive_kills() {
             .filter(|response| response.status == 201)
             .filter_map(|response| response.id)
             .collect();
-        let lost = platform.people.missing_interactions(&acknowledged).await;
+        let lost = platform.users.missing_interactions(&acknowledged).await;
         // The same value of one component of one user and movie, twice in a row.
         let duplicated = platform
-            .people
+            .users
             .count(
                 "select count(*) from (
                      select interaction_type = lag(interaction_type) over (
@@ -329,7 +330,7 @@ async fn acknowledged_writes_survive_kills() {
     }
     // The recommender's state equals the stored one.
     let pairs = platform
-        .people
+        .users
         .count("select count(*) from user_movie")
         .await;
     eventually("the recommender has caught up", async || {

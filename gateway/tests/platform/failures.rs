@@ -286,7 +286,7 @@ async fn acknowledged_writes_survive_a_kill_and_reach_the_recommender() {
         acknowledged.len()
     );
 
-    let stored = platform.people.numbers("select id from interaction").await;
+    let stored = platform.users.numbers("select id from interaction").await;
     let stored: HashSet<i64> = stored.into_iter().collect();
     let lost: Vec<_> = acknowledged
         .iter()
@@ -295,7 +295,7 @@ async fn acknowledged_writes_survive_a_kill_and_reach_the_recommender() {
     assert!(lost.is_empty(), "{lost:?}");
     // The last write of each user and movie.
     let states = "select version from user_movie";
-    let stored: HashSet<i64> = platform.people.numbers(states).await.into_iter().collect();
+    let stored: HashSet<i64> = platform.users.numbers(states).await.into_iter().collect();
     eventually("the recommender has every write", async || {
         let followed = platform.recommendations.numbers(states).await;
         stored.is_subset(&followed.into_iter().collect())

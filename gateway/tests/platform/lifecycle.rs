@@ -71,7 +71,7 @@ async fn a_shutdown_of_one_replica_fails_no_request_through_the_gateway() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_process_finishes_requests_in_flight() {
-    stop_each_under_load(&[Outcome::Refused, Outcome::ClosedIdle, Outcome::Unheard]).await;
+    stop_each_under_load(&[Outcome::Refused, Outcome::ClosedIdle, Outcome::NoResponse]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,7 @@ const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
 /// `X-Internal-Token` of all services.
 pub(crate) const INTERNAL_TOKEN: &str = "an-internal-token-of-the-tests";
 /// The longest wait of a test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// The options of a platform.
 pub(crate) struct PlatformOptions {
@@ -73,16 +73,16 @@ pub(crate) struct Platform {
     pub(crate) redis: RedisServer,
     pub(crate) wire: Option<TcpProxy>,
     pub(crate) movies: Database,
-    pub(crate) people: Database,
+    pub(crate) users: Database,
     pub(crate) recommendations: Database,
 }
 
 impl Platform {
     /// Starts everything and waits until all of it is ready.
     pub(crate) async fn start(options: PlatformOptions) -> Self {
-        let (movies, people, recommendations) = tokio::join!(
+        let (movies, users, recommendations) = tokio::join!(
             Database::create("movies"),
-            Database::create("people"),
+            Database::create("users"),
             Database::create("recommendations"),
         );
         let wire = match options.wire {
@@ -106,7 +106,7 @@ impl Platform {
         let preference_service = Program::start(
             "preference-service",
             &service(&[
-                ("DATABASE_URL", people.url(near)),
+                ("DATABASE_URL", users.url(near)),
                 ("MOVIE_SERVICE_URL", movie_services[0].url()),
                 ("REDIS_URL", redis_url(&redis, 2)),
                 ("SIGNING_KEY_SECRET", JWT_SECRET.to_owned()),
@@ -162,7 +162,7 @@ impl Platform {
             redis,
             wire,
             movies,
-            people,
+            users,
             recommendations,
         };
         platform.until_ready().await;
@@ -210,7 +210,7 @@ impl Platform {
         })
         .await;
         eventually("preference-service knows the films", async || {
-            self.people
+            self.users
                 .count("select count(*) from movie where not removed")
                 .await
                 == films

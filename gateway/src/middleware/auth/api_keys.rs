@@ -27,7 +27,7 @@ use crate::{
         internal::InternalCall,
         problem::{bad_gateway, unavailable, upstream_failed},
     },
-    response::Refusal,
+    response::{Refusal, rate_limited},
 };
 
 const PREFIX: &[u8] = b"mq_";
@@ -148,7 +148,7 @@ impl ApiKeys {
             }
         };
         if let Some(wait) = self.invalid_keys.wait(client, Instant::now()) {
-            return Err(too_many_invalid_keys(wait).into());
+            return Err(rate_limited("too many unknown API keys", wait.as_secs().max(1)).into());
         }
         let _permit = self.lookups.try_acquire().map_err(|_| {
             unavailable(service.service).error("too many API keys are being checked")
@@ -185,12 +185,8 @@ async fn look_up(
     upstream: &Upstream,
     call: &InternalCall<'_>,
 ) -> Result<Option<Owner>, Problem> {
-    use std::fmt::Write;
     let service = upstream.service;
-    let mut path = "/internal/v1/api-keys/".to_owned();
-    for byte in hash {
-        let _ = write!(path, "{byte:02x}");
-    }
+    let path = format!("/internal/v1/api-keys/{}", chassis::hex::encode(hash));
     let target = PathAndQuery::try_from(path).map_err(|_| bad_gateway(service))?;
     let response = call
         .get(upstream, &target)
@@ -206,18 +202,6 @@ async fn look_up(
     serde_json::from_slice(&body.to_bytes())
         .map(Some)
         .map_err(|_| bad_gateway(service))
-}
-
-fn too_many_invalid_keys(wait: Duration) -> Problem {
-    let seconds = wait.as_secs().max(1);
-    Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "rate-limited",
-        "too many unknown API keys",
-    )
-    .detail("retry after the seconds in Retry-After")
-    .retry_after(seconds)
-    .member("retry_after", seconds)
 }
 
 #[cfg(test)]

@@ -103,18 +103,3 @@ fn to_ascii(json: &str) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_principal_header_is_ascii_json() {
-        let principal = Principal::new("k\u{e9}\"\u{1f3ac}".to_owned(), Role::User, None, 0);
-        let header = principal.expect("a header").header;
-        let text = header.to_str().expect("ASCII");
-        assert_eq!(text, r#"{"subject":"k\u00e9\"\ud83c\udfac","role":"user"}"#);
-        let back: serde_json::Value = serde_json::from_str(text).expect("JSON");
-        assert_eq!(back["subject"], "k\u{e9}\"\u{1f3ac}");
-    }
-}

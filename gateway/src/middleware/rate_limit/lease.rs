@@ -284,21 +284,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn a_single_gateway_counts_down_to_zero() {
-        let mut redis = Redis::default();
-        let mut lease = Lease::default();
-        for expected in (0..LIMIT).rev() {
-            let remaining = loop {
-                match lease.decide(5) {
-                    Decision::Admitted { remaining, .. } => break remaining,
-                    Decision::Request(request) => lease.grant(request, redis.request(5, request)),
-                    Decision::Refused { .. } => panic!("refused at {expected}"),
-                }
-            };
-            assert_eq!(remaining, expected);
-        }
-        assert_eq!(lease.decide(50), Decision::Refused { reset: 55 });
-    }
 }

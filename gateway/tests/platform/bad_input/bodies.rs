@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) fn bodies(who: &Who) -> Vec<Case> {
+pub(super) fn bodies(actors: &Actors) -> Vec<Case> {
     let nested = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
     let nested_value = [b"{\"username\":".as_slice(), &nested, b"}"].concat();
     let long = format!(
@@ -60,10 +60,10 @@ pub(super) fn bodies(who: &Who) -> Vec<Case> {
     let mut cases: Vec<Case> = bodies
         .into_iter()
         .map(|body| {
-            let name = format!("POST /users {}", shown(&body));
+            let name = format!("POST /users {}", excerpt(&body));
             case(
                 name,
-                plain("POST", "/api/v1/users", &who.admin, &body),
+                plain("POST", "/api/v1/users", &actors.admin, &body),
                 Problem(&[400]),
             )
         })
@@ -71,12 +71,12 @@ pub(super) fn bodies(who: &Who) -> Vec<Case> {
     let big = json!({"username": "bad1", "email": "a@b", "x": "x".repeat(2 << 20)}).to_string();
     for path in [
         "/api/v1/users".to_owned(),
-        format!("/api/v1/users/{}/preferences", who.user),
-        format!("/api/v1/users/{}/interactions", who.user),
+        format!("/api/v1/users/{}/preferences", actors.user),
+        format!("/api/v1/users/{}/interactions", actors.user),
     ] {
         cases.push(case(
             format!("2 MiB to {path}"),
-            plain("POST", &path, &who.anna, big.as_bytes()),
+            plain("POST", &path, &actors.anna, big.as_bytes()),
             Problem(&[413]),
         ));
         let mut chunks = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn bodies(who: &Who) -> Vec<Case> {
             with_headers(
                 "POST",
                 &path,
-                &who.anna,
+                &actors.anna,
                 "Transfer-Encoding: chunked\r\n",
                 &chunks,
             ),
@@ -103,7 +103,7 @@ pub(super) fn bodies(who: &Who) -> Vec<Case> {
                 with_headers(
                     "POST",
                     &path,
-                    &who.anna,
+                    &actors.anna,
                     &format!("Content-Length: {length}\r\n"),
                     b"",
                 ),
@@ -117,7 +117,7 @@ pub(super) fn bodies(who: &Who) -> Vec<Case> {
         with_headers(
             "POST",
             "/api/v1/users",
-            &who.admin,
+            &actors.admin,
             "Content-Encoding: gzip\r\nContent-Length: 10\r\n",
             &not_gzip,
         ),
@@ -126,7 +126,7 @@ pub(super) fn bodies(who: &Who) -> Vec<Case> {
     cases
 }
 
-pub(super) fn preferences(who: &Who) -> Vec<Case> {
+pub(super) fn preferences(actors: &Actors) -> Vec<Case> {
     let many: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
     [
         "[]",
@@ -154,10 +154,10 @@ pub(super) fn preferences(who: &Who) -> Vec<Case> {
     ]
     .iter()
     .map(|body| {
-        let path = format!("/api/v1/users/{}/preferences", who.user);
-        let request = plain("POST", &path, &who.anna, body.as_bytes());
+        let path = format!("/api/v1/users/{}/preferences", actors.user);
+        let request = plain("POST", &path, &actors.anna, body.as_bytes());
         case(
-            format!("preferences {}", shown(body.as_bytes())),
+            format!("preferences {}", excerpt(body.as_bytes())),
             request,
             Problem(&[400]),
         )
@@ -165,10 +165,10 @@ pub(super) fn preferences(who: &Who) -> Vec<Case> {
     .collect()
 }
 
-pub(super) fn interactions(who: &Who) -> Vec<Case> {
+pub(super) fn interactions(actors: &Actors) -> Vec<Case> {
     let digits = "9".repeat(400);
-    let path = format!("/api/v1/users/{}/interactions", who.user);
-    let film = who.film;
+    let path = format!("/api/v1/users/{}/interactions", actors.user);
+    let film = actors.film;
     let mut cases: Vec<Case> = [
         "9223372036854775808".to_owned(),
         "-9223372036854775809".to_owned(),
@@ -193,9 +193,9 @@ pub(super) fn interactions(who: &Who) -> Vec<Case> {
     .iter()
     .map(|id| {
         let body = format!("{{\"movie_id\":{id},\"interaction_type\":\"like\"}}");
-        let request = plain("POST", &path, &who.anna, body.as_bytes());
+        let request = plain("POST", &path, &actors.anna, body.as_bytes());
         case(
-            format!("interaction with {}", shown(body.as_bytes())),
+            format!("interaction with {}", excerpt(body.as_bytes())),
             request,
             Problem(&[400]),
         )
@@ -216,9 +216,9 @@ pub(super) fn interactions(who: &Who) -> Vec<Case> {
         &long,
     ] {
         let body = format!("{{\"movie_id\":{film},\"interaction_type\":{kind}}}");
-        let request = plain("POST", &path, &who.anna, body.as_bytes());
+        let request = plain("POST", &path, &actors.anna, body.as_bytes());
         cases.push(case(
-            format!("interaction {}", shown(body.as_bytes())),
+            format!("interaction {}", excerpt(body.as_bytes())),
             request,
             Problem(&[400]),
         ));
@@ -228,13 +228,13 @@ pub(super) fn interactions(who: &Who) -> Vec<Case> {
     );
     cases.push(case(
         "interaction with a date of its own",
-        plain("POST", &path, &who.anna, body.as_bytes()),
+        plain("POST", &path, &actors.anna, body.as_bytes()),
         Problem(&[400]),
     ));
     let body = "{\"movie_id\":9223372036854775807,\"interaction_type\":\"like\"}";
     cases.push(case(
         "interaction with no film",
-        plain("POST", &path, &who.anna, body.as_bytes()),
+        plain("POST", &path, &actors.anna, body.as_bytes()),
         Problem(&[404]),
     ));
     cases

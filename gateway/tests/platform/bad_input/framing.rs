@@ -2,15 +2,15 @@
 
 use super::*;
 
-pub(super) fn framing(who: &Who) -> Vec<Case> {
+pub(super) fn framing(actors: &Actors) -> Vec<Case> {
     let body = b"{\"username\":\"bad1\",\"email\":\"a@b\"}";
     let length = body.len();
     let users = |headers: &str, body: &[u8]| {
-        with_headers("POST", "/api/v1/users", &who.admin, headers, body)
+        with_headers("POST", "/api/v1/users", &actors.admin, headers, body)
     };
     let smuggled = format!(
         "0\r\n\r\nPOST /api/v1/users HTTP/1.1\r\nHost: marquee\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n{}",
-        who.admin,
+        actors.admin,
         String::from_utf8_lossy(body)
     );
     let mut cases = vec![
@@ -25,22 +25,22 @@ pub(super) fn framing(who: &Who) -> Vec<Case> {
         case("length and chunks", users("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", smuggled.as_bytes()), Refusal),
         case("chunks and length", users("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", smuggled.as_bytes()), Refusal),
         case("an unknown coding", users("Transfer-Encoding: gzip\r\n", body), Refusal),
-        case("chunks that are not last", users("Transfer-Encoding: chunked, gzip\r\n", body), Refusal),
-        case("chunks with a blank", users("Transfer-Encoding : chunked\r\n", smuggled.as_bytes()), Refusal),
-        case("chunks in disguise", users("Transfer-Encoding: xchunked\r\n", smuggled.as_bytes()), Refusal),
+        case("chunked before another coding", users("Transfer-Encoding: chunked, gzip\r\n", body), Refusal),
+        case("a blank after the name Transfer-Encoding", users("Transfer-Encoding : chunked\r\n", smuggled.as_bytes()), Refusal),
+        case("a coding whose name ends with chunked", users("Transfer-Encoding: xchunked\r\n", smuggled.as_bytes()), Refusal),
         case("a chunk without a size", users("Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"), Refusal),
-        case("a chunk that is too large to be", users("Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\n"), Refusal),
-        case("no host", format!("GET /api/v1/movies HTTP/1.1\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", who.anna).into_bytes(), Problem(&[400])),
-        case("two hosts", with_headers("GET", "/api/v1/movies", &who.anna, "Host: other\r\n", b""), Problem(&[400])),
-        case("the absolute form", plain("GET", "http://marquee/api/v1/movies", &who.anna, b""), Problem(&[400])),
-        case("the absolute form of another", plain("GET", "http://169.254.169.254/latest/meta-data/", &who.anna, b""), Problem(&[400])),
-        case("the absolute form, encrypted", plain("GET", "https://evil.example/api/v1/movies", &who.anna, b""), Problem(&[400])),
-        case("the authority form", plain("CONNECT", "evil.example:443", &who.anna, b""), Problem(&[400, 405])),
-        case("the asterisk form", plain("OPTIONS", "*", &who.anna, b""), Problem(&[400, 404, 405])),
-        case("no slash", plain("GET", "api/v1/movies", &who.anna, b""), Refusal),
-        case("TRACE", plain("TRACE", "/api/v1/movies", &who.anna, b""), Problem(&[400, 405])),
-        case("an unknown method", plain("BREW", "/api/v1/movies", &who.anna, b""), Problem(&[400, 405])),
-        case("a method in lower case", plain("get", "/api/v1/movies", &who.anna, b""), Problem(&[400, 405])),
+        case("a chunk size beyond 64 bits", users("Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\n"), Refusal),
+        case("no host", format!("GET /api/v1/movies HTTP/1.1\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", actors.anna).into_bytes(), Problem(&[400])),
+        case("two hosts", with_headers("GET", "/api/v1/movies", &actors.anna, "Host: other\r\n", b""), Problem(&[400])),
+        case("the absolute form", plain("GET", "http://marquee/api/v1/movies", &actors.anna, b""), Problem(&[400])),
+        case("the absolute form of another host", plain("GET", "http://169.254.169.254/latest/meta-data/", &actors.anna, b""), Problem(&[400])),
+        case("the absolute form with https", plain("GET", "https://evil.example/api/v1/movies", &actors.anna, b""), Problem(&[400])),
+        case("the authority form", plain("CONNECT", "evil.example:443", &actors.anna, b""), Problem(&[400, 405])),
+        case("the asterisk form", plain("OPTIONS", "*", &actors.anna, b""), Problem(&[400, 404, 405])),
+        case("a path without a leading slash", plain("GET", "api/v1/movies", &actors.anna, b""), Refusal),
+        case("TRACE", plain("TRACE", "/api/v1/movies", &actors.anna, b""), Problem(&[400, 405])),
+        case("an unknown method", plain("BREW", "/api/v1/movies", &actors.anna, b""), Problem(&[400, 405])),
+        case("a method in lower case", plain("get", "/api/v1/movies", &actors.anna, b""), Problem(&[400, 405])),
     ];
     for (name, ending, text) in [
         ("nothing", Ending::HalfClose, ""),
@@ -115,7 +115,7 @@ pub(super) fn framing(who: &Who) -> Vec<Case> {
     // Truncated in the middle of the body.
     for path in [
         "/api/v1/users".to_owned(),
-        format!("/api/v1/users/{}/preferences", who.user),
+        format!("/api/v1/users/{}/preferences", actors.user),
     ] {
         cases.push(Case {
             ending: Ending::HalfClose,
@@ -124,7 +124,7 @@ pub(super) fn framing(who: &Who) -> Vec<Case> {
                 with_headers(
                     "POST",
                     &path,
-                    &who.admin,
+                    &actors.admin,
                     "Content-Length: 1000\r\n",
                     b"{\"username\":\"bad1\"",
                 ),
@@ -138,7 +138,7 @@ pub(super) fn framing(who: &Who) -> Vec<Case> {
                 with_headers(
                     "POST",
                     &path,
-                    &who.admin,
+                    &actors.admin,
                     "Transfer-Encoding: chunked\r\n",
                     b"2\r\n{}\r\n",
                 ),
@@ -149,9 +149,16 @@ pub(super) fn framing(who: &Who) -> Vec<Case> {
     cases
 }
 
-pub(super) fn heads(who: &Who) -> Vec<Case> {
-    let get =
-        |headers: &str| with_headers("GET", "/api/v1/movies?page_size=1", &who.anna, headers, b"");
+pub(super) fn heads(actors: &Actors) -> Vec<Case> {
+    let get = |headers: &str| {
+        with_headers(
+            "GET",
+            "/api/v1/movies?page_size=1",
+            &actors.anna,
+            headers,
+            b"",
+        )
+    };
     let large = format!("X-Large: {}\r\n", "x".repeat(100_000));
     let many: String = (0..500)
         .map(|number| format!("X-{number}: x\r\n"))
@@ -165,20 +172,20 @@ pub(super) fn heads(who: &Who) -> Vec<Case> {
     vec![
         case("a head of 100 kB", get(&large), Refusal),
         case("500 headers", get(&many), Refusal),
-        case("two tokens", get(&format!("Authorization: Bearer {}\r\n", who.admin)), Problem(&[400, 401])),
+        case("two tokens", get(&format!("Authorization: Bearer {}\r\n", actors.admin)), Problem(&[400, 401])),
         case("no token", bare(""), Problem(&[401])),
         case("an empty token", bare("Authorization: Bearer \r\n"), Problem(&[401])),
         case("another scheme", bare("Authorization: Basic YTpi\r\n"), Problem(&[401])),
         case("a token of 20 kB", bare(&format!("Authorization: Bearer {}\r\n", "x".repeat(20_000))), Problem(&[401])),
-        case("a token that is no text", b"GET /api/v1/movies HTTP/1.1\r\nHost: marquee\r\nConnection: close\r\nAuthorization: Bearer \xff\xfe\r\n\r\n".to_vec(), Problem(&[401])),
+        case("a token that is not UTF-8", b"GET /api/v1/movies HTTP/1.1\r\nHost: marquee\r\nConnection: close\r\nAuthorization: Bearer \xff\xfe\r\n\r\n".to_vec(), Problem(&[401])),
         case("a token with a tab", bare("Authorization: Bearer a\tb\r\n"), Problem(&[401])),
         case("a token of dots", bare("Authorization: Bearer ...\r\n"), Problem(&[401])),
-        case("a token in the query", plain("GET", &format!("/api/v1/movies?access_token={}", who.admin), "", b""), Problem(&[400, 401])),
-        case("an insane request id", get("X-Request-Id: a b{}<script>\r\n"), NoEffect(&[200])),
-        case("an insane trace", get("traceparent: 00-xyz\r\ntracestate: \x7f\r\n"), NoEffect(&[200, 400])),
-        case("an entity tag of nonsense", get("If-None-Match: \"\r\n"), NoEffect(&[200])),
+        case("a token in the query", plain("GET", &format!("/api/v1/movies?access_token={}", actors.admin), "", b""), Problem(&[400, 401])),
+        case("a malformed request id", get("X-Request-Id: a b{}<script>\r\n"), NoEffect(&[200])),
+        case("a malformed trace context", get("traceparent: 00-xyz\r\ntracestate: \x7f\r\n"), NoEffect(&[200, 400])),
+        case("a malformed entity tag", get("If-None-Match: \"\r\n"), NoEffect(&[200])),
         case("a range", get("Range: bytes=0-99999999999999999999\r\n"), NoEffect(&[200])),
-        case("an unsupported expectation", with_headers("POST", "/api/v1/users", &who.admin, "Expect: wonders\r\nContent-Length: 2\r\n", b"{}"), Problem(&[400, 417])),
+        case("an unsupported expectation", with_headers("POST", "/api/v1/users", &actors.admin, "Expect: wonders\r\nContent-Length: 2\r\n", b"{}"), Problem(&[400, 417])),
         case("another method in a header", get("X-HTTP-Method-Override: DELETE\r\n"), NoEffect(&[200])),
         case("another path in a header", get("X-Original-URL: /internal/v1/changes\r\nX-Rewrite-URL: /internal/v1/changes\r\n"), NoEffect(&[200])),
         case("an upgrade to HTTP/2", get("Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"), NoEffect(&[200])),
@@ -187,7 +194,7 @@ pub(super) fn heads(who: &Who) -> Vec<Case> {
 }
 
 /// Forged identity headers.
-pub(super) fn impostors(who: &Who) -> Vec<Case> {
+pub(super) fn forged_identities(actors: &Actors) -> Vec<Case> {
     let admin = json!({"sub": "1", "role": "admin", "roles": ["admin"]}).to_string();
     let mut cases = Vec::new();
     for principal in [&*admin, "admin", "1", "user:1;role=admin"] {
@@ -197,16 +204,16 @@ pub(super) fn impostors(who: &Who) -> Vec<Case> {
             with_headers(
                 "POST",
                 "/api/v1/admin/sync?pages=1",
-                &who.anna,
+                &actors.anna,
                 &header,
                 b"",
             ),
             Problem(&[403]),
         ));
-        let other = format!("/api/v1/users/{}/preferences", who.user + 1);
+        let other = format!("/api/v1/users/{}/preferences", actors.user + 1);
         cases.push(case(
             format!("X-Principal: {principal} on another user"),
-            with_headers("GET", &other, &who.anna, &header, b""),
+            with_headers("GET", &other, &actors.anna, &header, b""),
             Problem(&[403]),
         ));
     }
@@ -217,7 +224,7 @@ pub(super) fn impostors(who: &Who) -> Vec<Case> {
     };
     let internal = format!("X-Internal-Token: {token}\r\nX-Principal: {admin}\r\n");
     cases.push(case(
-        "the internal token instead of one",
+        "the internal token instead of an access token",
         stranger("/api/v1/movies", &internal),
         Problem(&[401]),
     ));
@@ -226,8 +233,15 @@ pub(super) fn impostors(who: &Who) -> Vec<Case> {
         stranger("/internal/v1/changes", &internal),
         Problem(&[401, 404]),
     ));
-    let get =
-        |headers: &str| with_headers("GET", "/api/v1/movies?page_size=1", &who.anna, headers, b"");
+    let get = |headers: &str| {
+        with_headers(
+            "GET",
+            "/api/v1/movies?page_size=1",
+            &actors.anna,
+            headers,
+            b"",
+        )
+    };
     // None of these may replace the gateway's own headers.
     cases.push(case(
         "a wrong internal token",
@@ -240,7 +254,7 @@ pub(super) fn impostors(who: &Who) -> Vec<Case> {
         NoEffect(&[200]),
     ));
     cases.push(case(
-        "headers of ours named as those of the connection",
+        "a Connection header that lists the gateway's own headers",
         get("Connection: X-Internal-Token, X-Principal, Authorization, X-Request-Id\r\n"),
         NoEffect(&[200, 400]),
     ));
@@ -255,7 +269,7 @@ pub(super) fn impostors(who: &Who) -> Vec<Case> {
         NoEffect(&[200]),
     ));
     cases.push(case(
-        "an address of nonsense",
+        "malformed client addresses",
         get("X-Forwarded-For: \x01, ::::, 999.1.1.1\r\nX-Forwarded-Proto: x\r\n"),
         NoEffect(&[200, 400]),
     ));

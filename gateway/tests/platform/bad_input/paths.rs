@@ -2,8 +2,8 @@
 
 use super::*;
 
-pub(super) fn paths(who: &Who) -> Vec<Case> {
-    let Who { user, film, .. } = who;
+pub(super) fn paths(actors: &Actors) -> Vec<Case> {
+    let Actors { user, film, .. } = actors;
     let mut cases = Vec::new();
     for target in [
         "/api/v1/movies/..".to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn paths(who: &Who) -> Vec<Case> {
     ] {
         cases.push(case(
             format!("GET {target}"),
-            plain("GET", &target, &who.anna, b""),
+            plain("GET", &target, &actors.anna, b""),
             Problem(&[400, 404]),
         ));
     }
@@ -57,7 +57,7 @@ pub(super) fn paths(who: &Who) -> Vec<Case> {
     ] {
         cases.push(case(
             format!("GET {target}"),
-            plain("GET", target, &who.anna, b""),
+            plain("GET", target, &actors.anna, b""),
             Problem(&[400, 404]),
         ));
     }
@@ -85,14 +85,14 @@ pub(super) fn paths(who: &Who) -> Vec<Case> {
         let target = format!("/api/v1/movies/{id}");
         cases.push(case(
             format!("GET {target}"),
-            plain("GET", &target, &who.anna, b""),
+            plain("GET", &target, &actors.anna, b""),
             Problem(&[400]),
         ));
         for below in ["", "/preferences", "/interactions", "/recommendations"] {
             let target = format!("/api/v1/users/{id}{below}");
             cases.push(case(
                 format!("GET {target}"),
-                plain("GET", &target, &who.admin, b""),
+                plain("GET", &target, &actors.admin, b""),
                 Problem(&[400]),
             ));
         }
@@ -113,20 +113,20 @@ pub(super) fn paths(who: &Who) -> Vec<Case> {
     ] {
         cases.push(case(
             format!("POST {target}"),
-            plain("POST", &target, &who.anna, b""),
+            plain("POST", &target, &actors.anna, b""),
             Problem(&[400, 403, 404]),
         ));
     }
     let long = format!("/api/v1/movies/{}", "1".repeat(20_000));
     cases.push(case(
         "a path of 20000 bytes",
-        plain("GET", &long, &who.anna, b""),
+        plain("GET", &long, &actors.anna, b""),
         Problem(&[414]),
     ));
     let long = format!("/api/v1/movies?sort_by={}", "x".repeat(20_000));
     cases.push(case(
         "a query of 20000 bytes",
-        plain("GET", &long, &who.anna, b""),
+        plain("GET", &long, &actors.anna, b""),
         Problem(&[414]),
     ));
     cases

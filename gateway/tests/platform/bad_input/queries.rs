@@ -2,9 +2,9 @@
 
 use super::*;
 
-pub(super) fn queries(who: &Who) -> Vec<Case> {
+pub(super) fn queries(actors: &Actors) -> Vec<Case> {
     let list = |query: &str| format!("/api/v1/movies?{query}");
-    let user = who.user;
+    let user = actors.user;
     let mut targets: Vec<String> = [
         "page=1000000000000",
         "page=9223372036854775807",
@@ -83,7 +83,7 @@ pub(super) fn queries(who: &Who) -> Vec<Case> {
         .map(|target| {
             case(
                 format!("GET {target}"),
-                plain("GET", &target, &who.anna, b""),
+                plain("GET", &target, &actors.anna, b""),
                 Problem(&[400]),
             )
         })
@@ -101,7 +101,7 @@ pub(super) fn queries(who: &Who) -> Vec<Case> {
         let target = format!("/api/v1/admin/sync?{query}");
         cases.push(case(
             format!("POST {target}"),
-            plain("POST", &target, &who.admin, b""),
+            plain("POST", &target, &actors.admin, b""),
             Problem(&[400]),
         ));
     }
@@ -109,13 +109,13 @@ pub(super) fn queries(who: &Who) -> Vec<Case> {
 }
 
 /// Cursors are opaque, not secret: clients can forge them.
-pub(super) fn cursors(who: &Who) -> Vec<Case> {
+pub(super) fn cursors(actors: &Actors) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |target: String, what: &str| {
-        let name = format!("a cursor of {what}: {}", shown(target.as_bytes()));
+        let name = format!("a cursor of {what}: {}", excerpt(target.as_bytes()));
         cases.push(case(
             name,
-            plain("GET", &target, &who.anna, b""),
+            plain("GET", &target, &actors.anna, b""),
             Problem(&[400]),
         ));
     };
@@ -131,7 +131,7 @@ pub(super) fn cursors(who: &Who) -> Vec<Case> {
     ] {
         add(format!("/api/v1/movies?cursor={text}"), "nothing");
         add(
-            format!("/api/v1/users/{}/interactions?cursor={text}", who.user),
+            format!("/api/v1/users/{}/interactions?cursor={text}", actors.user),
             "nothing",
         );
     }
@@ -160,7 +160,7 @@ pub(super) fn cursors(who: &Who) -> Vec<Case> {
         let cursor = format!("{{\"before\":{before}}}");
         let target = format!(
             "/api/v1/users/{}/interactions?cursor={}",
-            who.user,
+            actors.user,
             base64(&cursor)
         );
         add(target, &cursor);
@@ -169,19 +169,19 @@ pub(super) fn cursors(who: &Who) -> Vec<Case> {
 }
 
 /// Forged positions in a list.
-pub(super) fn positions(who: &Who) -> Vec<Case> {
+pub(super) fn positions(actors: &Actors) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |target: String, what: &str| {
-        let name = format!("a position at {what}: {}", shown(target.as_bytes()));
+        let name = format!("a position at {what}: {}", excerpt(target.as_bytes()));
         cases.push(case(
             name,
-            plain("GET", &target, &who.anna, b""),
+            plain("GET", &target, &actors.anna, b""),
             Problem(&[400]),
         ));
     };
     add(
         "/api/v1/movies?release_date_from=-262143-01-01".to_owned(),
-        "a day that Postgres has not",
+        "a date beyond the range of Postgres",
     );
     for (sort_by, key) in [
         ("title", "a\0b"),

@@ -45,7 +45,7 @@ async fn in_jwt_mode_users_access_their_own_data_and_administrators_all() {
             .await,
     );
     let written = format!("select count(*) from interaction where user_id = {berta}");
-    assert_eq!(platform.people.count_of(written).await, 0);
+    assert_eq!(platform.users.count_of(written).await, 0);
     // Other spellings of the same number are refused.
     for id in [
         format!("0{anna}"),

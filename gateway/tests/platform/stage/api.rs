@@ -7,7 +7,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::MAX_WAIT;
 
 /// A client of one address.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ impl Api {
     pub(crate) fn new(base: &str) -> Self {
         let http = chassis::client::http()
             .no_proxy()
-            .timeout(PATIENCE)
+            .timeout(MAX_WAIT)
             .redirect(reqwest::redirect::Policy::none());
         Self {
             http: http.build().unwrap(),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::oneshot};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
-use super::PATIENCE;
+use super::MAX_WAIT;
 
 /// No background requests, and no desktop.
 const FLAGS: [&str; 14] = [
@@ -87,7 +87,7 @@ impl Browser {
             }
             let ended = self.child.try_wait().unwrap();
             assert!(
-                ended.is_none() && started.elapsed() < PATIENCE,
+                ended.is_none() && started.elapsed() < MAX_WAIT,
                 "Chromium does not come up: {ended:?}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -193,7 +193,7 @@ impl Page {
         }
         let message = Message::text(message.to_string());
         self.sink.lock().await.send(message).await.unwrap();
-        let response = tokio::time::timeout(PATIENCE, receiver).await;
+        let response = tokio::time::timeout(MAX_WAIT, receiver).await;
         let mut response = response
             .expect("Chromium responses")
             .expect("Chromium lives");
@@ -217,7 +217,7 @@ impl Page {
         let started = Instant::now();
         while self.evaluate(script).await != true {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < MAX_WAIT,
                 "timed out: {what}; pending requests: {:?}",
                 self.pending_requests()
             );

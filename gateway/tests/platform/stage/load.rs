@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// The longest wait for a response.
-const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
     /// A kept connection was closed between requests, as HTTP allows.
     ClosedIdle,
     /// A new connection was closed without a response.
-    Unheard,
+    NoResponse,
     /// The response was truncated or too late.
     Dropped(String),
 }
@@ -109,7 +109,7 @@ async fn client(
                 continue;
             }
         };
-        let result = tokio::time::timeout(PATIENCE, exchange(&mut stream, &request)).await;
+        let result = tokio::time::timeout(MAX_WAIT, exchange(&mut stream, &request)).await;
         outcomes.push(match result {
             Ok(Ok((status, open))) => {
                 kept = (keeps && open).then_some(stream);
@@ -117,7 +117,7 @@ async fn client(
                 Outcome::Completed(status)
             }
             Ok(Err(Broken { read: 0, .. })) if reused => Outcome::ClosedIdle,
-            Ok(Err(Broken { read: 0, .. })) => Outcome::Unheard,
+            Ok(Err(Broken { read: 0, .. })) => Outcome::NoResponse,
             Ok(Err(broken)) => Outcome::Dropped(format!("{broken:?}")),
             Err(_) => Outcome::Dropped("no response in time".to_owned()),
         });

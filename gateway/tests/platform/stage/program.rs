@@ -12,7 +12,7 @@ use std::{
 
 use chassis::testing::eventually;
 
-use super::{PATIENCE, address_of, api::Api};
+use super::{MAX_WAIT, address_of, api::Api};
 
 /// The path of the built program `name`.
 ///
@@ -90,7 +90,7 @@ impl Program {
                 .unwrap();
             let ended = self.child.try_wait().unwrap();
             assert!(
-                ended.is_none() && started.elapsed() < PATIENCE,
+                ended.is_none() && started.elapsed() < MAX_WAIT,
                 "{} does not come up ({ended:?}); its log:\n{}",
                 self.name,
                 self.lines().join("\n")
@@ -157,9 +157,9 @@ impl Program {
     }
 
     /// Its exit status, if it exits in time.
-    pub(crate) async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(crate) async fn ended(&mut self, max_wait: Duration) -> Option<ExitStatus> {
         let started = Instant::now();
-        while started.elapsed() < patience {
+        while started.elapsed() < max_wait {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Some(status);
             }

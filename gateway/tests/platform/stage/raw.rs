@@ -13,7 +13,7 @@ use reqwest::{
 };
 
 /// The longest wait for a response.
-const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// The result of an exchange.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) enum RawResponse {
     /// The connection was closed without a response.
     Closed,
     /// Bytes that are not HTTP, or none in time.
-    Nonsense(String),
+    NotHttp(String),
 }
 
 /// The client's behaviour after its request.
@@ -44,8 +44,8 @@ pub(crate) async fn exchange(address: SocketAddr, request: Vec<u8>, ending: Endi
 
 fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> RawResponse {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
+    stream.set_write_timeout(Some(MAX_WAIT)).unwrap();
     // A server may respond before it has read the whole request.
     let _ = stream.write_all(request);
     if ending == Ending::HalfClose {
@@ -59,7 +59,7 @@ fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> Raw
             Ok(count) => bytes.extend_from_slice(&piece[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if bytes.is_empty() && is_timeout(&error) => {
-                return RawResponse::Nonsense("nothing in time".to_owned());
+                return RawResponse::NotHttp("nothing in time".to_owned());
             }
             Err(_) => break,
         }
@@ -71,7 +71,7 @@ fn exchange_blocking(address: SocketAddr, request: &[u8], ending: Ending) -> Raw
     match parse(&bytes, true) {
         Some(response) => RawResponse::Http(response),
         None if bytes.is_empty() => RawResponse::Closed,
-        None => RawResponse::Nonsense(String::from_utf8_lossy(&bytes).into_owned()),
+        None => RawResponse::NotHttp(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 

@@ -2,16 +2,16 @@
 //! latency of charts. Not part of ordinary runs:
 //!
 //! ```text
-//! scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_people)'
+//! scripts/test.sh --release -p gateway --test platform --run-ignored only --no-capture -E 'test(drill_likes)'
 //! ```
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Api, PATIENCE, Platform, PlatformOptions, ids, percentile};
+use crate::stage::{Api, MAX_WAIT, Platform, PlatformOptions, ids, percentile};
 
-const PEOPLE: usize = 10;
+const USERS: usize = 10;
 const LIKES_EACH: usize = 20;
 const CHART_READS: usize = 2000;
 /// The longest time until a like shows.
@@ -27,7 +27,7 @@ async fn until(start: Instant, what: &str, mut is_shown: impl AsyncFnMut() -> bo
         if is_shown().await {
             return requested;
         }
-        assert!(start.elapsed() < PATIENCE, "a like does not show in {what}");
+        assert!(start.elapsed() < MAX_WAIT, "a like does not show in {what}");
     }
 }
 
@@ -46,8 +46,8 @@ fn count_of(chart: &Value, film: i64) -> i64 {
 /// Prints the percentiles; returns the p99 in milliseconds.
 fn print_percentiles(what: &str, times: &mut [Duration]) -> f64 {
     times.sort_unstable();
-    let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| percentile(times, part));
-    println!("{what}: p50 {p50:.1} ms, p99 {p99:.1} ms, at most {most:.1} ms");
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|part| percentile(times, part));
+    println!("{what}: p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms");
     p99
 }
 
@@ -55,7 +55,7 @@ fn print_percentiles(what: &str, times: &mut [Duration]) -> f64 {
 #[ignore = "measures; see the head of the file"]
 async fn a_like_shows_everywhere_within_a_second() {
     let options = PlatformOptions {
-        log_level: "warn,chassis::run=info,gateway::app=info",
+        log_level: "warn,chassis::run=info,gateway::server=info",
         ..PlatformOptions::default()
     };
     let platform = Platform::with_films(10, options).await;
@@ -64,8 +64,8 @@ async fn a_like_shows_everywhere_within_a_second() {
     let films = &films[..LIKES_EACH];
     let chart = "/api/v1/charts/top?metric=likes&limit=100";
     let [mut tastes, mut charts, mut profiles] = [const { Vec::new() }; 3];
-    for person in 0..PEOPLE {
-        let user = platform.user(&format!("person{person}")).await;
+    for reader in 0..USERS {
+        let user = platform.user(&format!("reader{reader}")).await;
         for film in films {
             let taste = format!("/api/v1/users/{user}/taste");
             let list = format!("/api/v1/users/{user}/recommendations?limit=100");
