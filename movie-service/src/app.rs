@@ -20,9 +20,8 @@ use crate::{
     database, handler,
     repository::SNAPSHOT,
     service::{
-        cache::MovieCache, fetching::Fetching, hydration::Hydration, intake::Intake, jobs::Jobs,
-        listing::Listing, matching::Matching, page_cache::PageCache, refresh::Refresh, schedule,
-        warm_pool::WarmPool,
+        cache::MovieCache, fetching::Fetching, hydration::Hydration, jobs::Jobs, listing::Listing,
+        matching::Matching, page_cache::PageCache, refresh::Refresh, schedule, warm_pool::WarmPool,
     },
     state::{AppState, Services},
 };
@@ -71,24 +70,9 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     );
     let jobs = Jobs::start(pool.clone(), fetching, &config, &process.shutdown);
     if tmdb.has_key() {
-        if let Some((warm_pool, interval)) = WarmPool::new(&config) {
-            schedule::start(
-                warm_pool,
-                interval,
-                jobs.clone(),
-                clock.clone(),
-                &process.shutdown,
-            );
-        }
-        if let Some((refresh, interval)) = Refresh::new(pool.clone(), &config) {
-            schedule::start(
-                refresh,
-                interval,
-                jobs.clone(),
-                clock.clone(),
-                &process.shutdown,
-            );
-        }
+        let (warm_pool, refresh) = (WarmPool::new(&config), Refresh::new(pool.clone(), &config));
+        schedule::start(warm_pool, &jobs, &clock, &process.shutdown);
+        schedule::start(refresh, &jobs, &clock, &process.shutdown);
     }
     let hydration = Hydration::new(
         pool.clone(),
@@ -112,7 +96,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         platform,
         listing: listing.clone(),
         pages: PageCache::new(config.movie_list_cache_bytes),
-        intake: Intake::new(pool.clone(), jobs, config.import_at_once_most),
+        jobs,
         // Leaves time to respond with the job before the request times out.
         import_wait: process.config.request_timeout().mul_f64(0.8),
     });

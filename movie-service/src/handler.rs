@@ -39,31 +39,32 @@ const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
 ))]
 struct Info;
 
-fn reading() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(movies::list_movies))
-        .routes(routes!(genres::list_genres))
-        .routes(routes!(movie::get_movie))
-        .routes(routes!(movie::list_providers))
+/// The documented routes.
+struct Routes {
+    catalogue: OpenApiRouter<AppState>,
+    syncs: OpenApiRouter<AppState>,
+    imports: OpenApiRouter<AppState>,
+    jobs: OpenApiRouter<AppState>,
 }
 
-fn feeding() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(admin::sync))
-        .routes(routes!(admin::sync_trending))
-        .routes(routes!(admin::sync_popular))
-}
-
-fn importing() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(admin::import_movies))
-}
-
-fn working() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(jobs::list_jobs))
-        .routes(routes!(jobs::get_job))
-        .routes(routes!(jobs::cancel_job))
-        .routes(routes!(jobs::retry_job))
+fn routes() -> Routes {
+    Routes {
+        catalogue: OpenApiRouter::new()
+            .routes(routes!(movies::list_movies))
+            .routes(routes!(genres::list_genres))
+            .routes(routes!(movie::get_movie))
+            .routes(routes!(movie::list_providers)),
+        syncs: OpenApiRouter::new()
+            .routes(routes!(admin::sync))
+            .routes(routes!(admin::sync_trending))
+            .routes(routes!(admin::sync_popular)),
+        imports: OpenApiRouter::new().routes(routes!(admin::import_movies)),
+        jobs: OpenApiRouter::new()
+            .routes(routes!(jobs::list_jobs))
+            .routes(routes!(jobs::get_job))
+            .routes(routes!(jobs::cancel_job))
+            .routes(routes!(jobs::retry_job)),
+    }
 }
 
 /// Endpoints for other services; the gateway does not route to them.
@@ -85,26 +86,30 @@ async fn show_in_lists(State(listing): State<Listing>, request: Request, next: N
 
 /// Builds the router.
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
-    let (reading, _) = reading().split_for_parts();
-    let (feeding, _) = feeding().split_for_parts();
-    let feeding = feeding.layer(from_fn_with_state(state.listing.clone(), show_in_lists));
-    let (importing, _) = importing().split_for_parts();
-    let importing = importing.layer(from_fn_with_state(state.listing.clone(), show_in_lists));
-    let (working, _) = working().split_for_parts();
-    conditional(time_limit(reading, config.request_timeout()), CACHE_CONTROL)
-        .merge(time_limit(feeding, SYNC_TIMEOUT))
-        .merge(time_limit(importing, config.request_timeout()))
-        .merge(time_limit(working, config.request_timeout()))
-        .merge(time_limit(internal(), config.request_timeout()))
+    let timeout = config.request_timeout();
+    let shown_in_lists = from_fn_with_state(state.listing.clone(), show_in_lists);
+    let Routes {
+        catalogue,
+        syncs,
+        imports,
+        jobs,
+    } = routes();
+    let catalogue = time_limit(catalogue.into(), timeout);
+    let syncs = syncs.layer(shown_in_lists.clone()).into();
+    let imports = imports.layer(shown_in_lists).merge(jobs).into();
+    conditional(catalogue, CACHE_CONTROL)
+        .merge(time_limit(syncs, SYNC_TIMEOUT))
+        .merge(time_limit(imports, timeout))
+        .merge(time_limit(internal(), timeout))
         .with_state(state)
 }
 
 /// Builds the OpenAPI document.
 pub fn openapi() -> openapi::OpenApi {
+    let routes = routes();
     let mut document = Info::openapi();
-    document.merge(reading().into_openapi());
-    document.merge(feeding().into_openapi());
-    document.merge(importing().into_openapi());
-    document.merge(working().into_openapi());
+    for group in [routes.catalogue, routes.syncs, routes.imports, routes.jobs] {
+        document.merge(group.into_openapi());
+    }
     complete(document)
 }

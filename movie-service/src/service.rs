@@ -3,7 +3,6 @@
 pub mod cache;
 pub mod fetching;
 pub mod hydration;
-pub mod intake;
 pub mod jobs;
 pub mod listing;
 pub mod matching;

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     client::platform::Platform,
     service::{
-        hydration::Hydration, intake::Intake, listing::Listing, matching::Matching,
+        hydration::Hydration, jobs::Jobs, listing::Listing, matching::Matching,
         page_cache::PageCache,
     },
 };
@@ -26,8 +26,8 @@ pub struct Services {
     pub platform: Platform,
     /// Resolution of ids and titles from other catalogues.
     pub matching: Matching,
-    /// Import and synchronization requests.
-    pub intake: Intake,
+    /// Imports and syncs.
+    pub jobs: Jobs,
     /// The longest time that a client waits for a short import to finish.
     pub import_wait: Duration,
 }

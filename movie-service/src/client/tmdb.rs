@@ -288,15 +288,19 @@ impl Tmdb {
         // Admission of a probe half-opens the breaker.
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
         admitted?;
-        let report = Report::new(&tmdb.breaker);
+        let mut report = Report {
+            breaker: &tmdb.breaker,
+            outcome: Outcome::Neutral,
+        };
         let waited = tmdb.bucket.take().await;
         metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(waited.as_secs_f64());
         let result = self.call(path, query).await;
-        let (label, outcome, _) = match &result {
+        let label;
+        (label, report.outcome, _) = match &result {
             Ok(_) => ("ok", Outcome::Success, false),
             Err(failure) => failure.error.classify(),
         };
-        report.send(outcome);
+        drop(report);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
         result
@@ -373,24 +377,13 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Reports a call to the breaker even if its future is dropped.
-struct Report<'a>(Option<&'a Breaker>);
-
-impl<'a> Report<'a> {
-    fn new(breaker: &'a Breaker) -> Self {
-        Self(Some(breaker))
-    }
-
-    fn send(mut self, outcome: Outcome) {
-        if let Some(breaker) = self.0.take() {
-            breaker.report(outcome);
-        }
-    }
+struct Report<'a> {
+    breaker: &'a Breaker,
+    outcome: Outcome,
 }
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        if let Some(breaker) = self.0.take() {
-            breaker.report(Outcome::Neutral);
-        }
+        self.breaker.report(self.outcome);
     }
 }

@@ -13,20 +13,21 @@ use chassis::{
     Problem,
     extract::{self, Bounded, Query, idempotency_key},
     jobs::{Prefer, accepted},
-    problem::ProblemDocument,
+    openapi::{IdempotencyKeyReused, InvalidRequest},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{error::ApiError, jobs::location};
+use super::{
+    error::{ApiError, JobRunning, TmdbFailed},
+    jobs::{JobAccepted, location},
+};
 use crate::{
-    models::{Job, JobFailure, MovieId, MovieList},
-    service::intake::{FetchRequest, distinct_ids},
+    models::{Job, JobFailure, JobKind, MovieId, MovieList},
+    service::jobs::FetchRequest,
     state::AppState,
 };
 
-/// The default number of pages of a sync.
-const DEFAULT_PAGES: i64 = 5;
 /// The time that a client waits for the end of a sync; the response of a longer one is its job.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(105);
 /// The maximum number of movies of an import.
@@ -128,20 +129,16 @@ pub(super) struct ImportRequest {
     params(SyncQuery, JobHeaders),
     responses(
         (status = 200, description = "The sync has ended.", body = SyncResponse),
-        (status = 202, description = "The job of the sync.", body = Job, headers(("Location" = String, description = "The path of the job."))),
-        (status = 400, description = "`pages` is not a number from 1 to 50.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "A sync is already running; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 502, description = "No page could be fetched from TMDB.", body = ProblemDocument, content_type = "application/problem+json"),
+        JobAccepted, InvalidRequest, JobRunning, IdempotencyKeyReused, TmdbFailed,
     )
 )]
 pub(super) async fn sync(
     State(state): State<AppState>,
-    Query(query): Query<SyncQuery>,
+    Query(SyncQuery { pages }): Query<SyncQuery>,
     headers: JobHeaders,
 ) -> Result<Response, ApiError> {
-    let pages = count(query.pages, DEFAULT_PAGES);
-    fetch_pages(&state, FetchRequest::sync(pages), pages, headers).await
+    let list = MovieList::Discover;
+    fetch_pages(&state, JobKind::Sync, list, count(pages, 5), headers).await
 }
 
 /// Sync the trending movies
@@ -154,11 +151,7 @@ pub(super) async fn sync(
     params(TrendingQuery, JobHeaders),
     responses(
         (status = 200, description = "The sync has ended.", body = SyncResponse),
-        (status = 202, description = "The job of the sync.", body = Job, headers(("Location" = String, description = "The path of the job."))),
-        (status = 400, description = "A parameter is invalid.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "A sync of this kind is already running; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 502, description = "No page could be fetched from TMDB.", body = ProblemDocument, content_type = "application/problem+json"),
+        JobAccepted, InvalidRequest, JobRunning, IdempotencyKeyReused, TmdbFailed,
     )
 )]
 pub(super) async fn sync_trending(
@@ -171,7 +164,7 @@ pub(super) async fn sync_trending(
         TimeWindow::Week => MovieList::TrendingWeek,
     };
     let pages = count(query.pages, 1);
-    fetch_pages(&state, FetchRequest::trending(list, pages), pages, headers).await
+    fetch_pages(&state, JobKind::Trending, list, pages, headers).await
 }
 
 /// Sync the currently popular movies
@@ -184,20 +177,16 @@ pub(super) async fn sync_trending(
     params(SyncQuery, JobHeaders),
     responses(
         (status = 200, description = "The sync has ended.", body = SyncResponse),
-        (status = 202, description = "The job of the sync.", body = Job, headers(("Location" = String, description = "The path of the job."))),
-        (status = 400, description = "`pages` is not a number from 1 to 50.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "A sync of this kind is already running; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 502, description = "No page could be fetched from TMDB.", body = ProblemDocument, content_type = "application/problem+json"),
+        JobAccepted, InvalidRequest, JobRunning, IdempotencyKeyReused, TmdbFailed,
     )
 )]
 pub(super) async fn sync_popular(
     State(state): State<AppState>,
-    Query(query): Query<SyncQuery>,
+    Query(SyncQuery { pages }): Query<SyncQuery>,
     headers: JobHeaders,
 ) -> Result<Response, ApiError> {
-    let pages = count(query.pages, DEFAULT_PAGES);
-    fetch_pages(&state, FetchRequest::popular(pages), pages, headers).await
+    let list = MovieList::Popular;
+    fetch_pages(&state, JobKind::Popular, list, count(pages, 5), headers).await
 }
 
 /// Import movies by id
@@ -213,10 +202,7 @@ pub(super) async fn sync_popular(
     request_body = ImportRequest,
     responses(
         (status = 200, description = "The import has ended.", body = Job),
-        (status = 202, description = "The job of the import.", body = Job, headers(("Location" = String, description = "The path of the job."))),
-        (status = 400, description = "An id is invalid, or there are too many ids.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "The job of an earlier request with this idempotency key has not ended.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "The idempotency key belongs to another request.", body = ProblemDocument, content_type = "application/problem+json"),
+        JobAccepted, InvalidRequest, JobRunning, IdempotencyKeyReused,
     )
 )]
 pub(super) async fn import_movies(
@@ -226,48 +212,51 @@ pub(super) async fn import_movies(
 ) -> Result<Response, ApiError> {
     let ids = request.tmdb_ids.into_iter();
     let ids = ids.filter_map(|id| MovieId::new(id.get()));
-    let ids = distinct_ids(ids, MAX_IMPORTED).map_err(|error| ApiError::Invalid(vec![error]))?;
-    let prefer = headers.prefer;
-    let job = state
-        .intake
-        .start(
-            FetchRequest::import(ids),
-            prefer,
-            headers.idempotency_key,
-            state.import_wait,
-        )
-        .await?;
-    Ok(match job.status.is_ended() {
-        true => Json(job).into_response(),
-        false => accepted(location(job.job_id), &job, prefer),
-    })
+    let request = FetchRequest::import(ids, MAX_IMPORTED);
+    let request = request.map_err(|error| ApiError::Invalid(vec![error]))?;
+    match fetch(&state, request, headers, state.import_wait).await? {
+        Ok(job) => Ok(Json(job).into_response()),
+        Err(accepted) => Ok(accepted),
+    }
 }
 
 fn count(pages: Option<Bounded<1, 50>>, default: i64) -> u32 {
     u32::try_from(pages.map_or(default, Bounded::get)).unwrap_or(1)
 }
 
-async fn fetch_pages(
+/// Starts a job; returns it if it ended within `timeout`, and else the response that it is accepted.
+async fn fetch(
     state: &AppState,
     request: FetchRequest,
+    headers: JobHeaders,
+    timeout: Duration,
+) -> Result<Result<Job, Response>, ApiError> {
+    let (prefer, key) = (headers.prefer, headers.idempotency_key);
+    let job = state.jobs.fetch(request, prefer, key, timeout).await?;
+    Ok(match job.status.is_ended() {
+        true => Ok(job),
+        false => Err(accepted(location(job.job_id), &job, prefer)),
+    })
+}
+
+async fn fetch_pages(
+    state: &AppState,
+    kind: JobKind,
+    list: MovieList,
     pages: u32,
     headers: JobHeaders,
 ) -> Result<Response, ApiError> {
-    let prefer = headers.prefer;
-    let job = state
-        .intake
-        .start(request, prefer, headers.idempotency_key, SYNC_TIMEOUT)
-        .await?;
-    if !job.status.is_ended() {
-        return Ok(accepted(location(job.job_id), &job, prefer));
-    }
-    let fetched = state.intake.pages(job).await?;
+    let request = FetchRequest::pages(kind, list, pages);
+    let job = match fetch(state, request, headers, SYNC_TIMEOUT).await? {
+        Ok(job) => job,
+        Err(accepted) => return Ok(accepted),
+    };
     Ok(Json(SyncResponse {
         message: "sync completed",
-        movies_synced: fetched.job.succeeded,
+        movies_synced: job.succeeded,
         pages,
-        pages_failed: fetched.failed,
-        failures: fetched.job.failures,
+        pages_failed: state.jobs.count_failed_pages(&job).await?,
+        failures: job.failures,
     })
     .into_response())
 }

@@ -8,7 +8,20 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{hydration::HydrationError, intake::IntakeError, listing::ListError};
+use crate::service::{hydration::HydrationError, jobs::JobError, listing::ListError};
+
+chassis::problem_responses! {
+    /// 404: the movie does not exist.
+    pub(super) MovieNotFound = 404, "neither the catalogue nor TMDB has the movie";
+    /// 404: the job does not exist.
+    pub(super) JobNotFound = 404, "there is no such job";
+    /// 409: an equal job is active.
+    pub(super) JobRunning = 409, "a job of this kind, or of this idempotency key, has not ended; the member `job` contains it";
+    /// 409: the job cannot be cancelled or retried.
+    pub(super) OtherStatus = 409, "the status of the job, or another active one of its kind, does not allow this; the member `job` contains it";
+    /// 502: TMDB failed.
+    pub(super) TmdbFailed = 502, "no page could be fetched from TMDB";
+}
 
 /// A failed request.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +34,7 @@ pub(super) enum ApiError {
     Invalid(Vec<FieldError>),
     /// An import or sync failed, or a job does not exist.
     #[error(transparent)]
-    Intake(#[from] IntakeError),
+    Job(#[from] JobError),
     /// A list could not be read.
     #[error(transparent)]
     List(#[from] ListError),
@@ -38,7 +51,7 @@ impl From<ApiError> for Problem {
         match error {
             ApiError::Hydration(error) => hydration_problem(&error),
             ApiError::Invalid(errors) => Self::invalid(errors),
-            ApiError::Intake(error) => intake_problem(error),
+            ApiError::Job(error) => job_problem(error),
             ApiError::List(ListError::Loading) => Self::unavailable("the list index"),
             ApiError::List(ListError::Database(error)) | ApiError::Database(error) => {
                 chassis::postgres::problem(&error)
@@ -48,17 +61,17 @@ impl From<ApiError> for Problem {
     }
 }
 
-fn intake_problem(error: IntakeError) -> Problem {
+fn job_problem(error: JobError) -> Problem {
     let job = |job| serde_json::to_value(job).unwrap_or_default();
     match error {
-        IntakeError::Running(running) => Problem::new(
+        JobError::Running(running) => Problem::new(
             StatusCode::CONFLICT,
             "sync-running",
             format!("a {} is already running", running.kind.name()),
         )
         .detail("wait until the job in `job` has ended, then retry")
         .member("job", job(running)),
-        IntakeError::OtherStatus(other) => Problem::new(
+        JobError::OtherStatus(other) => Problem::new(
             StatusCode::CONFLICT,
             "job-status",
             format!("the job is {}", other.status.name()),
@@ -67,25 +80,25 @@ fn intake_problem(error: IntakeError) -> Problem {
             "only an active job can be cancelled, and only an ended one retried",
         )
         .member("job", job(other)),
-        IntakeError::NotFound => {
+        JobError::NotFound => {
             Problem::new(StatusCode::NOT_FOUND, "job-not-found", "job not found")
                 .detail("no job has this id, or it has expired; GET /api/v1/jobs lists all")
         }
-        IntakeError::KeyTaken => Problem::new(
+        JobError::KeyTaken => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency-key-reused",
             "this Idempotency-Key was used for another request",
         )
         .detail("use a new key for a new request"),
-        IntakeError::Tmdb(_) => Problem::new(
+        JobError::Tmdb(_) => Problem::new(
             StatusCode::BAD_GATEWAY,
             "tmdb-failed",
             "sync failed: TMDB gave nothing",
         )
         .detail("the TMDB request failed and the catalogue is unchanged; retry later, or see the service's log")
         .cause(&error),
-        IntakeError::Stopping => Problem::unavailable("the service"),
-        IntakeError::Database(error) => chassis::postgres::problem(&error),
+        JobError::Stopping => Problem::unavailable("the service"),
+        JobError::Database(error) => chassis::postgres::problem(&error),
     }
 }
 

@@ -4,13 +4,13 @@ use axum::{Json, extract::State, response::Response};
 use chassis::{
     extract::{Path, Query},
     jobs::{LimitQuery, Prefer, ProgressRequest, accepted},
-    problem::ProblemDocument,
+    openapi::{InvalidId, InvalidRequest},
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::error::{ApiError, JobNotFound, OtherStatus};
 use crate::{models::Job, state::AppState};
 
 /// A list of jobs.
@@ -20,6 +20,12 @@ pub(super) struct JobsResponse {
     jobs: Vec<Job>,
 }
 
+/// The job, which has not ended.
+#[derive(IntoResponses)]
+#[response(status = 202, headers(("Location" = String, description = "The path of the job.")))]
+#[expect(dead_code, reason = "describes a response")]
+pub(super) struct JobAccepted(Job);
+
 /// List jobs
 ///
 /// Returns the latest jobs, the newest first. Jobs are deleted 30 days after their end.
@@ -28,16 +34,13 @@ pub(super) struct JobsResponse {
     path = "/api/v1/jobs",
     tag = "admin",
     params(LimitQuery),
-    responses(
-        (status = 200, description = "The jobs.", body = JobsResponse),
-        (status = 400, description = "`limit` is not a number from 1 to 100.", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The jobs.", body = JobsResponse), InvalidRequest)
 )]
 pub(super) async fn list_jobs(
     State(state): State<AppState>,
     Query(query): Query<LimitQuery>,
 ) -> Result<Json<JobsResponse>, ApiError> {
-    let jobs = state.intake.list(query.get()).await?;
+    let jobs = state.jobs.list(query.get()).await?;
     Ok(Json(JobsResponse { jobs }))
 }
 
@@ -53,8 +56,7 @@ pub(super) async fn list_jobs(
     responses(
         (status = 200, description = "The job.", content((Job = "application/json"), (String = "text/event-stream"))),
         (status = 204, description = "The job has ended, and `Last-Event-ID` names its last event."),
-        (status = 400, description = "The id is not a UUID.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such job.", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidId, JobNotFound,
     )
 )]
 pub(super) async fn get_job(
@@ -62,12 +64,12 @@ pub(super) async fn get_job(
     Path(id): Path<Uuid>,
     request: ProgressRequest,
 ) -> Result<Response, ApiError> {
-    let intake = state.intake.clone();
-    let job = intake.get(id).await?;
-    let changes = intake.changes();
+    let jobs = state.jobs.clone();
+    let job = jobs.get(id).await?;
+    let changes = jobs.changes();
     Ok(request.respond(job, changes, move || {
-        let intake = intake.clone();
-        async move { intake.get(id).await.ok() }
+        let jobs = jobs.clone();
+        async move { jobs.get(id).await.ok() }
     }))
 }
 
@@ -79,18 +81,13 @@ pub(super) async fn get_job(
     path = "/api/v1/jobs/{id}/cancel",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The id of the job.", example = "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d")),
-    responses(
-        (status = 200, description = "The job.", body = Job),
-        (status = 400, description = "The id is not a UUID.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such job.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "The job has already succeeded or failed; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The job.", body = Job), InvalidId, JobNotFound, OtherStatus)
 )]
 pub(super) async fn cancel_job(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Job>, ApiError> {
-    Ok(Json(state.intake.cancel(id).await?))
+    Ok(Json(state.jobs.cancel(id).await?))
 }
 
 /// Retry a job
@@ -101,18 +98,13 @@ pub(super) async fn cancel_job(
     path = "/api/v1/jobs/{id}/retry",
     tag = "admin",
     params(("id" = Uuid, Path, description = "The id of the job.", example = "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d")),
-    responses(
-        (status = 202, description = "The job was started again.", body = Job, headers(("Location" = String, description = "The path of the job."))),
-        (status = 400, description = "The id is not a UUID.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such job.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "The job has not ended, or another one of its kind is active; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
-    )
+    responses(JobAccepted, InvalidId, JobNotFound, OtherStatus)
 )]
 pub(super) async fn retry_job(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<Response, ApiError> {
-    let job = state.intake.retry(id).await?;
+    let job = state.jobs.retry(id).await?;
     Ok(accepted(location(id), &job, Prefer::default()))
 }
 

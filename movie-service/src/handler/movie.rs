@@ -12,7 +12,8 @@ use axum::{
 use chassis::{
     config::nearest,
     extract::{Path, Query},
-    problem::{FieldError, ProblemDocument},
+    openapi::InvalidRequest,
+    problem::FieldError,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    error::ApiError,
+    error::{ApiError, MovieNotFound},
     movies::{BACKDROP_BASE, NO_CACHE, POSTER_BASE, available, day, image},
 };
 use crate::{
@@ -198,8 +199,7 @@ pub(super) struct MovieQuery {
     responses(
         (status = 200, description = "the movie", body = MovieResponse, headers(("ETag" = String, description = "the entity tag"), ("Age" = i64, description = "seconds since the last fetch from TMDB, if the movie is stale"))),
         (status = 304, description = "unchanged since `If-None-Match`"),
-        (status = 400, description = "an invalid id or `include`", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "neither the catalogue nor TMDB has the movie", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, MovieNotFound,
     )
 )]
 pub(super) async fn get_movie(
@@ -296,8 +296,7 @@ pub(super) struct ProvidersQuery {
     responses(
         (status = 200, description = "the providers, perhaps none", body = ProvidersResponse),
         (status = 304, description = "unchanged since `If-None-Match`"),
-        (status = 400, description = "an invalid id or region", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "neither the catalogue nor TMDB has the movie", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, MovieNotFound,
     )
 )]
 pub(super) async fn list_providers(

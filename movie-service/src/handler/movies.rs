@@ -15,11 +15,8 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{
-    Problem,
-    client::CallError,
-    extract::Query,
-    paging::next_link,
-    problem::{FieldError, ProblemDocument},
+    Problem, client::CallError, extract::Query, openapi::InvalidRequest, paging::next_link,
+    problem::FieldError,
 };
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -100,7 +97,7 @@ pub(super) fn day(date: Option<NaiveDate>) -> String {
         (status = 200, description = "a page of movies", body = ListResponse,
             headers(("Link" = String, description = "the next page"), ("ETag" = String, description = "the entity tag"))),
         (status = 304, description = "unchanged since `If-None-Match`"),
-        (status = 400, description = "invalid parameters, listed in `errors`", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest,
     )
 )]
 pub(super) async fn list_movies(

@@ -32,7 +32,6 @@ pub enum JobKind {
 
 impl JobKind {
     /// The name in JSON, in metrics and in the database.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sync => "sync",
@@ -117,7 +116,6 @@ pub enum MovieList {
 
 impl MovieList {
     /// The name in the database.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Discover => "discover",

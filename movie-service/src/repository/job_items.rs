@@ -56,9 +56,6 @@ pub async fn list_todo(pool: &PgPool, id: Uuid, limit: i64) -> sqlx::Result<Vec<
 
 /// Replaces the page at `position` by the movies `ids`, each once in the job and at most `limit` in
 /// total. After the last page of a list, the remaining pages of the list are dropped.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a statement fails.
 #[tracing::instrument(name = "repository.job_items.expand_page", level = "debug", skip_all, fields(job = %id))]
 pub async fn expand_page(
     connection: &mut PgConnection,
@@ -123,9 +120,6 @@ pub struct Progress {
 
 /// Marks items as processed and adds those that were not marked before to the counts of the job. A page
 /// counts only if it failed, since a successful page is replaced by its movies.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a statement fails.
 #[tracing::instrument(name = "repository.job_items.record", level = "debug", skip_all, fields(job = %id, items = done.len()))]
 pub async fn record(
     connection: &mut PgConnection,
@@ -164,9 +158,6 @@ pub async fn record(
 }
 
 /// Counts the items of job `id` again, since each page that is read makes the estimate more exact.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn recount(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         "update job set total = (
@@ -184,9 +175,6 @@ pub async fn recount(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<()
 }
 
 /// The number of successful items of job `id`, and the number of failed pages.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn tally(pool: &PgPool, id: Uuid) -> sqlx::Result<(i32, i64)> {
     let row = sqlx::query!(
         r#"select succeeded, (select count(*) from job_item

@@ -134,9 +134,6 @@ async fn find_conflict(pool: &PgPool, job: &NewJob) -> sqlx::Result<Option<Creat
 }
 
 /// A job of `kind` that has not ended.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a statement fails.
 pub async fn find_active(pool: &PgPool, kind: JobKind) -> sqlx::Result<Option<Job>> {
     let id = sqlx::query_scalar!(
         "select id from job where kind = $1 and status in ('pending', 'running') limit 1",
@@ -151,17 +148,11 @@ pub async fn find_active(pool: &PgPool, kind: JobKind) -> sqlx::Result<Option<Jo
 }
 
 /// The job `id`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn find(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Job>> {
     Ok(load(pool, &[id]).await?.pop())
 }
 
 /// At most `limit` jobs, the newest first.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a statement fails.
 pub async fn list(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<Job>> {
     let ids = sqlx::query_scalar!(
         "select id from job order by created_at desc, id desc limit $1",
@@ -199,9 +190,6 @@ async fn load(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Job>> {
 
 /// Records the end of job `id`: the reason of a failure as its first failure, and the number of processed
 /// items as the total of a success.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn end(
     connection: &mut PgConnection,
     id: Uuid,
@@ -229,9 +217,6 @@ pub async fn end(
 }
 
 /// Resets the failed items of job `id` and its counts.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 pub async fn reset(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         "with items as (

@@ -220,55 +220,26 @@ mod tests {
 
     #[test]
     fn the_better_known_movie_of_the_year_wins_and_other_ties_are_ambiguous() {
-        let movie = |id, same_year, own_title, vote_count| TitleMatch {
+        let movie = |id, (same_year, own_title, vote_count)| TitleMatch {
             position: 0,
             id: MovieId::new(id).expect("positive"),
             same_year,
             own_title,
             vote_count,
         };
-        let found = |id| MovieId::new(id).map(Match::Id);
+        let found = MovieId::new(1).map(Match::Id);
         let ambiguous = Some(Match::Unmatched(Unmatched::Ambiguous));
         assert_eq!(choose(&[], true), None);
-        assert_eq!(choose(&[&movie(1, false, false, 0)], true), found(1));
+        assert_eq!(choose(&[&movie(1, (false, false, 0))], true), found);
         for (one, two, has_year, expected) in [
-            (
-                movie(1, true, true, 5),
-                movie(2, false, true, 900),
-                true,
-                found(1),
-            ),
-            (
-                movie(1, true, true, 5),
-                movie(2, true, true, 4),
-                true,
-                found(1),
-            ),
-            (
-                movie(1, true, true, 4),
-                movie(2, true, false, 9),
-                true,
-                found(1),
-            ),
-            (
-                movie(1, true, true, 4),
-                movie(2, true, true, 4),
-                true,
-                ambiguous,
-            ),
-            (
-                movie(1, false, true, 9),
-                movie(2, false, true, 4),
-                true,
-                ambiguous,
-            ),
-            (
-                movie(1, false, true, 9),
-                movie(2, false, true, 4),
-                false,
-                ambiguous,
-            ),
+            ((true, true, 5), (false, true, 900), true, found),
+            ((true, true, 5), (true, true, 4), true, found),
+            ((true, true, 4), (true, false, 9), true, found),
+            ((true, true, 4), (true, true, 4), true, ambiguous),
+            ((false, true, 9), (false, true, 4), true, ambiguous),
+            ((false, true, 9), (false, true, 4), false, ambiguous),
         ] {
+            let (one, two) = (movie(1, one), movie(2, two));
             assert_eq!(choose(&[&one, &two], has_year), expected);
         }
     }

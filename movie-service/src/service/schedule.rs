@@ -37,16 +37,23 @@ pub trait Task: Send + Sync + 'static {
     fn max_movies(&self) -> u32;
 }
 
-/// Runs `task` every `interval`, until the shutdown begins.
-pub fn start<T: Task>(task: T, interval: Duration, jobs: Jobs, clock: Clock, shutdown: &Shutdown) {
-    let schedule = Schedule {
-        task,
-        interval,
-        jobs,
-        clock,
-        shutdown: shutdown.clone(),
-    };
-    shutdown.spawn(schedule.run());
+/// Runs a task every so often, until the shutdown begins; `None` is a task that the settings disable.
+pub fn start<T: Task>(
+    task: Option<(T, Duration)>,
+    jobs: &Jobs,
+    clock: &Clock,
+    shutdown: &Shutdown,
+) {
+    if let Some((task, interval)) = task {
+        let schedule = Schedule {
+            task,
+            interval,
+            jobs: jobs.clone(),
+            clock: clock.clone(),
+            shutdown: shutdown.clone(),
+        };
+        shutdown.spawn(schedule.run());
+    }
 }
 
 struct Schedule<T> {
