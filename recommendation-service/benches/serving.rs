@@ -1,5 +1,5 @@
 //! How fast lists are made, beside what bounds them, all in the same run: the rules over a million films beside
-//! reading their columns once, the blend over 60,000 films with its explanations, an answer that is
+//! reading their columns once, the blend over 60,000 films with its explanations, a response that is
 //! remembered beside a handler that does nothing; and how much memory a million films take.
 //!
 //! `cargo bench -p recommendation-service --bench serving`; SERVING_FILMS and SERVING_BLEND_FILMS set other
@@ -134,9 +134,7 @@ fn preferences(user_id: i64) -> Preferences {
         user_id,
         version: 1,
         preferred_genres: vec!["Genre number 3".to_owned(), "Genre number 5".to_owned()],
-        preferred_language: None,
-        min_rating: 0.0,
-        taste_edits: Vec::new(),
+        ..Preferences::default()
     }
 }
 
@@ -189,7 +187,7 @@ fn rules_over_all(films: i64) {
         started.elapsed().as_secs_f64()
     );
     let profile = Profile::new(preferences(1));
-    let question = ScoringContext {
+    let context = ScoringContext {
         catalogue: &catalogue,
         placed: None,
         profile: &profile,
@@ -204,7 +202,7 @@ fn rules_over_all(films: i64) {
     let mut reads = Vec::new();
     // In turn, so that what the machine does meanwhile slows both.
     for _ in 0..100 {
-        lists.extend(repeat(1, |_| pipeline(question, 1, &wanted, None, None)));
+        lists.extend(repeat(1, |_| pipeline(context, 1, &wanted, None, None)));
         reads.extend(repeat(1, |_| read_once(&catalogue)));
     }
     let (list, read) = (within(&mut lists, 0.5), within(&mut reads, 0.5));
@@ -260,34 +258,31 @@ fn trained(films: i64) -> Arc<TrainedModels> {
         epochs: 1,
         ..IalsSettings::default()
     };
-    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {
+    let spectral = Spectral::fit(&interactions, &SpectralSettings::default()).unwrap();
+    let model = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {
         name,
         scorer,
         weight,
     };
-    let parts = vec![
-        part(
+    let models = vec![
+        model(
             ModelName::Popularity,
             Arc::new(Popularity::fit(&interactions)),
             1.0,
         ),
-        part(
+        model(
             ModelName::Ease,
             Arc::new(Ease::fit(&interactions, &ease).unwrap()),
             0.7,
         ),
-        part(
+        model(
             ModelName::Ials,
             Arc::new(Ials::fit(&interactions, &ials).unwrap()),
             0.3,
         ),
-        part(
-            ModelName::Spectral,
-            Arc::new(Spectral::fit(&interactions, &SpectralSettings::default()).unwrap()),
-            0.1,
-        ),
+        model(ModelName::Spectral, Arc::new(spectral), 0.1),
     ];
-    Arc::new(TrainedModels::new(1, (1..=films).collect(), parts, 5.0).unwrap())
+    Arc::new(TrainedModels::new(1, (1..=films).collect(), models, 5.0).unwrap())
 }
 
 /// A user with so many films, most of them liked.
@@ -331,7 +326,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
         let wanted = request(Strategy::Blend, 20);
         let mut times = repeat(300, |turn| {
             let id = UserId::new(1 + i64::try_from(turn % 100).unwrap()).unwrap();
-            let question = ScoringContext {
+            let context = ScoringContext {
                 catalogue,
                 placed: Some(&placed),
                 profile: users.find(id).unwrap(),
@@ -341,7 +336,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
                 uses_content: true,
                 now: now(),
             };
-            pipeline(question, 1, &wanted, None, None).unwrap()
+            pipeline(context, 1, &wanted, None, None).unwrap()
         });
         println!(
             "blend with explanations, {films} films, users of {count}: p50 {:.2} ms, p99 {:.2} ms",

@@ -16,7 +16,7 @@ pub enum Command {
     /// Fit the learned models to interactions and register a version
     Train(Box<train::Arguments>),
     /// Measure the learned models on held-out interactions in files
-    Evaluate(evaluate::Arguments),
+    Evaluate(Box<evaluate::Arguments>),
     /// Write the interactions that models are fitted to as Parquet
     Export(export::Arguments),
 }

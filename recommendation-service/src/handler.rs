@@ -2,7 +2,6 @@
 //! responses; they decide nothing.
 
 mod admin_rules;
-mod caller;
 mod error;
 mod experiments;
 mod group;
@@ -16,7 +15,7 @@ mod rules;
 mod similar;
 
 use axum::Router;
-use chassis::{ProcessConfig, openapi::complete, server::time_limit};
+use chassis::{ProcessConfig, caller::Caller, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -47,6 +46,11 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(experiments::get_experiment))
         .routes(routes!(models::list_models))
         .routes(routes!(models::update_live_model))
+}
+
+/// True if `caller` may read data of the user `id`.
+fn may_see(caller: &Caller, id: i64) -> bool {
+    caller.is_admin || caller.numeric_subject() == Some(id)
 }
 
 /// The routes of the service.

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Contribution, Explanation, FitError, History, Scorer, Standardization, add_standardized,
-    content, rank::top_k, standardize,
+    Explanation, FitError, History, Scorer, Standardization, add_standardized, content,
+    rank::top_k, standardize,
 };
 
 /// The number of items after which learned models have half their full share beside the rules: models score a user
@@ -212,29 +212,20 @@ impl Scorer for Blend {
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
         let mut total = vec![0.0; self.items()];
-        let mut contributions: Vec<Contribution> = history
-            .iter()
-            .map(|(item, _)| Contribution { item, amount: 0.0 })
-            .collect();
+        let mut why = Explanation::new(history, |_, _| 0.0);
         self.add_scores(history, 1.0, &mut total, |index, applied| {
-            let mut sums = contributions.iter_mut();
-            for one in self.parts[index]
-                .scorer
-                .explain(history, item)
-                .contributions
-            {
+            let mut sums = why.contributions.iter_mut();
+            let own = self.parts[index].scorer.explain(history, item);
+            for one in own.contributions {
                 // Both are in the order of the history.
                 if let Some(sum) = sums.find(|sum| sum.item == one.item) {
                     sum.amount += applied.scale * one.amount;
                 }
             }
         });
-        let contributed: f32 = contributions.iter().map(|one| one.amount).sum();
-        Explanation {
-            // The remainder, so that rounding does not show in the sum.
-            base: total[item as usize] - contributed,
-            contributions,
-        }
+        // The remainder, so that rounding does not show in the sum.
+        why.base = total[item as usize] - why.total();
+        why
     }
 
     /// The items with the greatest `Σ weight · value / greatest value of that part`.

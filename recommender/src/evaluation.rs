@@ -21,19 +21,18 @@ use self::{
     split::Dataset,
     tuning::{TagScores, Tuner},
 };
-use crate::{Blend, FitError, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings};
+use crate::{
+    Blend, FitError, History, Interactions, Part, Popularity, Scorer, Spectral, SpectralSettings,
+};
 
-/// An evaluation that failed.
+/// An evaluation that failed since a model cannot be fitted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum EvaluationError {
-    /// A model cannot be fitted.
-    #[error("{model} cannot be fitted")]
-    Fit {
-        /// Its name.
-        model: &'static str,
-        /// The cause.
-        source: FitError,
-    },
+#[error("{model} cannot be fitted")]
+pub struct EvaluationError {
+    /// The name of the model.
+    pub model: &'static str,
+    /// The cause.
+    pub source: FitError,
 }
 
 /// A fitted model with its cost.
@@ -55,7 +54,7 @@ impl Fitted {
     /// Runs `fit` and measures it.
     ///
     /// # Errors
-    /// [`EvaluationError::Fit`] if `fit` fails.
+    /// [`EvaluationError`] if `fit` fails.
     pub fn fit<S: Scorer + 'static>(
         model: Model,
         settings: String,
@@ -63,7 +62,7 @@ impl Fitted {
     ) -> Result<Self, EvaluationError> {
         reset_peak();
         let start = Instant::now();
-        let scorer = fit().map_err(|source| EvaluationError::Fit {
+        let scorer = fit().map_err(|source| EvaluationError {
             model: model.name(),
             source,
         })?;
@@ -82,7 +81,7 @@ impl Fitted {
 /// and taste if `tags` scores these. Each try of the search is passed to `report`.
 ///
 /// # Errors
-/// [`EvaluationError::Fit`] if a model cannot be fitted.
+/// [`EvaluationError`] if a model cannot be fitted.
 pub fn fit(
     data: &Dataset,
     models: &[Model],
@@ -111,7 +110,15 @@ pub fn fit(
             Model::Content | Model::Taste => continue,
             Model::Blend => {
                 if let Some(tuner) = tuner {
-                    tuning::blend(&fitted, tags, &mut settings.blend, tuner)?;
+                    let score = |one: &Fitted| {
+                        let scorer = Arc::clone(&one.scorer);
+                        let score = move |history: History<'_>, scores: &mut [f32]| {
+                            scorer.score(history, scores);
+                        };
+                        (one.model, score)
+                    };
+                    let models: Vec<_> = fitted.iter().map(score).collect();
+                    tuning::blend(&models, tags, &mut settings.blend, tuner);
                 }
                 blend(&fitted, &settings.blend)?
             }
@@ -139,21 +146,12 @@ fn blend(fitted: &[Fitted], settings: &BlendSettings) -> Result<Fitted, Evaluati
         weight: settings.weight(one.model) as f32,
         personal: one.model != Model::Popularity,
     });
-    let BlendSettings {
-        ease,
-        ials,
-        spectral,
-        popularity,
-        familiarity,
-        content: _,
-        taste: _,
-    } = settings;
     let description = format!(
-        "ease={ease:.3} ials={ials:.3} spectral={spectral:.3} popularity={popularity:.3} \
-         familiarity={familiarity:.3}"
+        "ease={:.3} ials={:.3} spectral={:.3} popularity={:.3} familiarity={:.3}",
+        settings.ease, settings.ials, settings.spectral, settings.popularity, settings.familiarity,
     );
     let mut blend = Fitted::fit(Model::Blend, description, || {
-        Blend::new(parts.collect(), *familiarity as f32)
+        Blend::new(parts.collect(), settings.familiarity as f32)
     })?;
     // The cost of a blend is that of its parts.
     blend.took += fitted.iter().map(|one| one.took).sum();

@@ -10,13 +10,8 @@ pub struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    /// The items with their weights, for the lifetime of the data.
-    pub fn pairs(self) -> impl Iterator<Item = (u32, f32)> + 'a {
-        self.items.iter().copied().zip(self.weights.iter().copied())
-    }
-
     /// The items with their weights.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, f32)> + '_ {
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = (u32, f32)> + 'a {
         self.items.iter().copied().zip(self.weights.iter().copied())
     }
 

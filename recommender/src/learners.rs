@@ -60,6 +60,18 @@ impl FitError {
         )
     }
 
+    #[cfg(feature = "learners")]
+    /// Checks that `value` is above 0.
+    pub(crate) fn check_positive(setting: &'static str, value: f64) -> Result<(), Self> {
+        Self::check(setting, value, "above 0", value > 0.0)
+    }
+
+    #[cfg(feature = "learners")]
+    /// Checks that `value` is 0 to 1.
+    pub(crate) fn check_unit(setting: &'static str, value: f64) -> Result<(), Self> {
+        Self::check(setting, value, "0 to 1", (0.0..=1.0).contains(&value))
+    }
+
     /// Checks that `value` is finite and `ok`.
     pub(crate) fn check(
         setting: &'static str,

@@ -116,6 +116,10 @@ pub mod scorer;
 pub mod standardize;
 pub mod taste;
 #[cfg(test)]
+#[cfg_attr(
+    not(feature = "learners"),
+    expect(dead_code, reason = "most of it is for tests of learners")
+)]
 mod testing;
 pub mod trained;
 

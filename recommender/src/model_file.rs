@@ -35,30 +35,29 @@ pub const MAX_BYTES: usize = 1 << 30;
 /// The familiarity of the blend, unless the manifest has one.
 const FAMILIARITY: f32 = 1.0;
 
-/// What a version was made from, and how good it is.
+/// The data and settings that a version was fitted with, and its metrics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
-    /// Of this file; 1.
+    /// The format of the file; 1.
     pub format: u32,
-    /// Of the program that wrote it.
+    /// The version of the program that wrote it.
     pub code_version: String,
-    /// SHA-256 of the interactions, hexadecimal.
+    /// The SHA-256 of the interactions, hexadecimal.
     pub data_sha256: String,
-    /// How many users, films and interactions the models were fitted on.
+    /// The number of users that the models were fitted to.
     pub users: usize,
-    /// Films.
+    /// The number of movies.
     pub films: usize,
-    /// Interactions.
+    /// The number of interactions.
     pub interactions: usize,
-    /// What random numbers came from.
+    /// The seed of random numbers.
     pub seed: u64,
-    /// Settings by the names that `--set` has for them; `blend.MODEL` are the weights of the blend, and
-    /// `blend.content` and `blend.taste` what goes by films' tags weighs beside it.
+    /// The settings by the names of `--set`; `blend.MODEL` are the weights of the blend, `blend.content` and `blend.taste`
+    /// those of content and taste beside it.
     pub parameters: BTreeMap<String, f64>,
-    /// By model, and `blend`: what it reached on interactions that it was not fitted on, such as
-    /// `recall@10`.
+    /// The metrics on held-out interactions, such as `recall@10`, by model, and of the `blend`.
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
@@ -230,22 +229,22 @@ pub fn encode(manifest: &Manifest, parts: &ModelParts) -> Result<Vec<u8>, ModelF
     let ids = parts.films.iter().map(|id| id.to_le_bytes());
     let mut tensors = vec![(FILMS, Tensor::new(Dtype::I64, &[films], ids))];
     if let Some(popularity) = &parts.popularity {
-        tensors.push((POPULARITY, Tensor::floats(&[films], popularity.scores())));
+        tensors.push((POPULARITY, Tensor::floats(&[films], &popularity.scores)));
     }
     if let Some(ease) = &parts.ease {
-        let kept = ease.columns().len();
-        let columns = ease.columns().iter().map(|column| column.to_le_bytes());
+        let kept = ease.columns.len();
+        let columns = ease.columns.iter().map(|column| column.to_le_bytes());
         tensors.push((EASE_COLUMNS, Tensor::new(Dtype::U32, &[kept], columns)));
-        tensors.push((EASE_WEIGHTS, Tensor::floats(&[kept, kept], ease.weights())));
+        tensors.push((EASE_WEIGHTS, Tensor::floats(&[kept, kept], &ease.weights)));
     }
     if let Some(ials) = &parts.ials {
-        let shape = [films, ials.settings().dimensions];
-        tensors.push((IALS_FACTORS, Tensor::floats(&shape, ials.factors())));
+        let shape = [films, ials.settings.dimensions];
+        tensors.push((IALS_FACTORS, Tensor::floats(&shape, &ials.factors)));
     }
     if let Some(spectral) = &parts.spectral {
-        let shape = [films, spectral.dimensions()];
-        tensors.push((SPECTRAL_FACTORS, Tensor::floats(&shape, spectral.factors())));
-        tensors.push((SPECTRAL_SCALES, Tensor::floats(&[films], spectral.scales())));
+        let shape = [films, spectral.dimensions];
+        tensors.push((SPECTRAL_FACTORS, Tensor::floats(&shape, &spectral.factors)));
+        tensors.push((SPECTRAL_SCALES, Tensor::floats(&[films], &spectral.scales)));
     }
     // A single entry, since the order of several is not deterministic.
     let metadata = [(MANIFEST.to_owned(), serde_json::to_string(manifest)?)];

@@ -21,6 +21,19 @@ pub struct Contribution {
 }
 
 impl Explanation {
+    /// An explanation without a base, in which each item of `history` with its weight contributes `amount`.
+    #[must_use]
+    pub fn new(history: History<'_>, amount: impl Fn(u32, f32) -> f32) -> Self {
+        let contribution = |(item, weight)| Contribution {
+            item,
+            amount: amount(item, weight),
+        };
+        Self {
+            base: 0.0,
+            contributions: history.iter().map(contribution).collect(),
+        }
+    }
+
     /// The score that is explained, up to rounding.
     #[must_use]
     pub fn total(&self) -> f32 {

@@ -28,10 +28,7 @@ pub fn standardize(scores: &[f32], history: History<'_>) -> Standardization {
     };
     let count = scores.len().saturating_sub(known().count());
     if count == 0 {
-        return Standardization {
-            mean: 0.0,
-            scale: 0.0,
-        };
+        return Standardization::default();
     }
     let mean = sum(scores, known(), |score| score) / count as f64;
     let shift = mean as f32;
@@ -120,12 +117,12 @@ mod tests {
 
     #[test]
     fn equal_scores_add_nothing() {
-        let nobody = History {
+        let unknown = History {
             items: &[],
             weights: &[],
         };
         let mut sums = [0.5; 3];
-        add_standardized(&mut sums, &[0.1; 3], standardize(&[0.1; 3], nobody), 2.0);
+        add_standardized(&mut sums, &[0.1; 3], standardize(&[0.1; 3], unknown), 2.0);
         assert_eq!(sums, [0.5; 3]);
     }
 }

@@ -1,4 +1,4 @@
-//! What tests of several models need.
+//! Data and checks shared by the tests of several models.
 
 use proptest::{prelude::*, test_runner::TestCaseError};
 
@@ -10,7 +10,7 @@ pub(super) fn matrix(items: usize, rows: &[&[u32]]) -> Interactions {
     Interactions::from_rows(items, rows).expect("in range")
 }
 
-/// Users of two tastes, who deal with two films of three of the even or the odd ones.
+/// Users of two tastes, who interact with two films of three of the even or the odd ones.
 pub(super) fn tastes(users: u32, items: u32) -> Interactions {
     let rows = (0..users).map(|user| {
         let likes =
@@ -28,13 +28,13 @@ pub(super) fn interactions() -> impl Strategy<Value = Interactions> {
 }
 
 #[cfg(feature = "learners")]
-/// What `work` gives on so many threads.
+/// Runs `work` on so many threads.
 pub(super) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.expect("threads").install(work)
 }
 
-/// Each explanation of each user's every film comes to its score, one contribution a film known.
+/// Checks that the explanation of every score has a contribution per item of the history, and adds up to the score.
 pub(super) fn contributions_add_up(
     scorer: &dyn Scorer,
     all: &Interactions,

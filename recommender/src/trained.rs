@@ -53,15 +53,21 @@ pub struct TrainedModel {
     pub weight: f32,
 }
 
-/// An immutable version of the learned models.
+/// A version of the learned models; only [`TrainedModels::new`] makes one.
+#[non_exhaustive]
 pub struct TrainedModels {
-    version: i64,
-    films: Vec<i64>,
-    parts: Vec<TrainedModel>,
-    blend: Blend,
-    familiarity: f32,
-    content_weight: f32,
-    taste_weight: f32,
+    /// The number of the version.
+    pub version: i64,
+    /// The ids of the columns, ascending.
+    pub films: Vec<i64>,
+    /// The models.
+    pub parts: Vec<TrainedModel>,
+    /// The blend of all models.
+    pub blend: Blend,
+    /// The weight of content beside the models.
+    pub content_weight: f32,
+    /// The weight of taste beside the models.
+    pub taste_weight: f32,
 }
 
 impl TrainedModels {
@@ -96,7 +102,6 @@ impl TrainedModels {
             films,
             parts,
             blend,
-            familiarity,
             content_weight: CONTENT_WEIGHT,
             taste_weight: TASTE_WEIGHT,
         })
@@ -117,59 +122,11 @@ impl TrainedModels {
         })
     }
 
-    /// The number of the version.
-    #[must_use]
-    pub fn version(&self) -> i64 {
-        self.version
-    }
-
     /// The column of the item `id`, if the models cover it.
     #[must_use]
     pub fn column(&self, id: i64) -> Option<u32> {
         let column = self.films.binary_search(&id).ok()?;
         u32::try_from(column).ok()
-    }
-
-    /// The ids of the columns, ascending.
-    #[must_use]
-    pub fn films(&self) -> &[i64] {
-        &self.films
-    }
-
-    /// The models.
-    #[must_use]
-    pub fn parts(&self) -> &[TrainedModel] {
-        &self.parts
-    }
-
-    /// The number of items after which personal models have half the share.
-    #[must_use]
-    pub fn familiarity(&self) -> f32 {
-        self.familiarity
-    }
-
-    /// The weight of content beside the models.
-    #[must_use]
-    pub fn content_weight(&self) -> f32 {
-        self.content_weight
-    }
-
-    /// The weight of taste beside the models.
-    #[must_use]
-    pub fn taste_weight(&self) -> f32 {
-        self.taste_weight
-    }
-
-    /// The `places` items most similar to column `item`, best first; see [`Scorer::similar`].
-    #[must_use]
-    pub fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
-        self.blend.similar(item, places)
-    }
-
-    /// The blend of all models.
-    #[must_use]
-    pub fn blend(&self) -> &Blend {
-        &self.blend
     }
 }
 

@@ -112,7 +112,7 @@ impl Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// A file that cannot be read or written, or a model that cannot be fitted.
+/// Fails if a file cannot be read or written, or a model cannot be fitted.
 pub fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     let source = arguments.source().context("--train or --test is missing")?;
     let data = Dataset::try_from(&source)?;
@@ -130,43 +130,24 @@ pub fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
     report::fits(&mut out, &fitted)?;
     out.flush()?;
 
-    let popularity = ItemPopularity::new(&data.train);
-    let mut longest = lengths.iter().copied().max().unwrap_or(SHOWN);
-    longest = longest.max(SHOWN);
-    if let Some(valid) = &data.valid {
-        let parts = Measured {
-            train: &data.train,
-            hidden: &data.train,
-            held_out: valid,
-        };
-        let rows = measure(
-            &parts,
-            &popularity,
+    let measure = |hidden: &Interactions, held_out: &Interactions| {
+        measure(
+            &data,
+            hidden,
+            held_out,
             &fitted,
-            (&lengths, arguments.diversity),
-            longest,
-        )
-        .1;
-        report::figures(
-            &mut out,
-            "valid, on which settings were chosen",
             &lengths,
-            &rows,
-        )?;
+            arguments.diversity,
+        )
+    };
+    if let Some(valid) = &data.valid {
+        let (_, rows) = measure(&data.train, valid);
+        let part = "valid, on which settings were chosen";
+        report::figures(&mut out, part, &lengths, &rows)?;
         out.flush()?;
     }
-    let parts = Measured {
-        train: &data.train,
-        hidden: data.hidden.as_ref().unwrap_or(&data.train),
-        held_out: &data.test,
-    };
-    let (lists, rows) = measure(
-        &parts,
-        &popularity,
-        &fitted,
-        (&lengths, arguments.diversity),
-        longest,
-    );
+    let hidden = data.hidden.as_ref().unwrap_or(&data.train);
+    let (lists, rows) = measure(hidden, &data.test);
     report::figures(&mut out, "test", &lengths, &rows)?;
     out.flush()?;
     if let Some(file) = &arguments.write_top {
@@ -178,27 +159,19 @@ pub fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
 /// A list of columns for each user, best first.
 type Lists = Vec<Vec<u32>>;
 
-/// The parts that are measured on.
-struct Measured<'a> {
-    train: &'a Interactions,
-    /// Items that are in no list.
-    hidden: &'a Interactions,
-    held_out: &'a Interactions,
-}
-
-/// The lists of the last model, one per user, and the metrics of every model, of lists as long as `longest`.
+/// The lists of the last model, one per user, without items of `hidden`, and the metrics of every model on `held_out`, at
+/// these `lengths`, and of the blend reranked with `diversity`.
 fn measure(
-    parts: &Measured<'_>,
-    popularity: &ItemPopularity,
+    data: &Dataset,
+    hidden: &Interactions,
+    held_out: &Interactions,
     fitted: &[Fitted],
-    (lengths, diversity): (&[usize], f32),
-    longest: usize,
+    lengths: &[usize],
+    diversity: f32,
 ) -> (Lists, Vec<(String, Figures)>) {
-    let Measured {
-        train,
-        hidden,
-        held_out,
-    } = *parts;
+    let train = &data.train;
+    let popularity = &ItemPopularity::new(train);
+    let longest = lengths.iter().copied().fold(SHOWN, usize::max);
     let mut rows = Vec::new();
     let mut top = Vec::new();
     for one in fitted {

@@ -41,7 +41,7 @@ const GROUP: usize = 1 << 20;
 /// Runs the command.
 ///
 /// # Errors
-/// An unreachable database, or a file that cannot be written.
+/// Fails if Postgres is unreachable or the file cannot be written.
 pub async fn export(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     let out = PathBuf::from(arguments.out);
     let pool = database::open(&config, &Shutdown::default()).await?;

@@ -76,7 +76,7 @@ impl TryFrom<&Source> for Dataset {
 /// The events in the file at `path`.
 ///
 /// # Errors
-/// A file that cannot be read, whose layout is unknown, or with a line that is not in it.
+/// Fails if the file cannot be read, its layout is unknown, or a line does not follow it.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
     let parsed = open(path)
         .map_err(anyhow::Error::from)

@@ -85,8 +85,8 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Interactions that cannot be read or are too few, a model that cannot be fitted, a file that cannot be written, or an
-/// unreachable database.
+/// Fails if interactions cannot be read or are too few, a model cannot be fitted, a file cannot be written, or Postgres is
+/// unreachable.
 pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     let mut settings = Settings::default();
     settings.seed(arguments.seed);

@@ -115,7 +115,7 @@ mod tests {
             outcome_cap: 1,
             planned_users: 100,
             alpha: 0.05,
-            variants,
+            variants: sqlx::types::Json(variants),
             created_by: None,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,

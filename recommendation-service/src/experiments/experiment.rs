@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use utoipa::ToSchema;
 
 use crate::{ranking::Strategy, rules::Weights};
@@ -34,8 +35,9 @@ impl Layer {
 }
 
 /// The status of an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
     /// Running.
     Running,
@@ -157,7 +159,8 @@ pub struct Experiment {
     #[schema(example = 0.05)]
     pub alpha: f64,
     /// The control first.
-    pub variants: Vec<Variant>,
+    #[schema(value_type = Vec<Variant>)]
+    pub variants: Json<Vec<Variant>>,
     /// The administrator who created it; null if the gateway named none.
     pub created_by: Option<String>,
     /// The time of creation.

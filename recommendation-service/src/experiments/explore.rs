@@ -1,17 +1,14 @@
 //! Exploration: movies that are shown to learn about them, chosen by Thompson sampling from the counts of earlier
 //! impressions.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use recommender::experiments::thompson::{Candidate, Exploration, Prior, Slot, explore};
 use sqlx::PgPool;
 
-use crate::experiments::repository::impressions;
+use crate::{experiments::repository::impressions, read_model::Shared};
 
 /// The overlap of two refreshes: a long transaction becomes visible after a later one.
 const OVERLAP: TimeDelta = TimeDelta::seconds(60);
@@ -31,7 +28,7 @@ struct Counts {
 #[derive(Clone)]
 pub struct Explorer {
     pool: PgPool,
-    counts: Arc<RwLock<Counts>>,
+    counts: Shared<Counts>,
     settings: Exploration,
     window_hours: i64,
 }
@@ -43,7 +40,7 @@ impl Explorer {
     pub fn new(pool: PgPool, settings: Exploration, window_hours: i64) -> Self {
         Self {
             pool,
-            counts: Arc::default(),
+            counts: Shared::new(Counts::default()),
             settings,
             window_hours,
         }
@@ -55,11 +52,11 @@ impl Explorer {
     /// Returns [`sqlx::Error`] if Postgres is unreachable; the counts in memory stay.
     pub async fn refresh(&self) -> sqlx::Result<()> {
         let since = {
-            let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
+            let counts = self.counts.read();
             counts.up_to.map_or(DateTime::UNIX_EPOCH, |at| at - OVERLAP)
         };
         let changed = impressions::list_counts(&self.pool, since).await?;
-        let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.write();
         for film in changed {
             let now = (film.impressions as f64, film.outcomes as f64);
             let before = counts.films.insert(film.movie_id, now).unwrap_or_default();
@@ -96,7 +93,7 @@ impl Explorer {
             share,
             protected: self.settings.protected,
         };
-        let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.read();
         let prior = Prior::of(counts.impressions, counts.outcomes);
         let most = ranked.len() + Exploration::MAX_POOL;
         let candidates: Vec<Candidate> = candidates

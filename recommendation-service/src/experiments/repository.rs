@@ -2,7 +2,6 @@
 
 pub mod impressions;
 
-use chrono::{DateTime, Utc};
 use futures_util::{Stream, TryStreamExt};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction, types::Json};
 
@@ -10,59 +9,17 @@ use crate::experiments::{Experiment, Layer, Status, Variant};
 
 const SECONDS_PER_HOUR: i64 = 3600;
 
-struct ExperimentRow {
-    id: i64,
-    name: String,
-    description: String,
-    layer: Layer,
-    salt: String,
-    traffic: f64,
-    window_seconds: i64,
-    outcome_cap: i32,
-    planned_users: i32,
-    alpha: f64,
-    variants: Json<Vec<Variant>>,
-    created_by: Option<String>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    stopped_at: Option<DateTime<Utc>>,
-}
-
-impl From<ExperimentRow> for Experiment {
-    fn from(row: ExperimentRow) -> Self {
-        let status = match row.stopped_at {
-            None => Status::Running,
-            Some(_) => Status::Stopped,
-        };
-        Self {
-            id: row.id,
-            name: row.name,
-            description: row.description,
-            status,
-            layer: row.layer,
-            traffic: row.traffic,
-            outcome_window_hours: row.window_seconds / SECONDS_PER_HOUR,
-            outcome_cap: row.outcome_cap,
-            planned_users: row.planned_users,
-            alpha: row.alpha,
-            variants: row.variants.0,
-            created_by: row.created_by,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            stopped_at: row.stopped_at,
-            salt: row.salt,
-        }
-    }
-}
-
 /// A query for experiments: the columns, and the rest of the statement.
 macro_rules! experiments {
     ($before:tt, $after:tt $(, $argument:expr)*) => {
         sqlx::query_as!(
-            ExperimentRow,
-            $before + r#" id, name, description, layer as "layer: Layer", salt, traffic, window_seconds,
-                outcome_cap, planned_users, alpha, variants as "variants: Json<Vec<Variant>>",
-                created_by, created_at, updated_at, stopped_at "# + $after
+            Experiment,
+            $before + r#" id, name, description,
+                case when stopped_at is null then 'running' else 'stopped' end as "status!: Status",
+                layer as "layer: Layer", salt, traffic,
+                window_seconds / 3600 as "outcome_window_hours!", outcome_cap, planned_users, alpha,
+                variants as "variants: Json<Vec<Variant>>", created_by, created_at, updated_at,
+                stopped_at "# + $after
             $(, $argument)*
         )
     };
@@ -73,13 +30,12 @@ macro_rules! experiments {
 /// # Errors
 /// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn list_running(pool: &PgPool) -> sqlx::Result<Vec<Experiment>> {
-    let rows = experiments!(
+    experiments!(
         "select",
         "from experiment where stopped_at is null order by layer"
     )
     .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(Experiment::from).collect())
+    .await
 }
 
 /// A page of all experiments, newest first, and their number.
@@ -88,7 +44,7 @@ pub async fn list_running(pool: &PgPool) -> sqlx::Result<Vec<Experiment>> {
 /// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.experiments.list", level = "debug", skip(pool))]
 pub async fn list(pool: &PgPool, offset: i64, limit: i64) -> sqlx::Result<(Vec<Experiment>, i64)> {
-    let rows = experiments!(
+    let page = experiments!(
         "select",
         "from experiment order by id desc offset $1 limit $2",
         offset,
@@ -98,7 +54,7 @@ pub async fn list(pool: &PgPool, offset: i64, limit: i64) -> sqlx::Result<(Vec<E
     .await?;
     let total = sqlx::query_scalar!(r#"select count(*) as "count!" from experiment"#);
     let total = total.fetch_one(pool).await?;
-    Ok((rows.into_iter().map(Experiment::from).collect(), total))
+    Ok((page, total))
 }
 
 /// The experiment `id`.
@@ -107,10 +63,9 @@ pub async fn list(pool: &PgPool, offset: i64, limit: i64) -> sqlx::Result<(Vec<E
 /// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.experiments.find", level = "debug", skip(pool))]
 pub async fn find(pool: &PgPool, id: i64) -> sqlx::Result<Option<Experiment>> {
-    let row = experiments!("select", "from experiment where id = $1", id)
+    experiments!("select", "from experiment where id = $1", id)
         .fetch_optional(pool)
-        .await?;
-    Ok(row.map(Experiment::from))
+        .await
 }
 
 /// The latest experiment of this name, locked until the end of the transaction.
@@ -126,14 +81,13 @@ pub async fn lock_latest(
     connection: &mut PgConnection,
     name: &str,
 ) -> sqlx::Result<Option<Experiment>> {
-    let row = experiments!(
+    experiments!(
         "select",
         "from experiment where name = $1 order by id desc limit 1 for update",
         name
     )
     .fetch_optional(connection)
-    .await?;
-    Ok(row.map(Experiment::from))
+    .await
 }
 
 /// Stores a new experiment, which is given its id and salt.
@@ -146,7 +100,7 @@ pub async fn insert(
     connection: &mut PgConnection,
     experiment: &Experiment,
 ) -> sqlx::Result<Experiment> {
-    let row = experiments!(
+    experiments!(
         "insert into experiment (name, description, layer, traffic, window_seconds, outcome_cap,
              planned_users, alpha, variants, created_by, created_at, updated_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
@@ -160,13 +114,12 @@ pub async fn insert(
         experiment.outcome_cap,
         experiment.planned_users,
         experiment.alpha,
-        Json(&experiment.variants) as _,
+        &experiment.variants as _,
         experiment.created_by,
         experiment.created_at
     )
     .fetch_one(connection)
-    .await?;
-    Ok(row.into())
+    .await
 }
 
 /// Stores the description, the traffic and the times of `experiment`; nothing else can change.
@@ -178,7 +131,7 @@ pub async fn update(
     connection: &mut PgConnection,
     experiment: &Experiment,
 ) -> sqlx::Result<Experiment> {
-    let row = experiments!(
+    experiments!(
         "update experiment set description = $2, traffic = $3, updated_at = $4, stopped_at = $5
          where id = $1 returning",
         "",
@@ -189,8 +142,7 @@ pub async fn update(
         experiment.stopped_at
     )
     .fetch_one(connection)
-    .await?;
-    Ok(row.into())
+    .await
 }
 
 /// Begins a transaction that reads a consistent state.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chassis::{clock::Clock, postgres::violated_constraint, problem::FieldError};
-use sqlx::PgPool;
+use sqlx::{PgPool, types::Json};
 
 use crate::{
     experiments::{
@@ -101,7 +101,7 @@ impl Experiments {
     #[must_use]
     pub fn model_versions(&self) -> BTreeSet<i64> {
         let running = self.running.snapshot();
-        let variants = running.iter().flat_map(|experiment| &experiment.variants);
+        let variants = running.iter().flat_map(|experiment| &*experiment.variants);
         variants
             .filter_map(|variant| variant.model_version)
             .collect()
@@ -185,7 +185,7 @@ impl Experiments {
             outcome_cap: draft.outcome_cap.unwrap_or(1),
             planned_users: draft.planned_users.unwrap_or(DEFAULT_PLANNED_USERS),
             alpha: draft.alpha.unwrap_or(DEFAULT_ALPHA),
-            variants,
+            variants: Json(variants),
             created_by,
             created_at: now,
             updated_at: now,

@@ -24,31 +24,22 @@ const BLEND_PARTS: [&str; 4] = ["learned", "content", "taste", "rules"];
 
 /// The first field of `draft` that differs from `running` though it must not change while that runs.
 pub(super) fn changed_field(draft: &ExperimentDraft, running: &Experiment) -> Option<&'static str> {
-    fn differs<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
-        wanted.is_some_and(|wanted| wanted != is)
+    fn differs<T: PartialEq>(new: Option<&T>, old: &T) -> bool {
+        new.is_some_and(|new| new != old)
     }
+    let (old, new) = (running, draft);
+    let window = differs(new.outcome_window_hours.as_ref(), &old.outcome_window_hours);
+    let planned = differs(new.planned_users.as_ref(), &old.planned_users);
     [
-        ("layer", differs(draft.layer.as_ref(), &running.layer)),
-        (
-            "outcome_window_hours",
-            differs(
-                draft.outcome_window_hours.as_ref(),
-                &running.outcome_window_hours,
-            ),
-        ),
+        ("layer", differs(new.layer.as_ref(), &old.layer)),
+        ("outcome_window_hours", window),
         (
             "outcome_cap",
-            differs(draft.outcome_cap.as_ref(), &running.outcome_cap),
+            differs(new.outcome_cap.as_ref(), &old.outcome_cap),
         ),
-        (
-            "planned_users",
-            differs(draft.planned_users.as_ref(), &running.planned_users),
-        ),
-        ("alpha", differs(draft.alpha.as_ref(), &running.alpha)),
-        (
-            "variants",
-            differs(draft.variants.as_ref(), &running.variants),
-        ),
+        ("planned_users", planned),
+        ("alpha", differs(new.alpha.as_ref(), &old.alpha)),
+        ("variants", differs(new.variants.as_ref(), &old.variants)),
     ]
     .into_iter()
     .find_map(|(field, differs)| differs.then_some(field))
@@ -91,6 +82,7 @@ pub(super) fn check(draft: &ExperimentDraft) -> Result<(), Vec<FieldError>> {
 
 /// The errors of `variants` in `layer`.
 pub(super) fn check_variants(variants: &[Variant], layer: Layer) -> Result<(), Vec<FieldError>> {
+    use Layer::{Exploration as Exploring, Ranking, Rules};
     let mut check = Validator::default();
     if !(2..=MAX_VARIANTS).contains(&variants.len()) {
         let message = format!("must be 2 to {MAX_VARIANTS}, the control first");
@@ -110,19 +102,11 @@ pub(super) fn check_variants(variants: &[Variant], layer: Layer) -> Result<(), V
             "must be at least a ten-thousandth of all weights",
         );
         for (name, is_given, own) in [
-            ("strategy", variant.strategy.is_some(), Layer::Ranking),
-            (
-                "model_version",
-                variant.model_version.is_some(),
-                Layer::Ranking,
-            ),
-            ("blend", variant.blend.is_some(), Layer::Ranking),
-            ("rules", variant.rules.is_some(), Layer::Rules),
-            (
-                "exploration",
-                variant.exploration.is_some(),
-                Layer::Exploration,
-            ),
+            ("strategy", variant.strategy.is_some(), Ranking),
+            ("model_version", variant.model_version.is_some(), Ranking),
+            ("blend", variant.blend.is_some(), Ranking),
+            ("rules", variant.rules.is_some(), Rules),
+            ("exploration", variant.exploration.is_some(), Exploring),
         ] {
             let message = format!("is of the layer {}, not {}", own.name(), layer.name());
             check.require(!is_given || own == layer, field(name), message);

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::{
+    caller::Caller,
     extract::{self, Bounded, Query},
     openapi::InvalidRequest,
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
@@ -17,7 +18,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     handler::{
-        caller::Caller,
         error::ApiError,
         recommendations::{RecommendationResponse, films},
         responses::{RulesNotMatched, RulesOutdated, UserNotFound},

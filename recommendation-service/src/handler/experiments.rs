@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::{
+    caller::Caller,
     extract::{self, Bounded, Path, Query},
     openapi::InvalidRequest,
     paging::total_pages,
@@ -18,7 +19,6 @@ use crate::{
     experiments::{Experiment, ExperimentDraft, report::Report},
     handler::{
         admin_rules::PageQuery,
-        caller::Caller,
         error::ApiError,
         responses::{ExperimentConflict, ExperimentNotFound},
     },

@@ -1,14 +1,13 @@
 //! Lists for a group of users.
 
 use axum::{Json as JsonBody, extract::State};
-use chassis::{extract::Json, openapi::InvalidRequest, problem::FieldError};
+use chassis::{caller::Caller, extract::Json, openapi::InvalidRequest, problem::FieldError};
 use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     handler::{
-        caller::Caller,
         error::ApiError,
         movie_card::{MovieCard, decimal},
         responses::{NotMember, UserNotFound},
@@ -132,7 +131,8 @@ pub(super) async fn create_group_list(
     Json(request): Json<GroupRequest>,
 ) -> Result<JsonBody<GroupResponse>, ApiError> {
     let (members, limit) = parse(&request).map_err(RecommendError::Invalid)?;
-    let is_member = caller.id.is_some_and(|id| members.contains(&id));
+    let id = caller.numeric_subject().and_then(UserId::new);
+    let is_member = id.is_some_and(|id| members.contains(&id));
     if !caller.is_admin && !is_member {
         return Err(ApiError::Forbidden(
             "only members of a group get its list; add your own id to user_ids",
@@ -145,14 +145,14 @@ pub(super) async fn create_group_list(
     let steps = if caller.is_admin { 100.0 } else { 10.0 };
     let catalogue = recommender.catalogue();
     let films = made.films.into_iter().filter_map(|film| {
-        let likings = request.user_ids.iter().zip(film.likings);
+        let affinities = request.user_ids.iter().zip(film.affinities);
         Some(GroupFilmResponse {
             film: MovieCard::new(&catalogue, catalogue.row(film.id)?),
             score: decimal(film.score),
-            members: likings
-                .map(|(user_id, liking)| AffinityResponse {
+            members: affinities
+                .map(|(user_id, affinity)| AffinityResponse {
                     user_id: *user_id,
-                    liking: (f64::from(liking) * steps).round() / steps,
+                    liking: (f64::from(affinity) * steps).round() / steps,
                 })
                 .collect(),
             reason: film.reason.to_owned(),

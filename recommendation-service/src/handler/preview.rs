@@ -2,6 +2,7 @@
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
+    caller::Caller,
     extract::Json,
     openapi::InvalidRequest,
     validate::{FieldError, Validator},
@@ -12,14 +13,16 @@ use utoipa::ToSchema;
 
 use crate::{
     handler::{
-        caller::Caller,
         error::ApiError,
+        may_see,
         ranking_request::LIMITS,
         recommendations::{ModelResponse, RecommendationResponse, films},
         responses::{NotThatUser, NotTrained, UserNotFound},
     },
     ranking::{
-        PartWeights, RecommendError, Strategy, pipeline::RankingRequest, preview::Hypothesis,
+        PartWeights, RecommendError, Strategy,
+        pipeline::RankingRequest,
+        preview::{Hypothesis, PreferenceChanges},
         recommender::Recommender,
     },
     read_model::{Catalogue, UserId},
@@ -33,19 +36,6 @@ const MAX_HYPOTHETICAL: usize = 100;
 const MAX_GENRES: usize = 50;
 /// The range of weights.
 const WEIGHTS: std::ops::RangeInclusive<f64> = 0.0..=10.0;
-
-/// The preferences of the hypothetical user; what is not given stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PreferencesRequest {
-    /// Names of preferred genres.
-    preferred_genres: Option<Vec<String>>,
-    /// The only language of movies, ISO 639-1.
-    preferred_language: Option<String>,
-    /// The lowest vote average of movies, 0 to 10.
-    #[schema(minimum = 0, maximum = 10)]
-    min_rating: Option<f64>,
-}
 
 /// Weights, 0 to 10; what is not given stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -85,7 +75,7 @@ pub(super) struct PreviewRequest {
     dislikes: Vec<i64>,
     /// Their preferences.
     #[serde(default)]
-    preferences: PreferencesRequest,
+    preferences: PreferenceChanges,
     /// The weights of the rules and of the parts of the blend.
     #[serde(default)]
     weights: WeightsRequest,
@@ -219,7 +209,7 @@ pub(super) async fn create_preview(
         Some(id) => {
             let message = "must be a user's id, 1 and up";
             let id = UserId::new(id).ok_or_else(|| RecommendError::field("user_id", message))?;
-            if !caller.may_see(id.get()) {
+            if !may_see(&caller, id.get()) {
                 return Err(ApiError::Forbidden(
                     "a preview may start from your own history only; leave user_id out",
                 ));
@@ -233,9 +223,7 @@ pub(super) async fn create_preview(
         user,
         likes: request.likes,
         dislikes: request.dislikes,
-        preferred_genres: request.preferences.preferred_genres,
-        preferred_language: request.preferences.preferred_language,
-        min_rating: request.preferences.min_rating,
+        preferences: request.preferences,
     };
     let profile = recommender.hypothetical_profile(hypothesis).await?;
     let page = recommender

@@ -7,6 +7,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chassis::{
+    caller::Caller,
     extract::{Path, parse_query},
     openapi::InvalidRequest,
     paging::Cursor,
@@ -19,8 +20,8 @@ use uuid::Uuid;
 
 use crate::{
     handler::{
-        caller::Caller,
         error::ApiError,
+        may_see,
         movie_card::{ExplanationResponse, MovieCard, decimal},
         ranking_request::{LIMITS, ListCursor, RecommendationsQuery},
         responses::{ListNotFound, NotTrained, UserNotFound},
@@ -222,7 +223,7 @@ pub(super) async fn get_recommendation_list(
     check.require(is_of_list, "cursor", "must be of this list");
     check.finish(()).map_err(RecommendError::Invalid)?;
     let from = cursor.map_or(0, |cursor| cursor.from);
-    let may_see = |id| caller.may_see(id);
+    let may_see = |id| may_see(&caller, id);
     let page = state
         .recommender
         .replay(list_id, from, limit, may_see)

@@ -35,9 +35,9 @@ pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &m
 /// without `exclude_seen`.
 #[must_use]
 pub fn may_show(profile: &Profile, id: i64, exclude_seen: bool) -> bool {
-    profile.standing(id).is_none_or(|standing| {
-        let is_disliked = standing.reaction == Some(Reaction::Dislike);
-        let is_left_out = exclude_seen && standing.is_known();
+    profile.state(id).is_none_or(|state| {
+        let is_disliked = state.reaction == Some(Reaction::Dislike);
+        let is_left_out = exclude_seen && state.is_known();
         !is_disliked && !is_left_out
     })
 }
@@ -155,6 +155,21 @@ impl Eq for Ranked {}
 #[must_use]
 pub fn rounded(score: f64) -> i64 {
     (score * 10_000.0).round() as i64
+}
+
+/// The best `limit` of `rows` by a `score` that is as cheap as its estimate, best first.
+pub fn best_by(
+    catalogue: &Catalogue,
+    rows: &Bitmap,
+    limit: usize,
+    score: impl Fn(usize) -> f32,
+) -> Vec<Ranked> {
+    let estimate = |first: usize, scores: &mut [f32]| {
+        for (place, out) in scores.iter_mut().enumerate() {
+            *out = score(first + place);
+        }
+    };
+    best(catalogue, rows, limit, estimate, |row| score(row).into())
 }
 
 /// The best `limit` of `rows`, best first.

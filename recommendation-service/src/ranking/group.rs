@@ -39,7 +39,7 @@ pub struct GroupFilm {
     /// The score of the group, in ten-thousandths.
     pub score: i64,
     /// The share of movies that each member likes less, 0 to 1, in the order of the members.
-    pub likings: Vec<f32>,
+    pub affinities: Vec<f32>,
     /// The reason, in words.
     pub reason: &'static str,
 }
@@ -140,7 +140,7 @@ impl Recommender {
         let films = films.into_iter().map(|(row, score)| GroupFilm {
             id: catalogue.id(row),
             score: rounded(score.into()),
-            likings: opinions
+            affinities: opinions
                 .iter()
                 .map(|member| share_below(member.opinion(row)))
                 .collect(),
@@ -181,17 +181,7 @@ fn by(
     limit: usize,
     score: impl Fn(usize) -> f32,
 ) -> Vec<(usize, f32)> {
-    let best = candidates::best(
-        catalogue,
-        rows,
-        limit,
-        |first, scores| {
-            for (place, out) in scores.iter_mut().enumerate() {
-                *out = score(first + place);
-            }
-        },
-        |row| f64::from(score(row)),
-    );
+    let best = candidates::best_by(catalogue, rows, limit, &score);
     best.into_iter()
         .map(|film| (film.row, score(film.row)))
         .collect()

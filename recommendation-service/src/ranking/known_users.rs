@@ -36,7 +36,7 @@ impl KnownUsers {
         self.users.read().find(id).cloned()
     }
 
-    /// The profile of user `id`, whom preference-service is asked for if the read model does not have them.
+    /// The profile of user `id`, requested from preference-service if it is not in the read model.
     ///
     /// # Errors
     /// [`RecommendError::UserNotFound`] if there is no such user, [`RecommendError::Upstream`] if preference-service

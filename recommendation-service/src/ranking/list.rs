@@ -129,7 +129,7 @@ pub struct FilmList {
     pub fresh_as_of: Option<DateTime<Utc>>,
     /// The parts of scores.
     pub parts: Vec<String>,
-    /// The movies, best first, at most [`FilmList::LONGEST`].
+    /// The movies, best first, at most [`FilmList::MAX_FILMS`].
     pub films: Vec<ListedFilm>,
     /// The user's experiments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -141,7 +141,7 @@ pub struct FilmList {
 
 impl FilmList {
     /// The highest number of movies of a list.
-    pub const LONGEST: usize = 200;
+    pub const MAX_FILMS: usize = 200;
 
     /// The memory of the list in bytes, approximately.
     #[must_use]

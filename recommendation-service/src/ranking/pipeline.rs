@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use filter::Filter;
 use recommender::{Scorer as _, content::TagVector, rerank::diversity::mmr};
 use sha2::{Digest, Sha256};
@@ -69,7 +70,7 @@ pub fn pipeline(
     let count = if is_diverse {
         RERANKED
     } else {
-        FilmList::LONGEST
+        FilmList::MAX_FILMS
     };
     let estimate = |first: usize, block: &mut [f32]| scores.estimate(first, block);
     let score = |row| scores.score(row);
@@ -136,13 +137,18 @@ fn diversify(context: ScoringContext<'_>, ranked: &[Ranked], diversity: f32) -> 
     let order = mmr(&scored, diversity, MAX_DIVERSE, |one, two| {
         let (one, two) = (one as usize, two as usize);
         let content = vectors[one].cosine(&vectors[two]);
-        let learned = || trained?.blend().similarity(columns[one]?, columns[two]?);
+        let learned = || trained?.blend.similarity(columns[one]?, columns[two]?);
         learned().map_or(content, |learned| (content + learned.max(0.0)) / 2.0)
     });
     order
         .into_iter()
         .map(|place| ranked[place as usize])
         .collect()
+}
+
+fn time_bytes(at: Option<DateTime<Utc>>) -> [u8; 8] {
+    at.map_or(i64::MIN, |at| at.timestamp_micros())
+        .to_le_bytes()
 }
 
 /// The seed of exploration: the same ranking for the same user is explored in the same way on every replica.
@@ -155,12 +161,7 @@ fn seed(
     let mut hash = Sha256::new();
     hash.update(user_id.to_le_bytes());
     hash.update(&request.parameters);
-    let fresh = context.profile.fresh_as_of;
-    hash.update(
-        fresh
-            .map_or(i64::MIN, |at| at.timestamp_micros())
-            .to_le_bytes(),
-    );
+    hash.update(time_bytes(context.profile.fresh_as_of));
     for movie in ranked {
         hash.update(movie.id.to_le_bytes());
         hash.update(movie.score.to_le_bytes());
@@ -179,12 +180,7 @@ fn list_id(list: &FilmList) -> Uuid {
     hash.update((list.limit as u64).to_le_bytes());
     hash.update(list.strategy.as_str());
     hash.update(list.model_version.unwrap_or(-1).to_le_bytes());
-    let fresh = list.fresh_as_of;
-    hash.update(
-        fresh
-            .map_or(i64::MIN, |at| at.timestamp_micros())
-            .to_le_bytes(),
-    );
+    hash.update(time_bytes(list.fresh_as_of));
     for part in &list.participations {
         hash.update(part.experiment_id.to_le_bytes());
         hash.update((part.variant as u64).to_le_bytes());

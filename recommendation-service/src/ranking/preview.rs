@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use filter::Filter;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::{
     ranking::{
@@ -23,11 +25,21 @@ pub struct Hypothesis {
     pub likes: Vec<i64>,
     /// TMDB's ids of movies that they dislike.
     pub dislikes: Vec<i64>,
-    /// The names of preferred genres; `None` keeps those of the user.
+    /// Their preferences.
+    pub preferences: PreferenceChanges,
+}
+
+/// The preferences of the hypothetical user; what is not given stays.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PreferencesRequest)]
+pub struct PreferenceChanges {
+    /// Names of preferred genres.
     pub preferred_genres: Option<Vec<String>>,
-    /// The only language of movies, ISO 639-1; `None` keeps that of the user.
+    /// The only language of movies, ISO 639-1.
     pub preferred_language: Option<String>,
-    /// The lowest vote average, 0 to 10; `None` keeps that of the user.
+    /// The lowest vote average of movies, 0 to 10.
+    #[schema(minimum = 0, maximum = 10)]
     pub min_rating: Option<f64>,
 }
 
@@ -74,13 +86,14 @@ impl Recommender {
             }
         }
         let profile = profile.with_hypothetical_preferences(|preferences| {
-            if let Some(genres) = hypothesis.preferred_genres {
+            let changes = hypothesis.preferences;
+            if let Some(genres) = changes.preferred_genres {
                 preferences.preferred_genres = genres;
             }
-            if let Some(language) = hypothesis.preferred_language {
+            if let Some(language) = changes.preferred_language {
                 preferences.preferred_language = Some(language.to_ascii_lowercase());
             }
-            if let Some(min_rating) = hypothesis.min_rating {
+            if let Some(min_rating) = changes.min_rating {
                 preferences.min_rating = min_rating;
             }
         });

@@ -259,7 +259,7 @@ impl Recommender {
             profile: self.users.find(id)?.revision().get(),
             catalogue: self.catalogue.read().revision().get(),
             rules: self.weights(),
-            model: trained.as_ref().map(|trained| trained.version()),
+            model: trained.as_ref().map(|trained| trained.version),
             treatments: self.treatments.as_ref().map_or(0, Treatments::revision),
         })
     }

@@ -113,7 +113,7 @@ impl<'a> Scores<'a> {
             return Ok(scores);
         }
         scores.user = UserHistory::new(&context);
-        let missing = NotTrained::Model(strategy);
+        let missing = NotTrained(strategy);
         match strategy {
             Strategy::Blend => scores.score_blend(),
             Strategy::Rules => {}
@@ -132,7 +132,7 @@ impl<'a> Scores<'a> {
     }
 
     fn model(&self, name: ModelName) -> Option<Arc<dyn Scorer>> {
-        let parts = self.context.placed?.trained.parts();
+        let parts = &self.context.placed?.trained.parts;
         let part = parts.iter().find(|part| part.name == name)?;
         Some(Arc::clone(&part.scorer))
     }
@@ -143,7 +143,7 @@ impl<'a> Scores<'a> {
         let mut parts = self.parts.iter();
         let is_learned = parts.any(|part| matches!(part.source, Source::Learned(_)));
         let placed = self.context.placed.filter(|_| is_learned);
-        placed.map(|placed| placed.trained.version())
+        placed.map(|placed| placed.trained.version)
     }
 
     fn push(&mut self, name: &'static str, source: Source, applied: Option<AppliedPart>) {

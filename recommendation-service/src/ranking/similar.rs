@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use filter::{FacetKind, Filter};
-use recommender::content::{TagProfile, TagVector};
+use recommender::{
+    Scorer as _,
+    content::{TagProfile, TagVector},
+};
 
 use crate::{
     ranking::{
@@ -66,15 +69,9 @@ impl Recommender {
             let catalogue = own.catalogue();
             let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
             let placed = own.place(&catalogue);
-            let about = own.uses_content();
-            Ok(similar(
-                &catalogue,
-                placed.as_ref(),
-                row,
-                about,
-                &filter,
-                limit,
-            ))
+            let (placed, uses_content) = (placed.as_ref(), own.uses_content());
+            let similar = similar(&catalogue, placed, row, uses_content, &filter, limit);
+            Ok(similar)
         })
         .await?
     }
@@ -89,7 +86,6 @@ fn similar(
     limit: usize,
 ) -> SimilarFilms {
     let films = catalogue.films();
-    let numbered = u32::try_from(row).unwrap_or(u32::MAX);
     let vector = if uses_content {
         catalogue.vector(row)
     } else {
@@ -123,18 +119,8 @@ fn similar(
         content + learned
     };
     let mut rows = catalogue.select(filter);
-    rows.remove(numbered);
-    let best = candidates::best(
-        catalogue,
-        &rows,
-        limit,
-        |first, scores| {
-            for (place, out) in scores.iter_mut().enumerate() {
-                *out = score(first + place);
-            }
-        },
-        |row| f64::from(score(row)),
-    );
+    rows.remove(u32::try_from(row).unwrap_or(u32::MAX));
+    let best = candidates::best_by(catalogue, &rows, limit, score);
     let films = best.into_iter().filter(|film| film.score > 0).map(|film| {
         let (content, learned) = amounts(film.row);
         let amounts = apportion(&[f64::from(content), f64::from(learned)], film.score);
@@ -148,16 +134,16 @@ fn similar(
     });
     SimilarFilms {
         films: films.collect(),
-        model_version: together.map(|(placed, _)| placed.trained.version()),
+        model_version: together.map(|(placed, _)| placed.trained.version),
     }
 }
 
 /// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.
 fn learned_similarity(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
     let trained = &placed.trained;
-    let similar = trained.similar(trained.column(id)?, MAX_NEIGHBOURS);
+    let similar = trained.blend.similar(trained.column(id)?, MAX_NEIGHBOURS);
     let (_, most) = *similar.first()?;
-    let mut by_column = vec![0.0; trained.films().len()];
+    let mut by_column = vec![0.0; trained.films.len()];
     for (column, value) in similar {
         by_column[column as usize] = value / most;
     }

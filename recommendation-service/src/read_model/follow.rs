@@ -4,7 +4,7 @@
 //! A change is applied in memory first, so that the next list reflects it, and then stored. The cursor in memory
 //! advances only after both, so that a change which could not be stored is applied and stored again.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::feed::{
@@ -101,7 +101,7 @@ pub async fn load<M: ReadModel>(pool: &PgPool) -> sqlx::Result<(M, Option<String
 pub struct FeedProjection<M> {
     pool: PgPool,
     model: Shared<M>,
-    cursor: RwLock<Option<String>>,
+    cursor: Shared<Option<String>>,
 }
 
 impl<M: ReadModel> FeedProjection<M> {
@@ -114,7 +114,7 @@ impl<M: ReadModel> FeedProjection<M> {
         let projection = Self {
             pool,
             model,
-            cursor: RwLock::new(cursor),
+            cursor: Shared::new(cursor),
         };
         projection.replace(loaded);
         Ok(projection)
@@ -127,14 +127,13 @@ impl<M: ReadModel> FeedProjection<M> {
     }
 
     fn set_cursor(&self, cursor: &str) {
-        *self.cursor.write().unwrap_or_else(PoisonError::into_inner) = Some(cursor.to_owned());
+        *self.cursor.write() = Some(cursor.to_owned());
     }
 }
 
 impl<M: ReadModel> Projection for FeedProjection<M> {
     async fn cursor(&self) -> Result<Option<String>, ProjectionError> {
-        let cursor = self.cursor.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(cursor.clone())
+        Ok(self.cursor.snapshot())
     }
 
     async fn restore(&self, mut snapshot: SnapshotReader) -> Result<(), ProjectionError> {
@@ -279,10 +278,7 @@ mod tests {
         let preferences = Preferences {
             user_id: 7,
             version: 1,
-            preferred_genres: Vec::new(),
-            preferred_language: None,
-            min_rating: 0.0,
-            taste_edits: Vec::new(),
+            ..Preferences::default()
         };
         users.write().prefer(preferences);
         let profile = users.read().find(user).cloned().expect("stored");
@@ -303,8 +299,8 @@ mod tests {
             ..Batch::default()
         };
         ReadModel::apply(&users, &batch);
-        assert!(profile.standing(603).is_none());
+        assert!(profile.state(603).is_none());
         let profile = users.read().find(user).cloned().expect("stored");
-        assert!(profile.standing(603).is_some());
+        assert!(profile.state(603).is_some());
     }
 }

@@ -121,21 +121,6 @@ pub struct InteractionState {
 }
 
 impl InteractionState {
-    /// The time of the latest of all parts.
-    #[must_use]
-    pub fn last(&self) -> Option<DateTime<Utc>> {
-        [
-            self.reacted_at,
-            self.bookmarked_at,
-            self.rated_at,
-            self.watched_at,
-            self.completed_at,
-        ]
-        .into_iter()
-        .flatten()
-        .max()
-    }
-
     /// True if the movie was completed or judged. One that was only begun or bookmarked may still be recommended.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -195,8 +180,8 @@ impl Profile {
 
     /// The state towards movie `id`, if there was any interaction.
     #[must_use]
-    pub fn standing(&self, id: i64) -> Option<&InteractionState> {
-        self.films.get(&id).map(|(_, standing)| standing)
+    pub fn state(&self, id: i64) -> Option<&InteractionState> {
+        self.films.get(&id).map(|(_, state)| state)
     }
 
     /// The profile with a hypothetical `change` of the state towards movie `id`.
@@ -234,20 +219,20 @@ impl Profile {
     pub fn known_films(&self) -> impl Iterator<Item = i64> {
         self.films
             .iter()
-            .filter(|(_, (_, standing))| standing.is_known())
+            .filter(|(_, (_, state))| state.is_known())
             .map(|(id, _)| *id)
     }
 
     /// The states by movie.
     pub fn films(&self) -> impl Iterator<Item = (i64, &InteractionState)> {
-        self.films.iter().map(|(id, (_, standing))| (*id, standing))
+        self.films.iter().map(|(id, (_, state))| (*id, state))
     }
 
     pub(super) fn record(&mut self, interaction: &Interaction) {
         let known = self.films.get(&interaction.movie_id);
         if known.is_none_or(|(id, _)| *id < interaction.id) {
-            let standing = (interaction.id, interaction.state.clone());
-            self.films.insert(interaction.movie_id, standing);
+            let state = (interaction.id, interaction.state.clone());
+            self.films.insert(interaction.movie_id, state);
             self.revision = Revision::next();
         }
         self.fresh_as_of = self.fresh_as_of.max(Some(interaction.created_at));

@@ -313,21 +313,38 @@ impl Replacement {
     }
 }
 
-async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
-    // Of several versions in a batch the last is stored: a statement may write a row once.
-    if !batch.films.is_empty() {
+/// A statement that stores `payloads`, each of a row whose key and version are among its fields. Of several versions of a
+/// row the last is stored, since a statement may write a row once.
+macro_rules! upsert_latest {
+    ($table:tt, $key:tt, $payloads:expr) => {
         sqlx::query!(
-            "insert into movie (id, version, payload)
-             select distinct on (id) id, version, payload
-             from (select (p ->> 'id')::bigint as id, (p ->> 'version')::bigint as version,
-                          p as payload from jsonb_array_elements($1) as p) as films
-             order by id, version desc
-             on conflict (id) do update set version = excluded.version, payload = excluded.payload
-             where movie.version < excluded.version",
-            Json(&batch.films) as _,
+            "insert into "
+                + $table
+                + "("
+                + $key
+                + ", version, payload)
+             select distinct on (1) (p ->> '"
+                + $key
+                + "')::bigint, (p ->> 'version')::bigint, p
+             from jsonb_array_elements($1) as p
+             order by 1, 2 desc
+             on conflict ("
+                + $key
+                + ") do update
+             set version = excluded.version, payload = excluded.payload
+             where "
+                + $table
+                + ".version < excluded.version",
+            Json($payloads) as _
         )
-        .execute(&mut *connection)
-        .await?;
+    };
+}
+
+async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+    if !batch.films.is_empty() {
+        upsert_latest!("movie", "id", &batch.films)
+            .execute(&mut *connection)
+            .await?;
     }
     if !batch.removals.is_empty() {
         sqlx::query!(
@@ -342,18 +359,9 @@ async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()>
         .await?;
     }
     if !batch.preferences.is_empty() {
-        sqlx::query!(
-            "insert into user_profile (user_id, version, payload)
-             select distinct on (user_id) user_id, version, payload
-             from (select (p ->> 'user_id')::bigint as user_id, (p ->> 'version')::bigint as version,
-                          p as payload from jsonb_array_elements($1) as p) as profiles
-             order by user_id, version desc
-             on conflict (user_id) do update set version = excluded.version, payload = excluded.payload
-             where user_profile.version < excluded.version",
-            Json(&batch.preferences) as _,
-        )
-        .execute(&mut *connection)
-        .await?;
+        upsert_latest!("user_profile", "user_id", &batch.preferences)
+            .execute(&mut *connection)
+            .await?;
     }
     if !batch.interactions.is_empty() {
         sqlx::query!(

@@ -113,10 +113,8 @@ mod tests {
         let prefer = |version, min_rating| Preferences {
             user_id: 7,
             version,
-            preferred_genres: Vec::new(),
-            preferred_language: None,
             min_rating,
-            taste_edits: Vec::new(),
+            ..Preferences::default()
         };
         let liked = InteractionState {
             reaction: Some(Reaction::Like),
@@ -126,7 +124,7 @@ mod tests {
         assert!(users.find(user).is_none());
         users.prefer(prefer(2, 8.0));
         users.prefer(prefer(1, 3.0));
-        let profile = users.find(user).expect("told of");
+        let profile = users.find(user).expect("stored");
         assert_eq!(profile.preferences().map(|p| p.min_rating), Some(8.0));
         assert_eq!(profile.known_films().collect::<Vec<_>>(), [1]);
     }
@@ -135,7 +133,7 @@ mod tests {
     fn completed_or_judged_movies_are_known_until_taken_back() {
         let mut users = Users::default();
         let at = Some(DateTime::UNIX_EPOCH);
-        let standings = [
+        let states = [
             InteractionState {
                 reaction: Some(Reaction::Dislike),
                 ..InteractionState::default()
@@ -159,8 +157,8 @@ mod tests {
                 ..InteractionState::default()
             },
         ];
-        for (film, standing) in (1..).zip(standings) {
-            users.record(&interaction(film, 7, film, standing));
+        for (film, state) in (1..).zip(states) {
+            users.record(&interaction(film, 7, film, state));
         }
         let known = |users: &Users| {
             let mut known: Vec<i64> = users.0[&7].known_films().collect();

@@ -3,11 +3,7 @@
 //!
 //! A version that cannot be loaded is logged and counted, and the version before stays live.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use recommender::{
     TrainedModels,
@@ -45,7 +41,7 @@ pub enum ModelError {
         /// The cause.
         cause: ModelFileError,
     },
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
+    /// Postgres is unreachable or a statement failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     /// The process is stopping.
@@ -59,13 +55,13 @@ pub struct Registry {
     pool: PgPool,
     live: Shared<Option<Arc<TrainedModels>>>,
     /// The version that was refused last, so that it is logged once.
-    refused: Arc<Mutex<Option<i64>>>,
+    refused: Shared<Option<i64>>,
     /// The directory of cached files; `None` without.
     directory: Option<PathBuf>,
 }
 
 impl Registry {
-    /// Registry by the registry in `pool`; the one that is taken is in `live`, and kept in `directory` too.
+    /// The registry in `pool`; it keeps the live version in `live`, and caches model files in `directory`.
     #[must_use]
     pub fn new(
         pool: PgPool,
@@ -75,7 +71,7 @@ impl Registry {
         Self {
             pool,
             live,
-            refused: Arc::new(Mutex::new(None)),
+            refused: Shared::new(None),
             directory,
         }
     }
@@ -91,7 +87,7 @@ impl Registry {
     /// # Errors
     /// [`ModelError`] if the version is not stored or cannot be loaded.
     pub async fn version(&self, version: i64) -> Result<Arc<TrainedModels>, ModelError> {
-        match self.live().filter(|live| live.version() == version) {
+        match self.live().filter(|live| live.version == version) {
             Some(live) => Ok(live),
             None => Ok(Arc::new(self.load(version).await?)),
         }
@@ -103,7 +99,7 @@ impl Registry {
     /// Returns [`sqlx::Error`] if Postgres is unreachable; a version that cannot be loaded is no error.
     pub async fn refresh(&self) -> Result<(), sqlx::Error> {
         let wanted = repository::live(&self.pool).await?;
-        let version = self.live().map(|live| live.version());
+        let version = self.live().map(|live| live.version);
         if wanted == version {
             return Ok(());
         }
@@ -114,12 +110,12 @@ impl Registry {
         match self.load(wanted).await {
             Ok(trained) => {
                 self.set_live(Some(Arc::new(trained)));
-                *self.last_refused() = None;
+                *self.refused.write() = None;
                 Ok(())
             }
             Err(ModelError::Database(error)) => Err(error),
             Err(error) => {
-                if self.last_refused().replace(wanted) != Some(wanted) {
+                if self.refused.write().replace(wanted) != Some(wanted) {
                     metrics::counter!(MODELS_REFUSED_TOTAL).increment(1);
                     tracing::error!(
                         model.version = wanted,
@@ -133,12 +129,8 @@ impl Registry {
         }
     }
 
-    fn last_refused(&self) -> std::sync::MutexGuard<'_, Option<i64>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
-        let version = trained.as_ref().map_or(0, |trained| trained.version());
+        let version = trained.as_ref().map_or(0, |trained| trained.version);
         metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
         // What was live goes with the last list that is being made of it, outside of the lock.
         let before = std::mem::replace(&mut *self.live.write(), trained);

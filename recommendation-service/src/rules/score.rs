@@ -13,9 +13,9 @@ use crate::{
 
 /// The age in days at which recency is 0.
 const RECENCY_DAYS: f64 = 730.0;
-const SECONDS_A_DAY: f64 = 86_400.0;
+const SECONDS_PER_DAY: f64 = 86_400.0;
 /// The value above which a rule is named as a reason.
-const WORTH_A_WORD: f64 = 0.7;
+const MIN_REASON_VALUE: f64 = 0.7;
 
 /// The parameters of a score beside the movie.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub struct Context {
     pub max_popularity: f64,
     /// The genres that the user prefers.
     pub preferred: GenreSet,
-    /// True if the user prefers any genres, be they of no movie.
+    /// True if the user prefers any genres, even if no movie has them.
     pub has_preferred: bool,
     /// Days from 1970-01-01T00:00Z to now, with fraction.
     pub today: f64,
@@ -51,7 +51,7 @@ pub fn days_since_epoch(instant: DateTime<Utc>) -> f64 {
         reason = "milliseconds of any year fit f64's 53 bits"
     )]
     let milliseconds = instant.timestamp_millis() as f64;
-    milliseconds / 1000.0 / SECONDS_A_DAY
+    milliseconds / 1000.0 / SECONDS_PER_DAY
 }
 
 impl Context {
@@ -157,19 +157,21 @@ impl Context {
     /// The reason, in words; of active rules.
     #[must_use]
     pub fn reason(&self, values: Values) -> String {
+        let weights = self.weights;
+        let is_high = |value: f64| value > MIN_REASON_VALUE;
         let words = [
             (
-                self.weights.popularity,
-                values.popularity > WORTH_A_WORD,
+                weights.popularity,
+                is_high(values.popularity),
                 "highly popular",
             ),
             (
-                self.weights.recency,
-                values.recency > WORTH_A_WORD,
+                weights.recency,
+                is_high(values.recency),
                 "recently released",
             ),
             (
-                self.weights.genre_match,
+                weights.genre_match,
                 values.genre_match > 0.0,
                 "matches your preferred genres",
             ),
@@ -233,26 +235,12 @@ mod tests {
     #[test]
     fn each_rule_has_the_contracts_boundaries() {
         let context = context();
-        assert_eq!(
-            context.values(film(0.0, 20_010, 0)).recency,
-            1.0,
-            "still to come"
-        );
-        assert_eq!(
-            context.values(film(0.0, NO_DATE, 0)).recency,
-            0.0,
-            "no date"
-        );
-        assert_eq!(
-            context.values(film(0.0, 20_000 - 731, 0)).recency,
-            0.0,
-            "too old"
-        );
-        assert_eq!(
-            context.values(film(0.0, 20_000, 0)).genre_match,
-            0.0,
-            "no genres"
-        );
+        // Still to come, without a date, too old.
+        for (release_day, recency) in [(20_010, 1.0), (NO_DATE, 0.0), (20_000 - 731, 0.0)] {
+            let values = context.values(film(0.0, release_day, 0));
+            assert_eq!(values.recency, recency, "{release_day}");
+            assert_eq!(values.genre_match, 0.0, "no genres");
+        }
         let flat = Context {
             max_popularity: 0.0,
             ..context
@@ -262,12 +250,12 @@ mod tests {
             1.0,
             "nothing is popular"
         );
-        let anybody = Context {
+        let indifferent = Context {
             has_preferred: false,
             ..context
         };
         assert_eq!(
-            anybody.values(film(0.0, NO_DATE, 0b01)).genre_match,
+            indifferent.values(film(0.0, NO_DATE, 0b01)).genre_match,
             0.0,
             "no preference"
         );

@@ -3,7 +3,7 @@
 use chassis::{clock::Clock, problem::FieldError};
 use sqlx::PgPool;
 
-use crate::rules::{RuleDraft, RuleSet, RuleType, Weights, repository};
+use crate::rules::{RuleDraft, RuleSet, Weights, repository};
 
 /// The largest absolute weight of a rule.
 pub const MAX_WEIGHT: f64 = 10.0;
@@ -79,7 +79,8 @@ impl RuleSets {
         if !errors.is_empty() {
             return Err(RuleSetError::Invalid(errors));
         }
-        rules.sort_by_key(|rule| order(rule.rule_type));
+        // Types are declared in alphabetical order.
+        rules.sort_by_key(|rule| rule.rule_type as u8);
         let mut transaction = self.pool.begin().await?;
         let known = repository::lock_version(&mut transaction).await?;
         if let Some(expected) = expected.filter(|expected| *expected != known) {
@@ -95,15 +96,6 @@ impl RuleSets {
         repository::put(&mut transaction, &set).await?;
         transaction.commit().await?;
         Ok(set)
-    }
-}
-
-/// The position of a type in lists of rules: alphabetical.
-fn order(rule_type: RuleType) -> u8 {
-    match rule_type {
-        RuleType::GenreMatch => 0,
-        RuleType::Popularity => 1,
-        RuleType::Recency => 2,
     }
 }
 

@@ -60,9 +60,9 @@ async fn rules_are_replaced_as_a_whole_and_versions_are_kept(pool: PgPool) {
     let inactive =
         json!({"name": "Off", "rule_type": "popularity", "weight": 1, "is_active": false});
     let body = json!({"rules": [rule("recency", -0.5), inactive], "version": 1, "note": "try"});
-    let answer = put_with(&test, ("x-principal", admin), body).await;
-    assert_eq!(answer.headers["etag"], "\"2\"");
-    let set = answer.expect(200);
+    let response = put_with(&test, ("x-principal", admin), body).await;
+    assert_eq!(response.headers["etag"], "\"2\"");
+    let set = response.expect(200);
     insta::assert_json_snapshot!(set, @r#"
     {
       "created_at": "2026-01-01T00:00:00Z",
@@ -96,11 +96,11 @@ async fn rules_are_replaced_as_a_whole_and_versions_are_kept(pool: PgPool) {
     .await;
 
     let again = json!({"rules": first["rules"]});
-    let answer = put_with(&test, ("if-match", "\"2\""), again)
+    let response = put_with(&test, ("if-match", "\"2\""), again)
         .await
         .expect(200);
     assert_eq!(
-        (&answer["version"], &answer["rules"]),
+        (&response["version"], &response["rules"]),
         (&json!(3), &first["rules"])
     );
     assert_eq!(active(&test).await.len(), 3);
@@ -216,8 +216,8 @@ async fn rules_are_previewed_for_a_user_and_nothing_is_stored(pool: PgPool) {
         post(&test.app, "/api/v1/admin/rules/preview", body).await
     };
     eventually("all three", async || {
-        let answer = get(&test.app, "/api/v1/users/7/recommendations").await;
-        answer.body["recommendations"].as_array().map(Vec::len) == Some(3)
+        let response = get(&test.app, "/api/v1/users/7/recommendations").await;
+        response.body["recommendations"].as_array().map(Vec::len) == Some(3)
     })
     .await;
     let places = |body: Value| -> Vec<(i64, Value)> {

@@ -31,7 +31,7 @@ fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("marquee-{name}-{}", std::process::id()))
 }
 
-fn told(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -57,7 +57,7 @@ async fn train(pool: &PgPool, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Users of two tastes, who like two films of three of the even or the odd ones.
+/// Adds users of two tastes, who like two movies of three of the even or the odd ones.
 async fn add_tastes(pool: &PgPool, users: i64) {
     sqlx::query(
         "insert into user_movie (user_id, movie_id, version, reaction, bookmarked, watched,
@@ -85,10 +85,13 @@ async fn versions(pool: &PgPool) -> (Option<i64>, Vec<repository::ModelRow>) {
 async fn training_goes_live_if_it_is_better_and_the_same_data_gives_the_same_bytes(pool: PgPool) {
     add_tastes(&pool, 40).await;
     let output = train(&pool, &[]).await;
-    let told = told(&output);
+    let stderr = stderr(&output);
     let (live, all) = versions(&pool).await;
-    assert_eq!((live, all.len()), (Some(1), 1), "{told}");
-    assert!(all[0].manifest.metrics["blend"]["ndcg@10"] > 0.3, "{told}");
+    assert_eq!((live, all.len()), (Some(1), 1), "{stderr}");
+    assert!(
+        all[0].manifest.metrics["blend"]["ndcg@10"] > 0.3,
+        "{stderr}"
+    );
     assert_eq!(all[0].manifest.users, 40);
 
     // The same again is not better.
@@ -104,7 +107,7 @@ async fn training_goes_live_if_it_is_better_and_the_same_data_gives_the_same_byt
 }
 
 #[sqlx::test]
-async fn what_films_are_about_is_weighed_where_the_catalogue_tells_it(pool: PgPool) {
+async fn content_and_taste_are_weighed_if_the_catalogue_has_tags(pool: PgPool) {
     add_tastes(&pool, 40).await;
     train(&pool, &[]).await;
     sqlx::query(
@@ -122,18 +125,18 @@ async fn what_films_are_about_is_weighed_where_the_catalogue_tells_it(pool: PgPo
     let output = train(&pool, &[]).await;
     let (_, all) = versions(&pool).await;
     let with_tags = |at: usize| all[at].manifest.metrics.get("blend_and_tags");
-    assert_eq!((all.len(), with_tags(0)), (2, None), "{}", told(&output));
+    assert_eq!((all.len(), with_tags(0)), (2, None), "{}", stderr(&output));
     let (blend, with_tags) = (&all[1].manifest.metrics["blend"], with_tags(1).unwrap());
     assert!(
         with_tags["ndcg@10"] > blend["ndcg@10"] * 0.9,
         "{}",
-        told(&output)
+        stderr(&output)
     );
     assert!(all[1].manifest.parameters.contains_key("blend.content"));
 }
 
 #[sqlx::test]
-async fn what_is_worse_than_what_is_live_does_not_go_live(pool: PgPool) {
+async fn a_version_worse_than_the_live_one_does_not_go_live(pool: PgPool) {
     add_tastes(&pool, 40).await;
     train(&pool, &[]).await;
     assert_eq!(versions(&pool).await.0, Some(1));
@@ -142,8 +145,8 @@ async fn what_is_worse_than_what_is_live_does_not_go_live(pool: PgPool) {
         .iter()
         .flat_map(|set| ["--set", *set])
         .collect();
-    let told = train(&pool, &worse).await;
-    assert!(told.status.success());
+    let output = train(&pool, &worse).await;
+    assert!(output.status.success());
     let (live, all) = versions(&pool).await;
     assert_eq!((live, all.len()), (Some(1), 2));
 }
@@ -170,8 +173,8 @@ async fn factors_fitted_elsewhere_become_a_version(pool: PgPool) {
     .unwrap();
     let output = train(&pool, &["--from", &file]).await;
     let (live, all) = versions(&pool).await;
-    let told = told(&output);
-    assert_eq!((live, all.len()), (Some(1), 1), "{told}");
+    let stderr = stderr(&output);
+    assert_eq!((live, all.len()), (Some(1), 1), "{stderr}");
     assert!(all[0].manifest.metrics.contains_key("ials"));
 
     std::fs::write(&out, b"not models").unwrap();
@@ -186,8 +189,8 @@ async fn too_little_to_measure_on_is_told_and_nothing_is_written(pool: PgPool) {
     add_tastes(&pool, 2).await;
     let output = train(&pool, &[]).await;
     assert!(!output.status.success());
-    let told = told(&output);
-    assert!(told.contains("too few to measure on"), "{told}");
+    let stderr = stderr(&output);
+    assert!(stderr.contains("too few to measure on"), "{stderr}");
     assert!(versions(&pool).await.1.is_empty());
 }
 
@@ -217,17 +220,17 @@ async fn training_that_takes_more_memory_than_it_may_ends_itself_and_writes_noth
     ];
     let refused = train(&pool, &[limited.as_slice(), &size].concat()).await;
     std::fs::remove_file(&data).unwrap();
-    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
     assert!(
-        told(&refused).contains("MiB, more than 64; give --memory-mib"),
+        stderr(&refused).contains("MiB, more than 64; give --memory-mib"),
         "{}",
-        told(&refused)
+        stderr(&refused)
     );
     assert!(!out.exists());
     // The limit is not what anything takes.
     add_tastes(&pool, 40).await;
     let small = train(&pool, &["--memory-mib", "64"]).await;
-    assert!(small.status.success(), "{}", told(&small));
+    assert!(small.status.success(), "{}", stderr(&small));
 }
 
 #[sqlx::test]
@@ -243,7 +246,7 @@ async fn what_training_would_be_fitted_to_is_exported(pool: PgPool) {
     let out = temporary("interactions.parquet");
     let exported = program(&pool).arg("export").arg("--out").arg(&out).output();
     let exported = exported.await.unwrap();
-    assert!(exported.status.success(), "{}", told(&exported));
+    assert!(exported.status.success(), "{}", stderr(&exported));
     let reader = SerializedFileReader::new(std::fs::File::open(&out).unwrap()).unwrap();
     std::fs::remove_file(&out).unwrap();
     let rows: Vec<(i64, i64, f32)> = reader

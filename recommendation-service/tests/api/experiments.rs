@@ -343,7 +343,7 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
         test.users.interaction(interaction, user, film, kind);
     }
     test.users.erase(7);
-    eventually("the feed has told", async || {
+    eventually("the feed is applied", async || {
         count(&pool, "user_movie").await == 7
     })
     .await;
@@ -383,7 +383,7 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     put(&test, json!({"name": "one", "traffic": 0}))
         .await
         .expect(200);
-    assert!(list(&test, 8).await[0] <= 10, "nobody takes part any more");
+    assert!(list(&test, 8).await[0] <= 10, "no user takes part any more");
     test.users.interaction(11, 8, first(1), "like");
     settle(&pool).await;
     assert_eq!(report(&test, &id).await["results"], after["results"]);
@@ -421,7 +421,7 @@ async fn exploration_respects_preferences_and_records_propensities(pool: PgPool)
     for user in 1..=users {
         test.users.interaction(user, user, 20, "dislike");
     }
-    eventually("nobody is shown film 20", async || {
+    eventually("no user is shown movie 20", async || {
         let path = format!("/api/v1/users/{users}/recommendations?limit=20");
         ids(&get(&test.app, &path).await.body).len() == 19
     })
@@ -620,7 +620,7 @@ async fn without_an_effect_at_least_95_of_100_experiments_stay_undecided(pool: P
     for (id, user) in (1..).zip(&liking) {
         test.users.interaction(id, *user, 1, "like");
     }
-    eventually("the feed has told", async || {
+    eventually("the feed is applied", async || {
         count(&pool, "user_movie").await == liking.len() as i64
     })
     .await;

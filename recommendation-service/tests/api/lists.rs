@@ -183,25 +183,23 @@ async fn expired_and_oldest_lists_are_deleted(pool: PgPool) {
     assert_eq!(
         left,
         ["3", "4", "5"],
-        "of nobody known only what was just made"
+        "lists of erased users stay only if just made"
     );
 }
 
 #[sqlx::test]
 async fn a_response_is_cached_until_something_changes(pool: PgPool) {
     let test = with_films(&pool, 12).await;
-    let answer = async |path: &str| get(&test.app, path).await.text;
-    let before = answer(PATH).await;
-    assert_eq!(answer(PATH).await, before);
+    let body = async |path: &str| get(&test.app, path).await.text;
+    let before = body(PATH).await;
+    assert_eq!(body(PATH).await, before);
     sqlx::query("update rule set weight = 0.9 where rule_type = 'popularity'")
         .execute(&pool)
         .await
         .unwrap();
     test.movies.film(13, 1, json!({"popularity": 1000.0}));
     eventually("a new film", async || {
-        answer(&format!("{PATH}?limit=50"))
-            .await
-            .contains("Film 13")
+        body(&format!("{PATH}?limit=50")).await.contains("Film 13")
     })
     .await;
     test.users.user(7, 2, json!({"preferred_language": "xx"}));

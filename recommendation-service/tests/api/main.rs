@@ -36,8 +36,8 @@ use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
 use recommendation_service::read_model::Shared;
 use recommender::{
-    Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer,
-    TrainedModel, TrainedModels,
+    Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity, TrainedModels,
+    model_file::{Manifest, ModelParts},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -62,29 +62,22 @@ fn trained() -> Arc<TrainedModels> {
         dimensions: 8,
         ..IalsSettings::default()
     };
-    let part = |name, scorer: Arc<dyn Scorer>, weight| TrainedModel {
-        name,
-        scorer,
-        weight,
+    let ease = EaseSettings::plain(2.0);
+    let parts = ModelParts {
+        films: (1..=12).collect(),
+        popularity: Some(Arc::new(Popularity::fit(&interactions))),
+        ease: Some(Arc::new(Ease::fit(&interactions, &ease).unwrap())),
+        ials: Some(Arc::new(Ials::fit(&interactions, &ials).unwrap())),
+        spectral: None,
     };
-    let parts = vec![
-        part(
-            ModelName::Popularity,
-            Arc::new(Popularity::fit(&interactions)),
-            1.0,
-        ),
-        part(
-            ModelName::Ease,
-            Arc::new(Ease::fit(&interactions, &EaseSettings::plain(2.0)).unwrap()),
-            0.7,
-        ),
-        part(
-            ModelName::Ials,
-            Arc::new(Ials::fit(&interactions, &ials).unwrap()),
-            0.3,
-        ),
-    ];
-    Arc::new(TrainedModels::new(5, (1..=12).collect(), parts, 2.0).unwrap())
+    let weights = [("ease", 0.7), ("ials", 0.3), ("familiarity", 2.0)];
+    let manifest = Manifest {
+        parameters: weights
+            .map(|(name, value)| (format!("blend.{name}"), value))
+            .into(),
+        ..Manifest::default()
+    };
+    Arc::new(parts.into_trained(5, &manifest).unwrap())
 }
 
 /// The time of the tests' clock.

@@ -31,7 +31,7 @@ struct State_ {
     expired: usize,
     changes: Vec<Value>,
     snapshots: usize,
-    asked: usize,
+    requests: usize,
     users: HashMap<i64, Value>,
 }
 
@@ -91,8 +91,8 @@ impl Owner {
         self.state.lock().unwrap().snapshots
     }
 
-    pub(crate) fn asked(&self) -> usize {
-        self.state.lock().unwrap().asked
+    pub(crate) fn requests(&self) -> usize {
+        self.state.lock().unwrap().requests
     }
 
     /// A user whose change is not in the feed.
@@ -190,7 +190,7 @@ async fn snapshot(State(state): Shared) -> String {
 
 async fn user(State(state): Shared, Path(id): Path<i64>) -> Response {
     let mut state = state.lock().unwrap();
-    state.asked += 1;
+    state.requests += 1;
     match state.users.get(&id) {
         Some(payload) => Json(payload.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -38,8 +38,8 @@ async fn a_hypothesis_changes_the_preview_and_nothing_is_stored(pool: PgPool) {
     let own = async || get(&test.app, "/api/v1/users/7/recommendations").await.text;
     let before = own().await;
     let post = async |body| ids(&test.post_as("7", PATH, body).await.expect(200));
-    let nobody = post(json!({"limit": 3})).await;
-    assert_eq!(nobody, [12, 11, 10], "by the rules");
+    let without_history = post(json!({"limit": 3})).await;
+    assert_eq!(without_history, [12, 11, 10], "by the rules");
     let films = post(json!({"likes": [2, 4], "dislikes": [6], "limit": 12})).await;
     assert_eq!(films.len(), 9);
     assert!([2, 4, 6].iter().all(|id| !films.contains(id)), "{films:?}");

@@ -122,11 +122,15 @@ async fn an_unknown_user_is_requested_once_from_preference_service(pool: PgPool)
             == 200
     })
     .await;
-    let asked = test.users.asked();
+    let requests = test.users.requests();
     get(&test.app, "/api/v1/users/7/recommendations")
         .await
         .expect(200);
-    assert_eq!(test.users.asked(), asked, "a warm list asks nobody");
+    assert_eq!(
+        test.users.requests(),
+        requests,
+        "a warm list needs no request"
+    );
     let problem = get(&test.app, "/api/v1/users/8/recommendations")
         .await
         .expect(404);
@@ -239,7 +243,7 @@ async fn movies_return_after_an_undo_and_erased_users_are_gone(pool: PgPool) {
     .await;
 
     test.users.erase(7);
-    eventually("nobody is there", async || {
+    eventually("no user is left", async || {
         get(&test.app, path).await.status == 404
     })
     .await;

@@ -97,29 +97,28 @@ impl Layout {
 
     /// Adds the events of `line`; `None` if it is not in this layout.
     fn read(&self, line: &str, events: &mut Vec<Event>) -> Option<()> {
+        let event = |user, item, rating, time| Event {
+            user,
+            item,
+            rating,
+            weight: 1.0,
+            time,
+        };
         match self {
             Self::Lists => {
                 let mut numbers = line.split_whitespace().map(str::parse);
                 let user = numbers.next()?.ok()?;
                 for item in numbers {
-                    events.push(Event {
-                        user,
-                        item: item.ok()?,
-                        rating: None,
-                        weight: 1.0,
-                        time: None,
-                    });
+                    events.push(event(user, item.ok()?, None, None));
                 }
             }
             Self::Columns(separator) => {
                 let mut fields = line.split(separator);
-                events.push(Event {
-                    user: fields.next()?.parse().ok()?,
-                    item: fields.next()?.parse().ok()?,
-                    rating: Some(fields.next()?.parse().ok()?),
-                    weight: 1.0,
-                    time: Some(fields.next()?.trim().parse().ok()?),
-                });
+                let user = fields.next()?.parse().ok()?;
+                let item = fields.next()?.parse().ok()?;
+                let rating = fields.next()?.parse().ok()?;
+                let time = fields.next()?.trim().parse().ok()?;
+                events.push(event(user, item, Some(rating), Some(time)));
             }
             Self::Csv {
                 user,
@@ -136,13 +135,9 @@ impl Layout {
                     None => None,
                     Some(text) => Some(text?.parse().ok()?),
                 };
-                events.push(Event {
-                    user: fields.get(*user)?.parse().ok()?,
-                    item: fields.get(*item)?.parse().ok()?,
-                    rating,
-                    weight: 1.0,
-                    time,
-                });
+                let user = fields.get(*user)?.parse().ok()?;
+                let item = fields.get(*item)?.parse().ok()?;
+                events.push(event(user, item, rating, time));
             }
         }
         Some(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    EaseSettings, IalsSettings, SpectralSettings,
+    EaseSettings, IalsSettings, ModelName, SpectralSettings,
     content::{CONTENT_WEIGHT, TASTE_WEIGHT},
 };
 
@@ -35,6 +35,17 @@ pub enum Model {
     Taste,
     /// The blend of the others.
     Blend,
+}
+
+impl From<ModelName> for Model {
+    fn from(name: ModelName) -> Self {
+        match name {
+            ModelName::Popularity => Self::Popularity,
+            ModelName::Ease => Self::Ease,
+            ModelName::Ials => Self::Ials,
+            ModelName::Spectral => Self::Spectral,
+        }
+    }
 }
 
 impl Model {

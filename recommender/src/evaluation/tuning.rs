@@ -5,6 +5,8 @@
 //! defaults, one setting at a time, up or down as long as that helps, with smaller steps once none does. A step must
 //! improve by a thousandth, since smaller gains are within the noise of the metrics.
 
+use std::{convert::Infallible, ops::RangeInclusive};
+
 use rayon::prelude::*;
 
 use super::{
@@ -92,63 +94,44 @@ impl<'a> Tuner<'a> {
     }
 }
 
-/// A setting that is searched.
-struct Dimension {
-    /// The first step.
-    step: f64,
-    /// True if a step multiplies, false if it adds.
-    multiplies: bool,
-    range: std::ops::RangeInclusive<f64>,
+/// The first step of a setting that is searched.
+enum Step {
+    Times(f64),
+    Plus(f64),
 }
 
-impl Dimension {
-    fn times(step: f64, range: std::ops::RangeInclusive<f64>) -> Self {
-        Self {
-            step,
-            multiplies: true,
-            range,
-        }
-    }
+/// A setting that is searched, within a range.
+type Dimension = (Step, RangeInclusive<f64>);
 
-    fn plus(step: f64, range: std::ops::RangeInclusive<f64>) -> Self {
-        Self {
-            step,
-            multiplies: false,
-            range,
-        }
-    }
-
-    /// The value one step up or down; steps become smaller as `fineness` rises from 0.
-    fn moved(&self, value: f64, up: bool, fineness: i32) -> f64 {
-        let sign = if up { 1.0 } else { -1.0 };
-        let part = sign * 0.5_f64.powi(fineness);
-        let moved = if self.multiplies {
-            value * self.step.powf(part)
-        } else {
-            value + part * self.step
-        };
-        moved.clamp(*self.range.start(), *self.range.end())
-    }
+/// The value one step up or down; steps become smaller as `fineness` rises from 0.
+fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 {
+    let sign = if up { 1.0 } else { -1.0 };
+    let part = sign * 0.5_f64.powi(fineness);
+    let moved = match step {
+        Step::Times(step) => value * step.powf(part),
+        Step::Plus(step) => value + part * step,
+    };
+    moved.clamp(*range.start(), *range.end())
 }
 
 /// Moves `values` along `dimensions` to a maximum of `judge`, which returns a value and a result; the result of the best
 /// values is returned.
-fn climb<T>(
+fn climb<T, E>(
     values: &mut [f64],
     dimensions: &[Dimension],
     finest: i32,
-    mut judge: impl FnMut(&[f64]) -> Result<(f64, T)>,
-) -> Result<T> {
+    mut judge: impl FnMut(&[f64]) -> std::result::Result<(f64, T), E>,
+) -> std::result::Result<T, E> {
     let (mut best, mut result) = judge(values)?;
     for fineness in 0..=finest {
         loop {
-            let mut moved = false;
+            let mut has_moved = false;
             for (place, dimension) in dimensions.iter().enumerate() {
                 for up in [true, false] {
                     let mut advanced = false;
                     loop {
                         let before = values[place];
-                        values[place] = dimension.moved(before, up, fineness);
+                        values[place] = moved(dimension, before, up, fineness);
                         if values[place].to_bits() == before.to_bits() {
                             break;
                         }
@@ -161,12 +144,12 @@ fn climb<T>(
                         advanced = true;
                     }
                     if advanced {
-                        moved = true;
+                        has_moved = true;
                         break;
                     }
                 }
             }
-            if !moved {
+            if !has_moved {
                 break;
             }
         }
@@ -177,7 +160,7 @@ fn climb<T>(
 /// EASE fitted with the best settings, or with `settings` without a tuner.
 ///
 /// # Errors
-/// [`EvaluationError::Fit`] if a setting is out of its range.
+/// [`EvaluationError`] if a setting is out of its range.
 pub fn ease(
     train: &Interactions,
     settings: &mut EaseSettings,
@@ -199,9 +182,9 @@ pub fn ease(
         settings.item_discount,
     ];
     let dimensions = [
-        Dimension::times(1.5, 1.0..=1e5),
-        Dimension::plus(0.1, 0.0..=1.0),
-        Dimension::plus(0.05, 0.0..=1.0),
+        (Step::Times(1.5), 1.0..=1e5),
+        (Step::Plus(0.1), 0.0..=1.0),
+        (Step::Plus(0.05), 0.0..=1.0),
     ];
     climb(&mut values, &dimensions, 0, |values| {
         [
@@ -216,7 +199,7 @@ pub fn ease(
 /// iALS fitted with the best settings, or with `settings` without a tuner.
 ///
 /// # Errors
-/// [`EvaluationError::Fit`] if a setting is out of its range.
+/// [`EvaluationError`] if a setting is out of its range.
 pub fn ials(
     train: &Interactions,
     settings: &mut IalsSettings,
@@ -237,8 +220,8 @@ pub fn ials(
     };
     let mut values = [settings.regularization, settings.unobserved_weight];
     let dimensions = [
-        Dimension::times(1.15, 1e-5..=1.0),
-        Dimension::times(1.3, 1e-3..=10.0),
+        (Step::Times(1.15), 1e-5..=1.0),
+        (Step::Times(1.3), 1e-3..=10.0),
     ];
     climb(&mut values, &dimensions, 0, |values| {
         [settings.regularization, settings.unobserved_weight] = [values[0], values[1]];
@@ -255,23 +238,21 @@ fn judged(tuner: &Tuner<'_>, fitted: Fitted) -> Result<(f64, Fitted)> {
 /// The scores of each item by content and by taste for a user with this history.
 pub type TagScores<'a> = &'a (dyn Fn(History<'_>) -> [Vec<f32>; 2] + Sync);
 
-/// Sets `settings` to the best weights for a blend of `fitted`, with content and taste beside them if `tags` scores them.
-///
-/// # Errors
-/// Never; the search shares its error with those that fit models.
-pub fn blend(
-    fitted: &[Fitted],
+/// Sets `settings` to the best weights for a blend of `models`, each with the function that writes its scores for a
+/// history, with content and taste beside them if `tags` scores them.
+pub fn blend<S: Fn(History<'_>, &mut [f32]) + Sync>(
+    models: &[(Model, S)],
     tags: Option<TagScores<'_>>,
     settings: &mut BlendSettings,
     tuner: &Tuner<'_>,
-) -> Result<()> {
+) {
     let items = tuner.train.items();
     if items == 0 || tuner.users.is_empty() {
-        return Ok(());
+        return;
     }
-    let scores = standardized_scores(fitted, tags, tuner);
+    let scores = standardized_scores(models, tags, tuner);
     type Weight = fn(&mut BlendSettings) -> &mut f64;
-    let weight = |step| Dimension::plus(step, 0.0..=10.0);
+    let weight = |step| (Step::Plus(step), 0.0..=10.0);
     // Only ratios matter, so the weight of EASE stays.
     let mut searched: Vec<(&str, Weight, Dimension)> = vec![
         ("ials", |own| &mut own.ials, weight(0.1)),
@@ -279,7 +260,7 @@ pub fn blend(
         (
             "familiarity",
             |own| &mut own.familiarity,
-            Dimension::times(2.0, 0.25..=16.0),
+            (Step::Times(2.0), 0.25..=16.0),
         ),
     ];
     if tags.is_some() {
@@ -296,7 +277,7 @@ pub fn blend(
             *weight(settings) = *value;
         }
     };
-    climb(&mut values, &dimensions, 1, |values| {
+    let Ok::<(), Infallible>(()) = climb(&mut values, &dimensions, 1, |values| {
         set(settings, values);
         let value = tuner.judge(|place, user, sums| {
             let history_len = tuner.train.history(user).len();
@@ -316,9 +297,8 @@ pub fn blend(
             .collect();
         tuner.report(Model::Blend, &description.join(" "), value);
         Ok((value, ()))
-    })?;
+    });
     set(settings, &values);
-    Ok(())
 }
 
 /// The weight of `model` for a user with so many items, where the learned models together have a share of 1.
@@ -336,8 +316,8 @@ fn blend_weight(model: Model, settings: &BlendSettings, items: usize) -> f32 {
 }
 
 /// The standardized scores of each model for the users of `tuner`, one row of items per user.
-fn standardized_scores(
-    fitted: &[Fitted],
+fn standardized_scores<S: Fn(History<'_>, &mut [f32]) + Sync>(
+    models: &[(Model, S)],
     tags: Option<TagScores<'_>>,
     tuner: &Tuner<'_>,
 ) -> Vec<(Model, Vec<f32>)> {
@@ -347,17 +327,17 @@ fn standardized_scores(
         add_standardized(sums, own, standardize(own, history), 1.0);
     };
     let mut scores: Vec<(Model, Vec<f32>)> = Vec::new();
-    for one in fitted {
+    for (model, score) in models {
         let mut all = empty();
         all.par_chunks_mut(items).zip(&tuner.users).for_each_init(
             || vec![0.0; items],
             |own, (sums, user)| {
                 let history = tuner.train.history(*user);
-                one.scorer.score(history, own);
+                score(history, own);
                 add(sums, own, history);
             },
         );
-        scores.push((one.model, all));
+        scores.push((*model, all));
     }
     if let Some(tags) = tags {
         let (mut content, mut taste) = (empty(), empty());
@@ -395,12 +375,12 @@ mod tests {
     fn the_search_finds_the_maximum_and_keeps_its_result() {
         let mut values = [1.0, 0.0];
         let dimensions = [
-            Dimension::times(2.0, 0.1..=100.0),
-            Dimension::plus(0.5, -1.0..=1.0),
+            (Step::Times(2.0), 0.1..=100.0),
+            (Step::Plus(0.5), -1.0..=1.0),
         ];
         let result = climb(&mut values, &dimensions, 0, |values| {
             let height = 100.0 - (values[0] - 8.0).abs() - 10.0 * (values[1] + 1.0).abs();
-            Ok((height, values.to_vec()))
+            Ok::<_, Infallible>((height, values.to_vec()))
         });
         assert_eq!(result.expect("no error"), [8.0, -1.0]);
         assert_eq!(values.map(f64::to_bits), [8.0_f64, -1.0].map(f64::to_bits));

@@ -8,7 +8,7 @@ use faer::{
 use rayon::prelude::*;
 
 use super::FitError;
-use crate::{Contribution, Explanation, History, Interactions, Scorer, rank::top_k};
+use crate::{Explanation, History, Interactions, Scorer, rank::top_k};
 
 /// The settings of [`Ease`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +58,7 @@ impl Default for EaseSettings {
 ///
 /// The discounts follow Park, Yoon, Choi and Kim, *Why is Normalization Necessary for Linear
 /// Recommenders?*, SIGIR 2025: `B` is fitted to `D^{−α} Xᵀ U^{−2β} X D^{−α}`, where `U` and `D` hold
-/// the numbers of films by user and of users by film, and scores are `x D^{−α} B`. λ is multiplied by the
+/// the numbers of items by user and of users by item, and scores are `x D^{−α} B`. λ is multiplied by the
 /// ratio of the mean diagonals, so that it means the same whatever the discounts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ease {
@@ -66,9 +66,9 @@ pub struct Ease {
     /// Column → index among the covered items; [`NOT_COVERED`] for the others.
     places: Vec<u32>,
     /// Index → column, ascending.
-    columns: Vec<u32>,
+    pub(crate) columns: Vec<u32>,
     /// Weights, a row per item of a history: covered × covered.
-    weights: Vec<f32>,
+    pub(crate) weights: Vec<f32>,
 }
 
 const NOT_COVERED: u32 = u32::MAX;
@@ -83,10 +83,7 @@ impl Ease {
         check(settings)?;
         let counts = interactions.counts();
         let columns = most_interacted(&counts, settings.max_items);
-        let mut places = vec![NOT_COVERED; interactions.items()];
-        for (place, column) in (0..).zip(&columns) {
-            places[*column as usize] = place;
-        }
+        let places = places(interactions.items(), &columns);
         let size = columns.len();
         if size == 0 {
             return Ok(Self {
@@ -162,33 +159,17 @@ impl Ease {
         FitError::check(
             "ease.columns",
             columns.len() as f64,
-            "ascending columns of films",
+            "ascending columns of items",
             in_order,
         )?;
         FitError::check_count("ease.weights", weights.len(), columns.len().pow(2))?;
         FitError::check_all("ease.weights", &weights)?;
-        let mut places = vec![NOT_COVERED; items];
-        for (place, column) in (0..).zip(&columns) {
-            places[*column as usize] = place;
-        }
         Ok(Self {
             items,
-            places,
+            places: places(items, &columns),
             columns,
             weights,
         })
-    }
-
-    /// The covered columns, ascending.
-    #[must_use]
-    pub fn columns(&self) -> &[u32] {
-        &self.columns
-    }
-
-    /// The weights, a row per item of a history; covered × covered.
-    #[must_use]
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
     }
 
     fn place(&self, item: u32) -> Option<usize> {
@@ -223,6 +204,15 @@ impl Ease {
     }
 }
 
+/// Column → index among `columns`, or [`NOT_COVERED`].
+fn places(items: usize, columns: &[u32]) -> Vec<u32> {
+    let mut places = vec![NOT_COVERED; items];
+    for (place, column) in (0..).zip(columns) {
+        places[*column as usize] = place;
+    }
+    places
+}
+
 fn check(settings: &EaseSettings) -> Result<(), FitError> {
     let EaseSettings {
         regularization,
@@ -230,25 +220,9 @@ fn check(settings: &EaseSettings) -> Result<(), FitError> {
         item_discount,
         max_items: _,
     } = *settings;
-    let unit = 0.0..=1.0;
-    FitError::check(
-        "regularization",
-        regularization,
-        "above 0",
-        regularization > 0.0,
-    )?;
-    FitError::check(
-        "user_discount",
-        user_discount,
-        "0 to 1",
-        unit.contains(&user_discount),
-    )?;
-    FitError::check(
-        "item_discount",
-        item_discount,
-        "0 to 1",
-        unit.contains(&item_discount),
-    )
+    FitError::check_positive("regularization", regularization)?;
+    FitError::check_unit("user_discount", user_discount)?;
+    FitError::check_unit("item_discount", item_discount)
 }
 
 /// The at most `max` columns with most users, without those of no user, ascending.
@@ -347,16 +321,7 @@ impl Scorer for Ease {
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
-        Explanation {
-            base: 0.0,
-            contributions: history
-                .iter()
-                .map(|(from, weight)| Contribution {
-                    item: from,
-                    amount: weight * self.weight(from, item),
-                })
-                .collect(),
-        }
+        Explanation::new(history, |from, weight| weight * self.weight(from, item))
     }
 
     /// By the mean of the weights in both directions.

@@ -1,6 +1,21 @@
-//! Similarity of factors.
+//! Scores and similarity by factors.
+
+use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 
 use crate::rank::top_k;
+
+/// Writes the scalar product of `vector` and each row of `factors` to `scores`.
+pub(super) fn score_by_products(factors: &[f32], vector: &[f32], scores: &mut [f32]) {
+    let (items, dimensions) = (scores.len(), vector.len());
+    matmul(
+        MatMut::from_row_major_slice_mut(scores, items, 1),
+        Accum::Replace,
+        MatRef::from_row_major_slice(factors, items, dimensions),
+        MatRef::from_column_major_slice(vector, dimensions, 1),
+        1.0,
+        Par::Seq,
+    );
+}
 
 /// The cosine of two rows of `vectors`, which have this number of `dimensions`.
 pub(super) fn cosine(vectors: &[f32], dimensions: usize, one: u32, other: u32) -> Option<f32> {

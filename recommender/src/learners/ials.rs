@@ -5,10 +5,7 @@ use faer::{
     dyn_stack::{MemBuffer, MemStack},
     linalg::{
         cholesky::llt,
-        matmul::{
-            matmul,
-            triangular::{self, BlockStructure},
-        },
+        matmul::triangular::{self, BlockStructure},
     },
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -17,9 +14,9 @@ use rayon::prelude::*;
 
 use super::{
     FitError,
-    factors::{cosine, product, similar_by_cosine},
+    factors::{cosine, product, score_by_products, similar_by_cosine},
 };
-use crate::{Contribution, Explanation, History, Interactions, Scorer};
+use crate::{Explanation, History, Interactions, Scorer};
 
 /// The settings of [`Ials`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,22 +52,22 @@ impl Default for IalsSettings {
 }
 
 /// Rendle, Krichene, Zhang and Koren, *Revisiting the Performance of iALS on Item Recommendation
-/// Benchmarks*, RecSys 2022 (arXiv 2110.14037): with vectors `w` of users and `h` of films, minimizes
+/// Benchmarks*, RecSys 2022 (arXiv 2110.14037): with vectors `w` of users and `h` of items, minimizes
 ///
 /// `Σ_{(u,i) seen} (wᵤ·hᵢ − 1)² + α₀ Σ_{u,i} (wᵤ·hᵢ)² + λ (Σ_u (nᵤ + α₀ I)^ν |wᵤ|² + Σ_i (nᵢ + α₀ U)^ν |hᵢ|²)`
 ///
-/// for U users and I films, of which a user has nᵤ and which have nᵢ users, by solving for all users,
-/// then for all films, in turn. Interactions with a weight count that often. The factor of a user is
+/// for U users and I items, where user u has nᵤ items and item i has nᵢ users, by solving for all users,
+/// then for all items, in turn. Interactions with a weight count that often. The factor of a user is
 /// solved for from their history whenever they are scored, so that new users and new interactions need no new fit.
 ///
 /// The explanation of a score is that of Hu, Koren and Volinsky, *Collaborative Filtering for Implicit
 /// Feedback Datasets*, ICDM 2008, section 5: a user's vector is linear in what they did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ials {
-    settings: IalsSettings,
+    pub(crate) settings: IalsSettings,
     items: usize,
     /// The item factors, row-major: items × d.
-    factors: Vec<f32>,
+    pub(crate) factors: Vec<f32>,
     /// α₀ HᵀH, lower triangle, column-major.
     prior: Vec<f32>,
 }
@@ -140,18 +137,6 @@ impl Ials {
         })
     }
 
-    /// The item factors, row-major: items × d.
-    #[must_use]
-    pub fn factors(&self) -> &[f32] {
-        &self.factors
-    }
-
-    /// The settings.
-    #[must_use]
-    pub fn settings(&self) -> &IalsSettings {
-        &self.settings
-    }
-
     /// The factor of a user with this history; O(h · d² + d³).
     #[must_use]
     pub fn fold_in(&self, history: History<'_>) -> Vec<f32> {
@@ -191,7 +176,6 @@ fn check(settings: &IalsSettings) -> Result<(), FitError> {
         initial_deviation,
         seed: _,
     } = *settings;
-    let unit = 0.0..=1.0;
     FitError::check(
         "dimensions",
         dimensions as f64,
@@ -199,30 +183,10 @@ fn check(settings: &IalsSettings) -> Result<(), FitError> {
         (1..=2048).contains(&dimensions),
     )?;
     FitError::check("epochs", epochs as f64, "1 and up", epochs > 0)?;
-    FitError::check(
-        "unobserved_weight",
-        unobserved_weight,
-        "above 0",
-        unobserved_weight > 0.0,
-    )?;
-    FitError::check(
-        "regularization",
-        regularization,
-        "above 0",
-        regularization > 0.0,
-    )?;
-    FitError::check(
-        "frequency_exponent",
-        frequency_exponent,
-        "0 to 1",
-        unit.contains(&frequency_exponent),
-    )?;
-    FitError::check(
-        "initial_deviation",
-        initial_deviation,
-        "above 0",
-        initial_deviation > 0.0,
-    )
+    FitError::check_positive("unobserved_weight", unobserved_weight)?;
+    FitError::check_positive("regularization", regularization)?;
+    FitError::check_unit("frequency_exponent", frequency_exponent)?;
+    FitError::check_positive("initial_deviation", initial_deviation)
 }
 
 /// Adds `scale · Σ v vᵀ` over all vectors to the lower half of `gram`.
@@ -379,15 +343,7 @@ impl Scorer for Ials {
             return;
         }
         let vector = self.fold_in(history);
-        let dimensions = self.settings.dimensions;
-        matmul(
-            MatMut::from_row_major_slice_mut(scores, self.items, 1),
-            Accum::Replace,
-            MatRef::from_row_major_slice(&self.factors, self.items, dimensions),
-            MatRef::from_column_major_slice(&vector, dimensions, 1),
-            1.0,
-            Par::Seq,
-        );
+        score_by_products(&self.factors, &vector, scores);
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
@@ -403,9 +359,16 @@ impl Scorer for Ials {
         if self.equations(history).solve_for(&mut directions).is_err() {
             directions.fill(0.0);
         }
+        let amount = |direction: &[f32], from: u32, weight: f32| {
+            if (from as usize) < self.items {
+                weight * product(direction, self.factor(from))
+            } else {
+                0.0
+            }
+        };
         directions
             .chunks_exact(self.settings.dimensions)
-            .map(|direction| self.explain_by(history, direction))
+            .map(|own| Explanation::new(history, |from, weight| amount(own, from, weight)))
             .collect()
     }
 
@@ -416,26 +379,6 @@ impl Scorer for Ials {
 
     fn similarity(&self, one: u32, other: u32) -> Option<f32> {
         cosine(&self.factors, self.settings.dimensions, one, other)
-    }
-}
-
-impl Ials {
-    /// The explanation of the item whose factor the equations of `history` map to `direction`.
-    fn explain_by(&self, history: History<'_>, direction: &[f32]) -> Explanation {
-        Explanation {
-            base: 0.0,
-            contributions: history
-                .iter()
-                .map(|(from, weight)| Contribution {
-                    item: from,
-                    amount: if (from as usize) < self.items {
-                        weight * product(direction, self.factor(from))
-                    } else {
-                        0.0
-                    },
-                })
-                .collect(),
-        }
     }
 }
 

@@ -6,7 +6,8 @@ use crate::{Explanation, History, Interactions, Scorer};
 /// Scores items by the total weight of their interactions, for every user alike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Popularity {
-    scores: Vec<f32>,
+    /// One per item.
+    pub(crate) scores: Vec<f32>,
 }
 
 impl Popularity {
@@ -23,9 +24,7 @@ impl Popularity {
             scores: sums.into_iter().map(|sum| sum as f32).collect(),
         }
     }
-}
 
-impl Popularity {
     /// A model with these `scores`, one per item.
     ///
     /// # Errors
@@ -33,12 +32,6 @@ impl Popularity {
     pub fn from_scores(scores: Vec<f32>) -> Result<Self, FitError> {
         FitError::check_all("popularity.scores", &scores)?;
         Ok(Self { scores })
-    }
-
-    /// The scores, one per item.
-    #[must_use]
-    pub fn scores(&self) -> &[f32] {
-        &self.scores
     }
 }
 

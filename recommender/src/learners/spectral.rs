@@ -12,9 +12,9 @@ use rayon::prelude::*;
 
 use super::{
     FitError,
-    factors::{cosine, product, similar_by_cosine},
+    factors::{cosine, product, score_by_products, similar_by_cosine},
 };
-use crate::{Contribution, Explanation, History, Interactions, Scorer};
+use crate::{Explanation, History, Interactions, Scorer};
 
 /// The settings of [`Spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,11 +53,11 @@ impl Default for SpectralSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spectral {
     items: usize,
-    dimensions: usize,
+    pub(crate) dimensions: usize,
     /// `Q`, row-major: items × k.
-    factors: Vec<f32>,
+    pub(crate) factors: Vec<f32>,
     /// `D^{−α}`.
-    scales: Vec<f32>,
+    pub(crate) scales: Vec<f32>,
 }
 
 const OVERSAMPLING: usize = 16;
@@ -76,25 +76,14 @@ impl Spectral {
             rounds,
             seed,
         } = *settings;
-        let unit = 0.0..=1.0;
         FitError::check(
             "dimensions",
             dimensions as f64,
             "1 to 1024",
             (1..=1024).contains(&dimensions),
         )?;
-        FitError::check(
-            "item_discount",
-            item_discount,
-            "0 to 1",
-            unit.contains(&item_discount),
-        )?;
-        FitError::check(
-            "user_discount",
-            user_discount,
-            "0 to 1",
-            unit.contains(&user_discount),
-        )?;
+        FitError::check_unit("item_discount", item_discount)?;
+        FitError::check_unit("user_discount", user_discount)?;
 
         let items = interactions.items();
         let dimensions = dimensions.min(items);
@@ -123,26 +112,15 @@ impl Spectral {
         let mut basis = orthonormal(&guess, width);
         let mut users = vec![0.0; interactions.users() * width];
         let mut image = vec![0.0; items * width];
+        let project = |basis: &[f32], users: &mut [f32]| {
+            multiply(interactions, &user_scales, &scales, basis, width, users);
+        };
         for _ in 0..=rounds {
-            multiply(
-                interactions,
-                &user_scales,
-                &scales,
-                &basis,
-                width,
-                &mut users,
-            );
+            project(&basis, &mut users);
             multiply(&by_item, &scales, &user_scales, &users, width, &mut image);
             basis = orthonormal(&image, width);
         }
-        multiply(
-            interactions,
-            &user_scales,
-            &scales,
-            &basis,
-            width,
-            &mut users,
-        );
+        project(&basis, &mut users);
         let rotation = principal(&users, width, dimensions)?;
         let mut factors = vec![0.0; items * dimensions];
         matmul(
@@ -183,34 +161,13 @@ impl Spectral {
         })
     }
 
-    /// The number of singular vectors.
-    #[must_use]
-    pub fn dimensions(&self) -> usize {
-        self.dimensions
-    }
-
-    /// The factors, row-major: items × dimensions.
-    #[must_use]
-    pub fn factors(&self) -> &[f32] {
-        &self.factors
-    }
-
-    /// The scale of each item.
-    #[must_use]
-    pub fn scales(&self) -> &[f32] {
-        &self.scales
-    }
-
     fn factor(&self, item: u32) -> &[f32] {
         &self.factors[item as usize * self.dimensions..][..self.dimensions]
     }
 
-    fn known<'a>(&self, history: History<'a>) -> impl Iterator<Item = (u32, f32)> + use<'a, '_> {
-        let scaled = move |(item, weight)| match self.scales.get(item as usize) {
-            Some(scale) => (item, weight * scale),
-            None => (item, 0.0),
-        };
-        (0..history.len()).map(move |place| scaled((history.items[place], history.weights[place])))
+    /// The scale of `item`; 0 if it is not covered.
+    fn scale(&self, item: u32) -> f32 {
+        self.scales.get(item as usize).copied().unwrap_or_default()
     }
 }
 
@@ -239,7 +196,7 @@ fn multiply(
 }
 
 /// An orthonormal basis of the columns of a matrix with rows of `width`, at least as many. On one
-/// thread: how many share the work would show in the last bits.
+/// thread, since the last bits depend on the number of threads.
 fn orthonormal(rows: &[f32], width: usize) -> Vec<f32> {
     let count = rows.len() / width;
     let mut matrix = Mat::from_fn(count, width, |row, column| rows[row * width + column]);
@@ -321,37 +278,23 @@ impl Scorer for Spectral {
             return;
         }
         let mut taste = vec![0.0; self.dimensions];
-        for (item, weight) in self.known(history).filter(|(_, weight)| *weight > 0.0) {
-            for (sum, value) in taste.iter_mut().zip(self.factor(item)) {
-                *sum += weight * value;
+        for (item, weight) in history.iter() {
+            let weight = weight * self.scale(item);
+            if weight > 0.0 {
+                for (sum, value) in taste.iter_mut().zip(self.factor(item)) {
+                    *sum += weight * value;
+                }
             }
         }
-        matmul(
-            MatMut::from_row_major_slice_mut(scores, self.items, 1),
-            Accum::Replace,
-            MatRef::from_row_major_slice(&self.factors, self.items, self.dimensions),
-            MatRef::from_column_major_slice(&taste, self.dimensions, 1),
-            1.0,
-            Par::Seq,
-        );
+        score_by_products(&self.factors, &taste, scores);
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
         let direction = self.factor(item);
-        Explanation {
-            base: 0.0,
-            contributions: self
-                .known(history)
-                .map(|(from, weight)| {
-                    let amount = if weight > 0.0 {
-                        weight * product(direction, self.factor(from))
-                    } else {
-                        0.0
-                    };
-                    Contribution { item: from, amount }
-                })
-                .collect(),
-        }
+        Explanation::new(history, |from, weight| match weight * self.scale(from) {
+            weight if weight > 0.0 => weight * product(direction, self.factor(from)),
+            _ => 0.0,
+        })
     }
 
     /// By the cosine of the factors.

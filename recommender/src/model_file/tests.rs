@@ -47,7 +47,7 @@ fn encoding_round_trips_and_is_deterministic() {
     assert!(read == fitted());
     let (manifest, parts) = read;
     let trained = parts.into_trained(7, &manifest).expect("sound");
-    let weights: Vec<f32> = trained.parts().iter().map(|part| part.weight).collect();
+    let weights: Vec<f32> = trained.parts.iter().map(|part| part.weight).collect();
     assert_eq!(weights, [1.0, 0.5, 1.0, 1.0]);
 }
 

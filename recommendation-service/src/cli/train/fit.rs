@@ -4,11 +4,10 @@ use std::{fmt::Write as _, sync::Arc};
 
 use anyhow::{Context, ensure};
 use recommender::{
-    Contribution, Ease, Explanation, History, Ials, Interactions, ModelName, Popularity, Scorer,
-    Spectral, TrainedModels,
+    Ease, History, Ials, Interactions, Popularity, Scorer, Spectral, TrainedModel, TrainedModels,
     blend::add_part,
     evaluation::{
-        self, Fitted,
+        self,
         metrics::{AtLength, Figures, ItemPopularity, lists},
         settings::{Model, Settings},
         split::{Dataset, Event, Split},
@@ -36,7 +35,7 @@ const WITH_TAGS: &str = "blend_and_tags";
 /// The smallest number of users with held-out movies.
 const MIN_USERS: usize = 10;
 
-/// The interactions to fit to and to measure on.
+/// The interactions that models are fitted to and measured on.
 pub(super) struct Task {
     data: Dataset,
     /// The training and the validation part.
@@ -47,7 +46,7 @@ pub(super) struct Task {
 
 /// Fitted models with their metrics.
 pub(super) struct Outcome {
-    /// Their origin and their metrics.
+    /// The data they were fitted to, and their metrics.
     pub(super) manifest: Manifest,
     /// The models.
     pub(super) parts: ModelParts,
@@ -86,7 +85,7 @@ impl Task {
     /// A task of `events` with times, whose weights are scaled to a mean of 1, and of the tags in `catalogue`.
     ///
     /// # Errors
-    /// Too few events to measure on.
+    /// Fails if there are too few events to measure on.
     pub(super) fn new(
         mut events: Vec<Event>,
         catalogue: Option<read_model::Catalogue>,
@@ -100,10 +99,8 @@ impl Task {
             hash.update(event.weight.to_le_bytes());
             hash.update(event.time.unwrap_or_default().to_le_bytes());
         }
-        let mut sha256 = String::new();
-        for byte in hash.finalize() {
-            let _ = write!(sha256, "{byte:02x}");
-        }
+        let digest = hash.finalize();
+        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let sum: f64 = events.iter().map(|event| f64::from(event.weight)).sum();
         let mean = sum / events.len().max(1) as f64;
         for event in &mut events {
@@ -121,8 +118,8 @@ impl Task {
         );
         let rows = (0..data.train.users()).map(|user| {
             let valid = data.valid.as_ref().map(|valid| valid.history(user));
-            let later = valid.into_iter().flat_map(|history| history.pairs());
-            data.train.history(user).pairs().chain(later)
+            let later = valid.into_iter().flat_map(History::iter);
+            data.train.history(user).iter().chain(later)
         });
         let all = Interactions::from_rows(data.train.items(), rows)?;
         Ok(Self {
@@ -136,7 +133,7 @@ impl Task {
     /// Chooses the settings that are not set, fits, and measures.
     ///
     /// # Errors
-    /// A setting out of its range.
+    /// Fails if a setting is out of its range.
     pub(super) fn fit(&self, settings: &mut Settings) -> anyhow::Result<Outcome> {
         self.with_tag_scores(|tags| {
             evaluation::fit(&self.data, &Model::ALL, tags, settings, print)
@@ -169,37 +166,34 @@ impl Task {
     /// Measures models that were fitted elsewhere. Weights of the blend that their manifest does not have are chosen here.
     ///
     /// # Errors
-    /// Models that are inconsistent with each other.
+    /// Fails if the models are inconsistent with each other.
     pub(super) fn adopt(
         &self,
         mut manifest: Manifest,
         parts: ModelParts,
         settings: &mut Settings,
     ) -> anyhow::Result<Outcome> {
-        let says = |name: &String| name.starts_with("blend.");
-        if !manifest.parameters.keys().any(says) {
+        let is_weight = |name: &String| name.starts_with("blend.");
+        if !manifest.parameters.keys().any(is_weight) {
             let trained = parts.clone().into_trained(0, &manifest)?;
-            let mut fitted = Vec::new();
-            for part in trained.parts() {
-                let model = match part.name {
-                    ModelName::Popularity => Model::Popularity,
-                    ModelName::Ease => Model::Ease,
-                    ModelName::Ials => Model::Ials,
-                    ModelName::Spectral => Model::Spectral,
+            let score = |part: &TrainedModel| {
+                let mapped = Mapped::new(Arc::clone(&part.scorer), &trained, &self.data);
+                let score = move |history: History<'_>, scores: &mut [f32]| {
+                    mapped.score(history, scores);
                 };
-                let scorer = Mapped::new(Arc::clone(&part.scorer), &trained, &self.data);
-                fitted.push(Fitted::fit(model, String::new(), || Ok(scorer))?);
-            }
+                (Model::from(part.name), score)
+            };
+            let models: Vec<_> = trained.parts.iter().map(score).collect();
             if let Some(valid) = &self.data.valid {
                 let tuner = Tuner::new(&self.data.train, valid, print);
                 self.with_tag_scores(|tags| {
-                    tuning::blend(&fitted, tags, &mut settings.blend, &tuner)
-                })?;
+                    tuning::blend(&models, tags, &mut settings.blend, &tuner);
+                });
             }
             let chosen = settings.parameters().into_iter();
             manifest
                 .parameters
-                .extend(chosen.filter(|(name, _)| says(name)));
+                .extend(chosen.filter(|(name, _)| is_weight(name)));
         }
         self.measured(manifest, parts)
     }
@@ -214,12 +208,12 @@ impl Task {
     fn measured(&self, mut manifest: Manifest, parts: ModelParts) -> anyhow::Result<Outcome> {
         let trained = parts.clone().into_trained(0, &manifest)?;
         manifest.metrics.clear();
-        for part in trained.parts() {
+        for part in &trained.parts {
             let figures = self.figures(Arc::clone(&part.scorer), &trained);
             let name = part.name.as_str().to_owned();
             manifest.metrics.insert(name, named(&figures));
         }
-        let figures = self.figures(Arc::new(trained.blend().clone()), &trained);
+        let figures = self.figures(Arc::new(trained.blend.clone()), &trained);
         manifest.metrics.insert("blend".to_owned(), named(&figures));
         let served = self.served(&trained);
         if self.tags.is_some() {
@@ -254,14 +248,14 @@ impl Task {
 
     /// The metrics of the blend with content and taste.
     fn served(&self, trained: &TrainedModels) -> Figures {
-        let blend = Mapped::new(Arc::new(trained.blend().clone()), trained, &self.data);
+        let blend = Mapped::new(Arc::new(trained.blend.clone()), trained, &self.data);
         self.measure(|history, scores| {
             blend.score(history, scores);
             let Some(tags) = &self.tags else {
                 return;
             };
             let shares = shares_beside_learned(history.len());
-            let weights = [trained.content_weight(), trained.taste_weight()];
+            let weights = [trained.content_weight, trained.taste_weight];
             let parts = tags
                 .score(history)
                 .into_iter()
@@ -284,7 +278,7 @@ impl Task {
 
     fn films(&self) -> anyhow::Result<Vec<i64>> {
         let ids = self.data.item_ids.iter();
-        ids.map(|id| i64::try_from(*id).context("an id of a film is too large"))
+        ids.map(|id| i64::try_from(*id).context("the id of a movie is too large"))
             .collect()
     }
 }
@@ -325,22 +319,12 @@ impl Mapped {
         }
     }
 
-    /// A history in the version's columns; these ascend as the dataset's do, both by id.
-    fn map(&self, history: History<'_>) -> (Vec<u32>, Vec<f32>) {
-        history
+    /// Writes a score per column of the dataset. Columns of both ascend by id, so a mapped history ascends too.
+    fn score(&self, history: History<'_>, scores: &mut [f32]) {
+        let (items, weights): (Vec<u32>, Vec<f32>) = history
             .iter()
             .filter_map(|(item, weight)| Some((self.columns[item as usize]?, weight)))
-            .unzip()
-    }
-}
-
-impl Scorer for Mapped {
-    fn items(&self) -> usize {
-        self.columns.len()
-    }
-
-    fn score(&self, history: History<'_>, scores: &mut [f32]) {
-        let (items, weights) = self.map(history);
+            .unzip();
         let mut own = vec![0.0; self.scorer.items()];
         let history = History {
             items: &items,
@@ -350,37 +334,6 @@ impl Scorer for Mapped {
         let least = own.iter().copied().fold(f32::INFINITY, f32::min);
         for (score, column) in scores.iter_mut().zip(&self.columns) {
             *score = column.map_or(least, |column| own[column as usize]);
-        }
-    }
-
-    fn explain(&self, history: History<'_>, item: u32) -> Explanation {
-        let (items, weights) = self.map(history);
-        let mapped = History {
-            items: &items,
-            weights: &weights,
-        };
-        let why = self.columns[item as usize].map(|column| self.scorer.explain(mapped, column));
-        let why = why.unwrap_or(Explanation {
-            base: 0.0,
-            contributions: Vec::new(),
-        });
-        let amount = |from: u32| {
-            let column = self.columns[from as usize];
-            let found = why
-                .contributions
-                .iter()
-                .find(|one| Some(one.item) == column);
-            found.map_or(0.0, |one| one.amount)
-        };
-        Explanation {
-            base: why.base,
-            contributions: history
-                .iter()
-                .map(|(item, _)| Contribution {
-                    item,
-                    amount: amount(item),
-                })
-                .collect(),
         }
     }
 }

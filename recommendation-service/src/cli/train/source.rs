@@ -32,7 +32,7 @@ pub(in crate::cli) enum Source {
     },
 }
 
-/// The weight of a rating below those that count in the database.
+/// The weight of ratings below those that count in the database.
 const MIN_WEIGHT: f32 = 0.2;
 
 /// The names of files of ratings in a directory.
@@ -45,17 +45,17 @@ const RATINGS: [&str; 5] = [
 ];
 
 impl Source {
-    /// The interactions, films by TMDB's ids, each with a weight above 0 and a time.
+    /// The interactions, movies by TMDB's ids, each with a weight above 0 and a time.
     ///
     /// # Errors
-    /// Files that cannot be read or are not laid out as they must be, more than `most` interactions in
-    /// them, or Postgres's errors.
-    pub(in crate::cli) async fn read(&self, most: u64) -> anyhow::Result<Vec<Event>> {
+    /// Fails if a file cannot be read or has another layout, if files have more than `max` interactions, or if Postgres is
+    /// unreachable.
+    pub(in crate::cli) async fn read(&self, max: u64) -> anyhow::Result<Vec<Event>> {
         match self {
             Self::Database(pool) => {
                 let mut events = Vec::new();
-                let most = i64::try_from(most).unwrap_or(i64::MAX);
-                interactions::liked(pool, most, |liked| {
+                let max = i64::try_from(max).unwrap_or(i64::MAX);
+                interactions::liked(pool, max, |liked| {
                     if let (Ok(user), Ok(item)) =
                         (u64::try_from(liked.user_id), u64::try_from(liked.movie_id))
                     {
@@ -77,9 +77,9 @@ impl Source {
                 min_rating,
             } => {
                 let events = from_files(path, links.as_deref(), *min_rating)?;
-                if events.len() as u64 > most {
+                if events.len() as u64 > max {
                     bail!(
-                        "{} interactions do not fit into the memory allowed, which is enough for {most}; \
+                        "{} interactions do not fit into the memory allowed, which is enough for {max}; \
                          give --memory-mib a higher number",
                         events.len()
                     );
@@ -116,12 +116,12 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
             bail!("{}: there are no times", ratings.display());
         }
         if let Some(rating) = event.rating {
-            let standing = InteractionState {
+            let state = InteractionState {
                 rating: Some(rating as f32),
                 ..InteractionState::default()
             };
-            // A rating that is lower, but was requested, gets the lowest weight.
-            event.weight = affinity(&standing).unwrap_or(MIN_WEIGHT);
+            // A rating that counts here but not in the database gets the lowest weight.
+            event.weight = affinity(&state).unwrap_or(MIN_WEIGHT);
         }
     }
     if let Some(file) = links {

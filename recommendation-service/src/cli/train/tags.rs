@@ -11,7 +11,7 @@ use sqlx::PgPool;
 
 use crate::read_model::{Catalogue, FilmTags, follow};
 
-/// A catalogue with the films of a dataset.
+/// A catalogue with the movies of a dataset.
 pub(super) struct Tags {
     catalogue: Catalogue,
     /// The row of each column; `None` for a movie that is not in the catalogue.

@@ -101,11 +101,11 @@ pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// A statement with the condition for an outcome of the impression `i` until `d.due_at` in the middle, where `m` is the
+/// Runs a statement with the condition for an outcome of the impression `i` until `d.due_at` in the middle, where `m` is the
 /// state of the user towards the movie: they like it, rate it 4 stars or more, completed it or bookmarked it, and did so
-/// after it was shown. What they took back within the window does not count.
-macro_rules! with_is_outcome {
-    ($before:tt, $after:tt $(, $argument:expr)*) => {
+/// after it was shown. What they took back within the window does not count. Returns the number of rows that it wrote.
+macro_rules! settle {
+    ($pool:expr, $before:tt, $after:tt $(, $argument:expr)*) => {
         sqlx::query!(
             $before + "coalesce(
                  m.reaction in ('like', 'superlike') and m.reacted_at between i.shown_at and d.due_at
@@ -114,6 +114,9 @@ macro_rules! with_is_outcome {
                  or m.bookmarked and m.bookmarked_at between i.shown_at and d.due_at, false)" + $after
             $(, $argument)*
         )
+        .execute($pool)
+        .await
+        .map(|done| done.rows_affected())
     };
 }
 
@@ -133,7 +136,8 @@ pub async fn settle_users(
     now: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<u64> {
-    with_is_outcome!(
+    settle!(
+        pool,
         "with d as materialized (
              select user_id, experiment_id, due_at from exposure
              where settled_at is null and due_at <= $1
@@ -163,9 +167,6 @@ pub async fn settle_users(
         limit,
         now
     )
-    .execute(pool)
-    .await
-    .map(|done| done.rows_affected())
 }
 
 /// The number of impressions of a movie at which both its counts are halved, so that recent ones weigh more; see Raj and
@@ -188,7 +189,8 @@ pub async fn settle_films(
     now: DateTime<Utc>,
     limit: i64,
 ) -> sqlx::Result<u64> {
-    with_is_outcome!(
+    settle!(
+        pool,
         "with d as materialized (
              select user_id, movie_id, due_at from impression
              where experiment_id = 0 and due_at <= $1
@@ -215,9 +217,6 @@ pub async fn settle_films(
         now,
         MAX_IMPRESSIONS
     )
-    .execute(pool)
-    .await
-    .map(|done| done.rows_affected())
 }
 
 /// The counts of a movie.

@@ -53,10 +53,9 @@ impl Scores<'_> {
     fn add_tags(&mut self, total: &mut [f32], known: History<'_>, shares: &Shares) -> Vec<f32> {
         let weights = self.context.weights;
         let (content_weight, taste_weight) = match self.context.placed {
-            Some(placed) if shares.learned > 0.0 => (
-                placed.trained.content_weight(),
-                placed.trained.taste_weight(),
-            ),
+            Some(placed) if shares.learned > 0.0 => {
+                (placed.trained.content_weight, placed.trained.taste_weight)
+            }
             _ => (CONTENT_WEIGHT, TASTE_WEIGHT),
         };
         let [mut content, taste] = self.score_tags();
@@ -109,12 +108,12 @@ impl Scores<'_> {
             return;
         };
         let trained = &placed.trained;
-        let mut learned = vec![0.0; trained.films().len()];
+        let mut learned = vec![0.0; trained.films.len()];
         let (user, parts) = (&self.user, &mut self.parts);
         trained
-            .blend()
+            .blend
             .add_scores(user.history(), share, &mut learned, |index, applied| {
-                let model = &trained.parts()[index];
+                let model = &trained.parts[index];
                 let source = Source::Learned(Arc::clone(&model.scorer));
                 parts.push(Part::new(model.name.as_str(), source, applied));
             });

@@ -31,7 +31,7 @@ impl ModelOnCatalogue {
             let row = catalogue.row(*id).and_then(|row| u32::try_from(row).ok());
             row.unwrap_or(NO_ROW)
         };
-        let rows = trained.films().iter().map(row).collect();
+        let rows = trained.films.iter().map(row).collect();
         Self { trained, rows }
     }
 
@@ -71,10 +71,7 @@ pub struct ScoringContext<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// A strategy that cannot be used.
+/// A strategy that cannot be used: no version of the learned models is live, or the live one does not contain the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotTrained {
-    /// No version of the learned models is live, or the live one does not contain the model.
-    #[error("no model `{}` is live", .0.as_str())]
-    Model(Strategy),
-}
+#[error("no model `{}` is live", .0.as_str())]
+pub struct NotTrained(pub Strategy);

@@ -241,13 +241,13 @@ impl Scores<'_> {
 
     /// What the user did with the movie `id`, as a verb.
     fn verb(&self, id: i64) -> &'static str {
-        match self.context.profile.standing(id) {
-            Some(standing) => match standing.reaction {
+        match self.context.profile.state(id) {
+            Some(state) => match state.reaction {
                 Some(Reaction::Superlike) => "love",
                 Some(Reaction::Like) => "liked",
-                _ if standing.rating.is_some_and(|stars| stars >= LIKED_STARS) => "rated highly",
-                _ if standing.completed_at.is_some() => "watched",
-                _ if standing.bookmarked => "want to watch",
+                _ if state.rating.is_some_and(|stars| stars >= LIKED_STARS) => "rated highly",
+                _ if state.completed_at.is_some() => "watched",
+                _ if state.bookmarked => "want to watch",
                 _ => "watched some of",
             },
             None => "liked",
