@@ -8,7 +8,7 @@ ARG RUST_VERSION=1.95.0
 FROM rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /src
 # An image is built seldom and runs for long, so it takes the time that link-time optimization needs.
-# The image has the one toolchain; without this, rustup would fetch what rust-toolchain.toml wants for development.
+# The image has a single toolchain; without this, rustup would install the one pinned in rust-toolchain.toml.
 ARG RUST_VERSION
 ENV RUSTUP_TOOLCHAIN=${RUST_VERSION} \
     CARGO_INCREMENTAL=0 \

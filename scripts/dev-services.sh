@@ -171,7 +171,7 @@ use_own_postgres() {
 use_given_redis() {
     without_password "$REDIS_URL" >"$DEV/given-redis"
     note "Redis at $(without_password "$REDIS_URL") (REDIS_URL)"
-    given_redis_answers || warn 'it does not answer; the services run without it, only slower'
+    given_redis_answers || warn 'it does not respond; the services run without it, only slower'
 }
 
 given_redis_answers() {

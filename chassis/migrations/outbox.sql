@@ -11,7 +11,7 @@ create table outbox (
 );
 create index outbox_position on outbox (xid, seq);
 
--- One row: which life of the database this is, and up to where records have expired.
+-- One row: the epoch of the database, and the position up to which records have expired.
 create table outbox_state (
     only_row    boolean primary key default true check (only_row),
     epoch       uuid not null default gen_random_uuid(),

@@ -70,7 +70,7 @@ pub enum Stop {
     /// The job was cancelled, or another worker holds its lease.
     #[error("the lease is lost")]
     LeaseLost,
-    /// The process is shutting down; another worker can continue at once.
+    /// The process is shutting down; another worker can continue immediately.
     #[error("the process is shutting down")]
     ShuttingDown,
     /// A dependency is unavailable; the job pauses.
@@ -163,7 +163,7 @@ pub trait Work: Send + Sync + 'static {
 pub struct JobSettings {
     /// The time after which a job without a sign of life can be claimed by another worker.
     pub lease: Duration,
-    /// The mean interval between two looks for claimable jobs.
+    /// The mean polling interval for claimable jobs.
     pub poll_interval: Duration,
     /// The time without progress after which a paused job fails; `None`: never.
     pub pause_limit: Option<Duration>,

@@ -1,5 +1,5 @@
 //! The parts of OpenAPI documents that handlers need not repeat: the bearer scheme, the problems that any operation can
-//! return ([`complete`]), and types that stand for one problem response each.
+//! return ([`complete`]), and marker types for problem responses.
 //!
 //! A handler lists such types in `responses(…)` of its `#[utoipa::path]`, beside its successes:
 //! `responses((status = 200, …), InvalidRequest, UserNotFound)`. Those of a service are declared with
@@ -31,7 +31,7 @@ const COMMON: [(&str, &str); 6] = [
     ("504", "the request took too long"),
 ];
 
-/// Declares types that stand for problem responses in `responses(…)` of `#[utoipa::path]`, by status.
+/// Declares marker types for problem responses in `responses(…)` of `#[utoipa::path]`, by status.
 ///
 /// ```
 /// chassis::problem_responses! {

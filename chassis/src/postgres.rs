@@ -98,7 +98,7 @@ async fn connect(
     }
 }
 
-/// Decides when a lasting failure is logged: at once, then at intervals that double.
+/// Limits the log lines of a lasting failure: immediately, then at doubling intervals.
 struct BackoffLog {
     next: Instant,
     interval: Duration,

@@ -115,7 +115,7 @@ impl Problem {
             "timed-out",
             "the request took too long",
         )
-        .detail("request less at once, or try again")
+        .detail("request less data, or try again")
     }
 
     /// Sets the sentence that explains how to correct the request.
@@ -282,7 +282,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The problem that stands for a bare `status`, of a library that responded without one.
+/// The problem for a bare `status`, such as one that a library responded with.
 #[must_use]
 pub fn from_status(status: StatusCode) -> Problem {
     match status {

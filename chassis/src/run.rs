@@ -215,7 +215,7 @@ where
             tracing::error!("stopped with requests or tasks unfinished");
             ExitCode::FAILURE
         }
-        Err(error) => failure(&error, |cause| tracing::error!(cause, "cannot go on")),
+        Err(error) => failure(&error, |cause| tracing::error!(cause, "the service failed")),
     }
 }
 
@@ -308,7 +308,7 @@ pub fn print_openapi(service: &Service) -> ExitCode {
     }
 }
 
-/// Asks the process that runs with the same settings for its readiness; for container images, which have no curl.
+/// Checks the readiness of the process that runs with the same settings; for container images, which have no curl.
 #[must_use]
 pub fn healthcheck(service: &Service) -> ExitCode {
     match Settings::load(service.defaults).and_then(|settings| settings.read::<ProcessConfig>()) {
@@ -317,7 +317,7 @@ pub fn healthcheck(service: &Service) -> ExitCode {
     }
 }
 
-/// Asks the process at `address` for its readiness; success if it is ready.
+/// Checks the readiness of the process at `address`; success if it is ready.
 #[must_use]
 pub fn report_ready(address: SocketAddr) -> ExitCode {
     match is_ready(address) {

@@ -45,7 +45,7 @@ impl Shutdown {
         tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
     }
 
-    /// Starts the shutdown on SIGTERM or SIGINT; a second signal exits at once.
+    /// Starts the shutdown on SIGTERM or SIGINT; a second signal exits immediately.
     ///
     /// # Errors
     /// Returns an error if signal handlers cannot be installed.

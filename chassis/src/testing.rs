@@ -238,7 +238,7 @@ impl TcpProxy {
         self.address
     }
 
-    /// Closes all connections, and new ones at once.
+    /// Closes all connections, and new ones as they are accepted.
     pub fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
         self.hang_up.send_replace(());

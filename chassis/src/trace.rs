@@ -70,8 +70,8 @@ impl TraceContext {
     }
 }
 
-/// A UUID of version 7. The thread's own random numbers are as good as the system's for this, and cost
-/// no call to it: one for each request would be noticed.
+/// A UUID of version 7. Its random bits come from the thread's generator, since a system call for each request would
+/// cost measurable time.
 fn new_request_id() -> String {
     let millis = u64::try_from(system_now().timestamp_millis()).unwrap_or(0);
     let id = Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();

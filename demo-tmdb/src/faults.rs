@@ -12,7 +12,7 @@ use crate::catalogue::stable_number;
 /// The longest delay of a response; `hang` is for more.
 const MAX_LATENCY_MS: u64 = 600_000;
 
-/// The ways to go wrong.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -247,7 +247,7 @@ impl FaultSet {
         strike
     }
 
-    /// From 0 up to, but never, 1.
+    /// Uniform in [0, 1).
     fn roll(&mut self) -> f64 {
         self.rolls += 1;
         (stable_number(self.rolls, self.seed) >> 11) as f64 / (1_u64 << 53) as f64

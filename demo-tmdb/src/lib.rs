@@ -11,7 +11,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "it stands for a foreign system: settings, errors and tasks are not those of our services"
+    reason = "it simulates a foreign system: settings, errors and tasks are not those of our services"
 )]
 
 mod catalogue;

@@ -43,7 +43,7 @@ impl AppState {
     }
 
     // A poisoned lock means that an earlier request panicked while it held it. Everything behind these locks is
-    // replaced in single steps, so what is there can still be served, and a test bed should rather go on.
+    // replaced in single steps, so the state is consistent and can still be served.
 
     pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
         self.catalogue

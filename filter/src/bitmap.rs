@@ -149,7 +149,7 @@ const MIN_DENSE_ROWS: usize = 1024;
 pub enum Postings {
     /// Few: the rows, rising.
     Sparse(Vec<u32>),
-    /// Many: more than one row in thirty-two, from where a bit a row is smaller; and how many. Clones share the set
+    /// Many: more than one row in thirty-two, from where a bitmap is smaller; with their number. Clones share the set
     /// until one of them changes it.
     Dense(Arc<Bitmap>, usize),
 }

@@ -190,12 +190,12 @@ impl Facets {
         }
     }
 
-    /// The film in `row`, one of `of`, has the facet with this number now.
+    /// Adds the facet with this number to the movie in `row`; `of` is the number of rows.
     pub(crate) fn insert(&mut self, number: u32, row: u32, of: usize) {
         self.kept[number as usize].postings.insert(row, of);
     }
 
-    /// The film in `row`, one of `of`, has the facet with this number no more.
+    /// Removes the facet with this number from the movie in `row`; `of` is the number of rows.
     pub(crate) fn remove(&mut self, number: u32, row: u32, of: usize) {
         self.kept[number as usize].postings.remove(row, of);
     }

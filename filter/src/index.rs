@@ -47,7 +47,7 @@ pub struct MovieAttributes<'a> {
     pub providers: &'a [(Cow<'a, str>, NamedId<'a>)],
 }
 
-/// Films by what they are found by. A clone is a snapshot: it shares memory with the original until that changes.
+/// The movies by their facets and columns. A clone is a snapshot: it shares memory with the original until one changes.
 #[derive(Debug, Clone, Default)]
 pub struct FilterIndex {
     /// Rows that hold a movie.

@@ -31,7 +31,7 @@ fn span(start: usize, length: usize) -> u64 {
 }
 
 fn range(span: u64) -> std::ops::Range<usize> {
-    // Both were of this size when they were put together.
+    // Both fitted into `usize` when the span was packed.
     let start = usize::try_from(span >> LENGTH_BITS).unwrap_or(usize::MAX);
     let length = usize::try_from(span).unwrap_or(usize::MAX) & MAX_LENGTH;
     start..start + length

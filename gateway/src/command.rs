@@ -44,7 +44,7 @@ enum Command {
     },
 }
 
-/// Runs the command in `arguments`, which begin with the program's name; `None` if there is none, so that the
+/// Runs the command in `arguments`, the first of which is the program's name; `None` without a command, so that the
 /// caller should serve requests. Usage errors exit with 64.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let service = Service {

@@ -70,7 +70,7 @@ pub fn execute(command: Command) -> ExitCode {
     })
 }
 
-/// Sets a role, which API keys have at once, and access tokens after the next refresh.
+/// Sets a role. It applies to API keys immediately, and to access tokens after the next refresh.
 async fn set_role(config: &Config, username: &str, role: Role) -> anyhow::Result<String> {
     let pool = database::open(config, &Shutdown::default()).await?;
     let is_updated = match login_key(username) {

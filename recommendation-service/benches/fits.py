@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long EASE and iALS take to fit, beside numpy and `implicit` in the same run.
+"""Fit times of EASE and iALS relative to numpy and `implicit` in the same run.
 
   pip install numpy scipy implicit
   fits.py EVALUATE PEERS TRAIN HELD_OUT [ROUNDS]

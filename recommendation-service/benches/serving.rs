@@ -1,6 +1,6 @@
-//! How fast lists are made, beside what bounds them, all in the same run: the rules over a million films beside
+//! Latency of lists relative to a lower bound measured in the same run: the rules over a million movies relative to
 //! reading their columns once, the blend over 60,000 films with its explanations, a response that is
-//! remembered beside a handler that does nothing; and how much memory a million films take.
+//! handler; and the memory of a catalogue of a million movies.
 //!
 //! `cargo bench -p recommendation-service --bench serving`; SERVING_FILMS and SERVING_BLEND_FILMS set other
 //! numbers of films. Everything runs on one thread.
@@ -70,7 +70,7 @@ fn skewed(random: &mut ChaCha8Rng, count: u32, skew: i32) -> u32 {
     (f64::from(count) * uniform.powi(skew)) as u32
 }
 
-/// A film of a made-up catalogue: few of each thing in most films, and most of each thing in few.
+/// A movie of a synthetic catalogue with skewed distributions: few tags occur in most movies, and most tags in few.
 fn film(id: i64) -> Film {
     let random = &mut ChaCha8Rng::seed_from_u64(u64::try_from(id).unwrap());
     let mut tags = |most: u32, of: u32, skew: i32, kind: &str| -> Vec<Tag> {
@@ -150,7 +150,7 @@ fn request(strategy: Strategy, limit: usize) -> RankingRequest {
     }
 }
 
-/// Milliseconds within which parts of `times` were done.
+/// The quantile `part` of `times`, in milliseconds.
 fn within(times: &mut [Duration], part: f64) -> f64 {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0
@@ -166,7 +166,7 @@ fn repeat<T>(times: usize, mut work: impl FnMut(usize) -> T) -> Vec<Duration> {
         .collect()
 }
 
-/// How much memory the process has, in MiB.
+/// The resident memory of the process, in MiB.
 fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm
@@ -189,7 +189,7 @@ fn rules_over_all(films: i64) {
     let profile = Profile::new(preferences(1));
     let context = ScoringContext {
         catalogue: &catalogue,
-        placed: None,
+        model_on_catalogue: None,
         profile: &profile,
         rules: RULES,
         weights: PartWeights::default(),
@@ -200,7 +200,7 @@ fn rules_over_all(films: i64) {
     let wanted = request(Strategy::Rules, 20);
     let mut lists = Vec::new();
     let mut reads = Vec::new();
-    // In turn, so that what the machine does meanwhile slows both.
+    // Alternating, so that other load on the machine slows both equally.
     for _ in 0..100 {
         lists.extend(repeat(1, |_| pipeline(context, 1, &wanted, None, None)));
         reads.extend(repeat(1, |_| read_once(&catalogue)));
@@ -213,8 +213,8 @@ fn rules_over_all(films: i64) {
     );
 }
 
-/// Reads what the rules look at, all of it once and as fast as it comes: popularity, days, genres, and which
-/// rows there are.
+/// Reads the columns that the rules use once, as fast as memory allows: popularity, days, genres, and the bitmap of
+/// occupied rows.
 fn read_once(catalogue: &Catalogue) -> u64 {
     fn sum<T: Copy>(column: &[T], bits: impl Fn(T) -> u64) -> u64 {
         let mut lanes = [0_u64; 8];
@@ -240,7 +240,7 @@ fn read_once(catalogue: &Catalogue) -> u64 {
         ^ sum(catalogue.films().live().words(), |word| word)
 }
 
-/// All learned models over all of `films`, EASE over those that most deal with.
+/// All learned models over all of `films`; EASE covers the most popular of them only.
 fn trained(films: i64) -> Arc<TrainedModels> {
     let columns = usize::try_from(films).unwrap();
     let count = u32::try_from(films).unwrap();
@@ -285,7 +285,7 @@ fn trained(films: i64) -> Arc<TrainedModels> {
     Arc::new(TrainedModels::new(1, (1..=films).collect(), models, 5.0).unwrap())
 }
 
-/// A user with so many films, most of them liked.
+/// A user with `count` movies, most of them liked.
 fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
     let random = &mut ChaCha8Rng::seed_from_u64(u64::try_from(id).unwrap());
     let of = u32::try_from(films).unwrap();
@@ -314,7 +314,7 @@ fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
 }
 
 fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
-    let placed = ModelOnCatalogue::new(Arc::clone(trained), catalogue);
+    let model_on_catalogue = ModelOnCatalogue::new(Arc::clone(trained), catalogue);
     for count in [10, 50, 200] {
         let mut users = Users::default();
         for id in 1..=100 {
@@ -328,7 +328,7 @@ fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
             let id = UserId::new(1 + i64::try_from(turn % 100).unwrap()).unwrap();
             let context = ScoringContext {
                 catalogue,
-                placed: Some(&placed),
+                model_on_catalogue: Some(&model_on_catalogue),
                 profile: users.find(id).unwrap(),
                 rules: RULES,
                 weights: PartWeights::default(),
@@ -350,7 +350,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     let settings =
         Settings::merge(recommendation_service::config::DEFAULTS, &HashMap::new()).unwrap();
     let process = Process::new(recommendation_service::NAME, settings).unwrap();
-    // Nobody answers there; nothing that is measured asks.
+    // Unreachable address; none of the measured requests uses the database.
     let pool = sqlx::postgres::PgPoolOptions::new()
         .acquire_timeout(Duration::from_millis(1))
         .connect_lazy("postgres://127.0.0.1:1/none")

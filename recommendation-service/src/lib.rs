@@ -5,7 +5,7 @@
 //! service. Movies belong to movie-service, users and their interactions to preference-service; nothing here changes
 //! them.
 //!
-//! The rooms, in the order of a request: [`handler`] → [`ranking`] (its [`pipeline`](ranking::pipeline) is one page) →
+//! The modules, in the order of a request: [`handler`] → [`ranking`] ([`pipeline`](ranking::pipeline)) →
 //! [`read_model`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each.
 //! The learners and the mathematics of experiments are the crate [`recommender`]; [`cli`] has the commands that fit,
 //! measure and export.

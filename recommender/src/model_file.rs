@@ -10,9 +10,9 @@
 //! | `spectral.factors` | F32 n × k | item factors |
 //! | `spectral.scales` | F32 n | the scale of each item |
 //!
-//! At least one model must be present. The metadata has one optional entry, `manifest`, a [`Manifest`] as JSON. iALS folds users in by the parameters
-//! `ials.unobserved_weight`, `ials.regularization` and `ials.frequency_exponent`, which must be those
-//! that its factors were fitted with.
+//! At least one model must be present. The optional metadata entry `manifest` is a [`Manifest`] as JSON. iALS needs
+//! the parameters `ials.unobserved_weight`, `ials.regularization` and `ials.frequency_exponent` of its fit there, to
+//! fold users in.
 //!
 //! A file is validated as a whole before it is used: truncated data, wrong shapes and numbers that are not finite are
 //! rejected.

@@ -70,8 +70,8 @@ pub enum Reaction {
     Superlike,
 }
 
-/// The actions of a user on one movie, as they stand. A time without a value is that of the action that took the value
-/// back; a value without a time counts as if set at the user's newest action.
+/// The current actions of a user on one movie. A time without a value is that of the action that cleared the value;
+/// a value without a time counts as if set at the user's newest action.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MovieActions {
     /// The reaction.
@@ -164,8 +164,8 @@ pub fn weights<K: Copy + Ord>(
     weights
 }
 
-/// Returns how much a movie speaks for similar ones, whenever the user acted on it, in units of a like. `None` if nothing
-/// does, or if the user dislikes the movie or rates it below [`LIKED_STARS`], however often they watched it.
+/// Returns the affinity for a movie, as evidence for similar ones, without decay, in units of a like. `None` if it is
+/// not positive, or if the user dislikes the movie or rates it below [`LIKED_STARS`], however often they watched it.
 #[must_use]
 pub fn affinity(actions: &MovieActions) -> Option<f32> {
     let is_disliked = actions.reaction == Some(Reaction::Dislike)

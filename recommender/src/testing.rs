@@ -4,7 +4,7 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 
 use crate::{Interactions, Scorer};
 
-/// A user a row, every weight 1.
+/// An interaction matrix with one row per user; every weight is 1.
 pub(super) fn matrix(items: usize, rows: &[&[u32]]) -> Interactions {
     let rows = rows.iter().map(|row| row.iter().map(|item| (*item, 1.0)));
     Interactions::from_rows(items, rows).expect("in range")
@@ -20,7 +20,7 @@ pub(super) fn tastes(users: u32, items: u32) -> Interactions {
     Interactions::from_rows(items as usize, rows).expect("in range")
 }
 
-/// Few users and films, at random.
+/// A strategy for small random interaction matrices.
 pub(super) fn interactions() -> impl Strategy<Value = Interactions> {
     let one = (0_u32..9, 0.5_f32..3.0);
     prop::collection::vec(prop::collection::vec(one, 0..7), 1..12)

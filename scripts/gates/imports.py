@@ -12,17 +12,17 @@ from pathlib import PurePosixPath
 
 from source import code, is_test_file, rust_files
 
-# The rooms of a service that may know HTTP's types and each other; every other room lies below them.
+# The modules of a service that may import HTTP types and each other; all other modules are below them.
 EDGE = ("lib", "main", "command", "cli", "app", "state", "handler")
-# A file under a folder (of any crate) must not name these: layers of its own crate, or crates. The derives of sqlx on a
-# domain type are allowed: a row struct of its own exists only where the row differs (docs/adr/0002).
+# A file under a folder (of any crate) must not name these: layers of its own crate, or crates. sqlx's derives and
+# its `Json` column type are allowed: a row struct of its own exists only where the row differs (docs/adr/0002).
 MUST_NOT_IMPORT = {
     "models": ["crate::service", "crate::repository", "sqlx", "reqwest"],
     "repository": ["crate::service", "reqwest"],
     "handler": ["crate::app", "sqlx::query", "sqlx::query_as", "sqlx::query_scalar"],
 }
 BELOW_THE_EDGE = ["crate::handler", "crate::app", "crate::state", "axum", "hyper"]
-ALLOWED = {"sqlx::Type", "sqlx::FromRow"}
+ALLOWED = {"sqlx::Type", "sqlx::FromRow", "sqlx::types::Json"}
 # The crates of the workspace that a crate may use.
 MAY_USE = {
     "chassis": [],

@@ -118,7 +118,7 @@ pub async fn follow<P: Projection>(
     }
 }
 
-/// Exponential with full jitter, so that replicas do not come back all at once.
+/// Exponential with full jitter, so that replicas do not reconnect simultaneously.
 fn pause_after(failures: u32) -> Duration {
     let most = Duration::from_millis(100)
         .saturating_mul(2_u32.saturating_pow(failures.min(10)))

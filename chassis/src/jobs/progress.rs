@@ -168,7 +168,7 @@ impl ProgressRequest {
         );
         let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
         let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        // axum's own `no-cache` is replaced by what stands in front.
+        // Overrides the `no-cache` that axum's `Sse` sets.
         (no_store, Sse::new(events).keep_alive(keep_alive)).into_response()
     }
 }

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 
 /// A film's popularity, the same way for every film so that two films can be compared.
 ///
-/// Strength is how many voted (logarithmically) and how well, recency is three and a half at release and falls
+/// Strength depends on the number of votes (logarithmically) and their average; recency is 3.5 at release and falls
 /// towards one over the years. Ages are counted from a fixed day: responses must not drift from one day to the next.
 pub(crate) fn popularity(
     vote_average: f64,

@@ -16,7 +16,7 @@ pub(crate) struct ParameterError {
     value: String,
 }
 
-/// Alternatives within a group, all groups needed: TMDB's `|` and `,`.
+/// A conjunction of disjunctions: TMDB's `,` is and, `|` is or.
 type Groups<T> = Vec<Vec<T>>;
 
 /// A request of `/discover/movie`.

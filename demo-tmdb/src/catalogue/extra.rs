@@ -31,7 +31,7 @@ pub(super) fn add_films(catalogue: &mut Catalogue, count: u32) {
     for number in 1..=i64::from(count) {
         let id = FILM_ID_BASE + number;
         let roll = |salt: u64, sides: u64| stable_number(id, salt) % sides;
-        // Up to the end of 2024: generated films shall not crowd the real ones out of what is new.
+        // Up to the end of 2024, so that generated movies do not displace real ones in lists of new movies.
         let release_date = first_day.checked_add_days(chrono::Days::new(roll(1, 27_394)));
         let vote_average = 3.0 + roll(2, 60) as f64 / 10.0;
         // Squared, so that most have few votes and few have many, as with real films.

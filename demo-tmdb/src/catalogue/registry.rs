@@ -12,7 +12,7 @@ pub(crate) const KEYWORD_ID_BASE: u32 = 30_000_000;
 pub(crate) struct Person {
     /// The name in Hangul.
     pub(crate) korean_name: Option<String>,
-    /// In how many films of the catalogue.
+    /// The number of movies in the catalogue that have the person.
     pub(crate) films: u32,
 }
 

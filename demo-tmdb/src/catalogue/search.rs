@@ -57,7 +57,7 @@ impl Title {
     }
 }
 
-/// 0 is the very title, then what starts with the query, contains it, has all its words. `None` is no match.
+/// The rank of a match: 0 for an equal title, then a prefix, a substring, all words. `None`: no match.
 fn rank(film: &Film, query: &Title) -> Option<u8> {
     [
         Some(&film.title),

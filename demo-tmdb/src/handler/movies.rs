@@ -34,7 +34,7 @@ pub(super) async fn get_movie(
         return Err(TmdbError::TooManyAppends);
     }
     for name in parts {
-        // TMDB leaves out what it does not know, without a word.
+        // TMDB silently omits unknown parts.
         if let Some(part) = part(&state, &catalogue, film, name, &params)? {
             body[name] = part;
         }

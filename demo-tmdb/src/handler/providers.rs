@@ -30,7 +30,7 @@ const PROVIDERS: [Provider; 5] = [
     Provider::new(97, "Watcha", &["KR"]),
 ];
 const REGIONS: [&str; 2] = ["KR", "US"];
-/// One of so many films can be streamed with, rented from, bought from one provider.
+/// One in this many movies has an offer of the kind (stream, rent, buy) by a provider.
 const OFFERS: [(&str, u64); 3] = [("buy", 9), ("flatrate", 3), ("rent", 7)];
 
 pub(super) async fn list_providers(State(state): SharedState, params: Params) -> Json<Value> {

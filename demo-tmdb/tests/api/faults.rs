@@ -41,7 +41,7 @@ fn failures_have_the_status_chosen_and_a_body_of_tmdbs() {
     let tmdb = DemoTmdb::start();
     for (status, code) in [(500, 11), (502, 43), (503, 9), (504, 24), (599, 11)] {
         tmdb.faults(&format!(r#"{{"kind":"status","status":{status}}}"#));
-        // A key is not even looked at by a service that is down.
+        // A service that is down does not check the key.
         let answer = tmdb.send("GET", "/3/movie/11", "", "").expect("a response");
         assert_eq!(
             (answer.status, answer.json()["status_code"].clone()),

@@ -131,7 +131,7 @@ fn pages_are_numbered_from_1_to_500() {
 #[test]
 fn filters_keep_what_they_say() {
     let tmdb = DemoTmdb::start();
-    // All films at once, to count with; `select` says what a filter should have kept.
+    // The reference: all movies, filtered by `select`.
     let mut films = Vec::new();
     for page in 1..=33 {
         let body = tmdb.json(&format!("/discover/movie?page={page}"));
@@ -197,7 +197,7 @@ fn filters_keep_what_they_say() {
         let runtime = tmdb.json(&format!("/movie/{id}"))["runtime"].as_u64();
         assert!(runtime == Some(100) || runtime == Some(101), "{runtime:?}");
     }
-    // The facts know no providers, so nobody offers anything, but only where a region is asked for.
+    // The data has no providers, so the filter matches no movie, but only with a region.
     assert!(
         tmdb.ids("/discover/movie?with_watch_providers=8&watch_region=US")
             .is_empty()

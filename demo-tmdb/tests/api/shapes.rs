@@ -1,4 +1,4 @@
-//! The shapes of our answers against recordings of TMDB itself: field names, types, nesting, what may be missing or
+//! The shapes of our responses compared with recordings of TMDB: field names, types, nesting, what may be missing or
 //! null. The recordings may not be in this repository; where they are not beside it, these tests say so and pass.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +62,7 @@ const RECORDED: [(&str, &str); 22] = [
     ("/watch/providers/movie", "watch_providers_movie"),
 ];
 
-/// Paths of which our answer has an empty list: what is around it must still be right.
+/// Paths whose list is empty in our response; the fields around it must still match.
 const RECORDED_EMPTY: [(&str, &str); 4] = [
     ("/movie/11/recommendations", "movie_47964_recommendations"),
     ("/movie/11/release_dates", "movie_47964_release_dates"),
@@ -86,13 +86,13 @@ fn recording(folder: &std::path::Path, name: &str) -> Value {
     serde_json::from_str(&text).expect("a recording is JSON")
 }
 
-/// What is known of one place in a document, from all that was seen there.
+/// The shape of one place in a document, merged from all its occurrences.
 #[derive(Debug, Default)]
 struct Shape {
     types: BTreeSet<&'static str>,
     fields: BTreeMap<String, Shape>,
     items: Option<Box<Shape>>,
-    /// How many values were seen here: a field that was seen less often than its parent is optional.
+    /// The number of values seen here; a field with fewer than its parent is optional.
     seen: usize,
     objects: usize,
 }
@@ -133,7 +133,7 @@ impl Shape {
         shape
     }
 
-    /// In what way `ours` is not like this recorded shape.
+    /// The differences of `ours` from this recorded shape.
     fn differences(&self, ours: &Self, path: &str, found: &mut Vec<String>) {
         let nullable = NULLABLE.contains(&path.rsplit('.').next().unwrap_or(path));
         for kind in ours.types.difference(&self.types) {

@@ -26,7 +26,7 @@ const METHODS: [&str; 8] = [
 /// one by its labels costs more than everything else here.
 pub(crate) struct AccessLog {
     in_flight: Gauge,
-    /// Indexed by path, then by method; the last path stands for those that match no route.
+    /// Indexed by path, then by method; the last index is for paths that match no route.
     series: RefCell<Vec<Option<Series>>>,
     patterns: Vec<&'static str>,
     mode: AccessLogMode,

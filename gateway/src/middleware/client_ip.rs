@@ -58,7 +58,7 @@ pub(crate) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -
             return nearest;
         };
         for word in line.rsplit(',') {
-            // A trusted proxy writes valid addresses: what stands to the left is not trustworthy.
+            // A trusted proxy writes valid addresses; addresses to the left of an invalid one are not trustworthy.
             let Some(address) = parse_address(word.trim()) else {
                 return nearest;
             };

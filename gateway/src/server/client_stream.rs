@@ -24,7 +24,7 @@ use tokio::{
 
 /// The longest bare response of hyper: a status line and three headers.
 const MAX_BARE_RESPONSE_BYTES: usize = 256;
-/// Limits of reading on after such a response: closing at once would reset the connection before the client
+/// Limits of reading on after such a response: closing immediately would reset the connection before the client
 /// has read it.
 const MAX_DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);

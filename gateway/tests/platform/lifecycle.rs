@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(25);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_can_start_at_once_on_an_empty_database() {
-    const AT_ONCE: usize = 3;
+    const REPLICAS: usize = 3;
     let nowhere = format!("http://127.0.0.1:{}", chassis::testing::free_port());
     for name in [
         "movie-service",
@@ -26,7 +26,7 @@ async fn replicas_can_start_at_once_on_an_empty_database() {
             ("MOVIE_SERVICE_URL", nowhere.clone()),
             ("USER_PREFERENCE_SERVICE_URL", nowhere.clone()),
         ];
-        let starting: Vec<_> = (0..AT_ONCE)
+        let starting: Vec<_> = (0..REPLICAS)
             .map(|_| {
                 let settings: Vec<(&'static str, String)> = service(&settings);
                 tokio::task::spawn_blocking(move || Program::start(name, &settings))

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// A token bucket: `rate` tokens a second, and a burst of a tenth of a second's worth, so that no second sees
 /// noticeably more than `rate` calls.
 ///
-/// `governor` has no reservations, which [`TokenBucket::reserve`] needs to refuse at once instead of after a wait.
+/// `governor` has no reservations, which [`TokenBucket::reserve`] needs to refuse immediately instead of after a wait.
 #[derive(Debug)]
 pub struct TokenBucket {
     rate: f64,

@@ -37,7 +37,7 @@ const MAX_IMPORTED: usize = 10_000;
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(super) struct JobHeaders {
-    /// `respond-async`: respond with the job at once.
+    /// `respond-async`: respond with the job immediately.
     #[param(rename = "Prefer", value_type = Option<String>, required = false, example = "respond-async")]
     prefer: Prefer,
     /// A request with the key of an earlier request starts no second job.

@@ -51,7 +51,7 @@ pub struct JobFailure {
     #[schema(example = "page 3")]
     pub item: String,
     /// The reason.
-    #[schema(example = "TMDB answered 500")]
+    #[schema(example = "TMDB responded with 500")]
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! Movies by the ids and titles of other catalogues, many at once.
+//! Bulk lookups of movies by ids and titles of other catalogues.
 
 use sqlx::PgPool;
 

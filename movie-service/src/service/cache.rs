@@ -179,7 +179,7 @@ impl MovieCache {
     }
 
     /// Publishes changes that this process has just committed: wakes readers of the feed, and invalidates the memory
-    /// tier at once, since the feed shows a change only after all older transactions have ended.
+    /// tier immediately, since the feed shows a change only after all older transactions have ended.
     pub async fn publish(&self, changed: &[MovieVersion]) {
         if !changed.is_empty() {
             self.outbox.notify_readers();

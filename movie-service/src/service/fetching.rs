@@ -38,7 +38,7 @@ const WINDOW: i64 = 400;
 const MAX_BATCH: usize = 50;
 /// A fetched movie waits no longer for others to be stored with.
 const MAX_BATCH_AGE: Duration = Duration::from_millis(500);
-/// The longest pause between two looks at an open circuit breaker.
+/// The maximum polling interval while the circuit breaker is open.
 const MAX_BREAKER_PAUSE: Duration = Duration::from_secs(2);
 
 /// The work of jobs; cheap to clone.

@@ -29,7 +29,7 @@ pub const MOVIE_REFRESHES_TOTAL: &str = "movie_refreshes_total";
 
 /// The time limit of a read that goes to TMDB, well below the time limit of a request.
 const COLD_READ_TIMEOUT: Duration = Duration::from_secs(8);
-/// A read that would wait longer for its turn at TMDB is refused at once.
+/// The maximum wait of a read for a TMDB token; a longer one is refused immediately.
 const MAX_COLD_READ_DELAY: Duration = Duration::from_secs(2);
 /// The time limit of a background refresh.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);

@@ -157,7 +157,7 @@ impl Jobs {
         }
     }
 
-    /// Creates a job. With `now`, this process works on it at once, else the next free worker does.
+    /// Creates a job. With `now`, this process starts it immediately, otherwise the next free worker does.
     pub(super) async fn create(&self, job: &NewJob, now: bool) -> sqlx::Result<Created> {
         let worker = now.then(|| self.engine.worker());
         let created = jobs::create(&self.pool, job, worker).await?;

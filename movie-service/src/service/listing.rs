@@ -91,7 +91,7 @@ pub struct PageRequest {
     pub order: Order,
     /// The page number, from 1.
     pub page: i64,
-    /// The end of the previous page of a walk; if there is none, the page number decides.
+    /// The end of the previous page of a walk; `None` starts at the page number.
     pub after: Option<WalkPlace>,
     /// Movies per page.
     pub page_size: i64,

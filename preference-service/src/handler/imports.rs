@@ -86,7 +86,7 @@ pub(super) struct ImportForm {
 /// actions of the user are kept. Ratings from 1 to 10 become half stars. For a MovieLens dataset, send the
 /// rows of one user, and `links.csv` as well.
 ///
-/// The files are parsed at once. The movies are found by their ids, then by title and year, and the rows are
+/// The files are parsed before the response. Movies are found by their ids, then by title and year, and the rows are
 /// stored by a job that survives restarts. A user has at most one import at a time.
 #[utoipa::path(
     post,

@@ -95,7 +95,7 @@ pub struct ChartEntry {
 }
 
 /// A change of a movie's count in one hour.
-// The fields stand in the order of the type's: shifts are written as composite values.
+// Field order must match the composite type: shifts are written as composite values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(type_name = "chart_shift_row")]
 pub struct ChartShift {

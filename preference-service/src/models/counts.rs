@@ -3,7 +3,7 @@
 use super::{Reaction, UserMovie};
 
 /// The counters of one movie, or their shift: the number of users in each state.
-// The fields stand in the order of the table's columns: they are read and written as one composite value.
+// Field order must match the table's columns: they are read and written as one composite value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "movie_counts_row")]
 pub struct Counts {

@@ -65,7 +65,7 @@ impl InteractionType {
 pub struct UnknownInteractionType(pub String);
 
 /// An entry of the interaction log.
-// The fields stand in the order of the table's columns: rows are read and written as composite values.
+// Field order must match the table's columns: rows are read and written as composite values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
 #[sqlx(type_name = "interaction_row")]
 #[schema(as = InteractionResponse, example = json!({
@@ -102,7 +102,7 @@ pub struct Interaction {
 }
 
 impl Interaction {
-    /// Returns the action that the entry stands for, or `None` if a value that its type needs is missing.
+    /// Returns the action that the entry records, or `None` if a value that its type needs is missing.
     pub fn action(&self) -> Option<Action> {
         let progress = self
             .position_seconds

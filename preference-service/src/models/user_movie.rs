@@ -123,7 +123,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Returns the action that an interaction of this type stands for, or `None` if it needs a value that is missing.
+    /// Returns the action of an interaction of this type, or `None` if a required value is missing.
     pub fn of(
         interaction_type: InteractionType,
         rating: Option<Rating>,

@@ -1,6 +1,6 @@
-//! Charts in Redis: sorted sets that mirror Postgres, and beside them the position in our own feed up to which they do.
-//! Both change together or not at all, so that a Redis that lost its last second, or everything, catches up from its
-//! own position, and two processes that update at once do not undo each other's work. Called by the chart keeper, which
+//! Charts in Redis: sorted sets that mirror Postgres, and the position in our change feed that they reflect.
+//! Scripts update both atomically. A Redis that lost recent writes, or all data, therefore catches up from its
+//! own position, and concurrent updates by two processes do not overwrite each other. Called by the chart keeper, which
 //! writes, and by the charts, which read.
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -63,8 +63,8 @@ fn charts() -> impl Iterator<Item = (Metric, Window)> {
         .flat_map(|metric| Window::ALL.map(|window| (metric, window)))
 }
 
-/// The member of a sorted set that stands for a movie. Redis orders equal counts by member, descending like the counts;
-/// members fall as ids rise, so that the lowest id comes first.
+/// Encodes a movie as a member of a sorted set. Redis orders equal counts by member, descending like the counts;
+/// members descend as ids ascend, so that the lowest id comes first.
 fn member(id: MovieId) -> String {
     format!("{:019}", i64::MAX - id.get())
 }

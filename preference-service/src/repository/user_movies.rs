@@ -69,7 +69,7 @@ pub struct BatchSnapshot {
     pub pairs: Vec<(UserMovie, bool)>,
 }
 
-/// A row of `user_movie`, read and written as one composite value. Its fields stand in the order of the type's.
+/// A row of `user_movie`, read and written as one composite value. Field order must match the composite type.
 #[derive(Debug, sqlx::Type)]
 #[sqlx(type_name = "user_movie_row")]
 pub(super) struct UserMovieRow {

@@ -1,5 +1,5 @@
 //! Admission of requests that are long or large: event streams of charts and uploads of imports. Used by the
-//! handlers of charts and imports. A request over a limit is refused at once, never queued.
+//! handlers of charts and imports. A request over a limit is refused immediately, never queued.
 
 use std::sync::Arc;
 

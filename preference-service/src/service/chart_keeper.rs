@@ -32,9 +32,9 @@ use crate::{
     },
 };
 
-/// The maximum number of changes read at once; each may move nine counts of a movie.
+/// The maximum number of changes per read; each may change nine counts of a movie.
 const BATCH: i64 = 1000;
-/// Counts written at once while charts are built.
+/// Counts per write while charts are built.
 const BUILD_BATCH: usize = 5000;
 /// The maximum time between two updates.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(1);

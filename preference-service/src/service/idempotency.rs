@@ -50,7 +50,7 @@ impl Idempotency {
         idempotency::acquire(&self.pool, request, self.lease).await
     }
 
-    /// Stores the response to an acquired request, or releases its key if there is none to be kept. If
+    /// Stores the response to an acquired request, or releases its key if `response` is `None`. If
     /// Postgres fails, the key is free when its lease expires.
     #[tracing::instrument(name = "service.idempotency.complete", level = "debug", skip_all)]
     pub async fn complete(&self, request: &KeyedRequest, response: Option<&StoredResponse>) {

@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// The mean interval between two looks for claimable imports.
+/// The mean polling interval for claimable imports.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The reason for which an import was not created, found or cancelled.

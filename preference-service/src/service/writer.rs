@@ -1,5 +1,5 @@
 //! The writer stores users' actions. A few lanes each take all commands that wait for them into one transaction: a
-//! lone command is written at once, and under load hundreds share the cost of one commit. A command is acknowledged
+//! single command is written immediately, under load hundreds share the cost of one commit. A command is acknowledged
 //! only after the commit of its transaction. Called by [`super::interactions`] and the imports.
 //!
 //! All commands of a user go through one lane, in the order of their arrival. Users locked by another transaction,

@@ -194,7 +194,7 @@ async fn filters_are_applied_by_movie_service(pool: PgPool) {
     app.interact(anna, "watchlist", 605).await;
     app.interact(berta, "watchlist", 604).await;
     becomes(&app, "", &[(604, 2), (605, 1)]).await;
-    // The played movie-service knows the genre of films with an odd id.
+    // The fake movie-service returns the genre of movies with an odd id.
     becomes(&app, "?genres=Odd", &[(605, 1)]).await;
     let answer = app.get("/api/v1/charts/top?year=99").await;
     assert_eq!(

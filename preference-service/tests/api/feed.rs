@@ -336,7 +336,7 @@ async fn a_waiting_reader_receives_changes_of_any_process_at_once(pool: PgPool) 
     let (app, movies) = TestApp::beside_movies(&pool).await;
     let other = TestApp::new(&pool, &movies);
     for (reader, writer) in [(&app, &app), (&app, &other), (&other, &app)] {
-        // A reader that nobody wakes looks by itself after a second. The quickest of a few tries
+        // A reader that is not notified polls after a second. The fastest of a few attempts
         // counts, since the machine may be busy with others.
         let mut quickest = Duration::MAX;
         for _ in 0..10 {

@@ -35,7 +35,7 @@ async fn a_bookmark_is_set_once_and_removed(pool: PgPool) {
         first,
         json!({"user_id": user, "movie_id": 603, "bookmarked_at": first["bookmarked_at"]})
     );
-    // The older way to say it finds it there.
+    // The same action through the older endpoint `interactions` changes nothing.
     app.interact(user, "watchlist", 603).await;
     assert_eq!(app.put(&path, Value::Null).await.expect(200), first);
     for _ in 0..2 {
@@ -94,7 +94,7 @@ async fn each_minute_counts_once_and_nine_tenths_complete_a_movie(pool: PgPool) 
         (300, 600, false),
         (7343, 7343, false),
         (7344, 7344, true),
-        // Begun again: it has been watched all the same.
+        // Started again, it still counts as watched.
         (10, 7344, true),
     ] {
         let body = json!({"position_seconds": position, "duration_seconds": 8160});
@@ -169,7 +169,7 @@ async fn pages_neither_skip_nor_repeat_while_movies_are_added(pool: PgPool) {
         }
     }
     for (list, body) in lists {
-        // What was taken back is in no list.
+        // Cleared values are in no list.
         let taken_back = format!("/api/v1/users/{anna}/{list}/703");
         assert_eq!(app.delete(&taken_back).await.status, 204);
         let mut path = format!("/api/v1/users/{anna}/{list}?limit=2");

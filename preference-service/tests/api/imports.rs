@@ -66,7 +66,7 @@ fn path(user: i64) -> String {
     format!("/api/v1/users/{user}/imports")
 }
 
-/// The import that `answer` created, once it has ended.
+/// Waits for the end of the import that the response created, and returns it.
 async fn ended(app: &TestApp, answer: TestResponse) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let location = answer.headers["location"]

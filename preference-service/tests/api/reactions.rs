@@ -77,7 +77,7 @@ async fn unknown_and_invalid_users_movies_and_reactions_are_reported(pool: PgPoo
         assert_problem(&app.put(&path, like.clone()).await, 404, error);
         assert_problem(&app.delete(&path).await, 404, error);
     }
-    // To take back what was never done needs nobody to be asked.
+    // Clearing a reaction that was never set causes no request to movie-service.
     assert_eq!(movies.asked_movies(), [1]);
     for (path, error, field) in [
         ("/api/v1/users/0/reactions/603", "invalid user ID", "id"),
@@ -134,7 +134,7 @@ async fn a_reaction_to_a_removed_movie_can_be_cleared_but_not_set(pool: PgPool) 
 async fn one_of_many_concurrent_reactions_wins_and_counters_match_the_rows(pool: PgPool) {
     let (app, movies) = TestApp::beside_movies(&pool).await;
     app.knows_films(2).await;
-    // Two processes, so that users are held by one while the other wants them.
+    // Two processes, so that one needs users that the other has locked.
     let other = TestApp::new(&pool, &movies);
     let mut users = Vec::new();
     for number in 0..8 {

@@ -80,7 +80,7 @@ async fn actions_add_up_by_the_tags_of_movies(pool: PgPool) {
         scores(&known, "keywords"),
         [named("artificial intelligence", 11.0)]
     );
-    // The director, once, and the first five of the cast; equal scores stand by id.
+    // The director, once, and the first five of the cast; equal scores are ordered by id.
     let people: Vec<String> = ["A Director", "First", "Second", "Third", "Fourth"]
         .map(str::to_owned)
         .to_vec();

@@ -14,7 +14,7 @@ pub const LISTS_FORGOTTEN_TOTAL: &str = "recommendation_lists_forgotten_total";
 
 /// The capacity of the queue, in lists.
 const MAX_QUEUED: usize = 4096;
-/// The lists that are stored at once.
+/// The lists per batch.
 const MAX_BATCH: usize = 100;
 /// The time within which a batch fills.
 const BATCH_WINDOW: Duration = Duration::from_millis(200);

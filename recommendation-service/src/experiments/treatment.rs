@@ -41,8 +41,8 @@ pub struct Treatment<'a> {
 }
 
 impl Treatment<'_> {
-    /// Gives some of the first `limit` positions of `ranked` to movies further down, which take their places in turn,
-    /// and returns the probability of each movie to stand where it does. The same `seed` gives the same result.
+    /// Replaces movies at some of the first `limit` positions of `ranked` by explored movies from further down,
+    /// and returns the propensity of each movie at its position. The same `seed` gives the same result.
     pub fn explore(&self, ranked: &mut [Ranked], limit: usize, seed: u64) -> Vec<Slot> {
         let share = self.overrides.exploration;
         let share = share.unwrap_or_else(|| self.explorer.share());
@@ -104,14 +104,14 @@ impl Treatments {
             missing.copied().collect()
         };
         for version in missing {
-            let placed = match load(version).await {
+            let model_on_catalogue = match load(version).await {
                 Ok(trained) => Some((0, ModelOnCatalogue::new(trained, &Catalogue::default()))),
                 Err(error) => {
                     tracing::warn!(model.version = version, %error, "cannot load the model version of an experiment");
                     None
                 }
             };
-            self.versions.write().insert(version, placed);
+            self.versions.write().insert(version, model_on_catalogue);
         }
         self.versions
             .write()
@@ -124,16 +124,16 @@ impl Treatments {
     #[must_use]
     pub fn place(&self, version: i64, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
         let revision = catalogue.revision().get();
-        let (known, placed) = self.versions.read().get(&version)?.clone()?;
+        let (known, model_on_catalogue) = self.versions.read().get(&version)?.clone()?;
         if known == revision {
-            return Some(placed);
+            return Some(model_on_catalogue);
         }
-        let placed = ModelOnCatalogue::new(placed.trained, catalogue);
-        let current = Some((revision, placed.clone()));
+        let model_on_catalogue = ModelOnCatalogue::new(model_on_catalogue.trained, catalogue);
+        let current = Some((revision, model_on_catalogue.clone()));
         if let Some(version) = self.versions.write().get_mut(&version) {
             *version = current;
         }
-        Some(placed)
+        Some(model_on_catalogue)
     }
 
     /// The treatment of `user`.

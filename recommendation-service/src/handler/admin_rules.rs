@@ -156,14 +156,14 @@ pub(super) async fn list_rule_sets(
         total_results: total,
         data,
     };
-    // Versions have no gaps, so that how many there are is the last one.
+    // Versions are numbered without gaps, so the total is the latest version.
     Ok(tagged(total, Json(body).into_response()))
 }
 
 /// Replace the rules
 ///
 /// Replaces all rules. Every replica uses them within seconds. With `If-Match` or `version`, only if that version is in
-/// force, so that no change is overwritten unseen.
+/// force, which prevents lost updates.
 #[utoipa::path(
     put,
     path = "/api/v1/admin/rules",
@@ -190,7 +190,7 @@ pub(super) async fn put_rules(
         RuleSetError::Outdated { known, .. } if matched.is_some() => ApiError::NotMatched(known),
         error => error.into(),
     })?;
-    // The other replicas look every few seconds; this one need not wait.
+    // Other replicas poll the rules every few seconds; this replica applies them immediately.
     state.recommender.refresh_rules().await?;
     Ok(tagged(set.version, Json(set).into_response()))
 }

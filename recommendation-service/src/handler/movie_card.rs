@@ -67,12 +67,12 @@ pub(super) struct ContributionResponse {
     /// `genre_match`.
     #[schema(example = "content")]
     name: String,
-    /// The amount; below 0 if it speaks against the movie.
+    /// The amount; negative if it lowers the score.
     #[schema(example = 0.31)]
     amount: f64,
 }
 
-/// A movie of the user's that speaks for the movie.
+/// The contribution of one of the user's movies.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BecauseResponse {
     /// TMDB's id.
@@ -102,7 +102,7 @@ pub(super) struct OthersResponse {
 pub(super) struct ExplanationResponse {
     /// The contributions of the parts of the score; together the score.
     contributions: Vec<ContributionResponse>,
-    /// The user's movies that speak most for it. Their shares, those of others and `base` are together the score.
+    /// The user's movies with the largest contributions. With those of `others` and `base` they add up to the score.
     because: Vec<BecauseResponse>,
     /// The user's other movies.
     others: OthersResponse,

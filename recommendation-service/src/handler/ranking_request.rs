@@ -1,4 +1,4 @@
-//! The parameters of a list for a user, parsed as a whole, so that a client receives all errors at once.
+//! The parameters of a list for a user, parsed as a whole, so that one response reports all errors.
 
 use std::fmt::Write as _;
 

@@ -75,7 +75,7 @@ pub(super) struct RecommendationsResponse {
     list_id: Uuid,
     /// The cursor of the next page; null on the last one.
     next_cursor: Option<String>,
-    /// The time of the newest interaction of the user that the list reflects; null if there is none.
+    /// The time of the newest interaction of the user that the list reflects; null without interactions.
     fresh_as_of: Option<DateTime<Utc>>,
 }
 

@@ -63,7 +63,7 @@ pub(super) struct SimilarFilmResponse {
     /// The part of genres, keywords, people and language.
     #[schema(example = 0.4)]
     content: f64,
-    /// The part of users who dealt with both.
+    /// The contribution of the learned models: similarity by common users.
     #[schema(example = 0.22)]
     learned: f64,
     /// The reason, in words.

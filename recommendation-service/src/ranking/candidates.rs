@@ -8,7 +8,7 @@ use crate::read_model::{Catalogue, Preferences, Profile, Reaction};
 
 /// Vote averages are in single precision: 7.9 must not fail a lowest rating of 7.9.
 const RATING_ROUNDING: f64 = 1e-5;
-/// The rows that are scored at once: those of a bitmap's word.
+/// The rows per block of scoring: those of one word of a bitmap.
 pub const BLOCK: usize = 64;
 /// More than the error of a score by rounding to four decimals and by single precision.
 const ROUNDING: f32 = 2e-4;
@@ -17,7 +17,7 @@ const ROUNDING: f32 = 2e-4;
 pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &mut Bitmap) {
     if let Some(language) = &preferences.preferred_language {
         let mut spoken = Bitmap::with_rows(catalogue.len());
-        // A language that no film is in rules out all of them.
+        // If no movie has the language, no movie remains.
         if let Some(postings) = catalogue.in_language(language) {
             postings.union_into(&mut spoken);
         }
@@ -31,8 +31,8 @@ pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &m
     }
 }
 
-/// True if a list may have movie `id`: never one that the user dislikes, and one that they completed or judged only
-/// without `exclude_seen`.
+/// True if a list may contain movie `id`. Disliked movies are never included, completed or judged ones only
+/// if `exclude_seen` is false.
 #[must_use]
 pub fn may_show(profile: &Profile, id: i64, exclude_seen: bool) -> bool {
     profile.state(id).is_none_or(|state| {
@@ -88,7 +88,7 @@ pub fn max_popularity(catalogue: &Catalogue, rows: &Bitmap) -> f64 {
         match *word {
             0 => {}
             u64::MAX => {
-                // Side by side, so that one comparison need not wait for the one before.
+                // Independent maxima, so that the comparisons do not form one dependency chain.
                 let mut lanes = [0.0_f64; 8];
                 for eight in block.chunks_exact(8) {
                     for (lane, popularity) in lanes.iter_mut().zip(eight) {

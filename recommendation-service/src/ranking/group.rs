@@ -100,7 +100,7 @@ impl Recommender {
         limit: usize,
     ) -> Result<GroupFilms, RecommendError> {
         let catalogue = self.catalogue();
-        let placed = self.place(&catalogue);
+        let model_on_catalogue = self.place(&catalogue);
         let mut rows = catalogue.films().live().clone();
         for profile in profiles {
             if let Some(preferences) = profile.preferences() {
@@ -117,7 +117,7 @@ impl Recommender {
         let mut model_version = None;
         let mut opinions = Vec::with_capacity(profiles.len());
         for profile in profiles {
-            let context = self.context(&catalogue, placed.as_ref(), profile);
+            let context = self.context(&catalogue, model_on_catalogue.as_ref(), profile);
             let scores = Scores::new(context, Strategy::Blend, max_popularity)?;
             model_version = model_version.or(scores.model_version());
             let mut all = vec![0.0; catalogue.len()];

@@ -12,7 +12,7 @@ use crate::experiments::Participation;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// A blend of learned models, content, taste and rules, weighted by how much each knows of the user.
+    /// A blend of learned models, content, taste and rules, weighted by the evidence that each has about the user.
     #[default]
     Blend,
     /// Popularity, recency and genre match, with the weights of `/rules`.

@@ -120,7 +120,9 @@ pub fn pipeline(
 /// Reranks by maximal marginal relevance. Movies are similar if they have the same tags and, where learned models know
 /// both, the same audience.
 fn diversify(context: ScoringContext<'_>, ranked: &[Ranked], diversity: f32) -> Vec<Ranked> {
-    let trained = context.placed.map(|placed| &placed.trained);
+    let trained = context
+        .model_on_catalogue
+        .map(|model_on_catalogue| &model_on_catalogue.trained);
     let columns: Vec<Option<u32>> = ranked
         .iter()
         .map(|movie| trained?.column(movie.id))

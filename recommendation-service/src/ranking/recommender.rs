@@ -1,5 +1,5 @@
 //! Lists of movies for a user, as handlers request them. Ranks by [`super::pipeline`] over snapshots of the read models,
-//! on worker threads, no more at once than there are cores.
+//! on worker threads; the maximum number of concurrent rankings is the number of cores.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub struct Recommender {
     rules: Shared<Arc<[Rule]>>,
     trained: Shared<Option<Arc<TrainedModels>>>,
     /// The live models on the rows of a revision of the catalogue.
-    placed: Shared<Option<(u64, ModelOnCatalogue)>>,
+    model_on_catalogue: Shared<Option<(u64, ModelOnCatalogue)>>,
     lists: ListStore,
     responses: ResponseCache,
     half_life: HalfLife,
@@ -105,7 +105,7 @@ impl Recommender {
             users: KnownUsers::new(sources.users, sources.preference_service),
             rules: Shared::new(rules.into()),
             trained: sources.trained,
-            placed: Shared::new(None),
+            model_on_catalogue: Shared::new(None),
             lists: sources.lists,
             responses: ResponseCache::new(),
             half_life: sources.half_life,
@@ -177,27 +177,27 @@ impl Recommender {
     pub(super) fn place(&self, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
         let trained = self.trained.snapshot()?;
         let revision = catalogue.revision().get();
-        if let Some((known, placed)) = &*self.placed.read()
+        if let Some((known, model_on_catalogue)) = &*self.model_on_catalogue.read()
             && *known == revision
-            && Arc::ptr_eq(&placed.trained, &trained)
+            && Arc::ptr_eq(&model_on_catalogue.trained, &trained)
         {
-            return Some(placed.clone());
+            return Some(model_on_catalogue.clone());
         }
-        let placed = ModelOnCatalogue::new(trained, catalogue);
-        *self.placed.write() = Some((revision, placed.clone()));
-        Some(placed)
+        let model_on_catalogue = ModelOnCatalogue::new(trained, catalogue);
+        *self.model_on_catalogue.write() = Some((revision, model_on_catalogue.clone()));
+        Some(model_on_catalogue)
     }
 
     /// The scoring context of `profile`, with the rules in force and the default weights.
     pub(super) fn context<'a>(
         &self,
         catalogue: &'a Catalogue,
-        placed: Option<&'a ModelOnCatalogue>,
+        model_on_catalogue: Option<&'a ModelOnCatalogue>,
         profile: &'a Profile,
     ) -> ScoringContext<'a> {
         ScoringContext {
             catalogue,
-            placed,
+            model_on_catalogue,
             profile,
             rules: self.weights(),
             weights: PartWeights::default(),
@@ -207,7 +207,7 @@ impl Recommender {
         }
     }
 
-    /// Runs `work` on a worker thread, no more at once than there are cores: scoring takes a core for milliseconds.
+    /// Runs `work` on a worker thread, at most one per core concurrently: scoring takes a core for milliseconds.
     pub(super) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> T + Send + 'static,
@@ -270,7 +270,7 @@ impl Recommender {
         self.responses.get(id, query, || self.stamp(id))
     }
 
-    /// Caches `body` as the response to `query`, which `page` answers.
+    /// Caches `body` as the response to `query`; `page` is the page that it contains.
     pub fn cache_response(&self, id: UserId, query: &str, page: &Page, body: &Bytes) {
         if let Some(stamp) = page.stamp {
             self.responses.insert(id, query, stamp, body);
@@ -308,11 +308,11 @@ impl Recommender {
             .unwrap_or_default();
         let profile = self.users.find(id).ok_or(RecommendError::UserNotFound)?;
         let catalogue = self.catalogue();
-        let placed = treatments
+        let model_on_catalogue = treatments
             .zip(overrides.model_version)
             .and_then(|(treatments, version)| treatments.place(version, &catalogue))
             .or_else(|| self.place(&catalogue));
-        let mut context = self.context(&catalogue, placed.as_ref(), &profile);
+        let mut context = self.context(&catalogue, model_on_catalogue.as_ref(), &profile);
         context.rules = overrides.rules.unwrap_or(context.rules);
         context.weights = overrides.part_weights();
         let run = |request: &RankingRequest| {
@@ -358,8 +358,8 @@ impl Recommender {
         self.check_genres(&request.filter)?;
         let list = self.compute(move |own| {
             let catalogue = own.catalogue();
-            let placed = own.place(&catalogue);
-            let mut context = own.context(&catalogue, placed.as_ref(), &profile);
+            let model_on_catalogue = own.place(&catalogue);
+            let mut context = own.context(&catalogue, model_on_catalogue.as_ref(), &profile);
             context.rules = rules.unwrap_or(context.rules);
             context.weights = weights;
             pipeline(context, 0, &request, None, None)

@@ -132,7 +132,7 @@ impl<'a> Scores<'a> {
     }
 
     fn model(&self, name: ModelName) -> Option<Arc<dyn Scorer>> {
-        let parts = &self.context.placed?.trained.parts;
+        let parts = &self.context.model_on_catalogue?.trained.parts;
         let part = parts.iter().find(|part| part.name == name)?;
         Some(Arc::clone(&part.scorer))
     }
@@ -142,8 +142,8 @@ impl<'a> Scores<'a> {
     pub fn model_version(&self) -> Option<i64> {
         let mut parts = self.parts.iter();
         let is_learned = parts.any(|part| matches!(part.source, Source::Learned(_)));
-        let placed = self.context.placed.filter(|_| is_learned);
-        placed.map(|placed| placed.trained.version)
+        let model_on_catalogue = self.context.model_on_catalogue.filter(|_| is_learned);
+        model_on_catalogue.map(|model_on_catalogue| model_on_catalogue.trained.version)
     }
 
     fn push(&mut self, name: &'static str, source: Source, applied: Option<AppliedPart>) {
@@ -208,7 +208,7 @@ impl<'a> Scores<'a> {
 
     /// Scores by one learned model alone, over the movies that it covers.
     fn score_by_model(&mut self, scorer: Arc<dyn Scorer>, name: ModelName) {
-        let Some(placed) = self.context.placed else {
+        let Some(model_on_catalogue) = self.context.model_on_catalogue else {
             return;
         };
         let mut own = vec![0.0; scorer.items()];
@@ -224,7 +224,7 @@ impl<'a> Scores<'a> {
         let rows = self.context.catalogue.len();
         self.rows = vec![0.0; rows];
         let mut covered = Bitmap::with_rows(rows);
-        for (column, row) in placed.places() {
+        for (column, row) in model_on_catalogue.places() {
             self.rows[row] = scale * own[column];
             covered.insert(u32::try_from(row).unwrap_or(u32::MAX));
         }

@@ -68,9 +68,17 @@ impl Recommender {
         self.compute(move |own| {
             let catalogue = own.catalogue();
             let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
-            let placed = own.place(&catalogue);
-            let (placed, uses_content) = (placed.as_ref(), own.uses_content());
-            let similar = similar(&catalogue, placed, row, uses_content, &filter, limit);
+            let model_on_catalogue = own.place(&catalogue);
+            let (model_on_catalogue, uses_content) =
+                (model_on_catalogue.as_ref(), own.uses_content());
+            let similar = similar(
+                &catalogue,
+                model_on_catalogue,
+                row,
+                uses_content,
+                &filter,
+                limit,
+            );
             Ok(similar)
         })
         .await?
@@ -79,7 +87,7 @@ impl Recommender {
 
 fn similar(
     catalogue: &Catalogue,
-    placed: Option<&ModelOnCatalogue>,
+    model_on_catalogue: Option<&ModelOnCatalogue>,
     row: usize,
     uses_content: bool,
     filter: &Filter,
@@ -94,17 +102,21 @@ fn similar(
     let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
     let [content, _] = own.score(&FilmTags(films), catalogue.norms());
 
-    let together =
-        placed.and_then(|placed| Some((placed, learned_similarity(placed, catalogue.id(row))?)));
+    let together = model_on_catalogue.and_then(|model_on_catalogue| {
+        Some((
+            model_on_catalogue,
+            learned_similarity(model_on_catalogue, catalogue.id(row))?,
+        ))
+    });
     let (share, learned) = match &together {
         None => (1.0, Vec::new()),
-        Some((placed, by_column)) => {
-            let slope = slope(placed, by_column, &content);
+        Some((model_on_catalogue, by_column)) => {
+            let slope = slope(model_on_catalogue, by_column, &content);
             let mut learned: Vec<f32> = content
                 .iter()
                 .map(|content| (slope * content).clamp(0.0, 1.0))
                 .collect();
-            for (column, row) in placed.places() {
+            for (column, row) in model_on_catalogue.places() {
                 learned[row] = by_column[column];
             }
             (if uses_content { CONTENT_SHARE } else { 0.0 }, learned)
@@ -134,13 +146,13 @@ fn similar(
     });
     SimilarFilms {
         films: films.collect(),
-        model_version: together.map(|(placed, _)| placed.trained.version),
+        model_version: together.map(|(model_on_catalogue, _)| model_on_catalogue.trained.version),
     }
 }
 
 /// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.
-fn learned_similarity(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
-    let trained = &placed.trained;
+fn learned_similarity(model_on_catalogue: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
+    let trained = &model_on_catalogue.trained;
     let similar = trained.blend.similar(trained.column(id)?, MAX_NEIGHBOURS);
     let (_, most) = *similar.first()?;
     let mut by_column = vec![0.0; trained.films.len()];
@@ -151,9 +163,9 @@ fn learned_similarity(placed: &ModelOnCatalogue, id: i64) -> Option<Vec<f32>> {
 }
 
 /// The slope of the line through the origin that fits the learned similarities by `content` best (least squares).
-fn slope(placed: &ModelOnCatalogue, learned: &[f32], content: &[f32]) -> f32 {
+fn slope(model_on_catalogue: &ModelOnCatalogue, learned: &[f32], content: &[f32]) -> f32 {
     let (mut xx, mut xy) = (0.0_f64, 0.0_f64);
-    for (column, row) in placed.places() {
+    for (column, row) in model_on_catalogue.places() {
         let (content, learned) = (f64::from(content[row]), f64::from(learned[column]));
         xx += content * content;
         xy += content * learned;

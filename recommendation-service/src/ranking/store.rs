@@ -1,4 +1,4 @@
-//! The lists that were made: in memory at once, in Postgres a moment later, so that every replica can show them. If the
+//! Stored lists: in memory immediately, in Postgres a moment later, so that every replica can show them. If the
 //! queue is full or Postgres is away, a list may not be found again; it is served nonetheless.
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use crate::{
 
 /// The capacity of the queue for Postgres, in lists.
 const MAX_QUEUED: usize = 1024;
-/// The lists that are stored at once.
+/// The lists per batch of inserts.
 const MAX_BATCH: usize = 64;
 /// The memory of lists in bytes.
 const MAX_MEMORY_BYTES: u64 = 48 * 1024 * 1024;
@@ -25,7 +25,7 @@ const MAX_MEMORY_BYTES: u64 = 48 * 1024 * 1024;
 const MEMORY_TTL: Duration = Duration::from_secs(3600);
 /// The interval at which expired lists are deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// The lists that are deleted at once.
+/// The lists per batch of deletes.
 const MAX_SWEPT: i64 = 5000;
 /// The pause between look-ups of a list that another replica may be storing, and their number.
 const LOOK_UP_INTERVAL: Duration = Duration::from_millis(150);
@@ -82,7 +82,7 @@ impl ListStore {
         lists
     }
 
-    /// Stores `list`: in memory at once, in Postgres soon.
+    /// Stores `list`: in memory immediately, in Postgres asynchronously.
     pub fn store(&self, list: &Arc<FilmList>) {
         if self.memory.contains_key(&list.id) {
             return;

@@ -27,7 +27,7 @@ impl From<&InteractionState> for MovieActions {
     }
 }
 
-/// Returns how much a movie speaks for similar ones, see [`taste::affinity`].
+/// Returns the affinity of a user for a movie, as evidence for similar movies; see [`taste::affinity`].
 #[must_use]
 pub fn affinity(state: &InteractionState) -> Option<f32> {
     taste::affinity(&state.into())

@@ -407,7 +407,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A film for tests: the fields that a test does not name say nothing.
+    /// A movie for tests; unspecified fields are empty.
     pub(crate) fn film(id: i64, version: i64) -> Film {
         Film {
             id,
@@ -428,7 +428,7 @@ pub(crate) mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = (any::<bool>(), 1..6_i64, 1..9_i64).prop_map(|(upsert, id, version)| {
-            // Of one version there is one truth: odd ones are there, even ones are removed.
+            // A version has one state: odd versions are present, even ones removed.
             match upsert {
                 true => Step::Upsert(id, version * 2 - 1),
                 false => Step::Remove(id, version * 2),

@@ -79,7 +79,7 @@ impl ReadModel for Users {
         for interaction in &batch.interactions {
             users.record(interaction);
         }
-        // An id is never given again, so changes of an erased user are older than the erasure.
+        // Ids are not reused, so all changes of an erased user are older than the erasure.
         for user_id in &batch.erasures {
             users.forget(*user_id);
         }
@@ -215,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Everything that a reader sees of a catalogue.
+    /// All observable properties of a catalogue, for comparison.
     fn contents(catalogue: &Catalogue) -> Vec<(i64, String, f64, String, usize)> {
         let filter = Filter::default();
         let rows = catalogue.select(&filter);

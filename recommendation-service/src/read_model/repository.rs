@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction, types::Json};
 
 use crate::read_model::{Film, Interaction, InteractionState, Preferences, Reaction};
 
-/// The rows that are passed on at once while loading.
+/// The rows per batch while loading.
 const LOAD_BATCH: usize = 1000;
 
 /// Changes by what they concern.

@@ -1,5 +1,5 @@
-//! Values in memory that requests read and a writer replaces. Readers clone what is behind an [`Arc`] and let go of
-//! the lock at once, so that no lock is held while a list is scored, nor across an await.
+//! Values in memory that requests read and a writer replaces. Readers clone the [`Arc`] and release
+//! the lock immediately, so that no lock is held while a list is scored, nor across an await.
 //!
 //! [`Arc`]: std::sync::Arc
 

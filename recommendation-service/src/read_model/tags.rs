@@ -8,7 +8,7 @@ use recommender::content::{self, TagIndex, TagVector, inverse_document_frequency
 fn kind_weight(kind: FacetKind) -> Option<f32> {
     match kind {
         FacetKind::Genre | FacetKind::Keyword | FacetKind::Person => Some(1.0),
-        // A few languages cover nearly all films, so sharing one says less than the frequency suggests.
+        // Most movies share a few languages, so a shared language is weaker evidence than its frequency suggests.
         FacetKind::Language => Some(0.5),
         FacetKind::Country | FacetKind::Offer | FacetKind::Provider => None,
     }

@@ -76,7 +76,7 @@ impl Registry {
         }
     }
 
-    /// The live version. A list takes it once, so that all of it comes from one version.
+    /// The live version. A list reads it once, so that all of its scores come from one version.
     #[must_use]
     pub fn live(&self) -> Option<Arc<TrainedModels>> {
         self.live.read().clone()
@@ -132,7 +132,7 @@ impl Registry {
     fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
         let version = trained.as_ref().map_or(0, |trained| trained.version);
         metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
-        // What was live goes with the last list that is being made of it, outside of the lock.
+        // The previous version is freed when the last list that uses it is finished, outside of the lock.
         let before = std::mem::replace(&mut *self.live.write(), trained);
         drop(before);
         tracing::info!(model.version = version, "model is live");
@@ -178,7 +178,7 @@ impl Registry {
         Ok((live, repository::list(&self.pool).await?))
     }
 
-    /// Activates `version`, or none: here at once, in other replicas within [`LIVE_REFRESH_INTERVAL`]. A version that
+    /// Activates `version`, or none: here immediately, elsewhere within [`LIVE_REFRESH_INTERVAL`]. A version that
     /// cannot be loaded is not activated.
     ///
     /// # Errors

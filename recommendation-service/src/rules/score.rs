@@ -118,7 +118,7 @@ impl Context {
         first: usize,
         scores: &mut [f32],
     ) {
-        /// Older than this is as good as this.
+        /// The maximum age in days; recency is 0 long before.
         const OLD: i32 = 100_000;
         let (popular, flat) = if self.max_popularity > 0.0 {
             (self.weights.popularity / self.max_popularity, 0.0)

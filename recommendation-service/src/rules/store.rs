@@ -107,7 +107,7 @@ pub fn check(rules: &[RuleDraft]) -> Vec<FieldError> {
         errors.push(FieldError::new("rules", "must name at least one rule"));
     }
     let mut seen = Vec::new();
-    // There are only so many types: what comes after has been named already.
+    // Ten rules suffice: there are three types, so a duplicate has been reported by then.
     for (index, rule) in rules.iter().enumerate().take(10) {
         let field = |name: &str| format!("rules[{index}].{name}");
         if !is_name(&rule.name) {

@@ -227,7 +227,7 @@ async fn training_that_takes_more_memory_than_it_may_ends_itself_and_writes_noth
         stderr(&refused)
     );
     assert!(!out.exists());
-    // The limit is not what anything takes.
+    // A small training run stays within the same limit.
     add_tastes(&pool, 40).await;
     let small = train(&pool, &["--memory-mib", "64"]).await;
     assert!(small.status.success(), "{}", stderr(&small));
@@ -287,7 +287,7 @@ async fn a_schedule_trains_in_a_process_of_its_own_and_ends_the_job(pool: PgPool
         .unwrap();
     let mut stderr = service.stderr.take().unwrap();
     let mut said = Vec::new();
-    // What the process that trains says of so little, on the service's own standard error.
+    // The training process reports too little data on the service's own standard error.
     let wanted = b"too few to measure on";
     let heard = tokio::time::timeout(Duration::from_secs(60), async {
         while !said.windows(wanted.len()).any(|part| part == wanted) {

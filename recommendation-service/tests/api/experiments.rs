@@ -321,7 +321,7 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     );
     assert_eq!(before["results"][1]["basis"], "no user is counted yet");
 
-    // Each in their own way: of users 1 to 6, one counts once, one twice, the others do not.
+    // Different outcomes: of users 1 to 6 one counts once, one twice, the others not at all.
     let mut shown = Vec::new();
     for user in 1..=7 {
         shown.push(list(&test, user).await);
@@ -378,7 +378,7 @@ async fn outcomes_are_counted_once_and_only_if_not_taken_back(pool: PgPool) {
     );
     assert_eq!(after["sample_ratio_mismatch"], false);
 
-    // Whose time is over is not counted again.
+    // Users whose window has ended are not counted again.
     list(&test, 1).await;
     put(&test, json!({"name": "one", "traffic": 0}))
         .await

@@ -98,7 +98,7 @@ async fn contributions_and_shares_add_up_to_each_score(pool: PgPool) {
     }
     let body = get(&test.app, &path("ease")).await.expect(200);
     for film in body["recommendations"].as_array().unwrap() {
-        // Of one model alone, what films do not explain is nothing; but for rounding each of them.
+        // With one learned model alone `base` is 0, up to the rounding of each contribution.
         assert!(whole(&film["base"]).abs() <= 3, "{film}");
     }
     let body = get(&test.app, &path("content")).await.expect(200);

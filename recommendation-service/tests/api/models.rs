@@ -130,7 +130,7 @@ async fn a_damaged_version_is_refused_and_the_live_one_stays(pool: PgPool) {
     assert!(repository::activate(&pool, Some(bad)).await.unwrap());
     other.refresh().await.unwrap();
     assert_eq!(other.live().map(|live| live.version), Some(good));
-    // A process that starts then works by its rules.
+    // A process that starts with a damaged live version ranks by the rules.
     let again = TestApp::beside(&pool, test.movies.clone(), test.users.clone()).await;
     again.until_ready().await;
     put_live(&again, json!({"version": good})).await.expect(200);

@@ -78,7 +78,7 @@ async fn movies_that_a_user_knows_or_rules_out_are_not_recommended(pool: PgPool)
     ] {
         test.users.interaction(id, 7, id, kind);
     }
-    // A kind that a later preference-service may send says nothing to this one.
+    // An interaction type of a later preference-service is ignored.
     test.users.interaction(6, 7, 6, "rewound");
     eventually("all is known", async || {
         list(&test, "/api/v1/users/7/recommendations").await == [4, 6, 7, 8]
@@ -235,7 +235,7 @@ async fn movies_return_after_an_undo_and_erased_users_are_gone(pool: PgPool) {
     })
     .await;
     test.users.interaction(4, 7, 1, "reaction_removed");
-    // Told late: what it says has been taken back.
+    // A late change record of a state that has been cleared since.
     test.users.interaction(1, 7, 1, "dislike");
     eventually("the film is back", async || {
         list(&test, path).await == [1, 3, 4]

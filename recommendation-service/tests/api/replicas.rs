@@ -84,7 +84,7 @@ async fn two_replicas_give_the_same_lists(pool: PgPool) {
         .await;
     }
     assert_eq!(body(&one).await, body(&two).await);
-    // Lists are made of what is in memory, a moment before it is stored.
+    // Lists are made from memory, which is ahead of the database.
     becomes(&pool, "select count(*) from movie", 30).await;
 }
 

@@ -1,4 +1,4 @@
-//! Confidence sequences: intervals for the mean of bounded observations that are valid at all times at once, so that
+//! Confidence sequences: intervals for the mean of bounded observations that hold simultaneously at all times, so that
 //! an experiment may be looked at after every observation and stopped at any of them.
 //!
 //! Howard, Ramdas, McAuliffe and Sekhon, *Time-uniform, nonparametric, nonasymptotic confidence

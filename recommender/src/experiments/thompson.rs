@@ -1,5 +1,5 @@
-//! Exploration by Thompson sampling: over a small share of the positions of a list, items that it would not have
-//! shown, drawn with the probability that they are the best of them.
+//! Exploration by Thompson sampling: a small share of the positions of a list shows items that the ranking would not
+//! show there, each drawn with the probability that it is the best of the pool.
 //!
 //! Thompson, *On the Likelihood that One Unknown Probability Exceeds Another in View of the Evidence of
 //! Two Samples*, Biometrika 25, 1933, with Beta posteriors as Chapelle and Li, *An Empirical Evaluation

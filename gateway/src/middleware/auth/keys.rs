@@ -89,7 +89,7 @@ impl Keys {
         self.mode
     }
 
-    /// The task that fetches public keys until `shutdown`; `None` if there are none to fetch.
+    /// The task that fetches public keys until `shutdown`; `None` in mock mode or without a JWKS URL.
     pub(crate) fn refresher(
         &self,
         shutdown: &Shutdown,

@@ -53,7 +53,7 @@ pub(super) struct LeaseRequest {
     pub(super) taken: u64,
     /// Those of them that Redis has not counted.
     pub(super) unreported: u64,
-    /// Milliseconds until the window ends; 0: there is none.
+    /// Milliseconds until the window ends; 0 without a window.
     pub(super) reset: Millis,
 }
 

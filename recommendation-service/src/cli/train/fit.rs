@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use super::tags::Tags;
 use crate::{cli::print, read_model};
 
-/// A tenth to measure on and a tenth to choose settings on.
+/// The split: the last tenth for the test part, the tenth before for validation.
 const SPLIT: Split = Split {
     test: 10,
     valid: 10,

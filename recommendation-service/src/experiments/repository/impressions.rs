@@ -121,7 +121,7 @@ macro_rules! settle {
 }
 
 /// Counts the outcomes of users whose window in an experiment had ended at `due`, at most `limit` of them, and returns
-/// their number. Replicas that do so at once take different users.
+/// their number. Concurrent calls, such as by other replicas, take different users.
 ///
 /// # Errors
 /// Returns [`sqlx::Error`] if Postgres is unreachable.

@@ -12,12 +12,12 @@ use recommender::{
 use super::{ColdStartImputation, Part, Scores, Source};
 use crate::ranking::list::Strategy;
 
-/// Rows that the rules score at once.
+/// Rows per block of rule scores.
 const BLOCK: usize = 4096;
 
 impl Scores<'_> {
-    /// Scores by the blend, each part standardized over the movies that the user does not know; content and taste over
-    /// those of them that learned models cover, if these have a share. A user about whom nothing is known gets the
+    /// Scores by the blend. Each part is standardized over the movies that the user has not interacted with; content
+    /// and taste only over those that learned models cover, if these have a share. A user without any evidence gets the
     /// rules alone.
     pub(super) fn score_blend(&mut self) {
         let shares = Shares::new(self.user.evidence());
@@ -52,10 +52,11 @@ impl Scores<'_> {
     /// Adds content and taste, and returns the standardized content scores by row.
     fn add_tags(&mut self, total: &mut [f32], known: History<'_>, shares: &Shares) -> Vec<f32> {
         let weights = self.context.weights;
-        let (content_weight, taste_weight) = match self.context.placed {
-            Some(placed) if shares.learned > 0.0 => {
-                (placed.trained.content_weight, placed.trained.taste_weight)
-            }
+        let (content_weight, taste_weight) = match self.context.model_on_catalogue {
+            Some(model_on_catalogue) if shares.learned > 0.0 => (
+                model_on_catalogue.trained.content_weight,
+                model_on_catalogue.trained.taste_weight,
+            ),
             _ => (CONTENT_WEIGHT, TASTE_WEIGHT),
         };
         let [mut content, taste] = self.score_tags();
@@ -63,7 +64,7 @@ impl Scores<'_> {
         let weight = content_weight * weights.content * shares.content;
         let applied = add_part(total, &content, standardization, weight);
         self.push("content", Source::Content, applied);
-        // Imputation needs it even if content has no weight of its own.
+        // Cold-start imputation uses it even if content has no weight.
         self.content = standardization;
         for score in &mut content {
             *score = standardization.scale * (*score - standardization.mean);
@@ -76,11 +77,11 @@ impl Scores<'_> {
     }
 
     /// The standardization of content or taste scores by row: over the movies that learned models cover if these have
-    /// a share, since they are weighed against each other there.
+    /// a share, because the parts must have comparable scales on these movies.
     fn standardize_tags(&self, own: &[f32], known: History<'_>, learned: f32) -> Standardization {
-        match self.context.placed {
-            Some(placed) if learned > 0.0 => {
-                standardize(&placed.by_column(own), self.user.history())
+        match self.context.model_on_catalogue {
+            Some(model_on_catalogue) if learned > 0.0 => {
+                standardize(&model_on_catalogue.by_column(own), self.user.history())
             }
             _ => standardize(own, known),
         }
@@ -104,10 +105,11 @@ impl Scores<'_> {
     /// Adds the learned models, and for movies that they do not cover the imputation from `content`, standardized by row.
     fn add_learned(&mut self, total: &mut [f32], content: &[f32], share: f32) {
         let share = share * self.context.weights.learned;
-        let Some(placed) = self.context.placed.filter(|_| share > 0.0) else {
+        let Some(model_on_catalogue) = self.context.model_on_catalogue.filter(|_| share > 0.0)
+        else {
             return;
         };
-        let trained = &placed.trained;
+        let trained = &model_on_catalogue.trained;
         let mut learned = vec![0.0; trained.films.len()];
         let (user, parts) = (&self.user, &mut self.parts);
         trained
@@ -117,11 +119,11 @@ impl Scores<'_> {
                 let source = Source::Learned(Arc::clone(&model.scorer));
                 parts.push(Part::new(model.name.as_str(), source, applied));
             });
-        let imputation = ColdStartImputation::fit(placed, &learned, content);
+        let imputation = ColdStartImputation::fit(model_on_catalogue, &learned, content);
         self.imputation = imputation;
         self.push("stand_in", Source::Imputation, Some(AppliedPart::IDENTITY));
         let mut is_covered = vec![false; total.len()];
-        for (column, row) in placed.places() {
+        for (column, row) in model_on_catalogue.places() {
             total[row] += learned[column];
             is_covered[row] = true;
         }

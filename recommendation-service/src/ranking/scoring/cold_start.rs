@@ -13,9 +13,13 @@ pub(super) struct ColdStartImputation {
 
 impl ColdStartImputation {
     /// Fits the line to `learned`, by column, over `content`, by row; the slope is at least 0.
-    pub(super) fn fit(placed: &ModelOnCatalogue, learned: &[f32], content: &[f32]) -> Self {
+    pub(super) fn fit(
+        model_on_catalogue: &ModelOnCatalogue,
+        learned: &[f32],
+        content: &[f32],
+    ) -> Self {
         let (mut count, mut x, mut y, mut xx, mut xy) = (0.0_f64, 0.0, 0.0, 0.0, 0.0);
-        for (column, row) in placed.places() {
+        for (column, row) in model_on_catalogue.places() {
             let (content, learned) = (f64::from(content[row]), f64::from(learned[column]));
             count += 1.0;
             x += content;

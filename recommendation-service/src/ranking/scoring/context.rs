@@ -56,7 +56,7 @@ pub struct ScoringContext<'a> {
     /// The movies.
     pub catalogue: &'a Catalogue,
     /// The learned models; `None` if no version is live.
-    pub placed: Option<&'a ModelOnCatalogue>,
+    pub model_on_catalogue: Option<&'a ModelOnCatalogue>,
     /// The user.
     pub profile: &'a Profile,
     /// The weights of the rules.

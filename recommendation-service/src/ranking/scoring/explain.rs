@@ -46,7 +46,7 @@ impl Scores<'_> {
                 .map(|(row, score)| self.explain_by_rules(*row, *score))
                 .collect();
         }
-        let placed = self.context.placed;
+        let model_on_catalogue = self.context.model_on_catalogue;
         let mut sums: Vec<Sums> = rows
             .iter()
             .map(|_| Sums::new(self.parts.len(), self.user.movies.len()))
@@ -56,7 +56,7 @@ impl Scores<'_> {
             .enumerate()
             .filter_map(|(place, (row, _))| {
                 let id = self.context.catalogue.id(*row);
-                Some((place, placed?.trained.column(id)?))
+                Some((place, model_on_catalogue?.trained.column(id)?))
             })
             .collect();
         let items: Vec<u32> = columns.iter().map(|(_, column)| *column).collect();
@@ -239,7 +239,7 @@ impl Scores<'_> {
         catalogue.row(id).map(|row| catalogue.title(row))
     }
 
-    /// What the user did with the movie `id`, as a verb.
+    /// A verb phrase for the user's state of movie `id`.
     fn verb(&self, id: i64) -> &'static str {
         match self.context.profile.state(id) {
             Some(state) => match state.reaction {

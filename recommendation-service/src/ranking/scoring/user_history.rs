@@ -1,4 +1,4 @@
-//! What is known about the user: movies with their affinity, stated tastes, and the history in columns of the learned
+//! The history of one user: movies with their affinity, stated tastes, and the history in columns of the learned
 //! models.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ impl UserHistory {
     pub(super) fn new(context: &ScoringContext<'_>) -> Self {
         let ScoringContext {
             catalogue,
-            placed,
+            model_on_catalogue,
             profile,
             ..
         } = context;
@@ -52,7 +52,8 @@ impl UserHistory {
             let row = catalogue.row(*id);
             // Movies are in the order of ids, and so are columns.
             if *weight > 0.0
-                && let Some(column) = placed.and_then(|placed| placed.trained.column(*id))
+                && let Some(column) = model_on_catalogue
+                    .and_then(|model_on_catalogue| model_on_catalogue.trained.column(*id))
             {
                 own.columns.push(column);
                 own.column_weights.push(*weight);
