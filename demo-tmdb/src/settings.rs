@@ -10,16 +10,8 @@ use crate::faults::{Fault, parse_faults};
 
 /// The limit of `DEMO_EXTRA_FILMS`; lists are sorted per request, which more movies would make slow.
 const MAX_EXTRA_FILMS: u32 = 200_000;
-/// In the middle of 2025 the catalogue has movies both in cinemas and still to come.
-const DEFAULTS: &str = r#"
-server_host = "127.0.0.1"
-server_port = 8090
-demo_providers = false
-demo_extra_films = 0
-demo_today = "2025-07-15"
-demo_seed = 1
-demo_faults = "[]"
-"#;
+/// The defaults, which document each setting.
+const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// The validated settings.
 #[derive(Debug, Deserialize)]

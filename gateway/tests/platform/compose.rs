@@ -112,36 +112,25 @@ fn filled(text: &str) -> String {
 
 /// The settings of `program` by environment variable, with their defaults.
 fn settings(program: &str) -> BTreeMap<String, String> {
-    if program == "demo-tmdb" {
-        return settings_of_demo_tmdb();
-    }
     let text = |path: &str| File::from_str(&file(path), FileFormat::Toml);
-    let merged = Config::builder()
-        .add_source(text("chassis/config/default.toml"))
+    let mut builder = Config::builder();
+    // demo-tmdb is no service: it has none of their settings.
+    if program != "demo-tmdb" {
+        builder = builder.add_source(text("chassis/config/default.toml"));
+    }
+    let merged = builder
         .add_source(text(&format!("{program}/config/default.toml")))
         .build()
         .unwrap();
     let merged: BTreeMap<String, config::Value> = merged.try_deserialize().unwrap();
-    merged
+    let mut settings: BTreeMap<String, String> = merged
         .into_iter()
         .map(|(key, value)| (key.to_uppercase(), value.into_string().unwrap_or_default()))
-        .collect()
-}
-
-/// demo-tmdb reads its few settings itself: each by name and default in one place.
-fn settings_of_demo_tmdb() -> BTreeMap<String, String> {
-    let code = file("demo-tmdb/src/settings.rs");
-    let mut settings: BTreeMap<String, String> = code
-        .lines()
-        .filter_map(|line| {
-            let (_, call) = line.split_once("read(\"").or(line.split_once("text(\""))?;
-            let (name, rest) = call.split_once("\", \"")?;
-            Some((name.to_owned(), rest.split_once('"')?.0.to_owned()))
-        })
         .collect();
-    assert!(settings.len() >= 5, "{settings:?}");
-    // Read by the logging library.
-    settings.insert("RUST_LOG".to_owned(), "info".to_owned());
+    if program == "demo-tmdb" {
+        // Read by the logging library.
+        settings.insert("RUST_LOG".to_owned(), "info".to_owned());
+    }
     settings
 }
 
