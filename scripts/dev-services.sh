@@ -149,7 +149,6 @@ choose_auth() {
 choose_profile() {
     if [[ -z $PROFILE ]] && running gateway; then PROFILE=$(remembered profile); fi
     PROFILE=${PROFILE:-dev}
-    printf '%s\n' "$PROFILE" >"$DEV/profile"
     BIN=$(programs "$PROFILE")
 }
 
@@ -232,13 +231,18 @@ begin_clean() {
     stop_marked "$STACK_MARK"
 }
 
-build() {
+# start_build: in the background, while the servers are installed and started.
+start_build() {
     [[ -z $NO_BUILD ]] || return 0
     step "building (profile $PROFILE; the first build takes some minutes)"
     # There are no examples. With this flag cargo unifies the features as for tests, which therefore compile none of the
     # dependencies again.
-    run_child cargo build --profile "$PROFILE" --workspace --bins --examples --manifest-path "$ROOT/Cargo.toml" ||
-        fail 'the build failed: see above'
+    start_child cargo build --profile "$PROFILE" --workspace --bins --examples --manifest-path "$ROOT/Cargo.toml"
+}
+
+finish_build() {
+    [[ -z $NO_BUILD ]] || return 0
+    wait_child || fail 'the build failed: see above'
 }
 
 # start_services: starts those that do not run, and restarts the gateway if its authentication changes.
@@ -251,6 +255,7 @@ start_services() {
     fi
     if ! uses_demo_tmdb && running demo-tmdb; then warn 'demo-tmdb still serves movies; restart to use your TMDB_API_KEY'; fi
     printf '%s\n' "$AUTH" >"$DEV/auth-mode"
+    printf '%s\n' "$PROFILE" >"$DEV/profile"
     for name in $(wanted_services); do
         [[ -x $BIN/$name ]] || fail "$BIN/$name is missing"
         running "$name" || launch_service "$name"
@@ -271,8 +276,9 @@ start() {
     begin_clean
     # shellcheck disable=SC2046 # names are meant to be split
     check_ports $(wanted_services)
+    start_build
     start_servers
-    build
+    finish_build
     local since=$SECONDS
     start_services
     note "ready after $((SECONDS - since)) s"
