@@ -7,6 +7,7 @@ use axum::{
 };
 use chassis::{
     extract::{Bounded, Json, Path, Query},
+    openapi::IdempotencyKeyReused,
     paging::Cursor,
     validate::{FieldError, Validator},
 };
@@ -16,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::ApiError,
+    idempotency::{IdempotencyHeader, KeyInUse},
     user_movie::{ListProblems, SetProblems, decode_cursor, link_header},
 };
 use crate::{
@@ -249,11 +251,11 @@ pub(super) async fn list_interactions(
     post,
     path = "/api/v1/users/{id}/interactions",
     tag = "interactions",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1)),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), IdempotencyHeader),
     request_body = CreateInteractionRequest,
     responses(
         (status = 201, description = "the interaction", body = Interaction),
-        SetProblems
+        KeyInUse, IdempotencyKeyReused, SetProblems
     )
 )]
 pub(super) async fn create_interaction(
