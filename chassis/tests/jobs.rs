@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chassis::{
@@ -168,6 +168,28 @@ async fn a_worker_that_lost_its_lease_stops_and_changes_nothing(pool: PgPool) {
     shutdown.start();
     shutdown.drain(Duration::from_secs(5)).await;
     all(&pool, &format!("status = 'running' and worker = '{other}'")).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn work_stops_when_its_lease_ends_while_postgres_does_not_respond(pool: PgPool) {
+    create_table(&pool).await;
+    create_job(&pool).await;
+    let (work, shutdown) = (Counted::new(Behavior::Hang), Shutdown::default());
+    let _jobs = work.start(&pool, &shutdown, None);
+    all(&pool, "status = 'running'").await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("select from job for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let locked = Instant::now();
+    while work.dropped.load(Ordering::SeqCst) == 0 {
+        assert!(locked.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    lock.rollback().await.unwrap();
+    shutdown.start();
+    assert!(shutdown.drain(Duration::from_secs(5)).await);
 }
 
 #[sqlx::test(migrations = false)]

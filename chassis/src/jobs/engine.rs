@@ -45,7 +45,6 @@ struct Inner<W> {
 
 impl<W: Work> Jobs<W> {
     /// Starts to claim the jobs in `pool` and to expire old ones, until `shutdown` begins.
-    #[must_use]
     pub fn start(pool: PgPool, work: W, settings: JobSettings, shutdown: &Shutdown) -> Self {
         let jobs = Self(Arc::new(Inner {
             pool,
@@ -62,7 +61,6 @@ impl<W: Work> Jobs<W> {
     }
 
     /// A new holder of leases in this process.
-    #[must_use]
     pub fn worker(&self) -> Worker {
         Worker::new(self.0.settings.lease)
     }
@@ -70,11 +68,9 @@ impl<W: Work> Jobs<W> {
     /// Works on a job that was created and leased to `worker` in one transaction, beyond the jobs that
     /// the process claims by itself.
     pub fn run_now(&self, id: Uuid, kind: &str, worker: Worker) {
-        let jobs = self.clone();
-        let job = self.leased(id, kind.to_owned(), worker);
-        self.0
-            .shutdown
-            .spawn(async move { jobs.work_on(job).await });
+        let (jobs, job) = (self.clone(), self.leased(id, kind.to_owned(), worker));
+        let work = async move { jobs.work_on(job).await };
+        self.0.shutdown.spawn(work);
     }
 
     /// Looks for claimable jobs now instead of at the next poll.
@@ -140,7 +136,6 @@ impl<W: Work> Jobs<W> {
     }
 
     /// A watch on the progress of all jobs.
-    #[must_use]
     pub fn changes(&self) -> Changes {
         Changes {
             progress: self.0.progress.subscribe(),
@@ -272,19 +267,16 @@ impl<W: Work> Jobs<W> {
     /// Renews the lease of a job; returns when it is lost or may have expired.
     async fn keep_lease(&self, job: &LeasedJob) {
         let lease = self.0.settings.lease;
-        let mut renewed = Instant::now();
+        let mut renewed = job.worker.created;
         loop {
             tokio::time::sleep(lease / 4).await;
             let started = Instant::now();
-            match store::renew(&self.0.pool, job.id, job.worker).await {
-                Ok(true) => renewed = started,
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::debug!(%error, "renewing a lease failed");
-                    if renewed.elapsed() >= lease {
-                        return;
-                    }
-                }
+            let renewal = store::renew(&self.0.pool, job.id, job.worker, false);
+            // Postgres may not respond at all, while another worker that reaches it takes the job over.
+            match tokio::time::timeout_at(renewed + lease, renewal).await {
+                Ok(Ok(true)) => renewed = started,
+                Ok(Err(error)) => tracing::debug!(%error, "renewing a lease failed"),
+                Ok(Ok(false)) | Err(_) => return,
             }
         }
     }

@@ -61,7 +61,6 @@ pub struct LimitQuery {
 
 impl LimitQuery {
     /// The maximum number of entries, 1 to 100.
-    #[must_use]
     pub fn get(self) -> i64 {
         self.limit.map_or(DEFAULT_PAGE_SIZE, Bounded::get)
     }
@@ -97,7 +96,6 @@ impl Changes {
     }
 
     /// True if the process is shutting down.
-    #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.shutdown.is_started()
     }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::JobStatus;
@@ -14,6 +15,8 @@ use super::JobStatus;
 pub struct Worker {
     id: Uuid,
     lease_seconds: f64,
+    /// Before the lease begins.
+    pub(super) created: Instant,
 }
 
 impl Worker {
@@ -22,6 +25,7 @@ impl Worker {
         Self {
             id: Uuid::new_v4(),
             lease_seconds: lease.as_secs_f64(),
+            created: Instant::now(),
         }
     }
 
@@ -63,34 +67,23 @@ pub(super) async fn claim(pool: &PgPool, worker: Worker) -> sqlx::Result<Option<
     Ok(row.map(|row| (row.id, row.kind)))
 }
 
-/// Extends the lease; false if `worker` does not hold it.
-#[tracing::instrument(name = "chassis.jobs.renew", level = "debug", skip_all, fields(%id))]
-pub(super) async fn renew(pool: &PgPool, id: Uuid, worker: Worker) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "update job set lease_until = now() + make_interval(secs => $3)
-         where id = $1 and worker = $2 and status = 'running'",
-        id,
-        worker.id,
-        worker.lease_seconds,
-    )
-    .execute(pool)
-    .await?;
-    Ok(result.rows_affected() == 1)
-}
-
-/// Records progress, extends the lease and locks the row; false if `worker` does not hold the lease.
-#[tracing::instrument(name = "chassis.jobs.checkpoint", level = "trace", skip_all, fields(%id))]
-pub(super) async fn checkpoint(
-    connection: &mut PgConnection,
+/// Extends the lease, locks the row, and records progress if `is_progress`; false if `worker` does not hold the
+/// lease.
+#[tracing::instrument(name = "chassis.jobs.renew", level = "trace", skip_all, fields(%id, is_progress))]
+pub(super) async fn renew(
+    connection: impl PgExecutor<'_>,
     id: Uuid,
     worker: Worker,
+    is_progress: bool,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "update job set updated_at = now(), lease_until = now() + make_interval(secs => $3)
+        "update job set lease_until = now() + make_interval(secs => $3),
+             updated_at = case when $4 then now() else updated_at end
          where id = $1 and worker = $2 and status = 'running'",
         id,
         worker.id,
         worker.lease_seconds,
+        is_progress,
     )
     .execute(connection)
     .await?;
