@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use chassis::client::secret_header;
 use hyper::header::{HeaderValue, InvalidHeaderValue};
-use secrecy::ExposeSecret;
 
 use crate::config::GatewayConfig;
 
@@ -32,12 +32,7 @@ impl UpstreamSettings {
     /// Returns [`InvalidHeaderValue`] if the internal token cannot be a header.
     pub(crate) fn new(config: &GatewayConfig) -> Result<Self, InvalidHeaderValue> {
         let own = &config.own;
-        let mut internal_token = None;
-        if let Some(token) = &config.process.internal_token {
-            internal_token
-                .insert(HeaderValue::from_str(token.expose_secret())?)
-                .set_sensitive(true);
-        }
+        let internal_token = config.process.internal_token.as_ref();
         Ok(Self {
             connect_timeout: Duration::from_millis(own.upstream_connect_timeout_ms),
             stall_timeout: Duration::from_millis(own.upstream_stall_timeout_ms),
@@ -45,7 +40,7 @@ impl UpstreamSettings {
             idle_timeout: Duration::from_millis(own.upstream_idle_ms),
             failures_to_skip: own.upstream_failures_to_skip,
             skip_duration: Duration::from_millis(own.upstream_skip_ms),
-            internal_token,
+            internal_token: internal_token.map(secret_header).transpose()?,
         })
     }
 }

@@ -1,6 +1,11 @@
 //! A service with its instances: chooses the instance of a request and limits retries.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use rand::Rng;
 use url::Url;
@@ -12,12 +17,16 @@ use crate::routes::Service;
 const RETRY_RATIO: f64 = 0.2;
 /// The largest budget of retries.
 const MAX_RETRY_BUDGET: f64 = 10.0;
+/// The interval between two log lines about a refused internal token of a service.
+const TOKEN_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// The times of the latest of these lines; shared by all threads.
+static TOKEN_LOGGED: Mutex<[Option<Instant>; Service::ALL.len()]> = Mutex::new([None; 3]);
 
 /// A service with its instances, as one thread sees it.
 pub(crate) struct Upstream {
     pub(crate) service: Service,
     pub(super) settings: Rc<UpstreamSettings>,
-    instances: Vec<Rc<Instance>>,
+    pub(super) instances: Vec<Rc<Instance>>,
     retry_budget: Cell<f64>,
 }
 
@@ -33,10 +42,6 @@ impl Upstream {
                 .collect(),
             retry_budget: Cell::new(MAX_RETRY_BUDGET),
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.instances.len()
     }
 
     /// The instance for the next attempt: the less loaded of two random ones (Mitzenmacher, "The power of two
@@ -91,6 +96,20 @@ impl Upstream {
         is_left
     }
 
+    /// Logs that the service refuses the internal token, unless that was logged recently.
+    pub(super) fn log_token_refused(&self) {
+        let mut logged = TOKEN_LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = &mut logged[self.service as usize];
+        if latest.is_none_or(|latest| latest.elapsed() >= TOKEN_LOG_INTERVAL) {
+            *latest = Some(Instant::now());
+            let service = self.service.name();
+            tracing::error!(
+                service,
+                "the internal token is refused; set the same INTERNAL_TOKEN for both"
+            );
+        }
+    }
+
     /// Closes connections that have been idle for too long.
     pub(crate) fn close_unused(&self) {
         for instance in &self.instances {
@@ -103,36 +122,9 @@ impl Upstream {
 mod tests {
     use super::*;
 
-    fn upstream(instances: usize) -> Upstream {
-        let urls: Vec<Url> = (0..instances)
-            .map(|number| format!("http://host{number}:1").parse().expect("a URL"))
-            .collect();
-        Upstream::new(Service::Movie, &urls, &Rc::default())
-    }
-
-    #[test]
-    fn untried_instances_come_first_and_all_are_chosen() {
-        let upstream = upstream(3);
-        let mut tried = Vec::new();
-        for _ in 0..3 {
-            let next = Rc::clone(upstream.choose(&tried).expect("an instance"));
-            assert!(!tried.iter().any(|t| Rc::ptr_eq(t, &next)));
-            tried.push(next);
-        }
-        assert!(upstream.choose(&tried).is_some());
-        let mut chosen_once = [false; 3];
-        for _ in 0..1000 {
-            let chosen = upstream.choose(&[]).expect("an instance");
-            for (seen, instance) in chosen_once.iter_mut().zip(&upstream.instances) {
-                *seen |= Rc::ptr_eq(instance, chosen);
-            }
-        }
-        assert_eq!(chosen_once, [true; 3]);
-    }
-
     #[test]
     fn retries_are_at_most_a_fifth_of_the_requests() {
-        let upstream = upstream(1);
+        let upstream = Upstream::new(Service::Movie, &[], &Rc::default());
         while upstream.spend_retry() {}
         let mut granted = 0;
         for _ in 0..1000 {
