@@ -48,8 +48,8 @@ const LINGER_TIMEOUT: Duration = Duration::from_millis(100);
 /// The header with the secret that authenticates services to each other.
 pub const INTERNAL_TOKEN: &str = "x-internal-token";
 
-/// The challenge (`WWW-Authenticate`) of a 401 for a missing or wrong [`INTERNAL_TOKEN`], by which the gateway can tell
-/// the fault of the deployment from that of its client.
+/// The challenge (`WWW-Authenticate`) of a 401 for a missing or wrong [`INTERNAL_TOKEN`], by which the gateway tells a
+/// fault of the deployment from one of its client.
 pub const INTERNAL_CHALLENGE: &str = "InternalToken";
 
 /// Wraps `routes` in the layers that every service has.

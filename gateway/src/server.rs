@@ -97,11 +97,9 @@ impl Gateway {
 
     /// Waits for the end. True if all accepted requests were served.
     pub fn join(self) -> bool {
-        let mut all_served = true;
-        for thread in self.threads {
-            all_served &= thread.join().unwrap_or(false);
-        }
-        all_served
+        let threads = self.threads.into_iter();
+        let served = threads.map(|thread| thread.join().unwrap_or(false));
+        served.fold(true, |all, served| all & served)
     }
 }
 

@@ -64,7 +64,7 @@ impl Upstream {
     /// # Errors
     /// Returns a [`Failure`] if no attempt gives a usable response or the client's body fails.
     pub(crate) async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
-        self.earn_retry();
+        self.retries.earn();
         let mut tried: Vec<Rc<Instance>> = Vec::new();
         let mut may_reuse = true;
         for attempt in 1.. {
@@ -73,7 +73,7 @@ impl Upstream {
             };
             let is_last = attempt >= MAX_ATTEMPTS;
             let max_idle = match call.retryable {
-                true => self.settings.idle_timeout,
+                true => instance.idle_timeout(),
                 false => MAX_IDLE_NOT_RETRYABLE,
             };
             let reused = may_reuse.then(|| instance.reuse(max_idle)).flatten();
@@ -84,7 +84,7 @@ impl Upstream {
                     Ok(connection) => connection,
                     Err(error) => {
                         tried.push(Rc::clone(instance));
-                        if is_last || tried.len() >= self.instances.len() || !self.spend_retry() {
+                        if is_last || tried.len() >= self.instances.len() || !self.retries.spend() {
                             return Err(Failure::Unreachable(error));
                         }
                         continue;
@@ -100,7 +100,8 @@ impl Upstream {
                     return Err(Failure::TokenRefused);
                 }
                 Ok(response) => {
-                    let stall_timeout = self.settings.stall_timeout;
+                    let stall_timeout = self.config.own.upstream_stall_timeout_ms;
+                    let stall_timeout = Duration::from_millis(stall_timeout);
                     return Ok(
                         response.map(|body| ResponseBody::new(body, connection, stall_timeout))
                     );
@@ -134,7 +135,7 @@ impl Upstream {
             .body
             .is_none_or(|body| body.state() == RequestBodyState::Unread);
         let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
-        is_unread && is_safe && (was_reused || self.spend_retry())
+        is_unread && is_safe && (was_reused || self.retries.spend())
     }
 
     fn request(&self, call: &Call<'_>, instance: &Instance) -> Request<OutgoingBody> {
@@ -145,7 +146,7 @@ impl Upstream {
             call.headers,
             &call.forwarded,
             &instance.host_header,
-            self.settings.internal_token.as_ref(),
+            self.internal_token.as_ref(),
         );
         request
     }

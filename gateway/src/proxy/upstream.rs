@@ -3,15 +3,16 @@
 use std::{
     cell::Cell,
     rc::Rc,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use hyper::header::HeaderValue;
 use rand::Rng;
 use url::Url;
 
-use super::{instance::Instance, settings::UpstreamSettings};
-use crate::routes::Service;
+use super::instance::Instance;
+use crate::{config::GatewayConfig, routes::Service};
 
 /// Retries that each request adds to the budget: a fifth of one.
 const RETRY_RATIO: f64 = 0.2;
@@ -25,22 +26,57 @@ static TOKEN_LOGGED: Mutex<[Option<Instant>; Service::ALL.len()]> = Mutex::new([
 /// A service with its instances, as one thread sees it.
 pub(crate) struct Upstream {
     pub(crate) service: Service,
-    pub(super) settings: Rc<UpstreamSettings>,
+    pub(super) config: Arc<GatewayConfig>,
+    /// `X-Internal-Token`, which services require of their callers.
+    pub(super) internal_token: Option<HeaderValue>,
     pub(super) instances: Vec<Rc<Instance>>,
-    retry_budget: Cell<f64>,
+    pub(super) retries: RetryBudget,
+}
+
+/// The number of retries that may be sent: each request earns a part of one.
+pub(super) struct RetryBudget(Cell<f64>);
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_RETRY_BUDGET))
+    }
+}
+
+impl RetryBudget {
+    /// Adds a request's share.
+    pub(super) fn earn(&self) {
+        let budget = self.0.get() + RETRY_RATIO;
+        self.0.set(budget.min(MAX_RETRY_BUDGET));
+    }
+
+    /// Takes one retry; false if the budget is used up.
+    pub(super) fn spend(&self) -> bool {
+        let budget = self.0.get();
+        let is_left = budget >= 1.0;
+        if is_left {
+            self.0.set(budget - 1.0);
+        }
+        is_left
+    }
 }
 
 impl Upstream {
     /// The instances of `service` at `urls`; those without a host are left out.
-    pub(crate) fn new(service: Service, urls: &[Url], settings: &Rc<UpstreamSettings>) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        urls: &[Url],
+        config: &Arc<GatewayConfig>,
+        internal_token: Option<HeaderValue>,
+    ) -> Self {
         Self {
             service,
-            settings: Rc::clone(settings),
+            config: Arc::clone(config),
+            internal_token,
             instances: urls
                 .iter()
-                .filter_map(|url| Instance::new(url, Rc::clone(settings)))
+                .filter_map(|url| Instance::new(url, Arc::clone(config)))
                 .collect(),
-            retry_budget: Cell::new(MAX_RETRY_BUDGET),
+            retries: RetryBudget::default(),
         }
     }
 
@@ -80,22 +116,6 @@ impl Upstream {
         }
     }
 
-    /// Adds a request's share to the retry budget.
-    pub(super) fn earn_retry(&self) {
-        let budget = self.retry_budget.get() + RETRY_RATIO;
-        self.retry_budget.set(budget.min(MAX_RETRY_BUDGET));
-    }
-
-    /// Takes one retry from the budget; false if it is used up.
-    pub(super) fn spend_retry(&self) -> bool {
-        let budget = self.retry_budget.get();
-        let is_left = budget >= 1.0;
-        if is_left {
-            self.retry_budget.set(budget - 1.0);
-        }
-        is_left
-    }
-
     /// Logs that the service refuses the internal token, unless that was logged recently.
     pub(super) fn log_token_refused(&self) {
         let mut logged = TOKEN_LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,12 +144,12 @@ mod tests {
 
     #[test]
     fn retries_are_at_most_a_fifth_of_the_requests() {
-        let upstream = Upstream::new(Service::Movie, &[], &Rc::default());
-        while upstream.spend_retry() {}
+        let budget = RetryBudget::default();
+        while budget.spend() {}
         let mut granted = 0;
         for _ in 0..1000 {
-            upstream.earn_retry();
-            granted += u32::from(upstream.spend_retry());
+            budget.earn();
+            granted += u32::from(budget.spend());
         }
         assert!((195..=200).contains(&granted), "{granted}");
     }
