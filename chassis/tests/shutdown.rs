@@ -14,8 +14,10 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 #[tokio::test]
 async fn requests_and_tasks_share_one_grace_period() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = port.local_addr().unwrap().port();
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
     let environment = HashMap::from(
         [
             ("SERVER_PORT", port.to_string()),
