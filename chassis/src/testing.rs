@@ -4,10 +4,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
@@ -23,6 +19,17 @@ use tokio::{
     sync::watch,
 };
 use tower::ServiceExt;
+
+mod contract;
+
+pub use self::contract::assert_documented;
+
+/// The documents of the services.
+const SERVICES: [&str; 3] = [
+    "movie-service",
+    "preference-service",
+    "recommendation-service",
+];
 
 /// A response with its body.
 #[derive(Debug)]
@@ -64,8 +71,9 @@ pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>)
 /// Sends `request` to `app`, without a network.
 ///
 /// # Panics
-/// If the body ends early.
+/// If the body ends early, or the response is not as the committed OpenAPI documents describe it.
 pub async fn send(app: &Router, request: Request<Body>) -> TestResponse {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = app
         .clone()
         .oneshot(request)
@@ -73,12 +81,14 @@ pub async fn send(app: &Router, request: Request<Body>) -> TestResponse {
         .expect("a router never fails");
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a whole body").to_bytes();
-    TestResponse {
+    let response = TestResponse {
         status: head.status,
         headers: head.headers,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         text: String::from_utf8_lossy(&bytes).into_owned(),
-    }
+    };
+    assert_documented(&SERVICES, &method, &path, &response);
+    response
 }
 
 /// A GET on `app`.
@@ -110,7 +120,6 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
 ///
 /// # Panics
 /// If the machine has none.
-#[must_use]
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
@@ -126,7 +135,6 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// Starts one on a free port. `REDIS_SERVER` names the program, by default `redis-server`.
-    #[must_use]
     pub fn start() -> Self {
         let mut server = Self {
             child: None,
@@ -137,7 +145,6 @@ impl RedisServer {
     }
 
     /// Its URL.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -157,16 +164,8 @@ impl RedisServer {
     pub fn resume(&mut self) {
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let child = Command::new(PathBuf::from(program))
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--port",
-            ])
-            .arg(self.port.to_string())
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", &self.port.to_string()])
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server; scripts/test.sh installs it");
@@ -191,8 +190,8 @@ impl Drop for RedisServer {
 /// A TCP proxy of a server that can be cut and restored, to test a service without the server.
 pub struct TcpProxy {
     address: SocketAddr,
-    cut: Arc<AtomicBool>,
-    hang_up: watch::Sender<()>,
+    /// Connections end when it changes.
+    is_cut: watch::Sender<bool>,
 }
 
 impl TcpProxy {
@@ -206,19 +205,14 @@ impl TcpProxy {
             .await
             .expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let cut = Arc::new(AtomicBool::new(false));
-        let hang_up = watch::Sender::new(());
-        let wire = Self {
-            address,
-            cut: Arc::clone(&cut),
-            hang_up: hang_up.clone(),
-        };
+        let is_cut = watch::Sender::new(false);
+        let connections = is_cut.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                if cut.load(Ordering::SeqCst) {
+                let mut hung_up = connections.subscribe();
+                if *hung_up.borrow() {
                     continue;
                 }
-                let mut hung_up = hang_up.subscribe();
                 tokio::spawn(async move {
                     if let Ok(mut far) = TcpStream::connect(target).await {
                         tokio::select! {
@@ -229,36 +223,32 @@ impl TcpProxy {
                 });
             }
         });
-        wire
+        Self { address, is_cut }
     }
 
     /// The address of the proxy.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Closes all connections, and new ones as they are accepted.
     pub fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        self.hang_up.send_replace(());
+        self.is_cut.send_replace(true);
     }
 
     /// Lets connections through again.
     pub fn restore(&self) {
-        self.cut.store(false, Ordering::SeqCst);
+        self.is_cut.send_replace(false);
     }
 }
 
-/// Compares `openapi/<service>.json` at the top of the workspace with the generated document;
+/// Compares `openapi/<name>.json` at the top of the workspace with the generated document;
 /// `UPDATE_OPENAPI=1` writes it instead.
 ///
 /// # Panics
 /// If they differ.
-pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::OpenApi) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../openapi")
-        .join(format!("{service}.json"));
+pub fn assert_openapi_is_committed(name: &str, document: &utoipa::openapi::OpenApi) {
+    let path = contract::path(name);
     let made = document.to_pretty_json().expect("a document") + "\n";
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
         std::fs::write(&path, &made).expect("the folder openapi");
@@ -266,7 +256,7 @@ pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::Op
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == made,
-        "openapi/{service}.json differs from the generated document; run the tests with UPDATE_OPENAPI=1"
+        "openapi/{name}.json differs from the generated document; run the tests with UPDATE_OPENAPI=1"
     );
 }
 
@@ -288,18 +278,11 @@ pub async fn assert_statements_prepare(pool: &PgPool, manifest_dir: &str) {
             .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
             .await
             .unwrap_or_else(|error| panic!("{}: {error}\n{sql}", path.display()));
-        let columns: Vec<&str> = statement
-            .columns()
-            .iter()
-            .map(|column| column.name())
-            .collect();
-        let known: Vec<&str> = described["describe"]["columns"]
-            .as_array()
-            .expect("columns")
-            .iter()
-            .filter_map(|column| column["name"].as_str())
-            .collect();
-        assert_eq!(columns, known, "the columns of\n{sql}");
+        let columns = statement.columns().iter().map(|column| column.name());
+        let known = described["describe"]["columns"].as_array();
+        let known = known.expect("columns").iter();
+        let known = known.filter_map(|column| column["name"].as_str());
+        assert!(columns.eq(known), "the columns of\n{sql}");
         let parameters = match statement.parameters() {
             Some(Either::Left(types)) => types.len(),
             Some(Either::Right(count)) => count,

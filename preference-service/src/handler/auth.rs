@@ -158,7 +158,7 @@ pub(super) async fn log_out(
     tag = "auth",
     responses(
         (status = 200, description = "the user", body = User),
-        (status = 404, description = "the token's subject is not a user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "the token's subject is not a user, such as in mock mode: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn me(
@@ -179,7 +179,10 @@ pub(super) async fn me(
     path = "/.well-known/jwks.json",
     tag = "auth",
     security(()),
-    responses((status = 200, description = "the public keys", body = JwksResponse)),
+    responses(
+        (status = 200, description = "the public keys", body = JwksResponse),
+        (status = 304, description = "unchanged since `If-None-Match`"),
+    ),
 )]
 pub(super) async fn jwks(
     State(state): State<AppState>,

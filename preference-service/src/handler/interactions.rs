@@ -7,6 +7,7 @@ use axum::{
 };
 use chassis::{
     extract::{Bounded, Json, Path, Query},
+    openapi::IdempotencyKeyReused,
     paging::Cursor,
     validate::{FieldError, Validator},
 };
@@ -16,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::ApiError,
+    idempotency::{IdempotencyHeader, KeyInUse},
     user_movie::{ListProblems, SetProblems, decode_cursor, link_header},
 };
 use crate::{
@@ -173,14 +175,15 @@ pub(super) struct InteractionsResponse {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// The page size: 50 by default.
-    #[param(inline, example = 50)]
+    /// The page size.
+    #[param(inline, default = 50, example = 10)]
     limit: Option<Bounded<1, 1000>>,
     /// Lists only interactions of this type.
     #[serde(rename = "type")]
     #[param(inline)]
     interaction_type: Option<InteractionType>,
     /// The `next_cursor` of the previous page. Pages neither skip nor repeat items while interactions are recorded.
+    #[param(example = "eyJiZWZvcmUiOjF9")]
     cursor: Option<String>,
 }
 
@@ -248,11 +251,11 @@ pub(super) async fn list_interactions(
     post,
     path = "/api/v1/users/{id}/interactions",
     tag = "interactions",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1)),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), IdempotencyHeader),
     request_body = CreateInteractionRequest,
     responses(
         (status = 201, description = "the interaction", body = Interaction),
-        SetProblems
+        KeyInUse, IdempotencyKeyReused, SetProblems
     )
 )]
 pub(super) async fn create_interaction(

@@ -9,7 +9,7 @@ use axum::{
 use chassis::{
     caller::Caller,
     extract::{Json, Path},
-    openapi::{BodyTooLarge, InvalidId, InvalidRequest},
+    openapi::{BodyTooLarge, IdempotencyKeyReused, InvalidId, InvalidRequest},
     problem::ProblemDocument,
 };
 use chrono::{DateTime, Utc};
@@ -17,7 +17,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, UserNotFound};
+use super::{
+    error::{ApiError, UserNotFound},
+    idempotency::IdempotencyHeader,
+};
 use crate::{
     models::{NewUser, User, UserId, UserUpdate},
     service::users::PasswordAuthorization,
@@ -92,17 +95,18 @@ pub(super) struct UpdateUserRequest {
 /// Sign up
 ///
 /// Creates a user. Usernames and e-mail addresses are unique, ignoring case and Unicode form. Sign-ups per
-/// client address and hour are limited, except by an administrator.
+/// client address and hour are limited, except by an administrator. Mock mode requires a token.
 #[utoipa::path(
     post,
     path = "/api/v1/users",
     tag = "users",
-    security(()),
+    security((), ("bearer" = [])),
+    params(IdempotencyHeader),
     request_body = CreateUserRequest,
     responses(
         (status = 201, description = "the new user", body = UserResponse),
-        InvalidRequest,
-        (status = 409, description = "the username or e-mail address is taken", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, IdempotencyKeyReused,
+        (status = 409, description = "the username or e-mail address is taken, or the request with this Idempotency-Key is still running", body = ProblemDocument, content_type = "application/problem+json"),
         BodyTooLarge,
     )
 )]

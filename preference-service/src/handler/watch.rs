@@ -100,7 +100,7 @@ impl PartResponse for WatchResponse {
     }],
     "next_cursor": null
 }))]
-pub(super) struct WatchListResponse {
+pub(super) struct WatchesResponse {
     user_id: UserId,
     /// The movies.
     watch: Vec<WatchResponse>,
@@ -173,7 +173,7 @@ pub(super) async fn get_watch(
     tag = "watch",
     params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
     responses(
-        (status = 200, description = "the movies", body = WatchListResponse, headers(
+        (status = 200, description = "the movies", body = WatchesResponse, headers(
             ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
         )),
         ListProblems
@@ -183,9 +183,9 @@ pub(super) async fn list_watch(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Query(query): Query<MoviesQuery>,
-) -> Result<(HeaderMap, JsonBody<WatchListResponse>), ApiError> {
+) -> Result<(HeaderMap, JsonBody<WatchesResponse>), ApiError> {
     user_movie::list(&state, user_id, &query, |watch, next_cursor| {
-        WatchListResponse {
+        WatchesResponse {
             user_id,
             watch,
             next_cursor,

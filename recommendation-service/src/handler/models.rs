@@ -23,12 +23,12 @@ pub(super) struct ModelsResponse {
     #[schema(example = 3)]
     live: Option<i64>,
     /// The stored versions, newest first.
-    models: Vec<ModelResponse>,
+    models: Vec<ModelVersionResponse>,
 }
 
 /// A version of the learned models.
 #[derive(Debug, Serialize, ToSchema)]
-struct ModelResponse {
+struct ModelVersionResponse {
     /// The number of the version.
     #[schema(example = 3)]
     version: i64,
@@ -57,7 +57,7 @@ pub(super) struct PromoteRequest {
 
 impl ModelsResponse {
     fn new(live: Option<i64>, rows: Vec<ModelRow>) -> Self {
-        let model = |row: ModelRow| ModelResponse {
+        let model = |row: ModelRow| ModelVersionResponse {
             version: row.version,
             created_at: row.created_at,
             is_live: live == Some(row.version),
