@@ -22,7 +22,6 @@ pub struct KnownUsers {
 
 impl KnownUsers {
     /// The users of the read model, with `preference_service` for those who are missing.
-    #[must_use]
     pub fn new(users: Shared<Users>, preference_service: Client) -> Self {
         Self {
             users,
@@ -31,7 +30,6 @@ impl KnownUsers {
     }
 
     /// The profile of user `id` as it is now, if they are in the read model.
-    #[must_use]
     pub fn find(&self, id: UserId) -> Option<Arc<Profile>> {
         self.users.read().find(id).cloned()
     }
