@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, header::HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::{
@@ -119,6 +120,24 @@ impl Client {
     /// A GET, as [`Client::request`].
     pub fn get(&self, path_and_query: &str, limit: Duration) -> RequestBuilder {
         self.request(Method::GET, path_and_query, limit)
+    }
+
+    /// The JSON body of `response`, whose status must be a success.
+    ///
+    /// # Errors
+    /// Returns [`CallError`] if the status is another, the connection breaks or the body is invalid.
+    pub async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, CallError> {
+        let (service, status) = (self.service, response.status());
+        if !status.is_success() {
+            let status = status.as_u16();
+            return Err(CallError::Status { service, status });
+        }
+        let body = response.bytes().await;
+        let body = body.map_err(|error| self.unreachable(error))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let reason = error.to_string();
+            CallError::Unreadable { service, reason }
+        })
     }
 
     /// Names the service in an error of its connection.

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::client::{CallError, Client};
+use chassis::client::Client;
 
 use crate::{
     ranking::RecommendError,
@@ -57,20 +57,9 @@ impl KnownUsers {
             .send()
             .await
             .map_err(|error| client.unreachable(error))?;
-        match response.status().as_u16() {
-            200 => response.json().await.map_err(|error| {
-                CallError::Unreadable {
-                    service: client.service(),
-                    reason: error.without_url().to_string(),
-                }
-                .into()
-            }),
-            404 => Err(RecommendError::UserNotFound),
-            status => Err(CallError::Status {
-                service: client.service(),
-                status,
-            }
-            .into()),
+        if response.status().as_u16() == 404 {
+            return Err(RecommendError::UserNotFound);
         }
+        Ok(client.read(response).await?)
     }
 }
