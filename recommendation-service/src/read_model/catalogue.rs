@@ -392,11 +392,11 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
             runtime: film.runtime,
             vote_average: film.vote_average,
             vote_count: film.vote_count,
-            genre_ids: &genre_ids,
-            countries: &film.countries,
-            keywords: &named(&film.keywords),
-            people: &named(&film.people),
-            providers: &providers,
+            genre_ids,
+            countries: Cow::Borrowed(&film.countries),
+            keywords: named(&film.keywords),
+            people: named(&film.people),
+            providers,
         },
     );
 }
