@@ -5,7 +5,6 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chassis::hex;
 use recommender::{
     TrainedModels,
     model_file::{self, ModelFileError},
@@ -193,7 +192,8 @@ impl Registry {
 async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<TrainedModels, ModelError> {
     let version = row.version;
     let work = move || {
-        if bytes.len() as i64 != row.bytes || hex::encode(&Sha256::digest(&bytes)) != row.sha256 {
+        if bytes.len() as i64 != row.bytes || format!("{:x}", Sha256::digest(&bytes)) != row.sha256
+        {
             return Err(ModelError::Damaged(version));
         }
         let unusable = |cause| ModelError::Unusable { version, cause };

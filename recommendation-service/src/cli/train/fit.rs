@@ -98,7 +98,7 @@ impl Task {
             hash.update(event.weight.to_le_bytes());
             hash.update(event.time.unwrap_or_default().to_le_bytes());
         }
-        let sha256 = chassis::hex::encode(&hash.finalize());
+        let sha256 = format!("{:x}", hash.finalize());
         let sum: f64 = events.iter().map(|event| f64::from(event.weight)).sum();
         let mean = sum / events.len().max(1) as f64;
         for event in &mut events {
