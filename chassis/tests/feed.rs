@@ -1,5 +1,9 @@
 //! The outbox on the tables of `migrations/outbox.sql`.
-#![allow(clippy::unwrap_used, reason = "a failed step of a test should panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a failed step of a test should panic"
+)]
 
 use std::time::Duration;
 
