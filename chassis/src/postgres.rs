@@ -161,6 +161,12 @@ pub fn problem(error: &sqlx::Error) -> Problem {
     Problem::internal(error)
 }
 
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        problem(&error)
+    }
+}
+
 /// The readiness check of Postgres.
 ///
 /// # Errors
