@@ -107,9 +107,7 @@ fn operation_id(route: &Route) -> String {
 fn permission(access: Access) -> &'static str {
     match access {
         Access::Public => "Needs no token.",
-        Access::SignUp => {
-            "Needs no token, except in mock mode; a token that is sent must be valid."
-        }
+        Access::SignUp => "Needs no token; a token that is sent must be valid.",
         Access::AnyUser => "For authenticated users.",
         Access::ThatUser => "For the user whose id is in the path, and for administrators.",
         Access::Admin => "For administrators.",

@@ -89,12 +89,12 @@ impl Keys {
         self.mode
     }
 
-    /// The task that fetches public keys until `shutdown`; `None` in mock mode or without a JWKS URL.
+    /// The task that fetches public keys until `shutdown`; `None` without a JWKS URL.
     pub(crate) fn refresher(
         &self,
         shutdown: &Shutdown,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let (jwks, source) = self.jwks.as_ref().filter(|_| self.mode == AuthMode::Jwt)?;
+        let (jwks, source) = self.jwks.as_ref()?;
         Some(refresh(Arc::clone(jwks), source.clone(), shutdown.clone()))
     }
 
