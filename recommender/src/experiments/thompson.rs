@@ -78,8 +78,8 @@ pub struct Candidate {
     pub posterior: BetaPosterior,
 }
 
-/// The amount of exploration in a list.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The amount of exploration in a list; by default none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Exploration {
     /// The probability that a position is explored, 0 to [`Exploration::MAX_SHARE`].
     pub share: f64,
@@ -92,15 +92,6 @@ impl Exploration {
     pub const MAX_SHARE: f64 = 0.5;
     /// The largest number of candidates that are sampled from.
     pub const MAX_POOL: usize = 64;
-
-    /// No exploration.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {
-            share: 0.0,
-            protected: 0,
-        }
-    }
 }
 
 /// A position of a list.
