@@ -1,9 +1,5 @@
 //! The outbox on the tables of `migrations/outbox.sql`.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a failed step of a test should panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed step of a test should panic")]
 
 use std::time::Duration;
 
@@ -41,26 +37,24 @@ async fn a_read_never_skips_records_that_expire_meanwhile(pool: PgPool) {
         .execute(&mut *expiry)
         .await
         .unwrap();
-    let reader = outbox.clone();
-    let read = tokio::spawn(async move { reader.read(Some(cursor), 10, Duration::ZERO).await });
-    // The reader has found its cursor valid and waits for the table.
-    let waiting =
-        "select exists (select from pg_locks where not granted and relation = 'outbox'::regclass)";
-    while !sqlx::query_scalar::<_, bool>(waiting)
-        .fetch_one(&pool)
-        .await
-        .unwrap()
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let expire = "with gone as (delete from outbox returning xid, seq)
-                  update outbox_state set expired_xid = gone.xid, expired_seq = gone.seq from gone";
-    for statement in [expire, INSERT] {
-        sqlx::query(statement).execute(&mut *expiry).await.unwrap();
-    }
-    expiry.commit().await.unwrap();
-
-    let read = read.await.unwrap();
+    let expired = async {
+        // The reader has found its cursor valid and waits for the table.
+        let waiting = "select exists (select from pg_locks where not granted and relation = 'outbox'::regclass)";
+        while !sqlx::query_scalar::<_, bool>(waiting)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let expire = "with gone as (delete from outbox returning xid, seq)
+                      update outbox_state set expired_xid = gone.xid, expired_seq = gone.seq from gone";
+        for statement in [expire, INSERT] {
+            sqlx::query(statement).execute(&mut *expiry).await.unwrap();
+        }
+        expiry.commit().await.unwrap();
+    };
+    let (read, ()) = tokio::join!(outbox.read(Some(cursor), 10, Duration::ZERO), expired);
     assert!(matches!(read, Err(ReadError::CursorExpired)), "{read:?}");
 }
 
