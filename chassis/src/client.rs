@@ -50,11 +50,16 @@ pub enum CallError {
     reason = "calls set their own time limits, see Client::request"
 )]
 pub fn http() -> reqwest::ClientBuilder {
-    // An error means that a provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_tls_provider();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
+}
+
+/// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
+pub(crate) fn install_tls_provider() {
+    // An error means that a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// A client of another service of the platform.
