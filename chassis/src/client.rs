@@ -54,8 +54,7 @@ pub enum CallError {
     reason = "calls set their own time limits, see Client::request"
 )]
 pub fn http() -> reqwest::ClientBuilder {
-    // An error means that a provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_tls_provider();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -69,6 +68,12 @@ pub fn secret_header(secret: &SecretString) -> Result<HeaderValue, InvalidHeader
     let mut value = HeaderValue::from_str(secret.expose_secret())?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
+pub(crate) fn install_tls_provider() {
+    // An error means that a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// A client of another service of the platform.

@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use chassis::{
-    Process,
-    client::Client,
-    clock::Clock,
-    feed::outbox::Outbox,
-    health::Health,
-    redis::{RESPONSE_TIMEOUT, Redis},
+    Process, client::Client, clock::Clock, config::ConfigError, feed::outbox::Outbox,
+    health::Health, redis::Redis,
 };
 use sqlx::PgPool;
 
@@ -48,7 +44,8 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         config.change_retention(),
         &process.shutdown,
     );
-    let redis = Redis::lazy(&config.redis_url, RESPONSE_TIMEOUT)?;
+    let redis =
+        Redis::from_settings(&process.settings)?.ok_or(ConfigError::missing("redis_url"))?;
     let cache = MovieCache::start(
         redis.clone(),
         config.movie_cache_bytes,

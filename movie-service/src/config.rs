@@ -18,7 +18,6 @@ pub struct Config {
     pub(crate) database_url: SecretString,
     pub(crate) database_max_connections: u32,
     pub(crate) change_retention_hours: u64,
-    pub(crate) redis_url: SecretString,
     pub(crate) movie_stale_threshold_days: i64,
     pub(crate) movie_cache_bytes: u64,
     pub(crate) movie_list_cache_bytes: u64,

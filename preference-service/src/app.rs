@@ -86,7 +86,7 @@ pub fn assemble(
     let movie_service = MovieService::new(movie_service, config.movie_service_timeout());
     let catalogue = Catalogue::new(pool.clone(), movie_service.clone());
     let writer = Writer::start(&pool, &outbox, config.writer());
-    let redis = config.redis()?;
+    let redis = Redis::from_settings(&process.settings)?;
     let (mirror, checked_redis) = (redis.clone().map(ChartMirror::new), redis.clone());
     if let Some(mirror) = mirror.clone() {
         let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);

@@ -27,7 +27,7 @@ const SERVERS: [&str; 2] = ["postgres", "redis"];
 /// Settings that are required.
 const SECRETS: [&str; 3] = ["SIGNING_KEY_SECRET", "INTERNAL_TOKEN", "POSTGRES_PASSWORD"];
 /// Secrets whose features are disabled if they are not set.
-const OPTIONAL_SECRETS: [&str; 1] = ["JWT_SECRET"];
+const OPTIONAL_SECRETS: [&str; 2] = ["JWT_SECRET", "REDIS_SENTINEL_PASSWORD"];
 
 /// Settings that compose overrides with empty values, to expose less than a program by itself.
 const STRICTER: [&str; 1] = ["CORS_ORIGINS"];

@@ -20,5 +20,6 @@ mod drill_writes;
 mod failures;
 mod freshness;
 mod lifecycle;
+mod managed;
 mod stage;
 mod swagger;
