@@ -51,7 +51,8 @@ impl Settings {
     ) -> Result<Self, ConfigError> {
         let own: HashMap<String, String> = environment
             .into_iter()
-            .filter(|(name, _)| name.starts_with("DEMO_") || name.starts_with("SERVER_"))
+            // That file is for the services; it has settings that are unknown here.
+            .filter(|(name, _)| name != "CONFIG_FILE")
             // An empty value is how compose files and shells write "not set".
             .filter(|(_, value)| !value.trim().is_empty())
             .collect();
