@@ -1,5 +1,5 @@
-//! The parts of OpenAPI documents that handlers need not repeat: the bearer scheme, the problems that any operation can
-//! return ([`complete`]), and marker types for problem responses.
+//! The parts of OpenAPI documents that handlers need not repeat: the server, the bearer scheme, the problems that any
+//! operation can return ([`complete`]), and marker types for problem responses.
 //!
 //! A handler lists such types in `responses(…)` of its `#[utoipa::path]`, beside its successes:
 //! `responses((status = 200, …), InvalidRequest, UserNotFound)`. Those of a service are declared with
@@ -8,11 +8,13 @@
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        OpenApi, Ref, RefOr, Response, ResponseBuilder,
+        OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
         content::ContentBuilder,
-        path::{Operation, PathItem},
-        schema::{Components, Schema},
+        info::ContactBuilder,
+        path::{Operation, Parameter, ParameterBuilder, PathItem},
+        schema::{Components, Schema, SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        server::ServerBuilder,
     },
 };
 
@@ -21,14 +23,26 @@ use crate::problem::{CONTENT_TYPE_PROBLEM, FieldError, ProblemDocument};
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// Problems that every operation can return.
-const COMMON: [(&str, &str); 6] = [
-    ("401", "no bearer token, or an invalid one"),
-    ("403", "the token does not permit this operation"),
-    ("429", "the rate limit is exceeded; see Retry-After"),
-    ("500", "internal error"),
-    ("503", "a dependency is unavailable; see Retry-After"),
-    ("504", "the request took too long"),
+/// Problems that every operation can return: status, name of the component, description.
+const COMMON: [(&str, &str, &str); 6] = [
+    ("401", "Unauthorized", "no bearer token, or an invalid one"),
+    (
+        "403",
+        "Forbidden",
+        "the token does not permit this operation",
+    ),
+    (
+        "429",
+        "RateLimited",
+        "the rate limit is exceeded; see Retry-After",
+    ),
+    ("500", "InternalError", "internal error"),
+    (
+        "503",
+        "Unavailable",
+        "a dependency is unavailable; see Retry-After",
+    ),
+    ("504", "TimedOut", "the request took too long"),
 ];
 
 /// Declares marker types for problem responses in `responses(…)` of `#[utoipa::path]`, by status.
@@ -74,6 +88,15 @@ problem_responses! {
 /// Adds the parts that all documents have in common.
 #[must_use]
 pub fn complete(mut document: OpenApi) -> OpenApi {
+    if let Some(license) = &mut document.info.license {
+        license.identifier = Some(license.name.clone());
+    }
+    let contact = ContactBuilder::new().name(Some("The Marquee authors"));
+    document.info.contact = Some(contact.build());
+    let gateway = ServerBuilder::new()
+        .url("/")
+        .description(Some("The gateway that serves this document."));
+    document.servers = Some(vec![gateway.build()]);
     let components = document.components.get_or_insert_with(Components::new);
     components.add_security_scheme(
         BEARER,
@@ -93,21 +116,76 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         components.schemas.insert(name.to_owned(), schema);
     }
     debug_assert_eq!(ProblemDocument::name(), "Problem");
+    for (_, name, description) in COMMON {
+        let problem = problem_response(description).into();
+        components.responses.insert(name.to_owned(), problem);
+    }
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
-            operation.security.get_or_insert_with(|| {
+            let security = operation.security.get_or_insert_with(|| {
                 vec![SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]
             });
-            for (status, description) in COMMON {
+            if *security == [SecurityRequirement::default()] {
+                security.clear();
+            }
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let RefOr::T(parameter) = parameter {
+                    complete_parameter(parameter, components);
+                }
+            }
+            for (status, name, _) in COMMON {
                 operation
                     .responses
                     .responses
                     .entry(status.to_owned())
-                    .or_insert_with(|| RefOr::T(problem_response(description)));
+                    .or_insert_with(|| Ref::from_response_name(name).into());
             }
         }
     }
     document
+}
+
+/// Makes the schema a single one, inlined, which may have an example; a parameter is left out rather than null.
+/// Swagger UI fills in `example`, so optional parameters get `examples`, which it shows only.
+fn complete_parameter(parameter: &mut Parameter, components: &Components) {
+    // The field is private.
+    let example = serde_json::to_value(&*parameter).map(|parameter| parameter["example"].clone());
+    let example = example.ok();
+    let Some(schema) = &mut parameter.schema else {
+        return;
+    };
+    if let RefOr::Ref(Ref { ref_location, .. }) = schema
+        && let Some((_, name)) = ref_location.rsplit_once('/')
+        && let Some(component) = components.schemas.get(name)
+    {
+        *schema = component.clone();
+    }
+    // utoipa adds the default of an inlined schema as a second schema, of an object.
+    if let RefOr::T(Schema::AllOf(all)) = schema
+        && let [
+            RefOr::T(Schema::Object(kind)),
+            RefOr::T(Schema::Object(more)),
+        ] = all.items.as_slice()
+    {
+        let mut kind = kind.clone();
+        kind.default.clone_from(&more.default);
+        *schema = kind.into();
+    }
+    let RefOr::T(Schema::Object(schema)) = schema else {
+        return;
+    };
+    if let SchemaType::Array(types) = &schema.schema_type
+        && let [kind, Type::Null] = types.as_slice()
+    {
+        schema.schema_type = SchemaType::Type(kind.clone());
+    }
+    if parameter.required == Required::False {
+        let own = example.filter(|example| !example.is_null());
+        schema.examples = own.or(schema.example.take()).into_iter().collect();
+        *parameter = ParameterBuilder::from(std::mem::take(parameter))
+            .example(None)
+            .build();
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -20,6 +20,17 @@ use tokio::{
 };
 use tower::ServiceExt;
 
+mod contract;
+
+pub use self::contract::assert_documented;
+
+/// The documents of the services.
+const SERVICES: [&str; 3] = [
+    "movie-service",
+    "preference-service",
+    "recommendation-service",
+];
+
 /// A response with its body.
 #[derive(Debug)]
 pub struct TestResponse {
@@ -60,8 +71,9 @@ pub async fn call(app: &Router, method: Method, path: &str, body: Option<Value>)
 /// Sends `request` to `app`, without a network.
 ///
 /// # Panics
-/// If the body ends early.
+/// If the body ends early, or the response is not as the committed OpenAPI documents describe it.
 pub async fn send(app: &Router, request: Request<Body>) -> TestResponse {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = app
         .clone()
         .oneshot(request)
@@ -69,12 +81,14 @@ pub async fn send(app: &Router, request: Request<Body>) -> TestResponse {
         .expect("a router never fails");
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a whole body").to_bytes();
-    TestResponse {
+    let response = TestResponse {
         status: head.status,
         headers: head.headers,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         text: String::from_utf8_lossy(&bytes).into_owned(),
-    }
+    };
+    assert_documented(&SERVICES, &method, &path, &response);
+    response
 }
 
 /// A GET on `app`.
@@ -228,15 +242,13 @@ impl TcpProxy {
     }
 }
 
-/// Compares `openapi/<service>.json` at the top of the workspace with the generated document;
+/// Compares `openapi/<name>.json` at the top of the workspace with the generated document;
 /// `UPDATE_OPENAPI=1` writes it instead.
 ///
 /// # Panics
 /// If they differ.
-pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::OpenApi) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../openapi")
-        .join(format!("{service}.json"));
+pub fn assert_openapi_is_committed(name: &str, document: &utoipa::openapi::OpenApi) {
+    let path = contract::path(name);
     let made = document.to_pretty_json().expect("a document") + "\n";
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
         std::fs::write(&path, &made).expect("the folder openapi");
@@ -244,7 +256,7 @@ pub fn assert_openapi_is_committed(service: &str, document: &utoipa::openapi::Op
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == made,
-        "openapi/{service}.json differs from the generated document; run the tests with UPDATE_OPENAPI=1"
+        "openapi/{name}.json differs from the generated document; run the tests with UPDATE_OPENAPI=1"
     );
 }
 

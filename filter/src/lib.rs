@@ -42,50 +42,50 @@ pub struct FilterParams {
     /// binds tighter: `18,35|80` means Drama and (Comedy or Crime). The same holds for every parameter
     /// that takes ids or names. Names are compared without regard to case; digits are an id; a name that
     /// contains a comma or a bar can only be given by its id. An unknown genre is an error.
-    /// Such as `Drama,Comedy|Crime`.
+    #[param(example = "Drama,Comedy|Crime")]
     pub genres: Option<String>,
     /// Genres that the movie does not have: `27,53` excludes either, `27|53` excludes both together.
-    /// Such as `Horror`.
+    #[param(example = "Horror")]
     pub without_genres: Option<String>,
     /// Keywords of the movie, by id or name. An unknown keyword matches no movie.
-    /// Such as `time travel|dystopia`.
+    #[param(example = "time travel|dystopia")]
     pub keywords: Option<String>,
     /// Directors, writers and top-billed cast, by id or name. An unknown person matches no movie.
-    /// Such as `Keanu Reeves,Carrie-Anne Moss`.
+    #[param(example = "Keanu Reeves,Carrie-Anne Moss")]
     pub people: Option<String>,
     /// The original language, ISO 639-1.
-    /// Such as `ko|ja`.
+    #[param(example = "ko|ja")]
     pub language: Option<String>,
     /// The production country, ISO 3166-1.
-    /// Such as `KR,US`.
+    #[param(example = "KR,US")]
     pub country: Option<String>,
     /// The release year.
-    #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999)]
+    #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999, example = 1999)]
     pub year: Option<String>,
     /// The earliest release date, inclusive.
-    #[param(value_type = Option<NaiveDate>)]
+    #[param(value_type = Option<NaiveDate>, example = "1999-01-01")]
     pub release_date_from: Option<String>,
     /// The latest release date, inclusive.
-    #[param(value_type = Option<NaiveDate>)]
+    #[param(value_type = Option<NaiveDate>, example = "1999-12-31")]
     pub release_date_to: Option<String>,
     /// The minimum runtime in minutes; excludes movies of unknown runtime.
-    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000, example = 90)]
     pub runtime_min: Option<String>,
     /// The maximum runtime in minutes; excludes movies of unknown runtime.
-    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000, example = 180)]
     pub runtime_max: Option<String>,
     /// The minimum of TMDB's vote average.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 10)]
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 10, example = 7.5)]
     pub vote_average_min: Option<String>,
     /// The minimum of TMDB's vote count.
-    #[param(value_type = Option<i32>, minimum = 0)]
+    #[param(value_type = Option<i32>, minimum = 0, example = 1000)]
     pub vote_count_min: Option<String>,
     /// Watch providers of the movie in `region`, on any terms, by id or name. An unknown provider
     /// matches no movie.
-    /// Such as `Netflix|356`.
+    #[param(example = "Netflix|356")]
     pub providers: Option<String>,
     /// The region of `providers` and of included watch providers, ISO 3166-1.
-    /// Such as `KR`.
+    #[param(example = "KR")]
     pub region: Option<String>,
 }
 

@@ -1,54 +1,127 @@
-//! The gateway's OpenAPI document, made from the route table. Path parameters come from the services' committed
-//! documents, which also describe the bodies; Swagger UI lists them beside this one.
+//! The public OpenAPI document: the operations that the route table forwards, as the services' committed documents
+//! describe them, with what the gateway adds, and the gateway's own operations.
 
 use chassis::{
     health::{Dependency, Liveness, Readiness},
-    openapi::{complete, problem_response},
+    openapi::problem_response,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema, openapi::OpenApi};
 
 use crate::routes::{Access, Limits, ROUTES, Route, Service, Target};
 
+/// The document's name in its path and file.
+pub const NAME: &str = "marquee";
+
+/// The problems of the gateway beside those that every service has: name, description.
+const PROBLEMS: [(&str, &str); 7] = [
+    ("BadRequest", "the request target or the body is malformed"),
+    ("NotFound", "the path or the resource does not exist"),
+    (
+        "RequestTimeout",
+        "the client took too long to send the request body",
+    ),
+    (
+        "BodyTooLarge",
+        "the body exceeds BODY_LIMIT_BYTES, by default 1 MiB",
+    ),
+    (
+        "ImportTooLarge",
+        "the body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB",
+    ),
+    ("UriTooLong", "the request target is too long"),
+    ("BadGateway", "the service gave no usable response"),
+];
+
+/// Headers that the gateway adds: name, type, description.
+const HEADERS: [(&str, &str, &str); 8] = [
+    (
+        "X-Request-Id",
+        "string",
+        "the id of the request in the logs",
+    ),
+    ("X-RateLimit-Limit", "integer", "requests per window"),
+    (
+        "X-RateLimit-Remaining",
+        "integer",
+        "requests that are left in the window",
+    ),
+    (
+        "X-RateLimit-Reset",
+        "integer",
+        "seconds until the window ends",
+    ),
+    (
+        "RateLimit",
+        "string",
+        "what is left, as the IETF draft has it",
+    ),
+    (
+        "RateLimit-Policy",
+        "string",
+        "the limit and its window, as the IETF draft has it",
+    ),
+    (
+        "Retry-After",
+        "integer",
+        "seconds after which to send the request again",
+    ),
+    ("WWW-Authenticate", "string", "the scheme: Bearer"),
+];
+
 /// The OpenAPI document.
 ///
 /// # Panics
-/// Panics if a service's committed document is not valid JSON or lacks a schema, which the tests exclude.
+/// Panics if a service's committed document is not valid JSON, lacks an operation of the route table, or has a component
+/// of the same name as another one, which the tests exclude.
 pub fn document() -> OpenApi {
     let services = Service::ALL.map(service_document);
-    let mut paths = Map::new();
-    for route in ROUTES {
-        // The files of Swagger UI are not part of the API.
-        if !matches!(route.target, Target::Swagger | Target::SwaggerRedirect) {
-            let path = paths.entry(route.path).or_insert_with(|| json!({}));
-            path[method(route)] = operation(route, &services);
+    let mut components = own_components();
+    let mut tags = Vec::new();
+    for service in &services {
+        merge(&mut components, &service["components"]);
+        for tag in service["tags"].as_array().expect("tags") {
+            if !tags
+                .iter()
+                .any(|known: &Value| known["name"] == tag["name"])
+            {
+                tags.push(tag.clone());
+            }
         }
     }
-    let mut tags = Vec::from(Service::ALL.map(|service| {
-        let name = service.name();
-        let description =
-            format!("Served by {name}, whose document describes parameters and bodies.");
-        json!({"name": name, "description": description})
-    }));
-    tags.push(json!({"name": crate::NAME, "description": "Served by the gateway itself."}));
+    tags.push(json!({"name": crate::NAME, "description": "The gateway itself."}));
+    let responses = components["responses"].as_object_mut();
+    for (name, response) in responses.into_iter().flatten() {
+        add_headers(name, response);
+    }
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let operation = match route.target {
+            // The files of Swagger UI are not part of the API.
+            Target::Swagger | Target::SwaggerRedirect => continue,
+            Target::Upstream(service) => forwarded(route, &services[service as usize]),
+            _ => own_operation(route),
+        };
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[method(route)] = finish(operation, route);
+    }
+    let [any, ..] = &services;
     let document = json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Marquee: gateway",
-            "description": "All public paths, and the responses that the gateway itself may give to requests for \
-                            them. This product uses the TMDB API but is not endorsed or certified by TMDB.",
-            "license": {"name": "MIT OR Apache-2.0"},
+            "title": "Marquee",
+            "description": "Movies, users' interactions with them, and recommendations. This product uses the TMDB API \
+                            but is not endorsed or certified by TMDB.",
+            "contact": any["info"]["contact"],
+            "license": any["info"]["license"],
             "version": env!("CARGO_PKG_VERSION"),
         },
+        "servers": any["servers"],
         "paths": paths,
-        "components": {"schemas": {
-            (Liveness::name()): Liveness::schema(),
-            (Readiness::name()): Readiness::schema(),
-            (Dependency::name()): Dependency::schema(),
-        }},
+        "components": components,
         "tags": tags,
     });
-    complete(serde_json::from_value(document).expect("an OpenAPI document"))
+    serde_json::from_value(document).expect("an OpenAPI document")
 }
 
 fn service_document(service: Service) -> Value {
@@ -60,124 +133,180 @@ fn service_document(service: Service) -> Value {
     serde_json::from_str(text).expect("a committed document")
 }
 
+fn own_components() -> Value {
+    let problems = PROBLEMS.map(|(name, description)| (name, json!(problem_response(description))));
+    let headers = HEADERS.map(|(name, kind, description)| {
+        let header = json!({"description": description, "schema": {"type": kind}});
+        (name, header)
+    });
+    json!({
+        "schemas": {
+            (Liveness::name()): Liveness::schema(),
+            (Readiness::name()): Readiness::schema(),
+            (Dependency::name()): Dependency::schema(),
+        },
+        "responses": problems.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "headers": headers.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}
+
+/// Adds the components `more` to `all`.
+fn merge(all: &mut Value, more: &Value) {
+    for (kind, components) in more.as_object().into_iter().flatten() {
+        for (name, component) in components.as_object().into_iter().flatten() {
+            let known = &mut all[kind][name];
+            if known.is_null() {
+                *known = component.clone();
+            }
+            assert_eq!(known, component, "two components are named {name}");
+        }
+    }
+}
+
+/// Adds the headers of a response with this status or component name.
+fn add_headers(name: &str, response: &mut Value) {
+    let own: &[&str] = match name {
+        "401" | "Unauthorized" => &["WWW-Authenticate"],
+        "429" | "503" | "RateLimited" | "Unavailable" => &["Retry-After"],
+        _ => &[],
+    };
+    for name in HEADERS[..6].iter().map(|(name, ..)| name).chain(own) {
+        response["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
+    }
+}
+
 fn method(route: &Route) -> String {
     route.method.as_str().to_ascii_lowercase()
 }
 
-fn operation(route: &Route, services: &[Value]) -> Value {
-    let (tag, parameters) = match route.target {
-        Target::Upstream(service) => {
-            let parameters = path_parameters(route, &services[service as usize]);
-            (service.name(), parameters)
-        }
-        Target::Document => (crate::NAME, vec![document_parameter()]),
-        _ => (crate::NAME, Vec::new()),
+/// The operation of a service, with the responses of the gateway.
+fn forwarded(route: &Route, service: &Value) -> Value {
+    let mut operation = service["paths"][route.path][method(route)].clone();
+    let too_large = match route.limits {
+        Limits::Ordinary | Limits::Sync => "BodyTooLarge",
+        Limits::Import => "ImportTooLarge",
+    };
+    let responses = operation["responses"].as_object_mut();
+    let responses = responses.unwrap_or_else(|| panic!("{} is not documented", route.path));
+    responses.insert("413".to_owned(), problem(too_large));
+    for (status, name) in [
+        ("400", "BadRequest"),
+        ("404", "NotFound"),
+        ("408", "RequestTimeout"),
+        ("414", "UriTooLong"),
+        ("502", "BadGateway"),
+    ] {
+        responses.entry(status).or_insert_with(|| problem(name));
+    }
+    operation
+}
+
+/// An operation of the gateway itself.
+fn own_operation(route: &Route) -> Value {
+    let (summary, mut responses) = match route.target {
+        Target::Health => (
+            "Liveness",
+            json!({"200": report("the gateway is alive", &Liveness::name())}),
+        ),
+        Target::Ready => (
+            "Readiness",
+            json!({
+                "200": report("the gateway is ready", &Readiness::name()),
+                "503": report("the gateway is stopping", &Readiness::name()),
+            }),
+        ),
+        Target::Metrics => (
+            "Metrics for Prometheus",
+            json!({
+                "200": body("metrics in the text format of Prometheus", "text/plain", json!({"type": "string"})),
+                "401": problem("Unauthorized"),
+                "403": problem("Forbidden"),
+                "429": problem("RateLimited"),
+                "503": problem("Unavailable"),
+            }),
+        ),
+        _ => (
+            "OpenAPI document",
+            json!({
+                "200": body("the document", "application/json", json!({"type": "object"})),
+                "404": problem("NotFound"),
+                "429": problem("RateLimited"),
+                "502": problem("BadGateway"),
+                "503": problem("Unavailable"),
+                "504": problem("TimedOut"),
+            }),
+        ),
+    };
+    responses["500"] = problem("InternalError");
+    let id = route.path.replace('/', "_").replace(['{', '}'], "");
+    let mut operation = json!({
+        "tags": [crate::NAME],
+        "summary": summary,
+        "operationId": format!("{}{id}", method(route)),
+        "responses": responses,
+    });
+    if route.target == Target::Document {
+        operation["parameters"] = json!([{
+            "name": "document",
+            "in": "path",
+            "description": "The name of a document, with `.json`.",
+            "required": true,
+            "schema": {"type": "string"},
+            "example": format!("{NAME}.json"),
+        }]);
+    }
+    operation
+}
+
+/// Adds what all operations have: who may use it, and the headers of its responses.
+fn finish(mut operation: Value, route: &Route) -> Value {
+    let (permission, security) = match route.access {
+        Access::Public => ("Needs no token.", json!([])),
+        Access::SignUp => (
+            "Needs no token; a token that is sent must be valid.",
+            json!([{}, {"bearer": []}]),
+        ),
+        Access::AnyUser => ("For authenticated users.", json!([{"bearer": []}])),
+        Access::ThatUser => (
+            "For the user whose id is in the path, and for administrators.",
+            json!([{"bearer": []}]),
+        ),
+        Access::Admin => ("For administrators.", json!([{"bearer": []}])),
+        Access::Operator => (
+            "For the networks in METRICS_NETWORKS, and for administrators.",
+            json!([{}, {"bearer": []}]),
+        ),
     };
     let api_keys = match route.interactive_login_only {
         true => " API keys are refused.",
         false => "",
     };
-    let mut operation = json!({
-        "tags": [tag],
-        "summary": route.summary,
-        "description": format!("{}{api_keys}", permission(route.access)),
-        "operationId": operation_id(route),
-        "responses": responses(route),
-    });
-    if !parameters.is_empty() {
-        operation["parameters"] = Value::Array(parameters);
+    let description = operation["description"].as_str().unwrap_or_default();
+    let description = format!("{description}\n\n{permission}{api_keys}");
+    operation["description"] = description.trim_start().into();
+    operation["security"] = security;
+    let responses = operation["responses"].as_object_mut().expect("responses");
+    if route.access == Access::Public {
+        let refused = [problem("Unauthorized"), problem("Forbidden")];
+        responses.retain(|_, response| !refused.contains(response));
     }
-    if matches!(route.access, Access::Public | Access::SignUp) {
-        operation["security"] = json!([{}]);
+    for (status, response) in responses {
+        if response.get("$ref").is_none() {
+            add_headers(status, response);
+        }
     }
     operation
 }
 
-/// A unique id, which is stable as long as the path is.
-fn operation_id(route: &Route) -> String {
-    let mut id = method(route);
-    let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        id.push('_');
-        id.push_str(segment.trim_matches(['{', '}', '*']));
-    }
-    id
-}
-
-fn permission(access: Access) -> &'static str {
-    match access {
-        Access::Public => "Needs no token.",
-        Access::SignUp => "Needs no token; a token that is sent must be valid.",
-        Access::AnyUser => "For authenticated users.",
-        Access::ThatUser => "For the user whose id is in the path, and for administrators.",
-        Access::Admin => "For administrators.",
-        Access::Operator => "For the networks in METRICS_NETWORKS, and for administrators.",
-    }
-}
-
-/// The path parameters in a service's document, whose schemas are inlined, since this document does not have
-/// the service's components.
-fn path_parameters(route: &Route, service: &Value) -> Vec<Value> {
-    let parameters = &service["paths"][route.path][method(route)]["parameters"];
-    let parameters = parameters.as_array().into_iter().flatten();
-    parameters
-        .filter(|parameter| parameter["in"] == "path")
-        .map(|parameter| {
-            let mut parameter = parameter.clone();
-            if let Some(reference) = parameter["schema"]["$ref"].as_str() {
-                let schema = service.pointer(reference.trim_start_matches('#'));
-                parameter["schema"] = schema.expect("a schema of the document").clone();
-            }
-            parameter
-        })
-        .collect()
-}
-
-fn document_parameter() -> Value {
-    json!({
-        "name": "document",
-        "in": "path",
-        "description": "The name of the gateway or of a service, with `.json`.",
-        "required": true,
-        "schema": {"type": "string"},
-    })
-}
-
-fn responses(route: &Route) -> Value {
-    let problem = problem_response;
-    match route.target {
-        Target::Upstream(_) => json!({
-            "default": {"description": "the response of the service"},
-            "400": problem("the request target or the body is malformed"),
-            "404": problem("the path or the resource does not exist"),
-            "408": problem("the client took too long to send the request body"),
-            "413": problem(match route.limits {
-                Limits::Ordinary | Limits::Sync => {
-                    "the body exceeds BODY_LIMIT_BYTES, by default 1 MiB"
-                }
-                Limits::Import => "the body exceeds IMPORT_BODY_LIMIT_BYTES, by default 16 MiB",
-            }),
-            "414": problem("the request target is too long"),
-            "502": problem("the service gave no usable response"),
-        }),
-        Target::Health => json!({"200": report("the gateway is alive", &Liveness::name())}),
-        Target::Ready => json!({
-            "200": report("the gateway is ready", &Readiness::name()),
-            "503": report("the gateway is stopping", &Readiness::name()),
-        }),
-        Target::Metrics => json!({"200": {
-            "description": "metrics in the text format of Prometheus",
-            "content": {"text/plain": {}},
-        }}),
-        Target::Document | Target::Swagger | Target::SwaggerRedirect => json!({
-            "200": {"description": "the document", "content": {"application/json": {}}},
-            "404": problem("the document does not exist"),
-            "502": problem("the service gave no usable response"),
-        }),
-    }
+fn problem(name: &str) -> Value {
+    json!({"$ref": format!("#/components/responses/{name}")})
 }
 
 fn report(description: &str, schema: &str) -> Value {
     let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
-    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+    body(description, "application/json", schema)
+}
+
+fn body(description: &str, kind: &str, schema: Value) -> Value {
+    json!({"description": description, "content": {(kind): {"schema": schema}}})
 }

@@ -32,11 +32,16 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(115);
 const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Marquee: films",
-    description = "The movie catalogue. This product uses the TMDB API but is not endorsed or certified by TMDB.",
-    license(name = "MIT OR Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "Marquee: films",
+        description = "The movie catalogue. This product uses the TMDB API but is not endorsed or certified by TMDB."
+    ),
+    tags(
+        (name = "movies", description = "The movie catalogue."),
+        (name = "admin", description = "For administrators."),
+    )
+)]
 struct Info;
 
 /// The documented routes: of the catalogue, of syncs, of imports, of jobs.

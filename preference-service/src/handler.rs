@@ -40,11 +40,27 @@ const CHARTS_CACHE: &str = "private, max-age=1, stale-while-revalidate=10";
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Marquee: people",
-    description = "Users, their preferences, and their interactions with movies.",
-    license(name = "MIT OR Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "Marquee: people",
+        description = "Users, their preferences, and their interactions with movies."
+    ),
+    tags(
+        (name = "auth", description = "Login, tokens and their public keys."),
+        (name = "users", description = "Accounts."),
+        (name = "api keys", description = "Credentials of programs."),
+        (name = "preferences", description = "Stated preferences."),
+        (name = "interactions", description = "Actions of users on movies, newest first."),
+        (name = "reactions", description = "Like, dislike and superlike."),
+        (name = "bookmarks", description = "The watchlist."),
+        (name = "ratings", description = "Stars, in halves."),
+        (name = "watch", description = "Watch progress and history."),
+        (name = "taste", description = "The learned taste profile."),
+        (name = "imports", description = "Histories from other sites."),
+        (name = "charts", description = "Live charts."),
+        (name = "stats", description = "Counters per movie."),
+    )
+)]
 struct Info;
 
 fn public() -> OpenApiRouter<AppState> {

@@ -22,11 +22,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::state::AppState;
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Marquee: recommendations",
-    description = "Ranked lists of movies for users, with explanations.",
-    license(name = "MIT OR Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "Marquee: recommendations",
+        description = "Ranked lists of movies for users, with explanations."
+    ),
+    tags(
+        (name = "recommendations", description = "Ranked lists of movies, with explanations."),
+        (name = "rules", description = "The scoring rules in force."),
+        (name = "admin", description = "For administrators."),
+    )
+)]
 struct Info;
 
 fn routes() -> OpenApiRouter<AppState> {

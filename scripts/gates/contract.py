@@ -6,12 +6,16 @@ Descriptions and examples are not part of it. New lines are allowed: `contract.p
 """
 
 import json
+import re
 import sys
 
 from source import ROOT
 
 LOCK = ROOT / "openapi/contract.txt"
 MAX_DEPTH = 12
+SCHEMA = re.compile(
+    r"derive\((?P<derives>[^)]*\bToSchema\b[^)]*)\)(?P<attributes>.*?)\b(?:struct|enum) (?P<name>\w+)", re.DOTALL
+)
 
 
 def type_of(schema):
@@ -54,8 +58,8 @@ def lines(folder):
                 head = f"{path.stem} {method.upper()} {route}"
                 yield head
                 for parameter in operation.get("parameters", []):
-                    # The gateway's document copies the parameters of the services' documents.
-                    if path.stem == "gateway":
+                    # The public document copies the parameters of the services' documents.
+                    if path.stem == "marquee":
                         continue
                     for at, kind in fields(document, parameter.get("schema", {})):
                         need = "required" if parameter.get("required") else "optional"
@@ -72,6 +76,19 @@ def lines(folder):
                             yield f"{head} {status} {media} {at}: {kind}"
 
 
+def schema_names():
+    """Yields (crate, name, place) for every type whose schema the documents have. Of two with one name, one is lost."""
+    for path in sorted(ROOT.glob("*/src/**/*.rs")):
+        for match in SCHEMA.finditer(path.read_text(encoding="utf-8")):
+            renamed = re.search(r"schema\([^)]*?\bas = (\w+)", match["attributes"])
+            crate = path.relative_to(ROOT).parts[0]
+            yield crate, renamed[1] if renamed else match["name"], path.relative_to(ROOT)
+
+
+seen = {}
+for crate, name, place in schema_names():
+    if (first := seen.setdefault((crate, name), place)) != place:
+        sys.exit(f"{first} and {place} have two schemas of the name {name}")
 now = set(lines(ROOT / "openapi"))
 if "--update" in sys.argv:
     known = set(LOCK.read_text(encoding="utf-8").splitlines()) if LOCK.exists() else set()

@@ -54,8 +54,8 @@ pub trait JobView: Serialize + Clone + PartialEq + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LimitQuery {
-    /// The maximum number of entries; 20 by default.
-    #[param(inline, required = false, example = 20)]
+    /// The maximum number of entries.
+    #[param(inline, required = false, default = 20, example = 5)]
     limit: Option<Bounded<1, 100>>,
 }
 

@@ -55,7 +55,7 @@ static DOCUMENT: LazyLock<Bytes> =
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     let documents = [
-        Url::with_primary("gateway", "/swagger/docs/gateway.json", true),
+        Url::with_primary(openapi::NAME, "/swagger/docs/marquee.json", true),
         Url::new("movie-service", "/swagger/docs/movie-service.json"),
         Url::new(
             "preference-service",
@@ -110,7 +110,8 @@ pub(crate) async fn document(
     call: &InternalCall<'_>,
 ) -> Result<Response<Body>, Problem> {
     let name = name.strip_suffix(".json").unwrap_or_default();
-    if name == crate::NAME {
+    // The gateway's name is the earlier path.
+    if name == openapi::NAME || name == crate::NAME {
         let mut response = response::document(response::JSON, DOCUMENT.clone());
         add_headers(response.headers_mut());
         return Ok(response);

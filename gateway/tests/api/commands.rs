@@ -139,7 +139,7 @@ fn two_gateways_cannot_share_a_port() {
 fn openapi_prints_the_document_and_healthcheck_reports_readiness() {
     let output = run(&["openapi"], &[]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(document["info"]["title"], "Marquee: gateway");
+    assert_eq!(document["info"]["title"], "Marquee");
     let stage = tokio::runtime::Runtime::new()
         .unwrap()
         .block_on(Stage::with_echo(&[]));

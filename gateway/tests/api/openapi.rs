@@ -1,89 +1,145 @@
-//! The gateway's OpenAPI document.
+//! The public OpenAPI document, which is merged from the services' documents.
 
-use gateway::routes::{Limits, ROUTES, Service, Target};
-use serde_json::Value;
+use gateway::{
+    openapi::{NAME, document},
+    routes::{Access, Limits, ROUTES, Route, Target},
+};
+use serde_json::{Value, json};
 
 #[test]
 fn openapi_is_committed() {
-    chassis::testing::assert_openapi_is_committed(gateway::NAME, &gateway::openapi::document());
+    chassis::testing::assert_openapi_is_committed(NAME, &document());
 }
 
-#[test]
-fn every_route_is_in_the_document() {
-    let document = serde_json::to_value(gateway::openapi::document()).unwrap();
-    let mut ids = std::collections::HashSet::new();
-    for route in ROUTES {
-        if matches!(route.target, Target::Swagger | Target::SwaggerRedirect) {
-            continue;
-        }
-        let method = route.method.as_str().to_lowercase();
-        let operation = &document["paths"][route.path][&method];
-        assert_eq!(operation["summary"], route.summary, "{}", route.path);
-        assert!(
-            ids.insert(operation["operationId"].to_string()),
-            "{}",
-            route.path
-        );
-        let parameters = operation["parameters"].as_array().map_or(0, Vec::len);
-        assert_eq!(
-            parameters,
-            route.path.matches('{').count(),
-            "{}",
-            route.path
-        );
-        if let Target::Upstream(service) = route.target {
-            assert_eq!(operation["tags"][0], service.name());
-            for status in [
-                "400", "401", "403", "404", "413", "414", "429", "502", "503", "504",
-            ] {
-                assert!(
-                    operation["responses"][status].is_object(),
-                    "{status} of {}",
-                    route.path
-                );
-            }
-        }
-    }
-}
-
-fn document_of(service: Service) -> Value {
-    let path = format!(
-        "{}/../openapi/{}.json",
-        env!("CARGO_MANIFEST_DIR"),
-        service.name()
-    );
+fn committed(name: &str) -> Value {
+    let path = format!("{}/../openapi/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// The routes of the API, with their operations in the public document.
+fn operations() -> impl Iterator<Item = (&'static Route, Value)> {
+    let document = committed(NAME);
+    let is_api =
+        |route: &&Route| !matches!(route.target, Target::Swagger | Target::SwaggerRedirect);
+    ROUTES.iter().filter(is_api).map(move |route| {
+        let method = route.method.as_str().to_lowercase();
+        (route, document["paths"][route.path][method].clone())
+    })
+}
+
 #[test]
-fn path_parameters_are_those_of_the_services() {
-    let document = serde_json::to_value(gateway::openapi::document()).unwrap();
-    let mut compared = 0;
-    for route in ROUTES {
+fn every_route_is_an_operation_with_a_success_and_its_problems() {
+    let mut ids = std::collections::HashSet::new();
+    for (route, operation) in operations() {
+        let place = format!("{} {}", route.method, route.path);
+        for text in ["summary", "description", "operationId"] {
+            assert!(operation[text].is_string(), "{text} of {place}");
+        }
+        assert!(ids.insert(operation["operationId"].to_string()), "{place}");
+        let responses = operation["responses"].as_object().unwrap();
+        let successes = responses
+            .iter()
+            .filter(|(status, _)| status.starts_with('2'));
+        let mut count = 0;
+        for (status, success) in successes {
+            let content = success["content"].as_object();
+            let schemas = content
+                .into_iter()
+                .flatten()
+                .map(|(_, media)| &media["schema"]);
+            assert_eq!(
+                status != "204",
+                schemas.clone().count() > 0,
+                "{status} of {place}"
+            );
+            assert!(
+                schemas.into_iter().all(Value::is_object),
+                "{status} of {place}"
+            );
+            count += 1;
+        }
+        assert!(count > 0, "{place}");
+        let mut expected = vec!["500"];
+        if matches!(route.target, Target::Upstream(_)) {
+            expected.extend([
+                "400", "404", "408", "413", "414", "429", "502", "503", "504",
+            ]);
+        }
+        if !matches!(route.access, Access::Public | Access::SignUp) {
+            expected.extend(["401", "403"]);
+        }
+        for status in expected {
+            assert!(responses.contains_key(status), "{status} of {place}");
+        }
+    }
+}
+
+#[test]
+fn security_is_that_of_the_route() {
+    for (route, operation) in operations() {
+        let bearer = json!({"bearer": []});
+        let expected = match route.access {
+            Access::Public => json!([]),
+            Access::SignUp | Access::Operator => json!([{}, bearer]),
+            Access::AnyUser | Access::ThatUser | Access::Admin => json!([bearer]),
+        };
+        assert_eq!(operation["security"], expected, "{}", route.path);
+    }
+}
+
+#[test]
+fn parameters_have_an_example_and_those_of_the_path_are_required() {
+    let mut count = 0;
+    for (route, operation) in operations() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let mut in_path = 0;
+        for parameter in parameters {
+            let place = format!("{} of {}", parameter["name"], route.path);
+            let schema = &parameter["schema"];
+            assert!(schema.get("$ref").is_none(), "{place}");
+            let is_in_path = parameter["in"] == "path";
+            // Swagger UI sends `example`, so only parameters that must be sent have it.
+            let example = match is_in_path {
+                true => parameter.get("example").or(schema.get("example")),
+                false => schema["examples"].get(0),
+            };
+            assert!(example.is_some(), "{place}");
+            assert_eq!(parameter["required"], is_in_path, "{place}");
+            in_path += usize::from(is_in_path);
+            count += 1;
+        }
+        assert_eq!(in_path, route.path.matches('{').count(), "{}", route.path);
+    }
+    assert!(count > 150, "{count}");
+}
+
+#[test]
+fn operations_and_components_are_those_of_the_services() {
+    let document = committed(NAME);
+    for (route, operation) in operations() {
         let Target::Upstream(service) = route.target else {
             continue;
         };
-        let service = document_of(service);
+        let theirs = committed(service.name());
         let method = route.method.as_str().to_lowercase();
-        let own = &document["paths"][route.path][&method]["parameters"];
-        for parameter in own.as_array().into_iter().flatten() {
-            let parameters = &service["paths"][route.path][&method]["parameters"];
-            let theirs = parameters.as_array().unwrap().iter();
-            let theirs: Vec<&Value> = theirs
-                .filter(|theirs| theirs["in"] == "path" && theirs["name"] == parameter["name"])
-                .collect();
-            assert_eq!(theirs.len(), 1, "{}", route.path);
-            let schema = match theirs[0]["schema"]["$ref"].as_str() {
-                Some(reference) => service.pointer(&reference[1..]).unwrap(),
-                None => &theirs[0]["schema"],
-            };
-            assert_eq!(&parameter["schema"], schema, "{}", route.path);
-            assert_eq!(parameter["description"], theirs[0]["description"]);
-            assert_eq!(parameter["required"], true, "{}", route.path);
-            compared += 1;
+        let their_operation = &theirs["paths"][route.path][method];
+        for part in [
+            "operationId",
+            "parameters",
+            "requestBody",
+            "summary",
+            "tags",
+        ] {
+            assert_eq!(
+                operation[part], their_operation[part],
+                "{part} of {}",
+                route.path
+            );
+        }
+        for (name, schema) in theirs["components"]["schemas"].as_object().unwrap() {
+            assert_eq!(&document["components"]["schemas"][name], schema, "{name}");
         }
     }
-    assert!(compared > 50, "{compared}");
 }
 
 #[test]
@@ -91,8 +147,8 @@ fn body_limits_in_the_document_are_the_defaults() {
     let settings = crate::stage::settings(([127, 0, 0, 1], 1).into(), &[]);
     let own = gateway::config::Config::read(&settings).unwrap();
     let process: chassis::ProcessConfig = settings.read().unwrap();
-    let document = serde_json::to_value(gateway::openapi::document()).unwrap();
-    for route in ROUTES {
+    let document = committed(NAME);
+    for (route, operation) in operations() {
         let Target::Upstream(_) = route.target else {
             continue;
         };
@@ -100,8 +156,8 @@ fn body_limits_in_the_document_are_the_defaults() {
             Limits::Ordinary | Limits::Sync => process.body_limit_bytes,
             Limits::Import => own.import_body_limit_bytes,
         };
-        let method = route.method.as_str().to_lowercase();
-        let response = &document["paths"][route.path][&method]["responses"]["413"];
+        let response = operation["responses"]["413"]["$ref"].as_str().unwrap();
+        let response = document.pointer(&response[1..]).unwrap();
         let expected = format!("{} MiB", limit >> 20);
         let description = response["description"].as_str().unwrap();
         assert!(

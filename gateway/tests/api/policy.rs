@@ -13,7 +13,7 @@ use crate::{
 
 /// A path that matches `route`, with the ids of user 7.
 fn path(route: &Route) -> String {
-    let path = route.path.replace("{document}", "gateway.json");
+    let path = route.path.replace("{document}", "marquee.json");
     let path = path.replace("{*file}", "index.css");
     let segments: Vec<&str> = path
         .split('/')

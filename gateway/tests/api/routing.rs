@@ -63,7 +63,7 @@ async fn head_is_served_wherever_get_is() {
         "/api/v1/movies",
         "/health",
         "/swagger/",
-        "/swagger/docs/gateway.json",
+        "/swagger/docs/marquee.json",
     ] {
         let get = stage.get(path).await;
         let head = TestResponse::of(stage.call(Method::HEAD, path)).await;

@@ -50,7 +50,7 @@ async fn the_page_lists_four_documents_and_contacts_no_other_host() {
     let stage = Stage::with_echo(&[]).await;
     let script = bare(&stage, "/swagger/swagger-initializer.js").await.text;
     for name in [
-        "gateway",
+        "marquee",
         "movie-service",
         "preference-service",
         "recommendation-service",
@@ -89,9 +89,11 @@ async fn documents_come_from_the_services_or_are_503() {
             ("RECOMMENDATION_SERVICE_URL", &away),
         ],
     );
-    let own = bare(&stage, "/swagger/docs/gateway.json").await;
-    assert_eq!(own.header("content-type"), "application/json");
-    assert!(own.json()["paths"]["/api/v1/movies"]["get"].is_object());
+    for name in ["marquee", "gateway"] {
+        let own = bare(&stage, &format!("/swagger/docs/{name}.json")).await;
+        assert_eq!(own.header("content-type"), "application/json");
+        assert!(own.json()["paths"]["/api/v1/movies"]["get"].is_object());
+    }
     let theirs = bare(&stage, "/swagger/docs/movie-service.json").await;
     assert_eq!(theirs.json()["openapi"], "3.1.0");
     assert_eq!(theirs.header("content-type"), "application/json");

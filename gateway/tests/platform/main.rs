@@ -19,6 +19,7 @@ mod drill_movielens;
 mod drill_writes;
 mod failures;
 mod freshness;
+mod generated_clients;
 mod lifecycle;
 mod managed;
 mod stage;

@@ -41,7 +41,11 @@ pub(super) struct JobHeaders {
     #[param(rename = "Prefer", value_type = Option<String>, required = false, example = "respond-async")]
     prefer: Prefer,
     /// A request with the key of an earlier request starts no second job.
-    #[param(rename = "Idempotency-Key", required = false)]
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        example = "b3f1c2d4-sync-today"
+    )]
     idempotency_key: Option<String>,
 }
 
@@ -60,8 +64,8 @@ impl<S: Send + Sync> FromRequestParts<S> for JobHeaders {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SyncQuery {
-    /// The number of pages of 20 movies; 5 by default.
-    #[param(inline, required = false, example = 5)]
+    /// The number of pages of 20 movies.
+    #[param(inline, required = false, default = 5, example = 2)]
     pages: Option<Bounded<1, 50>>,
 }
 
@@ -79,11 +83,11 @@ pub(super) enum TimeWindow {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TrendingQuery {
-    /// The period; `day` by default.
-    #[param(inline, required = false, example = "day")]
+    /// The period.
+    #[param(inline, required = false, default = "day", example = "week")]
     time_window: Option<TimeWindow>,
-    /// The number of pages of 20 movies; 1 by default.
-    #[param(inline, required = false, example = 1)]
+    /// The number of pages of 20 movies.
+    #[param(inline, required = false, default = 1, example = 2)]
     pages: Option<Bounded<1, 50>>,
 }
 

@@ -44,7 +44,7 @@ pub(super) const BACKDROP_BASE: &str = "https://image.tmdb.org/t/p/w780";
 
 /// A page of movies.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ListResponse {
+pub(super) struct MoviesResponse {
     /// The page number.
     #[schema(example = 1)]
     page: i64,
@@ -94,7 +94,7 @@ pub(super) fn day(date: Option<NaiveDate>) -> String {
     tag = "movies",
     params(ListQuery),
     responses(
-        (status = 200, description = "a page of movies", body = ListResponse,
+        (status = 200, description = "a page of movies", body = MoviesResponse,
             headers(("Link" = String, description = "the next page"), ("ETag" = String, description = "the entity tag"))),
         (status = 304, description = "unchanged since `If-None-Match`"),
         InvalidRequest,
@@ -136,7 +136,7 @@ async fn respond(
         Selected::Batch(ids) => {
             let movies = state.listing.batch(&ids, fields.includes()).await?;
             let count = i64::try_from(movies.len()).unwrap_or(i64::MAX);
-            let response = ListResponse {
+            let response = MoviesResponse {
                 page: 1,
                 page_size: i64::try_from(ids.len()).unwrap_or(i64::MAX),
                 total_pages: count.min(1),
@@ -154,7 +154,7 @@ async fn respond(
         movies,
         next,
     } = state.listing.list(&request).await?;
-    let response = ListResponse {
+    let response = MoviesResponse {
         page: request.page,
         page_size: request.page_size,
         total_pages,
@@ -190,7 +190,7 @@ async fn summarize(
     summaries
 }
 
-/// The end of a serialized [`ListResponse`] without a cursor.
+/// The end of a serialized [`MoviesResponse`] without a cursor.
 const NO_CURSOR: &[u8] = b"null}";
 
 /// Puts the cursor of the next page into `body`, so that a page is serialized once, and makes its entity tag. The start

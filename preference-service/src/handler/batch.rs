@@ -126,8 +126,8 @@ pub(super) struct BatchResponse {
     failed: usize,
 }
 
-/// The result of one interaction.
-#[derive(Serialize, ToSchema)]
+/// The result of one interaction; with the members of a problem if it was not stored.
+#[derive(Default, Serialize, ToSchema)]
 struct EventResult {
     /// The index in the request, from 0.
     index: usize,
@@ -138,21 +138,22 @@ struct EventResult {
     /// The interaction, or the earlier one that led to the state, if the status is 201 or 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     interaction: Option<Interaction>,
-    #[serde(flatten)]
-    problem: Option<EventProblem>,
-}
-
-/// The problem of an interaction that was not stored.
-#[derive(Serialize, ToSchema)]
-struct EventProblem {
     /// The problem type: a stable relative URI.
-    r#type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    r#type: Option<String>,
     /// The title of the problem type.
-    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    title: Option<String>,
     /// The correction that it needs.
-    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    detail: Option<String>,
     /// The problem in one line.
-    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    error: Option<String>,
     /// The invalid fields, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -180,14 +181,12 @@ impl EventResult {
         Self {
             index,
             status,
-            interaction: None,
-            problem: Some(EventProblem {
-                r#type,
-                title,
-                detail,
-                error,
-                errors,
-            }),
+            r#type: Some(r#type),
+            title: Some(title),
+            detail: Some(detail),
+            error: Some(error),
+            errors,
+            ..Self::default()
         }
     }
 
@@ -201,7 +200,7 @@ impl EventResult {
             index,
             status: status.as_u16(),
             interaction: written.interaction,
-            problem: None,
+            ..Self::default()
         }
     }
 }
@@ -261,7 +260,7 @@ pub(super) async fn record_batch(
     let results: Vec<EventResult> = results.into_iter().flatten().collect();
     let succeeded = results
         .iter()
-        .filter(|result| result.problem.is_none())
+        .filter(|result| result.error.is_none())
         .count();
     Ok(JsonBody(BatchResponse {
         failed: results.len() - succeeded,

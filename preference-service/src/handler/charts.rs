@@ -52,14 +52,14 @@ const MAX_PLACES: i64 = 100;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ChartParams {
-    /// The metric: `bookmarks` by default.
-    #[param(inline, value_type = Option<Metric>)]
+    /// The metric.
+    #[param(inline, value_type = Option<Metric>, default = "bookmarks", example = "likes")]
     metric: Option<String>,
-    /// The time window: `all` by default.
-    #[param(inline, value_type = Option<Window>)]
+    /// The time window.
+    #[param(inline, value_type = Option<Window>, default = "all", example = "week")]
     window: Option<String>,
-    /// The number of places: 10 by default.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
+    /// The number of places.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10, example = 5)]
     limit: Option<String>,
 }
 

@@ -55,8 +55,8 @@ pub(super) async fn limit_uploads(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ImportQuery {
-    /// True to count the changes without making them; false by default.
-    #[param(example = false)]
+    /// True to count the changes without making them.
+    #[param(default = false, example = true)]
     dry_run: Option<bool>,
     /// The format of a single file, if its header and its name do not identify it.
     #[param(inline, value_type = Option<ImportFormat>)]

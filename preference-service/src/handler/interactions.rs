@@ -172,14 +172,15 @@ pub(super) struct InteractionsResponse {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// The page size: 50 by default.
-    #[param(inline, example = 50)]
+    /// The page size.
+    #[param(inline, default = 50, example = 10)]
     limit: Option<Bounded<1, 1000>>,
     /// Lists only interactions of this type.
     #[serde(rename = "type")]
     #[param(inline)]
     interaction_type: Option<InteractionType>,
     /// The `next_cursor` of the previous page. Pages neither skip nor repeat items while interactions are recorded.
+    #[param(example = "eyJiZWZvcmUiOjF9")]
     cursor: Option<String>,
 }
 

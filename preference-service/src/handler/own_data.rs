@@ -10,6 +10,7 @@ use axum::{
 };
 use chassis::{Problem, extract::Path, openapi::InvalidId};
 use futures_util::stream;
+use utoipa::ToSchema;
 
 use super::error::UserNotFound;
 use crate::{models::UserId, state::AppState};
@@ -36,6 +37,36 @@ pub(super) async fn erase_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// All data about a user; each list is complete.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the document, which is written in pieces"
+)]
+struct ExportResponse {
+    /// The account and the preferences.
+    #[schema(value_type = Object)]
+    user: (),
+    /// Password logins that have not ended.
+    #[schema(value_type = Vec<Object>)]
+    logins: (),
+    /// API keys, without their secrets.
+    #[schema(value_type = Vec<Object>)]
+    api_keys: (),
+    /// The user's edits of their taste profile.
+    #[schema(value_type = Vec<Object>)]
+    taste_edits: (),
+    /// The state of each movie.
+    #[schema(value_type = Vec<Object>)]
+    films: (),
+    /// Imports.
+    #[schema(value_type = Vec<Object>)]
+    imports: (),
+    /// Interactions, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    interactions: (),
+}
+
 /// Export a user
 ///
 /// Returns all data about the user, as of one snapshot: account, preferences, logins, API keys, taste
@@ -46,7 +77,7 @@ pub(super) async fn erase_user(
     tag = "users",
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
-        (status = 200, description = "`user`, and the lists `logins`, `api_keys`, `taste_edits`, `films`, `imports` and `interactions`", content_type = "application/json", headers(
+        (status = 200, description = "the data", body = ExportResponse, headers(
             ("Content-Disposition" = String, description = "the suggested file name")
         )),
         InvalidId, UserNotFound,

@@ -95,8 +95,8 @@ impl TasteResponse {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TasteQuery {
-    /// The maximum number of tags of each kind: 50 by default.
-    #[param(inline, example = 50)]
+    /// The maximum number of tags of each kind.
+    #[param(inline, default = 50, example = 10)]
     limit: Option<Bounded<1, 1000>>,
 }
 

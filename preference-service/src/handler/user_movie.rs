@@ -192,10 +192,11 @@ pub(super) use part_operations;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MoviesQuery {
-    /// The page size: 50 by default.
-    #[param(inline, example = 50)]
+    /// The page size.
+    #[param(inline, default = 50, example = 10)]
     limit: Option<Bounded<1, 1000>>,
     /// The `next_cursor` of the previous page. Pages neither skip nor repeat items while the list changes at its top.
+    #[param(example = "eyJtb3ZpZSI6NjAzfQ")]
     cursor: Option<String>,
 }
 

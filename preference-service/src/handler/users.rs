@@ -93,12 +93,12 @@ pub(super) struct UpdateUserRequest {
 /// Sign up
 ///
 /// Creates a user. Usernames and e-mail addresses are unique, ignoring case and Unicode form. Sign-ups per
-/// client address and hour are limited, except by an administrator.
+/// client address and hour are limited, except by an administrator. Mock mode requires a token.
 #[utoipa::path(
     post,
     path = "/api/v1/users",
     tag = "users",
-    security(()),
+    security((), ("bearer" = [])),
     request_body = CreateUserRequest,
     responses(
         (status = 201, description = "the new user", body = UserResponse),

@@ -113,7 +113,7 @@ part_operations! {
     /// Lists the movies that the user has watched, also in part, last watched first.
     list_watch "/api/v1/users/{id}/watch" => "the movies",
     /// A page of a user's watch history, last watched first.
-    WatchListResponse {
+    WatchesResponse {
         /// The movies.
         watch: {
             "user_id": 1,

@@ -64,7 +64,7 @@ impl UserId {
 }
 
 id!(
-    /// TMDB's id of a film: 1 and up.
+    /// A TMDB movie id, 1 and up.
     MovieId,
     "invalid movie ID",
     603

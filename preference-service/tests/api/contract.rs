@@ -43,7 +43,11 @@ fn every_operation_is_described_and_its_errors_are_problems() {
                 expected.push("404");
             }
             for status in expected {
-                let content = &responses[status]["content"]["application/problem+json"];
+                let mut response = &responses[status];
+                if let Some(component) = response["$ref"].as_str() {
+                    response = document.pointer(&component[1..]).expect("a component");
+                }
+                let content = &response["content"]["application/problem+json"];
                 assert_eq!(
                     content["schema"]["$ref"], "#/components/schemas/Problem",
                     "{status} of {method} {path}"

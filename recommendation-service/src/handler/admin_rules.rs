@@ -35,11 +35,11 @@ const DEFAULT_LIMIT: i64 = 10;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// The page, from 1; 1 if not given.
-    #[param(inline, required = false, example = 1)]
+    /// The page, from 1.
+    #[param(inline, required = false, default = 1, example = 2)]
     pub(super) page: Option<Page>,
-    /// The page size, 1 to 100; 20 if not given.
-    #[param(inline, required = false, example = 20)]
+    /// The page size.
+    #[param(inline, required = false, default = 20, example = 10)]
     pub(super) page_size: Option<PageSize>,
 }
 

@@ -97,18 +97,25 @@ pub(super) struct OthersResponse {
     share: f64,
 }
 
-/// The explanation of a score.
-#[derive(Debug, Serialize, ToSchema)]
+/// The explanation of a score; empty unless it is requested by `explain`.
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct ExplanationResponse {
     /// The contributions of the parts of the score; together the score.
-    contributions: Vec<ContributionResponse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<ContributionResponse>, required = false)]
+    contributions: Option<Vec<ContributionResponse>>,
     /// The user's movies with the largest contributions. With those of `others` and `base` they add up to the score.
-    because: Vec<BecauseResponse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<BecauseResponse>, required = false)]
+    because: Option<Vec<BecauseResponse>>,
     /// The user's other movies.
-    others: OthersResponse,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = OthersResponse, required = false)]
+    others: Option<OthersResponse>,
     /// The amount that comes from none of the user's movies.
-    #[schema(example = 0.04)]
-    base: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64, required = false, example = 0.04)]
+    base: Option<f64>,
 }
 
 /// The number of `ten_thousandths` as a decimal.
@@ -119,30 +126,26 @@ pub(super) fn decimal(ten_thousandths: i64) -> f64 {
 impl ExplanationResponse {
     pub(super) fn new(catalogue: &Catalogue, list: &FilmList, film: &ListedFilm) -> Self {
         let amounts = list.parts.iter().zip(&film.amounts);
+        let contribution = |(name, amount): (&String, &i32)| ContributionResponse {
+            name: name.clone(),
+            amount: decimal((*amount).into()),
+        };
+        let because = |(id, amount): &(i64, i32)| BecauseResponse {
+            id: *id,
+            title: catalogue
+                .row(*id)
+                .map(|row| catalogue.title(row).to_owned())
+                .unwrap_or_default(),
+            share: decimal((*amount).into()),
+        };
         Self {
-            contributions: amounts
-                .map(|(name, amount)| ContributionResponse {
-                    name: name.clone(),
-                    amount: decimal((*amount).into()),
-                })
-                .collect(),
-            because: film
-                .because
-                .iter()
-                .map(|(id, amount)| BecauseResponse {
-                    id: *id,
-                    title: catalogue
-                        .row(*id)
-                        .map(|row| catalogue.title(row).to_owned())
-                        .unwrap_or_default(),
-                    share: decimal((*amount).into()),
-                })
-                .collect(),
-            others: OthersResponse {
+            contributions: Some(amounts.map(contribution).collect()),
+            because: Some(film.because.iter().map(because).collect()),
+            others: Some(OthersResponse {
                 films: film.others.0,
                 share: decimal(film.others.1),
-            },
-            base: decimal(film.base()),
+            }),
+            base: Some(decimal(film.base())),
         }
     }
 }

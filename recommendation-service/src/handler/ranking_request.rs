@@ -25,24 +25,25 @@ pub(super) const LIMITS: std::ops::RangeInclusive<i64> = 1..=100;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
-    /// The page size, 1 to 100; 10 if not given.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
+    /// The page size.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10, example = 5)]
     limit: Option<String>,
     /// The `next_cursor` of the previous page: continues the same list. All parameters but `limit` and `explain` must
     /// be the same.
+    #[param(example = "eyJmcm9tIjoxMH0")]
     cursor: Option<String>,
-    /// The strategy that scores movies; `blend` if not given.
-    #[param(inline, value_type = Option<Strategy>)]
+    /// The strategy that scores movies.
+    #[param(inline, value_type = Option<Strategy>, default = "blend", example = "rules")]
     strategy: Option<String>,
-    /// Leaves out movies that the user has seen or judged; `true` if not given. Movies that they dislike are never
+    /// Leaves out movies that the user has seen or judged. Movies that they dislike are never
     /// recommended.
-    #[param(value_type = Option<bool>)]
+    #[param(value_type = Option<bool>, default = true, example = false)]
     exclude_seen: Option<String>,
-    /// The weight of diversity, from 0 (the best movies) to 1 (the most different); 0 if not given.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 1)]
+    /// The weight of diversity, from 0 (the best movies) to 1 (the most different).
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 1, default = 0, example = 0.3)]
     diversity: Option<String>,
-    /// Adds the explanation of each score; `false` if not given.
-    #[param(value_type = Option<bool>)]
+    /// Adds the explanation of each score.
+    #[param(value_type = Option<bool>, default = false, example = true)]
     explain: Option<String>,
 }
 

@@ -42,9 +42,8 @@ pub(super) struct RecommendationResponse {
     /// The reason, in words.
     #[schema(example = "because you liked The Matrix Reloaded, popular now")]
     reason: String,
-    /// The explanation of the score, if requested by `explain`.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    explanation: Option<ExplanationResponse>,
+    #[serde(flatten)]
+    explanation: ExplanationResponse,
 }
 
 /// The model that scored movies.
@@ -94,7 +93,10 @@ pub(super) fn films(
                 film: MovieCard::new(catalogue, catalogue.row(film.id)?),
                 score: decimal(film.score),
                 reason: film.reason.clone(),
-                explanation: explain.then(|| ExplanationResponse::new(catalogue, list, film)),
+                explanation: match explain {
+                    true => ExplanationResponse::new(catalogue, list, film),
+                    false => ExplanationResponse::default(),
+                },
             })
         })
         .collect()
@@ -184,9 +186,10 @@ pub(super) struct ReplayQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
     limit: Option<String>,
     /// The `next_cursor` of the previous page.
+    #[param(example = "eyJmcm9tIjoxMH0")]
     cursor: Option<String>,
-    /// Adds the explanation of each score; `true` if not given.
-    #[param(value_type = Option<bool>)]
+    /// Adds the explanation of each score.
+    #[param(value_type = Option<bool>, default = true, example = false)]
     explain: Option<String>,
 }
 

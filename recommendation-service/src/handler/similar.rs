@@ -27,8 +27,8 @@ use crate::{
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageParams {
-    /// The number of movies, 1 to 100; 10 if not given.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
+    /// The number of movies.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10, example = 5)]
     limit: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct SimilarFilmResponse {
 
 /// Movies that are similar to a movie.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SimilarResponse {
+pub(super) struct SimilarMoviesResponse {
     /// TMDB's id of the movie that they are similar to.
     id: i64,
     /// The movies, most similar first.
@@ -74,7 +74,7 @@ pub(super) struct SimilarResponse {
     tag = "recommendations",
     params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603), SimilarQuery),
     responses(
-        (status = 200, description = "the movies", body = SimilarResponse),
+        (status = 200, description = "the movies", body = SimilarMoviesResponse),
         InvalidRequest, MovieNotFound,
     )
 )]
@@ -82,7 +82,7 @@ pub(super) async fn list_similar_movies(
     State(state): State<AppState>,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
-) -> Result<Json<SimilarResponse>, ApiError> {
+) -> Result<Json<SimilarMoviesResponse>, ApiError> {
     let id = id.parse::<i64>().ok().filter(|id| *id > 0);
     let id = id.ok_or_else(|| {
         RecommendError::field("id", "must be TMDB's id of a film, a whole number above 0")
@@ -104,7 +104,7 @@ pub(super) async fn list_similar_movies(
             reason: film.reason,
         })
     });
-    Ok(Json(SimilarResponse {
+    Ok(Json(SimilarMoviesResponse {
         id,
         similar: similar.collect(),
         model_version: found.model_version,

@@ -19,7 +19,7 @@ use crate::{
 /// The preferences of the hypothetical user; what is not given stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = PreferencesRequest)]
+#[schema(as = PreviewPreferences)]
 pub struct PreferenceChanges {
     /// Names of preferred genres.
     pub preferred_genres: Option<Vec<String>>,

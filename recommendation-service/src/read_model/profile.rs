@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::read_model::Revision;
 
-/// A user's id: 1 and up.
+/// A user's id: 1 and up, in the order of signing up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = i64, minimum = 1, example = 1)]

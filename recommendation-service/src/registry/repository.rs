@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// A version of the learned models.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[schema(as = ModelResponse)]
+#[schema(as = ModelVersionResponse)]
 pub struct ModelRow {
     /// The number of the version.
     #[schema(example = 3)]

@@ -1,6 +1,6 @@
 //! A client of the API, and assertions about its responses.
 
-use chassis::testing::TestResponse;
+use chassis::testing::{TestResponse, assert_documented};
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -50,7 +50,7 @@ impl Api {
         self
     }
 
-    /// One request; the error is that of the connection.
+    /// One request; the error is that of the connection. The response must be as the public OpenAPI document has it.
     pub(crate) async fn try_send(
         &self,
         method: Method,
@@ -59,7 +59,7 @@ impl Api {
     ) -> reqwest::Result<TestResponse> {
         let mut request = self
             .http
-            .request(method, format!("{}{path}", self.base))
+            .request(method.clone(), format!("{}{path}", self.base))
             .headers(self.headers.clone());
         if let Some(body) = body {
             request = request.body(body);
@@ -67,12 +67,15 @@ impl Api {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await?;
-        Ok(TestResponse {
+        let response = TestResponse {
             status,
             headers,
             body: serde_json::from_str(&text).unwrap_or_default(),
             text,
-        })
+        };
+        let path = path.split('?').next().unwrap_or_default();
+        assert_documented(&["marquee"], &method, path, &response);
+        Ok(response)
     }
 
     /// A GET; the error is that of the connection.

@@ -26,31 +26,35 @@ const MAX_MOVIES: i64 = 100;
 #[into_params(parameter_in = Query)]
 struct PageParams {
     /// The page number, from 1.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 100_000, example = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 100_000, default = 1, example = 2)]
     page: Option<String>,
-    /// Movies per page; 20 by default.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 20)]
+    /// Movies per page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 10)]
     page_size: Option<String>,
-    /// The sort key; `popularity` by default. The id breaks ties.
-    #[param(inline, value_type = Option<SortBy>)]
+    /// The sort key. The id breaks ties.
+    #[param(inline, value_type = Option<SortBy>, default = "popularity", example = "release_date")]
     sort_by: Option<String>,
-    /// The direction; `desc` by default. Movies without a release date come last in both directions.
-    #[param(inline, value_type = Option<Order>)]
+    /// The direction. Movies without a release date come last in both directions.
+    #[param(inline, value_type = Option<Order>, default = "desc", example = "asc")]
     order: Option<String>,
     /// The `next_cursor` of the previous page, instead of `page`: continues without skips or repeats while movies
     /// change. Filters and order must be the same.
+    #[param(example = "eyJzb3J0X2J5IjoicG9wdWxhcml0eSJ9")]
     cursor: Option<String>,
     /// TMDB's ids of at most 100 movies, separated by commas: these movies in this order, without those that the
     /// catalogue does not have. May be combined only with `fields`, `include` and `region`.
-    /// Such as `603,550`.
+    #[param(example = "603,550")]
     ids: Option<String>,
-    /// The fields of each movie, separated by commas; the first five by default.
-    /// Such as `id,title`.
+    /// The fields of each movie, separated by commas.
+    #[param(
+        default = "id,title,release_date,popularity,poster_url",
+        example = "id,title"
+    )]
     fields: Option<String>,
     /// Fields of each movie in addition to the first five or those of `fields`, separated by commas:
     /// `genres`, `people`, `keywords`, `providers`, `overview`, `language`, `duration`,
     /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`, `stats`.
-    /// Such as `genres,vote_average`.
+    #[param(example = "genres,vote_average")]
     include: Option<String>,
 }
 
