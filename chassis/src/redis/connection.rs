@@ -66,7 +66,7 @@ impl ConnectionLike for Connection {
 /// Opens and checks connections. Those to a Sentinel set and a Cluster are opened here, because the managers of
 /// deadpool-redis take neither certificates nor time limits for them.
 pub(super) enum Manager {
-    Standalone(deadpool_redis::Manager),
+    Standalone(Box<deadpool_redis::Manager>),
     Sentinel(Box<Mutex<SentinelClient>>, AsyncConnectionConfig),
     Cluster(Box<ClusterClient>),
 }
@@ -84,9 +84,8 @@ impl Manager {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(timeout));
         let manager = match (config.redis_mode, &servers[..]) {
-            (RedisMode::Standalone, [server]) => {
-                standalone(server, certificates, connecting).map(Self::Standalone)
-            }
+            (RedisMode::Standalone, [server]) => standalone(server, certificates, connecting)
+                .map(|manager| Self::Standalone(Box::new(manager))),
             (RedisMode::Standalone, _) => {
                 let reason = "REDIS_URL names several servers, which needs another REDIS_MODE";
                 return Err(ConfigError::Invalid(reason.to_owned()));
@@ -177,7 +176,7 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Connection, RedisError> {
         match self {
-            Self::Standalone(manager) => managed::Manager::create(manager)
+            Self::Standalone(manager) => managed::Manager::create(&**manager)
                 .await
                 .map(Connection::Server),
             Self::Sentinel(client, config) => client
