@@ -267,16 +267,21 @@ impl<W: Work> Jobs<W> {
     /// Renews the lease of a job; returns when it is lost or may have expired.
     async fn keep_lease(&self, job: &LeasedJob) {
         let lease = self.0.settings.lease;
-        let mut renewed = job.worker.created;
+        let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(lease / 4).await;
             let started = Instant::now();
-            let renewal = store::renew(&self.0.pool, job.id, job.worker, false);
-            // Postgres may not respond at all, while another worker that reaches it takes the job over.
-            match tokio::time::timeout_at(renewed + lease, renewal).await {
-                Ok(Ok(true)) => renewed = started,
-                Ok(Err(error)) => tracing::debug!(%error, "renewing a lease failed"),
-                Ok(Ok(false)) | Err(_) => return,
+            // Without a time limit: it waits for a transaction of the work that has locked the row by a checkpoint, and
+            // extends the lease at its end, before another worker can claim the job.
+            match store::renew(&self.0.pool, job.id, job.worker, false).await {
+                Ok(true) => renewed = started,
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "renewing a lease failed");
+                    if renewed.elapsed() >= lease {
+                        return;
+                    }
+                }
             }
         }
     }

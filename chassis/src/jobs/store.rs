@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::JobStatus;
@@ -15,8 +14,6 @@ use super::JobStatus;
 pub struct Worker {
     id: Uuid,
     lease_seconds: f64,
-    /// Before the lease begins.
-    pub(super) created: Instant,
 }
 
 impl Worker {
@@ -25,7 +22,6 @@ impl Worker {
         Self {
             id: Uuid::new_v4(),
             lease_seconds: lease.as_secs_f64(),
-            created: Instant::now(),
         }
     }
 
