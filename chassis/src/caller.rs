@@ -40,7 +40,6 @@ enum Role {
 
 impl Caller {
     /// Reads the headers that the gateway sets.
-    #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let header = headers.get(PRINCIPAL);
         let principal: Option<Principal> =
@@ -61,7 +60,6 @@ impl Caller {
     }
 
     /// The subject as a number; `None` if it is not one.
-    #[must_use]
     pub fn numeric_subject(&self) -> Option<i64> {
         self.subject.as_ref()?.parse().ok()
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, header::HeaderValue};
+use reqwest::{
+    Method, RequestBuilder, Response,
+    header::{HeaderValue, InvalidHeaderValue},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -58,6 +61,16 @@ pub fn http() -> reqwest::ClientBuilder {
         .pool_idle_timeout(IDLE_TIMEOUT)
 }
 
+/// `secret` as the value of a header, which logs do not show.
+///
+/// # Errors
+/// Returns [`InvalidHeaderValue`] if it has characters that headers exclude.
+pub fn secret_header(secret: &SecretString) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(secret.expose_secret())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// A client of another service of the platform.
 #[derive(Clone)]
 pub struct Client {
@@ -77,24 +90,15 @@ impl Client {
         base: Url,
         internal_token: Option<&SecretString>,
     ) -> anyhow::Result<Self> {
-        let internal_token = internal_token
-            .map(|token| {
-                let mut value = HeaderValue::from_str(token.expose_secret())?;
-                value.set_sensitive(true);
-                anyhow::Ok(value)
-            })
-            .transpose()?;
-        let http = http().no_proxy().build()?;
         Ok(Self {
-            http,
+            http: http().no_proxy().build()?,
             base,
             service,
-            internal_token,
+            internal_token: internal_token.map(secret_header).transpose()?,
         })
     }
 
     /// The name of the service.
-    #[must_use]
     pub fn service(&self) -> &'static str {
         self.service
     }
@@ -141,7 +145,6 @@ impl Client {
     }
 
     /// Names the service in an error of its connection.
-    #[must_use]
     pub fn unreachable(&self, source: reqwest::Error) -> CallError {
         CallError::Unreachable {
             service: self.service,

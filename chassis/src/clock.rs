@@ -20,19 +20,16 @@ pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
 impl Clock {
     /// The machine's own clock.
-    #[must_use]
     pub fn system() -> Self {
         Self(Arc::new(system_now))
     }
 
     /// A clock that always returns `instant`.
-    #[must_use]
     pub fn fixed(instant: DateTime<Utc>) -> Self {
         Self(Arc::new(move || instant))
     }
 
     /// The current time, UTC.
-    #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()
     }

@@ -5,7 +5,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -65,15 +65,11 @@ async fn tag(
     head.headers.insert(header::ETAG, etag);
     if unchanged {
         head.status = StatusCode::NOT_MODIFIED;
-        remove_content(&mut head.headers);
+        head.headers.remove(header::CONTENT_TYPE);
+        head.headers.remove(header::CONTENT_LENGTH);
         return Response::from_parts(head, Body::empty());
     }
     Response::from_parts(head, body)
-}
-
-fn remove_content(headers: &mut HeaderMap) {
-    headers.remove(header::CONTENT_TYPE);
-    headers.remove(header::CONTENT_LENGTH);
 }
 
 fn strong_etag(body: &Bytes) -> HeaderValue {

@@ -4,7 +4,6 @@
 //! with any content type, since the original's clients never sent one.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeSet, HashSet},
     convert::Infallible,
     fmt,
@@ -195,12 +194,9 @@ pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
                     Problem::body_too_large(u64::try_from(bytes).unwrap_or(u64::MAX))
                 }
                 (StatusCode::PAYLOAD_TOO_LARGE, None) => from_status(status),
-                _ => Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "invalid-request",
-                    "invalid request body",
-                )
-                .detail("the connection ended before the body did; send it again"),
+                _ => {
+                    invalid_body().detail("the connection ended before the body did; send it again")
+                }
             }
         })
 }
@@ -232,15 +228,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// # Errors
 /// 400 naming the field, or the position at which the text is not JSON.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let invalid = |errors: Vec<FieldError>, detail: String| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "invalid-request",
-            "invalid request body",
-        )
-        .detail(detail)
-        .errors(errors)
-    };
+    let invalid =
+        |errors: Vec<FieldError>, detail: String| invalid_body().detail(detail).errors(errors);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
@@ -262,6 +251,10 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         )
     })?;
     Ok(value)
+}
+
+fn invalid_body() -> Problem {
+    from_status(StatusCode::BAD_REQUEST).error("invalid request body")
 }
 
 /// Turns serde's message into one about a field: it writes unknown and missing names in backquotes.
@@ -293,13 +286,11 @@ pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
 
 impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
     /// `value`, if it lies within the bounds.
-    #[must_use]
     pub fn new(value: i64) -> Option<Self> {
         (MIN..=MAX).contains(&value).then_some(Self(value))
     }
 
     /// The number.
-    #[must_use]
     pub fn get(self) -> i64 {
         self.0
     }
@@ -329,22 +320,22 @@ impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Bounded<MIN, MAX>
             }
 
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
-                Bounded::new(value)
-                    .ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
+                bounded(Some(value))
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-                self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
+                bounded(value.try_into().ok())
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                let value: Cow<'_, str> = text.into();
-                value
-                    .parse()
-                    .ok()
-                    .and_then(Bounded::new)
-                    .ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
+                bounded(text.parse().ok())
             }
+        }
+        fn bounded<const MIN: i64, const MAX: i64, E: de::Error>(
+            value: Option<i64>,
+        ) -> Result<Bounded<MIN, MAX>, E> {
+            let message = || E::custom(format!("must be a whole number from {MIN} to {MAX}"));
+            value.and_then(Bounded::new).ok_or_else(message)
         }
         deserializer.deserialize_any(Number)
     }

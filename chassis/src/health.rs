@@ -1,9 +1,10 @@
 //! Health reports: live means that the process responds, ready means that it can work now. The
 //! service passes in the checks; none is known here.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,51 +13,52 @@ use crate::shutdown::Shutdown;
 /// The time limit of one check; shorter than the time limits of probes.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-type CheckFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type RunCheck = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 struct Check {
     name: &'static str,
     /// True if the service cannot work without it.
     required: bool,
-    run: Box<dyn Fn() -> CheckFuture + Send + Sync>,
+    run: RunCheck,
 }
 
 /// The checks of a service.
 #[derive(Default)]
+#[must_use]
 pub struct Health {
     checks: Vec<Check>,
 }
 
 impl Health {
     /// Adds a check without which the service is not ready.
-    #[must_use]
-    pub fn require<F, Fut>(self, name: &'static str, check: F) -> Self
+    pub fn require<F>(
+        self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
     where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), String>> + Send + 'static,
+        F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.with(name, true, check)
+        self.with(name, true, Box::new(move || Box::pin(check())))
     }
 
     /// Adds a check that is reported, but does not affect readiness.
-    #[must_use]
-    pub fn report<F, Fut>(self, name: &'static str, check: F) -> Self
+    pub fn report<F>(
+        self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
     where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), String>> + Send + 'static,
+        F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.with(name, false, check)
+        self.with(name, false, Box::new(move || Box::pin(check())))
     }
 
-    fn with<F, Fut>(mut self, name: &'static str, required: bool, check: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), String>> + Send + 'static,
-    {
+    fn with(mut self, name: &'static str, required: bool, run: RunCheck) -> Self {
         self.checks.push(Check {
             name,
             required,
-            run: Box::new(move || Box::pin(check())),
+            run,
         });
         self
     }
@@ -130,7 +132,6 @@ pub struct Liveness {
 
 impl Liveness {
     /// The report of `service`.
-    #[must_use]
     pub fn of(service: &'static str) -> Self {
         Self {
             service,

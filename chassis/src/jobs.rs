@@ -43,13 +43,11 @@ pub enum JobStatus {
 
 impl JobStatus {
     /// True if no worker will work on the job, unless it is retried.
-    #[must_use]
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
     /// The name in JSON, in metrics and in the database.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -94,7 +92,6 @@ pub enum End {
 
 impl End {
     /// The status that a job has afterwards.
-    #[must_use]
     pub const fn status(&self) -> JobStatus {
         match self {
             Self::Succeeded => JobStatus::Succeeded,
@@ -189,7 +186,7 @@ impl LeasedJob {
     /// [`Stop::LeaseLost`] if another worker holds the job or it was cancelled; [`Stop::Database`] if
     /// the statement fails.
     pub async fn checkpoint(&self, connection: &mut PgConnection) -> Result<(), Stop> {
-        match store::checkpoint(connection, self.id, self.worker).await? {
+        match store::renew(connection, self.id, self.worker, true).await? {
             true => Ok(()),
             false => Err(Stop::LeaseLost),
         }

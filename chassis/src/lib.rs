@@ -14,7 +14,6 @@ pub mod config;
 pub mod extract;
 pub mod feed;
 pub mod health;
-pub mod hex;
 pub mod jobs;
 pub mod metrics;
 pub mod openapi;

@@ -19,7 +19,6 @@ const SECONDS: [f64; 12] = [
 ///
 /// # Panics
 /// If the process has set a recorder of another kind before.
-#[must_use]
 pub fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE

@@ -17,7 +17,6 @@ pub type PageSize = Bounded<1, 100>;
 pub const DEFAULT_PAGE_SIZE: i64 = 20;
 
 /// The number of pages of `page_size` that hold `total` entries.
-#[must_use]
 pub fn total_pages(total: i64, page_size: i64) -> i64 {
     if total <= 0 {
         0
@@ -29,13 +28,11 @@ pub fn total_pages(total: i64, page_size: i64) -> i64 {
 /// A position in a list, as opaque text that only its list can read.
 pub trait Cursor: Serialize + DeserializeOwned {
     /// The text.
-    #[must_use]
     fn encode(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
     /// The position that `text` encodes, if it is valid.
-    #[must_use]
     fn decode(text: &str) -> Option<Self> {
         if text.len() > MAX_CURSOR_CHARS {
             return None;
@@ -46,7 +43,6 @@ pub trait Cursor: Serialize + DeserializeOwned {
 
 /// The value of a `Link` header (RFC 8288) to the next page: `path` with those of
 /// `parameters` that have a value.
-#[must_use]
 pub fn next_link(path: &str, parameters: &[(&str, Option<String>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in parameters {

@@ -153,7 +153,6 @@ pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
 }
 
 /// The problem that a database error becomes: 503 if Postgres is unreachable, else 500.
-#[must_use]
 pub fn problem(error: &sqlx::Error) -> Problem {
     if is_unreachable(error) {
         return Problem::unavailable("the database").cause(error);

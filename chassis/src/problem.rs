@@ -13,8 +13,8 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::{
-    StatusCode,
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    HeaderMap, StatusCode,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,6 +26,7 @@ pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
 
 /// The reason of a failed request. Boxed, since it is the rare error of every handler.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Problem(Box<Inner>);
 
 #[derive(Debug, Clone)]
@@ -35,14 +36,13 @@ struct Inner {
     error: Cow<'static, str>,
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
-    retry_after: Option<u64>,
+    headers: HeaderMap,
     members: serde_json::Map<String, serde_json::Value>,
     cause: Option<Arc<str>>,
 }
 
 impl Problem {
     /// A problem of type `/problems/{slug}`, whose one-line text is `error`.
-    #[must_use]
     pub fn new(
         status: StatusCode,
         slug: &'static str,
@@ -54,14 +54,13 @@ impl Problem {
             error: error.into(),
             detail: None,
             errors: Vec::new(),
-            retry_after: None,
+            headers: HeaderMap::new(),
             members: serde_json::Map::new(),
             cause: None,
         }))
     }
 
     /// 400 with a list of invalid fields, which must not be empty.
-    #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let error = errors.first().map_or_else(
             || "invalid request".to_owned(),
@@ -73,31 +72,21 @@ impl Problem {
     }
 
     /// 500: an internal error. `cause` goes into the log, never to the client.
-    #[must_use]
     pub fn internal(cause: &(dyn StdError + 'static)) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "internal error",
-        )
-        .detail("this is an internal error; report the request_id if it persists")
-        .cause(cause)
+        from_status(StatusCode::INTERNAL_SERVER_ERROR)
+            .detail("this is an internal error; report the request_id if it persists")
+            .cause(cause)
     }
 
     /// 503: a dependency cannot be reached; `what` names it in words that reveal no internals.
-    #[must_use]
     pub fn unavailable(what: &'static str) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            format!("{what} is unavailable"),
-        )
-        .detail("try again after the seconds that Retry-After gives")
-        .retry_after(1)
+        let error = format!("{what} is unavailable");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error)
+            .detail("try again after the seconds that Retry-After gives")
+            .retry_after(1)
     }
 
     /// 413: the request body is larger than `limit` bytes.
-    #[must_use]
     pub fn body_too_large(limit: u64) -> Self {
         const MIB: u64 = 1024 * 1024;
         let detail = match limit % MIB {
@@ -108,53 +97,48 @@ impl Problem {
     }
 
     /// 504: the request exceeded its time limit.
-    #[must_use]
     pub fn timed_out() -> Self {
-        Self::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "timed-out",
-            "the request took too long",
-        )
-        .detail("request less data, or try again")
+        let error = "the request took too long";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", error)
+            .detail("request less data, or try again")
     }
 
     /// Sets the sentence that explains how to correct the request.
-    #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
         self
     }
 
     /// Replaces the one-line text that the original's clients read.
-    #[must_use]
     pub fn error(mut self, error: impl Into<Cow<'static, str>>) -> Self {
         self.0.error = error.into();
         self
     }
 
     /// The invalid fields.
-    #[must_use]
     pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
         self
     }
 
-    /// The number of seconds after which a retry may succeed.
-    #[must_use]
-    pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.0.retry_after = Some(seconds);
+    /// A header of the response that the status requires, such as `Allow` of 405.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
         self
     }
 
+    /// The number of seconds after which a retry may succeed.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(RETRY_AFTER, seconds.into())
+    }
+
     /// A member beyond those of the standard.
-    #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// Sets the cause, with its whole chain of sources; for the log only.
-    #[must_use]
     pub fn cause(mut self, cause: &(dyn StdError + 'static)) -> Self {
         let mut text = cause.to_string();
         let mut source = cause.source();
@@ -168,52 +152,41 @@ impl Problem {
     }
 
     /// The status of the response.
-    #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
     /// The last part of `type`.
-    #[must_use]
     pub fn slug(&self) -> &'static str {
         self.0.slug
     }
 
     /// The cause, for the log.
-    #[must_use]
     pub fn log_cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// The number of seconds after which a retry may succeed.
-    #[must_use]
-    pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.0.retry_after
+    /// The headers of the response, without `Content-Type`.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     /// The document itself.
-    #[must_use]
     pub fn document(&self, instance: &str, request_id: &str) -> ProblemDocument {
         ProblemDocument {
             r#type: format!("/problems/{}", self.0.slug),
             title: title(self.0.slug),
             status: self.0.status.as_u16(),
-            detail: self
-                .0
-                .detail
-                .clone()
-                .unwrap_or_else(|| self.0.error.clone())
-                .into_owned(),
+            detail: self.0.detail.as_ref().unwrap_or(&self.0.error).to_string(),
             instance: instance.to_owned(),
             request_id: request_id.to_owned(),
             errors: self.0.errors.clone(),
-            error: self.0.error.clone().into_owned(),
+            error: self.0.error.to_string(),
             members: self.0.members.clone(),
         }
     }
 
     /// The document as bytes.
-    #[must_use]
     pub fn body(&self, instance: &str, request_id: &str) -> Bytes {
         serde_json::to_vec(&self.document(instance, request_id))
             .map(Bytes::from)
@@ -269,21 +242,16 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.0.status;
+        response.headers_mut().clone_from(&self.0.headers);
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_PROBLEM));
-        if let Some(seconds) = self.0.retry_after {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
         response.extensions_mut().insert(self);
         response
     }
 }
 
 /// The problem for a bare `status`, such as one that a library responded with.
-#[must_use]
 pub fn from_status(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::new(status, "not-found", "Not Found")

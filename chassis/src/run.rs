@@ -4,8 +4,8 @@
 //!
 //! ```no_run
 //! # use chassis::{Health, Process, Router, Service, run::execute};
-//! # const SERVICE: Service = Service { name: "x", defaults: "", openapi: || unimplemented!() };
-//! # async fn build(_: Process) -> anyhow::Result<(Router, Health)> { unimplemented!() }
+//! # const SERVICE: Service = Service { name: "x", defaults: "", openapi: Default::default };
+//! # async fn build(_: Process) -> anyhow::Result<(Router, Health)> { Ok(Default::default()) }
 //! #[derive(clap::Subcommand)]
 //! enum Command {
 //!     /// Verify the stored data
@@ -23,7 +23,7 @@ use std::{
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, routing::get};
@@ -84,6 +84,21 @@ impl Process {
             shutdown: Shutdown::default(),
             metrics: metrics::recorder(),
         })
+    }
+
+    /// Starts the shutdown on signals, and the upkeep of the metrics until it.
+    ///
+    /// # Errors
+    /// Returns an error if signal handlers cannot be installed.
+    pub fn start_tasks(&self) -> std::io::Result<()> {
+        self.shutdown.on_signals()?;
+        let (metrics, until) = (self.metrics.clone(), self.shutdown.clone());
+        self.shutdown.spawn(async move {
+            while !until.sleep(METRICS_UPKEEP_INTERVAL).await {
+                metrics.run_upkeep();
+            }
+        });
+        Ok(())
     }
 
     /// The whole application: the service's `routes`, health, metrics, the OpenAPI document, and the
@@ -200,16 +215,22 @@ where
         Ok(Some(command)) => return execute(command),
         Err(code) => return code,
     }
-    let process = match Settings::load(service.defaults)
-        .and_then(|settings| Process::new(service.name, settings))
-        .and_then(|process| telemetry::init(&process.config).map(|()| process))
-    {
-        Ok(process) => process,
-        Err(error) => return usage_error(&error.to_string()),
-    };
-    let served =
-        runtime().and_then(|runtime| runtime.block_on(serve(process, (service.openapi)(), build)));
-    match served {
+    run_process(service.name, service.defaults, |process| {
+        runtime()?.block_on(serve(process, (service.openapi)(), build))
+    })
+}
+
+/// Reads the settings, sets up the logs and calls `serve`, which returns true if it has finished all requests and tasks.
+/// Exits with 64 if a setting is invalid, with 1 if `serve` fails.
+pub fn run_process(
+    name: &'static str,
+    defaults: &str,
+    serve: impl FnOnce(Process) -> anyhow::Result<bool>,
+) -> ExitCode {
+    let process = Settings::load(defaults)
+        .and_then(|settings| Process::new(name, settings))
+        .and_then(|process| telemetry::init(&process.config).map(|()| process));
+    match process.map_err(anyhow::Error::from).and_then(serve) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             tracing::error!("stopped with requests or tasks unfinished");
@@ -257,20 +278,18 @@ fn runtime() -> anyhow::Result<Runtime> {
         .build()?)
 }
 
-async fn serve<B, F>(process: Process, openapi: OpenApi, build: B) -> anyhow::Result<bool>
+/// Builds a service, serves it until the shutdown and drains it. True if all requests and tasks ended within the grace
+/// period.
+///
+/// # Errors
+/// Returns an error if the service cannot be built or its address is in use.
+pub async fn serve<B, F>(process: Process, openapi: OpenApi, build: B) -> anyhow::Result<bool>
 where
     B: FnOnce(Process) -> F,
     F: Future<Output = anyhow::Result<(Router, Health)>>,
 {
+    process.start_tasks()?;
     let shutdown = process.shutdown.clone();
-    shutdown.on_signals()?;
-    let upkeep = process.metrics.clone();
-    let until = shutdown.clone();
-    shutdown.spawn(async move {
-        while !until.sleep(METRICS_UPKEEP_INTERVAL).await {
-            upkeep.run_upkeep();
-        }
-    });
     let (routes, health) = build(process.clone()).await?;
     let app = process.application(routes, health, &openapi);
     let listener = TcpListener::bind(process.config.address())
@@ -284,8 +303,18 @@ where
         "listening on http://{}",
         listener.local_addr()?
     );
-    let completed = server::serve(listener, app, &process.config, &shutdown).await;
-    let drained = shutdown.drain(process.config.shutdown_grace()).await;
+    let stopping = async {
+        shutdown.started().await;
+        Instant::now()
+    };
+    let serving = server::serve(listener, app, &process.config, &shutdown);
+    let (completed, started) = tokio::join!(serving, stopping);
+    // One grace period for requests and tasks together: whoever stops the process counts it once.
+    let rest = process
+        .config
+        .shutdown_grace()
+        .saturating_sub(started.elapsed());
+    let drained = shutdown.drain(rest).await;
     tracing::info!("stopped");
     Ok(completed && drained)
 }

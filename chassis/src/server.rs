@@ -6,10 +6,7 @@
 //! token because refusing must stay cheap.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,6 +25,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -50,16 +48,14 @@ const LINGER_TIMEOUT: Duration = Duration::from_millis(100);
 /// The header with the secret that authenticates services to each other.
 pub const INTERNAL_TOKEN: &str = "x-internal-token";
 
-/// The challenge (`WWW-Authenticate`) of a 401 for a missing or wrong [`INTERNAL_TOKEN`], by which the gateway can tell
-/// the fault of the deployment from that of its client.
+/// The challenge (`WWW-Authenticate`) of a 401 for a missing or wrong [`INTERNAL_TOKEN`], by which the gateway tells a
+/// fault of the deployment from one of its client.
 pub const INTERNAL_CHALLENGE: &str = "InternalToken";
 
 /// Wraps `routes` in the layers that every service has.
 pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
-    let shed = Shed {
-        limit: config.max_requests_in_flight,
-        in_flight: Arc::new(AtomicUsize::new(0)),
-    };
+    let max_in_flight = config.max_requests_in_flight.min(Semaphore::MAX_PERMITS);
+    let in_flight = Arc::new(Semaphore::new(max_in_flight));
     let routes = routes.fallback(|| async { from_status(StatusCode::NOT_FOUND) });
     let routes = body_limit(routes, config.body_limit_bytes);
     let routes = match &config.internal_token {
@@ -67,7 +63,7 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
         None => routes,
     };
     routes
-        .layer(from_fn_with_state(shed, shed_load))
+        .layer(from_fn_with_state(in_flight, shed_load))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::internal(&std::io::Error::other("the handler panicked")).into_response()
         }))
@@ -153,29 +149,20 @@ impl Drop for InFlight {
 fn finish(mut response: Response, context: &TraceContext, path: &str) -> Response {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        let has_body = response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
-        let problem = response.extensions_mut().remove::<Problem>();
-        let problem = match problem {
-            Some(problem) => Some(problem),
-            None if has_body => None,
-            None => Some(from_status(status)),
-        };
-        if let Some(problem) = problem {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let has_body =
+            content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+        let own = response.extensions_mut().remove::<Problem>();
+        if let Some(problem) = own.or_else(|| (!has_body).then(|| from_status(status))) {
             log_problem(&problem);
-            let body = problem.body(path, &context.request_id);
             let headers = response.headers_mut();
+            headers.extend(problem.headers().clone());
             headers.insert(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static(CONTENT_TYPE_PROBLEM),
             );
             headers.remove(header::CONTENT_LENGTH);
-            if let Some(seconds) = problem.retry_after_seconds() {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            *response.body_mut() = Body::from(body);
+            *response.body_mut() = Body::from(problem.body(path, &context.request_id));
         }
     }
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
@@ -199,34 +186,20 @@ pub fn log_problem(problem: &Problem) {
     }
 }
 
-#[derive(Clone)]
-struct Shed {
-    limit: usize,
-    in_flight: Arc<AtomicUsize>,
-}
-
-async fn shed_load(State(shed): State<Shed>, request: Request, next: Next) -> Response {
-    struct Leave(Arc<AtomicUsize>);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-        }
+async fn shed_load(
+    State(in_flight): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let permit = in_flight.try_acquire();
+    if permit.is_err() && !request.uri().path().starts_with("/health") {
+        let error = "too many requests are under way";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error)
+            .detail("try again after the seconds that Retry-After gives")
+            .retry_after(1)
+            .into_response();
     }
-    let leave = Leave(Arc::clone(&shed.in_flight));
-    let before = shed.in_flight.fetch_add(1, Ordering::Relaxed);
-    if before >= shed.limit && !request.uri().path().starts_with("/health") {
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "overloaded",
-            "too many requests are under way",
-        )
-        .detail("try again after the seconds that Retry-After gives")
-        .retry_after(1)
-        .into_response();
-    }
-    let response = next.run(request).await;
-    drop(leave);
-    response
+    next.run(request).await
 }
 
 async fn require_internal_token(
@@ -243,26 +216,16 @@ async fn require_internal_token(
         .headers()
         .get(INTERNAL_TOKEN)
         .map_or(&b""[..], HeaderValue::as_bytes);
-    if open || same(shown, token.expose_secret().as_bytes()) {
+    // In constant time, so that timing does not reveal the position of a difference.
+    if open || bool::from(shown.ct_eq(token.expose_secret().as_bytes())) {
         return next.run(request).await;
     }
-    let mut response = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "internal-only",
-        "this service answers the gateway alone",
-    )
-    .detail("send the request to the gateway")
-    .into_response();
-    response.headers_mut().insert(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static(INTERNAL_CHALLENGE),
-    );
-    response
-}
-
-/// Compares in constant time, so that timing does not reveal the position of a difference.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y)) == 0
+    let error = "this service answers the gateway alone";
+    let challenge = HeaderValue::from_static(INTERNAL_CHALLENGE);
+    Problem::new(StatusCode::UNAUTHORIZED, "internal-only", error)
+        .detail("send the request to the gateway")
+        .header(header::WWW_AUTHENTICATE, challenge)
+        .into_response()
 }
 
 /// Serves `app` on `listener` until the shutdown begins, then drains: a connection that is idle is

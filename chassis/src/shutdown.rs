@@ -19,7 +19,6 @@ impl Shutdown {
     }
 
     /// True if the shutdown has started.
-    #[must_use]
     pub fn is_started(&self) -> bool {
         self.token.is_cancelled()
     }

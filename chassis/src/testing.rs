@@ -4,10 +4,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
@@ -110,7 +106,6 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
 ///
 /// # Panics
 /// If the machine has none.
-#[must_use]
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
@@ -126,7 +121,6 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// Starts one on a free port. `REDIS_SERVER` names the program, by default `redis-server`.
-    #[must_use]
     pub fn start() -> Self {
         let mut server = Self {
             child: None,
@@ -137,7 +131,6 @@ impl RedisServer {
     }
 
     /// Its URL.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -157,16 +150,8 @@ impl RedisServer {
     pub fn resume(&mut self) {
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         let child = Command::new(PathBuf::from(program))
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--port",
-            ])
-            .arg(self.port.to_string())
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", &self.port.to_string()])
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server; scripts/test.sh installs it");
@@ -191,8 +176,8 @@ impl Drop for RedisServer {
 /// A TCP proxy of a server that can be cut and restored, to test a service without the server.
 pub struct TcpProxy {
     address: SocketAddr,
-    cut: Arc<AtomicBool>,
-    hang_up: watch::Sender<()>,
+    /// Connections end when it changes.
+    is_cut: watch::Sender<bool>,
 }
 
 impl TcpProxy {
@@ -206,19 +191,14 @@ impl TcpProxy {
             .await
             .expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let cut = Arc::new(AtomicBool::new(false));
-        let hang_up = watch::Sender::new(());
-        let wire = Self {
-            address,
-            cut: Arc::clone(&cut),
-            hang_up: hang_up.clone(),
-        };
+        let is_cut = watch::Sender::new(false);
+        let connections = is_cut.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                if cut.load(Ordering::SeqCst) {
+                let mut hung_up = connections.subscribe();
+                if *hung_up.borrow() {
                     continue;
                 }
-                let mut hung_up = hang_up.subscribe();
                 tokio::spawn(async move {
                     if let Ok(mut far) = TcpStream::connect(target).await {
                         tokio::select! {
@@ -229,24 +209,22 @@ impl TcpProxy {
                 });
             }
         });
-        wire
+        Self { address, is_cut }
     }
 
     /// The address of the proxy.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Closes all connections, and new ones as they are accepted.
     pub fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        self.hang_up.send_replace(());
+        self.is_cut.send_replace(true);
     }
 
     /// Lets connections through again.
     pub fn restore(&self) {
-        self.cut.store(false, Ordering::SeqCst);
+        self.is_cut.send_replace(false);
     }
 }
 
@@ -288,18 +266,11 @@ pub async fn assert_statements_prepare(pool: &PgPool, manifest_dir: &str) {
             .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
             .await
             .unwrap_or_else(|error| panic!("{}: {error}\n{sql}", path.display()));
-        let columns: Vec<&str> = statement
-            .columns()
-            .iter()
-            .map(|column| column.name())
-            .collect();
-        let known: Vec<&str> = described["describe"]["columns"]
-            .as_array()
-            .expect("columns")
-            .iter()
-            .filter_map(|column| column["name"].as_str())
-            .collect();
-        assert_eq!(columns, known, "the columns of\n{sql}");
+        let columns = statement.columns().iter().map(|column| column.name());
+        let known = described["describe"]["columns"].as_array();
+        let known = known.expect("columns").iter();
+        let known = known.filter_map(|column| column["name"].as_str());
+        assert!(columns.eq(known), "the columns of\n{sql}");
         let parameters = match statement.parameters() {
             Some(Either::Left(types)) => types.len(),
             Some(Either::Right(count)) => count,

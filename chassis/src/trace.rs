@@ -30,7 +30,6 @@ tokio::task_local! {
 
 impl TraceContext {
     /// Reads the caller's headers.
-    #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let request_id = headers
             .get(REQUEST_ID)
@@ -52,14 +51,12 @@ impl TraceContext {
     }
 
     /// The `traceparent` for calls that this request causes.
-    #[must_use]
     pub fn traceparent(&self) -> String {
         let parts = ["00", &self.trace_id, &self.span_id, &self.flags];
         parts.join("-")
     }
 
     /// The request that the current task serves, if any.
-    #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
     }
@@ -136,14 +133,5 @@ mod tests {
             assert_eq!(fresh.len(), 32);
             assert_ne!(fresh, "00000000000000000000000000000000");
         }
-    }
-
-    #[test]
-    fn a_request_id_is_kept_only_if_sane() {
-        let mut headers = HeaderMap::new();
-        headers.insert(REQUEST_ID, "abc-123".parse().expect("header"));
-        assert_eq!(TraceContext::from_headers(&headers).request_id, "abc-123");
-        headers.insert(REQUEST_ID, "a b{}".parse().expect("header"));
-        assert_ne!(TraceContext::from_headers(&headers).request_id, "a b{}");
     }
 }

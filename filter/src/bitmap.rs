@@ -22,7 +22,6 @@ fn place(row: u32) -> (usize, u64) {
 
 impl Bitmap {
     /// An empty set with capacity for `rows` rows.
-    #[must_use]
     pub fn with_rows(rows: usize) -> Self {
         Self {
             words: vec![0; rows.div_ceil(64)],
@@ -47,14 +46,12 @@ impl Bitmap {
     }
 
     /// True if `row` is in the set.
-    #[must_use]
     pub fn contains(&self, row: u32) -> bool {
         let (word, bit) = place(row);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
     /// The number of rows in the set.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.words
             .iter()
@@ -63,7 +60,6 @@ impl Bitmap {
     }
 
     /// True if the set is empty.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
@@ -129,13 +125,11 @@ impl Bitmap {
     }
 
     /// The rows sixty-four to a word, the lowest in the lowest bit.
-    #[must_use]
     pub fn words(&self) -> &[u64] {
         &self.words
     }
 
     /// The memory of the set, in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.words.capacity() * 8
     }
@@ -162,7 +156,6 @@ impl Default for Postings {
 
 impl Postings {
     /// The number of rows.
-    #[must_use]
     pub fn len(&self) -> usize {
         match self {
             Self::Sparse(rows) => rows.len(),
@@ -171,7 +164,6 @@ impl Postings {
     }
 
     /// True if there are no rows.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -237,7 +229,6 @@ impl Postings {
     }
 
     /// The memory of the rows, in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
             Self::Sparse(rows) => rows.capacity() * 4,

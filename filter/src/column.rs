@@ -25,7 +25,6 @@ impl<T, const ROWS: usize> Default for Column<T, ROWS> {
 
 impl<T, const ROWS: usize> Column<T, ROWS> {
     /// The number of rows.
-    #[must_use]
     pub fn len(&self) -> usize {
         match self.chunks.split_last() {
             None => 0,
@@ -34,13 +33,11 @@ impl<T, const ROWS: usize> Column<T, ROWS> {
     }
 
     /// True if there are no rows.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
     /// The value of `row`, if there is such a row.
-    #[must_use]
     pub fn get(&self, row: usize) -> Option<&T> {
         self.chunks.get(row / ROWS)?.get(row % ROWS)
     }
@@ -49,7 +46,6 @@ impl<T, const ROWS: usize> Column<T, ROWS> {
     ///
     /// # Panics
     /// If the rows are not all of one chunk.
-    #[must_use]
     pub fn block(&self, first: usize, count: usize) -> &[T] {
         let start = first % ROWS;
         &self.chunks[first / ROWS][start..start + count]
@@ -66,7 +62,6 @@ impl<T, const ROWS: usize> Column<T, ROWS> {
     }
 
     /// The memory of the values in bytes, without what they point to.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         let values: usize = self.chunks.iter().map(|chunk| chunk.capacity()).sum();
         values * size_of::<T>() + self.chunks.len() * size_of::<[usize; 6]>()

@@ -35,7 +35,6 @@ pub enum FacetKind {
 pub type Facet = (FacetKind, u64);
 
 /// The code of a language or country as a number: its bytes. `None` for more than eight bytes.
-#[must_use]
 pub fn code(text: &str) -> Option<u64> {
     if text.is_empty() || text.len() > 8 {
         return None;
@@ -48,7 +47,6 @@ pub fn code(text: &str) -> Option<u64> {
 
 /// A provider in a region as a number. `None` if the provider's id exceeds 32 bits or the region is not
 /// two letters.
-#[must_use]
 pub(crate) fn offer(region: &str, provider: i64) -> Option<u64> {
     let provider = u32::try_from(provider).ok()?;
     if region.len() != 2 {
@@ -66,9 +64,9 @@ struct Kept {
     last_name_hash: u32,
 }
 
-/// Things that films have in common. Clones share memory; see [`Column`].
+/// The facets of all movies, numbered from 0. Clones share memory; see [`Column`].
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Facets {
+pub struct Facets {
     /// Indices of [`Facets::kept`], by facet.
     numbers: RowTable,
     kept: Column<Kept, CHUNK_FACETS>,
@@ -147,39 +145,38 @@ impl Facets {
     }
 
     /// The movies that have `facet`.
-    #[must_use]
-    pub(crate) fn postings(&self, facet: Facet) -> Option<&Postings> {
+    pub fn postings(&self, facet: Facet) -> Option<&Postings> {
         self.numbered(self.find(facet)?)
     }
 
     /// The movies that have the facet of this number.
-    #[must_use]
-    pub(crate) fn numbered(&self, number: u32) -> Option<&Postings> {
+    pub fn numbered(&self, number: u32) -> Option<&Postings> {
         self.kept.get(number as usize).map(|kept| &kept.postings)
     }
 
     /// The number of `facet`, if it has one.
-    #[must_use]
-    pub(crate) fn find(&self, facet: Facet) -> Option<u32> {
+    pub fn find(&self, facet: Facet) -> Option<u32> {
         self.numbers
             .find(facet, |number| self.kept[number as usize].facet == facet)
     }
 
     /// The facet of a number.
-    #[must_use]
-    pub(crate) fn facet(&self, number: u32) -> Option<Facet> {
+    pub fn facet(&self, number: u32) -> Option<Facet> {
         self.kept.get(number as usize).map(|kept| kept.facet)
     }
 
     /// The number of facets.
-    #[must_use]
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.kept.len()
     }
 
+    /// True if there are no facets.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// The number of movies that have `facet`.
-    #[must_use]
-    pub(crate) fn count(&self, facet: Facet) -> usize {
+    pub fn count(&self, facet: Facet) -> usize {
         self.postings(facet).map_or(0, Postings::len)
     }
 
@@ -201,7 +198,6 @@ impl Facets {
     }
 
     /// The memory of posting lists, and of names and numbers, in bytes, approximately.
-    #[must_use]
     pub(crate) fn bytes(&self) -> (usize, usize) {
         let postings = self
             .kept
@@ -215,7 +211,6 @@ impl Facets {
 }
 
 /// Encodes rising numbers compactly: differences as variable-length integers (LEB128).
-#[must_use]
 pub(crate) fn pack(numbers: &[u32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(numbers.len() * 2);
     let mut last = 0;
@@ -232,7 +227,6 @@ pub(crate) fn pack(numbers: &[u32]) -> Vec<u8> {
 }
 
 /// Decodes the numbers of [`pack`].
-#[must_use]
 pub(crate) fn unpack(bytes: &[u8]) -> Vec<u32> {
     let mut numbers = Vec::with_capacity(bytes.len() / 2);
     let (mut last, mut distance, mut shift) = (0_u32, 0_u32, 0);

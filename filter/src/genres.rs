@@ -7,7 +7,6 @@ use crate::{Filter, Term};
 
 /// The folded form of a name, by which names are compared: lower case, trimmed, and in Unicode's
 /// normal form C.
-#[must_use]
 pub fn fold(name: &str) -> String {
     let lower = name.trim().to_lowercase();
     if lower.is_ascii() {
@@ -46,7 +45,6 @@ impl GenreNames {
     }
 
     /// The name of genre `id`.
-    #[must_use]
     pub fn name(&self, id: i64) -> Option<&str> {
         self.iter()
             .find(|(known, _)| *known == id)
@@ -63,7 +61,6 @@ impl GenreNames {
     }
 
     /// The id of the genre that `term` names.
-    #[must_use]
     pub fn find(&self, term: &Term) -> Option<i64> {
         let found = self.iter().find(|(id, name)| match term {
             Term::Id(wanted) => id == wanted,
@@ -73,7 +70,6 @@ impl GenreNames {
     }
 
     /// Genres in `filter` that do not exist; none while no genres are loaded.
-    #[must_use]
     pub fn unknown(&self, filter: &Filter) -> Vec<UnknownGenre> {
         let mut unknown = Vec::new();
         for (field, all) in [

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use crate::{
     AllOf, Filter, GenreNames, Term,
-    bitmap::{Bitmap, Postings},
+    bitmap::Bitmap,
     column::Column,
     day_number,
     facets::{Facet, FacetKind, Facets, code, offer, pack, unpack},
@@ -63,76 +63,43 @@ pub struct FilterIndex {
 
 impl FilterIndex {
     /// The number of rows, empty ones included.
-    #[must_use]
     pub fn rows(&self) -> usize {
         self.days.len()
     }
 
     /// The rows that hold a movie.
-    #[must_use]
     pub fn live(&self) -> &Bitmap {
         &self.live
     }
 
     /// The release date of the movie in `row` as [`day_number`]; [`UNKNOWN_DAY`] if unknown.
-    #[must_use]
     pub fn day(&self, row: u32) -> i32 {
         self.days[row as usize]
     }
 
     /// The column of [`FilterIndex::day`].
-    #[must_use]
     pub fn days(&self) -> &Column<i32> {
         &self.days
     }
 
     /// The column of vote averages.
-    #[must_use]
     pub fn vote_averages(&self) -> &Column<f32> {
         &self.vote_averages
     }
 
     /// The vote count of the movie in `row`.
-    #[must_use]
     pub fn vote_count(&self, row: u32) -> u32 {
         self.vote_counts[row as usize]
     }
 
-    /// The facet ids of the movie in `row`, rising; see
-    /// [`FilterIndex::facet`].
-    #[must_use]
+    /// The facet ids of the movie in `row`, rising; see [`Facets`].
     pub fn facet_ids(&self, row: u32) -> Vec<u32> {
         unpack(self.packed.get(row as usize))
     }
 
-    /// The facet of an id.
-    #[must_use]
-    pub fn facet(&self, number: u32) -> Option<Facet> {
-        self.facets.facet(number)
-    }
-
-    /// The id of `facet`, if a movie has or had it.
-    #[must_use]
-    pub fn find_facet_id(&self, facet: Facet) -> Option<u32> {
-        self.facets.find(facet)
-    }
-
-    /// The number of facet ids.
-    #[must_use]
-    pub fn facet_count(&self) -> usize {
-        self.facets.len()
-    }
-
-    /// The rows of the movies that have the facet of an id.
-    #[must_use]
-    pub fn postings(&self, number: u32) -> Option<&Postings> {
-        self.facets.numbered(number)
-    }
-
-    /// The number of movies that have `facet`.
-    #[must_use]
-    pub fn movie_count(&self, facet: Facet) -> usize {
-        self.facets.count(facet)
+    /// The facets, by the numbers that [`FilterIndex::facet_ids`] returns.
+    pub fn facets(&self) -> &Facets {
+        &self.facets
     }
 
     /// Sets the movie in `row`; rows up to `row` are created.
@@ -271,7 +238,6 @@ impl FilterIndex {
     }
 
     /// The rows of the movies that pass `filter`; `genres` resolves the names of genres.
-    #[must_use]
     pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
         let mut rows = Bitmap::clone(&self.live);
         let region = filter.region.as_deref().unwrap_or_default();
@@ -338,7 +304,6 @@ impl FilterIndex {
 
     /// The memory in bytes, approximately: of posting lists, of names and numbers of facets,
     /// and of columns.
-    #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
         let (postings, names) = self.facets.bytes();
         let columns = self.days.bytes()

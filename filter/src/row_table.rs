@@ -76,7 +76,6 @@ impl RowTable {
     }
 
     /// The memory of the table in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         let shards = self.shards.iter();
         shards.map(|shard| shard.allocation_size() + 64).sum()

@@ -39,13 +39,11 @@ fn range(span: u64) -> std::ops::Range<usize> {
 
 impl StringColumn {
     /// The number of rows.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.rows
     }
 
     /// True if there are no rows.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
@@ -54,7 +52,6 @@ impl StringColumn {
     ///
     /// # Panics
     /// If there is no such row.
-    #[must_use]
     pub fn get(&self, row: usize) -> &[u8] {
         let chunk = &self.chunks[row / CHUNK_ROWS];
         &chunk.bytes[range(chunk.spans[row % CHUNK_ROWS])]
@@ -105,7 +102,6 @@ impl StringColumn {
     }
 
     /// The memory of the strings in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         let chunks = self.chunks.iter();
         chunks

@@ -35,7 +35,7 @@ use crate::{
         request_target,
     },
     proxy::{X_REQUEST_ID, internal::InternalCall},
-    response::{Body, Refusal},
+    response::{Body, refusal},
     routes::{Access, Match, Service, Target},
     state::{Peer, ThreadState},
 };
@@ -73,9 +73,9 @@ pub(crate) async fn serve(
     let target = request_target::normalize(&head, shared.config.own.target_limit_bytes);
     let path = target.as_ref().map_or("", PathAndQuery::path);
     let matched = shared.router.find(&head.method, path);
-    let entry = state
-        .access_log
-        .begin(started, &head.method, matched.path());
+    let route = matched.and_then(|matched| matched.route);
+    let matched_path = matched.map(|matched| matched.path);
+    let entry = state.access_log.begin(started, &head.method, matched_path);
     let origin = shared.cors.allowed_origin(&head.headers);
     let mut context = RequestContext {
         state,
@@ -91,25 +91,23 @@ pub(crate) async fn serve(
     let result = match &target {
         Ok(target) => {
             // A panic must fail one request, not the connection with the requests behind it.
-            let result = AssertUnwindSafe(context.run(target, &matched)).catch_unwind();
+            let result = AssertUnwindSafe(context.run(target, matched)).catch_unwind();
             result.await.unwrap_or_else(|_| {
                 let panic = std::io::Error::other("the pipeline panicked");
-                Err(Problem::internal(&panic).into())
+                Err(Problem::internal(&panic))
             })
         }
-        Err(problem) => Err(problem.clone().into()),
+        Err(problem) => Err(problem.clone()),
     };
     context.drain_body();
 
-    let mut is_upstream_failure = matches!(
-        matched,
-        Match::Route { route, .. } if matches!(route.target, Target::Upstream(_) | Target::Document)
-    );
+    let mut is_upstream_failure =
+        route.is_some_and(|route| matches!(route.target, Target::Upstream(_) | Target::Document));
     let mut cause = None;
-    let mut response = result.unwrap_or_else(|refusal| {
-        is_upstream_failure &= refusal.problem.slug() != OVERLOADED;
-        cause = refusal.problem.log_cause().map(str::to_owned);
-        refusal.into_response(context.head.uri.path(), &context.trace.request_id)
+    let mut response = result.unwrap_or_else(|problem| {
+        is_upstream_failure &= problem.slug() != OVERLOADED;
+        cause = problem.log_cause().map(str::to_owned);
+        refusal(&problem, context.head.uri.path(), &context.trace.request_id)
     });
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, context.request_id);
@@ -118,8 +116,7 @@ pub(crate) async fn serve(
     }
     shared.cors.add_headers(origin, headers);
     entry.finish(&Outcome {
-        request_id: &context.trace.request_id,
-        trace_id: &context.trace.trace_id,
+        trace: &context.trace,
         client,
         status: response.status(),
         is_upstream_failure,
@@ -139,17 +136,16 @@ impl RequestContext<'_> {
     async fn run(
         &mut self,
         target: &PathAndQuery,
-        matched: &Match<'_, '_>,
-    ) -> Result<Response<Body>, Refusal> {
+        matched: Option<Match<'_, '_>>,
+    ) -> Result<Response<Body>, Problem> {
         let state = self.state;
         let cors = &state.shared.cors;
         if let Some(response) = cors.preflight(&self.head.method, &self.head.headers) {
             return Ok(response);
         }
-        let is_probe = matches!(
-            matched,
-            Match::Route { route, .. } if matches!(route.target, Target::Health | Target::Ready)
-        );
+        let route = matched.and_then(|matched| matched.route);
+        let is_probe =
+            route.is_some_and(|route| matches!(route.target, Target::Health | Target::Ready));
         let client = ClientKey::of(self.client);
         let _permit = if is_probe {
             None
@@ -160,11 +156,8 @@ impl RequestContext<'_> {
             admitted?;
             Some(permit)
         };
-        let access = match matched {
-            Match::Route { route, .. } => route.access,
-            // Which paths exist is not public.
-            _ => Access::AnyUser,
-        };
+        // Which paths exist is not public.
+        let access = route.map_or(Access::AnyUser, |route| route.access);
         let headers = &self.head.headers;
         let is_open = state.authenticator.is_open(access, headers)
             || (access == Access::Operator && self.may_read_metrics());
@@ -178,15 +171,15 @@ impl RequestContext<'_> {
                 .authenticate(headers, client, service, &call);
             Some(caller.await?)
         };
-        let (route, parameter) = match *matched {
-            Match::Route {
-                route, parameter, ..
-            } => (route, parameter),
-            Match::OtherMethod { allow, .. } => {
-                let problem = from_status(StatusCode::METHOD_NOT_ALLOWED);
-                return Err(Refusal::with(problem, ALLOW, allow.clone()));
-            }
-            Match::Nothing => return Err(from_status(StatusCode::NOT_FOUND).into()),
+        let Some(Match {
+            parameter, allow, ..
+        }) = matched
+        else {
+            return Err(from_status(StatusCode::NOT_FOUND));
+        };
+        let Some(route) = route else {
+            let problem = from_status(StatusCode::METHOD_NOT_ALLOWED);
+            return Err(problem.header(ALLOW, allow.clone()));
         };
         if let Some(principal) = &principal {
             authorize(principal, route, parameter)?;
@@ -194,16 +187,14 @@ impl RequestContext<'_> {
         match route.target {
             Target::Upstream(service) => {
                 let principal = principal.as_deref().map(|principal| &principal.header);
-                Ok(self.forward(route, service, target, principal).await?)
+                self.forward(route, service, target, principal).await
             }
             Target::Health => Ok(health::live()),
             Target::Ready => Ok(health::ready(state, &self.internal_call()).await),
             Target::Metrics => Ok(metrics::render(state)),
             Target::SwaggerRedirect => Ok(swagger::redirect()),
-            Target::Swagger => Ok(swagger::file(parameter)?),
-            Target::Document => {
-                Ok(swagger::document(state, parameter, &self.internal_call()).await?)
-            }
+            Target::Swagger => swagger::file(parameter),
+            Target::Document => swagger::document(state, parameter, &self.internal_call()).await,
         }
     }
 

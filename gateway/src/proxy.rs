@@ -8,7 +8,6 @@ pub(crate) mod internal;
 pub(crate) mod problem;
 mod request_body;
 mod response_body;
-mod settings;
 mod upstream;
 
 pub(crate) use forward::Call;
@@ -17,5 +16,4 @@ pub(crate) use headers::{
 };
 pub(crate) use request_body::RequestBody;
 pub(crate) use response_body::ResponseBody;
-pub(crate) use settings::UpstreamSettings;
 pub(crate) use upstream::Upstream;

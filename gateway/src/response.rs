@@ -1,11 +1,11 @@
-//! Responses of the gateway's own: documents, and problems with the header that their status requires.
+//! Responses of the gateway's own: documents and problems.
 
 use bytes::Bytes;
 use chassis::{Problem, problem::CONTENT_TYPE_PROBLEM};
 use http_body_util::{Either, Full};
 use hyper::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
 
@@ -19,45 +19,15 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The body of a response: the gateway's own or a service's, which is large and therefore boxed.
 pub(crate) type Body = Either<Full<Bytes>, Box<ResponseBody>>;
 
-/// A refused request: the problem, and the header that its status requires, such as `Allow` of 405.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) problem: Problem,
-    pub(crate) header: Option<(HeaderName, HeaderValue)>,
-}
-
-impl Refusal {
-    /// A refusal with a header.
-    pub(crate) fn with(problem: Problem, name: HeaderName, value: HeaderValue) -> Self {
-        Self {
-            problem,
-            header: Some((name, value)),
-        }
-    }
-
-    /// The response to the request for `path`.
-    pub(crate) fn into_response(self, path: &str, request_id: &str) -> Response<Body> {
-        let problem = self.problem;
-        let content_type = HeaderValue::from_static(CONTENT_TYPE_PROBLEM);
-        let mut response = document(content_type, problem.body(path, request_id));
-        *response.status_mut() = problem.status();
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        if let Some(seconds) = problem.retry_after_seconds() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        headers.extend(self.header);
-        response
-    }
-}
-
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        Self {
-            problem,
-            header: None,
-        }
-    }
+/// The response to the request for `path` that was refused with `problem`.
+pub(crate) fn refusal(problem: &Problem, path: &str, request_id: &str) -> Response<Body> {
+    let content_type = HeaderValue::from_static(CONTENT_TYPE_PROBLEM);
+    let mut response = document(content_type, problem.body(path, request_id));
+    *response.status_mut() = problem.status();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.extend(problem.headers().clone());
+    response
 }
 
 /// 429: the client may send the request again after `seconds`.

@@ -36,7 +36,6 @@ use crate::{
 
 /// Connections of one thread that the kernel keeps until they are accepted.
 const LISTEN_BACKLOG: i32 = 4096;
-const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause after a failed accept.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -49,7 +48,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts the threads of a gateway.
+    /// Starts the threads of a gateway, and within the current Tokio runtime the task that fetches public keys.
     ///
     /// # Errors
     /// Returns an error if a setting is invalid or the port is in use.
@@ -69,8 +68,8 @@ impl Gateway {
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listeners[0].local_addr()?;
         let shared = Arc::new(SharedState::new(process, config));
-        let refresher = shared.keys.refresher(&shared.shutdown);
-        let mut threads: Vec<JoinHandle<bool>> = listeners
+        shared.keys.start_refresh(&shared.shutdown);
+        let threads = listeners
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
@@ -79,10 +78,6 @@ impl Gateway {
                 thread.spawn(move || run_thread(shared, listener))
             })
             .collect::<Result<_, _>>()?;
-        if let Some(refresher) = refresher {
-            let thread = Builder::new().name("gateway-keys".to_owned());
-            threads.push(thread.spawn(move || run_refresher(refresher))?);
-        }
         Ok(Self {
             address,
             shutdown,
@@ -102,11 +97,9 @@ impl Gateway {
 
     /// Waits for the end. True if all accepted requests were served.
     pub fn join(self) -> bool {
-        let mut all_served = true;
-        for thread in self.threads {
-            all_served &= thread.join().unwrap_or(false);
-        }
-        all_served
+        let threads = self.threads.into_iter();
+        let served = threads.map(|thread| thread.join().unwrap_or(false));
+        served.fold(true, |all, served| all & served)
     }
 }
 
@@ -119,9 +112,8 @@ pub fn run_until_stopped(process: Process) -> anyhow::Result<bool> {
         .enable_all()
         .build()?;
     let shutdown = process.shutdown.clone();
-    let metrics = process.metrics.clone();
     let gateway = runtime.block_on(async {
-        shutdown.on_signals()?;
+        process.start_tasks()?;
         Gateway::start(process)
     })?;
     tracing::info!(
@@ -131,12 +123,6 @@ pub fn run_until_stopped(process: Process) -> anyhow::Result<bool> {
         gateway.address()
     );
     let all_served = runtime.block_on(async move {
-        let until = shutdown.clone();
-        shutdown.spawn(async move {
-            while !until.sleep(METRICS_UPKEEP_INTERVAL).await {
-                metrics.run_upkeep();
-            }
-        });
         shutdown.started().await;
         // The runtime keeps running, so that a second signal can end the wait.
         tokio::task::spawn_blocking(|| gateway.join()).await
@@ -188,15 +174,6 @@ fn run_thread(shared: Arc<SharedState>, listener: std::net::TcpListener) -> bool
         shutdown.start();
         false
     })
-}
-
-/// Fetches public keys on a thread of its own. Needs no drain, so it always ends well.
-fn run_refresher(refresher: impl Future<Output = ()>) -> bool {
-    match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(refresher),
-        Err(error) => tracing::error!(%error, "cannot fetch the JWKS"),
-    }
-    true
 }
 
 /// Serves the connections of `listener` until the shutdown begins, then drains them. True if all accepted

@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use chassis::{Process, clock::Clock, redis::Redis, shutdown::Shutdown};
+use chassis::{Process, client::secret_header, clock::Clock, redis::Redis, shutdown::Shutdown};
 use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
@@ -16,13 +16,13 @@ use crate::{
         cors::Cors,
         rate_limit::{RateLimiter, RateLimits},
     },
-    proxy::{Upstream, UpstreamSettings},
+    proxy::Upstream,
     routes::{Router, Service},
 };
 
 /// The state that all threads share.
 pub(crate) struct SharedState {
-    pub(crate) config: GatewayConfig,
+    pub(crate) config: Arc<GatewayConfig>,
     pub(crate) router: Router,
     pub(crate) cors: Cors,
     pub(crate) keys: Arc<Keys>,
@@ -51,7 +51,7 @@ impl SharedState {
             metrics: process.metrics,
             shutdown: process.shutdown,
             clock,
-            config,
+            config: Arc::new(config),
         }
     }
 
@@ -94,14 +94,15 @@ impl ThreadState {
             let timeout = Duration::from_millis(config.redis_timeout_ms);
             Some(Redis::lazy(&config.redis_url, timeout)?)
         };
-        let settings = Rc::new(UpstreamSettings::new(&shared.config)?);
+        let internal_token = shared.config.process.internal_token.as_ref();
+        let internal_token = internal_token.map(secret_header).transpose()?;
         let upstreams = Service::ALL.map(|service| {
             let instances = match service {
                 Service::Movie => &config.movie_service_url,
                 Service::Preference => &config.user_preference_service_url,
                 Service::Recommendation => &config.recommendation_service_url,
             };
-            Upstream::new(service, instances, &settings)
+            Upstream::new(service, instances, &shared.config, internal_token.clone())
         });
         let max_in_flight = shared.config.process.max_requests_in_flight;
         Ok(Rc::new(Self {

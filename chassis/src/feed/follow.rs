@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use rand::Rng;
 use reqwest::StatusCode;
 use serde::Deserialize;
+use tokio_util::codec::{Decoder, LinesCodec};
 
 use super::{Change, Changes};
 use crate::{
@@ -58,16 +60,13 @@ pub trait Projection: Send + Sync + 'static {
 
 /// The completeness of a read model; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct FeedState {
-    caught_up: Arc<AtomicBool>,
-}
+pub struct FeedState(Arc<AtomicBool>);
 
 impl FeedState {
     /// True if the model has once held everything that the source had. An unavailable source
     /// then makes the model older, not useless.
-    #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.caught_up.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire)
     }
 
     /// The readiness check of the model.
@@ -75,10 +74,9 @@ impl FeedState {
     /// # Errors
     /// Returns the text of the health report while the model is incomplete.
     pub async fn check(self) -> Result<(), String> {
-        if self.is_caught_up() {
-            Ok(())
-        } else {
-            Err("still loading".to_owned())
+        match self.is_caught_up() {
+            true => Ok(()),
+            false => Err("still loading".to_owned()),
         }
     }
 }
@@ -139,11 +137,7 @@ async fn step<P: Projection>(
             None => take_snapshot(source, projection).await?,
         },
     };
-    let wait = if state.is_caught_up() {
-        WAIT_SECONDS
-    } else {
-        0
-    };
+    let wait = WAIT_SECONDS * u64::from(state.is_caught_up());
     let path = format!("/internal/v1/changes?after={after}&limit={LIMIT}&wait={wait}");
     let response = source
         .get(&path, Duration::from_secs(wait + 10))
@@ -171,7 +165,7 @@ async fn step<P: Projection>(
     }
     *cursor = Some(next);
     if count < LIMIT {
-        state.caught_up.store(true, Ordering::Release);
+        state.0.store(true, Ordering::Release);
     }
     Ok(())
 }
@@ -188,13 +182,15 @@ async fn take_snapshot<P: Projection>(
         .map_err(|error| source.unreachable(error))?;
     let mut reader = SnapshotReader {
         response,
-        buffer: Vec::new(),
+        buffer: BytesMut::new(),
+        lines: LinesCodec::new_with_max_length(MAX_LINE_BYTES),
         service: source.service(),
         cursor: String::new(),
         count: 0,
         ended: false,
     };
-    let Some(Line::Begin { cursor }) = reader.line().await? else {
+    let first = reader.next_line().await?.unwrap_or_default();
+    let Ok(Line::Begin { cursor }) = serde_json::from_str(&first) else {
         return Err(reader.unreadable("it does not begin with a cursor").into());
     };
     reader.cursor.clone_from(&cursor);
@@ -206,7 +202,8 @@ async fn take_snapshot<P: Projection>(
 /// A snapshot as it arrives, never whole in memory.
 pub struct SnapshotReader {
     response: reqwest::Response,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
+    lines: LinesCodec,
     service: &'static str,
     cursor: String,
     count: u64,
@@ -222,7 +219,6 @@ enum Line {
 
 impl SnapshotReader {
     /// The cursor to store once the whole snapshot is applied.
-    #[must_use]
     pub fn cursor(&self) -> &str {
         &self.cursor
     }
@@ -237,12 +233,12 @@ impl SnapshotReader {
             let Some(line) = self.next_line().await? else {
                 return Err(self.unreadable("it ends early"));
             };
-            if let Ok(change) = serde_json::from_slice::<Change>(&line) {
+            if let Ok(change) = serde_json::from_str::<Change>(&line) {
                 batch.push(change);
                 self.count += 1;
                 continue;
             }
-            match serde_json::from_slice::<Line>(&line) {
+            match serde_json::from_str::<Line>(&line) {
                 Ok(Line::End { end: true, count }) if count == self.count => self.ended = true,
                 _ => return Err(self.unreadable("a line is not a change")),
             }
@@ -250,33 +246,17 @@ impl SnapshotReader {
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    async fn line(&mut self) -> Result<Option<Line>, CallError> {
-        Ok(self
-            .next_line()
-            .await?
-            .and_then(|line| serde_json::from_slice(&line).ok()))
-    }
-
-    async fn next_line(&mut self) -> Result<Option<Vec<u8>>, CallError> {
-        let mut searched = 0;
+    async fn next_line(&mut self) -> Result<Option<String>, CallError> {
         loop {
-            if let Some(end) = self.buffer[searched..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-            {
-                let rest = self.buffer.split_off(searched + end + 1);
-                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            let line = self.lines.decode(&mut self.buffer);
+            let line = line.map_err(|error| self.unreadable(&error.to_string()))?;
+            if line.is_some() {
+                return Ok(line);
             }
-            searched = self.buffer.len();
-            if searched > MAX_LINE_BYTES {
-                return Err(self.unreadable("a line is too long"));
-            }
-            match self.response.chunk().await {
-                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    return Err(self.unreadable(&error.without_url().to_string()));
-                }
+            let chunk = self.response.chunk().await;
+            match chunk.map_err(|error| self.unreadable(&error.without_url().to_string()))? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None => return Ok(None),
             }
         }
     }

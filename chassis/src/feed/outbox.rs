@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, PgPool, postgres::PgListener};
+use sqlx::{PgExecutor, PgPool, postgres::PgListener};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -61,7 +61,6 @@ impl Outbox {
     /// The outbox in `pool`. `snapshot` lists SELECTs of (name, key, payload as text) that together
     /// return the current state as changes. Starts the tasks that send and receive NOTIFY and that
     /// delete records older than `retention`.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         snapshot: &'static [&'static str],
@@ -89,7 +88,6 @@ impl Outbox {
 
     /// A channel that changes whenever a commit is possible, of this process or another, for readers with
     /// a loop of their own. A notification can be lost, so they must poll as well.
-    #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.arrived.subscribe()
     }
@@ -167,7 +165,7 @@ impl Outbox {
                 };
                 let changes = rows
                     .into_iter()
-                    .map(Row::into_change)
+                    .map(|row| change(row.name, row.key, row.created_at, row.payload))
                     .collect::<Result<_, _>>()?;
                 return Ok(Changes {
                     changes,
@@ -202,42 +200,37 @@ impl Outbox {
     /// # Errors
     /// Returns [`sqlx::Error`] if Postgres is unreachable or the statement fails.
     pub async fn current_cursor(&self) -> sqlx::Result<Cursor> {
-        let mut connection = self.pool.acquire().await?;
-        current_cursor(&mut connection).await
+        current_cursor(&self.pool).await
     }
 
     /// Follows the feed until the shutdown, for copies that this process keeps in memory. Calls `reset` at the start and
     /// whenever the records after the last known change have expired: the copies are then unreliable as a whole. Calls
     /// `apply` with each batch of changes. Retries while Postgres is unreachable.
     pub async fn follow(self, mut reset: impl FnMut(), mut apply: impl FnMut(&[Change])) {
-        while !self.shutdown.is_started() {
-            if let Ok(cursor) = self.current_cursor().await {
-                reset();
-                self.tail(cursor, &mut apply).await;
-            } else {
-                self.shutdown.sleep(POLL_INTERVAL).await;
-            }
-        }
-    }
-
-    /// Returns at the shutdown, or when the records after `cursor` have expired.
-    async fn tail(&self, mut cursor: Cursor, apply: &mut impl FnMut(&[Change])) {
-        const LIMIT: i64 = 1000;
         const WAIT: Duration = Duration::from_secs(30);
+        let mut cursor = None;
         while !self.shutdown.is_started() {
-            let next = match self.read(Some(cursor), LIMIT, WAIT).await {
+            if cursor.is_none() {
+                cursor = self.current_cursor().await.ok();
+                match cursor {
+                    Some(_) => reset(),
+                    None => {
+                        self.shutdown.sleep(POLL_INTERVAL).await;
+                        continue;
+                    }
+                }
+            }
+            match self.read(cursor, DEFAULT_LIMIT, WAIT).await {
                 Ok(Changes { changes, next }) => {
                     apply(&changes);
-                    next.parse()
+                    cursor = next.parse().ok();
                 }
-                Err(ReadError::CursorExpired) => return,
+                Err(ReadError::CursorExpired) => cursor = None,
                 Err(ReadError::Database(error)) => {
                     tracing::debug!(%error, "cannot read the change feed, trying again");
                     self.shutdown.sleep(POLL_INTERVAL).await;
-                    continue;
                 }
-            };
-            cursor = next.unwrap_or(cursor);
+            }
         }
     }
 
@@ -262,11 +255,13 @@ impl Outbox {
     async fn rows_after(&self, after: Cursor, limit: i64) -> sqlx::Result<Vec<Row>> {
         sqlx::query_as!(
             Row,
-            // Ordered by the column, not by the text of the same name: as text, 10000 is before 9999.
+            // Ordered by the column, not by the text of the same name: as text, 10000 is before 9999. Records may expire
+            // since the check of the cursor: the rest would then be read as if nothing were missing before it.
             r#"select xid::text as "xid!", seq, name, key, payload::text as "payload!", created_at
                from outbox
                where (xid, seq) > ($1::text::xid8, $2)
                  and xid < pg_snapshot_xmin(pg_current_snapshot())
+                 and exists (select from outbox_state where (expired_xid, expired_seq) <= ($1::text::xid8, $2))
                order by outbox.xid, outbox.seq
                limit $3"#,
             after.transaction.to_string(),
@@ -277,14 +272,22 @@ impl Outbox {
         .await
     }
 
-    async fn has_hidden(&self, after: Cursor) -> sqlx::Result<bool> {
-        sqlx::query_scalar!(
-            r#"select exists (select from outbox where (xid, seq) > ($1::text::xid8, $2)) as "exists!""#,
+    /// True if an open transaction hides records after `after`.
+    async fn has_hidden(&self, after: Cursor) -> Result<bool, ReadError> {
+        let state = sqlx::query!(
+            r#"select exists (select from outbox where (xid, seq) > ($1::text::xid8, $2)) as "is_hidden!",
+                      (expired_xid, expired_seq) > ($1::text::xid8, $2) as "is_expired!"
+               from outbox_state"#,
             after.transaction.to_string(),
             after.sequence,
         )
         .fetch_one(&self.pool)
-        .await
+        .await?;
+        if state.is_expired {
+            Err(ReadError::CursorExpired)
+        } else {
+            Ok(state.is_hidden)
+        }
     }
 
     async fn expire(self, retention: Duration) {
@@ -334,7 +337,7 @@ impl Outbox {
         let settings = "set transaction isolation level repeatable read, read only; \
                         set local statement_timeout = '10min'";
         sqlx::raw_sql(settings).execute(&mut *transaction).await?;
-        let cursor = current_cursor(&mut transaction).await?;
+        let cursor = current_cursor(&mut *transaction).await?;
         let send = async |line: String| lines.send(Ok(line.into())).await.is_ok();
         if !send(format!("{{\"cursor\":\"{cursor}\"}}\n")).await {
             return Ok(());
@@ -364,7 +367,7 @@ impl Outbox {
 
 /// The cursor after a snapshot taken in `transaction`: every transaction
 /// before it had ended and is in the snapshot; those at or after it may be, and are returned again.
-async fn current_cursor(transaction: &mut PgConnection) -> sqlx::Result<Cursor> {
+async fn current_cursor(transaction: impl PgExecutor<'_>) -> sqlx::Result<Cursor> {
     let state = sqlx::query!(
         r#"select epoch, pg_snapshot_xmin(pg_current_snapshot())::text as "xmin!" from outbox_state"#
     )
@@ -388,12 +391,6 @@ struct Row {
     key: String,
     payload: String,
     created_at: DateTime<Utc>,
-}
-
-impl Row {
-    fn into_change(self) -> sqlx::Result<Change> {
-        change(self.name, self.key, self.created_at, self.payload)
-    }
 }
 
 fn change(
@@ -463,12 +460,15 @@ async fn snapshot(State(outbox): State<Outbox>) -> Response {
     let (lines, mut receiver) = mpsc::channel(4);
     let task = outbox.clone();
     outbox.shutdown.spawn(async move {
-        if let Err(error) = task.stream_snapshot(&lines).await {
-            tracing::warn!(%error, "snapshot ended early");
+        let sent = tokio::select! {
+            // Sending a large snapshot takes minutes; the reader begins again at another replica.
+            () = task.shutdown.started() => Err("the process is shutting down".to_owned()),
+            sent = task.stream_snapshot(&lines) => sent.map_err(|error| error.to_string()),
+        };
+        if let Err(cause) = sent {
+            tracing::warn!(cause, "snapshot ended early");
             // The reader receives a body without its last line.
-            let _ = lines
-                .send(Err(std::io::Error::other("snapshot ended early")))
-                .await;
+            let _ = lines.try_send(Err(std::io::Error::other("snapshot ended early")));
         }
     });
     let body = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));

@@ -45,7 +45,6 @@ struct Inner<W> {
 
 impl<W: Work> Jobs<W> {
     /// Starts to claim the jobs in `pool` and to expire old ones, until `shutdown` begins.
-    #[must_use]
     pub fn start(pool: PgPool, work: W, settings: JobSettings, shutdown: &Shutdown) -> Self {
         let jobs = Self(Arc::new(Inner {
             pool,
@@ -62,7 +61,6 @@ impl<W: Work> Jobs<W> {
     }
 
     /// A new holder of leases in this process.
-    #[must_use]
     pub fn worker(&self) -> Worker {
         Worker::new(self.0.settings.lease)
     }
@@ -70,11 +68,9 @@ impl<W: Work> Jobs<W> {
     /// Works on a job that was created and leased to `worker` in one transaction, beyond the jobs that
     /// the process claims by itself.
     pub fn run_now(&self, id: Uuid, kind: &str, worker: Worker) {
-        let jobs = self.clone();
-        let job = self.leased(id, kind.to_owned(), worker);
-        self.0
-            .shutdown
-            .spawn(async move { jobs.work_on(job).await });
+        let (jobs, job) = (self.clone(), self.leased(id, kind.to_owned(), worker));
+        let work = async move { jobs.work_on(job).await };
+        self.0.shutdown.spawn(work);
     }
 
     /// Looks for claimable jobs now instead of at the next poll.
@@ -140,7 +136,6 @@ impl<W: Work> Jobs<W> {
     }
 
     /// A watch on the progress of all jobs.
-    #[must_use]
     pub fn changes(&self) -> Changes {
         Changes {
             progress: self.0.progress.subscribe(),
@@ -276,7 +271,9 @@ impl<W: Work> Jobs<W> {
         loop {
             tokio::time::sleep(lease / 4).await;
             let started = Instant::now();
-            match store::renew(&self.0.pool, job.id, job.worker).await {
+            // Without a time limit: it waits for a transaction of the work that has locked the row by a checkpoint, and
+            // extends the lease at its end, before another worker can claim the job.
+            match store::renew(&self.0.pool, job.id, job.worker, false).await {
                 Ok(true) => renewed = started,
                 Ok(false) => return,
                 Err(error) => {

@@ -13,7 +13,7 @@ use axum::{
     },
 };
 use chrono::{DateTime, Utc};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Semaphore, watch},
@@ -61,7 +61,6 @@ pub struct LimitQuery {
 
 impl LimitQuery {
     /// The maximum number of entries, 1 to 100.
-    #[must_use]
     pub fn get(self) -> i64 {
         self.limit.map_or(DEFAULT_PAGE_SIZE, Bounded::get)
     }
@@ -97,7 +96,6 @@ impl Changes {
     }
 
     /// True if the process is shutting down.
-    #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.shutdown.is_started()
     }
@@ -148,24 +146,20 @@ impl ProgressRequest {
             return Problem::unavailable("another event stream").into_response();
         };
         let deadline = Instant::now() + STREAM_TIMEOUT;
-        let first = (changes, load, None::<J>, Some(job), permit);
-        let events = stream::unfold(
-            first,
-            move |(mut changes, load, last, next, permit)| async move {
-                let job = match (next, last) {
-                    (Some(job), _) => job,
-                    (None, Some(last)) => next_change(&mut changes, &load, last, deadline).await?,
-                    (None, None) => return None,
-                };
-                let event = Event::default()
-                    .event(J::EVENT)
-                    .id(event_id(&job))
-                    .json_data(&job)
-                    .unwrap_or_default();
-                let event = Ok::<_, Infallible>(event);
-                Some((event, (changes, load, Some(job), None, permit)))
+        let first = stream::once(std::future::ready(job.clone()));
+        let rest = stream::unfold(
+            (changes, load, job),
+            move |(mut changes, load, last)| async move {
+                let job = next_change(&mut changes, &load, &last, deadline).await?;
+                Some((job.clone(), (changes, load, job)))
             },
         );
+        let events = first.chain(rest).map(move |job| {
+            // Held until the end of the stream.
+            let _ = &permit;
+            let event = Event::default().event(J::EVENT).id(event_id(&job));
+            Ok::<_, Infallible>(event.json_data(&job).unwrap_or_default())
+        });
         let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
         let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         // Overrides the `no-cache` that axum's `Sse` sets.
@@ -177,7 +171,7 @@ impl ProgressRequest {
 async fn next_change<J: JobView, F: Future<Output = Option<J>>>(
     changes: &mut Changes,
     load: &impl Fn() -> F,
-    last: J,
+    last: &J,
     deadline: Instant,
 ) -> Option<J> {
     while !last.status().is_ended() && Instant::now() < deadline {
@@ -186,7 +180,7 @@ async fn next_change<J: JobView, F: Future<Output = Option<J>>>(
             return None;
         }
         let job = load().await?;
-        if job != last {
+        if job != *last {
             return Some(job);
         }
     }

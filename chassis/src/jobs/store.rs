@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::JobStatus;
@@ -63,34 +63,23 @@ pub(super) async fn claim(pool: &PgPool, worker: Worker) -> sqlx::Result<Option<
     Ok(row.map(|row| (row.id, row.kind)))
 }
 
-/// Extends the lease; false if `worker` does not hold it.
-#[tracing::instrument(name = "chassis.jobs.renew", level = "debug", skip_all, fields(%id))]
-pub(super) async fn renew(pool: &PgPool, id: Uuid, worker: Worker) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
-        "update job set lease_until = now() + make_interval(secs => $3)
-         where id = $1 and worker = $2 and status = 'running'",
-        id,
-        worker.id,
-        worker.lease_seconds,
-    )
-    .execute(pool)
-    .await?;
-    Ok(result.rows_affected() == 1)
-}
-
-/// Records progress, extends the lease and locks the row; false if `worker` does not hold the lease.
-#[tracing::instrument(name = "chassis.jobs.checkpoint", level = "trace", skip_all, fields(%id))]
-pub(super) async fn checkpoint(
-    connection: &mut PgConnection,
+/// Extends the lease, locks the row, and records progress if `is_progress`; false if `worker` does not hold the
+/// lease.
+#[tracing::instrument(name = "chassis.jobs.renew", level = "trace", skip_all, fields(%id, is_progress))]
+pub(super) async fn renew(
+    connection: impl PgExecutor<'_>,
     id: Uuid,
     worker: Worker,
+    is_progress: bool,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "update job set updated_at = now(), lease_until = now() + make_interval(secs => $3)
+        "update job set lease_until = now() + make_interval(secs => $3),
+             updated_at = case when $4 then now() else updated_at end
          where id = $1 and worker = $2 and status = 'running'",
         id,
         worker.id,
         worker.lease_seconds,
+        is_progress,
     )
     .execute(connection)
     .await?;

@@ -6,8 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::metrics::{
-    HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL,
+use chassis::{
+    metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL},
+    trace::TraceContext,
 };
 use hyper::{Method, StatusCode};
 use metrics::{Counter, Gauge, Histogram};
@@ -48,8 +49,7 @@ pub(crate) struct Entry<'a> {
 
 /// The result of a request, as it is logged.
 pub(crate) struct Outcome<'a> {
-    pub(crate) request_id: &'a str,
-    pub(crate) trace_id: &'a str,
+    pub(crate) trace: &'a TraceContext,
     pub(crate) client: IpAddr,
     pub(crate) status: StatusCode,
     /// True if a service, not the gateway, is the origin of a failure.
@@ -135,13 +135,12 @@ impl Entry<'_> {
         let (method, route) = (self.method(), self.route());
         let status = outcome.status.as_u16();
         let duration_ms = elapsed.as_secs_f64() * 1000.0;
-        let Outcome {
+        let Outcome { client, cause, .. } = outcome;
+        let TraceContext {
             request_id,
             trace_id,
-            client,
-            cause,
             ..
-        } = outcome;
+        } = outcome.trace;
         if outcome.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(request_id, trace_id, method, route, status, duration_ms, %client, cause, "request failed");
         } else if is_failure && outcome.is_upstream_failure {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chassis::redis::Redis;
+use chassis::{Problem, redis::Redis};
 use hyper::{
     HeaderMap,
     header::{HeaderName, HeaderValue},
@@ -23,10 +23,7 @@ use self::{
     lease::{Decision, Grant, LeaseRequest},
     table::{Leases, Lookup},
 };
-use crate::{
-    middleware::client_ip::ClientKey,
-    response::{Refusal, rate_limited},
-};
+use crate::{middleware::client_ip::ClientKey, response::rate_limited};
 
 const SCRIPT: &str = include_str!("rate_limit/lease.lua");
 /// While Redis is unavailable.
@@ -98,7 +95,7 @@ impl RateLimiter {
 
     /// Counts one request of `client`, and refuses it with 429 if the limit is used up. The status belongs into
     /// the headers of the response in both cases.
-    pub(crate) async fn count(&self, client: ClientKey) -> (LimitStatus, Result<(), Refusal>) {
+    pub(crate) async fn count(&self, client: ClientKey) -> (LimitStatus, Result<(), Problem>) {
         loop {
             let decision = match self.limits.leases.look_up(client, self.limits.now()) {
                 Lookup::Decided(decision) => decision,
@@ -126,7 +123,7 @@ impl RateLimiter {
                 Decision::Refused { reset } => {
                     let reset = reset.div_ceil(1000).max(1);
                     let remaining = 0;
-                    let refusal = rate_limited("rate limit exceeded", reset).into();
+                    let refusal = rate_limited("rate limit exceeded", reset);
                     return (LimitStatus { remaining, reset }, Err(refusal));
                 }
                 Decision::Request(_) => {}

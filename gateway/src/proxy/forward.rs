@@ -6,13 +6,15 @@
 
 use std::{io, rc::Rc, time::Duration};
 
+use chassis::server::INTERNAL_CHALLENGE;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming, http::uri::PathAndQuery,
+    HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming,
+    header::WWW_AUTHENTICATE, http::uri::PathAndQuery,
 };
 
 use super::{
     headers::{ForwardedHeaders, upstream_headers},
-    instance::{Connection, Instance, SendFailure},
+    instance::{Instance, SendFailure},
     request_body::{OutgoingBody, RequestBody, RequestBodyState},
     response_body::ResponseBody,
     upstream::Upstream,
@@ -45,6 +47,9 @@ pub(crate) enum Failure {
     /// The service switched protocols without being requested to.
     #[error("unrequested switch of protocols")]
     SwitchingProtocols,
+    /// The service requires another internal token than the gateway's.
+    #[error("the internal token is refused")]
+    TokenRefused,
     /// The client's body exceeds its limit.
     #[error("the request body has more than {limit} bytes")]
     BodyTooLarge { limit: u64 },
@@ -59,7 +64,7 @@ impl Upstream {
     /// # Errors
     /// Returns a [`Failure`] if no attempt gives a usable response or the client's body fails.
     pub(crate) async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
-        self.earn_retry();
+        self.retries.earn();
         let mut tried: Vec<Rc<Instance>> = Vec::new();
         let mut may_reuse = true;
         for attempt in 1.. {
@@ -67,11 +72,11 @@ impl Upstream {
                 return Err(Failure::Unreachable(io::ErrorKind::NotFound.into()));
             };
             let is_last = attempt >= MAX_ATTEMPTS;
-            let reused = if may_reuse {
-                self.reuse(instance, call)
-            } else {
-                None
+            let max_idle = match call.retryable {
+                true => instance.idle_timeout(),
+                false => MAX_IDLE_NOT_RETRYABLE,
             };
+            let reused = may_reuse.then(|| instance.reuse(max_idle)).flatten();
             let was_reused = reused.is_some();
             let mut connection = match reused {
                 Some(connection) => connection,
@@ -79,7 +84,7 @@ impl Upstream {
                     Ok(connection) => connection,
                     Err(error) => {
                         tried.push(Rc::clone(instance));
-                        if is_last || tried.len() >= self.len() || !self.spend_retry() {
+                        if is_last || tried.len() >= self.instances.len() || !self.retries.spend() {
                             return Err(Failure::Unreachable(error));
                         }
                         continue;
@@ -87,10 +92,23 @@ impl Upstream {
                 },
             };
             let failure = match connection.send(self.request(call, instance)).await {
-                Ok(response) => return self.response(response, connection),
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(Failure::SwitchingProtocols);
+                }
+                Ok(response) if is_token_refused(&response) => {
+                    self.log_token_refused();
+                    return Err(Failure::TokenRefused);
+                }
+                Ok(response) => {
+                    let stall_timeout = self.config.own.upstream_stall_timeout_ms;
+                    let stall_timeout = Duration::from_millis(stall_timeout);
+                    return Ok(
+                        response.map(|body| ResponseBody::new(body, connection, stall_timeout))
+                    );
+                }
                 Err(failure) => failure,
             };
-            match call.body.map(|body| (body.state(), body.limit())) {
+            match call.body.map(|body| (body.state(), body.limit)) {
                 Some((RequestBodyState::TooLarge, limit)) => {
                     return Err(Failure::BodyTooLarge { limit });
                 }
@@ -110,13 +128,6 @@ impl Upstream {
         unreachable!("the last attempt returns")
     }
 
-    fn reuse(&self, instance: &Rc<Instance>, call: &Call<'_>) -> Option<Connection> {
-        instance.reuse(match call.retryable {
-            true => self.settings.idle_timeout,
-            false => MAX_IDLE_NOT_RETRYABLE,
-        })
-    }
-
     /// A closed idle connection costs nothing of the retry budget, since it cannot happen twice to one
     /// request; a new connection that fails does.
     fn may_retry(&self, call: &Call<'_>, failure: &SendFailure, was_reused: bool) -> bool {
@@ -124,7 +135,7 @@ impl Upstream {
             .body
             .is_none_or(|body| body.state() == RequestBodyState::Unread);
         let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
-        is_unread && is_safe && (was_reused || self.spend_retry())
+        is_unread && is_safe && (was_reused || self.retries.spend())
     }
 
     fn request(&self, call: &Call<'_>, instance: &Instance) -> Request<OutgoingBody> {
@@ -135,20 +146,15 @@ impl Upstream {
             call.headers,
             &call.forwarded,
             &instance.host_header,
-            self.settings.internal_token.as_ref(),
+            self.internal_token.as_ref(),
         );
         request
     }
+}
 
-    fn response(
-        &self,
-        response: Response<Incoming>,
-        connection: Connection,
-    ) -> Result<Response<ResponseBody>, Failure> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::SwitchingProtocols);
-        }
-        let stall_timeout = self.settings.stall_timeout;
-        Ok(response.map(|body| ResponseBody::new(body, connection, stall_timeout)))
-    }
+/// True if the service refuses the gateway, not its client.
+fn is_token_refused(response: &Response<Incoming>) -> bool {
+    let challenge = || response.headers().get(WWW_AUTHENTICATE);
+    response.status() == StatusCode::UNAUTHORIZED
+        && challenge().is_some_and(|challenge| challenge == INTERNAL_CHALLENGE)
 }

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     io,
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::{request_body::OutgoingBody, settings::UpstreamSettings};
+use super::request_body::OutgoingBody;
+use crate::config::GatewayConfig;
 
 /// The weight of the latest response in the moving average of latencies.
 const LATENCY_WEIGHT: f64 = 0.2;
@@ -28,7 +30,7 @@ pub(crate) struct Instance {
     port: u16,
     /// The value of `Host`.
     pub(super) host_header: HeaderValue,
-    settings: Rc<UpstreamSettings>,
+    config: Arc<GatewayConfig>,
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
     /// Moving average, in microseconds.
@@ -51,7 +53,7 @@ pub(super) struct SendFailure {
 
 impl Instance {
     /// The instance at `url`, without connections; `None` if the URL names no host.
-    pub(super) fn new(url: &Url, settings: Rc<UpstreamSettings>) -> Option<Rc<Self>> {
+    pub(super) fn new(url: &Url, config: Arc<GatewayConfig>) -> Option<Rc<Self>> {
         // Brackets around an IPv6 address are part of the URL and of Host, not of the address.
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default()?;
@@ -63,7 +65,7 @@ impl Instance {
             host,
             port,
             host_header: HeaderValue::try_from(host_header).ok()?,
-            settings,
+            config,
             idle: RefCell::default(),
             in_flight: Cell::new(0),
             latency: Cell::new(0.0),
@@ -91,7 +93,7 @@ impl Instance {
         // The pool is a stack: the connections below are older.
         while let Some(connection) = idle.pop() {
             let unused = now.saturating_duration_since(connection.since);
-            if unused >= self.settings.idle_timeout {
+            if unused >= self.idle_timeout() {
                 idle.clear();
                 return None;
             }
@@ -109,10 +111,15 @@ impl Instance {
 
     /// Closes connections that have been idle for too long.
     pub(super) fn close_unused(&self) {
+        let timeout = self.idle_timeout();
         self.idle.borrow_mut().retain(|connection| {
-            !connection.sender.is_closed()
-                && connection.since.elapsed() < self.settings.idle_timeout
+            !connection.sender.is_closed() && connection.since.elapsed() < timeout
         });
+    }
+
+    /// The time after which an idle connection is closed.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.own.upstream_idle_ms)
     }
 
     pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
@@ -125,9 +132,9 @@ impl Instance {
             Err(_) => {
                 let failures = self.failed_connects.get().saturating_add(1);
                 self.failed_connects.set(failures);
-                if failures >= self.settings.failures_to_skip {
-                    let until = Instant::now() + self.settings.skip_duration;
-                    self.skipped_until.set(Some(until));
+                if failures >= self.config.own.upstream_failures_to_skip {
+                    let duration = Duration::from_millis(self.config.own.upstream_skip_ms);
+                    self.skipped_until.set(Some(Instant::now() + duration));
                 }
             }
         }
@@ -136,7 +143,8 @@ impl Instance {
 
     async fn open(&self) -> io::Result<SendRequest<OutgoingBody>> {
         let connect = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = tokio::time::timeout(self.settings.connect_timeout, connect)
+        let timeout = Duration::from_millis(self.config.own.upstream_connect_timeout_ms);
+        let stream = tokio::time::timeout(timeout, connect)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
@@ -210,7 +218,7 @@ impl Connection {
             return;
         };
         let mut idle = self.instance.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < self.instance.settings.max_idle_connections {
+        if !sender.is_closed() && idle.len() < self.instance.config.own.upstream_idle_connections {
             idle.push(Idle {
                 sender,
                 since: Instant::now(),

@@ -20,7 +20,9 @@ fn display_name(service: Service) -> &'static str {
 pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
     let problem = match failure {
         Failure::Unreachable(_) => unavailable(service),
-        Failure::Unusable(_) | Failure::SwitchingProtocols => bad_gateway(service),
+        Failure::Unusable(_) | Failure::SwitchingProtocols | Failure::TokenRefused => {
+            bad_gateway(service)
+        }
         Failure::BodyTooLarge { limit } => Problem::body_too_large(*limit),
         Failure::BodyBroken => from_status(StatusCode::BAD_REQUEST)
             .error("invalid request body")

@@ -29,7 +29,7 @@ pub(crate) enum BodyError {
 pub(crate) struct RequestBody {
     body: RefCell<Option<Incoming>>,
     /// In bytes.
-    limit: u64,
+    pub(super) limit: u64,
     remaining: Cell<u64>,
     state: Cell<RequestBodyState>,
 }
@@ -64,10 +64,6 @@ impl RequestBody {
 
     pub(crate) fn state(&self) -> RequestBodyState {
         self.state.get()
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
     }
 
     /// Takes what is left of the body, to discard it.

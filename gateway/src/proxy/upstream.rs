@@ -1,42 +1,83 @@
 //! A service with its instances: chooses the instance of a request and limits retries.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
+use hyper::header::HeaderValue;
 use rand::Rng;
 use url::Url;
 
-use super::{instance::Instance, settings::UpstreamSettings};
-use crate::routes::Service;
+use super::instance::Instance;
+use crate::{config::GatewayConfig, routes::Service};
 
 /// Retries that each request adds to the budget: a fifth of one.
 const RETRY_RATIO: f64 = 0.2;
 /// The largest budget of retries.
 const MAX_RETRY_BUDGET: f64 = 10.0;
+/// The interval between two log lines about a refused internal token of a service.
+const TOKEN_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// The times of the latest of these lines; shared by all threads.
+static TOKEN_LOGGED: Mutex<[Option<Instant>; Service::ALL.len()]> = Mutex::new([None; 3]);
 
 /// A service with its instances, as one thread sees it.
 pub(crate) struct Upstream {
     pub(crate) service: Service,
-    pub(super) settings: Rc<UpstreamSettings>,
-    instances: Vec<Rc<Instance>>,
-    retry_budget: Cell<f64>,
+    pub(super) config: Arc<GatewayConfig>,
+    /// `X-Internal-Token`, which services require of their callers.
+    pub(super) internal_token: Option<HeaderValue>,
+    pub(super) instances: Vec<Rc<Instance>>,
+    pub(super) retries: RetryBudget,
+}
+
+/// The number of retries that may be sent: each request earns a part of one.
+pub(super) struct RetryBudget(Cell<f64>);
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_RETRY_BUDGET))
+    }
+}
+
+impl RetryBudget {
+    /// Adds a request's share.
+    pub(super) fn earn(&self) {
+        let budget = self.0.get() + RETRY_RATIO;
+        self.0.set(budget.min(MAX_RETRY_BUDGET));
+    }
+
+    /// Takes one retry; false if the budget is used up.
+    pub(super) fn spend(&self) -> bool {
+        let budget = self.0.get();
+        let is_left = budget >= 1.0;
+        if is_left {
+            self.0.set(budget - 1.0);
+        }
+        is_left
+    }
 }
 
 impl Upstream {
     /// The instances of `service` at `urls`; those without a host are left out.
-    pub(crate) fn new(service: Service, urls: &[Url], settings: &Rc<UpstreamSettings>) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        urls: &[Url],
+        config: &Arc<GatewayConfig>,
+        internal_token: Option<HeaderValue>,
+    ) -> Self {
         Self {
             service,
-            settings: Rc::clone(settings),
+            config: Arc::clone(config),
+            internal_token,
             instances: urls
                 .iter()
-                .filter_map(|url| Instance::new(url, Rc::clone(settings)))
+                .filter_map(|url| Instance::new(url, Arc::clone(config)))
                 .collect(),
-            retry_budget: Cell::new(MAX_RETRY_BUDGET),
+            retries: RetryBudget::default(),
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.instances.len()
     }
 
     /// The instance for the next attempt: the less loaded of two random ones (Mitzenmacher, "The power of two
@@ -75,20 +116,18 @@ impl Upstream {
         }
     }
 
-    /// Adds a request's share to the retry budget.
-    pub(super) fn earn_retry(&self) {
-        let budget = self.retry_budget.get() + RETRY_RATIO;
-        self.retry_budget.set(budget.min(MAX_RETRY_BUDGET));
-    }
-
-    /// Takes one retry from the budget; false if it is used up.
-    pub(super) fn spend_retry(&self) -> bool {
-        let budget = self.retry_budget.get();
-        let is_left = budget >= 1.0;
-        if is_left {
-            self.retry_budget.set(budget - 1.0);
+    /// Logs that the service refuses the internal token, unless that was logged recently.
+    pub(super) fn log_token_refused(&self) {
+        let mut logged = TOKEN_LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = &mut logged[self.service as usize];
+        if latest.is_none_or(|latest| latest.elapsed() >= TOKEN_LOG_INTERVAL) {
+            *latest = Some(Instant::now());
+            let service = self.service.name();
+            tracing::error!(
+                service,
+                "the internal token is refused; set the same INTERNAL_TOKEN for both"
+            );
         }
-        is_left
     }
 
     /// Closes connections that have been idle for too long.
@@ -103,41 +142,14 @@ impl Upstream {
 mod tests {
     use super::*;
 
-    fn upstream(instances: usize) -> Upstream {
-        let urls: Vec<Url> = (0..instances)
-            .map(|number| format!("http://host{number}:1").parse().expect("a URL"))
-            .collect();
-        Upstream::new(Service::Movie, &urls, &Rc::default())
-    }
-
-    #[test]
-    fn untried_instances_come_first_and_all_are_chosen() {
-        let upstream = upstream(3);
-        let mut tried = Vec::new();
-        for _ in 0..3 {
-            let next = Rc::clone(upstream.choose(&tried).expect("an instance"));
-            assert!(!tried.iter().any(|t| Rc::ptr_eq(t, &next)));
-            tried.push(next);
-        }
-        assert!(upstream.choose(&tried).is_some());
-        let mut chosen_once = [false; 3];
-        for _ in 0..1000 {
-            let chosen = upstream.choose(&[]).expect("an instance");
-            for (seen, instance) in chosen_once.iter_mut().zip(&upstream.instances) {
-                *seen |= Rc::ptr_eq(instance, chosen);
-            }
-        }
-        assert_eq!(chosen_once, [true; 3]);
-    }
-
     #[test]
     fn retries_are_at_most_a_fifth_of_the_requests() {
-        let upstream = upstream(1);
-        while upstream.spend_retry() {}
+        let budget = RetryBudget::default();
+        while budget.spend() {}
         let mut granted = 0;
         for _ in 0..1000 {
-            upstream.earn_retry();
-            granted += u32::from(upstream.spend_retry());
+            budget.earn();
+            granted += u32::from(budget.spend());
         }
         assert!((195..=200).contains(&granted), "{granted}");
     }

@@ -17,33 +17,17 @@ struct Path {
     allow: HeaderValue,
 }
 
-/// The result of a search.
-pub(crate) enum Match<'t, 'p> {
-    Route {
-        route: &'static Route,
-        /// The index of the path.
-        path: usize,
-        /// The value of the first path parameter; empty if there is none.
-        parameter: &'p str,
-    },
-    /// The path has no route for the method.
-    OtherMethod {
-        /// The index of the path.
-        path: usize,
-        allow: &'t HeaderValue,
-    },
-    /// The path matches no route.
-    Nothing,
-}
-
-impl Match<'_, '_> {
+/// A path that matches.
+#[derive(Clone, Copy)]
+pub(crate) struct Match<'t, 'p> {
     /// The index of the path.
-    pub(crate) fn path(&self) -> Option<usize> {
-        match self {
-            Self::Route { path, .. } | Self::OtherMethod { path, .. } => Some(*path),
-            Self::Nothing => None,
-        }
-    }
+    pub(crate) path: usize,
+    /// `None`: the path has no route for the method.
+    pub(crate) route: Option<&'static Route>,
+    /// The value of the first path parameter; empty if there is none.
+    pub(crate) parameter: &'p str,
+    /// The methods of the path.
+    pub(crate) allow: &'t HeaderValue,
 }
 
 impl Router {
@@ -85,26 +69,22 @@ impl Router {
         Self { router, paths }
     }
 
-    /// Returns the route of `method` and `path`, which has no trailing slash.
-    pub(crate) fn find<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Match<'t, 'p> {
-        let Ok(matched) = self.router.at(path) else {
-            return Match::Nothing;
-        };
-        let index = *matched.value;
-        let Path { routes, allow, .. } = &self.paths[index];
+    /// Returns the match of `path`, which has no trailing slash, with its route for `method`.
+    pub(crate) fn find<'t, 'p>(&'t self, method: &Method, path: &'p str) -> Option<Match<'t, 'p>> {
+        let matched = self.router.at(path).ok()?;
+        let Path { routes, allow, .. } = &self.paths[*matched.value];
         let method = if method == Method::HEAD {
             &Method::GET
         } else {
             method
         };
-        match routes.iter().find(|route| route.method == *method) {
-            Some(route) => Match::Route {
-                route,
-                path: index,
-                parameter: matched.params.iter().next().map_or("", |(_, value)| value),
-            },
-            None => Match::OtherMethod { path: index, allow },
-        }
+        let route = routes.iter().find(|route| route.method == *method);
+        Some(Match {
+            path: *matched.value,
+            route: route.copied(),
+            parameter: matched.params.iter().next().map_or("", |(_, value)| value),
+            allow,
+        })
     }
 
     /// The patterns of all paths, by index.

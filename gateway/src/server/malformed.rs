@@ -36,8 +36,7 @@ pub(super) fn response(state: &ThreadState, client: IpAddr, status: StatusCode) 
         body.len(),
     );
     entry.finish(&Outcome {
-        request_id: &trace.request_id,
-        trace_id: &trace.trace_id,
+        trace: &trace,
         client,
         status,
         is_upstream_failure: false,

@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use reqwest::Method;
 
-use crate::stage::{SECRET, Stage, TestResponse, raw, status_of};
+use crate::stage::{SECRET, Scripted, Stage, TestResponse, raw, read_head, status_of};
 
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let settings: HashMap<_, _> = settings.iter().copied().collect();
@@ -240,4 +240,35 @@ fn failures_of_services_are_logged_with_their_cause() {
     let log = stop(program, output);
     assert!(log.contains("upstream request failed"), "{log}");
     assert!(log.contains("cannot connect"), "{log}");
+}
+
+#[test]
+fn a_refused_internal_token_is_logged_once_as_an_error_without_the_token() {
+    let service = Scripted::new(|_, mut stream, _| {
+        assert!(read_head(&mut stream).contains("not the right one"));
+        let _ = stream.write_all(
+            b"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: InternalToken\r\ncontent-length: 0\r\n\r\n",
+        );
+    });
+    let url = format!("http://{}", service.address);
+    let (program, output, address) = start(&[
+        ("MOVIE_SERVICE_URL", &url),
+        ("INTERNAL_TOKEN", "not the right one"),
+    ]);
+    let token = line(&run(&["token"], &[]));
+    let request = format!(
+        "GET /api/v1/movies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    for _ in 0..3 {
+        assert_eq!(status_of(&raw(address, request.as_bytes())), 502);
+    }
+    let log = stop(program, output);
+    let errors: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(r#""level":"ERROR""#))
+        .collect();
+    assert_eq!(errors.len(), 1, "{log}");
+    assert!(errors[0].contains("movie-service"), "{log}");
+    assert!(!log.contains("not the right one"), "{log}");
 }

@@ -9,8 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::Request};
-use chassis::testing::{eventually, free_port};
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header::WWW_AUTHENTICATE},
+};
+use chassis::{
+    server::INTERNAL_CHALLENGE,
+    testing::{eventually, free_port},
+};
 use gateway::Role;
 use reqwest::Method;
 
@@ -140,6 +147,26 @@ async fn an_unusable_response_is_502() {
             upstream.connections()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_internal_token_is_502_and_other_challenges_reach_the_client() {
+    let app = Router::new().fallback(async |request: Request| {
+        let challenge = match request.uri().path() {
+            "/api/v1/movies" => INTERNAL_CHALLENGE,
+            _ => "Bearer",
+        };
+        let challenge = [(WWW_AUTHENTICATE, challenge)];
+        (StatusCode::UNAUTHORIZED, challenge, "from the service")
+    });
+    let stage = Stage::new(serve(app).await, &[]);
+    let refused = stage.get("/api/v1/movies").await;
+    assert_eq!(refused.problem(502)["type"], "/problems/bad-gateway");
+    assert!(!refused.text.contains("from the service"));
+    assert_eq!(refused.header("www-authenticate"), "");
+    let other = stage.get("/api/v1/genres").await;
+    assert_eq!((other.status, &other.text[..]), (401, "from the service"));
+    assert_eq!(other.header("www-authenticate"), "Bearer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,7 +177,7 @@ fn reason(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: boo
     let films = catalogue.films();
     let shared = vector
         .strongest_shared(&catalogue.vector(row))
-        .and_then(|number| films.facet(number));
+        .and_then(|number| films.facets().facet(number));
     let about = match shared {
         Some((FacetKind::Person, _)) => Some("made by the same people".to_owned()),
         Some((FacetKind::Keyword, _)) => Some("about the same things".to_owned()),

@@ -358,10 +358,8 @@ impl Catalogue {
     /// The rows of the movies in `language`.
     #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
-        self.films.postings(
-            self.films
-                .find_facet_id((FacetKind::Language, filter::code(language)?))?,
-        )
+        let language = (FacetKind::Language, filter::code(language)?);
+        self.films.facets().postings(language)
     }
 }
 

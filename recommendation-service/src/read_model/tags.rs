@@ -20,15 +20,19 @@ pub struct FilmTags<'a>(pub &'a FilterIndex);
 impl TagIndex for FilmTags<'_> {
     fn weight(&self, tag: u32) -> f32 {
         let Self(films) = self;
-        let Some(kind) = films.facet(tag).and_then(|facet| kind_weight(facet.0)) else {
+        let Some(kind) = films
+            .facets()
+            .facet(tag)
+            .and_then(|facet| kind_weight(facet.0))
+        else {
             return 0.0;
         };
-        let having = films.postings(tag).map_or(0, |rows| rows.len());
+        let having = films.facets().numbered(tag).map_or(0, |rows| rows.len());
         kind * inverse_document_frequency(films.rows(), having)
     }
 
     fn for_each_item(&self, tag: u32, visit: impl FnMut(u32)) {
-        if let Some(postings) = self.0.postings(tag) {
+        if let Some(postings) = self.0.facets().numbered(tag) {
             postings.for_each(visit);
         }
     }
@@ -37,7 +41,7 @@ impl TagIndex for FilmTags<'_> {
 /// The weights of all tags by number.
 #[must_use]
 pub(super) fn weights(films: &FilterIndex) -> Vec<f32> {
-    let numbers = (0..films.facet_count()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    let numbers = (0..films.facets().len()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     numbers
         .map(|number| FilmTags(films).weight(number))
         .collect()

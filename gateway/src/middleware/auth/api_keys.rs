@@ -27,7 +27,7 @@ use crate::{
         internal::InternalCall,
         problem::{bad_gateway, unavailable, upstream_failed},
     },
-    response::{Refusal, rate_limited},
+    response::rate_limited,
 };
 
 const PREFIX: &[u8] = b"mq_";
@@ -128,7 +128,7 @@ impl ApiKeys {
         client: ClientKey,
         service: &Upstream,
         call: &InternalCall<'_>,
-    ) -> Result<Rc<Principal>, Refusal> {
+    ) -> Result<Rc<Principal>, Problem> {
         let invalid = || invalid_token("the API key does not exist or has expired");
         if key.len() != KEY_BYTES || !key.is_ascii() {
             return Err(invalid());
@@ -148,7 +148,10 @@ impl ApiKeys {
             }
         };
         if let Some(wait) = self.invalid_keys.wait(client, Instant::now()) {
-            return Err(rate_limited("too many unknown API keys", wait.as_secs().max(1)).into());
+            return Err(rate_limited(
+                "too many unknown API keys",
+                wait.as_secs().max(1),
+            ));
         }
         let _permit = self.lookups.try_acquire().map_err(|_| {
             unavailable(service.service).error("too many API keys are being checked")
@@ -156,7 +159,7 @@ impl ApiKeys {
         let lookup = tokio::time::timeout(LOOKUP_TIMEOUT, look_up(&hash, service, call));
         let owner = match lookup.await {
             Ok(owner) => owner?.and_then(Owner::into_principal).map(Rc::new),
-            Err(_) => return Err(unavailable(service.service).into()),
+            Err(_) => return Err(unavailable(service.service)),
         };
         if owner.is_none() {
             self.invalid_keys.count(client, Instant::now());
@@ -186,7 +189,7 @@ async fn look_up(
     call: &InternalCall<'_>,
 ) -> Result<Option<Owner>, Problem> {
     let service = upstream.service;
-    let path = format!("/internal/v1/api-keys/{}", chassis::hex::encode(hash));
+    let path = format!("/internal/v1/api-keys/{}", hex::encode(hash));
     let target = PathAndQuery::try_from(path).map_err(|_| bad_gateway(service))?;
     let response = call
         .get(upstream, &target)

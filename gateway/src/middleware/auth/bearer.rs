@@ -6,8 +6,6 @@ use hyper::{
     header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE},
 };
 
-use crate::response::Refusal;
-
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
@@ -15,7 +13,7 @@ const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"
 ///
 /// # Errors
 /// 401 if the header is missing, repeated, or not `Bearer <token>`.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let refuse = |error| {
         let detail = "send the header `Authorization: Bearer <token>`";
         Err(unauthorized(error, detail, CHALLENGE))
@@ -38,11 +36,12 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
 }
 
 /// 401: a token that is not accepted, for the reason `detail`.
-pub(super) fn invalid_token(detail: &'static str) -> Refusal {
+pub(super) fn invalid_token(detail: &'static str) -> Problem {
     unauthorized("invalid bearer token", detail, CHALLENGE_INVALID)
 }
 
-fn unauthorized(error: &'static str, detail: &'static str, challenge: HeaderValue) -> Refusal {
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", error).detail(detail);
-    Refusal::with(problem, WWW_AUTHENTICATE, challenge)
+fn unauthorized(error: &'static str, detail: &'static str, challenge: HeaderValue) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", error)
+        .detail(detail)
+        .header(WWW_AUTHENTICATE, challenge)
 }

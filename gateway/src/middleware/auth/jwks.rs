@@ -1,4 +1,4 @@
-//! The set of public keys (JWKS, RFC 7517), fetched by a thread of its own: at an interval, and when a token
+//! The set of public keys (JWKS, RFC 7517), fetched by a task beside the threads that serve requests: at an interval, and when a token
 //! is signed with an unknown key, but never more often than the settings allow. If the source is unavailable,
 //! the last valid set stays in use.
 
@@ -12,7 +12,9 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use chassis::shutdown::Shutdown;
+use http_body_util::{BodyExt, Limited};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
@@ -88,24 +90,19 @@ pub(super) async fn refresh(jwks: Arc<Jwks>, source: Source, shutdown: Shutdown)
 }
 
 async fn fetch_forever(jwks: &Jwks, source: &Source) {
-    let http = chassis::client::http().timeout(source.timeout).build();
-    let http = match http {
+    let http = match chassis::client::http().timeout(source.timeout).build() {
         Ok(http) => http,
         Err(error) => {
             tracing::error!(%error, "cannot create the HTTP client for the JWKS");
             return;
         }
     };
-    let mut current = Vec::new();
+    let mut current = Bytes::new();
     let mut retry = MIN_RETRY_INTERVAL;
     loop {
-        let fetched = async {
-            let text = fetch(&http, &source.url).await?;
-            let keys = parse(&text)?;
-            Ok::<_, String>((text, keys))
-        };
-        match fetched.await {
-            Ok((text, keys)) => {
+        let text = fetch(&http, &source.url).await;
+        match text.and_then(|text| Ok((parse(&text)?, text))) {
+            Ok((keys, text)) => {
                 if text != current {
                     tracing::info!(keys = keys.len(), "fetched the JWKS");
                     jwks.replace(keys);
@@ -126,20 +123,14 @@ async fn fetch_forever(jwks: &Jwks, source: &Source) {
     }
 }
 
-async fn fetch(http: &reqwest::Client, url: &Url) -> Result<Vec<u8>, String> {
+async fn fetch(http: &reqwest::Client, url: &Url) -> Result<Bytes, String> {
     let fail = |error: reqwest::Error| error.without_url().to_string();
-    let mut response = http.get(url.clone()).send().await.map_err(fail)?;
+    let response = http.get(url.clone()).send().await.map_err(fail)?;
     if response.status().as_u16() != 200 {
         return Err(format!("status {}", response.status().as_u16()));
     }
-    let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(fail)? {
-        if text.len() + chunk.len() > MAX_SET_BYTES {
-            return Err("too large".to_owned());
-        }
-        text.extend_from_slice(&chunk);
-    }
-    Ok(text)
+    let body = Limited::new(reqwest::Body::from(response), MAX_SET_BYTES).collect();
+    Ok(body.await.map_err(|error| error.to_string())?.to_bytes())
 }
 
 /// Parses the usable keys of a set; others are ignored, as RFC 7517, section 5, requires. A set without any is
@@ -221,12 +212,11 @@ mod tests {
             {"kid": "c", "kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256"},
         ]));
         let expected = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
-        assert_eq!(
+        assert!(
             found
-                .iter()
-                .map(|(_, algorithm)| *algorithm)
-                .collect::<Vec<_>>(),
-            expected
+                .into_iter()
+                .map(|(_, algorithm)| algorithm)
+                .eq(expected)
         );
     }
 

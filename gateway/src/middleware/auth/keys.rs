@@ -40,7 +40,7 @@ struct Claims {
 
 /// The keys that tokens are verified with; shared by all threads.
 pub(crate) struct Keys {
-    mode: AuthMode,
+    pub(super) mode: AuthMode,
     secret: Option<DecodingKey>,
     jwks: Option<(Arc<Jwks>, Source)>,
     /// For HS256; copied for other algorithms.
@@ -85,17 +85,11 @@ impl Keys {
         }
     }
 
-    pub(super) fn mode(&self) -> AuthMode {
-        self.mode
-    }
-
-    /// The task that fetches public keys until `shutdown`; `None` in mock mode or without a JWKS URL.
-    pub(crate) fn refresher(
-        &self,
-        shutdown: &Shutdown,
-    ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let (jwks, source) = self.jwks.as_ref().filter(|_| self.mode == AuthMode::Jwt)?;
-        Some(refresh(Arc::clone(jwks), source.clone(), shutdown.clone()))
+    /// Fetches public keys in the background until `shutdown`, except in mock mode or without a JWKS URL.
+    pub(crate) fn start_refresh(&self, shutdown: &Shutdown) {
+        if let (AuthMode::Jwt, Some((jwks, source))) = (self.mode, &self.jwks) {
+            shutdown.spawn(refresh(Arc::clone(jwks), source.clone(), shutdown.clone()));
+        }
     }
 
     pub(super) fn generation(&self) -> u64 {

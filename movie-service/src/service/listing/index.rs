@@ -129,7 +129,7 @@ impl Index {
             id: genre.id,
             name: genre.name.clone(),
             movie_count: u64::try_from(genre.id)
-                .map_or(0, |id| films.movie_count((FacetKind::Genre, id))),
+                .map_or(0, |id| films.facets().count((FacetKind::Genre, id))),
         })
     }
 

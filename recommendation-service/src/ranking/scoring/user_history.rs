@@ -75,7 +75,7 @@ impl UserHistory {
                 _ => None,
             };
             let value = (edit.score / EDIT_OF_A_LIKE) as f32;
-            if let Some(tag) = facet.and_then(|facet| catalogue.films().find_facet_id(facet))
+            if let Some(tag) = facet.and_then(|facet| catalogue.films().facets().find(facet))
                 && value.is_finite()
             {
                 own.stated.insert(tag, value);
