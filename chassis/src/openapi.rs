@@ -6,7 +6,7 @@
 //! [`crate::problem_responses!`].
 
 use utoipa::{
-    PartialSchema, ToSchema,
+    IntoResponses, PartialSchema, ToSchema,
     openapi::{
         OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
         content::ContentBuilder,
@@ -131,6 +131,12 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(parameter) = parameter {
                     complete_parameter(parameter, components);
+                }
+            }
+            if operation.request_body.is_some() {
+                let documented = &mut operation.responses.responses;
+                for (status, too_large) in BodyTooLarge::responses() {
+                    documented.entry(status).or_insert(too_large);
                 }
             }
             for (status, name, _) in COMMON {

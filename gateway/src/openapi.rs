@@ -237,7 +237,13 @@ fn own_operation(route: &Route) -> Value {
             }),
         ),
     };
-    responses["500"] = problem("InternalError");
+    for (status, name) in [
+        ("400", "BadRequest"),
+        ("414", "UriTooLong"),
+        ("500", "InternalError"),
+    ] {
+        responses[status] = problem(name);
+    }
     let id = route.path.replace('/', "_").replace(['{', '}'], "");
     let mut operation = json!({
         "tags": [crate::NAME],

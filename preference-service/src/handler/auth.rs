@@ -179,7 +179,10 @@ pub(super) async fn me(
     path = "/.well-known/jwks.json",
     tag = "auth",
     security(()),
-    responses((status = 200, description = "the public keys", body = JwksResponse)),
+    responses(
+        (status = 200, description = "the public keys", body = JwksResponse),
+        (status = 304, description = "unchanged since `If-None-Match`"),
+    ),
 )]
 pub(super) async fn jwks(State(state): State<AppState>) -> Result<JsonBody<JwksResponse>, Problem> {
     let keys = state.auth.public_keys().await?;

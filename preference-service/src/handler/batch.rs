@@ -5,6 +5,7 @@ use chassis::{
     Problem,
     caller::Caller,
     extract::{Json, parse_json},
+    openapi::IdempotencyKeyReused,
     problem::{FieldError, ProblemDocument},
 };
 use chrono::{DateTime, Datelike, Utc};
@@ -12,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
-use super::interactions::parse;
+use super::{
+    idempotency::{IdempotencyHeader, KeyInUse},
+    interactions::parse,
+};
 use crate::{
     models::{Interaction, InteractionType, MovieId, UserId},
     service::writer::{Command, Written},
@@ -213,9 +217,11 @@ impl EventResult {
     post,
     path = "/api/v1/interactions/batch",
     tag = "interactions",
+    params(IdempotencyHeader),
     request_body = BatchRequest,
     responses(
         (status = 200, description = "the result of each interaction", body = BatchResponse),
+        KeyInUse, IdempotencyKeyReused,
         (status = 400, description = "the body is not a list of 1 to 1000 interactions", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "the body is larger than 1 MiB", body = ProblemDocument, content_type = "application/problem+json"),
     )

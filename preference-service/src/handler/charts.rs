@@ -148,7 +148,7 @@ fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
     tag = "charts",
     params(ChartQuery),
     responses(
-        (status = 200, description = "the chart, or its event stream", body = ChartResponse,
+        (status = 200, description = "the chart, or its event stream", content((ChartResponse = "application/json"), (String = "text/event-stream")),
             headers(("ETag" = String, description = "the entity tag of the chart"))),
         (status = 304, description = "the chart matches `If-None-Match`"),
         (status = 400, description = "a parameter is invalid; `errors` lists each", body = ProblemDocument, content_type = "application/problem+json"),

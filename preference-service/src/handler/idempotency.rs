@@ -17,11 +17,27 @@ use chassis::{
 use http_body_util::BodyExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use crate::{
     models::{KeyState, KeyedRequest, StoredResponse},
     service::idempotency::Idempotency,
 };
+
+chassis::problem_responses! {
+    /// 409: the request with the key is still running.
+    pub(super) KeyInUse = 409, "the request with this Idempotency-Key is still running";
+}
+
+/// The header field of a POST that is processed once, for its description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the middleware reads the header")]
+pub(super) struct IdempotencyHeader {
+    /// A request with the key of an earlier one gets the response of that one again.
+    #[param(rename = "Idempotency-Key", example = "b3f1c2d4-first-try")]
+    idempotency_key: Option<String>,
+}
 
 /// Marks a stored response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -12,14 +12,14 @@ use chassis::{
     Problem,
     extract::{Path, Query, read_body},
     jobs::{LimitQuery, Prefer, ProgressRequest, accepted},
-    openapi::InvalidId,
+    openapi::{IdempotencyKeyReused, InvalidId},
     problem::{FieldError, ProblemDocument},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{error::ImportNotFound, user_movie::ListProblems};
+use super::{error::ImportNotFound, idempotency::IdempotencyHeader, user_movie::ListProblems};
 use crate::{
     models::{Import, ImportFormat, UserId},
     service::admission::ImportAdmission,
@@ -89,10 +89,11 @@ pub(super) struct ImportForm {
     post,
     path = "/api/v1/users/{id}/imports",
     tag = "imports",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), ImportQuery),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), IdempotencyHeader, ImportQuery),
     request_body(content((ImportForm = "multipart/form-data"), (String = "text/csv", example = json!("Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n2024-05-02,The Matrix,1999,https://boxd.it/2a1m,4.5,,,2024-05-01\n")))),
     responses(
         (status = 202, description = "The import.", body = Import, headers(("Location" = String, description = "The path of the import."))),
+        IdempotencyKeyReused,
         (status = 400, description = "The format of a file is unknown, or rows are invalid; `errors` names the file, the line and the column.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "There is no such user: `user not found`.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "An import of the user has not ended; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
@@ -267,7 +268,7 @@ pub(super) async fn get_import(
     params(UserImport),
     responses(
         (status = 200, description = "The import.", body = Import),
-        InvalidId, ImportNotFound,
+        InvalidId, ImportNotFound, IdempotencyKeyReused,
         (status = 409, description = "The import has already succeeded or failed; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large; none is needed.", body = ProblemDocument, content_type = "application/problem+json"),
     )

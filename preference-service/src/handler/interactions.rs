@@ -8,6 +8,7 @@ use axum::{
 use chassis::{
     Problem,
     extract::{Bounded, Json, Path, Query},
+    openapi::IdempotencyKeyReused,
     paging::Cursor,
     validate::{FieldError, Validator},
 };
@@ -15,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::user_movie::{ListProblems, SetProblems, decode_cursor, link_header};
+use super::{
+    idempotency::{IdempotencyHeader, KeyInUse},
+    user_movie::{ListProblems, SetProblems, decode_cursor, link_header},
+};
 use crate::{
     error::Error,
     models::{
@@ -248,11 +252,11 @@ pub(super) async fn list_interactions(
     post,
     path = "/api/v1/users/{id}/interactions",
     tag = "interactions",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1)),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), IdempotencyHeader),
     request_body = CreateInteractionRequest,
     responses(
         (status = 201, description = "the interaction", body = Interaction),
-        SetProblems
+        KeyInUse, IdempotencyKeyReused, SetProblems
     )
 )]
 pub(super) async fn create_interaction(

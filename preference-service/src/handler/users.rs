@@ -10,7 +10,7 @@ use chassis::{
     Problem,
     caller::Caller,
     extract::{Json, Path},
-    openapi::{BodyTooLarge, InvalidId, InvalidRequest},
+    openapi::{BodyTooLarge, IdempotencyKeyReused, InvalidId, InvalidRequest},
     problem::ProblemDocument,
 };
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::UserNotFound;
+use super::{error::UserNotFound, idempotency::IdempotencyHeader};
 use crate::{
     models::{NewUser, User, UserId, UserUpdate},
     service::users::PasswordAuthorization,
@@ -99,11 +99,12 @@ pub(super) struct UpdateUserRequest {
     path = "/api/v1/users",
     tag = "users",
     security((), ("bearer" = [])),
+    params(IdempotencyHeader),
     request_body = CreateUserRequest,
     responses(
         (status = 201, description = "the new user", body = UserResponse),
-        InvalidRequest,
-        (status = 409, description = "the username or e-mail address is taken", body = ProblemDocument, content_type = "application/problem+json"),
+        InvalidRequest, IdempotencyKeyReused,
+        (status = 409, description = "the username or e-mail address is taken, or the request with this Idempotency-Key is still running", body = ProblemDocument, content_type = "application/problem+json"),
         BodyTooLarge,
     )
 )]
