@@ -15,13 +15,15 @@ source "$ROOT/scripts/lib/servers.sh"
 source "$ROOT/scripts/lib/stack.sh"
 
 DEV=$ROOT/.dev
-BIN=${CARGO_TARGET_DIR:-$ROOT/target}/release
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+BIN=''
 SERVERS_DIR=$DEV/servers
 SERVERS_KEEP=1
 STACK_MARK=MARQUEE_DEV_STACK=$DEV
 SERVERS_MARK=$STACK_MARK
 
 AUTH=''
+PROFILE=''
 NO_BUILD=''
 LOCKED=''
 STARTED_NOW=''
@@ -34,10 +36,13 @@ usage() {
     cat <<'TEXT'
 scripts/dev-services.sh COMMAND
 
-  start [--auth mock|jwt] [--no-build]
-                            servers, build, services, movies; does nothing for parts that already run
+  start [--auth mock|jwt] [--release] [--no-build]
+                            servers, build, services, movies; does nothing for parts that already run.
+                            --release: fully optimized programs, for measurements; their build takes three
+                            times as long, and scripts/test.sh cannot use it
   stop                      stops all processes; the data is kept
-  restart [--auth mock|jwt] stop, then start, with the same authentication by default
+  restart [--auth mock|jwt] [--release]
+                            stop, then start, with the same authentication and build by default
   status                    service, pid, port, memory, uptime, readiness (exit code 0 if all are ready)
   logs [SERVICE] [-f]       the end of the logs; -f follows them
   sync                      fetches the movies again, with progress
@@ -140,6 +145,19 @@ choose_auth() {
     esac
 }
 
+# choose_profile: the command line, else that of the running programs, else cargo's dev, which scripts/test.sh shares.
+choose_profile() {
+    if [[ -z $PROFILE ]] && running gateway; then PROFILE=$(remembered profile); fi
+    PROFILE=${PROFILE:-dev}
+    BIN=$(programs "$PROFILE")
+}
+
+# programs PROFILE: the folder of its programs.
+programs() {
+    local profile=${1:-dev}
+    printf '%s/%s\n' "$TARGET" "${profile/#dev/debug}"
+}
+
 # --- servers --------------------------------------------------------------------------------------
 
 start_servers() {
@@ -176,8 +194,8 @@ use_given_redis() {
 
 given_redis_answers() {
     local rest=${REDIS_URL#*://} login='' address
-    # Encrypted connections and Unix sockets are for the services to check.
-    [[ $REDIS_URL == redis://* ]] || return 0
+    # Encrypted connections, Unix sockets, Sentinels and Clusters are for the services to check.
+    [[ $REDIS_URL == redis://* && ${REDIS_MODE:-standalone} == standalone ]] || return 0
     rest=${rest%%/*}
     [[ $rest != *@* ]] || login=${rest%@*}
     address=${rest##*@}
@@ -213,10 +231,18 @@ begin_clean() {
     stop_marked "$STACK_MARK"
 }
 
-build() {
+# start_build: in the background, while the servers are installed and started.
+start_build() {
     [[ -z $NO_BUILD ]] || return 0
-    step 'building (release; the first build takes some minutes)'
-    run_child cargo build --release --workspace --bins --manifest-path "$ROOT/Cargo.toml" || fail 'the build failed: see above'
+    step "building (profile $PROFILE; the first build takes some minutes)"
+    # There are no examples. With this flag cargo unifies the features as for tests, which therefore compile none of the
+    # dependencies again.
+    start_child cargo build --profile "$PROFILE" --workspace --bins --examples --manifest-path "$ROOT/Cargo.toml"
+}
+
+finish_build() {
+    [[ -z $NO_BUILD ]] || return 0
+    wait_child || fail 'the build failed: see above'
 }
 
 # start_services: starts those that do not run, and restarts the gateway if its authentication changes.
@@ -229,6 +255,7 @@ start_services() {
     fi
     if ! uses_demo_tmdb && running demo-tmdb; then warn 'demo-tmdb still serves movies; restart to use your TMDB_API_KEY'; fi
     printf '%s\n' "$AUTH" >"$DEV/auth-mode"
+    printf '%s\n' "$PROFILE" >"$DEV/profile"
     for name in $(wanted_services); do
         [[ -x $BIN/$name ]] || fail "$BIN/$name is missing"
         running "$name" || launch_service "$name"
@@ -242,14 +269,16 @@ start_services() {
 start() {
     take_lock
     choose_auth
+    choose_profile
     START_DONE=no
     step 'checking requirements'
     need_build_tools
     begin_clean
     # shellcheck disable=SC2046 # names are meant to be split
     check_ports $(wanted_services)
+    start_build
     start_servers
-    build
+    finish_build
     local since=$SECONDS
     start_services
     note "ready after $((SECONDS - since)) s"
@@ -455,9 +484,8 @@ reset() {
 }
 
 restart() {
-    local auth
-    auth=$(remembered auth-mode)
-    AUTH=${AUTH:-$auth}
+    AUTH=${AUTH:-$(remembered auth-mode)}
+    PROFILE=${PROFILE:-$(remembered profile)}
     stop
     start
 }
@@ -539,8 +567,9 @@ read_start_options() {
         case $1 in
         --auth) AUTH=${2:-} && shift ;;
         --auth=*) AUTH=${1#--auth=} ;;
+        --release) PROFILE=release ;;
         --no-build) NO_BUILD=1 ;;
-        *) fail "start and restart take --auth mock|jwt, not \"$1\"" ;;
+        *) fail "start and restart take --auth mock|jwt, --release and --no-build, not \"$1\"" ;;
         esac
         case $AUTH in mock | jwt | '') ;; *) fail "--auth takes mock or jwt, not \"$AUTH\"" ;; esac
         shift || fail '--auth takes mock or jwt'
@@ -553,6 +582,7 @@ main() {
     load_env_file
     # Programs read .env in the folder they start in.
     cd "$ROOT"
+    BIN=$(programs "$(remembered profile)")
     case $command in
     start | restart)
         read_start_options ${1+"$@"}

@@ -22,10 +22,7 @@ SERVERS_KEEP=${DURABLE:-0}
 # Settings of the caller's shell must not influence the tests.
 forget_settings() {
     local name
-    for name in AUTH_MODE JWT_SECRET JWT_ISSUER JWT_AUDIENCE INTERNAL_TOKEN CONFIG_FILE CORS_ORIGINS \
-        SERVER_HOST SERVER_PORT LOG_FORMAT LOG_LEVEL RUST_LOG SHUTDOWN_GRACE_SECONDS RATE_LIMIT_MAX RATE_LIMIT_WINDOW_SECONDS \
-        MOVIE_SERVICE_URL USER_PREFERENCE_SERVICE_URL RECOMMENDATION_SERVICE_URL DATABASE_URL REDIS_URL \
-        TMDB_API_KEY TMDB_BASE_URL TMDB_RATE_LIMIT_PER_SECOND TMDB_API_TIMEOUT MOVIE_STALE_THRESHOLD_DAYS WARM_POOL_SIZE; do
+    for name in CONFIG_FILE RUST_LOG $(sed -n 's/^\([a-z0-9_]*\) = .*/\1/p' "$ROOT"/*/config/default.toml | tr '[:lower:]' '[:upper:]'); do
         unset "$name"
     done
 }
@@ -151,6 +148,7 @@ main() {
     trap 'exit 129' HUP
     forget_settings
     need_build_tools
+    need_openssl
     if (($# == 0)); then want_chromium; else find_chromium || true; fi
     make_run_dir
     start_servers

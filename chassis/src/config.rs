@@ -2,6 +2,9 @@
 //! then `.env` in the working directory, then the environment. A setting's environment name is its
 //! key in capitals. What a setting means is documented beside its default in each service's
 //! `config/default.toml`.
+//!
+//! An unknown key in the file is an error. The environment also has variables of others, so only an unknown name that
+//! is near one of the process's settings is an error: one edit away, or two if the setting has 13 characters or more.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,13 +22,13 @@ pub enum ConfigError {
     /// A value is missing or is not of its type.
     #[error("{0}")]
     Invalid(String),
-    /// `CONFIG_FILE` has a key that does not exist.
-    #[error("unknown setting `{key}` in {file}{hint}")]
+    /// `CONFIG_FILE` has a key that does not exist, or the environment a name that is probably misspelt.
+    #[error("unknown setting `{key}` in {place}{hint}")]
     Unknown {
         /// The key that does not exist.
         key: String,
-        /// The file that has it.
-        file: String,
+        /// The file or the environment.
+        place: String,
         /// The nearest key that does exist.
         hint: String,
     },
@@ -50,7 +53,8 @@ impl Settings {
     /// Merges `defaults` (TOML) with the file and the environment.
     ///
     /// # Errors
-    /// `ConfigError` if the file cannot be read or parsed, or has a key that `defaults` does not have.
+    /// `ConfigError` if the file cannot be read or parsed, if it has a key that `defaults` does not have, or if the
+    /// environment has a name near one of `defaults`.
     pub fn load(defaults: &str) -> Result<Self, ConfigError> {
         // Only in the working directory, unlike the library's default: a process must not read a file
         // of a parent directory by accident.
@@ -87,22 +91,22 @@ impl Settings {
                 .build()
                 .map_err(|error| ConfigError::Invalid(format!("CONFIG_FILE: {error}")))?;
             if let Some(key) = keys(&file)?.difference(&known).next() {
-                let hint = nearest(key, known.iter().map(String::as_str))
-                    .map(|name| format!(" (did you mean `{name}`?)"))
-                    .unwrap_or_default();
-                return Err(ConfigError::Unknown {
-                    key: key.clone(),
-                    file: path.clone(),
-                    hint,
-                });
+                let hint = nearest(key, known.iter().map(String::as_str));
+                return Err(unknown(key, path, hint));
             }
             builder = builder.add_source(file);
         }
-        let overrides: HashMap<String, String> = environment
+        let (overrides, foreign): (HashMap<_, _>, HashMap<_, _>) = environment
             .iter()
             .map(|(name, value)| (name.to_lowercase(), value.clone()))
-            .filter(|(name, _)| known.contains(name))
-            .collect();
+            .partition(|(name, _)| known.contains(name));
+        for name in foreign.keys() {
+            if let Some(meant) = misspelt(name, &known) {
+                let meant = meant.to_uppercase();
+                let place = "the environment or .env";
+                return Err(unknown(&name.to_uppercase(), place, Some(&meant)));
+            }
+        }
         builder
             .add_source(Environment::default().source(Some(overrides)))
             .build()
@@ -135,6 +139,34 @@ fn keys(config: &Config) -> Result<BTreeSet<String>, ConfigError> {
         .try_deserialize::<HashMap<String, config::Value>>()
         .map(|table| table.into_keys().collect())
         .map_err(|error| ConfigError::Invalid(error.to_string()))
+}
+
+fn unknown(key: &str, place: &str, nearest: Option<&str>) -> ConfigError {
+    ConfigError::Unknown {
+        key: key.to_owned(),
+        place: place.to_owned(),
+        hint: nearest
+            .map(|name| format!(" (did you mean `{name}`?)"))
+            .unwrap_or_default(),
+    }
+}
+
+/// The setting in `known` that `name`, which is none of them, is probably meant to be. Two edits are too many for short
+/// names: `SERVER_ROOT` and `DATABASE_SSL` belong to other programs. Three are too many for any: Kubernetes sets
+/// `MOVIE_SERVICE_PORT` beside our `MOVIE_SERVICE_URL`.
+fn misspelt<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    // PROXY for PROXIES is one edit like any other singular.
+    let singular = |name: &str| name.replace("ies", "y");
+    let edits = |known: &str| {
+        strsim::osa_distance(name, known)
+            .min(strsim::osa_distance(&singular(name), &singular(known)))
+    };
+    known
+        .iter()
+        .map(|known| (edits(known), known.as_str()))
+        .filter(|(edits, known)| *edits <= if known.len() < 13 { 1 } else { 2 })
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// The name in `known` that is most similar to `name`, if any is similar.
@@ -247,3 +279,88 @@ impl ProcessConfig {
 }
 
 const PROCESS_DEFAULTS: &str = include_str!("../config/default.toml");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: &str = "
+        trusted_proxies = \"\"
+        rate_limit_max = 100
+        redis_url = \"\"
+        database_url = \"\"
+        movie_service_url = \"\"
+        list_ttl_hours = 168
+    ";
+
+    fn merge(name: &str) -> Result<Settings, ConfigError> {
+        let environment = HashMap::from([(name.to_owned(), "1".to_owned())]);
+        Settings::merge(DEFAULTS, &environment)
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_refused_with_the_nearest_setting() {
+        for (name, meant) in [
+            ("TRUSTED_PROXYS", "TRUSTED_PROXIES"),
+            ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+            ("RATE_LIMT_MAX", "RATE_LIMIT_MAX"),
+            ("RATE_LIMITS_MAX", "RATE_LIMIT_MAX"),
+            ("RATELIMIT_MAX", "RATE_LIMIT_MAX"),
+            ("RAET_LIMIT_MAX", "RATE_LIMIT_MAX"),
+            ("REDIS_URI", "REDIS_URL"),
+            ("DATABASE_UR", "DATABASE_URL"),
+            ("LIST_TTL_HOUR", "LIST_TTL_HOURS"),
+            ("MOVIES_SERVICES_URL", "MOVIE_SERVICE_URL"),
+            ("LOG_LEVL", "LOG_LEVEL"),
+            ("server_prot", "SERVER_PORT"),
+        ] {
+            let error = merge(name).expect_err(name).to_string();
+            let name = name.to_uppercase();
+            let expected = format!(
+                "unknown setting `{name}` in the environment or .env (did you mean `{meant}`?)"
+            );
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn variables_of_other_programs_are_ignored() {
+        for name in [
+            "PATH",
+            "HOME",
+            "HOSTNAME",
+            "LANG",
+            "PWD",
+            "PORT",
+            "URL",
+            "PGHOST",
+            "RUST_LOG",
+            "NO_COLOR",
+            // Kubernetes and Docker links.
+            "KUBERNETES_SERVICE_HOST",
+            "REDIS_PORT",
+            "REDIS_HOST",
+            "REDIS_SERVICE_PORT",
+            "REDIS_PORT_6379_TCP_ADDR",
+            "MOVIE_SERVICE_SERVICE_HOST",
+            "MOVIE_SERVICE_SERVICE_PORT",
+            "MOVIE_SERVICE_PORT",
+            "MOVIE_SERVICE_PORT_8081_TCP",
+            // Other software's.
+            "DATABASE_SSL",
+            "DATABASE_USER",
+            "DATABASE_HOST",
+            "DATABASE_PORT",
+            "REDIS_DB",
+            "REDIS_PASSWORD",
+            "SERVER_ROOT",
+            "SERVER_NAME",
+            "SERVICE_PORT",
+            "LOG_FILE",
+            "LOG_DIR",
+            "POSTGRES_PASSWORD",
+        ] {
+            merge(name).expect(name);
+        }
+    }
+}

@@ -17,6 +17,8 @@ use crate::{
 
 /// The public entry point of the platform: authentication, rate limits, routing. Without a command it serves
 /// requests.
+///
+/// Settings come from the environment, a file named by CONFIG_FILE, and .env.
 #[derive(Parser)]
 #[command(name = crate::NAME, version)]
 struct Arguments {

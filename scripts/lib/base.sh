@@ -150,18 +150,27 @@ stop_marked() {
     return 0
 }
 
-# run_child COMMAND…: runs COMMAND in the foreground in a process group of its own, so that stop_child can signal it
-# with all of its children.
+# start_child COMMAND…: runs COMMAND in the background in a process group of its own, so that stop_child can signal it
+# with all of its children. One at a time.
 CHILD_PID=''
-run_child() {
-    local code=0
+start_child() {
     set -m
     "$@" </dev/null &
     CHILD_PID=$!
     set +m
+}
+
+# wait_child: waits for what start_child started; returns its exit code.
+wait_child() {
+    local code=0
     wait "$CHILD_PID" || code=$?
     CHILD_PID=''
     return "$code"
+}
+
+run_child() {
+    start_child "$@"
+    wait_child
 }
 
 stop_child() {

@@ -2,7 +2,7 @@
 //! command and default in the files is compared with the programs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -27,10 +27,9 @@ const SERVERS: [&str; 2] = ["postgres", "redis"];
 /// Settings that are required.
 const SECRETS: [&str; 3] = ["SIGNING_KEY_SECRET", "INTERNAL_TOKEN", "POSTGRES_PASSWORD"];
 /// Secrets whose features are disabled if they are not set.
-const OPTIONAL_SECRETS: [&str; 1] = ["JWT_SECRET"];
-
-/// Settings that compose overrides with empty values, to expose less than a program by itself.
-const STRICTER: [&str; 1] = ["CORS_ORIGINS"];
+const OPTIONAL_SECRETS: [&str; 2] = ["JWT_SECRET", "REDIS_SENTINEL_PASSWORD"];
+/// Settings that have a fixed value in a container, because it differs between the services.
+const FIXED: [&str; 3] = ["SERVER_HOST", "SERVER_PORT", "DATABASE_URL"];
 
 // --- the files --------------------------------------------------------------------------------------
 
@@ -52,13 +51,25 @@ fn services(compose: &Value) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
-/// The environment of a service, before interpolation.
+/// The settings of a service that compose passes on as they are.
+fn passed_on(service: &Value) -> BTreeSet<&str> {
+    let environment = service["environment"].as_object();
+    environment
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value.is_null())
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// The environment of a service that compose gives a value, before interpolation.
 fn environment(service: &Value) -> BTreeMap<String, String> {
     let Some(environment) = service["environment"].as_object() else {
         return BTreeMap::new();
     };
     environment
         .iter()
+        .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| {
             let text = value
                 .as_str()
@@ -262,14 +273,40 @@ fn every_variable_that_compose_gives_is_a_setting() {
             if own.is_some_and(|own| own.default.is_some())
                 && !text.contains("://")
                 && !variable.ends_with("_API_KEY")
-                && !STRICTER.contains(&variable.as_str())
             {
                 assert_eq!(&text, default, "the default of {variable} in {name}");
             }
         }
+        for variable in passed_on(service) {
+            assert!(
+                known.contains_key(variable),
+                "{name} has no setting {variable}"
+            );
+        }
         // Defaults lead to localhost, which is useless in a container.
         for setting in known.keys().filter(|setting| setting.ends_with("_URL")) {
             assert!(given.contains_key(setting), "{name} needs {setting}");
+        }
+    }
+}
+
+#[test]
+fn compose_can_set_every_setting_of_every_service() {
+    let compose = compose();
+    let services = services(&compose);
+    for program in PROGRAMS {
+        let service = services[program];
+        let given = environment(service);
+        let passed_on = passed_on(service);
+        for setting in settings(program).keys().map(String::as_str) {
+            let is_variable = given.get(setting).is_some_and(|value| value.contains("${"));
+            assert!(
+                is_variable
+                    || passed_on.contains(setting)
+                    || FIXED.contains(&setting)
+                    || setting == "LOG_FORMAT",
+                "{program} is not passed {setting}"
+            );
         }
     }
 }
@@ -534,6 +571,40 @@ fn health_checks_use_existing_commands_and_paths() {
     }
 }
 
+#[test]
+fn every_program_prints_its_help_and_version() {
+    for program in PROGRAMS {
+        let printed = |argument: &str| {
+            let output = Command::new(binary(program))
+                .arg(argument)
+                .env_clear()
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{program} {argument}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let version = printed("--version");
+        assert_eq!(
+            version.trim(),
+            format!("{program} {}", env!("CARGO_PKG_VERSION"))
+        );
+        assert_eq!(version, printed("-V"));
+        let help = printed("--help");
+        for part in [
+            &format!("Usage: {program} ")[..],
+            "healthcheck",
+            "--version",
+            "ettings",
+        ] {
+            assert!(
+                help.contains(part),
+                "{program} has no {part} in its help: {help}"
+            );
+        }
+        assert_eq!(exit_code(program, "nonsense", "0"), 64, "{program}");
+    }
+}
+
 /// The exit code of `program` with only a port set; fails if it takes long.
 fn exit_code(program: &str, command: &str, port: &str) -> i32 {
     let mut child = Command::new(binary(program))
@@ -562,6 +633,14 @@ fn exit_code(program: &str, command: &str, port: &str) -> i32 {
 
 /// The settings of .env.example with their values, including commented ones.
 fn example() -> BTreeMap<String, String> {
+    let lines = example_lines();
+    let count = lines.len();
+    let settings: BTreeMap<_, _> = lines.into_iter().collect();
+    assert_eq!(settings.len(), count, "each setting is named once");
+    settings
+}
+
+fn example_lines() -> Vec<(String, String)> {
     let text = file(".env.example");
     text.lines()
         .map(|line| line.trim_start_matches('#'))
@@ -577,9 +656,8 @@ fn example() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn env_example_has_only_known_settings_and_all_that_compose_requires() {
+fn env_example_has_every_setting_once_and_nothing_else() {
     let example = example();
-    assert!(example.len() > 20, "{example:?}");
     let compose: BTreeSet<String> = variables(&file("docker-compose.yml"))
         .into_iter()
         .map(|variable| variable.name)
@@ -600,11 +678,27 @@ fn env_example_has_only_known_settings_and_all_that_compose_requires() {
         let is_used = is_setting || compose.contains(name) || mentions(&scripts, name);
         assert!(is_used, "nothing reads {name}");
     }
-    for name in &compose {
+    for name in known.iter().flat_map(BTreeMap::keys).chain(&compose) {
         assert!(
             example.contains_key(name),
             ".env.example says nothing of {name}"
         );
+    }
+}
+
+#[test]
+fn every_program_accepts_the_settings_of_all_others() {
+    let all: HashMap<String, String> = PROGRAMS
+        .into_iter()
+        .flat_map(settings)
+        .chain(example())
+        .filter(|(name, _)| name != "CONFIG_FILE")
+        .collect();
+    for program in PROGRAMS {
+        let defaults = file(&format!("{program}/config/default.toml"));
+        if let Err(error) = chassis::Settings::merge(&defaults, &all) {
+            panic!("{program}: {error}; name one of the two differently");
+        }
     }
 }
 
