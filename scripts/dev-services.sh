@@ -194,8 +194,8 @@ use_given_redis() {
 
 given_redis_answers() {
     local rest=${REDIS_URL#*://} login='' address
-    # Encrypted connections and Unix sockets are for the services to check.
-    [[ $REDIS_URL == redis://* ]] || return 0
+    # Encrypted connections, Unix sockets, Sentinels and Clusters are for the services to check.
+    [[ $REDIS_URL == redis://* && ${REDIS_MODE:-standalone} == standalone ]] || return 0
     rest=${rest%%/*}
     [[ $rest != *@* ]] || login=${rest%@*}
     address=${rest##*@}

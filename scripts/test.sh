@@ -148,6 +148,7 @@ main() {
     trap 'exit 129' HUP
     forget_settings
     need_build_tools
+    need_openssl
     if (($# == 0)); then want_chromium; else find_chromium || true; fi
     make_run_dir
     start_servers

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reqwest::{
-    Method, RequestBuilder,
+    Method, RequestBuilder, Response,
     header::{HeaderValue, InvalidHeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::{
@@ -53,8 +54,7 @@ pub enum CallError {
     reason = "calls set their own time limits, see Client::request"
 )]
 pub fn http() -> reqwest::ClientBuilder {
-    // An error means that a provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_tls_provider();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -68,6 +68,12 @@ pub fn secret_header(secret: &SecretString) -> Result<HeaderValue, InvalidHeader
     let mut value = HeaderValue::from_str(secret.expose_secret())?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
+pub(crate) fn install_tls_provider() {
+    // An error means that a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// A client of another service of the platform.
@@ -123,6 +129,24 @@ impl Client {
     /// A GET, as [`Client::request`].
     pub fn get(&self, path_and_query: &str, limit: Duration) -> RequestBuilder {
         self.request(Method::GET, path_and_query, limit)
+    }
+
+    /// The JSON body of `response`, whose status must be a success.
+    ///
+    /// # Errors
+    /// Returns [`CallError`] if the status is another, the connection breaks or the body is invalid.
+    pub async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, CallError> {
+        let (service, status) = (self.service, response.status());
+        if !status.is_success() {
+            let status = status.as_u16();
+            return Err(CallError::Status { service, status });
+        }
+        let body = response.bytes().await;
+        let body = body.map_err(|error| self.unreachable(error))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let reason = error.to_string();
+            CallError::Unreadable { service, reason }
+        })
     }
 
     /// Names the service in an error of its connection.

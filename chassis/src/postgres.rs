@@ -1,7 +1,8 @@
 //! Postgres: opens pools, applies migrations, and classifies errors. Services own their statements; none is here.
 
-use std::{str::FromStr, time::Duration};
+use std::{io, str::FromStr, time::Duration};
 
+use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
@@ -85,6 +86,11 @@ async fn connect(
     loop {
         match options.connect().await {
             Ok(connection) => return Ok(connection),
+            Err(error) if is_tls_failure(&error, &options) => {
+                return Err(error).context(
+                    "no TLS connection to Postgres; see sslmode and sslrootcert in DATABASE_URL",
+                );
+            }
             Err(error) if started.elapsed() < timeout && is_unreachable(&error) => {
                 if log.is_due(Instant::now()) {
                     tracing::warn!(%error, "waiting for Postgres");
@@ -95,6 +101,21 @@ async fn connect(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// True if a connect failed for TLS, its certificates or their files, so that waiting does not help.
+fn is_tls_failure(error: &sqlx::Error, options: &PgConnectOptions) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => match error.kind() {
+            // The kind with which rustls refuses a certificate.
+            io::ErrorKind::InvalidData => true,
+            // A certificate file, unless it is the socket of a server that has not started.
+            io::ErrorKind::NotFound => options.get_socket().is_none(),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -128,6 +149,7 @@ impl BackoffLog {
 pub fn is_unreachable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
@@ -158,6 +180,12 @@ pub fn problem(error: &sqlx::Error) -> Problem {
         return Problem::unavailable("the database").cause(error);
     }
     Problem::internal(error)
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        problem(&error)
+    }
 }
 
 /// The readiness check of Postgres.

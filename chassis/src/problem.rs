@@ -14,7 +14,7 @@ use axum::{
 use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -194,6 +194,18 @@ impl Problem {
     }
 }
 
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::invalid(vec![error])
+    }
+}
+
+impl From<Vec<FieldError>> for Problem {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::invalid(errors)
+    }
+}
+
 fn title(slug: &str) -> String {
     let mut title = slug.replace('-', " ");
     if let Some(first) = title.get_mut(..1) {
@@ -242,10 +254,15 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.0.status;
-        response.headers_mut().clone_from(&self.0.headers);
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_PROBLEM));
+        let headers = response.headers_mut();
+        headers.clone_from(&self.0.headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_PROBLEM));
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            // Required with 401 (RFC 9110, 15.5.2).
+            headers
+                .entry(WWW_AUTHENTICATE)
+                .or_insert(HeaderValue::from_static("Bearer"));
+        }
         response.extensions_mut().insert(self);
         response
     }

@@ -1,5 +1,8 @@
-//! Redis as an accelerator that is never required: one shared connection that
-//! reconnects, responses within a fraction of a second, and `None` while Redis is unavailable.
+//! Redis as an accelerator that is never required: a pool of connections that replaces broken ones, responses within
+//! a fraction of a second, and `None` while Redis is unavailable. One server, a Sentinel set or a Cluster.
+
+mod config;
+mod connection;
 
 use std::{
     sync::{
@@ -9,25 +12,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{
-    Client, Cmd, FromRedisValue, RedisError, ScriptInvocation,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+use deadpool::{
+    Runtime,
+    managed::{Pool, PoolError, Timeouts},
 };
-use secrecy::{ExposeSecret, SecretString};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind};
+
+pub use self::config::{RedisConfig, RedisMode};
+use self::connection::{Connection, Manager};
+use crate::config::{ConfigError, Settings};
 
 /// Commands that failed because Redis was unavailable (counter).
 pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
 
-/// The default time limit of a command; longer than any healthy Redis on the same
-/// network needs.
-pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// The pause after a failure in which no command is sent, so that requests do not queue behind Redis.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
+/// The time limit of a connect, which takes several round trips with TLS, Sentinel or Cluster.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A shared connection; cheap to clone. Belongs to the runtime on which it was made.
+/// A pool of connections; cheap to clone. Belongs to the runtime on which it is first used.
+///
+/// Commands share connections: one is checked out for the moment in which a command is queued, not until its response.
+/// Commands of many requests are therefore written together, as on a single connection. Commands that change the state
+/// of a connection (`WATCH`, `SUBSCRIBE`, `SELECT`, blocking ones) must not be used.
 #[derive(Clone)]
 pub struct Redis {
-    manager: ConnectionManager,
+    pool: Pool<Manager>,
     started: Instant,
     /// Milliseconds after `started` until which Redis is treated as unavailable.
     away_until: Arc<AtomicU64>,
@@ -35,53 +45,96 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A connection to `url` that opens on first use, with or without a running Redis. A command
-    /// fails after `timeout`.
+    /// A pool that connects on first use, with or without a running Redis. A command fails after
+    /// [`RedisConfig::redis_timeout_ms`].
     ///
     /// # Errors
-    /// Returns [`RedisError`] if `url` is not a Redis URL.
-    pub fn lazy(url: &SecretString, timeout: Duration) -> Result<Self, RedisError> {
-        let client = Client::open(url.expose_secret())?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(Some(timeout))
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(50));
+    /// Returns [`ConfigError`] if a setting is invalid or a certificate cannot be read.
+    pub fn lazy(config: &RedisConfig) -> Result<Self, ConfigError> {
+        let timeout = Duration::from_millis(config.redis_timeout_ms);
+        let pool = Pool::builder(Manager::new(config, timeout)?)
+            .max_size(config.redis_max_connections)
+            .timeouts(Timeouts {
+                wait: Some(timeout),
+                create: Some(CONNECT_TIMEOUT),
+                recycle: Some(timeout),
+            })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| ConfigError::Invalid(error.to_string()))?;
         Ok(Self {
-            manager: ConnectionManager::new_lazy_with_config(client, config)?,
+            pool,
             started: Instant::now(),
             away_until: Arc::new(AtomicU64::new(0)),
             timeout,
         })
     }
 
+    /// The pool of the process's settings; `None` if `REDIS_URL` is empty.
+    ///
+    /// # Errors
+    /// As [`RedisConfig::read`].
+    pub fn from_settings(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+        let config = RedisConfig::read(settings)?;
+        config.as_ref().map(Self::lazy).transpose()
+    }
+
     /// Runs `command`; `None` if Redis is unavailable, too slow, or returns an error, which is logged.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
-        let mut manager = self.manager.clone();
-        self.guard(command.query_async(&mut manager)).await
+        self.guard(async {
+            let mut connection = self.connection().await?;
+            Ok(command.query_async(&mut connection).await?)
+        })
+        .await
     }
 
-    /// Runs a script like [`Redis::run`] a command.
+    /// Runs a script like [`Redis::run`] a command: by its hash, loading it if the server does not have it. All keys
+    /// must share a hash tag, such as `{chart}`, so that a Cluster keeps them on one server.
     pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Option<T> {
-        let mut manager = self.manager.clone();
-        self.guard(script.invoke_async(&mut manager)).await
+        self.guard(async {
+            let mut connection = self.connection().await?;
+            Ok(script.invoke_async(&mut connection).await?)
+        })
+        .await
     }
 
-    async fn guard<T>(&self, response: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
+    /// A connection of the pool. A new one is opened by a task of its own: if that takes longer than a command may, it
+    /// serves later commands instead of being given up.
+    #[expect(clippy::disallowed_methods, reason = "ends within CONNECT_TIMEOUT")]
+    async fn connection(&self) -> Result<Connection, PoolError<RedisError>> {
+        if self.pool.status().available > 0 {
+            return Ok(self.pool.get().await?.clone());
+        }
+        let pool = self.pool.clone();
+        match tokio::spawn(async move { pool.get().await }).await {
+            Ok(connection) => Ok(connection?.clone()),
+            // The runtime stops.
+            Err(_) => Err(PoolError::Closed),
+        }
+    }
+
+    async fn guard<T>(
+        &self,
+        response: impl Future<Output = Result<T, PoolError<RedisError>>>,
+    ) -> Option<T> {
         if self.elapsed() < self.away_until.load(Ordering::Relaxed) {
             metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
             return None;
         }
-        let failure = match tokio::time::timeout(self.timeout, response).await {
+        let (failure, is_broken) = match tokio::time::timeout(self.timeout, response).await {
             Ok(Ok(value)) => {
                 if self.away_until.swap(0, Ordering::Relaxed) != 0 {
                     tracing::info!("Redis is available again");
                 }
                 return Some(value);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no response in time".to_owned(),
+            Ok(Err(error)) => (error.to_string(), is_broken(&error)),
+            Err(_) => ("no response in time".to_owned(), true),
         };
+        if is_broken {
+            self.pool
+                .retain(|connection, _| connection.reconnects_itself());
+        }
         metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
         let until = self.elapsed() + millis(FAILURE_PAUSE);
         if self.away_until.swap(until, Ordering::Relaxed) == 0 {
@@ -97,7 +150,7 @@ impl Redis {
         millis(self.started.elapsed())
     }
 
-    /// The readiness check of Redis.
+    /// The readiness check of Redis; of all masters of a Cluster.
     ///
     /// # Errors
     /// Returns the text of the health report if Redis does not respond.
@@ -106,6 +159,21 @@ impl Redis {
             Some(_) => Ok(()),
             None => Err("cannot be reached".to_owned()),
         }
+    }
+}
+
+/// True if other commands would fail on the same connection: it is lost, or its server is no longer the master.
+fn is_broken(error: &PoolError<RedisError>) -> bool {
+    match error {
+        PoolError::Backend(error) => match error.kind() {
+            ErrorKind::Server(kind) => matches!(
+                kind,
+                ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown
+            ),
+            ErrorKind::UnexpectedReturnType => false,
+            _ => true,
+        },
+        _ => false,
     }
 }
 

@@ -20,13 +20,13 @@ use std::{fmt::Display, ops::RangeInclusive};
 
 use chrono::NaiveDate;
 use serde::{
-    Serialize,
+    Deserialize, Serialize,
     de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer},
 };
 use utoipa::ToSchema;
 
 /// An invalid field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// The name of the field, as the client wrote or should have written it.
     #[schema(example = "page")]

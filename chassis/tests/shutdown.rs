@@ -14,10 +14,10 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 #[tokio::test]
 async fn requests_and_tasks_share_one_grace_period() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
-        .port();
+    // Below the ephemeral ports: connecting to one of those before the server listens could connect to itself.
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    let port = (first..).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let port = port.unwrap();
     let environment = HashMap::from(
         [
             ("SERVER_PORT", port.to_string()),

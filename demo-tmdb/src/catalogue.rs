@@ -11,13 +11,14 @@ mod patch;
 mod registry;
 mod search;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 pub(crate) use derive::stable_number;
-pub(crate) use discover::{Discover, Order, ParameterError};
+pub(crate) use discover::{Discover, Order, ParameterError, Query, Range, parse};
 pub(crate) use genres::{GENRES, genre_name, is_genre};
 pub(crate) use load::CatalogueError;
 pub(crate) use overview::overview;
@@ -77,6 +78,12 @@ impl<'a> Language<'a> {
 }
 
 impl Film {
+    /// Orders the more popular movie first; equal ones by id.
+    pub(crate) fn by_popularity(a: &Self, b: &Self) -> Ordering {
+        let by_popularity = b.popularity.total_cmp(&a.popularity);
+        by_popularity.then(a.id.cmp(&b.id))
+    }
+
     /// The title as TMDB would give it in that language.
     pub(crate) fn title_in(&self, language: Language<'_>) -> &str {
         match language {
@@ -99,9 +106,10 @@ pub(crate) struct Catalogue {
     /// As loaded, kept only for films that were changed, so that a test can put them back.
     originals: BTreeMap<FilmId, Film>,
     hidden: BTreeSet<FilmId>,
-    changed: BTreeSet<FilmId>,
-    people: Registry<Person>,
-    keywords: Registry<()>,
+    /// The films that were changed or hidden since the start.
+    pub(crate) changed: BTreeSet<FilmId>,
+    pub(crate) people: Registry<Person>,
+    pub(crate) keywords: Registry<()>,
 }
 
 impl Catalogue {
@@ -109,7 +117,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// `CatalogueError` with file, line and reason if the embedded data is invalid.
-    pub(crate) fn load(extra_films: u32) -> Result<Self, CatalogueError> {
+    pub(crate) fn load(extra_films: i64) -> Result<Self, CatalogueError> {
         let mut catalogue = load::read_embedded()?;
         extra::add_films(&mut catalogue, extra_films);
         catalogue.count_people();
@@ -148,19 +156,6 @@ impl Catalogue {
 
     pub(crate) fn is_hidden(&self, id: FilmId) -> bool {
         self.hidden.contains(&id)
-    }
-
-    /// Ids of the films that were changed or hidden since the start.
-    pub(crate) fn changed(&self) -> impl Iterator<Item = FilmId> {
-        self.changed.iter().copied()
-    }
-
-    pub(crate) fn people(&self) -> &Registry<Person> {
-        &self.people
-    }
-
-    pub(crate) fn keywords(&self) -> &Registry<()> {
-        &self.keywords
     }
 
     /// Hides or shows a movie; false if it does not exist.

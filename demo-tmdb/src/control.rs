@@ -59,7 +59,7 @@ async fn remove_fault(State(state): SharedState, Path(id): Path<String>) -> Json
 }
 
 async fn get_stats(State(state): SharedState) -> JsonResponse {
-    ok(state.stats().report())
+    ok(json!(*state.stats()))
 }
 
 async fn reset_stats(State(state): SharedState) -> StatusCode {

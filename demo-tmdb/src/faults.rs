@@ -270,16 +270,6 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_spent() {
-        let mut set = set(r#"{"kind":"reset","count":2}"#);
-        let outcomes: Vec<_> = (0..3)
-            .map(|_| outcome(&set.strike("/3/movie/11")))
-            .collect();
-        let reset = Some((Kind::Reset, None));
-        assert_eq!(outcomes, [reset, reset, None]);
-    }
-
-    #[test]
     fn a_path_limits_and_does_not_spend_the_count() {
         let mut set = set(r#"{"kind":"status","status":503,"count":1,"path":"/discover"}"#);
         let outcomes = [

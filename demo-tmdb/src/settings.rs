@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use chassis::config::ConfigError;
+use chassis::{config::ConfigError, extract::Bounded};
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::faults::{Fault, parse_faults};
 
-/// The limit of `DEMO_EXTRA_FILMS`; lists are sorted per request, which more movies would make slow.
-const MAX_EXTRA_FILMS: u32 = 200_000;
 /// The defaults, which document each setting.
 const DEFAULTS: &str = include_str!("../config/default.toml");
 
@@ -22,9 +20,8 @@ pub(crate) struct Settings {
     pub(crate) server_port: u16,
     /// True if synthetic watch providers are served.
     pub(crate) demo_providers: bool,
-    /// The number of generated movies to add.
-    #[serde(deserialize_with = "extra_films")]
-    pub(crate) demo_extra_films: u32,
+    /// The number of generated movies to add; lists are sorted per request, which more would make slow.
+    pub(crate) demo_extra_films: Bounded<0, 200_000>,
     /// The day that now_playing and upcoming are counted from.
     pub(crate) demo_today: NaiveDate,
     /// Makes faults with a probability strike the same requests in every run.
@@ -61,16 +58,6 @@ impl Settings {
             .collect();
         chassis::Settings::merge(DEFAULTS, &own)?.read()
     }
-}
-
-fn extra_films<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let count = u32::deserialize(deserializer)?;
-    if count > MAX_EXTRA_FILMS {
-        return Err(D::Error::custom(format!(
-            "must be at most {MAX_EXTRA_FILMS}"
-        )));
-    }
-    Ok(count)
 }
 
 fn faults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Fault>, D::Error> {

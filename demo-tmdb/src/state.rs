@@ -34,7 +34,7 @@ impl AppState {
         let mut faults = FaultSet::new(settings.demo_seed);
         faults.add(settings.demo_faults.clone());
         Ok(Self {
-            catalogue: RwLock::new(Catalogue::load(settings.demo_extra_films)?),
+            catalogue: RwLock::new(Catalogue::load(settings.demo_extra_films.get())?),
             faults: Mutex::new(faults),
             stats: Mutex::new(Stats::default()),
             providers: settings.demo_providers,

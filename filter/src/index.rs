@@ -23,7 +23,7 @@ const NO_RUNTIME: u16 = 0;
 pub type NamedId<'a> = (i64, Cow<'a, str>);
 
 /// The attributes by which a movie is filtered.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct MovieAttributes<'a> {
     /// The original language, ISO 639-1.
     pub language: &'a str,
@@ -36,15 +36,15 @@ pub struct MovieAttributes<'a> {
     /// TMDB's vote count.
     pub vote_count: i32,
     /// TMDB's genre ids.
-    pub genre_ids: &'a [i32],
+    pub genre_ids: Vec<i32>,
     /// The production countries, ISO 3166-1.
-    pub countries: &'a [String],
+    pub countries: Cow<'a, [String]>,
     /// The keywords.
-    pub keywords: &'a [NamedId<'a>],
+    pub keywords: Vec<NamedId<'a>>,
     /// Directors, writers and top-billed cast.
-    pub people: &'a [NamedId<'a>],
+    pub people: Vec<NamedId<'a>>,
     /// The watch providers, each with its region.
-    pub providers: &'a [(Cow<'a, str>, NamedId<'a>)],
+    pub providers: Vec<(Cow<'a, str>, NamedId<'a>)>,
 }
 
 /// The movies by their facets and columns. A clone is a snapshot: it shares memory with the original until one changes.
@@ -175,14 +175,14 @@ impl FilterIndex {
     fn number(&mut self, facts: &MovieAttributes<'_>) -> Vec<u32> {
         let facets = &mut self.facets;
         let mut numbers = Vec::with_capacity(64);
-        for id in facts.genre_ids {
+        for id in &facts.genre_ids {
             if let Ok(id) = u64::try_from(*id) {
                 numbers.push(facets.number((FacetKind::Genre, id)));
             }
         }
         for (kind, named) in [
-            (FacetKind::Keyword, facts.keywords),
-            (FacetKind::Person, facts.people),
+            (FacetKind::Keyword, &facts.keywords),
+            (FacetKind::Person, &facts.people),
         ] {
             for (id, name) in named {
                 if let Ok(id) = u64::try_from(*id) {
@@ -196,7 +196,7 @@ impl FilterIndex {
         for country in facts.countries.iter().filter_map(|country| code(country)) {
             numbers.push(facets.number((FacetKind::Country, country)));
         }
-        for (region, (id, name)) in facts.providers {
+        for (region, (id, name)) in &facts.providers {
             if let (Some(offer), Ok(provider)) = (offer(region, *id), u64::try_from(*id)) {
                 let owner = (FacetKind::Provider, provider);
                 numbers.push(facets.number_named((FacetKind::Offer, offer), owner, name));
@@ -340,7 +340,7 @@ mod tests {
                 match (put, row) {
                     (true, None) => {
                         let keywords = keywords(film);
-                        let facts = MovieAttributes { keywords: &keywords, ..MovieAttributes::default() };
+                        let facts = MovieAttributes { keywords, ..MovieAttributes::default() };
                         films.upsert(u32::try_from(rows.len()).expect("few"), &facts);
                         rows.push(film);
                     }

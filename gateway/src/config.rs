@@ -1,6 +1,6 @@
 //! The settings of the gateway. `config/default.toml` documents each of them with its default and unit.
 
-use chassis::{ProcessConfig, Settings, config::ConfigError};
+use chassis::{ProcessConfig, Settings, config::ConfigError, redis::RedisConfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -63,8 +63,9 @@ pub struct Config {
     pub jwt_issuer: String,
     pub jwt_audience: String,
     pub jwt_leeway_seconds: u64,
-    pub redis_url: SecretString,
-    pub redis_timeout_ms: u64,
+    /// The Redis of the rate limit; `None`: each gateway counts alone.
+    #[serde(skip)]
+    pub redis: Option<RedisConfig>,
     pub rate_limit_max: u64,
     pub rate_limit_window_seconds: u64,
     pub rate_limit_entries: usize,
@@ -90,7 +91,8 @@ impl Config {
     /// Returns a [`ConfigError`] that names the environment variable if a value is missing, malformed, or out of
     /// its range.
     pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let config: Self = settings.read()?;
+        let mut config: Self = settings.read()?;
+        config.redis = RedisConfig::read(settings)?;
         let invalid = |reason: &str| Err(ConfigError::Invalid(reason.to_owned()));
         let has_secret = !config.jwt_secret.expose_secret().is_empty();
         if config.auth_mode == AuthMode::Jwt && (has_secret || config.jwks_url.is_none()) {
@@ -105,10 +107,6 @@ impl Config {
         }
         if config.rate_limit_entries == 0 {
             return invalid("RATE_LIMIT_ENTRIES must be at least 1");
-        }
-        let redis = config.redis_url.expose_secret();
-        if !redis.is_empty() && redis::Client::open(redis).is_err() {
-            return invalid("REDIS_URL must be a URL such as redis://127.0.0.1:6379/0, or empty");
         }
         if config.head_limit_bytes < 8192 {
             return invalid("HEAD_LIMIT_BYTES must be at least 8192");

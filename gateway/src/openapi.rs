@@ -269,7 +269,7 @@ fn finish(mut operation: Value, route: &Route) -> Value {
     let (permission, security) = match route.access {
         Access::Public => ("Needs no token.", json!([])),
         Access::SignUp => (
-            "Needs no token, except in mock mode; a token that is sent must be valid.",
+            "Needs no token; a token that is sent must be valid.",
             json!([{}, {"bearer": []}]),
         ),
         Access::AnyUser => ("For authenticated users.", json!([{"bearer": []}])),

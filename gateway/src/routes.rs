@@ -56,7 +56,7 @@ pub enum Target {
 pub enum Access {
     /// Everyone.
     Public,
-    /// Everyone; a token that is sent must be valid. Mock mode requires one.
+    /// Everyone; a token that is sent must be valid.
     SignUp,
     /// Every authenticated user.
     AnyUser,

@@ -3,10 +3,15 @@
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use chassis::{Process, client::secret_header, clock::Clock, redis::Redis, shutdown::Shutdown};
+use chassis::{
+    Process,
+    client::secret_header,
+    clock::Clock,
+    redis::{Redis, RedisConfig},
+    shutdown::Shutdown,
+};
 use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::ExposeSecret;
 
 use crate::{
     config::GatewayConfig,
@@ -85,15 +90,16 @@ impl ThreadState {
     /// Creates the state within the thread and the runtime that it belongs to.
     ///
     /// # Errors
-    /// Returns an error if the Redis URL is invalid or the internal token cannot be a header.
+    /// Returns an error if a certificate for Redis cannot be read or the internal token cannot be a header.
     pub(crate) fn new(shared: Arc<SharedState>) -> anyhow::Result<Rc<Self>> {
         let config = &shared.config.own;
-        let redis = if config.redis_url.expose_secret().is_empty() {
-            None
-        } else {
-            let timeout = Duration::from_millis(config.redis_timeout_ms);
-            Some(Redis::lazy(&config.redis_url, timeout)?)
-        };
+        let redis = config.redis.clone().map(|redis| {
+            Redis::lazy(&RedisConfig {
+                redis_max_connections: shared.share_per_thread(redis.redis_max_connections),
+                ..redis
+            })
+        });
+        let redis = redis.transpose()?;
         let internal_token = shared.config.process.internal_token.as_ref();
         let internal_token = internal_token.map(secret_header).transpose()?;
         let upstreams = Service::ALL.map(|service| {

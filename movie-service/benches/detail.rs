@@ -12,6 +12,7 @@
 )]
 
 use std::{
+    collections::HashMap,
     env,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -22,7 +23,7 @@ use axum::{Router, http::header, routing::get};
 use chassis::{
     Process, Settings,
     health::Health,
-    redis::{RESPONSE_TIMEOUT, Redis},
+    redis::Redis,
     testing::{RedisServer, free_port},
 };
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
@@ -73,7 +74,11 @@ fn serve_bytes(file: &Path) {
         .unwrap();
     let entered = runtime.enter();
     let redis = env::var(BODY_REDIS).ok().filter(|url| !url.is_empty());
-    let redis = redis.map(|url| Redis::lazy(&url.into(), RESPONSE_TIMEOUT).unwrap());
+    let redis = redis.map(|url| {
+        let defaults = format!("redis_url = \"{url}\"");
+        let settings = Settings::merge(&defaults, &HashMap::new()).unwrap();
+        Redis::from_settings(&settings).unwrap().unwrap()
+    });
     let routes = Router::new().route(
         "/api/v1/movies/{id}",
         get(move || async move {

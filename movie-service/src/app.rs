@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use chassis::{
-    Process,
-    client::Client,
-    clock::Clock,
-    feed::outbox::Outbox,
-    health::Health,
-    redis::{RESPONSE_TIMEOUT, Redis},
+    Process, client::Client, clock::Clock, config::ConfigError, feed::outbox::Outbox,
+    health::Health, redis::Redis,
 };
 use sqlx::PgPool;
 
@@ -37,9 +33,6 @@ pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
 }
 
 /// Builds the routes and health checks over a migrated database.
-///
-/// # Errors
-/// Fails if a setting is invalid.
 pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     config.check()?;
@@ -51,7 +44,8 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         config.change_retention(),
         &process.shutdown,
     );
-    let redis = Redis::lazy(&config.redis_url, RESPONSE_TIMEOUT)?;
+    let redis =
+        Redis::from_settings(&process.settings)?.ok_or(ConfigError::missing("redis_url"))?;
     let cache = MovieCache::start(
         redis.clone(),
         config.movie_cache_bytes,
@@ -85,11 +79,14 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let other = |service, url: &url::Url| {
         Client::new(service, url.clone(), process.config.internal_token.as_ref())
     };
-    let platform = Platform::new(
-        other("preference-service", &config.user_preference_service_url)?,
-        other("recommendation-service", &config.recommendation_service_url)?,
-        Duration::from_millis(config.include_timeout_ms),
-    );
+    let platform = Platform {
+        preference_service: other("preference-service", &config.user_preference_service_url)?,
+        recommendation_service: other(
+            "recommendation-service",
+            &config.recommendation_service_url,
+        )?,
+        timeout: Duration::from_millis(config.include_timeout_ms),
+    };
     let state = AppState::new(Services {
         matching: Matching::new(pool.clone(), hydration.clone()),
         hydration,

@@ -18,7 +18,6 @@ pub struct Config {
     pub(crate) database_url: SecretString,
     pub(crate) database_max_connections: u32,
     pub(crate) change_retention_hours: u64,
-    pub(crate) redis_url: SecretString,
     pub(crate) movie_stale_threshold_days: i64,
     pub(crate) movie_cache_bytes: u64,
     pub(crate) movie_list_cache_bytes: u64,
@@ -43,9 +42,6 @@ pub struct Config {
 
 impl Config {
     /// Checks the settings against TMDB's terms.
-    ///
-    /// # Errors
-    /// Names the invalid setting and its range.
     pub fn check(&self) -> anyhow::Result<()> {
         let max = MAX_UNREFRESHED_DAYS - 1;
         anyhow::ensure!(
@@ -86,19 +82,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_complete_and_the_environment_overrides_them() {
-        let defaults = Settings::merge(DEFAULTS, &HashMap::new()).expect("defaults");
-        let _: Config = defaults.read().expect("complete");
-        let tmdb: TmdbConfig = defaults.read().expect("complete");
-        assert_eq!(tmdb.tmdb_rate_limit_per_second, 40.0);
-        let environment = HashMap::from([("TMDB_MAX_CONCURRENCY".to_owned(), "3".to_owned())]);
-        let tmdb: TmdbConfig = Settings::merge(DEFAULTS, &environment)
-            .and_then(|settings| settings.read())
-            .expect("valid");
-        assert_eq!(tmdb.tmdb_max_concurrency, 3);
-    }
-
-    #[test]
     fn refresh_days_stay_within_tmdbs_terms() {
         for (days, fits) in [("0", true), ("179", true), ("180", false), ("-1", false)] {
             let environment = HashMap::from([("MOVIE_REFRESH_DAYS".to_owned(), days.to_owned())]);
@@ -107,14 +90,5 @@ mod tests {
                 .expect("valid");
             assert_eq!(config.check().is_ok(), fits, "{days}");
         }
-    }
-
-    #[test]
-    fn a_mistyped_value_is_named_with_its_variable() {
-        let environment = HashMap::from([("TMDB_MAX_RETRIES".to_owned(), "many".to_owned())]);
-        let error = Settings::merge(DEFAULTS, &environment)
-            .and_then(|settings| settings.read::<TmdbConfig>())
-            .expect_err("not a number");
-        assert!(error.to_string().contains("TMDB_MAX_RETRIES"), "{error}");
     }
 }

@@ -44,32 +44,25 @@ const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
 )]
 struct Info;
 
-/// The documented routes.
-struct Routes {
-    catalogue: OpenApiRouter<AppState>,
-    syncs: OpenApiRouter<AppState>,
-    imports: OpenApiRouter<AppState>,
-    jobs: OpenApiRouter<AppState>,
-}
-
-fn routes() -> Routes {
-    Routes {
-        catalogue: OpenApiRouter::new()
+/// The documented routes: of the catalogue, of syncs, of imports, of jobs.
+fn routes() -> [OpenApiRouter<AppState>; 4] {
+    [
+        OpenApiRouter::new()
             .routes(routes!(movies::list_movies))
             .routes(routes!(genres::list_genres))
             .routes(routes!(movie::get_movie))
             .routes(routes!(movie::list_providers)),
-        syncs: OpenApiRouter::new()
+        OpenApiRouter::new()
             .routes(routes!(admin::sync))
             .routes(routes!(admin::sync_trending))
             .routes(routes!(admin::sync_popular)),
-        imports: OpenApiRouter::new().routes(routes!(admin::import_movies)),
-        jobs: OpenApiRouter::new()
+        OpenApiRouter::new().routes(routes!(admin::import_movies)),
+        OpenApiRouter::new()
             .routes(routes!(jobs::list_jobs))
             .routes(routes!(jobs::get_job))
             .routes(routes!(jobs::cancel_job))
             .routes(routes!(jobs::retry_job)),
-    }
+    ]
 }
 
 /// Endpoints for other services; the gateway does not route to them.
@@ -93,12 +86,7 @@ async fn show_in_lists(State(listing): State<Listing>, request: Request, next: N
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let timeout = config.request_timeout();
     let shown_in_lists = from_fn_with_state(state.listing.clone(), show_in_lists);
-    let Routes {
-        catalogue,
-        syncs,
-        imports,
-        jobs,
-    } = routes();
+    let [catalogue, syncs, imports, jobs] = routes();
     let catalogue = time_limit(catalogue.into(), timeout);
     let syncs = syncs.layer(shown_in_lists.clone()).into();
     let imports = imports.layer(shown_in_lists).merge(jobs).into();
@@ -111,9 +99,8 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
 
 /// Builds the OpenAPI document.
 pub fn openapi() -> openapi::OpenApi {
-    let routes = routes();
     let mut document = Info::openapi();
-    for group in [routes.catalogue, routes.syncs, routes.imports, routes.jobs] {
+    for group in routes() {
         document.merge(group.into_openapi());
     }
     complete(document)

@@ -7,10 +7,10 @@
 mod layout;
 mod open;
 mod records;
-mod seen;
 mod write;
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
@@ -20,6 +20,7 @@ use std::{
 
 use anyhow::Context;
 use chassis::shutdown::Shutdown;
+use filter::Bitmap;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -30,7 +31,6 @@ use crate::{
 };
 use layout::{KNOWN_GENRES, Reader};
 use open::open;
-use seen::Seen;
 use write::{Batch, write_all};
 
 /// Refusals that are printed per file.
@@ -128,15 +128,15 @@ pub async fn import(
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
     let mut reader = Reader::new(open(file)?, format, include_adult)?;
-    let layout = reader.layout();
-    movies::upsert_genres(pool, &genres(), false).await?;
-    let (batches, queue) = mpsc::channel(QUEUE);
-    let mut refused = refused.map(|out| Refused {
-        out: BufWriter::new(out),
-        file: file.display().to_string(),
+    let layout = reader.layout;
+    let genres = KNOWN_GENRES.map(|(id, name)| Genre {
+        id,
+        name: name.to_owned(),
     });
-    let reading =
-        tokio::task::spawn_blocking(move || read_all(&mut reader, &batches, refused.as_mut()));
+    movies::upsert_genres(pool, &genres, false).await?;
+    let (batches, queue) = mpsc::channel(QUEUE);
+    let refused = refused.map(|out| (BufWriter::new(out), file.display().to_string()));
+    let reading = tokio::task::spawn_blocking(move || read_all(&mut reader, &batches, refused));
     let stored = write_all(pool, layout, queue).await;
     // The reader ends as well, since a failed writer closes the queue.
     let read = reading.await?;
@@ -148,34 +148,28 @@ pub async fn import(
     Ok(report)
 }
 
-fn genres() -> Vec<Genre> {
-    KNOWN_GENRES
-        .iter()
-        .map(|(id, name)| Genre {
-            id: *id,
-            name: (*name).to_owned(),
-        })
-        .collect()
-}
+/// The ids that a file has contained so far, in blocks: TMDB's million and a half take 200 KB, and one large id does not
+/// take more.
+#[derive(Default)]
+struct Seen(HashMap<i64, Bitmap>);
 
-/// The file of refused rows.
-struct Refused {
-    out: BufWriter<Arc<File>>,
-    file: String,
-}
-
-impl Refused {
-    fn write(&mut self, refusal: &Refusal) -> std::io::Result<()> {
-        let Refusal { line, reason } = refusal;
-        writeln!(self.out, "{}\t{line}\t{reason}", self.file)
+impl Seen {
+    /// Adds `id`, 1 to 2³¹ - 1; false if it was there.
+    fn insert(&mut self, id: i64) -> bool {
+        let block = self.0.entry(id >> 16).or_default();
+        let row = (id & 0xffff) as u32;
+        let is_new = !block.contains(row);
+        block.insert(row);
+        is_new
     }
 }
 
-/// Reads to the end of the file, or until the queue is closed.
+/// Reads to the end of the file, or until the queue is closed. Refused rows are written to `refused`, with the name of
+/// the file.
 fn read_all(
     reader: &mut Reader,
     batches: &mpsc::Sender<Batch>,
-    mut refused: Option<&mut Refused>,
+    mut refused: Option<(BufWriter<Arc<File>>, String)>,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut seen = Seen::default();
@@ -192,19 +186,19 @@ fn read_all(
         match row {
             Ok(film) if !seen.insert(film.id) => report.repeated += 1,
             Ok(film) => {
-                batch.push(&film, reader.take_genres());
+                batch.rows.push(&film);
+                batch.genres.extend(reader.take_genres());
                 if batch.is_full() && batches.blocking_send(std::mem::take(&mut batch)).is_err() {
                     return Ok(report);
                 }
             }
             Err(reason) => {
                 report.refused += 1;
-                let refusal = Refusal { line, reason };
-                if let Some(refused) = refused.as_mut() {
-                    refused.write(&refusal)?;
+                if let Some((out, file)) = &mut refused {
+                    writeln!(out, "{file}\t{line}\t{reason}")?;
                 }
                 if report.refusals.len() < MAX_REFUSALS_SHOWN {
-                    report.refusals.push(refusal);
+                    report.refusals.push(Refusal { line, reason });
                 }
             }
         }
@@ -213,32 +207,30 @@ fn read_all(
             let _ = writeln!(std::io::stderr(), "{} rows read", report.rows);
         }
     };
-    if !batch.is_empty() {
+    if batch.rows.count > 0 {
         let _ = batches.blocking_send(batch);
     }
-    if let Some(refused) = refused {
-        refused.out.flush()?;
+    if let Some((mut out, _)) = refused {
+        out.flush()?;
     }
     end.map(|()| report)
 }
 
 fn print(file: &Path, report: &Report) {
-    let Stored {
-        new,
-        changed,
-        unchanged,
-    } = report.stored;
     let seconds = report.took.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for display")]
     let rate = report.rows as f64 / seconds.max(0.001);
     let mut out = std::io::stdout().lock();
     let _ = writeln!(
         out,
-        "{} ({}): {} rows: {new} new, {changed} changed, {unchanged} unchanged, {} repeated, {} refused; \
+        "{} ({}): {} rows: {} new, {} changed, {} unchanged, {} repeated, {} refused; \
          {seconds:.2} s, {rate:.0} films/s",
         file.display(),
         report.layout,
         report.rows,
+        report.stored.new,
+        report.stored.changed,
+        report.stored.unchanged,
         report.repeated,
         report.refused,
     );
@@ -249,39 +241,5 @@ fn print(file: &Path, report: &Report) {
     if report.refused > shown {
         let more = report.refused - shown;
         let _ = writeln!(out, "  and {more} more; --refused FILE lists all");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(clap::Parser)]
-    struct Command {
-        #[command(flatten)]
-        arguments: ImportArgs,
-    }
-
-    #[test]
-    fn arguments_are_parsed_and_invalid_ones_named() {
-        let parse =
-            |text: &str| Command::try_parse_from(["import"].into_iter().chain(text.split(' ')));
-        for (text, refused) in [
-            ("--format tmdb-csv a b", None),
-            ("a --format=tmdb-csv b --refused c", Some("c")),
-        ] {
-            let arguments = ImportArgs {
-                format: Format::TmdbCsv,
-                files: vec![PathBuf::from("a"), PathBuf::from("b")],
-                refused: refused.map(PathBuf::from),
-            };
-            let parsed = parse(text).map(|command| command.arguments);
-            assert_eq!(parsed.expect(text), arguments);
-        }
-        for text in ["a", "--format tmdb-csv", "--format csv a", "--dry-run a"] {
-            assert!(parse(text).is_err(), "{text}");
-        }
     }
 }

@@ -5,9 +5,9 @@ mod job;
 mod listing;
 mod movie;
 
-pub use filter::{Filter, FilterParams, day_number};
+pub use filter::{Filter, FilterParams, MovieAttributes, day_number};
 pub use job::{Item, Job, JobFailure, JobKind, MovieList, Parameters};
-pub use listing::{FilmFacts, Includes, ListedMovie, NamedId, Order, SortBy};
+pub use listing::{FilmFacts, Includes, Order, SortBy};
 pub use movie::{
     AlternativeTitle, Genre, GenreCount, Keyword, Movie, MovieId, MovieRef, MovieVersion, NewMovie,
     Person, Provider, Stats, is_imdb_id,

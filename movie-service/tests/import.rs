@@ -452,12 +452,17 @@ async fn public_dumps_are_imported_and_repeat_without_changes(pool: PgPool) {
 }
 
 #[test]
-fn the_command_line_documents_the_import() {
-    let help = |arguments: &[&str]| {
+fn the_command_line_documents_the_import_and_refuses_invalid_arguments() {
+    let run = |arguments: &str| {
         let program = env!("CARGO_BIN_EXE_movie-service");
-        let output = std::process::Command::new(program).args(arguments).output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+        let mut command = std::process::Command::new(program);
+        command.args(arguments.split(' ')).output().unwrap()
     };
-    assert!(help(&["--help"]).contains("import"));
-    assert!(help(&["import", "--help"]).contains("--format <FORMAT>"));
+    let help = |arguments| String::from_utf8(run(arguments).stdout).unwrap();
+    assert!(help("--help").contains("import"));
+    assert!(help("import --help").contains("--format <FORMAT>"));
+    for arguments in ["a", "--format tmdb-csv", "--format csv a", "--dry-run a"] {
+        let output = run(&format!("import {arguments}"));
+        assert_eq!(output.status.code(), Some(64), "{arguments}");
+    }
 }

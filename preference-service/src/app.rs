@@ -86,8 +86,8 @@ pub fn assemble(
     let movie_service = MovieService::new(movie_service, config.movie_service_timeout());
     let catalogue = Catalogue::new(pool.clone(), movie_service.clone());
     let writer = Writer::start(&pool, &outbox, config.writer());
-    let redis = config.redis()?;
-    let mirror = redis.clone().map(ChartMirror::new);
+    let redis = Redis::from_settings(&process.settings)?;
+    let (mirror, checked_redis) = (redis.clone().map(ChartMirror::new), redis.clone());
     if let Some(mirror) = mirror.clone() {
         let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
         process.shutdown.spawn(keeper.run());
@@ -129,8 +129,17 @@ pub fn assemble(
     let health = Health::default()
         .require("postgres", move || chassis::postgres::check(pool.clone()))
         // Without the feed the service requests each movie, so it stays ready.
-        .report("movie feed", move || feed.clone().check());
+        .report("movie feed", move || feed.clone().check())
+        // Without Redis charts come from Postgres, and attempts are counted by each process.
+        .report("redis", move || check_redis(checked_redis.clone()));
     Ok((routes, health))
+}
+
+async fn check_redis(redis: Option<Redis>) -> Result<(), String> {
+    match redis {
+        Some(redis) => redis.check().await,
+        None => Err("not configured: attempts are counted by each process alone".to_owned()),
+    }
 }
 
 /// The services of users and logins, which share the hashing of passwords.

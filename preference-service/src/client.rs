@@ -14,7 +14,10 @@ use chassis::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::models::{MovieId, UnmatchedReason};
+use crate::{
+    error::Error,
+    models::{MovieId, UnmatchedReason},
+};
 
 /// The time limit of matching, which includes requests to TMDB.
 const MATCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,15 +48,18 @@ impl MovieService {
         }
     }
 
-    /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`, each with
+    /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`: each as JSON, with
     /// its id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the filter is invalid, [`Error::Catalogue`] if the call fails.
     #[tracing::instrument(name = "client.movies.select", level = "debug", skip_all)]
     pub async fn select(
         &self,
         ids: &[i64],
         limit: usize,
         filter: &[(&'static str, String)],
-    ) -> Result<Selected, CallError> {
+    ) -> Result<Vec<(i64, Arc<RawValue>)>, Error> {
         #[derive(Serialize)]
         struct SelectRequest<'a> {
             ids: &'a [i64],
@@ -70,12 +76,7 @@ impl MovieService {
         }
         #[derive(Deserialize)]
         struct Refusal {
-            errors: Vec<InvalidField>,
-        }
-        #[derive(Deserialize)]
-        struct InvalidField {
-            field: String,
-            message: String,
+            errors: Vec<FieldError>,
         }
         let filter = filter.iter().map(|(name, value)| (*name, value.as_str()));
         let request = SelectRequest {
@@ -92,18 +93,13 @@ impl MovieService {
                     let Id { id } = self.parse(movie.get().as_bytes())?;
                     Ok((id, Arc::from(movie)))
                 });
-                movies.collect::<Result<_, _>>().map(Selected::Movies)
+                movies.collect()
             }
             StatusCode::BAD_REQUEST => {
                 let refusal: Refusal = self.parse(&body)?;
-                let errors = refusal.errors.into_iter();
-                Ok(Selected::Invalid(
-                    errors
-                        .map(|error| FieldError::new(error.field, error.message))
-                        .collect(),
-                ))
+                Err(Error::Invalid(refusal.errors))
             }
-            status => Err(self.unexpected(status)),
+            status => Err(self.unexpected(status).into()),
         }
     }
 
@@ -204,13 +200,4 @@ pub struct FilmMatches {
     pub matches: Vec<FilmMatch>,
     /// The number of requests to TMDB.
     pub fetched: usize,
-}
-
-/// The result of a selection.
-#[derive(Debug)]
-pub enum Selected {
-    /// The movies as JSON, each with its id.
-    Movies(Vec<(i64, Arc<RawValue>)>),
-    /// The filter is invalid.
-    Invalid(Vec<FieldError>),
 }

@@ -3,7 +3,9 @@
 
 use std::{io::Write, process::ExitCode};
 
-use chassis::{Service, clock::Clock, feed::outbox::Outbox, run, shutdown::Shutdown};
+use chassis::{
+    Service, Settings, clock::Clock, feed::outbox::Outbox, redis::Redis, run, shutdown::Shutdown,
+};
 use sqlx::PgPool;
 
 use crate::{
@@ -120,7 +122,7 @@ async fn verify(config: &Config) -> anyhow::Result<String> {
 
 /// Counts the differences between the charts in Redis and Postgres; `None` if they cannot be compared.
 async fn chart_differences(config: &Config, pool: PgPool) -> anyhow::Result<Option<u64>> {
-    let Some(redis) = config.redis()? else {
+    let Some(redis) = Redis::from_settings(&Settings::load(DEFAULTS)?)? else {
         return Ok(None);
     };
     let shutdown = Shutdown::default();

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::{config::ConfigError, redis::Redis};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
@@ -49,10 +48,6 @@ pub struct Config {
     pub import_patience_seconds: u64,
     /// The retention of ended imports, in days.
     pub import_retention_days: i32,
-    /// The URL of Redis; empty for none.
-    pub redis_url: SecretString,
-    /// The time limit of a Redis command, in milliseconds.
-    pub redis_timeout_ms: u64,
     /// The memory parameter of argon2, in KiB.
     pub argon2_memory_kib: u32,
     /// The time parameter of argon2, in passes.
@@ -96,23 +91,6 @@ impl Config {
     /// The retention of responses to requests with an `Idempotency-Key`.
     pub fn idempotency_retention(&self) -> Duration {
         Duration::from_secs(self.idempotency_retention_hours.saturating_mul(3600))
-    }
-
-    /// The Redis client; `None` if Redis is not configured.
-    ///
-    /// # Errors
-    /// Returns [`ConfigError`] if the URL is not a Redis URL.
-    pub fn redis(&self) -> Result<Option<Redis>, ConfigError> {
-        if self.redis_url.expose_secret().is_empty() {
-            return Ok(None);
-        }
-        let timeout = Duration::from_millis(self.redis_timeout_ms);
-        Redis::lazy(&self.redis_url, timeout)
-            .map(Some)
-            .map_err(|_| {
-                let message = "REDIS_URL must be a URL such as redis://127.0.0.1:6379/2, or empty";
-                ConfigError::Invalid(message.to_owned())
-            })
     }
 
     /// The half-life of weights in the taste profile.

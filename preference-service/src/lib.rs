@@ -3,13 +3,15 @@
 //! what to recommend; recommendation-service does.
 //!
 //! A request passes [`handler`] → [`service`] → [`repository`] or [`client`]; [`models`] are their common
-//! types, [`state`] is what handlers share, [`app`] constructs it. Imports point only in that direction.
+//! types, [`error`] their errors, [`state`] is what handlers share, [`app`] constructs it. Imports point
+//! only in that direction.
 
 pub mod app;
 pub mod client;
 pub mod command;
 pub mod config;
 pub mod database;
+pub mod error;
 pub mod handler;
 pub mod models;
 pub mod repository;

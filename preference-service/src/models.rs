@@ -35,22 +35,20 @@ pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
     Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource, ImportStatus,
-    ImportedActions, Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
+    Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
 };
-pub use interaction::{Interaction, InteractionType, UnknownInteractionType};
+pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;
 pub use movie::{Film, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
 pub use recommender::taste::HalfLife;
 pub use taste::{
-    FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteEdit, TasteScore, TasteScores,
-    movie_weights,
+    FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteScore, TasteScores, movie_weights,
 };
 pub use token::{
     ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, Scope, SecretHash, random_bytes,
 };
-pub use user::{InvalidUser, NewUser, Role, UniqueText, User, UserUpdate, login_key};
+pub use user::{NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{
-    Action, Changed, EventContext, Mark, Progress, Rating, Reaction, StatePart, Timestamped,
-    UserMovie, Watch,
+    Action, Changed, EventContext, Progress, Rating, Reaction, StatePart, UserMovie,
 };

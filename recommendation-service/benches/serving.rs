@@ -30,6 +30,7 @@ use recommendation_service::{
     handler,
     ranking::{
         PartWeights, Strategy,
+        known_users::KnownUsers,
         pipeline::{RankingRequest, pipeline},
         recommender::{Recommender, Sources},
         scoring::{ModelOnCatalogue, ScoringContext},
@@ -378,16 +379,19 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     let sources = Sources {
         catalogue: Shared::new(Arc::new(catalogue)),
         movies_feed: FeedState::default(),
-        users,
-        preference_service: Client::new("preference-service", nowhere, None).unwrap(),
+        users: KnownUsers::new(
+            users,
+            Client::new("preference-service", nowhere, None).unwrap(),
+        ),
         trained,
         lists,
         half_life: HalfLife::default(),
         uses_content: true,
+        treatments: None,
     };
     let recorder = Recorder::start(pool.clone(), &process.shutdown);
     let state = AppState::new(Services {
-        recommender: Recommender::with_rules(pool.clone(), sources, clock.clone(), Vec::new()),
+        recommender: Recommender::new(pool.clone(), sources, clock.clone()),
         rule_sets: RuleSets::new(pool.clone(), clock.clone()),
         experiments: Experiments::new(pool, recorder, clock),
         models,

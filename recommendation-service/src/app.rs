@@ -24,12 +24,13 @@ use crate::{
     },
     handler,
     ranking::{
+        known_users::KnownUsers,
         recommender::{RULES_REFRESH_INTERVAL, Recommender, Sources},
         store::{ListStore, RetentionPolicy},
     },
     read_model::{
         Catalogue, Shared, Users,
-        follow::{FeedProjection, refresh_norms},
+        follow::{FeedProjection, ReadModel, refresh_norms},
     },
     registry::{Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
     rules::store::RuleSets,
@@ -50,9 +51,6 @@ pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
 }
 
 /// As [`build`], over a migrated database.
-///
-/// # Errors
-/// Returns an error if a setting is invalid or the database cannot be reached.
 pub async fn assemble(
     process: &Process,
     pool: PgPool,
@@ -63,19 +61,15 @@ pub async fn assemble(
     let models = Registry::new(pool.clone(), config.model_directory(), live.clone());
     models.refresh().await?;
     let shutdown = &process.shutdown;
-    let refresh = move || {
-        let models = models.clone();
-        async move { models.refresh().await }
-    };
-    repeat(process, LIVE_REFRESH_INTERVAL, "the live model", refresh);
+    let (interval, what) = (LIVE_REFRESH_INTERVAL, "the live model");
+    repeat(process, interval, what, models, |models| async move {
+        models.refresh().await
+    });
     shutdown.spawn(keep_training(pool.clone(), config, shutdown.clone()));
     assemble_with(process, pool, clock, live).await
 }
 
 /// As [`assemble`], with the learned models in `trained` instead of those of the registry.
-///
-/// # Errors
-/// Returns an error if a setting is invalid or the database cannot be reached.
 pub async fn assemble_with(
     process: &Process,
     pool: PgPool,
@@ -91,19 +85,9 @@ pub async fn assemble_with(
     let shutdown = &process.shutdown;
 
     let catalogue = Shared::new(Arc::<Catalogue>::default());
-    let movies_feed = FeedState::default();
-    let projection = Arc::new(FeedProjection::load(pool.clone(), catalogue.clone()).await?);
-    let (state, stop) = (movies_feed.clone(), shutdown.clone());
-    shutdown.spawn(follow(movie_service, projection, state, stop));
+    let movies_feed = project(process, &pool, movie_service, &catalogue).await?;
     let users = Shared::new(Users::default());
-    let users_feed = FeedState::default();
-    let projection = Arc::new(FeedProjection::load(pool.clone(), users.clone()).await?);
-    let (source, state, stop) = (
-        preference_service.clone(),
-        users_feed.clone(),
-        shutdown.clone(),
-    );
-    shutdown.spawn(follow(source, projection, state, stop));
+    let users_feed = project(process, &pool, preference_service.clone(), &users).await?;
 
     let recorder = Recorder::start(pool.clone(), shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, clock.clone());
@@ -124,20 +108,46 @@ pub async fn assemble_with(
     let sources = Sources {
         catalogue: catalogue.clone(),
         movies_feed: movies_feed.clone(),
-        users,
-        preference_service,
+        users: KnownUsers::new(users, preference_service),
         trained,
         lists,
         uses_content: config.content_model,
         half_life: HalfLife {
             days: config.taste_half_life_days.into(),
         },
+        treatments: Some(treatments.clone()),
     };
-    let recommender = Recommender::new(pool.clone(), sources, clock.clone())
-        .await?
-        .with_treatments(treatments.clone());
-    refresh(process, &recommender, &catalogue);
-    refresh_experiments(process, &experiments, explorer, treatments, &models);
+    let recommender = Recommender::new(pool.clone(), sources, clock.clone());
+    recommender.refresh_rules().await?;
+    let (interval, own) = (RULES_REFRESH_INTERVAL, recommender.clone());
+    repeat(process, interval, "the rules", own, |own| async move {
+        own.refresh_rules().await
+    });
+    repeat(process, NORMS_REFRESH_INTERVAL, "norms", catalogue, |own| {
+        tokio::task::spawn_blocking(move || refresh_norms(&own))
+    });
+    let (interval, own) = (EXPERIMENTS_REFRESH_INTERVAL, experiments.clone());
+    let own = (own, treatments, models.clone());
+    repeat(
+        process,
+        interval,
+        "the experiments",
+        own,
+        |own| async move {
+            let (experiments, treatments, models) = own;
+            let refreshed = experiments.refresh().await;
+            let load = |version: i64| models.version(version);
+            treatments.refresh_versions(&load).await;
+            refreshed
+        },
+    );
+    repeat(
+        process,
+        interval,
+        "impression counts",
+        explorer,
+        |own| async move { own.refresh().await },
+    );
 
     let state = AppState::new(Services {
         recommender,
@@ -153,13 +163,27 @@ pub async fn assemble_with(
     Ok((routes, health))
 }
 
-/// Starts a task that runs `work` in this `interval` until the shutdown. A failure is logged; what `work` refreshes
-/// stays as it was.
-fn repeat<F, E>(
+/// Loads `model`, and starts a task that keeps it current by the feed of `source` until the shutdown.
+async fn project<M: ReadModel>(
+    process: &Process,
+    pool: &PgPool,
+    source: Client,
+    model: &Shared<M>,
+) -> sqlx::Result<FeedState> {
+    let projection = Arc::new(FeedProjection::load(pool.clone(), model.clone()).await?);
+    let (state, shutdown) = (FeedState::default(), &process.shutdown);
+    shutdown.spawn(follow(source, projection, state.clone(), shutdown.clone()));
+    Ok(state)
+}
+
+/// Starts a task that runs `work` on `state` in this `interval` until the shutdown. A failure is logged; what `work`
+/// refreshes stays as it was.
+fn repeat<S: Clone + Send + 'static, F, E>(
     process: &Process,
     interval: Duration,
     what: &'static str,
-    work: impl Fn() -> F + Send + 'static,
+    state: S,
+    work: impl Fn(S) -> F + Send + 'static,
 ) where
     F: Future<Output = Result<(), E>> + Send,
     E: std::fmt::Display,
@@ -167,47 +191,9 @@ fn repeat<F, E>(
     let shutdown = process.shutdown.clone();
     process.shutdown.spawn(async move {
         while !shutdown.sleep(interval).await {
-            if let Err(error) = work().await {
+            if let Err(error) = work(state.clone()).await {
                 tracing::debug!(%error, "cannot refresh {what}, keeping the last state");
             }
         }
-    });
-}
-
-fn refresh(process: &Process, recommender: &Recommender, catalogue: &Shared<Arc<Catalogue>>) {
-    let recommender = recommender.clone();
-    repeat(process, RULES_REFRESH_INTERVAL, "the rules", move || {
-        let recommender = recommender.clone();
-        async move { recommender.refresh_rules().await }
-    });
-    let catalogue = catalogue.clone();
-    repeat(process, NORMS_REFRESH_INTERVAL, "norms", move || {
-        let catalogue = catalogue.clone();
-        tokio::task::spawn_blocking(move || refresh_norms(&catalogue))
-    });
-}
-
-fn refresh_experiments(
-    process: &Process,
-    experiments: &Experiments,
-    explorer: Explorer,
-    treatments: Treatments,
-    models: &Registry,
-) {
-    let (experiments, models) = (experiments.clone(), models.clone());
-    let interval = EXPERIMENTS_REFRESH_INTERVAL;
-    repeat(process, interval, "the experiments", move || {
-        let (experiments, treatments) = (experiments.clone(), treatments.clone());
-        let models = models.clone();
-        async move {
-            let refreshed = experiments.refresh().await;
-            let load = |version: i64| models.version(version);
-            treatments.refresh_versions(&load).await;
-            refreshed
-        }
-    });
-    repeat(process, interval, "impression counts", move || {
-        let explorer = explorer.clone();
-        async move { explorer.refresh().await }
     });
 }

@@ -23,19 +23,16 @@ pub enum Command {
 
 impl Command {
     /// Runs the command.
-    #[must_use]
     pub fn execute(self) -> ExitCode {
         match self {
             Self::Train(arguments) => chassis::run::execute(&crate::SERVICE, async move |config| {
-                train::train(*arguments, config)
-                    .await
-                    .map(|()| String::new())
+                train::train(*arguments, config).await?;
+                Ok(String::new())
             }),
             Self::Export(arguments) => {
                 chassis::run::execute(&crate::SERVICE, async move |config| {
-                    export::export(arguments, config)
-                        .await
-                        .map(|()| String::new())
+                    export::export(arguments, config).await?;
+                    Ok(String::new())
                 })
             }
             Self::Evaluate(arguments) => match evaluate::evaluate(&arguments) {

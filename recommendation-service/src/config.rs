@@ -64,7 +64,6 @@ impl Config {
     }
 
     /// The directory in which the live model is cached.
-    #[must_use]
     pub fn model_directory(&self) -> Option<PathBuf> {
         let directory = self.model_cache_directory.trim();
         (!directory.is_empty()).then(|| PathBuf::from(directory))
@@ -78,21 +77,6 @@ mod tests {
     use chassis::Settings;
 
     use super::*;
-
-    #[test]
-    fn the_defaults_are_complete_and_the_environment_overrides_them() {
-        let name = "USER_PREFERENCE_SERVICE_URL".to_owned();
-        let environment = HashMap::from([(name, "http://other:1".to_owned())]);
-        let config: Config = Settings::merge(DEFAULTS, &environment)
-            .and_then(|settings| settings.read())
-            .expect("complete");
-        assert_eq!(
-            config.user_preference_service_url.as_str(),
-            "http://other:1/"
-        );
-        assert_eq!(config.movie_service_url.port(), Some(8081));
-        assert_eq!(config.exploration().expect("valid").share, 0.0);
-    }
 
     #[test]
     fn an_invalid_share_is_refused_by_the_name_of_its_setting() {

@@ -66,7 +66,6 @@ pub fn router(state: AppState, config: &ProcessConfig) -> Router {
 }
 
 /// The service's API.
-#[must_use]
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
     document.merge(routes().into_openapi());

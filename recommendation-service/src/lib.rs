@@ -6,7 +6,10 @@
 //! them.
 //!
 //! The modules, in the order of a request: [`handler`] → [`ranking`] ([`pipeline`](ranking::pipeline)) →
-//! [`read_model`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each.
+//! [`read_model`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each. A
+//! [`sqlx::Error`] means that Postgres is unreachable, a statement failed or a stored row cannot be read; functions
+//! document other errors only.
+//!
 //! The learners and the mathematics of experiments are the crate [`recommender`]; [`cli`] has the commands that fit,
 //! measure and export.
 

@@ -17,15 +17,16 @@
 //! A file is validated as a whole before it is used: truncated data, wrong shapes and numbers that are not finite are
 //! rejected.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use safetensors::{Dtype, SafeTensors, View, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Ease, FitError, Ials, IalsSettings, ModelName, Popularity, Scorer, Spectral, TrainedModel,
     TrainedModels,
     content::{CONTENT_WEIGHT, TASTE_WEIGHT},
+    evaluation::settings::Settings,
 };
 
 /// The supported [`Manifest::format`].
@@ -74,14 +75,6 @@ impl Default for Manifest {
             parameters: BTreeMap::new(),
             metrics: BTreeMap::new(),
         }
-    }
-}
-
-impl Manifest {
-    /// The parameter `name`, if present.
-    #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<f64> {
-        self.parameters.get(name).copied()
     }
 }
 
@@ -141,9 +134,9 @@ impl ModelParts {
         version: i64,
         manifest: &Manifest,
     ) -> Result<TrainedModels, FitError> {
-        let weight = |name: ModelName| {
-            let parameter = format!("blend.{}", name.as_str());
-            manifest.parameter(&parameter).unwrap_or(1.0) as f32
+        let number = |name: &str, default: f32| {
+            let number = manifest.parameters.get(&format!("blend.{name}"));
+            number.map_or(default, |number| *number as f32)
         };
         fn shared<S: Scorer + 'static>(scorer: Arc<S>) -> Arc<dyn Scorer> {
             scorer
@@ -158,66 +151,20 @@ impl ModelParts {
             Some(TrainedModel {
                 name,
                 scorer: scorer?,
-                weight: weight(name),
+                weight: number(name.as_str(), 1.0),
             })
         });
-        let number = |name: &str, otherwise: f32| {
-            manifest
-                .parameter(name)
-                .map_or(otherwise, |number| number as f32)
-        };
-        let familiarity = number("blend.familiarity", FAMILIARITY);
+        let familiarity = number("familiarity", FAMILIARITY);
         TrainedModels::new(version, self.films, parts.collect(), familiarity)?.with_tags(
-            number("blend.content", CONTENT_WEIGHT),
-            number("blend.taste", TASTE_WEIGHT),
+            number("content", CONTENT_WEIGHT),
+            number("taste", TASTE_WEIGHT),
         )
     }
 }
 
-struct Tensor {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Tensor {
-    fn new<const N: usize>(
-        dtype: Dtype,
-        shape: &[usize],
-        values: impl Iterator<Item = [u8; N]>,
-    ) -> Self {
-        Self {
-            dtype,
-            shape: shape.to_vec(),
-            bytes: values.flatten().collect(),
-        }
-    }
-
-    fn floats(shape: &[usize], values: &[f32]) -> Self {
-        Self::new(
-            Dtype::F32,
-            shape,
-            values.iter().map(|value| value.to_le_bytes()),
-        )
-    }
-}
-
-impl View for Tensor {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
+/// The bytes of `values`, little-endian.
+fn bytes<const N: usize, T: Copy>(values: &[T], write: fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|value| write(*value)).collect()
 }
 
 /// The bytes of `parts` with `manifest`; deterministic.
@@ -226,34 +173,47 @@ impl View for Tensor {
 /// [`ModelFileError::TooLong`] if they are more than [`MAX_BYTES`].
 pub fn encode(manifest: &Manifest, parts: &ModelParts) -> Result<Vec<u8>, ModelFileError> {
     let films = parts.films.len();
-    let ids = parts.films.iter().map(|id| id.to_le_bytes());
-    let mut tensors = vec![(FILMS, Tensor::new(Dtype::I64, &[films], ids))];
+    let floats = |values: &[f32]| bytes(values, f32::to_le_bytes);
+    let ids = bytes(&parts.films, i64::to_le_bytes);
+    let mut tensors = vec![(FILMS, Dtype::I64, vec![films], ids)];
     if let Some(popularity) = &parts.popularity {
-        tensors.push((POPULARITY, Tensor::floats(&[films], &popularity.scores)));
+        let scores = floats(&popularity.scores);
+        tensors.push((POPULARITY, Dtype::F32, vec![films], scores));
     }
     if let Some(ease) = &parts.ease {
         let kept = ease.columns.len();
-        let columns = ease.columns.iter().map(|column| column.to_le_bytes());
-        tensors.push((EASE_COLUMNS, Tensor::new(Dtype::U32, &[kept], columns)));
-        tensors.push((EASE_WEIGHTS, Tensor::floats(&[kept, kept], &ease.weights)));
+        let columns = bytes(&ease.columns, u32::to_le_bytes);
+        tensors.push((EASE_COLUMNS, Dtype::U32, vec![kept], columns));
+        let weights = floats(&ease.weights);
+        tensors.push((EASE_WEIGHTS, Dtype::F32, vec![kept, kept], weights));
     }
     if let Some(ials) = &parts.ials {
-        let shape = [films, ials.settings.dimensions];
-        tensors.push((IALS_FACTORS, Tensor::floats(&shape, &ials.factors)));
+        let shape = vec![films, ials.settings.dimensions];
+        tensors.push((IALS_FACTORS, Dtype::F32, shape, floats(&ials.factors)));
     }
     if let Some(spectral) = &parts.spectral {
-        let shape = [films, spectral.dimensions];
-        tensors.push((SPECTRAL_FACTORS, Tensor::floats(&shape, &spectral.factors)));
-        tensors.push((SPECTRAL_SCALES, Tensor::floats(&[films], &spectral.scales)));
+        let (shape, factors) = (vec![films, spectral.dimensions], floats(&spectral.factors));
+        tensors.push((SPECTRAL_FACTORS, Dtype::F32, shape, factors));
+        let scales = floats(&spectral.scales);
+        tensors.push((SPECTRAL_SCALES, Dtype::F32, vec![films], scales));
     }
     // A single entry, since the order of several is not deterministic.
     let metadata = [(MANIFEST.to_owned(), serde_json::to_string(manifest)?)];
-    let bytes = safetensors::serialize(tensors, Some(metadata.into_iter().collect()))
-        .map_err(|error| ModelFileError::Format(error.to_string()))?;
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(format)?;
+        Ok((*name, view))
+    });
+    let views = views.collect::<Result<Vec<_>, ModelFileError>>()?;
+    let bytes =
+        safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(format)?;
     if bytes.len() > MAX_BYTES {
         return Err(ModelFileError::TooLong(bytes.len()));
     }
     Ok(bytes)
+}
+
+fn format(error: SafeTensorError) -> ModelFileError {
+    ModelFileError::Format(error.to_string())
 }
 
 const MANIFEST: &str = "manifest";
@@ -265,59 +225,44 @@ const IALS_FACTORS: &str = "ials.factors";
 const SPECTRAL_FACTORS: &str = "spectral.factors";
 const SPECTRAL_SCALES: &str = "spectral.scales";
 
+/// The tensor `name`, if it is present; `rows` is the number of rows that it must have, if that is known.
 fn find<'a>(
     tensors: &SafeTensors<'a>,
     name: &'static str,
     dtype: Dtype,
     dimensions: usize,
+    rows: Option<usize>,
 ) -> Result<Option<TensorView<'a>>, ModelFileError> {
-    let problem = |problem| ModelFileError::Tensor { name, problem };
+    let problem = |problem| Err(ModelFileError::Tensor { name, problem });
     let Ok(tensor) = tensors.tensor(name) else {
         return Ok(None);
     };
-    if tensor.dtype() != dtype {
-        return Err(problem("is of another type"));
+    match tensor.shape() {
+        _ if tensor.dtype() != dtype => problem("is of another type"),
+        shape if shape.len() != dimensions => problem("has another number of dimensions"),
+        shape if rows.is_some_and(|rows| shape[0] != rows) => {
+            problem("has another number of rows than there are films")
+        }
+        _ => Ok(Some(tensor)),
     }
-    if tensor.shape().len() != dimensions {
-        return Err(problem("has another number of dimensions"));
-    }
-    Ok(Some(tensor))
 }
 
 fn needed<'a>(
     tensors: &SafeTensors<'a>,
     name: &'static str,
     dtype: Dtype,
-    dimensions: usize,
 ) -> Result<TensorView<'a>, ModelFileError> {
     let problem = "is missing";
-    find(tensors, name, dtype, dimensions)?.ok_or(ModelFileError::Tensor { name, problem })
+    find(tensors, name, dtype, 1, None)?.ok_or(ModelFileError::Tensor { name, problem })
 }
 
 fn values<const N: usize, T>(tensor: &TensorView<'_>, read: fn([u8; N]) -> T) -> Vec<T> {
-    tensor
-        .data()
-        .as_chunks()
-        .0
-        .iter()
-        .map(|bytes| read(*bytes))
-        .collect()
+    let (values, _) = tensor.data().as_chunks();
+    values.iter().map(|bytes| read(*bytes)).collect()
 }
 
 fn floats(tensor: &TensorView<'_>) -> Vec<f32> {
     values(tensor, f32::from_le_bytes)
-}
-
-fn check_rows(
-    name: &'static str,
-    tensor: &TensorView<'_>,
-    rows: usize,
-) -> Result<(), ModelFileError> {
-    if tensor.shape()[0] == rows {
-        return Ok(());
-    }
-    let problem = "has another number of rows than there are films";
-    Err(ModelFileError::Tensor { name, problem })
 }
 
 /// The manifest and the models in `bytes`.
@@ -328,7 +273,6 @@ pub fn decode(bytes: &[u8]) -> Result<(Manifest, ModelParts), ModelFileError> {
     if bytes.len() > MAX_BYTES {
         return Err(ModelFileError::TooLong(bytes.len()));
     }
-    let format = |error: safetensors::SafeTensorError| ModelFileError::Format(error.to_string());
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
     let manifest = match header.metadata().as_ref().and_then(|all| all.get(MANIFEST)) {
         Some(json) => serde_json::from_str(json)?,
@@ -338,48 +282,41 @@ pub fn decode(bytes: &[u8]) -> Result<(Manifest, ModelParts), ModelFileError> {
         return Err(ModelFileError::Version(manifest.format));
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(format)?;
-    let films = values(&needed(&tensors, FILMS, Dtype::I64, 1)?, i64::from_le_bytes);
+    let films = values(&needed(&tensors, FILMS, Dtype::I64)?, i64::from_le_bytes);
     let items = films.len();
     if !films.is_sorted_by(|a, b| a < b) {
-        let problem = "does not ascend";
-        return Err(ModelFileError::Tensor {
-            name: FILMS,
-            problem,
-        });
+        let (name, problem) = (FILMS, "does not ascend");
+        return Err(ModelFileError::Tensor { name, problem });
     }
 
     let mut parts = ModelParts {
         films,
         ..ModelParts::default()
     };
-    if let Some(tensor) = find(&tensors, POPULARITY, Dtype::F32, 1)? {
-        check_rows(POPULARITY, &tensor, items)?;
+    if let Some(tensor) = find(&tensors, POPULARITY, Dtype::F32, 1, Some(items))? {
         parts.popularity = Some(Arc::new(Popularity::from_scores(floats(&tensor))?));
     }
-    if let Some(tensor) = find(&tensors, EASE_WEIGHTS, Dtype::F32, 2)? {
-        let columns = needed(&tensors, EASE_COLUMNS, Dtype::U32, 1)?;
+    if let Some(tensor) = find(&tensors, EASE_WEIGHTS, Dtype::F32, 2, None)? {
+        let columns = needed(&tensors, EASE_COLUMNS, Dtype::U32)?;
         let columns = values(&columns, u32::from_le_bytes);
         let ease = Ease::from_weights(items, columns, floats(&tensor))?;
         parts.ease = Some(Arc::new(ease));
     }
-    if let Some(tensor) = find(&tensors, IALS_FACTORS, Dtype::F32, 2)? {
-        check_rows(IALS_FACTORS, &tensor, items)?;
-        let default = IalsSettings::default();
-        let parameter = |name: &str, default| manifest.parameter(name).unwrap_or(default);
+    if let Some(tensor) = find(&tensors, IALS_FACTORS, Dtype::F32, 2, Some(items))? {
+        let mut settings = Settings::default();
+        for (name, value) in &manifest.parameters {
+            settings.assign(name, *value);
+        }
         let settings = IalsSettings {
             dimensions: tensor.shape()[1],
-            epochs: parameter("ials.epochs", default.epochs as f64) as usize,
-            unobserved_weight: parameter("ials.unobserved_weight", default.unobserved_weight),
-            regularization: parameter("ials.regularization", default.regularization),
-            frequency_exponent: parameter("ials.frequency_exponent", default.frequency_exponent),
-            initial_deviation: parameter("ials.initial_deviation", default.initial_deviation),
             seed: manifest.seed,
+            ..settings.ials
         };
         let ials = Ials::from_factors(items, floats(&tensor), &settings)?;
         parts.ials = Some(Arc::new(ials));
     }
-    if let Some(tensor) = find(&tensors, SPECTRAL_FACTORS, Dtype::F32, 2)? {
-        let scales = needed(&tensors, SPECTRAL_SCALES, Dtype::F32, 1)?;
+    if let Some(tensor) = find(&tensors, SPECTRAL_FACTORS, Dtype::F32, 2, None)? {
+        let scales = needed(&tensors, SPECTRAL_SCALES, Dtype::F32)?;
         let dimensions = tensor.shape()[1];
         let spectral = Spectral::from_factors(items, dimensions, floats(&tensor), floats(&scales))?;
         parts.spectral = Some(Arc::new(spectral));

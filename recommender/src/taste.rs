@@ -199,6 +199,13 @@ mod tests {
         }
     }
 
+    fn disliked_to_its_end() -> MovieActions {
+        MovieActions {
+            reaction: Some(Reaction::Dislike),
+            ..watched_to_its_end()
+        }
+    }
+
     #[test]
     fn actions_have_the_documented_weights() {
         let rated = |stars| MovieActions {
@@ -227,6 +234,7 @@ mod tests {
             (rated(0.5), -5.0),
             (watched(119), 0.1),
             (watched_to_its_end(), 13.0),
+            (disliked_to_its_end(), -2.5),
             (cleared, 0.0),
         ] {
             let weight = actions.weight(at(0), HalfLife::NEVER);
@@ -241,15 +249,6 @@ mod tests {
         for (day, expected) in [(-1, 5.0), (0, 5.0), (10, 2.5), (20, 1.25), (10_000, 0.625)] {
             assert_eq!(like.weight(at(day), half_life), expected, "day {day}");
         }
-    }
-
-    #[test]
-    fn a_disliked_movie_weighs_against_its_tags_even_if_watched_to_its_end() {
-        let disliked = MovieActions {
-            reaction: Some(Reaction::Dislike),
-            ..watched_to_its_end()
-        };
-        assert_eq!(disliked.weight(at(0), HalfLife::NEVER), -2.5);
     }
 
     #[test]
@@ -294,11 +293,7 @@ mod tests {
         assert_eq!(affinity(&watched), Some(2.6));
         assert_eq!(affinity(&rated(4.0)), Some(3.0));
         assert_eq!(affinity(&rated(3.0)), None);
-        let disliked = MovieActions {
-            reaction: Some(Reaction::Dislike),
-            ..watched
-        };
-        assert_eq!(affinity(&disliked), None);
+        assert_eq!(affinity(&disliked_to_its_end()), None);
         assert_eq!(affinity(&MovieActions::default()), None);
     }
 }

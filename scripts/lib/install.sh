@@ -38,6 +38,7 @@ packages_for() {
     apt-get:redis) echo redis-server ;;
     apt-get:compiler) echo build-essential ;;
     apt-get:curl) echo curl ca-certificates ;;
+    apt-get:openssl | dnf:openssl | brew:openssl) echo openssl ;;
     apt-get:chromium) echo chromium fonts-dejavu-core ;;
     dnf:postgres) echo postgresql-server ;;
     dnf:postgres-client) echo postgresql ;;
@@ -241,6 +242,9 @@ need_build_tools() {
 }
 
 need_curl() { have curl || install curl curl; }
+
+# need_openssl: for the certificates of tests.
+need_openssl() { have openssl || install openssl 'openssl'; }
 
 need_rust() {
     local home=${CARGO_HOME:-${HOME:-}/.cargo}

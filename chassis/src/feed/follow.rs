@@ -145,7 +145,6 @@ async fn step<P: Projection>(
         .await
         .map_err(|error| source.unreachable(error))?;
     match response.status() {
-        StatusCode::OK => {}
         StatusCode::GONE | StatusCode::BAD_REQUEST => {
             tracing::info!(
                 source = source.service(),
@@ -154,22 +153,9 @@ async fn step<P: Projection>(
             *cursor = Some(take_snapshot(source, projection).await?);
             return Ok(());
         }
-        status => {
-            return Err(CallError::Status {
-                service: source.service(),
-                status: status.as_u16(),
-            }
-            .into());
-        }
+        _ => {}
     }
-    let Changes { changes, next } =
-        response
-            .json()
-            .await
-            .map_err(|error| CallError::Unreadable {
-                service: source.service(),
-                reason: error.without_url().to_string(),
-            })?;
+    let Changes { changes, next } = source.read(response).await?;
     metrics::gauge!(FEED_CONTACT_TIMESTAMP_SECONDS, "source" => source.service())
         .set(crate::clock::system_now().timestamp_millis() as f64 / 1000.0);
     let count = changes.len();

@@ -2,6 +2,8 @@
 //! Filters on facts that the catalogue does not have (countries, certificates, release types) are ignored.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate};
 use thiserror::Error;
@@ -12,9 +14,19 @@ use super::{Catalogue, Film};
 #[derive(Debug, Error)]
 #[error("{name}={value:?} cannot be read")]
 pub(crate) struct ParameterError {
-    name: &'static str,
+    name: String,
     value: String,
 }
+
+impl ParameterError {
+    fn new(name: &str, value: &str) -> Self {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        Self { name, value }
+    }
+}
+
+/// The parameters of a request, decoded.
+pub(crate) type Query = HashMap<String, String>;
 
 /// A conjunction of disjunctions: TMDB's `,` is and, `|` is or.
 type Groups<T> = Vec<Vec<T>>;
@@ -22,7 +34,7 @@ type Groups<T> = Vec<Vec<T>>;
 /// A request of `/discover/movie`.
 #[derive(Debug, Default)]
 pub(crate) struct Discover {
-    order: Order,
+    pub(crate) order: Order,
     with_genres: Groups<u32>,
     without_genres: Groups<u32>,
     with_keywords: Groups<u32>,
@@ -31,11 +43,10 @@ pub(crate) struct Discover {
     with_cast: Groups<u32>,
     with_crew: Groups<u32>,
     languages: Groups<String>,
-    released_from: Option<NaiveDate>,
-    released_to: Option<NaiveDate>,
+    pub(crate) released: Range<NaiveDate>,
     year: Option<i32>,
     vote_average: Range<f64>,
-    vote_count: Range<u32>,
+    pub(crate) vote_count: Range<u32>,
     runtime: Range<u32>,
     include_adult: bool,
     /// Only counts together with a region, as on TMDB.
@@ -44,22 +55,22 @@ pub(crate) struct Discover {
     pub(crate) watch_region: Option<String>,
 }
 
-#[derive(Debug)]
-struct Range<T> {
-    from: Option<T>,
-    to: Option<T>,
+/// A range of values with both ends.
+#[derive(Debug, Default)]
+pub(crate) struct Range<T> {
+    pub(crate) from: Option<T>,
+    pub(crate) to: Option<T>,
 }
 
-impl<T> Default for Range<T> {
-    fn default() -> Self {
-        Self {
-            from: None,
-            to: None,
-        }
+impl<T: PartialOrd + FromStr> Range<T> {
+    /// Reads the parameters `name.gte` and `name.lte`.
+    fn parse(query: &Query, name: &str) -> Result<Self, ParameterError> {
+        Ok(Self {
+            from: parse(query, &format!("{name}.gte"))?,
+            to: parse(query, &format!("{name}.lte"))?,
+        })
     }
-}
 
-impl<T: PartialOrd> Range<T> {
     fn holds(&self, value: T) -> bool {
         self.from.as_ref().is_none_or(|from| value >= *from)
             && self.to.as_ref().is_none_or(|to| value <= *to)
@@ -71,80 +82,37 @@ impl Discover {
     ///
     /// # Errors
     /// Names the first parameter that is not a number, a date or an order.
-    pub(crate) fn parse<'a>(
-        get: impl Fn(&'static str) -> Option<&'a str>,
-    ) -> Result<Self, ParameterError> {
-        let get = &get;
-        let mut released_from = None;
-        for name in ["primary_release_date.gte", "release_date.gte"] {
-            released_from = released_from.max(one(get, name)?);
-        }
-        let mut released_to: Option<NaiveDate> = None;
-        for name in ["primary_release_date.lte", "release_date.lte"] {
-            let to = one(get, name)?;
-            released_to = released_to.into_iter().chain(to).min();
-        }
-        let year = match one(get, "primary_release_year")? {
+    pub(crate) fn parse(query: &Query) -> Result<Self, ParameterError> {
+        let released: [Range<NaiveDate>; 2] = [
+            Range::parse(query, "primary_release_date")?,
+            Range::parse(query, "release_date")?,
+        ];
+        let year = match parse(query, "primary_release_year")? {
             Some(year) => Some(year),
-            None => one(get, "year")?,
+            None => parse(query, "year")?,
         };
         Ok(Self {
-            order: match get("sort_by") {
-                None | Some("") => Order::default(),
-                Some(text) => Order::parse(text).ok_or_else(|| ParameterError {
-                    name: "sort_by",
-                    value: text.to_owned(),
-                })?,
+            order: parse(query, "sort_by")?.unwrap_or_default(),
+            with_genres: groups(query, "with_genres")?,
+            without_genres: groups(query, "without_genres")?,
+            with_keywords: groups(query, "with_keywords")?,
+            without_keywords: groups(query, "without_keywords")?,
+            with_people: groups(query, "with_people")?,
+            with_cast: groups(query, "with_cast")?,
+            with_crew: groups(query, "with_crew")?,
+            languages: groups(query, "with_original_language")?,
+            released: Range {
+                from: released.iter().filter_map(|range| range.from).max(),
+                to: released.iter().filter_map(|range| range.to).min(),
             },
-            with_genres: groups(get, "with_genres")?,
-            without_genres: groups(get, "without_genres")?,
-            with_keywords: groups(get, "with_keywords")?,
-            without_keywords: groups(get, "without_keywords")?,
-            with_people: groups(get, "with_people")?,
-            with_cast: groups(get, "with_cast")?,
-            with_crew: groups(get, "with_crew")?,
-            languages: groups(get, "with_original_language")?,
-            released_from,
-            released_to,
             year,
-            vote_average: Range {
-                from: one(get, "vote_average.gte")?,
-                to: one(get, "vote_average.lte")?,
-            },
-            vote_count: Range {
-                from: one(get, "vote_count.gte")?,
-                to: one(get, "vote_count.lte")?,
-            },
-            runtime: Range {
-                from: one(get, "with_runtime.gte")?,
-                to: one(get, "with_runtime.lte")?,
-            },
-            include_adult: one(get, "include_adult")?.unwrap_or(false),
-            providers: groups(get, "with_watch_providers")?,
-            watch_region: get("watch_region")
-                .filter(|region| !region.is_empty())
-                .map(str::to_owned),
+            vote_average: Range::parse(query, "vote_average")?,
+            vote_count: Range::parse(query, "vote_count")?,
+            runtime: Range::parse(query, "with_runtime")?,
+            include_adult: parse(query, "include_adult")?.unwrap_or(false),
+            providers: groups(query, "with_watch_providers")?,
+            watch_region: parse(query, "watch_region")?,
         })
-    }
-
-    /// All movies in `order`; the base of the fixed lists.
-    pub(crate) fn in_order(order: Order) -> Self {
-        Self {
-            order,
-            ..Self::default()
-        }
-    }
-
-    /// Only movies released in the range.
-    pub(crate) fn released(mut self, from: NaiveDate, to: NaiveDate) -> Self {
-        (self.released_from, self.released_to) = (Some(from), Some(to));
-        self
-    }
-
-    /// Only movies with at least `votes` votes.
-    pub(crate) fn with_min_votes(mut self, votes: u32) -> Self {
-        self.vote_count.from = Some(votes);
-        self
     }
 
     /// The requested movies that pass `filter`, in the requested order; equal ones by id, so that pages never overlap.
@@ -163,8 +131,8 @@ impl Discover {
 
     fn admits(&self, film: &Film) -> bool {
         let has_person = |id: &u32| film.cast.contains(id) || film.directors.contains(id);
-        let bounded =
-            self.released_from.is_some() || self.released_to.is_some() || self.year.is_some();
+        let released = &self.released;
+        let bounded = released.from.is_some() || released.to.is_some() || self.year.is_some();
         (self.include_adult || !film.adult)
             && all(&self.with_genres, |id| film.genres.contains(id))
             && none(&self.without_genres, |id| film.genres.contains(id))
@@ -175,9 +143,7 @@ impl Discover {
             && all(&self.with_crew, |id| film.directors.contains(id))
             && all(&self.languages, |language| film.language == *language)
             && film.release_date.map_or(!bounded, |date| {
-                self.released_from.is_none_or(|from| date >= from)
-                    && self.released_to.is_none_or(|to| date <= to)
-                    && self.year.is_none_or(|year| date.year() == year)
+                released.holds(date) && self.year.is_none_or(|year| date.year() == year)
             })
             && self.vote_average.holds(film.vote_average)
             && self.vote_count.holds(film.vote_count)
@@ -206,36 +172,11 @@ enum By {
 }
 
 impl Order {
+    /// The best vote average first.
     pub(crate) const BEST_RATED: Self = Self {
         by: By::VoteAverage,
         ascending: false,
     };
-    pub(crate) const MOST_POPULAR: Self = Self {
-        by: By::Popularity,
-        ascending: false,
-    };
-
-    fn parse(text: &str) -> Option<Self> {
-        let (by, direction) = text.split_once('.')?;
-        Some(Self {
-            by: match by {
-                "popularity" => By::Popularity,
-                "primary_release_date" | "release_date" => By::ReleaseDate,
-                "vote_average" => By::VoteAverage,
-                "vote_count" => By::VoteCount,
-                "title" => By::Title,
-                "original_title" => By::OriginalTitle,
-                "revenue" => By::Revenue,
-                _ => return None,
-            },
-            ascending: match direction {
-                "asc" => true,
-                "desc" => false,
-                _ => return None,
-            },
-        })
-    }
-
     fn compare(self, a: &Film, b: &Film) -> Ordering {
         let ascending = match self.by {
             By::Popularity => a.popularity.total_cmp(&b.popularity),
@@ -254,6 +195,35 @@ impl Order {
     }
 }
 
+impl FromStr for Order {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (by, direction) = text.split_once('.').ok_or(())?;
+        let by = match by {
+            "popularity" => By::Popularity,
+            "primary_release_date" | "release_date" => By::ReleaseDate,
+            "vote_average" => By::VoteAverage,
+            "vote_count" => By::VoteCount,
+            "title" => By::Title,
+            "original_title" => By::OriginalTitle,
+            "revenue" => By::Revenue,
+            _ => return Err(()),
+        };
+        match direction {
+            "asc" => Ok(Self {
+                by,
+                ascending: true,
+            }),
+            "desc" => Ok(Self {
+                by,
+                ascending: false,
+            }),
+            _ => Err(()),
+        }
+    }
+}
+
 fn all<T>(groups: &Groups<T>, has: impl Fn(&T) -> bool) -> bool {
     groups.iter().all(|group| group.iter().any(&has))
 }
@@ -262,38 +232,25 @@ fn none<T>(groups: &Groups<T>, has: impl Fn(&T) -> bool) -> bool {
     !groups.iter().flatten().any(has)
 }
 
-fn one<'a, T: std::str::FromStr>(
-    get: &impl Fn(&'static str) -> Option<&'a str>,
-    name: &'static str,
-) -> Result<Option<T>, ParameterError> {
-    match get(name) {
-        None | Some("") => Ok(None),
-        Some(text) => match text.parse() {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => Err(ParameterError {
-                name,
-                value: text.to_owned(),
-            }),
-        },
-    }
+/// The value of a parameter that is a number or the like; `None` if it is absent or empty.
+///
+/// # Errors
+/// Names the parameter if it does not parse.
+pub(crate) fn parse<T: FromStr>(query: &Query, name: &str) -> Result<Option<T>, ParameterError> {
+    let text = query.get(name).filter(|text| !text.is_empty());
+    let parse = |text: &String| text.parse().map_err(|_| ParameterError::new(name, text));
+    text.map(parse).transpose()
 }
 
-fn groups<'a, T: std::str::FromStr>(
-    get: &impl Fn(&'static str) -> Option<&'a str>,
-    name: &'static str,
-) -> Result<Groups<T>, ParameterError> {
-    let text = get(name).unwrap_or("");
-    let wrong = || ParameterError {
-        name,
-        value: text.to_owned(),
+fn groups<T: FromStr>(query: &Query, name: &str) -> Result<Groups<T>, ParameterError> {
+    let text = query.get(name).map_or("", String::as_str);
+    let item = |item: &str| {
+        item.trim()
+            .parse()
+            .map_err(|_| ParameterError::new(name, text))
     };
-    text.split(',')
-        .filter(|group| !group.is_empty())
-        .map(|group| {
-            group
-                .split('|')
-                .map(|item| item.trim().parse().map_err(|_| wrong()))
-                .collect()
-        })
+    let groups = text.split(',').filter(|group| !group.is_empty());
+    groups
+        .map(|group| group.split('|').map(item).collect())
         .collect()
 }

@@ -12,23 +12,17 @@ const KEYWORDS: u64 = 60;
 const LANGUAGES: [&str; 8] = ["en", "en", "en", "ko", "ja", "fr", "es", "de"];
 
 /// Adds `count` films. The first films of a larger count are the same as those of a smaller one.
-pub(super) fn add_films(catalogue: &mut Catalogue, count: u32) {
+pub(super) fn add_films(catalogue: &mut Catalogue, count: i64) {
     if count == 0 {
         return;
     }
-    let people: Vec<u32> = (1..=PEOPLE)
-        .map(|number| catalogue.people.id_of(&format!("Demo Person {number:03}")))
-        .collect();
-    let keywords: Vec<u32> = (1..=KEYWORDS)
-        .map(|number| {
-            catalogue
-                .keywords
-                .id_of(&format!("demo keyword {number:02}"))
-        })
-        .collect();
+    let people = (1..=PEOPLE).map(|number| format!("Demo Person {number:03}"));
+    let people = catalogue.people.ids(people);
+    let keywords = (1..=KEYWORDS).map(|number| format!("demo keyword {number:02}"));
+    let keywords = catalogue.keywords.ids(keywords);
     let first_day = NaiveDate::from_ymd_opt(1950, 1, 1).expect("a day of the calendar");
 
-    for number in 1..=i64::from(count) {
+    for number in 1..=count {
         let id = FILM_ID_BASE + number;
         let roll = |salt: u64, sides: u64| stable_number(id, salt) % sides;
         // Up to the end of 2024, so that generated movies do not displace real ones in lists of new movies.

@@ -4,85 +4,68 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::derive::{default_vote_count, popularity};
 use super::registry::{KEYWORD_ID_BASE, PERSON_ID_BASE};
-use super::{Catalogue, Film, Registry, is_genre};
+use super::{Catalogue, Film, FilmId, Person, Registry, is_genre};
 
 const FILMS: &str = include_str!("../../data/movies.tsv");
 const KOREAN_NAMES: &str = include_str!("../../data/people_korean_names.tsv");
-
-const FILM_COLUMNS: &str = "id\ttitle\toriginal_title\tkorean_title\tlanguage\trelease_date\truntime\tgenre_ids\t\
-                            vote_average\tvote_count\tdirectors\tcast\tkeywords";
-const NAME_COLUMNS: &str = "name\tkorean_names";
 
 /// A line of the embedded facts that is not what this program expects.
 #[derive(Debug, Error)]
 #[error("{file} line {line}: {reason}")]
 pub(crate) struct CatalogueError {
     file: &'static str,
-    line: usize,
+    line: u64,
     reason: String,
+}
+
+/// A line of the film file; lists are separated by `|`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilmRow {
+    id: FilmId,
+    title: String,
+    original_title: String,
+    korean_title: Option<String>,
+    language: String,
+    release_date: Option<NaiveDate>,
+    runtime: u32,
+    genre_ids: String,
+    vote_average: f64,
+    vote_count: Option<u32>,
+    directors: String,
+    cast: String,
+    keywords: String,
+}
+
+/// A line of the file of Korean names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameRow {
+    name: String,
+    korean_names: String,
 }
 
 pub(super) fn read_embedded() -> Result<Catalogue, CatalogueError> {
     read(FILMS, KOREAN_NAMES)
 }
 
-/// One line of the film file, before people and keywords have ids.
-struct FilmRow<'a> {
-    film: Film,
-    directors: Vec<&'a str>,
-    cast: Vec<&'a str>,
-    keywords: Vec<&'a str>,
-}
-
 fn read(films: &str, korean_names: &str) -> Result<Catalogue, CatalogueError> {
-    let rows = lines(films, "movies.tsv", FILM_COLUMNS)?
-        .map(|(line, text)| {
-            parse_film(text).map_err(|reason| CatalogueError {
-                file: "movies.tsv",
-                line,
-                reason,
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-
+    let file = "movies.tsv";
+    let rows: Vec<(u64, FilmRow)> = rows(films, file)?;
     // Numbered in the order of the sorted names, so that ids do not depend on the order of the file.
-    let mut people = Registry::new(PERSON_ID_BASE);
-    for name in rows
+    let mut people = Registry::<Person>::new(PERSON_ID_BASE);
+    let names = rows
         .iter()
-        .flat_map(|row| row.directors.iter().chain(&row.cast))
-        .collect::<BTreeSet<_>>()
-    {
-        people.id_of(name);
-    }
+        .flat_map(|(_, row)| list(&row.directors).chain(list(&row.cast)));
+    people.ids(names.collect::<BTreeSet<_>>());
     let mut keywords = Registry::new(KEYWORD_ID_BASE);
-    for name in rows
-        .iter()
-        .flat_map(|row| &row.keywords)
-        .collect::<BTreeSet<_>>()
-    {
-        keywords.id_of(name);
-    }
-
-    let file = "people_korean_names.tsv";
-    for (line, text) in lines(korean_names, file, NAME_COLUMNS)? {
-        let wrong = |reason: String| CatalogueError { file, line, reason };
-        let (name, korean) = text
-            .split_once('\t')
-            .ok_or_else(|| wrong("two columns are expected".to_owned()))?;
-        let person: &mut super::Person = people
-            .details_mut(name)
-            .ok_or_else(|| wrong(format!("{name:?} is in no film")))?;
-        person.korean_name = korean
-            .split('|')
-            .next()
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned);
-    }
-
+    let names = rows.iter().flat_map(|(_, row)| list(&row.keywords));
+    keywords.ids(names.collect::<BTreeSet<_>>());
     let mut catalogue = Catalogue {
         films: BTreeMap::new(),
         originals: BTreeMap::new(),
@@ -91,120 +74,82 @@ fn read(films: &str, korean_names: &str) -> Result<Catalogue, CatalogueError> {
         people,
         keywords,
     };
-    for (index, row) in rows.into_iter().enumerate() {
-        let mut film = row.film;
-        film.directors = catalogue.people.ids(&row.directors);
-        film.cast = catalogue.people.ids(&row.cast);
-        film.keywords = catalogue.keywords.ids(&row.keywords);
+    for (line, row) in rows {
+        let wrong = |reason| CatalogueError { file, line, reason };
+        let film = catalogue.film(row).map_err(wrong)?;
         let id = film.id;
         if catalogue.films.insert(id, film).is_some() {
-            let reason = format!("film {id} is there twice");
-            return Err(CatalogueError {
-                file: "movies.tsv",
-                line: index + 2,
-                reason,
-            });
+            return Err(wrong(format!("film {id} is there twice")));
         }
+    }
+    let file = "people_korean_names.tsv";
+    for (line, row) in self::rows::<NameRow>(korean_names, file)? {
+        let person = catalogue.people.details_mut(&row.name);
+        let person = person.ok_or_else(|| CatalogueError {
+            file,
+            line,
+            reason: format!("{:?} is in no film", row.name),
+        })?;
+        person.korean_name = list(&row.korean_names).next().map(str::to_owned);
     }
     Ok(catalogue)
 }
 
-/// The lines below the heading, numbered as an editor numbers them.
-fn lines<'a>(
-    text: &'a str,
+/// The rows below the heading, with their lines.
+fn rows<T: DeserializeOwned>(
+    text: &str,
     file: &'static str,
-    columns: &str,
-) -> Result<impl Iterator<Item = (usize, &'a str)>, CatalogueError> {
-    let mut lines = text.lines();
-    if lines.next() != Some(columns) {
-        return Err(CatalogueError {
-            file,
-            line: 1,
-            reason: "unexpected column names".to_owned(),
+) -> Result<Vec<(u64, T)>, CatalogueError> {
+    let mut reader = csv::ReaderBuilder::new();
+    let reader = reader.delimiter(b'\t').quoting(false);
+    let mut reader = reader.from_reader(text.as_bytes());
+    let heading = reader.headers().cloned().unwrap_or_default();
+    let wrong = |error: csv::Error| CatalogueError {
+        file,
+        line: error.position().map_or(1, csv::Position::line),
+        reason: error.to_string(),
+    };
+    let rows = reader.into_records().map(|record| {
+        let record = record?;
+        let line = record.position().map_or(1, csv::Position::line);
+        Ok((line, record.deserialize(Some(&heading))?))
+    });
+    rows.collect::<csv::Result<_>>().map_err(wrong)
+}
+
+impl Catalogue {
+    fn film(&mut self, row: FilmRow) -> Result<Film, String> {
+        if row.title.is_empty() {
+            return Err("a film needs a title".to_owned());
+        }
+        let genres = list(&row.genre_ids).map(|genre| {
+            let id = genre.parse().ok().filter(|id| is_genre(*id));
+            id.ok_or_else(|| format!("{genre} is no genre of TMDB's"))
         });
+        let vote_count = row.vote_count.unwrap_or_else(|| default_vote_count(row.id));
+        Ok(Film {
+            id: row.id,
+            original_title: match row.original_title.is_empty() {
+                true => row.title.clone(),
+                false => row.original_title,
+            },
+            title: row.title,
+            korean_title: row.korean_title,
+            language: row.language,
+            release_date: row.release_date,
+            runtime: row.runtime,
+            genres: genres.collect::<Result<_, _>>()?,
+            popularity: popularity(row.vote_average, vote_count, row.release_date),
+            vote_average: row.vote_average,
+            vote_count,
+            directors: self.people.ids(list(&row.directors)),
+            cast: self.people.ids(list(&row.cast)),
+            keywords: self.keywords.ids(list(&row.keywords)),
+            imdb_id: None,
+            overview: None,
+            adult: false,
+        })
     }
-    Ok(lines.enumerate().map(|(index, text)| (index + 2, text)))
-}
-
-fn parse_film(text: &str) -> Result<FilmRow<'_>, String> {
-    let columns: Vec<&str> = text.split('\t').collect();
-    let [
-        id,
-        title,
-        original,
-        korean,
-        language,
-        date,
-        runtime,
-        genres,
-        average,
-        votes,
-        directors,
-        cast,
-        keywords,
-    ] = columns[..]
-    else {
-        return Err(format!(
-            "13 columns are expected, there are {}",
-            columns.len()
-        ));
-    };
-    if title.is_empty() {
-        return Err("a film needs a title".to_owned());
-    }
-    let id = number("id", id)?;
-    let release_date = if date.is_empty() {
-        None
-    } else {
-        Some(number::<NaiveDate>("release_date", date)?)
-    };
-    let vote_average = number("vote_average", average)?;
-    let vote_count = if votes.is_empty() {
-        default_vote_count(id)
-    } else {
-        number("vote_count", votes)?
-    };
-    let genres = list(genres)
-        .map(|genre| number("genre_ids", genre))
-        .collect::<Result<Vec<u32>, _>>()?;
-    if let Some(genre) = genres.iter().find(|genre| !is_genre(**genre)) {
-        return Err(format!("{genre} is no genre of TMDB's"));
-    }
-    let film = Film {
-        id,
-        title: title.to_owned(),
-        original_title: if original.is_empty() { title } else { original }.to_owned(),
-        korean_title: Some(korean)
-            .filter(|title| !title.is_empty())
-            .map(str::to_owned),
-        language: language.to_owned(),
-        release_date,
-        runtime: number("runtime", runtime)?,
-        genres,
-        popularity: popularity(vote_average, vote_count, release_date),
-        vote_average,
-        vote_count,
-        directors: Vec::new(),
-        cast: Vec::new(),
-        keywords: Vec::new(),
-        imdb_id: None,
-        overview: None,
-        adult: false,
-    };
-    Ok(FilmRow {
-        film,
-        directors: list(directors).collect(),
-        cast: list(cast).collect(),
-        keywords: list(keywords).collect(),
-    })
-}
-
-fn number<T: std::str::FromStr>(column: &str, text: &str) -> Result<T, String>
-where
-    T::Err: std::fmt::Display,
-{
-    text.parse()
-        .map_err(|error| format!("{column} {text:?}: {error}"))
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -216,10 +161,8 @@ mod tests {
     use super::*;
 
     fn with_film(line: &str) -> Result<Catalogue, CatalogueError> {
-        read(
-            &format!("{FILM_COLUMNS}\n{line}\n"),
-            &format!("{NAME_COLUMNS}\n"),
-        )
+        let heading = FILMS.lines().next().expect("a heading");
+        read(&format!("{heading}\n{line}\n"), "name\tkorean_names\n")
     }
 
     #[test]
@@ -231,14 +174,11 @@ mod tests {
     #[test]
     fn a_wrong_line_is_named() {
         for (line, reason) in [
-            ("1\tOnly a title", "13 columns"),
-            (
-                "x\tT\t\t\ten\t2000-01-01\t90\t18\t7.0\t10\tA\tB\t",
-                "id \"x\"",
-            ),
+            ("1\tOnly a title", "2 fields"),
+            ("x\tT\t\t\ten\t2000-01-01\t90\t18\t7.0\t10\tA\tB\t", "id"),
             (
                 "1\tT\t\t\ten\t2024-02-30\t90\t18\t7.0\t10\tA\tB\t",
-                "release_date",
+                "out of range",
             ),
             (
                 "1\tT\t\t\ten\t2000-01-01\t90\t19\t7.0\t10\tA\tB\t",

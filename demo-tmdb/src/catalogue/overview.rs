@@ -12,23 +12,23 @@ pub(crate) fn overview(catalogue: &Catalogue, film: &Film, language: Language<'_
 }
 
 fn english(catalogue: &Catalogue, film: &Film) -> String {
-    let mut words = Vec::new();
-    words.extend(film.release_date.map(|date| date.format("%Y").to_string()));
-    words.push(joined(
-        film.genres
-            .iter()
-            .take(2)
-            .map(|id| in_running_text(genre_name(*id, false))),
-    ));
-    words.push("film".to_owned());
-    words.retain(|word| !word.is_empty());
-    let mut line = words.join(" ");
+    let genres = film.genres.iter().take(2).map(|id| genre_name(*id, false));
+    // "TV Movie" keeps its abbreviation, all others are ordinary words.
+    let genres = genres.map(|genre| match genre {
+        "TV Movie" => "TV".to_owned(),
+        genre => genre.to_lowercase(),
+    });
+    let year = film.release_date.map(|date| date.format("%Y").to_string());
+    let genres = genres.collect::<Vec<_>>().join(" and ");
+    let words = [year.unwrap_or_default(), genres, "film".to_owned()];
+    let mut line = words
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     let people = |ids: &[u32]| {
-        joined(
-            ids.iter()
-                .take(2)
-                .map(|id| catalogue.people().name(*id).to_owned()),
-        )
+        let names = ids.iter().take(2).map(|id| catalogue.people.name(*id));
+        names.collect::<Vec<_>>().join(" and ")
     };
     if !film.directors.is_empty() {
         line = format!("{line} directed by {}", people(&film.directors));
@@ -36,33 +36,27 @@ fn english(catalogue: &Catalogue, film: &Film) -> String {
     if !film.cast.is_empty() {
         line = format!("{line}, with {}", people(&film.cast));
     }
-    let article = if line.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "An"
-    } else {
-        "A"
+    let article = match line.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "An",
+        false => "A",
     };
     format!("{article} {line}.")
 }
 
 fn korean(catalogue: &Catalogue, film: &Film) -> String {
     let names = |ids: &[u32]| {
-        let names: Vec<&str> = ids
+        let people = ids
             .iter()
             .take(2)
-            .filter_map(|id| catalogue.people().find(*id))
-            .map(|(name, person)| person.korean_name.as_deref().unwrap_or(name))
-            .collect();
-        names.join(", ")
+            .filter_map(|id| catalogue.people.find(*id));
+        let names = people.map(|(name, person)| person.korean_name.as_deref().unwrap_or(name));
+        names.collect::<Vec<_>>().join(", ")
     };
-    let genres: Vec<&str> = film
-        .genres
-        .iter()
-        .take(2)
-        .map(|id| genre_name(*id, true))
-        .collect();
+    let genres = film.genres.iter().take(2).map(|id| genre_name(*id, true));
+    let genres = genres.collect::<Vec<_>>().join("·");
     let mut line = match film.release_date {
-        Some(date) => format!("{}년 {} 영화.", date.format("%Y"), genres.join("·")),
-        None => format!("{} 영화.", genres.join("·")),
+        Some(date) => format!("{}년 {genres} 영화.", date.format("%Y")),
+        None => format!("{genres} 영화."),
     };
     if !film.directors.is_empty() {
         line = format!("{line} 감독 {}.", names(&film.directors));
@@ -71,17 +65,4 @@ fn korean(catalogue: &Catalogue, film: &Film) -> String {
         line = format!("{line} 출연 {}.", names(&film.cast));
     }
     line
-}
-
-/// "TV Movie" keeps its abbreviation, all others are ordinary words.
-fn in_running_text(genre: &str) -> String {
-    if genre == "TV Movie" {
-        "TV".to_owned()
-    } else {
-        genre.to_lowercase()
-    }
-}
-
-fn joined(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(" and ")
 }

@@ -1,6 +1,6 @@
 //! Names and the ids that demo-tmdb assigns to them, because the data has none.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 /// People's ids start here, above all of TMDB's, so that the two cannot be confused.
 pub(crate) const PERSON_ID_BASE: u32 = 20_000_000;
@@ -20,37 +20,36 @@ pub(crate) struct Person {
 #[derive(Clone, Debug)]
 pub(crate) struct Registry<T> {
     base: u32,
-    entries: Vec<(String, T)>,
-    ids: HashMap<String, u32>,
+    entries: IndexMap<String, T>,
 }
 
 impl<T: Default> Registry<T> {
     pub(crate) fn new(base: u32) -> Self {
         Self {
             base,
-            entries: Vec::new(),
-            ids: HashMap::new(),
+            entries: IndexMap::new(),
         }
     }
 
-    /// The id of a name, given out now if the name is new.
-    pub(crate) fn id_of(&mut self, name: &str) -> u32 {
-        if let Some(id) = self.ids.get(name) {
-            return *id;
-        }
-        self.entries.push((name.to_owned(), T::default()));
+    /// The ids of names; a new name receives the next id.
+    pub(crate) fn ids(&mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<u32> {
+        let mut index = |name: &str| match self.entries.get_index_of(name) {
+            Some(index) => index,
+            None => self.entries.insert_full(name.to_owned(), T::default()).0,
+        };
         // The catalogue is bounded, far below the billions that would overflow here.
-        let id = self.base + self.entries.len() as u32;
-        self.ids.insert(name.to_owned(), id);
-        id
+        let indexes = names.into_iter().map(|name| index(name.as_ref()));
+        indexes.map(|index| self.base + 1 + index as u32).collect()
+    }
+
+    fn index(&self, id: u32) -> Option<usize> {
+        Some(id.checked_sub(self.base + 1)? as usize)
     }
 
     /// Name and details of an id.
     pub(crate) fn find(&self, id: u32) -> Option<(&str, &T)> {
-        let index = id.checked_sub(self.base + 1)?;
-        self.entries
-            .get(index as usize)
-            .map(|(name, details)| (name.as_str(), details))
+        let (name, details) = self.entries.get_index(self.index(id)?)?;
+        Some((name, details))
     }
 
     /// The name of an id, empty for an id that was never given out.
@@ -63,30 +62,22 @@ impl<T: Default> Registry<T> {
         ids.iter().map(|id| self.name(*id).to_owned()).collect()
     }
 
-    /// The ids of `names`; see [`Registry::id_of`].
-    pub(crate) fn ids(&mut self, names: &[impl AsRef<str>]) -> Vec<u32> {
-        names.iter().map(|name| self.id_of(name.as_ref())).collect()
-    }
-
     /// Details of a name, to be changed.
     pub(crate) fn details_mut(&mut self, name: &str) -> Option<&mut T> {
-        let index = self.ids.get(name)?.checked_sub(self.base + 1)?;
-        self.entries
-            .get_mut(index as usize)
-            .map(|(_, details)| details)
+        self.entries.get_mut(name)
     }
 }
 
 impl Registry<Person> {
     pub(crate) fn clear_counts(&mut self) {
-        for (_, person) in &mut self.entries {
-            person.films = 0;
-        }
+        self.entries
+            .values_mut()
+            .for_each(|person| person.films = 0);
     }
 
     pub(crate) fn count(&mut self, id: u32) {
-        let index = id.checked_sub(self.base + 1);
-        if let Some((_, person)) = index.and_then(|index| self.entries.get_mut(index as usize)) {
+        let index = self.index(id);
+        if let Some((_, person)) = index.and_then(|index| self.entries.get_index_mut(index)) {
             person.films += 1;
         }
     }

@@ -19,10 +19,7 @@ pub(crate) fn search<'a>(
         .filter_map(|film| rank(film, &query).map(|rank| (rank, film)))
         .collect();
     found.sort_by(|(rank_a, a), (rank_b, b)| {
-        rank_a
-            .cmp(rank_b)
-            .then(b.popularity.total_cmp(&a.popularity))
-            .then(a.id.cmp(&b.id))
+        rank_a.cmp(rank_b).then_with(|| Film::by_popularity(a, b))
     });
     found.into_iter().map(|(_, film)| film).collect()
 }

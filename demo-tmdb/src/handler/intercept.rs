@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, response::Parts};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
 
 use super::error::TmdbError;
-use crate::faults::{Fault, Kind};
+use crate::faults::Kind;
 use crate::server::ResetSwitch;
 use crate::state::AppState;
 use crate::stats::path_kind;
@@ -42,7 +42,10 @@ pub(super) async fn intercept(
             retry_after: fault.and_then(|fault| fault.retry_after),
         }
         .into_response(),
-        Some(Kind::Status) => TmdbError::Failure(status(fault)).into_response(),
+        Some(Kind::Status) => {
+            let status = fault.and_then(|fault| fault.status);
+            TmdbError::Failure(status.unwrap_or(500)).into_response()
+        }
         Some(Kind::Truncated) => truncate(next.run(request).await).await,
         Some(Kind::Malformed) => malform(next.run(request).await).await,
         Some(Kind::Nonsense) => {
@@ -60,13 +63,6 @@ pub(super) async fn intercept(
     };
     call.end(response.status().as_str());
     with_tmdb_content_type(response)
-}
-
-/// The status of a fault of [`Kind::Status`].
-fn status(fault: Option<Fault>) -> StatusCode {
-    fault
-        .and_then(|fault| StatusCode::from_u16(fault.status?).ok())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// TMDB names the character set of JSON, without the space that others write.
@@ -108,29 +104,29 @@ impl Drop for Call {
     }
 }
 
-/// The body of a response of our own, which is in memory already.
-async fn whole_body(body: Body) -> Bytes {
-    to_bytes(body, usize::MAX).await.unwrap_or_default()
-}
-
 /// Half of the JSON, as if it were all.
 async fn malform(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let body = whole_body(body).await;
+    let (mut parts, half, _) = halve(response).await;
     parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
+    Response::from_parts(parts, Body::from(half))
 }
 
 /// Half of the JSON under the length of the whole, then the connection ends.
 async fn truncate(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let body = whole_body(body).await;
-    parts.headers.insert(CONTENT_LENGTH, body.len().into());
-    let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
+    let (mut parts, half, length) = halve(response).await;
+    parts.headers.insert(CONTENT_LENGTH, length.into());
+    let half = stream::iter([Ok(half)]);
     // Hyper sends the first half only when the body has nothing ready; after an error it closes the connection.
     let error = stream::once(async {
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::UnexpectedEof))
     });
     Response::from_parts(parts, Body::from_stream(half.chain(error)))
+}
+
+/// The head of a response of our own, which is in memory already, half of its body, and the length of the whole.
+async fn halve(response: Response) -> (Parts, Bytes, usize) {
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    (parts, body.slice(..body.len() / 2), body.len())
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::error::TmdbError;
 use super::params::Params;
 use super::providers::is_offered;
-use super::response::{MAX_LIST, list_item, page};
-use crate::catalogue::{Discover, Film, GENRES, Language, Order, search, stable_number};
+use super::response::{MAX_LIST, film_page, list_item, page};
+use crate::catalogue::{Discover, Film, GENRES, Language, Order, Range, search, stable_number};
 use crate::state::{AppState, SharedState};
 
 /// TMDB's top list leaves out films that few have voted on.
@@ -51,7 +51,7 @@ pub(super) async fn list_genres(params: Params) -> Json<Value> {
 }
 
 pub(super) async fn discover(State(state): SharedState, params: Params) -> JsonResponse {
-    let query = Discover::parse(|name| params.get(name))?;
+    let query = Discover::parse(&params.0)?;
     let region = query.watch_region.as_deref();
     let is_watchable = |film: &Film| match region {
         Some(region) => query.providers.iter().all(|group| {
@@ -75,10 +75,7 @@ pub(super) async fn search_movies(State(state): SharedState, params: Params) -> 
         (include_adult || !film.adult)
             && year.is_none_or(|year| film.release_date.is_some_and(|date| date.year() == year))
     });
-    page(&params, &films, |film| {
-        list_item(&catalogue, film, params.language(), false)
-    })
-    .map(Json)
+    film_page(&catalogue, &params, &films).map(Json)
 }
 
 pub(super) async fn list_trending(
@@ -87,7 +84,7 @@ pub(super) async fn list_trending(
     params: Params,
 ) -> JsonResponse {
     let catalogue = state.catalogue();
-    let mut films = Discover::in_order(Order::MOST_POPULAR).select(&catalogue, |_| true);
+    let mut films = Discover::default().select(&catalogue, |_| true);
     match window.as_str() {
         "week" => {}
         // A day differs from the week in a way that stays the same, so that a test can tell the two apart.
@@ -101,18 +98,21 @@ pub(super) async fn list_trending(
     }
     films.truncate(MAX_LIST);
     page(&params, &films, |film| {
-        list_item(&catalogue, film, params.language(), true)
+        let mut item = list_item(&catalogue, film, params.language());
+        item["media_type"] = json!("movie");
+        item
     })
     .map(Json)
 }
 
 pub(super) async fn list_popular(State(state): SharedState, params: Params) -> JsonResponse {
-    let query = Discover::in_order(Order::MOST_POPULAR);
-    list(&state, &params, &query, |_| true)
+    list(&state, &params, &Discover::default(), |_| true)
 }
 
 pub(super) async fn list_top_rated(State(state): SharedState, params: Params) -> JsonResponse {
-    let query = Discover::in_order(Order::BEST_RATED).with_min_votes(TOP_RATED_VOTES);
+    let mut query = Discover::default();
+    query.order = Order::BEST_RATED;
+    query.vote_count.from = Some(TOP_RATED_VOTES);
     list(&state, &params, &query, |_| true)
 }
 
@@ -135,11 +135,11 @@ pub(super) async fn list_changes(State(state): SharedState, params: Params) -> J
         return Err(TmdbError::InvalidDateRange);
     }
     let catalogue = state.catalogue();
-    let changed: Vec<_> = catalogue.changed().collect();
+    let changed: Vec<_> = catalogue.changed.iter().collect();
     page(
         &params,
         &changed,
-        |id| json!({ "id": id, "adult": catalogue.find_any(*id).is_some_and(|film| film.adult) }),
+        |id| json!({ "id": id, "adult": catalogue.find_any(**id).is_some_and(|film| film.adult) }),
     )
     .map(Json)
 }
@@ -151,11 +151,7 @@ fn list(
     filter: impl Fn(&Film) -> bool,
 ) -> JsonResponse {
     let catalogue = state.catalogue();
-    let films = query.select(&catalogue, filter);
-    page(params, &films, |film| {
-        list_item(&catalogue, film, params.language(), false)
-    })
-    .map(Json)
+    film_page(&catalogue, params, &query.select(&catalogue, filter)).map(Json)
 }
 
 fn list_released(
@@ -164,7 +160,11 @@ fn list_released(
     from: NaiveDate,
     to: NaiveDate,
 ) -> JsonResponse {
-    let query = Discover::in_order(Order::MOST_POPULAR).released(from, to);
+    let mut query = Discover::default();
+    query.released = Range {
+        from: Some(from),
+        to: Some(to),
+    };
     let Json(mut body) = list(state, params, &query, |_| true)?;
     body["dates"] = json!({ "minimum": from, "maximum": to });
     Ok(Json(body))

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::error::TmdbError;
@@ -63,12 +62,9 @@ fn find<'a>(catalogue: &'a Catalogue, id: &str) -> Result<&'a Film, TmdbError> {
         return catalogue.find_by_imdb(id).ok_or(TmdbError::NotFound);
     }
     let number = id.split_once('-').map_or(id, |(number, _)| number);
-    let number = number
-        .parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or(TmdbError::InvalidId)?;
-    catalogue.find(number).ok_or(TmdbError::NotFound)
+    let number = number.parse().ok().filter(|number| *number > 0);
+    let film = catalogue.find(number.ok_or(TmdbError::InvalidId)?);
+    film.ok_or(TmdbError::NotFound)
 }
 
 /// A part of a movie's response; `None` for a name that TMDB does not have.
@@ -79,8 +75,7 @@ fn part(
     name: &str,
     params: &Params,
 ) -> Result<Option<Value>, TmdbError> {
-    let no_films: [&Film; 0] = [];
-    let empty_page = || response::page(params, &no_films, |_| Value::Null);
+    let empty_page = || response::film_page(catalogue, params, &[]);
     Ok(Some(match name {
         "alternative_titles" => response::alternative_titles(film, params.get("country")),
         "changes" => json!({ "changes": [] }),
@@ -105,20 +100,14 @@ fn similar(catalogue: &Catalogue, film: &Film, params: &Params) -> Result<Value,
         .films()
         .filter(|other| other.id != film.id && !other.adult)
         .map(|other| {
-            (
-                3 * shared(&film.keywords, &other.keywords) + shared(&film.genres, &other.genres),
-                other,
-            )
+            let keywords = shared(&film.keywords, &other.keywords);
+            (3 * keywords + shared(&film.genres, &other.genres), other)
         })
         .filter(|(score, _)| *score > 0)
         .collect();
     found.sort_by(|(score_a, a), (score_b, b)| {
-        Reverse(score_a)
-            .cmp(&Reverse(score_b))
-            .then(b.popularity.total_cmp(&a.popularity))
-            .then(a.id.cmp(&b.id))
+        score_b.cmp(score_a).then_with(|| Film::by_popularity(a, b))
     });
-    response::page(params, &found, |(_, other)| {
-        response::list_item(catalogue, other, params.language(), false)
-    })
+    let films: Vec<&Film> = found.into_iter().map(|(_, film)| film).collect();
+    response::film_page(catalogue, params, &films)
 }

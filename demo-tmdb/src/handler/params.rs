@@ -1,30 +1,26 @@
 //! TMDB's query parameters. Unknown ones are ignored, as TMDB does.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::error::TmdbError;
-use crate::catalogue::Language;
+use crate::catalogue::{Language, Query, parse};
 
 /// TMDB's last page, however many results there are.
 pub(super) const LAST_PAGE: usize = 500;
 
 /// The query of a request, decoded.
 #[derive(Debug)]
-pub(super) struct Params(HashMap<String, String>);
+pub(super) struct Params(pub(super) Query);
 
 impl Params {
     pub(super) fn of(uri: &Uri) -> Self {
-        let query = uri.query().unwrap_or("");
-        Self(
-            url::form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
-        )
+        let query = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+        Self(query.into_owned().collect())
     }
 
     /// The value of a parameter; the last one if it is repeated.
@@ -37,12 +33,9 @@ impl Params {
     /// # Errors
     /// TMDB's code 22 for anything else.
     pub(super) fn page(&self) -> Result<usize, TmdbError> {
-        match self.get("page") {
-            None => Ok(1),
-            Some(text) => match text.parse() {
-                Ok(page @ 1..=LAST_PAGE) => Ok(page),
-                _ => Err(TmdbError::InvalidPage),
-            },
+        match self.get("page").map_or(Ok(1), str::parse) {
+            Ok(page @ 1..=LAST_PAGE) => Ok(page),
+            _ => Err(TmdbError::InvalidPage),
         }
     }
 
@@ -55,14 +48,8 @@ impl Params {
     ///
     /// # Errors
     /// TMDB's code 5 if it does not parse.
-    pub(super) fn parse<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, TmdbError> {
-        match self.get(name) {
-            None | Some("") => Ok(None),
-            Some(text) => text
-                .parse()
-                .map(Some)
-                .map_err(|_| TmdbError::InvalidParameters),
-        }
+    pub(super) fn parse<T: FromStr>(&self, name: &str) -> Result<Option<T>, TmdbError> {
+        Ok(parse(&self.0, name)?)
     }
 }
 

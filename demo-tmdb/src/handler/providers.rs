@@ -15,19 +15,17 @@ struct Provider {
     regions: &'static [&'static str],
 }
 
-impl Provider {
-    const fn new(id: u32, name: &'static str, regions: &'static [&'static str]) -> Self {
-        Self { id, name, regions }
-    }
+const fn provider(id: u32, name: &'static str, regions: &'static [&'static str]) -> Provider {
+    Provider { id, name, regions }
 }
 
 /// In the order of their display priority.
-const PROVIDERS: [Provider; 5] = [
-    Provider::new(8, "Netflix", &["KR", "US"]),
-    Provider::new(119, "Amazon Prime Video", &["KR", "US"]),
-    Provider::new(337, "Disney Plus", &["KR", "US"]),
-    Provider::new(356, "wavve", &["KR"]),
-    Provider::new(97, "Watcha", &["KR"]),
+static PROVIDERS: [Provider; 5] = [
+    provider(8, "Netflix", &REGIONS),
+    provider(119, "Amazon Prime Video", &REGIONS),
+    provider(337, "Disney Plus", &REGIONS),
+    provider(356, "wavve", &["KR"]),
+    provider(97, "Watcha", &["KR"]),
 ];
 const REGIONS: [&str; 2] = ["KR", "US"];
 /// One in this many movies has an offer of the kind (stream, rent, buy) by a provider.
@@ -37,24 +35,18 @@ pub(super) async fn list_providers(State(state): SharedState, params: Params) ->
     let region = params
         .get("watch_region")
         .filter(|region| !region.is_empty());
-    let results: Vec<Value> = PROVIDERS
-        .iter()
-        .enumerate()
-        .filter(|(_, provider)| {
-            state.providers && region.is_none_or(|region| provider.regions.contains(&region))
-        })
-        .map(|(priority, provider)| {
-            let priorities: Map<String, Value> = provider
-                .regions
-                .iter()
-                .map(|region| ((*region).to_owned(), json!(priority)))
-                .collect();
-            let mut entry = entry(priority, provider);
-            entry["display_priorities"] = Value::Object(priorities);
-            entry
-        })
-        .collect();
-    Json(json!({ "results": results }))
+    let provides = |provider: &Provider| {
+        state.providers && region.is_none_or(|region| provider.regions.contains(&region))
+    };
+    let results = entries(provides).map(|(priority, provider, mut entry)| {
+        let priorities = provider
+            .regions
+            .iter()
+            .map(|region| ((*region).to_owned(), json!(priority)));
+        entry["display_priorities"] = Value::Object(priorities.collect());
+        entry
+    });
+    Json(json!({ "results": results.collect::<Vec<_>>() }))
 }
 
 /// `watch/providers` of a film.
@@ -62,22 +54,16 @@ pub(super) fn of_film(state: &AppState, film: &Film) -> Value {
     let mut results = Map::new();
     for region in REGIONS.into_iter().filter(|_| state.providers) {
         let mut offers = Map::new();
-        for (offer, _) in OFFERS {
-            let entries: Vec<Value> = PROVIDERS
-                .iter()
-                .enumerate()
-                .filter(|(_, provider)| has(provider, film, region, offer))
-                .map(|(priority, provider)| entry(priority, provider))
-                .collect();
+        for (kind, (offer, _)) in OFFERS.into_iter().enumerate() {
+            let entries = entries(|provider| has(provider, film, region, kind));
+            let entries: Vec<Value> = entries.map(|(.., entry)| entry).collect();
             if !entries.is_empty() {
                 offers.insert(offer.to_owned(), Value::Array(entries));
             }
         }
         if !offers.is_empty() {
-            let link = format!(
-                "https://www.themoviedb.org/movie/{}/watch?locale={region}",
-                film.id
-            );
+            let id = film.id;
+            let link = format!("https://www.themoviedb.org/movie/{id}/watch?locale={region}");
             offers.insert("link".to_owned(), Value::String(link));
             results.insert(region.to_owned(), Value::Object(offers));
         }
@@ -87,37 +73,33 @@ pub(super) fn of_film(state: &AppState, film: &Film) -> Value {
 
 /// True if the provider offers the movie in the region, on any terms.
 pub(super) fn is_offered(state: &AppState, film: &Film, region: &str, provider_id: u32) -> bool {
-    state.providers
-        && PROVIDERS
-            .iter()
-            .filter(|provider| provider.id == provider_id)
-            .any(|provider| {
-                OFFERS
-                    .iter()
-                    .any(|(offer, _)| has(provider, film, region, offer))
-            })
+    let provider = PROVIDERS.iter().find(|provider| provider.id == provider_id);
+    let provider = provider.filter(|_| state.providers);
+    provider.is_some_and(|provider| (0..OFFERS.len()).any(|kind| has(provider, film, region, kind)))
 }
 
-fn has(provider: &Provider, film: &Film, region: &str, offer: &str) -> bool {
-    let one_in = OFFERS
-        .iter()
-        .find(|(name, _)| *name == offer)
-        .map_or(u64::MAX, |(_, one_in)| *one_in);
+/// True if the provider has an offer of a kind, an index in [`OFFERS`].
+fn has(provider: &Provider, film: &Film, region: &str, kind: usize) -> bool {
     // Another salt for each provider, region and offer, so that they differ from each other.
-    let salt = u64::from(provider.id) * 100
-        + u64::from(region == "US") * 10
-        + OFFERS
-            .iter()
-            .position(|(name, _)| *name == offer)
-            .map_or(0, |index| index as u64);
-    provider.regions.contains(&region) && stable_number(film.id, salt).is_multiple_of(one_in)
+    let salt = u64::from(provider.id) * 100 + u64::from(region == "US") * 10 + kind as u64;
+    let number = stable_number(film.id, salt);
+    provider.regions.contains(&region) && number.is_multiple_of(OFFERS[kind].1)
 }
 
-fn entry(priority: usize, provider: &Provider) -> Value {
-    json!({
-        "display_priority": priority,
-        "logo_path": format!("/demo-provider-{}.jpg", provider.id),
-        "provider_id": provider.id,
-        "provider_name": provider.name,
-    })
+/// The providers that pass, with their display priorities and their entries in responses.
+fn entries(
+    passes: impl Fn(&Provider) -> bool,
+) -> impl Iterator<Item = (usize, &'static Provider, Value)> {
+    let providers = PROVIDERS.iter().enumerate();
+    providers
+        .filter(move |(_, provider)| passes(provider))
+        .map(|(priority, provider)| {
+            let entry = json!({
+                "display_priority": priority,
+                "logo_path": format!("/demo-provider-{}.jpg", provider.id),
+                "provider_id": provider.id,
+                "provider_name": provider.name,
+            });
+            (priority, provider, entry)
+        })
 }

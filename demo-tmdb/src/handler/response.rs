@@ -12,14 +12,9 @@ const PAGE_SIZE: usize = 20;
 /// The most movies of a list that TMDB cuts off.
 pub(super) const MAX_LIST: usize = LAST_PAGE * PAGE_SIZE;
 
-/// A film as lists show it. `media_type` is there only where TMDB has it.
-pub(super) fn list_item(
-    catalogue: &Catalogue,
-    film: &Film,
-    language: Language<'_>,
-    media_type: bool,
-) -> Value {
-    let mut item = json!({
+/// A film as lists show it.
+pub(super) fn list_item(catalogue: &Catalogue, film: &Film, language: Language<'_>) -> Value {
+    json!({
         "adult": film.adult,
         "backdrop_path": null,
         "genre_ids": film.genres,
@@ -35,18 +30,27 @@ pub(super) fn list_item(
         "video": false,
         "vote_average": film.vote_average,
         "vote_count": film.vote_count,
-    });
-    if media_type {
-        item["media_type"] = json!("movie");
-    }
-    item
+    })
+}
+
+/// One page of a list of films.
+///
+/// # Errors
+/// TMDB's code 22 if the page is invalid.
+pub(super) fn film_page(
+    catalogue: &Catalogue,
+    params: &Params,
+    films: &[&Film],
+) -> Result<Value, TmdbError> {
+    page(params, films, |film| {
+        list_item(catalogue, film, params.language())
+    })
 }
 
 /// The release date; an empty text if unknown, as TMDB has it.
 pub(super) fn release_date(film: &Film) -> String {
-    film.release_date
-        .map(|date| date.to_string())
-        .unwrap_or_default()
+    let date = film.release_date.map(|date| date.to_string());
+    date.unwrap_or_default()
 }
 
 /// One page of a list, with what `item` makes of each entry on it.
@@ -81,35 +85,27 @@ pub(super) fn details(catalogue: &Catalogue, film: &Film, language: Language<'_>
         .iter()
         .map(|id| json!({ "id": id, "name": genre_name(*id, language == Language::Korean) }))
         .collect();
-    json!({
-        "adult": film.adult,
-        "backdrop_path": null,
+    let mut details = list_item(catalogue, film, language);
+    let more = json!({
         "belongs_to_collection": null,
         "budget": 0,
         "genres": genres,
         "homepage": "",
-        "id": film.id,
         "imdb_id": film.imdb_id,
         "origin_country": [],
-        "original_language": film.language,
-        "original_title": film.original_title,
-        "overview": overview(catalogue, film, language),
-        "popularity": film.popularity,
-        "poster_path": null,
         "production_companies": [],
         "production_countries": [],
-        "release_date": release_date(film),
         "revenue": 0,
         "runtime": film.runtime,
-        "softcore": false,
         "spoken_languages": [],
         "status": "Released",
         "tagline": "",
-        "title": film.title_in(language),
-        "video": false,
-        "vote_average": film.vote_average,
-        "vote_count": film.vote_count,
-    })
+    });
+    if let (Value::Object(details), Value::Object(more)) = (&mut details, more) {
+        details.remove("genre_ids");
+        details.extend(more);
+    }
+    details
 }
 
 /// Cast and directors.
@@ -147,16 +143,10 @@ fn person(
     department: &str,
     language: Language<'_>,
 ) -> Value {
-    let (name, details) = match catalogue.people().find(id) {
-        Some((name, details)) => (name, Some(details)),
-        None => ("", None),
-    };
+    let (name, details) = catalogue.people.find(id).unzip();
+    let name = name.unwrap_or_default();
     let korean_name = details.and_then(|person| person.korean_name.as_deref());
-    let shown = if language == Language::Korean {
-        korean_name.unwrap_or(name)
-    } else {
-        name
-    };
+    let korean_name = korean_name.filter(|_| language == Language::Korean);
     let job = if department == "Acting" { 1 } else { 2 };
     json!({
         "adult": false,
@@ -164,7 +154,7 @@ fn person(
         "gender": 0,
         "id": id,
         "known_for_department": department,
-        "name": shown,
+        "name": korean_name.unwrap_or(name),
         "original_name": name,
         "popularity": details.map_or(0.0, |person| f64::from(person.films)),
         "profile_path": null,
@@ -175,47 +165,38 @@ pub(super) fn keywords(catalogue: &Catalogue, film: &Film) -> Value {
     let keywords: Vec<Value> = film
         .keywords
         .iter()
-        .map(|id| json!({ "id": id, "name": catalogue.keywords().name(*id) }))
+        .map(|id| json!({ "id": id, "name": catalogue.keywords.name(*id) }))
         .collect();
     json!({ "keywords": keywords })
 }
 
 /// English always, Korean where there is a Korean title.
 pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
-    let translation =
-        |country: &str, code: &str, name: &str, english_name: &str, language, title: &str| {
-            json!({
-                "iso_3166_1": country,
-                "iso_639_1": code,
-                "name": name,
-                "english_name": english_name,
-                "data": {
-                    "homepage": "",
-                    "overview": overview(catalogue, film, language),
-                    "runtime": film.runtime,
-                    "tagline": "",
-                    "title": title,
-                },
-            })
-        };
-    let mut translations = vec![translation(
-        "US",
-        "en",
-        "English",
-        "English",
-        Language::English,
-        &film.title,
-    )];
-    if let Some(title) = &film.korean_title {
-        translations.push(translation(
-            "KR",
-            "ko",
-            "한국어/조선말",
-            "Korean",
-            Language::Korean,
-            title,
-        ));
-    }
+    let data = |language, title: &str| {
+        json!({
+            "homepage": "",
+            "overview": overview(catalogue, film, language),
+            "runtime": film.runtime,
+            "tagline": "",
+            "title": title,
+        })
+    };
+    let mut translations = vec![json!({
+        "iso_3166_1": "US",
+        "iso_639_1": "en",
+        "name": "English",
+        "english_name": "English",
+        "data": data(Language::English, &film.title),
+    })];
+    translations.extend(film.korean_title.as_ref().map(|title| {
+        json!({
+            "iso_3166_1": "KR",
+            "iso_639_1": "ko",
+            "name": "한국어/조선말",
+            "english_name": "Korean",
+            "data": data(Language::Korean, title),
+        })
+    }));
     json!({ "translations": translations })
 }
 

@@ -112,16 +112,19 @@ fn a_wrong_control_call_says_what_is_wrong() {
 fn calls_are_counted() {
     let tmdb = DemoTmdb::start();
     tmdb.get("/movie/11");
-    tmdb.get("/movie/11/credits");
+    tmdb.get("/movie/11/watch/providers");
     tmdb.get("/movie/999999999");
+    tmdb.get("/movie/popular");
+    tmdb.get("/trending/movie/day");
+    tmdb.get("/person/1");
     tmdb.get("/discover/movie?page=0");
     let stats = tmdb.control("GET", "/__stats", "");
-    assert_eq!(stats["total"], 4);
+    assert_eq!(stats["total"], 7);
     assert_eq!(
         stats["by_kind"],
-        json!({ "movie": 2, "movie_part": 1, "discover": 1 })
+        json!({ "movie": 2, "movie_part": 1, "popular": 1, "trending": 1, "other": 1, "discover": 1 })
     );
-    assert_eq!(stats["by_status"], json!({ "200": 2, "404": 1, "400": 1 }));
+    assert_eq!(stats["by_status"], json!({ "200": 4, "404": 2, "400": 1 }));
     assert_eq!(
         (&stats["in_flight"], &stats["max_in_flight"]),
         (&json!(0), &json!(1))
@@ -132,7 +135,7 @@ fn calls_are_counted() {
             .iter()
             .filter_map(|second| second["calls"].as_u64())
             .sum::<u64>(),
-        4
+        7
     );
     tmdb.control("DELETE", "/__stats", "");
     assert_eq!(tmdb.control("GET", "/__stats", "")["total"], 0);

@@ -210,13 +210,11 @@ async fn a_token_without_a_role_has_the_role_of_a_user_and_the_principal_is_asci
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mock_mode_accepts_any_token_everywhere_but_requires_one() {
+async fn mock_mode_accepts_any_token_everywhere_but_requires_one_save_for_sign_up() {
     let stage = Stage::with_echo(&[("AUTH_MODE", "mock"), ("JWT_SECRET", "")]).await;
     for (method, path) in [
         (Method::GET, "/api/v1/users/5"),
         (Method::POST, "/api/v1/admin/sync"),
-        // As in the original API.
-        (Method::POST, "/api/v1/users"),
     ] {
         let response =
             TestResponse::of(stage.bare(method.clone(), path).bearer_auth("whatever")).await;
@@ -226,5 +224,31 @@ async fn mock_mode_accepts_any_token_everywhere_but_requires_one() {
             anonymous.problem(401)["error"],
             "missing Authorization header"
         );
+    }
+    let sign_up = stage.bare(Method::POST, "/api/v1/users");
+    assert_eq!(TestResponse::of(sign_up).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mock_mode_the_current_user_is_the_one_of_the_token_or_user_1() {
+    let stage = Stage::with_echo(&[("AUTH_MODE", "mock")]).await;
+    for (token, principal) in [
+        (
+            stage.token("7", Role::User),
+            r#"{"subject":"7","role":"admin"}"#,
+        ),
+        ("whatever".to_owned(), r#"{"subject":"1","role":"admin"}"#),
+        (
+            signed(
+                &claims(),
+                Algorithm::HS256,
+                "another secret of at least 32 bytes",
+            ),
+            r#"{"subject":"1","role":"admin"}"#,
+        ),
+    ] {
+        let me = stage.bare(Method::GET, "/api/v1/auth/me");
+        let response = TestResponse::of(me.bearer_auth(token)).await.json();
+        assert_eq!(response["headers"]["x-principal"][0], principal);
     }
 }

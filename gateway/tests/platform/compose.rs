@@ -27,9 +27,9 @@ const SERVERS: [&str; 2] = ["postgres", "redis"];
 /// Settings that are required.
 const SECRETS: [&str; 3] = ["SIGNING_KEY_SECRET", "INTERNAL_TOKEN", "POSTGRES_PASSWORD"];
 /// Secrets whose features are disabled if they are not set.
-const OPTIONAL_SECRETS: [&str; 1] = ["JWT_SECRET"];
+const OPTIONAL_SECRETS: [&str; 2] = ["JWT_SECRET", "REDIS_SENTINEL_PASSWORD"];
 /// Settings that have a fixed value in a container, because it differs between the services.
-const FIXED: [&str; 4] = ["SERVER_HOST", "SERVER_PORT", "DATABASE_URL", "REDIS_URL"];
+const FIXED: [&str; 3] = ["SERVER_HOST", "SERVER_PORT", "DATABASE_URL"];
 
 // --- the files --------------------------------------------------------------------------------------
 

@@ -92,8 +92,10 @@ async fn unauthenticated_requests_are_refused(client: &Api) {
             assert_problem(&response, 401, error);
             assert!(response.headers.contains_key("www-authenticate"), "{path}");
         }
-        let response = with(header).post("/api/v1/users", json!({})).await;
-        assert_problem(&response, 401, error);
+        if header.is_some() {
+            let response = with(header).post("/api/v1/users", json!({})).await;
+            assert_problem(&response, 401, error);
+        }
     }
     // Trailing blanks are no part of a header, so this is `Bearer` alone.
     assert_problem(

@@ -20,7 +20,7 @@ async fn replicas_can_start_at_once_on_an_empty_database() {
         "preference-service",
         "recommendation-service",
     ] {
-        let database = Database::create("at_once").await;
+        let database = Database::create("at_once", None).await;
         let settings = [
             ("DATABASE_URL", database.url(None)),
             ("MOVIE_SERVICE_URL", nowhere.clone()),

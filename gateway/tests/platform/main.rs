@@ -21,5 +21,6 @@ mod failures;
 mod freshness;
 mod generated_clients;
 mod lifecycle;
+mod managed;
 mod stage;
 mod swagger;

@@ -4,6 +4,7 @@ mod api;
 mod browser;
 mod database;
 mod load;
+mod managed;
 mod program;
 mod raw;
 
@@ -11,12 +12,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use chassis::testing::{RedisServer, TcpProxy, eventually};
 use serde_json::{Value, json};
+use url::Url;
 
 pub(crate) use self::{
     api::{Api, assert_fields, assert_problem, not_a_problem},
     browser::{Browser, Page},
     database::Database,
     load::{Load, Outcome},
+    managed::{Certificates, Cluster, SentinelSet, TlsPostgres, TlsRedis},
     program::{Program, binary},
     raw::{Ending, RawResponse, exchange},
 };
@@ -46,6 +49,10 @@ pub(crate) struct PlatformOptions {
     pub(crate) log_level: &'static str,
     /// True if the connection to Postgres can be cut.
     pub(crate) wire: bool,
+    /// Settings of all services on top of their own, such as another Redis.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// A database of the Postgres server, instead of `DATABASE_URL`.
+    pub(crate) postgres: Option<Url>,
 }
 
 impl Default for PlatformOptions {
@@ -59,6 +66,8 @@ impl Default for PlatformOptions {
             rate_limit_window: 60,
             log_level: "info",
             wire: false,
+            settings: Vec::new(),
+            postgres: None,
         }
     }
 }
@@ -81,9 +90,9 @@ impl Platform {
     /// Starts everything and waits until all of it is ready.
     pub(crate) async fn start(options: PlatformOptions) -> Self {
         let (movies, users, recommendations) = tokio::join!(
-            Database::create("movies"),
-            Database::create("users"),
-            Database::create("recommendations"),
+            Database::create("movies", options.postgres.clone()),
+            Database::create("users", options.postgres.clone()),
+            Database::create("recommendations", options.postgres.clone()),
         );
         let wire = match options.wire {
             true => Some(TcpProxy::to(movies.address().await).await),
@@ -102,19 +111,28 @@ impl Platform {
             ("TMDB_RETRY_BASE_MS", "5".to_owned()),
             ("REDIS_URL", redis_url(&redis, 1)),
         ];
-        let movie_services = start_all("movie-service", options.movie_services, &movie_service);
+        let more = &options.settings[..];
+        let movie_services = start_all(
+            "movie-service",
+            options.movie_services,
+            &[&movie_service, more].concat(),
+        );
         let preference_service = Program::start(
             "preference-service",
-            &service(&[
-                ("DATABASE_URL", users.url(near)),
-                ("MOVIE_SERVICE_URL", movie_services[0].url()),
-                ("REDIS_URL", redis_url(&redis, 2)),
-                ("SIGNING_KEY_SECRET", JWT_SECRET.to_owned()),
-                ("LOG_LEVEL", options.log_level.to_owned()),
-                // The cheapest password hashes.
-                ("ARGON2_MEMORY_KIB", "8".to_owned()),
-                ("ARGON2_ITERATIONS", "1".to_owned()),
-            ]),
+            &[
+                service(&[
+                    ("DATABASE_URL", users.url(near)),
+                    ("MOVIE_SERVICE_URL", movie_services[0].url()),
+                    ("REDIS_URL", redis_url(&redis, 2)),
+                    ("SIGNING_KEY_SECRET", JWT_SECRET.to_owned()),
+                    ("LOG_LEVEL", options.log_level.to_owned()),
+                    // The cheapest password hashes.
+                    ("ARGON2_MEMORY_KIB", "8".to_owned()),
+                    ("ARGON2_ITERATIONS", "1".to_owned()),
+                ]),
+                more.to_vec(),
+            ]
+            .concat(),
         );
         // Replicas follow different replicas, which must report the same.
         let recommendation_services: Vec<Program> = (0..options.recommendation_services)
@@ -154,7 +172,7 @@ impl Platform {
             ),
         ];
         let platform = Self {
-            gateways: start_all("gateway", options.gateways, &gateway),
+            gateways: start_all("gateway", options.gateways, &[&gateway, more].concat()),
             recommendation_services,
             preference_service,
             movie_services,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{Days, NaiveDate};
-use movie_service::models::FilmFacts;
+use movie_service::models::{FilmFacts, MovieAttributes};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub(crate) const GENRES: [(i32, &str); 19] = [
@@ -70,23 +70,25 @@ impl Film {
             version: self.version,
             updated_at: self.version,
             title: &self.title,
-            language: self.language,
-            release_date: self.release_date,
-            runtime: self.runtime,
             popularity: self.popularity,
-            vote_average: self.vote_average,
-            vote_count: self.vote_count,
-            genre_ids: self.genre_ids.clone(),
-            countries: self.countries.clone(),
-            keywords: named(&self.keywords),
-            people: named(&self.people),
-            providers: self
-                .providers
-                .iter()
-                .map(|(region, id, name)| {
-                    (Cow::Borrowed(*region), (*id, Cow::Borrowed(name.as_str())))
-                })
-                .collect(),
+            attributes: MovieAttributes {
+                language: self.language,
+                release_date: self.release_date,
+                runtime: self.runtime,
+                vote_average: self.vote_average,
+                vote_count: self.vote_count,
+                genre_ids: self.genre_ids.clone(),
+                countries: Cow::Borrowed(&self.countries),
+                keywords: named(&self.keywords),
+                people: named(&self.people),
+                providers: self
+                    .providers
+                    .iter()
+                    .map(|(region, id, name)| {
+                        (Cow::Borrowed(*region), (*id, Cow::Borrowed(name.as_str())))
+                    })
+                    .collect(),
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 //! movies. They measure time and outcomes; they never send anything.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -89,6 +89,17 @@ enum State {
     HalfOpen { probe_until: Instant },
 }
 
+impl State {
+    fn refuses_for(self) -> Option<Duration> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { until } | Self::HalfOpen { probe_until: until } => {
+                Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+            }
+        }
+    }
+}
+
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -112,12 +123,11 @@ impl Breaker {
 
     /// The time until the next call is admitted; `None` if one is admitted now.
     pub fn refuses_for(&self) -> Option<Duration> {
-        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Closed { .. } => None,
-            State::Open { until } | State::HalfOpen { probe_until: until } => {
-                Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
-            }
-        }
+        self.lock().refuses_for()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Admits a call.
@@ -125,26 +135,21 @@ impl Breaker {
     /// # Errors
     /// Returns the time until the next call is admitted, if the breaker is open.
     pub fn enter(&self) -> Result<(), Duration> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        match *state {
-            State::Closed { .. } => Ok(()),
-            State::Open { until } | State::HalfOpen { probe_until: until } if now < until => {
-                Err(until - now)
-            }
-            // A probe that was never reported does not keep the breaker half-open.
-            State::Open { .. } | State::HalfOpen { .. } => {
-                *state = State::HalfOpen {
-                    probe_until: now + self.open_for,
-                };
-                Ok(())
-            }
+        let mut state = self.lock();
+        if let Some(left) = state.refuses_for() {
+            return Err(left);
         }
+        if !matches!(*state, State::Closed { .. }) {
+            // A probe that was never reported does not keep the breaker half-open.
+            let probe_until = Instant::now() + self.open_for;
+            *state = State::HalfOpen { probe_until };
+        }
+        Ok(())
     }
 
     /// Reports the outcome of an admitted call.
     pub fn report(&self, outcome: Outcome) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let open = State::Open {
             until: Instant::now() + self.open_for,
         };
@@ -171,7 +176,7 @@ impl Breaker {
 
     /// The state as the metric shows it: 0 closed, 1 half-open, 2 open.
     pub fn level(&self) -> u8 {
-        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.lock() {
             State::Closed { .. } => 0,
             State::HalfOpen { .. } => 1,
             State::Open { .. } => 2,

@@ -50,12 +50,12 @@ pub enum TmdbError {
     /// TMDB responded with another 4xx status; a retry would fail as well.
     #[error("TMDB responded with {0}")]
     Refused(u16),
-    /// TMDB responded with 429.
+    /// TMDB responded with 429, and this value of `Retry-After`.
     #[error("TMDB limits our rate")]
-    RateLimited,
-    /// TMDB responded with a 5xx status.
+    RateLimited(Option<Duration>),
+    /// TMDB responded with a 5xx status, and this value of `Retry-After`.
     #[error("TMDB responded with {0}")]
-    ServerError(u16),
+    ServerError(u16, Option<Duration>),
     /// The connection or the time limit failed.
     #[error("TMDB cannot be reached: {0}")]
     Unreachable(String),
@@ -77,8 +77,8 @@ impl TmdbError {
             Self::NotFound => ("not_found", Outcome::Success, false),
             Self::Unauthorized => ("unauthorized", Outcome::Success, false),
             Self::Refused(_) => ("refused", Outcome::Success, false),
-            Self::RateLimited => ("limited", Outcome::Neutral, true),
-            Self::ServerError(_) => ("failed", Outcome::Failure, true),
+            Self::RateLimited(_) => ("limited", Outcome::Neutral, true),
+            Self::ServerError(..) => ("failed", Outcome::Failure, true),
             Self::Unreachable(_) => ("unreachable", Outcome::Failure, true),
             Self::InvalidResponse(_) => ("unreadable", Outcome::Failure, true),
             Self::BreakerOpen(_) => ("left_alone", Outcome::Neutral, false),
@@ -107,21 +107,6 @@ struct Inner {
     bucket: TokenBucket,
     slots: Semaphore,
     breaker: Breaker,
-}
-
-/// A failed attempt with the value of `Retry-After`.
-struct Failure {
-    error: TmdbError,
-    retry_after: Option<Duration>,
-}
-
-impl From<TmdbError> for Failure {
-    fn from(error: TmdbError) -> Self {
-        Self {
-            error,
-            retry_after: None,
-        }
-    }
 }
 
 impl Tmdb {
@@ -235,12 +220,12 @@ impl Tmdb {
         loop {
             let result = tokio::time::timeout_at(deadline, self.attempt(path, query))
                 .await
-                .unwrap_or_else(|_| Err(TmdbError::DeadlineExceeded.into()));
-            let Failure { error, retry_after } = match result {
+                .unwrap_or(Err(TmdbError::DeadlineExceeded));
+            let error = match result {
                 Ok(value) => return Ok(value),
-                Err(failure) => failure,
+                Err(error) => error,
             };
-            let delay = self.retry_delay(retries, retry_after);
+            let delay = self.retry_delay(retries, &error);
             let (_, _, is_transient) = error.classify();
             if !is_transient
                 || retries >= self.0.config.tmdb_max_retries
@@ -254,14 +239,18 @@ impl Tmdb {
         }
     }
 
-    /// Exponential backoff with full jitter, never shorter than `retry_after`.
-    fn retry_delay(&self, retries: u32, retry_after: Option<Duration>) -> Duration {
+    /// Exponential backoff with full jitter, never shorter than the `Retry-After` of `error`.
+    fn retry_delay(&self, retries: u32, error: &TmdbError) -> Duration {
         let base = Duration::from_millis(self.0.config.tmdb_retry_base_ms);
         let max = base
             .saturating_mul(2_u32.saturating_pow(retries))
             .min(MAX_RETRY_DELAY);
         let jittered = max.mul_f64(rand::rng().random::<f64>());
-        retry_after.map_or(jittered, |requested| requested + jittered / 10)
+        match error {
+            TmdbError::RateLimited(Some(requested))
+            | TmdbError::ServerError(_, Some(requested)) => *requested + jittered / 10,
+            _ => jittered,
+        }
     }
 
     /// One attempt: concurrency, breaker, rate, call. The token is taken last, since tokens saved up while calls were
@@ -270,14 +259,14 @@ impl Tmdb {
         &self,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<T, Failure> {
+    ) -> Result<T, TmdbError> {
         let tmdb = &self.0;
         if let Key::None = tmdb.key {
-            return Err(TmdbError::Unauthorized.into());
+            return Err(TmdbError::Unauthorized);
         }
         // Refused before it waits for a slot.
         if let Some(left) = tmdb.breaker.refuses_for() {
-            return Err(TmdbError::BreakerOpen(left).into());
+            return Err(TmdbError::BreakerOpen(left));
         }
         let _slot = tmdb
             .slots
@@ -298,7 +287,7 @@ impl Tmdb {
         let label;
         (label, report.outcome, _) = match &result {
             Ok(_) => ("ok", Outcome::Success, false),
-            Err(failure) => failure.error.classify(),
+            Err(error) => error.classify(),
         };
         drop(report);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);
@@ -310,7 +299,7 @@ impl Tmdb {
         &self,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<T, Failure> {
+    ) -> Result<T, TmdbError> {
         let tmdb = &self.0;
         let mut request = tmdb
             .http
@@ -322,9 +311,11 @@ impl Tmdb {
             Key::Query(key) => request.query(&[("api_key", key.expose_secret())]),
             Key::None => request,
         };
-        // The URL may contain the key.
-        let unreachable =
-            |error: reqwest::Error| TmdbError::Unreachable(chain(&error.without_url()));
+        let unreachable = |error: reqwest::Error| {
+            // The URL may contain the key.
+            let error = anyhow::Error::new(error.without_url());
+            TmdbError::Unreachable(format!("{error:#}"))
+        };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status != StatusCode::OK {
@@ -333,16 +324,15 @@ impl Tmdb {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(TmdbError::InvalidResponse("too large".to_owned()).into());
+                return Err(TmdbError::InvalidResponse("too large".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
         // TMDB sends some errors with status 200.
         if let Ok(ErrorBody { success: false }) = serde_json::from_slice(&body) {
-            return Err(TmdbError::InvalidResponse("success is false".to_owned()).into());
+            return Err(TmdbError::InvalidResponse("success is false".to_owned()));
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| TmdbError::InvalidResponse(error.to_string()).into())
+        serde_json::from_slice(&body).map_err(|error| TmdbError::InvalidResponse(error.to_string()))
     }
 }
 
@@ -351,29 +341,21 @@ struct ErrorBody {
     success: bool,
 }
 
-fn failure(response: &reqwest::Response) -> Failure {
+fn failure(response: &reqwest::Response) -> TmdbError {
     let status = response.status();
     let retry_after = response
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-    let error = match status {
+    match status {
         StatusCode::NOT_FOUND => TmdbError::NotFound,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => TmdbError::Unauthorized,
-        StatusCode::TOO_MANY_REQUESTS => TmdbError::RateLimited,
-        _ if status.is_server_error() => TmdbError::ServerError(status.as_u16()),
+        StatusCode::TOO_MANY_REQUESTS => TmdbError::RateLimited(retry_after),
+        _ if status.is_server_error() => TmdbError::ServerError(status.as_u16(), retry_after),
         _ if status.is_client_error() => TmdbError::Refused(status.as_u16()),
         _ => TmdbError::InvalidResponse(format!("status {status}")),
-    };
-    Failure { error, retry_after }
-}
-
-/// Formats an error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = sources.map(ToString::to_string).collect();
-    texts.join(": ")
+    }
 }
 
 /// Reports a call to the breaker even if its future is dropped.

@@ -260,7 +260,7 @@ async fn fetch_pages(
         movies_synced: job.succeeded,
         pages,
         pages_failed: state.jobs.count_failed_pages(&job).await?,
-        failures: job.failures,
+        failures: job.failures.0,
     })
     .into_response())
 }

@@ -10,10 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::{
-    config::nearest,
     extract::{Path, Query},
     openapi::InvalidRequest,
     problem::FieldError,
+    validate::Validator,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::{ApiError, MovieNotFound},
-    movies::{BACKDROP_BASE, NO_CACHE, POSTER_BASE, available, day, image},
+    movies::{BACKDROP_BASE, NO_CACHE, POSTER_BASE, available, day, entry::pick, image},
 };
 use crate::{
     models::{Keyword, MovieId, MovieRef, Person, Provider, Stats},
@@ -148,34 +148,22 @@ struct Includes {
 const INCLUDES: [&str; 5] = ["credits", "keywords", "providers", "stats", "similar"];
 
 impl Includes {
-    fn parse(list: &str) -> Result<Self, FieldError> {
-        let mut includes = Self::default();
-        for name in list
+    fn parse(list: &str) -> Result<Self, ApiError> {
+        let names = list
             .split(',')
             .map(str::trim)
-            .filter(|name| !name.is_empty())
-        {
-            match name {
-                "credits" => includes.credits = true,
-                "keywords" => includes.keywords = true,
-                "providers" => includes.providers = true,
-                "stats" => includes.stats = true,
-                "similar" => includes.similar = true,
-                _ => {
-                    let message = match nearest(name, INCLUDES.into_iter()) {
-                        Some(near) => {
-                            format!("`{name}` cannot be included; did you mean `{near}`?")
-                        }
-                        None => format!(
-                            "`{name}` cannot be included; known are {}",
-                            INCLUDES.join(", ")
-                        ),
-                    };
-                    return Err(FieldError::new("include", message));
-                }
-            }
-        }
-        Ok(includes)
+            .filter(|name| !name.is_empty());
+        let mut check = Validator::default();
+        let names = pick("include", names, &INCLUDES, &mut check);
+        let has = |name| names.contains(&name);
+        let includes = Self {
+            credits: has("credits"),
+            keywords: has("keywords"),
+            providers: has("providers"),
+            stats: has("stats"),
+            similar: has("similar"),
+        };
+        check.finish(includes).map_err(ApiError::Invalid)
     }
 }
 
@@ -207,8 +195,7 @@ pub(super) async fn get_movie(
     Path(reference): Path<MovieRef>,
     Query(query): Query<MovieQuery>,
 ) -> Result<Response, ApiError> {
-    let includes = Includes::parse(query.include.as_deref().unwrap_or_default())
-        .map_err(|error| ApiError::Invalid(vec![error]))?;
+    let includes = Includes::parse(query.include.as_deref().unwrap_or_default())?;
     let served = state.hydration.get(&reference).await?;
     let age = served
         .stale_for
@@ -314,9 +301,7 @@ pub(super) async fn list_providers(
     let served = state.hydration.get(&reference).await?;
     let movie = &served.film.movie;
     let mut providers = movie.providers.0.clone();
-    if let Some(region) = region {
-        providers.retain(|provider| provider.region == region);
-    }
+    providers.retain(|offer| region.as_ref().is_none_or(|region| offer.region == *region));
     Ok(Json(ProvidersResponse {
         movie_id: movie.id,
         providers,

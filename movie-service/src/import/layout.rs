@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, io::BufRead, str::FromStr};
 
-use anyhow::bail;
-use chrono::{Datelike, NaiveDate};
+use anyhow::{Context, bail};
+use chrono::Datelike;
 use serde::Deserialize;
 
 use super::{
@@ -51,8 +51,23 @@ enum Layout {
     Facts,
 }
 
+impl Layout {
+    /// The layouts with their names and the columns by which they are recognized, the most specific first.
+    const ALL: [(Self, &str, &[&str]); 3] = [
+        (Self::Facts, "tmdb-facts", &["tmdb_id", "title"]),
+        (Self::List, "tmdb-list", &["id", "title", "genre_ids"]),
+        (
+            Self::Tmdb5000,
+            "tmdb-5000",
+            &["id", "title", "genres", "keywords"],
+        ),
+    ];
+}
+
 /// The reader of a file.
 pub(super) struct Reader {
+    /// The name of the layout.
+    pub(super) layout: &'static str,
     rows: Rows,
     include_adult: bool,
     genres: BTreeMap<i32, String>,
@@ -80,43 +95,39 @@ impl Reader {
         format: Format,
         include_adult: bool,
     ) -> anyhow::Result<Self> {
-        let rows = match format {
-            Format::TmdbExport => Rows::Export(Lines::new(input)),
+        let (layout, rows) = match format {
+            Format::TmdbExport => ("tmdb-export", Rows::Export(Lines::new(input))),
             Format::TmdbCsv => {
                 let mut records = CsvRecords::new(input);
                 let Some((_, record)) = records.next()? else {
                     bail!("the file is empty");
                 };
-                let heading: Vec<String> = (0..record.len())
-                    .map(|place| {
-                        let name = String::from_utf8_lossy(record.field(place));
-                        name.trim_start_matches('\u{feff}').trim().to_owned()
-                    })
-                    .collect();
-                Rows::Csv {
-                    layout: Layout::of(&heading)?,
+                let heading = (0..record.len()).map(|place| {
+                    let name = String::from_utf8_lossy(record.field(place));
+                    name.trim_start_matches('\u{feff}').trim().to_owned()
+                });
+                let heading: Vec<String> = heading.collect();
+                let has = |name: &&str| heading.iter().any(|column| column == name);
+                let mut layouts = Layout::ALL.into_iter();
+                let layout = layouts.find(|(_, _, columns)| columns.iter().all(has));
+                let (layout, name, _) = layout.context(
+                    "unknown heading; it must contain id, title, genres and keywords, or id, title and genre_ids, \
+                     or tmdb_id and title",
+                )?;
+                let rows = Rows::Csv {
+                    layout,
                     records: Box::new(records),
                     heading,
-                }
+                };
+                (name, rows)
             }
         };
         Ok(Self {
+            layout,
             rows,
             include_adult,
             genres: BTreeMap::new(),
         })
-    }
-
-    /// The name of the layout.
-    pub(super) fn layout(&self) -> &'static str {
-        match &self.rows {
-            Rows::Export(_) => "tmdb-export",
-            Rows::Csv { layout, .. } => match layout {
-                Layout::Tmdb5000 => "tmdb-5000",
-                Layout::List => "tmdb-list",
-                Layout::Facts => "tmdb-facts",
-            },
-        }
     }
 
     /// Takes the genres beyond [`KNOWN_GENRES`] in rows since the last call.
@@ -128,9 +139,6 @@ impl Reader {
     }
 
     /// Reads the next row, with the line on which it begins.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be read or a record is too long.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Row)>> {
         let (line, row) = match &mut self.rows {
             Rows::Export(lines) => {
@@ -155,27 +163,6 @@ impl Reader {
         let include_adult = self.include_adult;
         let row = row.and_then(|film| checked(film, include_adult));
         Ok(Some((line, row)))
-    }
-}
-
-impl Layout {
-    fn of(heading: &[String]) -> anyhow::Result<Self> {
-        let has = |names: &[&str]| {
-            names
-                .iter()
-                .all(|name| heading.iter().any(|column| column == name))
-        };
-        if has(&["tmdb_id", "title"]) {
-            Ok(Self::Facts)
-        } else if has(&["id", "title", "genre_ids"]) {
-            Ok(Self::List)
-        } else if has(&["id", "title", "genres", "keywords"]) {
-            Ok(Self::Tmdb5000)
-        } else {
-            bail!(
-                "unknown heading; it must contain id, title, genres and keywords, or id, title and genre_ids, or tmdb_id and title"
-            )
-        }
     }
 }
 
@@ -204,7 +191,7 @@ impl Fields<'_> {
             original_title: self.text("original_title")?,
             original_language: self.text("original_language")?,
             overview: self.text("overview")?,
-            release_date: self.date("release_date")?,
+            release_date: self.value("release_date", "a day such as 1999-03-31")?,
             popularity: self.number("popularity")?,
             vote_average: self.number("vote_average")?,
             vote_count: self.whole("vote_count")?.unwrap_or(0),
@@ -243,15 +230,16 @@ impl Fields<'_> {
                     let (id, _) = known.ok_or_else(|| format!("genres: unknown genre {name:?}"))?;
                     film.genre_ids.push(*id);
                 }
-                let keywords = self.list("keywords")?.into_iter();
-                film.keywords = keywords
-                    .map(|name| Keyword {
-                        id: synthetic_id(&name),
+                film.keywords = self.named("keywords", |id, name| Keyword { id, name })?;
+                for (column, job) in [("directors", "Director"), ("top_cast", "Actor")] {
+                    let job = || job.to_owned();
+                    let person = |id, name| Person {
+                        id,
                         name,
-                    })
-                    .collect();
-                film.people = self.people("directors", "Director")?;
-                film.people.extend(self.people("top_cast", "Actor")?);
+                        job: job(),
+                    };
+                    film.people.extend(self.named(column, person)?);
+                }
                 let korean = self.text("korean_title")?;
                 if !korean.is_empty() && korean != film.title && korean != film.original_title {
                     film.titles.push(AlternativeTitle {
@@ -265,15 +253,10 @@ impl Fields<'_> {
         Ok(film)
     }
 
-    fn people(&self, column: &str, job: &str) -> Result<Vec<Person>, String> {
+    /// The names in a list, each with an id that is derived from it.
+    fn named<T>(&self, column: &str, make: impl Fn(i64, String) -> T) -> Result<Vec<T>, String> {
         let names = self.list(column)?.into_iter();
-        Ok(names
-            .map(|name| Person {
-                id: synthetic_id(&name),
-                name,
-                job: job.to_owned(),
-            })
-            .collect())
+        Ok(names.map(|name| make(synthetic_id(&name), name)).collect())
     }
 
     /// The trimmed text of `column`; empty if there is no such column.
@@ -287,16 +270,21 @@ impl Fields<'_> {
         }
     }
 
+    /// The value of `column`, `kind`; `None` if it is empty.
+    fn value<T: FromStr>(&self, column: &str, kind: &str) -> Result<Option<T>, String> {
+        let text = self.text(column)?;
+        let wrong = |_| format!("{column}: {text:?} is not {kind}");
+        let text = Some(&text).filter(|text| !text.is_empty());
+        text.map(|text| text.parse().map_err(wrong)).transpose()
+    }
+
     fn id(&self, column: &str) -> Result<i64, String> {
-        parse(column, &self.text(column)?, "a number")
+        let id = self.value(column, "a number")?;
+        id.ok_or_else(|| format!("{column}: \"\" is not a number"))
     }
 
     fn number(&self, column: &str) -> Result<f64, String> {
-        let text = self.text(column)?;
-        match text.is_empty() {
-            true => Ok(0.0),
-            false => parse(column, &text, "a number"),
-        }
+        Ok(self.value(column, "a number")?.unwrap_or(0.0))
     }
 
     /// A whole number, which some dumps write as `162.0`; `None` if it is empty or 0.
@@ -322,14 +310,6 @@ impl Fields<'_> {
         }
     }
 
-    fn date(&self, column: &str) -> Result<Option<NaiveDate>, String> {
-        let text = self.text(column)?;
-        match text.is_empty() {
-            true => Ok(None),
-            false => parse(column, &text, "a day such as 1999-03-31").map(Some),
-        }
-    }
-
     fn list(&self, column: &str) -> Result<Vec<String>, String> {
         let text = self.text(column)?;
         let words = text.split('|').map(str::trim);
@@ -343,11 +323,6 @@ impl Fields<'_> {
         }
         serde_json::from_str(&text).map_err(|error| format!("{column}: {error}"))
     }
-}
-
-fn parse<T: FromStr>(column: &str, text: &str, kind: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("{column}: {text:?} is not {kind}"))
 }
 
 #[derive(Deserialize)]

@@ -114,9 +114,6 @@ impl Lines {
     }
 
     /// Reads the next line that is not blank.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be read.
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             self.text.clear();

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::Rng;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::{
-    models::{Genre, NewMovie},
+    models::Genre,
     repository::{
-        dumps::{self, Row, Stored},
+        dumps::{self, Rows, Stored},
         movies,
     },
 };
@@ -24,62 +25,46 @@ const WRITERS: usize = 2;
 /// Attempts to store a batch that Postgres aborts because of another transaction.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// The movies of a transaction.
+/// The movies of a transaction, with the genres that they introduce.
 #[derive(Default)]
 pub(super) struct Batch {
-    rows: Vec<Row>,
-    bytes: usize,
-    genres: Vec<Genre>,
+    pub(super) rows: Rows,
+    pub(super) genres: Vec<Genre>,
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, film: &NewMovie, genres: Vec<Genre>) {
-        let row = Row::new(film);
-        self.bytes += row.bytes();
-        self.rows.push(row);
-        self.genres.extend(genres);
-    }
-
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= MAX_MOVIES || self.bytes >= MAX_BYTES
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.count >= MAX_MOVIES || self.rows.bytes() >= MAX_BYTES
     }
 }
 
-/// Stores batches until the queue is closed.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if a batch cannot be stored; earlier ones stay.
+/// Stores batches until the queue is closed or one fails; earlier ones stay.
 pub(super) async fn write_all(
     pool: &PgPool,
     layout: &'static str,
     queue: mpsc::Receiver<Batch>,
 ) -> sqlx::Result<Stored> {
-    let queue = tokio::sync::Mutex::new(queue);
-    let writers = (0..WRITERS).map(|_| async {
-        let mut stored = Stored::default();
-        loop {
-            let batch = queue.lock().await.recv().await;
-            let Some(batch) = batch else {
-                return Ok::<_, sqlx::Error>(stored);
-            };
-            stored += write(pool, layout, batch).await?;
-        }
+    let batches = stream::unfold(queue, |mut queue| async move {
+        let batch = queue.recv().await?;
+        Some((batch, queue))
     });
-    let all = futures_util::future::try_join_all(writers).await?;
-    Ok(all.into_iter().fold(Stored::default(), |mut sum, part| {
-        sum += part;
-        sum
-    }))
+    batches
+        .map(|batch| write(pool, layout, batch))
+        .buffer_unordered(WRITERS)
+        .try_fold(Stored::default(), |sum, part| async move { Ok(sum + part) })
+        .await
 }
 
 async fn write(pool: &PgPool, layout: &str, batch: Batch) -> sqlx::Result<Stored> {
     let mut attempts = 1;
     loop {
-        match write_once(pool, layout, &batch).await {
+        let stored = async {
+            if !batch.genres.is_empty() {
+                movies::upsert_genres(pool, &batch.genres, false).await?;
+            }
+            dumps::store(pool, layout, &batch.rows).await
+        };
+        match stored.await {
             Err(error) if attempts < MAX_ATTEMPTS && is_conflict(&error) => {
                 attempts += 1;
                 let pause = rand::rng().random_range(0.1..1.0);
@@ -88,13 +73,6 @@ async fn write(pool: &PgPool, layout: &str, batch: Batch) -> sqlx::Result<Stored
             result => return result,
         }
     }
-}
-
-async fn write_once(pool: &PgPool, layout: &str, batch: &Batch) -> sqlx::Result<Stored> {
-    if !batch.genres.is_empty() {
-        movies::upsert_genres(pool, &batch.genres, false).await?;
-    }
-    dumps::store(pool, layout, &batch.rows).await
 }
 
 /// True for a deadlock or a serialization failure.

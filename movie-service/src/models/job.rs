@@ -6,6 +6,7 @@ use std::fmt;
 use chassis::jobs::{JobStatus, JobView};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -77,7 +78,8 @@ pub struct Job {
     #[schema(example = 1)]
     pub failed: i32,
     /// The first hundred failures.
-    pub failures: Vec<JobFailure>,
+    #[schema(value_type = Vec<JobFailure>)]
+    pub failures: Json<Vec<JobFailure>>,
     /// The time of the request.
     pub created_at: DateTime<Utc>,
     /// The time of the last progress.

@@ -1,15 +1,8 @@
-//! The parts of movie lists: sort orders, the indexed properties of a movie, and the entry that a page shows.
+//! The parts of movie lists: sort orders, the indexed properties of a movie, and the optional columns of a page.
 
-use std::borrow::Cow;
-
-use chrono::NaiveDate;
+use filter::MovieAttributes;
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
 use utoipa::ToSchema;
-
-use super::{Keyword, MovieId, Person, Provider};
-
-pub use filter::NamedId;
 
 /// The sort key of a list; the id breaks ties.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -56,28 +49,10 @@ pub struct FilmFacts<'a> {
     pub updated_at: i64,
     /// The title.
     pub title: &'a str,
-    /// The original language, ISO 639-1.
-    pub language: &'a str,
-    /// The day of the first release.
-    pub release_date: Option<NaiveDate>,
-    /// The runtime in minutes.
-    pub runtime: Option<i32>,
     /// TMDB's popularity.
     pub popularity: f64,
-    /// TMDB's vote average, 0 to 10.
-    pub vote_average: f64,
-    /// The number of votes.
-    pub vote_count: i32,
-    /// TMDB's ids of the genres.
-    pub genre_ids: Vec<i32>,
-    /// Countries of production, ISO 3166-1.
-    pub countries: Vec<String>,
-    /// The keywords.
-    pub keywords: Vec<NamedId<'a>>,
-    /// Directors, writers and the first ten of the cast.
-    pub people: Vec<NamedId<'a>>,
-    /// Watch providers by region.
-    pub providers: Vec<(Cow<'a, str>, NamedId<'a>)>,
+    /// The filtered properties.
+    pub attributes: MovieAttributes<'a>,
 }
 
 /// The optional columns of a page, read only on request.
@@ -93,43 +68,4 @@ pub struct Includes {
     pub people: bool,
     /// Watch providers.
     pub providers: bool,
-}
-
-/// A movie in a list; columns that [`Includes`] leaves out are `None`.
-#[derive(Debug, Clone)]
-pub struct ListedMovie {
-    /// TMDB's id.
-    pub id: MovieId,
-    /// The title.
-    pub title: String,
-    /// The title in the original language.
-    pub original_title: String,
-    /// The original language, ISO 639-1.
-    pub original_language: String,
-    /// The day of the first release.
-    pub release_date: Option<NaiveDate>,
-    /// The runtime in minutes.
-    pub runtime: Option<i32>,
-    /// TMDB's popularity.
-    pub popularity: f64,
-    /// TMDB's vote average, 0 to 10.
-    pub vote_average: f64,
-    /// The number of votes.
-    pub vote_count: i32,
-    /// The poster's path.
-    pub poster_path: Option<String>,
-    /// The backdrop's path.
-    pub backdrop_path: Option<String>,
-    /// Countries of production, ISO 3166-1.
-    pub countries: Vec<String>,
-    /// The plot summary.
-    pub overview: Option<String>,
-    /// Names of the genres, alphabetical.
-    pub genres: Option<Vec<String>>,
-    /// The keywords.
-    pub keywords: Option<Json<Vec<Keyword>>>,
-    /// Directors, writers and the first ten of the cast.
-    pub people: Option<Json<Vec<Person>>>,
-    /// Watch providers.
-    pub providers: Option<Json<Vec<Provider>>>,
 }

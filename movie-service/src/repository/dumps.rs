@@ -3,7 +3,7 @@
 
 use std::{
     fmt::{Display, Write},
-    ops::AddAssign,
+    ops::Add,
 };
 
 use sha2::{Digest, Sha256};
@@ -23,82 +23,91 @@ pub struct Stored {
     pub unchanged: u64,
 }
 
-impl AddAssign for Stored {
-    fn add_assign(&mut self, other: Self) {
-        self.new += other.new;
-        self.changed += other.changed;
-        self.unchanged += other.unchanged;
+impl Add for Stored {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            new: self.new + other.new,
+            changed: self.changed + other.changed,
+            unchanged: self.unchanged + other.unchanged,
+        }
     }
 }
 
-/// A movie in Postgres's text format of COPY, followed by a hash of its content.
-pub struct Row(String);
+/// Movies in Postgres's text format of COPY.
+#[derive(Default)]
+pub struct Rows {
+    text: String,
+    /// The number of movies.
+    pub count: usize,
+}
 
-impl Row {
-    /// Encodes `film`.
-    pub fn new(film: &NewMovie) -> Self {
-        let mut row = Self(String::with_capacity(1024));
+impl Rows {
+    /// Adds a line with `film` and a hash of its content.
+    pub fn push(&mut self, film: &NewMovie) {
+        let start = self.text.len();
         let json = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "[]".to_owned());
         let ids: Vec<String> = film.genre_ids.iter().map(i32::to_string).collect();
-        row.add(film.id);
-        row.add(&film.title);
-        row.add(&film.original_title);
-        row.add(&film.original_language);
-        row.add(&film.overview);
-        row.add_option(film.release_date);
-        row.add_option(film.runtime);
-        row.add(film.popularity);
-        row.add(film.vote_average);
-        row.add(film.vote_count);
-        row.add(film.adult);
-        row.add(format!("{{{}}}", ids.join(",")));
-        row.add(json(serde_json::to_string(&film.countries)));
-        row.add(json(serde_json::to_string(&film.keywords)));
-        row.add(json(serde_json::to_string(&film.people)));
-        row.add(json(serde_json::to_string(&film.titles)));
-        let digest = Sha256::digest(row.0.as_bytes());
+        self.add(film.id);
+        self.add(&film.title);
+        self.add(&film.original_title);
+        self.add(&film.original_language);
+        self.add(&film.overview);
+        self.add_option(film.release_date);
+        self.add_option(film.runtime);
+        self.add(film.popularity);
+        self.add(film.vote_average);
+        self.add(film.vote_count);
+        self.add(film.adult);
+        self.add(format!("{{{}}}", ids.join(",")));
+        self.add(json(serde_json::to_string(&film.countries)));
+        self.add(json(serde_json::to_string(&film.keywords)));
+        self.add(json(serde_json::to_string(&film.people)));
+        self.add(json(serde_json::to_string(&film.titles)));
+        let digest = Sha256::digest(&self.text.as_bytes()[start..]);
         for byte in &digest[..8] {
-            let _ = write!(row.0, "{byte:02x}");
+            let _ = write!(self.text, "{byte:02x}");
         }
-        row.0.push('\n');
-        row
+        self.text.push('\n');
+        self.count += 1;
     }
 
     /// The length in bytes.
     pub fn bytes(&self) -> usize {
-        self.0.len()
+        self.text.len()
     }
 
     fn add(&mut self, value: impl Display) {
-        let start = self.0.len();
-        let _ = write!(self.0, "{value}");
+        let start = self.text.len();
+        let _ = write!(self.text, "{value}");
         let special = ['\\', '\t', '\n', '\r'];
-        if self.0[start..].contains(special) {
-            let text = self.0.split_off(start);
+        if self.text[start..].contains(special) {
+            let text = self.text.split_off(start);
             for character in text.chars() {
                 match character {
-                    '\\' => self.0.push_str("\\\\"),
-                    '\t' => self.0.push_str("\\t"),
-                    '\n' => self.0.push_str("\\n"),
-                    '\r' => self.0.push_str("\\r"),
-                    other => self.0.push(other),
+                    '\\' => self.text.push_str("\\\\"),
+                    '\t' => self.text.push_str("\\t"),
+                    '\n' => self.text.push_str("\\n"),
+                    '\r' => self.text.push_str("\\r"),
+                    other => self.text.push(other),
                 }
             }
         }
-        self.0.push('\t');
+        self.text.push('\t');
     }
 
     fn add_option(&mut self, value: Option<impl Display>) {
         match value {
             Some(value) => self.add(value),
-            None => self.0.push_str("\\N\t"),
+            None => self.text.push_str("\\N\t"),
         }
     }
 }
 
 /// Stores movies of a dump in `layout`, each at most once in `rows`, in one transaction.
-#[tracing::instrument(name = "repository.dumps.store", level = "debug", skip_all, fields(layout, count = rows.len()))]
-pub async fn store(pool: &PgPool, layout: &str, rows: &[Row]) -> sqlx::Result<Stored> {
+#[tracing::instrument(name = "repository.dumps.store", level = "debug", skip_all, fields(layout, count = rows.count))]
+pub async fn store(pool: &PgPool, layout: &str, rows: &Rows) -> sqlx::Result<Stored> {
     let mut transaction = pool.begin().await?;
     copy(&mut transaction, rows).await?;
     // The temporary table is not part of the migrated schema, so no macro can check the statement.
@@ -118,11 +127,11 @@ pub async fn store(pool: &PgPool, layout: &str, rows: &[Row]) -> sqlx::Result<St
     Ok(Stored {
         new,
         changed: written - new,
-        unchanged: rows.len() as u64 - written,
+        unchanged: rows.count as u64 - written,
     })
 }
 
-async fn copy(transaction: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> {
+async fn copy(transaction: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
     for statement in [
         // A batch is small and the catalogue large: index lookups beat scans.
         "set local jit = off",
@@ -137,15 +146,9 @@ async fn copy(transaction: &mut PgConnection, rows: &[Row]) -> sqlx::Result<()> 
         sqlx::query(statement).execute(&mut *transaction).await?;
     }
     let mut copy = transaction.copy_in_raw("copy dump_row from stdin").await?;
-    let mut chunk = String::new();
-    for row in rows {
-        chunk.push_str(&row.0);
-        if chunk.len() >= 256 * 1024 {
-            copy.send(chunk.as_bytes()).await?;
-            chunk.clear();
-        }
+    for chunk in rows.text.as_bytes().chunks(256 * 1024) {
+        copy.send(chunk).await?;
     }
-    copy.send(chunk.as_bytes()).await?;
     copy.finish().await.map(|_| ())
 }
 

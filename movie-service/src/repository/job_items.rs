@@ -10,10 +10,7 @@ use crate::models::{Item, JobFailure, JobKind, MovieId, MovieList, Parameters};
 /// Failures that a job lists.
 const MAX_FAILURES: i64 = 100;
 
-/// The kind and the parameters of job `id`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails or there is no such job.
+/// The kind and the parameters of job `id`, which must exist.
 pub async fn load(pool: &PgPool, id: Uuid) -> sqlx::Result<(JobKind, Parameters)> {
     let row = sqlx::query!(
         r#"select kind as "kind: JobKind", parameters as "parameters: Json<Parameters>" from job where id = $1"#,

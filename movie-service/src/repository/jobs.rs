@@ -165,27 +165,15 @@ pub async fn list(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<Job>> {
 
 #[tracing::instrument(name = "repository.jobs.load", level = "debug", skip_all)]
 async fn load(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Job>> {
-    let rows = sqlx::query!(
-        r#"select id, kind as "kind: JobKind", status as "status: JobStatus", total, processed, succeeded,
+    sqlx::query_as!(
+        Job,
+        r#"select id as job_id, kind as "kind: JobKind", status as "status: JobStatus", total, processed, succeeded,
                failed, failures as "failures: Json<Vec<JobFailure>>", created_at, updated_at
            from job where id = any ($1) order by created_at desc, id desc"#,
         ids,
     )
     .fetch_all(pool)
-    .await?;
-    let jobs = rows.into_iter().map(|row| Job {
-        job_id: row.id,
-        kind: row.kind,
-        status: row.status,
-        total: row.total,
-        processed: row.processed,
-        succeeded: row.succeeded,
-        failed: row.failed,
-        failures: row.failures.0,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-    });
-    Ok(jobs.collect())
+    .await
 }
 
 /// Records the end of job `id`: the reason of a failure as its first failure, and the number of processed

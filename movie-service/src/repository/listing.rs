@@ -9,7 +9,9 @@ use serde::Deserialize;
 use sqlx::{PgPool, Row, postgres::PgRow, types::Json};
 use tokio::sync::mpsc;
 
-use crate::models::{FilmFacts, Genre, Includes, Keyword, ListedMovie, MovieId, Person, Provider};
+use crate::models::{
+    FilmFacts, Genre, Includes, Keyword, Movie, MovieAttributes, MovieId, Person, Provider,
+};
 
 /// Not a macro: rows are decoded into borrowed text, which saves most allocations of loading a million movies.
 const FACTS: &str =
@@ -51,20 +53,22 @@ pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
             .try_get::<DateTime<Utc>, _>("updated_at")?
             .timestamp_micros(),
         title: row.try_get("title")?,
-        language: row.try_get("original_language")?,
-        release_date: row.try_get("release_date")?,
-        runtime: row.try_get("runtime")?,
         popularity: row.try_get("popularity")?,
-        vote_average: row.try_get("vote_average")?,
-        vote_count: row.try_get("vote_count")?,
-        genre_ids: row.try_get("genre_ids")?,
-        countries: row.try_get("countries")?,
-        keywords: named("keywords")?,
-        people: named("people")?,
-        providers: providers
-            .into_iter()
-            .map(|offer| (offer.region, (offer.provider_id, offer.provider_name)))
-            .collect(),
+        attributes: MovieAttributes {
+            language: row.try_get("original_language")?,
+            release_date: row.try_get("release_date")?,
+            runtime: row.try_get("runtime")?,
+            vote_average: row.try_get("vote_average")?,
+            vote_count: row.try_get("vote_count")?,
+            genre_ids: row.try_get("genre_ids")?,
+            countries: Cow::Owned(row.try_get("countries")?),
+            keywords: named("keywords")?,
+            people: named("people")?,
+            providers: providers
+                .into_iter()
+                .map(|offer| (offer.region, (offer.provider_id, offer.provider_name)))
+                .collect(),
+        },
     })
 }
 
@@ -161,18 +165,14 @@ pub async fn waiting_after(pool: &PgPool, cursor: Cursor) -> sqlx::Result<Option
     .await
 }
 
-/// Returns those movies in `ids` that exist, in the order of `ids`.
+/// Returns those movies in `ids` that exist, in the order of `ids`; columns that `includes` leaves out are empty.
 #[tracing::instrument(name = "repository.listing.page", level = "debug", skip_all)]
-pub async fn page(
-    pool: &PgPool,
-    ids: &[i64],
-    includes: Includes,
-) -> sqlx::Result<Vec<ListedMovie>> {
+pub async fn page(pool: &PgPool, ids: &[i64], includes: Includes) -> sqlx::Result<Vec<Movie>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let mut movies = sqlx::query_file_as!(
-        ListedMovie,
+        Movie,
         "src/repository/listing/page.sql",
         ids,
         includes.overview,

@@ -1,5 +1,7 @@
 //! Bulk lookups of movies by ids and titles of other catalogues.
 
+use std::collections::HashMap;
+
 use sqlx::PgPool;
 
 use crate::models::MovieId;
@@ -15,26 +17,20 @@ pub async fn find_ids(pool: &PgPool, ids: &[MovieId]) -> sqlx::Result<Vec<MovieI
     .await
 }
 
-/// A movie with an IMDb id.
-#[derive(Debug)]
-pub struct ImdbMatch {
-    /// IMDb's id.
-    pub imdb_id: String,
-    /// The movie; of several, the one with the lowest id.
-    pub id: MovieId,
-}
-
-/// Returns the movies that have one of IMDb's `ids`.
+/// Returns the movies that have one of IMDb's `ids`, by IMDb's id; of several, the one with the lowest id.
 #[tracing::instrument(name = "repository.matching.find_imdb_ids", level = "debug", skip_all)]
-pub async fn find_imdb_ids(pool: &PgPool, ids: &[String]) -> sqlx::Result<Vec<ImdbMatch>> {
-    sqlx::query_as!(
-        ImdbMatch,
+pub async fn find_imdb_ids(
+    pool: &PgPool,
+    ids: &[String],
+) -> sqlx::Result<HashMap<String, MovieId>> {
+    let rows = sqlx::query!(
         r#"select imdb_id as "imdb_id!", min(id) as "id!: MovieId" from movie
          where imdb_id = any ($1) and removed_at is null group by imdb_id"#,
         ids,
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.imdb_id, row.id)).collect())
 }
 
 /// A movie that has one of the requested titles.

@@ -119,12 +119,7 @@ pub async fn upsert(
          select id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
              adult, genre_ids, countries, keywords, people, providers, titles, document, source_hash
-         from jsonb_to_recordset($1) as n(id bigint, title text, original_title text,
-             original_language text, overview text, release_date date, runtime int,
-             popularity float8, vote_average float8, vote_count int, poster_path text,
-             backdrop_path text, imdb_id text, adult boolean, genre_ids int[], countries text[],
-             keywords jsonb, people jsonb, providers jsonb, titles jsonb, document jsonb,
-             source_hash text)
+         from jsonb_populate_recordset(null::movie, $1)
          order by id
          on conflict (id) do update set
              title = excluded.title, original_title = excluded.original_title,

@@ -2,7 +2,7 @@
 //! that marks its item as done. [`super::jobs`] decides which process works on a job and for how long.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -41,11 +41,8 @@ const MAX_BATCH_AGE: Duration = Duration::from_millis(500);
 /// The maximum polling interval while the circuit breaker is open.
 const MAX_BREAKER_PAUSE: Duration = Duration::from_secs(2);
 
-/// The work of jobs; cheap to clone.
-#[derive(Clone)]
-pub struct Fetching(Arc<Inner>);
-
-struct Inner {
+/// The work of jobs.
+pub struct Fetching {
     pool: PgPool,
     tmdb: Tmdb,
     cache: MovieCache,
@@ -56,7 +53,7 @@ struct Inner {
 
 /// One worker's work on one job.
 struct Work<'a> {
-    inner: &'a Inner,
+    fetching: &'a Fetching,
     job: &'a LeasedJob,
     kind: JobKind,
     parameters: Parameters,
@@ -74,21 +71,21 @@ impl Fetching {
         max_outage: Duration,
         include_adult: bool,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             pool,
             tmdb,
             cache,
             max_outage,
             include_adult,
             slots: Semaphore::new(MAX_CONCURRENT_FETCHES),
-        }))
+        }
     }
 
     /// Does the remaining work of a leased job.
     pub(super) async fn fetch(&self, job: &LeasedJob) -> Result<(), Stop> {
-        let (kind, parameters) = job_items::load(&self.0.pool, job.id).await?;
+        let (kind, parameters) = job_items::load(&self.pool, job.id).await?;
         let work = Work {
-            inner: &self.0,
+            fetching: self,
             job,
             kind,
             parameters,
@@ -102,7 +99,7 @@ impl Work<'_> {
     async fn run(&self) -> Result<(), Stop> {
         self.refresh_genres().await?;
         loop {
-            let items = job_items::list_todo(&self.inner.pool, self.job.id, WINDOW).await?;
+            let items = job_items::list_todo(&self.fetching.pool, self.job.id, WINDOW).await?;
             match items.first() {
                 None => break,
                 Some((position, Item::Page(list, page))) => {
@@ -117,7 +114,7 @@ impl Work<'_> {
                 }
             }
         }
-        let (succeeded, failed_pages) = job_items::tally(&self.inner.pool, self.job.id).await?;
+        let (succeeded, failed_pages) = job_items::tally(&self.fetching.pool, self.job.id).await?;
         if succeeded == 0 && failed_pages > 0 {
             return Err(Stop::GaveUp("no page could be read from TMDB".to_owned()));
         }
@@ -126,17 +123,20 @@ impl Work<'_> {
 
     /// Updates the names of genres, which movies only refer to.
     async fn refresh_genres(&self) -> Result<(), Stop> {
-        let pool = &self.inner.pool;
+        let pool = &self.fetching.pool;
         // A few movies do not justify another request.
         if matches!(self.kind, JobKind::Import | JobKind::Refresh)
             && movies::has_genres(pool).await?
         {
             return Ok(());
         }
-        match self.call(|| self.inner.tmdb.genres(TMDB_TIMEOUT)).await? {
+        match self
+            .call(|| self.fetching.tmdb.genres(TMDB_TIMEOUT))
+            .await?
+        {
             Ok(genres) => {
                 let changed = movies::upsert_genres(pool, &genres, true).await?;
-                self.inner.cache.publish(&changed).await;
+                self.fetching.cache.publish(&changed).await;
                 Ok(())
             }
             Err(error) => Err(Stop::GaveUp(error.to_string())),
@@ -159,7 +159,7 @@ impl Work<'_> {
             match error {
                 TmdbError::BreakerOpen(time) if !self.parameters.impatient => {
                     let since = *self.down_since().get_or_insert_with(Instant::now);
-                    if since.elapsed() >= self.inner.max_outage {
+                    if since.elapsed() >= self.fetching.max_outage {
                         return Err(Stop::GaveUp(
                             "TMDB has been down for too long; retry the rest later".to_owned(),
                         ));
@@ -183,9 +183,9 @@ impl Work<'_> {
 
     async fn read_page(&self, position: i64, list: MovieList, page: u32) -> Result<(), Stop> {
         let response = self
-            .call(|| self.inner.tmdb.list(list, page, TMDB_TIMEOUT))
+            .call(|| self.fetching.tmdb.list(list, page, TMDB_TIMEOUT))
             .await?;
-        let mut transaction = self.inner.pool.begin().await?;
+        let mut transaction = self.fetching.pool.begin().await?;
         self.job.checkpoint(&mut transaction).await?;
         match response {
             Ok(listed) => {
@@ -193,7 +193,7 @@ impl Work<'_> {
                 let ids: Vec<i64> = listed
                     .results
                     .into_iter()
-                    .filter(|film| self.inner.include_adult || !film.adult)
+                    .filter(|film| self.fetching.include_adult || !film.adult)
                     .filter_map(|film| MovieId::new(film.id))
                     .map(MovieId::get)
                     .collect();
@@ -250,11 +250,11 @@ impl Work<'_> {
     async fn fetch_film(&self, position: i64, id: MovieId) -> Result<Fetched, Stop> {
         let reference = MovieRef::Tmdb(id);
         let request = || async {
-            let _slot = self.inner.slots.acquire().await;
-            self.inner.tmdb.movie(&reference, TMDB_TIMEOUT).await
+            let _slot = self.fetching.slots.acquire().await;
+            self.fetching.tmdb.movie(&reference, TMDB_TIMEOUT).await
         };
         let result = match self.call(request).await? {
-            Ok(film) if film.adult && !self.inner.include_adult => Err(Missing {
+            Ok(film) if film.adult && !self.fetching.include_adult => Err(Missing {
                 reason: "adult content, which INCLUDE_ADULT excludes".to_owned(),
                 is_gone: true,
             }),
@@ -316,13 +316,13 @@ impl Work<'_> {
                 failure: self.failure_of(fetched),
             })
             .collect();
-        let mut transaction = self.inner.pool.begin().await?;
+        let mut transaction = self.fetching.pool.begin().await?;
         self.job.checkpoint(&mut transaction).await?;
         let mut changed = movies::upsert(&mut transaction, &films).await?;
         changed.extend(movies::remove(&mut transaction, &gone).await?);
         let progress = job_items::record(&mut transaction, self.job.id, &done).await?;
         transaction.commit().await?;
-        self.inner.cache.publish(&changed).await;
+        self.fetching.cache.publish(&changed).await;
         let kind = self.kind.name();
         let failed = done.iter().filter(|item| item.failure.is_some()).count();
         for (outcome, count) in [("succeeded", done.len() - failed), ("failed", failed)] {

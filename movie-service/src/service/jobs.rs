@@ -245,18 +245,12 @@ impl Jobs {
     }
 
     /// The job `id`.
-    ///
-    /// # Errors
-    /// [`JobError::NotFound`] if there is no such job; `Database` if the statement fails.
     pub async fn get(&self, id: Uuid) -> Result<Job, JobError> {
         let job = jobs::find(&self.pool, id).await?;
         job.ok_or(JobError::NotFound)
     }
 
     /// At most `limit` jobs, the newest first.
-    ///
-    /// # Errors
-    /// [`JobError::Database`] if the statement fails.
     pub async fn list(&self, limit: i64) -> Result<Vec<Job>, JobError> {
         Ok(jobs::list(&self.pool, limit).await?)
     }

@@ -36,8 +36,7 @@ use self::{
 };
 use crate::{
     models::{
-        FilmFacts, Filter, Genre, GenreCount, Includes, ListedMovie, MovieId, MovieVersion, Order,
-        SortBy,
+        FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, MovieVersion, Order, SortBy,
     },
     repository::listing,
 };
@@ -107,7 +106,7 @@ pub struct MoviePage {
     /// The number of movies on all pages.
     pub total_results: i64,
     /// The movies.
-    pub movies: Vec<ListedMovie>,
+    pub movies: Vec<Movie>,
     /// The start of the next page; `None` on the last.
     pub next: Option<WalkPlace>,
 }
@@ -160,9 +159,6 @@ impl Listing {
     }
 
     /// The readiness check.
-    ///
-    /// # Errors
-    /// Fails if the index is not loaded yet.
     pub async fn check(self) -> Result<(), String> {
         match *self.0.loaded.borrow() {
             true => Ok(()),
@@ -207,32 +203,23 @@ impl Listing {
     }
 
     /// Lists all genres by name, with their numbers of movies.
-    ///
-    /// # Errors
-    /// `Loading` if the index is not loaded.
     pub async fn genres(&self) -> Result<Vec<GenreCount>, ListError> {
         self.ready().await?;
         Ok(self.index().genres().collect())
     }
 
     /// Returns those movies in `ids` that exist, in the order of `ids`.
-    ///
-    /// # Errors
-    /// `Database` if Postgres fails.
     #[tracing::instrument(name = "service.listing.batch", level = "debug", skip_all)]
     pub async fn batch(
         &self,
         ids: &[MovieId],
         includes: Includes,
-    ) -> Result<Vec<ListedMovie>, ListError> {
+    ) -> Result<Vec<Movie>, ListError> {
         let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
         Ok(listing::page(&self.0.pool, &ids, includes).await?)
     }
 
     /// Returns the first `limit` movies in `ids`, in their order, that pass `filter`.
-    ///
-    /// # Errors
-    /// `Loading` if the index is not loaded, `Database` if Postgres fails.
     #[tracing::instrument(name = "service.listing.select", level = "debug", skip_all)]
     pub async fn select(
         &self,
@@ -240,7 +227,7 @@ impl Listing {
         filter: &Filter,
         limit: usize,
         includes: Includes,
-    ) -> Result<Vec<ListedMovie>, ListError> {
+    ) -> Result<Vec<Movie>, ListError> {
         self.ready().await?;
         let passing: Vec<i64> = {
             let index = self.index();
@@ -254,9 +241,6 @@ impl Listing {
     }
 
     /// Returns a page of a list.
-    ///
-    /// # Errors
-    /// `Loading` if the index is not loaded, `Database` if Postgres fails.
     #[tracing::instrument(name = "service.listing.list", level = "debug", skip_all)]
     pub async fn list(&self, request: &PageRequest) -> Result<MoviePage, ListError> {
         self.ready().await?;
@@ -347,7 +331,7 @@ impl Listing {
         let building = tokio::task::spawn_blocking(move || build(rows, genres));
         listing::load(&self.0.pool, batches).await?;
         let index = building.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
-        let movies = index.len();
+        let movies = index.count();
         // Freed outside of the lock: millions of small allocations take a while.
         let previous = std::mem::replace(&mut *self.index_mut(), index);
         tokio::task::spawn_blocking(move || drop(previous));
@@ -442,7 +426,7 @@ impl Listing {
 
     fn count(&self) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge of films")]
-        metrics::gauge!(LIST_INDEX_FILMS).set(self.index().len() as f64);
+        metrics::gauge!(LIST_INDEX_FILMS).set(self.index().count() as f64);
     }
 }
 

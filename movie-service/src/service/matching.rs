@@ -2,7 +2,7 @@
 //! internal match endpoint; unknown ids are fetched from TMDB, within a bound.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -72,9 +72,6 @@ impl Matching {
     }
 
     /// Matches `movies`, in their order, and counts the requests to TMDB, at most `max_fetched`.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
     #[tracing::instrument(name = "service.matching.find", level = "debug", skip_all, fields(count = movies.len()))]
     pub async fn find(
         &self,
@@ -91,10 +88,6 @@ impl Matching {
             .filter_map(|movie| movie.imdb_id.clone())
             .collect();
         let by_imdb = matching::find_imdb_ids(&self.pool, &imdb_ids).await?;
-        let by_imdb: HashMap<String, MovieId> = by_imdb
-            .into_iter()
-            .map(|found| (found.imdb_id, found.id))
-            .collect();
         let mut matches: Vec<Option<Match>> = movies
             .iter()
             .map(|movie| {

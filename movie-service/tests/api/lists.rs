@@ -575,6 +575,13 @@ async fn a_page_keeps_its_entity_tag_while_movies_of_other_pages_change(pool: Pg
     let path = "/api/v1/movies?page_size=5";
     let tag = async |test: &TestApp| test.get(path).await.headers["etag"].clone();
     let before = tag(&one).await;
+    let page = one.get(path).await;
+    let (cursor, link) = (
+        &page.body["next_cursor"],
+        page.headers["link"].to_str().unwrap(),
+    );
+    let next = format!("cursor={}>; rel=\"next\"", cursor.as_str().unwrap());
+    assert!(link.ends_with(&next), "{link}");
     let films = one.ids("/api/v1/movies").await;
     let change = async |id: i64| {
         let film = format!("/__films/{id}");
@@ -583,6 +590,11 @@ async fn a_page_keeps_its_entity_tag_while_movies_of_other_pages_change(pool: Pg
     };
     change(films[19]).await;
     assert_eq!(tag(&one).await, before);
+    let moved = one.get(path).await;
+    assert_ne!(
+        moved.body["next_cursor"], *cursor,
+        "a walk starts at the present"
+    );
     let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &[]);
     assert_eq!(tag(&two).await, before, "the same on every replica");
     change(films[0]).await;

@@ -8,6 +8,7 @@ use axum::{
     response::IntoResponse,
 };
 use chassis::{
+    Problem,
     extract::{Json, Path},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::{FieldError, ProblemDocument},
@@ -16,7 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, UserNotFound};
+use super::error::UserNotFound;
 use crate::{
     models::{ApiKey, ApiKeyOwner, NewApiKey, Scope, SecretHash, UserId},
     state::AppState,
@@ -88,14 +89,13 @@ pub(super) async fn create_api_key(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Json(request): Json<CreateApiKeyRequest>,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<impl IntoResponse, Problem> {
     let key = NewApiKey::parse(
         &request.name,
         &request.scopes,
         request.expires_at,
         state.clock.now(),
-    )
-    .map_err(ApiError::Invalid)?;
+    )?;
     let (api_key, key) = state.api_keys.create(user_id, &key).await?;
     let body = JsonBody(NewApiKeyResponse { api_key, key });
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], body))
@@ -117,9 +117,8 @@ pub(super) async fn create_api_key(
 pub(super) async fn list_api_keys(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
-) -> Result<JsonBody<ApiKeysResponse>, ApiError> {
-    let keys = state.api_keys.list(user_id).await?;
-    let api_keys = keys.ok_or(ApiError::UserNotFound)?;
+) -> Result<JsonBody<ApiKeysResponse>, Problem> {
+    let api_keys = state.api_keys.list(user_id).await?;
     Ok(JsonBody(ApiKeysResponse { api_keys }))
 }
 
@@ -143,22 +142,17 @@ pub(super) async fn list_api_keys(
 pub(super) async fn delete_api_key(
     State(state): State<AppState>,
     Path((user_id, key_id)): Path<(UserId, i64)>,
-) -> Result<StatusCode, ApiError> {
-    match state.api_keys.delete(user_id, key_id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(ApiError::ApiKeyNotFound),
-    }
+) -> Result<StatusCode, Problem> {
+    state.api_keys.delete(user_id, key_id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Resolves the SHA-256 of a key to its owner; for the gateway, which never sends the key itself.
 pub(super) async fn resolve_api_key(
     State(state): State<AppState>,
     Path(hash): Path<String>,
-) -> Result<JsonBody<ApiKeyOwner>, ApiError> {
-    let hash = SecretHash::from_hex(&hash).ok_or_else(|| {
-        let message = "must be 64 hexadecimal digits";
-        ApiError::Invalid(vec![FieldError::new("hash", message)])
-    })?;
-    let owner = state.api_keys.find_owner(&hash).await?;
-    Ok(JsonBody(owner.ok_or(ApiError::ApiKeyNotFound)?))
+) -> Result<JsonBody<ApiKeyOwner>, Problem> {
+    let hash = SecretHash::from_hex(&hash)
+        .ok_or_else(|| FieldError::new("hash", "must be 64 hexadecimal digits"))?;
+    Ok(JsonBody(state.api_keys.get_owner(&hash).await?))
 }

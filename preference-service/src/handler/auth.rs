@@ -9,6 +9,7 @@ use axum::{
     },
 };
 use chassis::{
+    Problem,
     caller::Caller,
     extract::Json,
     openapi::{BodyTooLarge, InvalidRequest},
@@ -18,8 +19,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiError;
 use crate::{
+    error::Error,
     models::{User, UserId},
     service::{auth::Login, signing::PublicKey},
     state::AppState,
@@ -90,7 +91,7 @@ pub(super) async fn log_in(
     State(state): State<AppState>,
     caller: Caller,
     Json(request): Json<LogInRequest>,
-) -> Result<Unstored<Login>, ApiError> {
+) -> Result<Unstored<Login>, Problem> {
     let LogInRequest { username, password } = request;
     let login = state
         .auth
@@ -119,7 +120,7 @@ pub(super) async fn log_in(
 pub(super) async fn refresh(
     State(state): State<AppState>,
     Json(request): Json<RefreshRequest>,
-) -> Result<Unstored<Login>, ApiError> {
+) -> Result<Unstored<Login>, Problem> {
     let token = request.refresh_token.expose_secret();
     let login = state.auth.refresh(token).await?;
     Ok((NO_STORE, JsonBody(login)))
@@ -143,7 +144,7 @@ pub(super) async fn refresh(
 pub(super) async fn log_out(
     State(state): State<AppState>,
     Json(request): Json<RefreshRequest>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     let token = request.refresh_token.expose_secret();
     state.auth.log_out(token).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -164,10 +165,9 @@ pub(super) async fn log_out(
 pub(super) async fn me(
     State(state): State<AppState>,
     caller: Caller,
-) -> Result<JsonBody<User>, ApiError> {
-    let id = UserId::of(&caller).ok_or(ApiError::UserNotFound)?;
-    let user = state.users.find(id).await?;
-    Ok(JsonBody(user.ok_or(ApiError::UserNotFound)?))
+) -> Result<JsonBody<User>, Problem> {
+    let id = UserId::of(&caller).ok_or(Error::UserNotFound)?;
+    Ok(JsonBody(state.users.get(id).await?))
 }
 
 /// Get the public keys of tokens
@@ -184,9 +184,7 @@ pub(super) async fn me(
         (status = 304, description = "unchanged since `If-None-Match`"),
     ),
 )]
-pub(super) async fn jwks(
-    State(state): State<AppState>,
-) -> Result<JsonBody<JwksResponse>, ApiError> {
+pub(super) async fn jwks(State(state): State<AppState>) -> Result<JsonBody<JwksResponse>, Problem> {
     let keys = state.auth.public_keys().await?;
     Ok(JsonBody(JwksResponse { keys }))
 }

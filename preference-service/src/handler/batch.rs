@@ -14,7 +14,6 @@ use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::{
-    error::ApiError,
     idempotency::{IdempotencyHeader, KeyInUse},
     interactions::parse,
 };
@@ -81,14 +80,11 @@ impl Event {
         let own_id = UserId::of(caller);
         let user_id = self.user_id.or(own_id).ok_or_else(|| {
             let message = "is required, because the caller is not a user";
-            Problem::invalid(vec![FieldError::new("user_id", message)])
+            FieldError::new("user_id", message)
         })?;
         if self.occurred_at.is_some_and(|at| at.year() < MIN_YEAR) {
             let message = format!("must not be before {MIN_YEAR}");
-            return Err(Problem::invalid(vec![FieldError::new(
-                "occurred_at",
-                message,
-            )]));
+            return Err(FieldError::new("occurred_at", message).into());
         }
         if !(caller.is_internal || caller.is_admin || own_id == Some(user_id)) {
             let detail = "only administrators record interactions of other users; omit user_id";
@@ -234,14 +230,11 @@ pub(super) async fn record_batch(
     State(state): State<AppState>,
     caller: Caller,
     Json(request): Json<BatchRequest>,
-) -> Result<JsonBody<BatchResponse>, ApiError> {
+) -> Result<JsonBody<BatchResponse>, Problem> {
     let events = request.interactions;
     if !(1..=MAX_EVENTS).contains(&events.len()) {
         let message = format!("must be 1 to {MAX_EVENTS} interactions");
-        return Err(ApiError::Invalid(vec![FieldError::new(
-            "interactions",
-            message,
-        )]));
+        return Err(FieldError::new("interactions", message).into());
     }
     let mut results: Vec<Option<EventResult>> = Vec::with_capacity(events.len());
     let (mut positions, mut commands) = (Vec::new(), Vec::new());
@@ -262,7 +255,7 @@ pub(super) async fn record_batch(
         results[index] = Some(match result {
             Ok(written) => EventResult::of_written(index, written),
             Err(error) => {
-                let problem = Problem::from(ApiError::from(error));
+                let problem = Problem::from(error);
                 if problem.status().is_server_error() {
                     chassis::server::log_problem(&problem);
                 }

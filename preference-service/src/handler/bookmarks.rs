@@ -1,21 +1,12 @@
 //! Bookmarks: a user's watchlist.
 
-use axum::{
-    Json as JsonBody,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
-use chassis::extract::{Path, Query};
+use axum::{Json as JsonBody, extract::State};
+use chassis::Problem;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    error::ApiError,
-    user_movie::{
-        self, ClearProblems, ListProblems, MoviesQuery, PartResponse, SetProblems, UserMoviePath,
-    },
-};
+use super::user_movie::{self, PartResponse, SetProblems, UserMoviePath, part_operations};
 use crate::{
     models::{Action, MovieId, StatePart, UserId, UserMovie},
     state::AppState,
@@ -37,34 +28,14 @@ pub(super) struct BookmarkResponse {
 
 impl PartResponse for BookmarkResponse {
     const PART: StatePart = StatePart::Bookmark;
-    const NAME: &'static str = "bookmark";
 
-    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
+    fn new(state: &UserMovie) -> Option<Self> {
         Some(Self {
-            user_id,
-            movie_id,
-            bookmarked_at: state.bookmark.since()?,
+            user_id: state.user_id,
+            movie_id: state.movie_id,
+            bookmarked_at: state.since(Self::PART)?,
         })
     }
-}
-
-/// A page of a user's watchlist, newest first.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "user_id": 1,
-    "bookmarks": [{
-        "user_id": 1,
-        "movie_id": 603,
-        "bookmarked_at": "2026-02-13T08:15:42.123456Z"
-    }],
-    "next_cursor": null
-}))]
-pub(super) struct BookmarksResponse {
-    user_id: UserId,
-    /// The movies.
-    bookmarks: Vec<BookmarkResponse>,
-    /// The cursor of the next page; null on the last.
-    next_cursor: Option<String>,
 }
 
 /// Set a bookmark
@@ -80,53 +51,29 @@ pub(super) struct BookmarksResponse {
 pub(super) async fn set_bookmark(
     State(state): State<AppState>,
     path: UserMoviePath,
-) -> Result<JsonBody<BookmarkResponse>, ApiError> {
+) -> Result<JsonBody<BookmarkResponse>, Problem> {
     user_movie::set(&state, path, Action::Bookmark(true)).await
 }
 
-/// Remove a bookmark
-///
-/// Removes the movie from the user's watchlist. Idempotent.
-#[utoipa::path(
-    delete,
-    path = "/api/v1/users/{id}/bookmarks/{movie_id}",
-    tag = "bookmarks",
-    params(UserMoviePath),
-    responses((status = 204, description = "the movie is not on the watchlist"), ClearProblems)
-)]
-pub(super) async fn remove_bookmark(
-    State(state): State<AppState>,
-    path: UserMoviePath,
-) -> Result<StatusCode, ApiError> {
-    user_movie::clear(&state, path, Action::Bookmark(false)).await
-}
-
-/// List bookmarks
-///
-/// Lists the movies on the user's watchlist, newest first.
-#[utoipa::path(
-    get,
-    path = "/api/v1/users/{id}/bookmarks",
-    tag = "bookmarks",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
-    responses(
-        (status = 200, description = "the movies", body = BookmarksResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
-        )),
-        ListProblems
-    )
-)]
-pub(super) async fn list_bookmarks(
-    State(state): State<AppState>,
-    Path(user_id): Path<UserId>,
-    Query(query): Query<MoviesQuery>,
-) -> Result<(HeaderMap, JsonBody<BookmarksResponse>), ApiError> {
-    user_movie::list(&state, user_id, &query, |bookmarks, next_cursor| {
-        BookmarksResponse {
-            user_id,
-            bookmarks,
-            next_cursor,
+part_operations! {
+    BookmarkResponse, "bookmarks",
+    remove:
+    /// Remove a bookmark
+    ///
+    /// Removes the movie from the user's watchlist. Idempotent.
+    remove_bookmark "/api/v1/users/{id}/bookmarks/{movie_id}", Action::Bookmark(false) => "the movie is not on the watchlist";
+    list:
+    /// List bookmarks
+    ///
+    /// Lists the movies on the user's watchlist, newest first.
+    list_bookmarks "/api/v1/users/{id}/bookmarks" => "the movies",
+    /// A page of a user's watchlist, newest first.
+    BookmarksResponse {
+        /// The movies.
+        bookmarks: {
+            "user_id": 1,
+            "movie_id": 603,
+            "bookmarked_at": "2026-02-13T08:15:42.123456Z"
         }
-    })
-    .await
+    }
 }

@@ -31,7 +31,6 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::error::ApiError;
 use crate::{
     models::{Metric, Window},
     service::charts::{Chart, ChartRequest, Charts, Place},
@@ -160,8 +159,8 @@ pub(super) async fn get_chart(
     State(state): State<AppState>,
     AcceptsEventStream(wants_events): AcceptsEventStream,
     Query(query): Query<ChartQuery>,
-) -> Result<Response, ApiError> {
-    let request = query.parse().map_err(ApiError::Invalid)?;
+) -> Result<Response, Problem> {
+    let request = query.parse()?;
     let chart = response(&request, state.charts.top(&request).await?);
     if !wants_events {
         return Ok(Json(chart).into_response());

@@ -82,11 +82,7 @@ async fn keyed(
         key,
         hash: hash(&head.method, head.uri.path(), &without_password(&body)),
     };
-    match idempotency
-        .acquire(&keyed)
-        .await
-        .map_err(|error| chassis::postgres::problem(&error))?
-    {
+    match idempotency.acquire(&keyed).await? {
         KeyState::Acquired => {}
         KeyState::Completed(response) => return Ok(replay(response)),
         KeyState::InProgress => {

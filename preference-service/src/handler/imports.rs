@@ -19,11 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{
-    error::{ApiError, ImportNotFound},
-    idempotency::IdempotencyHeader,
-    user_movie::ListProblems,
-};
+use super::{error::ImportNotFound, idempotency::IdempotencyHeader, user_movie::ListProblems};
 use crate::{
     models::{Import, ImportFormat, UserId},
     service::admission::ImportAdmission,
@@ -110,8 +106,7 @@ pub(super) async fn create_import(
     Query(query): Query<ImportQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let invalid =
-        |field: &str, message: String| Problem::invalid(vec![FieldError::new(field, message)]);
+    let invalid = |field: &str, message: String| Problem::from(FieldError::new(field, message));
     let format = query.format.as_deref().map(|name| {
         ImportFormat::parse(name).ok_or_else(|| {
             let known = ImportFormat::ALL.map(|known| known.to_string()).join(", ");
@@ -132,8 +127,7 @@ pub(super) async fn create_import(
     let job = state
         .imports
         .create(user_id, files, format, dry_run)
-        .await
-        .map_err(ApiError::from)?;
+        .await?;
     let location = format!("/api/v1/users/{user_id}/imports/{}", job.job_id);
     Ok(accepted(location, &job, Prefer::default()))
 }
@@ -159,23 +153,21 @@ async fn read_files(
     }
     let broken = |error: MultipartError| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(admission),
-        _ => Problem::invalid(vec![FieldError::new("body", error.body_text())]),
+        _ => FieldError::new("body", error.body_text()).into(),
     };
     let mut form = Multipart::from_request(request, &())
         .await
-        .map_err(|error| {
-            Problem::invalid(vec![FieldError::new("Content-Type", error.body_text())])
-        })?;
+        .map_err(|error| FieldError::new("Content-Type", error.body_text()))?;
     let mut files = Vec::new();
     while let Some(part) = form.next_field().await.map_err(broken)? {
         let Some(name) = part.file_name().map(str::to_owned) else {
             let field = part.name().unwrap_or("body").to_owned();
             let message = "is not a file: add a file name; parameters belong in the query";
-            return Err(Problem::invalid(vec![FieldError::new(field, message)]));
+            return Err(FieldError::new(field, message).into());
         };
         if files.len() == MAX_FILES {
             let message = format!("must be at most {MAX_FILES} files");
-            return Err(Problem::invalid(vec![FieldError::new("file", message)]));
+            return Err(FieldError::new("file", message).into());
         }
         files.push((name, part.bytes().await.map_err(broken)?));
     }
@@ -219,7 +211,7 @@ pub(super) async fn list_imports(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Query(query): Query<LimitQuery>,
-) -> Result<Json<ImportsResponse>, ApiError> {
+) -> Result<Json<ImportsResponse>, Problem> {
     let imports = state.imports.list(user_id, query.get()).await?;
     Ok(Json(ImportsResponse { imports }))
 }
@@ -255,7 +247,7 @@ pub(super) async fn get_import(
     State(state): State<AppState>,
     Path(path): Path<UserImport>,
     request: ProgressRequest,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let UserImport { id, job_id } = path;
     let imports = state.imports.clone();
     let import = imports.get(id, job_id).await?;
@@ -284,6 +276,6 @@ pub(super) async fn get_import(
 pub(super) async fn cancel_import(
     State(state): State<AppState>,
     Path(path): Path<UserImport>,
-) -> Result<Json<Import>, ApiError> {
+) -> Result<Json<Import>, Problem> {
     Ok(Json(state.imports.cancel(path.id, path.job_id).await?))
 }

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use chassis::{
+    Problem,
     extract::{Bounded, Json, Path, Query},
     openapi::IdempotencyKeyReused,
     paging::Cursor,
@@ -16,11 +17,11 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    error::ApiError,
     idempotency::{IdempotencyHeader, KeyInUse},
     user_movie::{ListProblems, SetProblems, decode_cursor, link_header},
 };
 use crate::{
+    error::Error,
     models::{
         Action, Interaction, InteractionId, InteractionType, MovieId, Progress, Rating, UserId,
     },
@@ -59,21 +60,21 @@ pub(super) struct CreateInteractionRequest {
 /// Validates the fields of an interaction, in the order in which the original reports them.
 ///
 /// # Errors
-/// [`ApiError`] of the type if it is not one that sets a value, [`ApiError::InvalidMovieId`] if `movie_id` is not a positive
-/// integer, [`ApiError::Invalid`] if a value is missing or invalid, or belongs to another type.
+/// [`Error::UnknownInteractionType`] if the type is not one that sets a value, [`Error::InvalidMovieId`] if `movie_id` is
+/// not a positive integer, [`Error::Invalid`] if a value is missing or invalid, or belongs to another type.
 pub(super) fn parse(
     interaction_type: String,
     movie_id: &Value,
     rating: Option<f64>,
     position: Option<i32>,
     duration: Option<i32>,
-) -> Result<(MovieId, Action), ApiError> {
+) -> Result<(MovieId, Action), Error> {
     let kind = InteractionType::parse_statement(interaction_type)?;
     let movie_id = movie_id
         .as_i64()
         .and_then(MovieId::new)
-        .ok_or(ApiError::InvalidMovieId)?;
-    let action = action(kind, rating, position, duration).map_err(ApiError::Invalid)?;
+        .ok_or(Error::InvalidMovieId)?;
+    let action = action(kind, rating, position, duration)?;
     Ok((movie_id, action))
 }
 
@@ -214,7 +215,7 @@ pub(super) async fn list_interactions(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Query(query): Query<ListQuery>,
-) -> Result<(HeaderMap, JsonBody<InteractionsResponse>), ApiError> {
+) -> Result<(HeaderMap, JsonBody<InteractionsResponse>), Problem> {
     let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
     let before = decode_cursor::<Position>(query.cursor.as_deref())?;
     let page = state
@@ -262,7 +263,7 @@ pub(super) async fn create_interaction(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Json(request): Json<CreateInteractionRequest>,
-) -> Result<(StatusCode, JsonBody<Interaction>), ApiError> {
+) -> Result<(StatusCode, JsonBody<Interaction>), Problem> {
     let (movie_id, action) = parse(
         request.interaction_type,
         &request.movie_id,
@@ -272,8 +273,6 @@ pub(super) async fn create_interaction(
     )?;
     let command = Command::now(user_id, movie_id, action);
     let written = state.interactions.record(command).await?;
-    let interaction = written
-        .interaction
-        .ok_or(ApiError::NothingThere("interaction"))?;
+    let interaction = written.interaction.ok_or(Error::NotSet("interaction"))?;
     Ok((StatusCode::CREATED, JsonBody(interaction)))
 }

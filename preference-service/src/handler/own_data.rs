@@ -8,11 +8,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{extract::Path, openapi::InvalidId};
+use chassis::{Problem, extract::Path, openapi::InvalidId};
 use futures_util::stream;
 use utoipa::ToSchema;
 
-use super::error::{ApiError, UserNotFound};
+use super::error::UserNotFound;
 use crate::{models::UserId, state::AppState};
 
 /// Erase a user
@@ -32,12 +32,9 @@ use crate::{models::UserId, state::AppState};
 pub(super) async fn erase_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
-) -> Result<StatusCode, ApiError> {
-    if state.users.erase(id).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(ApiError::UserNotFound)
-    }
+) -> Result<StatusCode, Problem> {
+    state.users.erase(id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// All data about a user; each list is complete.
@@ -89,9 +86,8 @@ struct ExportResponse {
 pub(super) async fn export_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Problem> {
     let pieces = state.users.export(id).await?;
-    let pieces = pieces.ok_or(ApiError::UserNotFound)?;
     let body = Body::from_stream(stream::unfold(Some(pieces), async |pieces| {
         let mut pieces = pieces?;
         match pieces.recv().await {

@@ -2,13 +2,14 @@
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
+    Problem,
     extract::{Json, Path},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::error::{ApiError, UserNotFound};
+use super::error::UserNotFound;
 use crate::{
     models::{NewPreferences, Preferences, UserId},
     state::AppState,
@@ -50,9 +51,8 @@ pub(super) struct PreferencesRequest {
 pub(super) async fn get_preferences(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
-) -> Result<JsonBody<Preferences>, ApiError> {
-    let preferences = state.users.find_preferences(id).await?;
-    Ok(JsonBody(preferences.ok_or(ApiError::UserNotFound)?))
+) -> Result<JsonBody<Preferences>, Problem> {
+    Ok(JsonBody(state.users.get_preferences(id).await?))
 }
 
 /// Set preferences
@@ -73,13 +73,12 @@ pub(super) async fn set_preferences(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
     Json(request): Json<PreferencesRequest>,
-) -> Result<JsonBody<Preferences>, ApiError> {
+) -> Result<JsonBody<Preferences>, Problem> {
     let preferences = NewPreferences::parse(
         request.preferred_genres.unwrap_or_default(),
         request.preferred_language.as_deref(),
         request.min_rating,
-    )
-    .map_err(ApiError::Invalid)?;
+    )?;
     let preferences = state.users.replace_preferences(id, &preferences).await?;
-    Ok(JsonBody(preferences.ok_or(ApiError::UserNotFound)?))
+    Ok(JsonBody(preferences))
 }

@@ -1,25 +1,14 @@
 //! Ratings: 0.5 to 5 stars, at most one per user and movie.
 
-use axum::{
-    Json as JsonBody,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
-use chassis::{
-    extract::{Json, Path, Query},
-    problem::FieldError,
-};
+use axum::{Json as JsonBody, extract::State};
+use chassis::{Problem, extract::Json, problem::FieldError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    error::ApiError,
     interactions::RATING_RULE,
-    user_movie::{
-        self, ClearProblems, GetProblems, ListProblems, MoviesQuery, PartResponse, SetProblems,
-        UserMoviePath,
-    },
+    user_movie::{self, PartResponse, SetProblems, UserMoviePath, part_operations},
 };
 use crate::{
     models::{Action, MovieId, Rating, StatePart, UserId, UserMovie},
@@ -57,36 +46,15 @@ pub(super) struct RatingResponse {
 
 impl PartResponse for RatingResponse {
     const PART: StatePart = StatePart::Rating;
-    const NAME: &'static str = "rating";
 
-    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
+    fn new(state: &UserMovie) -> Option<Self> {
         Some(Self {
-            user_id,
-            movie_id,
-            rating: state.rating.value?,
-            rated_at: state.rating.since()?,
+            user_id: state.user_id,
+            movie_id: state.movie_id,
+            rating: state.rating?,
+            rated_at: state.since(Self::PART)?,
         })
     }
-}
-
-/// A page of a user's ratings, newest first.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "user_id": 1,
-    "ratings": [{
-        "user_id": 1,
-        "movie_id": 603,
-        "rating": 4.5,
-        "rated_at": "2026-02-13T08:15:42.123456Z"
-    }],
-    "next_cursor": null
-}))]
-pub(super) struct RatingsResponse {
-    user_id: UserId,
-    /// The ratings.
-    ratings: Vec<RatingResponse>,
-    /// The cursor of the next page; null on the last.
-    next_cursor: Option<String>,
 }
 
 /// Set a rating
@@ -104,74 +72,37 @@ pub(super) async fn set_rating(
     State(state): State<AppState>,
     path: UserMoviePath,
     Json(request): Json<SetRatingRequest>,
-) -> Result<JsonBody<RatingResponse>, ApiError> {
-    let rating = request
-        .rating
-        .and_then(Rating::from_stars)
-        .ok_or_else(|| ApiError::Invalid(vec![FieldError::new("rating", RATING_RULE)]))?;
+) -> Result<JsonBody<RatingResponse>, Problem> {
+    let rating = request.rating.and_then(Rating::from_stars);
+    let rating = rating.ok_or_else(|| FieldError::new("rating", RATING_RULE))?;
     user_movie::set(&state, path, Action::Rate(Some(rating))).await
 }
 
-/// Remove a rating
-///
-/// Clears the user's rating of the movie. Idempotent.
-#[utoipa::path(
-    delete,
-    path = "/api/v1/users/{id}/ratings/{movie_id}",
-    tag = "ratings",
-    params(UserMoviePath),
-    responses((status = 204, description = "no rating is set"), ClearProblems)
-)]
-pub(super) async fn remove_rating(
-    State(state): State<AppState>,
-    path: UserMoviePath,
-) -> Result<StatusCode, ApiError> {
-    user_movie::clear(&state, path, Action::Rate(None)).await
-}
-
-/// Get a rating
-///
-/// Returns the user's rating of the movie.
-#[utoipa::path(
-    get,
-    path = "/api/v1/users/{id}/ratings/{movie_id}",
-    tag = "ratings",
-    params(UserMoviePath),
-    responses((status = 200, description = "the rating", body = RatingResponse), GetProblems)
-)]
-pub(super) async fn get_rating(
-    State(state): State<AppState>,
-    path: UserMoviePath,
-) -> Result<JsonBody<RatingResponse>, ApiError> {
-    user_movie::get(&state, path).await
-}
-
-/// List ratings
-///
-/// Lists the user's ratings, newest first.
-#[utoipa::path(
-    get,
-    path = "/api/v1/users/{id}/ratings",
-    tag = "ratings",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
-    responses(
-        (status = 200, description = "the ratings", body = RatingsResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
-        )),
-        ListProblems
-    )
-)]
-pub(super) async fn list_ratings(
-    State(state): State<AppState>,
-    Path(user_id): Path<UserId>,
-    Query(query): Query<MoviesQuery>,
-) -> Result<(HeaderMap, JsonBody<RatingsResponse>), ApiError> {
-    user_movie::list(&state, user_id, &query, |ratings, next_cursor| {
-        RatingsResponse {
-            user_id,
-            ratings,
-            next_cursor,
+part_operations! {
+    RatingResponse, "ratings",
+    get:
+    /// Get a rating
+    ///
+    /// Returns the user's rating of the movie.
+    get_rating "/api/v1/users/{id}/ratings/{movie_id}" => "the rating";
+    remove:
+    /// Remove a rating
+    ///
+    /// Clears the user's rating of the movie. Idempotent.
+    remove_rating "/api/v1/users/{id}/ratings/{movie_id}", Action::Rate(None) => "no rating is set";
+    list:
+    /// List ratings
+    ///
+    /// Lists the user's ratings, newest first.
+    list_ratings "/api/v1/users/{id}/ratings" => "the ratings",
+    /// A page of a user's ratings, newest first.
+    RatingsResponse {
+        /// The ratings.
+        ratings: {
+            "user_id": 1,
+            "movie_id": 603,
+            "rating": 4.5,
+            "rated_at": "2026-02-13T08:15:42.123456Z"
         }
-    })
-    .await
+    }
 }

@@ -2,13 +2,13 @@
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
+    Problem,
     extract::{Path, Query},
     problem::{FieldError, ProblemDocument},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::ApiError;
 use crate::{
     models::{Counts, MovieId},
     state::AppState,
@@ -80,7 +80,7 @@ impl StatsResponse {
 pub(super) async fn get_stats(
     State(state): State<AppState>,
     Path(movie_id): Path<MovieId>,
-) -> Result<JsonBody<StatsResponse>, ApiError> {
+) -> Result<JsonBody<StatsResponse>, Problem> {
     let counts = state.stats.get(movie_id).await?;
     Ok(JsonBody(StatsResponse::new(movie_id, counts)))
 }
@@ -102,7 +102,7 @@ pub(super) struct ManyStatsResponse {
 pub(super) async fn get_many_stats(
     State(state): State<AppState>,
     Query(query): Query<IdsQuery>,
-) -> Result<JsonBody<ManyStatsResponse>, ApiError> {
+) -> Result<JsonBody<ManyStatsResponse>, Problem> {
     let ids: Option<Vec<MovieId>> = query
         .ids
         .split(',')
@@ -110,7 +110,7 @@ pub(super) async fn get_many_stats(
         .collect();
     let Some(ids) = ids.filter(|ids| ids.len() <= MAX_MOVIES) else {
         let message = format!("must be 1 to {MAX_MOVIES} ids with commas between them");
-        return Err(ApiError::Invalid(vec![FieldError::new("ids", message)]));
+        return Err(FieldError::new("ids", message).into());
     };
     let stats = state.stats.find_many(&ids).await?;
     Ok(JsonBody(ManyStatsResponse {

@@ -2,6 +2,7 @@
 
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
+    Problem,
     extract::{Bounded, Json, Path, Query},
     openapi::{BodyTooLarge, InvalidRequest},
     problem::FieldError,
@@ -9,10 +10,7 @@ use chassis::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    error::{ApiError, UserNotFound},
-    user_movie::ListProblems,
-};
+use super::{error::UserNotFound, user_movie::ListProblems};
 use crate::{
     models::{NewTasteEdit, TagKey, TagKind, UserId},
     service::taste::Profile,
@@ -141,7 +139,7 @@ pub(super) async fn get_taste(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Query(query): Query<TasteQuery>,
-) -> Result<JsonBody<TasteResponse>, ApiError> {
+) -> Result<JsonBody<TasteResponse>, Problem> {
     let profile = state.tastes.get(user_id, query.limit()).await?;
     Ok(JsonBody(TasteResponse::new(user_id, profile)))
 }
@@ -164,10 +162,10 @@ pub(super) async fn edit_taste(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
     Json(request): Json<EditTasteRequest>,
-) -> Result<JsonBody<TasteResponse>, ApiError> {
+) -> Result<JsonBody<TasteResponse>, Problem> {
     if !(1..=MAX_EDITS).contains(&request.edits.len()) {
         let message = format!("must be 1 to {MAX_EDITS}");
-        return Err(ApiError::Invalid(vec![FieldError::new("edits", message)]));
+        return Err(FieldError::new("edits", message).into());
     }
     state.tastes.edit(user_id, &request.edits).await?;
     let limit = TasteQuery { limit: None }.limit();

@@ -25,8 +25,8 @@ use utoipa::{
     openapi::{RefOr, Response},
 };
 
-use super::error::ApiError;
 use crate::{
+    error::Error,
     models::{Action, MovieId, StatePart, UserId, UserMovie},
     service::writer::Command,
     state::AppState,
@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for UserMoviePath {
         fn id<'a, T: Deserialize<'a>>(field: &str, segment: &'a str) -> Result<T, Problem> {
             T::deserialize(StrDeserializer::<value::Error>::new(segment)).map_err(|error| {
                 let text = error.to_string();
-                Problem::invalid(vec![FieldError::new(field, text.clone())]).error(text)
+                Problem::from(FieldError::new(field, text.clone())).error(text)
             })
         }
         let Path(segments) = Path::<Segments>::from_request_parts(parts, state).await?;
@@ -75,11 +75,9 @@ impl<S: Send + Sync> FromRequestParts<S> for UserMoviePath {
 pub(super) trait PartResponse: Sized {
     /// The part.
     const PART: StatePart;
-    /// The name in `… not found`.
-    const NAME: &'static str;
 
     /// The response, `None` if the part is not set.
-    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self>;
+    fn new(state: &UserMovie) -> Option<Self>;
 }
 
 /// Stores `action`, which sets the part.
@@ -87,10 +85,10 @@ pub(super) async fn set<T: PartResponse>(
     state: &AppState,
     path: UserMoviePath,
     action: Action,
-) -> Result<JsonBody<T>, ApiError> {
+) -> Result<JsonBody<T>, Problem> {
     let command = Command::now(path.id, path.movie_id, action);
     let written = state.interactions.record(command).await?;
-    found(path, Some(&written.state))
+    found(Some(&written.state))
 }
 
 /// Stores `action`, which clears a part.
@@ -98,7 +96,7 @@ pub(super) async fn clear(
     state: &AppState,
     path: UserMoviePath,
     action: Action,
-) -> Result<StatusCode, ApiError> {
+) -> Result<StatusCode, Problem> {
     let command = Command::now(path.id, path.movie_id, action);
     state.interactions.record(command).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -107,24 +105,88 @@ pub(super) async fn clear(
 /// Gets the part.
 ///
 /// # Errors
-/// [`ApiError::Record`] if there is no such user, [`ApiError::NothingThere`] if the part is not set.
+/// [`Error::UserNotFound`] if there is no such user, [`Error::NotSet`] if the part is not set.
 pub(super) async fn get<T: PartResponse>(
     state: &AppState,
     path: UserMoviePath,
-) -> Result<JsonBody<T>, ApiError> {
+) -> Result<JsonBody<T>, Problem> {
     let state = state.interactions.find(path.id, path.movie_id).await?;
-    found(path, state.as_ref())
+    found(state.as_ref())
 }
 
-fn found<T: PartResponse>(
-    path: UserMoviePath,
-    state: Option<&UserMovie>,
-) -> Result<JsonBody<T>, ApiError> {
-    state
-        .and_then(|state| T::new(path.id, path.movie_id, state))
-        .map(JsonBody)
-        .ok_or(ApiError::NothingThere(T::NAME))
+fn found<T: PartResponse>(state: Option<&UserMovie>) -> Result<JsonBody<T>, Problem> {
+    let found = state.and_then(T::new).map(JsonBody);
+    found.ok_or_else(|| Error::NotSet(T::PART.name()).into())
 }
+
+/// Declares the operations that the parts have in common, and the body of the list.
+macro_rules! part_operations {
+    (
+        $item:ident, $tag:tt,
+        $(get: $(#[$get_doc:meta])+ $get:ident $get_path:tt => $get_text:tt;)?
+        remove: $(#[$remove_doc:meta])+ $remove:ident $remove_path:tt, $action:expr => $remove_text:tt;
+        list: $(#[$list_doc:meta])+ $list:ident $list_path:tt => $list_text:tt,
+        $(#[$page_doc:meta])+ $page:ident { $(#[$items_doc:meta])+ $items:ident: $example:tt }
+    ) => {
+        $($(#[$get_doc])+
+        #[utoipa::path(get, path = $get_path, tag = $tag,
+            params($crate::handler::user_movie::UserMoviePath),
+            responses((status = 200, description = $get_text, body = $item),
+                $crate::handler::user_movie::GetProblems))]
+        pub(super) async fn $get(
+            State(state): State<AppState>,
+            path: UserMoviePath,
+        ) -> Result<JsonBody<$item>, Problem> {
+            user_movie::get(&state, path).await
+        })?
+
+        $(#[$remove_doc])+
+        #[utoipa::path(delete, path = $remove_path, tag = $tag,
+            params($crate::handler::user_movie::UserMoviePath),
+            responses((status = 204, description = $remove_text),
+                $crate::handler::user_movie::ClearProblems))]
+        pub(super) async fn $remove(
+            State(state): State<AppState>,
+            path: UserMoviePath,
+        ) -> Result<axum::http::StatusCode, Problem> {
+            user_movie::clear(&state, path, $action).await
+        }
+
+        $(#[$page_doc])+
+        #[derive(Serialize, ToSchema)]
+        #[schema(example = json!({
+            "user_id": 1, (stringify!($items)): [$example], "next_cursor": null
+        }))]
+        pub(super) struct $page {
+            user_id: UserId,
+            $(#[$items_doc])+
+            $items: Vec<$item>,
+            /// The cursor of the next page; null on the last.
+            next_cursor: Option<String>,
+        }
+
+        $(#[$list_doc])+
+        #[utoipa::path(get, path = $list_path, tag = $tag,
+            params(("id" = UserId, Path, description = "The user's id.", example = 1),
+                $crate::handler::user_movie::MoviesQuery),
+            responses((status = 200, description = $list_text, body = $page, headers(
+                    ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last"))),
+                $crate::handler::user_movie::ListProblems))]
+        pub(super) async fn $list(
+            State(state): State<AppState>,
+            chassis::extract::Path(user_id): chassis::extract::Path<UserId>,
+            chassis::extract::Query(query): chassis::extract::Query<user_movie::MoviesQuery>,
+        ) -> Result<(axum::http::HeaderMap, JsonBody<$page>), Problem> {
+            user_movie::list(&state, user_id, &query, |$items, next_cursor| $page {
+                user_id,
+                $items,
+                next_cursor,
+            })
+            .await
+        }
+    };
+}
+pub(super) use part_operations;
 
 /// The parameters of a list of a user's movies.
 #[derive(Deserialize, IntoParams)]
@@ -150,13 +212,13 @@ impl Cursor for Position {}
 /// Lists the movies for which the part is set; `body` builds the response from the items and the cursor of the next page.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] if the cursor is invalid, [`ApiError::Record`] if there is no such user.
+/// A problem if the cursor is invalid or there is no such user.
 pub(super) async fn list<T: PartResponse, R>(
     state: &AppState,
     user_id: UserId,
     query: &MoviesQuery,
     body: impl FnOnce(Vec<T>, Option<String>) -> R,
-) -> Result<(HeaderMap, JsonBody<R>), ApiError> {
+) -> Result<(HeaderMap, JsonBody<R>), Problem> {
     let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
     let after = decode_cursor::<Position>(query.cursor.as_deref())?
         .map(|position| (position.at, position.movie));
@@ -165,26 +227,25 @@ pub(super) async fn list<T: PartResponse, R>(
         .list_movies(user_id, T::PART, after, limit)
         .await?;
     let last = page.items.last().filter(|_| page.has_more);
-    let next_cursor = last.and_then(|(movie, state)| {
-        let at = T::PART.since(state)?;
-        Some(Position { at, movie: *movie }.encode())
+    let next_cursor = last.and_then(|state| {
+        let (at, movie) = (state.since(T::PART)?, state.movie_id);
+        Some(Position { at, movie }.encode())
     });
     let path = format!("/api/v1/users/{user_id}/{}", T::PART.as_str());
     let limit = ("limit", Some(limit.to_string()));
     let headers = link_header(&path, &[limit], next_cursor.as_deref());
-    let items = page.items.iter();
-    let items = items.filter_map(|(movie, state)| T::new(user_id, *movie, state));
-    Ok((headers, JsonBody(body(items.collect(), next_cursor))))
+    let items = page.items.iter().filter_map(T::new).collect();
+    Ok((headers, JsonBody(body(items, next_cursor))))
 }
 
 /// Decodes a `cursor` parameter.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] if it is not a cursor of this list.
-pub(super) fn decode_cursor<C: Cursor>(text: Option<&str>) -> Result<Option<C>, ApiError> {
+/// A problem if it is not a cursor of this list.
+pub(super) fn decode_cursor<C: Cursor>(text: Option<&str>) -> Result<Option<C>, Problem> {
     let decode = |text| {
         let message = "must be the next_cursor of the page before";
-        C::decode(text).ok_or_else(|| ApiError::Invalid(vec![FieldError::new("cursor", message)]))
+        C::decode(text).ok_or_else(|| FieldError::new("cursor", message).into())
     };
     text.map(decode).transpose()
 }

@@ -7,6 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use chassis::{
+    Problem,
     caller::Caller,
     extract::{Json, Path},
     openapi::{BodyTooLarge, IdempotencyKeyReused, InvalidId, InvalidRequest},
@@ -17,10 +18,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    error::{ApiError, UserNotFound},
-    idempotency::IdempotencyHeader,
-};
+use super::{error::UserNotFound, idempotency::IdempotencyHeader};
 use crate::{
     models::{NewUser, User, UserId, UserUpdate},
     service::users::PasswordAuthorization,
@@ -114,7 +112,7 @@ pub(super) async fn create_user(
     State(state): State<AppState>,
     caller: Caller,
     Json(request): Json<CreateUserRequest>,
-) -> Result<(StatusCode, JsonBody<UserResponse>), ApiError> {
+) -> Result<(StatusCode, JsonBody<UserResponse>), Problem> {
     let user = NewUser::parse(
         request.username.as_deref(),
         request.email.as_deref(),
@@ -141,9 +139,8 @@ pub(super) async fn create_user(
 pub(super) async fn get_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
-) -> Result<JsonBody<UserResponse>, ApiError> {
-    let user = state.users.find(id).await?.ok_or(ApiError::UserNotFound)?;
-    Ok(JsonBody(user.into()))
+) -> Result<JsonBody<UserResponse>, Problem> {
+    Ok(JsonBody(state.users.get(id).await?.into()))
 }
 
 /// Update a user
@@ -171,13 +168,12 @@ pub(super) async fn update_user(
     Path(id): Path<UserId>,
     caller: Caller,
     Json(request): Json<UpdateUserRequest>,
-) -> Result<JsonBody<UserResponse>, ApiError> {
+) -> Result<JsonBody<UserResponse>, Problem> {
     let update = UserUpdate::parse(
         request.username.as_deref(),
         request.email.as_deref(),
         request.password,
-    )
-    .map_err(ApiError::Invalid)?;
+    )?;
     let authorization = if caller.is_admin && UserId::of(&caller) != Some(id) {
         PasswordAuthorization::Administrator
     } else {
@@ -192,11 +188,7 @@ pub(super) async fn update_user(
 pub(super) async fn get_profile_change(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
-) -> Result<impl IntoResponse, ApiError> {
-    let payload = state
-        .users
-        .find_profile_change(id)
-        .await?
-        .ok_or(ApiError::UserNotFound)?;
+) -> Result<impl IntoResponse, Problem> {
+    let payload = state.users.get_profile_change(id).await?;
     Ok(([(CONTENT_TYPE, "application/json")], payload))
 }

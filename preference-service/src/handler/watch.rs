@@ -1,25 +1,17 @@
 //! The watch history: the playback position in a movie, and the movies watched.
 
-use axum::{
-    Json as JsonBody,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
-use chassis::extract::{Json, Path, Query};
+use axum::{Json as JsonBody, extract::State};
+use chassis::{Problem, extract::Json};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    error::ApiError,
     interactions::progress,
-    user_movie::{
-        self, ClearProblems, GetProblems, ListProblems, MoviesQuery, PartResponse, SetProblems,
-        UserMoviePath,
-    },
+    user_movie::{self, PartResponse, SetProblems, UserMoviePath, part_operations},
 };
 use crate::{
-    models::{Action, MovieId, Progress, StatePart, UserId, UserMovie},
+    models::{Action, MovieId, StatePart, UserId, UserMovie},
     state::AppState,
 };
 
@@ -67,45 +59,19 @@ pub(super) struct WatchResponse {
 
 impl PartResponse for WatchResponse {
     const PART: StatePart = StatePart::Watch;
-    const NAME: &'static str = "watch entry";
 
-    fn new(user_id: UserId, movie_id: MovieId, state: &UserMovie) -> Option<Self> {
-        let watch = &state.watch;
+    fn new(state: &UserMovie) -> Option<Self> {
         Some(Self {
-            user_id,
-            movie_id,
-            position_seconds: watch.progress.map(Progress::position_seconds),
-            duration_seconds: watch.progress.map(Progress::duration_seconds),
-            watched_seconds: watch.watched_seconds,
-            completed: watch.completed.is_some(),
-            completed_at: watch.completed.map(|mark| mark.at),
-            watched_at: watch.since()?,
+            user_id: state.user_id,
+            movie_id: state.movie_id,
+            position_seconds: state.position_seconds,
+            duration_seconds: state.duration_seconds,
+            watched_seconds: state.watched_seconds,
+            completed: state.completed_at.is_some(),
+            completed_at: state.completed_at,
+            watched_at: state.since(Self::PART)?,
         })
     }
-}
-
-/// A page of a user's watch history, last watched first.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "user_id": 1,
-    "watch": [{
-        "user_id": 1,
-        "movie_id": 603,
-        "position_seconds": 1260,
-        "duration_seconds": 8160,
-        "watched_seconds": 1260,
-        "completed": false,
-        "completed_at": null,
-        "watched_at": "2026-02-13T08:15:42.123456Z"
-    }],
-    "next_cursor": null
-}))]
-pub(super) struct WatchesResponse {
-    user_id: UserId,
-    /// The movies.
-    watch: Vec<WatchResponse>,
-    /// The cursor of the next page; null on the last.
-    next_cursor: Option<String>,
 }
 
 /// Report progress
@@ -124,72 +90,40 @@ pub(super) async fn set_watch(
     State(state): State<AppState>,
     path: UserMoviePath,
     Json(request): Json<SetWatchRequest>,
-) -> Result<JsonBody<WatchResponse>, ApiError> {
-    let progress = progress(request.position_seconds, request.duration_seconds)
-        .map_err(|error| ApiError::Invalid(vec![error]))?;
+) -> Result<JsonBody<WatchResponse>, Problem> {
+    let progress = progress(request.position_seconds, request.duration_seconds)?;
     user_movie::set(&state, path, Action::Watch(progress)).await
 }
 
-/// Remove from the watch history
-///
-/// Clears the watch history of the movie, with its minutes. Idempotent.
-#[utoipa::path(
-    delete,
-    path = "/api/v1/users/{id}/watch/{movie_id}",
-    tag = "watch",
-    params(UserMoviePath),
-    responses((status = 204, description = "the movie is not in the watch history"), ClearProblems)
-)]
-pub(super) async fn remove_watch(
-    State(state): State<AppState>,
-    path: UserMoviePath,
-) -> Result<StatusCode, ApiError> {
-    user_movie::clear(&state, path, Action::ForgetWatch).await
-}
-
-/// Get progress
-///
-/// Returns the user's watch history of the movie, with the last playback position.
-#[utoipa::path(
-    get,
-    path = "/api/v1/users/{id}/watch/{movie_id}",
-    tag = "watch",
-    params(UserMoviePath),
-    responses((status = 200, description = "the watch history of the movie", body = WatchResponse), GetProblems)
-)]
-pub(super) async fn get_watch(
-    State(state): State<AppState>,
-    path: UserMoviePath,
-) -> Result<JsonBody<WatchResponse>, ApiError> {
-    user_movie::get(&state, path).await
-}
-
-/// List the watch history
-///
-/// Lists the movies that the user has watched, also in part, last watched first.
-#[utoipa::path(
-    get,
-    path = "/api/v1/users/{id}/watch",
-    tag = "watch",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1), MoviesQuery),
-    responses(
-        (status = 200, description = "the movies", body = WatchesResponse, headers(
-            ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last")
-        )),
-        ListProblems
-    )
-)]
-pub(super) async fn list_watch(
-    State(state): State<AppState>,
-    Path(user_id): Path<UserId>,
-    Query(query): Query<MoviesQuery>,
-) -> Result<(HeaderMap, JsonBody<WatchesResponse>), ApiError> {
-    user_movie::list(&state, user_id, &query, |watch, next_cursor| {
-        WatchesResponse {
-            user_id,
-            watch,
-            next_cursor,
+part_operations! {
+    WatchResponse, "watch",
+    get:
+    /// Get progress
+    ///
+    /// Returns the user's watch history of the movie, with the last playback position.
+    get_watch "/api/v1/users/{id}/watch/{movie_id}" => "the watch history of the movie";
+    remove:
+    /// Remove from the watch history
+    ///
+    /// Clears the watch history of the movie, with its minutes. Idempotent.
+    remove_watch "/api/v1/users/{id}/watch/{movie_id}", Action::ForgetWatch => "the movie is not in the watch history";
+    list:
+    /// List the watch history
+    ///
+    /// Lists the movies that the user has watched, also in part, last watched first.
+    list_watch "/api/v1/users/{id}/watch" => "the movies",
+    /// A page of a user's watch history, last watched first.
+    WatchesResponse {
+        /// The movies.
+        watch: {
+            "user_id": 1,
+            "movie_id": 603,
+            "position_seconds": 1260,
+            "duration_seconds": 8160,
+            "watched_seconds": 1260,
+            "completed": false,
+            "completed_at": null,
+            "watched_at": "2026-02-13T08:15:42.123456Z"
         }
-    })
-    .await
+    }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MovieId, Reaction, UserMovie};
+use super::{MovieId, Reaction, StatePart, UserMovie};
 
 /// The metric of a chart; each user counts once.
 #[derive(
@@ -41,12 +41,11 @@ impl Metric {
     /// The time from which the user counts, `None` if not at all.
     fn since(self, state: &UserMovie) -> Option<DateTime<Utc>> {
         match self {
-            Self::Bookmarks => state.bookmark.since(),
+            Self::Bookmarks => state.since(StatePart::Bookmark),
             Self::Likes => state
-                .reaction
-                .since()
-                .filter(|_| state.reaction.value != Some(Reaction::Dislike)),
-            Self::Watches => state.watch.completed.map(|mark| mark.at),
+                .since(StatePart::Reaction)
+                .filter(|_| state.reaction != Some(Reaction::Dislike)),
+            Self::Watches => state.completed_at,
         }
     }
 }

@@ -26,17 +26,16 @@ pub struct Counts {
 impl Counts {
     /// Returns the contribution of one user.
     pub fn of(state: &UserMovie) -> Self {
-        let reacted = |reaction| i64::from(state.reaction.value == Some(reaction));
+        let reacted = |reaction| i64::from(state.reaction == Some(reaction));
         Self {
             likes: reacted(Reaction::Like),
             dislikes: reacted(Reaction::Dislike),
             superlikes: reacted(Reaction::Superlike),
-            bookmarks: i64::from(state.bookmark.value.is_some()),
-            views: i64::from(state.watch.completed.is_some()),
-            ratings: i64::from(state.rating.value.is_some()),
+            bookmarks: i64::from(state.bookmarked),
+            views: i64::from(state.completed_at.is_some()),
+            ratings: i64::from(state.rating.is_some()),
             rating_sum: state
                 .rating
-                .value
                 .map_or(0, |rating| i64::from(rating.half_stars())),
         }
     }

@@ -40,39 +40,8 @@ pub struct ImportFile {
     pub rows: usize,
 }
 
-/// The actions of a user on one movie, as a row of a file records them, with their times.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ImportedActions {
-    /// The time at which the user watched the movie.
-    pub watched_at: Option<DateTime<Utc>>,
-    /// The rating, and its time.
-    pub rated: Option<(Rating, DateTime<Utc>)>,
-    /// The time at which the user bookmarked the movie.
-    pub bookmarked_at: Option<DateTime<Utc>>,
-    /// The time at which the user liked the movie.
-    pub liked_at: Option<DateTime<Utc>>,
-}
-
-impl ImportedActions {
-    /// The actions, each with its time.
-    pub fn iter(&self) -> impl Iterator<Item = (Action, DateTime<Utc>)> + use<> {
-        let rated = self
-            .rated
-            .map(|(rating, at)| (Action::Rate(Some(rating)), at));
-        let like = Action::React(Some(Reaction::Like));
-        [
-            self.watched_at.map(|at| (Action::Complete, at)),
-            rated,
-            self.bookmarked_at.map(|at| (Action::Bookmark(true), at)),
-            self.liked_at.map(|at| (like, at)),
-        ]
-        .into_iter()
-        .flatten()
-    }
-}
-
-/// A row of a file: a movie, and the user's actions on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A row of a file: a movie, and the user's actions on it with their times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ImportEntry {
     /// The index of the file, from 0.
     pub file: i16,
@@ -86,14 +55,38 @@ pub struct ImportEntry {
     pub title: Option<String>,
     /// The year of release.
     pub year: Option<i32>,
-    /// The actions.
-    pub actions: ImportedActions,
+    /// The time at which the user watched the movie.
+    pub watched_at: Option<DateTime<Utc>>,
+    /// The rating.
+    pub rating: Option<Rating>,
+    /// The time of the rating.
+    pub rated_at: Option<DateTime<Utc>>,
+    /// The time at which the user bookmarked the movie.
+    pub bookmarked_at: Option<DateTime<Utc>>,
+    /// The time at which the user liked the movie.
+    pub liked_at: Option<DateTime<Utc>>,
+    /// The movie that a dry run found.
+    pub movie_id: Option<MovieId>,
 }
 
 impl ImportEntry {
     /// True if the row has an id or a title.
     fn is_identified(&self) -> bool {
         self.tmdb_id.is_some() || self.imdb_id.is_some() || self.title.is_some()
+    }
+
+    /// The actions, each with its time.
+    pub fn actions(&self) -> impl Iterator<Item = (Action, DateTime<Utc>)> + use<> {
+        let like = Action::React(Some(Reaction::Like));
+        let actions = [
+            (Action::Complete, self.watched_at),
+            (Action::Rate(self.rating), self.rated_at),
+            (Action::Bookmark(true), self.bookmarked_at),
+            (like, self.liked_at),
+        ];
+        actions
+            .into_iter()
+            .filter_map(|(action, at)| Some((action, at?)))
     }
 }
 

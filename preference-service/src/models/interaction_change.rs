@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Interaction, InteractionId, InteractionType, Mark, MovieId, Rating, Reaction, UserId, UserMovie,
+    Interaction, InteractionId, InteractionType, MovieId, Rating, Reaction, UserId, UserMovie,
 };
 
 /// A change record of an interaction. Absent values are left out.
@@ -60,7 +60,6 @@ impl Serialize for Micros {
 impl InteractionChange {
     /// Returns the change record of `interaction`, which led to `state`.
     pub fn new(interaction: &Interaction, state: &UserMovie) -> Self {
-        let at = |mark: Option<Mark>| mark.map(|mark| Micros(mark.at));
         Self {
             id: interaction.id,
             user_id: interaction.user_id,
@@ -72,17 +71,17 @@ impl InteractionChange {
             occurred_at: Micros(interaction.occurred_at),
             created_at: Micros(interaction.created_at),
             state: StateChange {
-                reaction: state.reaction.value,
-                reacted_at: at(state.reaction.mark),
-                bookmarked: state.bookmark.value.is_some(),
-                bookmarked_at: at(state.bookmark.mark),
-                rating: state.rating.value,
-                rated_at: at(state.rating.mark),
-                watched: state.watch.is_started(),
-                watched_seconds: state.watch.watched_seconds,
-                watched_at: at(state.watch.mark),
-                completed: state.watch.completed.is_some(),
-                completed_at: at(state.watch.completed),
+                reaction: state.reaction,
+                reacted_at: state.reacted_at.map(Micros),
+                bookmarked: state.bookmarked,
+                bookmarked_at: state.bookmarked_at.map(Micros),
+                rating: state.rating,
+                rated_at: state.rated_at.map(Micros),
+                watched: state.is_watched(),
+                watched_seconds: state.watched_seconds,
+                watched_at: state.watched_at.map(Micros),
+                completed: state.completed_at.is_some(),
+                completed_at: state.completed_at.map(Micros),
             },
         }
     }

@@ -12,7 +12,7 @@ use recommender::taste::{self, HalfLife, MovieActions};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Mark, Rating, Reaction, UserMovie};
+use super::{Reaction, UserMovie};
 
 /// The kind of a tag.
 #[derive(
@@ -107,25 +107,21 @@ impl FilmTags {
 
 impl From<&UserMovie> for MovieActions {
     fn from(state: &UserMovie) -> Self {
-        let at = |mark: Option<Mark>| mark.map(|mark| mark.at);
         Self {
-            reaction: state.reaction.value.map(|reaction| match reaction {
+            reaction: state.reaction.map(|reaction| match reaction {
                 Reaction::Like => taste::Reaction::Like,
                 Reaction::Dislike => taste::Reaction::Dislike,
                 Reaction::Superlike => taste::Reaction::Superlike,
             }),
-            reacted_at: at(state.reaction.mark),
-            is_bookmarked: state.bookmark.value.is_some(),
-            bookmarked_at: at(state.bookmark.mark),
+            reacted_at: state.reacted_at,
+            is_bookmarked: state.bookmarked,
+            bookmarked_at: state.bookmarked_at,
             // Half stars are exact.
-            rating: state
-                .rating
-                .value
-                .map(|rating| Rating::stars(rating) as f32),
-            rated_at: at(state.rating.mark),
-            watched_seconds: state.watch.watched_seconds,
-            watched_at: at(state.watch.mark),
-            completed_at: at(state.watch.completed),
+            rating: state.rating.map(|rating| rating.stars() as f32),
+            rated_at: state.rated_at,
+            watched_seconds: state.watched_seconds,
+            watched_at: state.watched_at,
+            completed_at: state.completed_at,
         }
     }
 }
@@ -154,7 +150,7 @@ impl TasteScores {
 
     /// Returns at most `limit` scores of each kind, by descending absolute value. Scores that the user has set replace
     /// those that add up.
-    pub fn profile(self, edits: &[TasteEdit], limit: usize) -> Vec<TasteScore> {
+    pub fn profile(self, edits: Vec<TasteScore>, limit: usize) -> Vec<TasteScore> {
         let mut scores: HashMap<TagKey, TasteScore> = self
             .0
             .into_iter()
@@ -167,14 +163,7 @@ impl TasteScores {
                 (key, score)
             })
             .collect();
-        for edit in edits {
-            let edited = TasteScore {
-                key: edit.key.clone(),
-                score: edit.score,
-                edited: true,
-            };
-            scores.insert(edit.key.clone(), edited);
-        }
+        scores.extend(edits.into_iter().map(|edit| (edit.key.clone(), edit)));
         let mut scores: Vec<TasteScore> = scores.into_values().collect();
         scores.sort_unstable_by(|one, other| {
             one.key
@@ -205,15 +194,6 @@ impl TasteScores {
             .filter(|key| differs(key))
             .count()
     }
-}
-
-/// A score that the user has set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TasteEdit {
-    /// The tag.
-    pub key: TagKey,
-    /// The score.
-    pub score: f64,
 }
 
 /// A request to edit one tag's score.
@@ -257,23 +237,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::models::{Action, EventContext, InteractionId, MovieId, Progress, UserId};
+    use crate::models::{Action, EventContext, InteractionId, MovieId, Progress, Rating, UserId};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("in range")
     }
 
     fn after(actions: &[Action]) -> UserMovie {
-        let mut state = UserMovie::default();
+        let user = UserId::new(1).expect("positive");
+        let mut state = UserMovie::new(user, MovieId::new(1).expect("positive"));
         for (number, action) in (1..).zip(actions) {
             let context = EventContext {
                 id: InteractionId::new(number).expect("positive"),
                 now: at(0),
                 occurred_at: None,
             };
-            let user = UserId::new(1).expect("positive");
-            let movie = MovieId::new(1).expect("positive");
-            if let Some(changed) = state.apply(user, movie, *action, &context) {
+            if let Some(changed) = state.apply(*action, &context) {
                 state = changed.state;
             }
         }
@@ -322,11 +301,12 @@ mod tests {
         scores.add(&film(&[18, 35]), 5.0);
         scores.add(&film(&[35, 27]), -8.0);
         let pinned = TagKey::Numbered(TagKind::Genre, 18);
-        let edits = [TasteEdit {
+        let edit = TasteScore {
             key: pinned.clone(),
             score: -1.0,
-        }];
-        let profile = scores.profile(&edits, 2);
+            edited: true,
+        };
+        let profile = scores.profile(vec![edit], 2);
         let shown: Vec<(String, f64, bool)> = profile
             .iter()
             .map(|score| (score.key.tag(), score.score, score.edited))

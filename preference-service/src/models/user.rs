@@ -11,6 +11,7 @@ use super::{
     UserId,
     text::{fold, has_invisible},
 };
+use crate::error::Error;
 
 /// In characters, as are the next three.
 const MAX_USERNAME_LENGTH: usize = 100;
@@ -82,32 +83,24 @@ pub struct NewUser {
     pub password: Option<SecretString>,
 }
 
-/// The errors of an invalid sign-up.
-#[derive(Debug, PartialEq, Eq)]
-pub enum InvalidUser {
-    /// Username or e-mail address are absent or blank.
-    Missing(Vec<FieldError>),
-    /// All required fields are present, some are invalid.
-    Invalid(Vec<FieldError>),
-}
-
 impl NewUser {
     /// Validates the fields of a request; surrounding whitespace is dropped.
     ///
     /// # Errors
-    /// One error for each field that is missing or invalid.
+    /// [`Error::MissingUser`] if username or e-mail address are absent or blank, otherwise [`Error::Invalid`] if any
+    /// field is invalid; with one error for each field.
     pub fn parse(
         username: Option<&str>,
         email: Option<&str>,
         password: Option<SecretString>,
-    ) -> Result<Self, InvalidUser> {
+    ) -> Result<Self, Error> {
         let username = username.unwrap_or_default().trim();
         let email = email.unwrap_or_default().trim();
         let mut check = Validator::default();
         check.require(!username.is_empty(), "username", "is required");
         check.require(!email.is_empty(), "email", "is required");
-        check.finish(()).map_err(InvalidUser::Missing)?;
-        validate(Some(username), Some(email), password.as_ref()).map_err(InvalidUser::Invalid)?;
+        check.finish(()).map_err(Error::MissingUser)?;
+        validate(Some(username), Some(email), password.as_ref())?;
         Ok(Self {
             username: UniqueText::new(username),
             email: UniqueText::new(email),
@@ -221,42 +214,4 @@ fn email_error(email: &str) -> Option<String> {
         return Some("must have one @ with something on either side of it".to_owned());
     }
     key_error(email)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn surrounding_whitespace_is_dropped() {
-        let user = NewUser::parse(Some("  Anna \t"), Some(" a@b "), None).ok();
-        let user = user.expect("valid");
-        assert_eq!(
-            (user.username.text, user.email.text),
-            ("Anna".to_owned(), "a@b".to_owned())
-        );
-    }
-
-    #[test]
-    fn limits_are_inclusive_and_count_characters() {
-        let parse = |username: &str, email: &str| NewUser::parse(Some(username), Some(email), None);
-        assert!(parse(&"é".repeat(100), "a@b").is_ok());
-        assert!(parse(&"é".repeat(101), "a@b").is_err());
-        assert!(parse("a", &format!("{}@b", "a".repeat(253))).is_ok());
-        assert!(parse("a", &format!("{}@b", "a".repeat(254))).is_err());
-        assert!(parse(&"\u{fdfa}".repeat(100), "a@b").is_err());
-        assert!(parse("a", &format!("{}@b", "\u{3300}".repeat(200))).is_err());
-        for email in [
-            "a",
-            "@",
-            "a@",
-            "@b",
-            "a@b@c",
-            "a b@c",
-            "a@b\u{200b}",
-            "a@b\0c",
-        ] {
-            assert!(parse("a", email).is_err(), "{email:?}");
-        }
-    }
 }

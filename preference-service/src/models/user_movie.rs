@@ -71,7 +71,7 @@ impl Serialize for Rating {
     }
 }
 
-/// A playback position within a movie.
+/// A playback position within a movie, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     position: i32,
@@ -87,16 +87,6 @@ impl Progress {
     pub fn new(position: i32, duration: i32) -> Option<Self> {
         ((1..=Self::MAX_DURATION_SECONDS).contains(&duration) && (0..=duration).contains(&position))
             .then_some(Self { position, duration })
-    }
-
-    /// The playback position in seconds.
-    pub fn position_seconds(self) -> i32 {
-        self.position
-    }
-
-    /// The runtime in seconds.
-    pub fn duration_seconds(self) -> i32 {
-        self.duration
     }
 
     /// True from nine tenths of the runtime on: the rest are credits.
@@ -153,112 +143,6 @@ impl Action {
     }
 }
 
-/// The interaction that last changed a part of the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The time of the user's action.
-    pub at: DateTime<Utc>,
-    /// The interaction's id.
-    pub id: InteractionId,
-}
-
-/// A value with the interaction that set or cleared it. The mark outlives the value, so that an older event that
-/// arrives later does not bring the value back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timestamped<T> {
-    /// The value, `None` if never set or cleared.
-    pub value: Option<T>,
-    /// The last change, `None` if never changed.
-    pub mark: Option<Mark>,
-}
-
-impl<T> Default for Timestamped<T> {
-    fn default() -> Self {
-        Self {
-            value: None,
-            mark: None,
-        }
-    }
-}
-
-impl<T: PartialEq> Timestamped<T> {
-    /// Returns the value set to `value`, or `None` if that changes nothing.
-    fn set(&self, value: Option<T>, context: &EventContext) -> Option<Self> {
-        let at = context.after(self.mark)?;
-        (self.value != value).then_some(Self {
-            value,
-            mark: Some(Mark { at, id: context.id }),
-        })
-    }
-
-    /// The time the present value was set, `None` without a value.
-    pub fn since(&self) -> Option<DateTime<Utc>> {
-        self.value.as_ref().and(self.mark).map(|mark| mark.at)
-    }
-}
-
-/// The watch history of one movie.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Watch {
-    /// The last playback position, `None` if unknown.
-    pub progress: Option<Progress>,
-    /// The furthest position reached, in seconds: each minute counts once, however often it is watched.
-    pub watched_seconds: i32,
-    /// The last change.
-    pub mark: Option<Mark>,
-    /// The first time the end was reached.
-    pub completed: Option<Mark>,
-}
-
-impl Watch {
-    /// True if the user has watched any of the movie.
-    pub fn is_started(&self) -> bool {
-        self.progress.is_some() || self.completed.is_some()
-    }
-
-    /// The time of the last change, `None` if the user has watched none of the movie.
-    pub fn since(&self) -> Option<DateTime<Utc>> {
-        self.mark.filter(|_| self.is_started()).map(|mark| mark.at)
-    }
-
-    fn apply(&self, action: Action, context: &EventContext) -> Option<(Self, InteractionType)> {
-        let mark = Mark {
-            at: context.after(self.mark)?,
-            id: context.id,
-        };
-        let first = self.completed.is_none();
-        let mut watch = Self {
-            mark: Some(mark),
-            ..*self
-        };
-        match action {
-            Action::Watch(progress) => {
-                if self.progress == Some(progress) && !(first && progress.is_complete()) {
-                    return None;
-                }
-                watch.progress = Some(progress);
-                watch.watched_seconds = self.watched_seconds.max(progress.position);
-                if first && progress.is_complete() {
-                    watch.completed = Some(mark);
-                    return Some((watch, InteractionType::Watched));
-                }
-                Some((watch, InteractionType::Progress))
-            }
-            Action::Complete => first.then(|| {
-                watch.completed = Some(mark);
-                (watch, InteractionType::Watched)
-            }),
-            _ => self.is_started().then_some((
-                Self {
-                    mark: Some(mark),
-                    ..Self::default()
-                },
-                InteractionType::WatchRemoved,
-            )),
-        }
-    }
-}
-
 /// The time of an action and the id of the interaction that it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventContext {
@@ -271,10 +155,10 @@ pub struct EventContext {
 }
 
 impl EventContext {
-    /// Returns the time of the action, or `None` if `mark` is newer. A live action is the newest even if the clock
-    /// has been set back.
-    fn after(&self, mark: Option<Mark>) -> Option<DateTime<Utc>> {
-        let known = mark.map_or(DateTime::<Utc>::MIN_UTC, |mark| mark.at);
+    /// Returns the time of the action, or `None` if the last change, `known`, is newer. A live action is the newest even
+    /// if the clock has been set back.
+    fn after(&self, known: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let known = known.unwrap_or(DateTime::<Utc>::MIN_UTC);
         match self.occurred_at {
             None => Some(self.now.max(known)),
             Some(at) => Some(at.min(self.now)).filter(|at| *at >= known),
@@ -282,19 +166,50 @@ impl EventContext {
     }
 }
 
-/// A user's state for one movie; the default is the state before any action.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A user's state for one movie: its parts, each with the time and the id of the interaction that last changed it. Both
+/// outlive the value, so that an older event that arrives later does not bring the value back.
+// Field order must match the composite type: rows are read and written as composite values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "user_movie_row")]
 pub struct UserMovie {
+    /// The user.
+    pub user_id: UserId,
+    /// The movie.
+    pub movie_id: MovieId,
     /// The last interaction that changed anything.
     pub version: Option<InteractionId>,
     /// The reaction.
-    pub reaction: Timestamped<Reaction>,
-    /// The bookmark: the movie is on the watchlist.
-    pub bookmark: Timestamped<()>,
+    pub reaction: Option<Reaction>,
+    /// The time it was set or cleared.
+    pub reacted_at: Option<DateTime<Utc>>,
+    /// The interaction that set or cleared it.
+    pub reaction_id: Option<InteractionId>,
+    /// True if the movie is on the watchlist.
+    pub bookmarked: bool,
+    /// The time it was added or removed.
+    pub bookmarked_at: Option<DateTime<Utc>>,
+    /// The interaction that added or removed it.
+    pub bookmark_id: Option<InteractionId>,
     /// The rating.
-    pub rating: Timestamped<Rating>,
-    /// The watch history.
-    pub watch: Watch,
+    pub rating: Option<Rating>,
+    /// The time it was set or cleared.
+    pub rated_at: Option<DateTime<Utc>>,
+    /// The interaction that set or cleared it.
+    pub rating_id: Option<InteractionId>,
+    /// The last playback position, `None` if unknown.
+    pub position_seconds: Option<i32>,
+    /// The movie's runtime, `None` if unknown.
+    pub duration_seconds: Option<i32>,
+    /// The furthest position reached: each minute counts once, however often it is watched.
+    pub watched_seconds: i32,
+    /// The last change of the watch history.
+    pub watched_at: Option<DateTime<Utc>>,
+    /// The interaction of that change.
+    pub watch_id: Option<InteractionId>,
+    /// The first time the end was reached.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// The interaction that reached it.
+    pub completion_id: Option<InteractionId>,
 }
 
 /// The result of an action that changed the state.
@@ -307,79 +222,128 @@ pub struct Changed {
 }
 
 impl UserMovie {
+    /// The state before any action.
+    pub fn new(user_id: UserId, movie_id: MovieId) -> Self {
+        Self {
+            user_id,
+            movie_id,
+            version: None,
+            reaction: None,
+            reacted_at: None,
+            reaction_id: None,
+            bookmarked: false,
+            bookmarked_at: None,
+            bookmark_id: None,
+            rating: None,
+            rated_at: None,
+            rating_id: None,
+            position_seconds: None,
+            duration_seconds: None,
+            watched_seconds: 0,
+            watched_at: None,
+            watch_id: None,
+            completed_at: None,
+            completion_id: None,
+        }
+    }
+
+    /// True if the user has watched any of the movie.
+    pub fn is_watched(&self) -> bool {
+        self.position_seconds.is_some() || self.completed_at.is_some()
+    }
+
+    /// The time the part was set, `None` if it is not set. Lists are ordered by it.
+    pub fn since(&self, part: StatePart) -> Option<DateTime<Utc>> {
+        match part {
+            StatePart::Reaction => self.reacted_at.filter(|_| self.reaction.is_some()),
+            StatePart::Bookmark => self.bookmarked_at.filter(|_| self.bookmarked),
+            StatePart::Rating => self.rated_at.filter(|_| self.rating.is_some()),
+            StatePart::Watch => self.watched_at.filter(|_| self.is_watched()),
+        }
+    }
+
     /// Returns the state after `action`, or `None` if the action changes nothing because the state is already so or a
     /// newer action is known.
-    pub fn apply(
-        &self,
-        user_id: UserId,
-        movie_id: MovieId,
-        action: Action,
-        context: &EventContext,
-    ) -> Option<Changed> {
+    pub fn apply(&self, action: Action, context: &EventContext) -> Option<Changed> {
         let mut state = *self;
-        let (interaction_type, mark) = match action {
-            Action::React(value) => {
-                state.reaction = self.reaction.set(value, context)?;
-                let name =
-                    value.map_or(InteractionType::ReactionRemoved, Reaction::interaction_type);
-                (name, state.reaction.mark)
-            }
-            Action::Bookmark(value) => {
-                state.bookmark = self.bookmark.set(value.then_some(()), context)?;
-                let name = if value {
-                    InteractionType::Watchlist
-                } else {
-                    InteractionType::BookmarkRemoved
-                };
-                (name, state.bookmark.mark)
-            }
-            Action::Rate(value) => {
-                state.rating = self.rating.set(value, context)?;
-                let name =
-                    value.map_or(InteractionType::RatingRemoved, |_| InteractionType::Rating);
-                (name, state.rating.mark)
-            }
-            Action::Watch(_) | Action::Complete | Action::ForgetWatch => {
-                let name;
-                (state.watch, name) = self.watch.apply(action, context)?;
-                (name, state.watch.mark)
-            }
+        let (changed_at, changed_by) = match action {
+            Action::React(_) => (&mut state.reacted_at, &mut state.reaction_id),
+            Action::Bookmark(_) => (&mut state.bookmarked_at, &mut state.bookmark_id),
+            Action::Rate(_) => (&mut state.rated_at, &mut state.rating_id),
+            _ => (&mut state.watched_at, &mut state.watch_id),
         };
+        let at = context.after(*changed_at)?;
+        (*changed_at, *changed_by) = (Some(at), Some(context.id));
         state.version = Some(context.id);
-        let rating = match action {
-            Action::Rate(rating) => rating,
-            _ => None,
+        let (mut rating, mut progress) = (None, None);
+        let is_completed = self.completed_at.is_some();
+        let interaction_type = match action {
+            Action::React(value) if value != self.reaction => {
+                state.reaction = value;
+                value.map_or(InteractionType::ReactionRemoved, Reaction::interaction_type)
+            }
+            Action::Bookmark(true) if !self.bookmarked => {
+                state.bookmarked = true;
+                InteractionType::Watchlist
+            }
+            Action::Bookmark(false) if self.bookmarked => {
+                state.bookmarked = false;
+                InteractionType::BookmarkRemoved
+            }
+            Action::Rate(value) if value != self.rating => {
+                (state.rating, rating) = (value, value);
+                value.map_or(InteractionType::RatingRemoved, |_| InteractionType::Rating)
+            }
+            Action::Watch(reached) => {
+                let completes = !is_completed && reached.is_complete();
+                progress = Some((reached.position, reached.duration));
+                if progress == self.position_seconds.zip(self.duration_seconds) && !completes {
+                    return None;
+                }
+                (state.position_seconds, state.duration_seconds) = progress.unzip();
+                state.watched_seconds = self.watched_seconds.max(reached.position);
+                if completes {
+                    InteractionType::Watched
+                } else {
+                    InteractionType::Progress
+                }
+            }
+            Action::Complete if !is_completed => InteractionType::Watched,
+            Action::ForgetWatch if self.is_watched() => {
+                (state.position_seconds, state.duration_seconds) = (None, None);
+                (state.completed_at, state.completion_id) = (None, None);
+                state.watched_seconds = 0;
+                InteractionType::WatchRemoved
+            }
+            _ => return None,
         };
-        let progress = match action {
-            Action::Watch(progress) => Some(progress),
-            _ => None,
+        if interaction_type == InteractionType::Watched {
+            (state.completed_at, state.completion_id) = (Some(at), Some(context.id));
+        }
+        let (position_seconds, duration_seconds) = progress.unzip();
+        let interaction = Interaction {
+            user_id: self.user_id,
+            id: context.id,
+            movie_id: self.movie_id,
+            interaction_type,
+            created_at: context.now,
+            occurred_at: at,
+            rating,
+            position_seconds,
+            duration_seconds,
         };
-        Some(Changed {
-            state,
-            interaction: Interaction {
-                user_id,
-                id: context.id,
-                movie_id,
-                interaction_type,
-                created_at: context.now,
-                occurred_at: mark?.at,
-                rating,
-                position_seconds: progress.map(Progress::position_seconds),
-                duration_seconds: progress.map(Progress::duration_seconds),
-            },
-        })
+        Some(Changed { state, interaction })
     }
 
     /// Returns the id of the interaction that last changed the part of the state that `action` is about.
     pub fn last_interaction(&self, action: Action) -> Option<InteractionId> {
-        let mark = match action {
-            Action::React(_) => self.reaction.mark,
-            Action::Bookmark(_) => self.bookmark.mark,
-            Action::Rate(_) => self.rating.mark,
-            Action::Watch(_) | Action::ForgetWatch => self.watch.mark,
-            Action::Complete => self.watch.completed,
-        };
-        mark.map(|mark| mark.id)
+        match action {
+            Action::React(_) => self.reaction_id,
+            Action::Bookmark(_) => self.bookmark_id,
+            Action::Rate(_) => self.rating_id,
+            Action::Watch(_) | Action::ForgetWatch => self.watch_id,
+            Action::Complete => self.completion_id,
+        }
     }
 }
 
@@ -407,13 +371,13 @@ impl StatePart {
         }
     }
 
-    /// The time the part was last changed, `None` if it is not set. Lists are ordered by it.
-    pub fn since(self, state: &UserMovie) -> Option<DateTime<Utc>> {
+    /// The name of one value.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Reaction => state.reaction.since(),
-            Self::Bookmark => state.bookmark.since(),
-            Self::Rating => state.rating.since(),
-            Self::Watch => state.watch.since(),
+            Self::Reaction => "reaction",
+            Self::Bookmark => "bookmark",
+            Self::Rating => "rating",
+            Self::Watch => "watch entry",
         }
     }
 }

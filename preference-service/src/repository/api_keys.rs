@@ -2,38 +2,22 @@
 
 use sqlx::PgPool;
 
-use crate::models::{
-    ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, Role, Scope, SecretHash, UserId,
+use crate::{
+    error::{Error, MAX_API_KEYS},
+    models::{ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, Role, Scope, SecretHash, UserId},
 };
 
-/// API keys per user.
-pub const MAX_KEYS: i64 = 50;
-
-/// The reason why a key was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// No user has this id.
-    #[error("user not found")]
-    UserNotFound,
-    /// The scope `admin` was requested for a user who is no administrator.
-    #[error("the user is no administrator")]
-    NotAdmin,
-    /// The user has [`MAX_KEYS`] keys.
-    #[error("the user has {MAX_KEYS} keys")]
-    TooMany,
-    /// Postgres is unreachable or a statement failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
-
 /// Stores a key of `user_id`.
+///
+/// # Errors
+/// `UserNotFound`; `NotAdmin` if the scope `admin` is requested for another user than an administrator; `TooManyApiKeys`.
 #[tracing::instrument(name = "repository.api_keys.create", level = "debug", skip_all, fields(%user_id))]
 pub async fn create(
     pool: &PgPool,
     user_id: UserId,
     key: &NewApiKey,
     secret: &ApiKeySecret,
-) -> Result<ApiKey, CreateError> {
+) -> Result<ApiKey, Error> {
     let mut transaction = pool.begin().await?;
     let role = sqlx::query_scalar!(
         r#"select role as "role: Role" from user_account where id = $1 for no key update"#,
@@ -41,9 +25,9 @@ pub async fn create(
     )
     .fetch_optional(&mut *transaction)
     .await?
-    .ok_or(CreateError::UserNotFound)?;
+    .ok_or(Error::UserNotFound)?;
     if key.scopes.contains(&Scope::Admin) && role != Role::Admin {
-        return Err(CreateError::NotAdmin);
+        return Err(Error::NotAdmin);
     }
     let count = sqlx::query_scalar!(
         r#"select count(*) as "count!" from api_key where user_id = $1"#,
@@ -51,8 +35,8 @@ pub async fn create(
     )
     .fetch_one(&mut *transaction)
     .await?;
-    if count >= MAX_KEYS {
-        return Err(CreateError::TooMany);
+    if count >= MAX_API_KEYS {
+        return Err(Error::TooManyApiKeys);
     }
     let hash = secret.hash();
     let key = sqlx::query_as!(

@@ -1,13 +1,11 @@
 //! Imports as their work sees them: parameters, rows, progress. Called by the work of imports; progress is
 //! stored under a lease that [`chassis::jobs::LeasedJob::checkpoint`] checked.
 
-use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use crate::models::{
-    ImportEntry, ImportFailure, ImportFile, ImportedActions, MovieId, Rating, UnmatchedTitle,
-    UserId,
+    ImportEntry, ImportFailure, ImportFile, MovieId, Rating, UnmatchedTitle, UserId,
 };
 
 /// The parameters and the counts of an import.
@@ -47,41 +45,6 @@ pub async fn load(pool: &PgPool, id: Uuid) -> sqlx::Result<ImportState> {
     .await
 }
 
-struct EntryRow {
-    file: i16,
-    line: i32,
-    tmdb_id: Option<i64>,
-    imdb_id: Option<String>,
-    title: Option<String>,
-    year: Option<i32>,
-    watched_at: Option<DateTime<Utc>>,
-    rating: Option<i16>,
-    rated_at: Option<DateTime<Utc>>,
-    bookmarked_at: Option<DateTime<Utc>>,
-    liked_at: Option<DateTime<Utc>>,
-    movie_id: Option<i64>,
-}
-
-impl From<EntryRow> for ImportEntry {
-    fn from(row: EntryRow) -> Self {
-        let rating = row.rating.and_then(Rating::from_half_stars);
-        Self {
-            file: row.file,
-            line: row.line,
-            tmdb_id: row.tmdb_id.and_then(MovieId::new),
-            imdb_id: row.imdb_id,
-            title: row.title,
-            year: row.year,
-            actions: ImportedActions {
-                watched_at: row.watched_at,
-                rated: rating.zip(row.rated_at),
-                bookmarked_at: row.bookmarked_at,
-                liked_at: row.liked_at,
-            },
-        }
-    }
-}
-
 /// The next unprocessed rows, at most `limit`.
 #[tracing::instrument(name = "repository.import_work.list_entries", level = "debug", skip_all, fields(job = %import.id))]
 pub async fn list_entries(
@@ -89,48 +52,44 @@ pub async fn list_entries(
     import: &ImportState,
     limit: i64,
 ) -> sqlx::Result<Vec<ImportEntry>> {
-    let rows = sqlx::query_as!(
-        EntryRow,
-        "select file, line, tmdb_id, imdb_id, title, year, watched_at, rating, rated_at, bookmarked_at,
-             liked_at, movie_id
-         from import_entry
-         where user_id = $1 and job_id = $2 and position > $3 order by position limit $4",
+    sqlx::query_as!(
+        ImportEntry,
+        r#"select file, line, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
+                  rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
+                  movie_id as "movie_id: MovieId"
+           from import_entry
+           where user_id = $1 and job_id = $2 and position > $3 order by position limit $4"#,
         import.user_id.get(),
         import.id,
         import.processed,
         limit,
     )
     .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(ImportEntry::from).collect())
+    .await
 }
 
-/// The actions of the rows about `movies` that a dry run has processed, in their order.
+/// The rows about `movies` that a dry run has processed, in their order.
 #[tracing::instrument(name = "repository.import_work.list_earlier", level = "debug", skip_all, fields(job = %import.id))]
 pub async fn list_earlier(
     pool: &PgPool,
     import: &ImportState,
     movies: &[i64],
-) -> sqlx::Result<Vec<(MovieId, ImportedActions)>> {
-    let rows = sqlx::query_as!(
-        EntryRow,
-        "select file, line, tmdb_id, imdb_id, title, year, watched_at, rating, rated_at, bookmarked_at,
-             liked_at, movie_id
-         from import_entry
-         where user_id = $1 and job_id = $2 and position <= $3 and movie_id = any ($4)
-         order by position",
+) -> sqlx::Result<Vec<ImportEntry>> {
+    sqlx::query_as!(
+        ImportEntry,
+        r#"select file, line, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
+                  rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
+                  movie_id as "movie_id: MovieId"
+           from import_entry
+           where user_id = $1 and job_id = $2 and position <= $3 and movie_id = any ($4)
+           order by position"#,
         import.user_id.get(),
         import.id,
         import.processed,
         movies,
     )
     .fetch_all(pool)
-    .await?;
-    let actions = rows.into_iter().filter_map(|row| {
-        let movie = row.movie_id.and_then(MovieId::new)?;
-        Some((movie, ImportEntry::from(row).actions))
-    });
-    Ok(actions.collect())
+    .await
 }
 
 /// The outcome of a chunk of rows.

@@ -8,8 +8,9 @@ use chassis::{
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use crate::models::{
-    Import, ImportEntry, ImportFailure, ImportFile, MovieId, UnmatchedTitle, UserId,
+use crate::{
+    error::Error,
+    models::{Import, ImportEntry, ImportFailure, ImportFile, UnmatchedTitle, UserId},
 };
 
 /// Rows that one statement inserts.
@@ -41,16 +42,14 @@ pub enum Created {
     New(Uuid),
     /// The id of the user's import that has not ended.
     Active(Uuid),
-    /// There is no such user.
-    NoUser,
 }
 
 /// Creates an import, claimable by all workers.
 ///
 /// # Errors
-/// Returns [`sqlx::Error`] if a statement fails; `RowNotFound` if a conflicting import vanished repeatedly.
+/// `UserNotFound` if there is no such user; `Database` if a statement fails or a conflicting import vanished repeatedly.
 #[tracing::instrument(name = "repository.imports.create", level = "debug", skip_all, fields(user = %import.user_id))]
-pub async fn create(pool: &PgPool, import: &NewImport) -> sqlx::Result<Created> {
+pub async fn create(pool: &PgPool, import: &NewImport) -> Result<Created, Error> {
     let id = Uuid::now_v7();
     let user_id = import.user_id.get();
     for _ in 0..MAX_ATTEMPTS {
@@ -77,9 +76,9 @@ pub async fn create(pool: &PgPool, import: &NewImport) -> sqlx::Result<Created> 
             }
             Ok(_) => transaction.rollback().await?,
             Err(error) if violated_constraint(&error) == Some("job_user_id_fkey") => {
-                return Ok(Created::NoUser);
+                return Err(Error::UserNotFound);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         let active = sqlx::query_scalar!(
             "select id from job where user_id = $1 and status in ('pending', 'running')",
@@ -91,7 +90,7 @@ pub async fn create(pool: &PgPool, import: &NewImport) -> sqlx::Result<Created> 
             return Ok(Created::Active(active));
         }
     }
-    Err(sqlx::Error::RowNotFound)
+    Err(sqlx::Error::RowNotFound.into())
 }
 
 async fn insert_entries(
@@ -101,37 +100,21 @@ async fn insert_entries(
 ) -> sqlx::Result<()> {
     let mut first = 1_i32;
     for rows in import.entries.chunks(INSERT_CHUNK) {
-        // One JSON array, since fourteen arrays by position are easily confused.
-        let values = rows.iter().map(|row| {
-            let actions = &row.actions;
-            serde_json::json!({
-                "file": row.file,
-                "line": row.line,
-                "tmdb_id": row.tmdb_id.map(MovieId::get),
-                "imdb_id": row.imdb_id,
-                "title": row.title,
-                "year": row.year,
-                "watched_at": actions.watched_at,
-                "rating": actions.rated.map(|(rating, _)| rating.half_stars()),
-                "rated_at": actions.rated.map(|(_, at)| at),
-                "bookmarked_at": actions.bookmarked_at,
-                "liked_at": actions.liked_at,
-            })
-        });
+        // One JSON array, since fourteen arrays by position are easily confused. JSON has ratings in stars.
         sqlx::query!(
             "insert into import_entry (user_id, job_id, position, file, line, tmdb_id, imdb_id, title,
                  year, watched_at, rating, rated_at, bookmarked_at, liked_at)
              select $1, $2, $3 + (place - 1)::int, r.file, r.line, r.tmdb_id, r.imdb_id, r.title, r.year,
-                 r.watched_at, r.rating, r.rated_at, r.bookmarked_at, r.liked_at
+                 r.watched_at, (r.rating * 2)::smallint, r.rated_at, r.bookmarked_at, r.liked_at
              from rows from (jsonb_to_recordset($4) as (file smallint, line int, tmdb_id bigint,
-                     imdb_id text, title text, year int, watched_at timestamptz, rating smallint,
+                     imdb_id text, title text, year int, watched_at timestamptz, rating float8,
                      rated_at timestamptz, bookmarked_at timestamptz, liked_at timestamptz))
                  with ordinality as r (file, line, tmdb_id, imdb_id, title, year, watched_at, rating,
                      rated_at, bookmarked_at, liked_at, place)",
             import.user_id.get(),
             id,
             first,
-            Json(values.collect::<Vec<_>>()) as _,
+            Json(rows) as _,
         )
         .execute(&mut *connection)
         .await?;

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, PgPool};
 
 use super::{broken, changes::record_profile};
-use crate::models::{TagKey, TagKind, TasteEdit, UserId};
+use crate::models::{TagKey, TagKind, TasteScore, UserId};
 
 /// Lists the scores that the user has set.
 #[tracing::instrument(name = "repository.taste.list_edits", level = "debug", skip_all)]
 pub async fn list_edits(
     connection: &mut PgConnection,
     user_id: UserId,
-) -> sqlx::Result<Vec<TasteEdit>> {
+) -> sqlx::Result<Vec<TasteScore>> {
     let rows = sqlx::query!(
         r#"select kind as "kind: TagKind", tag, score from taste_edit where user_id = $1"#,
         user_id.get()
@@ -23,9 +23,10 @@ pub async fn list_edits(
     rows.into_iter()
         .map(|row| {
             let key = TagKey::new(row.kind, row.tag);
-            Ok(TasteEdit {
+            Ok(TasteScore {
                 key: key.ok_or_else(|| broken("a taste edit has an invalid tag"))?,
                 score: row.score,
+                edited: true,
             })
         })
         .collect()

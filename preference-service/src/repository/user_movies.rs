@@ -1,15 +1,12 @@
 //! The table `user_movie`: the statements of the writer, each for a whole batch of commands, and the lists that are
 //! read from the states. A transaction that writes must lock its users first, with [`lock_users`].
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::broken;
 use crate::models::{
-    ChartShift, Counts, Interaction, InteractionId, Mark, MovieId, Progress, Rating, Reaction,
-    StatePart, Timestamped, UserId, UserMovie, Watch,
+    ChartShift, Counts, Interaction, InteractionId, MovieId, StatePart, UserId, UserMovie,
 };
 
 /// The handling of users whom another transaction has locked.
@@ -69,102 +66,6 @@ pub struct BatchSnapshot {
     pub pairs: Vec<(UserMovie, bool)>,
 }
 
-/// A row of `user_movie`, read and written as one composite value. Field order must match the composite type.
-#[derive(Debug, sqlx::Type)]
-#[sqlx(type_name = "user_movie_row")]
-pub(super) struct UserMovieRow {
-    pub(super) user_id: UserId,
-    pub(super) movie_id: MovieId,
-    version: Option<InteractionId>,
-    reaction: Option<Reaction>,
-    reacted_at: Option<DateTime<Utc>>,
-    reaction_id: Option<InteractionId>,
-    bookmarked: bool,
-    bookmarked_at: Option<DateTime<Utc>>,
-    bookmark_id: Option<InteractionId>,
-    rating: Option<Rating>,
-    rated_at: Option<DateTime<Utc>>,
-    rating_id: Option<InteractionId>,
-    position_seconds: Option<i32>,
-    duration_seconds: Option<i32>,
-    watched_seconds: i32,
-    watched_at: Option<DateTime<Utc>>,
-    watch_id: Option<InteractionId>,
-    completed_at: Option<DateTime<Utc>>,
-    completion_id: Option<InteractionId>,
-}
-
-impl UserMovieRow {
-    fn new(pair: Pair, state: &UserMovie) -> Self {
-        fn split(mark: Option<Mark>) -> (Option<DateTime<Utc>>, Option<InteractionId>) {
-            mark.map(|mark| (mark.at, mark.id)).unzip()
-        }
-        let (reacted_at, reaction_id) = split(state.reaction.mark);
-        let (bookmarked_at, bookmark_id) = split(state.bookmark.mark);
-        let (rated_at, rating_id) = split(state.rating.mark);
-        let (watched_at, watch_id) = split(state.watch.mark);
-        let (completed_at, completion_id) = split(state.watch.completed);
-        Self {
-            user_id: pair.user_id,
-            movie_id: pair.movie_id,
-            version: state.version,
-            reaction: state.reaction.value,
-            reacted_at,
-            reaction_id,
-            bookmarked: state.bookmark.value.is_some(),
-            bookmarked_at,
-            bookmark_id,
-            rating: state.rating.value,
-            rated_at,
-            rating_id,
-            position_seconds: state.watch.progress.map(Progress::position_seconds),
-            duration_seconds: state.watch.progress.map(Progress::duration_seconds),
-            watched_seconds: state.watch.watched_seconds,
-            watched_at,
-            watch_id,
-            completed_at,
-            completion_id,
-        }
-    }
-}
-
-impl From<UserMovieRow> for (MovieId, UserMovie) {
-    fn from(row: UserMovieRow) -> Self {
-        (row.movie_id, row.into())
-    }
-}
-
-impl From<UserMovieRow> for UserMovie {
-    fn from(row: UserMovieRow) -> Self {
-        fn mark(at: Option<DateTime<Utc>>, id: Option<InteractionId>) -> Option<Mark> {
-            at.zip(id).map(|(at, id)| Mark { at, id })
-        }
-        let progress = row.position_seconds.zip(row.duration_seconds);
-        Self {
-            version: row.version,
-            reaction: Timestamped {
-                value: row.reaction,
-                mark: mark(row.reacted_at, row.reaction_id),
-            },
-            bookmark: Timestamped {
-                value: row.bookmarked.then_some(()),
-                mark: mark(row.bookmarked_at, row.bookmark_id),
-            },
-            rating: Timestamped {
-                value: row.rating,
-                mark: mark(row.rated_at, row.rating_id),
-            },
-            watch: Watch {
-                progress: progress
-                    .and_then(|(position, duration)| Progress::new(position, duration)),
-                watched_seconds: row.watched_seconds,
-                mark: mark(row.watched_at, row.watch_id),
-                completed: mark(row.completed_at, row.completion_id),
-            },
-        }
-    }
-}
-
 /// Reads the states of `pairs`, whose users the transaction has locked, and draws `count` ids.
 pub async fn load_batch(
     transaction: &mut PgConnection,
@@ -181,7 +82,7 @@ pub async fn load_batch(
                                                from generate_series(1, $3::bigint))
                 end as "ids: Vec<InteractionId>",
                 m.id is not null as "is_movie_known!",
-                s as "state: UserMovieRow"
+                s as "state: UserMovie"
          from unnest($1::bigint[], $2::bigint[]) with ordinality as p (user_id, movie_id, position)
          left join user_movie s on s.user_id = p.user_id and s.movie_id = p.movie_id
          left join movie m on m.id = p.movie_id and not m.removed
@@ -194,11 +95,12 @@ pub async fn load_batch(
     .await?;
     let (mut now, mut ids) = (None, Vec::new());
     let mut states = Vec::with_capacity(rows.len());
-    for row in rows {
+    for (pair, row) in pairs.iter().zip(rows) {
         now = now.or(row.now);
         ids.extend(row.ids.into_iter().flatten());
         states.push((
-            row.state.map(UserMovie::from).unwrap_or_default(),
+            row.state
+                .unwrap_or_else(|| UserMovie::new(pair.user_id, pair.movie_id)),
             row.is_movie_known,
         ));
     }
@@ -213,8 +115,8 @@ pub async fn load_batch(
 /// The changes of a batch.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// The new states; each pair once.
-    pub states: Vec<(Pair, UserMovie)>,
+    /// The new states; each user and movie once.
+    pub states: Vec<UserMovie>,
     /// The new entries of the interaction log, by id.
     pub interactions: Vec<Interaction>,
     /// The payload of each entry's change record, as JSON.
@@ -228,10 +130,6 @@ pub struct Changes {
 /// Stores the changes of a batch in one statement: states, log, counters, hourly counts and change records. Rows that
 /// two transactions have in common are locked in the same order by both.
 pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::Result<()> {
-    let states = changes.states.iter();
-    let states: Vec<UserMovieRow> = states
-        .map(|(pair, state)| UserMovieRow::new(*pair, state))
-        .collect();
     let (movies, counts): (Vec<MovieId>, Vec<Counts>) = changes.counts.iter().copied().unzip();
     let (ids, users): (Vec<i64>, Vec<i64>) = changes
         .interactions
@@ -280,7 +178,7 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
          insert into outbox (name, key, payload, user_id)
          select 'interaction.recorded', id::text, payload::json, user_id
          from unnest($6::bigint[], $7::text[], $8::bigint[]) as record (id, payload, user_id)",
-        states as _,
+        &changes.states as _,
         &changes.interactions as _,
         &changes.chart_shifts as _,
         movies as _,
@@ -298,13 +196,13 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
 #[tracing::instrument(name = "repository.user_movies.find", level = "debug", skip_all)]
 pub async fn find(pool: &PgPool, pair: Pair) -> sqlx::Result<Option<UserMovie>> {
     let row = sqlx::query!(
-        r#"select s as "state!: UserMovieRow" from user_movie s where user_id = $1 and movie_id = $2"#,
+        r#"select s as "state!: UserMovie" from user_movie s where user_id = $1 and movie_id = $2"#,
         pair.user_id.get(),
         pair.movie_id.get()
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| row.state.into()))
+    Ok(row.map(|row| row.state))
 }
 
 /// Finds a user's states for those of `movies` on which the user has acted.
@@ -313,16 +211,16 @@ pub async fn find_many(
     pool: &PgPool,
     user_id: UserId,
     movies: &[i64],
-) -> sqlx::Result<HashMap<MovieId, UserMovie>> {
+) -> sqlx::Result<Vec<UserMovie>> {
     let rows = sqlx::query!(
-        r#"select s as "state!: UserMovieRow" from user_movie s
+        r#"select s as "state!: UserMovie" from user_movie s
            where user_id = $1 and movie_id = any ($2)"#,
         user_id.get(),
         movies
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| row.state.into()).collect())
+    Ok(rows.into_iter().map(|row| row.state).collect())
 }
 
 /// Lists at most `limit` movies for which the user has set `part`, the last change first; those after `after` if
@@ -334,10 +232,10 @@ pub async fn list(
     part: StatePart,
     after: Option<(DateTime<Utc>, MovieId)>,
     limit: i64,
-) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
+) -> sqlx::Result<Vec<UserMovie>> {
     let (after, after_movie) = after.map(|(at, movie)| (at, movie.get())).unzip();
     let rows = sqlx::query!(
-        r#"select s as "state!: UserMovieRow"
+        r#"select s as "state!: UserMovie"
          from user_movie s,
               lateral (values (case $2
                   when 'reactions' then case when reaction is not null then reacted_at end
@@ -358,7 +256,7 @@ pub async fn list(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| row.state.into()).collect())
+    Ok(rows.into_iter().map(|row| row.state).collect())
 }
 
 /// Lists the user's states for all movies, by movie.
@@ -366,12 +264,12 @@ pub async fn list(
 pub async fn list_all(
     connection: &mut PgConnection,
     user_id: UserId,
-) -> sqlx::Result<Vec<(MovieId, UserMovie)>> {
+) -> sqlx::Result<Vec<UserMovie>> {
     let rows = sqlx::query!(
-        r#"select s as "state!: UserMovieRow" from user_movie s where user_id = $1 order by movie_id"#,
+        r#"select s as "state!: UserMovie" from user_movie s where user_id = $1 order by movie_id"#,
         user_id.get()
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| row.state.into()).collect())
+    Ok(rows.into_iter().map(|row| row.state).collect())
 }

@@ -1,43 +1,24 @@
 //! SQL of users and their preferences; called by the services of users, logins and all that need to
 //! tell an unknown user from one without rows. Every change of a profile writes its change record.
 
-use chassis::postgres::violated_constraint;
 use sqlx::PgPool;
 
 use super::changes::record_profile;
-use crate::models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate};
-
-/// The reason why a user was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another user has the username.
-    #[error("the username is taken")]
-    UsernameTaken,
-    /// Another user has the e-mail address.
-    #[error("the e-mail address is taken")]
-    EmailTaken,
-    /// Postgres is unreachable or a statement failed.
-    #[error(transparent)]
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match violated_constraint(&error) {
-            Some("username_taken") => Self::UsernameTaken,
-            Some("email_taken") => Self::EmailTaken,
-            _ => Self::Database(error),
-        }
-    }
-}
+use crate::{
+    error::Error,
+    models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate},
+};
 
 /// Stores a user.
+///
+/// # Errors
+/// `UsernameTaken` or `EmailTaken` if another user has the name or the address.
 #[tracing::instrument(name = "repository.users.create", level = "debug", skip_all)]
 pub async fn create(
     pool: &PgPool,
     user: &NewUser,
     password_hash: Option<&str>,
-) -> Result<User, StoreError> {
+) -> Result<User, Error> {
     let mut transaction = pool.begin().await?;
     let user = sqlx::query_as!(
         User,
@@ -59,6 +40,9 @@ pub async fn create(
 
 /// Updates a user. A new `password_hash` ends all logins, and is stored only if the present one is
 /// `present_hash`. `None` if that differs or no user has this id.
+///
+/// # Errors
+/// `UsernameTaken` or `EmailTaken` if another user has the name or the address.
 #[tracing::instrument(name = "repository.users.update", level = "debug", skip_all, fields(user_id = %id))]
 pub async fn update(
     pool: &PgPool,
@@ -66,7 +50,7 @@ pub async fn update(
     update: &UserUpdate,
     password_hash: Option<&str>,
     present_hash: Option<&str>,
-) -> Result<Option<User>, StoreError> {
+) -> Result<Option<User>, Error> {
     let mut transaction = pool.begin().await?;
     let (username, email) = (update.username.as_ref(), update.email.as_ref());
     let user = sqlx::query_as!(

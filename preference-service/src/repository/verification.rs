@@ -5,26 +5,12 @@
 use futures_util::{Stream, TryStreamExt};
 use sqlx::{PgPool, Postgres, Transaction};
 
-use super::user_movies::UserMovieRow;
-use crate::models::{FilmTags, Interaction, MovieId, UserId, UserMovie};
+use crate::models::{FilmTags, Interaction, UserMovie};
 
 /// A snapshot of the database, in two transactions, since two cursors are read at once.
 pub struct Snapshot {
     log: Transaction<'static, Postgres>,
     states: Transaction<'static, Postgres>,
-}
-
-/// The stored state of a user and a movie.
-#[derive(Debug)]
-pub struct StoredState {
-    /// The user.
-    pub user_id: UserId,
-    /// The movie.
-    pub movie_id: MovieId,
-    /// The state.
-    pub state: UserMovie,
-    /// The movie's tags.
-    pub tags: FilmTags,
 }
 
 /// Opens a snapshot of the present state.
@@ -86,12 +72,12 @@ impl Snapshot {
         .await
     }
 
-    /// Streams the log by user and id, and the states by user and movie.
+    /// Streams the log by user and id, and the states, with the movie's tags, by user and movie.
     pub fn read(
         &mut self,
     ) -> (
         impl Stream<Item = sqlx::Result<Interaction>> + Send + Unpin,
-        impl Stream<Item = sqlx::Result<StoredState>> + Send + Unpin,
+        impl Stream<Item = sqlx::Result<(UserMovie, FilmTags)>> + Send + Unpin,
     ) {
         let log = sqlx::query!(
             r#"select i as "interaction!: Interaction" from interaction i order by user_id, id"#
@@ -99,7 +85,7 @@ impl Snapshot {
         .fetch(&mut *self.log)
         .map_ok(|row| row.interaction);
         let states = sqlx::query!(
-            r#"select s as "state!: UserMovieRow", coalesce(m.genre_ids, '{}') as "genres!",
+            r#"select s as "state!: UserMovie", coalesce(m.genre_ids, '{}') as "genres!",
                       coalesce(m.keyword_ids, '{}') as "keywords!",
                       coalesce(m.person_ids, '{}') as "people!", m.language as "language?"
                from user_movie s
@@ -107,16 +93,14 @@ impl Snapshot {
                order by s.user_id, s.movie_id"#
         )
         .fetch(&mut *self.states)
-        .map_ok(|row| StoredState {
-            user_id: row.state.user_id,
-            movie_id: row.state.movie_id,
-            state: row.state.into(),
-            tags: FilmTags {
+        .map_ok(|row| {
+            let tags = FilmTags {
                 genres: row.genres,
                 keywords: row.keywords,
                 people: row.people,
                 language: row.language,
-            },
+            };
+            (row.state, tags)
         });
         (log, states)
     }

@@ -12,12 +12,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    attempts::{AttemptLimiter, TooManyAttempts, client_subject},
-    passwords::{PasswordError, Passwords, Verdict},
-    signing::{PublicKey, SigningError, SigningKeys},
+    attempts::{AttemptLimiter, client_subject},
+    passwords::{Passwords, Verdict},
+    signing::{PublicKey, SigningKeys},
 };
 use crate::{
     config::Config,
+    error::Error,
     models::{RefreshToken, Role, User, UserId, login_key},
     repository::{
         tokens::{self, Rotation},
@@ -27,29 +28,6 @@ use crate::{
 
 /// Counter: refresh tokens that were presented after their use.
 pub const REFRESH_REUSED_TOTAL: &str = "refresh_reused_total";
-
-/// The reason why no tokens were issued.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The user does not exist, has no password, or has another.
-    #[error("invalid username or password")]
-    InvalidCredentials,
-    /// The refresh token is invalid, expired or already used.
-    #[error("invalid refresh token")]
-    InvalidRefreshToken,
-    /// The limit of login attempts is exceeded.
-    #[error(transparent)]
-    TooManyAttempts(#[from] TooManyAttempts),
-    /// The password could not be verified.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// The access token could not be signed.
-    #[error(transparent)]
-    Signing(#[from] SigningError),
-    /// Postgres is unreachable or a statement failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
 
 /// The tokens of a login.
 #[derive(Debug, Serialize, ToSchema)]
@@ -142,13 +120,17 @@ impl Auth {
     ///
     /// Attempts are counted by the name as it was written, not by user: a limit shared by a username and
     /// an e-mail address would reveal that they belong to the same user.
+    ///
+    /// # Errors
+    /// `InvalidCredentials` if the user does not exist, has no password, or has another; `TooManyAttempts`;
+    /// `PasswordsBusy` if the password could not be verified in time.
     #[tracing::instrument(name = "service.auth.log_in", level = "debug", skip_all)]
     pub async fn log_in(
         &self,
         name: &str,
         password: &SecretString,
         client: Option<IpAddr>,
-    ) -> Result<Login, AuthError> {
+    ) -> Result<Login, Error> {
         if let Some(client) = client.map(client_subject) {
             self.limits.by_address.acquire(&client).await?;
         }
@@ -169,7 +151,7 @@ impl Auth {
         let (Verdict::Match { is_outdated }, Some(user), Some(mut hash)) =
             (verdict, user, stored_hash)
         else {
-            return Err(AuthError::InvalidCredentials);
+            return Err(Error::InvalidCredentials);
         };
         if is_outdated {
             hash = self.rehash(user.id, password, hash).await?;
@@ -177,7 +159,7 @@ impl Auth {
         let token = RefreshToken::first();
         let ttl = self.refresh_ttl_seconds;
         if !tokens::create(&self.pool, user.id, &hash, &token, ttl).await? {
-            return Err(AuthError::InvalidCredentials);
+            return Err(Error::InvalidCredentials);
         }
         self.limits.by_account.reset(&subject).await;
         self.issue(user, &token).await
@@ -185,9 +167,12 @@ impl Auth {
 
     /// Exchanges a refresh token for new tokens. A token that was used before ends its login
     /// (RFC 9700, 4.14.2).
+    ///
+    /// # Errors
+    /// `InvalidRefreshToken` if it is invalid, expired or already used.
     #[tracing::instrument(name = "service.auth.refresh", level = "debug", skip_all)]
-    pub async fn refresh(&self, presented: &str) -> Result<Login, AuthError> {
-        let presented = RefreshToken::parse(presented).ok_or(AuthError::InvalidRefreshToken)?;
+    pub async fn refresh(&self, presented: &str) -> Result<Login, Error> {
+        let presented = RefreshToken::parse(presented).ok_or(Error::InvalidRefreshToken)?;
         let next = RefreshToken::next(presented.family);
         let ttl = self.refresh_ttl_seconds;
         match tokens::rotate(&self.pool, &presented, &next.hash(), ttl).await? {
@@ -195,9 +180,9 @@ impl Auth {
             Rotation::Reused(user_id) => {
                 metrics::counter!(REFRESH_REUSED_TOTAL).increment(1);
                 tracing::warn!(%user_id, "a refresh token was reused; its login has ended");
-                Err(AuthError::InvalidRefreshToken)
+                Err(Error::InvalidRefreshToken)
             }
-            Rotation::Unknown => Err(AuthError::InvalidRefreshToken),
+            Rotation::Unknown => Err(Error::InvalidRefreshToken),
         }
     }
 
@@ -211,7 +196,7 @@ impl Auth {
     }
 
     /// Lists the public keys that access tokens are verified with.
-    pub async fn public_keys(&self) -> Result<Vec<PublicKey>, SigningError> {
+    pub async fn public_keys(&self) -> Result<Vec<PublicKey>, Error> {
         self.keys.published().await
     }
 
@@ -222,11 +207,11 @@ impl Auth {
         id: UserId,
         password: &SecretString,
         stored: String,
-    ) -> Result<String, AuthError> {
+    ) -> Result<String, Error> {
         let new = match self.passwords.hash(password).await {
             Ok(new) => new,
-            Err(PasswordError::Busy) => return Ok(stored),
-            Err(error) => return Err(error.into()),
+            Err(Error::PasswordsBusy) => return Ok(stored),
+            Err(error) => return Err(error),
         };
         if users::replace_password_hash(&self.pool, id, &stored, &new).await? {
             return Ok(new);
@@ -236,11 +221,11 @@ impl Auth {
         let verdict = self.passwords.verify(password, stored.as_deref()).await?;
         match (verdict, stored) {
             (Verdict::Match { .. }, Some(stored)) => Ok(stored),
-            _ => Err(AuthError::InvalidCredentials),
+            _ => Err(Error::InvalidCredentials),
         }
     }
 
-    async fn issue(&self, user: User, refresh_token: &RefreshToken) -> Result<Login, AuthError> {
+    async fn issue(&self, user: User, refresh_token: &RefreshToken) -> Result<Login, Error> {
         let now = self.clock.now().timestamp();
         let access_token = self
             .keys

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{client::CallError, clock::Clock, problem::FieldError};
+use chassis::clock::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use filter::FilterParams;
 use moka::future::Cache;
@@ -13,7 +13,8 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::{
-    client::{MovieService, Selected},
+    client::MovieService,
+    error::Error,
     models::{ChartEntry, Metric, Window, hour_of},
     repository::{chart_mirror::ChartMirror, charts},
 };
@@ -86,32 +87,6 @@ pub struct Chart {
     pub hour: DateTime<Utc>,
 }
 
-/// The reason why there is no chart.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ChartError {
-    /// The filter is invalid.
-    #[error("the filter is invalid")]
-    Invalid(Vec<FieldError>),
-    /// movie-service does not respond.
-    #[error(transparent)]
-    Catalogue(Arc<CallError>),
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(Arc<sqlx::Error>),
-}
-
-impl From<sqlx::Error> for ChartError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
-}
-
-impl From<CallError> for ChartError {
-    fn from(error: CallError) -> Self {
-        Self::Catalogue(Arc::new(error))
-    }
-}
-
 /// A movie as movie-service lists it, with its id.
 type Movie = (i64, Arc<RawValue>);
 
@@ -166,7 +141,7 @@ impl Charts {
     /// # Errors
     /// `Invalid` if the filter is invalid, `Catalogue` if movie-service does not respond, `Database` if Postgres fails.
     #[tracing::instrument(name = "service.charts.top", level = "debug", skip_all)]
-    pub async fn top(&self, request: &ChartRequest) -> Result<Chart, ChartError> {
+    pub async fn top(&self, request: &ChartRequest) -> Result<Chart, Error> {
         let mut depth = if request.filter.is_empty() {
             request.limit + SPARE
         } else {
@@ -183,12 +158,7 @@ impl Charts {
         }
     }
 
-    async fn ranks(
-        &self,
-        metric: Metric,
-        window: Window,
-        depth: usize,
-    ) -> Result<Ranks, ChartError> {
+    async fn ranks(&self, metric: Metric, window: Window, depth: usize) -> Result<Ranks, Error> {
         if let Some(mirror) = &self.mirror {
             // Charts that have not been updated since the last hour are stale.
             let oldest = hour_of(self.clock.now()) - TimeDelta::hours(1);
@@ -207,14 +177,14 @@ impl Charts {
         self.ranks
             .try_get_with((metric, window, depth), load)
             .await
-            .map_err(ChartError::Database)
+            .map_err(Error::Database)
     }
 
     async fn with_movies(
         &self,
         request: &ChartRequest,
         entries: &[ChartEntry],
-    ) -> Result<Vec<Place>, ChartError> {
+    ) -> Result<Vec<Place>, Error> {
         if entries.is_empty() && request.filter.is_empty() {
             return Ok(Vec::new());
         }
@@ -244,21 +214,16 @@ impl Charts {
         Ok(places.collect())
     }
 
-    async fn select(&self, request: SelectRequest) -> Result<Arc<Vec<Movie>>, ChartError> {
+    async fn select(&self, request: SelectRequest) -> Result<Arc<Vec<Movie>>, Error> {
         if let Some(movies) = self.movies.get(&request).await {
             return Ok(movies);
         }
-        let selected = self
+        let movies = self
             .movie_service
             .select(&request.ids, request.limit, &request.filter)
             .await?;
-        match selected {
-            Selected::Movies(movies) => {
-                let movies = Arc::new(movies);
-                self.movies.insert(request, movies.clone()).await;
-                Ok(movies)
-            }
-            Selected::Invalid(errors) => Err(ChartError::Invalid(errors)),
-        }
+        let movies = Arc::new(movies);
+        self.movies.insert(request, movies.clone()).await;
+        Ok(movies)
     }
 }

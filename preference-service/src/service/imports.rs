@@ -8,7 +8,6 @@ use std::time::Duration;
 use chassis::{
     clock::Clock,
     jobs::{Changes, JobSettings, JobStatus, Jobs},
-    problem::FieldError,
     shutdown::Shutdown,
 };
 use chrono::SubsecRound;
@@ -21,6 +20,7 @@ use self::work::ImportWork;
 use super::{catalogue::Catalogue, writer::Writer};
 use crate::{
     config::Config,
+    error::Error,
     models::{Import, ImportFormat, ImportSource, UserId, parse_import},
     repository::{
         imports::{self, Created, NewImport},
@@ -30,29 +30,6 @@ use crate::{
 
 /// The mean polling interval for claimable imports.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// The reason for which an import was not created, found or cancelled.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// The files are invalid.
-    #[error("invalid files")]
-    Invalid(Vec<FieldError>),
-    /// There is no such user.
-    #[error("user not found")]
-    UserNotFound,
-    /// The user has no such import.
-    #[error("import not found")]
-    NotFound,
-    /// Another import of the user has not ended.
-    #[error("an import is running")]
-    Running(Box<Import>),
-    /// The import has already ended.
-    #[error("the import has ended")]
-    Ended(Box<Import>),
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
 
 /// The imports of all users; cheap to clone.
 #[derive(Clone)]
@@ -99,7 +76,7 @@ impl Imports {
     /// Parses the files of a user and creates an import of their rows; `format` as for [`parse_import`].
     ///
     /// # Errors
-    /// [`ImportError::Invalid`] if a file is invalid; `UserNotFound` if there is no such user; `Running` if
+    /// [`Error::Invalid`] if a file is invalid; `UserNotFound` if there is no such user; `ImportRunning` if
     /// an import of the user has not ended; `Database` if a statement fails.
     #[tracing::instrument(name = "service.imports.create", level = "debug", skip_all, fields(user = %user_id))]
     pub async fn create(
@@ -108,9 +85,9 @@ impl Imports {
         files: Vec<(String, impl AsRef<[u8]> + Send + 'static)>,
         format: Option<ImportFormat>,
         dry_run: bool,
-    ) -> Result<Import, ImportError> {
+    ) -> Result<Import, Error> {
         if !users::exists(&self.pool, user_id).await? {
-            return Err(ImportError::UserNotFound);
+            return Err(Error::UserNotFound);
         }
         let max_rows = self.max_rows;
         // Postgres stores microseconds.
@@ -129,7 +106,7 @@ impl Imports {
         let parsed = parsing
             .await
             .map_err(|_| sqlx::Error::WorkerCrashed)?
-            .map_err(ImportError::Invalid)?;
+            .map_err(Error::Invalid)?;
         let import = NewImport {
             user_id,
             dry_run,
@@ -145,29 +122,28 @@ impl Imports {
             }
             Created::Active(id) => {
                 let active = self.get(user_id, id).await?;
-                Err(ImportError::Running(Box::new(active)))
+                Err(Error::ImportRunning(Box::new(active)))
             }
-            Created::NoUser => Err(ImportError::UserNotFound),
         }
     }
 
     /// The import `id` of a user.
     ///
     /// # Errors
-    /// [`ImportError::NotFound`] if the user has no such import; `Database` if the statement fails.
-    pub async fn get(&self, user_id: UserId, id: Uuid) -> Result<Import, ImportError> {
+    /// [`Error::ImportNotFound`] if the user has no such import; `Database` if the statement fails.
+    pub async fn get(&self, user_id: UserId, id: Uuid) -> Result<Import, Error> {
         let import = imports::find(&self.pool, user_id, id).await?;
-        import.ok_or(ImportError::NotFound)
+        import.ok_or(Error::ImportNotFound)
     }
 
     /// At most `limit` imports of a user, the newest first, without their unmatched titles and failures.
     ///
     /// # Errors
-    /// [`ImportError::UserNotFound`] if there is no such user; `Database` if a statement fails.
-    pub async fn list(&self, user_id: UserId, limit: i64) -> Result<Vec<Import>, ImportError> {
+    /// [`Error::UserNotFound`] if there is no such user; `Database` if a statement fails.
+    pub async fn list(&self, user_id: UserId, limit: i64) -> Result<Vec<Import>, Error> {
         let imports = imports::list(&self.pool, user_id, limit).await?;
         if imports.is_empty() && !users::exists(&self.pool, user_id).await? {
-            return Err(ImportError::UserNotFound);
+            return Err(Error::UserNotFound);
         }
         Ok(imports)
     }
@@ -175,10 +151,10 @@ impl Imports {
     /// Cancels an import; stored rows are kept. Has no effect on a cancelled one.
     ///
     /// # Errors
-    /// [`ImportError::NotFound`] if the user has no such import; `Ended` if it has succeeded or failed;
+    /// [`Error::ImportNotFound`] if the user has no such import; `ImportEnded` if it has succeeded or failed;
     /// `Database` if a statement fails.
     #[tracing::instrument(name = "service.imports.cancel", level = "debug", skip_all, fields(user = %user_id, job = %id))]
-    pub async fn cancel(&self, user_id: UserId, id: Uuid) -> Result<Import, ImportError> {
+    pub async fn cancel(&self, user_id: UserId, id: Uuid) -> Result<Import, Error> {
         // Another user's import must not be cancelled.
         self.get(user_id, id).await?;
         let is_cancelled = self.jobs.cancel(id).await?;
@@ -186,7 +162,7 @@ impl Imports {
         if is_cancelled || import.status == JobStatus::Cancelled {
             return Ok(import);
         }
-        Err(ImportError::Ended(Box::new(import)))
+        Err(Error::ImportEnded(Box::new(import)))
     }
 
     /// A watch on the progress of imports.

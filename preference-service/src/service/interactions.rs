@@ -1,12 +1,8 @@
 //! Users' interactions with movies: recording them, and reading states and the log. Called by the handlers. Unknown
 //! users and movies are errors here; the writer decides what a command changes.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashMap};
 
-use chassis::client::CallError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
@@ -15,6 +11,7 @@ use super::{
     writer::{Command, WriteError, Writer, Written},
 };
 use crate::{
+    error::Error,
     models::{Interaction, InteractionId, InteractionType, MovieId, StatePart, UserId, UserMovie},
     repository::{
         interactions,
@@ -23,41 +20,12 @@ use crate::{
     },
 };
 
-/// The reason why an interaction was not stored or found.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The user does not exist.
-    #[error("user not found")]
-    UserNotFound,
-    /// The movie does not exist.
-    #[error("movie not found")]
-    MovieNotFound,
-    /// movie-service, which must confirm the movie, is unavailable.
-    #[error(transparent)]
-    Catalogue(#[from] CallError),
-    /// The same, for one movie of a batch.
-    #[error("the movie cannot be confirmed at present")]
-    Undecided,
-    /// Too many writes are pending, or the process is stopping.
-    #[error("too many writes are waiting")]
-    Busy,
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(Arc<sqlx::Error>),
-}
-
-impl From<sqlx::Error> for RecordError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
-}
-
-impl From<WriteError> for RecordError {
+impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::UserNotFound => Self::UserNotFound,
             WriteError::MovieUnknown => Self::MovieNotFound,
-            WriteError::Busy | WriteError::Stopped => Self::Busy,
+            WriteError::Busy | WriteError::Stopped => Self::WriterBusy,
             WriteError::Database(error) => Self::Database(error),
         }
     }
@@ -104,13 +72,13 @@ impl Interactions {
     ///
     /// # Errors
     /// `UserNotFound` or `MovieNotFound` if there is no such user or movie, `Catalogue` if movie-service cannot confirm
-    /// the movie, `Busy` if too many writes are pending, `Database` if Postgres fails.
-    pub async fn record(&self, command: Command) -> Result<Written, RecordError> {
+    /// the movie, `WriterBusy` if too many writes are pending, `Database` if Postgres fails.
+    pub async fn record(&self, command: Command) -> Result<Written, Error> {
         match self.writer.write(command).await {
             // The movie may be newer than the feed's position, or restored. Clearing needs no movie.
             Err(WriteError::MovieUnknown) if !command.action.is_removal() => {
                 if !self.catalogue.confirm(command.movie_id).await? {
-                    return Err(RecordError::MovieNotFound);
+                    return Err(Error::MovieNotFound);
                 }
                 let confirmed = Command {
                     is_movie_known: true,
@@ -125,8 +93,8 @@ impl Interactions {
     /// Stores at most a thousand actions and returns the result of each, in their order. Movies that the read model
     /// does not contain are confirmed in one request.
     #[tracing::instrument(name = "service.interactions.record_all", skip_all, fields(commands = commands.len()))]
-    pub async fn record_all(&self, commands: Vec<Command>) -> Vec<Result<Written, RecordError>> {
-        let mut results: Vec<Result<Written, RecordError>> = self
+    pub async fn record_all(&self, commands: Vec<Command>) -> Vec<Result<Written, Error>> {
+        let mut results: Vec<Result<Written, Error>> = self
             .writer
             .write_all(commands.clone())
             .await
@@ -137,8 +105,7 @@ impl Interactions {
             .into_iter()
             .enumerate()
             .filter(|(at, command)| {
-                matches!(results[*at], Err(RecordError::MovieNotFound))
-                    && !command.action.is_removal()
+                matches!(results[*at], Err(Error::MovieNotFound)) && !command.action.is_removal()
             })
             .collect();
         if unconfirmed.is_empty() {
@@ -168,14 +135,14 @@ impl Interactions {
                     });
                 }
                 Some(false) => {}
-                None => results[at] = Err(RecordError::Undecided),
+                None => results[at] = Err(Error::Unconfirmed),
             }
         }
         for (at, written) in positions
             .into_iter()
             .zip(self.writer.write_all(again).await)
         {
-            results[at] = written.map_err(RecordError::from);
+            results[at] = written.map_err(Error::from);
         }
         results
     }
@@ -189,10 +156,10 @@ impl Interactions {
         &self,
         user_id: UserId,
         movie_id: MovieId,
-    ) -> Result<Option<UserMovie>, RecordError> {
+    ) -> Result<Option<UserMovie>, Error> {
         let found = user_movies::find(&self.pool, Pair { user_id, movie_id }).await?;
         if found.is_none() && !users::exists(&self.pool, user_id).await? {
-            return Err(RecordError::UserNotFound);
+            return Err(Error::UserNotFound);
         }
         Ok(found)
     }
@@ -209,7 +176,7 @@ impl Interactions {
         part: StatePart,
         after: Option<(DateTime<Utc>, MovieId)>,
         limit: i64,
-    ) -> Result<Page<(MovieId, UserMovie)>, RecordError> {
+    ) -> Result<Page<UserMovie>, Error> {
         let movies = user_movies::list(&self.pool, user_id, part, after, limit + 1).await?;
         self.page(user_id, movies, limit).await
     }
@@ -225,21 +192,16 @@ impl Interactions {
         interaction_type: Option<InteractionType>,
         before: Option<InteractionId>,
         limit: i64,
-    ) -> Result<Page<Interaction>, RecordError> {
+    ) -> Result<Page<Interaction>, Error> {
         let interactions =
             interactions::list(&self.pool, user_id, interaction_type, before, limit + 1).await?;
         self.page(user_id, interactions, limit).await
     }
 
     /// A user with items exists; one without may not.
-    async fn page<T>(
-        &self,
-        user_id: UserId,
-        items: Vec<T>,
-        limit: i64,
-    ) -> Result<Page<T>, RecordError> {
+    async fn page<T>(&self, user_id: UserId, items: Vec<T>, limit: i64) -> Result<Page<T>, Error> {
         if items.is_empty() && !users::exists(&self.pool, user_id).await? {
-            return Err(RecordError::UserNotFound);
+            return Err(Error::UserNotFound);
         }
         Ok(Page::new(items, limit))
     }

@@ -2,7 +2,7 @@
 //! design, so a few run concurrently, others wait for a while and are then refused. Called by the
 //! services of logins and users.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
@@ -13,18 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OnceCell, Semaphore};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::config::Config;
-
-/// The reason why a password could not be hashed or verified.
-#[derive(Debug, thiserror::Error)]
-pub enum PasswordError {
-    /// No permit became free in time.
-    #[error("too many passwords are being checked")]
-    Busy,
-    /// Hashing failed, or the process is stopping.
-    #[error("cannot hash a password: {0}")]
-    Failed(String),
-}
+use crate::{config::Config, error::Error};
 
 /// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,15 +70,15 @@ impl Passwords {
     /// Hashes `password` with a random salt; returns the PHC string.
     ///
     /// # Errors
-    /// Returns [`PasswordError`] if too many hashes are running or hashing fails.
+    /// `PasswordsBusy` if too many hashes are running, `Internal` if hashing fails.
     #[tracing::instrument(name = "service.passwords.hash", level = "debug", skip_all)]
-    pub async fn hash(&self, password: &SecretString) -> Result<String, PasswordError> {
+    pub async fn hash(&self, password: &SecretString) -> Result<String, Error> {
         let password = normalize(password);
         self.run(move |argon2| {
             argon2
                 .hash_password(password.expose_secret().as_bytes())
                 .map(|hash| hash.to_string())
-                .map_err(|error| PasswordError::Failed(error.to_string()))
+                .map_err(failed)
         })
         .await?
     }
@@ -98,13 +87,13 @@ impl Passwords {
     /// time.
     ///
     /// # Errors
-    /// Returns [`PasswordError`] if too many hashes are running or hashing fails.
+    /// `PasswordsBusy` if too many hashes are running, `Internal` if hashing fails.
     #[tracing::instrument(name = "service.passwords.verify", level = "debug", skip_all)]
     pub async fn verify(
         &self,
         password: &SecretString,
         stored_hash: Option<&str>,
-    ) -> Result<Verdict, PasswordError> {
+    ) -> Result<Verdict, Error> {
         let has_hash = stored_hash.is_some();
         let hash = match stored_hash {
             Some(hash) => hash.to_owned(),
@@ -112,8 +101,7 @@ impl Passwords {
         };
         let password = normalize(password);
         self.run(move |argon2| {
-            let parsed = PasswordHash::new(&hash)
-                .map_err(|error| PasswordError::Failed(error.to_string()))?;
+            let parsed = PasswordHash::new(&hash).map_err(failed)?;
             let is_match = argon2
                 .verify_password(password.expose_secret().as_bytes(), &parsed)
                 .is_ok();
@@ -127,7 +115,7 @@ impl Passwords {
         .await?
     }
 
-    async fn dummy(&self) -> Result<String, PasswordError> {
+    async fn dummy(&self) -> Result<String, Error> {
         let password = SecretString::from("the password of no user");
         let hash = || self.hash(&password);
         self.dummy.get_or_try_init(hash).await.cloned()
@@ -138,12 +126,12 @@ impl Passwords {
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'static>) -> T + Send + 'static,
-    ) -> Result<T, PasswordError> {
+    ) -> Result<T, Error> {
         let permit = tokio::time::timeout(self.wait, Arc::clone(&self.permits).acquire_owned());
         let permit = match permit.await {
             Ok(Ok(permit)) => permit,
-            Ok(Err(error)) => return Err(PasswordError::Failed(error.to_string())),
-            Err(_) => return Err(PasswordError::Busy),
+            Ok(Err(error)) => return Err(failed(error)),
+            Err(_) => return Err(Error::PasswordsBusy),
         };
         let argon2 = self.argon2.clone();
         tokio::task::spawn_blocking(move || {
@@ -152,8 +140,12 @@ impl Passwords {
             result
         })
         .await
-        .map_err(|error| PasswordError::Failed(error.to_string()))
+        .map_err(failed)
     }
+}
+
+fn failed(error: impl Display) -> Error {
+    Error::Internal(format!("cannot hash a password: {error}"))
 }
 
 /// Normalizes a password to Unicode form NFC, as keyboards compose characters differently

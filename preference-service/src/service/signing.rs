@@ -15,6 +15,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::{clock::Clock, config::ConfigError};
 use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     digest::{SHA256, digest},
@@ -28,6 +29,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     config::Config,
+    error::Error,
     models::random_bytes,
     repository::signing_keys::{self, StoredKey},
 };
@@ -41,20 +43,8 @@ const ROTATION_MARGIN_SECONDS: u32 = 120;
 const MIN_SECRET_BYTES: usize = 32;
 /// The length of a nonce of AES-GCM.
 const NONCE_BYTES: usize = 12;
-
-/// The reason why no key is available.
-#[derive(Debug, thiserror::Error)]
-pub enum SigningError {
-    /// A stored key cannot be decrypted.
-    #[error("the signing key {0} was encrypted with another SIGNING_KEY_SECRET")]
-    WrongSecret(String),
-    /// A stored key is damaged, or none could be created.
-    #[error("{0}")]
-    Unusable(&'static str),
-    /// Postgres is unreachable or a statement failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
+/// The start of an Ed25519 key in PKCS #8 (RFC 8410); the seed of 32 bytes follows.
+const PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
 /// A public key as a JWK (RFC 8037).
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -81,9 +71,9 @@ struct KeySet {
 }
 
 struct Key {
-    kid: String,
+    public: PublicKey,
     signs_from: DateTime<Utc>,
-    pair: Ed25519KeyPair,
+    private: EncodingKey,
 }
 
 /// Signs tokens and publishes keys; cheap to clone.
@@ -128,9 +118,9 @@ impl SigningKeys {
     /// Creates the first key if there is none, and reads all.
     ///
     /// # Errors
-    /// Returns [`SigningError`] if a key cannot be created, read or decrypted.
+    /// `Internal` if a key cannot be created or decrypted.
     #[tracing::instrument(name = "service.signing.prepare", level = "debug", skip_all)]
-    pub async fn prepare(&self) -> Result<(), SigningError> {
+    pub async fn prepare(&self) -> Result<(), Error> {
         if self.cipher.is_none() {
             tracing::warn!(
                 "SIGNING_KEY_SECRET is not set: private signing keys are stored unencrypted"
@@ -141,20 +131,14 @@ impl SigningKeys {
 
     /// Lists the public keys of all tokens that can be valid, and of those that will be issued.
     #[tracing::instrument(name = "service.signing.published", level = "debug", skip_all)]
-    pub async fn published(&self) -> Result<Vec<PublicKey>, SigningError> {
+    pub async fn published(&self) -> Result<Vec<PublicKey>, Error> {
         let current = self.current().await?;
-        Ok(current.keys.iter().map(Key::public).collect())
+        Ok(current.keys.iter().map(|key| key.public.clone()).collect())
     }
 
     /// Signs `claims`; returns a JWT (RFC 7519).
     #[tracing::instrument(name = "service.signing.sign", level = "debug", skip_all)]
-    pub async fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
-        #[derive(Serialize)]
-        struct Header<'a> {
-            alg: &'static str,
-            typ: &'static str,
-            kid: &'a str,
-        }
+    pub async fn sign(&self, claims: &impl Serialize) -> Result<String, Error> {
         let current = self.current().await?;
         let now = self.clock.now();
         let key = current
@@ -162,23 +146,20 @@ impl SigningKeys {
             .iter()
             .find(|key| key.signs_from <= now)
             .or(current.keys.last())
-            .ok_or(SigningError::Unusable("there is no signing key"))?;
+            .ok_or_else(|| unusable("there is no signing key"))?;
         let header = Header {
-            alg: "EdDSA",
-            typ: "JWT",
-            kid: &key.kid,
+            kid: Some(key.public.kid.clone()),
+            ..Header::new(Algorithm::EdDSA)
         };
-        let text = format!("{}.{}", encode(&header)?, encode(claims)?);
-        let signature = URL_SAFE_NO_PAD.encode(key.pair.sign(text.as_bytes()));
-        Ok(format!("{text}.{signature}"))
+        encode(&header, claims, &key.private).map_err(unusable)
     }
 
     /// Creates and publishes a new key; returns the time from which it signs.
     ///
     /// # Errors
-    /// Returns [`SigningError`] if the key cannot be created or stored.
+    /// `Internal` if the key cannot be created.
     #[tracing::instrument(name = "service.signing.rotate", level = "debug", skip_all)]
-    pub async fn rotate(&self) -> Result<DateTime<Utc>, SigningError> {
+    pub async fn rotate(&self) -> Result<DateTime<Utc>, Error> {
         self.current().await?;
         let key = self.generate()?;
         let ttl = self
@@ -190,7 +171,7 @@ impl SigningKeys {
     }
 
     /// The keys in memory, read again if they are old; concurrent callers share one read.
-    async fn current(&self) -> Result<Arc<KeySet>, SigningError> {
+    async fn current(&self) -> Result<Arc<KeySet>, Error> {
         let mut current = self.current.lock().await;
         let is_fresh = |set: &&Arc<KeySet>| set.read_at.elapsed() < REFRESH_INTERVAL;
         if let Some(set) = current.as_ref().filter(is_fresh) {
@@ -213,17 +194,15 @@ impl SigningKeys {
         Ok(set)
     }
 
-    fn generate(&self) -> Result<StoredKey, SigningError> {
+    fn generate(&self) -> Result<StoredKey, Error> {
         let seed: [u8; 32] = random_bytes();
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .map_err(|_| SigningError::Unusable("a signing key could not be created"))?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(unusable)?;
         let public_key = pair.public_key().as_ref().to_vec();
         let kid = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &public_key).as_ref()[..12]);
         let private_key = match &self.cipher {
             None => seed.to_vec(),
-            Some(cipher) => encrypt(cipher, &kid, &seed).ok_or(SigningError::Unusable(
-                "a signing key could not be encrypted",
-            ))?,
+            Some(cipher) => encrypt(cipher, &kid, &seed)
+                .ok_or_else(|| unusable("a signing key could not be encrypted"))?,
         };
         Ok(StoredKey {
             kid,
@@ -233,42 +212,37 @@ impl SigningKeys {
         })
     }
 
-    fn open(&self, stored: StoredKey, signs_from: DateTime<Utc>) -> Result<Key, SigningError> {
-        let StoredKey {
-            kid,
-            public_key,
-            private_key,
-            encrypted,
-        } = stored;
-        let seed = if encrypted {
+    fn open(&self, stored: StoredKey, signs_from: DateTime<Utc>) -> Result<Key, Error> {
+        let kid = stored.kid;
+        let seed = if stored.encrypted {
             let cipher = self.cipher.as_ref();
-            cipher
-                .and_then(|cipher| decrypt(cipher, &kid, &private_key))
-                .ok_or_else(|| SigningError::WrongSecret(kid.clone()))?
+            let seed = cipher.and_then(|cipher| decrypt(cipher, &kid, &stored.private_key));
+            seed.ok_or_else(|| {
+                let cause = "was encrypted with another SIGNING_KEY_SECRET";
+                unusable(format!("the signing key {kid} {cause}"))
+            })?
         } else {
-            private_key
+            stored.private_key
         };
-        let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public_key)
-            .map_err(|_| SigningError::Unusable("a signing key in the database is damaged"))?;
+        Ed25519KeyPair::from_seed_and_public_key(&seed, &stored.public_key)
+            .map_err(|_| unusable("a signing key in the database is damaged"))?;
         Ok(Key {
-            kid,
+            public: PublicKey {
+                kty: "OKP",
+                crv: "Ed25519",
+                x: URL_SAFE_NO_PAD.encode(stored.public_key),
+                kid,
+                alg: "EdDSA",
+                r#use: "sig",
+            },
             signs_from,
-            pair,
+            private: EncodingKey::from_ed_der(&[&PKCS8_PREFIX, &seed[..]].concat()),
         })
     }
 }
 
-impl Key {
-    fn public(&self) -> PublicKey {
-        PublicKey {
-            kty: "OKP",
-            crv: "Ed25519",
-            x: URL_SAFE_NO_PAD.encode(self.pair.public_key()),
-            kid: self.kid.clone(),
-            alg: "EdDSA",
-            r#use: "sig",
-        }
-    }
+fn unusable(cause: impl ToString) -> Error {
+    Error::Internal(cause.to_string())
 }
 
 fn derive_cipher(secret: &str) -> Option<LessSafeKey> {
@@ -298,10 +272,4 @@ fn decrypt(cipher: &LessSafeKey, kid: &str, encrypted: &[u8]) -> Option<Vec<u8>>
     let mut seed = sealed.to_vec();
     let opened = cipher.open_in_place(nonce, Aad::from(kid.as_bytes()), &mut seed);
     Some(opened.ok()?.to_vec())
-}
-
-fn encode(document: &impl Serialize) -> Result<String, SigningError> {
-    serde_json::to_vec(document)
-        .map(|json| URL_SAFE_NO_PAD.encode(json))
-        .map_err(|_| SigningError::Unusable("claims cannot be serialized"))
 }

@@ -1,28 +1,14 @@
 //! Counters per movie: users who like, dislike, bookmark, watched or rated it. Called by the handlers; the writer moves
 //! the counters.
 
-use chassis::client::CallError;
 use sqlx::PgPool;
 
 use super::catalogue::Catalogue;
 use crate::{
+    error::Error,
     models::{Counts, MovieId},
     repository::stats,
 };
-
-/// The reason why there are no counters.
-#[derive(Debug, thiserror::Error)]
-pub enum StatsError {
-    /// The movie does not exist.
-    #[error("movie not found")]
-    MovieNotFound,
-    /// movie-service, which must confirm the movie, is unavailable.
-    #[error(transparent)]
-    Catalogue(#[from] CallError),
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
 
 /// The counters of movies; cheap to clone.
 #[derive(Clone)]
@@ -43,14 +29,14 @@ impl Stats {
     /// `MovieNotFound` if there is no such movie, `Catalogue` if movie-service cannot confirm it, `Database` if Postgres
     /// fails.
     #[tracing::instrument(name = "service.stats.get", level = "debug", skip_all)]
-    pub async fn get(&self, movie_id: MovieId) -> Result<Counts, StatsError> {
+    pub async fn get(&self, movie_id: MovieId) -> Result<Counts, Error> {
         if let Some((_, counts)) = stats::find(&self.pool, &[movie_id]).await?.pop() {
             return Ok(counts);
         }
         if self.catalogue.is_known(movie_id).await? || self.catalogue.confirm(movie_id).await? {
             return Ok(Counts::default());
         }
-        Err(StatsError::MovieNotFound)
+        Err(Error::MovieNotFound)
     }
 
     /// Finds the counters of those of `movies` on which any user has acted.

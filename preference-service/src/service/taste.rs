@@ -6,6 +6,7 @@ use chassis::{clock::Clock, feed::outbox::Outbox, problem::FieldError};
 use sqlx::PgPool;
 
 use crate::{
+    error::Error,
     models::{
         HalfLife, MAX_EDIT_SCORE, MovieId, NewTasteEdit, TagKey, TagKind, TasteScore, TasteScores,
         UserId, movie_weights,
@@ -19,20 +20,6 @@ use crate::{
 
 /// The maximum number of edits of one user.
 const MAX_EDITS: i64 = 500;
-
-/// The reason why a taste profile is not returned or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum TasteError {
-    /// The user does not exist.
-    #[error("user not found")]
-    UserNotFound,
-    /// An edit is invalid.
-    #[error("invalid edits")]
-    Invalid(Vec<FieldError>),
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
 
 /// A taste profile.
 #[derive(Debug)]
@@ -68,11 +55,11 @@ impl Tastes {
     /// # Errors
     /// `UserNotFound` if the user does not exist, `Database` if Postgres fails.
     #[tracing::instrument(name = "service.taste.get", level = "debug", skip_all)]
-    pub async fn get(&self, user_id: UserId, limit: usize) -> Result<Profile, TasteError> {
+    pub async fn get(&self, user_id: UserId, limit: usize) -> Result<Profile, Error> {
         let mut scores = TasteScores::default();
         let mut connection = self.pool.acquire().await?;
         let states = user_movies::list_all(&mut connection, user_id).await?;
-        let states = states.iter().map(|(movie, state)| (*movie, state));
+        let states = states.iter().map(|state| (state.movie_id, state));
         let weights = movie_weights(states, self.clock.now(), self.half_life);
         let movies: Vec<MovieId> = weights.iter().map(|(movie, _)| *movie).collect();
         let tags = movies::find_tags(&mut connection, &movies).await?;
@@ -83,9 +70,9 @@ impl Tastes {
         }
         let edits = taste::list_edits(&mut connection, user_id).await?;
         drop(connection);
-        let scores = scores.profile(&edits, limit);
+        let scores = scores.profile(edits, limit);
         if scores.is_empty() && !users::exists(&self.pool, user_id).await? {
-            return Err(TasteError::UserNotFound);
+            return Err(Error::UserNotFound);
         }
         let keys: Vec<&TagKey> = scores.iter().map(|score| &score.key).collect();
         let mut names = taste::find_names(&self.pool, &keys).await?;
@@ -108,9 +95,9 @@ impl Tastes {
     /// `UserNotFound` if the user does not exist, `Invalid` if an edit is, `Database` if Postgres fails. Nothing is stored
     /// then.
     #[tracing::instrument(name = "service.taste.edit", level = "debug", skip_all)]
-    pub async fn edit(&self, user_id: UserId, edits: &[NewTasteEdit]) -> Result<(), TasteError> {
+    pub async fn edit(&self, user_id: UserId, edits: &[NewTasteEdit]) -> Result<(), Error> {
         if !users::exists(&self.pool, user_id).await? {
-            return Err(TasteError::UserNotFound);
+            return Err(Error::UserNotFound);
         }
         let mut resolved: HashMap<TagKey, Option<f64>> = HashMap::new();
         let mut errors = Vec::new();
@@ -135,7 +122,7 @@ impl Tastes {
             }
         }
         if !errors.is_empty() {
-            return Err(TasteError::Invalid(errors));
+            return Err(Error::Invalid(errors));
         }
         let resolved: Vec<(TagKey, Option<f64>)> = resolved.into_iter().collect();
         match taste::edit(&self.pool, user_id, &resolved, MAX_EDITS).await? {
@@ -145,11 +132,11 @@ impl Tastes {
                 }
                 Ok(())
             }
-            Edited::TooMany => Err(TasteError::Invalid(vec![FieldError::new(
+            Edited::TooMany => Err(Error::Invalid(vec![FieldError::new(
                 "edits",
                 format!("a user has at most {MAX_EDITS} edits; remove some with a score of null"),
             )])),
-            Edited::NoUser => Err(TasteError::UserNotFound),
+            Edited::NoUser => Err(Error::UserNotFound),
         }
     }
 

@@ -9,43 +9,18 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::{
-    attempts::{AttemptLimiter, TooManyAttempts, client_subject},
-    passwords::{PasswordError, Passwords, Verdict},
+    attempts::{AttemptLimiter, client_subject},
+    passwords::{Passwords, Verdict},
 };
 use crate::{
+    error::Error,
     models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate},
     repository::{
         erasure,
         export::{self, Piece},
-        users::{self, StoreError},
+        users,
     },
 };
-
-/// The reason why a user was not created or updated.
-#[derive(Debug, thiserror::Error)]
-pub enum UserError {
-    /// No user has this id.
-    #[error("user not found")]
-    NotFound,
-    /// The present password, which a new one requires, is absent or incorrect.
-    #[error("the present password is wrong")]
-    WrongPassword,
-    /// The limit of sign-ups, or of attempts at the present password, is exceeded.
-    #[error(transparent)]
-    TooManyAttempts(#[from] TooManyAttempts),
-    /// The user was not stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A password could not be hashed or verified.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-}
-
-impl From<sqlx::Error> for UserError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
 
 /// The authorization of a new password.
 #[derive(Debug)]
@@ -89,8 +64,11 @@ impl Users {
     }
 
     /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
+    ///
+    /// # Errors
+    /// `TooManyAttempts` of the address; `UsernameTaken` or `EmailTaken`; `PasswordsBusy`.
     #[tracing::instrument(name = "service.users.create", level = "debug", skip_all)]
-    pub async fn create(&self, user: &NewUser, client: Option<IpAddr>) -> Result<User, UserError> {
+    pub async fn create(&self, user: &NewUser, client: Option<IpAddr>) -> Result<User, Error> {
         if let Some(client) = client {
             self.sign_ups.acquire(&client_subject(client)).await?;
         }
@@ -104,21 +82,24 @@ impl Users {
     }
 
     /// Updates a user. A new password ends all logins.
+    ///
+    /// # Errors
+    /// `UserNotFound`; `UsernameTaken` or `EmailTaken`; `WrongPassword`, and `TooManyAttempts` at it; `PasswordsBusy`.
     #[tracing::instrument(name = "service.users.update", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn update(
         &self,
         id: UserId,
         update: &UserUpdate,
         authorization: PasswordAuthorization<'_>,
-    ) -> Result<User, UserError> {
+    ) -> Result<User, Error> {
         if update.is_empty() {
-            return self.find(id).await?.ok_or(UserError::NotFound);
+            return self.get(id).await;
         }
         let (new, present) = match &update.password {
             None => (None, None),
             Some(password) => {
                 let present = users::find_password_hash(&self.pool, id).await?;
-                let present = present.ok_or(UserError::NotFound)?;
+                let present = present.ok_or(Error::UserNotFound)?;
                 self.authorize(id, authorization, present.as_deref())
                     .await?;
                 (Some(self.passwords.hash(password).await?), present)
@@ -130,9 +111,9 @@ impl Users {
             // The password changed meanwhile, or the user was erased.
             let exists = users::exists(&self.pool, id).await?;
             return Err(if exists {
-                UserError::WrongPassword
+                Error::WrongPassword
             } else {
-                UserError::NotFound
+                Error::UserNotFound
             });
         };
         self.outbox.notify_readers();
@@ -145,73 +126,91 @@ impl Users {
         id: UserId,
         authorization: PasswordAuthorization<'_>,
         present_hash: Option<&str>,
-    ) -> Result<(), UserError> {
+    ) -> Result<(), Error> {
         let (PasswordAuthorization::PresentPassword(given), Some(present_hash)) =
             (authorization, present_hash)
         else {
             return Ok(());
         };
-        let given = given.ok_or(UserError::WrongPassword)?;
+        let given = given.ok_or(Error::WrongPassword)?;
         let subject = id.to_string();
         self.password_attempts.acquire(&subject).await?;
         if self.passwords.verify(given, Some(present_hash)).await? == Verdict::Mismatch {
-            return Err(UserError::WrongPassword);
+            return Err(Error::WrongPassword);
         }
         self.password_attempts.reset(&subject).await;
         Ok(())
     }
 
-    /// Finds the user of this id.
-    #[tracing::instrument(name = "service.users.find", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn find(&self, id: UserId) -> sqlx::Result<Option<User>> {
-        users::find(&self.pool, id).await
+    /// Gets the user of this id.
+    ///
+    /// # Errors
+    /// `UserNotFound` if no user has this id.
+    #[tracing::instrument(name = "service.users.get", level = "debug", skip_all, fields(user_id = %id))]
+    pub async fn get(&self, id: UserId) -> Result<User, Error> {
+        users::find(&self.pool, id)
+            .await?
+            .ok_or(Error::UserNotFound)
     }
 
-    /// Finds the user's preferences, defaults if none were set; `None` if no user has this id.
-    #[tracing::instrument(name = "service.users.find_preferences", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn find_preferences(&self, id: UserId) -> sqlx::Result<Option<Preferences>> {
-        users::find_preferences(&self.pool, id).await
+    /// Gets the user's preferences, defaults if none were set.
+    ///
+    /// # Errors
+    /// `UserNotFound` if no user has this id.
+    #[tracing::instrument(name = "service.users.get_preferences", level = "debug", skip_all, fields(user_id = %id))]
+    pub async fn get_preferences(&self, id: UserId) -> Result<Preferences, Error> {
+        let found = users::find_preferences(&self.pool, id).await?;
+        found.ok_or(Error::UserNotFound)
     }
 
-    /// Replaces the user's preferences; `None` if no user has this id.
+    /// Replaces the user's preferences.
+    ///
+    /// # Errors
+    /// `UserNotFound` if no user has this id.
     #[tracing::instrument(name = "service.users.replace_preferences", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn replace_preferences(
         &self,
         id: UserId,
         preferences: &NewPreferences,
-    ) -> sqlx::Result<Option<Preferences>> {
+    ) -> Result<Preferences, Error> {
         let replaced = users::replace_preferences(&self.pool, id, preferences).await?;
-        if replaced.is_some() {
-            self.outbox.notify_readers();
-        }
-        Ok(replaced)
+        self.outbox.notify_readers();
+        replaced.ok_or(Error::UserNotFound)
     }
 
-    /// Erases the user and all data about them, and makes other services do the same; false if no user
-    /// has this id.
+    /// Erases the user and all data about them, and makes other services do the same.
+    ///
+    /// # Errors
+    /// `UserNotFound` if no user has this id.
     #[tracing::instrument(name = "service.users.erase", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn erase(&self, id: UserId) -> sqlx::Result<bool> {
-        let erased = erasure::erase(&self.pool, id).await?;
-        if erased {
-            self.outbox.notify_readers();
+    pub async fn erase(&self, id: UserId) -> Result<(), Error> {
+        if !erasure::erase(&self.pool, id).await? {
+            return Err(Error::UserNotFound);
         }
-        Ok(erased)
+        self.outbox.notify_readers();
+        Ok(())
     }
 
-    /// Begins an export of all data about the user; returns its pieces, `None` if no user has this id.
+    /// Begins an export of all data about the user; returns its pieces.
+    ///
+    /// # Errors
+    /// `UserNotFound` if no user has this id.
     #[tracing::instrument(name = "service.users.export", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn export(&self, id: UserId) -> sqlx::Result<Option<mpsc::Receiver<Piece>>> {
-        let Some(export) = export::begin(&self.pool, id).await? else {
-            return Ok(None);
-        };
+    pub async fn export(&self, id: UserId) -> Result<mpsc::Receiver<Piece>, Error> {
+        let export = export::begin(&self.pool, id).await?;
+        let export = export.ok_or(Error::UserNotFound)?;
         let (sender, pieces) = mpsc::channel(2);
         self.shutdown.spawn(export.send(sender));
-        Ok(Some(pieces))
+        Ok(pieces)
     }
 
-    /// Finds the user's profile as in the change feed, as JSON.
-    #[tracing::instrument(name = "service.users.find_profile_change", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn find_profile_change(&self, id: UserId) -> sqlx::Result<Option<String>> {
-        users::find_profile_change(&self.pool, id).await
+    /// Gets the user's profile as in the change feed, as JSON.
+    ///
+    /// # Errors
+    /// `UserNotFound` if no user has this id.
+    #[tracing::instrument(name = "service.users.get_profile_change", level = "debug", skip_all, fields(user_id = %id))]
+    pub async fn get_profile_change(&self, id: UserId) -> Result<String, Error> {
+        let found = users::find_profile_change(&self.pool, id).await?;
+        found.ok_or(Error::UserNotFound)
     }
 }

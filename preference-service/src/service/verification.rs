@@ -74,7 +74,7 @@ pub async fn verify(
     loop {
         // The next user in either stream.
         let of_log = next_user(log.as_mut(), |entry| entry.user_id).await?;
-        let of_states = next_user(states.as_mut(), |state| state.user_id).await?;
+        let of_states = next_user(states.as_mut(), |(state, _)| state.user_id).await?;
         let Some(user) = of_log.into_iter().chain(of_states).min() else {
             break;
         };
@@ -82,13 +82,16 @@ pub async fn verify(
         let mut replayed: BTreeMap<MovieId, UserMovie> = BTreeMap::new();
         while let Some(entry) = next_if(log.as_mut(), |entry| entry.user_id == user).await? {
             findings.interactions += 1;
-            let state = replayed.entry(entry.movie_id).or_default();
-            replay(state, &entry);
+            let new = || UserMovie::new(user, entry.movie_id);
+            replay(replayed.entry(entry.movie_id).or_insert_with(new), &entry);
         }
         let mut movies = Vec::new();
-        while let Some(stored) = next_if(states.as_mut(), |it| it.user_id == user).await? {
-            let expected = replayed.remove(&stored.movie_id).unwrap_or_default();
-            movies.push((expected, stored.state, stored.tags));
+        while let Some((stored, tags)) =
+            next_if(states.as_mut(), |(state, _)| state.user_id == user).await?
+        {
+            let expected = replayed.remove(&stored.movie_id);
+            let expected = expected.unwrap_or_else(|| UserMovie::new(user, stored.movie_id));
+            movies.push((expected, stored, tags));
         }
         findings.add_user(&movies, replayed.len(), now, half_life);
     }
@@ -152,7 +155,7 @@ fn replay(state: &mut UserMovie, entry: &Interaction) {
     };
     let changed = entry
         .action()
-        .and_then(|action| state.apply(entry.user_id, entry.movie_id, action, &context));
+        .and_then(|action| state.apply(action, &context));
     if let Some(changed) = changed {
         *state = changed.state;
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chassis::testing::{TcpProxy, eventually};
+use chassis::testing::{RedisServer, TcpProxy, eventually};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgPool};
@@ -117,6 +117,29 @@ async fn without_movie_service_it_is_ready_and_follows_the_feed_later(pool: PgPo
 
     proxy.cut();
     let _ = app.post(&path, body).await.expect(201);
+}
+
+#[sqlx::test]
+async fn without_redis_it_is_ready_and_reports_that_it_lacks_it(pool: PgPool) {
+    let movies = MovieService::start().await;
+    let mut server = RedisServer::start();
+    let url = server.url();
+    let redis = async |app: &TestApp| {
+        let ready = app.get("/health/ready").await.expect(200);
+        assert_eq!(ready["status"], "ok");
+        let redis = dependency(&ready, "redis").clone();
+        assert_eq!(redis["required"], false);
+        redis["status"].as_str().expect("a status").to_owned()
+    };
+    let app = TestApp::with(&pool, &movies, &[("REDIS_URL", &url)]);
+    assert_eq!(redis(&app).await, "ok");
+    server.stop();
+    assert_eq!(redis(&app).await, "cannot be reached");
+    server.resume();
+    eventually("Redis is back", async || redis(&app).await == "ok").await;
+    let app = TestApp::new(&pool, &movies);
+    let reason = "not configured: attempts are counted by each process alone";
+    assert_eq!(redis(&app).await, reason);
 }
 
 #[sqlx::test]

@@ -2,6 +2,7 @@
 
 use axum::{body::Body, http::Request};
 use chassis::testing::send;
+use serde_json::json;
 use sqlx::PgPool;
 
 use crate::stage::TestApp;
@@ -16,6 +17,13 @@ async fn an_invalid_body_is_refused_with_its_field(pool: PgPool) {
     let long = "a".repeat(101);
     let long_name = format!(r#"{{"username":"{long}","email":"a@b"}}"#);
     let long_address = format!(r#"{{"username":"a","email":"{}@b"}}"#, "a".repeat(254));
+    // Each of these characters stands for a phrase.
+    let phrases = format!(
+        r#"{{"username":"{}","email":"a@b"}}"#,
+        "\u{fdfa}".repeat(100)
+    );
+    let address = "\u{3300}".repeat(200);
+    let address_of_phrases = format!(r#"{{"username":"a","email":"{address}@b"}}"#);
     let deep = format!(r#"{{"movie_id":{}}}"#, "[".repeat(100_000));
     for (path, body, field) in [
         (&users, "", None),
@@ -55,6 +63,16 @@ async fn an_invalid_body_is_refused_with_its_field(pool: PgPool) {
         (&users, r#"{"username":"x","email":"x"}"#, Some("email")),
         (&users, r#"{"username":"x","email":"x@y@z"}"#, Some("email")),
         (&users, r#"{"username":"x","email":"x y@z"}"#, Some("email")),
+        (&users, r#"{"username":"x","email":"@"}"#, Some("email")),
+        (&users, r#"{"username":"x","email":"x@"}"#, Some("email")),
+        (&users, r#"{"username":"x","email":"@y"}"#, Some("email")),
+        (
+            &users,
+            "{\"username\":\"x\",\"email\":\"x@y\u{200b}\"}",
+            Some("email"),
+        ),
+        (&users, &phrases, Some("username")),
+        (&users, &address_of_phrases, Some("email")),
         (&users, &long_name, Some("username")),
         (&users, &long_address, Some("email")),
         (
@@ -97,7 +115,7 @@ async fn an_invalid_body_is_refused_with_its_field(pool: PgPool) {
     ] {
         let request = Request::post(path).body(Body::from(body.to_owned()));
         let response = send(&app.router, request.expect("a request")).await;
-        let shown = &body[..body.len().min(80)];
+        let shown: String = body.chars().take(80).collect();
         assert_eq!(response.status.as_u16(), 400, "{shown}: {}", response.text);
         assert_eq!(response.headers["content-type"], "application/problem+json");
         if let Some(field) = field {
@@ -108,6 +126,9 @@ async fn an_invalid_body_is_refused_with_its_field(pool: PgPool) {
     assert_eq!(app.count("preference").await, 0);
     assert_eq!(app.count("interaction").await, 0);
     assert_eq!(app.count("outbox").await, 1);
+    // Limits count characters and are inclusive.
+    let longest = json!({"username": "é".repeat(100), "email": format!("{}@b", "a".repeat(253))});
+    let _ = app.post(&users, longest).await.expect(201);
 }
 
 #[sqlx::test]

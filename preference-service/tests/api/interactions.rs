@@ -411,7 +411,11 @@ async fn an_invalid_or_misplaced_value_is_reported_by_name(pool: PgPool) {
             json!({"position_seconds": 1, "duration_seconds": 604_801}),
             "duration_seconds",
         ),
+        (" like", json!({}), "interaction_type"),
         ("reaction_removed", json!({}), "interaction_type"),
+        ("bookmark_removed", json!({}), "interaction_type"),
+        ("rating_removed", json!({}), "interaction_type"),
+        ("watch_removed", json!({}), "interaction_type"),
     ] {
         let mut body = json!({"movie_id": 603, "interaction_type": kind});
         for (name, value) in values.as_object().expect("an object") {

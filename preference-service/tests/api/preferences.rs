@@ -31,7 +31,7 @@ async fn set_preferences_replace_the_former_as_a_whole(pool: PgPool) {
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/preferences");
     let body = json!({
-        "preferred_genres": ["Science Fiction", "Drama", "drama"],
+        "preferred_genres": ["Science Fiction", "Drama", " drama ", "DRAMA", "Ｄrama"],
         "preferred_language": "ko",
         "min_rating": 6.5,
     });
@@ -60,12 +60,13 @@ async fn set_preferences_replace_the_former_as_a_whole(pool: PgPool) {
         json!({}),
         json!({"preferred_genres": null, "preferred_language": null, "min_rating": null}),
         json!({"preferred_language": ""}),
+        json!({"preferred_language": "  ", "min_rating": -0.0}),
     ] {
         let replaced = app.post(&path, body).await.expect(200);
         assert_eq!(replaced["id"], set["id"]);
         assert_eq!(replaced["preferred_genres"], json!([]));
         assert_eq!(replaced["preferred_language"], "en");
-        assert_eq!(replaced["min_rating"], 0.0);
+        assert_eq!(replaced["min_rating"].to_string(), "0.0");
         assert!(replaced["updated_at"].as_str() > set["updated_at"].as_str());
         let change = app.get(&format!("/internal/v1/users/{id}")).await;
         assert!(change.expect(200)["preferred_language"].is_null());
@@ -105,6 +106,10 @@ async fn an_invalid_preference_is_named_and_nothing_is_stored(pool: PgPool) {
         (json!({"preferred_genres": "Drama"}), "preferred_genres"),
         (json!({"preferred_language": "ko-KR"}), "preferred_language"),
         (json!({"preferred_language": "EN"}), "preferred_language"),
+        (json!({"preferred_language": "e"}), "preferred_language"),
+        (json!({"preferred_language": "eng"}), "preferred_language"),
+        (json!({"preferred_language": "é"}), "preferred_language"),
+        (json!({"preferred_language": "e1"}), "preferred_language"),
         (json!({"preferred_language": 7}), "preferred_language"),
         (json!({"min_rating": -0.5}), "min_rating"),
         (json!({"min_rating": 10.01}), "min_rating"),
@@ -115,8 +120,31 @@ async fn an_invalid_preference_is_named_and_nothing_is_stored(pool: PgPool) {
         assert_eq!(response.status.as_u16(), 400, "{body}: {}", response.text);
         assert_eq!(response.body["errors"][0]["field"], field, "{body}");
     }
+    let body = json!({
+        "preferred_genres": ["ok", "", "a\u{0}b", "x".repeat(51)],
+        "preferred_language": "ko-KR",
+        "min_rating": 11,
+    });
+    let response = app.post(&path, body).await;
+    let fields = assert_problem(
+        &response,
+        400,
+        response.body["error"].as_str().expect("a text"),
+    );
+    assert_eq!(
+        fields,
+        [
+            "preferred_genres[1]",
+            "preferred_genres[2]",
+            "preferred_genres[3]",
+            "preferred_language",
+            "min_rating"
+        ]
+    );
     assert_eq!(app.count("preference").await, 0);
     assert_eq!(app.count("outbox").await, 1);
+    let limits = json!({"preferred_genres": many[..50], "min_rating": 10.0});
+    let _ = app.post(&path, limits).await.expect(200);
 }
 
 #[sqlx::test]

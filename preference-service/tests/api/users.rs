@@ -13,7 +13,7 @@ use crate::{
 #[sqlx::test]
 async fn a_user_can_sign_up_and_be_read(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
-    let body = json!({"username": "  Anna ", "email": "anna@example.org"});
+    let body = json!({"username": "  Anna \t", "email": " anna@example.org "});
     let user = app.post("/api/v1/users", body).await.expect(201);
     let created = user["created_at"].as_str().expect("a timestamp");
     assert!(created.ends_with('Z'), "{created}");

@@ -15,16 +15,13 @@ use recommender::{
         metrics::{Figures, ItemPopularity, SHOWN, lists},
         report,
         settings::{Model, Settings},
-        split::Dataset,
+        split::{Dataset, Event, Split},
     },
     rank::top_k_unseen,
     rerank::diversity::mmr,
 };
 
-use super::{
-    files::{Files, Source},
-    finite, print, setting,
-};
+use super::{files, finite, print, setting};
 
 /// The smallest number of best items that are reranked for diversity.
 const MIN_RERANKED: usize = 200;
@@ -92,20 +89,29 @@ fn diversity(text: &str) -> Result<f32, String> {
 }
 
 impl Arguments {
-    fn source(&self) -> Option<Source> {
-        let files = match &self.data {
-            Some(path) => Files::Whole(path.clone()),
-            None => Files::Parts {
-                train: self.train.clone()?,
-                valid: self.valid.clone(),
-                test: self.test.clone()?,
-                mask: self.mask.clone(),
-            },
+    /// Reads the dataset.
+    fn dataset(&self) -> anyhow::Result<Dataset> {
+        let read = |path: &PathBuf| -> anyhow::Result<Vec<Event>> {
+            let mut events = files::read(path)?;
+            if let Some(min) = self.min_rating {
+                events.retain(|event| event.rating.is_none_or(|rating| rating >= min));
+            }
+            Ok(events)
         };
-        Some(Source {
-            files,
-            min_rating: self.min_rating,
-        })
+        if let Some(path) = &self.data {
+            let split = Dataset::by_time(read(path)?, Split::default());
+            return split.with_context(|| format!("{}: use --train and --test", path.display()));
+        }
+        let part = |path: &Option<PathBuf>| path.as_ref().map(read).transpose();
+        let train = part(&self.train)?.context("--train is missing")?;
+        let test = part(&self.test)?.context("--test is missing")?;
+        let (valid, mask) = (part(&self.valid)?, part(&self.mask)?);
+        Ok(Dataset::new(
+            &train,
+            valid.as_deref(),
+            &test,
+            mask.as_deref(),
+        )?)
     }
 }
 
@@ -114,8 +120,7 @@ impl Arguments {
 /// # Errors
 /// Fails if a file cannot be read or written, or a model cannot be fitted.
 pub fn evaluate(arguments: &Arguments) -> anyhow::Result<()> {
-    let source = arguments.source().context("--train or --test is missing")?;
-    let data = Dataset::try_from(&source)?;
+    let data = arguments.dataset()?;
     let mut settings = Settings::default();
     settings.seed(arguments.seed);
     for one in &arguments.set {
@@ -172,31 +177,32 @@ fn measure(
     let train = &data.train;
     let popularity = &ItemPopularity::new(train);
     let longest = lengths.iter().copied().fold(SHOWN, usize::max);
+    let list = |one: &Fitted, rank: &(dyn Fn(&[f32], History<'_>) -> Vec<u32> + Sync)| {
+        let score = |history: History<'_>, scores: &mut [f32]| one.scorer.score(history, scores);
+        let lists = lists(score, train, hidden, held_out, rank);
+        let figures = Figures::new(&lists, train, held_out, popularity, lengths);
+        (lists, figures)
+    };
     let mut rows = Vec::new();
     let mut top = Vec::new();
     for one in fitted {
-        let score = |history: History<'_>, scores: &mut [f32]| one.scorer.score(history, scores);
-        top = lists(score, train, hidden, held_out, |scores, hidden| {
-            top_k_unseen(scores, hidden, longest)
-                .into_iter()
-                .map(|(item, _)| item)
-                .collect()
+        let (lists, figures) = list(one, &|scores, hidden| {
+            let best = top_k_unseen(scores, hidden, longest);
+            best.into_iter().map(|(item, _)| item).collect()
         });
-        let figures = Figures::new(&top, train, held_out, popularity, lengths);
+        top = lists;
         rows.push((one.model.name().to_owned(), figures));
     }
     let last = fitted.last().filter(|one| one.model == Model::Blend);
     if let Some(blend) = last
         && diversity > 0.0
     {
-        let score = |history: History<'_>, scores: &mut [f32]| blend.scorer.score(history, scores);
-        let diverse = lists(score, train, hidden, held_out, |scores, hidden| {
+        let (_, figures) = list(blend, &|scores, hidden| {
             let best = top_k_unseen(scores, hidden, longest.max(MIN_RERANKED));
             mmr(&best, diversity, longest, |a, b| {
                 blend.scorer.similarity(a, b).unwrap_or_default()
             })
         });
-        let figures = Figures::new(&diverse, train, held_out, popularity, lengths);
         rows.push((format!("diversity {diversity}"), figures));
     }
     (top, rows)

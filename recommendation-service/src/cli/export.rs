@@ -16,7 +16,7 @@ use parquet::{
 };
 use recommender::evaluation::split::Event;
 
-use super::{print, train::source::Source};
+use super::{print, train::source};
 use crate::{config::Config, database};
 
 /// Writes interactions with the weights that training uses: user_id, movie_id (TMDB's), weight, occurred_at. Models that are
@@ -45,7 +45,7 @@ const GROUP: usize = 1 << 20;
 pub async fn export(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     let out = PathBuf::from(arguments.out);
     let pool = database::open(&config, &Shutdown::default()).await?;
-    let events = Source::Database(pool).read(i64::MAX as u64).await?;
+    let events = source::from_database(&pool, u64::MAX).await?;
     let write = || -> anyhow::Result<()> {
         let file = File::create(&out)?;
         write(file, &events)
@@ -85,55 +85,4 @@ fn column<T: DataType>(
     column.typed::<T>().write_batch(values, None, None)?;
     column.close()?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use parquet::{
-        file::reader::{FileReader, SerializedFileReader},
-        record::RowAccessor,
-    };
-
-    use super::*;
-
-    #[test]
-    fn written_interactions_can_be_read() {
-        let path = std::env::temp_dir().join(format!("marquee-export-{}", std::process::id()));
-        let events =
-            [(1, 603, 1.0), (1, 604, 0.2), (9, 603, 1.4)].map(|(user, item, weight)| Event {
-                user,
-                item,
-                rating: None,
-                weight,
-                time: Some(1_700_000_000_000_000 + user as i64),
-            });
-        write(File::create(&path).expect("writable"), &events).expect("written");
-        let reader = SerializedFileReader::new(File::open(&path).expect("there")).expect("Parquet");
-        std::fs::remove_file(&path).expect("removable");
-        let rows: Vec<_> = reader
-            .get_row_iter(None)
-            .expect("rows")
-            .map(|row| row.expect("a row"))
-            .map(|row| {
-                (
-                    row.get_long(0).expect("a number"),
-                    row.get_long(1).expect("a number"),
-                    row.get_float(2).expect("a number"),
-                    row.get_timestamp_micros(3).expect("a time"),
-                )
-            })
-            .collect();
-        let wanted: Vec<_> = events
-            .iter()
-            .map(|e| {
-                (
-                    e.user as i64,
-                    e.item as i64,
-                    e.weight,
-                    e.time.unwrap_or_default(),
-                )
-            })
-            .collect();
-        assert_eq!(rows, wanted);
-    }
 }

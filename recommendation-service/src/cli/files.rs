@@ -2,76 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
-use recommender::evaluation::{
-    formats::parse,
-    split::{Dataset, Event, Split},
-};
-
-/// The files of a dataset.
-#[derive(Debug, Clone)]
-pub(super) enum Files {
-    /// A file for each part.
-    Parts {
-        /// The training part.
-        train: PathBuf,
-        /// The validation part.
-        valid: Option<PathBuf>,
-        /// The test part.
-        test: PathBuf,
-        /// Items that are hidden beside those of the training part when the test part is measured on.
-        mask: Option<PathBuf>,
-    },
-    /// One file with times, which is split by [`Split::default`].
-    Whole(PathBuf),
-}
-
-/// The source of a dataset.
-#[derive(Debug, Clone)]
-pub(super) struct Source {
-    /// The files.
-    pub(super) files: Files,
-    /// The smallest rating that counts.
-    pub(super) min_rating: Option<f64>,
-}
-
-impl TryFrom<&Source> for Dataset {
-    type Error = anyhow::Error;
-
-    fn try_from(source: &Source) -> anyhow::Result<Self> {
-        let events = |path: &Path| -> anyhow::Result<Vec<Event>> {
-            let mut events = read(path)?;
-            if let Some(min) = source.min_rating {
-                events.retain(|event| event.rating.is_none_or(|rating| rating >= min));
-            }
-            Ok(events)
-        };
-        Ok(match &source.files {
-            Files::Parts {
-                train,
-                valid,
-                test,
-                mask,
-            } => {
-                let [valid, mask] =
-                    [valid, mask].map(|file| file.as_deref().map(events).transpose());
-                let (valid, mask) = (valid?, mask?);
-                Self::new(
-                    &events(train)?,
-                    valid.as_deref(),
-                    &events(test)?,
-                    mask.as_deref(),
-                )?
-            }
-            Files::Whole(path) => Self::by_time(events(path)?, Split::default())
-                .with_context(|| format!("{}: use --train and --test", path.display()))?,
-        })
-    }
-}
+use recommender::evaluation::{formats::parse, split::Event};
 
 /// The events in the file at `path`.
 ///

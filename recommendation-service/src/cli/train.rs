@@ -27,7 +27,7 @@ use recommender::{
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-use self::{fit::Outcome, source::Source};
+use self::fit::Outcome;
 use super::{finite, print, setting};
 use crate::{config::Config, database, registry::repository};
 
@@ -36,14 +36,6 @@ const BYTES_PER_INTERACTION: u64 = 128;
 
 /// The interval of memory checks.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The condition on which a version goes live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Promotion {
-    IfBetter,
-    Always,
-    Never,
-}
 
 /// Fits models to the interactions in the database of the service (DATABASE_URL), or in files, and writes a version to the
 /// registry. It goes live if it is better than the live one.
@@ -93,11 +85,6 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     for one in &arguments.set {
         settings.set(one)?;
     }
-    let promotion = match (arguments.promote, arguments.hold) {
-        (true, _) => Promotion::Always,
-        (_, true) => Promotion::Never,
-        _ => Promotion::IfBetter,
-    };
     let memory_mib = arguments.memory_mib.unwrap_or(config.training_memory_mib);
     let memory = memory_mib << 20;
     watch_memory(memory_mib);
@@ -109,17 +96,15 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     } else {
         None
     };
-    let source = match (&arguments.data, &pool) {
-        (Some(path), _) => Source::Files {
-            path: path.clone(),
-            links: arguments.links.clone(),
-            min_rating: arguments.min_rating,
-        },
-        (None, Some(pool)) => Source::Database(pool.clone()),
+    let start = Instant::now();
+    let max = memory / 4 / BYTES_PER_INTERACTION;
+    let events = match (&arguments.data, &pool) {
+        (Some(path), _) => {
+            source::from_files(path, arguments.links.as_deref(), arguments.min_rating, max)?
+        }
+        (None, Some(pool)) => source::from_database(pool, max).await?,
         (None, None) => anyhow::bail!("there is neither --data nor a database"),
     };
-    let start = Instant::now();
-    let events = source.read(memory / 4 / BYTES_PER_INTERACTION).await?;
     print(&format!(
         "{} interactions read in {:.1} s",
         events.len(),
@@ -141,8 +126,8 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     };
     print(&outcome.table());
 
+    let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
     if let Some(file) = &arguments.out {
-        let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
         std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
         print(&format!("written to {}", file.display()));
         return Ok(());
@@ -150,7 +135,17 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     let Some(pool) = &pool else {
         return Ok(());
     };
-    register(pool, &task, &outcome, promotion, config.model_versions_kept).await
+    let goes_live =
+        arguments.promote || !arguments.hold && is_better(pool, &task, &outcome).await?;
+    let (sha256, keep) = (Sha256::digest(&bytes), config.model_versions_kept);
+    let version =
+        repository::insert(pool, &outcome.manifest, &bytes, &sha256, goes_live, keep).await?;
+    let state = if goes_live { "live" } else { "not live" };
+    print(&format!(
+        "version {version}, {} bytes, is {state}",
+        bytes.len()
+    ));
+    Ok(())
 }
 
 /// Ends the process once it is larger than `max` MiB. The limits of the system count reserved memory that is never touched,
@@ -182,31 +177,6 @@ fn read_file(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
         model_file::MAX_BYTES
     );
     Ok(std::fs::read(file)?)
-}
-
-/// Writes the version to the registry, and makes it live if `promotion` allows it.
-async fn register(
-    pool: &PgPool,
-    task: &fit::Task,
-    outcome: &Outcome,
-    promotion: Promotion,
-    keep: i64,
-) -> anyhow::Result<()> {
-    let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
-    let sha256 = Sha256::digest(&bytes);
-    let goes_live = match promotion {
-        Promotion::Always => true,
-        Promotion::Never => false,
-        Promotion::IfBetter => is_better(pool, task, outcome).await?,
-    };
-    let version =
-        repository::insert(pool, &outcome.manifest, &bytes, &sha256, goes_live, keep).await?;
-    let state = if goes_live { "live" } else { "not live" };
-    print(&format!(
-        "version {version}, {} bytes, is {state}",
-        bytes.len()
-    ));
-    Ok(())
 }
 
 /// True if the fitted models are better than the live version, or than popularity if none is live.

@@ -30,7 +30,6 @@ pub struct Overrides {
 
 impl Overrides {
     /// The weights of all parts of the blend; 1 for those that are not overridden.
-    #[must_use]
     pub fn part_weights(&self) -> PartWeights {
         let default = PartWeights::default();
         let weight = |name: &str, default: f32| {
@@ -56,7 +55,6 @@ impl Overrides {
 
 /// The overrides of `user` by the `running` experiments. The same every time, on every replica, while these run; a
 /// user who takes part keeps doing so when the share of traffic grows.
-#[must_use]
 pub fn assign(running: &[Experiment], user: UserId) -> Overrides {
     let mut overrides = Overrides::default();
     for experiment in running {

@@ -24,7 +24,6 @@ pub enum Layer {
 
 impl Layer {
     /// The name.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Ranking => "ranking",
@@ -176,7 +175,6 @@ pub struct Experiment {
 
 impl Experiment {
     /// The weights of the variants.
-    #[must_use]
     pub fn weights(&self) -> Vec<f64> {
         self.variants.iter().map(|variant| variant.weight).collect()
     }
@@ -200,7 +198,7 @@ pub struct Participation {
 }
 
 /// A movie in a list that was served.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Shown {
     /// TMDB's id.
     pub movie_id: i64,
@@ -213,7 +211,7 @@ pub struct Shown {
 }
 
 /// A list that was served.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Served {
     /// The user.
     pub user_id: i64,

@@ -36,7 +36,6 @@ pub struct Explorer {
 impl Explorer {
     /// An explorer with these `settings`, by the counts that [`Explorer::refresh`] reads from `pool`; outcomes count
     /// for `window_hours` after an impression.
-    #[must_use]
     pub fn new(pool: PgPool, settings: Exploration, window_hours: i64) -> Self {
         Self {
             pool,
@@ -68,20 +67,17 @@ impl Explorer {
     }
 
     /// The default share of positions that explore.
-    #[must_use]
     pub fn share(&self) -> f64 {
         self.settings.share
     }
 
     /// The window within which outcomes count for a movie, in hours.
-    #[must_use]
     pub fn window_hours(&self) -> i64 {
         self.window_hours
     }
 
     /// The list `ranked` with a `share` of its positions given to others of `candidates`: movies that the user may be
     /// shown, best first, each with its relative popularity, 0 to 1. The same `seed` gives the same list.
-    #[must_use]
     pub fn explore(
         &self,
         ranked: &[i64],

@@ -31,7 +31,6 @@ pub struct Recorder(mpsc::Sender<Served>);
 
 impl Recorder {
     /// Starts a recorder that writes to `pool` until the shutdown, and then what is queued.
-    #[must_use]
     pub fn start(pool: PgPool, shutdown: &Shutdown) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         shutdown.spawn(write(pool, receiver, shutdown.clone()));

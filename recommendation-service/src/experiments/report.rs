@@ -80,6 +80,8 @@ pub struct VariantReport {
 }
 
 struct Tally {
+    propensity: f64,
+    users: i64,
     users_counted: u64,
     impressions: i64,
     outcomes: i64,
@@ -96,6 +98,8 @@ impl Tally {
         let against_control = propensity / (propensity + control);
         let of_both = users * (propensity + control);
         Self {
+            propensity,
+            users: 0,
             users_counted: 0,
             impressions: 0,
             outcomes: 0,
@@ -111,18 +115,24 @@ impl Tally {
 /// Reads the counts of `experiment` and computes its results.
 pub(super) async fn read(pool: &PgPool, experiment: Experiment) -> sqlx::Result<Report> {
     let mut transaction = repository::begin_read(pool).await?;
-    let users = repository::count_users(&mut transaction, experiment.id).await?;
     let weights = experiment.weights();
     let total: f64 = weights.iter().sum();
-    let propensities: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
-    let control = propensities.first().copied().unwrap_or(1.0);
+    let control = weights.first().map_or(1.0, |weight| weight / total);
     // All differences hold together when each may be wrong that much less often (Bonferroni).
     let comparisons = weights.len().saturating_sub(1).max(1);
     let alpha = experiment.alpha / comparisons as f64;
-    let mut tallies: Vec<Tally> = propensities
+    let mut tallies: Vec<Tally> = weights
         .iter()
-        .map(|propensity| Tally::new(&experiment, *propensity, control, alpha))
+        .map(|weight| Tally::new(&experiment, weight / total, control, alpha))
         .collect();
+    for (variant, users) in repository::count_users(&mut transaction, experiment.id).await? {
+        let tally = usize::try_from(variant)
+            .ok()
+            .and_then(|variant| tallies.get_mut(variant));
+        if let Some(tally) = tally {
+            tally.users = users;
+        }
+    }
     let cap = i64::from(experiment.outcome_cap);
     let mut counted = std::pin::pin!(repository::settled(&mut transaction, experiment.id));
     while let Some(user) = counted.try_next().await? {
@@ -145,29 +155,13 @@ pub(super) async fn read(pool: &PgPool, experiment: Experiment) -> sqlx::Result<
             }
         }
     }
-    let users_of = |index: usize| {
-        let of_variant = users
-            .iter()
-            .find(|(variant, _)| usize::try_from(*variant) == Ok(index));
-        of_variant.map_or(0, |(_, users)| *users)
-    };
     let sample_ratio_mismatch = tallies
         .iter()
-        .zip(&propensities)
-        .any(|(tally, propensity)| tally.share.excludes(*propensity, MISMATCH_ALPHA));
+        .any(|tally| tally.share.excludes(tally.propensity, MISMATCH_ALPHA));
     let results: Vec<VariantReport> = tallies
         .iter()
         .enumerate()
-        .map(|(index, tally)| {
-            variant_report(
-                &experiment,
-                tally,
-                index,
-                propensities[index],
-                users_of(index),
-                alpha,
-            )
-        })
+        .map(|(index, tally)| variant_report(&experiment, tally, index, alpha))
         .collect();
     Ok(Report {
         users: results.iter().map(|variant| variant.users).sum(),
@@ -182,8 +176,6 @@ fn variant_report(
     experiment: &Experiment,
     tally: &Tally,
     index: usize,
-    propensity: f64,
-    users: i64,
     alpha: f64,
 ) -> VariantReport {
     let is_control = index == 0;
@@ -194,8 +186,8 @@ fn variant_report(
     VariantReport {
         name: experiment.variants[index].name.clone(),
         is_control,
-        propensity,
-        users,
+        propensity: tally.propensity,
+        users: tally.users,
         users_counted: tally.users_counted,
         impressions: tally.impressions,
         outcomes: tally.outcomes,

@@ -26,9 +26,6 @@ macro_rules! experiments {
 }
 
 /// The running experiments, by layer.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn list_running(pool: &PgPool) -> sqlx::Result<Vec<Experiment>> {
     experiments!(
         "select",
@@ -39,9 +36,6 @@ pub async fn list_running(pool: &PgPool) -> sqlx::Result<Vec<Experiment>> {
 }
 
 /// A page of all experiments, newest first, and their number.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.experiments.list", level = "debug", skip(pool))]
 pub async fn list(pool: &PgPool, offset: i64, limit: i64) -> sqlx::Result<(Vec<Experiment>, i64)> {
     let page = experiments!(
@@ -58,9 +52,6 @@ pub async fn list(pool: &PgPool, offset: i64, limit: i64) -> sqlx::Result<(Vec<E
 }
 
 /// The experiment `id`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.experiments.find", level = "debug", skip(pool))]
 pub async fn find(pool: &PgPool, id: i64) -> sqlx::Result<Option<Experiment>> {
     experiments!("select", "from experiment where id = $1", id)
@@ -69,9 +60,6 @@ pub async fn find(pool: &PgPool, id: i64) -> sqlx::Result<Option<Experiment>> {
 }
 
 /// The latest experiment of this name, locked until the end of the transaction.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(
     name = "repository.experiments.lock_latest",
     level = "debug",
@@ -123,9 +111,6 @@ pub async fn insert(
 }
 
 /// Stores the description, the traffic and the times of `experiment`; nothing else can change.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.experiments.update", level = "debug", skip_all, fields(experiment.id = experiment.id))]
 pub async fn update(
     connection: &mut PgConnection,
@@ -146,9 +131,6 @@ pub async fn update(
 }
 
 /// Begins a transaction that reads a consistent state.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn begin_read(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("set transaction isolation level repeatable read, read only")
@@ -192,9 +174,6 @@ pub fn settled(
 }
 
 /// The number of users by variant, counted or not.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(
     name = "repository.experiments.count_users",
     level = "debug",

@@ -65,7 +65,6 @@ pub struct Experiments {
 
 impl Experiments {
     /// The experiments of `pool`, none of which runs until [`Experiments::refresh`]; `recorder` stores impressions.
-    #[must_use]
     pub fn new(pool: PgPool, recorder: Recorder, clock: Clock) -> Self {
         Self {
             pool,
@@ -92,13 +91,11 @@ impl Experiments {
     }
 
     /// The revision of the running experiments: while it stays, so do all assignments.
-    #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
     }
 
     /// The versions of the learned models that running experiments compare.
-    #[must_use]
     pub fn model_versions(&self) -> BTreeSet<i64> {
         let running = self.running.snapshot();
         let variants = running.iter().flat_map(|experiment| &*experiment.variants);
@@ -108,7 +105,6 @@ impl Experiments {
     }
 
     /// The overrides of `user` by the running experiments.
-    #[must_use]
     pub fn assign(&self, user: UserId) -> Overrides {
         assign::assign(&self.running.snapshot(), user)
     }
@@ -195,9 +191,6 @@ impl Experiments {
     }
 
     /// A page of all experiments, newest first, and their number.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
     #[tracing::instrument(name = "service.experiments.list", level = "debug", skip(self))]
     pub async fn list(&self, offset: i64, limit: i64) -> sqlx::Result<(Vec<Experiment>, i64)> {
         repository::list(&self.pool, offset, limit).await

@@ -20,15 +20,13 @@ use crate::{
     read_model::{Catalogue, Revision, Shared, UserId},
 };
 
-/// A version of the learned models on the rows of a revision of the catalogue; `None` if it cannot be loaded.
-type Version = Option<(u64, ModelOnCatalogue)>;
-
 /// The treatments of all users; cheap to clone.
 #[derive(Clone)]
 pub struct Treatments {
     experiments: Experiments,
     explorer: Explorer,
-    versions: Shared<HashMap<i64, Version>>,
+    /// The versions of the learned models that experiments compare; `None` if one cannot be loaded.
+    versions: Shared<HashMap<i64, Option<ModelOnCatalogue>>>,
     /// Changes whenever `versions` does.
     revision: Arc<AtomicU64>,
 }
@@ -71,7 +69,6 @@ impl Treatment<'_> {
 
 impl Treatments {
     /// Treatments by `experiments` and `explorer`.
-    #[must_use]
     pub fn new(experiments: Experiments, explorer: Explorer) -> Self {
         Self {
             experiments,
@@ -82,7 +79,6 @@ impl Treatments {
     }
 
     /// The revision of all treatments: while it stays, so does the treatment of each user.
-    #[must_use]
     pub fn revision(&self) -> u64 {
         // Both only increase.
         self.experiments.revision() + self.revision.load(Ordering::Acquire)
@@ -105,7 +101,7 @@ impl Treatments {
         };
         for version in missing {
             let model_on_catalogue = match load(version).await {
-                Ok(trained) => Some((0, ModelOnCatalogue::new(trained, &Catalogue::default()))),
+                Ok(trained) => Some(ModelOnCatalogue::new(trained, &Catalogue::default())),
                 Err(error) => {
                     tracing::warn!(model.version = version, %error, "cannot load the model version of an experiment");
                     None
@@ -121,23 +117,19 @@ impl Treatments {
     }
 
     /// Version `version` of the learned models on the rows of `catalogue`; `None` if it is not loaded.
-    #[must_use]
     pub fn place(&self, version: i64, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
-        let revision = catalogue.revision().get();
-        let (known, model_on_catalogue) = self.versions.read().get(&version)?.clone()?;
-        if known == revision {
-            return Some(model_on_catalogue);
+        let known = self.versions.read().get(&version)?.clone()?;
+        if known.is_on(catalogue) {
+            return Some(known);
         }
-        let model_on_catalogue = ModelOnCatalogue::new(model_on_catalogue.trained, catalogue);
-        let current = Some((revision, model_on_catalogue.clone()));
+        let current = ModelOnCatalogue::new(known.trained, catalogue);
         if let Some(version) = self.versions.write().get_mut(&version) {
-            *version = current;
+            *version = Some(current.clone());
         }
-        Some(model_on_catalogue)
+        Some(current)
     }
 
     /// The treatment of `user`.
-    #[must_use]
     pub fn of(&self, user: UserId) -> Treatment<'_> {
         Treatment {
             overrides: self.experiments.assign(user),

@@ -131,7 +131,7 @@ pub(super) fn check_variants(variants: &[Variant], layer: Layer) -> Result<(), V
             "must be weights from 0 to 10 of learned, content, taste or rules, not all 0",
         );
         if let Some(weights) = variant.rules {
-            check.extend(check_weights(&field("rules"), weights));
+            check_weights(&mut check, &field("rules"), weights);
         }
     }
     check.finish(())

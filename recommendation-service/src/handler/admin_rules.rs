@@ -11,7 +11,7 @@ use chassis::{
     extract::{self, Bounded, Query},
     openapi::InvalidRequest,
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
-    problem::FieldError,
+    validate::{FieldError, Validator},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -25,7 +25,7 @@ use crate::{
     read_model::UserId,
     rules::{
         RuleDraft, RuleSet, Weights,
-        store::{RuleSetError, check},
+        store::{RuleSetError, check_rules},
     },
     state::AppState,
 };
@@ -212,10 +212,9 @@ pub(super) async fn preview_rules(
     State(state): State<AppState>,
     extract::Json(request): extract::Json<PreviewRulesRequest>,
 ) -> Result<Json<RulesPreviewResponse>, ApiError> {
-    let errors = check(&request.rules);
-    if !errors.is_empty() {
-        return Err(RuleSetError::Invalid(errors).into());
-    }
+    let mut check = Validator::default();
+    check_rules(&mut check, &request.rules);
+    check.finish(()).map_err(RuleSetError::Invalid)?;
     let user_id = UserId::new(request.user_id.get()).ok_or_else(|| {
         let message = "must be a whole number from 1";
         RuleSetError::Invalid(vec![FieldError::new("user_id", message)])

@@ -1,7 +1,12 @@
 //! Lists for a group of users.
 
 use axum::{Json as JsonBody, extract::State};
-use chassis::{caller::Caller, extract::Json, openapi::InvalidRequest, problem::FieldError};
+use chassis::{
+    caller::Caller,
+    extract::Json,
+    openapi::InvalidRequest,
+    validate::{FieldError, Validator},
+};
 use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,8 +14,9 @@ use utoipa::ToSchema;
 use crate::{
     handler::{
         error::ApiError,
-        movie_card::{MovieCard, decimal},
-        responses::{NotMember, UserNotFound},
+        may_see,
+        movie_card::MovieCard,
+        responses::{NotThatUser, UserNotFound},
     },
     ranking::{RecommendError, group::Method},
     read_model::UserId,
@@ -19,7 +25,6 @@ use crate::{
 
 const DEFAULT_LIMIT: i64 = 10;
 const MAX_MOVIES: i64 = 100;
-const MIN_MEMBERS: usize = 2;
 const MAX_MEMBERS: usize = 20;
 
 /// A request for a list for a group.
@@ -27,8 +32,8 @@ const MAX_MEMBERS: usize = 20;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"user_ids": [1, 2, 3], "method": "fairness", "limit": 10}))]
 pub(super) struct GroupRequest {
-    /// The members, 2 to 20, each once. A caller who is no administrator must be one of them.
-    #[schema(min_items = 2, max_items = 20)]
+    /// The members, 1 to 20, each once. Only administrators may name other users than themselves.
+    #[schema(min_items = 1, max_items = 20)]
     user_ids: Vec<i64>,
     /// The aggregation of the members' scores; `average` if not given.
     #[serde(default)]
@@ -44,8 +49,7 @@ pub(super) struct GroupRequest {
 pub(super) struct AffinityResponse {
     /// The member.
     user_id: i64,
-    /// The share of movies that they like less, 0 to 1: rounded to tenths, to protect the member's privacy;
-    /// administrators get hundredths.
+    /// The share of movies that they like less, 0 to 1, to tenths, which protects the member's privacy.
     #[schema(example = 0.9)]
     liking: f64,
 }
@@ -55,8 +59,9 @@ pub(super) struct AffinityResponse {
 pub(super) struct GroupFilmResponse {
     #[serde(flatten)]
     film: MovieCard,
-    /// The score of the group by the method, to four decimals.
-    #[schema(example = 1.85)]
+    /// The score of the group by the method, to tenths: of the members' scores in standard deviations, which are in
+    /// tenths too; with `fairness` relative to the first movie.
+    #[schema(example = 1.9)]
     score: f64,
     /// The affinity of each member.
     members: Vec<AffinityResponse>,
@@ -81,40 +86,30 @@ pub(super) struct GroupResponse {
 
 /// Parses the members and the number of movies.
 fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>> {
-    let mut errors = Vec::new();
+    let mut check = Validator::default();
     let ids = &request.user_ids;
-    if !(MIN_MEMBERS..=MAX_MEMBERS).contains(&ids.len()) {
-        let message = format!("must be {MIN_MEMBERS} to {MAX_MEMBERS} users");
-        errors.push(FieldError::new("user_ids", message));
-    }
+    let message = format!("must be 1 to {MAX_MEMBERS} users");
+    check.require((1..=MAX_MEMBERS).contains(&ids.len()), "user_ids", message);
     let mut members = Vec::with_capacity(ids.len());
     for (place, id) in ids.iter().enumerate().take(MAX_MEMBERS + 1) {
         let field = format!("user_ids[{place}]");
         match UserId::new(*id) {
-            None => errors.push(FieldError::new(field, "must be a user's id, 1 and up")),
-            Some(member) if members.contains(&member) => {
-                errors.push(FieldError::new(field, "is there already"));
-            }
+            None => check.error(field, "must be a user's id, 1 and up"),
+            Some(member) if members.contains(&member) => check.error(field, "is there already"),
             Some(member) => members.push(member),
         }
     }
     let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_MOVIES).contains(&limit) {
-        let message = format!("must be a whole number from 1 to {MAX_MOVIES}");
-        errors.push(FieldError::new("limit", message));
-    }
-    if errors.is_empty() {
-        Ok((members, usize::try_from(limit).unwrap_or_default()))
-    } else {
-        Err(errors)
-    }
+    let message = format!("must be a whole number from 1 to {MAX_MOVIES}");
+    check.require((1..=MAX_MOVIES).contains(&limit), "limit", message);
+    check.finish((members, usize::try_from(limit).unwrap_or_default()))
 }
 
 /// Recommend movies to a group
 ///
-/// Ranks movies that no member has seen, judged or ruled out, the best for all first. A caller must be a member: of the
-/// others they learn no more than an affinity rounded to tenths, and neither interactions nor explanations. The list is
-/// not stored.
+/// Ranks movies that no member has seen, judged or ruled out, the best for all first. Since the list reveals what members
+/// like and have seen, only administrators may name other users; a group of the caller alone is open to all. All scores
+/// are rounded to tenths, and so is what the order follows. The list is not stored.
 #[utoipa::path(
     post,
     path = "/api/v1/recommendations/group",
@@ -122,7 +117,7 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     request_body = GroupRequest,
     responses(
         (status = 200, description = "the list", body = GroupResponse),
-        InvalidRequest, NotMember, UserNotFound,
+        InvalidRequest, NotThatUser, UserNotFound,
     )
 )]
 pub(super) async fn create_group_list(
@@ -131,28 +126,26 @@ pub(super) async fn create_group_list(
     Json(request): Json<GroupRequest>,
 ) -> Result<JsonBody<GroupResponse>, ApiError> {
     let (members, limit) = parse(&request).map_err(RecommendError::Invalid)?;
-    let id = caller.numeric_subject().and_then(UserId::new);
-    let is_member = id.is_some_and(|id| members.contains(&id));
-    if !caller.is_admin && !is_member {
+    // Before any look-up, so that the refusal does not tell which users exist.
+    if !members.iter().all(|member| may_see(&caller, member.get())) {
         return Err(ApiError::Forbidden(
-            "only members of a group get its list; add your own id to user_ids",
+            "only administrators may name other users; name your own id alone",
         ));
     }
     let recommender = &state.recommender;
     let made = recommender
         .recommend_to_group(members, request.method, limit)
         .await?;
-    let steps = if caller.is_admin { 100.0 } else { 10.0 };
     let catalogue = recommender.catalogue();
     let films = made.films.into_iter().filter_map(|film| {
         let affinities = request.user_ids.iter().zip(film.affinities);
         Some(GroupFilmResponse {
             film: MovieCard::new(&catalogue, catalogue.row(film.id)?),
-            score: decimal(film.score),
+            score: film.score,
             members: affinities
-                .map(|(user_id, affinity)| AffinityResponse {
+                .map(|(user_id, liking)| AffinityResponse {
                     user_id: *user_id,
-                    liking: (f64::from(affinity) * steps).round() / steps,
+                    liking,
                 })
                 .collect(),
             reason: film.reason.to_owned(),

@@ -2,8 +2,6 @@
 
 use axum::{Json, extract::State};
 use chassis::{extract, openapi::InvalidRequest};
-use chrono::{DateTime, Utc};
-use recommender::model_file::Manifest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,25 +21,7 @@ pub(super) struct ModelsResponse {
     #[schema(example = 3)]
     live: Option<i64>,
     /// The stored versions, newest first.
-    models: Vec<ModelVersionResponse>,
-}
-
-/// A version of the learned models.
-#[derive(Debug, Serialize, ToSchema)]
-struct ModelVersionResponse {
-    /// The number of the version.
-    #[schema(example = 3)]
-    version: i64,
-    /// The time at which it was stored.
-    created_at: DateTime<Utc>,
-    /// True if it is live.
-    is_live: bool,
-    /// The size of its file in bytes.
-    bytes: i64,
-    /// The file's SHA-256, hexadecimal.
-    sha256: String,
-    /// The data it was fitted to, and its metrics.
-    manifest: Manifest,
+    models: Vec<ModelRow>,
 }
 
 /// The version to activate.
@@ -53,27 +33,6 @@ pub(super) struct PromoteRequest {
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true, example = 3)]
     version: Option<i64>,
-}
-
-impl ModelsResponse {
-    fn new(live: Option<i64>, rows: Vec<ModelRow>) -> Self {
-        let model = |row: ModelRow| ModelVersionResponse {
-            version: row.version,
-            created_at: row.created_at,
-            is_live: live == Some(row.version),
-            bytes: row.bytes,
-            sha256: row
-                .sha256
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-            manifest: row.manifest.0,
-        };
-        Self {
-            live,
-            models: rows.into_iter().map(model).collect(),
-        }
-    }
 }
 
 /// List model versions
@@ -89,8 +48,8 @@ impl ModelsResponse {
 pub(super) async fn list_models(
     State(state): State<AppState>,
 ) -> Result<Json<ModelsResponse>, ApiError> {
-    let (live, rows) = state.models.list().await?;
-    Ok(Json(ModelsResponse::new(live, rows)))
+    let (live, models) = state.models.list().await?;
+    Ok(Json(ModelsResponse { live, models }))
 }
 
 /// Activate a model version
@@ -112,6 +71,6 @@ pub(super) async fn update_live_model(
     extract::Json(request): extract::Json<PromoteRequest>,
 ) -> Result<Json<ModelsResponse>, ApiError> {
     state.models.activate(request.version).await?;
-    let (live, rows) = state.models.list().await?;
-    Ok(Json(ModelsResponse::new(live, rows)))
+    let (live, models) = state.models.list().await?;
+    Ok(Json(ModelsResponse { live, models }))
 }

@@ -20,12 +20,10 @@ use crate::{
         responses::{NotThatUser, NotTrained, UserNotFound},
     },
     ranking::{
-        PartWeights, RecommendError, Strategy,
-        pipeline::RankingRequest,
-        preview::{Hypothesis, PreferenceChanges},
-        recommender::Recommender,
+        PartWeights, RecommendError, Strategy, pipeline::RankingRequest,
+        preview::PreferenceChanges, recommender::Recommender,
     },
-    read_model::{Catalogue, UserId},
+    read_model::{Catalogue, Reaction, UserId},
     rules::Weights,
     state::AppState,
 };
@@ -118,11 +116,8 @@ fn check_movies(check: &mut Validator, field: &str, ids: &[i64], catalogue: &Cat
     }
 }
 
-struct Checked {
-    rules: Weights,
-    weights: PartWeights,
-    request: RankingRequest,
-}
+/// The weights of the rules, those of the parts of the blend, and the request of the list.
+type Checked = (Weights, PartWeights, RankingRequest);
 
 fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked, Vec<FieldError>> {
     let catalogue = recommender.catalogue();
@@ -173,15 +168,10 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked,
     let message = format!("must be a whole number from 1 to {}", LIMITS.end());
     check.require(LIMITS.contains(&limit), "limit", message);
     check.finish(())?;
-    Ok(Checked {
-        rules,
-        weights,
-        request: RankingRequest::preview(
-            request.strategy,
-            diversity.unwrap_or_default() as f32,
-            usize::try_from(limit).unwrap_or_default(),
-        ),
-    })
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let diversity = diversity.unwrap_or_default() as f32;
+    let ranking = RankingRequest::preview(request.strategy, diversity, limit);
+    Ok((rules, weights, ranking))
 }
 
 /// Preview recommendations
@@ -217,22 +207,16 @@ pub(super) async fn create_preview(
             Some(id)
         }
     };
-    let checked = check(&request, recommender).map_err(RecommendError::Invalid)?;
+    let (rules, weights, ranking) =
+        check(&request, recommender).map_err(RecommendError::Invalid)?;
     let explain = request.explain.unwrap_or(true);
-    let hypothesis = Hypothesis {
-        user,
-        likes: request.likes,
-        dislikes: request.dislikes,
-        preferences: request.preferences,
-    };
-    let profile = recommender.hypothetical_profile(hypothesis).await?;
+    let reactions = [
+        (Reaction::Like, request.likes),
+        (Reaction::Dislike, request.dislikes),
+    ];
+    let profile = recommender.hypothetical_profile(user, reactions, request.preferences);
     let page = recommender
-        .preview(
-            profile,
-            Some(checked.rules),
-            checked.weights,
-            checked.request,
-        )
+        .preview(profile.await?, Some(rules), weights, ranking)
         .await?;
     let recommendations = films(&recommender.catalogue(), &page, explain);
     Ok(JsonBody(PreviewResponse {

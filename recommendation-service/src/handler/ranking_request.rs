@@ -22,9 +22,9 @@ pub(super) const DEFAULT_LIMIT: usize = 10;
 pub(super) const LIMITS: std::ops::RangeInclusive<i64> = 1..=100;
 
 /// The parameters beside those of the filter.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ListParams {
+pub(super) struct ListParams {
     /// The page size.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10, example = 5)]
     limit: Option<String>,
@@ -47,22 +47,25 @@ struct ListParams {
     explain: Option<String>,
 }
 
-/// All parameters of a list for a user.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct RecommendationsQuery {
+/// Parameters `P` beside those of the filter.
+#[derive(Debug, Deserialize)]
+pub(super) struct Filtered<P> {
     #[serde(flatten)]
-    list: ListParams,
+    pub(super) params: P,
     #[serde(flatten)]
-    filter: FilterParams,
+    pub(super) filter: FilterParams,
 }
 
-impl IntoParams for RecommendationsQuery {
+impl<P: IntoParams> IntoParams for Filtered<P> {
     fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let mut all = ListParams::into_params(&location);
+        let mut all = P::into_params(&location);
         all.extend(FilterParams::into_params(&location));
         all
     }
 }
+
+/// All parameters of a list for a user.
+pub(super) type RecommendationsQuery = Filtered<ListParams>;
 
 /// A position in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -96,7 +99,7 @@ impl RecommendationsQuery {
     /// # Errors
     /// Returns all invalid fields.
     pub(super) fn parse(&self) -> Result<ListRequest, Vec<FieldError>> {
-        let params = &self.list;
+        let params = &self.params;
         let mut check = Validator::default();
         let limit = check.integer("limit", params.limit.as_deref(), LIMITS);
         let strategy = params.strategy.as_deref();

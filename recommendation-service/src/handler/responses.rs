@@ -11,10 +11,8 @@ chassis::problem_responses! {
     pub(super) ExperimentNotFound = 404, "there is no such experiment";
     /// 404: no model version has the number.
     pub(super) ModelNotFound = 404, "no version has this number";
-    /// 403: the caller is not the user to start from.
-    pub(super) NotThatUser = 403, "the caller is not that user";
-    /// 403: the caller is not in the group.
-    pub(super) NotMember = 403, "the caller is not a member";
+    /// 403: the caller is not the user whose data the request names.
+    pub(super) NotThatUser = 403, "the caller is neither that user nor an administrator";
     /// 409: the strategy needs a model that is not live.
     pub(super) NotTrained = 409, "the strategy needs a learned model, and none is live";
     /// 409: the model version cannot be loaded.

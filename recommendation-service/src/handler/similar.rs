@@ -9,48 +9,31 @@ use chassis::{
     openapi::InvalidRequest,
     validate::Validator,
 };
-use filter::{Filter, FilterParams};
+use filter::Filter;
 use serde::{Deserialize, Serialize};
-use utoipa::{
-    IntoParams, ToSchema,
-    openapi::path::{Parameter, ParameterIn},
-};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     handler::{
         error::ApiError,
         movie_card::{MovieCard, decimal},
-        ranking_request::{DEFAULT_LIMIT, LIMITS},
+        ranking_request::{DEFAULT_LIMIT, Filtered, LIMITS},
         responses::MovieNotFound,
     },
     ranking::RecommendError,
     state::AppState,
 };
 
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct PageParams {
+pub(super) struct PageParams {
     /// The number of movies.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 10, example = 5)]
     limit: Option<String>,
 }
 
 /// All parameters of a list of similar movies.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct SimilarQuery {
-    #[serde(flatten)]
-    page: PageParams,
-    #[serde(flatten)]
-    filter: FilterParams,
-}
-
-impl IntoParams for SimilarQuery {
-    fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let mut all = PageParams::into_params(&location);
-        all.extend(FilterParams::into_params(&location));
-        all
-    }
-}
+type SimilarQuery = Filtered<PageParams>;
 
 /// A similar movie.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,7 +89,7 @@ pub(super) async fn list_similar_movies(
     })?;
     let query: SimilarQuery = parse_query(&raw.unwrap_or_default())?;
     let mut check = Validator::default();
-    let limit = check.integer("limit", query.page.limit.as_deref(), LIMITS);
+    let limit = check.integer("limit", query.params.limit.as_deref(), LIMITS);
     let filter = Filter::parse(&query.filter, &mut check);
     check.finish(()).map_err(RecommendError::Invalid)?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);

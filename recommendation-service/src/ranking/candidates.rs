@@ -33,7 +33,6 @@ pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &m
 
 /// True if a list may contain movie `id`. Disliked movies are never included, completed or judged ones only
 /// if `exclude_seen` is false.
-#[must_use]
 pub fn may_show(profile: &Profile, id: i64, exclude_seen: bool) -> bool {
     profile.state(id).is_none_or(|state| {
         let is_disliked = state.reaction == Some(Reaction::Dislike);
@@ -59,7 +58,6 @@ pub fn remove_known(
 }
 
 /// The candidates of a list for `profile`.
-#[must_use]
 pub fn candidates(
     catalogue: &Catalogue,
     profile: &Profile,
@@ -79,7 +77,6 @@ pub fn candidates(
 }
 
 /// The largest popularity among `rows`; 0 without rows.
-#[must_use]
 pub fn max_popularity(catalogue: &Catalogue, rows: &Bitmap) -> f64 {
     let mut most = 0.0_f64;
     let chunks = catalogue.popularity().chunks();
@@ -152,7 +149,6 @@ impl PartialEq for Ranked {
 impl Eq for Ranked {}
 
 /// A score in ten-thousandths, rounded half away from zero.
-#[must_use]
 pub fn rounded(score: f64) -> i64 {
     (score * 10_000.0).round() as i64
 }

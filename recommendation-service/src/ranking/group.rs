@@ -1,4 +1,7 @@
 //! Lists for a group of users.
+//!
+//! A response must not reveal more of a member than opinions in tenths of a standard deviation: scores, affinities, reasons
+//! and the order are computed from these alone, and ties are broken by the catalogue.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,12 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    ranking::{
-        RecommendError, Strategy,
-        candidates::{self, rounded},
-        recommender::Recommender,
-        scoring::Scores,
-    },
+    ranking::{RecommendError, Strategy, candidates, recommender::Recommender, scoring::Scores},
     read_model::{Catalogue, Profile, UserId},
 };
 
@@ -36,10 +34,10 @@ pub enum Method {
 pub struct GroupFilm {
     /// TMDB's id.
     pub id: i64,
-    /// The score of the group, in ten-thousandths.
-    pub score: i64,
-    /// The share of movies that each member likes less, 0 to 1, in the order of the members.
-    pub affinities: Vec<f32>,
+    /// The score of the group, in tenths.
+    pub score: f64,
+    /// The share of movies that each member likes less, 0 to 1 in tenths, in the order of the members.
+    pub affinities: Vec<f64>,
     /// The reason, in words.
     pub reason: &'static str,
 }
@@ -53,16 +51,27 @@ pub struct GroupFilms {
     pub model_version: Option<i64>,
 }
 
-/// The scores of one member by row.
-struct Member {
-    rows: Vec<f32>,
-    standard: Standardization,
+/// The smallest affinity of a member for a movie that is something for all.
+const MIN_AFFINITY_OF_ALL: f64 = 0.9;
+
+/// `value` in tenths, rounded half away from zero. Never −0, which would reveal the sign of what was rounded.
+fn tenths(value: f32) -> f32 {
+    (value * 10.0).round() / 10.0 + 0.0
 }
 
+/// The opinions of one member by row: scores in standard deviations from the mean over the candidates, in tenths.
+struct Member(Vec<f32>);
+
 impl Member {
-    /// The score in standard deviations from the mean over the candidates.
+    fn new(mut scores: Vec<f32>, standard: Standardization) -> Self {
+        for score in &mut scores {
+            *score = tenths(standard.scale * (*score - standard.mean));
+        }
+        Self(scores)
+    }
+
     fn opinion(&self, row: usize) -> f32 {
-        self.standard.scale * (self.rows[row] - self.standard.mean)
+        self.0[row]
     }
 }
 
@@ -127,28 +136,29 @@ impl Recommender {
                 weights: &ones,
             };
             let standard = standardize(&all, known);
-            opinions.push(Member {
-                rows: all,
-                standard,
-            });
+            opinions.push(Member::new(all, standard));
         }
         let films = match method {
             Method::Average => by(&catalogue, &rows, limit, |row| mean(&opinions, row)),
             Method::LeastMisery => by(&catalogue, &rows, limit, |row| least(&opinions, row)),
             Method::Fairness => fair(&catalogue, &rows, limit, &opinions),
         };
-        let films = films.into_iter().map(|(row, score)| GroupFilm {
-            id: catalogue.id(row),
-            score: rounded(score.into()),
-            affinities: opinions
+        let films = films.into_iter().map(|(row, score)| {
+            let affinities: Vec<f64> = opinions
                 .iter()
-                .map(|member| share_below(member.opinion(row)))
-                .collect(),
-            reason: if least(&opinions, row) > 1.0 {
-                "something for all of you"
-            } else {
-                "a good compromise"
-            },
+                .map(|member| decimal(share_below(member.opinion(row))))
+                .collect();
+            let is_for_all = affinities.iter().all(|own| *own >= MIN_AFFINITY_OF_ALL);
+            GroupFilm {
+                id: catalogue.id(row),
+                score: decimal(score),
+                affinities,
+                reason: if is_for_all {
+                    "something for all of you"
+                } else {
+                    "a good compromise"
+                },
+            }
         });
         Ok(GroupFilms {
             films: films.collect(),
@@ -157,9 +167,15 @@ impl Recommender {
     }
 }
 
+/// `value` in tenths, as the decimal number that it prints as.
+fn decimal(value: f32) -> f64 {
+    (f64::from(value) * 10.0).round() / 10.0
+}
+
+/// The mean opinion of the members, in tenths.
 fn mean(members: &[Member], row: usize) -> f32 {
     let sum: f32 = members.iter().map(|member| member.opinion(row)).sum();
-    sum / members.len() as f32
+    tenths(sum / members.len() as f32)
 }
 
 fn least(members: &[Member], row: usize) -> f32 {
@@ -188,7 +204,8 @@ fn by(
 }
 
 /// Selects greedily: the next movie has the greatest `Σ p(u, i) · Π (1 − p(u, j))` over members u and the movies j
-/// selected so far, where `p(u, i)` is movie i's Borda count in u's own list over the sum of all.
+/// selected so far, where `p(u, i)` is movie i's Borda count in u's own list over the sum of all. The scores are these sums
+/// over that of the first movie.
 fn fair(
     catalogue: &Catalogue,
     rows: &Bitmap,
@@ -233,6 +250,8 @@ fn fair(
         }
         chosen.push((row, gain));
     }
+    let greatest = chosen.first().map_or(1.0, |(_, gain)| *gain);
+    chosen.iter_mut().for_each(|(_, gain)| *gain /= greatest);
     chosen
 }
 
@@ -245,13 +264,11 @@ mod tests {
     fn members(films: usize) -> Vec<Member> {
         let rising: Vec<f32> = (0..films).map(|row| row as f32).collect();
         let falling: Vec<f32> = rising.iter().rev().copied().collect();
-        let member = |rows: &[f32]| Member {
-            rows: rows.to_vec(),
-            standard: Standardization {
-                mean: (films - 1) as f32 / 2.0,
-                scale: 1.0,
-            },
+        let standard = Standardization {
+            mean: (films - 1) as f32 / 2.0,
+            scale: 1.0,
         };
+        let member = |scores: &[f32]| Member::new(scores.to_vec(), standard);
         vec![member(&rising), member(&rising), member(&falling)]
     }
 
@@ -289,5 +306,27 @@ mod tests {
             .map(|(row, _)| row)
             .collect();
         assert_eq!(chosen[..3], [39, 38, 0]);
+    }
+
+    #[test]
+    fn neither_order_nor_sign_reveals_differences_below_a_tenth() {
+        let catalogue = catalogue(3);
+        let standard = Standardization {
+            mean: 0.0,
+            scale: 1.0,
+        };
+        let first = |scores: [f32; 3], least_only: bool| {
+            let members = [Member::new(scores.to_vec(), standard)];
+            let score = |row| match least_only {
+                true => least(&members, row),
+                false => mean(&members, row),
+            };
+            by(&catalogue, catalogue.films().live(), 1, score)
+        };
+        for least_only in [false, true] {
+            assert_eq!(first([0.96, 1.04, 0.3], least_only), [(0, 1.0)]);
+            assert_eq!(first([1.04, 0.96, 0.3], least_only), [(0, 1.0)]);
+        }
+        assert!(tenths(-0.04).is_sign_positive());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::client::{CallError, Client};
+use chassis::client::Client;
 
 use crate::{
     ranking::RecommendError,
@@ -22,7 +22,6 @@ pub struct KnownUsers {
 
 impl KnownUsers {
     /// The users of the read model, with `preference_service` for those who are missing.
-    #[must_use]
     pub fn new(users: Shared<Users>, preference_service: Client) -> Self {
         Self {
             users,
@@ -31,7 +30,6 @@ impl KnownUsers {
     }
 
     /// The profile of user `id` as it is now, if they are in the read model.
-    #[must_use]
     pub fn find(&self, id: UserId) -> Option<Arc<Profile>> {
         self.users.read().find(id).cloned()
     }
@@ -57,20 +55,9 @@ impl KnownUsers {
             .send()
             .await
             .map_err(|error| client.unreachable(error))?;
-        match response.status().as_u16() {
-            200 => response.json().await.map_err(|error| {
-                CallError::Unreadable {
-                    service: client.service(),
-                    reason: error.without_url().to_string(),
-                }
-                .into()
-            }),
-            404 => Err(RecommendError::UserNotFound),
-            status => Err(CallError::Status {
-                service: client.service(),
-                status,
-            }
-            .into()),
+        if response.status().as_u16() == 404 {
+            return Err(RecommendError::UserNotFound);
         }
+        Ok(client.read(response).await?)
     }
 }

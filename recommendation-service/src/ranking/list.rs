@@ -36,7 +36,6 @@ impl Strategy {
     pub const NAMES: &str = "blend, rules, popularity, ease, ials, spectral, content or taste";
 
     /// The name, as clients write it.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Blend => "blend",
@@ -94,7 +93,6 @@ pub struct ListedFilm {
 
 impl ListedFilm {
     /// The amount that comes from none of the user's movies.
-    #[must_use]
     pub fn base(&self) -> i64 {
         let because: i64 = self
             .because
@@ -144,7 +142,6 @@ impl FilmList {
     pub const MAX_FILMS: usize = 200;
 
     /// The memory of the list in bytes, approximately.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         let film = |film: &ListedFilm| {
             size_of::<ListedFilm>()

@@ -16,19 +16,6 @@ use crate::{
     rules::Weights,
 };
 
-/// The differences of a hypothetical user from a real one, or from one without any history.
-#[derive(Debug, Clone, Default)]
-pub struct Hypothesis {
-    /// The user to start from; `None` for one without any history.
-    pub user: Option<UserId>,
-    /// TMDB's ids of movies that they like.
-    pub likes: Vec<i64>,
-    /// TMDB's ids of movies that they dislike.
-    pub dislikes: Vec<i64>,
-    /// Their preferences.
-    pub preferences: PreferenceChanges,
-}
-
 /// The preferences of the hypothetical user; what is not given stays.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +32,6 @@ pub struct PreferenceChanges {
 
 impl RankingRequest {
     /// The request of a preview: no filter, nothing seen or judged, and no treatment.
-    #[must_use]
     pub fn preview(strategy: Strategy, diversity: f32, limit: usize) -> Self {
         Self {
             strategy,
@@ -60,24 +46,24 @@ impl RankingRequest {
 }
 
 impl Recommender {
-    /// The profile of a hypothetical user.
+    /// The profile of a hypothetical user: that of `user`, or one without any history, with these reactions to movies
+    /// by TMDB's ids, and changes of the preferences.
     ///
     /// # Errors
     /// [`RecommendError::UserNotFound`] if there is no such user to start from, [`RecommendError::Upstream`] if
     /// preference-service cannot be reached.
     pub async fn hypothetical_profile(
         &self,
-        hypothesis: Hypothesis,
+        user: Option<UserId>,
+        reactions: [(Reaction, Vec<i64>); 2],
+        changes: PreferenceChanges,
     ) -> Result<Arc<Profile>, RecommendError> {
-        let mut profile = match hypothesis.user {
+        let mut profile = match user {
             Some(id) => Arc::unwrap_or_clone(self.profile(id).await?),
             None => Profile::new(Preferences::default()),
         };
         let now = self.now();
-        for (reaction, ids) in [
-            (Reaction::Like, hypothesis.likes),
-            (Reaction::Dislike, hypothesis.dislikes),
-        ] {
+        for (reaction, ids) in reactions {
             for id in ids {
                 profile = profile.with_hypothetical(id, |state| {
                     state.reaction = Some(reaction);
@@ -86,7 +72,6 @@ impl Recommender {
             }
         }
         let profile = profile.with_hypothetical_preferences(|preferences| {
-            let changes = hypothesis.preferences;
             if let Some(genres) = changes.preferred_genres {
                 preferences.preferred_genres = genres;
             }
@@ -102,9 +87,6 @@ impl Recommender {
 
     /// The list of user `id` by rules with these `weights`, and for each movie its position, from 1, in the list of the
     /// same length by the rules in force.
-    ///
-    /// # Errors
-    /// As [`RecommendError`] says.
     #[tracing::instrument(
         name = "service.recommender.preview_rules",
         level = "debug",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::recommender::{TrainedModels, taste::HalfLife};
 use bytes::Bytes;
-use chassis::{client::Client, clock::Clock, feed::follow::FeedState, problem::FieldError};
+use chassis::{clock::Clock, feed::follow::FeedState, problem::FieldError};
 use chrono::{DateTime, Utc};
 use filter::Filter;
 use sqlx::PgPool;
@@ -22,7 +22,7 @@ use crate::{
         scoring::{ModelOnCatalogue, ScoringContext},
         store::ListStore,
     },
-    read_model::{Catalogue, Profile, Shared, UserId, Users},
+    read_model::{Catalogue, Profile, Shared, UserId},
     rules::{Rule, Weights, repository},
 };
 
@@ -46,33 +46,24 @@ pub struct Page {
 #[derive(Clone)]
 pub struct Recommender {
     pool: PgPool,
-    catalogue: Shared<Arc<Catalogue>>,
-    movies_feed: FeedState,
-    users: KnownUsers,
+    sources: Sources,
     rules: Shared<Arc<[Rule]>>,
-    trained: Shared<Option<Arc<TrainedModels>>>,
-    /// The live models on the rows of a revision of the catalogue.
-    model_on_catalogue: Shared<Option<(u64, ModelOnCatalogue)>>,
-    lists: ListStore,
+    /// The live models on the rows of the latest catalogue that was ranked.
+    model_on_catalogue: Shared<Option<ModelOnCatalogue>>,
     responses: ResponseCache,
-    half_life: HalfLife,
-    uses_content: bool,
-    /// `None` without experiments and exploration.
-    treatments: Option<Treatments>,
     clock: Clock,
     workers: Arc<Semaphore>,
 }
 
 /// The dependencies of a [`Recommender`].
+#[derive(Clone)]
 pub struct Sources {
     /// The catalogue, which `movies_feed` fills.
     pub catalogue: Shared<Arc<Catalogue>>,
     /// The state of the feed of movies.
     pub movies_feed: FeedState,
-    /// The users of the read model.
-    pub users: Shared<Users>,
-    /// The service that owns the users.
-    pub preference_service: Client,
+    /// The users.
+    pub users: KnownUsers,
     /// The live version of the learned models.
     pub trained: Shared<Option<Arc<TrainedModels>>>,
     /// The stored lists.
@@ -81,47 +72,22 @@ pub struct Sources {
     pub half_life: HalfLife,
     /// True if movies are compared by content.
     pub uses_content: bool,
+    /// `None` without experiments and exploration.
+    pub treatments: Option<Treatments>,
 }
 
 impl Recommender {
-    /// A recommender over `sources`, with the rules of `pool`.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
-    pub async fn new(pool: PgPool, sources: Sources, clock: Clock) -> sqlx::Result<Self> {
-        let recommender = Self::with_rules(pool, sources, clock, Vec::new());
-        recommender.refresh_rules().await?;
-        Ok(recommender)
-    }
-
-    /// As [`Recommender::new`], with `rules` until they are read.
-    #[must_use]
-    pub fn with_rules(pool: PgPool, sources: Sources, clock: Clock, rules: Vec<Rule>) -> Self {
+    /// A recommender over `sources`, without rules until [`Recommender::refresh_rules`] reads those of `pool`.
+    pub fn new(pool: PgPool, sources: Sources, clock: Clock) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             pool,
-            catalogue: sources.catalogue,
-            movies_feed: sources.movies_feed,
-            users: KnownUsers::new(sources.users, sources.preference_service),
-            rules: Shared::new(rules.into()),
-            trained: sources.trained,
+            sources,
+            rules: Shared::new(Arc::from([])),
             model_on_catalogue: Shared::new(None),
-            lists: sources.lists,
             responses: ResponseCache::new(),
-            half_life: sources.half_life,
-            uses_content: sources.uses_content,
-            treatments: None,
             clock,
             workers: Arc::new(Semaphore::new(cores)),
-        }
-    }
-
-    /// The same recommender, with `treatments` for its lists.
-    #[must_use]
-    pub fn with_treatments(self, treatments: Treatments) -> Self {
-        Self {
-            treatments: Some(treatments),
-            ..self
         }
     }
 
@@ -136,32 +102,28 @@ impl Recommender {
     }
 
     /// The active rules, by type.
-    #[must_use]
     pub fn rules(&self) -> Arc<[Rule]> {
         self.rules.snapshot()
     }
 
     /// The weights of the active rules.
-    #[must_use]
     pub fn weights(&self) -> Weights {
         Weights::of(&self.rules.read())
     }
 
     /// The catalogue as it is now.
-    #[must_use]
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue.snapshot()
+        self.sources.catalogue.snapshot()
     }
 
     /// The current time.
-    #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
     /// True if movies are compared by content.
     pub(super) fn uses_content(&self) -> bool {
-        self.uses_content
+        self.sources.uses_content
     }
 
     /// The profile of user `id` as it is now.
@@ -170,21 +132,20 @@ impl Recommender {
     /// [`RecommendError::UserNotFound`] if there is no such user, [`RecommendError::Upstream`] if preference-service
     /// cannot be reached.
     pub async fn profile(&self, id: UserId) -> Result<Arc<Profile>, RecommendError> {
-        self.users.get(id).await
+        self.sources.users.get(id).await
     }
 
     /// The live models on the rows of `catalogue`.
     pub(super) fn place(&self, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
-        let trained = self.trained.snapshot()?;
-        let revision = catalogue.revision().get();
-        if let Some((known, model_on_catalogue)) = &*self.model_on_catalogue.read()
-            && *known == revision
-            && Arc::ptr_eq(&model_on_catalogue.trained, &trained)
+        let trained = self.sources.trained.snapshot()?;
+        if let Some(known) = &*self.model_on_catalogue.read()
+            && known.is_on(catalogue)
+            && Arc::ptr_eq(&known.trained, &trained)
         {
-            return Some(model_on_catalogue.clone());
+            return Some(known.clone());
         }
         let model_on_catalogue = ModelOnCatalogue::new(trained, catalogue);
-        *self.model_on_catalogue.write() = Some((revision, model_on_catalogue.clone()));
+        *self.model_on_catalogue.write() = Some(model_on_catalogue.clone());
         Some(model_on_catalogue)
     }
 
@@ -201,8 +162,8 @@ impl Recommender {
             profile,
             rules: self.weights(),
             weights: PartWeights::default(),
-            half_life: self.half_life,
-            uses_content: self.uses_content,
+            half_life: self.sources.half_life,
+            uses_content: self.sources.uses_content,
             now: self.clock.now(),
         }
     }
@@ -225,7 +186,7 @@ impl Recommender {
 
     /// Fails if the catalogue is empty only because the feed has not filled it yet.
     pub(super) fn check_loaded(&self) -> Result<(), RecommendError> {
-        if self.catalogue.read().is_empty() && !self.movies_feed.is_caught_up() {
+        if self.sources.catalogue.read().is_empty() && !self.sources.movies_feed.is_caught_up() {
             return Err(RecommendError::Loading);
         }
         Ok(())
@@ -254,18 +215,21 @@ impl Recommender {
     }
 
     fn stamp(&self, id: UserId) -> Option<Stamp> {
-        let trained = self.trained.read();
+        let trained = self.sources.trained.read();
         Some(Stamp {
-            profile: self.users.find(id)?.revision().get(),
-            catalogue: self.catalogue.read().revision().get(),
+            profile: self.sources.users.find(id)?.revision().get(),
+            catalogue: self.sources.catalogue.read().revision().get(),
             rules: self.weights(),
             model: trained.as_ref().map(|trained| trained.version),
-            treatments: self.treatments.as_ref().map_or(0, Treatments::revision),
+            treatments: self
+                .sources
+                .treatments
+                .as_ref()
+                .map_or(0, Treatments::revision),
         })
     }
 
     /// The cached body for this query of user `id`, if the same list would be made now.
-    #[must_use]
     pub fn cached_response(&self, id: UserId, query: &str) -> Option<Bytes> {
         self.responses.get(id, query, || self.stamp(id))
     }
@@ -278,9 +242,6 @@ impl Recommender {
     }
 
     /// The first page of a new list for user `id`.
-    ///
-    /// # Errors
-    /// As [`RecommendError`] says.
     #[tracing::instrument(name = "service.recommender.recommend", level = "debug", skip_all, fields(user.id = id.get()), err(level = "debug"))]
     pub async fn recommend(
         &self,
@@ -289,7 +250,7 @@ impl Recommender {
     ) -> Result<Page, RecommendError> {
         self.check_loaded()?;
         self.check_genres(&request.filter)?;
-        self.users.get(id).await?;
+        self.sources.users.get(id).await?;
         let stamp = self.stamp(id);
         let list = self.compute(move |own| own.rank(id, &request)).await??;
         let mut page = self.page(list, 0, None);
@@ -299,14 +260,18 @@ impl Recommender {
     }
 
     fn rank(&self, id: UserId, request: &RankingRequest) -> Result<Arc<FilmList>, RecommendError> {
-        let treatments = self.treatments.as_ref();
+        let treatments = self.sources.treatments.as_ref();
         let treatments = treatments.filter(|_| !request.has_chosen_strategy);
         let treatment = treatments.map(|treatments| treatments.of(id));
         let overrides = treatment
             .as_ref()
             .map(|treatment| treatment.overrides.clone())
             .unwrap_or_default();
-        let profile = self.users.find(id).ok_or(RecommendError::UserNotFound)?;
+        let profile = self
+            .sources
+            .users
+            .find(id)
+            .ok_or(RecommendError::UserNotFound)?;
         let catalogue = self.catalogue();
         let model_on_catalogue = treatments
             .zip(overrides.model_version)
@@ -316,7 +281,7 @@ impl Recommender {
         context.rules = overrides.rules.unwrap_or(context.rules);
         context.weights = overrides.part_weights();
         let run = |request: &RankingRequest| {
-            let store = Some(&self.lists);
+            let store = Some(&self.sources.lists);
             pipeline(context, id.get(), request, treatment.as_ref(), store)
         };
         let Some(strategy) = overrides.strategy else {
@@ -332,15 +297,12 @@ impl Recommender {
 
     /// Records the movies that `page` shows.
     fn record(&self, page: &Page) {
-        if let Some(treatments) = &self.treatments {
+        if let Some(treatments) = &self.sources.treatments {
             treatments.record(&page.list, &page.places, self.clock.now());
         }
     }
 
     /// As [`Recommender::recommend`] for a hypothetical user; nothing is stored.
-    ///
-    /// # Errors
-    /// As [`RecommendError`] says.
     #[tracing::instrument(
         name = "service.recommender.preview",
         level = "debug",
@@ -391,8 +353,8 @@ impl Recommender {
         from: usize,
         request: &RankingRequest,
     ) -> Result<Page, RecommendError> {
-        self.users.get(id).await?;
-        let list = self.lists.find(list_id).await?;
+        self.sources.users.get(id).await?;
+        let list = self.sources.lists.find(list_id).await?;
         let list = list
             .filter(|list| list.user_id == id.get())
             .ok_or_else(|| {
@@ -426,9 +388,9 @@ impl Recommender {
         may_see: impl FnOnce(i64) -> bool,
     ) -> Result<Page, RecommendError> {
         let is_user = |list: &Arc<FilmList>| {
-            UserId::new(list.user_id).is_some_and(|id| self.users.find(id).is_some())
+            UserId::new(list.user_id).is_some_and(|id| self.sources.users.find(id).is_some())
         };
-        let list = self.lists.find(list_id).await?;
+        let list = self.sources.lists.find(list_id).await?;
         let list = list
             .filter(|list| may_see(list.user_id))
             .filter(is_user)
@@ -440,7 +402,7 @@ impl Recommender {
     /// later pages, movies that the user must no longer be shown are left out.
     fn page(&self, list: Arc<FilmList>, from: usize, limit: Option<usize>) -> Page {
         let limit = limit.unwrap_or(list.limit);
-        let profile = UserId::new(list.user_id).and_then(|id| self.users.find(id));
+        let profile = UserId::new(list.user_id).and_then(|id| self.sources.users.find(id));
         let profile = profile.as_deref();
         let catalogue = self.catalogue();
         let mut places = Vec::with_capacity(limit);

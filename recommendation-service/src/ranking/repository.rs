@@ -7,9 +7,6 @@ use uuid::Uuid;
 use crate::ranking::FilmList;
 
 /// Stores `lists` until `expires_at`; a list that is stored already stays as it is.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.lists.insert", level = "debug", skip_all, fields(lists = lists.len()))]
 pub async fn insert(
     pool: &PgPool,
@@ -39,9 +36,6 @@ pub async fn insert(
 }
 
 /// The list `id`, unless it has expired at `now`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or the list cannot be read.
 #[tracing::instrument(name = "repository.lists.find", level = "debug", skip(pool))]
 pub async fn find(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<Option<FilmList>> {
     let body = sqlx::query_scalar!(
@@ -57,9 +51,6 @@ pub async fn find(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<O
 
 /// Deletes lists that have expired at `now`, all but the newest `max_lists`, and those of unknown users; at most `batch`
 /// of each.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.lists.sweep", level = "debug", skip(pool))]
 pub async fn sweep(
     pool: &PgPool,

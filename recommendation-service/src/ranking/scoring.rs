@@ -138,7 +138,6 @@ impl<'a> Scores<'a> {
     }
 
     /// The version of the learned models, if one was used.
-    #[must_use]
     pub fn model_version(&self) -> Option<i64> {
         let mut parts = self.parts.iter();
         let is_learned = parts.any(|part| matches!(part.source, Source::Learned(_)));
@@ -250,7 +249,6 @@ impl<'a> Scores<'a> {
     }
 
     /// The score of the movie in `row`.
-    #[must_use]
     pub fn score(&self, row: usize) -> f64 {
         if self.strategy == Strategy::Rules {
             let movie = self.context.catalogue.candidate(row);
@@ -261,7 +259,6 @@ impl<'a> Scores<'a> {
     }
 
     /// The names of the parts of a score.
-    #[must_use]
     pub fn parts(&self) -> Vec<&'static str> {
         if self.strategy == Strategy::Rules {
             return vec!["popularity", "recency", "genre_match"];

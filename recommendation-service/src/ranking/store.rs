@@ -94,9 +94,6 @@ impl ListStore {
     }
 
     /// The list `id`, if it has not expired.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
     #[tracing::instrument(name = "service.lists.find", level = "debug", skip(self))]
     pub async fn find(&self, id: Uuid) -> sqlx::Result<Option<Arc<FilmList>>> {
         if let Some(list) = self.memory.get(&id) {

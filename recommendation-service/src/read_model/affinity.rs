@@ -28,13 +28,11 @@ impl From<&InteractionState> for MovieActions {
 }
 
 /// Returns the affinity of a user for a movie, as evidence for similar movies; see [`taste::affinity`].
-#[must_use]
 pub fn affinity(state: &InteractionState) -> Option<f32> {
     taste::affinity(&state.into())
 }
 
 /// Returns the affinities of a user for their movies at `now`, by ascending id, in units of a like of today.
-#[must_use]
 pub fn affinities(profile: &Profile, now: DateTime<Utc>, half_life: HalfLife) -> Vec<(i64, f32)> {
     let actions: Vec<(i64, MovieActions)> = profile
         .films()

@@ -133,19 +133,16 @@ fn numbered(row: usize) -> u32 {
 
 impl Catalogue {
     /// The number of movies.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
     /// True if there are no movies.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
     /// The revision, another one after every change.
-    #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
     }
@@ -229,14 +226,12 @@ impl Catalogue {
     }
 
     /// True if tags changed since [`Catalogue::set_norms`].
-    #[must_use]
     pub fn has_stale_norms(&self) -> bool {
         self.has_stale_norms
     }
 
     /// The norms of all tag vectors by row: each depends on the number of movies with its tags, which changes with
     /// other movies. Takes a quarter of a second for a million movies.
-    #[must_use]
     pub fn compute_norms(&self) -> Vec<f32> {
         let weights = tags::weights(&self.films);
         (0..)
@@ -256,7 +251,6 @@ impl Catalogue {
     }
 
     /// The row of movie `id`.
-    #[must_use]
     pub fn row(&self, id: i64) -> Option<usize> {
         self.rows
             .find(id, |row| self.ids[row as usize] == id)
@@ -267,13 +261,11 @@ impl Catalogue {
     ///
     /// # Panics
     /// As every accessor by row, if `row` is not below [`Catalogue::len`].
-    #[must_use]
     pub fn id(&self, row: usize) -> i64 {
         self.ids[row]
     }
 
     /// The properties of the movie in `row` that the rules use.
-    #[must_use]
     pub fn candidate(&self, row: usize) -> Candidate {
         Candidate {
             popularity: self.popularity[row],
@@ -286,7 +278,6 @@ impl Catalogue {
     }
 
     /// The release date of the movie in `row`.
-    #[must_use]
     pub fn release_date(&self, row: usize) -> Option<NaiveDate> {
         let day = self.films.days()[row];
         (day != UNKNOWN_DAY)
@@ -295,68 +286,57 @@ impl Catalogue {
     }
 
     /// TMDB's popularity by row.
-    #[must_use]
     pub fn popularity(&self) -> &Column<f64> {
         &self.popularity
     }
 
     /// The numbers of the movies' combinations of genres by row; see [`Genres::sets`].
-    #[must_use]
     pub fn genre_numbers(&self) -> &Column<u32> {
         &self.genre_numbers
     }
 
     /// The genres, and the combinations of them that occur.
-    #[must_use]
     pub fn genres(&self) -> &Genres {
         &self.genres
     }
 
     /// The facets that movies are filtered by.
-    #[must_use]
     pub fn films(&self) -> &FilterIndex {
         &self.films
     }
 
     /// The rows of the movies that pass `filter`.
-    #[must_use]
     pub fn select(&self, filter: &Filter) -> filter::Bitmap {
         self.films.select(filter, self.genres.ids())
     }
 
     /// The tag vector of the movie in `row`; empty if it has no tags.
-    #[must_use]
     pub fn vector(&self, row: usize) -> TagVector {
         tags::vector(&self.films, numbered(row), self.norms[row])
     }
 
     /// The norms of the tag vectors by row.
-    #[must_use]
     pub fn norms(&self) -> &[f32] {
         &self.norms
     }
 
     /// The title of the movie in `row`.
-    #[must_use]
     pub fn title(&self, row: usize) -> &str {
         // It was a string when it was stored.
         std::str::from_utf8(self.titles.get(row)).unwrap_or_default()
     }
 
     /// The poster path of the movie in `row`.
-    #[must_use]
     pub fn poster_path(&self, row: usize) -> Option<Cow<'_, str>> {
         self.posters[row].path()
     }
 
     /// The names of the genres of the movie in `row`, in alphabetical order.
-    #[must_use]
     pub fn genre_names(&self, row: usize) -> Vec<&str> {
         self.genres.names(self.genre_numbers[row])
     }
 
     /// The rows of the movies in `language`.
-    #[must_use]
     pub fn in_language(&self, language: &str) -> Option<&filter::bitmap::Postings> {
         let language = (FacetKind::Language, filter::code(language)?);
         self.films.facets().postings(language)
@@ -390,33 +370,20 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
             runtime: film.runtime,
             vote_average: film.vote_average,
             vote_count: film.vote_count,
-            genre_ids: &genre_ids,
-            countries: &film.countries,
-            keywords: &named(&film.keywords),
-            people: &named(&film.people),
-            providers: &providers,
+            genre_ids,
+            countries: Cow::Borrowed(&film.countries),
+            keywords: named(&film.keywords),
+            people: named(&film.people),
+            providers,
         },
     );
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// A movie for tests; unspecified fields are empty.
-    pub(crate) fn film(id: i64, version: i64) -> Film {
-        Film {
-            id,
-            version,
-            title: format!("Film {id}"),
-            original_language: "en".to_owned(),
-            popularity: 1.0,
-            vote_average: 5.0,
-            ..Film::default()
-        }
-    }
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -439,7 +406,12 @@ pub(crate) mod tests {
         let mut catalogue = Catalogue::default();
         for step in steps {
             match *step {
-                Step::Upsert(id, version) => catalogue.upsert(&film(id, version)),
+                Step::Upsert(id, version) => catalogue.upsert(&Film {
+                    id,
+                    version,
+                    title: format!("Film {id}"),
+                    ..Film::default()
+                }),
                 Step::Remove(id, version) => catalogue.remove(id, version),
             }
         }

@@ -11,12 +11,12 @@ use chassis::feed::{
     Change,
     follow::{Projection, ProjectionError, SnapshotReader},
 };
+use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 
-pub use crate::read_model::snapshot::Shared;
 use crate::read_model::{
-    Catalogue, Film, Interaction, Preferences, Users,
-    repository::{self, Batch, Erasure, Removal, Source},
+    Catalogue, Shared, Users,
+    repository::{self, Batch, Erasure, Source},
 };
 
 /// The changes that are applied under one lock: readers of the next snapshot wait no longer than these take.
@@ -87,9 +87,6 @@ impl ReadModel for Users {
 }
 
 /// Loads a model from the service's own database, with the cursor of its feed.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a stored row cannot be read.
 pub async fn load<M: ReadModel>(pool: &PgPool) -> sqlx::Result<(M, Option<String>)> {
     let model = Shared::new(M::default());
     let cursor = repository::load(pool, M::SOURCE, |batch| M::apply(&model, &batch)).await?;
@@ -106,9 +103,6 @@ pub struct FeedProjection<M> {
 
 impl<M: ReadModel> FeedProjection<M> {
     /// Loads `model` from the service's own database.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable or a stored row cannot be read.
     pub async fn load(pool: PgPool, model: Shared<M>) -> sqlx::Result<Self> {
         let (loaded, cursor) = load(&pool).await?;
         let projection = Self {
@@ -139,13 +133,17 @@ impl<M: ReadModel> Projection for FeedProjection<M> {
     async fn restore(&self, mut snapshot: SnapshotReader) -> Result<(), ProjectionError> {
         let fresh = Shared::new(M::default());
         let cursor = snapshot.cursor().to_owned();
-        let mut replacement = repository::replace(&self.pool, M::SOURCE, &cursor).await?;
+        let mut replacement = repository::begin_replacement(&self.pool, M::SOURCE, &cursor).await?;
         while let Some(changes) = snapshot.next_batch().await? {
             let batch = parse(&changes)?;
             M::apply(&fresh, &batch);
-            replacement.write(&batch).await?;
+            if let Some(transaction) = &mut replacement {
+                repository::write(transaction, &batch).await?;
+            }
         }
-        replacement.commit().await?;
+        if let Some(transaction) = replacement {
+            repository::commit_replacement(transaction, M::SOURCE).await?;
+        }
         M::finish(&fresh);
         self.replace(std::mem::take(&mut *fresh.write()));
         self.set_cursor(&cursor);
@@ -167,25 +165,18 @@ impl<M: ReadModel> Projection for FeedProjection<M> {
 
 /// Parses changes into a batch; changes of an unknown name are skipped.
 fn parse(changes: &[Change]) -> anyhow::Result<Batch> {
+    fn read<T: DeserializeOwned>(change: &Change) -> anyhow::Result<T> {
+        let context = || format!("{} of {}", change.name, change.key);
+        change.read().with_context(context)
+    }
     let mut batch = Batch::default();
     for change in changes {
-        let context = || format!("{} of {}", change.name, change.key);
         match change.name.as_str() {
-            "movie.synced" => batch
-                .films
-                .push(change.read::<Film>().with_context(context)?),
-            "movie.removed" => batch
-                .removals
-                .push(change.read::<Removal>().with_context(context)?),
-            "user.profile.updated" => batch
-                .preferences
-                .push(change.read::<Preferences>().with_context(context)?),
-            "interaction.recorded" => batch
-                .interactions
-                .push(change.read::<Interaction>().with_context(context)?),
-            "user.erased" => batch
-                .erasures
-                .push(change.read::<Erasure>().with_context(context)?.user_id),
+            "movie.synced" => batch.films.push(read(change)?),
+            "movie.removed" => batch.removals.push(read(change)?),
+            "user.profile.updated" => batch.preferences.push(read(change)?),
+            "interaction.recorded" => batch.interactions.push(read(change)?),
+            "user.erased" => batch.erasures.push(read::<Erasure>(change)?.user_id),
             _ => {}
         }
     }
@@ -199,7 +190,7 @@ mod tests {
     use filter::Filter;
 
     use super::*;
-    use crate::read_model::{InteractionState, Reaction, Tag, UserId};
+    use crate::read_model::{Film, Tag, repository::Removal};
 
     fn film(id: i64, version: i64) -> Film {
         Film {
@@ -269,38 +260,5 @@ mod tests {
         assert_eq!(after.row(7), None);
         let changed = after.row(5000).expect("stored");
         assert_eq!(after.title(changed), "Movie 5000 of version 2");
-    }
-
-    #[test]
-    fn an_interaction_is_applied_while_the_profile_is_read() {
-        let users = Shared::new(Users::default());
-        let user = UserId::new(7).expect("positive");
-        let preferences = Preferences {
-            user_id: 7,
-            version: 1,
-            ..Preferences::default()
-        };
-        users.write().prefer(preferences);
-        let profile = users.read().find(user).cloned().expect("stored");
-        let at = chrono::DateTime::UNIX_EPOCH;
-        let interaction = Interaction {
-            id: 1,
-            user_id: 7,
-            movie_id: 603,
-            occurred_at: at,
-            created_at: at,
-            state: InteractionState {
-                reaction: Some(Reaction::Like),
-                ..InteractionState::default()
-            },
-        };
-        let batch = Batch {
-            interactions: vec![interaction],
-            ..Batch::default()
-        };
-        ReadModel::apply(&users, &batch);
-        assert!(profile.state(603).is_none());
-        let profile = users.read().find(user).cloned().expect("stored");
-        assert!(profile.state(603).is_some());
     }
 }

@@ -65,19 +65,16 @@ impl Genres {
     }
 
     /// The combinations, by number.
-    #[must_use]
     pub fn sets(&self) -> &[GenreSet] {
         &self.0.sets
     }
 
     /// The genres by TMDB's id and by name.
-    #[must_use]
     pub fn ids(&self) -> &GenreNames {
         &self.0.ids
     }
 
     /// The names of the combination with this number, in alphabetical order.
-    #[must_use]
     pub fn names(&self, number: u32) -> Vec<&str> {
         let set = self.0.sets[number as usize];
         let names = self.0.names.iter().enumerate();
@@ -90,7 +87,6 @@ impl Genres {
     }
 
     /// The genres with these `names` in any case; names of no movie's genre are ignored.
-    #[must_use]
     pub fn set_of(&self, names: &[String]) -> GenreSet {
         names.iter().fold(0, |set, name| {
             let name = name.to_lowercase();

@@ -19,13 +19,11 @@ pub struct UserId(i64);
 
 impl UserId {
     /// The id, if it is 1 or more.
-    #[must_use]
     pub fn new(id: i64) -> Option<Self> {
         (id > 0).then_some(Self(id))
     }
 
     /// The number.
-    #[must_use]
     pub fn get(self) -> i64 {
         self.0
     }
@@ -122,7 +120,6 @@ pub struct InteractionState {
 
 impl InteractionState {
     /// True if the movie was completed or judged. One that was only begun or bookmarked may still be recommended.
-    #[must_use]
     pub fn is_known(&self) -> bool {
         self.reaction.is_some() || self.rating.is_some() || self.completed_at.is_some()
     }
@@ -158,7 +155,6 @@ pub struct Profile {
 
 impl Profile {
     /// A profile without interactions.
-    #[must_use]
     pub fn new(preferences: Preferences) -> Self {
         Self {
             preferences: Some(preferences),
@@ -167,25 +163,21 @@ impl Profile {
     }
 
     /// The preferences; `None` if only interactions have arrived so far.
-    #[must_use]
     pub fn preferences(&self) -> Option<&Preferences> {
         self.preferences.as_ref()
     }
 
     /// The revision, another one after every change.
-    #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
     /// The state towards movie `id`, if there was any interaction.
-    #[must_use]
     pub fn state(&self, id: i64) -> Option<&InteractionState> {
         self.films.get(&id).map(|(_, state)| state)
     }
 
     /// The profile with a hypothetical `change` of the state towards movie `id`.
-    #[must_use]
     pub fn with_hypothetical(
         mut self,
         id: i64,
@@ -197,7 +189,6 @@ impl Profile {
     }
 
     /// The profile with a hypothetical `change` of the preferences.
-    #[must_use]
     pub fn with_hypothetical_preferences(mut self, change: impl FnOnce(&mut Preferences)) -> Self {
         if let Some(preferences) = &mut self.preferences {
             change(preferences);

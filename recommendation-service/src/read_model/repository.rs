@@ -70,7 +70,6 @@ pub enum Source {
 
 impl Source {
     /// The name of the service, as table `feed_cursor` has it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Movies => "movie-service",
@@ -92,9 +91,6 @@ async fn begin_long_read(pool: &PgPool) -> sqlx::Result<Transaction<'static, Pos
 }
 
 /// Calls `take` with everything that the feed of `source` brought, and returns its cursor.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a stored row cannot be read.
 #[tracing::instrument(name = "repository.read_model.load", level = "debug", skip(pool, take))]
 pub async fn load(
     pool: &PgPool,
@@ -181,9 +177,6 @@ async fn load_users(
 }
 
 /// Stores what the feed of `source` brought up to `cursor`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(
     name = "repository.read_model.append",
     level = "debug",
@@ -239,78 +232,46 @@ async fn set_cursor(
     .map(|_| ())
 }
 
-/// The replacement of a read model by a snapshot.
-pub struct Replacement {
+/// Begins to replace the read model of `source` by a snapshot at `cursor`, whose parts [`write`] stores; `None` if another
+/// replica has stored it already.
+pub async fn begin_replacement(
+    pool: &PgPool,
     source: Source,
-    /// `None` if another replica has stored it already.
-    transaction: Option<Transaction<'static, Postgres>>,
-}
-
-/// Begins to replace the read model of `source` by a snapshot at `cursor`.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
-pub async fn replace(pool: &PgPool, source: Source, cursor: &str) -> sqlx::Result<Replacement> {
+    cursor: &str,
+) -> sqlx::Result<Option<Transaction<'static, Postgres>>> {
     let mut transaction = pool.begin().await?;
     if is_ahead(&mut transaction, source, cursor).await? {
-        return Ok(Replacement {
-            source,
-            transaction: None,
-        });
+        return Ok(None);
     }
-    match source {
-        Source::Movies => {
-            sqlx::query!("delete from movie")
-                .execute(&mut *transaction)
-                .await?;
-        }
+    let delete = match source {
+        Source::Movies => sqlx::query!("delete from movie"),
         Source::Users => {
             sqlx::query!("with states as (delete from user_movie) delete from user_profile")
-                .execute(&mut *transaction)
-                .await?;
         }
-    }
+    };
+    delete.execute(&mut *transaction).await?;
     set_cursor(&mut transaction, source, cursor).await?;
-    Ok(Replacement {
-        source,
-        transaction: Some(transaction),
-    })
+    Ok(Some(transaction))
 }
 
-impl Replacement {
-    /// Stores a part of the snapshot.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
-    pub async fn write(&mut self, batch: &Batch) -> sqlx::Result<()> {
-        match &mut self.transaction {
-            Some(transaction) => write(transaction, batch).await,
-            None => Ok(()),
-        }
+/// Commits the replacement of the read model of `source`.
+pub async fn commit_replacement(
+    mut transaction: Transaction<'static, Postgres>,
+    source: Source,
+) -> sqlx::Result<()> {
+    if source == Source::Users {
+        // A user who was erased while this service was down is only absent from the snapshot.
+        sqlx::query!(
+            "with impressions as (
+                 delete from impression i where not exists
+                     (select from user_profile p where p.user_id = i.user_id))
+             delete from exposure e where not exists
+                 (select from user_profile p where p.user_id = e.user_id)"
+        )
+        .execute(&mut *transaction)
+        .await?;
     }
-
-    /// Commits the replacement.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
-    pub async fn commit(self) -> sqlx::Result<()> {
-        let Some(mut transaction) = self.transaction else {
-            return Ok(());
-        };
-        if self.source == Source::Users {
-            // A user who was erased while this service was down is only absent from the snapshot.
-            sqlx::query!(
-                "with impressions as (
-                     delete from impression i where not exists
-                         (select from user_profile p where p.user_id = i.user_id))
-                 delete from exposure e where not exists
-                     (select from user_profile p where p.user_id = e.user_id)"
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await
-    }
+    transaction.commit().await
 }
 
 /// A statement that stores `payloads`, each of a row whose key and version are among its fields. Of several versions of a
@@ -340,7 +301,8 @@ macro_rules! upsert_latest {
     };
 }
 
-async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+/// Stores `batch`.
+pub async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
     if !batch.films.is_empty() {
         upsert_latest!("movie", "id", &batch.films)
             .execute(&mut *connection)

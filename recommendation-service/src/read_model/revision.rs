@@ -10,13 +10,11 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 
 impl Revision {
     /// A revision that no value has had.
-    #[must_use]
     pub fn next() -> Self {
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// The number, which increases.
-    #[must_use]
     pub fn get(self) -> u64 {
         self.0
     }

@@ -35,7 +35,6 @@ impl<T> Shared<T> {
 
 impl<T: Clone> Shared<T> {
     /// The value as it is now, without a lock on it.
-    #[must_use]
     pub fn snapshot(&self) -> T {
         self.read().clone()
     }

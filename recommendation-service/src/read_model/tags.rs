@@ -39,7 +39,6 @@ impl TagIndex for FilmTags<'_> {
 }
 
 /// The weights of all tags by number.
-#[must_use]
 pub(super) fn weights(films: &FilterIndex) -> Vec<f32> {
     let numbers = (0..films.facets().len()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     numbers
@@ -48,21 +47,18 @@ pub(super) fn weights(films: &FilterIndex) -> Vec<f32> {
 }
 
 /// The norm of the tag weights of the film in `row`.
-#[must_use]
 pub(super) fn norm(films: &FilterIndex, row: u32) -> f32 {
     let numbers = films.facet_ids(row).into_iter();
     content::norm(numbers.map(|number| FilmTags(films).weight(number)))
 }
 
 /// As [`norm`], from the `weights` of all tags.
-#[must_use]
 pub(super) fn norm_by(films: &FilterIndex, row: u32, weights: &[f32]) -> f32 {
     let of = |number: u32| weights.get(number as usize).copied().unwrap_or_default();
     content::norm(films.facet_ids(row).into_iter().map(of))
 }
 
 /// The tag vector of the film in `row`, whose tag weights have this `norm`.
-#[must_use]
 pub(super) fn vector(films: &FilterIndex, row: u32, norm: f32) -> TagVector {
     if norm <= 0.0 {
         return TagVector::default();

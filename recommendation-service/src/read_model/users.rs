@@ -11,7 +11,6 @@ pub struct Users(HashMap<i64, Arc<Profile>>);
 
 impl Users {
     /// The profile of user `id`, once their preferences have arrived.
-    #[must_use]
     pub fn find(&self, id: UserId) -> Option<&Arc<Profile>> {
         self.0
             .get(&id.get())
@@ -19,13 +18,11 @@ impl Users {
     }
 
     /// The number of users.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// True if there are no users.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -66,16 +63,12 @@ mod tests {
             let numbered = (1..).zip(all);
             numbered
                 .map(|(id, (user_id, movie_id, reaction, bookmarked))| {
-                    interaction(
-                        id,
-                        user_id,
-                        movie_id,
-                        InteractionState {
-                            reaction,
-                            bookmarked,
-                            ..InteractionState::default()
-                        },
-                    )
+                    let state = InteractionState {
+                        reaction,
+                        bookmarked,
+                        ..InteractionState::default()
+                    };
+                    interaction(id, user_id, movie_id, state)
                 })
                 .collect()
         })
@@ -127,49 +120,5 @@ mod tests {
         let profile = users.find(user).expect("stored");
         assert_eq!(profile.preferences().map(|p| p.min_rating), Some(8.0));
         assert_eq!(profile.known_films().collect::<Vec<_>>(), [1]);
-    }
-
-    #[test]
-    fn completed_or_judged_movies_are_known_until_taken_back() {
-        let mut users = Users::default();
-        let at = Some(DateTime::UNIX_EPOCH);
-        let states = [
-            InteractionState {
-                reaction: Some(Reaction::Dislike),
-                ..InteractionState::default()
-            },
-            InteractionState {
-                rating: Some(0.5),
-                ..InteractionState::default()
-            },
-            InteractionState {
-                watched: true,
-                completed_at: at,
-                ..InteractionState::default()
-            },
-            InteractionState {
-                watched: true,
-                watched_seconds: 60,
-                ..InteractionState::default()
-            },
-            InteractionState {
-                bookmarked: true,
-                ..InteractionState::default()
-            },
-        ];
-        for (film, state) in (1..).zip(states) {
-            users.record(&interaction(film, 7, film, state));
-        }
-        let known = |users: &Users| {
-            let mut known: Vec<i64> = users.0[&7].known_films().collect();
-            known.sort_unstable();
-            known
-        };
-        assert_eq!(known(&users), [1, 2, 3]);
-        users.record(&interaction(9, 7, 1, InteractionState::default()));
-        users.record(&interaction(8, 7, 2, InteractionState::default()));
-        assert_eq!(known(&users), [3]);
-        users.forget(7);
-        assert!(users.is_empty());
     }
 }

@@ -5,61 +5,66 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use recommender::model_file::{MAX_BYTES, Manifest};
+use serde::Serialize;
 use sqlx::{PgExecutor, PgPool, Postgres, Transaction, types::Json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The bytes in a row.
 const CHUNK_BYTES: usize = 4 << 20;
-/// The metadata of a version.
-#[derive(Debug, Clone, PartialEq)]
+
+/// A version of the learned models.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = ModelVersionResponse)]
 pub struct ModelRow {
-    /// The version's number, from 1.
+    /// The number of the version.
+    #[schema(example = 3)]
     pub version: i64,
     /// The time at which it was stored.
     pub created_at: DateTime<Utc>,
-    /// The data it was fitted to, and its metrics.
-    pub manifest: Json<Manifest>,
+    /// True if it is live.
+    pub is_live: bool,
     /// The size of its file in bytes.
     pub bytes: i64,
-    /// The file's SHA-256.
-    pub sha256: Vec<u8>,
+    /// The file's SHA-256, hexadecimal.
+    pub sha256: String,
+    /// The data it was fitted to, and its metrics.
+    #[schema(value_type = Manifest)]
+    pub manifest: Json<Manifest>,
+}
+
+/// A query for versions: the rest of the statement.
+macro_rules! versions {
+    ($after:tt $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            ModelRow,
+            r#"select version, created_at, bytes, encode(sha256, 'hex') as "sha256!",
+                exists (select from model_live where model_live.version = model_version.version)
+                    as "is_live!",
+                manifest as "manifest: Json<Manifest>"
+               from model_version "# + $after
+            $(, $argument)*
+        )
+    };
 }
 
 /// The stored versions, newest first.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.models.list", level = "debug", skip_all)]
 pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<ModelRow>> {
-    sqlx::query_as!(
-        ModelRow,
-        r#"select version, created_at, manifest as "manifest: Json<Manifest>", bytes, sha256
-           from model_version order by version desc limit 1000"#,
-    )
-    .fetch_all(pool)
-    .await
+    versions!("order by version desc limit 1000")
+        .fetch_all(pool)
+        .await
 }
 
 /// The metadata of `version`, if it is stored.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.models.find", level = "debug", skip(pool))]
 pub async fn find(pool: &PgPool, version: i64) -> sqlx::Result<Option<ModelRow>> {
-    sqlx::query_as!(
-        ModelRow,
-        r#"select version, created_at, manifest as "manifest: Json<Manifest>", bytes, sha256
-           from model_version where version = $1"#,
-        version,
-    )
-    .fetch_optional(pool)
-    .await
+    versions!("where version = $1", version)
+        .fetch_optional(pool)
+        .await
 }
 
 /// The live version, if any.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn live(pool: &PgPool) -> sqlx::Result<Option<i64>> {
     let version = sqlx::query_scalar!("select version from model_live where id")
         .fetch_optional(pool)
@@ -77,9 +82,6 @@ async fn begin_long(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres
 }
 
 /// The bytes of `version`: fewer than it had if chunks are missing, and at most [`MAX_BYTES`].
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.models.load", level = "debug", skip(pool))]
 pub async fn load(pool: &PgPool, version: i64) -> sqlx::Result<Vec<u8>> {
     let mut transaction = begin_long(pool).await?;
@@ -106,9 +108,6 @@ pub async fn load(pool: &PgPool, version: i64) -> sqlx::Result<Vec<u8>> {
 }
 
 /// Stores a version, activates it if `live`, and deletes the oldest beyond `keep` that are not live.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.models.insert", level = "debug", skip_all)]
 pub async fn insert(
     pool: &PgPool,
@@ -153,9 +152,6 @@ pub async fn insert(
 }
 
 /// Activates `version`, or none; false if it is not stored.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.models.activate", level = "debug", skip(executor))]
 pub async fn activate(executor: impl PgExecutor<'_>, version: Option<i64>) -> sqlx::Result<bool> {
     let done = sqlx::query!(
@@ -170,9 +166,6 @@ pub async fn activate(executor: impl PgExecutor<'_>, version: Option<i64>) -> sq
 
 /// Creates a training job and returns true, unless another one has not ended or was created less than
 /// `interval` ago.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if the statement fails.
 #[tracing::instrument(
     name = "repository.registry.create_training_if_due",
     level = "debug",

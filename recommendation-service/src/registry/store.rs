@@ -62,7 +62,6 @@ pub struct Registry {
 
 impl Registry {
     /// The registry in `pool`; it keeps the live version in `live`, and caches model files in `directory`.
-    #[must_use]
     pub fn new(
         pool: PgPool,
         directory: Option<PathBuf>,
@@ -77,15 +76,11 @@ impl Registry {
     }
 
     /// The live version. A list reads it once, so that all of its scores come from one version.
-    #[must_use]
     pub fn live(&self) -> Option<Arc<TrainedModels>> {
         self.live.read().clone()
     }
 
     /// Version `version`: the live one, or another one, which is loaded.
-    ///
-    /// # Errors
-    /// [`ModelError`] if the version is not stored or cannot be loaded.
     pub async fn version(&self, version: i64) -> Result<Arc<TrainedModels>, ModelError> {
         match self.live().filter(|live| live.version == version) {
             Some(live) => Ok(live),
@@ -139,9 +134,6 @@ impl Registry {
     }
 
     /// Loads version `version` and checks it.
-    ///
-    /// # Errors
-    /// [`ModelError`] if the version is not stored or cannot be loaded.
     #[tracing::instrument(
         name = "service.registry.load",
         level = "debug",
@@ -169,9 +161,6 @@ impl Registry {
     }
 
     /// The stored versions, newest first, and the live one.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
     #[tracing::instrument(name = "service.registry.list", level = "debug", skip(self))]
     pub async fn list(&self) -> Result<(Option<i64>, Vec<ModelRow>), ModelError> {
         let live = repository::live(&self.pool).await?;
@@ -180,9 +169,6 @@ impl Registry {
 
     /// Activates `version`, or none: here immediately, elsewhere within [`LIVE_REFRESH_INTERVAL`]. A version that
     /// cannot be loaded is not activated.
-    ///
-    /// # Errors
-    /// [`ModelError`] if the version is not stored or cannot be loaded.
     #[tracing::instrument(
         name = "service.registry.activate",
         level = "debug",
@@ -206,7 +192,8 @@ impl Registry {
 async fn decode(row: ModelRow, bytes: Vec<u8>) -> Result<TrainedModels, ModelError> {
     let version = row.version;
     let work = move || {
-        if bytes.len() as i64 != row.bytes || Sha256::digest(&bytes)[..] != row.sha256[..] {
+        if bytes.len() as i64 != row.bytes || format!("{:x}", Sha256::digest(&bytes)) != row.sha256
+        {
             return Err(ModelError::Damaged(version));
         }
         let unusable = |cause| ModelError::Unusable { version, cause };

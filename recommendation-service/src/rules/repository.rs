@@ -5,9 +5,6 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use crate::rules::{Rule, RuleDraft, RuleSet, RuleType};
 
 /// The active rules, by type.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn list_active(pool: &PgPool) -> sqlx::Result<Vec<Rule>> {
     sqlx::query_as!(
         Rule,
@@ -19,9 +16,6 @@ pub async fn list_active(pool: &PgPool) -> sqlx::Result<Vec<Rule>> {
 }
 
 /// A page of all versions, newest first, and their number.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.rules.list_sets", level = "debug", skip(pool))]
 pub async fn list_sets(
     pool: &PgPool,
@@ -48,9 +42,6 @@ pub async fn list_sets(
 }
 
 /// Locks the rules until the end of the transaction, and returns the version in force.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.rules.lock_version", level = "debug", skip_all)]
 pub async fn lock_version(connection: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query!("lock table rule_set in exclusive mode")
@@ -62,9 +53,6 @@ pub async fn lock_version(connection: &mut PgConnection) -> sqlx::Result<i64> {
 }
 
 /// Replaces all rules by `set`. A rule of a type that stays keeps its id.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.rules.put", level = "debug", skip_all)]
 pub async fn put(connection: &mut PgConnection, set: &RuleSet) -> sqlx::Result<()> {
     sqlx::query!(

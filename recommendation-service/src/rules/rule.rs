@@ -94,14 +94,12 @@ pub struct Weights {
 
 impl Weights {
     /// The weights of those of `rules` that are active.
-    #[must_use]
     pub fn of(rules: &[Rule]) -> Self {
         let active = rules.iter().filter(|rule| rule.is_active);
         Self::sum(active.map(|rule| (rule.rule_type, rule.weight)))
     }
 
     /// The weights of those of `rules` that would be active.
-    #[must_use]
     pub fn of_drafts(rules: &[RuleDraft]) -> Self {
         let active = rules.iter().filter(|rule| rule.is_active);
         Self::sum(active.map(|rule| (rule.rule_type, rule.weight)))

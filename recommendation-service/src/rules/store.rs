@@ -1,12 +1,15 @@
 //! The versions of the rules: validated and stored.
 
-use chassis::{clock::Clock, problem::FieldError};
+use chassis::{
+    clock::Clock,
+    validate::{FieldError, Validator},
+};
 use sqlx::PgPool;
 
 use crate::rules::{RuleDraft, RuleSet, Weights, repository};
 
-/// The largest absolute weight of a rule.
-pub const MAX_WEIGHT: f64 = 10.0;
+/// The range of weights of a rule.
+const WEIGHTS: std::ops::RangeInclusive<f64> = -10.0..=10.0;
 /// The longest name, in characters.
 const MAX_NAME_LENGTH: usize = 100;
 /// The longest note, in characters.
@@ -40,15 +43,11 @@ pub struct RuleSets {
 
 impl RuleSets {
     /// The versions in `pool`.
-    #[must_use]
     pub fn new(pool: PgPool, clock: Clock) -> Self {
         Self { pool, clock }
     }
 
     /// A page of all versions, newest first, and their number.
-    ///
-    /// # Errors
-    /// Returns [`sqlx::Error`] if Postgres is unreachable.
     #[tracing::instrument(name = "service.rules.list", level = "debug", skip(self))]
     pub async fn list(&self, offset: i64, limit: i64) -> sqlx::Result<(Vec<RuleSet>, i64)> {
         repository::list_sets(&self.pool, offset, limit).await
@@ -71,14 +70,14 @@ impl RuleSets {
         created_by: Option<String>,
         expected: Option<i64>,
     ) -> Result<RuleSet, RuleSetError> {
-        let mut errors = check(&rules);
-        if note.chars().count() > MAX_NOTE_LENGTH || note.contains('\0') {
-            let message = format!("must be at most {MAX_NOTE_LENGTH} characters without NUL");
-            errors.push(FieldError::new("note", message));
-        }
-        if !errors.is_empty() {
-            return Err(RuleSetError::Invalid(errors));
-        }
+        let mut check = Validator::default();
+        check_rules(&mut check, &rules);
+        check.require(
+            note.chars().count() <= MAX_NOTE_LENGTH && !note.contains('\0'),
+            "note",
+            format!("must be at most {MAX_NOTE_LENGTH} characters without NUL"),
+        );
+        check.finish(()).map_err(RuleSetError::Invalid)?;
         // Types are declared in alphabetical order.
         rules.sort_by_key(|rule| rule.rule_type as u8);
         let mut transaction = self.pool.begin().await?;
@@ -99,34 +98,24 @@ impl RuleSets {
     }
 }
 
-/// The errors of `rules`.
-#[must_use]
-pub fn check(rules: &[RuleDraft]) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if rules.is_empty() {
-        errors.push(FieldError::new("rules", "must name at least one rule"));
-    }
-    let mut seen = Vec::new();
+/// Checks `rules`.
+pub fn check_rules(check: &mut Validator, rules: &[RuleDraft]) {
+    check.require(!rules.is_empty(), "rules", "must name at least one rule");
     // Ten rules suffice: there are three types, so a duplicate has been reported by then.
     for (index, rule) in rules.iter().enumerate().take(10) {
         let field = |name: &str| format!("rules[{index}].{name}");
-        if !is_name(&rule.name) {
-            errors.push(FieldError::new(field("name"), NAME_RULE));
-        }
-        errors.extend(check_weight(field("weight"), rule.weight));
-        if seen.contains(&rule.rule_type) {
-            errors.push(FieldError::new(field("rule_type"), "must be named once"));
-        }
-        seen.push(rule.rule_type);
+        check.require(is_name(&rule.name), field("name"), NAME_RULE);
+        check.number(&field("weight"), Some(rule.weight), WEIGHTS);
+        let mut before = rules[..index].iter();
+        let is_first = before.all(|one| one.rule_type != rule.rule_type);
+        check.require(is_first, field("rule_type"), "must be named once");
     }
-    errors
 }
 
 /// The rule that a name must follow.
 pub const NAME_RULE: &str = "must be 1 to 100 characters, none of them a control character";
 
 /// True if `name` is valid.
-#[must_use]
 pub fn is_name(name: &str) -> bool {
     let length = name.trim().chars().count();
     (1..=MAX_NAME_LENGTH).contains(&length)
@@ -134,25 +123,13 @@ pub fn is_name(name: &str) -> bool {
         && !name.chars().any(char::is_control)
 }
 
-/// The error of a rule's `weight`, if any, for the field `field`.
-#[must_use]
-pub fn check_weight(field: String, weight: f64) -> Option<FieldError> {
-    let is_sane = weight.is_finite() && weight.abs() <= MAX_WEIGHT;
-    (!is_sane).then(|| {
-        let message = format!("must be a number from -{MAX_WEIGHT} to {MAX_WEIGHT}");
-        FieldError::new(field, message)
-    })
-}
-
-/// The errors of `weights`, for fields below `field`.
-#[must_use]
-pub fn check_weights(field: &str, weights: Weights) -> Vec<FieldError> {
-    [
+/// Checks `weights`, whose fields are below `field`.
+pub fn check_weights(check: &mut Validator, field: &str, weights: Weights) {
+    for (name, weight) in [
         ("popularity", weights.popularity),
         ("recency", weights.recency),
         ("genre_match", weights.genre_match),
-    ]
-    .into_iter()
-    .filter_map(|(name, weight)| check_weight(format!("{field}.{name}"), weight))
-    .collect()
+    ] {
+        check.number(&format!("{field}.{name}"), Some(weight), WEIGHTS);
+    }
 }

@@ -249,13 +249,14 @@ async fn what_training_would_be_fitted_to_is_exported(pool: PgPool) {
     assert!(exported.status.success(), "{}", stderr(&exported));
     let reader = SerializedFileReader::new(std::fs::File::open(&out).unwrap()).unwrap();
     std::fs::remove_file(&out).unwrap();
-    let rows: Vec<(i64, i64, f32)> = reader
+    let rows: Vec<(i64, i64, f32, i64)> = reader
         .get_row_iter(None)
         .unwrap()
         .map(|row| {
             let row = row.unwrap();
-            let weight = row.get_float(2).unwrap();
-            (row.get_long(0).unwrap(), row.get_long(1).unwrap(), weight)
+            let (user, movie) = (row.get_long(0).unwrap(), row.get_long(1).unwrap());
+            let at = row.get_timestamp_micros(3).unwrap();
+            (user, movie, row.get_float(2).unwrap(), at)
         })
         .collect();
     let kept: i64 = sqlx::query_scalar("select count(*) from user_movie where user_id <> 2")
@@ -264,7 +265,10 @@ async fn what_training_would_be_fitted_to_is_exported(pool: PgPool) {
         .unwrap();
     assert_eq!(i64::try_from(rows.len()).unwrap(), kept);
     assert!(rows.is_sorted());
-    for (user, _, weight) in rows {
+    let epoch = 1_735_689_600_000_000;
+    for (user, movie, weight, at) in rows {
+        let minutes = (user * 31 + (movie - 100) * 17) % 400;
+        assert_eq!(at, epoch + minutes * 60_000_000);
         match user {
             1 => assert_eq!(weight, 1.0),
             3 => assert_eq!(weight, 1.6),

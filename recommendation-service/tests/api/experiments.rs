@@ -527,7 +527,7 @@ async fn model_versions_are_loaded_while_an_experiment_compares_them(pool: PgPoo
     let test = TestApp::ready(&pool).await;
     let recorder = Recorder::start(pool.clone(), &test.process.shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, Clock::fixed(now()));
-    let explorer = Explorer::new(pool.clone(), Exploration::off(), 24);
+    let explorer = Explorer::new(pool.clone(), Exploration::default(), 24);
     let treatments = Treatments::new(experiments.clone(), explorer);
     let look = async || {
         experiments.refresh().await.unwrap();

@@ -36,6 +36,11 @@ async fn with_users(pool: &PgPool) -> TestApp {
     test
 }
 
+/// True if `value` has one decimal at most.
+fn is_in_tenths(value: f64) -> bool {
+    (value * 10.0).round() / 10.0 == value
+}
+
 fn likings(film: &Value) -> Vec<f64> {
     let members = film["members"].as_array().unwrap();
     members
@@ -49,7 +54,7 @@ async fn a_group_gets_movies_that_no_member_knows_or_rules_out(pool: PgPool) {
     let test = with_users(&pool).await;
     let group = async |method: &str| {
         let body = json!({"user_ids": [7, 8, 9], "method": method, "limit": 6});
-        test.post_as("7", PATH, body).await.expect(200)
+        test.post_as("admin", PATH, body).await.expect(200)
     };
     let average = group("average").await;
     let mut films = ids(&average);
@@ -61,9 +66,6 @@ async fn a_group_gets_movies_that_no_member_knows_or_rules_out(pool: PgPool) {
     assert_eq!(first["members"][2]["user_id"], 9);
     let of_first = likings(first);
     assert!(of_first[0] > 0.5 && of_first[2] < of_first[0], "{first}");
-    for liking in &of_first {
-        assert_eq!((liking * 10.0).fract(), 0.0, "in tenths");
-    }
     let scores = |body: &Value| -> Vec<f64> {
         let films = body["recommendations"].as_array().unwrap();
         films
@@ -80,24 +82,73 @@ async fn a_group_gets_movies_that_no_member_knows_or_rules_out(pool: PgPool) {
         "the third is served too: {fair}"
     );
     for body in [average, misery, fair] {
-        assert!(scores(&body).is_sorted_by(|a, b| a >= b), "{body}");
+        let scores = scores(&body);
+        assert!(scores.is_sorted_by(|a, b| a >= b), "{body}");
+        // For administrators too.
+        let films = body["recommendations"].as_array().unwrap();
+        let mut all = scores.into_iter().chain(films.iter().flat_map(likings));
+        assert!(all.all(is_in_tenths), "{body}");
     }
 }
 
 #[sqlx::test]
-async fn a_group_list_is_for_members_and_invalid_members_are_named(pool: PgPool) {
+async fn movies_with_equal_scores_follow_popularity_and_id_alone(pool: PgPool) {
     let test = with_users(&pool).await;
-    for who in ["12", ""] {
-        test.post_as(who, PATH, json!({"user_ids": [7, 8]}))
+    for method in ["average", "least_misery"] {
+        let body = json!({"user_ids": [7, 9], "method": method, "limit": 50});
+        let body = test.post_as("admin", PATH, body).await.expect(200);
+        let films = body["recommendations"].as_array().unwrap();
+        let key = |film: &Value| {
+            (
+                -film["score"].as_f64().unwrap(),
+                film["id"].as_i64().unwrap(),
+            )
+        };
+        assert!(films.is_sorted_by_key(key), "{body}");
+    }
+}
+
+#[sqlx::test]
+async fn only_administrators_may_name_other_users(pool: PgPool) {
+    let test = with_users(&pool).await;
+    let own = json!({"user_ids": [7], "limit": 50});
+    let body = test.post_as("7", PATH, own.clone()).await.expect(200);
+    assert_eq!(body["recommendations"][0]["members"][0]["user_id"], 7);
+    assert!(ids(&body).iter().all(|id| ![1, 3].contains(id)), "{body}");
+
+    let mut refusals = Vec::new();
+    // A member, another user, and nobody; of users who exist and who do not.
+    for (who, users) in [
+        ("7", json!([7, 8])),
+        ("7", json!([7, 404])),
+        ("7", json!([8])),
+        ("7", json!([404])),
+        ("12", json!([7, 8])),
+        ("", json!([7])),
+    ] {
+        let mut problem = test
+            .post_as(who, PATH, json!({"user_ids": users}))
             .await
             .expect(403);
+        assert_eq!(problem["type"], "/problems/forbidden");
+        problem["request_id"].take();
+        refusals.push(problem);
     }
+    assert!(
+        refusals.iter().all(|one| *one == refusals[0]),
+        "{refusals:?}"
+    );
     test.post_as("admin", PATH, json!({"user_ids": [7, 8]}))
         .await
         .expect(200);
+}
+
+#[sqlx::test]
+async fn invalid_members_are_named(pool: PgPool) {
+    let test = with_users(&pool).await;
     let many: Vec<i64> = (1..=21).collect();
     for (body, field) in [
-        (json!({"user_ids": [7]}), "user_ids"),
+        (json!({"user_ids": []}), "user_ids"),
         (json!({"user_ids": many}), "user_ids"),
         (json!({"user_ids": [7, 7]}), "user_ids[1]"),
         (json!({"user_ids": [7, -1]}), "user_ids[1]"),

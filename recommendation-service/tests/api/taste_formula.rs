@@ -38,7 +38,8 @@ proptest! {
         let (user, half_life) = (UserId::new(7).expect("positive"), HalfLife { days });
         let movies: Vec<MovieId> =
             (1..).take(MOVIES).map(|id| MovieId::new(id).expect("positive")).collect();
-        let mut states = [UserMovie::default(); MOVIES];
+        let mut states: Vec<UserMovie> =
+            movies.iter().map(|movie| UserMovie::new(user, *movie)).collect();
         let mut users = Users::default();
         let preferences = json!({"user_id": 7, "version": 1, "preferred_genres": [],
                                  "preferred_language": null, "min_rating": 0});
@@ -49,7 +50,7 @@ proptest! {
                 now: at(20_000),
                 occurred_at: Some(at(hour)),
             };
-            if let Some(changed) = states[movie].apply(user, movies[movie], action, &context) {
+            if let Some(changed) = states[movie].apply(action, &context) {
                 states[movie] = changed.state;
                 let change = InteractionChange::new(&changed.interaction, &changed.state);
                 let change = serde_json::to_string(&change).expect("JSON");

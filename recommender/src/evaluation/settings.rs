@@ -142,59 +142,43 @@ enum Place<'a> {
     Count(&'a mut usize),
 }
 
-/// The names of all settings.
-const NAMES: [&str; 20] = [
-    "ease.regularization",
-    "ease.user_discount",
-    "ease.item_discount",
-    "ease.max_items",
-    "ials.dimensions",
-    "ials.epochs",
-    "ials.unobserved_weight",
-    "ials.regularization",
-    "ials.frequency_exponent",
-    "ials.initial_deviation",
-    "spectral.dimensions",
-    "spectral.item_discount",
-    "spectral.user_discount",
-    "blend.ease",
-    "blend.ials",
-    "blend.spectral",
-    "blend.popularity",
-    "blend.familiarity",
-    "blend.content",
-    "blend.taste",
-];
+/// The settings `MODEL.KEY` of local variables: the name, the value, and the model that is not searched for if it is set.
+macro_rules! places {
+    ($($kind:ident($model:ident.$key:ident) $searched:expr;)*) => {
+        [$((
+            concat!(stringify!($model), ".", stringify!($key)),
+            Place::$kind(&mut $model.$key),
+            $searched,
+        )),*]
+    };
+}
 
 impl Settings {
-    /// The value of the setting `name`, and the model whose settings are not searched for if it is set.
-    fn place(&mut self, name: &str) -> Option<(Place<'_>, Option<Model>)> {
-        use Place::{Count, Number};
+    fn places(&mut self) -> [(&'static str, Place<'_>, Option<Model>); 20] {
         let (ease, ials, spectral) = (&mut self.ease, &mut self.ials, &mut self.spectral);
         let blend = &mut self.blend;
-        Some(match name {
-            "ease.regularization" => (Number(&mut ease.regularization), Some(Model::Ease)),
-            "ease.user_discount" => (Number(&mut ease.user_discount), Some(Model::Ease)),
-            "ease.item_discount" => (Number(&mut ease.item_discount), Some(Model::Ease)),
-            "ease.max_items" => (Count(&mut ease.max_items), None),
-            "ials.dimensions" => (Count(&mut ials.dimensions), None),
-            "ials.epochs" => (Count(&mut ials.epochs), None),
-            "ials.unobserved_weight" => (Number(&mut ials.unobserved_weight), Some(Model::Ials)),
-            "ials.regularization" => (Number(&mut ials.regularization), Some(Model::Ials)),
-            "ials.frequency_exponent" => (Number(&mut ials.frequency_exponent), Some(Model::Ials)),
-            "ials.initial_deviation" => (Number(&mut ials.initial_deviation), None),
-            "spectral.dimensions" => (Count(&mut spectral.dimensions), None),
-            "spectral.item_discount" => (Number(&mut spectral.item_discount), None),
-            "spectral.user_discount" => (Number(&mut spectral.user_discount), None),
-            "blend.ease" => (Number(&mut blend.ease), Some(Model::Blend)),
-            "blend.ials" => (Number(&mut blend.ials), Some(Model::Blend)),
-            "blend.spectral" => (Number(&mut blend.spectral), Some(Model::Blend)),
-            "blend.popularity" => (Number(&mut blend.popularity), Some(Model::Blend)),
-            "blend.familiarity" => (Number(&mut blend.familiarity), Some(Model::Blend)),
-            "blend.content" => (Number(&mut blend.content), Some(Model::Blend)),
-            "blend.taste" => (Number(&mut blend.taste), Some(Model::Blend)),
-            _ => return None,
-        })
+        places! {
+            Number(ease.regularization) Some(Model::Ease);
+            Number(ease.user_discount) Some(Model::Ease);
+            Number(ease.item_discount) Some(Model::Ease);
+            Count(ease.max_items) None;
+            Count(ials.dimensions) None;
+            Count(ials.epochs) None;
+            Number(ials.unobserved_weight) Some(Model::Ials);
+            Number(ials.regularization) Some(Model::Ials);
+            Number(ials.frequency_exponent) Some(Model::Ials);
+            Number(ials.initial_deviation) None;
+            Count(spectral.dimensions) None;
+            Number(spectral.item_discount) None;
+            Number(spectral.user_discount) None;
+            Number(blend.ease) Some(Model::Blend);
+            Number(blend.ials) Some(Model::Blend);
+            Number(blend.spectral) Some(Model::Blend);
+            Number(blend.popularity) Some(Model::Blend);
+            Number(blend.familiarity) Some(Model::Blend);
+            Number(blend.content) Some(Model::Blend);
+            Number(blend.taste) Some(Model::Blend);
+        }
     }
 
     /// Sets a setting by an assignment `MODEL.KEY=N`.
@@ -209,13 +193,21 @@ impl Settings {
             .ok()
             .filter(|number: &f64| number.is_finite())
             .ok_or_else(|| SettingError::Value(assignment.to_owned()))?;
-        let (place, model) = self.place(name).ok_or_else(unknown)?;
+        self.assign(name, number).then_some(()).ok_or_else(unknown)
+    }
+
+    /// Sets the setting `name` to `number`; false if there is none.
+    pub(crate) fn assign(&mut self, name: &str, number: f64) -> bool {
+        let place = |(known, ..): &(&str, _, _)| *known == name;
+        let Some((_, place, model)) = self.places().into_iter().find(place) else {
+            return false;
+        };
         match place {
             Place::Number(place) => *place = number,
             Place::Count(place) => *place = number.max(0.0) as usize,
         }
         self.given.extend(model);
-        Ok(())
+        true
     }
 
     /// Sets the seed of all random numbers.
@@ -240,14 +232,11 @@ impl Settings {
     #[must_use]
     pub fn parameters(&self) -> BTreeMap<String, f64> {
         let mut settings = self.clone();
-        let value = |name: &&str| {
-            let (place, _) = settings.place(name)?;
-            Some(match place {
-                Place::Number(place) => ((*name).to_owned(), *place),
-                Place::Count(place) => ((*name).to_owned(), *place as f64),
-            })
+        let value = |(name, place, _): (&str, Place<'_>, _)| match place {
+            Place::Number(place) => (name.to_owned(), *place),
+            Place::Count(place) => (name.to_owned(), *place as f64),
         };
-        NAMES.iter().filter_map(value).collect()
+        settings.places().into_iter().map(value).collect()
     }
 }
 
@@ -258,13 +247,12 @@ mod tests {
     #[test]
     fn every_setting_can_be_set_and_is_listed() {
         let mut settings = Settings::default();
-        for (number, name) in (2..).zip(NAMES) {
+        let mut expected = settings.parameters();
+        for (number, (name, value)) in (2_u32..).zip(&mut expected) {
             settings.set(&format!("{name}={number}")).expect("known");
+            *value = number.into();
         }
-        let parameters = settings.parameters();
-        for (number, name) in (2..).zip(NAMES) {
-            assert_eq!(parameters.get(name), Some(&f64::from(number)), "{name}");
-        }
+        assert_eq!(settings.parameters(), expected);
         assert!(settings.is_given(Model::Blend) && !Settings::default().is_given(Model::Ease));
     }
 

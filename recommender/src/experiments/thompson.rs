@@ -78,8 +78,8 @@ pub struct Candidate {
     pub posterior: BetaPosterior,
 }
 
-/// The amount of exploration in a list.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The amount of exploration in a list; by default none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Exploration {
     /// The probability that a position is explored, 0 to [`Exploration::MAX_SHARE`].
     pub share: f64,
@@ -92,15 +92,6 @@ impl Exploration {
     pub const MAX_SHARE: f64 = 0.5;
     /// The largest number of candidates that are sampled from.
     pub const MAX_POOL: usize = 64;
-
-    /// No exploration.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {
-            share: 0.0,
-            protected: 0,
-        }
-    }
 }
 
 /// A position of a list.
@@ -237,7 +228,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_list_keeps_its_length_and_its_top_and_never_repeats_an_item(
-            seed: u64, length in 0..30_i64, pool in 0..40_i64, share in 0.0..1.0_f64, protected in 0..6_usize,
+            seed: u64, length in 0..30_i64, pool in 0..40_i64,
+            share in prop_oneof![Just(0.0), 0.0..1.0_f64], protected in 0..6_usize,
         ) {
             let ranked: Vec<i64> = (1..=length).collect();
             // Some candidates are in the list.
@@ -254,21 +246,10 @@ mod tests {
                 prop_assert!(slot.propensity > 0.0 && slot.propensity <= 1.0);
                 prop_assert_eq!(slot.is_explored, slot.id != ranked[position]);
                 prop_assert!(!slot.is_explored || position >= protected);
+                prop_assert!(share > 0.0 || slot.propensity == 1.0);
                 prop_assert!(!slot.is_explored || candidates.iter().any(|one| one.id == slot.id));
             }
         }
-    }
-
-    #[test]
-    fn without_exploration_the_list_is_kept() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let list = explore(&[3, 1, 2], &candidates(4..9), Exploration::off(), &mut rng);
-        let expected = [3, 1, 2].map(|id| Slot {
-            id,
-            propensity: 1.0,
-            is_explored: false,
-        });
-        assert_eq!(list, expected);
     }
 
     /// The sum of 1 ÷ propensity over the lists that show an item is the number of lists.

@@ -76,11 +76,17 @@ fn invalid_numbers_and_shapes_are_rejected() {
         change(&mut parts);
         decode(&encode(&manifest, &parts).expect("short")).expect_err("refused")
     };
-    let films = [7_i64, 9].map(i64::to_le_bytes).into_iter();
-    let scores = Tensor::floats(&[3], &[1.0; 3]);
+    let ids = bytes(&[7_i64, 9], i64::to_le_bytes);
+    let scores = bytes(&[1.0; 3], f32::to_le_bytes);
     let tensors = [
-        (FILMS, Tensor::new(Dtype::I64, &[2], films)),
-        (POPULARITY, scores),
+        (
+            FILMS,
+            TensorView::new(Dtype::I64, vec![2], &ids).expect("fits"),
+        ),
+        (
+            POPULARITY,
+            TensorView::new(Dtype::F32, vec![3], &scores).expect("fits"),
+        ),
     ];
     let bytes = safetensors::serialize(tensors, None).expect("tensors");
     let error = decode(&bytes).expect_err("refused");

@@ -85,9 +85,9 @@ impl Keys {
         }
     }
 
-    /// Fetches public keys in the background until `shutdown`, except in mock mode or without a JWKS URL.
+    /// Fetches public keys in the background until `shutdown`, without a JWKS URL never.
     pub(crate) fn start_refresh(&self, shutdown: &Shutdown) {
-        if let (AuthMode::Jwt, Some((jwks, source))) = (self.mode, &self.jwks) {
+        if let Some((jwks, source)) = &self.jwks {
             shutdown.spawn(refresh(Arc::clone(jwks), source.clone(), shutdown.clone()));
         }
     }

@@ -8,21 +8,24 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 
-/// A database on the server at `DATABASE_URL`.
+/// A database on the server at `DATABASE_URL`, or on another one.
 pub(crate) struct Database {
     server: Url,
     name: String,
 }
 
 impl Database {
-    /// Creates a database whose name contains `what`.
-    pub(crate) async fn create(what: &str) -> Self {
+    /// Creates a database whose name contains `what`, on `server` if that is given.
+    pub(crate) async fn create(what: &str, server: Option<Url>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let server = std::env::var("DATABASE_URL")
-            .expect("DATABASE_URL of a server to test on; scripts/test.sh makes one");
+        let server = server.unwrap_or_else(|| {
+            let url = std::env::var("DATABASE_URL")
+                .expect("DATABASE_URL of a server to test on; scripts/test.sh makes one");
+            url.parse().expect("DATABASE_URL is a URL")
+        });
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let database = Self {
-            server: server.parse().expect("DATABASE_URL is a URL"),
+            server,
             name: format!("platform_{}_{number}_{what}", std::process::id()),
         };
         let statement = format!("create database {}", database.name);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{BACKDROP_BASE, POSTER_BASE, day, image};
-use crate::models::{Includes, Keyword, ListedMovie, MovieId, Person, Provider, Stats};
+use crate::models::{Includes, Keyword, Movie, MovieId, Person, Provider, Stats};
 
 /// A movie in a list. The first five fields are the default, the others are there if `fields` or `include` names
 /// them.
@@ -116,11 +116,12 @@ impl Fields {
     ) -> Self {
         let all: Vec<&'static str> = DEFAULT_FIELDS.into_iter().chain(OPTIONAL_FIELDS).collect();
         let mut requested = match fields {
-            Some(list) => parse("fields", list, &all, check),
+            Some(list) => pick("fields", list.split(',').map(str::trim), &all, check),
             None => DEFAULT_FIELDS.to_vec(),
         };
         if let Some(list) = include {
-            requested.extend(parse("include", list, &OPTIONAL_FIELDS, check));
+            let names = list.split(',').map(str::trim);
+            requested.extend(pick("include", names, &OPTIONAL_FIELDS, check));
         }
         Self(requested)
     }
@@ -143,59 +144,48 @@ impl Fields {
     /// Makes the wire form of `movie`, with the providers of `region` alone if it is given.
     pub(in crate::handler) fn summarize(
         &self,
-        movie: ListedMovie,
+        mut movie: Movie,
         region: Option<&str>,
     ) -> MovieSummary {
-        let mut summary = MovieSummary {
-            overview: movie.overview,
-            genres: movie.genres,
-            keywords: movie.keywords.map(|keywords| keywords.0),
-            people: movie.people.map(|people| people.0),
-            providers: movie.providers.map(|providers| {
-                let mut providers = providers.0;
-                providers.retain(|offer| region.is_none_or(|region| offer.region == region));
-                providers
-            }),
-            ..MovieSummary::default()
-        };
-        for name in &self.0 {
-            match *name {
-                "id" => summary.id = Some(movie.id),
-                "title" => summary.title = Some(movie.title.clone()),
-                "release_date" => summary.release_date = Some(day(movie.release_date)),
-                "popularity" => summary.popularity = Some(movie.popularity),
-                "poster_url" => {
-                    summary.poster_url = Some(image(POSTER_BASE, movie.poster_path.as_deref()));
-                }
-                "language" => summary.language = Some(movie.original_language.clone()),
-                "duration" => summary.duration = Some(movie.runtime.unwrap_or(0)),
-                "backdrop_url" => {
-                    summary.backdrop_url =
-                        Some(image(BACKDROP_BASE, movie.backdrop_path.as_deref()));
-                }
-                "original_title" => summary.original_title = Some(movie.original_title.clone()),
-                "vote_average" => summary.vote_average = Some(movie.vote_average),
-                "vote_count" => summary.vote_count = Some(movie.vote_count),
-                "countries" => summary.countries = Some(movie.countries.clone()),
-                // Set above, or by the caller.
-                _ => {}
-            }
+        let has = |name| self.has(name);
+        if let Some(region) = region {
+            movie.providers.retain(|offer| offer.region == region);
         }
-        summary
+        let (poster, backdrop) = (movie.poster_path.as_deref(), movie.backdrop_path.as_deref());
+        MovieSummary {
+            id: has("id").then_some(movie.id),
+            release_date: has("release_date").then(|| day(movie.release_date)),
+            popularity: has("popularity").then_some(movie.popularity),
+            poster_url: has("poster_url").then(|| image(POSTER_BASE, poster)),
+            duration: has("duration").then_some(movie.runtime.unwrap_or(0)),
+            backdrop_url: has("backdrop_url").then(|| image(BACKDROP_BASE, backdrop)),
+            vote_average: has("vote_average").then_some(movie.vote_average),
+            vote_count: has("vote_count").then_some(movie.vote_count),
+            title: has("title").then_some(movie.title),
+            overview: has("overview").then_some(movie.overview),
+            genres: has("genres").then_some(movie.genres),
+            language: has("language").then_some(movie.original_language),
+            original_title: has("original_title").then_some(movie.original_title),
+            countries: has("countries").then_some(movie.countries),
+            keywords: has("keywords").then_some(movie.keywords.0),
+            people: has("people").then_some(movie.people.0),
+            providers: has("providers").then_some(movie.providers.0),
+            stats: None,
+        }
     }
 }
 
-/// Parses a comma-separated list of `known` names.
-fn parse(
+/// Picks those of `known` that are in `names`; reports the others as errors of `field`.
+pub(in crate::handler) fn pick<'a>(
     field: &str,
-    list: &str,
+    names: impl Iterator<Item = &'a str>,
     known: &[&'static str],
     check: &mut Validator,
 ) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for name in list.split(',').map(str::trim) {
+    let mut picked = Vec::new();
+    for name in names {
         match known.iter().find(|known| **known == name) {
-            Some(known) => names.push(*known),
+            Some(known) => picked.push(*known),
             None => {
                 let message = match nearest(name, known.iter().copied()) {
                     Some(near) => format!("unknown name `{name}`; did you mean `{near}`?"),
@@ -205,5 +195,5 @@ fn parse(
             }
         }
     }
-    names
+    picked
 }

@@ -125,9 +125,6 @@ pub(super) fn next_cursor(request: &PageRequest, fingerprint: &str, place: &Walk
 
 impl ListQuery {
     /// Validates the parameters.
-    ///
-    /// # Errors
-    /// Returns all invalid fields.
     pub(super) fn parse(&self) -> Result<ListRequest, Vec<FieldError>> {
         let mut check = Validator::default();
         let params = &self.page;

@@ -1,10 +1,9 @@
 //! The list index: the filter and sort properties of all movies in memory, column by column; a movie is a row. No
 //! I/O: [`super`] loads it and applies changes, [`super::query`] reads it.
 
-use std::{cmp::Ordering, hash::BuildHasher};
+use std::cmp::Ordering;
 
-use filter::{FacetKind, FilterIndex, GenreNames, MovieAttributes, UNKNOWN_DAY};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use filter::{FacetKind, FilterIndex, GenreNames, RowTable, UNKNOWN_DAY};
 
 use super::{
     collation::Collation,
@@ -106,8 +105,7 @@ impl Columns {
 pub struct Index {
     pub(super) columns: Columns,
     /// Rows by movie id.
-    rows: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    rows: RowTable,
     count: usize,
     /// Rows of removed movies.
     free: Vec<u32>,
@@ -120,13 +118,8 @@ pub struct Index {
 
 impl Index {
     /// The number of movies.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
-    }
-
-    /// True if there are no movies.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// Lists all genres by name, with their numbers of movies.
@@ -185,9 +178,7 @@ impl Index {
 
     pub(super) fn row(&self, id: i64) -> Option<u32> {
         let ids = &self.columns.ids;
-        self.rows
-            .find(self.hasher.hash_one(id), |row| ids[*row as usize] == id)
-            .copied()
+        self.rows.find(id, |row| ids[row as usize] == id)
     }
 
     /// Adds a movie without sorting it, unless it is there already; [`Index::sort`] must follow.
@@ -225,7 +216,7 @@ impl Index {
             return;
         }
         let title = self.collation.key(film.title);
-        let day = film.release_date.map_or(UNKNOWN_DAY, day_number);
+        let day = film.attributes.release_date.map_or(UNKNOWN_DAY, day_number);
         let has_moved = self.columns.films.day(row) != day;
         let moved = [
             self.columns.popularity[at].total_cmp(&film.popularity) != Ordering::Equal,
@@ -264,11 +255,7 @@ impl Index {
         let at = row as usize;
         self.columns.films.remove(row);
         self.columns.titles[at] = Box::default();
-        let ids = &self.columns.ids;
-        let hash = self.hasher.hash_one(id);
-        if let Ok(found) = self.rows.find_entry(hash, |row| ids[*row as usize] == id) {
-            found.remove();
-        }
+        self.rows.remove(id, row);
         self.count -= 1;
         self.free.push(row);
     }
@@ -297,12 +284,9 @@ impl Index {
                 row
             }
         };
-        let id = film.id;
-        self.columns.ids[row as usize] = id;
-        let (ids, hasher) = (&self.columns.ids, &self.hasher);
-        self.rows.insert_unique(hasher.hash_one(id), row, |row| {
-            hasher.hash_one(ids[*row as usize])
-        });
+        let ids = &mut self.columns.ids;
+        ids[row as usize] = film.id;
+        self.rows.insert(row, |row| ids[row as usize]);
         self.count += 1;
         let title = self.collation.key(film.title);
         self.fill(row, film, title);
@@ -315,19 +299,7 @@ impl Index {
         columns.versions[at] = film.version;
         columns.popularity[at] = film.popularity;
         columns.titles[at] = title;
-        let facts = MovieAttributes {
-            language: film.language,
-            release_date: film.release_date,
-            runtime: film.runtime,
-            vote_average: film.vote_average,
-            vote_count: film.vote_count,
-            genre_ids: &film.genre_ids,
-            countries: &film.countries,
-            keywords: &film.keywords,
-            people: &film.people,
-            providers: &film.providers,
-        };
-        columns.films.upsert(row, &facts);
+        columns.films.upsert(row, &film.attributes);
     }
 
     /// The approximate memory in bytes: of posting lists, of names and numbers of facets, and of the rest, which grows
@@ -340,8 +312,8 @@ impl Index {
         let fixed = 8 + 8 + 8 + 16;
         let orders: usize = self.orders.iter().map(SortedRows::bytes).sum();
         let [postings, names, filtered] = columns.films.bytes();
-        let films =
-            columns.ids.capacity() * fixed + titles + filtered + orders + self.rows.capacity() * 6;
+        let rows = columns.ids.capacity() * fixed + self.rows.bytes();
+        let films = rows + titles + filtered + orders;
         [postings, names, films]
     }
 }

@@ -1,6 +1,6 @@
 //! Queries of the list index: the movies that pass a filter, and those of a page. Called by [`super`].
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::ControlFlow};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
 use filter::{Bitmap, UnknownGenre};
 
@@ -8,7 +8,7 @@ use super::{
     index::{Columns, Index, Ranking},
     moves::Moment,
     position::Position,
-    sorted::{Place, SortedRows},
+    sorted::SortedRows,
 };
 use crate::models::{Filter, Order, SortBy};
 
@@ -64,7 +64,7 @@ impl Index {
             return Selection {
                 index: self,
                 rows: Cow::Borrowed(self.columns.films.live()),
-                count: self.len(),
+                count: self.count(),
             };
         }
         let rows = self.columns.films.select(filter, &self.genre_names);
@@ -189,14 +189,14 @@ impl Selection<'_> {
                     self.rows.contains(row)
                         && (displaced.is_empty() || !displaced.contains_key(&row))
                 };
-                collect(sorted, place, order, limit, passes)
+                sorted.walk(place, order, limit, passes)
             }
         }
     }
 
     /// Returns at most `limit` rows after `offset` others.
     fn skipped(&self, sorted: &SortedRows, order: Order, offset: usize, limit: usize) -> Vec<u32> {
-        let (place, rest) = if self.count == self.index.len() {
+        let (place, rest) = if self.count == self.index.count() {
             sorted.skip(offset, order, <[u32]>::len)
         } else {
             sorted.skip(offset, order, |rows| {
@@ -204,7 +204,7 @@ impl Selection<'_> {
             })
         };
         let passes = |row| self.rows.contains(row);
-        let mut rows = collect(sorted, place, order, rest + limit, passes);
+        let mut rows = sorted.walk(place, order, rest + limit, passes);
         rows.split_off(rest.min(rows.len()))
     }
 
@@ -237,31 +237,6 @@ impl Selection<'_> {
         }
         films
     }
-}
-
-/// Walks from `place` and returns the first `limit` rows that pass.
-fn collect(
-    sorted: &SortedRows,
-    place: Place,
-    order: Order,
-    limit: usize,
-    passes: impl Fn(u32) -> bool,
-) -> Vec<u32> {
-    let mut rows = Vec::with_capacity(limit);
-    if limit == 0 {
-        return rows;
-    }
-    sorted.walk(Some(place), order, |row| {
-        if passes(row) {
-            rows.push(row);
-        }
-        if rows.len() == limit {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    });
-    rows
 }
 
 /// Compares two positions in the direction of a walk.

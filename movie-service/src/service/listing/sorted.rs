@@ -1,7 +1,7 @@
 //! Rows in a sort order, in chunks: an insertion among millions takes microseconds, and a walk reads memory in
 //! sequence. The order itself is an argument of each call. Used by [`super::index`].
 
-use std::{cmp::Ordering, ops::ControlFlow};
+use std::cmp::Ordering;
 
 use crate::models::Order;
 
@@ -77,47 +77,27 @@ impl SortedRows {
         }
     }
 
-    /// Visits the rows in `direction`, from `start` or the first row on.
+    /// Walks in `direction` from `start` and returns the first `limit` rows that pass.
     pub fn walk(
         &self,
-        start: Option<Place>,
+        start: Place,
         direction: Order,
-        mut visit: impl FnMut(u32) -> ControlFlow<()>,
-    ) {
+        limit: usize,
+        passes: impl Fn(u32) -> bool,
+    ) -> Vec<u32> {
+        let Place { chunk, offset } = start;
+        let passes = |row: &u32| passes(*row);
+        let (before, after) = self.chunks.split_at(chunk);
         match direction {
             Order::Asc => {
-                let Place { chunk, mut offset } = start.unwrap_or(Place {
-                    chunk: 0,
-                    offset: 0,
-                });
-                for list in self.chunks.get(chunk..).unwrap_or_default() {
-                    for row in &list[offset..] {
-                        if visit(*row).is_break() {
-                            return;
-                        }
-                    }
-                    offset = 0;
-                }
+                let rows = after.iter().flatten().skip(offset).copied();
+                rows.filter(passes).take(limit).collect()
             }
             Order::Desc => {
-                let start = start.unwrap_or(Place {
-                    chunk: self.chunks.len(),
-                    offset: 0,
-                });
-                if let Some(list) = self.chunks.get(start.chunk) {
-                    for row in list[..start.offset].iter().rev() {
-                        if visit(*row).is_break() {
-                            return;
-                        }
-                    }
-                }
-                for list in self.chunks[..start.chunk].iter().rev() {
-                    for row in list.iter().rev() {
-                        if visit(*row).is_break() {
-                            return;
-                        }
-                    }
-                }
+                let within = after.first().map_or(&[][..], |list| &list[..offset]);
+                let before = before.iter().rev().flat_map(|list| list.iter().rev());
+                let rows = within.iter().rev().chain(before).copied();
+                rows.filter(passes).take(limit).collect()
             }
         }
     }
@@ -131,26 +111,16 @@ impl SortedRows {
         weigh: impl Fn(&[u32]) -> usize,
     ) -> (Place, usize) {
         let mut rest = count;
-        let mut passed = 0;
-        let mut pass = |list: &Vec<u32>| {
+        let is_skipped = |list: &&Vec<u32>| {
             let weight = weigh(list);
-            let skipped = rest >= weight;
-            if skipped {
-                rest -= weight;
-                passed += 1;
-            }
-            skipped
+            let is_skipped = rest >= weight;
+            rest -= if is_skipped { weight } else { 0 };
+            is_skipped
         };
-        // Stops at the first chunk that is not skipped.
+        let chunks = self.chunks.iter();
         let chunk = match direction {
-            Order::Asc => {
-                let _ = self.chunks.iter().all(&mut pass);
-                passed
-            }
-            Order::Desc => {
-                let _ = self.chunks.iter().rev().all(&mut pass);
-                self.chunks.len() - passed
-            }
+            Order::Asc => chunks.take_while(is_skipped).count(),
+            Order::Desc => self.chunks.len() - chunks.rev().take_while(is_skipped).count(),
         };
         (Place { chunk, offset: 0 }, rest)
     }
@@ -173,12 +143,14 @@ mod tests {
     use super::*;
 
     fn walked(rows: &SortedRows, start: Option<Place>, direction: Order) -> Vec<u32> {
-        let mut all = Vec::new();
-        rows.walk(start, direction, |row| {
-            all.push(row);
-            ControlFlow::Continue(())
+        let start = start.unwrap_or(match direction {
+            Order::Asc => Place {
+                chunk: 0,
+                offset: 0,
+            },
+            Order::Desc => rows.place(|_| true),
         });
-        all
+        rows.walk(start, direction, usize::MAX, |_| true)
     }
 
     proptest! {

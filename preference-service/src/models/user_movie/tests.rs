@@ -47,11 +47,11 @@ fn events() -> impl Strategy<Value = Vec<(Action, Option<DateTime<Utc>>)>> {
 }
 
 fn play(events: &[(Action, Option<DateTime<Utc>>)]) -> (UserMovie, Vec<Interaction>, Counts) {
-    let (mut state, mut log) = (UserMovie::default(), Vec::new());
+    let (mut state, mut log) = (UserMovie::new(user(), movie()), Vec::new());
     let mut counts = Counts::default();
     for (number, (action, occurred_at)) in events.iter().enumerate() {
         let context = context(number, *occurred_at);
-        if let Some(changed) = state.apply(user(), movie(), *action, &context) {
+        if let Some(changed) = state.apply(*action, &context) {
             counts.shift(&state, &changed.state);
             state = changed.state;
             log.push(changed.interaction);
@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn replaying_the_log_gives_the_state(events in events()) {
         let (state, log, _) = play(&events);
-        let mut replayed = UserMovie::default();
+        let mut replayed = UserMovie::new(user(), movie());
         for entry in &log {
             let context = EventContext {
                 id: entry.id,
@@ -78,7 +78,7 @@ proptest! {
                 occurred_at: Some(entry.occurred_at),
             };
             let changed = replayed
-                .apply(user(), movie(), entry.action().expect("a complete entry"), &context)
+                .apply(entry.action().expect("a complete entry"), &context)
                 .expect("every entry changed something");
             prop_assert_eq!(&changed.interaction, entry);
             replayed = changed.state;
@@ -89,9 +89,9 @@ proptest! {
     #[test]
     fn repeating_an_action_changes_nothing(events in events(), last in actions()) {
         let (state, _, _) = play(&events);
-        let once = state.apply(user(), movie(), last, &context(100, None));
+        let once = state.apply(last, &context(100, None));
         let once = once.map_or(state, |changed| changed.state);
-        prop_assert_eq!(once.apply(user(), movie(), last, &context(101, None)), None);
+        prop_assert_eq!(once.apply(last, &context(101, None)), None);
     }
 
     #[test]
@@ -99,7 +99,7 @@ proptest! {
         events in events(), first in actions(), late in actions(),
     ) {
         let (state, _, _) = play(&events);
-        let known = state.apply(user(), movie(), first, &context(100, None));
+        let known = state.apply(first, &context(100, None));
         let known = known.map_or(state, |changed| changed.state);
         // Only what the first action was about has something newer.
         let same = std::mem::discriminant(&Action::Complete);
@@ -108,7 +108,7 @@ proptest! {
         let about = std::mem::discriminant(&first) == std::mem::discriminant(&late)
             || watch(first) && watch(late);
         prop_assume!(about && known.last_interaction(first).is_some());
-        let late = known.apply(user(), movie(), late, &context(101, Some(at(-1))));
+        let late = known.apply(late, &context(101, Some(at(-1))));
         prop_assert_eq!(late, None);
     }
 
@@ -131,11 +131,11 @@ proptest! {
                 Action::ForgetWatch => (reached, completed) = (0, false),
             }
         }
-        prop_assert_eq!(state.reaction.value, reaction);
-        prop_assert_eq!(state.bookmark.value.is_some(), bookmarked);
-        prop_assert_eq!(state.rating.value, rating);
-        prop_assert_eq!(state.watch.watched_seconds, reached);
-        prop_assert_eq!(state.watch.completed.is_some(), completed);
+        prop_assert_eq!(state.reaction, reaction);
+        prop_assert_eq!(state.bookmarked, bookmarked);
+        prop_assert_eq!(state.rating, rating);
+        prop_assert_eq!(state.watched_seconds, reached);
+        prop_assert_eq!(state.completed_at.is_some(), completed);
     }
 }
 
@@ -151,8 +151,8 @@ fn a_new_reaction_replaces_the_old_one_in_the_counters() {
 #[test]
 fn a_live_action_is_the_newest_even_if_the_clock_was_set_back() {
     let like = Action::React(Some(Reaction::Like));
-    let first = UserMovie::default()
-        .apply(user(), movie(), like, &context(10, None))
+    let first = UserMovie::new(user(), movie())
+        .apply(like, &context(10, None))
         .expect("changed");
     let earlier = EventContext {
         now: at(5),
@@ -160,9 +160,9 @@ fn a_live_action_is_the_newest_even_if_the_clock_was_set_back() {
     };
     let removed = first
         .state
-        .apply(user(), movie(), Action::React(None), &earlier)
+        .apply(Action::React(None), &earlier)
         .expect("changed");
-    assert_eq!(removed.state.reaction.value, None);
+    assert_eq!(removed.state.reaction, None);
     assert_eq!(
         removed.interaction.occurred_at,
         first.interaction.occurred_at

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::{
     client::{FilmMatch, WantedFilm},
     models::{
-        EventContext, ImportEntry, ImportFailure, ImportedActions, InteractionId, MovieId,
-        UnmatchedReason, UnmatchedTitle, UserId, UserMovie,
+        EventContext, ImportEntry, ImportFailure, InteractionId, MovieId, UnmatchedReason,
+        UnmatchedTitle, UserId, UserMovie,
     },
     repository::{
         import_work::{self, ChunkOutcome, ImportState},
@@ -124,9 +124,9 @@ impl ImportWork {
     ) -> Result<ChunkOutcome, Stop> {
         let (movies, fetched) = self.find_movies(entries, import.fetches_left).await?;
         let rows: Vec<(&ImportEntry, Matched)> = entries.iter().zip(movies).collect();
-        let matched: Vec<(MovieId, ImportedActions)> = rows
+        let matched: Vec<(MovieId, &ImportEntry)> = rows
             .iter()
-            .filter_map(|(entry, movie)| Some((movie.ok()?, entry.actions)))
+            .filter_map(|(entry, movie)| Some((movie.ok()?, *entry)))
             .collect();
         let outcomes = if import.dry_run {
             self.try_out(import, &matched).await?
@@ -195,11 +195,11 @@ impl ImportWork {
     async fn store(
         &self,
         user_id: UserId,
-        rows: &[(MovieId, ImportedActions)],
+        rows: &[(MovieId, &ImportEntry)],
     ) -> Result<Vec<Outcome>, Stop> {
         let (mut commands, mut indexes) = (Vec::new(), Vec::new());
-        for (index, (movie_id, actions)) in rows.iter().enumerate() {
-            for (action, at) in actions.iter() {
+        for (index, (movie_id, entry)) in rows.iter().enumerate() {
+            for (action, at) in entry.actions() {
                 indexes.push(index);
                 commands.push(Command {
                     user_id,
@@ -241,22 +241,26 @@ impl ImportWork {
     async fn try_out(
         &self,
         import: &ImportState,
-        rows: &[(MovieId, ImportedActions)],
+        rows: &[(MovieId, &ImportEntry)],
     ) -> Result<Vec<Outcome>, Stop> {
         let movies: Vec<i64> = rows.iter().map(|(movie, _)| movie.get()).collect();
         let earlier = import_work::list_earlier(&self.pool, import, &movies).await?;
+        let states = user_movies::find_many(&self.pool, import.user_id, &movies).await?;
         let mut trial = Trial {
             user_id: import.user_id,
-            states: user_movies::find_many(&self.pool, import.user_id, &movies).await?,
+            states: states
+                .into_iter()
+                .map(|state| (state.movie_id, state))
+                .collect(),
             next_id: i64::MAX / 2,
             clock: &self.clock,
         };
-        for (movie, actions) in &earlier {
-            trial.apply(*movie, actions);
+        for entry in &earlier {
+            if let Some(movie) = entry.movie_id {
+                trial.apply(movie, entry);
+            }
         }
-        let outcomes = rows
-            .iter()
-            .map(|(movie, actions)| trial.apply(*movie, actions));
+        let outcomes = rows.iter().map(|(movie, entry)| trial.apply(*movie, entry));
         Ok(outcomes.collect())
     }
 }
@@ -271,10 +275,11 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn apply(&mut self, movie: MovieId, actions: &ImportedActions) -> Outcome {
-        let state = self.states.entry(movie).or_default();
+    fn apply(&mut self, movie: MovieId, entry: &ImportEntry) -> Outcome {
+        let new = || UserMovie::new(self.user_id, movie);
+        let state = self.states.entry(movie).or_insert_with(new);
         let mut outcome = Outcome::Unchanged;
-        for (action, at) in actions.iter() {
+        for (action, at) in entry.actions() {
             self.next_id += 1;
             let Some(id) = InteractionId::new(self.next_id) else {
                 continue;
@@ -284,7 +289,7 @@ impl Trial<'_> {
                 now: self.clock.now(),
                 occurred_at: Some(at),
             };
-            if let Some(changed) = state.apply(self.user_id, movie, action, &context) {
+            if let Some(changed) = state.apply(action, &context) {
                 *state = changed.state;
                 outcome = Outcome::Changed;
             }

@@ -77,7 +77,6 @@ struct Batch {
     snapshot: BatchSnapshot,
     /// The index of each pair in the snapshot.
     positions: HashMap<Pair, usize>,
-    pairs: Vec<Pair>,
     touched: Vec<bool>,
     log: Vec<Interaction>,
     payloads: Vec<String>,
@@ -90,9 +89,8 @@ struct Batch {
 impl Batch {
     fn new(pairs: Vec<Pair>, snapshot: BatchSnapshot) -> Self {
         Self {
-            positions: pairs.iter().copied().zip(0..).collect(),
             touched: vec![false; pairs.len()],
-            pairs,
+            positions: pairs.into_iter().zip(0..).collect(),
             snapshot,
             log: Vec::new(),
             payloads: Vec::new(),
@@ -122,9 +120,7 @@ impl Batch {
             // The precision of Postgres.
             occurred_at: command.occurred_at.map(|at| at.trunc_subsecs(6)),
         };
-        let Some(changed) =
-            state.apply(command.user_id, command.movie_id, command.action, &context)
-        else {
+        let Some(changed) = state.apply(command.action, &context) else {
             return Ok(self.unchanged(command, state));
         };
         self.counts
@@ -172,12 +168,11 @@ impl Batch {
     }
 
     fn into_changes(self) -> Changes {
-        let states = self.pairs.into_iter().zip(self.snapshot.pairs);
+        let states = self.snapshot.pairs.into_iter().zip(self.touched);
         Changes {
             states: states
-                .zip(self.touched)
                 .filter(|(_, touched)| *touched)
-                .map(|((pair, (state, _)), _)| (pair, state))
+                .map(|((state, _), _)| state)
                 .collect(),
             interactions: self.log,
             payloads: self.payloads,

@@ -56,7 +56,6 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// The metrics, one line per model.
-    #[must_use]
     pub(super) fn table(&self) -> String {
         let mut table = format!("{:14}", "held out");
         let names = [
@@ -99,8 +98,7 @@ impl Task {
             hash.update(event.weight.to_le_bytes());
             hash.update(event.time.unwrap_or_default().to_le_bytes());
         }
-        let digest = hash.finalize();
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = format!("{:x}", hash.finalize());
         let sum: f64 = events.iter().map(|event| f64::from(event.weight)).sum();
         let mean = sum / events.len().max(1) as f64;
         for event in &mut events {
@@ -229,13 +227,11 @@ impl Task {
     }
 
     /// The geometric mean of Recall and NDCG at 10 and at 40 of the lists that `trained` serves, on the held-out part.
-    #[must_use]
     pub(super) fn value(&self, trained: &TrainedModels) -> f64 {
         value(&self.served(trained))
     }
 
     /// As [`Task::value`], of popularity alone.
-    #[must_use]
     pub(super) fn popularity(&self) -> f64 {
         let popularity = Popularity::fit(&self.all);
         value(&self.measure(|history, scores| popularity.score(history, scores)))

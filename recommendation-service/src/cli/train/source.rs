@@ -6,31 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
-use sqlx::PgPool;
-
+use anyhow::{Context, bail, ensure};
 use recommender::evaluation::split::Event;
+use sqlx::PgPool;
 
 use crate::{
     cli::files,
     read_model::{InteractionState, affinity, repository::interactions},
 };
-
-/// A source of interactions.
-#[derive(Debug, Clone)]
-pub(in crate::cli) enum Source {
-    /// The database of the service.
-    Database(PgPool),
-    /// Files.
-    Files {
-        /// A file of ratings, or the directory with it, as MovieLens publishes it.
-        path: PathBuf,
-        /// CSV with `movieId` and `tmdbId`; if it is given or in the directory, movies without a `tmdbId` are skipped.
-        links: Option<PathBuf>,
-        /// The smallest rating that counts.
-        min_rating: f64,
-    },
-}
 
 /// The weight of ratings below those that count in the database.
 const MIN_WEIGHT: f32 = 0.2;
@@ -44,53 +27,41 @@ const RATINGS: [&str; 5] = [
     "interactions-train-users.csv",
 ];
 
-impl Source {
-    /// The interactions, movies by TMDB's ids, each with a weight above 0 and a time.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be read or has another layout, if files have more than `max` interactions, or if Postgres is
-    /// unreachable.
-    pub(in crate::cli) async fn read(&self, max: u64) -> anyhow::Result<Vec<Event>> {
-        match self {
-            Self::Database(pool) => {
-                let mut events = Vec::new();
-                let max = i64::try_from(max).unwrap_or(i64::MAX);
-                interactions::liked(pool, max, |liked| {
-                    if let (Ok(user), Ok(item)) =
-                        (u64::try_from(liked.user_id), u64::try_from(liked.movie_id))
-                    {
-                        events.push(Event {
-                            user,
-                            item,
-                            rating: None,
-                            weight: liked.weight,
-                            time: Some(liked.at.timestamp_micros()),
-                        });
-                    }
-                })
-                .await?;
-                Ok(events)
-            }
-            Self::Files {
-                path,
-                links,
-                min_rating,
-            } => {
-                let events = from_files(path, links.as_deref(), *min_rating)?;
-                if events.len() as u64 > max {
-                    bail!(
-                        "{} interactions do not fit into the memory allowed, which is enough for {max}; \
-                         give --memory-mib a higher number",
-                        events.len()
-                    );
-                }
-                Ok(events)
-            }
+/// The newest `max` interactions in the database of the service, movies by TMDB's ids, each with a weight above 0 and a
+/// time.
+///
+/// # Errors
+/// Returns [`sqlx::Error`] if Postgres takes longer than ten minutes.
+pub(in crate::cli) async fn from_database(pool: &PgPool, max: u64) -> sqlx::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    interactions::liked(pool, max, |liked| {
+        if let (Ok(user), Ok(item)) = (u64::try_from(liked.user_id), u64::try_from(liked.movie_id))
+        {
+            events.push(Event {
+                user,
+                item,
+                rating: None,
+                weight: liked.weight,
+                time: Some(liked.at.timestamp_micros()),
+            });
         }
-    }
+    })
+    .await?;
+    Ok(events)
 }
 
-fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Result<Vec<Event>> {
+/// As [`from_database`], of ratings from `min_rating` on in a file, or in a directory as MovieLens publishes it. `links`
+/// is CSV with `movieId` and `tmdbId`; if it is given or in the directory, movies without a `tmdbId` are skipped.
+///
+/// # Errors
+/// Fails if a file cannot be read or has another layout, or if there are more than `max` interactions.
+pub(super) fn from_files(
+    path: &Path,
+    links: Option<&Path>,
+    min_rating: f64,
+    max: u64,
+) -> anyhow::Result<Vec<Event>> {
     let (ratings, links) = if path.is_dir() {
         let ratings = RATINGS.iter().find_map(|name| find(path, name));
         let ratings = ratings.with_context(|| {
@@ -132,6 +103,12 @@ fn from_files(path: &Path, links: Option<&Path>, min_rating: f64) -> anyhow::Res
             id.is_some()
         });
     }
+    ensure!(
+        events.len() as u64 <= max,
+        "{} interactions do not fit into the memory allowed, which is enough for {max}; give --memory-mib a higher \
+         number",
+        events.len()
+    );
     Ok(events)
 }
 
@@ -183,7 +160,7 @@ mod tests {
             "movieId,imdbId,tmdbId\r\n10,0100,862\r\n11,0101,863\r\n12,0102,\r\n",
         )
         .expect("writable");
-        let events = from_files(&directory, None, 3.5);
+        let events = from_files(&directory, None, 3.5, 10);
         std::fs::remove_dir_all(&directory).expect("removable");
         let events: Vec<_> = events
             .expect("readable")

@@ -19,9 +19,6 @@ pub(super) struct Tags {
 }
 
 /// The catalogue in the database of the service; `None` if that is empty.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable or a statement fails.
 pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
     let (catalogue, _) = follow::load(pool).await?;
     let catalogue = Arc::unwrap_or_clone(catalogue);

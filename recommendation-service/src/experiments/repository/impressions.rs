@@ -1,100 +1,51 @@
 //! SQL of impressions: movies that users were shown, and their outcomes.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use sqlx::{PgPool, types::Json};
 
 use crate::experiments::Served;
 
-#[derive(Serialize)]
-struct ExposureRow {
-    user_id: i64,
-    experiment_id: i64,
-    variant: usize,
-    exposed_at: DateTime<Utc>,
-    window_hours: i64,
-}
-
-#[derive(Serialize)]
-struct ImpressionRow {
-    user_id: i64,
-    movie_id: i64,
-    experiment_id: i64,
-    position: i32,
-    propensity: f64,
-    is_explored: bool,
-    shown_at: DateTime<Utc>,
-    /// The window of the movie itself; in an experiment the window of the exposure applies.
-    window_hours: i64,
-}
-
 /// Stores lists that were served. The first list of a user in an experiment is their exposure, and a movie counts when
 /// it is shown for the first time. Lists of unknown users are not stored.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(name = "repository.impressions.insert", level = "debug", skip_all, fields(lists = lists.len()))]
 pub async fn insert(pool: &PgPool, lists: &[Served]) -> sqlx::Result<()> {
-    let mut exposures = Vec::new();
-    let mut impressions = Vec::new();
-    for list in lists {
-        for part in &list.participations {
-            exposures.push(ExposureRow {
-                user_id: list.user_id,
-                experiment_id: part.experiment_id,
-                variant: part.variant,
-                exposed_at: list.at,
-                window_hours: part.outcome_window_hours,
-            });
-        }
-        let counted = list
-            .participations
-            .iter()
-            .map(|part| (part.experiment_id, 0));
-        let film = list.film_window_hours.map(|hours| (0, hours));
-        for (experiment_id, window_hours) in counted.chain(film) {
-            impressions.extend(list.films.iter().map(|film| ImpressionRow {
-                user_id: list.user_id,
-                movie_id: film.movie_id,
-                experiment_id,
-                position: film.position,
-                propensity: film.propensity,
-                is_explored: film.is_explored,
-                shown_at: list.at,
-                window_hours,
-            }));
-        }
-    }
     let mut transaction = pool.begin().await?;
     // In the order of keys, so that two replicas do not deadlock.
     sqlx::query!(
         "insert into exposure (user_id, experiment_id, variant, exposed_at, due_at)
-         select user_id, experiment_id, variant, exposed_at,
-                exposed_at + make_interval(hours => window_hours)
-         from jsonb_to_recordset($1) as e(user_id bigint, experiment_id bigint, variant int,
-                  exposed_at timestamptz, window_hours int)
-         where exists (select from user_profile p where p.user_id = e.user_id)
-         order by user_id, experiment_id, exposed_at
+         select l.user_id, p.experiment_id, p.variant, l.at,
+                l.at + make_interval(hours => p.outcome_window_hours)
+         from jsonb_to_recordset($1) as l(user_id bigint, at timestamptz, participations jsonb),
+              jsonb_to_recordset(l.participations)
+                  as p(experiment_id bigint, variant int, outcome_window_hours int)
+         where exists (select from user_profile u where u.user_id = l.user_id)
+         order by 1, 2, 4
          on conflict (user_id, experiment_id) do nothing",
-        Json(exposures) as _,
+        Json(lists) as _,
     )
     .execute(&mut *transaction)
     .await?;
+    // Experiment 0 is exploration, with the window of the movie itself; others have the window of the exposure.
     sqlx::query!(
         "insert into impression (user_id, movie_id, experiment_id, position, propensity,
              is_explored, shown_at, due_at)
-         select i.user_id, i.movie_id, i.experiment_id, i.position, i.propensity, i.is_explored,
-                i.shown_at, coalesce(e.due_at, i.shown_at + make_interval(hours => i.window_hours))
-         from jsonb_to_recordset($1) as i(user_id bigint, movie_id bigint, experiment_id bigint,
-                  position int, propensity float8, is_explored boolean, shown_at timestamptz,
-                  window_hours int)
-              left join exposure e on e.user_id = i.user_id and e.experiment_id = i.experiment_id
-         where case when i.experiment_id = 0
-                    then exists (select from user_profile p where p.user_id = i.user_id)
-                    else e.settled_at is null and i.shown_at <= e.due_at end
-         order by i.user_id, i.movie_id, i.experiment_id, i.shown_at
+         select l.user_id, f.movie_id, p.experiment_id, f.position, f.propensity, f.is_explored,
+                l.at, coalesce(e.due_at, l.at + make_interval(hours => l.film_window_hours))
+         from jsonb_to_recordset($1) as l(user_id bigint, at timestamptz, participations jsonb,
+                  films jsonb, film_window_hours int)
+              cross join lateral (
+                  select experiment_id
+                  from jsonb_to_recordset(l.participations) as p(experiment_id bigint)
+                  union all select 0 where l.film_window_hours is not null) as p
+              cross join lateral jsonb_to_recordset(l.films)
+                  as f(movie_id bigint, position int, propensity float8, is_explored boolean)
+              left join exposure e on e.user_id = l.user_id and e.experiment_id = p.experiment_id
+         where case when p.experiment_id = 0
+                    then exists (select from user_profile u where u.user_id = l.user_id)
+                    else e.settled_at is null and l.at <= e.due_at end
+         order by 1, 2, 3, 7
          on conflict (user_id, movie_id, experiment_id) do nothing",
-        Json(impressions) as _,
+        Json(lists) as _,
     )
     .execute(&mut *transaction)
     .await?;
@@ -122,9 +73,6 @@ macro_rules! settle {
 
 /// Counts the outcomes of users whose window in an experiment had ended at `due`, at most `limit` of them, and returns
 /// their number. Concurrent calls, such as by other replicas, take different users.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(
     name = "repository.impressions.settle_users",
     level = "debug",
@@ -175,9 +123,6 @@ const MAX_IMPRESSIONS: i64 = 10_000;
 
 /// Counts for movies the impressions whose window had ended at `due`, at most `limit` of them, and returns the number of
 /// movies.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 #[tracing::instrument(
     name = "repository.impressions.settle_films",
     level = "debug",
@@ -233,9 +178,6 @@ pub struct MovieCounts {
 }
 
 /// The counts that changed at `since` or later.
-///
-/// # Errors
-/// Returns [`sqlx::Error`] if Postgres is unreachable.
 pub async fn list_counts(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<MovieCounts>> {
     sqlx::query_as!(
         MovieCounts,

@@ -21,18 +21,27 @@ pub struct ModelOnCatalogue {
     pub trained: Arc<TrainedModels>,
     /// The row of each column; [`NO_ROW`] for a movie that is not in the catalogue.
     rows: Arc<[u32]>,
+    /// The revision of the catalogue.
+    revision: u64,
 }
 
 impl ModelOnCatalogue {
     /// Looks up the movies of `trained` in `catalogue`.
-    #[must_use]
     pub fn new(trained: Arc<TrainedModels>, catalogue: &Catalogue) -> Self {
         let row = |id: &i64| {
             let row = catalogue.row(*id).and_then(|row| u32::try_from(row).ok());
             row.unwrap_or(NO_ROW)
         };
-        let rows = trained.films.iter().map(row).collect();
-        Self { trained, rows }
+        Self {
+            rows: trained.films.iter().map(row).collect(),
+            trained,
+            revision: catalogue.revision().get(),
+        }
+    }
+
+    /// True if the rows are those of `catalogue` as it is.
+    pub(crate) fn is_on(&self, catalogue: &Catalogue) -> bool {
+        self.revision == catalogue.revision().get()
     }
 
     /// The columns of movies that are in the catalogue, with their rows.

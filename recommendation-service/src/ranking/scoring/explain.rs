@@ -38,7 +38,6 @@ impl Sums {
 
 impl Scores<'_> {
     /// The movies in `rows` with the explanation of their scores, which are given in ten-thousandths.
-    #[must_use]
     pub fn explain(&self, rows: &[(usize, i64)]) -> Vec<ListedFilm> {
         if self.strategy == Strategy::Rules {
             return rows
@@ -256,7 +255,6 @@ impl Scores<'_> {
 }
 
 /// `amounts` in ten-thousandths, rounded so that they add up to `total` by the method of largest remainders.
-#[must_use]
 pub fn apportion(amounts: &[f64], total: i64) -> Vec<i32> {
     let scaled: Vec<f64> = amounts.iter().map(|amount| amount * 10_000.0).collect();
     let mut whole: Vec<i64> = scaled.iter().map(|amount| amount.floor() as i64).collect();

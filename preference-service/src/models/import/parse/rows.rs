@@ -1,10 +1,7 @@
 //! The rows of each format: the columns that identify the movie, and those that record actions.
 
 use super::fields::{Fields, InvalidField, REQUIRED, YEARS};
-use crate::models::{
-    ImportFormat as F,
-    import::{ImportEntry, ImportedActions},
-};
+use crate::models::{ImportEntry, ImportFormat as F};
 
 /// Fills `entry` from a row about a movie. Rows of MovieLens' links and movies are not about one.
 pub(super) fn fill(
@@ -20,19 +17,18 @@ pub(super) fn fill(
         | F::LetterboxdLikes => {
             entry.title = Some(fields.required("Name")?);
             entry.year = fields.year("Year")?;
-            entry.actions = letterboxd_actions(format, fields)?;
+            fill_letterboxd(entry, format, fields)?;
         }
         F::ImdbRatings | F::ImdbWatchlist => {
             entry.imdb_id = Some(fields.imdb_id("Const")?.ok_or(("Const", REQUIRED.into()))?);
             entry.title = fields.optional("Title")?;
             entry.year = fields.year("Year")?;
-            let rated =
-                |fields: &Fields<'_>, name| Ok((fields.tenths(name)?, fields.date("Date Rated")?));
-            if format == F::ImdbRatings {
-                entry.actions.rated = Some(rated(fields, "Your Rating")?);
-            } else {
-                entry.actions.rated = fields.if_present("Your Rating", rated)?;
-                entry.actions.bookmarked_at = Some(fields.date("Created")?);
+            if format == F::ImdbRatings || !fields.get("Your Rating")?.is_empty() {
+                entry.rating = Some(fields.tenths("Your Rating")?);
+                entry.rated_at = Some(fields.date("Date Rated")?);
+            }
+            if format == F::ImdbWatchlist {
+                entry.bookmarked_at = Some(fields.date("Created")?);
             }
         }
         F::TraktRatings | F::TraktHistory | F::TraktWatchlist => {
@@ -42,11 +38,11 @@ pub(super) fn fill(
             entry.year = fields.year("year")?;
             match format {
                 F::TraktRatings => {
-                    let rated = (fields.tenths("rating")?, fields.date("rated_at")?);
-                    entry.actions.rated = Some(rated);
+                    entry.rating = Some(fields.tenths("rating")?);
+                    entry.rated_at = Some(fields.date("rated_at")?);
                 }
-                F::TraktHistory => entry.actions.watched_at = Some(fields.date("watched_at")?),
-                _ => entry.actions.bookmarked_at = Some(fields.date("listed_at")?),
+                F::TraktHistory => entry.watched_at = Some(fields.date("watched_at")?),
+                _ => entry.bookmarked_at = Some(fields.date("listed_at")?),
             }
         }
         F::MovielensRatings => {
@@ -56,33 +52,33 @@ pub(super) fn fill(
                 let (title, year) = title_and_year(&title);
                 (entry.title, entry.year) = (Some(title), year);
             }
-            let rated_at = fields.timestamp("timestamp")?;
-            entry.actions.rated = Some((fields.stars("rating")?, rated_at));
+            entry.rated_at = Some(fields.timestamp("timestamp")?);
+            entry.rating = Some(fields.stars("rating")?);
         }
         F::MovielensLinks | F::MovielensMovies => {}
     }
     Ok(())
 }
 
-fn letterboxd_actions(format: F, fields: &Fields<'_>) -> Result<ImportedActions, InvalidField> {
+fn fill_letterboxd(
+    entry: &mut ImportEntry,
+    format: F,
+    fields: &Fields<'_>,
+) -> Result<(), InvalidField> {
     let date = fields.date("Date")?;
-    let mut actions = ImportedActions::default();
     match format {
-        F::LetterboxdWatched => actions.watched_at = Some(date),
-        F::LetterboxdRatings => actions.rated = Some((fields.stars("Rating")?, date)),
-        F::LetterboxdWatchlist => actions.bookmarked_at = Some(date),
-        F::LetterboxdLikes => actions.liked_at = Some(date),
+        F::LetterboxdWatched => entry.watched_at = Some(date),
+        F::LetterboxdRatings => entry.rating = Some(fields.stars("Rating")?),
+        F::LetterboxdWatchlist => entry.bookmarked_at = Some(date),
+        F::LetterboxdLikes => entry.liked_at = Some(date),
         _ => {
-            let watched_at = match fields.get("Watched Date")?.is_empty() {
-                true => date,
-                false => fields.date("Watched Date")?,
-            };
-            actions.watched_at = Some(watched_at);
-            actions.rated =
-                fields.if_present("Rating", |fields, name| Ok((fields.stars(name)?, date)))?;
+            let watched_at = fields.if_present("Watched Date", Fields::date)?;
+            entry.watched_at = Some(watched_at.unwrap_or(date));
+            entry.rating = fields.if_present("Rating", Fields::stars)?;
         }
     }
-    Ok(actions)
+    entry.rated_at = entry.rating.map(|_| date);
+    Ok(())
 }
 
 /// The title and the year of `Long Way, The (1987)`: MovieLens appends the article, and then the year.

@@ -98,7 +98,7 @@ fn quotes_line_ends_and_a_byte_order_mark_are_parsed_and_lines_counted() {
     );
     let rated: Vec<_> = read
         .iter()
-        .map(|entry| entry.actions.rated.expect("one"))
+        .map(|entry| entry.rating.zip(entry.rated_at).expect("one"))
         .collect();
     assert_eq!(rated[0].0.stars(), 0.5);
     assert_eq!(
@@ -133,16 +133,13 @@ fn movielens_rows_get_their_ids_and_titles_from_links_and_movies() {
         .entries;
     assert_eq!(read[0].tmdb_id, MovieId::new(603));
     assert_eq!(read[0].imdb_id.as_deref(), Some("tt0000042"));
-    assert_eq!(
-        read[0].actions.rated.expect("one").1,
-        at("2001-09-09T01:46:40Z")
-    );
+    assert_eq!(read[0].rated_at, Some(at("2001-09-09T01:46:40Z")));
     assert_eq!(
         (read[1].imdb_id.as_deref(), read[1].year),
         (Some("tt12345678"), Some(1987))
     );
     assert_eq!(read[1].title.as_deref(), Some("The Long Way"));
-    assert_eq!(read[1].actions.rated.expect("one").1, now());
+    assert_eq!(read[1].rated_at, Some(now()));
     assert_eq!(read[2].title.as_deref(), Some("Short Way"));
     let alone = parse(&[ratings], None, 10, now()).expect_err("no links");
     assert_eq!(alone[0].field, "ratings.csv line 2, movieId");

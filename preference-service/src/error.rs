@@ -1,0 +1,107 @@
+//! The errors of the domain, returned by repositories and services; [`crate::handler`] alone maps them to statuses. The
+//! text of an error is the one line that clients read.
+
+use std::sync::Arc;
+
+use chassis::{client::CallError, postgres::violated_constraint, problem::FieldError};
+
+use crate::models::Import;
+
+/// API keys per user.
+pub const MAX_API_KEYS: i64 = 50;
+
+/// The reason why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No user has this id.
+    #[error("user not found")]
+    UserNotFound,
+    /// The movie is not in the catalogue.
+    #[error("movie not found")]
+    MovieNotFound,
+    /// The user has no such import.
+    #[error("import not found")]
+    ImportNotFound,
+    /// The user has no such API key.
+    #[error("API key not found")]
+    ApiKeyNotFound,
+    /// The user's state for the movie has no value of this name.
+    #[error("{0} not found")]
+    NotSet(&'static str),
+    /// Fields of the request are invalid.
+    #[error("invalid request")]
+    Invalid(Vec<FieldError>),
+    /// The username or the e-mail address of a sign-up is absent or blank.
+    #[error("username and email are required")]
+    MissingUser(Vec<FieldError>),
+    /// The movie of an interaction is not a positive integer.
+    #[error("invalid movie ID")]
+    InvalidMovieId,
+    /// The type of an interaction is not one that sets a value.
+    #[error("invalid interaction type: {0:.50}")]
+    UnknownInteractionType(String),
+    /// Another user has the username.
+    #[error("username is already taken")]
+    UsernameTaken,
+    /// Another user has the e-mail address.
+    #[error("email is already taken")]
+    EmailTaken,
+    /// The present password, which a new one requires, is absent or incorrect.
+    #[error("the present password is wrong")]
+    WrongPassword,
+    /// The user does not exist, has no password, or has another.
+    #[error("wrong username or password")]
+    InvalidCredentials,
+    /// The refresh token is invalid, expired or already used.
+    #[error("invalid refresh token")]
+    InvalidRefreshToken,
+    /// The limit of attempts is exceeded for so many seconds, at least 1.
+    #[error("too many attempts")]
+    TooManyAttempts(u64),
+    /// The scope `admin` was requested for a user who is no administrator.
+    #[error("forbidden")]
+    NotAdmin,
+    /// The user has [`MAX_API_KEYS`] keys.
+    #[error("there are {MAX_API_KEYS} API keys")]
+    TooManyApiKeys,
+    /// Another import of the user has not ended.
+    #[error("an import is already running")]
+    ImportRunning(Box<Import>),
+    /// The import has already ended.
+    #[error("the import is {}", .0.status.name())]
+    ImportEnded(Box<Import>),
+    /// Too many writes are pending, or the process is stopping.
+    #[error("too many writes are waiting")]
+    WriterBusy,
+    /// No permit to hash a password became free in time.
+    #[error("too many passwords are being checked")]
+    PasswordsBusy,
+    /// movie-service is unavailable.
+    #[error(transparent)]
+    Catalogue(#[from] CallError),
+    /// movie-service cannot confirm this movie of a batch at present.
+    #[error("the movie cannot be confirmed at present")]
+    Unconfirmed,
+    /// A password cannot be hashed, or a signing key cannot be used.
+    #[error("{0}")]
+    Internal(String),
+    /// Postgres is unreachable or a statement failed.
+    #[error(transparent)]
+    Database(Arc<sqlx::Error>),
+}
+
+impl From<Vec<FieldError>> for Error {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match violated_constraint(&error) {
+            Some("username_taken") => Self::UsernameTaken,
+            Some("email_taken") => Self::EmailTaken,
+            _ => Self::Database(Arc::new(error)),
+        }
+    }
+}
