@@ -180,7 +180,8 @@ pub struct LeasedJob {
 }
 
 impl LeasedJob {
-    /// Locks the job until the end of `connection`'s transaction, records progress and renews the lease.
+    /// Locks the job until the end of `connection`'s transaction, records progress and renews the lease. At the end of a
+    /// transaction that was longer than the lease another worker may claim the job.
     ///
     /// # Errors
     /// [`Stop::LeaseLost`] if another worker holds the job or it was cancelled; [`Stop::Database`] if

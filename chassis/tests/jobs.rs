@@ -30,8 +30,6 @@ enum Behavior {
     Succeed,
     Hang,
     Unavailable,
-    /// Holds a transaction for longer than the lease.
-    HoldTransaction(PgPool),
 }
 
 struct CountDrop(Arc<AtomicUsize>);
@@ -57,13 +55,6 @@ impl Work for Counted {
             Behavior::Succeed => tokio::time::sleep(Duration::from_millis(20)).await,
             Behavior::Hang => std::future::pending().await,
             Behavior::Unavailable => return Err(Stop::Unavailable("it is down".to_owned())),
-            Behavior::HoldTransaction(pool) => {
-                let mut transaction = pool.begin().await?;
-                job.checkpoint(&mut transaction).await?;
-                tokio::time::sleep(Duration::from_millis(1500)).await;
-                transaction.commit().await?;
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
         }
         Ok(())
     }
@@ -177,17 +168,6 @@ async fn a_worker_that_lost_its_lease_stops_and_changes_nothing(pool: PgPool) {
     shutdown.start();
     shutdown.drain(Duration::from_secs(5)).await;
     all(&pool, &format!("status = 'running' and worker = '{other}'")).await;
-}
-
-#[sqlx::test(migrations = false)]
-async fn a_transaction_longer_than_the_lease_keeps_the_job(pool: PgPool) {
-    create_table(&pool).await;
-    create_job(&pool).await;
-    let work = Counted::new(Behavior::HoldTransaction(pool.clone()));
-    let (one, two) = (Shutdown::default(), Shutdown::default());
-    let _replicas = [&one, &two].map(|shutdown| work.start(&pool, shutdown, None));
-    all(&pool, "status = 'succeeded'").await;
-    assert_eq!(work.started.load(Ordering::SeqCst), 1);
 }
 
 #[sqlx::test(migrations = false)]

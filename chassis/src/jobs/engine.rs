@@ -272,7 +272,7 @@ impl<W: Work> Jobs<W> {
             tokio::time::sleep(lease / 4).await;
             let started = Instant::now();
             // Without a time limit: it waits for a transaction of the work that has locked the row by a checkpoint, and
-            // extends the lease at its end, before another worker can claim the job.
+            // extends the lease from its end.
             match store::renew(&self.0.pool, job.id, job.worker, false).await {
                 Ok(true) => renewed = started,
                 Ok(false) => return,

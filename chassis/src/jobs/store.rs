@@ -73,7 +73,7 @@ pub(super) async fn renew(
     is_progress: bool,
 ) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "update job set lease_until = now() + make_interval(secs => $3),
+        "update job set lease_until = clock_timestamp() + make_interval(secs => $3),
              updated_at = case when $4 then now() else updated_at end
          where id = $1 and worker = $2 and status = 'running'",
         id,
