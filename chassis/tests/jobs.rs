@@ -48,7 +48,7 @@ impl Work for Counted {
         by_kind: true,
     };
 
-    async fn run(&self, job: &LeasedJob) -> Result<(), Stop> {
+    async fn run(&self, _: &LeasedJob) -> Result<(), Stop> {
         self.started.fetch_add(1, Ordering::SeqCst);
         let _dropped = CountDrop(Arc::clone(&self.dropped));
         match &self.behavior {
