@@ -159,7 +159,7 @@ pub(super) async fn log_out(
     tag = "auth",
     responses(
         (status = 200, description = "the user", body = User),
-        (status = 404, description = "the token's subject is not a user, such as in mock mode: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "the token's subject is not a user: `user not found`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn me(

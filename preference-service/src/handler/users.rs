@@ -93,7 +93,7 @@ pub(super) struct UpdateUserRequest {
 /// Sign up
 ///
 /// Creates a user. Usernames and e-mail addresses are unique, ignoring case and Unicode form. Sign-ups per
-/// client address and hour are limited, except by an administrator. Mock mode requires a token.
+/// client address and hour are limited, except by an administrator.
 #[utoipa::path(
     post,
     path = "/api/v1/users",
