@@ -1,7 +1,7 @@
 //! Rows in a sort order, in chunks: an insertion among millions takes microseconds, and a walk reads memory in
 //! sequence. The order itself is an argument of each call. Used by [`super::index`].
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::ControlFlow};
 
 use crate::models::Order;
 
@@ -86,20 +86,27 @@ impl SortedRows {
         passes: impl Fn(u32) -> bool,
     ) -> Vec<u32> {
         let Place { chunk, offset } = start;
-        let passes = |row: &u32| passes(*row);
-        let (before, after) = self.chunks.split_at(chunk);
-        match direction {
-            Order::Asc => {
-                let rows = after.iter().flatten().skip(offset).copied();
-                rows.filter(passes).take(limit).collect()
+        let mut found = Vec::new();
+        // Internal iteration: `next` of nested iterators costs a third more for pages far into a list.
+        let visit = |row: &u32| {
+            if found.len() < limit && passes(*row) {
+                found.push(*row);
             }
+            match found.len() < limit {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        let (before, after) = self.chunks.split_at(chunk);
+        let _ = match direction {
+            Order::Asc => after.iter().flatten().skip(offset).try_for_each(visit),
             Order::Desc => {
                 let within = after.first().map_or(&[][..], |list| &list[..offset]);
                 let before = before.iter().rev().flat_map(|list| list.iter().rev());
-                let rows = within.iter().rev().chain(before).copied();
-                rows.filter(passes).take(limit).collect()
+                within.iter().rev().chain(before).try_for_each(visit)
             }
-        }
+        };
+        found
     }
 
     /// Returns the place before the chunk in which a walk in `direction` reaches `count` counted rows, and the number of
