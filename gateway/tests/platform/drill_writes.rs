@@ -24,7 +24,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::stage::{Platform, PlatformOptions, percentile};
+use crate::stage::{Platform, PlatformOptions, of_test_script, percentile, run_postgres};
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 15;
@@ -345,31 +345,11 @@ async fn acknowledged_writes_survive_kills() {
 
 /// Kills the PostgreSQL of the tests and starts it again.
 fn crash_postgres() {
-    let variable = |name: &str| {
-        std::env::var(name).unwrap_or_else(|_| panic!("{name}: run this by scripts/test.sh"))
-    };
+    let home = of_test_script("PG_HOME");
+    let (data, log) = (format!("{home}/data"), format!("{home}/postgres.log"));
     let control = |arguments: &[&str]| {
-        let program = format!("{}/pg_ctl", variable("PG_BIN"));
-        let data = format!("{}/data", variable("PG_HOME"));
-        let user = variable("PG_OS_USER");
-        let mut command = match user.as_str() {
-            "" => Command::new(&program),
-            user => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", user, "--", &program]);
-                command
-            }
-        };
-        let log = format!("{}/postgres.log", variable("PG_HOME"));
-        let status = command
-            .args(arguments)
-            .args(["--pgdata", &data, "--silent", "--log", &log])
-            .current_dir("/")
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "pg_ctl {arguments:?}");
+        let common = ["--pgdata", &data, "--silent", "--log", &log];
+        run_postgres("pg_ctl", &[arguments, &common].concat());
     };
     control(&["stop", "--mode=immediate"]);
     control(&["start", "--wait"]);

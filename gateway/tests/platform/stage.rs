@@ -17,7 +17,7 @@ use url::Url;
 pub(crate) use self::{
     api::{Api, assert_fields, assert_problem, not_a_problem},
     browser::{Browser, Page},
-    database::Database,
+    database::{Database, of_test_script, postgres_user, run_postgres},
     load::{Load, Outcome},
     managed::{Certificates, Cluster, SentinelSet, TlsPostgres, TlsRedis},
     program::{Program, binary},

@@ -149,16 +149,14 @@ pub(super) fn framing(actors: &Actors) -> Vec<Case> {
     cases
 }
 
+/// A request of a user for a list, with more `headers`.
+fn get(actors: &Actors, headers: &str) -> Vec<u8> {
+    let target = "/api/v1/movies?page_size=1";
+    with_headers("GET", target, &actors.anna, headers, b"")
+}
+
 pub(super) fn heads(actors: &Actors) -> Vec<Case> {
-    let get = |headers: &str| {
-        with_headers(
-            "GET",
-            "/api/v1/movies?page_size=1",
-            &actors.anna,
-            headers,
-            b"",
-        )
-    };
+    let get = |headers: &str| get(actors, headers);
     let large = format!("X-Large: {}\r\n", "x".repeat(100_000));
     let many: String = (0..500)
         .map(|number| format!("X-{number}: x\r\n"))
@@ -233,15 +231,7 @@ pub(super) fn forged_identities(actors: &Actors) -> Vec<Case> {
         stranger("/internal/v1/changes", &internal),
         Problem(&[401, 404]),
     ));
-    let get = |headers: &str| {
-        with_headers(
-            "GET",
-            "/api/v1/movies?page_size=1",
-            &actors.anna,
-            headers,
-            b"",
-        )
-    };
+    let get = |headers: &str| get(actors, headers);
     // None of these may replace the gateway's own headers.
     cases.push(case(
         "a wrong internal token",

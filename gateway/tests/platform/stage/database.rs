@@ -1,7 +1,8 @@
-//! A database of one test, dropped at its end.
+//! A database of one test, dropped at its end, and the programs of PostgreSQL.
 
 use std::{
     net::SocketAddr,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -149,4 +150,38 @@ impl Drop for Database {
         });
         let _ = dropping.join();
     }
+}
+
+/// The setting `name`, which scripts/test.sh makes.
+pub(crate) fn of_test_script(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name}: run this by scripts/test.sh"))
+}
+
+/// The user that runs PostgreSQL, which refuses to run as root; empty if the tests do not run as root.
+pub(crate) fn postgres_user() -> String {
+    of_test_script("PG_OS_USER")
+}
+
+/// Runs a program of PostgreSQL as [`postgres_user`].
+///
+/// # Panics
+/// If it fails.
+pub(crate) fn run_postgres(program: &str, arguments: &[&str]) {
+    let program = format!("{}/{program}", of_test_script("PG_BIN"));
+    let user = postgres_user();
+    let mut command = match user.as_str() {
+        "" => Command::new(&program),
+        user => {
+            let mut command = Command::new("runuser");
+            command.args(["-u", user, "--", &program]);
+            command
+        }
+    };
+    let ran = command
+        .args(arguments)
+        .current_dir("/")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(ran.unwrap().success(), "{program} {arguments:?}");
 }

@@ -1,14 +1,12 @@
 //! A Postgres that accepts connections with TLS only.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{path::PathBuf, process::Command};
 
 use chassis::testing::free_port;
 use url::Url;
 
 use super::{
+    super::{postgres_user, run_postgres},
     Certificates,
     certificates::{folder, remove},
 };
@@ -34,7 +32,7 @@ impl TlsPostgres {
         }
         server.give_to_its_user();
         let data = server.path("data");
-        server.run(
+        run_postgres(
             "initdb",
             &[
                 "--username=marquee",
@@ -60,7 +58,7 @@ impl TlsPostgres {
         server.give_to_its_user();
         let options = format!("-c config_file={}", server.path("settings"));
         let log = server.path("log");
-        server.run(
+        run_postgres(
             "pg_ctl",
             &[
                 "start", "--wait", "-D", &data, "-o", &options, "--log", &log,
@@ -85,7 +83,7 @@ impl TlsPostgres {
     fn give_to_its_user(&self) {
         let folder = self.path("");
         let mut commands = vec![vec!["chmod", "-R", "go-rwx", &folder]];
-        let user = user();
+        let user = postgres_user();
         if !user.is_empty() {
             commands.push(vec!["chown", "-R", &user, &folder]);
         }
@@ -94,38 +92,12 @@ impl TlsPostgres {
             assert!(done.unwrap().success(), "{command:?}");
         }
     }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let programs = std::env::var("PG_BIN").expect("PG_BIN: run this by scripts/test.sh");
-        let program = format!("{programs}/{program}");
-        let user = user();
-        let mut command = match user.as_str() {
-            "" => Command::new(&program),
-            user => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", user, "--", &program]);
-                command
-            }
-        };
-        let ran = command
-            .args(arguments)
-            .current_dir("/")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        assert!(ran.unwrap().success(), "{program} {arguments:?}");
-    }
 }
 
 impl Drop for TlsPostgres {
     fn drop(&mut self) {
         let data = self.path("data");
-        self.run("pg_ctl", &["stop", "--mode=immediate", "-D", &data]);
+        run_postgres("pg_ctl", &["stop", "--mode=immediate", "-D", &data]);
         remove(&self.folder);
     }
-}
-
-/// The user that runs Postgres if the tests run as root, else empty.
-fn user() -> String {
-    std::env::var("PG_OS_USER").unwrap_or_default()
 }

@@ -92,6 +92,12 @@ impl Node {
         .await;
     }
 
+    /// The section `replication` of `INFO`; empty if there is no response.
+    async fn replication(&self) -> String {
+        let info = self.ask(cmd("INFO").arg("replication")).await;
+        info.unwrap_or_default()
+    }
+
     async fn keys(&self) -> BTreeSet<String> {
         self.ask(cmd("KEYS").arg("*")).await.unwrap_or_default()
     }
@@ -175,10 +181,7 @@ impl SentinelSet {
             ),
         ];
         eventually("the replica is synced", async || {
-            let info: String = servers[0]
-                .ask(cmd("INFO").arg("replication"))
-                .await
-                .unwrap_or_default();
+            let info = servers[0].replication().await;
             info.contains("state=online")
         })
         .await;
@@ -243,10 +246,7 @@ impl SentinelSet {
         self.servers.remove(0);
         let replica = &self.servers[0];
         eventually("the replica is the master", async || {
-            let info: String = replica
-                .ask(cmd("INFO").arg("replication"))
-                .await
-                .unwrap_or_default();
+            let info = replica.replication().await;
             info.contains("role:master")
         })
         .await;
@@ -357,10 +357,7 @@ impl Cluster {
         }
         for replica in &nodes[3..] {
             eventually("a replica is synced", async || {
-                let info: String = replica
-                    .ask(cmd("INFO").arg("replication"))
-                    .await
-                    .unwrap_or_default();
+                let info = replica.replication().await;
                 info.contains("master_link_status:up")
             })
             .await;
@@ -393,10 +390,7 @@ impl Cluster {
         self.nodes[number].kill();
         let replica = &self.nodes[number + 3];
         eventually("the replica is a master", async || {
-            let info: String = replica
-                .ask(cmd("INFO").arg("replication"))
-                .await
-                .unwrap_or_default();
+            let info = replica.replication().await;
             let state: String = replica
                 .ask(cmd("CLUSTER").arg("INFO"))
                 .await
