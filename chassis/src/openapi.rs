@@ -45,7 +45,8 @@ const COMMON: [(&str, &str, &str); 6] = [
     ("504", "TimedOut", "the request took too long"),
 ];
 
-/// Declares marker types for problem responses in `responses(…)` of `#[utoipa::path]`, by status.
+/// Declares marker types for problem responses in `responses(…)` of `#[utoipa::path]`: each a status and a description, or
+/// several of them.
 ///
 /// ```
 /// chassis::problem_responses! {
@@ -55,7 +56,7 @@ const COMMON: [(&str, &str, &str); 6] = [
 /// ```
 #[macro_export]
 macro_rules! problem_responses {
-    ($($(#[$doc:meta])* $visibility:vis $name:ident = $status:literal, $description:literal;)+) => {$(
+    ($($(#[$doc:meta])* $visibility:vis $name:ident = $($status:literal, $description:expr),+;)+) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         $visibility struct $name;
@@ -65,8 +66,11 @@ macro_rules! problem_responses {
                 String,
                 utoipa::openapi::RefOr<utoipa::openapi::Response>,
             > {
-                let response = $crate::openapi::problem_response($description);
-                [(stringify!($status).to_owned(), response.into())].into()
+                [$((
+                    stringify!($status).to_owned(),
+                    $crate::openapi::problem_response($description).into(),
+                )),+]
+                .into()
             }
         }
     )+};

@@ -160,6 +160,17 @@ impl Redis {
             None => Err("cannot be reached".to_owned()),
         }
     }
+
+    /// As [`Redis::check`] of a Redis that may not be configured; `without` describes the service without one.
+    ///
+    /// # Errors
+    /// Returns the text of the health report if Redis is not configured or does not respond.
+    pub async fn check_optional(redis: Option<Self>, without: &'static str) -> Result<(), String> {
+        match redis {
+            Some(redis) => redis.check().await,
+            None => Err(format!("not configured: {without}")),
+        }
+    }
 }
 
 /// True if other commands would fail on the same connection: it is lost, or its server is no longer the master.

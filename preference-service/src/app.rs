@@ -92,7 +92,7 @@ pub fn assemble(
         let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
         process.shutdown.spawn(keeper.run());
     }
-    let (users, auth) = accounts(process, config, &pool, &outbox, redis)?;
+    let (users, auth) = accounts(process, config, &pool, &outbox, redis, clock.clone())?;
     let state = AppState::new(Services {
         clock: clock.clone(),
         users,
@@ -131,15 +131,11 @@ pub fn assemble(
         // Without the feed the service requests each movie, so it stays ready.
         .report("movie feed", move || feed.clone().check())
         // Without Redis charts come from Postgres, and attempts are counted by each process.
-        .report("redis", move || check_redis(checked_redis.clone()));
+        .report("redis", move || {
+            let without = "attempts are counted by each process alone";
+            Redis::check_optional(checked_redis.clone(), without)
+        });
     Ok((routes, health))
-}
-
-async fn check_redis(redis: Option<Redis>) -> Result<(), String> {
-    match redis {
-        Some(redis) => redis.check().await,
-        None => Err("not configured: attempts are counted by each process alone".to_owned()),
-    }
 }
 
 /// The services of users and logins, which share the hashing of passwords.
@@ -149,8 +145,8 @@ fn accounts(
     pool: &PgPool,
     outbox: &Outbox,
     redis: Option<Redis>,
+    clock: Clock,
 ) -> anyhow::Result<(Users, Auth)> {
-    let clock = Clock::system();
     let passwords = Passwords::new(config)?;
     let limiter = |kind, limit, seconds| AttemptLimiter::new(kind, limit, seconds, redis.clone());
     let login_limiter = |kind, limit| limiter(kind, limit, config.login_window_seconds);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chassis::health::{Dependency, Liveness, Readiness};
+use chassis::{
+    health::{Dependency, Liveness, Readiness},
+    redis::Redis,
+};
 use hyper::{Response, StatusCode, http::uri::PathAndQuery};
 
 use crate::{
@@ -26,12 +29,8 @@ pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Respo
         futures_util::future::join_all(state.upstreams.iter().map(async |upstream| {
             dependency(upstream.service.name(), check(upstream, call).await)
         }));
-    let redis = async {
-        match &state.redis {
-            Some(redis) => redis.clone().check().await,
-            None => Err("not configured: limits are counted by each gateway alone".to_owned()),
-        }
-    };
+    let without = "limits are counted by each gateway alone";
+    let redis = Redis::check_optional(state.redis.clone(), without);
     let (redis, services) = tokio::join!(redis, services);
     let mut dependencies = vec![dependency("redis", redis)];
     dependencies.extend(services);

@@ -1,8 +1,6 @@
 //! The requests that reactions, bookmarks, ratings and the watch history have in common: set, clear and get one part of
 //! a user's state for a movie, and list the movies for which it is set. Called by the handlers of those resources.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Json as JsonBody,
     extract::FromRequestParts,
@@ -11,7 +9,6 @@ use axum::{
 use chassis::{
     Problem,
     extract::{Bounded, Path},
-    openapi::problem_response,
     paging::{Cursor, next_link},
     problem::FieldError,
 };
@@ -20,10 +17,7 @@ use serde::{
     Deserialize, Serialize,
     de::value::{self, StrDeserializer},
 };
-use utoipa::{
-    IntoParams, IntoResponses,
-    openapi::{RefOr, Response},
-};
+use utoipa::IntoParams;
 
 use crate::{
     error::Error,
@@ -264,32 +258,18 @@ pub(super) fn link_header(
     link.into_iter().map(|link| (LINK, link)).collect()
 }
 
-/// The problem responses of an operation that sets a part.
-pub(super) struct SetProblems;
-/// The problem responses of an operation that clears a part.
-pub(super) struct ClearProblems;
-/// The problem responses of an operation that gets a part.
-pub(super) struct GetProblems;
-/// The problem responses of a list.
-pub(super) struct ListProblems;
-
 const NO_USER_OR_MOVIE: &str = "no such user (`user not found`) or movie (`movie not found`)";
 
-macro_rules! problems {
-    ($name:ident, $($status:literal => $description:expr),+) => {
-        impl IntoResponses for $name {
-            fn responses() -> BTreeMap<String, RefOr<Response>> {
-                let all = [$(($status, $description)),+];
-                all.map(|(status, text)| (status.to_owned(), RefOr::T(problem_response(text)))).into()
-            }
-        }
-    };
+chassis::problem_responses! {
+    /// The problems of an operation that sets a part.
+    pub(super) SetProblems = 400, "an id or a value is invalid, or a field is unknown", 404, NO_USER_OR_MOVIE,
+        413, "the body is larger than 1 MiB";
+    /// The problems of an operation that clears a part.
+    pub(super) ClearProblems = 400, "an id is invalid", 404, NO_USER_OR_MOVIE;
+    /// The problems of an operation that gets a part.
+    pub(super) GetProblems = 400, "an id is invalid",
+        404, "no such user (`user not found`), or not set for this movie (`reaction`, `rating` or `watch entry not found`)";
+    /// The problems of a list.
+    pub(super) ListProblems = 400, "the id or a parameter is invalid, or a parameter is unknown",
+        404, "no such user: `user not found`";
 }
-
-problems!(SetProblems, "400" => "an id or a value is invalid, or a field is unknown",
-    "404" => NO_USER_OR_MOVIE, "413" => "the body is larger than 1 MiB");
-problems!(ClearProblems, "400" => "an id is invalid", "404" => NO_USER_OR_MOVIE);
-problems!(GetProblems, "400" => "an id is invalid",
-    "404" => "no such user (`user not found`), or not set for this movie (`reaction`, `rating` or `watch entry not found`)");
-problems!(ListProblems, "400" => "the id or a parameter is invalid, or a parameter is unknown",
-    "404" => "no such user: `user not found`");

@@ -53,14 +53,9 @@ impl SecretHash {
 
     /// Parses 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let digits = text.as_bytes();
-        if digits.len() != 2 * SECRET_BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        (0..SECRET_BYTES)
-            .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok())
-            .collect::<Option<_>>()
-            .map(Self)
+        let mut bytes = [0; SECRET_BYTES];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes.to_vec()))
     }
 
     /// The 32 bytes.
