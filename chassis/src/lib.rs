@@ -6,6 +6,7 @@
 //! In the order of a process's life: [`run`] parses arguments and reads settings ([`config`]), sets up logs
 //! ([`telemetry`]) and [`metrics`], builds the service, serves it ([`server`]) and drains it ([`shutdown`]).
 
+pub mod breaker;
 pub mod caller;
 pub mod client;
 pub mod clock;

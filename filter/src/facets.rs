@@ -144,6 +144,18 @@ impl Facets {
             .map(|number| self.owners[number as usize].1)
     }
 
+    /// The names of facets, folded, former ones included.
+    pub fn names(&self) -> impl Iterator<Item = (Facet, &str)> {
+        // They were strings when they were stored.
+        let name = |number| std::str::from_utf8(self.names.get(number)).unwrap_or_default();
+        (0..self.owners.len()).map(move |number| (self.owners[number], name(number)))
+    }
+
+    /// True if a facet of `kind` has this name.
+    pub fn has_name(&self, kind: FacetKind, name: &str) -> bool {
+        self.who(kind, &fold(name)).next().is_some()
+    }
+
     /// The movies that have `facet`.
     pub fn postings(&self, facet: Facet) -> Option<&Postings> {
         self.numbered(self.find(facet)?)

@@ -297,8 +297,10 @@ impl FilterIndex {
             let least = least as f32;
             rows.retain(&self.vote_averages, |average| average >= least);
         }
-        if let Some(least) = filter.vote_count_min {
-            rows.retain(&self.vote_counts, |count| count >= least);
+        if filter.vote_count_min.is_some() || filter.vote_count_max.is_some() {
+            let least = filter.vote_count_min.unwrap_or(0);
+            let most = filter.vote_count_max.unwrap_or(u32::MAX);
+            rows.retain(&self.vote_counts, |count| count >= least && count <= most);
         }
     }
 

@@ -80,6 +80,9 @@ pub struct FilterParams {
     /// The minimum of TMDB's vote count.
     #[param(value_type = Option<i32>, minimum = 0, example = 1000)]
     pub vote_count_min: Option<String>,
+    /// The maximum of TMDB's vote count.
+    #[param(value_type = Option<i32>, minimum = 0, example = 100000)]
+    pub vote_count_max: Option<String>,
     /// Watch providers of the movie in `region`, on any terms, by id or name. An unknown provider
     /// matches no movie.
     #[param(example = "Netflix|356")]
@@ -106,6 +109,7 @@ impl FilterParams {
             ("runtime_max", &self.runtime_max),
             ("vote_average_min", &self.vote_average_min),
             ("vote_count_min", &self.vote_count_min),
+            ("vote_count_max", &self.vote_count_max),
             ("providers", &self.providers),
             ("region", &self.region),
         ]
@@ -156,6 +160,8 @@ pub struct Filter {
     pub vote_average_min: Option<f64>,
     /// The minimum vote count.
     pub vote_count_min: Option<u32>,
+    /// The maximum vote count.
+    pub vote_count_max: Option<u32>,
     /// Watch providers in `region`.
     pub providers: AllOf,
     /// The region of `providers`: a code in upper case.
@@ -274,6 +280,11 @@ impl Filter {
                 params.vote_count_min.as_deref(),
                 0..=i32::MAX.into(),
             ),
+            vote_count_max: check.integer(
+                "vote_count_max",
+                params.vote_count_max.as_deref(),
+                0..=i32::MAX.into(),
+            ),
             providers: ids(check, "providers", &params.providers),
             region,
         }
@@ -339,13 +350,14 @@ mod tests {
             runtime_min: text("-1"),
             vote_average_min: text("NaN"),
             vote_count_min: text("1e3"),
+            vote_count_max: text("-1"),
             providers: text("8"),
             ..FilterParams::default()
         });
         let mut fields: Vec<&str> = errors.iter().map(|(field, _)| field.as_str()).collect();
         fields.sort_unstable();
         let expected = "country genres keywords language people region release_date_from \
-                        release_date_to runtime_min vote_average_min vote_count_min year";
+                        release_date_to runtime_min vote_average_min vote_count_max vote_count_min year";
         assert_eq!(fields.join(" "), expected);
     }
 }

@@ -210,6 +210,7 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/recommendations/{list_id}", RECOMMENDATION, AnyUser),
     route(POST, "/api/v1/recommendations/preview", RECOMMENDATION, AnyUser),
     route(POST, "/api/v1/recommendations/group", RECOMMENDATION, AnyUser),
+    route(POST, "/api/v1/recommendations/query", RECOMMENDATION, AnyUser),
     route(GET, "/api/v1/movies/{id}/similar", RECOMMENDATION, AnyUser).cacheable(),
     route(GET, "/api/v1/rules", RECOMMENDATION, AnyUser).cacheable(),
     route(GET, "/api/v1/admin/rules", RECOMMENDATION, Admin),

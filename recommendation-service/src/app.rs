@@ -35,10 +35,14 @@ use crate::{
     registry::{Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
     rules::store::RuleSets,
     state::{AppState, Services},
+    words::Words,
 };
 
 /// The interval at which the norms of tag vectors are computed again if movies changed.
 const NORMS_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The interval at which the names that messages are searched for are collected again if movies changed.
+const NAMES_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Migrates the database, loads the read models and returns the routes and health checks.
 ///
@@ -123,6 +127,12 @@ pub async fn assemble_with(
     repeat(process, interval, "the rules", own, |own| async move {
         own.refresh_rules().await
     });
+    let words = Words::new(catalogue.clone(), config.language_model()?.as_ref(), clock.clone())?;
+    words.refresh();
+    let own = words.clone();
+    repeat(process, NAMES_REFRESH_INTERVAL, "names", own, |own| {
+        tokio::task::spawn_blocking(move || own.refresh())
+    });
     repeat(process, NORMS_REFRESH_INTERVAL, "norms", catalogue, |own| {
         tokio::task::spawn_blocking(move || refresh_norms(&own))
     });
@@ -154,6 +164,7 @@ pub async fn assemble_with(
         rule_sets: RuleSets::new(pool.clone(), clock),
         experiments,
         models,
+        words,
     });
     let routes = handler::router(state, &process.config);
     let health = Health::default()

@@ -1,11 +1,14 @@
 //! The settings of recommendation-service; `config/default.toml` documents each.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use chassis::config::empty_is_none;
 use recommender::experiments::thompson::Exploration;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
+
+use crate::words::llm::LlmSettings;
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -43,6 +46,15 @@ pub struct Config {
     pub training_interval_hours: u32,
     /// The memory of training, MiB.
     pub training_memory_mib: u64,
+    /// The base URL of a language model that reads messages in words; `None` for the parser alone.
+    #[serde(deserialize_with = "empty_is_none")]
+    pub llm_url: Option<Url>,
+    /// Its key; empty for none.
+    pub llm_api_key: SecretString,
+    /// The name of the model.
+    pub llm_model: String,
+    /// The time limit of a call of it, in milliseconds.
+    pub llm_timeout_ms: u64,
 }
 
 impl Config {
@@ -61,6 +73,27 @@ impl Config {
             share: self.exploration_share,
             protected: self.exploration_protected,
         })
+    }
+
+    /// The settings of the language model, if there is one.
+    ///
+    /// # Errors
+    /// Returns an error if there is one without a name.
+    pub fn language_model(&self) -> anyhow::Result<Option<LlmSettings>> {
+        let Some(url) = self.llm_url.clone() else {
+            return Ok(None);
+        };
+        anyhow::ensure!(
+            matches!(url.scheme(), "http" | "https"),
+            "LLM_URL must be a URL such as http://127.0.0.1:11434/v1"
+        );
+        anyhow::ensure!(!self.llm_model.is_empty(), "LLM_URL needs LLM_MODEL, the name of a model");
+        Ok(Some(LlmSettings {
+            url,
+            key: self.llm_api_key.clone(),
+            model: self.llm_model.clone(),
+            timeout: Duration::from_millis(self.llm_timeout_ms.max(1)),
+        }))
     }
 
     /// The directory in which the live model is cached.

@@ -8,6 +8,7 @@ mod group;
 mod models;
 mod movie_card;
 mod preview;
+mod query;
 mod ranking_request;
 mod recommendations;
 mod responses;
@@ -41,6 +42,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(recommendations::get_recommendation_list))
         .routes(routes!(preview::create_preview))
         .routes(routes!(group::create_group_list))
+        .routes(routes!(query::create_query))
         .routes(routes!(similar::list_similar_movies))
         .routes(routes!(rules::list_rules))
         .routes(routes!(admin_rules::list_rule_sets, admin_rules::put_rules))

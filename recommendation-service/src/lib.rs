@@ -24,6 +24,7 @@ pub mod read_model;
 pub mod registry;
 pub mod rules;
 pub mod state;
+pub mod words;
 
 /// The name of the service: directory, crate and binary.
 pub const NAME: &str = "recommendation-service";

@@ -8,6 +8,7 @@ pub mod known_users;
 pub mod list;
 pub mod pipeline;
 pub mod preview;
+pub mod query;
 pub mod recommender;
 pub mod repository;
 pub mod response_cache;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     experiments::Experiments, ranking::recommender::Recommender, registry::Registry,
-    rules::store::RuleSets,
+    rules::store::RuleSets, words::Words,
 };
 
 /// The services, shared by all requests.
@@ -20,4 +20,6 @@ pub struct Services {
     pub experiments: Experiments,
     /// The registry of learned models.
     pub models: Registry,
+    /// Reads messages in words.
+    pub words: Words,
 }

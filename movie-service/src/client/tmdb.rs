@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chassis::breaker::{Breaker, Outcome};
 use rand::Rng;
 use reqwest::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    limits::{Breaker, Outcome, TokenBucket},
+    limits::TokenBucket,
     wire::{self, GenreList, ListPage},
 };
 use crate::{

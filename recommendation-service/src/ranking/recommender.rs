@@ -135,6 +135,11 @@ impl Recommender {
         self.sources.users.get(id).await
     }
 
+    /// The profile of user `id`, if it is in memory.
+    pub(super) fn known_profile(&self, id: UserId) -> Option<Arc<Profile>> {
+        self.sources.users.find(id)
+    }
+
     /// The live models on the rows of `catalogue`.
     pub(super) fn place(&self, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
         let trained = self.sources.trained.snapshot()?;

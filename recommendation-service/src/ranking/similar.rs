@@ -85,6 +85,81 @@ impl Recommender {
     }
 }
 
+/// The similarity of all movies to one, by row.
+pub(super) struct Similarity {
+    vector: TagVector,
+    /// The share of content in the whole.
+    share: f32,
+    content: Vec<f32>,
+    /// Empty if the learned models do not know the movie.
+    learned: Vec<f32>,
+    model_version: Option<i64>,
+}
+
+impl Similarity {
+    /// The similarity to the movie in `row`.
+    pub(super) fn new(
+        catalogue: &Catalogue,
+        model_on_catalogue: Option<&ModelOnCatalogue>,
+        row: usize,
+        uses_content: bool,
+    ) -> Self {
+        let vector = if uses_content {
+            catalogue.vector(row)
+        } else {
+            TagVector::default()
+        };
+        let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
+        let [content, _] = own.score(&FilmTags(catalogue.films()), catalogue.norms());
+        let together = model_on_catalogue.and_then(|model_on_catalogue| {
+            Some((
+                model_on_catalogue,
+                learned_similarity(model_on_catalogue, catalogue.id(row))?,
+            ))
+        });
+        let (share, learned) = match &together {
+            None => (1.0, Vec::new()),
+            Some((model_on_catalogue, by_column)) => {
+                let slope = slope(model_on_catalogue, by_column, &content);
+                let mut learned: Vec<f32> = content
+                    .iter()
+                    .map(|content| (slope * content).clamp(0.0, 1.0))
+                    .collect();
+                for (column, row) in model_on_catalogue.places() {
+                    learned[row] = by_column[column];
+                }
+                (if uses_content { CONTENT_SHARE } else { 0.0 }, learned)
+            }
+        };
+        Self {
+            vector,
+            share,
+            content,
+            learned,
+            model_version: together
+                .map(|(model_on_catalogue, _)| model_on_catalogue.trained.version),
+        }
+    }
+
+    /// The parts of content and of the learned models for the movie in `row`.
+    fn amounts(&self, row: usize) -> (f32, f32) {
+        let learned = self.learned.get(row).copied().unwrap_or_default();
+        (self.share * self.content[row], (1.0 - self.share) * learned)
+    }
+
+    /// The similarity of the movie in `row`, 0 to 1.
+    pub(super) fn score(&self, row: usize) -> f32 {
+        let (content, learned) = self.amounts(row);
+        content + learned
+    }
+
+    /// The reason for the similarity of the movie in `row`, in words.
+    pub(super) fn reason(&self, catalogue: &Catalogue, row: usize) -> String {
+        let (content, learned) = self.amounts(row);
+        reason(catalogue, &self.vector, row, learned > content)
+    }
+}
+
 fn similar(
     catalogue: &Catalogue,
     model_on_catalogue: Option<&ModelOnCatalogue>,
@@ -93,60 +168,24 @@ fn similar(
     filter: &Filter,
     limit: usize,
 ) -> SimilarFilms {
-    let films = catalogue.films();
-    let vector = if uses_content {
-        catalogue.vector(row)
-    } else {
-        TagVector::default()
-    };
-    let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
-    let [content, _] = own.score(&FilmTags(films), catalogue.norms());
-
-    let together = model_on_catalogue.and_then(|model_on_catalogue| {
-        Some((
-            model_on_catalogue,
-            learned_similarity(model_on_catalogue, catalogue.id(row))?,
-        ))
-    });
-    let (share, learned) = match &together {
-        None => (1.0, Vec::new()),
-        Some((model_on_catalogue, by_column)) => {
-            let slope = slope(model_on_catalogue, by_column, &content);
-            let mut learned: Vec<f32> = content
-                .iter()
-                .map(|content| (slope * content).clamp(0.0, 1.0))
-                .collect();
-            for (column, row) in model_on_catalogue.places() {
-                learned[row] = by_column[column];
-            }
-            (if uses_content { CONTENT_SHARE } else { 0.0 }, learned)
-        }
-    };
-    let amounts = |row: usize| {
-        let learned = learned.get(row).copied().unwrap_or_default();
-        (share * content[row], (1.0 - share) * learned)
-    };
-    let score = |row: usize| {
-        let (content, learned) = amounts(row);
-        content + learned
-    };
+    let similarity = Similarity::new(catalogue, model_on_catalogue, row, uses_content);
     let mut rows = catalogue.select(filter);
     rows.remove(u32::try_from(row).unwrap_or(u32::MAX));
-    let best = candidates::best_by(catalogue, &rows, limit, score);
+    let best = candidates::best_by(catalogue, &rows, limit, |row| similarity.score(row));
     let films = best.into_iter().filter(|film| film.score > 0).map(|film| {
-        let (content, learned) = amounts(film.row);
+        let (content, learned) = similarity.amounts(film.row);
         let amounts = apportion(&[f64::from(content), f64::from(learned)], film.score);
         SimilarFilm {
             id: catalogue.id(film.row),
             score: film.score,
             content: amounts[0],
             learned: amounts[1],
-            reason: reason(catalogue, &vector, film.row, learned > content),
+            reason: similarity.reason(catalogue, film.row),
         }
     });
     SimilarFilms {
         films: films.collect(),
-        model_version: together.map(|(model_on_catalogue, _)| model_on_catalogue.trained.version),
+        model_version: similarity.model_version,
     }
 }
 

@@ -326,6 +326,22 @@ impl Catalogue {
         std::str::from_utf8(self.titles.get(row)).unwrap_or_default()
     }
 
+    /// The titles of the movie in `row`, that of the catalogue first.
+    pub fn all_titles(&self, row: usize) -> impl Iterator<Item = &str> {
+        std::iter::once(self.title(row))
+    }
+
+    /// The ids of the watch providers of the movie in `row` in `region`, ISO 3166-1.
+    pub fn providers(&self, row: usize, region: &str) -> impl Iterator<Item = i64> {
+        let region = filter::code(region);
+        let numbers = self.films.facet_ids(numbered(row)).into_iter();
+        let facets = numbers.filter_map(|number| self.films.facets().facet(number));
+        facets.filter_map(move |(kind, id)| {
+            let is_offer = kind == FacetKind::Offer && Some(id >> 32) == region;
+            is_offer.then(|| i64::from(id as u32))
+        })
+    }
+
     /// The poster path of the movie in `row`.
     pub fn poster_path(&self, row: usize) -> Option<Cow<'_, str>> {
         self.posters[row].path()

@@ -16,6 +16,7 @@ mod models;
 mod openapi;
 mod owner;
 mod preview;
+mod query;
 mod recommendations;
 mod replicas;
 mod rules;

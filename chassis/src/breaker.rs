@@ -1,0 +1,152 @@
+//! A circuit breaker for calls of a service that may fail for a while. Clients of services outside of the platform use it;
+//! it measures outcomes and never sends anything.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// A circuit breaker: `Closed → Open` after a number of consecutive failures, `Open → HalfOpen` after a while; one probe
+/// then decides between `Closed` and `Open`.
+#[derive(Debug)]
+pub struct Breaker {
+    failures_to_open: u32,
+    open_for: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant },
+    HalfOpen { probe_until: Instant },
+}
+
+impl State {
+    fn refuses_for(self) -> Option<Duration> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { until } | Self::HalfOpen { probe_until: until } => {
+                Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+            }
+        }
+    }
+}
+
+/// The outcome of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The service responded as documented, including 404.
+    Success,
+    /// No response, or an invalid one.
+    Failure,
+    /// No information about the service's health: rate limited, or given up.
+    Neutral,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(failures_to_open: u32, open_for: Duration) -> Self {
+        Self {
+            failures_to_open: failures_to_open.max(1),
+            open_for,
+            state: Mutex::new(State::Closed { failures: 0 }),
+        }
+    }
+
+    /// The time until the next call is admitted; `None` if one is admitted now.
+    pub fn refuses_for(&self) -> Option<Duration> {
+        self.lock().refuses_for()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Admits a call.
+    ///
+    /// # Errors
+    /// Returns the time until the next call is admitted, if the breaker is open.
+    pub fn enter(&self) -> Result<(), Duration> {
+        let mut state = self.lock();
+        if let Some(left) = state.refuses_for() {
+            return Err(left);
+        }
+        if !matches!(*state, State::Closed { .. }) {
+            // A probe that was never reported does not keep the breaker half-open.
+            let probe_until = Instant::now() + self.open_for;
+            *state = State::HalfOpen { probe_until };
+        }
+        Ok(())
+    }
+
+    /// Reports the outcome of an admitted call.
+    pub fn report(&self, outcome: Outcome) {
+        let mut state = self.lock();
+        let open = State::Open {
+            until: Instant::now() + self.open_for,
+        };
+        *state = match (*state, outcome) {
+            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Success) => {
+                State::Closed { failures: 0 }
+            }
+            (State::Closed { failures }, Outcome::Failure)
+                if failures + 1 < self.failures_to_open =>
+            {
+                State::Closed {
+                    failures: failures + 1,
+                }
+            }
+            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Failure) => open,
+            // The next call may probe.
+            (State::HalfOpen { .. }, Outcome::Neutral) => State::HalfOpen {
+                probe_until: Instant::now(),
+            },
+            // The call began before the breaker opened.
+            (state, _) => state,
+        };
+    }
+
+    /// The state as the metric shows it: 0 closed, 1 half-open, 2 open.
+    pub fn level(&self) -> u8 {
+        match *self.lock() {
+            State::Closed { .. } => 0,
+            State::HalfOpen { .. } => 1,
+            State::Open { .. } => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn breaker_opens_probes_once_and_closes() {
+        let breaker = Breaker::new(5, Duration::from_secs(60));
+        for _ in 0..4 {
+            breaker.report(Outcome::Failure);
+        }
+        breaker.report(Outcome::Success);
+        for _ in 0..5 {
+            assert!(breaker.enter().is_ok(), "a success restarts the count");
+            breaker.report(Outcome::Failure);
+        }
+        assert_eq!(breaker.enter(), Err(Duration::from_secs(60)));
+        assert_eq!(breaker.refuses_for(), Some(Duration::from_secs(60)));
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(breaker.refuses_for(), None, "no probe yet");
+        assert!(breaker.enter().is_ok(), "one probe");
+        assert!(breaker.enter().is_err(), "no second probe");
+        breaker.report(Outcome::Failure);
+        assert_eq!(breaker.level(), 2);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(breaker.enter().is_ok());
+        breaker.report(Outcome::Neutral);
+        assert!(breaker.enter().is_ok(), "a neutral probe admits another");
+        breaker.report(Outcome::Success);
+        assert_eq!(breaker.level(), 0);
+    }
+}

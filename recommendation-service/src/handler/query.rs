@@ -1,0 +1,274 @@
+//! Recommendations for a message in words.
+
+use axum::{Json as JsonBody, extract::State};
+use chassis::{
+    caller::Caller,
+    extract::Json,
+    openapi::InvalidRequest,
+    paging::{DEFAULT_PAGE_SIZE, total_pages},
+    validate::{FieldError, Validator},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    handler::{
+        error::ApiError,
+        movie_card::{MovieCard, decimal},
+        ranking_request::LIMITS,
+    },
+    ranking::{
+        RecommendError,
+        query::{MAX_FILMS, QueryFilm, QueryFilms},
+    },
+    read_model::{Catalogue, UserId},
+    state::AppState,
+    words::{Filters, MAX_MESSAGE_CHARS, Order, Reading, UnderstoodBy, Vocabulary, suggestions},
+};
+
+/// A message in words.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(
+    json!({"message": "2시간 안 되는 90년대 한국 스릴러, 평점 좋은 걸로", "page": 1, "limit": 5}),
+    json!({"message": "funny heist movies like Ocean's Eleven on Netflix, not too long", "region": "US"}),
+))]
+pub(super) struct QueryRequest {
+    /// The message, in Korean or English, 1 to 1000 characters without control characters.
+    #[schema(min_length = 1, max_length = 1000, example = "90년대 한국 스릴러")]
+    message: String,
+    /// The page, from 1; 1 if not given.
+    #[schema(minimum = 1, maximum = 1000, example = 1)]
+    page: Option<i64>,
+    /// The page size, 1 to 100; if not given, the number that the message names, else 20.
+    #[schema(minimum = 1, maximum = 100, example = 5)]
+    limit: Option<i64>,
+    /// The region of watch providers, ISO 3166-1; if not given, KR for a Korean message, else US.
+    #[schema(example = "KR")]
+    region: Option<String>,
+}
+
+/// A movie that the message names as an example.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ExampleResponse {
+    /// TMDB's id.
+    #[schema(example = 161)]
+    id: i64,
+    /// The title.
+    #[schema(example = "Ocean's Eleven")]
+    title: String,
+}
+
+/// The message as it was understood.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UnderstoodResponse {
+    /// The parameters of the filter, as `GET /movies` takes them.
+    filters: Filters,
+    /// The movies that the message names as examples. The list ranks by similarity to them and does not contain them.
+    like: Vec<ExampleResponse>,
+    /// The order that the message names; null for relevance.
+    sort: Option<Order>,
+}
+
+/// A watch provider.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MovieOffer)]
+pub(super) struct ProviderResponse {
+    /// TMDB's id of the provider.
+    #[schema(example = 8)]
+    provider_id: i64,
+    /// Its name.
+    #[schema(example = "Netflix")]
+    provider_name: String,
+}
+
+/// A movie for the message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueriedMovieResponse {
+    #[serde(flatten)]
+    film: MovieCard,
+    /// The score, 0 to 1, to four decimals.
+    #[schema(example = 0.5213)]
+    score: f64,
+    /// The reason, in words.
+    #[schema(example = "about the same things")]
+    reason: String,
+    /// The watch providers in `region`; empty if none is known.
+    providers: Vec<ProviderResponse>,
+}
+
+/// The movies for a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueryResponse {
+    /// The message as it was understood.
+    understood: UnderstoodResponse,
+    /// Parts of the message that were not understood.
+    #[schema(example = json!(["on a rainy planet"]))]
+    not_understood: Vec<String>,
+    /// The share of the message that was understood, 0 to 1.
+    #[schema(minimum = 0, maximum = 1, example = 0.92)]
+    confidence: f64,
+    /// The reader of the message: the parser, or a language model if one is configured and gave a valid answer.
+    understood_by: UnderstoodBy,
+    /// Conditions that were left out because no movie fits all of them, the first one first: `vote_count`,
+    /// `vote_average`, `keywords`, `runtime`, `providers`, `country`, `release_date`, `genres`. `country` is replaced by
+    /// its language.
+    #[schema(example = json!(["keywords"]))]
+    relaxed: Vec<&'static str>,
+    /// Follow-up messages, at most three, in the language of the message. Each changes the reading, and movies fit it.
+    #[schema(example = json!(["90년대 한국 스릴러, 평점 좋은 걸로"]))]
+    suggestions: Vec<String>,
+    /// The region of `providers`.
+    #[schema(example = "KR")]
+    region: String,
+    /// The page, from 1.
+    #[schema(example = 1)]
+    page: i64,
+    /// The number of movies per page.
+    #[schema(example = 5)]
+    page_size: i64,
+    /// The number of pages that can be requested.
+    #[schema(example = 3)]
+    total_pages: i64,
+    /// The number of movies that fit; the first 1000 can be requested.
+    #[schema(example = 12)]
+    total_results: i64,
+    /// The movies of the page, best first.
+    data: Vec<QueriedMovieResponse>,
+}
+
+/// The message, trimmed.
+fn message<'a>(check: &mut Validator, text: &'a str) -> &'a str {
+    let trimmed = text.trim();
+    check.require(!trimmed.is_empty(), "message", "must not be empty");
+    let is_control = |char: char| char.is_control() && !matches!(char, '\n' | '\r' | '\t');
+    check.require(!text.contains(is_control), "message", "must not contain control characters");
+    let limit = format!("must be at most {MAX_MESSAGE_CHARS} characters");
+    check.require(text.chars().count() <= MAX_MESSAGE_CHARS, "message", limit);
+    trimmed
+}
+
+/// The region in upper case.
+fn region(check: &mut Validator, text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    check.require(is_code, "region", "must be two letters (ISO 3166-1), such as KR");
+    Some(text.to_ascii_uppercase())
+}
+
+fn bounds(name: &str, most: i64) -> String {
+    format!("must be {name} from 1 to {most}")
+}
+
+/// Find movies by a message in words
+///
+/// Reads a message in Korean or English as parameters of the filter, movies named as examples and an order, and returns
+/// its reading with the movies. A language model reads first if one is configured; without a valid answer of it the
+/// parser does. All movies are of the catalogue. If no movie fits, conditions are left out, the softest first; the list is
+/// empty if that does not help or nothing was understood. The caller's disliked movies are left out.
+#[utoipa::path(
+    post,
+    path = "/api/v1/recommendations/query",
+    tag = "recommendations",
+    request_body = QueryRequest,
+    responses(
+        (status = 200, description = "the reading and the movies", body = QueryResponse),
+        InvalidRequest,
+    )
+)]
+pub(super) async fn create_query(
+    State(state): State<AppState>,
+    caller: Caller,
+    Json(request): Json<QueryRequest>,
+) -> Result<JsonBody<QueryResponse>, ApiError> {
+    let mut check = Validator::default();
+    let text = message(&mut check, &request.message);
+    let region = region(&mut check, request.region.as_deref());
+    let most = i64::try_from(MAX_FILMS).unwrap_or(i64::MAX);
+    let page = request.page.unwrap_or(1);
+    check.require((1..=most).contains(&page), "page", bounds("a whole number", most));
+    let is_size = request.limit.is_none_or(|limit| LIMITS.contains(&limit));
+    check.require(is_size, "limit", bounds("a whole number", *LIMITS.end()));
+    check.finish(()).map_err(RecommendError::Invalid)?;
+
+    let (reading, understood_by) = state.words.understand(text, region.as_deref()).await;
+    let page_size = request.limit.or(reading.limit).unwrap_or(DEFAULT_PAGE_SIZE);
+    if page > total_pages(most, page_size) {
+        let message = format!("must be at most {}: the first {MAX_FILMS} movies can be requested", total_pages(most, page_size));
+        return Err(RecommendError::Invalid(vec![FieldError::new("page", message)]).into());
+    }
+    let user = caller.numeric_subject().and_then(UserId::new);
+    let size = usize::try_from(page_size).unwrap_or_default();
+    let from = usize::try_from(page - 1).unwrap_or_default() * size;
+    let is_understood = !reading.is_empty() || (reading.not_understood.is_empty() && text.contains(char::is_alphabetic));
+    let found = match is_understood {
+        true => state.recommender.query(reading.clone(), user, from, size).await?,
+        false => QueryFilms::default(),
+    };
+    Ok(JsonBody(response(&state, text, reading, understood_by, found, Paging { page, page_size }, region, user)))
+}
+
+/// The requested page.
+#[derive(Clone, Copy)]
+struct Paging {
+    page: i64,
+    page_size: i64,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one response")]
+fn response(
+    state: &AppState,
+    message: &str,
+    reading: Reading,
+    understood_by: UnderstoodBy,
+    found: QueryFilms,
+    Paging { page, page_size }: Paging,
+    region: Option<String>,
+    user: Option<UserId>,
+) -> QueryResponse {
+    let catalogue = state.recommender.catalogue();
+    let vocabulary = state.words.vocabulary();
+    let region = region.unwrap_or_else(|| reading.language.region().to_owned());
+    let first = found.films.first().and_then(|film| catalogue.row(film.id));
+    let first = first.map(|row| (catalogue.title(row), catalogue.release_date(row)));
+    let parse = |text: &str| state.words.parse(text, Some(&region));
+    let suggestions = suggestions(message, &reading, first, parse, |reading| state.recommender.has_films(reading, user));
+    let like = reading.like.iter().filter_map(|id| {
+        let title = catalogue.title(catalogue.row(*id)?).to_owned();
+        Some(ExampleResponse { id: *id, title })
+    });
+    let total = i64::try_from(found.total).unwrap_or(i64::MAX);
+    let movies = found.films.iter().filter_map(|film| movie(&catalogue, &vocabulary, film, &region));
+    QueryResponse {
+        understood: UnderstoodResponse {
+            like: like.collect(),
+            sort: reading.sort,
+            filters: reading.filters,
+        },
+        not_understood: reading.not_understood,
+        confidence: reading.confidence,
+        understood_by,
+        relaxed: found.relaxed,
+        suggestions,
+        page,
+        page_size,
+        total_pages: total_pages(total.min(i64::try_from(MAX_FILMS).unwrap_or(i64::MAX)), page_size),
+        total_results: total,
+        data: movies.collect(),
+        region,
+    }
+}
+
+fn movie(catalogue: &Catalogue, vocabulary: &Vocabulary, film: &QueryFilm, region: &str) -> Option<QueriedMovieResponse> {
+    let row = catalogue.row(film.id)?;
+    let providers = catalogue.providers(row, region).map(|id| ProviderResponse {
+        provider_id: id,
+        provider_name: vocabulary.provider_name(id).unwrap_or_default().to_owned(),
+    });
+    Some(QueriedMovieResponse {
+        film: MovieCard::new(catalogue, row),
+        score: decimal(film.score),
+        reason: film.reason.clone(),
+        providers: providers.collect(),
+    })
+}

@@ -1,0 +1,148 @@
+//! The evaluation of the parser: the messages of `tests/data/messages.tsv` against the demo catalogue.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::read_model::{Catalogue, Film, Offer, Tag};
+
+const GENRES: [(i64, &str); 19] = [
+    (28, "Action"), (12, "Adventure"), (16, "Animation"), (35, "Comedy"), (80, "Crime"), (99, "Documentary"),
+    (18, "Drama"), (10751, "Family"), (14, "Fantasy"), (36, "History"), (27, "Horror"), (10402, "Music"),
+    (9648, "Mystery"), (10749, "Romance"), (878, "Science Fiction"), (10770, "TV Movie"), (53, "Thriller"),
+    (10752, "War"), (37, "Western"),
+];
+
+/// The demo catalogue, with the ids that demo-tmdb gives.
+pub(crate) fn demo_catalogue() -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    let mut ids = std::collections::HashMap::new();
+    let mut tag = |kind: &str, name: &str| {
+        let next = 30_000_001 + i64::try_from(ids.len()).expect("few");
+        let id = *ids.entry(format!("{kind} {name}")).or_insert(next);
+        Tag { id, name: name.to_owned(), ..Tag::default() }
+    };
+    for line in include_str!("../../../demo-tmdb/data/movies.tsv").lines().skip(1) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let list = |cell: usize| cells[cell].split('|').filter(|value| !value.is_empty());
+        let id: i64 = cells[0].parse().expect("an id");
+        let genres = list(7).map(|id| {
+            let genre = GENRES.iter().find(|genre| genre.0.to_string() == id).expect("a genre");
+            Tag { id: genre.0, name: genre.1.to_owned(), ..Tag::default() }
+        });
+        let votes: i32 = cells[9].parse().unwrap_or(300);
+        let average: f64 = cells[8].parse().expect("an average");
+        let film = Film {
+            id,
+            version: 1,
+            title: cells[1].to_owned(),
+            original_language: cells[4].to_owned(),
+            release_date: cells[5].parse().ok(),
+            runtime: cells[6].parse().ok(),
+            popularity: f64::from(votes) * average / 1000.0,
+            vote_average: average,
+            vote_count: votes,
+            genres: genres.collect(),
+            keywords: list(12).map(|name| tag("keyword", name)).collect(),
+            people: list(10).chain(list(11)).map(|name| tag("person", name)).collect(),
+            // Every third film, so that a filter by provider excludes some.
+            providers: ["KR", "US"].into_iter().filter(|_| id % 3 == 0).map(|region| Offer {
+                region: region.to_owned(), id: 8, name: "Netflix".to_owned(),
+            }).collect(),
+            ..korean_title(cells[3])
+        };
+        catalogue.upsert(&film);
+    }
+    catalogue
+}
+
+fn korean_title(_title: &str) -> Film {
+    Film::default()
+}
+
+pub(crate) fn today() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day")
+}
+
+/// The reading as `name=value` pairs; each of several genres, people and examples is one.
+fn pairs(reading: &Reading, catalogue: &Catalogue) -> BTreeSet<String> {
+    let filters = serde_json::to_value(&reading.filters).expect("an object");
+    let mut pairs = BTreeSet::new();
+    for (name, value) in filters.as_object().expect("an object") {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let is_list = ["genres", "without_genres", "keywords", "people"].contains(&name.as_str());
+        let values: Vec<&str> = if is_list { text.split(',').collect() } else { vec![&text] };
+        for value in values {
+            let value = value.strip_suffix(".0").unwrap_or(value);
+            pairs.insert(format!("{name}={}", value.to_lowercase()));
+        }
+    }
+    for id in &reading.like {
+        let row = catalogue.row(*id).expect("a movie of the catalogue");
+        pairs.insert(format!("like={}", catalogue.title(row).to_lowercase()));
+    }
+    if let Some(sort) = reading.sort {
+        let sort = serde_json::to_value(sort).expect("a name");
+        pairs.insert(format!("sort={}", sort.as_str().expect("a name")));
+    }
+    pairs.extend(reading.limit.map(|limit| format!("limit={limit}")));
+    pairs
+}
+
+/// The meaning of a line of the data as [`pairs`].
+fn meant(meaning: &str) -> BTreeSet<String> {
+    let mut pairs = BTreeSet::new();
+    for condition in meaning.split(';') {
+        let (name, value) = condition.split_once('=').expect("a condition");
+        let separator = match name {
+            "like" => '|',
+            "genres" | "without_genres" | "keywords" | "people" => ',',
+            _ => '\0',
+        };
+        for value in value.split(separator) {
+            pairs.insert(format!("{name}={}", value.to_lowercase()));
+        }
+    }
+    pairs
+}
+
+/// The meant conditions that were read, those that were not, and those that were read but not meant. A keyword is right
+/// if it is among the alternatives.
+fn compare(meant: &BTreeSet<String>, read: &BTreeSet<String>) -> (usize, Vec<String>, Vec<String>) {
+    let is_same = |meant: &str, read: &str| match (meant.strip_prefix("keywords="), read.strip_prefix("keywords=")) {
+        (Some(meant), Some(read)) => read.split('|').any(|name| name == meant || name.contains(meant)),
+        _ => meant == read,
+    };
+    let missing: Vec<String> =
+        meant.iter().filter(|meant| !read.iter().any(|read| is_same(meant, read))).cloned().collect();
+    let wrong = read.iter().filter(|read| !meant.iter().any(|meant| is_same(meant, read))).cloned().collect();
+    (meant.len() - missing.len(), missing, wrong)
+}
+
+#[test]
+fn nine_of_ten_filters_of_the_evaluation_set_are_right() {
+    let catalogue = demo_catalogue();
+    let vocabulary = Vocabulary::new(&catalogue);
+    let shows_held = std::env::args().any(|argument| argument == "--nocapture");
+    for set in ["tune", "held"] {
+        let (mut right, mut all) = ([0; 2], [0; 2]);
+        for line in include_str!("../../tests/data/messages.tsv").lines() {
+            let Some((message, meaning)) = line.strip_prefix(set).and_then(|rest| rest.trim_start().split_once('\t')) else {
+                continue;
+            };
+            let reading = read(message, &vocabulary, None, today());
+            let (found, missing, wrong) = compare(&meant(meaning), &pairs(&reading, &catalogue));
+            let korean = usize::from(language(message) == MessageLanguage::Korean);
+            right[korean] += found;
+            all[korean] += found + missing.len() + wrong.len();
+            if (set == "tune" || !shows_held) && missing.len() + wrong.len() > 0 {
+                println!("{message}\n  missing {missing:?}, wrong {wrong:?}, unknown {:?}", reading.not_understood);
+            }
+        }
+        let share = |right: usize, all: usize| right as f64 / all as f64;
+        println!(
+            "{set}: {:.3} of filters right (English {:.3}, Korean {:.3})",
+            share(right.iter().sum(), all.iter().sum()), share(right[0], all[0]), share(right[1], all[1]),
+        );
+        assert!(share(right.iter().sum(), all.iter().sum()) >= 0.9, "{set}");
+    }
+}
