@@ -7,6 +7,7 @@ pub mod jobs;
 pub mod listing;
 pub mod matching;
 pub mod movies;
+pub mod translations;
 
 /// The SELECTs that together form the snapshot of the change feed.
 pub const SNAPSHOT: &[&str] =

@@ -9,4 +9,5 @@ pub mod matching;
 pub mod page_cache;
 pub mod refresh;
 pub mod schedule;
+pub mod translation;
 pub mod warm_pool;

@@ -23,6 +23,7 @@ use chassis::{
         Change, Changes, Cursor,
         outbox::{Outbox, ReadError},
     },
+    language::Language,
     paging::total_pages,
     shutdown::Shutdown,
 };
@@ -34,6 +35,7 @@ use self::{
     index::Index,
     query::{Start, WalkPlace},
 };
+use super::translation::{self, TranslatedMovies};
 use crate::{
     models::{
         FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, MovieVersion, Order, SortBy,
@@ -107,6 +109,8 @@ pub struct MoviePage {
     pub total_results: i64,
     /// The movies.
     pub movies: Vec<Movie>,
+    /// The display language, if any of their texts is in it.
+    pub language: Option<Language>,
     /// The start of the next page; `None` on the last.
     pub next: Option<WalkPlace>,
 }
@@ -202,10 +206,19 @@ impl Listing {
         self.index().unknown_genres(filter)
     }
 
-    /// Lists all genres by name, with their numbers of movies.
-    pub async fn genres(&self) -> Result<Vec<GenreCount>, ListError> {
+    /// Lists all genres by their names in `language`, with their numbers of movies. Also returns the language, if any
+    /// name is in it.
+    pub async fn genres(
+        &self,
+        language: Option<Language>,
+    ) -> Result<(Vec<GenreCount>, Option<Language>), ListError> {
         self.ready().await?;
-        Ok(self.index().genres().collect())
+        let index = self.index();
+        let mut genres = index.genres(language);
+        let used = language.filter(|language| index.names_genres_in(*language));
+        drop(index);
+        genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
+        Ok((genres, used))
     }
 
     /// Returns those movies in `ids` that exist, in the order of `ids`.
@@ -214,9 +227,9 @@ impl Listing {
         &self,
         ids: &[MovieId],
         includes: Includes,
-    ) -> Result<Vec<Movie>, ListError> {
+    ) -> Result<TranslatedMovies, ListError> {
         let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
-        Ok(listing::page(&self.0.pool, &ids, includes).await?)
+        Ok(translation::read(&self.0.pool, &ids, includes).await?)
     }
 
     /// Returns the first `limit` movies in `ids`, in their order, that pass `filter`.
@@ -227,7 +240,7 @@ impl Listing {
         filter: &Filter,
         limit: usize,
         includes: Includes,
-    ) -> Result<Vec<Movie>, ListError> {
+    ) -> Result<TranslatedMovies, ListError> {
         self.ready().await?;
         let passing: Vec<i64> = {
             let index = self.index();
@@ -237,7 +250,7 @@ impl Listing {
                 .take(limit)
                 .collect()
         };
-        Ok(listing::page(&self.0.pool, &passing, includes).await?)
+        Ok(translation::read(&self.0.pool, &passing, includes).await?)
     }
 
     /// Returns a page of a list.
@@ -254,6 +267,7 @@ impl Listing {
             }
         };
         let mut movies = Vec::with_capacity(size);
+        let mut language = None;
         let mut total = None;
         let mut next = None;
         for _ in 0..=MAX_REFILLS {
@@ -264,7 +278,9 @@ impl Listing {
                 total.get_or_insert(selection.count());
                 selection.slice(request.sort_by, request.order, &start, size - movies.len())
             };
-            movies.extend(listing::page(&self.0.pool, &slice.ids, request.includes).await?);
+            let read = translation::read(&self.0.pool, &slice.ids, request.includes).await?;
+            movies.extend(read.movies);
+            language = language.or(read.language);
             let last = slice.positions.last().filter(|_| slice.more).cloned();
             next = last.map(|position| WalkPlace {
                 position,
@@ -281,6 +297,7 @@ impl Listing {
             total_pages: total_pages(total_results, request.page_size),
             total_results,
             movies,
+            language,
             next,
         })
     }

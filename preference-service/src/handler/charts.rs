@@ -154,7 +154,8 @@ fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
     params(ChartQuery),
     responses(
         (status = 200, description = "the chart, or its event stream", content((ChartResponse = "application/json"), (String = "text/event-stream")),
-            headers(("ETag" = String, description = "the entity tag of the chart"))),
+            headers(("ETag" = String, description = "the entity tag of the chart"),
+                ("Content-Language" = String, description = "the language of the movies; absent without any"))),
         (status = 304, description = "the chart matches `If-None-Match`"),
         (status = 400, description = "a parameter is invalid; `errors` lists each", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "movie-service or Postgres is unavailable, or too many streams are open", body = ProblemDocument, content_type = "application/problem+json"),

@@ -236,7 +236,8 @@ macro_rules! part_operations {
             params(("id" = UserId, Path, description = "The user's id.", example = 1),
                 $crate::handler::user_movie::MoviesQuery),
             responses((status = 200, description = $list_text, body = $page, headers(
-                    ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last"))),
+                    ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last"),
+                    ("Content-Language" = String, description = "the language of the titles; absent without any"))),
                 $crate::handler::user_movie::ListProblems))]
         pub(super) async fn $list(
             State(state): State<AppState>,

@@ -207,7 +207,7 @@ pub(super) async fn put_rules(
     params(LanguageQuery),
     request_body = PreviewRulesRequest,
     responses(
-        (status = 200, description = "the list", body = RulesPreviewResponse),
+        (status = 200, description = "the list", body = RulesPreviewResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, UserNotFound,
     )
 )]

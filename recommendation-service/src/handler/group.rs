@@ -120,7 +120,7 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     params(LanguageQuery),
     request_body = GroupRequest,
     responses(
-        (status = 200, description = "the list", body = GroupResponse),
+        (status = 200, description = "the list", body = GroupResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, NotThatUser, UserNotFound,
     )
 )]

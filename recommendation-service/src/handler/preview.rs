@@ -186,7 +186,7 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked,
     params(LanguageQuery),
     request_body = PreviewRequest,
     responses(
-        (status = 200, description = "the list", body = PreviewResponse),
+        (status = 200, description = "the list", body = PreviewResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, NotThatUser, UserNotFound, NotTrained,
     )
 )]

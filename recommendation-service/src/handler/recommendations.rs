@@ -156,7 +156,7 @@ fn json(language: Language, body: Bytes) -> Response {
     tag = "recommendations",
     params(("id" = UserId, Path, description = "The user's id", example = 1), RecommendationsQuery),
     responses(
-        (status = 200, description = "the list", body = RecommendationsResponse),
+        (status = 200, description = "the list", body = RecommendationsResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, UserNotFound, NotTrained,
     )
 )]
@@ -222,7 +222,7 @@ pub(super) struct ReplayQuery {
     tag = "recommendations",
     params(("list_id" = Uuid, Path, description = "The list's id", example = "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0"), ReplayQuery),
     responses(
-        (status = 200, description = "the list", body = RecommendationsResponse),
+        (status = 200, description = "the list", body = RecommendationsResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, ListNotFound,
     )
 )]
