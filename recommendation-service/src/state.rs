@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    experiments::Experiments, ranking::recommender::Recommender, registry::Registry,
-    rules::store::RuleSets, words::Words,
+    experiments::Experiments, language::DisplayLanguages, ranking::recommender::Recommender,
+    registry::Registry, rules::store::RuleSets, words::Words,
 };
 
 /// The services, shared by all requests.
@@ -22,4 +22,6 @@ pub struct Services {
     pub models: Registry,
     /// Reads messages in words.
     pub words: Words,
+    /// The languages that responses can be in.
+    pub languages: DisplayLanguages,
 }

@@ -3,7 +3,8 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     caller::Caller,
-    extract::Json,
+    extract::{Json, Query},
+    language::{ContentLanguage, Language},
     openapi::InvalidRequest,
     paging::{DEFAULT_PAGE_SIZE, total_pages},
     validate::{FieldError, Validator},
@@ -15,13 +16,14 @@ use crate::{
     handler::{
         error::ApiError,
         movie_card::{MovieCard, decimal},
-        ranking_request::LIMITS,
+        ranking_request::{LIMITS, LanguageQuery},
     },
     ranking::{
         RecommendError,
         query::{MAX_FILMS, QueryFilm, QueryFilms},
     },
-    read_model::{Catalogue, UserId},
+    read_model::{Localized, UserId},
+    reason::Reason,
     state::AppState,
     words::{Filters, MAX_MESSAGE_CHARS, Order, Reading, UnderstoodBy, Vocabulary, suggestions},
 };
@@ -90,7 +92,7 @@ pub(super) struct QueriedMovieResponse {
     /// The score, 0 to 1, to four decimals.
     #[schema(example = 0.5213)]
     score: f64,
-    /// The reason, in words.
+    /// The reason, in words: Korean if that is the display language, else English.
     #[schema(example = "about the same things")]
     reason: String,
     /// The watch providers in `region`; empty if none is known.
@@ -165,22 +167,25 @@ fn bounds(name: &str, most: i64) -> String {
 /// Reads a message in Korean or English as parameters of the filter, movies named as examples and an order, and returns
 /// its reading with the movies. A language model reads first if one is configured; without a valid answer of it the
 /// parser does. All movies are of the catalogue. If no movie fits, conditions are left out, the softest first; the list is
-/// empty if that does not help or nothing was understood. The caller's disliked movies are left out.
+/// empty if that does not help or nothing was understood. The caller's disliked movies are left out. Titles, genres and
+/// reasons are in the language of the message unless `language` names another.
 #[utoipa::path(
     post,
     path = "/api/v1/recommendations/query",
     tag = "recommendations",
+    params(LanguageQuery),
     request_body = QueryRequest,
     responses(
-        (status = 200, description = "the reading and the movies", body = QueryResponse),
+        (status = 200, description = "the reading and the movies", body = QueryResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest,
     )
 )]
 pub(super) async fn create_query(
     State(state): State<AppState>,
     caller: Caller,
+    Query(query): Query<LanguageQuery>,
     Json(request): Json<QueryRequest>,
-) -> Result<JsonBody<QueryResponse>, ApiError> {
+) -> Result<(ContentLanguage, JsonBody<QueryResponse>), ApiError> {
     let mut check = Validator::default();
     let text = message(&mut check, &request.message);
     let region = region(&mut check, request.region.as_deref());
@@ -205,70 +210,90 @@ pub(super) async fn create_query(
         true => state.recommender.query(reading.clone(), user, from, size).await?,
         false => QueryFilms::default(),
     };
-    Ok(JsonBody(response(&state, text, reading, understood_by, found, Paging { page, page_size }, region, user)))
+    let language = Language::parse(reading.language.code());
+    let language = state.languages.choose([query.language, language, None]);
+    let listed = Listed {
+        reading,
+        understood_by,
+        found,
+        user,
+        page,
+        page_size,
+    };
+    let body = listed.response(&state, text, region, language);
+    Ok((ContentLanguage(language), JsonBody(body)))
 }
 
-/// The requested page.
-#[derive(Clone, Copy)]
-struct Paging {
+/// The movies of a reading.
+struct Listed {
+    reading: Reading,
+    understood_by: UnderstoodBy,
+    found: QueryFilms,
+    user: Option<UserId>,
     page: i64,
     page_size: i64,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one response")]
-fn response(
-    state: &AppState,
-    message: &str,
-    reading: Reading,
-    understood_by: UnderstoodBy,
-    found: QueryFilms,
-    Paging { page, page_size }: Paging,
-    region: Option<String>,
-    user: Option<UserId>,
-) -> QueryResponse {
-    let catalogue = state.recommender.catalogue();
-    let vocabulary = state.words.vocabulary();
-    let region = region.unwrap_or_else(|| reading.language.region().to_owned());
-    let first = found.films.first().and_then(|film| catalogue.row(film.id));
-    let first = first.map(|row| (catalogue.title(row), catalogue.release_date(row)));
-    let parse = |text: &str| state.words.parse(text, Some(&region));
-    let suggestions = suggestions(message, &reading, first, parse, |reading| state.recommender.has_films(reading, user));
-    let like = reading.like.iter().filter_map(|id| {
-        let title = catalogue.title(catalogue.row(*id)?).to_owned();
-        Some(ExampleResponse { id: *id, title })
-    });
-    let total = i64::try_from(found.total).unwrap_or(i64::MAX);
-    let movies = found.films.iter().filter_map(|film| movie(&catalogue, &vocabulary, film, &region));
-    QueryResponse {
-        understood: UnderstoodResponse {
-            like: like.collect(),
-            sort: reading.sort,
-            filters: reading.filters,
-        },
-        not_understood: reading.not_understood,
-        confidence: reading.confidence,
-        understood_by,
-        relaxed: found.relaxed,
-        suggestions,
-        page,
-        page_size,
-        total_pages: total_pages(total.min(i64::try_from(MAX_FILMS).unwrap_or(i64::MAX)), page_size),
-        total_results: total,
-        data: movies.collect(),
-        region,
+impl Listed {
+    /// The response to `message` in `language`; `region` is that of watch providers, by default the message's.
+    fn response(self, state: &AppState, message: &str, region: Option<String>, language: Language) -> QueryResponse {
+        let Self { reading, found, user, page_size, .. } = self;
+        let catalogue = state.recommender.catalogue();
+        let localized = catalogue.localized(language.primary());
+        let vocabulary = state.words.vocabulary();
+        let region = region.unwrap_or_else(|| reading.language.region().to_owned());
+        let first = found.films.first().and_then(|film| catalogue.row(film.id));
+        // Suggestions are in the language of the message.
+        let own = catalogue.localized(reading.language.code());
+        let first = first.map(|row| (own.title_at(row), catalogue.release_date(row)));
+        let parse = |text: &str| state.words.parse(text, Some(&region));
+        let has_films = |reading: &Reading| state.recommender.has_films(reading, user);
+        let suggestions = suggestions(message, &reading, first, parse, has_films);
+        let like = reading.like.iter().filter_map(|id| {
+            let title = localized.title_at(catalogue.row(*id)?).to_owned();
+            Some(ExampleResponse { id: *id, title })
+        });
+        let total = i64::try_from(found.total).unwrap_or(i64::MAX);
+        let shown = total.min(i64::try_from(MAX_FILMS).unwrap_or(i64::MAX));
+        let movies = found.films.iter();
+        QueryResponse {
+            understood: UnderstoodResponse {
+                like: like.collect(),
+                sort: reading.sort,
+                filters: reading.filters,
+            },
+            not_understood: reading.not_understood,
+            confidence: reading.confidence,
+            understood_by: self.understood_by,
+            relaxed: found.relaxed,
+            suggestions,
+            page: self.page,
+            page_size,
+            total_pages: total_pages(shown, page_size),
+            total_results: total,
+            data: movies
+                .filter_map(|film| movie(&localized, &vocabulary, film, &region))
+                .collect(),
+            region,
+        }
     }
 }
 
-fn movie(catalogue: &Catalogue, vocabulary: &Vocabulary, film: &QueryFilm, region: &str) -> Option<QueriedMovieResponse> {
-    let row = catalogue.row(film.id)?;
-    let providers = catalogue.providers(row, region).map(|id| ProviderResponse {
+fn movie(
+    localized: &Localized<'_>,
+    vocabulary: &Vocabulary,
+    film: &QueryFilm,
+    region: &str,
+) -> Option<QueriedMovieResponse> {
+    let row = localized.catalogue.row(film.id)?;
+    let providers = localized.catalogue.providers(row, region).map(|id| ProviderResponse {
         provider_id: id,
         provider_name: vocabulary.provider_name(id).unwrap_or_default().to_owned(),
     });
     Some(QueriedMovieResponse {
-        film: MovieCard::new(catalogue, row),
+        film: MovieCard::new(localized, row),
         score: decimal(film.score),
-        reason: film.reason.clone(),
+        reason: Reason::text(&film.reasons, localized.language, localized),
         providers: providers.collect(),
     })
 }

@@ -12,6 +12,7 @@ use crate::{
         similar::Similarity,
     },
     read_model::{Catalogue, UserId},
+    reason::Reason,
     rules::score::{Context, days_since_epoch},
     words::{Filters, Order, Reading},
 };
@@ -35,8 +36,8 @@ pub struct QueryFilm {
     pub id: i64,
     /// The score in ten-thousandths.
     pub score: i64,
-    /// The reason, in words.
-    pub reason: String,
+    /// The reasons, at least one.
+    pub reasons: Vec<Reason>,
 }
 
 /// A list.
@@ -177,7 +178,7 @@ impl Recommender {
             today: days_since_epoch(self.now()),
         };
         let values = |row: usize| rules.values(catalogue.candidate(row));
-        let by_rules = |row: usize| (candidates::rounded(rules.score(values(row))), rules.reason(values(row)));
+        let by_rules = |row: usize| (candidates::rounded(rules.score(values(row))), rules.reasons(values(row)));
         let model_on_catalogue = self.place(catalogue);
         let examples: Vec<Similarity> = reading
             .like
@@ -188,10 +189,10 @@ impl Recommender {
         let mean = |row: usize| examples.iter().map(|example| example.score(row)).sum::<f32>() / examples.len() as f32;
         let best = |score: &dyn Fn(usize) -> f32| candidates::best_by(catalogue, rows, count, score);
         let is_rated = reading.filters.vote_average_min.is_some();
-        let list = |ranked: Vec<Ranked>, describe: &dyn Fn(&Ranked) -> (i64, String)| {
+        let list = |ranked: Vec<Ranked>, describe: &dyn Fn(&Ranked) -> (i64, Vec<Reason>)| {
             let film = |ranked: &Ranked| {
-                let (score, reason) = describe(ranked);
-                QueryFilm { id: ranked.id, score, reason }
+                let (score, reasons) = describe(ranked);
+                QueryFilm { id: ranked.id, score, reasons }
             };
             ranked.iter().map(film).collect()
         };
@@ -213,8 +214,8 @@ impl Recommender {
             Some(Order::Rated) => list(best(&rated), &|film| (film.score, by_rules(film.row).1)),
             None if !examples.is_empty() => list(best(&mean), &|film| {
                 let nearest = examples.iter().max_by(|one, two| one.score(film.row).total_cmp(&two.score(film.row)));
-                let reason = nearest.map(|example| example.reason(catalogue, film.row));
-                (film.score, reason.unwrap_or_default())
+                let reasons = nearest.map(|example| example.reasons(catalogue, film.row));
+                (film.score, reasons.unwrap_or_default())
             }),
             None if is_rated => list(best(&rated), &|film| (film.score, by_rules(film.row).1)),
             None => {

@@ -120,6 +120,7 @@ impl Filters {
             keywords: self.keywords.clone(),
             people: self.people.clone(),
             language: self.language.clone(),
+            original_language: None,
             country: self.country.clone(),
             year: text(self.year.as_ref()),
             release_date_from: text(self.release_date_from.as_ref()),

@@ -82,7 +82,7 @@ pub struct Vocabulary {
     titles: Best<i64>,
     spellings: Vec<Spelling>,
     letters: Vec<char>,
-    /// Names of people, folded as the filter compares them.
+    /// The first name of each person, folded as the filter compares it.
     names: Vec<Box<str>>,
     people: Best<u32>,
     surnames: Best<u32>,
@@ -142,10 +142,14 @@ impl Vocabulary {
                 own.add_title(catalogue.id(row), title, weight, &mut seen);
             }
         }
+        let mut persons = HashMap::new();
         for ((kind, id), name) in catalogue.films().facets().names() {
             let count = u32::try_from(catalogue.films().facets().count((kind, id))).unwrap_or(u32::MAX);
             match kind {
-                FacetKind::Person if count > 0 => own.add_person(name, count),
+                FacetKind::Person if count > 0 => {
+                    let number = persons.get(&id).copied();
+                    persons.extend(own.add_person(name, count, number).map(|number| (id, number)));
+                }
                 FacetKind::Keyword if count > 0 => {
                     let known = own.keywords.entry(hash(key(name))).or_insert_with(|| (name.into(), 0));
                     known.1 = known.1.saturating_add(count);
@@ -198,12 +202,17 @@ impl Vocabulary {
         seen.push(whole);
     }
 
-    fn add_person(&mut self, name: &str, count: u32) {
-        let Ok(id) = u32::try_from(self.names.len()) else {
-            return;
+    /// Adds a name of the person with the number `known`, or of one who is new and is shown by it; returns the number.
+    fn add_person(&mut self, name: &str, count: u32, known: Option<u32>) -> Option<u32> {
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let id = u32::try_from(self.names.len()).ok()?;
+                self.names.push(name.into());
+                self.weights.push(count);
+                id
+            }
         };
-        self.names.push(name.into());
-        self.weights.push(count);
         let meant = |tier| Meant { tier, weight: count, id };
         self.people.add(key(name), meant(0));
         let words: Vec<&str> = name.split_whitespace().collect();
@@ -217,6 +226,7 @@ impl Vocabulary {
             let vowels = u8::try_from(vowels).unwrap_or(u8::MAX);
             self.sounds.entry(hash(consonants)).or_default().push((id, vowels));
         }
+        Some(id)
     }
 
     /// The movie with this title, given by its letters.
