@@ -44,6 +44,7 @@ use recommendation_service::{
     registry::Registry,
     rules::{Weights, store::RuleSets},
     state::{AppState, Services},
+    words::Words,
 };
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, ModelName, Popularity, Scorer, Spectral,
@@ -379,8 +380,10 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
     let trained = Shared::new(Some(trained));
     let models = Registry::new(pool.clone(), None, trained.clone());
+    let catalogue = Shared::new(Arc::new(catalogue));
+    let words = Words::new(catalogue.clone(), None, clock.clone()).unwrap();
     let sources = Sources {
-        catalogue: Shared::new(Arc::new(catalogue)),
+        catalogue,
         movies_feed: FeedState::default(),
         users: KnownUsers::new(
             users,
@@ -403,6 +406,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
             .read::<Config>()
             .unwrap()
             .catalogue_languages,
+        words,
     });
     let routes = handler::router(state, &process.config)
         .merge(Router::new().route("/api/v1/nothing", get(async || {})));

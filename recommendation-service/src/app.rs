@@ -135,7 +135,11 @@ pub async fn assemble_with(
     repeat(process, interval, "the rules", own, |own| async move {
         own.refresh_rules().await
     });
-    let words = Words::new(catalogue.clone(), config.language_model()?.as_ref(), clock.clone())?;
+    let words = Words::new(
+        catalogue.clone(),
+        config.language_model()?.as_ref(),
+        clock.clone(),
+    )?;
     words.refresh();
     let own = words.clone();
     repeat(process, NAMES_REFRESH_INTERVAL, "names", own, |own| {

@@ -89,7 +89,10 @@ impl Config {
             matches!(url.scheme(), "http" | "https"),
             "LLM_URL must be a URL such as http://127.0.0.1:11434/v1"
         );
-        anyhow::ensure!(!self.llm_model.is_empty(), "LLM_URL needs LLM_MODEL, the name of a model");
+        anyhow::ensure!(
+            !self.llm_model.is_empty(),
+            "LLM_URL needs LLM_MODEL, the name of a model"
+        );
         Ok(Some(LlmSettings {
             url,
             key: self.llm_api_key.clone(),

@@ -19,13 +19,13 @@ mod vocabulary;
 use chrono::NaiveDate;
 use unicode_normalization::UnicodeNormalization;
 
+use self::text::{Text, is_hangul};
 pub use self::{
     reading::{Filters, MessageLanguage, Order, Reading},
     service::{UnderstoodBy, Words},
     suggestions::suggestions,
     vocabulary::Vocabulary,
 };
-use self::text::{Text, is_hangul};
 
 /// The longest message, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
@@ -41,7 +41,12 @@ pub fn language(message: &str) -> MessageLanguage {
 }
 
 /// Reads `message` with the names in `vocabulary`; `region` is that of watch providers, by default the language's.
-pub fn read(message: &str, vocabulary: &Vocabulary, region: Option<&str>, today: NaiveDate) -> Reading {
+pub fn read(
+    message: &str,
+    vocabulary: &Vocabulary,
+    region: Option<&str>,
+    today: NaiveDate,
+) -> Reading {
     let message: String = message.nfc().collect();
     let text = Text::new(&message);
     let tokens = scan::scan(&text, vocabulary, today);

@@ -144,7 +144,11 @@ fn message<'a>(check: &mut Validator, text: &'a str) -> &'a str {
     let trimmed = text.trim();
     check.require(!trimmed.is_empty(), "message", "must not be empty");
     let is_control = |char: char| char.is_control() && !matches!(char, '\n' | '\r' | '\t');
-    check.require(!text.contains(is_control), "message", "must not contain control characters");
+    check.require(
+        !text.contains(is_control),
+        "message",
+        "must not contain control characters",
+    );
     let limit = format!("must be at most {MAX_MESSAGE_CHARS} characters");
     check.require(text.chars().count() <= MAX_MESSAGE_CHARS, "message", limit);
     trimmed
@@ -154,7 +158,11 @@ fn message<'a>(check: &mut Validator, text: &'a str) -> &'a str {
 fn region(check: &mut Validator, text: Option<&str>) -> Option<String> {
     let text = text?;
     let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-    check.require(is_code, "region", "must be two letters (ISO 3166-1), such as KR");
+    check.require(
+        is_code,
+        "region",
+        "must be two letters (ISO 3166-1), such as KR",
+    );
     Some(text.to_ascii_uppercase())
 }
 
@@ -191,7 +199,11 @@ pub(super) async fn create_query(
     let region = region(&mut check, request.region.as_deref());
     let most = i64::try_from(MAX_FILMS).unwrap_or(i64::MAX);
     let page = request.page.unwrap_or(1);
-    check.require((1..=most).contains(&page), "page", bounds("a whole number", most));
+    check.require(
+        (1..=most).contains(&page),
+        "page",
+        bounds("a whole number", most),
+    );
     let is_size = request.limit.is_none_or(|limit| LIMITS.contains(&limit));
     check.require(is_size, "limit", bounds("a whole number", *LIMITS.end()));
     check.finish(()).map_err(RecommendError::Invalid)?;
@@ -199,15 +211,24 @@ pub(super) async fn create_query(
     let (reading, understood_by) = state.words.understand(text, region.as_deref()).await;
     let page_size = request.limit.or(reading.limit).unwrap_or(DEFAULT_PAGE_SIZE);
     if page > total_pages(most, page_size) {
-        let message = format!("must be at most {}: the first {MAX_FILMS} movies can be requested", total_pages(most, page_size));
+        let message = format!(
+            "must be at most {}: the first {MAX_FILMS} movies can be requested",
+            total_pages(most, page_size)
+        );
         return Err(RecommendError::Invalid(vec![FieldError::new("page", message)]).into());
     }
     let user = caller.numeric_subject().and_then(UserId::new);
     let size = usize::try_from(page_size).unwrap_or_default();
     let from = usize::try_from(page - 1).unwrap_or_default() * size;
-    let is_understood = !reading.is_empty() || (reading.not_understood.is_empty() && text.contains(char::is_alphabetic));
+    let is_understood = !reading.is_empty()
+        || (reading.not_understood.is_empty() && text.contains(char::is_alphabetic));
     let found = match is_understood {
-        true => state.recommender.query(reading.clone(), user, from, size).await?,
+        true => {
+            state
+                .recommender
+                .query(reading.clone(), user, from, size)
+                .await?
+        }
         false => QueryFilms::default(),
     };
     let language = Language::parse(reading.language.code());
@@ -236,8 +257,20 @@ struct Listed {
 
 impl Listed {
     /// The response to `message` in `language`; `region` is that of watch providers, by default the message's.
-    fn response(self, state: &AppState, message: &str, region: Option<String>, language: Language) -> QueryResponse {
-        let Self { reading, found, user, page_size, .. } = self;
+    fn response(
+        self,
+        state: &AppState,
+        message: &str,
+        region: Option<String>,
+        language: Language,
+    ) -> QueryResponse {
+        let Self {
+            reading,
+            found,
+            user,
+            page_size,
+            ..
+        } = self;
         let catalogue = state.recommender.catalogue();
         let localized = catalogue.localized(language.primary());
         let vocabulary = state.words.vocabulary();
@@ -286,10 +319,13 @@ fn movie(
     region: &str,
 ) -> Option<QueriedMovieResponse> {
     let row = localized.catalogue.row(film.id)?;
-    let providers = localized.catalogue.providers(row, region).map(|id| ProviderResponse {
-        provider_id: id,
-        provider_name: vocabulary.provider_name(id).unwrap_or_default().to_owned(),
-    });
+    let providers = localized
+        .catalogue
+        .providers(row, region)
+        .map(|id| ProviderResponse {
+            provider_id: id,
+            provider_name: vocabulary.provider_name(id).unwrap_or_default().to_owned(),
+        });
     Some(QueriedMovieResponse {
         film: MovieCard::new(localized, row),
         score: decimal(film.score),

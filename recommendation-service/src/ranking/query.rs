@@ -6,9 +6,7 @@ use filter::{Bitmap, Filter};
 
 use crate::{
     ranking::{
-        RecommendError, candidates,
-        candidates::Ranked,
-        recommender::Recommender,
+        RecommendError, candidates, candidates::Ranked, recommender::Recommender,
         similar::Similarity,
     },
     read_model::{Catalogue, UserId},
@@ -24,9 +22,26 @@ const PRIOR_AVERAGE: f32 = 6.5;
 const PRIOR_VOTES: f32 = 500.0;
 /// The languages of countries, for movies whose countries are unknown.
 const LANGUAGES: &[(&str, &str)] = &[
-    ("US", "en"), ("GB", "en"), ("CA", "en"), ("AU", "en"), ("NZ", "en"), ("IE", "en"), ("MX", "es"), ("AR", "es"),
-    ("BR", "pt"), ("TW", "zh"), ("KR", "ko"), ("JP", "ja"), ("FR", "fr"), ("IT", "it"), ("DE", "de"), ("ES", "es"),
-    ("CN", "zh"), ("HK", "cn"), ("IN", "hi"), ("RU", "ru"),
+    ("US", "en"),
+    ("GB", "en"),
+    ("CA", "en"),
+    ("AU", "en"),
+    ("NZ", "en"),
+    ("IE", "en"),
+    ("MX", "es"),
+    ("AR", "es"),
+    ("BR", "pt"),
+    ("TW", "zh"),
+    ("KR", "ko"),
+    ("JP", "ja"),
+    ("FR", "fr"),
+    ("IT", "it"),
+    ("DE", "de"),
+    ("ES", "es"),
+    ("CN", "zh"),
+    ("HK", "cn"),
+    ("IN", "hi"),
+    ("RU", "ru"),
 ];
 
 /// A movie of a list.
@@ -53,13 +68,22 @@ pub struct QueryFilms {
 
 /// The conditions that may be left out, the softest first.
 const SOFT: &[&str] = &[
-    "vote_count", "vote_average", "keywords", "runtime", "providers", "country", "release_date", "genres",
+    "vote_count",
+    "vote_average",
+    "keywords",
+    "runtime",
+    "providers",
+    "country",
+    "release_date",
+    "genres",
 ];
 
 /// Leaves out a condition of `filters`; false if there is none of this name.
 fn relax(filters: &mut Filters, name: &str) -> bool {
     match name {
-        "vote_count" => filters.vote_count_min.take().is_some() | filters.vote_count_max.take().is_some(),
+        "vote_count" => {
+            filters.vote_count_min.take().is_some() | filters.vote_count_max.take().is_some()
+        }
         "vote_average" => filters.vote_average_min.take().is_some(),
         "keywords" => filters.keywords.take().is_some(),
         "runtime" => filters.runtime_min.take().is_some() | filters.runtime_max.take().is_some(),
@@ -68,7 +92,12 @@ fn relax(filters: &mut Filters, name: &str) -> bool {
             filters.providers.take().is_some()
         }
         "country" => filters.country.take().is_some_and(|countries| {
-            let language = |country: &str| LANGUAGES.iter().find(|(code, _)| *code == country).map(|(_, language)| *language);
+            let language = |country: &str| {
+                LANGUAGES
+                    .iter()
+                    .find(|(code, _)| *code == country)
+                    .map(|(_, language)| *language)
+            };
             let mut languages: Vec<&str> = countries.split('|').filter_map(language).collect();
             languages.dedup();
             if filters.language.is_none() && !languages.is_empty() {
@@ -83,7 +112,9 @@ fn relax(filters: &mut Filters, name: &str) -> bool {
         }
         // Something else must still say what is wanted.
         "genres" => {
-            let is_rest = filters.people.is_some() || filters.language.is_some() || filters.without_genres.is_some();
+            let is_rest = filters.people.is_some()
+                || filters.language.is_some()
+                || filters.without_genres.is_some();
             is_rest && filters.genres.take().is_some()
         }
         _ => false,
@@ -103,7 +134,12 @@ impl Recommender {
     ///
     /// # Errors
     /// [`RecommendError::Invalid`] if a parameter is invalid, or as [`RecommendError`] says.
-    #[tracing::instrument(name = "service.recommender.query", level = "debug", skip_all, err(level = "debug"))]
+    #[tracing::instrument(
+        name = "service.recommender.query",
+        level = "debug",
+        skip_all,
+        err(level = "debug")
+    )]
     pub async fn query(
         &self,
         reading: Reading,
@@ -114,17 +150,28 @@ impl Recommender {
         self.check_loaded()?;
         let filter = reading.filters.parse().map_err(RecommendError::Invalid)?;
         self.check_genres(&filter)?;
-        self.compute(move |own| own.rank_query(&reading, filter, user, from, limit)).await
+        self.compute(move |own| own.rank_query(&reading, filter, user, from, limit))
+            .await
     }
 
     /// True if a movie passes all conditions of `reading`.
     pub fn has_films(&self, reading: &Reading, user: Option<UserId>) -> bool {
         let catalogue = self.catalogue();
         let filter = reading.filters.parse();
-        filter.is_ok_and(|filter| !self.query_rows(&catalogue, reading, &filter, user).is_empty())
+        filter.is_ok_and(|filter| {
+            !self
+                .query_rows(&catalogue, reading, &filter, user)
+                .is_empty()
+        })
     }
 
-    fn query_rows(&self, catalogue: &Catalogue, reading: &Reading, filter: &Filter, user: Option<UserId>) -> Bitmap {
+    fn query_rows(
+        &self,
+        catalogue: &Catalogue,
+        reading: &Reading,
+        filter: &Filter,
+        user: Option<UserId>,
+    ) -> Bitmap {
         let mut rows = catalogue.select(filter);
         for row in reading.like.iter().filter_map(|id| catalogue.row(*id)) {
             rows.remove(u32::try_from(row).unwrap_or(u32::MAX));
@@ -169,7 +216,13 @@ impl Recommender {
     }
 
     /// The best `count` of `rows`.
-    fn ranked(&self, catalogue: &Catalogue, rows: &Bitmap, reading: &Reading, count: usize) -> Vec<QueryFilm> {
+    fn ranked(
+        &self,
+        catalogue: &Catalogue,
+        rows: &Bitmap,
+        reading: &Reading,
+        count: usize,
+    ) -> Vec<QueryFilm> {
         let rules = Context {
             weights: self.weights(),
             max_popularity: candidates::max_popularity(catalogue, rows),
@@ -178,28 +231,55 @@ impl Recommender {
             today: days_since_epoch(self.now()),
         };
         let values = |row: usize| rules.values(catalogue.candidate(row));
-        let by_rules = |row: usize| (candidates::rounded(rules.score(values(row))), rules.reasons(values(row)));
+        let by_rules = |row: usize| {
+            (
+                candidates::rounded(rules.score(values(row))),
+                rules.reasons(values(row)),
+            )
+        };
         let model_on_catalogue = self.place(catalogue);
         let examples: Vec<Similarity> = reading
             .like
             .iter()
             .filter_map(|id| catalogue.row(*id))
-            .map(|row| Similarity::new(catalogue, model_on_catalogue.as_ref(), row, self.uses_content()))
+            .map(|row| {
+                Similarity::new(
+                    catalogue,
+                    model_on_catalogue.as_ref(),
+                    row,
+                    self.uses_content(),
+                )
+            })
             .collect();
-        let mean = |row: usize| examples.iter().map(|example| example.score(row)).sum::<f32>() / examples.len() as f32;
-        let best = |score: &dyn Fn(usize) -> f32| candidates::best_by(catalogue, rows, count, score);
+        let mean = |row: usize| {
+            examples
+                .iter()
+                .map(|example| example.score(row))
+                .sum::<f32>()
+                / examples.len() as f32
+        };
+        let best =
+            |score: &dyn Fn(usize) -> f32| candidates::best_by(catalogue, rows, count, score);
         let is_rated = reading.filters.vote_average_min.is_some();
         let list = |ranked: Vec<Ranked>, describe: &dyn Fn(&Ranked) -> (i64, Vec<Reason>)| {
             let film = |ranked: &Ranked| {
                 let (score, reasons) = describe(ranked);
-                QueryFilm { id: ranked.id, score, reasons }
+                QueryFilm {
+                    id: ranked.id,
+                    score,
+                    reasons,
+                }
             };
             ranked.iter().map(film).collect()
         };
         let rated = |row: usize| weighted_average(catalogue, row) / 10.0;
         match reading.sort {
             Some(order @ (Order::Newest | Order::Oldest)) => {
-                let days = |row: usize| catalogue.release_date(row).map(|date| date.num_days_from_ce() as f32);
+                let days = |row: usize| {
+                    catalogue
+                        .release_date(row)
+                        .map(|date| date.num_days_from_ce() as f32)
+                };
                 let ranked = match order {
                     Order::Newest => best(&|row| days(row).unwrap_or(-1.0)),
                     _ => best(&|row| -days(row).unwrap_or(f32::from(i16::MAX) * 100.0)),
@@ -213,7 +293,9 @@ impl Recommender {
             }
             Some(Order::Rated) => list(best(&rated), &|film| (film.score, by_rules(film.row).1)),
             None if !examples.is_empty() => list(best(&mean), &|film| {
-                let nearest = examples.iter().max_by(|one, two| one.score(film.row).total_cmp(&two.score(film.row)));
+                let nearest = examples
+                    .iter()
+                    .max_by(|one, two| one.score(film.row).total_cmp(&two.score(film.row)));
                 let reasons = nearest.map(|example| example.reasons(catalogue, film.row));
                 (film.score, reasons.unwrap_or_default())
             }),

@@ -37,7 +37,10 @@ impl All {
             }
             return;
         }
-        let is_known = self.0.iter().any(|any| any.iter().any(|name| names.contains(name)));
+        let is_known = self
+            .0
+            .iter()
+            .any(|any| any.iter().any(|name| names.contains(name)));
         if !is_known {
             self.0.push(names);
         }
@@ -65,7 +68,10 @@ pub(super) fn compose(
     language: MessageLanguage,
 ) -> Reading {
     let negated = negated(tokens);
-    let mut composer = Composer { today, ..Composer::default() };
+    let mut composer = Composer {
+        today,
+        ..Composer::default()
+    };
     for (place, token) in tokens.iter().enumerate() {
         let Role::Content(content) = &token.role else {
             continue;
@@ -108,15 +114,21 @@ fn negated(tokens: &[Token]) -> Vec<bool> {
                 while let Some(content) = last {
                     negated[content] = true;
                     let mut next = content + 1;
-                    while next < tokens.len() && matches!(tokens[next].role, Role::Filler | Role::Film) {
+                    while next < tokens.len()
+                        && matches!(tokens[next].role, Role::Filler | Role::Film)
+                    {
                         next += 1;
                     }
-                    let is_joined = tokens.get(next).is_some_and(|token| matches!(token.role, Role::Or | Role::And));
-                    let after = (next + 1..tokens.len().min(next + 4)).find(|next| is_content(*next));
+                    let is_joined = tokens
+                        .get(next)
+                        .is_some_and(|token| matches!(token.role, Role::Or | Role::And));
+                    let after =
+                        (next + 1..tokens.len().min(next + 4)).find(|next| is_content(*next));
                     let is_near = after.is_some_and(|after| {
                         (next + 1..after).all(|at| matches!(tokens[at].role, Role::Filler))
                     });
-                    let is_same = after.is_some_and(|after| same_kind(&tokens[content].role, &tokens[after].role));
+                    let is_same = after
+                        .is_some_and(|after| same_kind(&tokens[content].role, &tokens[after].role));
                     last = after.filter(|_| is_joined && is_near && is_same);
                 }
             }
@@ -127,8 +139,10 @@ fn negated(tokens: &[Token]) -> Vec<bool> {
                         last = Some(before);
                         break;
                     }
-                    if matches!(tokens[before].role, Role::Break(_) | Role::But | Role::NegateAfter | Role::Unknown)
-                        || distance > MAX_DISTANCE
+                    if matches!(
+                        tokens[before].role,
+                        Role::Break(_) | Role::But | Role::NegateAfter | Role::Unknown
+                    ) || distance > MAX_DISTANCE
                     {
                         break;
                     }
@@ -138,13 +152,20 @@ fn negated(tokens: &[Token]) -> Vec<bool> {
                     let mut before = content;
                     let mut is_joined = false;
                     while let Some(at) = before.checked_sub(1)
-                        && matches!(tokens[at].role, Role::Or | Role::And | Role::Filler | Role::Film)
+                        && matches!(
+                            tokens[at].role,
+                            Role::Or | Role::And | Role::Filler | Role::Film
+                        )
                     {
                         is_joined |= matches!(tokens[at].role, Role::Or | Role::And);
                         before = at;
                     }
-                    let at = before.checked_sub(1).filter(|at| is_content(*at) && is_joined);
-                    last = at.filter(|at| same_kind(&tokens[content].role, &tokens[*at].role) && !negated[*at]);
+                    let at = before
+                        .checked_sub(1)
+                        .filter(|at| is_content(*at) && is_joined);
+                    last = at.filter(|at| {
+                        same_kind(&tokens[content].role, &tokens[*at].role) && !negated[*at]
+                    });
                 }
             }
             _ => {}
@@ -155,8 +176,13 @@ fn negated(tokens: &[Token]) -> Vec<bool> {
 
 fn same_kind(one: &Role, two: &Role) -> bool {
     match (one, two) {
-        (Role::Content(Content::Genres(_) | Content::Keywords(_)), Role::Content(Content::Genres(_) | Content::Keywords(_))) => true,
-        (Role::Content(one), Role::Content(two)) => std::mem::discriminant(one) == std::mem::discriminant(two),
+        (
+            Role::Content(Content::Genres(_) | Content::Keywords(_)),
+            Role::Content(Content::Genres(_) | Content::Keywords(_)),
+        ) => true,
+        (Role::Content(one), Role::Content(two)) => {
+            std::mem::discriminant(one) == std::mem::discriminant(two)
+        }
         _ => false,
     }
 }
@@ -173,13 +199,20 @@ enum Joined {
 /// The relation of the content at `place` to the content before it.
 fn joined(tokens: &[Token], negated: &[bool], place: usize) -> Joined {
     let previous = |place: usize| {
-        let at = (0..place).rev().find(|at| !matches!(tokens[*at].role, Role::Filler | Role::Film | Role::Or | Role::And | Role::Break(Gap::Comma)))?;
+        let at = (0..place).rev().find(|at| {
+            !matches!(
+                tokens[*at].role,
+                Role::Filler | Role::Film | Role::Or | Role::And | Role::Break(Gap::Comma)
+            )
+        })?;
         let is_same = !negated[at]
             && matches!((&tokens[at].role, &tokens[place].role), (Role::Content(one), Role::Content(two))
                 if std::mem::discriminant(one) == std::mem::discriminant(two));
         let between = &tokens[at + 1..place];
         let has_or = between.iter().any(|token| token.role == Role::Or);
-        let has_comma = between.iter().any(|token| matches!(token.role, Role::Break(_)));
+        let has_comma = between
+            .iter()
+            .any(|token| matches!(token.role, Role::Break(_)));
         let has_and = between.iter().any(|token| token.role == Role::And);
         is_same.then_some((at, has_or, has_comma && !has_and))
     };
@@ -219,7 +252,12 @@ struct Composer {
 
 impl Composer {
     fn include(&mut self, content: &Content, joined: Joined) {
-        let owned = |names: &[&'static str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let owned = |names: &[&'static str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         let (is_alternative, count) = match joined {
             Joined::Apart => (false, 0),
             Joined::Alternative(count) => (true, count),
@@ -254,10 +292,22 @@ impl Composer {
             Content::Era(era) => self.narrow(Period::of(*era, self.today), false),
             Content::Period(period) => self.narrow(*period, is_alternative),
             Content::Length(length) => self.bound(match length {
-                Length::Short => Runtime { min: None, max: Some(SHORT) },
-                Length::Medium => Runtime { min: None, max: Some(MEDIUM) },
-                Length::Long => Runtime { min: Some(LONG), max: None },
-                Length::Some => Runtime { min: Some(SHORT), max: None },
+                Length::Short => Runtime {
+                    min: None,
+                    max: Some(SHORT),
+                },
+                Length::Medium => Runtime {
+                    min: None,
+                    max: Some(MEDIUM),
+                },
+                Length::Long => Runtime {
+                    min: Some(LONG),
+                    max: None,
+                },
+                Length::Some => Runtime {
+                    min: Some(SHORT),
+                    max: None,
+                },
             }),
             Content::Runtime(runtime) => self.bound(*runtime),
             Content::Rating(average) => self.rate(*average),
@@ -293,11 +343,31 @@ impl Composer {
                 Some(period) => self.narrow(period, false),
                 None => return false,
             },
-            Content::Length(Length::Long | Length::Some) => self.bound(Runtime { min: None, max: Some(MEDIUM) }),
-            Content::Length(_) => self.bound(Runtime { min: Some(SHORT), max: None }),
-            Content::Runtime(Runtime { min: Some(min), max: None }) => self.bound(Runtime { min: None, max: Some(*min) }),
-            Content::Runtime(Runtime { min: None, max: Some(max) }) => self.bound(Runtime { min: Some(*max), max: None }),
-            Content::Votes(Votes::Famous) | Content::Sort("popularity.desc") => self.votes_max = Some(FEW_VOTES),
+            Content::Length(Length::Long | Length::Some) => self.bound(Runtime {
+                min: None,
+                max: Some(MEDIUM),
+            }),
+            Content::Length(_) => self.bound(Runtime {
+                min: Some(SHORT),
+                max: None,
+            }),
+            Content::Runtime(Runtime {
+                min: Some(min),
+                max: None,
+            }) => self.bound(Runtime {
+                min: None,
+                max: Some(*min),
+            }),
+            Content::Runtime(Runtime {
+                min: None,
+                max: Some(max),
+            }) => self.bound(Runtime {
+                min: Some(*max),
+                max: None,
+            }),
+            Content::Votes(Votes::Famous) | Content::Sort("popularity.desc") => {
+                self.votes_max = Some(FEW_VOTES)
+            }
             Content::Votes(Votes::Gem) => self.votes_min = Some(FEW_VOTES),
             _ => return false,
         }
@@ -329,16 +399,28 @@ impl Composer {
         self.average = Some(self.average.map_or(average, |known| known.max(average)));
     }
 
-    fn finish(mut self, text: &Text<'_>, tokens: &[Token], region: Option<&str>, language: MessageLanguage) -> Reading {
+    fn finish(
+        mut self,
+        text: &Text<'_>,
+        tokens: &[Token],
+        region: Option<&str>,
+        language: MessageLanguage,
+    ) -> Reading {
         let not_understood = self.not_understood(text, tokens);
         let confidence = confidence(text, tokens, &self.refused);
         // What is excluded is not required: a family comedy without families.
         let excluded: Vec<String> = self.without.0.iter().flatten().cloned().collect();
-        self.genres.0.retain(|any| !any.iter().any(|name| excluded.contains(name)));
-        let period = self.period.unwrap_or(Period { from: None, to: None });
+        self.genres
+            .0
+            .retain(|any| !any.iter().any(|name| excluded.contains(name)));
+        let period = self.period.unwrap_or(Period {
+            from: None,
+            to: None,
+        });
         let is_year = period.from == period.to;
         let day = |year: Option<i32>, month, day| {
-            year.filter(|_| !is_year).and_then(|year| NaiveDate::from_ymd_opt(year, month, day))
+            year.filter(|_| !is_year)
+                .and_then(|year| NaiveDate::from_ymd_opt(year, month, day))
         };
         let providers = self.providers.into_text();
         let region = region.unwrap_or(language.region());
@@ -360,18 +442,31 @@ impl Composer {
             region: providers.is_some().then(|| region.to_owned()),
             providers,
         };
-        Reading { filters, like: self.like, sort: self.sort, limit: self.limit, not_understood, confidence, language }
+        Reading {
+            filters,
+            like: self.like,
+            sort: self.sort,
+            limit: self.limit,
+            not_understood,
+            confidence,
+            language,
+        }
     }
 
     /// The fragments without a meaning, in their order.
     fn not_understood(&self, text: &Text<'_>, tokens: &[Token]) -> Vec<String> {
-        let is_missed = |place: &usize| tokens[*place].role == Role::Unknown || self.refused.contains(place);
+        let is_missed =
+            |place: &usize| tokens[*place].role == Role::Unknown || self.refused.contains(place);
         let places = (0..tokens.len()).filter(is_missed);
         // A language beside another needs no exclusion: not Korean but Japanese.
         let places = places.filter(|place| {
-            !matches!(tokens[*place].role, Role::Content(Content::Languages(_))) || self.languages.0.is_empty()
+            !matches!(tokens[*place].role, Role::Content(Content::Languages(_)))
+                || self.languages.0.is_empty()
         });
-        places.map(|place| text.fragment(tokens[place].range.clone()).trim().to_owned()).filter(|fragment| !fragment.is_empty()).collect()
+        places
+            .map(|place| text.fragment(tokens[place].range.clone()).trim().to_owned())
+            .filter(|fragment| !fragment.is_empty())
+            .collect()
     }
 }
 
@@ -396,18 +491,4 @@ fn confidence(text: &Text<'_>, tokens: &[Token], refused: &[usize]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn conditions_are_written_as_the_filter_reads_them() {
-        let mut all = All::default();
-        all.add(["a".to_owned()], false);
-        all.add(["b".to_owned()], false);
-        all.add(["a".to_owned()], false);
-        all.merge_last(2);
-        all.add(["c".to_owned()], true);
-        all.add(["d".to_owned()], false);
-        assert_eq!(all.into_text().as_deref(), Some("a|b|c,d"));
-    }
-}
+mod tests;

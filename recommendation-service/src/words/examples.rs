@@ -21,9 +21,41 @@ const MAX_EXAMPLES: usize = 10;
 const MAX_SEARCHES: u8 = 8;
 
 /// Particles after a title.
-const PARTICLES: &[&str] = &["이랑", "하고", "이나", "이라는", "을", "를", "이", "가", "와", "과", "랑", "은", "는", "의", "도", "나"];
+const PARTICLES: &[&str] = &[
+    "이랑",
+    "하고",
+    "이나",
+    "이라는",
+    "을",
+    "를",
+    "이",
+    "가",
+    "와",
+    "과",
+    "랑",
+    "은",
+    "는",
+    "의",
+    "도",
+    "나",
+];
 /// Particles that join titles.
 const LINKS: &[&str] = &["이랑", "하고", "이나", "와", "과", "랑", "나"];
+
+/// Words between a title and what shows that it is an example.
+const BETWEEN: &[&str] = &[
+    "둘다",
+    "다",
+    "모두",
+    "정말",
+    "진짜",
+    "너무",
+    "엄청",
+    "시리즈",
+    "영화",
+    "정도로",
+    "아주",
+];
 
 /// The tokens of examples and of the words around them, by their first letter.
 #[derive(Debug, Default)]
@@ -41,7 +73,10 @@ impl Examples {
 
     /// The first token after `place`.
     pub(super) fn next_start(&self, place: usize) -> Option<usize> {
-        self.tokens.range(place + 1..).next().map(|(start, _)| *start)
+        self.tokens
+            .range(place + 1..)
+            .next()
+            .map(|(start, _)| *start)
     }
 
     /// True if a token has a letter of `range`.
@@ -83,18 +118,28 @@ impl Examples {
     ) -> Option<(i64, usize)> {
         let ends = words_from(text, place, MAX_WORDS);
         let minimum = ends.get(MIN_BARE_WORDS - 1)?;
-        ends.iter().copied().rev().filter(|end| end >= minimum && *end > known_end).find_map(|end| {
-            let is_name = match text.is_hangul(place) {
-                true => (place..end).all(|at| !is_hangul_word_known(text, at)),
-                false => {
-                    let starts: Vec<usize> = (place..end).filter(|at| text.is_start(*at)).collect();
-                    let upper = starts.iter().filter(|at| text.is_upper(**at)).count();
-                    text.is_upper(place) && upper >= MIN_BARE_WORDS && text.is_upper(*starts.last()?)
-                }
-            };
-            let is_free = !self.covers(place..end);
-            (is_name && is_free).then(|| vocabulary.title(&letters(text, place..end))).flatten().map(|film| (film, end))
-        })
+        ends.iter()
+            .copied()
+            .rev()
+            .filter(|end| end >= minimum && *end > known_end)
+            .find_map(|end| {
+                let is_name = match text.is_hangul(place) {
+                    true => (place..end).all(|at| !is_hangul_word_known(text, at)),
+                    false => {
+                        let starts: Vec<usize> =
+                            (place..end).filter(|at| text.is_start(*at)).collect();
+                        let upper = starts.iter().filter(|at| text.is_upper(**at)).count();
+                        text.is_upper(place)
+                            && upper >= MIN_BARE_WORDS
+                            && text.is_upper(*starts.last()?)
+                    }
+                };
+                let is_free = !self.covers(place..end);
+                (is_name && is_free)
+                    .then(|| vocabulary.title(&letters(text, place..end)))
+                    .flatten()
+                    .map(|film| (film, end))
+            })
     }
 }
 
@@ -104,7 +149,10 @@ fn is_hangul_word_known(text: &Text<'_>, place: usize) -> bool {
 }
 
 fn letters(text: &Text<'_>, range: Range<usize>) -> String {
-    text.chars()[range].iter().filter(|char| char.is_alphanumeric()).collect()
+    text.chars()[range]
+        .iter()
+        .filter(|char| char.is_alphanumeric())
+        .collect()
 }
 
 /// The ends of the first `most` words from `place` on.
@@ -129,7 +177,9 @@ pub(super) fn examples(text: &Text<'_>, vocabulary: &Vocabulary) -> Examples {
     let mut examples = Examples::default();
     for quoted in text.quoted.iter().filter(|quoted| !quoted.is_empty()) {
         let title = letters(text, quoted.clone());
-        let film = vocabulary.title(&title).or_else(|| Some(examples.similar_title(vocabulary, &[title])?.1));
+        let film = vocabulary
+            .title(&title)
+            .or_else(|| Some(examples.similar_title(vocabulary, &[title])?.1));
         if let Some(film) = film {
             examples.add_title(quoted.clone(), film);
         }
@@ -150,7 +200,8 @@ pub(super) fn examples(text: &Text<'_>, vocabulary: &Vocabulary) -> Examples {
         }
         if text.is_hangul(place)
             && place > 0
-            && let Some((end, _)) = LEXICON.longest(text, place, |meaning| *meaning == Meaning::LikeAfter)
+            && let Some((end, _)) =
+                LEXICON.longest(text, place, |meaning| *meaning == Meaning::LikeAfter)
         {
             before_marker(text, vocabulary, place..end, &mut examples);
         }
@@ -160,9 +211,27 @@ pub(super) fn examples(text: &Text<'_>, vocabulary: &Vocabulary) -> Examples {
 }
 
 /// Reads titles after `marker`, joined by words and commas; returns where they end.
-fn after_marker(text: &Text<'_>, vocabulary: &Vocabulary, marker: Range<usize>, examples: &mut Examples) -> usize {
+fn after_marker(
+    text: &Text<'_>,
+    vocabulary: &Vocabulary,
+    marker: Range<usize>,
+    examples: &mut Examples,
+) -> usize {
     let mut place = marker.end;
-    if let Some(end) = eat_any(text, place, &["themovies", "themovie", "thefilms", "thefilm", "watching", "movieslike", "either", "both"]) {
+    if let Some(end) = eat_any(
+        text,
+        place,
+        &[
+            "themovies",
+            "themovie",
+            "thefilms",
+            "thefilm",
+            "watching",
+            "movieslike",
+            "either",
+            "both",
+        ],
+    ) {
         place = end;
     }
     let mut is_found = false;
@@ -179,7 +248,10 @@ fn after_marker(text: &Text<'_>, vocabulary: &Vocabulary, marker: Range<usize>, 
         place = end;
         let next = eat_any(text, end, &["andalso", "and", "or", "nor"]);
         match next {
-            Some(after) if title_from(text, vocabulary, after, examples).is_some() || examples.token(after).is_some() => {
+            Some(after)
+                if title_from(text, vocabulary, after, examples).is_some()
+                    || examples.token(after).is_some() =>
+            {
                 examples.add(end..after, Role::Filler);
                 place = after;
             }
@@ -198,13 +270,19 @@ fn after_marker(text: &Text<'_>, vocabulary: &Vocabulary, marker: Range<usize>, 
 }
 
 /// The title that begins at `place`.
-fn title_from(text: &Text<'_>, vocabulary: &Vocabulary, place: usize, examples: &Examples) -> Option<(i64, usize)> {
+fn title_from(
+    text: &Text<'_>,
+    vocabulary: &Vocabulary,
+    place: usize,
+    examples: &Examples,
+) -> Option<(i64, usize)> {
     // Hangul titles end within words: 기생충처럼.
     let ends = words_from(text, place, MAX_WORDS);
     for (words, end) in ends.iter().copied().enumerate().rev() {
         // A word with a meaning of its own is a title only with a capital: Up, It, Old.
         let known = LEXICON.longest(text, place, |_| true);
-        let is_word = words == 0 && known.is_some_and(|(known, _)| known == end) && !text.is_upper(place);
+        let is_word =
+            words == 0 && known.is_some_and(|(known, _)| known == end) && !text.is_upper(place);
         if is_word {
             continue;
         }
@@ -213,7 +291,8 @@ fn title_from(text: &Text<'_>, vocabulary: &Vocabulary, place: usize, examples: 
         }
         // Parasite's
         let possessive = text.fragment(place..end).ends_with("'s").then(|| end - 1);
-        if let Some(film) = possessive.and_then(|end| vocabulary.title(&letters(text, place..end))) {
+        if let Some(film) = possessive.and_then(|end| vocabulary.title(&letters(text, place..end)))
+        {
             return Some((film, end));
         }
     }
@@ -239,8 +318,22 @@ fn title_from(text: &Text<'_>, vocabulary: &Vocabulary, place: usize, examples: 
 }
 
 /// Reads titles before `marker`, joined by particles and commas.
-fn before_marker(text: &Text<'_>, vocabulary: &Vocabulary, marker: Range<usize>, examples: &mut Examples) {
-    let Some((range, film)) = title_until(text, vocabulary, marker.start, PARTICLES, examples) else {
+fn before_marker(
+    text: &Text<'_>,
+    vocabulary: &Vocabulary,
+    marker: Range<usize>,
+    examples: &mut Examples,
+) {
+    // 올드보이 둘 다 좋아하는데, 범죄도시 시리즈처럼
+    let end = BETWEEN
+        .iter()
+        .filter_map(|word| before(text, marker.start, word))
+        .min()
+        .unwrap_or(marker.start);
+    let found = title_until(text, vocabulary, end, PARTICLES, examples);
+    let Some((range, film)) =
+        found.or_else(|| title_until(text, vocabulary, marker.start, PARTICLES, examples))
+    else {
         return;
     };
     let mut start = range.start;
@@ -263,6 +356,13 @@ fn before_marker(text: &Text<'_>, vocabulary: &Vocabulary, marker: Range<usize>,
     }
 }
 
+/// The place at which `word` begins if it ends at `end`.
+fn before(text: &Text<'_>, end: usize, word: &str) -> Option<usize> {
+    let start = end.checked_sub(word.chars().count())?;
+    let is_same = word.chars().eq(text.chars()[start..end].iter().copied());
+    is_same.then_some(start)
+}
+
 /// The title that ends at `end`, or before one of `particles` there.
 fn title_until(
     text: &Text<'_>,
@@ -271,11 +371,10 @@ fn title_until(
     particles: &[&str],
     examples: &Examples,
 ) -> Option<(Range<usize>, i64)> {
-    let without = particles.iter().filter_map(|particle| {
-        let start = end.checked_sub(particle.chars().count())?;
-        let is_same = particle.chars().eq(text.chars()[start..end].iter().copied());
-        (is_same && start > 0).then_some(start)
-    });
+    let without = particles
+        .iter()
+        .filter_map(|particle| before(text, end, particle))
+        .filter(|start| *start > 0);
     let ends: Vec<usize> = std::iter::once(end).chain(without).collect();
     let starts = words_before(text, end, MAX_WORDS);
     let free = |range: &Range<usize>| range.start < range.end && !examples.covers(range.clone());
@@ -291,7 +390,11 @@ fn title_until(
     }
     let is_known = |at: usize| LEXICON.longest(text, at, |_| true).is_some();
     let mut spans = Vec::new();
-    for start in starts.into_iter().take(MAX_WORDS_OF_TYPO).take_while(|start| text.gap(*start + 1) < Gap::Stop) {
+    for start in starts
+        .into_iter()
+        .take(MAX_WORDS_OF_TYPO)
+        .take_while(|start| text.gap(*start + 1) < Gap::Stop)
+    {
         if is_known(start) {
             continue;
         }

@@ -108,7 +108,11 @@ impl Meaning {
         let (kind, value) = name.split_once(':').unwrap_or((name, ""));
         let names = || value.split('|').collect::<Names>();
         Some(match kind {
-            "genre" => Self::Genres(name.split(',').filter_map(|part| part.strip_prefix("genre:")).collect()),
+            "genre" => Self::Genres(
+                name.split(',')
+                    .filter_map(|part| part.strip_prefix("genre:"))
+                    .collect(),
+            ),
             "keyword" => Self::Keywords(names()),
             "lang" => Self::Languages(names()),
             "country" => Self::Country(value),
@@ -213,8 +217,39 @@ const PARTICLES: &[(&str, Meaning)] = &[
 
 /// The endings of stems of one syllable; longer stems take any.
 const ENDINGS: &[&str] = &[
-    "", "은", "는", "게", "고", "지", "기", "어", "아", "요", "네", "던", "을", "음", "은데", "는데", "어서", "어요",
-    "습니다", "나요", "을까", "을까요", "으면", "면", "니", "다", "지만", "은거", "은걸", "도록", "해", "한", "하고",
+    "",
+    "은",
+    "는",
+    "게",
+    "고",
+    "지",
+    "기",
+    "어",
+    "아",
+    "요",
+    "네",
+    "던",
+    "을",
+    "음",
+    "은데",
+    "는데",
+    "어서",
+    "어요",
+    "습니다",
+    "나요",
+    "을까",
+    "을까요",
+    "으면",
+    "면",
+    "니",
+    "다",
+    "지만",
+    "은거",
+    "은걸",
+    "도록",
+    "해",
+    "한",
+    "하고",
 ];
 
 #[derive(Debug)]
@@ -234,7 +269,12 @@ pub(super) struct Lexicon {
 /// The lexicon of both languages.
 pub(super) static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     let mut lexicon = Lexicon::default();
-    for line in concat!(include_str!("lexicon/en.tsv"), include_str!("lexicon/ko.tsv")).lines() {
+    for line in concat!(
+        include_str!("lexicon/en.tsv"),
+        include_str!("lexicon/ko.tsv")
+    )
+    .lines()
+    {
         lexicon.add(line);
     }
     lexicon
@@ -249,7 +289,9 @@ impl Lexicon {
         let (name, words) = line.split_once('\t')?;
         let meaning = Meaning::parse(name)?;
         for word in words.split(',').map(str::trim) {
-            let (word, is_stem) = word.strip_suffix('~').map_or((word, false), |word| (word, true));
+            let (word, is_stem) = word
+                .strip_suffix('~')
+                .map_or((word, false), |word| (word, true));
             let mut letters = key(word);
             if word.ends_with('+') {
                 letters.push('+');
@@ -259,15 +301,25 @@ impl Lexicon {
             let length = letters.chars().count();
             let longest = self.longest.entry(first).or_default();
             *longest = length.max(*longest);
-            self.entries.entry(letters).or_default().push(Entry { meaning, is_stem });
+            self.entries
+                .entry(letters)
+                .or_default()
+                .push(Entry { meaning, is_stem });
         }
         Some(())
     }
 
     /// The longest entry at `place` with a meaning that `accept` accepts. `place` begins a word, or follows a match
     /// within a Korean word.
-    pub(super) fn longest(&self, text: &Text<'_>, place: usize, accept: impl Fn(&Meaning) -> bool + Copy) -> Option<Match<'_>> {
-        self.ends(text, place).rev().find_map(|end| self.entry(text, place, end, accept))
+    pub(super) fn longest(
+        &self,
+        text: &Text<'_>,
+        place: usize,
+        accept: impl Fn(&Meaning) -> bool + Copy,
+    ) -> Option<Match<'_>> {
+        self.ends(text, place)
+            .rev()
+            .find_map(|end| self.entry(text, place, end, accept))
     }
 
     /// The names of watch providers.
@@ -282,16 +334,25 @@ impl Lexicon {
     /// The places at which an entry at `place` may end.
     fn ends(&self, text: &Text<'_>, place: usize) -> Range<usize> {
         // An inflected form is longer than its entry by two letters at most; a point of a number is not counted.
-        let longest = text.char(place).and_then(|char| self.longest.get(&char)).map_or(0, |longest| longest + 3);
+        let longest = text
+            .char(place)
+            .and_then(|char| self.longest.get(&char))
+            .map_or(0, |longest| longest + 3);
         let mut last = place;
-        while last < text.len() && last - place < longest && (last == place || text.gap(last) < Gap::Comma) {
+        while last < text.len()
+            && last - place < longest
+            && (last == place || text.gap(last) < Gap::Comma)
+        {
             last += 1;
         }
         place + 1..last + 1
     }
 
     fn letters(text: &Text<'_>, range: Range<usize>) -> String {
-        text.chars()[range].iter().filter(|char| **char != '.').collect()
+        text.chars()[range]
+            .iter()
+            .filter(|char| **char != '.')
+            .collect()
     }
 
     /// The entry with the letters from `place` to `end`.
@@ -309,10 +370,14 @@ impl Lexicon {
             let letters = Self::letters(text, place..end);
             let found = |letters: &str| {
                 let mut entries = self.entries.get(letters)?.iter();
-                entries.find(|entry| accept(&entry.meaning)).map(|entry| (end, &entry.meaning))
+                entries
+                    .find(|entry| accept(&entry.meaning))
+                    .map(|entry| (end, &entry.meaning))
             };
             let singular = |ending: &str, by: &str| {
-                let stem = letters.strip_suffix(ending).filter(|stem| stem.len() > 2 && stem.is_ascii())?;
+                let stem = letters
+                    .strip_suffix(ending)
+                    .filter(|stem| stem.len() > 2 && stem.is_ascii())?;
                 found(&format!("{stem}{by}"))
             };
             return found(&letters)
@@ -326,7 +391,9 @@ impl Lexicon {
         if text.is_start(end) || self.continues(text, end) {
             return Some((end, &first.meaning));
         }
-        let stem = std::iter::once(first).chain(accepted).find(|entry| entry.is_stem)?;
+        let stem = std::iter::once(first)
+            .chain(accepted)
+            .find(|entry| entry.is_stem)?;
         ending(text, place, end).map(|end| (end, &stem.meaning))
     }
 
@@ -343,15 +410,19 @@ impl Lexicon {
         for place in (0..text.len()).rev().filter(|place| text.is_hangul(*place)) {
             begins_entry[place] = self.ends(text, place).any(|end| {
                 text.is_hangul(end - 1)
-                    && self.entries.get(&Self::letters(text, place..end)).is_some_and(|entries| {
-                        text.is_start(end)
-                            || continues[end]
-                            || (entries.iter().any(|entry| entry.is_stem) && ending(text, place, end).is_some())
-                    })
+                    && self
+                        .entries
+                        .get(&Self::letters(text, place..end))
+                        .is_some_and(|entries| {
+                            text.is_start(end)
+                                || continues[end]
+                                || (entries.iter().any(|entry| entry.is_stem)
+                                    && ending(text, place, end).is_some())
+                        })
             });
             let particle = self.particle(text, place);
-            continues[place] =
-                begins_entry[place] || particle.is_some_and(|(end, _)| text.is_start(end) || begins_entry[end]);
+            continues[place] = begins_entry[place]
+                || particle.is_some_and(|(end, _)| text.is_start(end) || begins_entry[end]);
         }
         continues
     }
@@ -374,7 +445,9 @@ impl Lexicon {
 
 /// The end of a stem's ending: of the word, or before a negation in it.
 fn ending(text: &Text<'_>, place: usize, end: usize) -> Option<usize> {
-    let word_end = (end..text.len()).find(|place| text.is_start(*place)).unwrap_or(text.len());
+    let word_end = (end..text.len())
+        .find(|place| text.is_start(*place))
+        .unwrap_or(text.len());
     let rest = &text.chars()[end..word_end];
     let before_negation = rest.iter().position(|char| *char == '않');
     let length = before_negation.unwrap_or(rest.len());
@@ -387,43 +460,4 @@ fn ending(text: &Text<'_>, place: usize, end: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn first(message: &str) -> Option<(&str, Meaning)> {
-        let text = Text::new(message);
-        let (end, meaning) = LEXICON.longest(&text, 0, |_| true)?;
-        // Fragments of `text` borrow from the message.
-        Some((text.fragment(0..end), meaning.clone()))
-    }
-
-    #[test]
-    fn every_line_has_a_meaning() {
-        for line in concat!(include_str!("lexicon/en.tsv"), include_str!("lexicon/ko.tsv")).lines() {
-            let mut lexicon = Lexicon::default();
-            assert!(line.starts_with('#') || lexicon.add(line).is_some(), "{line}");
-        }
-    }
-
-    #[test]
-    fn the_longest_entry_that_ends_with_its_word_is_found() {
-        let genre = |name| Meaning::Genres(vec![name]);
-        for (message, fragment, meaning) in [
-            ("thrillers please", "thrillers", genre("Thriller")),
-            ("sci-fi comedies", "sci-fi", genre("Science Fiction")),
-            ("comedies", "comedies", genre("Comedy")),
-            ("전쟁영화로", "전쟁", genre("War")),
-            ("스릴러로", "스릴러", genre("Thriller")),
-            ("무섭지 않은", "무섭", genre("Horror")),
-            ("무섭지않은", "무섭", genre("Horror")),
-            ("무서운데", "무서운데", genre("Horror")),
-            ("한국스릴러", "한국", Meaning::Languages(vec!["ko"])),
-            ("시간 여행물", "시간 여행", Meaning::Keywords(vec!["time travel", "time warp", "time loop"])),
-        ] {
-            assert_eq!(first(message), Some((fragment, meaning)), "{message}");
-        }
-        for message in ["warning", "전쟁이니까요랄라", "comedyville", "우주베키스탄"] {
-            assert_eq!(first(message), None, "{message}");
-        }
-    }
-}
+mod tests;

@@ -147,12 +147,21 @@ impl LanguageModel {
     pub fn new(settings: &LlmSettings) -> anyhow::Result<Self> {
         let key = settings.key.expose_secret();
         let bearer = || secret_header(&SecretString::from(format!("Bearer {key}")));
-        let authorization = (!key.is_empty()).then(bearer).transpose().context("LLM_API_KEY cannot be sent")?;
+        let authorization = (!key.is_empty())
+            .then(bearer)
+            .transpose()
+            .context("LLM_API_KEY cannot be sent")?;
         metrics::gauge!(LLM_BREAKER_STATE).set(0.0);
         Ok(Self {
             // A redirect could lead the key elsewhere.
-            http: http().timeout(settings.timeout).redirect(reqwest::redirect::Policy::none()).build()?,
-            url: format!("{}/chat/completions", settings.url.as_str().trim_end_matches('/')),
+            http: http()
+                .timeout(settings.timeout)
+                .redirect(reqwest::redirect::Policy::none())
+                .build()?,
+            url: format!(
+                "{}/chat/completions",
+                settings.url.as_str().trim_end_matches('/')
+            ),
             authorization,
             model: settings.model.clone(),
             breaker: Breaker::new(BREAKER_FAILURES, BREAKER_OPEN),
@@ -163,7 +172,12 @@ impl LanguageModel {
     ///
     /// # Errors
     /// Returns the reason for which there is none that can be used.
-    #[tracing::instrument(name = "client.llm.read", level = "debug", skip_all, err(level = "debug"))]
+    #[tracing::instrument(
+        name = "client.llm.read",
+        level = "debug",
+        skip_all,
+        err(level = "debug")
+    )]
     pub async fn read(
         &self,
         message: &str,
@@ -174,24 +188,38 @@ impl LanguageModel {
         let began = tokio::time::Instant::now();
         let result = match self.breaker.enter() {
             Ok(()) => {
-                let mut report = Report { breaker: &self.breaker, outcome: Outcome::Neutral };
+                let mut report = Report {
+                    breaker: &self.breaker,
+                    outcome: Outcome::Neutral,
+                };
                 let answer = self.ask(message, names.1).await;
-                let result = answer.and_then(|answer| check(answer, message, names, language, region));
-                report.outcome = result.as_ref().map_or_else(|error| error.classify().1, |_| Outcome::Success);
+                let result =
+                    answer.and_then(|answer| check(answer, message, names, language, region));
+                report.outcome = result
+                    .as_ref()
+                    .map_or_else(|error| error.classify().1, |_| Outcome::Success);
                 drop(report);
-                metrics::histogram!(LLM_READING_DURATION_SECONDS).record(began.elapsed().as_secs_f64());
+                metrics::histogram!(LLM_READING_DURATION_SECONDS)
+                    .record(began.elapsed().as_secs_f64());
                 result
             }
             Err(_) => Err(LlmError::BreakerOpen),
         };
-        let label = result.as_ref().map_or_else(|error| error.classify().0, |_| "ok");
+        let label = result
+            .as_ref()
+            .map_or_else(|error| error.classify().0, |_| "ok");
         metrics::counter!(LLM_READINGS_TOTAL, "outcome" => label).increment(1);
         metrics::gauge!(LLM_BREAKER_STATE).set(f64::from(self.breaker.level()));
         result
     }
 
     async fn ask(&self, message: &str, catalogue: &Catalogue) -> Result<Answer, LlmError> {
-        let genres: Vec<&str> = catalogue.genres().ids().iter().map(|(_, name)| name).collect();
+        let genres: Vec<&str> = catalogue
+            .genres()
+            .ids()
+            .iter()
+            .map(|(_, name)| name)
+            .collect();
         let body = json!({
             "model": self.model,
             "temperature": 0,
@@ -224,8 +252,13 @@ impl LanguageModel {
             }
             body.extend_from_slice(&chunk);
         }
-        let completion: Completion = serde_json::from_slice(&body).map_err(|_| LlmError::Unreadable)?;
-        let choice = completion.choices.into_iter().next().ok_or(LlmError::Unreadable)?;
+        let completion: Completion =
+            serde_json::from_slice(&body).map_err(|_| LlmError::Unreadable)?;
+        let choice = completion
+            .choices
+            .into_iter()
+            .next()
+            .ok_or(LlmError::Unreadable)?;
         let content = choice.message.content.ok_or(LlmError::Mismatched)?;
         serde_json::from_str(&content).map_err(|_| LlmError::Mismatched)
     }
@@ -254,11 +287,21 @@ fn schema() -> Value {
         "vote_count_max": whole, "providers": text, "region": text,
     });
     let object = |properties: Value| {
-        let names: Vec<&String> = properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+        let names: Vec<&String> = properties
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+            .collect();
         json!({"type": "object", "additionalProperties": false, "required": names, "properties": properties})
     };
     let list = json!({"type": "array", "items": {"type": "string"}});
-    let orders = ["release_date.desc", "release_date.asc", "popularity.desc", "vote_average.desc"];
+    let orders = [
+        "release_date.desc",
+        "release_date.asc",
+        "popularity.desc",
+        "vote_average.desc",
+    ];
     object(json!({
         "filters": object(properties),
         "like": list,
@@ -276,7 +319,13 @@ fn check(
     language: MessageLanguage,
     region: Option<&str>,
 ) -> Result<Reading, LlmError> {
-    let Answer { mut filters, like, sort, limit, not_understood } = answer;
+    let Answer {
+        mut filters,
+        like,
+        sort,
+        limit,
+        not_understood,
+    } = answer;
     if like.len() > MAX_VALUES || limit.is_some_and(|limit| !(1..=100).contains(&limit)) {
         return Err(LlmError::Mismatched);
     }
@@ -302,32 +351,54 @@ fn check(
     for title in like {
         // A title that the message does not have is invented, even if there is such a movie.
         let own = key(&title);
-        let film = vocabulary.title(&own).filter(|_| !own.is_empty() && letters.contains(&own));
+        let film = vocabulary
+            .title(&own)
+            .filter(|_| !own.is_empty() && letters.contains(&own));
         films.push(film.ok_or(LlmError::Invented)?);
     }
     if filters.providers.is_some() {
-        filters.region = Some(region.or(filters.region.as_deref()).unwrap_or(language.region()).to_owned());
+        filters.region = Some(
+            region
+                .or(filters.region.as_deref())
+                .unwrap_or(language.region())
+                .to_owned(),
+        );
     } else {
         filters.region = None;
     }
     let parsed = filters.parse().map_err(|_| LlmError::Mismatched)?;
     let are_genres_known = catalogue.genres().ids().unknown(&parsed).is_empty();
     let codes = parsed.language.iter().chain(&parsed.country).flatten();
-    let are_codes = codes.clone().all(|term| matches!(term, Term::Name(name) if name.len() == 2));
-    if !are_genres_known || !are_codes || parsed.release_from > parsed.release_to && parsed.release_to.is_some() {
+    let are_codes = codes
+        .clone()
+        .all(|term| matches!(term, Term::Name(name) if name.len() == 2));
+    if !are_genres_known
+        || !are_codes
+        || parsed.release_from > parsed.release_to && parsed.release_to.is_some()
+    {
         return Err(LlmError::Invented);
     }
-    for (kind, list) in [(FacetKind::Keyword, &mut filters.keywords), (FacetKind::Person, &mut filters.people)] {
+    for (kind, list) in [
+        (FacetKind::Keyword, &mut filters.keywords),
+        (FacetKind::Person, &mut filters.people),
+    ] {
         let Some(text) = list.take() else {
             continue;
         };
         let is_known = |name: &&str| catalogue.films().facets().has_name(kind, name.trim());
         let known: Vec<String> = text
             .split(',')
-            .map(|any| any.split('|').filter(is_known).collect::<Vec<_>>().join("|"))
+            .map(|any| {
+                any.split('|')
+                    .filter(is_known)
+                    .collect::<Vec<_>>()
+                    .join("|")
+            })
             .filter(|any| !any.is_empty())
             .collect();
-        let lost = text.split([',', '|']).filter(|name| !is_known(name) && message.contains(name.trim()));
+        let lost = text
+            .split([',', '|'])
+            .filter(|name| !is_known(name) && message.contains(name.trim()));
         fragments.extend(lost.map(|name| name.trim().to_owned()));
         *list = (!known.is_empty()).then(|| known.join(","));
     }
@@ -341,5 +412,9 @@ fn check(
         language,
     };
     // An answer that says nothing is no reading.
-    if reading.is_empty() { Err(LlmError::Mismatched) } else { Ok(reading) }
+    if reading.is_empty() {
+        Err(LlmError::Mismatched)
+    } else {
+        Ok(reading)
+    }
 }

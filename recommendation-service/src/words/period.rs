@@ -16,9 +16,31 @@ const OLD_UNTIL: i32 = 1999;
 const RECENT_YEARS: i32 = 3;
 
 const BEFORE: &[&str] = &["before", "priorto", "pre", "olderthan", "earlierthan"];
-const UNTIL: &[&str] = &["until", "till", "upto", "nolaterthan", "notafter", "through"];
-const AFTER: &[&str] = &["after", "newerthan", "laterthan", "post", "morerecentthan", "youngerthan"];
-const SINCE: &[&str] = &["since", "startingin", "startingfrom", "asof", "notbefore", "noearlierthan", "notolderthan"];
+const UNTIL: &[&str] = &[
+    "until",
+    "till",
+    "upto",
+    "nolaterthan",
+    "notafter",
+    "through",
+];
+const AFTER: &[&str] = &[
+    "after",
+    "newerthan",
+    "laterthan",
+    "post",
+    "morerecentthan",
+    "youngerthan",
+];
+const SINCE: &[&str] = &[
+    "since",
+    "startingin",
+    "startingfrom",
+    "asof",
+    "notbefore",
+    "noearlierthan",
+    "notolderthan",
+];
 const IN: &[&str] = &["from", "in", "of", "during"];
 
 /// An inclusive range of release years; `None` is unbounded.
@@ -30,27 +52,54 @@ pub(super) struct Period {
 
 impl Period {
     const fn new(from: i32, to: i32) -> Self {
-        Self { from: Some(from), to: Some(to) }
+        Self {
+            from: Some(from),
+            to: Some(to),
+        }
     }
 
     /// The period that a word names.
     pub(super) fn of(era: Era, today: NaiveDate) -> Self {
         let year = today.year();
         match era {
-            Era::Recent => Self { from: Some(year - RECENT_YEARS), to: None },
-            Era::New => Self { from: Some(year - 1), to: None },
+            Era::Recent => Self {
+                from: Some(year - RECENT_YEARS),
+                to: None,
+            },
+            Era::New => Self {
+                from: Some(year - 1),
+                to: None,
+            },
             Era::ThisYear => Self::new(year, year),
             Era::LastYear => Self::new(year - 1, year - 1),
-            Era::Classic => Self { from: None, to: Some(CLASSIC_UNTIL) },
-            Era::Old => Self { from: None, to: Some(OLD_UNTIL) },
+            Era::Classic => Self {
+                from: None,
+                to: Some(CLASSIC_UNTIL),
+            },
+            Era::Old => Self {
+                from: None,
+                to: Some(OLD_UNTIL),
+            },
         }
     }
 
     /// The years outside of this period, if they are one range.
     pub(super) fn complement(self) -> Option<Self> {
         match self {
-            Self { from: None, to: Some(to) } => Some(Self { from: Some(to + 1), to: None }),
-            Self { from: Some(from), to: None } => Some(Self { from: None, to: Some(from - 1) }),
+            Self {
+                from: None,
+                to: Some(to),
+            } => Some(Self {
+                from: Some(to + 1),
+                to: None,
+            }),
+            Self {
+                from: Some(from),
+                to: None,
+            } => Some(Self {
+                from: None,
+                to: Some(from - 1),
+            }),
             _ => None,
         }
     }
@@ -73,17 +122,41 @@ impl Period {
 }
 
 /// A year or decade at `place`; `is_alone` is false if a word before it shows that it is one.
-fn point(text: &Text<'_>, place: usize, is_alone: bool, today: NaiveDate) -> Option<(Period, usize)> {
+fn point(
+    text: &Text<'_>,
+    place: usize,
+    is_alone: bool,
+    today: NaiveDate,
+) -> Option<(Period, usize)> {
     const DECADES: &[(&str, i32)] = &[
-        ("twenties", 1920), ("thirties", 1930), ("forties", 1940), ("fifties", 1950), ("sixties", 1960), ("seventies", 1970),
-        ("eighties", 1980), ("nineties", 1990), ("noughties", 2000), ("aughts", 2000), ("twothousands", 2000),
-        ("팔십년대", 1980), ("구십년대", 1990), ("칠십년대", 1970), ("육십년대", 1960),
+        ("twenties", 1920),
+        ("thirties", 1930),
+        ("forties", 1940),
+        ("fifties", 1950),
+        ("sixties", 1960),
+        ("seventies", 1970),
+        ("eighties", 1980),
+        ("nineties", 1990),
+        ("noughties", 2000),
+        ("aughts", 2000),
+        ("twothousands", 2000),
+        ("팔십년대", 1980),
+        ("구십년대", 1990),
+        ("칠십년대", 1970),
+        ("육십년대", 1960),
     ];
     let place = eat(text, place, "the").unwrap_or(place);
-    let (part, place) = [("early", 0), ("mid", 1), ("late", 2), ("theearly", 0), ("themid", 1), ("thelate", 2)]
-        .into_iter()
-        .find_map(|(word, part)| Some((Some(part), eat(text, place, word)?)))
-        .unwrap_or((None, place));
+    let (part, place) = [
+        ("early", 0),
+        ("mid", 1),
+        ("late", 2),
+        ("theearly", 0),
+        ("themid", 1),
+        ("thelate", 2),
+    ]
+    .into_iter()
+    .find_map(|(word, part)| Some((Some(part), eat(text, place, word)?)))
+    .unwrap_or((None, place));
     let place = eat(text, place, "the").unwrap_or(place);
     let decade = |first: i32, end: usize| {
         let (after, end) = [("초반", 0), ("초", 0), ("중반", 1), ("후반", 2), ("말", 2)]
@@ -101,7 +174,9 @@ fn point(text: &Text<'_>, place: usize, is_alone: bool, today: NaiveDate) -> Opt
     let century = |number: f64, end: usize| {
         #[expect(clippy::cast_possible_truncation, reason = "19 to 21")]
         let first = (number as i32 - 1) * 100;
-        (19.0..=21.0).contains(&number).then(|| (Period::new(first, first + 99), end))
+        (19.0..=21.0)
+            .contains(&number)
+            .then(|| (Period::new(first, first + 99), end))
     };
     for (word, first) in DECADES {
         if let Some(end) = eat(text, place, word) {
@@ -132,7 +207,8 @@ fn point(text: &Text<'_>, place: usize, is_alone: bool, today: NaiveDate) -> Opt
         return Some(decade(full, end));
     }
     let year = eat_any(text, end, &["년도", "년"]);
-    let is_year = digits == 4 && (year.is_some() || !is_alone || (1900..=today.year() + 2).contains(&full));
+    let is_year =
+        digits == 4 && (year.is_some() || !is_alone || (1900..=today.year() + 2).contains(&full));
     is_year.then(|| (Period::new(full, full), year.unwrap_or(end)))
 }
 
@@ -142,21 +218,40 @@ fn last_years(text: &Text<'_>, place: usize, today: NaiveDate) -> Option<(Period
     let place = eat(text, place, "the").unwrap_or(place);
     let start = eat_any(text, place, &["last", "past", "최근", "지난"])?;
     if let Some(end) = eat(text, start, "decade") {
-        return Some((Period { from: Some(today.year() - 10), to: None }, end));
+        return Some((
+            Period {
+                from: Some(today.year() - 10),
+                to: None,
+            },
+            end,
+        ));
     }
-    let start = eat_any(text, start, &["fewyears", "coupleofyears", "몇년"])
-        .map_or_else(|| Err(start), Ok);
+    let start =
+        eat_any(text, start, &["fewyears", "coupleofyears", "몇년"]).map_or_else(|| Err(start), Ok);
     let (years, end) = match start {
         Ok(end) => (3.0, end),
         Err(start) => {
             let (years, end) = number(text, start)?;
-            (years, eat_any(text, end, &["years", "year", "년간", "년이내", "년안에", "년"])?)
+            (
+                years,
+                eat_any(
+                    text,
+                    end,
+                    &["years", "year", "년간", "년이내", "년안에", "년"],
+                )?,
+            )
         }
     };
     #[expect(clippy::cast_possible_truncation, reason = "at most 200")]
     let years = years.min(200.0) as i32;
     let end = eat_any(text, end, &["사이에", "사이", "동안", "내", "이내", "간"]).unwrap_or(end);
-    Some((Period { from: Some(today.year() - years), to: None }, end))
+    Some((
+        Period {
+            from: Some(today.year() - years),
+            to: None,
+        },
+        end,
+    ))
 }
 
 /// The period that the words at `place` name.
@@ -166,7 +261,12 @@ pub(super) fn period(text: &Text<'_>, place: usize, today: NaiveDate) -> Option<
     }
     let open = |from, to| Period { from, to };
     let is_between = eat(text, place, "between");
-    for (words, from_first, to_first) in [(BEFORE, None, Some(-1)), (UNTIL, None, Some(0)), (AFTER, Some(1), None), (SINCE, Some(0), None)] {
+    for (words, from_first, to_first) in [
+        (BEFORE, None, Some(-1)),
+        (UNTIL, None, Some(0)),
+        (AFTER, Some(1), None),
+        (SINCE, Some(0), None),
+    ] {
         let Some(start) = eat_any(text, place, words) else {
             continue;
         };
@@ -179,12 +279,22 @@ pub(super) fn period(text: &Text<'_>, place: usize, today: NaiveDate) -> Option<
             _ => (open(point.from, None), end),
         });
     }
-    let start = is_between.or_else(|| eat_any(text, place, IN)).unwrap_or(place);
+    let start = is_between
+        .or_else(|| eat_any(text, place, IN))
+        .unwrap_or(place);
     let start = eat_any(text, start, &["theyear", "year"]).unwrap_or(start);
     let (first, end) = point(text, start, start == place, today)?;
     // A second end: from 1990 to 1999, 2015년부터 2020년 사이, 80, 90년대.
-    let joined = eat_any(text, end, &["and", "to", "until", "through", "till", "or", "부터", "에서", "이나", "나", "와", "과", "또는"]);
-    let is_list = matches!(text.gap(end), Gap::Range | Gap::Comma) && text.char(end).is_some_and(|char| char.is_ascii_digit());
+    let joined = eat_any(
+        text,
+        end,
+        &[
+            "and", "to", "until", "through", "till", "or", "부터", "에서", "이나", "나", "와",
+            "과", "또는",
+        ],
+    );
+    let is_list = matches!(text.gap(end), Gap::Range | Gap::Comma)
+        && text.char(end).is_some_and(|char| char.is_ascii_digit());
     if let Some(middle) = joined.or(is_list.then_some(end))
         && let Some((second, end)) = point(text, middle, false, today)
         && second.from >= first.from
@@ -194,9 +304,45 @@ pub(super) fn period(text: &Text<'_>, place: usize, today: NaiveDate) -> Option<
     }
     // 80~90년대: the first end is in the decades of the second.
     for (words, make) in [
-        (&["이후로", "이후에", "이후", "부터", "후에", "후", "onwards", "onward", "orlater", "andlater", "orafter", "andafter", "orafter", "ornewer", "andup", "andnewer", "forward", "+"][..], open(first.from, None)),
-        (&["이전에", "이전", "전에", "전"][..], open(None, first.from.map(|year| year - 1))),
-        (&["까지", "orearlier", "andearlier", "orolder", "andolder", "orbefore", "andbefore"][..], open(None, first.to)),
+        (
+            &[
+                "이후로",
+                "이후에",
+                "이후",
+                "부터",
+                "후에",
+                "후",
+                "onwards",
+                "onward",
+                "orlater",
+                "andlater",
+                "orafter",
+                "andafter",
+                "orafter",
+                "ornewer",
+                "andup",
+                "andnewer",
+                "forward",
+                "+",
+            ][..],
+            open(first.from, None),
+        ),
+        (
+            &["이전에", "이전", "전에", "전"][..],
+            open(None, first.from.map(|year| year - 1)),
+        ),
+        (
+            &[
+                "까지",
+                "orearlier",
+                "andearlier",
+                "orolder",
+                "andolder",
+                "orbefore",
+                "andbefore",
+            ][..],
+            open(None, first.to),
+        ),
     ] {
         if let Some(end) = eat_any(text, end, words) {
             return Some((make, end));
@@ -207,7 +353,11 @@ pub(super) fn period(text: &Text<'_>, place: usize, today: NaiveDate) -> Option<
 }
 
 /// The period of a first end in two digits before a decade, such as `80~90년대` and `80s and 90s` without the first `s`.
-pub(super) fn short_range(text: &Text<'_>, place: usize, today: NaiveDate) -> Option<(Period, usize)> {
+pub(super) fn short_range(
+    text: &Text<'_>,
+    place: usize,
+    today: NaiveDate,
+) -> Option<(Period, usize)> {
     let (value, middle) = number(text, place)?;
     let is_joined = matches!(text.gap(middle), Gap::Range | Gap::Comma);
     if middle - place != 2 && middle - place != 4 || !is_joined || value.fract() != 0.0 {
@@ -221,7 +371,13 @@ pub(super) fn short_range(text: &Text<'_>, place: usize, today: NaiveDate) -> Op
         short => decade / 100 * 100 + short,
     };
     let is_decade = second.to != second.from;
-    (first < decade && is_decade && first % 10 == 0).then_some((Period { from: Some(first), to: second.to }, end))
+    (first < decade && is_decade && first % 10 == 0).then_some((
+        Period {
+            from: Some(first),
+            to: second.to,
+        },
+        end,
+    ))
 }
 
 #[cfg(test)]
@@ -263,8 +419,19 @@ mod tests {
             let read = period(&Text::new(message), 0, today).map(|(period, _)| period);
             assert_eq!(read, Some(Period { from, to }), "{message}");
         }
-        for message in ["90 minutes", "90분", "7.5", "12 monkeys", "1234 reasons", "from France"] {
-            assert_eq!(period(&Text::new(message), 0, today).map(|found| found.0), None, "{message}");
+        for message in [
+            "90 minutes",
+            "90분",
+            "7.5",
+            "12 monkeys",
+            "1234 reasons",
+            "from France",
+        ] {
+            assert_eq!(
+                period(&Text::new(message), 0, today).map(|found| found.0),
+                None,
+                "{message}"
+            );
         }
         let short = short_range(&Text::new("80~90년대"), 0, today).map(|found| found.0);
         assert_eq!(short, Some(Period::new(1980, 1999)));

@@ -142,12 +142,20 @@ impl Filters {
     pub fn parse(&self) -> Result<Filter, Vec<FieldError>> {
         let mut errors = Vec::new();
         let filter = Filter::parse(&self.params(), &mut errors);
-        if errors.is_empty() { Ok(filter) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(filter)
+        } else {
+            Err(errors)
+        }
     }
 
     /// True if nothing is filtered.
     pub fn is_empty(&self) -> bool {
-        *self == Self { region: self.region.clone(), ..Self::default() }
+        *self
+            == Self {
+                region: self.region.clone(),
+                ..Self::default()
+            }
     }
 }
 
@@ -201,7 +209,8 @@ pub struct Reading {
 impl Reading {
     /// True if the reading makes the same list as `other`.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        (&self.filters, &self.like, self.sort, self.limit) == (&other.filters, &other.like, other.sort, other.limit)
+        (&self.filters, &self.like, self.sort, self.limit)
+            == (&other.filters, &other.like, other.sort, other.limit)
     }
 
     /// True if nothing was understood.

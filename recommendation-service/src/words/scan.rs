@@ -74,7 +74,13 @@ pub(super) struct Token {
 /// The tokens of `text`.
 pub(super) fn scan(text: &Text<'_>, vocabulary: &Vocabulary, today: NaiveDate) -> Vec<Token> {
     let examples = examples(text, vocabulary);
-    let mut scanner = Scanner { text, vocabulary, today, examples, tokens: Vec::new() };
+    let mut scanner = Scanner {
+        text,
+        vocabulary,
+        today,
+        examples,
+        tokens: Vec::new(),
+    };
     let mut place = 0;
     while place < text.len() {
         let gap = text.gap(place);
@@ -100,7 +106,10 @@ fn role(meaning: &Meaning, vocabulary: &Vocabulary) -> Role {
         Meaning::Keywords(names) => {
             // The first says what was meant; of the others those that the catalogue has.
             let is_known = |name: &str| vocabulary.keyword(&super::text::key(name)).is_some();
-            let kept = names.iter().enumerate().filter(|(place, name)| *place == 0 || is_known(name));
+            let kept = names
+                .iter()
+                .enumerate()
+                .filter(|(place, name)| *place == 0 || is_known(name));
             Content::Keywords(kept.map(|(_, name)| (*name).to_owned()).collect())
         }
         Meaning::Languages(codes) => Content::Languages(codes.clone()),
@@ -121,7 +130,12 @@ fn role(meaning: &Meaning, vocabulary: &Vocabulary) -> Role {
         Meaning::About => return Role::About,
         Meaning::Film | Meaning::Unit => return Role::Film,
         Meaning::Unrelated => return Role::Unknown,
-        Meaning::Idiom | Meaning::Like | Meaning::NotLike | Meaning::LikeAfter | Meaning::OtherUnit | Meaning::Filler => {
+        Meaning::Idiom
+        | Meaning::Like
+        | Meaning::NotLike
+        | Meaning::LikeAfter
+        | Meaning::OtherUnit
+        | Meaning::Filler => {
             return Role::Filler;
         }
     })
@@ -163,7 +177,10 @@ impl Scanner<'_> {
             self.push(Role::Content(Content::Person(name)), place..end);
             return end;
         }
-        if let Some((id, end)) = self.examples.bare_title(text, self.vocabulary, place, known_end) {
+        if let Some((id, end)) = self
+            .examples
+            .bare_title(text, self.vocabulary, place, known_end)
+        {
             self.push(Role::Content(Content::Like(id)), place..end);
             return end;
         }
@@ -174,7 +191,11 @@ impl Scanner<'_> {
         match known {
             Some((end, meaning)) => {
                 let role = match meaning {
-                    Meaning::Languages(_) | Meaning::Country(_) if self.is_proper_name(place, end) => Role::Unknown,
+                    Meaning::Languages(_) | Meaning::Country(_)
+                        if self.is_proper_name(place, end) =>
+                    {
+                        Role::Unknown
+                    }
                     meaning => role(meaning, self.vocabulary),
                 };
                 self.push(role, place..end);
@@ -185,7 +206,10 @@ impl Scanner<'_> {
                     true => text.spaced_end(place),
                     false => text.word_end(place),
                 };
-                let end = self.examples.next_start(place).map_or(end, |start| start.min(end));
+                let end = self
+                    .examples
+                    .next_start(place)
+                    .map_or(end, |start| start.min(end));
                 self.push(Role::Unknown, place..end);
                 end
             }
@@ -194,7 +218,11 @@ impl Scanner<'_> {
 
     /// The role of the last token that is neither filler nor the word movie.
     fn before(&self) -> Option<&Role> {
-        let last = self.tokens.iter().rev().find(|token| token.role != Role::Filler);
+        let last = self
+            .tokens
+            .iter()
+            .rev()
+            .find(|token| token.role != Role::Filler);
         last.map(|token| &token.role)
     }
 
@@ -209,7 +237,9 @@ impl Scanner<'_> {
         });
         let (role, end) = match (particle, known) {
             (Some((end, meaning)), None) => (role(meaning, self.vocabulary), end),
-            (Some((end, meaning)), Some((known_end, _))) if end >= known_end => (role(meaning, self.vocabulary), end),
+            (Some((end, meaning)), Some((known_end, _))) if end >= known_end => {
+                (role(meaning, self.vocabulary), end)
+            }
             (_, Some((end, meaning))) => (role(meaning, self.vocabulary), end),
             (None, None) => (Role::Filler, word_end),
         };
@@ -225,7 +255,9 @@ impl Scanner<'_> {
         if let Some((value, end)) = rating(text, place) {
             return Some((Content::Rating(value), end));
         }
-        if let Some((value, end)) = short_range(text, place, today).or_else(|| period(text, place, today)) {
+        if let Some((value, end)) =
+            short_range(text, place, today).or_else(|| period(text, place, today))
+        {
             return Some((Content::Period(value), end));
         }
         count(text, place).map(|(value, end)| (Content::Count(value), end))
@@ -238,23 +270,36 @@ impl Scanner<'_> {
             return None;
         }
         let (mut ends, mut end) = (Vec::new(), place);
-        while ends.len() < MAX_KEYWORD_WORDS && end < text.len() && (end == place || text.gap(end) < Gap::Comma) {
+        while ends.len() < MAX_KEYWORD_WORDS
+            && end < text.len()
+            && (end == place || text.gap(end) < Gap::Comma)
+        {
             end = text.word_end(end);
             ends.push(end);
         }
         let is_subject = self.before() == Some(&Role::About);
-        ends.into_iter().rev().filter(|end| *end > known_end).find_map(|end| {
-            let letters: String = text.chars()[place..end].iter().filter(|char| char.is_alphanumeric()).collect();
-            let singular = letters.strip_suffix('s').unwrap_or(&letters);
-            if let Some(name) = self.vocabulary.provider(&letters) {
-                return Some((Content::Provider(name.to_owned()), end));
-            }
-            let found = self.vocabulary.keyword(&letters).or_else(|| self.vocabulary.keyword(singular))?;
-            let is_known = letters.chars().count() >= MIN_KEYWORD_LETTERS && (found.1 > 1 || is_subject);
-            // A name with a comma cannot be given by name.
-            let is_name = !found.0.contains([',', '|']);
-            (is_known && is_name).then(|| (Content::Keywords(vec![found.0.to_owned()]), end))
-        })
+        ends.into_iter()
+            .rev()
+            .filter(|end| *end > known_end)
+            .find_map(|end| {
+                let letters: String = text.chars()[place..end]
+                    .iter()
+                    .filter(|char| char.is_alphanumeric())
+                    .collect();
+                let singular = letters.strip_suffix('s').unwrap_or(&letters);
+                if let Some(name) = self.vocabulary.provider(&letters) {
+                    return Some((Content::Provider(name.to_owned()), end));
+                }
+                let found = self
+                    .vocabulary
+                    .keyword(&letters)
+                    .or_else(|| self.vocabulary.keyword(singular))?;
+                let is_known =
+                    letters.chars().count() >= MIN_KEYWORD_LETTERS && (found.1 > 1 || is_subject);
+                // A name with a comma cannot be given by name.
+                let is_name = !found.0.contains([',', '|']);
+                (is_known && is_name).then(|| (Content::Keywords(vec![found.0.to_owned()]), end))
+            })
     }
 
     /// True if a language or country is part of a name of something else, such as `Korean Air`: a capitalized word that

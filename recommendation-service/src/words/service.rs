@@ -61,7 +61,11 @@ impl Words {
     ///
     /// # Errors
     /// Fails if the client of the language model cannot be built.
-    pub fn new(catalogue: Shared<Arc<Catalogue>>, model: Option<&LlmSettings>, clock: Clock) -> anyhow::Result<Self> {
+    pub fn new(
+        catalogue: Shared<Arc<Catalogue>>,
+        model: Option<&LlmSettings>,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         let names = Names {
             vocabulary: Arc::default(),
             revision: None,
@@ -84,7 +88,10 @@ impl Words {
         let catalogue = self.0.catalogue.snapshot();
         let revision = catalogue.revision().get();
         let is_early = known.collected.elapsed() < known.took * MAX_REFRESH_SHARE;
-        if known.revision == Some(revision) || is_early || self.0.collecting.swap(revision, Ordering::Relaxed) == revision {
+        if known.revision == Some(revision)
+            || is_early
+            || self.0.collecting.swap(revision, Ordering::Relaxed) == revision
+        {
             return;
         }
         let began = Instant::now();
@@ -120,7 +127,15 @@ impl Words {
     pub async fn understand(&self, message: &str, region: Option<&str>) -> (Reading, UnderstoodBy) {
         if let Some(model) = &self.0.model {
             let (vocabulary, catalogue) = (self.vocabulary(), self.0.catalogue.snapshot());
-            match model.read(message, (&vocabulary, &catalogue), language(message), region).await {
+            match model
+                .read(
+                    message,
+                    (&vocabulary, &catalogue),
+                    language(message),
+                    region,
+                )
+                .await
+            {
                 Ok(reading) => return (reading, UnderstoodBy::Llm),
                 Err(error) => tracing::debug!(%error, "the parser reads a message instead"),
             }

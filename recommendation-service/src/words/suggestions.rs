@@ -21,29 +21,51 @@ pub fn suggestions(
 ) -> Vec<String> {
     let filters = &reading.filters;
     let is_korean = reading.language == MessageLanguage::Korean;
-    let pick = |korean: &str, english: &str| if is_korean { korean.to_owned() } else { english.to_owned() };
+    let pick = |korean: &str, english: &str| {
+        if is_korean {
+            korean.to_owned()
+        } else {
+            english.to_owned()
+        }
+    };
     let mut ends = Vec::new();
     if filters.vote_average_min.is_none() {
         ends.push(pick("평점 좋은 걸로", "highly rated"));
     }
     if filters.runtime_max.is_none_or(|most| most > SHORTER) {
-        ends.push(pick(&format!("{SHORTER}분 이하로"), &format!("under {SHORTER} minutes")));
+        ends.push(pick(
+            &format!("{SHORTER}분 이하로"),
+            &format!("under {SHORTER} minutes"),
+        ));
     }
-    let decade = first.and_then(|(_, date)| date).map(|date| date.year() / 10 * 10);
-    if let Some(decade) = decade.filter(|_| filters.year.is_none() && filters.release_date_from.is_none()) {
-        ends.push(pick(&format!("{decade}년대 작품으로"), &format!("from the {decade}s")));
+    let decade = first
+        .and_then(|(_, date)| date)
+        .map(|date| date.year() / 10 * 10);
+    if let Some(decade) =
+        decade.filter(|_| filters.year.is_none() && filters.release_date_from.is_none())
+    {
+        ends.push(pick(
+            &format!("{decade}년대 작품으로"),
+            &format!("from the {decade}s"),
+        ));
     }
     if reading.sort.is_none() {
         ends.push(pick("최신순으로", "newest first"));
     }
-    let stem = message.trim().trim_end_matches(['.', '!', '?', '。', '~', ',']).trim_end();
+    let stem = message
+        .trim()
+        .trim_end_matches(['.', '!', '?', '。', '~', ','])
+        .trim_end();
     let mut all: Vec<String> = Vec::new();
     if !reading.is_empty() {
         all.extend(ends.into_iter().map(|end| format!("{stem}, {end}")));
     }
     if let Some((title, _)) = first {
         let title = title.replace('"', "");
-        let like = pick(&format!("\"{title}\" 같은 영화"), &format!("movies like \"{title}\""));
+        let like = pick(
+            &format!("\"{title}\" 같은 영화"),
+            &format!("movies like \"{title}\""),
+        );
         // In the second place: it leads further away than a condition.
         all.insert(all.len().min(1), like);
     }

@@ -103,7 +103,8 @@ impl<'a> Text<'a> {
             let next = chars.get(place + 1).map(|(_, char)| *char);
             let before = place.checked_sub(1).map(|place| chars[place].1);
             if let Some((_, start)) = quotes.pop_if(|(close, _)| *close == char) {
-                let closes = !is_apostrophe(char) || next.is_none_or(|next| !next.is_ascii_alphanumeric());
+                let closes =
+                    !is_apostrophe(char) || next.is_none_or(|next| !next.is_ascii_alphanumeric());
                 if closes {
                     quoted.push(start..letters.len());
                     gap = gap.max(Gap::Space);
@@ -130,11 +131,18 @@ impl<'a> Text<'a> {
             } else if char == '&' {
                 for (at, char) in "and".chars().enumerate() {
                     let gap = if at == 0 { Gap::Space } else { Gap::None };
-                    letters.push(Letter { char, gap, is_upper: false, from, to: from + 1 });
+                    letters.push(Letter {
+                        char,
+                        gap,
+                        is_upper: false,
+                        from,
+                        to: from + 1,
+                    });
                 }
                 gap = Gap::Space;
                 continue;
-            } else if !is_decimal && !is_plus && !char.is_alphanumeric() && !is_combining_mark(char) {
+            } else if !is_decimal && !is_plus && !char.is_alphanumeric() && !is_combining_mark(char)
+            {
                 gap = gap.max(match char {
                     '.' | '!' | '?' | ';' | '\n' | '。' | '！' | '？' | '…' => Gap::Stop,
                     ',' | ':' | '(' | ')' | '，' | '、' | '·' | '[' | ']' => Gap::Comma,
@@ -157,12 +165,24 @@ impl<'a> Text<'a> {
                     gap = Gap::Script;
                 }
                 let (is_upper, to) = (char.is_uppercase(), from + char.len_utf8());
-                letters.push(Letter { char: folded, gap, is_upper, from, to });
+                letters.push(Letter {
+                    char: folded,
+                    gap,
+                    is_upper,
+                    from,
+                    to,
+                });
                 gap = Gap::None;
             }
         }
         let chars = letters.iter().map(|letter| letter.char).collect();
-        Self { message, letters, chars, quoted, continues: OnceCell::new() }
+        Self {
+            message,
+            letters,
+            chars,
+            quoted,
+            continues: OnceCell::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -171,7 +191,9 @@ impl<'a> Text<'a> {
 
     /// The gap before the letter at `place`; the end is the end of a sentence.
     pub(super) fn gap(&self, place: usize) -> Gap {
-        self.letters.get(place).map_or(Gap::Stop, |letter| letter.gap)
+        self.letters
+            .get(place)
+            .map_or(Gap::Stop, |letter| letter.gap)
     }
 
     /// The letters.
@@ -184,7 +206,9 @@ impl<'a> Text<'a> {
     }
 
     pub(super) fn is_upper(&self, place: usize) -> bool {
-        self.letters.get(place).is_some_and(|letter| letter.is_upper)
+        self.letters
+            .get(place)
+            .is_some_and(|letter| letter.is_upper)
     }
 
     pub(super) fn is_hangul(&self, place: usize) -> bool {
@@ -198,7 +222,9 @@ impl<'a> Text<'a> {
 
     /// The end of the word that `place` is in.
     pub(super) fn word_end(&self, place: usize) -> usize {
-        (place + 1..self.len()).find(|place| self.is_start(*place)).unwrap_or(self.len())
+        (place + 1..self.len())
+            .find(|place| self.is_start(*place))
+            .unwrap_or(self.len())
     }
 
     /// The end of the word that `place` is in, where only spaces and punctuation end words.
@@ -210,7 +236,10 @@ impl<'a> Text<'a> {
 
     /// The part of the message that the letters come from.
     pub(super) fn fragment(&self, range: Range<usize>) -> &'a str {
-        match (self.letters.get(range.start), self.letters.get(range.end.wrapping_sub(1))) {
+        match (
+            self.letters.get(range.start),
+            self.letters.get(range.end.wrapping_sub(1)),
+        ) {
             (Some(first), Some(last)) if range.start < range.end => {
                 self.message.get(first.from..last.to).unwrap_or_default()
             }
@@ -223,7 +252,10 @@ impl<'a> Text<'a> {
 pub(super) fn key(text: &str) -> String {
     let text: String = text.nfc().collect();
     let text = Text::new(&text);
-    text.chars().iter().filter(|char| char.is_alphanumeric()).collect()
+    text.chars()
+        .iter()
+        .filter(|char| char.is_alphanumeric())
+        .collect()
 }
 
 /// The letters of `chars` with Hangul syllables as their jamo, so that a typing error is one edit.
@@ -243,7 +275,9 @@ pub(super) fn jamo(chars: &[char]) -> Vec<char> {
 
 /// The numbers of the initial, the vowel and the final of a Hangul syllable.
 pub(super) fn syllable(char: char) -> Option<(u32, u32, Option<u32>)> {
-    let number = u32::from(char).checked_sub(0xac00).filter(|number| *number < 11_172)?;
+    let number = u32::from(char)
+        .checked_sub(0xac00)
+        .filter(|number| *number < 11_172)?;
     let last = number % 28;
     Some((number / 588, number % 588 / 28, (last > 0).then_some(last)))
 }
@@ -306,12 +340,23 @@ pub(super) fn sounds(text: &str) -> (String, usize) {
             continue;
         }
         let rest = &letters[place..];
-        let starts = |pattern: &str| pattern.chars().zip(rest).filter(|(one, two)| one == *two).count() == pattern.len();
+        let starts = |pattern: &str| {
+            pattern
+                .chars()
+                .zip(rest)
+                .filter(|(one, two)| one == *two)
+                .count()
+                == pattern.len()
+        };
         let is_vowel = |at: usize| rest.get(at).is_some_and(|char| "aeiou".contains(*char));
         let (code, length) = match char {
             'a' | 'e' | 'i' | 'o' | 'u' => {
-                let length = (1..rest.len().min(3)).take_while(|at| is_vowel(*at) && !chars.is_start(place + at)).count() + 1;
-                let is_silent = starts("eu") || (*char == 'e' && length == 1 && chars.is_start(place + 1) && vowels > 0);
+                let length = (1..rest.len().min(3))
+                    .take_while(|at| is_vowel(*at) && !chars.is_start(place + at))
+                    .count()
+                    + 1;
+                let is_silent = starts("eu")
+                    || (*char == 'e' && length == 1 && chars.is_start(place + 1) && vowels > 0);
                 vowels += usize::from(!is_silent);
                 follows_vowel = true;
                 place += length;
@@ -320,7 +365,9 @@ pub(super) fn sounds(text: &str) -> (String, usize) {
             _ if starts("tch") => ('S', 3),
             _ if starts("chr") || starts("chl") => ('K', 2),
             _ if starts("sch") => ('S', 3),
-            _ if starts("ch") || starts("sh") || starts("th") || starts("ts") || starts("tz") => ('S', 2),
+            _ if starts("ch") || starts("sh") || starts("th") || starts("ts") || starts("tz") => {
+                ('S', 2)
+            }
             _ if starts("ph") => ('P', 2),
             _ if starts("ck") || starts("qu") => ('K', 2),
             _ if starts("ng") => ('N', 2),
@@ -333,7 +380,9 @@ pub(super) fn sounds(text: &str) -> (String, usize) {
             'j' | 'z' | 's' => ('S', 1),
             'l' => ('L', 1),
             'r' if is_vowel(1) || rest.get(1) == Some(&'y') => ('L', 1),
-            'h' if is_vowel(1) || rest.get(1) == Some(&'y') || rest.get(1) == Some(&'w') => ('H', 1),
+            'h' if is_vowel(1) || rest.get(1) == Some(&'y') || rest.get(1) == Some(&'w') => {
+                ('H', 1)
+            }
             'm' => ('M', 1),
             'n' => ('N', 1),
             'y' if !is_vowel(1) => {
@@ -361,7 +410,10 @@ mod tests {
     fn keys_ignore_case_accents_spaces_and_punctuation() {
         assert_eq!(key("Amélie"), "amelie");
         assert_eq!(key("Ocean's Eleven"), key("oceans ELEVEN"));
-        assert_eq!(key("Willy Wonka & the Chocolate Factory"), key("willy wonka and the chocolate factory"));
+        assert_eq!(
+            key("Willy Wonka & the Chocolate Factory"),
+            key("willy wonka and the chocolate factory")
+        );
         assert_eq!(key("\u{1107}\u{1169}\u{11bc}준호"), "봉준호");
         assert_eq!(key("Ｅ.Ｔ."), "et");
     }
@@ -373,7 +425,12 @@ mod tests {
             .filter(|place| text.is_start(*place))
             .map(|place| text.fragment(place..text.word_end(place)))
             .collect();
-        assert_eq!(starts, ["90", "년대", "Korean", "films", "don't", "War", "Horse", "7.5", "점"]);
+        assert_eq!(
+            starts,
+            [
+                "90", "년대", "Korean", "films", "don't", "War", "Horse", "7.5", "점"
+            ]
+        );
         assert_eq!(text.quoted.len(), 1);
         assert_eq!(text.fragment(text.quoted[0].clone()), "War Horse");
     }
@@ -381,7 +438,11 @@ mod tests {
     #[test]
     fn edits_are_counted_up_to_the_limit() {
         let edits = |one: &str, two: &str, limit| {
-            edits(&one.chars().collect::<Vec<_>>(), &two.chars().collect::<Vec<_>>(), limit)
+            edits(
+                &one.chars().collect::<Vec<_>>(),
+                &two.chars().collect::<Vec<_>>(),
+                limit,
+            )
         };
         assert_eq!(edits("apartmnet", "apartment", 2), Some(1));
         assert_eq!(edits("oldboy", "oldby", 1), Some(1));
@@ -392,10 +453,18 @@ mod tests {
     #[test]
     fn names_sound_alike_in_both_scripts() {
         for (hangul, latin) in [
-            ("봉준호", "Bong Joon-ho"), ("박찬욱", "Park Chan-wook"), ("송강호", "Song Kang-ho"),
-            ("전도연", "Jeon Do-yeon"), ("배두나", "Bae Doona"), ("나홍진", "Na Hong-jin"),
-            ("톰 행크스", "Tom Hanks"), ("크리스토퍼 놀란", "Christopher Nolan"), ("히치콕", "Hitchcock"),
-            ("스필버그", "Spielberg"), ("타란티노", "Tarantino"), ("브래드 피트", "Brad Pitt"),
+            ("봉준호", "Bong Joon-ho"),
+            ("박찬욱", "Park Chan-wook"),
+            ("송강호", "Song Kang-ho"),
+            ("전도연", "Jeon Do-yeon"),
+            ("배두나", "Bae Doona"),
+            ("나홍진", "Na Hong-jin"),
+            ("톰 행크스", "Tom Hanks"),
+            ("크리스토퍼 놀란", "Christopher Nolan"),
+            ("히치콕", "Hitchcock"),
+            ("스필버그", "Spielberg"),
+            ("타란티노", "Tarantino"),
+            ("브래드 피트", "Brad Pitt"),
         ] {
             assert_eq!(sounds(hangul).0, sounds(latin).0, "{latin}");
             assert!(sounds(hangul).1.abs_diff(sounds(latin).1) <= 1, "{latin}");

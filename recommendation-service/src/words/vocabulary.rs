@@ -6,11 +6,11 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use filter::FacetKind;
+use filter::{Bitmap, FacetKind};
 
 use super::{
     lexicon::LEXICON,
-    text::{edits, jamo, key, sounds},
+    text::{edits, is_hangul, jamo, key, sounds},
 };
 use crate::read_model::Catalogue;
 
@@ -20,6 +20,8 @@ const MIN_PART: usize = 3;
 const MIN_LETTERS_OF_EDITS: [usize; 2] = [5, 9];
 /// The longest spelling that is compared with errors, in letters or jamo.
 const MAX_LETTERS: usize = 64;
+/// The factor of a movie's votes if the title is in its original language.
+const ORIGINAL_BONUS: u32 = 10;
 /// The number of consonants from which a name is found by its sounds.
 const MIN_CONSONANTS: usize = 3;
 
@@ -39,7 +41,8 @@ struct Meant<T> {
 
 impl<T: Copy + Ord> Meant<T> {
     fn is_better_than(self, other: Self) -> bool {
-        (self.tier, std::cmp::Reverse(self.weight), self.id) < (other.tier, std::cmp::Reverse(other.weight), other.id)
+        (self.tier, std::cmp::Reverse(self.weight), self.id)
+            < (other.tier, std::cmp::Reverse(other.weight), other.id)
     }
 }
 
@@ -95,12 +98,17 @@ pub struct Vocabulary {
 }
 
 fn signature(letters: &[char]) -> u64 {
-    letters.iter().fold(0, |bits, letter| bits | 1 << (u32::from(*letter) % 61))
+    letters
+        .iter()
+        .fold(0, |bits, letter| bits | 1 << (u32::from(*letter) % 61))
 }
 
 /// The number of errors that a spelling of this length may have.
 fn tolerance(length: usize) -> usize {
-    MIN_LETTERS_OF_EDITS.iter().filter(|least| length >= **least).count()
+    MIN_LETTERS_OF_EDITS
+        .iter()
+        .filter(|least| length >= **least)
+        .count()
 }
 
 /// A name as the filter shows it: each word with a capital.
@@ -118,7 +126,18 @@ fn capitalized(name: &str) -> String {
 
 /// Parts of `title` that stand for it, such as the title without the subtitle.
 fn parts(title: &str) -> impl Iterator<Item = &str> {
-    let separators = [":", " - ", " (", ", and ", " and the ", " and ", "와 ", "과 ", "-", " / "];
+    let separators = [
+        ":",
+        " - ",
+        " (",
+        ", and ",
+        " and the ",
+        " and ",
+        "와 ",
+        "과 ",
+        "-",
+        " / ",
+    ];
     let cut = separators.into_iter().filter_map(move |separator| {
         let (part, _) = title.split_once(separator)?;
         Some((separator, part.trim()))
@@ -135,23 +154,42 @@ impl Vocabulary {
     /// The names of `catalogue`.
     pub fn new(catalogue: &Catalogue) -> Self {
         let mut own = Self::default();
+        let mut korean = Bitmap::with_rows(catalogue.len());
+        if let Some(rows) = catalogue.in_language("ko") {
+            rows.union_into(&mut korean);
+        }
+        let is_korean = |row: usize| u32::try_from(row).is_ok_and(|row| korean.contains(row));
         for row in catalogue.films().live().rows() {
             let weight = catalogue.films().vote_count(row);
             let (row, mut seen) = (row as usize, Vec::new());
             for title in catalogue.all_titles(row) {
+                // 괴물 is The Host rather than The Thing.
+                let is_original = title.contains(is_hangul) && is_korean(row);
+                let weight = if is_original {
+                    weight.saturating_mul(ORIGINAL_BONUS)
+                } else {
+                    weight
+                };
                 own.add_title(catalogue.id(row), title, weight, &mut seen);
             }
         }
         let mut persons = HashMap::new();
         for ((kind, id), name) in catalogue.films().facets().names() {
-            let count = u32::try_from(catalogue.films().facets().count((kind, id))).unwrap_or(u32::MAX);
+            let count =
+                u32::try_from(catalogue.films().facets().count((kind, id))).unwrap_or(u32::MAX);
             match kind {
                 FacetKind::Person if count > 0 => {
                     let number = persons.get(&id).copied();
-                    persons.extend(own.add_person(name, count, number).map(|number| (id, number)));
+                    persons.extend(
+                        own.add_person(name, count, number)
+                            .map(|number| (id, number)),
+                    );
                 }
                 FacetKind::Keyword if count > 0 => {
-                    let known = own.keywords.entry(hash(key(name))).or_insert_with(|| (name.into(), 0));
+                    let known = own
+                        .keywords
+                        .entry(hash(key(name)))
+                        .or_insert_with(|| (name.into(), 0));
                     known.1 = known.1.saturating_add(count);
                 }
                 FacetKind::Provider => {
@@ -176,15 +214,35 @@ impl Vocabulary {
             return;
         }
         let mut add = |key: &str, tier| {
-            self.titles.add(key, Meant { tier, weight, id: film });
+            self.titles.add(
+                key,
+                Meant {
+                    tier,
+                    weight,
+                    id: film,
+                },
+            );
             let article = ["the", "a", "an"].into_iter().find_map(|article| {
-                let rest = key.strip_prefix(article).filter(|rest| rest.chars().count() >= MIN_PART)?;
-                let is_word = title.get(..article.len()).is_some_and(|first| first.eq_ignore_ascii_case(article))
-                    && title.get(article.len()..).is_some_and(|rest| rest.starts_with(' '));
+                let rest = key
+                    .strip_prefix(article)
+                    .filter(|rest| rest.chars().count() >= MIN_PART)?;
+                let is_word = title
+                    .get(..article.len())
+                    .is_some_and(|first| first.eq_ignore_ascii_case(article))
+                    && title
+                        .get(article.len()..)
+                        .is_some_and(|rest| rest.starts_with(' '));
                 is_word.then_some(rest)
             });
             if let Some(rest) = article {
-                self.titles.add(rest, Meant { tier: tier + 1, weight, id: film });
+                self.titles.add(
+                    rest,
+                    Meant {
+                        tier: tier + 1,
+                        weight,
+                        id: film,
+                    },
+                );
             }
         };
         add(&whole, 0);
@@ -192,11 +250,19 @@ impl Vocabulary {
             add(&key(part), 2);
         }
         let letters = jamo(&whole.chars().collect::<Vec<_>>());
-        if let (Ok(length), Ok(from)) = (u8::try_from(letters.len()), u32::try_from(self.letters.len()))
-            && letters.len() <= MAX_LETTERS
+        if let (Ok(length), Ok(from)) = (
+            u8::try_from(letters.len()),
+            u32::try_from(self.letters.len()),
+        ) && letters.len() <= MAX_LETTERS
             && tolerance(letters.len() + 2) > 0
         {
-            self.spellings.push(Spelling { signature: signature(&letters), from, length, weight, film });
+            self.spellings.push(Spelling {
+                signature: signature(&letters),
+                from,
+                length,
+                weight,
+                film,
+            });
             self.letters.extend(letters);
         }
         seen.push(whole);
@@ -213,18 +279,28 @@ impl Vocabulary {
                 id
             }
         };
-        let meant = |tier| Meant { tier, weight: count, id };
+        let meant = |tier| Meant {
+            tier,
+            weight: count,
+            id,
+        };
         self.people.add(key(name), meant(0));
         let words: Vec<&str> = name.split_whitespace().collect();
         if let (Some(last), 2..) = (words.last(), words.len()) {
             self.surnames.add(key(last), meant(0));
-            let (consonants, _) = sounds(last);
-            self.surnames.add((consonants, "sounds"), meant(1));
+            if !name.contains(is_hangul) {
+                let (consonants, _) = sounds(last);
+                self.surnames.add((consonants, "sounds"), meant(1));
+            }
         }
+        // Hangul is compared as it is: sounds join the two scripts.
         let (consonants, vowels) = sounds(name);
-        if consonants.len() >= MIN_CONSONANTS {
+        if consonants.len() >= MIN_CONSONANTS && !name.contains(is_hangul) {
             let vowels = u8::try_from(vowels).unwrap_or(u8::MAX);
-            self.sounds.entry(hash(consonants)).or_default().push((id, vowels));
+            self.sounds
+                .entry(hash(consonants))
+                .or_default()
+                .push((id, vowels));
         }
         Some(id)
     }
@@ -245,7 +321,11 @@ impl Vocabulary {
             .iter()
             .map(|span| {
                 let letters = jamo(&span.chars().collect::<Vec<_>>());
-                Sought { signature: signature(&letters), tolerance: tolerance(letters.len()), letters }
+                Sought {
+                    signature: signature(&letters),
+                    tolerance: tolerance(letters.len()),
+                    letters,
+                }
             })
             .collect();
         // Longer spans first; of one span the fewest errors, then the best known movie.
@@ -289,7 +369,9 @@ impl Vocabulary {
     pub(super) fn sounding(&self, name: &str, by_surname: bool) -> Option<String> {
         let found = |consonants: &str, vowels: usize| {
             let known = self.sounds.get(&hash(consonants))?;
-            let near = known.iter().map(|(id, own)| (usize::from(*own).abs_diff(vowels), *id));
+            let near = known
+                .iter()
+                .map(|(id, own)| (usize::from(*own).abs_diff(vowels), *id));
             near.filter(|(distance, _)| *distance <= 1)
                 .min_by_key(|(distance, id)| (*distance, u32::MAX - self.weights[*id as usize]))
         };
@@ -300,12 +382,19 @@ impl Vocabulary {
             _ => None,
         };
         let long_enough = |consonants: &String| consonants.len() >= MIN_CONSONANTS;
-        let mut spellings = liquid.into_iter().chain([consonants.clone()]).filter(long_enough);
-        let person = spellings.find_map(|consonants| found(&consonants, vowels)).map(|(_, id)| id);
+        let mut spellings = liquid
+            .into_iter()
+            .chain([consonants.clone()])
+            .filter(long_enough);
+        let person = spellings
+            .find_map(|consonants| found(&consonants, vowels))
+            .map(|(_, id)| id);
         let last = name.split_whitespace().last().unwrap_or(name);
         let surname = || {
             let (consonants, _) = sounds(last);
-            (by_surname && consonants.len() >= MIN_CONSONANTS).then(|| self.surnames.get((consonants, "sounds"))).flatten()
+            (by_surname && consonants.len() >= MIN_CONSONANTS)
+                .then(|| self.surnames.get((consonants, "sounds")))
+                .flatten()
         };
         person.or_else(surname).map(|id| self.name(id))
     }
@@ -313,9 +402,13 @@ impl Vocabulary {
     /// The person whose full name has the same consonants as `name`, at least four, and as many vowels.
     pub(super) fn sounding_exactly(&self, name: &str) -> Option<String> {
         let (consonants, vowels) = sounds(name);
-        let known = self.sounds.get(&hash(&consonants)).filter(|_| consonants.len() > MIN_CONSONANTS)?;
+        let known = self
+            .sounds
+            .get(&hash(&consonants))
+            .filter(|_| consonants.len() > MIN_CONSONANTS)?;
         let same = known.iter().filter(|(_, own)| usize::from(*own) == vowels);
-        same.max_by_key(|(id, _)| self.weights[*id as usize]).map(|(id, _)| self.name(*id))
+        same.max_by_key(|(id, _)| self.weights[*id as usize])
+            .map(|(id, _)| self.name(*id))
     }
 
     fn name(&self, id: u32) -> String {
@@ -347,7 +440,10 @@ mod tests {
     fn parts_of_titles_stand_for_them() {
         let parts = |title| parts(title).map(key).collect::<Vec<_>>();
         assert_eq!(parts("Kill Bill: Vol. 1"), ["killbill"]);
-        assert_eq!(parts("Harry Potter and the Philosopher's Stone")[0], "harrypotter");
+        assert_eq!(
+            parts("Harry Potter and the Philosopher's Stone")[0],
+            "harrypotter"
+        );
         assert_eq!(parts("해리 포터와 비밀의 방"), ["해리포터"]);
         assert!(parts("Jaws").is_empty());
     }
