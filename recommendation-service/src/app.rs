@@ -137,7 +137,9 @@ pub async fn assemble_with(
     });
     let words = Words::new(
         catalogue.clone(),
-        config.language_model()?.as_ref(),
+        config
+            .language_model(process.config.request_timeout())?
+            .as_ref(),
         clock.clone(),
     )?;
     words.refresh();

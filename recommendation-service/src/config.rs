@@ -77,11 +77,11 @@ impl Config {
         })
     }
 
-    /// The settings of the language model, if there is one.
+    /// The settings of the language model, if there is one; its calls end before `request_timeout` does.
     ///
     /// # Errors
-    /// Returns an error if there is one without a name.
-    pub fn language_model(&self) -> anyhow::Result<Option<LlmSettings>> {
+    /// Returns an error if there is one without a name, or with too much time.
+    pub fn language_model(&self, request_timeout: Duration) -> anyhow::Result<Option<LlmSettings>> {
         let Some(url) = self.llm_url.clone() else {
             return Ok(None);
         };
@@ -93,11 +93,16 @@ impl Config {
             !self.llm_model.is_empty(),
             "LLM_URL needs LLM_MODEL, the name of a model"
         );
+        let timeout = Duration::from_millis(self.llm_timeout_ms);
+        anyhow::ensure!(
+            !timeout.is_zero() && timeout < request_timeout,
+            "LLM_TIMEOUT_MS must be above 0 and below REQUEST_TIMEOUT_MS"
+        );
         Ok(Some(LlmSettings {
             url,
             key: self.llm_api_key.clone(),
             model: self.llm_model.clone(),
-            timeout: Duration::from_millis(self.llm_timeout_ms.max(1)),
+            timeout,
         }))
     }
 

@@ -14,6 +14,7 @@ mod scan;
 mod service;
 mod suggestions;
 mod text;
+mod token;
 mod vocabulary;
 
 use chrono::NaiveDate;

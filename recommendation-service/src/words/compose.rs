@@ -7,8 +7,8 @@ use super::{
     numbers::Runtime,
     period::Period,
     reading::{Filters, MessageLanguage, Order, Reading},
-    scan::{Content, Role, Token},
     text::{Gap, Text},
+    token::{Content, Role, Token},
 };
 
 /// The most tokens without content between a negation and what it negates.

@@ -6,8 +6,8 @@ use std::{cell::Cell, collections::BTreeMap, ops::Range};
 use super::{
     lexicon::{LEXICON, Meaning},
     numbers::eat_any,
-    scan::{Content, Role},
     text::{Gap, Text, is_hangul},
+    token::{Content, Role},
     vocabulary::Vocabulary,
 };
 

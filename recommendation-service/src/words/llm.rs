@@ -10,10 +10,12 @@ use chassis::{
     client::{http, secret_header},
 };
 use filter::{FacetKind, Term};
+use moka::sync::Cache;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
@@ -37,6 +39,11 @@ const MAX_TOKENS: u32 = 500;
 /// Consecutive failures that open the breaker, and the time until it is half-open.
 const BREAKER_FAILURES: u32 = 5;
 const BREAKER_OPEN: Duration = Duration::from_secs(30);
+/// The number of concurrent calls; one more message is read by the parser.
+const MAX_CONCURRENT_CALLS: usize = 32;
+/// The number of readings that are kept, and for how long.
+const MAX_READINGS: u64 = 1000;
+const READING_TTL: Duration = Duration::from_secs(600);
 /// The most values of an answer's lists.
 const MAX_VALUES: usize = 10;
 /// The most fragments that were not understood, and the longest, in characters.
@@ -48,6 +55,9 @@ pub enum LlmError {
     /// The breaker is open.
     #[error("the language model failed repeatedly")]
     BreakerOpen,
+    /// Too many calls are under way.
+    #[error("the language model is busy")]
+    Busy,
     /// No response in time.
     #[error("the language model took too long")]
     TimedOut,
@@ -73,6 +83,7 @@ impl LlmError {
     fn classify(self) -> (&'static str, Outcome) {
         match self {
             Self::BreakerOpen => ("left_alone", Outcome::Neutral),
+            Self::Busy => ("busy", Outcome::Neutral),
             Self::TimedOut => ("timed_out", Outcome::Failure),
             Self::Unreachable => ("unreachable", Outcome::Failure),
             Self::Status(429) => ("limited", Outcome::Neutral),
@@ -105,6 +116,9 @@ pub struct LanguageModel {
     authorization: Option<HeaderValue>,
     model: String,
     breaker: Breaker,
+    slots: Semaphore,
+    /// Readings by message and region, so that all pages of a list have the same one.
+    readings: Cache<(String, Option<String>), Reading>,
 }
 
 /// The answer of the model: as [`Reading`], with titles instead of ids.
@@ -165,6 +179,11 @@ impl LanguageModel {
             authorization,
             model: settings.model.clone(),
             breaker: Breaker::new(BREAKER_FAILURES, BREAKER_OPEN),
+            slots: Semaphore::new(MAX_CONCURRENT_CALLS),
+            readings: Cache::builder()
+                .max_capacity(MAX_READINGS)
+                .time_to_live(READING_TTL)
+                .build(),
         })
     }
 
@@ -185,9 +204,18 @@ impl LanguageModel {
         language: MessageLanguage,
         region: Option<&str>,
     ) -> Result<Reading, LlmError> {
+        let message_and_region = (message.to_owned(), region.map(str::to_owned));
+        if let Some(reading) = self.readings.get(&message_and_region) {
+            return Ok(reading);
+        }
         let began = tokio::time::Instant::now();
-        let result = match self.breaker.enter() {
-            Ok(()) => {
+        let slot = self.slots.try_acquire().map_err(|_| LlmError::Busy);
+        let admitted = slot.and_then(|slot| match self.breaker.enter() {
+            Ok(()) => Ok(slot),
+            Err(_) => Err(LlmError::BreakerOpen),
+        });
+        let result = match admitted {
+            Ok(_slot) => {
                 let mut report = Report {
                     breaker: &self.breaker,
                     outcome: Outcome::Neutral,
@@ -203,8 +231,11 @@ impl LanguageModel {
                     .record(began.elapsed().as_secs_f64());
                 result
             }
-            Err(_) => Err(LlmError::BreakerOpen),
+            Err(error) => Err(error),
         };
+        if let Ok(reading) = &result {
+            self.readings.insert(message_and_region, reading.clone());
+        }
         let label = result
             .as_ref()
             .map_or_else(|error| error.classify().0, |_| "ok");

@@ -3,8 +3,8 @@
 
 use super::{
     lexicon::{LEXICON, Match, Meaning},
-    scan::{Content, Role},
     text::{Gap, Text, is_hangul},
+    token::{Content, Role},
     vocabulary::Vocabulary,
 };
 

@@ -7,11 +7,12 @@ use chrono::NaiveDate;
 
 use super::{
     examples::{Examples, examples},
-    lexicon::{Era, LEXICON, Length, Meaning, Names, Votes},
-    numbers::{Runtime, count, rating, runtime},
+    lexicon::{LEXICON, Meaning},
+    numbers::{count, rating, runtime},
     people::person,
-    period::{Period, period, short_range},
-    text::{Gap, Text},
+    period::{period, short_range},
+    text::{Gap, Text, key},
+    token::{Content, Role, Token},
     vocabulary::Vocabulary,
 };
 
@@ -19,57 +20,6 @@ use super::{
 const MAX_KEYWORD_WORDS: usize = 4;
 /// The shortest keyword that is not in the lexicon, in letters.
 const MIN_KEYWORD_LETTERS: usize = 4;
-
-/// A part of the reading.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
-    /// All of them.
-    Genres(Names),
-    /// Any of them.
-    Keywords(Vec<String>),
-    /// Any of them.
-    Languages(Names),
-    Country(&'static str),
-    Provider(String),
-    Person(String),
-    Era(Era),
-    Period(Period),
-    Length(Length),
-    Runtime(Runtime),
-    Votes(Votes),
-    Rating(f64),
-    Sort(&'static str),
-    Count(i64),
-    /// A movie as an example, by TMDB's id.
-    Like(i64),
-}
-
-/// The role of a token.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Role {
-    Content(Content),
-    Negate,
-    NegateAfter,
-    Or,
-    And,
-    But,
-    Director,
-    By,
-    With,
-    About,
-    Film,
-    Filler,
-    Unknown,
-    /// A comma, or the end of a sentence.
-    Break(Gap),
-}
-
-/// A token: its role, and the letters that it comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Token {
-    pub(super) role: Role,
-    pub(super) range: Range<usize>,
-}
 
 /// The tokens of `text`.
 pub(super) fn scan(text: &Text<'_>, vocabulary: &Vocabulary, today: NaiveDate) -> Vec<Token> {
@@ -105,7 +55,7 @@ fn role(meaning: &Meaning, vocabulary: &Vocabulary) -> Role {
         Meaning::Genres(names) => Content::Genres(names.clone()),
         Meaning::Keywords(names) => {
             // The first says what was meant; of the others those that the catalogue has.
-            let is_known = |name: &str| vocabulary.keyword(&super::text::key(name)).is_some();
+            let is_known = |name: &str| vocabulary.keyword(&key(name)).is_some();
             let kept = names
                 .iter()
                 .enumerate()
