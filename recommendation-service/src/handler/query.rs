@@ -31,10 +31,9 @@ use crate::{
 /// A message in words.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(
-    json!({"message": "2시간 안 되는 90년대 한국 스릴러, 평점 좋은 걸로", "page": 1, "limit": 5}),
-    json!({"message": "funny heist movies like Ocean's Eleven on Netflix, not too long", "region": "US"}),
-))]
+#[schema(example = json!({
+    "message": "2시간 안 되는 90년대 한국 스릴러, 평점 좋은 걸로", "page": 1, "limit": 5
+}))]
 pub(super) struct QueryRequest {
     /// The message, in Korean or English, 1 to 1000 characters without control characters.
     #[schema(min_length = 1, max_length = 1000, example = "90년대 한국 스릴러")]
@@ -182,7 +181,18 @@ fn bounds(name: &str, most: i64) -> String {
     path = "/api/v1/recommendations/query",
     tag = "recommendations",
     params(LanguageQuery),
-    request_body = QueryRequest,
+    request_body(content = QueryRequest, examples(
+        ("korean" = (
+            summary = "In Korean",
+            value = json!({"message": "2시간 안 되는 90년대 한국 스릴러, 평점 좋은 걸로", "page": 1, "limit": 5})
+        )),
+        ("english" = (
+            summary = "In English, for another region",
+            value = json!({
+                "message": "funny heist movies like Ocean's Eleven on Netflix, not too long", "region": "GB"
+            })
+        )),
+    )),
     responses(
         (status = 200, description = "the reading and the movies", body = QueryResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest,
