@@ -39,7 +39,7 @@ impl Order {
 
 /// The parameters of the filter that a message means, as `GET /movies` takes them; absent ones do not filter.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(as = ReadFilters)]
 pub struct Filters {
     /// Genres that the movie has: `,` is and, `|` is or.
