@@ -8,6 +8,7 @@ use crate::{
     service::{
         hydration::Hydration, jobs::Jobs, listing::Listing, matching::Matching,
         page_cache::PageCache,
+        search::{Search, popular::Popular},
     },
 };
 
@@ -18,6 +19,10 @@ pub type AppState = Arc<Services>;
 pub struct Services {
     /// Lists of movies.
     pub listing: Listing,
+    /// Search of movies, people and keywords.
+    pub search: Search,
+    /// Counts of queries.
+    pub popular: Popular,
     /// Serialized pages of lists.
     pub pages: PageCache,
     /// Movies by id, from cache, Postgres or TMDB.

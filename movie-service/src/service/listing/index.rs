@@ -133,6 +133,25 @@ impl Index {
         })
     }
 
+    /// The name of genre `id`.
+    pub fn genre_name(&self, id: i64) -> Option<&str> {
+        self.genre_names.name(id)
+    }
+
+    /// The number of movies of a facet, and the sum of their votes.
+    pub fn movies_of(&self, kind: FacetKind, id: i64) -> (usize, u64) {
+        let films = &self.columns.films;
+        let facet = u64::try_from(id).ok().map(|id| (kind, id));
+        let (mut count, mut votes) = (0, 0);
+        if let Some(postings) = facet.and_then(|facet| films.facets().postings(facet)) {
+            postings.for_each(|row| {
+                count += 1;
+                votes += u64::from(films.vote_count(row));
+            });
+        }
+        (count, votes)
+    }
+
     /// Replaces all genres.
     pub fn set_genres(&mut self, mut genres: Vec<Genre>) {
         genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
