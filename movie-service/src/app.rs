@@ -16,7 +16,11 @@ use crate::{
     database, handler,
     repository::SNAPSHOT,
     service::{
-        cache::MovieCache, fetching::Fetching, hydration::Hydration, jobs::Jobs, listing::Listing,
+        cache::MovieCache,
+        fetching::Fetching,
+        hydration::Hydration,
+        jobs::Jobs,
+        listing::Listing,
         matching::Matching,
         page_cache::PageCache,
         refresh::Refresh,

@@ -7,7 +7,10 @@ use movie_service::{
     NAME, app,
     config::DEFAULTS,
     handler, import,
-    service::search::{self, evaluate::{self, EvaluateArgs}},
+    service::search::{
+        self,
+        evaluate::{self, EvaluateArgs},
+    },
 };
 
 const SERVICE: Service = Service {
@@ -26,8 +29,12 @@ enum Command {
 
 fn main() -> ExitCode {
     chassis::run_with(SERVICE, app::build, |command| match command {
-        Command::Import(arguments) => execute(&SERVICE, async |config| import::run(arguments, &config).await),
-        Command::SearchEval(arguments) => execute(&SERVICE, async |config| evaluate::run(arguments, &config).await),
+        Command::Import(arguments) => execute(&SERVICE, async |config| {
+            import::run(arguments, &config).await
+        }),
+        Command::SearchEval(arguments) => execute(&SERVICE, async |config| {
+            evaluate::run(arguments, &config).await
+        }),
         Command::SearchRebuild => execute(&SERVICE, async |config| search::rebuild(&config).await),
     })
 }

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     client::platform::Platform,
     service::{
-        hydration::Hydration, jobs::Jobs, listing::Listing, matching::Matching,
+        hydration::Hydration,
+        jobs::Jobs,
+        listing::Listing,
+        matching::Matching,
         page_cache::PageCache,
         search::{Search, popular::Popular},
     },

@@ -154,7 +154,9 @@ pub(crate) fn first_chars(text: &str, count: usize) -> &str {
 pub(crate) fn initials(source: &str) -> String {
     let initial = |letter: char| match hangul::initial(letter) {
         Some(initial) => Some(initial),
-        None => letter.is_alphanumeric().then(|| letter.to_lowercase().next().unwrap_or(letter)),
+        None => letter
+            .is_alphanumeric()
+            .then(|| letter.to_lowercase().next().unwrap_or(letter)),
     };
     source.chars().filter_map(initial).collect()
 }
@@ -163,8 +165,14 @@ impl Document {
     /// The names that are indexed: those given, and transliterations of those in other scripts.
     pub(crate) fn all_names(&self) -> Vec<Name> {
         let mut seen = BTreeSet::new();
-        let given = self.names.iter().filter(|name| !name.text.trim().is_empty());
-        let mut all: Vec<Name> = given.filter(|name| seen.insert(Text::new(&name.text).joined_exact())).cloned().collect();
+        let given = self
+            .names
+            .iter()
+            .filter(|name| !name.text.trim().is_empty());
+        let mut all: Vec<Name> = given
+            .filter(|name| seen.insert(Text::new(&name.text).joined_exact()))
+            .cloned()
+            .collect();
         all.truncate(MAX_NAMES);
         let latin: Vec<Name> = all
             .iter()
@@ -172,7 +180,11 @@ impl Document {
             .filter(|name| !name.text.chars().any(is_han))
             .filter_map(|name| transliterated(&name.text))
             .filter(|text| seen.insert(Text::new(text).joined_exact()))
-            .map(|text| Name { text, role: Role::Latin, language: None })
+            .map(|text| Name {
+                text,
+                role: Role::Latin,
+                language: None,
+            })
             .collect();
         all.extend(latin);
         all
@@ -221,7 +233,7 @@ impl Document {
             if let Some(number) = word.number {
                 add(Tag::Word, &number_text(number));
             }
-            for count in 1..=MAX_EDGE_CHARS.min(word.len()) {
+            for count in 1..=MAX_EDGE_CHARS.min(word.chars()) {
                 add(Tag::Edge, first_chars(&word.key, count));
             }
         }
@@ -232,15 +244,25 @@ impl Document {
         for start in starts(&text.words) {
             add(Tag::Joined, first_chars(&start, MAX_JOINED_CHARS));
         }
-        let articleless = Text { words: text.without_article().to_vec(), ..Text::default() };
-        for whole in [text.joined(), text.joined_numeric(), articleless.joined_numeric()] {
+        let articleless = Text {
+            words: text.without_article().to_vec(),
+            ..Text::default()
+        };
+        for whole in [
+            text.joined(),
+            text.joined_numeric(),
+            articleless.joined_numeric(),
+        ] {
             add(Tag::Exact, &whole);
         }
         if text.source.chars().any(hangul::is_syllable) {
             let initials: Vec<char> = initials(&text.source).chars().collect();
             for start in 0..initials.len().min(MAX_STARTS) {
                 for count in 2..=MAX_INITIALS.min(initials.len() - start) {
-                    add(Tag::Initials, &initials[start..start + count].iter().collect::<String>());
+                    add(
+                        Tag::Initials,
+                        &initials[start..start + count].iter().collect::<String>(),
+                    );
                 }
             }
         }
@@ -264,7 +286,9 @@ fn starts(words: &[Word]) -> Vec<String> {
                 // A syllable begins at a consonant with a vowel behind it.
                 let begins = is_han(*letter)
                     || (hangul::is_consonant(*letter)
-                        && letters.get(place + 1).is_some_and(|(_, next)| !hangul::is_consonant(*next)));
+                        && letters
+                            .get(place + 1)
+                            .is_some_and(|(_, next)| !hangul::is_consonant(*next)));
                 if begins {
                     starts.push(joined[*at..].to_owned());
                 }

@@ -16,10 +16,13 @@ use tantivy::{
 };
 
 use crate::{
-    document::{Kind, MAX_EDGE_CHARS, MAX_INITIALS, MAX_JOINED_CHARS, Name, Tag, first_chars, initials, number_text},
+    document::{
+        Kind, MAX_EDGE_CHARS, MAX_INITIALS, MAX_JOINED_CHARS, Name, Tag, first_chars, initials,
+        number_text,
+    },
     index::{
-        Card, FAME_COLUMN, FAME_STEPS, GENRES_COLUMN, IndexError, KEY_COLUMN, LANGUAGE_COLUMN, Snapshot, YEAR_COLUMN,
-        language_code,
+        Card, FAME_COLUMN, FAME_STEPS, GENRES_COLUMN, IndexError, KEY_COLUMN, LANGUAGE_COLUMN,
+        Snapshot, YEAR_COLUMN, language_code,
     },
     query::{Element, Reading, Readings},
     rank::{self, Match, match_name, role_factor, tolerance},
@@ -71,7 +74,10 @@ pub struct Place {
 
 impl Place {
     fn order(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
+        other
+            .score
+            .total_cmp(&self.score)
+            .then(self.id.cmp(&other.id))
     }
 }
 
@@ -140,7 +146,10 @@ struct Columns {
 impl Columns {
     fn new(reader: &SegmentReader) -> Result<Self, IndexError> {
         let column = |name| reader.fast_fields().column_first_or_default::<u64>(name);
-        Ok(Self { key: column(KEY_COLUMN)?, fame: column(FAME_COLUMN)? })
+        Ok(Self {
+            key: column(KEY_COLUMN)?,
+            fame: column(FAME_COLUMN)?,
+        })
     }
 
     fn id(&self, doc: u32) -> i64 {
@@ -198,7 +207,10 @@ impl<'a> Search<'a> {
         Ok(Self {
             snapshot,
             request,
-            columns: segments.iter().map(Columns::new).collect::<Result<_, _>>()?,
+            columns: segments
+                .iter()
+                .map(Columns::new)
+                .collect::<Result<_, _>>()?,
             ranked: HashMap::new(),
             hits: vec![Docs::new(); segments.len()],
         })
@@ -223,7 +235,11 @@ impl<'a> Search<'a> {
             }
         }
         if self.ranked.is_empty() {
-            for reading in readings.other.iter().filter(|reading| reading.pattern.is_none()) {
+            for reading in readings
+                .other
+                .iter()
+                .filter(|reading| reading.pattern.is_none())
+            {
                 self.try_reading(reading, true)?;
             }
         }
@@ -238,7 +254,10 @@ impl<'a> Search<'a> {
 
     /// The best quality so far.
     fn best(&self) -> f32 {
-        self.ranked.values().map(|ranked| ranked.quality).fold(0.0, f32::max)
+        self.ranked
+            .values()
+            .map(|ranked| ranked.quality)
+            .fold(0.0, f32::max)
     }
 
     fn try_reading(&mut self, reading: &Reading, tolerant: bool) -> Result<(), IndexError> {
@@ -250,7 +269,12 @@ impl<'a> Search<'a> {
         }
         let mut chosen: HashSet<Address> = HashSet::new();
         for (place, found) in found.iter_mut().enumerate() {
-            for docs in [&mut found.whole, &mut found.credit_name, &mut found.joined, &mut found.words] {
+            for docs in [
+                &mut found.whole,
+                &mut found.credit_name,
+                &mut found.joined,
+                &mut found.words,
+            ] {
                 self.keep_accepted(place, docs);
             }
         }
@@ -274,7 +298,10 @@ impl<'a> Search<'a> {
 
     /// Leaves deleted documents out, and those that the request does not accept.
     fn keep_accepted(&self, segment: usize, docs: &mut Docs) {
-        let reader = self.snapshot.searcher.segment_reader(u32::try_from(segment).unwrap_or(0));
+        let reader = self
+            .snapshot
+            .searcher
+            .segment_reader(u32::try_from(segment).unwrap_or(0));
         if reader.has_deletes() {
             docs.retain(|doc| !reader.is_deleted(*doc));
         }
@@ -285,12 +312,17 @@ impl<'a> Search<'a> {
 
     /// The most renowned of the documents; those with the lower id first among equals.
     fn most_renowned<'d>(&self, sets: impl Iterator<Item = &'d Docs>) -> Vec<Address> {
-        let mut best: BinaryHeap<Reverse<(u64, Reverse<i64>, Address)>> = BinaryHeap::with_capacity(MAX_RANKED + 1);
+        let mut best: BinaryHeap<Reverse<(u64, Reverse<i64>, Address)>> =
+            BinaryHeap::with_capacity(MAX_RANKED + 1);
         for (segment, docs) in sets.enumerate() {
             let columns = &self.columns[segment];
             for doc in docs {
                 let fame = columns.fame.get_val(*doc);
-                if best.len() == MAX_RANKED && best.peek().is_some_and(|Reverse((least, ..))| fame < *least) {
+                if best.len() == MAX_RANKED
+                    && best
+                        .peek()
+                        .is_some_and(|Reverse((least, ..))| fame < *least)
+                {
                     continue;
                 }
                 best.push(Reverse((fame, Reverse(columns.id(*doc)), (segment, *doc))));
@@ -299,11 +331,18 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        best.into_iter().map(|Reverse((_, _, address))| address).collect()
+        best.into_iter()
+            .map(|Reverse((_, _, address))| address)
+            .collect()
     }
 
     /// Ranks a document by its names; it is a hit only if one matches, or all words are found elsewhere.
-    fn rank(&mut self, reading: &Reading, address: Address, found: &Found) -> Result<(), IndexError> {
+    fn rank(
+        &mut self,
+        reading: &Reading,
+        address: Address,
+        found: &Found,
+    ) -> Result<(), IndexError> {
         let (segment, doc) = address;
         let card = match self.ranked.remove(&address) {
             Some(ranked) => Ok(ranked),
@@ -317,7 +356,10 @@ impl<'a> Search<'a> {
             .support
             .iter()
             .map(|sets| {
-                let worth = sets.iter().filter(|(docs, _)| contains(docs, doc)).map(|(_, worth)| *worth);
+                let worth = sets
+                    .iter()
+                    .filter(|(docs, _)| contains(docs, doc))
+                    .map(|(_, worth)| *worth);
                 worth.fold(0.0, f32::max)
             })
             .collect();
@@ -330,7 +372,10 @@ impl<'a> Search<'a> {
             }
         }
         if contains(&found.credit_name, doc) && best.quality < CREDIT_NAME {
-            best = Match { quality: CREDIT_NAME, spans: Vec::new() };
+            best = Match {
+                quality: CREDIT_NAME,
+                spans: Vec::new(),
+            };
         }
         if reading.year.is_some() {
             let in_year = self.is_of_year(address, reading.year)?;
@@ -365,15 +410,22 @@ impl<'a> Search<'a> {
     }
 
     fn is_of_year(&self, (segment, doc): Address, year: Option<u16>) -> Result<bool, IndexError> {
-        let reader = self.snapshot.searcher.segment_reader(u32::try_from(segment).unwrap_or(0));
-        let column = reader.fast_fields().column_first_or_default::<u64>(YEAR_COLUMN)?;
+        let reader = self
+            .snapshot
+            .searcher
+            .segment_reader(u32::try_from(segment).unwrap_or(0));
+        let column = reader
+            .fast_fields()
+            .column_first_or_default::<u64>(YEAR_COLUMN)?;
         Ok(year.is_some_and(|year| column.get_val(doc).abs_diff(u64::from(year)) <= 1))
     }
 
     fn card(&self, (segment, doc): Address) -> Result<Card, IndexError> {
         let address = tantivy::DocAddress::new(u32::try_from(segment).unwrap_or(0), doc);
         let document: tantivy::TantivyDocument = self.snapshot.searcher.doc(address)?;
-        let bytes = document.get_first(self.snapshot.fields.card).and_then(|value| value.as_bytes());
+        let bytes = document
+            .get_first(self.snapshot.fields.card)
+            .and_then(|value| value.as_bytes());
         let card = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok());
         card.ok_or(IndexError::Layout)
     }
@@ -382,7 +434,11 @@ impl<'a> Search<'a> {
     fn without_unknown_words(&self, reading: &Reading) -> Result<Option<Reading>, IndexError> {
         let mut known = Vec::new();
         for word in &reading.words {
-            let alone = Reading { words: vec![word.clone()], joined: word.key.clone(), ..Reading::default() };
+            let alone = Reading {
+                words: vec![word.clone()],
+                joined: word.key.clone(),
+                ..Reading::default()
+            };
             let mut is_known = false;
             for reader in self.snapshot.searcher.segment_readers() {
                 let segment = Segment::new(reader, self.snapshot.fields, self.request.kind)?;
@@ -392,7 +448,13 @@ impl<'a> Search<'a> {
                 known.push(word.clone());
             }
         }
-        let letters = |words: &[Word]| words.iter().filter(|word| !word.is_article()).map(Word::len).sum::<usize>();
+        let letters = |words: &[Word]| {
+            words
+                .iter()
+                .filter(|word| !word.is_article())
+                .map(Word::chars)
+                .sum::<usize>()
+        };
         #[expect(clippy::cast_precision_loss, reason = "numbers of characters")]
         let share = letters(&known) as f32 / letters(&reading.words).max(1) as f32;
         let is_most = known.len() < reading.words.len() && known.len() > 1 && share >= MIN_FOUND;
@@ -404,18 +466,29 @@ impl<'a> Search<'a> {
         let mut ranked: Vec<Ranked> = std::mem::take(&mut self.ranked).into_values().collect();
         ranked.sort_unstable_by(|one, two| one.place.order(&two.place));
         for (segment, hits) in self.hits.iter_mut().enumerate() {
-            let mut named: Docs =
-                ranked.iter().filter(|ranked| ranked.address.0 == segment).map(|ranked| ranked.address.1).collect();
+            let mut named: Docs = ranked
+                .iter()
+                .filter(|ranked| ranked.address.0 == segment)
+                .map(|ranked| ranked.address.1)
+                .collect();
             named.sort_unstable();
             *hits = unite(vec![hits, &named]);
         }
         let total = self.hits.iter().map(Vec::len).sum();
-        let facets = if self.request.facets { self.count()? } else { Facets::default() };
+        let facets = if self.request.facets {
+            self.count()?
+        } else {
+            Facets::default()
+        };
         let limit = self.request.limit;
         let after = self.request.after;
         let follows = |place: &Place| after.is_none_or(|after| after.order(place).is_lt());
         let known: HashSet<Address> = ranked.iter().map(|ranked| ranked.address).collect();
-        let mut page: Vec<Ranked> = ranked.into_iter().filter(|ranked| follows(&ranked.place)).take(limit + 1).collect();
+        let mut page: Vec<Ranked> = ranked
+            .into_iter()
+            .filter(|ranked| follows(&ranked.place))
+            .take(limit + 1)
+            .collect();
         if page.len() <= limit {
             page.extend(self.rest(&known, limit + 1 - page.len(), after)?);
         }
@@ -431,16 +504,29 @@ impl<'a> Search<'a> {
             spans: ranked.spans,
             payload: ranked.card.payload,
         });
-        Ok(Results { hits: hits.collect(), total, next, facets })
+        Ok(Results {
+            hits: hits.collect(),
+            total,
+            next,
+            facets,
+        })
     }
 
     /// The hits behind those that were ranked, by renown. Their scores are negative, so that they follow.
-    fn rest(&self, known: &HashSet<Address>, limit: usize, after: Option<Place>) -> Result<Vec<Ranked>, IndexError> {
+    fn rest(
+        &self,
+        known: &HashSet<Address>,
+        limit: usize,
+        after: Option<Place>,
+    ) -> Result<Vec<Ranked>, IndexError> {
         let mut places = Vec::new();
         for (segment, docs) in self.hits.iter().enumerate() {
             let columns = &self.columns[segment];
             for doc in docs.iter().filter(|doc| !known.contains(&(segment, **doc))) {
-                let place = Place { score: columns.fame(*doc) - 2.0, id: columns.id(*doc) };
+                let place = Place {
+                    score: columns.fame(*doc) - 2.0,
+                    id: columns.id(*doc),
+                };
                 if after.is_none_or(|after| after.order(&place).is_lt()) {
                     places.push((place, (segment, *doc)));
                 }
@@ -453,32 +539,54 @@ impl<'a> Search<'a> {
         places.sort_unstable_by(|one, two| one.0.order(&two.0));
         let ranked = places.into_iter().map(|(place, address)| {
             let card = self.card(address)?;
-            Ok(Ranked { address, place, quality: 0.0, matched: 0, spans: Vec::new(), card })
+            Ok(Ranked {
+                address,
+                place,
+                quality: 0.0,
+                matched: 0,
+                spans: Vec::new(),
+                card,
+            })
         });
         ranked.collect()
     }
 
     /// Counts the hits by attributes.
     fn count(&self) -> Result<Facets, IndexError> {
-        let (mut genres, mut years, mut languages) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for (reader, hits) in self.snapshot.searcher.segment_readers().iter().zip(&self.hits) {
+        let (mut genres, mut years, mut languages) =
+            (HashMap::new(), HashMap::new(), HashMap::new());
+        for (reader, hits) in self
+            .snapshot
+            .searcher
+            .segment_readers()
+            .iter()
+            .zip(&self.hits)
+        {
             let columns = reader.fast_fields();
             let genre: Column<u64> = columns.u64(GENRES_COLUMN)?;
             let year = columns.column_first_or_default::<u64>(YEAR_COLUMN)?;
             let language = columns.column_first_or_default::<u64>(LANGUAGE_COLUMN)?;
             for doc in hits {
-                genre.values_for_doc(*doc).for_each(|genre| *genres.entry(genre).or_insert(0) += 1);
+                genre
+                    .values_for_doc(*doc)
+                    .for_each(|genre| *genres.entry(genre).or_insert(0) += 1);
                 *years.entry(year.get_val(*doc)).or_insert(0) += 1;
                 *languages.entry(language.get_val(*doc)).or_insert(0) += 1;
             }
         }
         let numbers = |counts: HashMap<u64, usize>| counts.into_iter();
         Ok(Facets {
-            genres: numbers(genres).filter_map(|(id, count)| Some((u32::try_from(id).ok()?, count))).collect(),
-            years: numbers(years)
-                .filter_map(|(year, count)| Some((u16::try_from(year).ok().filter(|year| *year > 0)?, count)))
+            genres: numbers(genres)
+                .filter_map(|(id, count)| Some((u32::try_from(id).ok()?, count)))
                 .collect(),
-            languages: numbers(languages).filter_map(|(code, count)| Some((language_code(code)?, count))).collect(),
+            years: numbers(years)
+                .filter_map(|(year, count)| {
+                    Some((u16::try_from(year).ok().filter(|year| *year > 0)?, count))
+                })
+                .collect(),
+            languages: numbers(languages)
+                .filter_map(|(code, count)| Some((language_code(code)?, count)))
+                .collect(),
         })
     }
 }
@@ -486,21 +594,39 @@ impl<'a> Search<'a> {
 /// The documents of a segment that a reading finds.
 fn find(segment: &Segment<'_>, reading: &Reading, tolerant: bool) -> Result<Found, IndexError> {
     if let Some(pattern) = &reading.pattern {
-        return Ok(Found { joined: find_pattern(segment, pattern)?, ..Found::default() });
+        return Ok(Found {
+            joined: find_pattern(segment, pattern)?,
+            ..Found::default()
+        });
     }
     if reading.words.is_empty() {
         return Ok(Found::default());
     }
     let mut found = Found::default();
-    let query = Text { words: reading.words.clone(), ..Text::default() };
-    let articleless = Text { words: query.without_article().to_vec(), ..Text::default() };
-    let wholes = [query.joined(), query.joined_numeric(), articleless.joined_numeric()];
+    let query = Text {
+        words: reading.words.clone(),
+        ..Text::default()
+    };
+    let articleless = Text {
+        words: query.without_article().to_vec(),
+        ..Text::default()
+    };
+    let wholes = [
+        query.joined(),
+        query.joined_numeric(),
+        articleless.joined_numeric(),
+    ];
     found.whole = segment.with_any(Tag::Exact, wholes.iter().map(String::as_str))?;
     found.credit_name = segment.with_any(Tag::CreditName, [reading.joined.as_str()])?;
     let length = char_count(&reading.joined);
     let joined = first_chars(&reading.joined, MAX_JOINED_CHARS);
-    if reading.words.len() > 1 || length > MAX_EDGE_CHARS || reading.words.iter().any(Word::is_hangul) {
-        found.joined = segment.with_prefix(Tag::Joined, joined, MAX_PREFIX_TERMS)?.unwrap_or_default();
+    if reading.words.len() > 1
+        || length > MAX_EDGE_CHARS
+        || reading.words.iter().any(Word::is_hangul)
+    {
+        found.joined = segment
+            .with_prefix(Tag::Joined, joined, MAX_PREFIX_TERMS)?
+            .unwrap_or_default();
     }
     if tolerant && length < MAX_JOINED_CHARS {
         if tolerance(length) > 0 && length >= 5 {
@@ -542,8 +668,13 @@ fn find_word(
     let number = word.number.map(number_text);
     let mut names = segment.with_any(Tag::Word, [key].into_iter().chain(number.as_deref()))?;
     // A pair of words that the title writes as one.
-    for (one, two) in [(place.checked_sub(1), Some(place)), (Some(place), Some(place + 1))] {
-        let pair = one.and_then(|one| reading.words.get(one)).zip(two.and_then(|two| reading.words.get(two)));
+    for (one, two) in [
+        (place.checked_sub(1), Some(place)),
+        (Some(place), Some(place + 1)),
+    ] {
+        let pair = one
+            .and_then(|one| reading.words.get(one))
+            .zip(two.and_then(|two| reading.words.get(two)));
         if let Some((one, two)) = pair {
             let both = format!("{}{}", one.key, two.key);
             names = unite(vec![&names, &segment.with_any(Tag::Word, [both.as_str()])?]);
@@ -552,19 +683,30 @@ fn find_word(
     let mut credits = segment.with_any(Tag::Credit, [key])?;
     let mut near_credits = Docs::new();
     let mut topics = segment.with_any(Tag::Topic, [key])?;
-    let years = if word.is_digits() { segment.with_any(Tag::Year, [key])? } else { Docs::new() };
-    let length = word.len();
-    if is_last {
+    let years = if word.is_digits() {
+        segment.with_any(Tag::Year, [key])?
+    } else {
+        Docs::new()
+    };
+    let length = word.chars();
+    // Particles follow Korean words without a space.
+    if is_last || word.is_hangul() {
         let started = if length <= MAX_EDGE_CHARS {
             segment.with_any(Tag::Edge, [key])?
         } else {
-            segment.with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?.unwrap_or_default()
+            segment
+                .with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?
+                .unwrap_or_default()
         };
         names = unite(vec![&names, &started]);
         if length >= 3 {
-            let started = segment.with_prefix(Tag::Credit, key, MAX_CREDIT_TERMS)?.unwrap_or_default();
+            let started = segment
+                .with_prefix(Tag::Credit, key, MAX_CREDIT_TERMS)?
+                .unwrap_or_default();
             credits = unite(vec![&credits, &started]);
-            let started = segment.with_prefix(Tag::Topic, key, MAX_CREDIT_TERMS)?.unwrap_or_default();
+            let started = segment
+                .with_prefix(Tag::Topic, key, MAX_CREDIT_TERMS)?
+                .unwrap_or_default();
             topics = unite(vec![&topics, &started]);
         }
     }
@@ -578,7 +720,13 @@ fn find_word(
         names = unite(vec![&names, &near]);
         near_credits = segment.near(Tag::Credit, key, errors, false)?;
     }
-    Ok([(names, OTHER_NAME), (credits, CREDIT), (near_credits, NEAR_CREDIT), (topics, TOPIC), (years, YEAR)])
+    Ok([
+        (names, OTHER_NAME),
+        (credits, CREDIT),
+        (near_credits, NEAR_CREDIT),
+        (topics, TOPIC),
+        (years, YEAR),
+    ])
 }
 
 /// The documents that may match a pattern of initial consonants.

@@ -31,19 +31,33 @@ pub struct InvalidLine {
 /// # Errors
 /// Names the first line that has another form.
 pub fn parse(text: &str) -> Result<Vec<Case>, InvalidLine> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     let case = |(place, line): (usize, &str)| {
-        let invalid = |problem| InvalidLine { line: place + 1, problem };
+        let invalid = |problem| InvalidLine {
+            line: place + 1,
+            problem,
+        };
         let mut parts = line.trim_end_matches('\r').split('\t');
-        let (Some(query), Some(ids), group, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Err(invalid("must be a query, ids and a group, separated by tabs"));
+        let (Some(query), Some(ids), group, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(invalid(
+                "must be a query, ids and a group, separated by tabs",
+            ));
         };
         let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
         let expected: Result<Vec<i64>, _> = ids.map(str::parse).collect();
         Ok(Case {
             query: query.to_owned(),
             expected: expected.map_err(|_| invalid("ids must be numbers, separated by commas"))?,
-            group: group.map(str::trim).filter(|group| !group.is_empty()).unwrap_or("all").to_owned(),
+            group: group
+                .map(str::trim)
+                .filter(|group| !group.is_empty())
+                .unwrap_or("all")
+                .to_owned(),
         })
     };
     lines.map(case).collect()
@@ -114,7 +128,11 @@ pub fn rank(case: &Case, results: &[i64]) -> Option<usize> {
     if case.expected.is_empty() {
         return results.is_empty().then_some(1);
     }
-    results.iter().take(DEPTH).position(|id| case.expected.contains(id)).map(|place| place + 1)
+    results
+        .iter()
+        .take(DEPTH)
+        .position(|id| case.expected.contains(id))
+        .map(|place| place + 1)
 }
 
 #[cfg(test)]
@@ -123,7 +141,8 @@ mod tests {
 
     #[test]
     fn measures_count_the_rank_of_the_first_right_result() {
-        let cases = parse("# a set\njaws\t578\texact\nalien\t348,679\texact\n\nqqq\t\tnonsense\n").expect("a set");
+        let cases = parse("# a set\njaws\t578\texact\nalien\t348,679\texact\n\nqqq\t\tnonsense\n")
+            .expect("a set");
         let mut evaluation = Evaluation::default();
         evaluation.add(&cases[0], &[578]);
         evaluation.add(&cases[1], &[1, 679]);

@@ -81,14 +81,26 @@ fn schema() -> (Schema, Fields) {
 
 /// A language code as a number, so that columns hold it; 0 if it is not two or three ASCII letters.
 pub(crate) fn language_number(code: &str) -> u64 {
-    let is_code = (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase());
-    if is_code { code.bytes().fold(0, |number, byte| (number << 8) | u64::from(byte)) } else { 0 }
+    let is_code =
+        (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    if is_code {
+        code.bytes()
+            .fold(0, |number, byte| (number << 8) | u64::from(byte))
+    } else {
+        0
+    }
 }
 
 /// The language code of a number.
 pub(crate) fn language_code(number: u64) -> Option<String> {
-    let bytes = number.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
-    String::from_utf8(bytes).ok().filter(|code| !code.is_empty())
+    let bytes = number
+        .to_be_bytes()
+        .into_iter()
+        .skip_while(|byte| *byte == 0)
+        .collect();
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|code| !code.is_empty())
 }
 
 /// An index; cheap to clone.
@@ -109,7 +121,10 @@ impl SearchIndex {
     /// `Storage` if memory cannot be reserved.
     pub fn in_memory() -> Result<Self, IndexError> {
         let (schema, fields) = schema();
-        let index = Index::builder().schema(schema).settings(settings()).create_in_ram()?;
+        let index = Index::builder()
+            .schema(schema)
+            .settings(settings())
+            .create_in_ram()?;
         Self::read(index, fields)
     }
 
@@ -119,7 +134,8 @@ impl SearchIndex {
     /// `Directory` if the directory cannot be used, `Layout` if it has an index of another layout, `Storage` if the
     /// index is damaged.
     pub fn open(directory: &Path) -> Result<Self, IndexError> {
-        let unusable = |error: String| IndexError::Directory(format!("{}: {error}", directory.display()));
+        let unusable =
+            |error: String| IndexError::Directory(format!("{}: {error}", directory.display()));
         std::fs::create_dir_all(directory).map_err(|error| unusable(error.to_string()))?;
         let mapped = MmapDirectory::open(directory).map_err(|error| unusable(error.to_string()))?;
         let (schema, fields) = schema();
@@ -137,8 +153,16 @@ impl SearchIndex {
     }
 
     fn read(index: Index, fields: Fields) -> Result<Self, IndexError> {
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(256).try_into()?;
-        Ok(Self { index, reader, fields })
+        let reader = index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .doc_store_cache_num_blocks(256)
+            .try_into()?;
+        Ok(Self {
+            index,
+            reader,
+            fields,
+        })
     }
 
     /// Opens the index for writing, with `threads` threads.
@@ -146,13 +170,21 @@ impl SearchIndex {
     /// # Errors
     /// `Storage` if another process writes to it.
     pub fn writer(&self, threads: usize) -> Result<Writer, IndexError> {
-        let bytes = if threads > 1 { BUILD_BYTES } else { WRITER_BYTES };
+        let bytes = if threads > 1 {
+            BUILD_BYTES
+        } else {
+            WRITER_BYTES
+        };
         let writer: IndexWriter = self.index.writer_with_num_threads(threads, bytes)?;
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(6);
         policy.set_del_docs_ratio_before_merge(0.3);
         writer.set_merge_policy(Box::new(policy));
-        Ok(Writer { writer, reader: self.reader.clone(), fields: self.fields })
+        Ok(Writer {
+            writer,
+            reader: self.reader.clone(),
+            fields: self.fields,
+        })
     }
 
     /// The text that the last commit stored beside the documents.
@@ -165,7 +197,10 @@ impl SearchIndex {
 
     /// The documents as of the last commit.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { searcher: self.reader.searcher(), fields: self.fields }
+        Snapshot {
+            searcher: self.reader.searcher(),
+            fields: self.fields,
+        }
     }
 
     /// The size of the files in bytes.
@@ -173,7 +208,13 @@ impl SearchIndex {
     /// # Errors
     /// `Storage` if it cannot be read.
     pub fn bytes(&self) -> Result<u64, IndexError> {
-        Ok(self.reader.searcher().space_usage().map_err(tantivy::TantivyError::from)?.total().get_bytes())
+        Ok(self
+            .reader
+            .searcher()
+            .space_usage()
+            .map_err(tantivy::TantivyError::from)?
+            .total()
+            .get_bytes())
     }
 }
 
@@ -218,7 +259,11 @@ impl Writer {
         for term in document.terms(&names) {
             stored.add_bytes(fields.terms, &term);
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 0 to 1"
+        )]
         let fame = (document.fame.clamp(0.0, 1.0) * FAME_STEPS) as u64;
         stored.add_u64(fields.fame, fame);
         stored.add_u64(fields.year, document.year.map_or(0, u64::from));
@@ -226,7 +271,10 @@ impl Writer {
         for genre in &document.genres {
             stored.add_u64(fields.genres, u64::from(*genre));
         }
-        let card = Card { names, payload: document.payload.clone() };
+        let card = Card {
+            names,
+            payload: document.payload.clone(),
+        };
         let card = postcard::to_stdvec(&card)
             .map_err(|error| tantivy::TantivyError::InternalError(error.to_string()))?;
         stored.add_bytes(fields.card, &card);
@@ -245,7 +293,8 @@ impl Writer {
 
     /// Deletes a document, if it is there.
     pub fn delete(&self, kind: Kind, id: i64) {
-        self.writer.delete_term(Term::from_field_u64(self.fields.key, kind.key(id)));
+        self.writer
+            .delete_term(Term::from_field_u64(self.fields.key, kind.key(id)));
     }
 
     /// Makes all changes visible and durable, together with `position`.

@@ -13,7 +13,16 @@ const MAX_WORDS: usize = 10;
 const YEARS: std::ops::RangeInclusive<u32> = 1874..=2100;
 
 /// Words that name the medium, not the movie.
-const NOISE: [&str; 8] = ["movie", "movies", "film", "films", "the movie", "영화", "영화보기", "무비"];
+const NOISE: [&str; 8] = [
+    "movie",
+    "movies",
+    "film",
+    "films",
+    "the movie",
+    "영화",
+    "영화보기",
+    "무비",
+];
 
 /// An element of a pattern of initial consonants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +58,10 @@ impl Reading {
     /// A reading of `words`.
     pub(crate) fn new(mut words: Vec<Word>, penalty: f32) -> Self {
         words.truncate(MAX_WORDS);
-        let text = Text { words, ..Text::default() };
+        let text = Text {
+            words,
+            ..Text::default()
+        };
         Self {
             joined: text.joined(),
             joined_exact: text.joined_exact(),
@@ -92,15 +104,19 @@ impl Readings {
         let plain = Reading::new(text.words.clone(), 0.0);
         readings.plain.extend(with_year(&plain));
         readings.plain.insert(0, plain);
-        readings.other.extend(without_noise(&text).into_iter().flat_map(|reading| {
-            let years: Vec<Reading> = with_year(&reading).collect();
-            std::iter::once(reading).chain(years)
-        }));
+        readings
+            .other
+            .extend(without_noise(&text).into_iter().flat_map(|reading| {
+                let years: Vec<Reading> = with_year(&reading).collect();
+                std::iter::once(reading).chain(years)
+            }));
         readings.other.extend(without_particles(&text));
         readings.other.extend(other_layout(&text));
         let latin = crate::text::transliterated(&text.source);
         if let Some(latin) = latin.filter(|_| !text.words.iter().any(Word::is_hangul)) {
-            readings.latin = [latin.clone(), latin.replace(['k', 'K'], "c")].map(|latin| Reading::of(&latin, 0.05)).into();
+            readings.latin = [latin.clone(), latin.replace(['k', 'K'], "c")]
+                .map(|latin| Reading::of(&latin, 0.05))
+                .into();
             readings.latin.dedup();
         }
         readings
@@ -122,28 +138,47 @@ fn pattern(source: &str) -> Option<Reading> {
             elements.push(Element::Syllable(hangul::fold(&letters)));
         } else if hangul::is_consonant(letter) {
             // ㄳ is two.
-            elements.extend(letters.chars().filter_map(hangul::initial).map(Element::Initial));
+            elements.extend(
+                letters
+                    .chars()
+                    .filter_map(hangul::initial)
+                    .map(Element::Initial),
+            );
         } else if hangul::is_jamo(letter) {
             return None;
         } else if letter.is_alphanumeric() {
             elements.extend(letter.to_lowercase().next().map(Element::Other));
         }
     }
-    (elements.len() > 1).then(|| Reading { pattern: Some(elements), ..Reading::new(Vec::new(), 0.0) })
+    (elements.len() > 1).then(|| Reading {
+        pattern: Some(elements),
+        ..Reading::new(Vec::new(), 0.0)
+    })
 }
 
 /// The reading with each number that may be a year as the year.
 fn with_year(reading: &Reading) -> impl Iterator<Item = Reading> {
-    let places = reading.words.iter().enumerate().filter_map(|(place, word)| {
-        let year = word.key.parse::<u32>().ok().filter(|year| word.key.len() == 4 && YEARS.contains(year))?;
-        Some((place, u16::try_from(year).ok()?))
-    });
+    let places = reading
+        .words
+        .iter()
+        .enumerate()
+        .filter_map(|(place, word)| {
+            let year = word
+                .key
+                .parse::<u32>()
+                .ok()
+                .filter(|year| word.key.len() == 4 && YEARS.contains(year))?;
+            Some((place, u16::try_from(year).ok()?))
+        });
     let readings: Vec<Reading> = places
         .filter(|_| reading.words.len() > 1)
         .map(|(place, year)| {
             let mut words = reading.words.clone();
             words.remove(place);
-            Reading { year: Some(year), ..Reading::new(words, reading.penalty) }
+            Reading {
+                year: Some(year),
+                ..Reading::new(words, reading.penalty)
+            }
         })
         .collect();
     readings.into_iter()
@@ -172,20 +207,33 @@ fn without_noise(text: &Text) -> Option<Reading> {
 
 /// The query without particles at the ends of words: of the last one, and of all.
 fn without_particles(text: &Text) -> Vec<Reading> {
-    let strip = |word: &Word| hangul::without_particle(&text.source[word.span.clone()]).map(str::to_owned);
+    let strip =
+        |word: &Word| hangul::without_particle(&text.source[word.span.clone()]).map(str::to_owned);
     let written = |word: &Word| text.source[word.span.clone()].to_owned();
     let Some((last, rest)) = text.words.split_last() else {
         return Vec::new();
     };
     let mut texts = BTreeSet::new();
     if let Some(stem) = strip(last) {
-        texts.insert(rest.iter().map(written).chain([stem]).collect::<Vec<_>>().join(" "));
+        texts.insert(
+            rest.iter()
+                .map(written)
+                .chain([stem])
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
     }
     if text.words.iter().any(|word| strip(word).is_some()) {
-        let all = text.words.iter().map(|word| strip(word).unwrap_or_else(|| written(word)));
+        let all = text
+            .words
+            .iter()
+            .map(|word| strip(word).unwrap_or_else(|| written(word)));
         texts.insert(all.collect::<Vec<_>>().join(" "));
     }
-    texts.into_iter().map(|text| Reading::of(&text, 0.03)).collect()
+    texts
+        .into_iter()
+        .map(|text| Reading::of(&text, 0.03))
+        .collect()
 }
 
 /// The query as it would be on the other keyboard layout, where all of it is letters of one.
@@ -202,10 +250,17 @@ fn other_layout(text: &Text) -> Option<Reading> {
         }
     };
     let words: Option<Vec<String>> = written.map(convert).collect();
-    let words = words.filter(|words| words.iter().any(|word| !word.bytes().all(|byte| byte.is_ascii_digit())))?;
+    let words = words.filter(|words| {
+        words
+            .iter()
+            .any(|word| !word.bytes().all(|byte| byte.is_ascii_digit()))
+    })?;
     let latin = words.concat();
     // Two letters are typed by accident too often, but vowels alone are no Korean.
-    let has_vowel = text.source.chars().any(|letter| hangul::is_jamo(letter) && !hangul::is_consonant(letter));
+    let has_vowel = text
+        .source
+        .chars()
+        .any(|letter| hangul::is_jamo(letter) && !hangul::is_consonant(letter));
     (latin.chars().count() > 2 || has_vowel).then(|| Reading::of(&words.join(" "), 0.05))
 }
 
@@ -216,7 +271,10 @@ mod tests {
     use super::*;
 
     fn joined(readings: &[Reading]) -> Vec<String> {
-        readings.iter().map(|reading| reading.joined_exact.clone()).collect()
+        readings
+            .iter()
+            .map(|reading| reading.joined_exact.clone())
+            .collect()
     }
 
     #[test]
@@ -228,9 +286,16 @@ mod tests {
         assert!(joined(&Readings::new("whzj").other).contains(&"ㅈㅗㅋㅓ".to_owned()));
         assert!(joined(&Readings::new("ㅓㅁㅈㄴ").other).contains(&"jaws".to_owned()));
         assert!(joined(&Readings::new("괴물 영화").other).contains(&"ㄱㅗㅣㅁㅜㄹ".to_owned()));
-        let pattern = Readings::new("스ㅋㅇ폴").other.remove(0).pattern.expect("a pattern");
+        let pattern = Readings::new("스ㅋㅇ폴")
+            .other
+            .remove(0)
+            .pattern
+            .expect("a pattern");
         assert_eq!(pattern[1], Element::Initial('ㅋ'));
-        assert_eq!(joined(&Readings::new("КАСАБЛАНКА").latin), ["kasablanka", "casablanca"]);
+        assert_eq!(
+            joined(&Readings::new("КАСАБЛАНКА").latin),
+            ["kasablanka", "casablanca"]
+        );
     }
 
     proptest! {

@@ -66,7 +66,10 @@ pub(crate) fn match_name(reading: &Reading, name: &Text, support: Support<'_>) -
     }
     let mut best = match_joined(reading, name);
     if best.quality < WHOLE_OTHER {
-        for other in [match_words(reading, name, support), match_tolerant(reading, name)] {
+        for other in [
+            match_words(reading, name, support),
+            match_tolerant(reading, name),
+        ] {
             if other.quality > best.quality {
                 best = other;
             }
@@ -81,7 +84,8 @@ fn begins_a_word(reading: &Reading, name: &Text) -> bool {
     let [.., before, last] = reading.words.as_slice() else {
         return false;
     };
-    let is_begun = last.len() <= 2 && before.len() > 2 && last.number.is_none() && !last.is_hangul();
+    let is_begun =
+        last.chars() <= 2 && before.chars() > 2 && last.number.is_none() && !last.is_hangul();
     is_begun && name.words.last().is_some_and(|word| word.key != last.key)
 }
 
@@ -101,8 +105,17 @@ fn match_joined(reading: &Reading, name: &Text) -> Match {
         };
         return whole(name, quality);
     }
-    let articleless = |words: &[Word]| Text { words: words.to_vec(), ..Text::default() }.joined_numeric();
-    let query = Text { words: reading.words.clone(), ..Text::default() };
+    let articleless = |words: &[Word]| {
+        Text {
+            words: words.to_vec(),
+            ..Text::default()
+        }
+        .joined_numeric()
+    };
+    let query = Text {
+        words: reading.words.clone(),
+        ..Text::default()
+    };
     if name.joined_numeric() == reading.joined_numeric {
         return whole(name, 0.965);
     }
@@ -126,16 +139,24 @@ fn match_joined(reading: &Reading, name: &Text) -> Match {
             };
             let quality = base + 0.05 * covered + if at_end { 0.05 } else { 0.0 };
             if quality > best.quality {
-                best = Match { quality, spans: spans_between(name, start, end) };
+                best = Match {
+                    quality,
+                    spans: spans_between(name, start, end),
+                };
             }
         } else if word.is_hangul() && best.quality == 0.0 {
             // Compounds are written as one word: a syllable inside it.
-            if let Some(at) = rest[..word.key.len()].find(&reading.joined).filter(|at| *at > 0)
+            if let Some(at) = rest[..word.key.len()]
+                .find(&reading.joined)
+                .filter(|at| *at > 0)
                 && begins_syllable(&word.key[at..])
             {
                 let covered = share(char_count(&reading.joined), length);
                 let (from, to) = (start + at, start + at + reading.joined.len());
-                best = Match { quality: 0.60 + 0.05 * covered, spans: spans_between(name, from, to) };
+                best = Match {
+                    quality: 0.60 + 0.05 * covered,
+                    spans: spans_between(name, from, to),
+                };
             }
         }
         start += word.key.len();
@@ -145,7 +166,10 @@ fn match_joined(reading: &Reading, name: &Text) -> Match {
 
 fn begins_syllable(letters: &str) -> bool {
     let mut letters = letters.chars();
-    letters.next().is_some_and(hangul::is_consonant) && letters.next().is_some_and(|next| !hangul::is_consonant(next))
+    letters.next().is_some_and(hangul::is_consonant)
+        && letters
+            .next()
+            .is_some_and(|next| !hangul::is_consonant(next))
 }
 
 /// True if a word of the name ends at byte `end` of its joined keys.
@@ -182,8 +206,8 @@ fn match_word(query: &Word, name: &Word, may_be_prefix: bool) -> f32 {
     if query.number.is_some() && query.number == name.number {
         return 0.97;
     }
-    let (query_length, name_length) = (query.len(), name.len());
-    if may_be_prefix && name.key.starts_with(&query.key) {
+    let (query_length, name_length) = (query.chars(), name.chars());
+    if (may_be_prefix || query.is_hangul()) && name.key.starts_with(&query.key) {
         return 0.80 + 0.15 * share(query_length, name_length);
     }
     if query.is_digits() || name.is_digits() {
@@ -239,7 +263,7 @@ fn match_words(reading: &Reading, name: &Text, support: Support<'_>) -> Match {
         if best.0 < 0.97 {
             best = match_pairs(words, at, name, &used, best);
         }
-        let weight = share_of(words[at..at + best.2].iter().map(Word::len).sum());
+        let weight = share_of(words[at..at + best.2].iter().map(Word::chars).sum());
         let elsewhere = support.get(at).copied().unwrap_or(0.0);
         if best.0 < elsewhere && best.0 < 0.9 {
             best = (elsewhere, Vec::new(), 1);
@@ -261,17 +285,37 @@ fn match_words(reading: &Reading, name: &Text, support: Support<'_>) -> Match {
         at += best.2;
     }
     let quality = matched / f32::max(length, 1.0);
-    let name_length: usize = name.words.iter().map(Word::len).sum();
-    let covered = name.words.iter().zip(&used).filter(|(_, used)| **used).map(|(word, _)| word.len()).sum();
+    let name_length: usize = name.words.iter().map(Word::chars).sum();
+    let covered = name
+        .words
+        .iter()
+        .zip(&used)
+        .filter(|(_, used)| **used)
+        .map(|(word, _)| word.chars())
+        .sum();
     let in_order = places.is_sorted();
     let first = name.words.len() - name.without_article().len();
     let from_start = places.first().is_some_and(|place| *place <= first);
     let bonus = 0.05 * share(covered, name_length)
-        + if !places.is_empty() && in_order { 0.02 } else { 0.0 }
+        + if !places.is_empty() && in_order {
+            0.02
+        } else {
+            0.0
+        }
         + if from_start { 0.03 } else { 0.0 };
     let quality = 0.30 + 0.40 * quality + bonus;
-    let spans = places.iter().map(|place| name.words[*place].span.clone()).collect();
-    Match { quality: if has_typo { quality.min(MAX_TOLERANT) } else { quality }, spans }
+    let spans = places
+        .iter()
+        .map(|place| name.words[*place].span.clone())
+        .collect();
+    Match {
+        quality: if has_typo {
+            quality.min(MAX_TOLERANT)
+        } else {
+            quality
+        },
+        spans,
+    }
 }
 
 /// Two words of the query that are one of the name, or one of the query that is two of the name.
@@ -284,12 +328,13 @@ fn match_pairs(
 ) -> (f32, Vec<usize>, usize) {
     if let Some(next) = words.get(at + 1) {
         let both = format!("{}{}", words[at].key, next.key);
-        let place = (0..name.words.len()).find(|place| !used[*place] && name.words[*place].key == both);
+        let place =
+            (0..name.words.len()).find(|place| !used[*place] && name.words[*place].key == both);
         if let Some(place) = place {
             return (0.96, vec![place], 2);
         }
     }
-    let is_last = at + 1 == words.len();
+    let is_last = at + 1 == words.len() || words[at].is_hangul();
     for place in 0..name.words.len().saturating_sub(1) {
         if used[place] || used[place + 1] {
             continue;
@@ -311,7 +356,11 @@ fn match_tolerant(reading: &Reading, name: &Text) -> Match {
     let query = &reading.joined;
     let length = char_count(query);
     // Numbers are never corrected.
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let digits = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
     let allowed = tolerance(length);
     let joined = name.joined();
     if allowed == 0 || digits(query) != digits(&joined) {
@@ -340,7 +389,11 @@ fn match_tolerant(reading: &Reading, name: &Text) -> Match {
 
 /// A pattern of initial consonants at the start of a name, of one of its words, or of any syllable.
 fn match_pattern(pattern: &[Element], name: &Text) -> Match {
-    let syllables: Vec<(usize, char)> = name.source.char_indices().filter(|(_, letter)| letter.is_alphanumeric()).collect();
+    let syllables: Vec<(usize, char)> = name
+        .source
+        .char_indices()
+        .filter(|(_, letter)| letter.is_alphanumeric())
+        .collect();
     let mut best = Match::default();
     for start in 0..syllables.len() {
         let rest = &syllables[start..];
@@ -366,7 +419,10 @@ fn match_pattern(pattern: &[Element], name: &Text) -> Match {
         };
         let quality = base + 0.06 * share(pattern.len(), syllables.len());
         if quality > best.quality {
-            best = Match { quality, spans: std::iter::once(from..to).collect() };
+            best = Match {
+                quality,
+                spans: std::iter::once(from..to).collect(),
+            };
         }
     }
     best
@@ -393,14 +449,21 @@ pub(crate) fn distances(query: &str, name: &str) -> (usize, usize) {
     let query: Vec<char> = query.chars().take(MAX).collect();
     let name: Vec<char> = name.chars().take(MAX).collect();
     let width = name.len() + 1;
-    let mut rows = [vec![0; width], (0..width).collect::<Vec<usize>>(), vec![0; width]];
+    let mut rows = [
+        vec![0; width],
+        (0..width).collect::<Vec<usize>>(),
+        vec![0; width],
+    ];
     for (at, letter) in query.iter().enumerate() {
         let [before, above, row] = &mut rows;
         row[0] = at + 1;
         for place in 1..width {
             let substitution = above[place - 1] + usize::from(name[place - 1] != *letter);
             let mut least = substitution.min(above[place] + 1).min(row[place - 1] + 1);
-            let swaps = at > 0 && place > 1 && name[place - 1] == query[at - 1] && name[place - 2] == *letter;
+            let swaps = at > 0
+                && place > 1
+                && name[place - 1] == query[at - 1]
+                && name[place - 2] == *letter;
             if swaps {
                 least = least.min(before[place - 2] + 1);
             }
@@ -422,15 +485,23 @@ mod tests {
     fn quality(query: &str, name: &str) -> f32 {
         let readings = Readings::new(query);
         let name = Text::new(name);
-        let all = readings.plain.iter().chain(&readings.other).chain(&readings.latin);
-        all.map(|reading| match_name(reading, &name, &[]).quality * (1.0 - reading.penalty)).fold(0.0, f32::max)
+        let all = readings
+            .plain
+            .iter()
+            .chain(&readings.other)
+            .chain(&readings.latin);
+        all.map(|reading| match_name(reading, &name, &[]).quality * (1.0 - reading.penalty))
+            .fold(0.0, f32::max)
     }
 
     #[test]
     fn whole_names_beat_prefixes_and_prefixes_beat_errors() {
         let ordered = [("alien", "Alien"), ("alien", "Aliens"), ("alien", "Alein")];
         let qualities = ordered.map(|(query, name)| quality(query, name));
-        assert!(qualities.is_sorted_by(|one, two| one > two), "{qualities:?}");
+        assert!(
+            qualities.is_sorted_by(|one, two| one > two),
+            "{qualities:?}"
+        );
         assert!(quality("matrix", "The Matrix") > quality("matrix", "Matrix Reloaded"));
     }
 
@@ -455,13 +526,21 @@ mod tests {
             ("대부를", "대부"),
             ("КАСАБЛАНКА", "Casablanca"),
         ] {
-            assert!(quality(query, name) > 0.5, "{query} {name} {}", quality(query, name));
+            assert!(
+                quality(query, name) > 0.5,
+                "{query} {name} {}",
+                quality(query, name)
+            );
         }
     }
 
     #[test]
     fn numbers_are_never_corrected() {
-        for (query, name) in [("1918", "1917"), ("toy story 4", "Toy Story 3"), ("2002", "2001: A Space Odyssey")] {
+        for (query, name) in [
+            ("1918", "1917"),
+            ("toy story 4", "Toy Story 3"),
+            ("2002", "2001: A Space Odyssey"),
+        ] {
             assert_eq!(quality(query, name), 0.0, "{query} {name}");
         }
     }

@@ -38,12 +38,24 @@ pub(crate) struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     /// The documents of `kind` in a segment.
-    pub(crate) fn new(reader: &'a SegmentReader, fields: Fields, kind: Kind) -> Result<Self, IndexError> {
-        Ok(Self { reader, terms: reader.inverted_index(fields.terms)?, kind })
+    pub(crate) fn new(
+        reader: &'a SegmentReader,
+        fields: Fields,
+        kind: Kind,
+    ) -> Result<Self, IndexError> {
+        Ok(Self {
+            reader,
+            terms: reader.inverted_index(fields.terms)?,
+            kind,
+        })
     }
 
     /// Documents with one of the texts in a field.
-    pub(crate) fn with_any<'t>(&self, tag: Tag, texts: impl IntoIterator<Item = &'t str>) -> Result<Docs, IndexError> {
+    pub(crate) fn with_any<'t>(
+        &self,
+        tag: Tag,
+        texts: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Docs, IndexError> {
         let mut found = Vec::new();
         for text in texts {
             let term = term(self.kind, tag, text);
@@ -53,9 +65,20 @@ impl<'a> Segment<'a> {
     }
 
     /// Documents with a term that starts with `prefix` in a field; `None` if there are more than `max` such terms.
-    pub(crate) fn with_prefix(&self, tag: Tag, prefix: &str, max: usize) -> Result<Option<Docs>, IndexError> {
+    pub(crate) fn with_prefix(
+        &self,
+        tag: Tag,
+        prefix: &str,
+        max: usize,
+    ) -> Result<Option<Docs>, IndexError> {
         let from = term(self.kind, tag, prefix);
-        let mut terms = self.terms.terms().range().ge(&from).into_stream().map_err(storage)?;
+        let mut terms = self
+            .terms
+            .terms()
+            .range()
+            .ge(&from)
+            .into_stream()
+            .map_err(storage)?;
         let mut found = Vec::new();
         while terms.advance() {
             if !terms.key().starts_with(&from) {
@@ -70,15 +93,34 @@ impl<'a> Segment<'a> {
     }
 
     /// Documents with a term in a field within `errors` of `text`, or, with `prefix`, that starts so.
-    pub(crate) fn near(&self, tag: Tag, text: &str, errors: u8, prefix: bool) -> Result<Docs, IndexError> {
-        let first = if errors > 1 { text.chars().next() } else { None };
-        let near = Near { tag: [self.kind.code(), tag as u8], dfa: automaton(text, errors, prefix) };
+    pub(crate) fn near(
+        &self,
+        tag: Tag,
+        text: &str,
+        errors: u8,
+        prefix: bool,
+    ) -> Result<Docs, IndexError> {
+        let first = if errors > 1 {
+            text.chars().next()
+        } else {
+            None
+        };
+        let near = Near {
+            tag: [self.kind.code(), tag as u8],
+            dfa: automaton(text, errors, prefix),
+        };
         let mut start = near.tag.to_vec();
         let mut encoded = [0; 4];
         if let Some(first) = first {
             start.extend_from_slice(first.encode_utf8(&mut encoded).as_bytes());
         }
-        let mut terms = self.terms.terms().search(&near).ge(&start).into_stream().map_err(storage)?;
+        let mut terms = self
+            .terms
+            .terms()
+            .search(&near)
+            .ge(&start)
+            .into_stream()
+            .map_err(storage)?;
         let mut found: Vec<(u8, TermInfo)> = Vec::new();
         while terms.advance() && found.len() < MAX_NEAR_LOOKED_AT {
             let key = terms.key();
@@ -130,8 +172,10 @@ impl<'a> Segment<'a> {
     }
 
     fn read(&self, info: &TermInfo, mut take: impl FnMut(&[u32])) -> Result<(), IndexError> {
-        let mut blocks: BlockSegmentPostings =
-            self.terms.read_block_postings_from_terminfo(info, IndexRecordOption::Basic).map_err(storage)?;
+        let mut blocks: BlockSegmentPostings = self
+            .terms
+            .read_block_postings_from_terminfo(info, IndexRecordOption::Basic)
+            .map_err(storage)?;
         loop {
             let block = blocks.docs();
             if block.is_empty() {
@@ -149,7 +193,11 @@ fn storage(error: std::io::Error) -> IndexError {
 
 /// Documents in both sets.
 pub(crate) fn intersect(one: &[u32], two: &[u32]) -> Docs {
-    let (small, large) = if one.len() <= two.len() { (one, two) } else { (two, one) };
+    let (small, large) = if one.len() <= two.len() {
+        (one, two)
+    } else {
+        (two, one)
+    };
     let mut docs = Vec::new();
     let mut at = 0;
     for doc in small {
@@ -199,9 +247,14 @@ pub(crate) fn contains(docs: &[u32], doc: u32) -> bool {
 /// 2002), with transpositions as one error.
 fn automaton(text: &str, errors: u8, prefix: bool) -> DFA {
     static BUILDERS: OnceLock<[LevenshteinAutomatonBuilder; 2]> = OnceLock::new();
-    let builders = BUILDERS.get_or_init(|| [1, 2].map(|errors| LevenshteinAutomatonBuilder::new(errors, true)));
+    let builders = BUILDERS
+        .get_or_init(|| [1, 2].map(|errors| LevenshteinAutomatonBuilder::new(errors, true)));
     let builder = &builders[usize::from(errors > 1)];
-    if prefix { builder.build_prefix_dfa(text) } else { builder.build_dfa(text) }
+    if prefix {
+        builder.build_prefix_dfa(text)
+    } else {
+        builder.build_dfa(text)
+    }
 }
 
 /// Matches terms of a kind and field by a Levenshtein automaton.

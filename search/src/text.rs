@@ -7,7 +7,8 @@ pub mod numbers;
 use std::{borrow::Cow, ops::Range};
 
 use icu_normalizer::{
-    ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed, properties::CanonicalCombiningClassMapBorrowed,
+    ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed,
+    properties::CanonicalCombiningClassMapBorrowed,
 };
 
 /// Words of a title that are analysed; the rest is ignored.
@@ -17,7 +18,8 @@ const MAX_WORD_CHARS: usize = 48;
 
 /// Articles, which may be missing at the start of a title or stand at its end.
 const ARTICLES: [&str; 19] = [
-    "the", "a", "an", "le", "la", "les", "l", "un", "une", "el", "los", "las", "il", "lo", "gli", "der", "die", "das", "ein",
+    "the", "a", "an", "le", "la", "les", "l", "un", "une", "el", "los", "las", "il", "lo", "gli",
+    "der", "die", "das", "ein",
 ];
 
 /// A word of a text.
@@ -35,7 +37,7 @@ pub struct Word {
 
 impl Word {
     /// The number of characters of the key.
-    pub fn len(&self) -> usize {
+    pub fn chars(&self) -> usize {
         char_count(&self.key)
     }
 
@@ -62,7 +64,11 @@ impl Word {
 
 /// The number of characters.
 pub fn char_count(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().count() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().count()
+    }
 }
 
 /// An analysed text.
@@ -90,13 +96,31 @@ impl Text {
     pub fn new(text: &str) -> Self {
         let source = composed(text);
         let runs = joined_runs(runs(&source));
-        let has_last_comma = runs.len() > 1 && runs.last().is_some_and(|run| run.before.contains(','));
-        let words = runs.into_iter().take(MAX_WORDS).enumerate().map(|(place, run)| {
-            let exact: String = run.letters.chars().take(MAX_WORD_CHARS).collect();
-            let key = if run.is_hangul { hangul::fold(&exact) } else { exact.clone() };
-            Word { number: numbers::value(&exact, place == 0), exact, key, span: run.span }
-        });
-        Self { words: words.collect(), has_last_comma, source: source.into_owned() }
+        let has_last_comma =
+            runs.len() > 1 && runs.last().is_some_and(|run| run.before.contains(','));
+        let words = runs
+            .into_iter()
+            .take(MAX_WORDS)
+            .enumerate()
+            .map(|(place, run)| {
+                let exact: String = run.letters.chars().take(MAX_WORD_CHARS).collect();
+                let key = if run.is_hangul {
+                    hangul::fold(&exact)
+                } else {
+                    exact.clone()
+                };
+                Word {
+                    number: numbers::value(&exact, place == 0),
+                    exact,
+                    key,
+                    span: run.span,
+                }
+            });
+        Self {
+            words: words.collect(),
+            has_last_comma,
+            source: source.into_owned(),
+        }
     }
 
     /// All keys without spaces.
@@ -131,7 +155,10 @@ impl Text {
 
     /// The same text with an article that follows a comma moved from the end to the start: `Exorcist, The`.
     pub fn with_article_first(mut self) -> Self {
-        if self.has_last_comma && self.words.len() > 1 && self.words.last().is_some_and(Word::is_article) {
+        if self.has_last_comma
+            && self.words.len() > 1
+            && self.words.last().is_some_and(Word::is_article)
+        {
             self.words.rotate_right(1);
             self.has_last_comma = false;
         }
@@ -159,13 +186,21 @@ fn runs(source: &str) -> Vec<Run> {
         }
         if is_apostrophe(letter) {
             // An elided article is a word: l'avventura; a contraction is one word: don't.
-            let elides = in_run && runs.last().is_some_and(|run| matches!(run.letters.as_str(), "l" | "d"));
+            let elides = in_run
+                && runs
+                    .last()
+                    .is_some_and(|run| matches!(run.letters.as_str(), "l" | "d"));
             in_run &= !elides;
             continue;
         }
         if letter == '&' {
             let before = std::mem::take(&mut between);
-            runs.push(Run { letters: "and".to_owned(), span: at..end, is_hangul: false, before });
+            runs.push(Run {
+                letters: "and".to_owned(),
+                span: at..end,
+                is_hangul: false,
+                before,
+            });
             in_run = false;
             continue;
         }
@@ -176,14 +211,22 @@ fn runs(source: &str) -> Vec<Run> {
             in_run = false;
             continue;
         }
-        match runs.last_mut().filter(|run| in_run && run.is_hangul == is_hangul) {
+        match runs
+            .last_mut()
+            .filter(|run| in_run && run.is_hangul == is_hangul)
+        {
             Some(run) => {
                 run.letters.push_str(&letters);
                 run.span.end = end;
             }
             None => {
                 let before = std::mem::take(&mut between);
-                runs.push(Run { letters, span: at..end, is_hangul, before });
+                runs.push(Run {
+                    letters,
+                    span: at..end,
+                    is_hangul,
+                    before,
+                });
             }
         }
         in_run = true;
@@ -197,12 +240,15 @@ fn joined_runs(runs: Vec<Run>) -> Vec<Run> {
     // True while the last run is made of single letters.
     let mut is_acronym = false;
     for run in runs {
-        let is_letter = char_count(&run.letters) == 1 && run.letters.starts_with(char::is_alphabetic);
+        let is_letter =
+            char_count(&run.letters) == 1 && run.letters.starts_with(char::is_alphabetic);
         if let Some(last) = out.last_mut() {
             let joins_letters = is_letter && is_acronym && matches!(run.before.as_str(), "." | "*");
             let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-            let joins_digits =
-                run.before == "," && run.letters.len() == 3 && is_number(&run.letters) && is_number(&last.letters);
+            let joins_digits = run.before == ","
+                && run.letters.len() == 3
+                && is_number(&run.letters)
+                && is_number(&last.letters);
             if joins_letters || joins_digits {
                 last.letters.push_str(&run.letters);
                 last.span.end = run.span.end;
@@ -265,7 +311,8 @@ fn fold_into(letter: char, out: &mut String) -> bool {
 fn fold_other(letter: char, out: &mut String) {
     let classes = CanonicalCombiningClassMapBorrowed::new();
     for lower in letter.to_lowercase() {
-        for part in DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(std::iter::once(lower)) {
+        for part in DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(std::iter::once(lower))
+        {
             if classes.get_u8(part) != 0 {
                 continue;
             }
@@ -280,12 +327,16 @@ fn fold_other(letter: char, out: &mut String) {
 
 /// The text in Latin letters; `None` if it has none but Latin letters already.
 pub fn transliterated(text: &str) -> Option<String> {
-    let has_other = text.chars().any(|letter| letter.is_alphabetic() && !is_latin(letter));
+    let has_other = text
+        .chars()
+        .any(|letter| letter.is_alphabetic() && !is_latin(letter));
     has_other.then(|| any_ascii::any_ascii(text))
 }
 
 fn is_latin(letter: char) -> bool {
-    letter.is_ascii() || ('\u{C0}'..='\u{24F}').contains(&letter) || ('\u{1E00}'..='\u{1EFF}').contains(&letter)
+    letter.is_ascii()
+        || ('\u{C0}'..='\u{24F}').contains(&letter)
+        || ('\u{1E00}'..='\u{1EFF}').contains(&letter)
 }
 
 #[cfg(test)]
@@ -296,7 +347,11 @@ mod tests {
 
     fn keys(text: &str) -> String {
         let words = Text::new(text).words;
-        words.iter().map(|word| word.exact.as_str()).collect::<Vec<_>>().join(" ")
+        words
+            .iter()
+            .map(|word| word.exact.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]

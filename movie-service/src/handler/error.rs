@@ -8,7 +8,9 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{hydration::HydrationError, jobs::JobError, listing::ListError, search::SearchError};
+use crate::service::{
+    hydration::HydrationError, jobs::JobError, listing::ListError, search::SearchError,
+};
 
 chassis::problem_responses! {
     /// 404: the movie does not exist.

@@ -152,9 +152,16 @@ pub(super) async fn search_movies(
         })
         .await?;
     if is_first_page && results.total > 0 {
-        state.popular.count(&request.query, caller.subject.as_deref());
+        state
+            .popular
+            .count(&request.query, caller.subject.as_deref());
     }
-    let Results { hits, total, next, facets } = results;
+    let Results {
+        hits,
+        total,
+        next,
+        facets,
+    } = results;
     let ids: Vec<MovieId> = hits.iter().filter_map(|hit| MovieId::new(hit.id)).collect();
     let movies = state.listing.batch(&ids, request.fields.includes()).await?;
     // A movie that was removed a moment ago is left out.
@@ -162,12 +169,19 @@ pub(super) async fn search_movies(
     for movie in &movies {
         found.extend(hits.iter().find(|hit| hit.id == movie.id.get()));
     }
-    let matches: Vec<(Highlight, f32)> = found.iter().map(|hit| (Highlight::new(hit), hit.score)).collect();
+    let matches: Vec<(Highlight, f32)> = found
+        .iter()
+        .map(|hit| (Highlight::new(hit), hit.score))
+        .collect();
     let summaries = summarize(&state, movies, &request.fields, request.region.as_deref()).await;
     let data = summaries
         .into_iter()
         .zip(matches)
-        .map(|(movie, (highlight, score))| MovieHit { movie, highlight, score });
+        .map(|(movie, (highlight, score))| MovieHit {
+            movie,
+            highlight,
+            score,
+        });
     let next_cursor = next.map(|place| next_cursor(place, &request.fingerprint));
     let response = SearchResponse {
         query: request.query,
@@ -177,8 +191,13 @@ pub(super) async fn search_movies(
         facets: request.facets.then(|| name_facets(&state, facets)),
         next_cursor,
     };
-    let link = response.next_cursor.as_ref().map(|cursor| query.next_link(cursor));
-    let link = link.and_then(|link| HeaderValue::try_from(link).ok()).map(|link| [(LINK, link)]);
+    let link = response
+        .next_cursor
+        .as_ref()
+        .map(|cursor| query.next_link(cursor));
+    let link = link
+        .and_then(|link| HeaderValue::try_from(link).ok())
+        .map(|link| [(LINK, link)]);
     Ok((link, Json(response)).into_response())
 }
 
@@ -186,14 +205,39 @@ fn name_facets(state: &AppState, facets: Facets) -> FacetsResponse {
     let mut genres: Vec<GenreFacet> = facets
         .genres
         .into_iter()
-        .filter_map(|(id, count)| Some(GenreFacet { id, name: state.listing.genre_name(id.into())?, count }))
+        .filter_map(|(id, count)| {
+            Some(GenreFacet {
+                id,
+                name: state.listing.genre_name(id.into())?,
+                count,
+            })
+        })
         .collect();
-    genres.sort_by(|one, two| two.count.cmp(&one.count).then_with(|| one.name.cmp(&two.name)));
-    let years = facets.years.into_iter().rev().map(|(year, count)| YearFacet { year, count });
-    let languages = facets.languages.into_iter().map(|(language, count)| LanguageFacet { language, count });
+    genres.sort_by(|one, two| {
+        two.count
+            .cmp(&one.count)
+            .then_with(|| one.name.cmp(&two.name))
+    });
+    let years = facets
+        .years
+        .into_iter()
+        .rev()
+        .map(|(year, count)| YearFacet { year, count });
+    let languages = facets
+        .languages
+        .into_iter()
+        .map(|(language, count)| LanguageFacet { language, count });
     let mut languages: Vec<LanguageFacet> = languages.collect();
-    languages.sort_by(|one, two| two.count.cmp(&one.count).then_with(|| one.language.cmp(&two.language)));
-    FacetsResponse { genres, years: years.collect(), languages }
+    languages.sort_by(|one, two| {
+        two.count
+            .cmp(&one.count)
+            .then_with(|| one.language.cmp(&two.language))
+    });
+    FacetsResponse {
+        genres,
+        years: years.collect(),
+        languages,
+    }
 }
 
 /// The kind of a suggestion.
@@ -283,13 +327,20 @@ pub(super) async fn suggest(
                 Kind::Keyword => SuggestionKind::Keyword,
             },
             id: hit.id,
-            name: hit.names.first().map(|name| name.text.clone()).unwrap_or_default(),
+            name: hit
+                .names
+                .first()
+                .map(|name| name.text.clone())
+                .unwrap_or_default(),
             highlight: Highlight::new(&hit),
             year: shown.year,
             poster_url: image(POSTER_BASE, shown.poster_path.as_deref()),
         }
     });
-    Ok(Json(SuggestionsResponse { data: data.collect(), query }))
+    Ok(Json(SuggestionsResponse {
+        data: data.collect(),
+        query,
+    }))
 }
 
 /// A popular query.
@@ -335,8 +386,15 @@ pub(super) async fn list_popular(
 ) -> Result<Json<PopularResponse>, ApiError> {
     let mut check = chassis::validate::Validator::default();
     let limit = check.integer("limit", params.limit.as_deref(), 1..=MAX_POPULAR);
-    let limit = check.finish(limit.unwrap_or(10)).map_err(ApiError::Invalid)?;
+    let limit = check
+        .finish(limit.unwrap_or(10))
+        .map_err(ApiError::Invalid)?;
     let popular = state.popular.list(limit).await?;
-    let data = popular.into_iter().map(|popular| PopularQueryResponse { query: popular.query, count: popular.count });
-    Ok(Json(PopularResponse { data: data.collect() }))
+    let data = popular.into_iter().map(|popular| PopularQueryResponse {
+        query: popular.query,
+        count: popular.count,
+    });
+    Ok(Json(PopularResponse {
+        data: data.collect(),
+    }))
 }

@@ -9,7 +9,8 @@ use sqlx::{PgPool, Row, postgres::PgRow, types::Json};
 use tokio::sync::mpsc;
 
 /// Not a macro: rows are decoded into borrowed text, as those of the list index.
-const NAMES: &str = "select id, title, original_title, original_language, release_date, popularity, vote_count,
+const NAMES: &str =
+    "select id, title, original_title, original_language, release_date, popularity, vote_count,
         poster_path, genre_ids, keywords, people, titles
      from movie where removed_at is null";
 
@@ -108,7 +109,9 @@ pub async fn load(pool: &PgPool, batches: mpsc::Sender<Vec<PgRow>>) -> sqlx::Res
         .execute(&mut *transaction)
         .await?;
     {
-        let mut rows = sqlx::query(NAMES).fetch(&mut *transaction).try_chunks(LOAD_BATCH_ROWS);
+        let mut rows = sqlx::query(NAMES)
+            .fetch(&mut *transaction)
+            .try_chunks(LOAD_BATCH_ROWS);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(|TryChunksError(_, error)| error)?;
             if batches.send(batch).await.is_err() {
@@ -167,7 +170,12 @@ pub async fn expire(pool: &PgPool, day: NaiveDate) -> sqlx::Result<()> {
 
 /// Lists the queries since `day` with at least `min` searches, the most frequent first.
 #[tracing::instrument(name = "repository.search.popular", level = "debug", skip(pool))]
-pub async fn popular(pool: &PgPool, day: NaiveDate, min: i64, limit: i64) -> sqlx::Result<Vec<PopularQuery>> {
+pub async fn popular(
+    pool: &PgPool,
+    day: NaiveDate,
+    min: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<PopularQuery>> {
     sqlx::query_as!(
         PopularQuery,
         r#"select query, sum(count)::bigint as "count!" from search_count where day >= $1

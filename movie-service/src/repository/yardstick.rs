@@ -41,6 +41,14 @@ pub async fn create(connection: &mut PgConnection) -> sqlx::Result<()> {
 
 /// Finds at most `limit` movies, best first.
 #[tracing::instrument(name = "repository.yardstick.find", level = "debug", skip_all)]
-pub async fn find(connection: &mut PgConnection, query: &str, limit: i64) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar(FIND).bind(query).bind(limit).fetch_all(connection).await
+pub async fn find(
+    connection: &mut PgConnection,
+    query: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(FIND)
+        .bind(query)
+        .bind(limit)
+        .fetch_all(connection)
+        .await
 }

@@ -32,11 +32,16 @@ mod cursor_text {
     use chassis::feed::Cursor;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(cursor: &Cursor, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        cursor: &Cursor,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(cursor)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Cursor, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|_| D::Error::custom("not a cursor"))
     }
@@ -70,7 +75,9 @@ pub struct Batch {
 pub async fn read(pool: &PgPool, outbox: &Outbox, position: Position) -> Result<Batch, ReadError> {
     let is_full = |count: usize| i64::try_from(count) == Ok(CHANGES_PER_READ);
     let ahead = listing::changes_after(pool, position.sequence, CHANGES_PER_READ).await?;
-    let Changes { changes, next } = outbox.read(Some(position.cursor), CHANGES_PER_READ, Duration::ZERO).await?;
+    let Changes { changes, next } = outbox
+        .read(Some(position.cursor), CHANGES_PER_READ, Duration::ZERO)
+        .await?;
     let mut versions = versions(&changes);
     for change in &ahead {
         keep_latest(&mut versions, change.id, change.version);
@@ -93,7 +100,9 @@ fn keep_latest(versions: &mut HashMap<i64, i64>, id: i64, version: i64) {
 /// The movies in `changes` with the latest version of each.
 fn versions(changes: &[Change]) -> HashMap<i64, i64> {
     let mut versions = HashMap::new();
-    let movies = changes.iter().filter(|change| change.name.starts_with("movie."));
+    let movies = changes
+        .iter()
+        .filter(|change| change.name.starts_with("movie."));
     for MovieVersion { id, version } in movies.filter_map(|change| change.read().ok()) {
         keep_latest(&mut versions, id.get(), version);
     }

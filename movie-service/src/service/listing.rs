@@ -34,9 +34,7 @@ use self::{
     query::{Selection, Start, WalkPlace},
 };
 use crate::{
-    models::{
-        FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, Order, SortBy,
-    },
+    models::{FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, Order, SortBy},
     repository::listing,
 };
 

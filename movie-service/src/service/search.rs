@@ -52,6 +52,8 @@ pub const SEARCH_SECONDS: &str = "search_seconds";
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The shortest time between two commits: each makes a segment.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(150);
+/// A build reads the position of the feed and expires nothing.
+const RETENTION: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The pause before a failed build or read is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Searches at the same time; more wait.
@@ -135,28 +137,46 @@ impl Search {
 
     /// The readiness check.
     pub async fn check(self) -> Result<(), String> {
-        self.current().map(|_| ()).map_err(|error| error.to_string())
+        self.current()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     }
 
     fn current(&self) -> Result<SearchIndex, SearchError> {
-        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self
+            .0
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         current.clone().ok_or(SearchError::Loading)
     }
 
     /// Finds movies, people or keywords.
     #[tracing::instrument(name = "service.search.find", level = "debug", skip_all)]
     pub async fn find(&self, request: SearchRequest) -> Result<Results, SearchError> {
-        self.run(move |index, listing| find(&index.snapshot(), listing, &request)).await
+        self.run(move |index, listing| find(&index.snapshot(), listing, &request))
+            .await
     }
 
     /// Finds movies, people and keywords as a user types, best first, at most `limit`.
     #[tracing::instrument(name = "service.search.suggest", level = "debug", skip_all)]
-    pub async fn suggest(&self, query: String, limit: usize) -> Result<Vec<Suggestion>, SearchError> {
+    pub async fn suggest(
+        &self,
+        query: String,
+        limit: usize,
+    ) -> Result<Vec<Suggestion>, SearchError> {
         self.run(move |index, _| {
             let snapshot = index.snapshot();
             let mut all = Vec::new();
             for kind in [Kind::Movie, Kind::Person, Kind::Keyword] {
-                let request = Request { query: &query, kind, limit, after: None, accept: None, facets: false };
+                let request = Request {
+                    query: &query,
+                    kind,
+                    limit,
+                    after: None,
+                    accept: None,
+                    facets: false,
+                };
                 let hits = snapshot.search(&request)?.hits;
                 all.extend(hits.into_iter().map(|hit| (kind, hit)));
             }
@@ -172,7 +192,9 @@ impl Search {
     ) -> Result<T, SearchError> {
         let index = self.current()?;
         let slot = tokio::time::timeout(MAX_WAIT, self.0.slots.acquire()).await;
-        let _slot = slot.map_err(|_| SearchError::Busy)?.map_err(|_| SearchError::Busy)?;
+        let _slot = slot
+            .map_err(|_| SearchError::Busy)?
+            .map_err(|_| SearchError::Busy)?;
         self.0.listing.ready().await?;
         let listing = self.0.listing.clone();
         let started = Instant::now();
@@ -211,7 +233,11 @@ impl Search {
     }
 
     fn show(&self, generation: &Open) {
-        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self
+            .0
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         *current = Some(generation.index.clone());
         drop(current);
         count_documents(&generation.index);
@@ -220,14 +246,20 @@ impl Search {
     async fn open_or_build(&self) -> Result<Open, FollowError> {
         if let Some(directory) = &self.0.directory {
             let directory = directory.clone();
-            let opened = tokio::task::spawn_blocking(move || directory.open()).await.map_err(|_| FollowError::Stopped)?;
+            let opened = tokio::task::spawn_blocking(move || directory.open())
+                .await
+                .map_err(|_| FollowError::Stopped)?;
             match opened {
                 Ok(Some((generation, index))) => match Open::new(generation, index) {
                     Ok(open) => return Ok(open),
-                    Err(error) => tracing::warn!(%error, "the search index cannot be opened, building it anew"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the search index cannot be opened, building it anew")
+                    }
                 },
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "the search index cannot be opened, building it anew"),
+                Err(error) => {
+                    tracing::warn!(%error, "the search index cannot be opened, building it anew")
+                }
             }
         }
         self.build().await
@@ -252,7 +284,11 @@ impl Search {
         }
         let seconds = started.elapsed().as_secs_f64();
         metrics::gauge!(SEARCH_INDEX_BUILD_SECONDS).set(seconds);
-        tracing::info!(documents = index.snapshot().count(), seconds, "search index built");
+        tracing::info!(
+            documents = index.snapshot().count(),
+            seconds,
+            "search index built"
+        );
         Open::new(generation, index)
     }
 
@@ -289,7 +325,12 @@ impl Search {
     }
 
     /// Writes the present state of movies, and of their people and keywords.
-    async fn apply(&self, open: &mut Open, ids: Vec<i64>, position: Position) -> Result<(), FollowError> {
+    async fn apply(
+        &self,
+        open: &mut Open,
+        ids: Vec<i64>,
+        position: Position,
+    ) -> Result<(), FollowError> {
         // Numbers of movies of people are read from the list index.
         self.0.listing.catch_up().await;
         let rows = repository::search::rows_of(&self.0.pool, &ids).await?;
@@ -309,11 +350,17 @@ impl Search {
                 keywords.extend(row.keywords.iter().map(|keyword| (keyword.id, keyword)));
             }
             let ids: Vec<i64> = people.keys().copied().collect();
-            for (row, (_, votes)) in people.values().zip(listing.movies_of(FacetKind::Person, &ids)) {
+            for (row, (_, votes)) in people
+                .values()
+                .zip(listing.movies_of(FacetKind::Person, &ids))
+            {
                 writer.upsert(&person(row, votes))?;
             }
             let ids: Vec<i64> = keywords.keys().copied().collect();
-            for (row, (count, _)) in keywords.values().zip(listing.movies_of(FacetKind::Keyword, &ids)) {
+            for (row, (count, _)) in keywords
+                .values()
+                .zip(listing.movies_of(FacetKind::Keyword, &ids))
+            {
                 writer.upsert(&keyword(row, count))?;
             }
             writer.commit(&encode(position))?;
@@ -332,13 +379,25 @@ impl Search {
 /// Fails if Postgres is unreachable, or the directory is not set or cannot be written.
 pub async fn rebuild(config: &Config) -> anyhow::Result<String> {
     let directory = config.search_directory();
-    let directory = directory.context("SEARCH_INDEX_DIR is not set: an index in memory is built at each start")?;
+    let directory = directory
+        .context("SEARCH_INDEX_DIR is not set: an index in memory is built at each start")?;
+    let pool = database::open(config, &Shutdown::default()).await?;
+    let documents = rebuild_in(pool, directory).await?;
+    Ok(format!("{documents} documents"))
+}
+
+/// Builds the index of the movies in `pool` anew in `directory` and returns its number of documents.
+///
+/// # Errors
+/// Fails if Postgres is unreachable or the directory cannot be written.
+pub async fn rebuild_in(pool: PgPool, directory: PathBuf) -> anyhow::Result<u64> {
     let shutdown = Shutdown::default();
-    let pool = database::open(config, &shutdown).await?;
-    let outbox = Outbox::new(pool.clone(), SNAPSHOT, config.change_retention(), &shutdown);
+    let outbox = Outbox::new(pool.clone(), SNAPSHOT, RETENTION, &shutdown);
     let listing = Listing::new(pool.clone(), outbox.clone());
-    let open = Search::new(pool, outbox, listing, Some(directory)).build().await?;
-    Ok(format!("{} documents", open.index.snapshot().count()))
+    let open = Search::new(pool, outbox, listing, Some(directory))
+        .build()
+        .await?;
+    Ok(open.index.snapshot().count())
 }
 
 /// Finds documents in `snapshot`, movies by the filter of the request.
@@ -360,7 +419,10 @@ fn find(
     }
     listing.with_selection(&request.filter, |passing| {
         let accept = |id| passing.contains(id);
-        Ok(snapshot.search(&Request { accept: Some(&accept), ..all })?)
+        Ok(snapshot.search(&Request {
+            accept: Some(&accept),
+            ..all
+        })?)
     })
 }
 
@@ -375,7 +437,12 @@ fn choose(mut all: Vec<Suggestion>, limit: usize) -> Vec<Suggestion> {
         Kind::Keyword => hit.score - 0.12,
     };
     all.retain(|(kind, hit)| *kind == Kind::Movie || hit.quality >= MIN_QUALITY);
-    all.sort_by(|one, two| rank(two).total_cmp(&rank(one)).then(one.0.cmp(&two.0)).then(one.1.id.cmp(&two.1.id)));
+    all.sort_by(|one, two| {
+        rank(two)
+            .total_cmp(&rank(one))
+            .then(one.0.cmp(&two.0))
+            .then(one.1.id.cmp(&two.1.id))
+    });
     let mut places = BTreeMap::from([(Kind::Movie, limit), (Kind::Person, 3), (Kind::Keyword, 2)]);
     all.retain(|(kind, _)| {
         let left = places.entry(*kind).or_default();
@@ -406,10 +473,17 @@ struct Open {
 
 impl Open {
     fn new(generation: Option<Generation>, index: SearchIndex) -> Result<Self, FollowError> {
-        let position = index.position()?.and_then(|text| serde_json::from_str(&text).ok());
+        let position = index
+            .position()?
+            .and_then(|text| serde_json::from_str(&text).ok());
         let position = position.ok_or(FollowError::Incomplete)?;
         let writer = Arc::new(std::sync::Mutex::new(index.writer(1)?));
-        Ok(Self { generation, index, writer, position })
+        Ok(Self {
+            generation,
+            index,
+            writer,
+            position,
+        })
     }
 }
 

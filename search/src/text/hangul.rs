@@ -12,17 +12,19 @@ const MEDIALS: u32 = 21;
 
 /// Initial consonants by Unicode's order.
 const INITIAL: [char; 19] = [
-    'ㄱ', 'ㄲ', 'ㄴ', 'ㄷ', 'ㄸ', 'ㄹ', 'ㅁ', 'ㅂ', 'ㅃ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅉ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ',
+    'ㄱ', 'ㄲ', 'ㄴ', 'ㄷ', 'ㄸ', 'ㄹ', 'ㅁ', 'ㅂ', 'ㅃ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅉ', 'ㅊ', 'ㅋ',
+    'ㅌ', 'ㅍ', 'ㅎ',
 ];
 /// Medial vowels by Unicode's order, as typed.
 const MEDIAL: [&str; 21] = [
-    "ㅏ", "ㅐ", "ㅑ", "ㅒ", "ㅓ", "ㅔ", "ㅕ", "ㅖ", "ㅗ", "ㅗㅏ", "ㅗㅐ", "ㅗㅣ", "ㅛ", "ㅜ", "ㅜㅓ", "ㅜㅔ", "ㅜㅣ", "ㅠ",
-    "ㅡ", "ㅡㅣ", "ㅣ",
+    "ㅏ", "ㅐ", "ㅑ", "ㅒ", "ㅓ", "ㅔ", "ㅕ", "ㅖ", "ㅗ", "ㅗㅏ", "ㅗㅐ", "ㅗㅣ", "ㅛ", "ㅜ",
+    "ㅜㅓ", "ㅜㅔ", "ㅜㅣ", "ㅠ", "ㅡ", "ㅡㅣ", "ㅣ",
 ];
 /// Final consonants by Unicode's order, as typed.
 const FINAL: [&str; 28] = [
-    "", "ㄱ", "ㄲ", "ㄱㅅ", "ㄴ", "ㄴㅈ", "ㄴㅎ", "ㄷ", "ㄹ", "ㄹㄱ", "ㄹㅁ", "ㄹㅂ", "ㄹㅅ", "ㄹㅌ", "ㄹㅍ", "ㄹㅎ", "ㅁ", "ㅂ",
-    "ㅂㅅ", "ㅅ", "ㅆ", "ㅇ", "ㅈ", "ㅊ", "ㅋ", "ㅌ", "ㅍ", "ㅎ",
+    "", "ㄱ", "ㄲ", "ㄱㅅ", "ㄴ", "ㄴㅈ", "ㄴㅎ", "ㄷ", "ㄹ", "ㄹㄱ", "ㄹㅁ", "ㄹㅂ", "ㄹㅅ",
+    "ㄹㅌ", "ㄹㅍ", "ㄹㅎ", "ㅁ", "ㅂ", "ㅂㅅ", "ㅅ", "ㅆ", "ㅇ", "ㅈ", "ㅊ", "ㅋ", "ㅌ", "ㅍ",
+    "ㅎ",
 ];
 
 /// True for a precomposed syllable.
@@ -48,11 +50,12 @@ pub fn is_hangul(letter: char) -> bool {
 /// The places of initial, medial and final in Unicode's order.
 fn places(syllable: char) -> (usize, usize, usize) {
     let place = u32::from(syllable) - SYLLABLE_BASE;
-    let (initial, rest) = (
-        place / (MEDIALS * FINALS),
-        place % (MEDIALS * FINALS),
-    );
-    (initial as usize, (rest / FINALS) as usize, (rest % FINALS) as usize)
+    let (initial, rest) = (place / (MEDIALS * FINALS), place % (MEDIALS * FINALS));
+    (
+        initial as usize,
+        (rest / FINALS) as usize,
+        (rest % FINALS) as usize,
+    )
 }
 
 /// Appends the letters of a syllable or a jamo to `out`; compound jamo become two. Other characters are ignored.
@@ -64,8 +67,8 @@ pub fn spell(letter: char, out: &mut String) {
         out.push_str(FINAL[last]);
     } else if is_jamo(letter) {
         let compound = MEDIAL.into_iter().zip([
-            'ㅏ', 'ㅐ', 'ㅑ', 'ㅒ', 'ㅓ', 'ㅔ', 'ㅕ', 'ㅖ', 'ㅗ', 'ㅘ', 'ㅙ', 'ㅚ', 'ㅛ', 'ㅜ', 'ㅝ', 'ㅞ', 'ㅟ', 'ㅠ', 'ㅡ',
-            'ㅢ', 'ㅣ',
+            'ㅏ', 'ㅐ', 'ㅑ', 'ㅒ', 'ㅓ', 'ㅔ', 'ㅕ', 'ㅖ', 'ㅗ', 'ㅘ', 'ㅙ', 'ㅚ', 'ㅛ', 'ㅜ',
+            'ㅝ', 'ㅞ', 'ㅟ', 'ㅠ', 'ㅡ', 'ㅢ', 'ㅣ',
         ]);
         let compound = compound.chain([
             ("ㄱㅅ", 'ㄳ'),
@@ -153,13 +156,37 @@ pub fn fold(letters: &str) -> String {
 
 /// Particles that may follow a noun, longest first.
 const PARTICLES: [&str; 24] = [
-    "에서는", "이라는", "이라고", "에서", "으로", "까지", "부터", "처럼", "보다", "하고", "이랑", "라는", "라고", "은", "는", "이",
-    "가", "을", "를", "의", "에", "와", "과", "도",
+    "에서는",
+    "이라는",
+    "이라고",
+    "에서",
+    "으로",
+    "까지",
+    "부터",
+    "처럼",
+    "보다",
+    "하고",
+    "이랑",
+    "라는",
+    "라고",
+    "은",
+    "는",
+    "이",
+    "가",
+    "을",
+    "를",
+    "의",
+    "에",
+    "와",
+    "과",
+    "도",
 ];
 
 /// The word without a particle at its end; `None` if there is none or less than one syllable would be left.
 pub fn without_particle(word: &str) -> Option<&str> {
-    let stem = PARTICLES.iter().find_map(|particle| word.strip_suffix(particle))?;
+    let stem = PARTICLES
+        .iter()
+        .find_map(|particle| word.strip_suffix(particle))?;
     (!stem.is_empty() && stem.chars().all(is_syllable)).then_some(stem)
 }
 
@@ -206,7 +233,11 @@ pub fn typed_in_korean(word: &str) -> Option<String> {
     let letters: Option<String> = word
         .chars()
         .map(|key| {
-            let find = |key| KEYS.iter().find(|(known, _)| *known == key).map(|(_, letter)| *letter);
+            let find = |key| {
+                KEYS.iter()
+                    .find(|(known, _)| *known == key)
+                    .map(|(_, letter)| *letter)
+            };
             find(key).or_else(|| find(key.to_ascii_lowercase()))
         })
         .collect();
@@ -222,7 +253,11 @@ pub fn typed_in_english(word: &str) -> Option<String> {
     }
     letters
         .chars()
-        .map(|letter| KEYS.iter().find(|(_, known)| *known == letter).map(|(key, _)| *key))
+        .map(|letter| {
+            KEYS.iter()
+                .find(|(_, known)| *known == letter)
+                .map(|(key, _)| *key)
+        })
         .collect()
 }
 
@@ -253,7 +288,10 @@ fn is_word(letters: &str) -> bool {
             at += 1;
         }
         syllables += 1;
-        let consonants = letters[at..].iter().take_while(|letter| is_consonant(**letter)).count();
+        let consonants = letters[at..]
+            .iter()
+            .take_while(|letter| is_consonant(**letter))
+            .count();
         let ends = at + consonants == letters.len();
         let last = match consonants {
             2 if ends && is_pair(letters[at], letters[at + 1]) => 2,
@@ -291,14 +329,24 @@ mod tests {
 
     #[test]
     fn half_typed_syllables_are_prefixes() {
-        for (typed, word) in [("라이온ㅋ", "라이온킹"), ("고", "과"), ("올드봉", "올드보이"), ("갑", "값")] {
+        for (typed, word) in [
+            ("라이온ㅋ", "라이온킹"),
+            ("고", "과"),
+            ("올드봉", "올드보이"),
+            ("갑", "값"),
+        ] {
             assert!(spelled(word).starts_with(&spelled(typed)), "{typed} {word}");
         }
     }
 
     #[test]
     fn spelling_variants_are_equal() {
-        for (one, two) in [("싸이코", "사이코"), ("메트릭스", "매트릭스"), ("쥬라기", "주라기"), ("웨일", "왜일")] {
+        for (one, two) in [
+            ("싸이코", "사이코"),
+            ("메트릭스", "매트릭스"),
+            ("쥬라기", "주라기"),
+            ("웨일", "왜일"),
+        ] {
             assert_eq!(fold(&spelled(one)), fold(&spelled(two)), "{one} {two}");
         }
     }

@@ -4,8 +4,26 @@
 const MAX_NAMED: u32 = 30;
 
 const WORDS: [&str; 20] = [
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
 ];
 
 /// The number that `word` means, in lower case: digits, a Roman numeral up to XXX, or an English word up to twenty.
@@ -44,11 +62,23 @@ mod tests {
 
     #[test]
     fn digits_numerals_and_words_mean_the_same() {
-        for (word, number) in [("2", 2), ("ii", 2), ("two", 2), ("xiv", 14), ("12", 12), ("twelve", 12), ("007", 7)] {
+        for (word, number) in [
+            ("2", 2),
+            ("ii", 2),
+            ("two", 2),
+            ("xiv", 14),
+            ("12", 12),
+            ("twelve", 12),
+            ("007", 7),
+        ] {
             assert_eq!(value(word, false), Some(number), "{word}");
         }
         for word in ["iix", "mix", "vv", "", "2a"] {
-            assert_eq!(value(word, false).filter(|_| !word.is_empty()), None, "{word}");
+            assert_eq!(
+                value(word, false).filter(|_| !word.is_empty()),
+                None,
+                "{word}"
+            );
         }
         assert_eq!((value("x", true), value("x", false)), (None, Some(10)));
     }

@@ -220,7 +220,6 @@ impl ListQuery {
         check.require(is_short, "ids", format!("must be at most {MAX_MOVIES} ids"));
         batch
     }
-
 }
 
 /// A short hash of a filter and, for a search, of its text.

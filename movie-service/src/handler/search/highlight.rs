@@ -20,7 +20,10 @@ impl Highlight {
     /// The name by which `hit` was found.
     pub(super) fn new(hit: &Hit) -> Self {
         let Some(name) = hit.names.get(hit.matched) else {
-            return Self { html: String::new(), language: None };
+            return Self {
+                html: String::new(),
+                language: None,
+            };
         };
         let text = search::text::Text::new(&name.text).source;
         let mut spans = hit.spans.clone();
@@ -28,7 +31,8 @@ impl Highlight {
         let mut html = String::with_capacity(text.len() + 9 * spans.len());
         let mut at = 0;
         for span in spans {
-            let (Some(before), Some(matched)) = (text.get(at..span.start), text.get(span.clone())) else {
+            let (Some(before), Some(matched)) = (text.get(at..span.start), text.get(span.clone()))
+            else {
                 continue;
             };
             escape(before, &mut html);
@@ -38,7 +42,10 @@ impl Highlight {
             at = span.end;
         }
         escape(text.get(at..).unwrap_or_default(), &mut html);
-        Self { html, language: name.language.clone() }
+        Self {
+            html,
+            language: name.language.clone(),
+        }
     }
 }
 

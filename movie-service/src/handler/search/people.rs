@@ -101,7 +101,9 @@ async fn find(
     facet: FacetKind,
 ) -> Result<Json<NamesResponse>, ApiError> {
     let request = query.parse().map_err(ApiError::Invalid)?;
-    let Results { hits, total, next, .. } = state
+    let Results {
+        hits, total, next, ..
+    } = state
         .search
         .find(SearchRequest {
             query: request.query.clone(),
@@ -114,12 +116,19 @@ async fn find(
         .await?;
     let ids: Vec<i64> = hits.iter().map(|hit| hit.id).collect();
     let counts = state.listing.movies_of(facet, &ids);
-    let data = hits.iter().zip(counts).map(|(hit, (movie_count, _))| NamedHit {
-        id: hit.id,
-        name: hit.names.first().map(|name| name.text.clone()).unwrap_or_default(),
-        movie_count,
-        highlight: Highlight::new(hit),
-    });
+    let data = hits
+        .iter()
+        .zip(counts)
+        .map(|(hit, (movie_count, _))| NamedHit {
+            id: hit.id,
+            name: hit
+                .names
+                .first()
+                .map(|name| name.text.clone())
+                .unwrap_or_default(),
+            movie_count,
+            highlight: Highlight::new(hit),
+        });
     Ok(Json(NamesResponse {
         data: data.collect(),
         page_size: request.page_size,
@@ -206,25 +215,48 @@ pub(in crate::handler) async fn get_person(
     let page = query.page.map_or(1, Page::get);
     let page_size = query.page_size.map_or(DEFAULT_PAGE_SIZE, PageSize::get);
     let request = PageRequest {
-        filter: Filter { people: vec![vec![Term::Id(id)]], ..Filter::default() },
+        filter: Filter {
+            people: vec![vec![Term::Id(id)]],
+            ..Filter::default()
+        },
         sort_by: SortBy::ReleaseDate,
         order: Order::Desc,
         page,
         after: None,
         page_size,
-        includes: Includes { people: true, ..Includes::default() },
+        includes: Includes {
+            people: true,
+            ..Includes::default()
+        },
     };
     let list = state.listing.list(&request).await?;
     if list.total_results == 0 {
         return Err(ApiError::PersonNotFound);
     }
-    let credited = |movie: &Movie| movie.people.iter().find(|person| person.id == id).map(|person| person.name.clone());
+    let credited = |movie: &Movie| {
+        movie
+            .people
+            .iter()
+            .find(|person| person.id == id)
+            .map(|person| person.name.clone())
+    };
     let name = match list.movies.iter().find_map(credited) {
         Some(name) => name,
         // A page behind the last one.
         None => {
-            let first = state.listing.list(&PageRequest { page: 1, page_size: 1, ..request }).await?;
-            first.movies.iter().find_map(credited).ok_or(ApiError::PersonNotFound)?
+            let first = state
+                .listing
+                .list(&PageRequest {
+                    page: 1,
+                    page_size: 1,
+                    ..request
+                })
+                .await?;
+            first
+                .movies
+                .iter()
+                .find_map(credited)
+                .ok_or(ApiError::PersonNotFound)?
         }
     };
     let entry = |movie: Movie| {

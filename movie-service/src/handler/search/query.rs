@@ -35,7 +35,10 @@ struct SearchParams {
     #[param(example = "eyJzY29yZSI6MC45fQ")]
     cursor: Option<String>,
     /// The fields of each movie, separated by commas.
-    #[param(default = "id,title,release_date,popularity,poster_url", example = "id,title")]
+    #[param(
+        default = "id,title,release_date,popularity,poster_url",
+        example = "id,title"
+    )]
     fields: Option<String>,
     /// Further fields of each movie, separated by commas, as `GET /movies` has them.
     #[param(example = "genres,vote_average")]
@@ -86,7 +89,12 @@ impl Cursor for SearchCursor {}
 
 /// The cursor of the page behind `place`.
 pub(super) fn next_cursor(place: Place, fingerprint: &str) -> String {
-    SearchCursor { list: fingerprint.to_owned(), score: place.score, id: place.id }.encode()
+    SearchCursor {
+        list: fingerprint.to_owned(),
+        score: place.score,
+        id: place.id,
+    }
+    .encode()
 }
 
 /// The place that `cursor` names.
@@ -95,18 +103,27 @@ fn resume(cursor: &str, fingerprint: &str) -> Result<Place, &'static str> {
     if cursor.list != fingerprint {
         return Err("belongs to another query or other filters");
     }
-    Ok(Place { score: cursor.score, id: cursor.id })
+    Ok(Place {
+        score: cursor.score,
+        id: cursor.id,
+    })
 }
 
 /// Checks the text of a query.
 pub(super) fn check_text(text: Option<&str>, check: &mut Validator) -> String {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-        check.error("q", "must be a text of 1 to 200 characters, such as a title");
+        check.error(
+            "q",
+            "must be a text of 1 to 200 characters, such as a title",
+        );
         return String::new();
     };
     if text.chars().count() > MAX_CHARS {
         check.error("q", format!("must be at most {MAX_CHARS} characters"));
-    } else if text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
+    } else if text
+        .chars()
+        .any(|letter| letter.is_control() && !letter.is_whitespace())
+    {
         check.error("q", "must not contain control characters");
     }
     text.to_owned()
@@ -118,10 +135,17 @@ impl SearchQuery {
         let mut check = Validator::default();
         let params = &self.params;
         let query = check_text(params.q.as_deref(), &mut check);
-        let fields = Fields::parse(params.fields.as_deref(), params.include.as_deref(), &mut check);
+        let fields = Fields::parse(
+            params.fields.as_deref(),
+            params.include.as_deref(),
+            &mut check,
+        );
         let filter = Filter::parse(&self.filter, &mut check);
         let fingerprint = fingerprint(&self.filter, params.q.as_deref());
-        let after = params.cursor.as_deref().map(|cursor| resume(cursor, &fingerprint));
+        let after = params
+            .cursor
+            .as_deref()
+            .map(|cursor| resume(cursor, &fingerprint));
         let after = after.and_then(|after| check.take("cursor", after));
         let facets = match params.facets.as_deref() {
             None | Some("true") => true,
@@ -155,8 +179,15 @@ impl SearchQuery {
             ("facets", &params.facets),
         ];
         let own = own.into_iter().map(|(name, value)| (name, value.clone()));
-        let filter = self.filter.entries().into_iter().map(|(name, value)| (name, Some(value.to_owned())));
-        let all: Vec<_> = own.chain(filter).chain([("cursor", Some(cursor.to_owned()))]).collect();
+        let filter = self
+            .filter
+            .entries()
+            .into_iter()
+            .map(|(name, value)| (name, Some(value.to_owned())));
+        let all: Vec<_> = own
+            .chain(filter)
+            .chain([("cursor", Some(cursor.to_owned()))])
+            .collect();
         next_link("/api/v1/search", &all)
     }
 }
@@ -190,10 +221,18 @@ impl NameQuery {
         let mut check = Validator::default();
         let query = check_text(self.q.as_deref(), &mut check);
         let fingerprint = fingerprint(&FilterParams::default(), self.q.as_deref());
-        let after = self.cursor.as_deref().map(|cursor| resume(cursor, &fingerprint));
+        let after = self
+            .cursor
+            .as_deref()
+            .map(|cursor| resume(cursor, &fingerprint));
         let after = after.and_then(|after| check.take("cursor", after));
         let page_size = check.integer("page_size", self.page_size.as_deref(), 1..=MAX_PAGE_SIZE);
         let page_size = page_size.unwrap_or(DEFAULT_PAGE_SIZE);
-        check.finish(ValidNames { query, page_size, after, fingerprint })
+        check.finish(ValidNames {
+            query,
+            page_size,
+            after,
+            fingerprint,
+        })
     }
 }

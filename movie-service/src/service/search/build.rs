@@ -38,14 +38,25 @@ pub(super) fn movie(row: &NamesRow<'_>) -> Document {
     };
     let own = [
         name(row.title, Role::Main, None),
-        name(row.original_title, Role::Original, Some(row.original_language)),
+        name(
+            row.original_title,
+            Role::Original,
+            Some(row.original_language),
+        ),
     ];
     let others = row.titles.iter().map(|title| {
-        let role = if title.language.is_some() { Role::Translation } else { Role::Alternative };
+        let role = if title.language.is_some() {
+            Role::Translation
+        } else {
+            Role::Alternative
+        };
         name(&title.title, role, title.language.as_deref())
     });
     let year = row.release_date.map(|date| date.year());
-    let shown = Shown { year, poster_path: row.poster_path.map(str::to_owned) };
+    let shown = Shown {
+        year,
+        poster_path: row.poster_path.map(str::to_owned),
+    };
     Document {
         kind: Kind::Movie,
         id: row.id,
@@ -53,16 +64,26 @@ pub(super) fn movie(row: &NamesRow<'_>) -> Document {
         fame: renown(f64::from(row.vote_count) + VOTES_PER_POPULARITY * row.popularity),
         year: year.and_then(|year| u16::try_from(year).ok()),
         language: row.original_language.to_owned(),
-        genres: row.genre_ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect(),
+        genres: row
+            .genre_ids
+            .iter()
+            .filter_map(|id| u32::try_from(*id).ok())
+            .collect(),
         people: row.people.iter().map(names_of).collect(),
-        keywords: row.keywords.iter().map(|keyword| keyword.name.as_ref().to_owned()).collect(),
+        keywords: row
+            .keywords
+            .iter()
+            .map(|keyword| keyword.name.as_ref().to_owned())
+            .collect(),
         payload: serde_json::to_string(&shown).unwrap_or_default(),
     }
 }
 
 fn names_of(person: &PersonRow<'_>) -> Vec<String> {
     let others = person.names.values().map(|name| name.as_ref().to_owned());
-    std::iter::once(person.name.as_ref().to_owned()).chain(others).collect()
+    std::iter::once(person.name.as_ref().to_owned())
+        .chain(others)
+        .collect()
 }
 
 /// The document of a person whose movies have `votes` together.
@@ -72,18 +93,32 @@ pub(super) fn person(row: &PersonRow<'_>, votes: u64) -> Document {
         role: Role::Translation,
         language: Some(language.as_ref().to_owned()),
     });
-    let main = Name { text: row.name.as_ref().to_owned(), role: Role::Main, language: None };
+    let main = Name {
+        text: row.name.as_ref().to_owned(),
+        role: Role::Main,
+        language: None,
+    };
     #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
     let fame = renown(votes as f64 / 10.0);
-    Document { names: std::iter::once(main).chain(others).collect(), ..named(Kind::Person, row.id, fame) }
+    Document {
+        names: std::iter::once(main).chain(others).collect(),
+        ..named(Kind::Person, row.id, fame)
+    }
 }
 
 /// The document of a keyword that `count` movies have.
 pub(super) fn keyword(row: &KeywordRow<'_>, count: usize) -> Document {
-    let main = Name { text: row.name.as_ref().to_owned(), role: Role::Main, language: None };
+    let main = Name {
+        text: row.name.as_ref().to_owned(),
+        role: Role::Main,
+        language: None,
+    };
     #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
     let fame = renown(count as f64 * VOTES_PER_MOVIE);
-    Document { names: vec![main], ..named(Kind::Keyword, row.id, fame) }
+    Document {
+        names: vec![main],
+        ..named(Kind::Keyword, row.id, fame)
+    }
 }
 
 fn named(kind: Kind, id: i64, fame: f32) -> Document {
@@ -109,7 +144,11 @@ pub(super) fn readable(row: &PgRow) -> Option<NamesRow<'_>> {
 }
 
 /// Fills an empty index with the movies, people and keywords in `pool`, and commits it with `position`.
-pub(super) async fn build(pool: &PgPool, index: &SearchIndex, position: &str) -> Result<(), FollowError> {
+pub(super) async fn build(
+    pool: &PgPool,
+    index: &SearchIndex,
+    position: &str,
+) -> Result<(), FollowError> {
     let (batches, rows) = mpsc::channel(QUEUE);
     let (index, position) = (index.clone(), position.to_owned());
     let writing = tokio::task::spawn_blocking(move || write(rows, &index, &position));
@@ -118,7 +157,11 @@ pub(super) async fn build(pool: &PgPool, index: &SearchIndex, position: &str) ->
     Ok(())
 }
 
-fn write(mut batches: mpsc::Receiver<Vec<PgRow>>, index: &SearchIndex, position: &str) -> Result<(), IndexError> {
+fn write(
+    mut batches: mpsc::Receiver<Vec<PgRow>>,
+    index: &SearchIndex,
+    position: &str,
+) -> Result<(), IndexError> {
     let mut writer = index.writer(THREADS)?;
     let mut people: HashMap<i64, (Document, u64)> = HashMap::new();
     let mut keywords: HashMap<i64, (Document, usize)> = HashMap::new();
@@ -128,24 +171,35 @@ fn write(mut batches: mpsc::Receiver<Vec<PgRow>>, index: &SearchIndex, position:
             let votes = u64::try_from(row.vote_count).unwrap_or(0);
             let mut seen = Vec::with_capacity(row.people.len());
             for member in &row.people {
-                let entry = people.entry(member.id).or_insert_with(|| (person(member, 0), 0));
+                let entry = people
+                    .entry(member.id)
+                    .or_insert_with(|| (person(member, 0), 0));
                 if !seen.contains(&member.id) {
                     entry.1 += votes;
                     seen.push(member.id);
                 }
             }
             for word in &row.keywords {
-                keywords.entry(word.id).or_insert_with(|| (keyword(word, 0), 0)).1 += 1;
+                keywords
+                    .entry(word.id)
+                    .or_insert_with(|| (keyword(word, 0), 0))
+                    .1 += 1;
             }
         }
     }
     for (document, votes) in people.into_values() {
         #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
-        writer.add(&Document { fame: renown(votes as f64 / 10.0), ..document })?;
+        writer.add(&Document {
+            fame: renown(votes as f64 / 10.0),
+            ..document
+        })?;
     }
     for (document, count) in keywords.into_values() {
         #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
-        writer.add(&Document { fame: renown(count as f64 * VOTES_PER_MOVIE), ..document })?;
+        writer.add(&Document {
+            fame: renown(count as f64 * VOTES_PER_MOVIE),
+            ..document
+        })?;
     }
     writer.commit(position)?;
     writer.finish()

@@ -42,7 +42,13 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
     build::build(&pool, &index, "").await?;
     let mut out = String::new();
     let snapshot = index.snapshot();
-    writeln!(out, "{name}: {} queries, {} documents indexed in {:.1?}", cases.len(), snapshot.count(), started.elapsed())?;
+    writeln!(
+        out,
+        "{name}: {} queries, {} documents indexed in {:.1?}",
+        cases.len(),
+        snapshot.count(),
+        started.elapsed()
+    )?;
     let (mut ours, mut failures) = (Evaluation::default(), String::new());
     let mut times = Vec::with_capacity(cases.len());
     for case in &cases {
@@ -60,13 +66,26 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
         let ids: Vec<i64> = results.hits.iter().map(|hit| hit.id).collect();
         ours.add(case, &ids);
         if rank(case, &ids) != Some(1) {
-            let found = results.hits.iter().take(3).map(|hit| format!("{} {}", hit.id, hit.names[0].text));
+            let found = results
+                .hits
+                .iter()
+                .take(3)
+                .map(|hit| format!("{} {}", hit.id, hit.names[0].text));
             let found = found.collect::<Vec<_>>().join(" · ");
-            writeln!(failures, "{}\t{}\t{:?}\t{found}", case.group, case.query, case.expected)?;
+            writeln!(
+                failures,
+                "{}\t{}\t{:?}\t{found}",
+                case.group, case.query, case.expected
+            )?;
         }
     }
     times.sort_unstable();
-    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
+    let at = |share: usize| {
+        times
+            .get(times.len() * share / 100)
+            .copied()
+            .unwrap_or_default()
+    };
     let yardstick = measure_yardstick(&pool, &cases).await;
     print(&mut out, &ours, yardstick.as_ref().ok())?;
     if let Err(error) = yardstick {
@@ -82,7 +101,9 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
 async fn measure_yardstick(pool: &PgPool, cases: &[Case]) -> anyhow::Result<Evaluation> {
     // Rolled back at the end: the extension may not have been there.
     let mut connection = pool.begin().await?;
-    yardstick::create(&mut connection).await.context("pg_trgm cannot be used")?;
+    yardstick::create(&mut connection)
+        .await
+        .context("pg_trgm cannot be used")?;
     let mut evaluation = Evaluation::default();
     for case in cases {
         let ids = yardstick::find(&mut connection, &case.query, 10).await?;
@@ -93,9 +114,20 @@ async fn measure_yardstick(pool: &PgPool, cases: &[Case]) -> anyhow::Result<Eval
 
 /// Prints both evaluations as one table.
 fn print(out: &mut String, ours: &Evaluation, yardstick: Option<&Evaluation>) -> std::fmt::Result {
-    let other = if yardstick.is_some() { "    pg_trgm + full text" } else { "" };
-    writeln!(out, "\n{:<16}{:>8}  {:>7}{:>7}{:>7}{other}", "group", "queries", "S@1", "S@5", "MRR")?;
-    let groups = ours.groups.iter().map(|(name, measures)| (name.as_str(), measures));
+    let other = if yardstick.is_some() {
+        "    pg_trgm + full text"
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "\n{:<16}{:>8}  {:>7}{:>7}{:>7}{other}",
+        "group", "queries", "S@1", "S@5", "MRR"
+    )?;
+    let groups = ours
+        .groups
+        .iter()
+        .map(|(name, measures)| (name.as_str(), measures));
     for (name, measures) in groups.chain([("all", &ours.all)]) {
         write!(
             out,
@@ -105,7 +137,8 @@ fn print(out: &mut String, ours: &Evaluation, yardstick: Option<&Evaluation>) ->
             measures.success_at_5(),
             measures.mean_reciprocal_rank()
         )?;
-        let theirs = yardstick.map(|yardstick| yardstick.groups.get(name).unwrap_or(&yardstick.all));
+        let theirs =
+            yardstick.map(|yardstick| yardstick.groups.get(name).unwrap_or(&yardstick.all));
         match theirs {
             Some(theirs) => writeln!(
                 out,

@@ -31,7 +31,9 @@ impl Directory {
 
     fn published(&self) -> io::Result<Option<Generation>> {
         match std::fs::read_to_string(self.0.join(CURRENT)) {
-            Ok(name) if name.starts_with(PREFIX) && !name.contains(['/', '\\']) => Ok(Some(Generation(name))),
+            Ok(name) if name.starts_with(PREFIX) && !name.contains(['/', '\\']) => {
+                Ok(Some(Generation(name)))
+            }
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -43,7 +45,9 @@ impl Directory {
     /// # Errors
     /// `Directory` if it cannot be read, or an error of the index.
     pub(super) fn open(&self) -> Result<Option<(Option<Generation>, SearchIndex)>, IndexError> {
-        let published = self.published().map_err(|error| IndexError::Directory(error.to_string()))?;
+        let published = self
+            .published()
+            .map_err(|error| IndexError::Directory(error.to_string()))?;
         let Some(generation) = published.filter(|generation| self.path(generation).is_dir()) else {
             return Ok(None);
         };
@@ -66,7 +70,9 @@ impl Directory {
     /// # Errors
     /// Returns the error of the file system.
     pub(super) fn publish(&self, generation: &Generation) -> io::Result<()> {
-        let draft = self.0.join(format!("{CURRENT}.{}", Uuid::now_v7().simple()));
+        let draft = self
+            .0
+            .join(format!("{CURRENT}.{}", Uuid::now_v7().simple()));
         std::fs::write(&draft, &generation.0)?;
         std::fs::rename(&draft, self.0.join(CURRENT))?;
         for entry in std::fs::read_dir(&self.0)? {

@@ -111,7 +111,9 @@ impl Popular {
     #[tracing::instrument(name = "service.search.popular", level = "debug", skip(self))]
     pub async fn list(&self, limit: i64) -> sqlx::Result<Vec<PopularQuery>> {
         let today = self.0.clock.now().date_naive();
-        let since = today.checked_sub_days(Days::new(WINDOW_DAYS)).unwrap_or(today);
+        let since = today
+            .checked_sub_days(Days::new(WINDOW_DAYS))
+            .unwrap_or(today);
         counts::popular(&self.0.pool, since, self.0.floor, limit).await
     }
 }
