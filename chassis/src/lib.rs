@@ -15,6 +15,7 @@ pub mod extract;
 pub mod feed;
 pub mod health;
 pub mod jobs;
+pub mod language;
 pub mod metrics;
 pub mod openapi;
 pub mod paging;

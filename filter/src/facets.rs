@@ -110,7 +110,8 @@ impl Facets {
         number
     }
 
-    fn name(&mut self, owner: Facet, name: &str) {
+    /// Lets `owner` be found by `name` as well.
+    pub(crate) fn name(&mut self, owner: Facet, name: &str) {
         let name = fold(name);
         if self.who(owner.0, &name).any(|id| id == owner.1) {
             return;

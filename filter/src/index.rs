@@ -43,6 +43,8 @@ pub struct MovieAttributes<'a> {
     pub keywords: Vec<NamedId<'a>>,
     /// Directors, writers and top-billed cast.
     pub people: Vec<NamedId<'a>>,
+    /// Names of people in other languages, by which they are found as well.
+    pub other_names: Vec<NamedId<'a>>,
     /// The watch providers, each with its region.
     pub providers: Vec<(Cow<'a, str>, NamedId<'a>)>,
 }
@@ -190,6 +192,11 @@ impl FilterIndex {
                 }
             }
         }
+        for (id, name) in &facts.other_names {
+            if let Ok(id) = u64::try_from(*id) {
+                facets.name((FacetKind::Person, id), name);
+            }
+        }
         if let Some(code) = code(facts.language) {
             numbers.push(facets.number((FacetKind::Language, code)));
         }
@@ -326,6 +333,28 @@ mod tests {
         (1..=film % 4)
             .map(|id| (id, format!("k{id}").into()))
             .collect()
+    }
+
+    #[test]
+    fn a_person_is_found_by_a_name_in_another_language() {
+        let mut films = FilterIndex::default();
+        let facts = MovieAttributes {
+            people: vec![(7, "Song Kang-ho".into())],
+            other_names: vec![(7, "송강호".into())],
+            ..MovieAttributes::default()
+        };
+        films.upsert(0, &facts);
+        for (name, count) in [("song kang-ho", 1), ("송강호", 1), ("송강", 0)] {
+            let filter = Filter {
+                people: vec![vec![Term::Name(name.to_owned())]],
+                ..Filter::default()
+            };
+            assert_eq!(
+                films.select(&filter, &GenreNames::default()).len(),
+                count,
+                "{name}"
+            );
+        }
     }
 
     proptest! {

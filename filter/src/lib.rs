@@ -22,7 +22,10 @@ pub use index::{FilterIndex, MovieAttributes, NamedId, UNKNOWN_DAY};
 pub use row_table::RowTable;
 pub use string_column::StringColumn;
 
-use chassis::validate::{FieldError, Validator};
+use chassis::{
+    language::Language,
+    validate::{FieldError, Validator},
+};
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -38,7 +41,7 @@ const MINUTES: std::ops::RangeInclusive<i64> = 0..=10_000;
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct FilterParams {
-    /// Genres that the movie has, by id or name; see `GET /genres`. `,` is and, `|` is or, and `|`
+    /// Genres that the movie has, by id or name in any known language; see `GET /genres`. `,` is and, `|` is or, and `|`
     /// binds tighter: `18,35|80` means Drama and (Comedy or Crime). The same holds for every parameter
     /// that takes ids or names. Names are compared without regard to case; digits are an id; a name that
     /// contains a comma or a bar can only be given by its id. An unknown genre is an error.
@@ -50,12 +53,17 @@ pub struct FilterParams {
     /// Keywords of the movie, by id or name. An unknown keyword matches no movie.
     #[param(example = "time travel|dystopia")]
     pub keywords: Option<String>,
-    /// Directors, writers and top-billed cast, by id or name. An unknown person matches no movie.
+    /// Directors, writers and top-billed cast, by id or name in any known language. An unknown person matches no movie.
     #[param(example = "Keanu Reeves,Carrie-Anne Moss")]
     pub people: Option<String>,
-    /// The original language, ISO 639-1.
-    #[param(example = "ko|ja")]
+    /// The display language (BCP 47, such as `ko-KR`): titles, overviews and names are in it where known. The
+    /// default is that of `Accept-Language`, else the catalogue's own. Unless `original_language` is given, a code
+    /// without a region (`ko`) also filters by the original language, and several (`ko|ja`) only filter.
+    #[param(example = "ko-KR")]
     pub language: Option<String>,
+    /// The original language, ISO 639-1. `language` is then the display language alone.
+    #[param(example = "ko|ja")]
+    pub original_language: Option<String>,
     /// The production country, ISO 3166-1.
     #[param(example = "KR,US")]
     pub country: Option<String>,
@@ -98,6 +106,7 @@ impl FilterParams {
             ("keywords", &self.keywords),
             ("people", &self.people),
             ("language", &self.language),
+            ("original_language", &self.original_language),
             ("country", &self.country),
             ("year", &self.year),
             ("release_date_from", &self.release_date_from),
@@ -112,6 +121,18 @@ impl FilterParams {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))
         .collect()
+    }
+
+    /// The display language: that of `language`, unless it only filters.
+    pub fn display_language(&self) -> Option<Language> {
+        self.language.as_deref().and_then(Language::parse)
+    }
+
+    /// True if `language` filters by the original language.
+    pub fn language_filters(&self) -> bool {
+        // A subtag makes it a tag of BCP 47, which is no code of ISO 639-1.
+        let is_code = |text: &String| !text.contains(['-', '_']);
+        self.original_language.is_none() && self.language.as_ref().is_some_and(is_code)
     }
 }
 
@@ -250,13 +271,22 @@ impl Filter {
         let ids = |check: &mut Validator, field, text: &Option<String>| {
             terms(check, field, text.as_deref(), id_or_name)
         };
+        let original_language = |check: &mut Validator| {
+            let text = params.language.as_deref();
+            if params.language_filters() {
+                return terms(check, "language", text, language);
+            }
+            Language::parse_parameter(check, text);
+            let text = params.original_language.as_deref();
+            terms(check, "original_language", text, language)
+        };
         // In the order of the errors, the first of which is the problem's one-line text.
         Self {
             genres: ids(check, "genres", &params.genres),
             without_genres: ids(check, "without_genres", &params.without_genres),
             keywords: ids(check, "keywords", &params.keywords),
             people: ids(check, "people", &params.people),
-            language: terms(check, "language", params.language.as_deref(), language),
+            language: original_language(check),
             country: terms(check, "country", params.country.as_deref(), |value| {
                 country(value).map(Term::Name)
             }),
@@ -323,6 +353,51 @@ mod tests {
             ]
         );
         assert_eq!(filter.country, [[name("KR"), name("US")]]);
+    }
+
+    #[test]
+    fn a_language_filters_unless_it_can_only_be_the_display_language() {
+        for (language, original, filter, display) in [
+            (Some("KO"), None, "ko", Some("ko")),
+            (Some("ko|ja"), None, "ko|ja", None),
+            (Some("ko,ja"), None, "ko,ja", None),
+            (Some("ko_kr"), None, "", Some("ko-KR")),
+            (Some("zh-Hant"), None, "", Some("zh")),
+            (Some("ko"), Some("fr|it"), "fr|it", Some("ko")),
+            (Some("ko-KR"), Some("fr"), "fr", Some("ko-KR")),
+            (None, Some("fr"), "fr", None),
+        ] {
+            let params = FilterParams {
+                language: language.map(str::to_owned),
+                original_language: original.map(str::to_owned),
+                ..FilterParams::default()
+            };
+            let (parsed, errors) = parse(&params);
+            assert_eq!(errors, [], "{params:?}");
+            let expected = parse(&FilterParams {
+                original_language: (!filter.is_empty()).then(|| filter.to_owned()),
+                ..FilterParams::default()
+            });
+            assert_eq!(parsed, expected.0, "{params:?}");
+            let shown = params
+                .display_language()
+                .map(|language| language.to_string());
+            assert_eq!(shown.as_deref(), display, "{params:?}");
+        }
+        for (language, original, field) in [
+            ("korean", None, "language"),
+            ("ko-KR|ja", None, "language"),
+            ("ko|ja", Some("fr"), "language"),
+            ("ko", Some("fr-FR"), "original_language"),
+        ] {
+            let (_, errors) = parse(&FilterParams {
+                language: text(language),
+                original_language: original.and_then(text),
+                ..FilterParams::default()
+            });
+            let fields: Vec<&str> = errors.iter().map(|(field, _)| field.as_str()).collect();
+            assert_eq!(fields, [field], "{language}");
+        }
     }
 
     #[test]

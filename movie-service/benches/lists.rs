@@ -242,6 +242,7 @@ fn genres() -> Vec<Genre> {
         .map(|(id, name)| Genre {
             id: *id,
             name: (*name).to_owned(),
+            ..Genre::default()
         })
         .collect()
 }

@@ -45,7 +45,9 @@ pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
 pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     config.check()?;
-    let tmdb = Tmdb::new(process.settings.read::<TmdbConfig>()?)?;
+    let tmdb_config: TmdbConfig = process.settings.read()?;
+    let language = tmdb_config.tmdb_language;
+    let tmdb = Tmdb::new(tmdb_config)?;
     let clock = Clock::system();
     let outbox = Outbox::new(
         pool.clone(),
@@ -110,6 +112,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         timeout: Duration::from_millis(config.include_timeout_ms),
     };
     let state = AppState::new(Services {
+        language,
         matching: Matching::new(pool.clone(), hydration.clone()),
         hydration,
         platform,

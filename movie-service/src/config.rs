@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use chassis::{config::comma_separated, language::Language};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 /// The default settings.
@@ -77,7 +78,22 @@ pub struct TmdbConfig {
     pub(crate) tmdb_retry_base_ms: u64,
     pub(crate) tmdb_breaker_failures: u32,
     pub(crate) tmdb_breaker_open_seconds: u64,
-    pub(crate) tmdb_language: String,
+    pub(crate) tmdb_language: Language,
+    #[serde(deserialize_with = "languages")]
+    pub(crate) tmdb_languages: Vec<Language>,
+}
+
+/// Reads languages, separated by commas, each of one region, since names are kept by language.
+fn languages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Language>, D::Error> {
+    let mut languages: Vec<Language> = Vec::new();
+    for tag in comma_separated(deserializer)? {
+        let language: Language = tag.parse().map_err(de::Error::custom)?;
+        if languages.iter().any(|known| known.matches(language)) {
+            return Err(de::Error::custom("must name each language once"));
+        }
+        languages.push(language);
+    }
+    Ok(languages)
 }
 
 #[cfg(test)]
@@ -87,6 +103,22 @@ mod tests {
     use chassis::Settings;
 
     use super::*;
+
+    #[test]
+    fn each_language_is_named_once() {
+        for (languages, expected) in [
+            ("", Some("[]")),
+            ("ko_kr, ja", Some("[ko-KR, ja]")),
+            ("zh-CN,zh-TW", None),
+            ("Korean", None),
+        ] {
+            let environment = HashMap::from([("TMDB_LANGUAGES".to_owned(), languages.to_owned())]);
+            let settings = Settings::merge(DEFAULTS, &environment).expect("known settings");
+            let config = settings.read::<TmdbConfig>();
+            let read = config.map(|config| format!("{:?}", config.tmdb_languages));
+            assert_eq!(read.ok().as_deref(), expected, "{languages}");
+        }
+    }
 
     #[test]
     fn refresh_days_stay_within_tmdbs_terms() {

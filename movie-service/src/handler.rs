@@ -5,6 +5,7 @@ mod admin;
 mod error;
 mod genres;
 mod jobs;
+mod language;
 mod matching;
 mod movie;
 pub mod movies;

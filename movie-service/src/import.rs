@@ -132,6 +132,7 @@ pub async fn import(
     let genres = KNOWN_GENRES.map(|(id, name)| Genre {
         id,
         name: name.to_owned(),
+        ..Genre::default()
     });
     movies::upsert_genres(pool, &genres, false).await?;
     let (batches, queue) = mpsc::channel(QUEUE);

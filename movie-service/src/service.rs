@@ -11,4 +11,5 @@ pub mod page_cache;
 pub mod refresh;
 pub mod schedule;
 pub mod search;
+pub mod translation;
 pub mod warm_pool;

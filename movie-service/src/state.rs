@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chassis::language::Language;
+
 use crate::{
     client::platform::Platform,
     service::{
@@ -20,6 +22,8 @@ pub type AppState = Arc<Services>;
 
 /// The components that handlers call.
 pub struct Services {
+    /// The catalogue's own language.
+    pub language: Language,
     /// Lists of movies.
     pub listing: Listing,
     /// Search of movies, people and keywords.

@@ -170,15 +170,20 @@ pub(super) fn keywords(catalogue: &Catalogue, film: &Film) -> Value {
     json!({ "keywords": keywords })
 }
 
-/// English always, Korean where there is a Korean title.
+/// English always, Korean where there is a Korean title. As at TMDB, the original title is not repeated.
 pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
-    let data = |language, title: &str| {
+    let data = |language| {
+        let (code, title) = match language {
+            Language::Korean => ("ko", film.title_in(language)),
+            _ => ("en", film.title.as_str()),
+        };
+        let is_original = film.language == code && film.original_title == title;
         json!({
             "homepage": "",
             "overview": overview(catalogue, film, language),
             "runtime": film.runtime,
             "tagline": "",
-            "title": title,
+            "title": if is_original { "" } else { title },
         })
     };
     let mut translations = vec![json!({
@@ -186,17 +191,17 @@ pub(super) fn translations(catalogue: &Catalogue, film: &Film) -> Value {
         "iso_639_1": "en",
         "name": "English",
         "english_name": "English",
-        "data": data(Language::English, &film.title),
+        "data": data(Language::English),
     })];
-    translations.extend(film.korean_title.as_ref().map(|title| {
-        json!({
+    if film.korean_title.is_some() || film.language == "ko" {
+        translations.push(json!({
             "iso_3166_1": "KR",
             "iso_639_1": "ko",
             "name": "한국어/조선말",
             "english_name": "Korean",
-            "data": data(Language::Korean, title),
-        })
-    }));
+            "data": data(Language::Korean),
+        }));
+    }
     json!({ "translations": translations })
 }
 

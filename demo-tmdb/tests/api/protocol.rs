@@ -93,6 +93,15 @@ fn korean_titles_genres_and_names_come_when_asked_for() {
             .starts_with("2003년")
     );
 
+    // The original title is not repeated as a translation.
+    let titles = |path: &str| {
+        let body = tmdb.json(path);
+        let all = body["translations"].as_array().expect("a list").iter();
+        let titles = all.map(|entry| entry["data"]["title"].as_str().expect("text").to_owned());
+        titles.collect::<Vec<_>>()
+    };
+    assert_eq!(titles("/movie/12/translations"), ["", "니모를 찾아서"]);
+    assert_eq!(titles("/movie/496243/translations"), ["Parasite", ""]);
     assert_eq!(tmdb.json("/movie/12")["title"], "Finding Nemo");
     assert_eq!(tmdb.json("/movie/79?language=zh-CN")["title"], "英雄");
     // No Korean title is known, so TMDB's fall-back.

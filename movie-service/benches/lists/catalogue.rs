@@ -81,6 +81,7 @@ impl Film {
                 countries: Cow::Borrowed(&self.countries),
                 keywords: named(&self.keywords),
                 people: named(&self.people),
+                other_names: Vec::new(),
                 providers: self
                     .providers
                     .iter()

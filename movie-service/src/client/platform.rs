@@ -3,7 +3,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use chassis::client::{CallError, Client};
+use chassis::{
+    client::{CallError, Client},
+    language::Language,
+};
+use reqwest::{RequestBuilder, header::ACCEPT_LANGUAGE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -37,7 +41,9 @@ impl Platform {
         let ids: Vec<MovieId> = ids.into_iter().collect();
         let list: Vec<String> = ids.iter().map(MovieId::to_string).collect();
         let path = format!("/internal/v1/stats?ids={}", list.join(","));
-        let found: StatsResponse = self.get(&self.preference_service, &path).await?;
+        let client = &self.preference_service;
+        let request = client.get(&path, self.timeout);
+        let found: StatsResponse = Self::send(client, request).await?;
         let mut stats: HashMap<MovieId, Stats> =
             ids.into_iter().map(|id| (id, Stats::default())).collect();
         for entry in found.stats {
@@ -46,19 +52,31 @@ impl Platform {
         Ok(stats)
     }
 
-    /// Returns the movies similar to movie `id`, in recommendation-service's JSON.
+    /// Returns the movies similar to movie `id`, in recommendation-service's JSON, with texts in `language`, `None` for
+    /// the catalogue's own.
     ///
     /// # Errors
     /// Returns [`CallError`] if recommendation-service is unreachable, too slow or sends an unexpected response.
     #[tracing::instrument(name = "client.platform.similar", level = "debug", skip_all, fields(%id), err(level = "debug"))]
-    pub async fn similar(&self, id: MovieId) -> Result<Box<RawValue>, CallError> {
-        let path = format!("/api/v1/movies/{id}/similar");
-        let found: SimilarResponse = self.get(&self.recommendation_service, &path).await?;
+    pub async fn similar(
+        &self,
+        id: MovieId,
+        language: Option<Language>,
+    ) -> Result<Box<RawValue>, CallError> {
+        let client = &self.recommendation_service;
+        let mut request = client.get(&format!("/api/v1/movies/{id}/similar"), self.timeout);
+        if let Some(language) = language {
+            request = request.header(ACCEPT_LANGUAGE, language.to_string());
+        }
+        let found: SimilarResponse = Self::send(client, request).await?;
         Ok(found.similar)
     }
 
-    async fn get<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<T, CallError> {
-        let response = client.get(path, self.timeout).send().await;
+    async fn send<T: DeserializeOwned>(
+        client: &Client,
+        request: RequestBuilder,
+    ) -> Result<T, CallError> {
+        let response = request.send().await;
         let response = response.map_err(|error| client.unreachable(error))?;
         client.read(response).await
     }

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chassis::language::Language;
 use rand::Rng;
 use reqwest::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -146,10 +147,30 @@ impl Tmdb {
         })))
     }
 
-    /// Lists all genres.
+    /// The languages, besides the catalogue's, in which genres and people are named.
+    pub fn languages(&self) -> impl Iterator<Item = Language> {
+        let config = &self.0.config;
+        let languages = config.tmdb_languages.iter().copied();
+        languages.filter(|language| !language.matches(config.tmdb_language))
+    }
+
+    /// Lists all genres with their names in all languages.
     pub async fn genres(&self, timeout: Duration) -> Result<Vec<Genre>, TmdbError> {
-        let list: GenreList = self.get("/genre/movie/list", &[], timeout).await?;
-        Ok(list.genres)
+        let deadline = Instant::now() + timeout;
+        let path = "/genre/movie/list";
+        let list: GenreList = self.get(path, &[], timeout).await?;
+        let mut genres = list.genres;
+        for language in self.languages() {
+            let list: GenreList = self.get_in(language, path, &[], deadline).await?;
+            for genre in &mut genres {
+                let translated = list.genres.iter().find(|other| other.id == genre.id);
+                if let Some(other) = translated.filter(|other| !other.name.trim().is_empty()) {
+                    let language = language.primary().to_owned();
+                    genre.names.insert(language, other.name.clone());
+                }
+            }
+        }
+        Ok(genres)
     }
 
     /// Returns page `page`, from 1, of `list`.
@@ -178,12 +199,14 @@ impl Tmdb {
         !matches!(self.0.key, Key::None)
     }
 
-    /// Returns a movie with its appended parts.
+    /// Returns a movie with its appended parts, and with the names of people in each language into which it is
+    /// translated.
     pub async fn movie(
         &self,
         reference: &MovieRef,
         timeout: Duration,
     ) -> Result<NewMovie, TmdbError> {
+        let deadline = Instant::now() + timeout;
         let query = [("append_to_response", APPEND.to_owned())];
         // TMDB accepts IMDb's ids in place of its own.
         let path = match reference {
@@ -191,7 +214,7 @@ impl Tmdb {
             MovieRef::Imdb(id) => format!("/movie/{id}"),
         };
         let document: Value = self.get(&path, &query, timeout).await?;
-        let movie = wire::movie(document).map_err(TmdbError::InvalidResponse)?;
+        let mut movie = wire::movie(document).map_err(TmdbError::InvalidResponse)?;
         let is_other = match reference {
             MovieRef::Tmdb(id) => movie.id != id.get(),
             MovieRef::Imdb(id) => movie.imdb_id.as_ref() != Some(id),
@@ -199,9 +222,34 @@ impl Tmdb {
         if is_other {
             return Err(TmdbError::InvalidResponse("another movie".to_owned()));
         }
+        let path = format!("/movie/{}/credits", movie.id);
+        for language in self.languages() {
+            if movie.people.is_empty() || !wire::is_translated(&movie, language) {
+                continue;
+            }
+            match self.get_in(language, &path, &[], deadline).await {
+                Ok(credits) => wire::add_names(&mut movie, language, &credits),
+                // The movie has just been found.
+                Err(TmdbError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(movie)
     }
 
+    /// As [`Tmdb::get_in`], in the catalogue's language.
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        timeout: Duration,
+    ) -> Result<T, TmdbError> {
+        let language = self.0.config.tmdb_language;
+        self.get_in(language, path, query, Instant::now() + timeout)
+            .await
+    }
+
+    /// The response to a GET of `path` in `language`.
     #[tracing::instrument(
         name = "client.tmdb.get",
         level = "debug",
@@ -209,16 +257,16 @@ impl Tmdb {
         fields(path),
         err(level = "debug")
     )]
-    async fn get<T: DeserializeOwned>(
+    async fn get_in<T: DeserializeOwned>(
         &self,
+        language: Language,
         path: &str,
         query: &[(&str, String)],
-        timeout: Duration,
+        deadline: Instant,
     ) -> Result<T, TmdbError> {
-        let deadline = Instant::now() + timeout;
         let mut retries = 0;
         loop {
-            let result = tokio::time::timeout_at(deadline, self.attempt(path, query))
+            let result = tokio::time::timeout_at(deadline, self.attempt(language, path, query))
                 .await
                 .unwrap_or(Err(TmdbError::DeadlineExceeded));
             let error = match result {
@@ -257,6 +305,7 @@ impl Tmdb {
     /// slow would be spent all at once afterwards.
     async fn attempt<T: DeserializeOwned>(
         &self,
+        language: Language,
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, TmdbError> {
@@ -283,7 +332,7 @@ impl Tmdb {
         };
         let waited = tmdb.bucket.take().await;
         metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(waited.as_secs_f64());
-        let result = self.call(path, query).await;
+        let result = self.call(language, path, query).await;
         let label;
         (label, report.outcome, _) = match &result {
             Ok(_) => ("ok", Outcome::Success, false),
@@ -297,6 +346,7 @@ impl Tmdb {
 
     async fn call<T: DeserializeOwned>(
         &self,
+        language: Language,
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, TmdbError> {
@@ -304,7 +354,7 @@ impl Tmdb {
         let mut request = tmdb
             .http
             .get(format!("{}{path}", tmdb.base))
-            .query(&[("language", &tmdb.config.tmdb_language)])
+            .query(&[("language", language)])
             .query(query);
         request = match &tmdb.key {
             Key::Bearer(token) => request.bearer_auth(token.expose_secret()),

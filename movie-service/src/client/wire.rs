@@ -1,13 +1,14 @@
 //! Decoding of TMDB's documents for [`super::tmdb`]. A field that is missing, null, of another type or out of range
 //! counts as unknown; only the id and the title are required.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::language::Language;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::models::{AlternativeTitle, Genre, NewMovie, Person, Provider};
+use crate::models::{AlternativeTitle, Genre, Names, NewMovie, Person, Provider, Translation};
 
 /// Members of the cast that are kept.
 const MAX_CAST: usize = 10;
@@ -137,6 +138,7 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
         people: people(&document["credits"]),
         providers: providers(&document["watch/providers"]["results"]),
         titles: titles(&document, [title, original_title]),
+        translations: translations(&document, title, text(field("overview"))),
         // The members of a JSON object are sorted, so equal documents have equal text.
         source_hash: format!("{:x}", Sha256::digest(document.to_string())),
         document,
@@ -145,18 +147,96 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
 
 /// The kept crew, then the first of the cast in order of billing.
 fn people(credits: &Value) -> Vec<Person> {
-    let crew = entries::<Person>(&credits["crew"])
-        .filter(|member| CREW_JOBS.contains(&member.job.as_str()));
+    let crew = list(&credits["crew"]).filter_map(|member| {
+        let job = member["job"].as_str()?;
+        CREW_JOBS.contains(&job).then(|| person(member, job))?
+    });
     let mut cast: Vec<&Value> = list(&credits["cast"]).collect();
     cast.sort_by_key(|member| member["order"].as_i64().unwrap_or_default());
-    let cast = cast.into_iter().filter_map(|member| {
-        Some(Person {
-            id: member["id"].as_i64()?,
-            name: member["name"].as_str()?.to_owned(),
-            job: "Actor".to_owned(),
-        })
-    });
+    let cast = cast
+        .into_iter()
+        .filter_map(|member| person(member, "Actor"));
     crew.chain(cast.take(MAX_CAST)).collect()
+}
+
+fn person(member: &Value, job: &str) -> Option<Person> {
+    let name = member["name"].as_str()?;
+    let original = text(&member["original_name"]);
+    let mut names = Names::new();
+    // Only Hangul tells the language of a name.
+    if original != name && is_hangul(original) {
+        names.insert("ko".to_owned(), original.to_owned());
+    }
+    Some(Person {
+        id: member["id"].as_i64()?,
+        name: name.to_owned(),
+        job: job.to_owned(),
+        names,
+    })
+}
+
+/// True for at least one syllable of Hangul, and nothing else but spaces.
+fn is_hangul(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| matches!(c, '가'..='힣' | ' '))
+}
+
+/// True if TMDB has texts of `movie` in `language`.
+pub fn is_translated(movie: &NewMovie, language: Language) -> bool {
+    let mut translations = list(&movie.document["translations"]["translations"]);
+    translations.any(|translation| text(&translation["iso_639_1"]) == language.primary())
+}
+
+/// Adds the names of people in `language` from the `credits` in that language.
+pub fn add_names(movie: &mut NewMovie, language: Language, credits: &Value) {
+    let members = list(&credits["cast"]).chain(list(&credits["crew"]));
+    let names = members.filter_map(|member| Some((member["id"].as_i64()?, text(&member["name"]))));
+    let names: BTreeMap<i64, &str> = names.filter(|(_, name)| !name.is_empty()).collect();
+    let mut hash = Sha256::new_with_prefix(&movie.source_hash);
+    let mut is_named = false;
+    for person in &mut movie.people {
+        // TMDB repeats the catalogue's name where it has no other.
+        let name = names.get(&person.id).filter(|name| **name != person.name);
+        if let Some(name) = name.map(|name| name.replace('\0', "")) {
+            hash.update(format!("{} {language} {name}\n", person.id));
+            person.names.insert(language.primary().to_owned(), name);
+            is_named = true;
+        }
+    }
+    if is_named {
+        movie.source_hash = format!("{:x}", hash.finalize());
+    }
+}
+
+/// The texts in each language and region, once, unless they are those of the movie itself.
+fn translations(document: &Value, title: &str, overview: &str) -> Vec<Translation> {
+    let mut all: Vec<Translation> = Vec::new();
+    for translation in list(&document["translations"]["translations"]) {
+        let code = [
+            text(&translation["iso_639_1"]),
+            text(&translation["iso_3166_1"]),
+        ]
+        .join("-");
+        let Some(language) = Language::parse(code.trim_end_matches('-')) else {
+            continue;
+        };
+        let data = &translation["data"];
+        let translation = Translation {
+            language: language.primary().to_owned(),
+            region: language.region().unwrap_or_default().to_owned(),
+            title: text(&data["title"]).to_owned(),
+            overview: text(&data["overview"]).to_owned(),
+        };
+        let is_new = |text: &str, own: &str| !text.is_empty() && text != own;
+        let is_known = all.iter().any(|other| {
+            (&other.language, &other.region) == (&translation.language, &translation.region)
+        });
+        if !is_known
+            && (is_new(&translation.title, title) || is_new(&translation.overview, overview))
+        {
+            all.push(translation);
+        }
+    }
+    all
 }
 
 /// Translated and alternative titles, each once and without the movie's `own` two.
@@ -245,6 +325,7 @@ mod tests {
             id,
             name: name.to_owned(),
             job: job.to_owned(),
+            names: Names::new(),
         };
         let expected = NewMovie {
             id: 7,
@@ -263,6 +344,59 @@ mod tests {
         assert_eq!(film, expected);
         assert!(movie(json!({"title": "no id"})).is_err());
         assert!(movie(json!({"id": 7, "title": " "})).is_err());
+    }
+
+    #[test]
+    fn translations_and_names_in_other_languages_are_kept() {
+        let entry = |language: &str, region: &str, title: &str, overview: &str| json!({"iso_639_1": language, "iso_3166_1": region, "data": {"title": title, "overview": overview}});
+        let mut film = movie(json!({
+            "id": 7, "title": "Train", "original_title": "부산행", "original_language": "ko", "overview": "Zombies.",
+            "credits": {
+                "cast": [{"id": 1, "name": "Gong Yoo", "original_name": "공유"}, {"id": 2, "name": "Ma"}],
+                "crew": [{"id": 3, "name": "Yeon", "original_name": "Ён", "job": "Director"}, {"name": "X", "job": "Writer"}],
+            },
+            "translations": {"translations": [
+                entry("en", "US", "", "Zombies."), entry("ko", "KR", "", "좀비."), entry("ko", "KR", "again", ""),
+                entry("fr", "FR", " Dernier train ", ""), entry("de", "DE", "Train", ""), entry("xx", "", "", ""),
+                entry("english", "US", "No code", ""), json!({"iso_639_1": "it"}), json!(null),
+            ]},
+        }))
+        .expect("a movie");
+        let kept: Vec<String> = film
+            .translations
+            .iter()
+            .map(|kept| {
+                format!(
+                    "{}-{} {}|{}",
+                    kept.language, kept.region, kept.title, kept.overview
+                )
+            })
+            .collect();
+        assert_eq!(kept, ["ko-KR |좀비.", "fr-FR Dernier train|"]);
+        let korean = Language::parse("ko-KR").expect("a tag");
+        assert!(is_translated(&film, korean));
+        let before = film.source_hash.clone();
+        add_names(
+            &mut film,
+            korean,
+            &json!({"cast": [{"id": 1, "name": "Gong Yoo"}]}),
+        );
+        assert_eq!(film.source_hash, before, "no names");
+        add_names(
+            &mut film,
+            korean,
+            &json!({"cast": [{"id": 2, "name": "마동석"}], "crew": [{"id": 3, "name": "연상호"}]}),
+        );
+        assert_ne!(film.source_hash, before);
+        let people = serde_json::to_value(&film.people).expect("JSON");
+        assert_eq!(
+            people,
+            json!([
+                {"id": 3, "name": "Yeon", "job": "Director", "names": {"ko": "연상호"}},
+                {"id": 1, "name": "Gong Yoo", "job": "Actor", "names": {"ko": "공유"}},
+                {"id": 2, "name": "Ma", "job": "Actor", "names": {"ko": "마동석"}},
+            ])
+        );
     }
 
     #[test]

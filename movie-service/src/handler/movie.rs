@@ -11,6 +11,7 @@ use axum::{
 };
 use chassis::{
     extract::{Path, Query},
+    language::{AcceptLanguage, Language},
     openapi::InvalidRequest,
     problem::FieldError,
     validate::Validator,
@@ -18,14 +19,20 @@ use chassis::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     error::{ApiError, MovieNotFound},
-    movies::{BACKDROP_BASE, NO_CACHE, POSTER_BASE, available, day, entry::pick, image},
+    language,
+    movies::{
+        BACKDROP_BASE, NO_CACHE, POSTER_BASE, available, day,
+        entry::{Credit, pick},
+        image, short_hash,
+    },
 };
 use crate::{
-    models::{Keyword, MovieId, MovieRef, Person, Provider, Stats},
+    models::{Keyword, MovieId, MovieRef, Provider, Stats},
     service::{hydration::Served, page_cache::CachedResponse},
     state::AppState,
 };
@@ -86,7 +93,7 @@ pub(super) struct MovieResponse {
     countries: Vec<String>,
     /// With `include=credits`: directors, writers and the first ten of the cast.
     #[serde(skip_serializing_if = "Option::is_none")]
-    credits: Option<Vec<Person>>,
+    credits: Option<Vec<Credit>>,
     /// With `include=keywords`: the keywords.
     #[serde(skip_serializing_if = "Option::is_none")]
     keywords: Option<Vec<Keyword>>,
@@ -125,7 +132,9 @@ impl MovieResponse {
             stale: served.stale_for.is_some(),
             imdb_id: movie.imdb_id.clone(),
             countries: movie.countries.clone(),
-            credits: includes.credits.then(|| movie.people.0.clone()),
+            credits: includes
+                .credits
+                .then(|| movie.people.iter().cloned().map(Credit::from).collect()),
             keywords: includes.keywords.then(|| movie.keywords.0.clone()),
             providers: includes.providers.then(|| movie.providers.0.clone()),
             stats: None,
@@ -173,6 +182,10 @@ pub(super) struct MovieQuery {
     /// Optional parts, separated by commas: `credits`, `keywords`, `providers`, `stats`, `similar`.
     #[param(example = "credits,providers")]
     include: Option<String>,
+    /// The display language (BCP 47); by default that of `Accept-Language`, else the catalogue's own. Title, overview,
+    /// genres and names that are not translated into it are the catalogue's.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    language: Option<Language>,
 }
 
 /// Get a movie
@@ -185,7 +198,7 @@ pub(super) struct MovieQuery {
     tag = "movies",
     params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603"), MovieQuery),
     responses(
-        (status = 200, description = "the movie", body = MovieResponse, headers(("ETag" = String, description = "the entity tag"), ("Age" = i64, description = "seconds since the last fetch from TMDB, if the movie is stale"))),
+        (status = 200, description = "the movie", body = MovieResponse, headers(("ETag" = String, description = "the entity tag"), ("Age" = i64, description = "seconds since the last fetch from TMDB, if the movie is stale"), ("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         (status = 304, description = "unchanged since `If-None-Match`"),
         InvalidRequest, MovieNotFound,
     )
@@ -193,30 +206,50 @@ pub(super) struct MovieQuery {
 pub(super) async fn get_movie(
     State(state): State<AppState>,
     Path(reference): Path<MovieRef>,
+    accepted: AcceptLanguage,
     Query(query): Query<MovieQuery>,
 ) -> Result<Response, ApiError> {
     let includes = Includes::parse(query.include.as_deref().unwrap_or_default())?;
-    let served = state.hydration.get(&reference).await?;
+    let requested = language::display(&state, query.language.or(accepted.0));
+    let served = match requested {
+        Some(language) => state.hydration.get_in(&reference, language).await?,
+        None => state.hydration.get(&reference).await?,
+    };
+    let used = served.film.language;
     let age = served
         .stale_for
         .map(|age| [(AGE, HeaderValue::from(age.num_seconds().unsigned_abs()))]);
     if includes.stats || includes.similar {
-        let movie = with_others(&state, &served, includes).await;
-        return Ok((age, [(CACHE_CONTROL, NO_CACHE)], Json(movie)).into_response());
+        let movie = with_others(&state, &served, includes, requested).await;
+        let cache_control = [(CACHE_CONTROL, NO_CACHE)];
+        let language = language::headers(&state, used);
+        return Ok((age, cache_control, language, Json(movie)).into_response());
     }
+    let respond = || respond(&served, includes, language::content(&state, used));
     let response = if age.is_none() && includes == Includes::default() {
-        served.film.response(|| respond(&served, includes))?
+        served.film.response(respond)?
     } else {
-        respond(&served, includes)?
+        respond()?
     };
     Ok((age, response).into_response())
 }
 
-/// Serializes a movie. The entity tag names everything that the response depends on, which is cheaper than a hash.
-fn respond(served: &Served, includes: Includes) -> Result<CachedResponse, ApiError> {
+/// Serializes a movie. The entity tag names everything that the response depends on, which is cheaper than a hash; names
+/// of genres in other languages may change on their own.
+fn respond(
+    served: &Served,
+    includes: Includes,
+    language: Language,
+) -> Result<CachedResponse, ApiError> {
     let movie = &served.film.movie;
+    let body = serde_json::to_vec(&MovieResponse::new(served, includes));
+    let body = body.map_err(ApiError::Serialization)?;
+    let translation = served.film.language.map(|language| {
+        let hash = short_hash(Sha256::new_with_prefix(&body), 16);
+        format!("-{language}-{hash}")
+    });
     let etag = format!(
-        "\"{}-{}-{}-{}{}{}{}\"",
+        "\"{}-{}-{}-{}{}{}{}{}\"",
         movie.id,
         movie.version,
         movie.synced_at.timestamp_micros(),
@@ -224,24 +257,32 @@ fn respond(served: &Served, includes: Includes) -> Result<CachedResponse, ApiErr
         u8::from(includes.credits),
         u8::from(includes.keywords),
         u8::from(includes.providers),
+        translation.unwrap_or_default(),
     );
-    let body = serde_json::to_vec(&MovieResponse::new(served, includes));
     Ok(CachedResponse {
         etag: etag.into(),
+        language: language.to_string().into(),
         link: None,
-        body: body.map_err(ApiError::Serialization)?.into(),
+        body: body.into(),
     })
 }
 
 /// The movie with the fields of other services, null if they are unavailable.
-async fn with_others(state: &AppState, served: &Served, includes: Includes) -> MovieResponse {
+async fn with_others(
+    state: &AppState,
+    served: &Served,
+    includes: Includes,
+    language: Option<Language>,
+) -> MovieResponse {
     let id = served.film.movie.id;
     let stats = async {
         let call = includes.stats.then(|| state.platform.stats([id]));
         Some(available("stats", call?.await).and_then(|mut stats| stats.remove(&id)))
     };
     let similar = async {
-        let call = includes.similar.then(|| state.platform.similar(id));
+        let call = includes
+            .similar
+            .then(|| state.platform.similar(id, language));
         Some(available("similar", call?.await))
     };
     let (stats, similar) = tokio::join!(stats, similar);

@@ -3,19 +3,26 @@
 pub(super) mod entry;
 pub(super) mod query;
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     extract::{FromRequestParts, State},
     http::{
         HeaderMap, HeaderName, HeaderValue,
-        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK},
+        header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, LINK, VARY},
         request::Parts,
     },
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use chassis::{
-    Problem, client::CallError, extract::Query, openapi::InvalidRequest, paging::next_link,
+    Problem,
+    client::CallError,
+    extract::Query,
+    language::{Language, VARY_BY_LANGUAGE},
+    openapi::InvalidRequest,
+    paging::next_link,
     problem::FieldError,
 };
 use chrono::NaiveDate;
@@ -27,12 +34,13 @@ use self::{
     entry::{Fields, MovieSummary},
     query::{ListQuery, ListRequest, Selected, next_cursor},
 };
-use super::error::ApiError;
+use super::{error::ApiError, language};
 use crate::{
     models::{Filter, Movie, MovieId},
     service::{
         listing::{Listing, MoviePage, PageRequest, moves::Moment, query::WalkPlace},
         page_cache::CachedResponse,
+        translation::TranslatedMovies,
     },
     state::AppState,
 };
@@ -95,7 +103,8 @@ pub(super) fn day(date: Option<NaiveDate>) -> String {
     params(ListQuery),
     responses(
         (status = 200, description = "a page of movies", body = MoviesResponse,
-            headers(("Link" = String, description = "the next page"), ("ETag" = String, description = "the entity tag"))),
+            headers(("Link" = String, description = "the next page"), ("ETag" = String, description = "the entity tag"),
+                ("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         (status = 304, description = "unchanged since `If-None-Match`"),
         InvalidRequest,
     )
@@ -105,36 +114,55 @@ pub(super) async fn list_movies(
     mut parts: Parts,
 ) -> Result<Response, Problem> {
     let generation = state.listing.generation();
-    let raw = parts.uri.query().unwrap_or_default();
-    if let Some(page) = state.pages.find(raw, generation).await {
+    let accepted = Language::accepted(&parts.headers);
+    let key = page_key(&state, &parts, accepted);
+    if let Some(page) = state.pages.find(&key, generation).await {
         return Ok(page.into_response());
     }
     let Query(query) = Query::<ListQuery>::from_request_parts(&mut parts, &state).await?;
-    let request = query.parse().map_err(Problem::invalid)?;
+    let mut request = query.parse().map_err(Problem::invalid)?;
+    request.language = language::display(&state, request.language.or(accepted));
     let raw = parts.uri.query().unwrap_or_default();
-    Ok(respond(&state, request, raw, generation).await?)
+    let key = page_key(&state, &parts, accepted);
+    Ok(respond(&state, request, raw, &key, generation).await?)
 }
 
-/// Responds to `request`, written as `raw`, and caches the page for this generation of the index.
+/// The key of a cached page: the query, and the accepted language unless it is the catalogue's own.
+fn page_key<'a>(state: &AppState, parts: &'a Parts, accepted: Option<Language>) -> Cow<'a, str> {
+    let raw = parts.uri.query().unwrap_or_default();
+    match language::display(state, accepted) {
+        // A query contains no space.
+        Some(language) => Cow::Owned(format!("{language} {raw}")),
+        None => Cow::Borrowed(raw),
+    }
+}
+
+/// Responds to `request`, written as `raw`, and caches the page by `key` for this generation of the index.
 async fn respond(
     state: &AppState,
     request: ListRequest,
     raw: &str,
+    key: &str,
     generation: u64,
 ) -> Result<Response, ApiError> {
     let ListRequest {
         selected,
         fields,
         region,
+        language,
         fingerprint,
     } = request;
+    let includes = fields.includes(language);
     let region = region.as_deref();
     let with_stats = fields.has(STATS);
     let cache_control = with_stats.then_some([(CACHE_CONTROL, NO_CACHE)]);
     let request = match selected {
-        Selected::Page(request) => request,
+        Selected::Page(request) => PageRequest {
+            includes,
+            ..*request
+        },
         Selected::Batch(ids) => {
-            let movies = state.listing.batch(&ids, fields.includes()).await?;
+            let TranslatedMovies { movies, language } = state.listing.batch(&ids, includes).await?;
             let count = i64::try_from(movies.len()).unwrap_or(i64::MAX);
             let response = MoviesResponse {
                 page: 1,
@@ -144,7 +172,8 @@ async fn respond(
                 data: summarize(state, movies, &fields, region).await,
                 next_cursor: None,
             };
-            return Ok((cache_control, Json(response)).into_response());
+            let language = language::headers(state, language);
+            return Ok((cache_control, language, Json(response)).into_response());
         }
     };
     check_genres(&state.listing, &request.filter).await?;
@@ -152,6 +181,7 @@ async fn respond(
         total_pages,
         total_results,
         movies,
+        language,
         next,
     } = state.listing.list(&request).await?;
     let response = MoviesResponse {
@@ -163,9 +193,10 @@ async fn respond(
         next_cursor: None,
     };
     let body = serde_json::to_vec(&response).map_err(ApiError::Serialization)?;
-    let page = page_response(body, &request, next, &fingerprint, raw);
+    let language = language::content(state, language);
+    let page = page_response(body, language, &request, next, &fingerprint, raw);
     if !with_stats {
-        state.pages.insert(raw, generation, page.clone()).await;
+        state.pages.insert(key, generation, page.clone()).await;
     }
     Ok((cache_control, page).into_response())
 }
@@ -198,6 +229,7 @@ const NO_CURSOR: &[u8] = b"null}";
 /// that it has.
 fn page_response(
     mut body: Vec<u8>,
+    language: Language,
     request: &PageRequest,
     next: Option<WalkPlace>,
     fingerprint: &str,
@@ -217,6 +249,7 @@ fn page_response(
     }
     CachedResponse {
         etag: format!("\"{}\"", short_hash(hash, 16)).into(),
+        language: language.to_string().into(),
         link,
         body: body.into(),
     }
@@ -224,14 +257,16 @@ fn page_response(
 
 impl IntoResponse for CachedResponse {
     fn into_response(self) -> Response {
-        let mut headers = HeaderMap::with_capacity(4);
+        let mut headers = HeaderMap::with_capacity(6);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(VARY, VARY_BY_LANGUAGE);
         let mut insert = |name: HeaderName, value: Bytes| {
             if let Ok(value) = HeaderValue::from_maybe_shared(value) {
                 headers.insert(name, value);
             }
         };
         insert(ETAG, self.etag);
+        insert(CONTENT_LANGUAGE, self.language);
         if let Some(link) = self.link {
             insert(LINK, link);
         }
@@ -261,7 +296,7 @@ pub(super) async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(
 }
 
 /// The first `bytes` bytes of a hash, hexadecimal.
-fn short_hash(hash: Sha256, bytes: usize) -> String {
+pub(super) fn short_hash(hash: Sha256, bytes: usize) -> String {
     let mut text = format!("{:x}", hash.finalize());
     text.truncate(2 * bytes);
     text

@@ -10,8 +10,13 @@ use axum::{
     http::{HeaderValue, header::LINK},
     response::{IntoResponse, Response},
 };
-use chassis::{caller::Caller, extract::Query, openapi::InvalidRequest};
-use search::{Facets, Hit, Kind, Results};
+use chassis::{
+    caller::Caller,
+    extract::Query,
+    language::{AcceptLanguage, Language},
+    openapi::InvalidRequest,
+};
+use search::{Facets, Hit, Kind, Name, Results};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,11 +26,15 @@ use self::{
 };
 use super::{
     error::{ApiError, SearchUnavailable},
+    language,
     movies::{POSTER_BASE, check_genres, entry::MovieSummary, image, summarize},
 };
 use crate::{
-    models::MovieId,
-    service::search::{SearchRequest, build::Shown},
+    models::{GenreCount, MovieId},
+    service::{
+        search::{SearchRequest, build::Shown},
+        translation::TranslatedMovies,
+    },
     state::AppState,
 };
 
@@ -53,7 +62,7 @@ pub(super) struct GenreFacet {
     /// TMDB's id.
     #[schema(example = 53)]
     id: u32,
-    /// The English name.
+    /// The name in the display language, if it is known.
     #[schema(example = "Thriller")]
     name: String,
     /// Movies that the query finds.
@@ -135,6 +144,7 @@ pub(super) struct SearchResponse {
 pub(super) async fn search_movies(
     State(state): State<AppState>,
     caller: Caller,
+    accepted: AcceptLanguage,
     Query(query): Query<SearchQuery>,
 ) -> Result<Response, ApiError> {
     let request = query.parse().map_err(ApiError::Invalid)?;
@@ -163,7 +173,14 @@ pub(super) async fn search_movies(
         facets,
     } = results;
     let ids: Vec<MovieId> = hits.iter().filter_map(|hit| MovieId::new(hit.id)).collect();
-    let movies = state.listing.batch(&ids, request.fields.includes()).await?;
+    let requested = language::display(&state, request.language.or(accepted.0));
+    let TranslatedMovies {
+        movies,
+        language: used,
+    } = state
+        .listing
+        .batch(&ids, request.fields.includes(requested))
+        .await?;
     // A movie that was removed a moment ago is left out.
     let mut found: Vec<&Hit> = Vec::with_capacity(movies.len());
     for movie in &movies {
@@ -183,12 +200,16 @@ pub(super) async fn search_movies(
             score,
         });
     let next_cursor = next.map(|place| next_cursor(place, &request.fingerprint));
+    let facets = match request.facets {
+        true => Some(name_facets(&state, facets, requested).await?),
+        false => None,
+    };
     let response = SearchResponse {
         query: request.query,
         page_size: request.page_size,
         total_results: total,
         data: data.collect(),
-        facets: request.facets.then(|| name_facets(&state, facets)),
+        facets,
         next_cursor,
     };
     let link = response
@@ -198,21 +219,22 @@ pub(super) async fn search_movies(
     let link = link
         .and_then(|link| HeaderValue::try_from(link).ok())
         .map(|link| [(LINK, link)]);
-    Ok((link, Json(response)).into_response())
+    Ok((language::headers(&state, used), link, Json(response)).into_response())
 }
 
-fn name_facets(state: &AppState, facets: Facets) -> FacetsResponse {
-    let mut genres: Vec<GenreFacet> = facets
-        .genres
-        .into_iter()
-        .filter_map(|(id, count)| {
-            Some(GenreFacet {
-                id,
-                name: state.listing.genre_name(id.into())?,
-                count,
-            })
-        })
-        .collect();
+async fn name_facets(
+    state: &AppState,
+    facets: Facets,
+    language: Option<Language>,
+) -> Result<FacetsResponse, ApiError> {
+    let (names, _) = state.listing.genres(language).await?;
+    let genre = |named: GenreCount| {
+        let id = u32::try_from(named.id).ok()?;
+        let count = facets.genres.get(&id).copied()?;
+        let name = named.name;
+        Some(GenreFacet { id, name, count })
+    };
+    let mut genres: Vec<GenreFacet> = names.into_iter().filter_map(genre).collect();
     genres.sort_by(|one, two| {
         two.count
             .cmp(&one.count)
@@ -233,11 +255,11 @@ fn name_facets(state: &AppState, facets: Facets) -> FacetsResponse {
             .cmp(&one.count)
             .then_with(|| one.language.cmp(&two.language))
     });
-    FacetsResponse {
+    Ok(FacetsResponse {
         genres,
         years: years.collect(),
         languages,
-    }
+    })
 }
 
 /// The kind of a suggestion.
@@ -260,7 +282,7 @@ pub(super) struct Suggestion {
     /// TMDB's id.
     #[schema(example = 670)]
     id: i64,
-    /// The title or name in the catalogue's language.
+    /// The title or name in the display language, if it is known.
     #[schema(example = "Oldboy")]
     name: String,
     /// The name by which it was found.
@@ -292,6 +314,9 @@ pub(super) struct SuggestQuery {
     /// Suggestions.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 8, default = 8, example = 5)]
     limit: Option<String>,
+    /// The display language, BCP 47; a name that is not known in it keeps that of the catalogue.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    language: Option<Language>,
 }
 
 /// Suggest while typing
@@ -310,14 +335,18 @@ pub(super) struct SuggestQuery {
 )]
 pub(super) async fn suggest(
     State(state): State<AppState>,
+    accepted: AcceptLanguage,
     Query(query): Query<SuggestQuery>,
-) -> Result<Json<SuggestionsResponse>, ApiError> {
+) -> Result<Response, ApiError> {
+    let requested = query.language;
     let mut check = chassis::validate::Validator::default();
     let text = check_text(query.q.as_deref(), &mut check);
     let limit = check.integer("limit", query.limit.as_deref(), 1..=MAX_SUGGESTIONS);
     let query = check.finish(text).map_err(ApiError::Invalid)?;
     let limit = usize::try_from(limit.unwrap_or(MAX_SUGGESTIONS)).unwrap_or(1);
+    let requested = language::display(&state, requested.or(accepted.0));
     let suggestions = state.search.suggest(query.clone(), limit).await?;
+    let mut used = None;
     let data = suggestions.into_iter().map(|(kind, hit)| {
         let shown: Shown = serde_json::from_str(&hit.payload).unwrap_or_default();
         Suggestion {
@@ -327,20 +356,27 @@ pub(super) async fn suggest(
                 Kind::Keyword => SuggestionKind::Keyword,
             },
             id: hit.id,
-            name: hit
-                .names
-                .first()
-                .map(|name| name.text.clone())
-                .unwrap_or_default(),
+            name: name_in(&hit, requested, &mut used),
             highlight: Highlight::new(&hit),
             year: shown.year,
             poster_url: image(POSTER_BASE, shown.poster_path.as_deref()),
         }
     });
-    Ok(Json(SuggestionsResponse {
-        data: data.collect(),
-        query,
-    }))
+    let data = data.collect();
+    let response = Json(SuggestionsResponse { data, query });
+    Ok((language::headers(&state, used), response).into_response())
+}
+
+/// The name of a hit in `requested`, which is then `used`, or in the catalogue's language.
+fn name_in(hit: &Hit, requested: Option<Language>, used: &mut Option<Language>) -> String {
+    let is_in =
+        |name: &&Name| name.language.as_deref() == requested.as_ref().map(Language::primary);
+    let translated = requested.and_then(|_| hit.names.iter().find(is_in));
+    if translated.is_some() {
+        *used = requested;
+    }
+    let name = translated.or(hit.names.first());
+    name.map(|name| name.text.clone()).unwrap_or_default()
 }
 
 /// A popular query.

@@ -1,11 +1,12 @@
 //! Internal endpoint: filters a ranked list of movie ids for other services. The gateway does not route here.
 
 use axum::{Json, extract::State};
-use chassis::{extract, validate::Validator};
+use chassis::{extract, language::Language, validate::Validator};
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::ApiError,
+    language,
     movies::{
         check_genres,
         entry::{Fields, MovieSummary},
@@ -28,11 +29,15 @@ pub(super) struct SelectRequest {
     limit: usize,
     #[serde(default)]
     filter: FilterParams,
+    /// The display language; by default that of the filter's parameter `language`, else the catalogue's own.
+    language: Option<Language>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct SelectResponse {
     data: Vec<MovieSummary>,
+    /// The display language if texts are in it, else the catalogue's own.
+    language: Language,
 }
 
 /// Returns the first `limit` movies of `ids`, in their order, that pass the filter.
@@ -53,13 +58,17 @@ pub(super) async fn select_movies(
     let fields = Fields::parse(Some(FIELDS), None, &mut check);
     let fields = check.finish(fields).map_err(ApiError::Invalid)?;
     check_genres(&state.listing, &filter).await?;
-    let movies = state
+    let requested = request.language.or(request.filter.display_language());
+    let includes = fields.includes(language::display(&state, requested));
+    let selected = state
         .listing
-        .select(&request.ids, &filter, request.limit, fields.includes())
+        .select(&request.ids, &filter, request.limit, includes)
         .await?;
-    let data = movies
+    let data = selected
+        .movies
         .into_iter()
         .map(|movie| fields.summarize(movie, None))
         .collect();
-    Ok(Json(SelectResponse { data }))
+    let language = language::content(&state, selected.language);
+    Ok(Json(SelectResponse { data, language }))
 }

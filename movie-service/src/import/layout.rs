@@ -134,7 +134,11 @@ impl Reader {
     pub(super) fn take_genres(&mut self) -> Vec<Genre> {
         std::mem::take(&mut self.genres)
             .into_iter()
-            .map(|(id, name)| Genre { id, name })
+            .map(|(id, name)| Genre {
+                id,
+                name,
+                ..Genre::default()
+            })
             .collect()
     }
 
@@ -202,7 +206,7 @@ impl Fields<'_> {
             Layout::Tmdb5000 => {
                 film.id = self.id("id")?;
                 film.runtime = self.whole("runtime")?;
-                for Genre { id, name } in self.json("genres")? {
+                for Genre { id, name, .. } in self.json("genres")? {
                     if !KNOWN_GENRES.iter().any(|(known, _)| *known == id) {
                         genres.insert(id, storable(&name));
                     }
@@ -237,6 +241,7 @@ impl Fields<'_> {
                         id,
                         name,
                         job: job(),
+                        ..Person::default()
                     };
                     film.people.extend(self.named(column, person)?);
                 }

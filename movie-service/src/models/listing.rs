@@ -1,5 +1,6 @@
 //! The parts of movie lists: sort orders, the indexed properties of a movie, and the optional columns of a page.
 
+use chassis::language::Language;
 use filter::MovieAttributes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,9 +56,11 @@ pub struct FilmFacts<'a> {
     pub attributes: MovieAttributes<'a>,
 }
 
-/// The optional columns of a page, read only on request.
+/// The optional columns of a page, read only on request, and the language of its texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Includes {
+    /// The display language; `None` for the catalogue's own.
+    pub language: Option<Language>,
     /// Plot summaries.
     pub overview: bool,
     /// Names of genres.

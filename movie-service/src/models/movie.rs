@@ -1,7 +1,8 @@
 //! Movies and their parts. Read and written by every layer; no I/O here.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+use chassis::language::Language;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::types::Json;
@@ -72,13 +73,19 @@ pub fn is_imdb_id(text: &str) -> bool {
     })
 }
 
+/// Names in other languages than the catalogue's, by language (ISO 639): `{"ko": "드라마"}`.
+pub type Names = BTreeMap<String, String>;
+
 /// A genre, as TMDB numbers and names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Genre {
     /// TMDB's id.
     pub id: i32,
-    /// The English name.
+    /// The name in the catalogue's language.
     pub name: String,
+    /// The names in other languages.
+    #[serde(default)]
+    pub names: Json<Names>,
 }
 
 /// A genre with its number of movies.
@@ -88,7 +95,7 @@ pub struct GenreCount {
     /// TMDB's id.
     #[schema(example = 878)]
     pub id: i32,
-    /// The English name.
+    /// The name in the display language.
     #[schema(example = "Science Fiction")]
     pub name: String,
     /// The number of movies in the catalogue that have the genre.
@@ -106,7 +113,7 @@ pub struct Keyword {
 }
 
 /// A member of the cast or crew of a movie.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// TMDB's id.
     pub id: i64,
@@ -114,6 +121,9 @@ pub struct Person {
     pub name: String,
     /// `Director`, `Writer`, `Screenplay` or `Actor`.
     pub job: String,
+    /// The names in other languages.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
 }
 
 /// A watch provider of a movie in a region.
@@ -177,6 +187,30 @@ pub struct AlternativeTitle {
     pub country: Option<String>,
 }
 
+/// The texts of a movie in another language; empty where they are not translated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Translation {
+    /// The language, ISO 639.
+    pub language: String,
+    /// The region, ISO 3166-1; empty if the translation is of none.
+    pub region: String,
+    /// The title.
+    pub title: String,
+    /// The plot summary.
+    pub overview: String,
+}
+
+/// The texts of a movie in a display language, as far as they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TranslatedTexts {
+    /// The title.
+    pub title: Option<String>,
+    /// The plot summary.
+    pub overview: Option<String>,
+    /// Names of the genres, alphabetical.
+    pub genres: Option<Vec<String>>,
+}
+
 /// A movie of the catalogue, as Postgres returns it and Redis keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Movie {
@@ -220,6 +254,33 @@ pub struct Movie {
     pub providers: Json<Vec<Provider>>,
     /// The time of the last successful request to TMDB for the movie.
     pub synced_at: DateTime<Utc>,
+}
+
+impl Movie {
+    /// Replaces texts and names by those in `language`, as far as they are known; true if any is.
+    pub fn translate(&mut self, language: Language, texts: TranslatedTexts) -> bool {
+        let mut is_translated = false;
+        // TMDB leaves the title of a translation into the original language empty.
+        let is_original = self.original_language == language.primary();
+        let original = is_original.then(|| self.original_title.clone());
+        let mut replace = |text: &mut String, other: Option<String>| {
+            if let Some(other) = other {
+                *text = other;
+                is_translated = true;
+            }
+        };
+        replace(&mut self.title, texts.title.or(original));
+        replace(&mut self.overview, texts.overview);
+        for person in self.people.iter_mut() {
+            let name = person.names.get(language.primary()).cloned();
+            replace(&mut person.name, name);
+        }
+        if let Some(genres) = texts.genres {
+            self.genres = genres;
+            is_translated = true;
+        }
+        is_translated
+    }
 }
 
 /// The version of a movie after a change.
@@ -274,6 +335,9 @@ pub struct NewMovie {
     pub providers: Vec<Provider>,
     /// Alternative and translated titles.
     pub titles: Vec<AlternativeTitle>,
+    /// The texts in other languages that differ from these.
+    #[serde(skip)]
+    pub translations: Vec<Translation>,
     /// The document as TMDB sent it.
     pub document: serde_json::Value,
     /// SHA-256 of the document, hexadecimal.

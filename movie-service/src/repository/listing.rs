@@ -10,7 +10,7 @@ use sqlx::{PgPool, Row, postgres::PgRow, types::Json};
 use tokio::sync::mpsc;
 
 use crate::models::{
-    FilmFacts, Genre, Includes, Keyword, Movie, MovieAttributes, MovieId, Person, Provider,
+    FilmFacts, Genre, Includes, Keyword, Movie, MovieAttributes, MovieId, Names, Person, Provider,
 };
 
 /// Not a macro: rows are decoded into borrowed text, which saves most allocations of loading a million movies.
@@ -27,6 +27,16 @@ struct NamedIn<'a> {
 }
 
 #[derive(Deserialize)]
+struct PersonIn<'a> {
+    id: i64,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    /// The names in other languages.
+    #[serde(default)]
+    names: Names,
+}
+
+#[derive(Deserialize)]
 struct ProviderIn<'a> {
     #[serde(borrow)]
     region: Cow<'a, str>,
@@ -40,11 +50,15 @@ struct ProviderIn<'a> {
 /// # Errors
 /// Returns [`sqlx::Error::ColumnDecode`] if a jsonb column does not have the documented shape.
 pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
-    let named = |column| -> sqlx::Result<Vec<(i64, Cow<'_, str>)>> {
-        let Json(named) = row.try_get::<Json<Vec<NamedIn<'_>>>, _>(column)?;
-        let named = named.into_iter();
-        Ok(named.map(|named| (named.id, named.name)).collect())
-    };
+    let Json(keywords) = row.try_get::<Json<Vec<NamedIn<'_>>>, _>("keywords")?;
+    let keywords = keywords.into_iter().map(|named| (named.id, named.name));
+    let Json(people) = row.try_get::<Json<Vec<PersonIn<'_>>>, _>("people")?;
+    let mut other_names = Vec::new();
+    let people = people.into_iter().map(|person| {
+        let names = person.names.into_values();
+        other_names.extend(names.map(|name| (person.id, Cow::Owned(name))));
+        (person.id, person.name)
+    });
     let Json(providers) = row.try_get::<Json<Vec<ProviderIn<'_>>>, _>("providers")?;
     Ok(FilmFacts {
         id: row.try_get("id")?,
@@ -62,8 +76,9 @@ pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
             vote_count: row.try_get("vote_count")?,
             genre_ids: row.try_get("genre_ids")?,
             countries: Cow::Owned(row.try_get("countries")?),
-            keywords: named("keywords")?,
-            people: named("people")?,
+            keywords: keywords.collect(),
+            people: people.collect(),
+            other_names,
             providers: providers
                 .into_iter()
                 .map(|offer| (offer.region, (offer.provider_id, offer.provider_name)))
@@ -108,9 +123,12 @@ pub async fn rows_of(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<PgRow>> {
 /// Lists all genres.
 #[tracing::instrument(name = "repository.listing.genres", level = "debug", skip_all)]
 pub async fn genres(pool: &PgPool) -> sqlx::Result<Vec<Genre>> {
-    sqlx::query_as!(Genre, "select id, name from genre")
-        .fetch_all(pool)
-        .await
+    sqlx::query_as!(
+        Genre,
+        r#"select id, name, names as "names: Json<Names>" from genre"#
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// A change record of a movie.

@@ -3,6 +3,7 @@
 
 use sqlx::{PgConnection, PgPool, types::Json};
 
+use super::translations;
 use crate::models::{Genre, Keyword, Movie, MovieId, MovieVersion, NewMovie, Person, Provider};
 
 /// Finds a movie by TMDB's id.
@@ -59,16 +60,21 @@ pub async fn remove(
     .await
 }
 
-/// True if at least one genre is stored.
+/// True if genres are stored, in each of `languages` as well.
 #[tracing::instrument(name = "repository.movies.has_genres", level = "debug", skip_all)]
-pub async fn has_genres(pool: &PgPool) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(r#"select exists (select from genre) as "exists!""#)
-        .fetch_one(pool)
-        .await
+pub async fn has_genres(pool: &PgPool, languages: &[String]) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from genre) and not exists (
+               select from unnest($1::text[]) as wanted (language)
+               where not exists (select from genre where names ? language)) as "has!""#,
+        languages,
+    )
+    .fetch_one(pool)
+    .await
 }
 
-/// Adds genres and, with `rename`, updates the names of existing ones. Returns the movies that changed because
-/// one of their genres did.
+/// Adds genres with their names in other languages and, with `rename`, updates the names of existing ones. Returns
+/// the movies that changed because one of their genres did.
 #[tracing::instrument(name = "repository.movies.upsert_genres", level = "debug", skip_all)]
 pub async fn upsert_genres(
     pool: &PgPool,
@@ -76,9 +82,10 @@ pub async fn upsert_genres(
     rename: bool,
 ) -> sqlx::Result<Vec<MovieVersion>> {
     let mut transaction = pool.begin().await?;
-    let written = sqlx::query_scalar!(
-        "insert into genre (id, name)
-         select distinct on (id) id, name from jsonb_to_recordset($1) as g(id int, name text) order by id
+    let renamed = sqlx::query_scalar!(
+        "insert into genre (id, name, names)
+         select distinct on (id) id, name, names
+         from jsonb_to_recordset($1) as g(id int, name text, names jsonb) order by id
          on conflict (id) do update set name = excluded.name where $2 and genre.name <> excluded.name
          returning id",
         Json(genres) as _,
@@ -86,15 +93,29 @@ pub async fn upsert_genres(
     )
     .fetch_all(&mut *transaction)
     .await?;
+    let translated = sqlx::query_scalar!(
+        "update genre set names = genre.names || g.names
+         from jsonb_to_recordset($1) as g(id int, names jsonb)
+         where genre.id = g.id and not genre.names @> g.names returning genre.id",
+        Json(genres) as _,
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
     let mut changed = Vec::new();
-    if !written.is_empty() {
+    if !renamed.is_empty() || !translated.is_empty() {
+        // For a name in another language one movie is enough: consumers of the feed keep names by genre.
         changed = sqlx::query_as!(
             MovieVersion,
             r#"update movie set version = version + 1, updated_at = now()
-             where id in (select id from movie where genre_ids && $1 and removed_at is null
+             where id in (select id from movie
+                          where removed_at is null and (genre_ids && $1 or id in (
+                              select min(m.id) from unnest($2::int[]) as genre (id)
+                              join movie m on m.genre_ids @> array[genre.id] and m.removed_at is null
+                              group by genre.id))
                           order by id for no key update)
              returning id as "id: MovieId", version"#,
-            &written,
+            &renamed,
+            &translated,
         )
         .fetch_all(&mut *transaction)
         .await?;
@@ -143,6 +164,7 @@ pub async fn upsert(
     .await?;
     let all: Vec<i64> = movies.iter().map(|movie| movie.id).collect();
     let changed_ids = ids(&changed);
+    translations::replace(transaction, movies, &changed_ids).await?;
     sqlx::query!(
         "update movie set synced_at = now()
          where id in (select id from movie where id = any ($1) and id <> all ($2) order by id for no key update)",

@@ -12,6 +12,7 @@ use std::{
 
 use chassis::{
     feed::{Change, outbox::Outbox},
+    language::Language,
     redis::Redis,
     shutdown::Shutdown,
 };
@@ -50,6 +51,8 @@ return 1";
 pub struct CachedMovie {
     /// The movie.
     pub movie: Movie,
+    /// The language of its texts, unless it is the catalogue's own.
+    pub language: Option<Language>,
     /// The serialized response to a request without `include`, while the movie is not stale.
     response: OnceLock<CachedResponse>,
     /// The value of [`MovieCache::changes`] at the last check for a later version.
@@ -61,9 +64,23 @@ impl CachedMovie {
     pub fn new(movie: Movie) -> Self {
         Self {
             movie,
+            language: None,
             response: OnceLock::new(),
             checked: AtomicU64::new(0),
         }
+    }
+
+    /// Wraps `movie`, whose texts are in `language`.
+    pub fn translated(movie: Movie, language: Language) -> Self {
+        Self {
+            language: Some(language),
+            ..Self::new(movie)
+        }
+    }
+
+    /// True if this is `movie` as it was last synced, in whatever language.
+    pub fn is_copy_of(&self, movie: &Movie) -> bool {
+        (self.movie.version, self.movie.synced_at) == (movie.version, movie.synced_at)
     }
 
     /// Returns the serialized response, made by `serialize` on the first call.
@@ -80,6 +97,15 @@ impl CachedMovie {
         let response = serialize()?;
         Ok(self.response.get_or_init(|| response).clone())
     }
+}
+
+/// A cache of translated movies of at most `bytes`.
+pub fn translated(bytes: u64) -> Cache<(MovieId, Language), Arc<CachedMovie>> {
+    Cache::builder()
+        .max_capacity(bytes)
+        .weigher(|_, film: &Arc<CachedMovie>| weight(&film.movie))
+        .time_to_live(MEMORY_TTL)
+        .build()
 }
 
 /// Both tiers; cheap to clone.
@@ -233,7 +259,7 @@ impl MovieCache {
 
 /// The Redis key; its version rises with the shape of [`Movie`].
 fn key(id: MovieId) -> String {
-    format!("movie:v2:{id}")
+    format!("movie:v3:{id}")
 }
 
 /// The approximate size of a movie in memory with its serialized response, in bytes.
@@ -241,6 +267,11 @@ fn weight(movie: &Movie) -> u32 {
     let strings = 2 * (movie.title.len() + movie.original_title.len() + movie.overview.len());
     let lists = movie.keywords.len() * 56
         + movie.people.len() * 80
+        + movie
+            .people
+            .iter()
+            .map(|person| person.names.len() * 80)
+            .sum::<usize>()
         + movie.providers.len() * 200
         + movie.genres.len() * 40;
     u32::try_from(strings + lists + 1300).unwrap_or(u32::MAX)

@@ -124,9 +124,11 @@ impl Work<'_> {
     /// Updates the names of genres, which movies only refer to.
     async fn refresh_genres(&self) -> Result<(), Stop> {
         let pool = &self.fetching.pool;
+        let languages = self.fetching.tmdb.languages();
+        let languages: Vec<String> = languages.map(|other| other.primary().to_owned()).collect();
         // A few movies do not justify another request.
         if matches!(self.kind, JobKind::Import | JobKind::Refresh)
-            && movies::has_genres(pool).await?
+            && movies::has_genres(pool, &languages).await?
         {
             return Ok(());
         }

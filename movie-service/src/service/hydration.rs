@@ -3,20 +3,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{clock::Clock, shutdown::Shutdown};
+use chassis::{clock::Clock, language::Language, shutdown::Shutdown};
 use chrono::TimeDelta;
 use moka::future::Cache;
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::cache::{CachedMovie, MOVIE_READS_TOTAL, MovieCache};
+use super::{
+    cache::{self, CachedMovie, MOVIE_READS_TOTAL, MovieCache},
+    translation::translate,
+};
 use crate::{
     client::{
         limits::TokenBucket,
         tmdb::{Tmdb, TmdbError},
     },
     config::Config,
-    models::{Movie, MovieId, MovieRef, NewMovie},
+    models::{Includes, Movie, MovieId, MovieRef, NewMovie},
     repository::movies,
 };
 
@@ -83,6 +86,8 @@ struct Inner {
     shutdown: Shutdown,
     stale_after: TimeDelta,
     include_adult: bool,
+    /// Movies in other languages, each valid for one version of the movie.
+    translated: Cache<(MovieId, Language), Arc<CachedMovie>>,
     /// The negative cache: ids that TMDB does not have.
     unknown: Cache<MovieRef, ()>,
     imdb_ids: Cache<String, MovieId>,
@@ -120,6 +125,7 @@ impl Hydration {
             shutdown,
             stale_after: TimeDelta::days(config.movie_stale_threshold_days),
             include_adult: config.include_adult,
+            translated: cache::translated(config.movie_cache_bytes / 4),
             unknown,
             imdb_ids: Cache::new(100_000),
             refreshed,
@@ -171,6 +177,49 @@ impl Hydration {
             self.refresh_soon(id).await;
         }
         Ok(Served { film, stale_for })
+    }
+
+    /// Returns the movie that `reference` names, with its texts in `language` where they are known, as [`Self::get`].
+    /// If Postgres fails, a cached movie is served in the catalogue's language.
+    pub async fn get_in(
+        &self,
+        reference: &MovieRef,
+        language: Language,
+    ) -> Result<Served, Arc<HydrationError>> {
+        let served = self.get(reference).await?;
+        let film = match self.translate(&served.film, language).await {
+            Ok(film) => film,
+            Err(error) => {
+                tracing::debug!(%error, "cannot read translations, responding without");
+                return Ok(served);
+            }
+        };
+        Ok(Served { film, ..served })
+    }
+
+    async fn translate(
+        &self,
+        film: &Arc<CachedMovie>,
+        language: Language,
+    ) -> sqlx::Result<Arc<CachedMovie>> {
+        let key = (film.movie.id, language);
+        let cached = self.0.translated.get(&key).await;
+        if let Some(cached) = cached.filter(|cached| cached.is_copy_of(&film.movie)) {
+            return Ok(cached);
+        }
+        let mut movie = film.movie.clone();
+        let includes = Includes {
+            overview: true,
+            genres: true,
+            ..Includes::default()
+        };
+        let movies = std::slice::from_mut(&mut movie);
+        let translated = match translate(&self.0.pool, movies, language, includes).await? {
+            true => Arc::new(CachedMovie::translated(movie, language)),
+            false => Arc::clone(film),
+        };
+        self.0.translated.insert(key, Arc::clone(&translated)).await;
+        Ok(translated)
     }
 
     #[tracing::instrument(name = "service.hydration.load", level = "debug", skip_all, fields(%id))]

@@ -20,6 +20,7 @@ use std::{
 
 use chassis::{
     feed::outbox::{Outbox, ReadError},
+    language::Language,
     paging::total_pages,
     shutdown::Shutdown,
 };
@@ -33,6 +34,7 @@ use self::{
     index::Index,
     query::{Selection, Start, WalkPlace},
 };
+use super::translation::{self, TranslatedMovies};
 use crate::{
     models::{FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, Order, SortBy},
     repository::listing,
@@ -102,6 +104,8 @@ pub struct MoviePage {
     pub total_results: i64,
     /// The movies.
     pub movies: Vec<Movie>,
+    /// The display language, if any of their texts is in it.
+    pub language: Option<Language>,
     /// The start of the next page; `None` on the last.
     pub next: Option<WalkPlace>,
 }
@@ -191,10 +195,19 @@ impl Listing {
         self.index().unknown_genres(filter)
     }
 
-    /// Lists all genres by name, with their numbers of movies.
-    pub async fn genres(&self) -> Result<Vec<GenreCount>, ListError> {
+    /// Lists all genres by their names in `language`, with their numbers of movies. Also returns the language, if any
+    /// name is in it.
+    pub async fn genres(
+        &self,
+        language: Option<Language>,
+    ) -> Result<(Vec<GenreCount>, Option<Language>), ListError> {
         self.ready().await?;
-        Ok(self.index().genres().collect())
+        let index = self.index();
+        let mut genres = index.genres(language);
+        let used = language.filter(|language| index.names_genres_in(*language));
+        drop(index);
+        genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
+        Ok((genres, used))
     }
 
     /// Returns those movies in `ids` that exist, in the order of `ids`.
@@ -203,9 +216,9 @@ impl Listing {
         &self,
         ids: &[MovieId],
         includes: Includes,
-    ) -> Result<Vec<Movie>, ListError> {
+    ) -> Result<TranslatedMovies, ListError> {
         let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
-        Ok(listing::page(&self.0.pool, &ids, includes).await?)
+        Ok(translation::read(&self.0.pool, &ids, includes).await?)
     }
 
     /// Returns the first `limit` movies in `ids`, in their order, that pass `filter`.
@@ -216,7 +229,7 @@ impl Listing {
         filter: &Filter,
         limit: usize,
         includes: Includes,
-    ) -> Result<Vec<Movie>, ListError> {
+    ) -> Result<TranslatedMovies, ListError> {
         self.ready().await?;
         let passing: Vec<i64> = {
             let index = self.index();
@@ -226,17 +239,12 @@ impl Listing {
                 .take(limit)
                 .collect()
         };
-        Ok(listing::page(&self.0.pool, &passing, includes).await?)
+        Ok(translation::read(&self.0.pool, &passing, includes).await?)
     }
 
     /// Calls `read` with the movies that pass `filter`. The index cannot change meanwhile, so `read` must be brief.
     pub fn with_selection<T>(&self, filter: &Filter, read: impl FnOnce(&Selection<'_>) -> T) -> T {
         read(&self.index().select(filter))
-    }
-
-    /// The English name of genre `id`.
-    pub fn genre_name(&self, id: i64) -> Option<String> {
-        self.index().genre_name(id).map(str::to_owned)
     }
 
     /// The number of movies of each facet in `ids`, and the sum of their votes.
@@ -259,6 +267,7 @@ impl Listing {
             }
         };
         let mut movies = Vec::with_capacity(size);
+        let mut language = None;
         let mut total = None;
         let mut next = None;
         for _ in 0..=MAX_REFILLS {
@@ -269,7 +278,9 @@ impl Listing {
                 total.get_or_insert(selection.count());
                 selection.slice(request.sort_by, request.order, &start, size - movies.len())
             };
-            movies.extend(listing::page(&self.0.pool, &slice.ids, request.includes).await?);
+            let read = translation::read(&self.0.pool, &slice.ids, request.includes).await?;
+            movies.extend(read.movies);
+            language = language.or(read.language);
             let last = slice.positions.last().filter(|_| slice.more).cloned();
             next = last.map(|position| WalkPlace {
                 position,
@@ -286,6 +297,7 @@ impl Listing {
             total_pages: total_pages(total_results, request.page_size),
             total_results,
             movies,
+            language,
             next,
         })
     }

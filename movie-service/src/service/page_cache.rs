@@ -1,4 +1,4 @@
-//! Cache of serialized list pages in the process's memory, bounded in bytes and keyed by query string. An entry is
+//! Cache of serialized list pages in the process's memory, bounded in bytes and keyed by query and language. An entry is
 //! valid for one generation of the list index; [`super::listing`] makes the pages.
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ pub const MOVIE_LIST_READS_TOTAL: &str = "movie_list_reads_total";
 /// Memory that cached pages take (gauge, bytes).
 pub const MOVIE_LIST_CACHE_BYTES: &str = "movie_list_cache_bytes";
 
-/// Longer query strings are not cached.
-const MAX_QUERY_BYTES: usize = 512;
+/// Longer keys are not cached.
+const MAX_KEY_BYTES: usize = 512;
 /// Bytes of an entry beside its key and response.
 const ENTRY_OVERHEAD: usize = 256;
 
@@ -21,13 +21,15 @@ const ENTRY_OVERHEAD: usize = 256;
 pub struct CachedResponse {
     /// The value of `ETag`.
     pub etag: Bytes,
+    /// The value of `Content-Language`.
+    pub language: Bytes,
     /// The value of `Link`.
     pub link: Option<Bytes>,
     /// The body.
     pub body: Bytes,
 }
 
-/// The pages by query string; cheap to clone.
+/// The pages by query and accepted language; cheap to clone.
 #[derive(Clone)]
 pub struct PageCache(Cache<String, Arc<Entry>>);
 
@@ -39,18 +41,23 @@ struct Entry {
 impl PageCache {
     /// A cache of at most `bytes`.
     pub fn new(bytes: u64) -> Self {
-        let weigh = |query: &String, entry: &Arc<Entry>| {
-            let CachedResponse { etag, link, body } = &entry.response;
-            let fields = etag.len() + link.as_ref().map_or(0, Bytes::len);
-            let bytes = query.len() + body.len() + fields + ENTRY_OVERHEAD;
+        let weigh = |key: &String, entry: &Arc<Entry>| {
+            let CachedResponse {
+                etag,
+                language,
+                link,
+                body,
+            } = &entry.response;
+            let fields = etag.len() + language.len() + link.as_ref().map_or(0, Bytes::len);
+            let bytes = key.len() + body.len() + fields + ENTRY_OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(bytes).weigher(weigh).build())
     }
 
-    /// Finds the response to `query` that was made at `generation` of the list index.
-    pub async fn find(&self, query: &str, generation: u64) -> Option<CachedResponse> {
-        let entry = self.0.get(query).await;
+    /// Finds the response to `key` that was made at `generation` of the list index.
+    pub async fn find(&self, key: &str, generation: u64) -> Option<CachedResponse> {
+        let entry = self.0.get(key).await;
         let response = entry
             .filter(|entry| entry.generation == generation)
             .map(|entry| entry.response.clone());
@@ -63,17 +70,17 @@ impl PageCache {
         response
     }
 
-    /// Keeps the response to `query`. `generation` is the one before the page was made, so that a page made during
+    /// Keeps the response to `key`. `generation` is the one before the page was made, so that a page made during
     /// a change is never found.
-    pub async fn insert(&self, query: &str, generation: u64, response: CachedResponse) {
-        if query.len() > MAX_QUERY_BYTES {
+    pub async fn insert(&self, key: &str, generation: u64, response: CachedResponse) {
+        if key.len() > MAX_KEY_BYTES {
             return;
         }
         let entry = Entry {
             generation,
             response,
         };
-        self.0.insert(query.to_owned(), Arc::new(entry)).await;
+        self.0.insert(key.to_owned(), Arc::new(entry)).await;
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
         metrics::gauge!(MOVIE_LIST_CACHE_BYTES).set(self.0.weighted_size() as f64);
     }

@@ -43,15 +43,24 @@ async fn the_snapshot_and_the_changes_agree(pool: PgPool) {
           "genres": [
             {
               "id": 28,
-              "name": "Action"
+              "name": "Action",
+              "names": {
+                "ko": "액션"
+              }
             },
             {
               "id": 878,
-              "name": "Science Fiction"
+              "name": "Science Fiction",
+              "names": {
+                "ko": "SF"
+              }
             },
             {
               "id": 53,
-              "name": "Thriller"
+              "name": "Thriller",
+              "names": {
+                "ko": "스릴러"
+              }
             }
           ],
           "id": 1071585,

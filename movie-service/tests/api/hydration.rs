@@ -45,7 +45,7 @@ async fn concurrent_reads_of_a_cold_movie_make_one_request(pool: PgPool) {
     for answer in all {
         assert_eq!(answer.expect(200)["title"], "The Matrix");
     }
-    assert_eq!(calls(&test), 1);
+    assert_eq!(calls(&test), 2, "the movie and its people in Korean");
     assert_eq!(
         records(&pool, "movie.synced").await.len(),
         1,
@@ -53,13 +53,15 @@ async fn concurrent_reads_of_a_cold_movie_make_one_request(pool: PgPool) {
     );
     let again = TestApp::beside(&pool, Arc::clone(&test.tmdb), &[]);
     again.get("/api/v1/movies/603").await.expect(200);
-    assert_eq!(calls(&test), 1, "other replicas read it from Postgres");
+    assert_eq!(calls(&test), 2, "other replicas read it from Postgres");
 }
 
 #[sqlx::test]
 async fn two_replicas_make_at_most_two_requests(pool: PgPool) {
-    let one = TestApp::new(&pool);
-    let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &[]);
+    // Without requests for the names of people.
+    let settings = [("TMDB_LANGUAGES", "")];
+    let one = TestApp::with(&pool, &settings);
+    let two = TestApp::beside(&pool, Arc::clone(&one.tmdb), &settings);
     one.tmdb.faults(r#"{"kind": "latency", "ms": 200}"#);
     let asks = (0..50).flat_map(|_| [one.get("/api/v1/movies/603"), two.get("/api/v1/movies/603")]);
     for answer in futures_util::future::join_all(asks).await {
@@ -359,7 +361,7 @@ async fn a_movie_is_found_by_its_imdb_id_with_included_parts(pool: PgPool) {
         assert!(film["keywords"].as_array().unwrap().len() > 2);
         assert!(!film["providers"].as_array().unwrap().is_empty());
     }
-    assert_eq!(calls(&test), 1);
+    assert_eq!(calls(&test), 2, "the movie and its people in Korean");
     let plain = test.get("/api/v1/movies/603").await.expect(200);
     assert!(plain.get("credits").is_none() && plain.get("providers").is_none());
     let korea = test

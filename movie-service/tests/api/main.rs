@@ -9,6 +9,7 @@ mod feed;
 mod hydration;
 mod includes;
 mod jobs;
+mod languages;
 mod lists;
 mod matching;
 mod metrics;

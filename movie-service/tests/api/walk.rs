@@ -226,6 +226,7 @@ async fn a_walk_returns_every_remaining_movie_exactly_once(pool: PgPool) {
         .map(|id| Genre {
             id,
             name: format!("Genre {id}"),
+            ..Genre::default()
         })
         .collect();
     movies::upsert_genres(&pool, &genres, true).await.unwrap();

@@ -374,6 +374,7 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
             countries: Cow::Borrowed(&film.countries),
             keywords: named(&film.keywords),
             people: named(&film.people),
+            other_names: Vec::new(),
             providers,
         },
     );

@@ -1,11 +1,30 @@
 //! The wire form of a movie in a list, and the choice of its fields.
 
-use chassis::{config::nearest, validate::Validator};
+use chassis::{config::nearest, language::Language, validate::Validator};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{BACKDROP_BASE, POSTER_BASE, day, image};
 use crate::models::{Includes, Keyword, Movie, MovieId, Person, Provider, Stats};
+
+/// A member of the cast or crew of a movie.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Person)]
+pub(in crate::handler) struct Credit {
+    /// TMDB's id.
+    id: i64,
+    /// The name.
+    name: String,
+    /// `Director`, `Writer`, `Screenplay` or `Actor`.
+    job: String,
+}
+
+impl From<Person> for Credit {
+    fn from(person: Person) -> Self {
+        let Person { id, name, job, .. } = person;
+        Self { id, name, job }
+    }
+}
 
 /// A movie in a list. The first five fields are the default, the others are there if `fields` or `include` names
 /// them.
@@ -74,7 +93,7 @@ pub(in crate::handler) struct MovieSummary {
     /// Directors, writers and the first ten of the cast.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    people: Option<Vec<Person>>,
+    people: Option<Vec<Credit>>,
     /// Watch providers, of `region` if it is given. The data is from JustWatch, which must be attributed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -130,9 +149,10 @@ impl Fields {
         self.0.contains(&name)
     }
 
-    /// The optional columns of these fields.
-    pub(in crate::handler) fn includes(&self) -> Includes {
+    /// The optional columns of these fields, with texts in `language`.
+    pub(in crate::handler) fn includes(&self, language: Option<Language>) -> Includes {
         Includes {
+            language,
             overview: self.has("overview"),
             genres: self.has("genres"),
             keywords: self.has("keywords"),
@@ -168,7 +188,7 @@ impl Fields {
             original_title: has("original_title").then_some(movie.original_title),
             countries: has("countries").then_some(movie.countries),
             keywords: has("keywords").then_some(movie.keywords.0),
-            people: has("people").then_some(movie.people.0),
+            people: has("people").then(|| movie.people.0.into_iter().map(Credit::from).collect()),
             providers: has("providers").then_some(movie.providers.0),
             stats: None,
         }

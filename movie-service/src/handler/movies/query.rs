@@ -1,6 +1,7 @@
 //! The query parameters of a list, validated as a whole, so that a response names every invalid one.
 
 use chassis::{
+    language::Language,
     paging::{Cursor, DEFAULT_PAGE_SIZE},
     validate::{FieldError, Validator},
 };
@@ -42,7 +43,7 @@ struct PageParams {
     #[param(example = "eyJzb3J0X2J5IjoicG9wdWxhcml0eSJ9")]
     cursor: Option<String>,
     /// TMDB's ids of at most 100 movies, separated by commas: these movies in this order, without those that the
-    /// catalogue does not have. May be combined only with `fields`, `include` and `region`.
+    /// catalogue does not have. May be combined only with `fields`, `include`, `region` and a display `language`.
     #[param(example = "603,550")]
     ids: Option<String>,
     /// The fields of each movie, separated by commas.
@@ -83,6 +84,8 @@ pub(super) struct ListRequest {
     pub(super) fields: Fields,
     /// The region of included providers.
     pub(super) region: Option<String>,
+    /// The language of the parameter `language`.
+    pub(super) language: Option<Language>,
     /// The filter to which cursors belong.
     pub(super) fingerprint: String,
 }
@@ -142,7 +145,8 @@ impl ListQuery {
         let selected = match &params.ids {
             Some(ids) => Selected::Batch(self.batch(ids, &mut check)),
             None => {
-                let includes = fields.includes();
+                // The language may be that of a header field.
+                let includes = fields.includes(None);
                 let page = self.request(filter, &fingerprint, includes, &mut check);
                 Selected::Page(Box::new(page))
             }
@@ -151,6 +155,7 @@ impl ListQuery {
             selected,
             fields,
             region,
+            language: self.filter.display_language(),
             fingerprint,
         })
     }
@@ -202,7 +207,10 @@ impl ListQuery {
             .into_iter()
             .filter_map(|(name, value)| value.as_ref().map(|_| name));
         let filters = self.filter.entries().into_iter().map(|(name, _)| name);
-        for name in paging.chain(filters).filter(|name| *name != "region") {
+        let is_display = |name: &str| {
+            name == "region" || name == "language" && self.filter.display_language().is_some()
+        };
+        for name in paging.chain(filters).filter(|name| !is_display(name)) {
             check.error(name, "cannot be given together with ids");
         }
         let mut batch = Vec::new();
@@ -226,7 +234,9 @@ impl ListQuery {
 pub(in crate::handler) fn fingerprint(filter: &FilterParams, text: Option<&str>) -> String {
     let given = filter.entries();
     let mut hash = Sha256::new();
-    for (name, value) in given.iter().filter(|(name, _)| *name != "region") {
+    let is_filter =
+        |name: &str| name != "region" && (name != "language" || filter.language_filters());
+    for (name, value) in given.iter().filter(|(name, _)| is_filter(name)) {
         // Neither contains NUL.
         hash.update(name);
         hash.update([0]);

@@ -1,8 +1,13 @@
 //! The endpoints of people and keywords, whose ids filters take.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use chassis::{
     extract::{Path, Query},
+    language::{AcceptLanguage, Language},
     openapi::{InvalidId, InvalidRequest},
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize},
 };
@@ -12,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Highlight,
+    Highlight, name_in,
     query::{NameQuery, next_cursor},
 };
 use crate::{
     handler::{
         error::{ApiError, PersonNotFound, SearchUnavailable},
+        language,
         movies::{POSTER_BASE, day, image},
     },
     models::{Filter, Includes, Movie, MovieId, Order, SortBy},
@@ -72,9 +78,10 @@ pub(in crate::handler) struct NamesResponse {
 )]
 pub(in crate::handler) async fn search_people(
     State(state): State<AppState>,
+    accepted: AcceptLanguage,
     Query(query): Query<NameQuery>,
-) -> Result<Json<NamesResponse>, ApiError> {
-    find(&state, &query, Kind::Person, FacetKind::Person).await
+) -> Result<Response, ApiError> {
+    find(&state, &query, accepted, Kind::Person, FacetKind::Person).await
 }
 
 /// Search keywords
@@ -89,17 +96,19 @@ pub(in crate::handler) async fn search_people(
 )]
 pub(in crate::handler) async fn search_keywords(
     State(state): State<AppState>,
+    accepted: AcceptLanguage,
     Query(query): Query<NameQuery>,
-) -> Result<Json<NamesResponse>, ApiError> {
-    find(&state, &query, Kind::Keyword, FacetKind::Keyword).await
+) -> Result<Response, ApiError> {
+    find(&state, &query, accepted, Kind::Keyword, FacetKind::Keyword).await
 }
 
 async fn find(
     state: &AppState,
     query: &NameQuery,
+    accepted: AcceptLanguage,
     kind: Kind,
     facet: FacetKind,
-) -> Result<Json<NamesResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let request = query.parse().map_err(ApiError::Invalid)?;
     let Results {
         hits, total, next, ..
@@ -114,6 +123,8 @@ async fn find(
             facets: false,
         })
         .await?;
+    let requested = language::display(state, query.language.or(accepted.0));
+    let mut used = None;
     let ids: Vec<i64> = hits.iter().map(|hit| hit.id).collect();
     let counts = state.listing.movies_of(facet, &ids);
     let data = hits
@@ -121,21 +132,18 @@ async fn find(
         .zip(counts)
         .map(|(hit, (movie_count, _))| NamedHit {
             id: hit.id,
-            name: hit
-                .names
-                .first()
-                .map(|name| name.text.clone())
-                .unwrap_or_default(),
+            name: name_in(hit, requested, &mut used),
             movie_count,
             highlight: Highlight::new(hit),
         });
-    Ok(Json(NamesResponse {
+    let response = NamesResponse {
         data: data.collect(),
         page_size: request.page_size,
         total_results: total,
         next_cursor: next.map(|place| next_cursor(place, &request.fingerprint)),
         query: request.query,
-    }))
+    };
+    Ok((language::headers(state, used), Json(response)).into_response())
 }
 
 /// A movie of a person.
@@ -191,6 +199,9 @@ pub(in crate::handler) struct PersonQuery {
     /// Movies per page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 20)]
     page_size: Option<PageSize>,
+    /// The display language, BCP 47; names and titles that are not known in it keep those of the catalogue.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    language: Option<Language>,
 }
 
 /// Get a person
@@ -210,8 +221,10 @@ pub(in crate::handler) struct PersonQuery {
 pub(in crate::handler) async fn get_person(
     State(state): State<AppState>,
     Path(id): Path<i64>,
+    accepted: AcceptLanguage,
     Query(query): Query<PersonQuery>,
-) -> Result<Json<PersonResponse>, ApiError> {
+) -> Result<Response, ApiError> {
+    let requested = language::display(&state, query.language.or(accepted.0));
     let page = query.page.map_or(1, Page::get);
     let page_size = query.page_size.map_or(DEFAULT_PAGE_SIZE, PageSize::get);
     let request = PageRequest {
@@ -226,6 +239,7 @@ pub(in crate::handler) async fn get_person(
         page_size,
         includes: Includes {
             people: true,
+            language: requested,
             ..Includes::default()
         },
     };
@@ -274,7 +288,7 @@ pub(in crate::handler) async fn get_person(
             jobs,
         }
     };
-    Ok(Json(PersonResponse {
+    let response = PersonResponse {
         id,
         name,
         page,
@@ -282,5 +296,7 @@ pub(in crate::handler) async fn get_person(
         total_pages: list.total_pages,
         total_results: list.total_results,
         filmography: list.movies.into_iter().map(entry).collect(),
-    }))
+    };
+    let language = language::headers(&state, list.language);
+    Ok((language, Json(response)).into_response())
 }

@@ -1,6 +1,7 @@
 //! The query parameters of searches, validated as a whole, so that a response names every invalid one.
 
 use chassis::{
+    language::Language,
     paging::{Cursor, DEFAULT_PAGE_SIZE, next_link},
     validate::{FieldError, Validator},
 };
@@ -71,6 +72,7 @@ pub(super) struct ValidSearch {
     pub(super) filter: Filter,
     pub(super) fields: Fields,
     pub(super) region: Option<String>,
+    pub(super) language: Option<Language>,
     pub(super) page_size: i64,
     pub(super) after: Option<Place>,
     pub(super) facets: bool,
@@ -159,6 +161,7 @@ impl SearchQuery {
         check.finish(ValidSearch {
             query,
             region: filter.region.clone(),
+            language: self.filter.display_language(),
             filter,
             fields,
             page_size: page_size.unwrap_or(DEFAULT_PAGE_SIZE),
@@ -202,6 +205,9 @@ pub(in crate::handler) struct NameQuery {
     /// Results per page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 10)]
     page_size: Option<String>,
+    /// The display language, BCP 47; a name that is not known in it keeps that of the catalogue.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    pub(super) language: Option<Language>,
     /// The `next_cursor` of the previous page, for the same name.
     #[param(example = "eyJzY29yZSI6MC45fQ")]
     cursor: Option<String>,

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use chassis::language::Language;
 use filter::{FacetKind, FilterIndex, GenreNames, RowTable, UNKNOWN_DAY};
 
 use super::{
@@ -122,20 +123,28 @@ impl Index {
         self.count
     }
 
-    /// Lists all genres by name, with their numbers of movies.
-    pub fn genres(&self) -> impl Iterator<Item = GenreCount> {
+    /// Lists all genres by id, with their names in `language` where known and their numbers of movies.
+    pub fn genres(&self, language: Option<Language>) -> Vec<GenreCount> {
         let films = &self.columns.films;
-        self.genres.iter().map(move |genre| GenreCount {
+        let name = |genre: &Genre| {
+            let other = language.and_then(|language| genre.names.get(language.primary()));
+            other.unwrap_or(&genre.name).clone()
+        };
+        let genres = self.genres.iter().map(|genre| GenreCount {
             id: genre.id,
-            name: genre.name.clone(),
+            name: name(genre),
             movie_count: u64::try_from(genre.id)
                 .map_or(0, |id| films.facets().count((FacetKind::Genre, id))),
-        })
+        });
+        genres.collect()
     }
 
-    /// The name of genre `id`.
-    pub fn genre_name(&self, id: i64) -> Option<&str> {
-        self.genre_names.name(id)
+    /// True if a genre has a name in `language`.
+    pub fn names_genres_in(&self, language: Language) -> bool {
+        let language = language.primary();
+        self.genres
+            .iter()
+            .any(|genre| genre.names.contains_key(language))
     }
 
     /// The number of movies of a facet, and the sum of their votes.
@@ -153,12 +162,15 @@ impl Index {
     }
 
     /// Replaces all genres.
-    pub fn set_genres(&mut self, mut genres: Vec<Genre>) {
-        genres.sort_by(|one, two| one.name.cmp(&two.name).then(one.id.cmp(&two.id)));
+    pub fn set_genres(&mut self, genres: Vec<Genre>) {
         let names = genres
             .iter()
             .map(|genre| (genre.id.into(), genre.name.clone()));
         self.genre_names = names.collect();
+        for genre in &genres {
+            let others = genre.names.values().map(String::as_str);
+            self.genre_names.set_others(genre.id.into(), others);
+        }
         self.genres = genres;
     }
 
