@@ -43,9 +43,20 @@ impl TestApp {
     }
 }
 
+/// In one test, since a catalogue takes seconds to fill.
 #[sqlx::test]
-async fn the_movie_that_is_meant_comes_first(pool: PgPool) {
+async fn the_catalogue_is_searched(pool: PgPool) {
     let test = whole(&pool).await;
+    the_movie_that_is_meant_comes_first(&test).await;
+    results_carry_highlights_facets_and_a_cursor(&test).await;
+    filters_apply_to_searches(&test).await;
+    bad_queries_are_refused_or_find_nothing(&test).await;
+    suggestions_mix_movies_people_and_keywords(&test).await;
+    names_are_shown_in_the_display_language(&test).await;
+    people_and_keywords_are_found_with_the_ids_that_filters_take(&test).await;
+}
+
+async fn the_movie_that_is_meant_comes_first(test: &TestApp) {
     for (query, id) in [
         ("casablanca 1942", 289),
         ("부산행", 396_535),
@@ -59,6 +70,7 @@ async fn the_movie_that_is_meant_comes_first(pool: PgPool) {
         ("ㅅㅋㅇㅍ", 37724),
         ("whzj", 475_557),
         ("대부를", 238),
+        ("송강호", 496_243),
         (
             "\u{110b}\u{1169}\u{11af}\u{1103}\u{1173}\u{1107}\u{1169}\u{110b}\u{1175}",
             670,
@@ -69,9 +81,7 @@ async fn the_movie_that_is_meant_comes_first(pool: PgPool) {
     assert!(test.found("qxzvvw plorf").await.is_empty());
 }
 
-#[sqlx::test]
-async fn results_carry_highlights_facets_and_a_cursor(pool: PgPool) {
-    let test = whole(&pool).await;
+async fn results_carry_highlights_facets_and_a_cursor(test: &TestApp) {
     let body = test
         .get("/api/v1/search?q=star+wars&page_size=2&include=genres")
         .await
@@ -116,9 +126,7 @@ async fn results_carry_highlights_facets_and_a_cursor(pool: PgPool) {
     assert_eq!(all.len() as u64, body["total_results"].as_u64().unwrap());
 }
 
-#[sqlx::test]
-async fn filters_apply_to_searches(pool: PgPool) {
-    let test = whole(&pool).await;
+async fn filters_apply_to_searches(test: &TestApp) {
     let all = test
         .get("/api/v1/search?q=park&page_size=100")
         .await
@@ -138,9 +146,7 @@ async fn filters_apply_to_searches(pool: PgPool) {
         .expect(400);
 }
 
-#[sqlx::test]
-async fn bad_queries_are_refused_or_find_nothing(pool: PgPool) {
-    let test = whole(&pool).await;
+async fn bad_queries_are_refused_or_find_nothing(test: &TestApp) {
     let long = "x".repeat(10_000);
     for (query, field) in [
         ("", "q"),
@@ -181,9 +187,36 @@ async fn bad_queries_are_refused_or_find_nothing(pool: PgPool) {
     }
 }
 
-#[sqlx::test]
-async fn suggestions_mix_movies_people_and_keywords(pool: PgPool) {
-    let test = whole(&pool).await;
+async fn names_are_shown_in_the_display_language(test: &TestApp) {
+    let response = test
+        .get("/api/v1/search?q=%E3%85%85%E3%85%8B%E3%85%87%E3%85%8D&language=ko-KR&include=genres")
+        .await;
+    assert_eq!(response.headers["content-language"], "ko-KR");
+    let body = response.expect(200);
+    assert_eq!(body["data"][0]["title"], "007 스카이폴");
+    assert_eq!(
+        body["facets"]["genres"][0]["name"],
+        body["data"][0]["genres"][0]
+    );
+    let body = test
+        .get("/api/v1/search/suggest?q=parasite&language=KO")
+        .await
+        .expect(200);
+    assert_eq!(body["data"][0]["name"], "기생충");
+    let people = test
+        .get("/api/v1/people?q=song+kang&language=ko")
+        .await
+        .expect(200);
+    assert_eq!(people["data"][0]["name"], "송강호");
+    let id = &people["data"][0]["id"];
+    let person = test
+        .get(&format!("/api/v1/people/{id}?language=ko"))
+        .await
+        .expect(200);
+    assert_eq!(person["name"], "송강호");
+}
+
+async fn suggestions_mix_movies_people_and_keywords(test: &TestApp) {
     let body = test
         .get("/api/v1/search/suggest?q=tom+han")
         .await
@@ -207,9 +240,7 @@ async fn suggestions_mix_movies_people_and_keywords(pool: PgPool) {
     assert!(kinds.contains(&&json!("keyword")), "{body}");
 }
 
-#[sqlx::test]
-async fn people_and_keywords_are_found_with_the_ids_that_filters_take(pool: PgPool) {
-    let test = whole(&pool).await;
+async fn people_and_keywords_are_found_with_the_ids_that_filters_take(test: &TestApp) {
     let people = test.get("/api/v1/people?q=park+chan-wok").await.expect(200);
     assert_eq!(people["data"][0]["name"], "Park Chan-wook");
     let (id, count) = (&people["data"][0]["id"], &people["data"][0]["movie_count"]);
