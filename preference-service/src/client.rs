@@ -9,6 +9,7 @@ use axum::{
 };
 use chassis::{
     client::{CallError, Client},
+    language::Language,
     problem::FieldError,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -48,8 +49,8 @@ impl MovieService {
         }
     }
 
-    /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`: each as JSON, with
-    /// its id.
+    /// Selects the first `limit` movies of `ids`, in that order, that exist and pass `filter`, with texts in `language`
+    /// where they are known.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the filter is invalid, [`Error::Catalogue`] if the call fails.
@@ -59,16 +60,20 @@ impl MovieService {
         ids: &[i64],
         limit: usize,
         filter: &[(&'static str, String)],
-    ) -> Result<Vec<(i64, Arc<RawValue>)>, Error> {
+        language: Option<Language>,
+    ) -> Result<Selection, Error> {
         #[derive(Serialize)]
         struct SelectRequest<'a> {
             ids: &'a [i64],
             limit: usize,
             filter: BTreeMap<&'static str, &'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            language: Option<Language>,
         }
         #[derive(Deserialize)]
         struct SelectResponse {
             data: Vec<Box<RawValue>>,
+            language: Option<Language>,
         }
         #[derive(Deserialize)]
         struct Id {
@@ -83,6 +88,7 @@ impl MovieService {
             ids,
             limit,
             filter: filter.collect(),
+            language,
         };
         let path = "/internal/v1/movies/select";
         let (status, body) = self.post(path, &request, self.timeout).await?;
@@ -91,9 +97,12 @@ impl MovieService {
                 let response: SelectResponse = self.parse(&body)?;
                 let movies = response.data.into_iter().map(|movie| {
                     let Id { id } = self.parse(movie.get().as_bytes())?;
-                    Ok((id, Arc::from(movie)))
+                    Ok::<_, CallError>((id, Arc::from(movie)))
                 });
-                movies.collect()
+                Ok(Selection {
+                    movies: movies.collect::<Result<_, _>>()?,
+                    language: response.language,
+                })
             }
             StatusCode::BAD_REQUEST => {
                 let refusal: Refusal = self.parse(&body)?;
@@ -164,6 +173,15 @@ impl MovieService {
             status: status.as_u16(),
         }
     }
+}
+
+/// Selected movies.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// Each as JSON, with its id.
+    pub movies: Vec<(i64, Arc<RawValue>)>,
+    /// The language of their texts, if movie-service states it.
+    pub language: Option<Language>,
 }
 
 /// A movie to be matched, with what is known of it.

@@ -39,7 +39,7 @@ pub use import::{
 };
 pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;
-pub use movie::{Film, MovieChange, MovieState, Tag};
+pub use movie::{Film, MovieCard, MovieChange, MovieState, Tag};
 pub use preferences::{NewPreferences, Preferences};
 pub use recommender::taste::HalfLife;
 pub use taste::{

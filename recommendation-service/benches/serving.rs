@@ -26,6 +26,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use recommendation_service::{
+    config::Config,
     experiments::{Experiments, impressions::Recorder},
     handler,
     ranking::{
@@ -82,6 +83,7 @@ fn film(id: i64) -> Film {
                 Tag {
                     id: id.into(),
                     name: format!("{kind} number {id}"),
+                    ..Tag::default()
                 }
             })
             .collect()
@@ -117,6 +119,7 @@ fn film(id: i64) -> Film {
         keywords,
         people,
         providers,
+        ..Film::default()
     }
 }
 
@@ -395,6 +398,11 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         rule_sets: RuleSets::new(pool.clone(), clock.clone()),
         experiments: Experiments::new(pool, recorder, clock),
         models,
+        languages: process
+            .settings
+            .read::<Config>()
+            .unwrap()
+            .catalogue_languages,
     });
     let routes = handler::router(state, &process.config)
         .merge(Router::new().route("/api/v1/nothing", get(async || {})));

@@ -85,9 +85,17 @@ pub async fn assemble_with(
     let shutdown = &process.shutdown;
 
     let catalogue = Shared::new(Arc::<Catalogue>::default());
-    let movies_feed = project(process, &pool, movie_service, &catalogue).await?;
+    let languages = config.catalogue_languages.others();
+    let movies_feed = project(process, &pool, movie_service, &catalogue, languages).await?;
     let users = Shared::new(Users::default());
-    let users_feed = project(process, &pool, preference_service.clone(), &users).await?;
+    let users_feed = project(
+        process,
+        &pool,
+        preference_service.clone(),
+        &users,
+        Vec::new(),
+    );
+    let users_feed = users_feed.await?;
 
     let recorder = Recorder::start(pool.clone(), shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, clock.clone());
@@ -154,6 +162,7 @@ pub async fn assemble_with(
         rule_sets: RuleSets::new(pool.clone(), clock),
         experiments,
         models,
+        languages: config.catalogue_languages,
     });
     let routes = handler::router(state, &process.config);
     let health = Health::default()
@@ -163,14 +172,17 @@ pub async fn assemble_with(
     Ok((routes, health))
 }
 
-/// Loads `model`, and starts a task that keeps it current by the feed of `source` until the shutdown.
+/// Loads `model`, movies with titles in `languages`, and starts a task that keeps it current by the feed of `source`
+/// until the shutdown.
 async fn project<M: ReadModel>(
     process: &Process,
     pool: &PgPool,
     source: Client,
     model: &Shared<M>,
+    languages: Vec<String>,
 ) -> sqlx::Result<FeedState> {
-    let projection = Arc::new(FeedProjection::load(pool.clone(), model.clone()).await?);
+    let projection = FeedProjection::load(pool.clone(), model.clone(), languages);
+    let projection = Arc::new(projection.await?);
     let (state, shutdown) = (FeedState::default(), &process.shutdown);
     shutdown.spawn(follow(source, projection, state.clone(), shutdown.clone()));
     Ok(state)

@@ -7,6 +7,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use crate::language::DisplayLanguages;
+
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub movie_service_url: Url,
     /// The URL of preference-service.
     pub user_preference_service_url: Url,
+    /// The languages of titles, genres and reasons, the catalogue's own first.
+    pub catalogue_languages: DisplayLanguages,
     /// The time to live of lists, in hours.
     pub list_ttl_hours: u32,
     /// The number of lists that are stored.
@@ -77,6 +81,32 @@ mod tests {
     use chassis::Settings;
 
     use super::*;
+
+    #[test]
+    fn the_catalogues_language_comes_first_and_each_once() {
+        for (languages, others) in [
+            ("en,ko", Some(&["ko"][..])),
+            ("en-US, ko_KR,ja", Some(&["ko", "ja"])),
+            ("ko", Some(&[])),
+            ("", None),
+            ("en,ko,ko-KR", None),
+            ("en,korean", None),
+            ("en,aa,ab,ac,ad,ae,af,ag,ah,ai", None),
+        ] {
+            let given = languages.to_owned();
+            let environment = HashMap::from([("CATALOGUE_LANGUAGES".to_owned(), given)]);
+            let config = Settings::merge(DEFAULTS, &environment)
+                .and_then(|settings| settings.read::<Config>())
+                .map(|config| config.catalogue_languages.others());
+            assert_eq!(
+                config.ok().as_deref(),
+                others
+                    .map(|all| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+                    .as_deref(),
+                "{languages}"
+            );
+        }
+    }
 
     #[test]
     fn an_invalid_share_is_refused_by_the_name_of_its_setting() {

@@ -6,7 +6,7 @@
 //! them.
 //!
 //! The modules, in the order of a request: [`handler`] → [`ranking`] ([`pipeline`](ranking::pipeline)) →
-//! [`read_model`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each. A
+//! [`read_model`], [`reason`], [`rules`], [`experiments`], [`registry`]; [`app`] builds them. SQL is in the `repository` of each. A
 //! [`sqlx::Error`] means that Postgres is unreachable, a statement failed or a stored row cannot be read; functions
 //! document other errors only.
 //!
@@ -19,8 +19,10 @@ pub mod config;
 pub mod database;
 pub mod experiments;
 pub mod handler;
+pub mod language;
 pub mod ranking;
 pub mod read_model;
+pub mod reason;
 pub mod registry;
 pub mod rules;
 pub mod state;

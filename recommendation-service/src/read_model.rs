@@ -11,6 +11,7 @@ pub mod repository;
 mod revision;
 pub mod snapshot;
 mod tags;
+mod translations;
 pub mod users;
 
 pub use affinity::{affinities, affinity};
@@ -22,4 +23,5 @@ pub use profile::{
 pub use revision::Revision;
 pub use snapshot::Shared;
 pub use tags::FilmTags;
+pub use translations::{Localized, Title};
 pub use users::Users;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    experiments::Experiments, ranking::recommender::Recommender, registry::Registry,
-    rules::store::RuleSets,
+    experiments::Experiments, language::DisplayLanguages, ranking::recommender::Recommender,
+    registry::Registry, rules::store::RuleSets,
 };
 
 /// The services, shared by all requests.
@@ -20,4 +20,6 @@ pub struct Services {
     pub experiments: Experiments,
     /// The registry of learned models.
     pub models: Registry,
+    /// The languages that responses can be in.
+    pub languages: DisplayLanguages,
 }

@@ -20,6 +20,7 @@ mod drill_writes;
 mod failures;
 mod freshness;
 mod generated_clients;
+mod languages;
 mod lifecycle;
 mod managed;
 mod stage;

@@ -18,7 +18,8 @@ use crate::{
 };
 
 const MAX_IDS: usize = 10_000;
-const MAX_MOVIES: usize = 100;
+/// A page of a user's movies has as many.
+const MAX_MOVIES: usize = 1000;
 /// The fields of each movie.
 const FIELDS: &str = "id,title,release_date,popularity,poster_url,genres";
 

@@ -70,10 +70,13 @@ part_operations! {
     /// A page of a user's watchlist, newest first.
     BookmarksResponse {
         /// The movies.
-        bookmarks: {
+        bookmarks: BookmarkEntry {
             "user_id": 1,
             "movie_id": 603,
-            "bookmarked_at": "2026-02-13T08:15:42.123456Z"
+            "bookmarked_at": "2026-02-13T08:15:42.123456Z",
+            "title": "The Matrix",
+            "poster_url": "https://image.tmdb.org/t/p/w500/f89U3ADr1oiB1s9GkdPOEpXUk5H.jpg",
+            "progress": null
         }
     }
 }

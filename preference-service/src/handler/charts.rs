@@ -14,6 +14,7 @@ use axum::{
 use chassis::{
     Problem,
     extract::{AcceptsEventStream, Query},
+    language::{AcceptLanguage, Language},
     problem::ProblemDocument,
     shutdown::Shutdown,
     validate::{FieldError, Validator},
@@ -31,6 +32,7 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
+use super::user_movie::ListLanguage;
 use crate::{
     models::{Metric, Window},
     service::charts::{Chart, ChartRequest, Charts, Place},
@@ -96,6 +98,9 @@ impl ChartQuery {
         );
         let window = check.variant("window", window.as_deref(), "one of day, week, all");
         let limit = check.integer("limit", limit.as_deref(), 1..=MAX_PLACES);
+        if !self.filter.language_filters() {
+            Language::parse_parameter(&mut check, self.filter.language.as_deref());
+        }
         check.finish(ChartRequest::new(
             metric.unwrap_or(Metric::Bookmarks),
             window.unwrap_or(Window::All),
@@ -149,7 +154,8 @@ fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
     params(ChartQuery),
     responses(
         (status = 200, description = "the chart, or its event stream", content((ChartResponse = "application/json"), (String = "text/event-stream")),
-            headers(("ETag" = String, description = "the entity tag of the chart"))),
+            headers(("ETag" = String, description = "the entity tag of the chart"),
+                ("Content-Language" = String, description = "the language of the movies; absent without any"))),
         (status = 304, description = "the chart matches `If-None-Match`"),
         (status = 400, description = "a parameter is invalid; `errors` lists each", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "movie-service or Postgres is unavailable, or too many streams are open", body = ProblemDocument, content_type = "application/problem+json"),
@@ -158,12 +164,16 @@ fn response(request: &ChartRequest, chart: Chart) -> ChartResponse {
 pub(super) async fn get_chart(
     State(state): State<AppState>,
     AcceptsEventStream(wants_events): AcceptsEventStream,
+    AcceptLanguage(accepted): AcceptLanguage,
     Query(query): Query<ChartQuery>,
 ) -> Result<Response, Problem> {
-    let request = query.parse()?;
-    let chart = response(&request, state.charts.top(&request).await?);
+    let mut request = query.parse()?;
+    request.language = request.language.or(accepted);
+    let chart = state.charts.top(&request).await?;
+    let language = ListLanguage(chart.language);
+    let chart = response(&request, chart);
     if !wants_events {
-        return Ok(Json(chart).into_response());
+        return Ok((language, Json(chart)).into_response());
     }
     let Some(permit) = state.chart_streams.admit() else {
         let full = Problem::unavailable("a place among the readers of charts");
@@ -179,9 +189,9 @@ pub(super) async fn get_chart(
         until: Instant::now() + STREAM_TIMEOUT,
         _permit: permit,
     };
-    let mut response = Sse::new(events(stream))
-        .keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL))
-        .into_response();
+    let events = Sse::new(events(stream));
+    let events = events.keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL));
+    let mut response = (language, events).into_response();
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -24,11 +24,13 @@ use crate::{
     "min_rating": 6.5
 }))]
 pub(super) struct PreferencesRequest {
-    /// Names of genres, at most 50 of at most 50 characters each; duplicates are dropped, ignoring case.
+    /// Names of genres in any language that movies are translated into, at most 50 of at most 50 characters each;
+    /// duplicates are dropped, ignoring case.
     #[schema(max_items = 50)]
     preferred_genres: Option<Vec<String>>,
-    /// A language in two lower-case letters (ISO 639-1); not set if empty.
-    #[schema(pattern = "^([a-z]{2})?$")]
+    /// A language of two letters (ISO 639-1) in any case, such as `ko` or `ko-KR`, of which the region is dropped; not set
+    /// if empty. Only movies in this language are recommended, and responses about the user's own movies are in it.
+    #[schema(pattern = "^([A-Za-z]{2}([-_][A-Za-z0-9]{1,8})*)?$", example = "ko")]
     preferred_language: Option<String>,
     /// The lowest average rating to be shown, 0 to 10; 0 if absent.
     #[schema(minimum = 0, maximum = 10)]

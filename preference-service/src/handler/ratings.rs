@@ -98,11 +98,14 @@ part_operations! {
     /// A page of a user's ratings, newest first.
     RatingsResponse {
         /// The ratings.
-        ratings: {
+        ratings: RatingEntry {
             "user_id": 1,
             "movie_id": 603,
             "rating": 4.5,
-            "rated_at": "2026-02-13T08:15:42.123456Z"
+            "rated_at": "2026-02-13T08:15:42.123456Z",
+            "title": "The Matrix",
+            "poster_url": "https://image.tmdb.org/t/p/w500/f89U3ADr1oiB1s9GkdPOEpXUk5H.jpg",
+            "progress": null
         }
     }
 }

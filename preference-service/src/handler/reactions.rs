@@ -93,11 +93,14 @@ part_operations! {
     /// A page of a user's reactions, newest first.
     ReactionsResponse {
         /// The reactions.
-        reactions: {
+        reactions: ReactionEntry {
             "user_id": 1,
             "movie_id": 603,
             "reaction": "superlike",
-            "reacted_at": "2026-02-13T08:15:42.123456Z"
+            "reacted_at": "2026-02-13T08:15:42.123456Z",
+            "title": "The Matrix",
+            "poster_url": "https://image.tmdb.org/t/p/w500/f89U3ADr1oiB1s9GkdPOEpXUk5H.jpg",
+            "progress": null
         }
     }
 }

@@ -1,14 +1,22 @@
 //! The requests that reactions, bookmarks, ratings and the watch history have in common: set, clear and get one part of
 //! a user's state for a movie, and list the movies for which it is set. Called by the handlers of those resources.
 
+use std::convert::Infallible;
+
 use axum::{
     Json as JsonBody,
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, StatusCode, header::LINK, request::Parts},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{LINK, VARY},
+        request::Parts,
+    },
+    response::{IntoResponseParts, ResponseParts},
 };
 use chassis::{
     Problem,
     extract::{Bounded, Path},
+    language::{ContentLanguage, Language, VARY_BY_LANGUAGE},
     paging::{Cursor, next_link},
     problem::FieldError,
 };
@@ -17,11 +25,11 @@ use serde::{
     Deserialize, Serialize,
     de::value::{self, StrDeserializer},
 };
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     error::Error,
-    models::{Action, MovieId, StatePart, UserId, UserMovie},
+    models::{Action, MovieCard, MovieId, StatePart, UserId, UserMovie},
     service::writer::Command,
     state::AppState,
 };
@@ -74,6 +82,55 @@ pub(super) trait PartResponse: Sized {
     fn new(state: &UserMovie) -> Option<Self>;
 }
 
+/// The movie of an item of a list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ListedMovie {
+    /// The movie's title, in the display language if it is known; null if movie-service is unavailable, or the movie has
+    /// left the catalogue.
+    title: Option<String>,
+    /// The URL of its poster, 500 pixels wide, empty if there is none; null as `title`.
+    poster_url: Option<String>,
+    /// The share of it before the user's last playback position, 0 to 1 in hundredths; 1 if they only marked it as
+    /// watched, null if they have not watched it.
+    progress: Option<f64>,
+}
+
+impl ListedMovie {
+    pub(super) fn new(state: &UserMovie, card: Option<MovieCard>) -> Self {
+        let (title, poster_url) = card.map(|card| (card.title, card.poster_url)).unzip();
+        let position = state.position_seconds.zip(state.duration_seconds);
+        let share = position
+            .filter(|(_, duration)| *duration > 0)
+            .map(|(position, duration)| f64::from(position) / f64::from(duration));
+        let marked = state.completed_at.map(|_| 1.0);
+        Self {
+            title,
+            poster_url,
+            progress: share
+                .map(|share| (share * 100.0).round() / 100.0)
+                .or(marked),
+        }
+    }
+}
+
+/// The language of a list's texts, if there are any: sets `Content-Language` and extends `Vary`.
+#[derive(Clone, Copy)]
+pub(super) struct ListLanguage(pub(super) Option<Language>);
+
+impl IntoResponseParts for ListLanguage {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
+        match self.0 {
+            Some(language) => ContentLanguage(language).into_response_parts(response),
+            None => {
+                response.headers_mut().append(VARY, VARY_BY_LANGUAGE);
+                Ok(response)
+            }
+        }
+    }
+}
+
 /// Stores `action`, which sets the part.
 pub(super) async fn set<T: PartResponse>(
     state: &AppState,
@@ -120,7 +177,7 @@ macro_rules! part_operations {
         $(get: $(#[$get_doc:meta])+ $get:ident $get_path:tt => $get_text:tt;)?
         remove: $(#[$remove_doc:meta])+ $remove:ident $remove_path:tt, $action:expr => $remove_text:tt;
         list: $(#[$list_doc:meta])+ $list:ident $list_path:tt => $list_text:tt,
-        $(#[$page_doc:meta])+ $page:ident { $(#[$items_doc:meta])+ $items:ident: $example:tt }
+        $(#[$page_doc:meta])+ $page:ident { $(#[$items_doc:meta])+ $items:ident: $entry:ident $example:tt }
     ) => {
         $($(#[$get_doc])+
         #[utoipa::path(get, path = $get_path, tag = $tag,
@@ -146,6 +203,21 @@ macro_rules! part_operations {
             user_movie::clear(&state, path, $action).await
         }
 
+        /// An item of the list, with its movie.
+        #[derive(Serialize, ToSchema)]
+        pub(super) struct $entry {
+            #[serde(flatten)]
+            item: $item,
+            #[serde(flatten)]
+            movie: user_movie::ListedMovie,
+        }
+
+        impl From<($item, user_movie::ListedMovie)> for $entry {
+            fn from((item, movie): ($item, user_movie::ListedMovie)) -> Self {
+                Self { item, movie }
+            }
+        }
+
         $(#[$page_doc])+
         #[derive(Serialize, ToSchema)]
         #[schema(example = json!({
@@ -154,7 +226,7 @@ macro_rules! part_operations {
         pub(super) struct $page {
             user_id: UserId,
             $(#[$items_doc])+
-            $items: Vec<$item>,
+            $items: Vec<$entry>,
             /// The cursor of the next page; null on the last.
             next_cursor: Option<String>,
         }
@@ -164,14 +236,16 @@ macro_rules! part_operations {
             params(("id" = UserId, Path, description = "The user's id.", example = 1),
                 $crate::handler::user_movie::MoviesQuery),
             responses((status = 200, description = $list_text, body = $page, headers(
-                    ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last"))),
+                    ("Link" = String, description = "the next page, `rel=\"next\"`; absent on the last"),
+                    ("Content-Language" = String, description = "the language of the titles; absent without any"))),
                 $crate::handler::user_movie::ListProblems))]
         pub(super) async fn $list(
             State(state): State<AppState>,
             chassis::extract::Path(user_id): chassis::extract::Path<UserId>,
+            chassis::language::AcceptLanguage(accepted): chassis::language::AcceptLanguage,
             chassis::extract::Query(query): chassis::extract::Query<user_movie::MoviesQuery>,
-        ) -> Result<(axum::http::HeaderMap, JsonBody<$page>), Problem> {
-            user_movie::list(&state, user_id, &query, |$items, next_cursor| $page {
+        ) -> Result<user_movie::ListResponse<$page>, Problem> {
+            user_movie::list(&state, user_id, &query, accepted, |$items: Vec<$entry>, next_cursor| $page {
                 user_id,
                 $items,
                 next_cursor,
@@ -192,7 +266,14 @@ pub(super) struct MoviesQuery {
     /// The `next_cursor` of the previous page. Pages neither skip nor repeat items while the list changes at its top.
     #[param(example = "eyJtb3ZpZSI6NjAzfQ")]
     cursor: Option<String>,
+    /// The display language (BCP 47) of titles. The default is that of `Accept-Language`, then the user's
+    /// `preferred_language`, else the catalogue's own.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    language: Option<Language>,
 }
+
+/// The headers and the body of a list.
+pub(super) type ListResponse<R> = (ListLanguage, HeaderMap, JsonBody<R>);
 
 /// The cursor of a page: it begins after this movie.
 #[derive(Serialize, Deserialize)]
@@ -204,21 +285,24 @@ struct Position {
 impl Cursor for Position {}
 
 /// Lists the movies for which the part is set; `body` builds the response from the items and the cursor of the next page.
+/// `accepted` is the language that the client accepts.
 ///
 /// # Errors
 /// A problem if the cursor is invalid or there is no such user.
-pub(super) async fn list<T: PartResponse, R>(
+pub(super) async fn list<T: PartResponse, E: From<(T, ListedMovie)>, R>(
     state: &AppState,
     user_id: UserId,
     query: &MoviesQuery,
-    body: impl FnOnce(Vec<T>, Option<String>) -> R,
-) -> Result<(HeaderMap, JsonBody<R>), Problem> {
+    accepted: Option<Language>,
+    body: impl FnOnce(Vec<E>, Option<String>) -> R,
+) -> Result<ListResponse<R>, Problem> {
     let limit = query.limit.map_or(DEFAULT_LIMIT, Bounded::get);
     let after = decode_cursor::<Position>(query.cursor.as_deref())?
         .map(|position| (position.at, position.movie));
-    let page = state
+    let language = query.language.or(accepted);
+    let (page, mut descriptions) = state
         .interactions
-        .list_movies(user_id, T::PART, after, limit)
+        .list_movies(user_id, T::PART, after, limit, language)
         .await?;
     let last = page.items.last().filter(|_| page.has_more);
     let next_cursor = last.and_then(|state| {
@@ -227,9 +311,19 @@ pub(super) async fn list<T: PartResponse, R>(
     });
     let path = format!("/api/v1/users/{user_id}/{}", T::PART.as_str());
     let limit = ("limit", Some(limit.to_string()));
-    let headers = link_header(&path, &[limit], next_cursor.as_deref());
-    let items = page.items.iter().filter_map(T::new).collect();
-    Ok((headers, JsonBody(body(items, next_cursor))))
+    let language = query.language.map(|language| language.to_string());
+    let parameters = [limit, ("language", language)];
+    let headers = link_header(&path, &parameters, next_cursor.as_deref());
+    let items = page.items.iter().filter_map(|state| {
+        let card = descriptions.cards.remove(&state.movie_id);
+        Some((T::new(state)?, ListedMovie::new(state, card)).into())
+    });
+    let language = ListLanguage(descriptions.language);
+    Ok((
+        language,
+        headers,
+        JsonBody(body(items.collect(), next_cursor)),
+    ))
 }
 
 /// Decodes a `cursor` parameter.

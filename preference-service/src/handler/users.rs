@@ -39,6 +39,9 @@ pub(super) struct CreateUserRequest {
     /// The password, 8 to 128 characters; without one the user cannot log in. Only a hash is stored.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
     password: Option<SecretString>,
+    /// The preferred language, as in the preferences: `ko` or `ko-KR`; not set if absent or empty.
+    #[schema(example = "ko")]
+    preferred_language: Option<String>,
 }
 
 /// A user.
@@ -117,6 +120,7 @@ pub(super) async fn create_user(
         request.username.as_deref(),
         request.email.as_deref(),
         request.password,
+        request.preferred_language.as_deref(),
     )?;
     let counted = caller.address.filter(|_| !caller.is_admin);
     let user = state.users.create(&user, counted).await?;

@@ -115,7 +115,7 @@ part_operations! {
     /// A page of a user's watch history, last watched first.
     WatchesResponse {
         /// The movies.
-        watch: {
+        watch: WatchEntry {
             "user_id": 1,
             "movie_id": 603,
             "position_seconds": 1260,
@@ -123,7 +123,10 @@ part_operations! {
             "watched_seconds": 1260,
             "completed": false,
             "completed_at": null,
-            "watched_at": "2026-02-13T08:15:42.123456Z"
+            "watched_at": "2026-02-13T08:15:42.123456Z",
+            "title": "The Matrix",
+            "poster_url": "https://image.tmdb.org/t/p/w500/f89U3ADr1oiB1s9GkdPOEpXUk5H.jpg",
+            "progress": 0.15
         }
     }
 }

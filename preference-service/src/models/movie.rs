@@ -2,7 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use super::{MovieId, TagKind};
+
+/// A movie as movie-service shows it in lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct MovieCard {
+    /// The title, in the display language if it is known.
+    pub title: String,
+    /// The URL of the poster; empty if there is none.
+    #[serde(default)]
+    pub poster_url: String,
+}
 
 /// A change of a movie in the catalogue's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]

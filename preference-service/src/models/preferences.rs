@@ -3,7 +3,10 @@
 
 use std::collections::HashSet;
 
-use chassis::validate::{FieldError, Validator};
+use chassis::{
+    language::Language,
+    validate::{FieldError, Validator},
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,8 +59,8 @@ pub struct NewPreferences {
 }
 
 impl NewPreferences {
-    /// Validates the fields of a request. Of genres that differ only in case the first is kept; an
-    /// empty language means none.
+    /// Validates the fields of a request. Of genres that differ only in case the first is kept; of a language its code
+    /// without the region; an empty language means none.
     pub fn parse(
         genres: Vec<String>,
         language: Option<&str>,
@@ -65,14 +68,7 @@ impl NewPreferences {
     ) -> Result<Self, Vec<FieldError>> {
         let mut check = Validator::default();
         check_genres(&mut check, &genres);
-        let language = language.map(str::trim).filter(|text| !text.is_empty());
-        // Only the form is checked: TMDB has codes, such as `cn`, that the standard does not.
-        let is_code = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_lowercase());
-        check.require(
-            language.is_none_or(is_code),
-            "preferred_language",
-            "must be two lower-case letters (ISO 639-1) such as `ko`, without a region; or empty",
-        );
+        let language = parse_language(&mut check, language);
         let min_rating = check
             .number("min_rating", min_rating, 0.0..=MAX_RATING)
             .unwrap_or_default();
@@ -84,11 +80,25 @@ impl NewPreferences {
             .collect();
         check.finish(Self {
             genres,
-            language: language.map(str::to_owned),
+            language,
             // Negative zero is in the range, but would be serialized as `-0.0`.
             min_rating: min_rating.abs(),
         })
     }
+}
+
+/// Parses `preferred_language` into a code of two lower-case letters; `None` if it is absent, empty or invalid.
+pub(super) fn parse_language(check: &mut Validator, text: Option<&str>) -> Option<String> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    // Only the form is checked: TMDB has codes, such as `cn`, that the standard does not.
+    let language = text.and_then(Language::parse);
+    let language = language.filter(|language| language.primary().len() == 2);
+    check.require(
+        text.is_none() || language.is_some(),
+        "preferred_language",
+        "must be a language of two letters (ISO 639-1) such as `ko` or `ko-KR`; or empty",
+    );
+    language.map(|language| language.primary().to_owned())
 }
 
 fn check_genres(check: &mut Validator, genres: &[String]) {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     UserId,
+    preferences::parse_language,
     text::{fold, has_invisible},
 };
 use crate::error::Error;
@@ -81,6 +82,8 @@ pub struct NewUser {
     pub email: UniqueText,
     /// The password; `None` for a user who cannot log in.
     pub password: Option<SecretString>,
+    /// The preferred language, as in [`NewPreferences`](super::NewPreferences).
+    pub preferred_language: Option<String>,
 }
 
 impl NewUser {
@@ -93,6 +96,7 @@ impl NewUser {
         username: Option<&str>,
         email: Option<&str>,
         password: Option<SecretString>,
+        preferred_language: Option<&str>,
     ) -> Result<Self, Error> {
         let username = username.unwrap_or_default().trim();
         let email = email.unwrap_or_default().trim();
@@ -100,11 +104,15 @@ impl NewUser {
         check.require(!username.is_empty(), "username", "is required");
         check.require(!email.is_empty(), "email", "is required");
         check.finish(()).map_err(Error::MissingUser)?;
-        validate(Some(username), Some(email), password.as_ref())?;
+        let mut check = Validator::default();
+        validate(&mut check, Some(username), Some(email), password.as_ref());
+        let preferred_language = parse_language(&mut check, preferred_language);
+        check.finish(())?;
         Ok(Self {
             username: UniqueText::new(username),
             email: UniqueText::new(email),
             password,
+            preferred_language,
         })
     }
 }
@@ -130,7 +138,9 @@ impl UserUpdate {
     ) -> Result<Self, Vec<FieldError>> {
         let username = username.map(str::trim);
         let email = email.map(str::trim);
-        validate(username, email, password.as_ref())?;
+        let mut check = Validator::default();
+        validate(&mut check, username, email, password.as_ref());
+        check.finish(())?;
         Ok(Self {
             username: username.map(UniqueText::new),
             email: email.map(UniqueText::new),
@@ -154,11 +164,11 @@ pub fn login_key(name: &str) -> Option<String> {
 }
 
 fn validate(
+    check: &mut Validator,
     username: Option<&str>,
     email: Option<&str>,
     password: Option<&SecretString>,
-) -> Result<(), Vec<FieldError>> {
-    let mut check = Validator::default();
+) {
     for (field, error) in [
         ("username", username.and_then(username_error)),
         ("email", email.and_then(email_error)),
@@ -166,7 +176,6 @@ fn validate(
     ] {
         check.require(error.is_none(), field, error.unwrap_or_default());
     }
-    check.finish(())
 }
 
 fn username_error(username: &str) -> Option<String> {

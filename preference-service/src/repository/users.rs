@@ -1,6 +1,7 @@
 //! SQL of users and their preferences; called by the services of users, logins and all that need to
 //! tell an unknown user from one without rows. Every change of a profile writes its change record.
 
+use chassis::language::Language;
 use sqlx::PgPool;
 
 use super::changes::record_profile;
@@ -16,7 +17,7 @@ use crate::{
 #[tracing::instrument(name = "repository.users.create", level = "debug", skip_all)]
 pub async fn create(
     pool: &PgPool,
-    user: &NewUser,
+    new: &NewUser,
     password_hash: Option<&str>,
 ) -> Result<User, Error> {
     let mut transaction = pool.begin().await?;
@@ -25,14 +26,24 @@ pub async fn create(
         r#"insert into user_account (username, email, username_key, email_key, password_hash)
            values ($1, $2, $3, $4, $5)
            returning id as "id: UserId", username, email, role as "role: Role", created_at"#,
-        user.username.text,
-        user.email.text,
-        user.username.key,
-        user.email.key,
+        new.username.text,
+        new.email.text,
+        new.username.key,
+        new.email.key,
         password_hash
     )
     .fetch_one(&mut *transaction)
     .await?;
+    if let Some(language) = &new.preferred_language {
+        sqlx::query!(
+            "insert into preference (user_id, preferred_genres, preferred_language, min_rating)
+             values ($1, '{}', $2, 0)",
+            user.id.get(),
+            language
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
     record_profile(&mut transaction, user.id).await?;
     transaction.commit().await?;
     Ok(user)
@@ -202,6 +213,18 @@ pub async fn find_preferences(pool: &PgPool, id: UserId) -> sqlx::Result<Option<
     )
     .fetch_optional(pool)
     .await
+}
+
+/// Finds the language that the user prefers, if they stated one.
+#[tracing::instrument(name = "repository.users.find_preferred_language", level = "debug", skip_all, fields(user_id = %id))]
+pub async fn find_preferred_language(pool: &PgPool, id: UserId) -> sqlx::Result<Option<Language>> {
+    let code = sqlx::query_scalar!(
+        "select preferred_language from preference where user_id = $1",
+        id.get()
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(code.flatten().as_deref().and_then(Language::parse))
 }
 
 /// Replaces the user's preferences; `None` if no user has this id.

@@ -1,5 +1,6 @@
 //! The movies of the catalogue: a read model kept up to date by movie-service's feed, and requests to movie-service for
-//! movies that the model does not contain yet. Called by interactions, statistics and imports.
+//! movies that the model does not contain yet, and for what lists show of movies. Called by interactions, statistics and
+//! imports.
 
 use std::collections::HashMap;
 
@@ -9,13 +10,15 @@ use chassis::{
         Change,
         follow::{Projection, ProjectionError, SnapshotReader},
     },
+    language::Language,
 };
 use serde::Deserialize;
 use sqlx::PgPool;
 
 use crate::{
-    client::{FilmMatch, FilmMatches, MovieService, WantedFilm},
-    models::{Film, MovieChange, MovieId, MovieState, Tag, TagKind, UnmatchedReason},
+    client::{FilmMatch, FilmMatches, MovieService, Selection, WantedFilm},
+    error::Error,
+    models::{Film, MovieCard, MovieChange, MovieId, MovieState, Tag, TagKind, UnmatchedReason},
     repository::movies,
 };
 
@@ -26,6 +29,15 @@ const SOURCE: &str = "movie-service";
 const MAX_FETCHED: usize = 100;
 /// The number of cast members that count towards taste.
 const CAST: usize = 5;
+
+/// Movies as lists show them.
+#[derive(Debug, Default)]
+pub struct Descriptions {
+    /// By movie.
+    pub cards: HashMap<MovieId, MovieCard>,
+    /// The language of the texts, if movie-service states it.
+    pub language: Option<Language>,
+}
 
 /// The movies of the catalogue; cheap to clone.
 #[derive(Clone)]
@@ -73,6 +85,29 @@ impl Catalogue {
             FilmMatch::Unmatched(_) => Some(false),
         });
         Ok(ids.iter().copied().zip(known).collect())
+    }
+
+    /// Describes those of `ids`, at most a thousand, that movie-service has, in `language` where texts are known. Nothing
+    /// is described if it does not respond: a list is served without.
+    #[tracing::instrument(name = "service.catalogue.describe", level = "debug", skip_all)]
+    pub async fn describe(&self, ids: &[MovieId], language: Option<Language>) -> Descriptions {
+        if ids.is_empty() {
+            return Descriptions::default();
+        }
+        let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+        let selected = self.movie_service.select(&ids, ids.len(), &[], language);
+        let selected = selected.await.unwrap_or_else(|error: Error| {
+            tracing::debug!(%error, movies = ids.len(), "movies cannot be described");
+            Selection::default()
+        });
+        let cards = selected.movies.iter().filter_map(|(id, movie)| {
+            let card = serde_json::from_str(movie.get()).ok()?;
+            Some((MovieId::new(*id)?, card))
+        });
+        Descriptions {
+            cards: cards.collect(),
+            language: selected.language,
+        }
     }
 
     /// Matches `wanted`, at most a thousand, with movies of the catalogue; movie-service fetches at most `fetch` of them

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::clock::Clock;
+use chassis::{clock::Clock, language::Language};
 use chrono::{DateTime, TimeDelta, Utc};
 use filter::FilterParams;
 use moka::future::Cache;
@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use crate::{
-    client::MovieService,
+    client::{MovieService, Selection},
     error::Error,
     models::{ChartEntry, Metric, Window, hour_of},
     repository::{chart_mirror::ChartMirror, charts},
@@ -46,19 +46,24 @@ pub struct ChartRequest {
     pub limit: usize,
     /// The parameters of the movie filter as given; movie-service validates them.
     pub filter: Vec<(&'static str, String)>,
+    /// The display language.
+    pub language: Option<Language>,
 }
 
 impl ChartRequest {
     /// A request for the first `limit` places among the movies that pass `filter`.
     pub fn new(metric: Metric, window: Window, limit: usize, filter: &FilterParams) -> Self {
+        let is_display = |name| name == "language" && !filter.language_filters();
         let given = filter.entries().into_iter();
         Self {
             metric,
             window,
             limit,
             filter: given
+                .filter(|(name, _)| !is_display(*name))
                 .map(|(name, value)| (name, value.to_owned()))
                 .collect(),
+            language: filter.display_language(),
         }
     }
 }
@@ -73,7 +78,7 @@ pub struct Place {
     /// The number of users.
     #[schema(example = 42)]
     pub count: i64,
-    /// The movie, as `GET /movies` lists it, with its genres.
+    /// The movie, as `GET /movies` lists it in the display language, with its genres.
     #[schema(value_type = Object, example = json!({"id": 603, "title": "The Matrix", "release_date": "1999-03-31", "popularity": 73.5, "poster_url": "", "genres": ["Action", "Science Fiction"]}))]
     pub movie: Arc<RawValue>,
 }
@@ -85,10 +90,9 @@ pub struct Chart {
     pub places: Vec<Place>,
     /// The last hour of the window.
     pub hour: DateTime<Utc>,
+    /// The language of the movies' texts; `None` without movies.
+    pub language: Option<Language>,
 }
-
-/// A movie as movie-service lists it, with its id.
-type Movie = (i64, Arc<RawValue>);
 
 type Ranks = (DateTime<Utc>, Arc<Vec<ChartEntry>>);
 
@@ -98,6 +102,7 @@ struct SelectRequest {
     ids: Vec<i64>,
     limit: usize,
     filter: Vec<(&'static str, String)>,
+    language: Option<Language>,
 }
 
 /// The charts of the platform; cheap to clone.
@@ -108,7 +113,7 @@ pub struct Charts {
     movie_service: MovieService,
     clock: Clock,
     ranks: Cache<(Metric, Window, usize), Ranks>,
-    movies: Cache<SelectRequest, Arc<Vec<Movie>>>,
+    movies: Cache<SelectRequest, Arc<Selection>>,
 }
 
 impl Charts {
@@ -149,10 +154,14 @@ impl Charts {
         };
         loop {
             let (hour, entries) = self.ranks(request.metric, request.window, depth).await?;
-            let places = self.with_movies(request, &entries).await?;
+            let (places, language) = self.with_movies(request, &entries).await?;
             let is_whole = entries.len() < depth || depth == MAX_DEPTH;
             if is_whole || places.len() >= request.limit {
-                return Ok(Chart { places, hour });
+                return Ok(Chart {
+                    places,
+                    hour,
+                    language,
+                });
             }
             depth = (depth * DEPTH_FACTOR).min(MAX_DEPTH);
         }
@@ -184,44 +193,51 @@ impl Charts {
         &self,
         request: &ChartRequest,
         entries: &[ChartEntry],
-    ) -> Result<Vec<Place>, Error> {
+    ) -> Result<(Vec<Place>, Option<Language>), Error> {
         if entries.is_empty() && request.filter.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
-        let mut movies = Vec::new();
+        let (mut movies, mut language) = (Vec::new(), None);
         let mut rest = entries;
         loop {
-            let (page, later) = rest.split_at(rest.len().min(MAX_IDS));
+            let (first, later) = rest.split_at(rest.len().min(MAX_IDS));
             rest = later;
             let selection = SelectRequest {
-                ids: page.iter().map(|entry| entry.movie_id.get()).collect(),
+                ids: first.iter().map(|entry| entry.movie_id.get()).collect(),
                 limit: request.limit - movies.len(),
                 filter: request.filter.clone(),
+                language: request.language,
             };
-            movies.extend_from_slice(&self.select(selection).await?);
+            let page = self.select(selection).await?;
+            movies.extend_from_slice(&page.movies);
+            language = language.or(page.language);
             if rest.is_empty() || movies.len() >= request.limit {
                 break;
             }
         }
         let mut counts = entries.iter();
-        let place = |(id, movie): &Movie| {
+        let place = |(id, movie): &(i64, Arc<RawValue>)| {
             // Both are in the chart's order; movie-service omits some.
             let entry = counts.find(|entry| entry.movie_id.get() == *id)?;
             Some((entry.count, movie.clone()))
         };
         let ranked = (1..).zip(movies.iter().filter_map(place));
         let places = ranked.map(|(rank, (count, movie))| Place { rank, count, movie });
-        Ok(places.collect())
+        Ok((places.collect(), language))
     }
 
-    async fn select(&self, request: SelectRequest) -> Result<Arc<Vec<Movie>>, Error> {
+    async fn select(&self, request: SelectRequest) -> Result<Arc<Selection>, Error> {
         if let Some(movies) = self.movies.get(&request).await {
             return Ok(movies);
         }
-        let movies = self
-            .movie_service
-            .select(&request.ids, request.limit, &request.filter)
-            .await?;
+        let SelectRequest {
+            ids,
+            limit,
+            filter,
+            language,
+        } = &request;
+        let selected = self.movie_service.select(ids, *limit, filter, *language);
+        let movies = selected.await?;
         let movies = Arc::new(movies);
         self.movies.insert(request, movies.clone()).await;
         Ok(movies)

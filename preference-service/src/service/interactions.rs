@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chassis::language::Language;
 use chrono::{DateTime, Utc};
+use futures_util::future::try_join;
 use sqlx::PgPool;
 
 use super::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Descriptions},
     writer::{Command, WriteError, Writer, Written},
 };
 use crate::{
@@ -165,7 +167,7 @@ impl Interactions {
     }
 
     /// Lists at most `limit` movies for which the user has set `part`, the last change first; those after `after` if
-    /// given.
+    /// given. They are described in `language`, or that which the user prefers.
     ///
     /// # Errors
     /// `UserNotFound` if the user does not exist, `Database` if Postgres fails.
@@ -176,9 +178,20 @@ impl Interactions {
         part: StatePart,
         after: Option<(DateTime<Utc>, MovieId)>,
         limit: i64,
-    ) -> Result<Page<UserMovie>, Error> {
-        let movies = user_movies::list(&self.pool, user_id, part, after, limit + 1).await?;
-        self.page(user_id, movies, limit).await
+        language: Option<Language>,
+    ) -> Result<(Page<UserMovie>, Descriptions), Error> {
+        let preferred = async {
+            match language {
+                Some(language) => Ok(Some(language)),
+                None => users::find_preferred_language(&self.pool, user_id).await,
+            }
+        };
+        let movies = user_movies::list(&self.pool, user_id, part, after, limit + 1);
+        let (language, movies) = try_join(preferred, movies).await?;
+        let page = self.page(user_id, movies, limit).await?;
+        let ids: Vec<MovieId> = page.items.iter().map(|state| state.movie_id).collect();
+        let descriptions = self.catalogue.describe(&ids, language).await;
+        Ok((page, descriptions))
     }
 
     /// Lists at most `limit` interactions of a user, newest first; of one type, and before `before`, if given.

@@ -21,6 +21,7 @@ mod idempotency;
 mod imports;
 mod input;
 mod interactions;
+mod languages;
 mod own_data;
 mod preferences;
 mod reactions;

@@ -74,6 +74,48 @@ async fn set_preferences_replace_the_former_as_a_whole(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_language_is_understood_in_any_case_and_with_a_region(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/preferences");
+    for language in ["ko", "KO", " ko-KR ", "ko_kr", "Ko-Kore-KR"] {
+        let body = json!({"preferred_language": language, "preferred_genres": ["드라마", "SF"]});
+        let set = app.post(&path, body).await.expect(200);
+        assert_eq!(set["preferred_language"], "ko", "{language}");
+        assert_eq!(set["preferred_genres"], json!(["드라마", "SF"]));
+        let change = app.get(&format!("/internal/v1/users/{id}")).await;
+        assert_eq!(change.expect(200)["preferred_language"], "ko");
+    }
+}
+
+#[sqlx::test]
+async fn a_language_can_be_stated_at_sign_up(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let sign_up = async |name: &str, language: &str| {
+        let body = json!({"username": name, "email": format!("{name}@example.org"),
+                          "preferred_language": language});
+        app.post("/api/v1/users", body).await
+    };
+    let user = sign_up("minsu", "KO-kr").await.expect(201);
+    let path = format!("/api/v1/users/{}/preferences", user["id"]);
+    let preferences = app.get(&path).await.expect(200);
+    assert_eq!(preferences["preferred_language"], "ko");
+    assert_eq!(preferences["preferred_genres"], json!([]));
+    let change = app.get(&format!("/internal/v1/users/{}", user["id"])).await;
+    let change = change.expect(200);
+    assert_eq!(
+        (&change["version"], &change["preferred_language"]),
+        (&json!(1), &json!("ko"))
+    );
+    let user = sign_up("anna", "").await.expect(201);
+    let change = app.get(&format!("/internal/v1/users/{}", user["id"])).await;
+    assert!(change.expect(200)["preferred_language"].is_null());
+    let problem = sign_up("boris", "korean").await.expect(400);
+    assert_eq!(problem["errors"][0]["field"], "preferred_language");
+    assert_eq!(app.count("user_account").await, 2);
+}
+
+#[sqlx::test]
 async fn preferences_of_an_unknown_user_are_not_stored(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let response = app.post("/api/v1/users/7/preferences", json!({})).await;
@@ -104,8 +146,12 @@ async fn an_invalid_preference_is_named_and_nothing_is_stored(pool: PgPool) {
         ),
         (json!({"preferred_genres": [1]}), "preferred_genres[0]"),
         (json!({"preferred_genres": "Drama"}), "preferred_genres"),
-        (json!({"preferred_language": "ko-KR"}), "preferred_language"),
-        (json!({"preferred_language": "EN"}), "preferred_language"),
+        (json!({"preferred_language": "ko-"}), "preferred_language"),
+        (json!({"preferred_language": "ko|ja"}), "preferred_language"),
+        (
+            json!({"preferred_language": "korean"}),
+            "preferred_language",
+        ),
         (json!({"preferred_language": "e"}), "preferred_language"),
         (json!({"preferred_language": "eng"}), "preferred_language"),
         (json!({"preferred_language": "é"}), "preferred_language"),
@@ -122,7 +168,7 @@ async fn an_invalid_preference_is_named_and_nothing_is_stored(pool: PgPool) {
     }
     let body = json!({
         "preferred_genres": ["ok", "", "a\u{0}b", "x".repeat(51)],
-        "preferred_language": "ko-KR",
+        "preferred_language": "korean",
         "min_rating": 11,
     });
     let response = app.post(&path, body).await;

@@ -9,6 +9,7 @@ use axum::{
 use chassis::{
     caller::Caller,
     extract::{self, Bounded, Query},
+    language::{AcceptLanguage, ContentLanguage},
     openapi::InvalidRequest,
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
     validate::{FieldError, Validator},
@@ -19,6 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     handler::{
         error::ApiError,
+        ranking_request::LanguageQuery,
         recommendations::{RecommendationResponse, films},
         responses::{RulesNotMatched, RulesOutdated, UserNotFound},
     },
@@ -202,16 +204,19 @@ pub(super) async fn put_rules(
     post,
     path = "/api/v1/admin/rules/preview",
     tag = "admin",
+    params(LanguageQuery),
     request_body = PreviewRulesRequest,
     responses(
-        (status = 200, description = "the list", body = RulesPreviewResponse),
+        (status = 200, description = "the list", body = RulesPreviewResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, UserNotFound,
     )
 )]
 pub(super) async fn preview_rules(
     State(state): State<AppState>,
+    Query(query): Query<LanguageQuery>,
+    AcceptLanguage(accepted): AcceptLanguage,
     extract::Json(request): extract::Json<PreviewRulesRequest>,
-) -> Result<Json<RulesPreviewResponse>, ApiError> {
+) -> Result<(ContentLanguage, Json<RulesPreviewResponse>), ApiError> {
     let mut check = Validator::default();
     check_rules(&mut check, &request.rules);
     check.finish(()).map_err(RuleSetError::Invalid)?;
@@ -224,7 +229,10 @@ pub(super) async fn preview_rules(
     let weights = Weights::of_drafts(&request.rules);
     let recommender = &state.recommender;
     let (page, positions) = recommender.preview_rules(user_id, weights, limit).await?;
-    let recommendations = films(&recommender.catalogue(), &page, false)
+    let language = state.languages.choose([query.language, accepted, None]);
+    let catalogue = recommender.catalogue();
+    let localized = catalogue.localized(language.primary());
+    let recommendations = films(&localized, &page, false)
         .into_iter()
         .zip(positions)
         .map(|(film, present_position)| PreviewedFilm {
@@ -232,10 +240,11 @@ pub(super) async fn preview_rules(
             present_position,
         })
         .collect();
-    Ok(Json(RulesPreviewResponse {
+    let body = RulesPreviewResponse {
         user_id,
         recommendations,
-    }))
+    };
+    Ok((ContentLanguage(language), Json(body)))
 }
 
 /// Adds the version to `response` as its entity tag.

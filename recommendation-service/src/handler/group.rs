@@ -3,7 +3,8 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     caller::Caller,
-    extract::Json,
+    extract::{Json, Query},
+    language::{AcceptLanguage, ContentLanguage},
     openapi::InvalidRequest,
     validate::{FieldError, Validator},
 };
@@ -16,10 +17,12 @@ use crate::{
         error::ApiError,
         may_see,
         movie_card::MovieCard,
+        ranking_request::LanguageQuery,
         responses::{NotThatUser, UserNotFound},
     },
     ranking::{RecommendError, group::Method},
     read_model::UserId,
+    reason::Reason,
     state::AppState,
 };
 
@@ -65,7 +68,7 @@ pub(super) struct GroupFilmResponse {
     score: f64,
     /// The affinity of each member.
     members: Vec<AffinityResponse>,
-    /// The reason, in words.
+    /// The reason, in words: Korean if that is the display language, else English.
     #[schema(example = "something for all of you")]
     reason: String,
 }
@@ -114,17 +117,20 @@ fn parse(request: &GroupRequest) -> Result<(Vec<UserId>, usize), Vec<FieldError>
     post,
     path = "/api/v1/recommendations/group",
     tag = "recommendations",
+    params(LanguageQuery),
     request_body = GroupRequest,
     responses(
-        (status = 200, description = "the list", body = GroupResponse),
+        (status = 200, description = "the list", body = GroupResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, NotThatUser, UserNotFound,
     )
 )]
 pub(super) async fn create_group_list(
     State(state): State<AppState>,
     caller: Caller,
+    Query(query): Query<LanguageQuery>,
+    AcceptLanguage(accepted): AcceptLanguage,
     Json(request): Json<GroupRequest>,
-) -> Result<JsonBody<GroupResponse>, ApiError> {
+) -> Result<(ContentLanguage, JsonBody<GroupResponse>), ApiError> {
     let (members, limit) = parse(&request).map_err(RecommendError::Invalid)?;
     // Before any look-up, so that the refusal does not tell which users exist.
     if !members.iter().all(|member| may_see(&caller, member.get())) {
@@ -133,14 +139,22 @@ pub(super) async fn create_group_list(
         ));
     }
     let recommender = &state.recommender;
+    let own = members
+        .iter()
+        .find(|member| caller.numeric_subject() == Some(member.get()));
+    let preferred = own.and_then(|own| recommender.preferred_language(*own));
     let made = recommender
         .recommend_to_group(members, request.method, limit)
         .await?;
+    let language = state
+        .languages
+        .choose([query.language, accepted, preferred]);
     let catalogue = recommender.catalogue();
+    let localized = catalogue.localized(language.primary());
     let films = made.films.into_iter().filter_map(|film| {
         let affinities = request.user_ids.iter().zip(film.affinities);
         Some(GroupFilmResponse {
-            film: MovieCard::new(&catalogue, catalogue.row(film.id)?),
+            film: MovieCard::new(&localized, catalogue.row(film.id)?),
             score: film.score,
             members: affinities
                 .map(|(user_id, liking)| AffinityResponse {
@@ -148,13 +162,14 @@ pub(super) async fn create_group_list(
                     liking,
                 })
                 .collect(),
-            reason: film.reason.to_owned(),
+            reason: Reason::text(&[film.reason], language.primary(), &localized),
         })
     });
-    Ok(JsonBody(GroupResponse {
+    let body = GroupResponse {
         recommendations: films.collect(),
         method: request.method,
         model_version: made.model_version,
         generated_at: recommender.now().to_rfc3339_opts(SecondsFormat::Secs, true),
-    }))
+    };
+    Ok((ContentLanguage(language), JsonBody(body)))
 }

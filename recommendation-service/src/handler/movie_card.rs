@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use crate::{
     ranking::{FilmList, ListedFilm},
-    read_model::Catalogue,
+    read_model::Localized,
+    reason::{Names as _, Reason},
 };
 
 /// TMDB's image host, with the width of posters in lists.
@@ -18,13 +19,13 @@ pub(super) struct MovieCard {
     /// TMDB's id.
     #[schema(example = 603)]
     pub(super) id: i64,
-    /// The title.
+    /// The title in the display language if it is known, else the catalogue's.
     #[schema(example = "The Matrix")]
     title: String,
     /// The first release date, `YYYY-MM-DD`; empty if unknown.
     #[schema(example = "1999-03-31")]
     release_date: String,
-    /// The names of its genres, in alphabetical order.
+    /// The names of its genres in the display language if they are known, in alphabetical order.
     #[schema(example = json!(["Action", "Science Fiction"]))]
     genres: Vec<String>,
     /// TMDB's popularity.
@@ -37,17 +38,18 @@ pub(super) struct MovieCard {
 
 impl MovieCard {
     /// The movie in `row`.
-    pub(super) fn new(catalogue: &Catalogue, row: usize) -> Self {
+    pub(super) fn new(localized: &Localized<'_>, row: usize) -> Self {
+        let catalogue = localized.catalogue;
         let release_date = catalogue.release_date(row);
         let poster = catalogue.poster_path(row);
         Self {
             id: catalogue.id(row),
-            title: catalogue.title(row).to_owned(),
+            title: localized.title_at(row).to_owned(),
             release_date: release_date
                 .map(|date| date.to_string())
                 .unwrap_or_default(),
-            genres: catalogue
-                .genre_names(row)
+            genres: localized
+                .genres_at(row)
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
@@ -118,13 +120,21 @@ pub(super) struct ExplanationResponse {
     base: Option<f64>,
 }
 
+/// The reasons for `film` in words. Those in English are stored, with titles as they were when the list was made.
+pub(super) fn reason(localized: &Localized<'_>, film: &ListedFilm) -> String {
+    match localized.language {
+        "ko" if !film.reasons.is_empty() => Reason::text(&film.reasons, "ko", localized),
+        _ => film.reason.clone(),
+    }
+}
+
 /// The number of `ten_thousandths` as a decimal.
 pub(super) fn decimal(ten_thousandths: i64) -> f64 {
     ten_thousandths as f64 / 10_000.0
 }
 
 impl ExplanationResponse {
-    pub(super) fn new(catalogue: &Catalogue, list: &FilmList, film: &ListedFilm) -> Self {
+    pub(super) fn new(localized: &Localized<'_>, list: &FilmList, film: &ListedFilm) -> Self {
         let amounts = list.parts.iter().zip(&film.amounts);
         let contribution = |(name, amount): (&String, &i32)| ContributionResponse {
             name: name.clone(),
@@ -132,10 +142,7 @@ impl ExplanationResponse {
         };
         let because = |(id, amount): &(i64, i32)| BecauseResponse {
             id: *id,
-            title: catalogue
-                .row(*id)
-                .map(|row| catalogue.title(row).to_owned())
-                .unwrap_or_default(),
+            title: localized.title(*id).unwrap_or_default().to_owned(),
             share: decimal((*amount).into()),
         };
         Self {

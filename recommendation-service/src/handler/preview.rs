@@ -3,7 +3,8 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     caller::Caller,
-    extract::Json,
+    extract::{Json, Query},
+    language::{AcceptLanguage, ContentLanguage, Language},
     openapi::InvalidRequest,
     validate::{FieldError, Validator},
 };
@@ -15,7 +16,7 @@ use crate::{
     handler::{
         error::ApiError,
         may_see,
-        ranking_request::LIMITS,
+        ranking_request::{LIMITS, LanguageQuery},
         recommendations::{ModelResponse, RecommendationResponse, films},
         responses::{NotThatUser, NotTrained, UserNotFound},
     },
@@ -142,9 +143,9 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked,
     check.number("preferences.min_rating", preferences.min_rating, 0.0..=10.0);
     let language = preferences.preferred_language.as_deref();
     check.require(
-        language.is_none_or(|language| (2..=3).contains(&language.len())),
+        language.is_none_or(|language| Language::parse(language).is_some()),
         "preferences.preferred_language",
-        "must be two letters (ISO 639-1), such as ko",
+        "must be a language, such as ko or ko-KR",
     );
     let given = &request.weights;
     let mut weight = |name: &str, value: Option<f64>, default: f64| {
@@ -182,17 +183,20 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked,
     post,
     path = "/api/v1/recommendations/preview",
     tag = "recommendations",
+    params(LanguageQuery),
     request_body = PreviewRequest,
     responses(
-        (status = 200, description = "the list", body = PreviewResponse),
+        (status = 200, description = "the list", body = PreviewResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, NotThatUser, UserNotFound, NotTrained,
     )
 )]
 pub(super) async fn create_preview(
     State(state): State<AppState>,
     caller: Caller,
+    Query(query): Query<LanguageQuery>,
+    AcceptLanguage(accepted): AcceptLanguage,
     Json(request): Json<PreviewRequest>,
-) -> Result<JsonBody<PreviewResponse>, ApiError> {
+) -> Result<(ContentLanguage, JsonBody<PreviewResponse>), ApiError> {
     let recommender = &state.recommender;
     let user = match request.user_id {
         None => None,
@@ -215,11 +219,18 @@ pub(super) async fn create_preview(
         (Reaction::Dislike, request.dislikes),
     ];
     let profile = recommender.hypothetical_profile(user, reactions, request.preferences);
+    let profile = profile.await?;
+    let preferred = profile.preferred_language();
     let page = recommender
-        .preview(profile.await?, Some(rules), weights, ranking)
+        .preview(profile, Some(rules), weights, ranking)
         .await?;
-    let recommendations = films(&recommender.catalogue(), &page, explain);
-    Ok(JsonBody(PreviewResponse {
+    let language = state
+        .languages
+        .choose([query.language, accepted, preferred]);
+    let catalogue = recommender.catalogue();
+    let localized = catalogue.localized(language.primary());
+    let recommendations = films(&localized, &page, explain);
+    let body = PreviewResponse {
         recommendations,
         generated_at: page
             .list
@@ -227,5 +238,6 @@ pub(super) async fn create_preview(
             .to_rfc3339_opts(SecondsFormat::Secs, true),
         strategy: page.list.strategy,
         model: ModelResponse::new(&page),
-    }))
+    };
+    Ok((ContentLanguage(language), JsonBody(body)))
 }

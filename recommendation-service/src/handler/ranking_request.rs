@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use chassis::{
+    language::Language,
     paging::Cursor,
     validate::{FieldError, Validator},
 };
@@ -47,6 +48,16 @@ pub(super) struct ListParams {
     explain: Option<String>,
 }
 
+/// The parameter of a response's language, where there is no filter.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LanguageQuery {
+    /// The display language (BCP 47): titles, genres and reasons are in it where known. The default is that of
+    /// `Accept-Language`, then the user's `preferred_language`, else the catalogue's own.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    pub(super) language: Option<Language>,
+}
+
 /// Parameters `P` beside those of the filter.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filtered<P> {
@@ -89,6 +100,8 @@ impl ListCursor {
 /// A parsed request for a list.
 pub(super) struct ListRequest {
     pub(super) ranking: RankingRequest,
+    /// The display language.
+    pub(super) language: Option<Language>,
     pub(super) cursor: Option<ListCursor>,
     pub(super) explain: bool,
 }
@@ -115,7 +128,9 @@ impl RecommendationsQuery {
         let filter = Filter::parse(&self.filter, &mut check);
         check.finish(())?;
         let mut parameters = format!("{} {exclude_seen} {diversity}", strategy.as_str());
-        for (name, value) in self.filter.entries() {
+        let is_display = |name| name == "language" && !self.filter.language_filters();
+        let entries = self.filter.entries().into_iter();
+        for (name, value) in entries.filter(|(name, _)| !is_display(*name)) {
             let _ = write!(parameters, " {name}={value:?}");
         }
         Ok(ListRequest {
@@ -128,6 +143,7 @@ impl RecommendationsQuery {
                 has_chosen_strategy: params.strategy.is_some(),
                 parameters,
             },
+            language: self.filter.display_language(),
             cursor,
             explain: explain.unwrap_or(false),
         })

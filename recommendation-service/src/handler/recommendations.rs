@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chassis::{
     caller::Caller,
     extract::{Path, parse_query},
+    language::{AcceptLanguage, ContentLanguage, Language},
     openapi::InvalidRequest,
     paging::Cursor,
     validate::Validator,
@@ -22,12 +23,12 @@ use crate::{
     handler::{
         error::ApiError,
         may_see,
-        movie_card::{ExplanationResponse, MovieCard, decimal},
+        movie_card::{ExplanationResponse, MovieCard, decimal, reason},
         ranking_request::{LIMITS, ListCursor, RecommendationsQuery},
         responses::{ListNotFound, NotTrained, UserNotFound},
     },
     ranking::{RecommendError, Strategy, recommender::Page},
-    read_model::{Catalogue, UserId},
+    read_model::{Localized, UserId},
     state::AppState,
 };
 
@@ -39,7 +40,7 @@ pub(super) struct RecommendationResponse {
     /// The score, to four decimals.
     #[schema(example = 0.5213)]
     score: f64,
-    /// The reason, in words.
+    /// The reason, in words: Korean if that is the display language, else English.
     #[schema(example = "because you liked The Matrix Reloaded, popular now")]
     reason: String,
     #[serde(flatten)]
@@ -80,7 +81,7 @@ pub(super) struct RecommendationsResponse {
 
 /// The movies of `page`.
 pub(super) fn films(
-    catalogue: &Catalogue,
+    localized: &Localized<'_>,
     page: &Page,
     explain: bool,
 ) -> Vec<RecommendationResponse> {
@@ -90,11 +91,11 @@ pub(super) fn films(
         .filter_map(|place| {
             let film = &list.films[*place];
             Some(RecommendationResponse {
-                film: MovieCard::new(catalogue, catalogue.row(film.id)?),
+                film: MovieCard::new(localized, localized.catalogue.row(film.id)?),
                 score: decimal(film.score),
-                reason: film.reason.clone(),
+                reason: reason(localized, film),
                 explanation: match explain {
-                    true => ExplanationResponse::new(catalogue, list, film),
+                    true => ExplanationResponse::new(localized, list, film),
                     false => ExplanationResponse::default(),
                 },
             })
@@ -111,12 +112,18 @@ impl ModelResponse {
     }
 }
 
-fn body(state: &AppState, user_id: UserId, page: &Page, explain: bool) -> Bytes {
+fn body(
+    state: &AppState,
+    user_id: UserId,
+    page: &Page,
+    explain: bool,
+    language: Language,
+) -> Bytes {
     let list = &page.list;
     let catalogue = state.recommender.catalogue();
     let response = RecommendationsResponse {
         user_id,
-        recommendations: films(&catalogue, page, explain),
+        recommendations: films(&catalogue.localized(language.primary()), page, explain),
         generated_at: list.created_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         strategy: list.strategy,
         model: ModelResponse::new(page),
@@ -133,9 +140,9 @@ fn body(state: &AppState, user_id: UserId, page: &Page, explain: bool) -> Bytes 
     serde_json::to_vec(&response).unwrap_or_default().into()
 }
 
-fn json(body: Bytes) -> Response {
+fn json(language: Language, body: Bytes) -> Response {
     let kind = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    ([kind], body).into_response()
+    ([kind], ContentLanguage(language), body).into_response()
 }
 
 /// Recommend movies to a user
@@ -149,18 +156,21 @@ fn json(body: Bytes) -> Response {
     tag = "recommendations",
     params(("id" = UserId, Path, description = "The user's id", example = 1), RecommendationsQuery),
     responses(
-        (status = 200, description = "the list", body = RecommendationsResponse),
+        (status = 200, description = "the list", body = RecommendationsResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, UserNotFound, NotTrained,
     )
 )]
 pub(super) async fn list_recommendations(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
+    AcceptLanguage(accepted): AcceptLanguage,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let raw = raw.unwrap_or_default();
-    if let Some(body) = state.recommender.cached_response(id, &raw) {
-        return Ok(json(body));
+    // One of few, since cached responses are kept by it.
+    let accepted = accepted.map(|accepted| state.languages.choose([Some(accepted), None, None]));
+    if let Some((body, language)) = state.recommender.cached_response(id, &raw, accepted) {
+        return Ok(json(language, body));
     }
     let query: RecommendationsQuery = parse_query(&raw)?;
     let request = query.parse().map_err(RecommendError::Invalid)?;
@@ -173,15 +183,23 @@ pub(super) async fn list_recommendations(
                 .await?
         }
     };
-    let body = body(&state, id, &page, request.explain);
-    recommender.cache_response(id, &raw, &page, &body);
-    Ok(json(body))
+    let preferred = recommender.preferred_language(id);
+    let language = state
+        .languages
+        .choose([request.language, accepted, preferred]);
+    let body = body(&state, id, &page, request.explain, language);
+    recommender.cache_response(id, &raw, accepted, &page, (&body, language));
+    Ok(json(language, body))
 }
 
 /// The parameters of a replay.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReplayQuery {
+    /// The display language (BCP 47), as of the list: titles, genres and reasons are in it where known. The default is
+    /// that of `Accept-Language`, then the user's `preferred_language`, else the catalogue's own.
+    #[param(value_type = Option<String>, example = "ko-KR")]
+    language: Option<Language>,
     /// The page size, 1 to 100; that of the list if not given.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, example = 10)]
     limit: Option<String>,
@@ -204,7 +222,7 @@ pub(super) struct ReplayQuery {
     tag = "recommendations",
     params(("list_id" = Uuid, Path, description = "The list's id", example = "8d9f1c2e-0b1a-8c3d-9e4f-a5b6c7d8e9f0"), ReplayQuery),
     responses(
-        (status = 200, description = "the list", body = RecommendationsResponse),
+        (status = 200, description = "the list", body = RecommendationsResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, ListNotFound,
     )
 )]
@@ -212,6 +230,7 @@ pub(super) async fn get_recommendation_list(
     State(state): State<AppState>,
     caller: Caller,
     Path(list_id): Path<String>,
+    AcceptLanguage(accepted): AcceptLanguage,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let query: ReplayQuery = parse_query(&raw.unwrap_or_default())?;
@@ -232,5 +251,10 @@ pub(super) async fn get_recommendation_list(
         .replay(list_id, from, limit, may_see)
         .await?;
     let user_id = UserId::new(page.list.user_id).ok_or(RecommendError::ListNotFound)?;
-    Ok(json(body(&state, user_id, &page, explain.unwrap_or(true))))
+    let preferred = state.recommender.preferred_language(user_id);
+    let language = state
+        .languages
+        .choose([query.language, accepted, preferred]);
+    let body = body(&state, user_id, &page, explain.unwrap_or(true), language);
+    Ok(json(language, body))
 }

@@ -6,6 +6,7 @@ use axum::{
 };
 use chassis::{
     extract::{Path, parse_query},
+    language::{AcceptLanguage, ContentLanguage},
     openapi::InvalidRequest,
     validate::Validator,
 };
@@ -21,6 +22,7 @@ use crate::{
         responses::MovieNotFound,
     },
     ranking::RecommendError,
+    reason::Reason,
     state::AppState,
 };
 
@@ -49,7 +51,7 @@ pub(super) struct SimilarFilmResponse {
     /// The contribution of the learned models: similarity by common users.
     #[schema(example = 0.22)]
     learned: f64,
-    /// The reason, in words.
+    /// The reason, in words: Korean if that is the display language, else English.
     #[schema(example = "who likes one likes the other, about the same things")]
     reason: String,
 }
@@ -74,15 +76,16 @@ pub(super) struct SimilarMoviesResponse {
     tag = "recommendations",
     params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603), SimilarQuery),
     responses(
-        (status = 200, description = "the movies", body = SimilarMoviesResponse),
+        (status = 200, description = "the movies", body = SimilarMoviesResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, MovieNotFound,
     )
 )]
 pub(super) async fn list_similar_movies(
     State(state): State<AppState>,
     Path(id): Path<String>,
+    AcceptLanguage(accepted): AcceptLanguage,
     RawQuery(raw): RawQuery,
-) -> Result<Json<SimilarMoviesResponse>, ApiError> {
+) -> Result<(ContentLanguage, Json<SimilarMoviesResponse>), ApiError> {
     let id = id.parse::<i64>().ok().filter(|id| *id > 0);
     let id = id.ok_or_else(|| {
         RecommendError::field("id", "must be TMDB's id of a film, a whole number above 0")
@@ -94,19 +97,23 @@ pub(super) async fn list_similar_movies(
     check.finish(()).map_err(RecommendError::Invalid)?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let found = state.recommender.similar(id, filter, limit).await?;
+    let requested = query.filter.display_language();
+    let language = state.languages.choose([requested, accepted, None]);
     let catalogue = state.recommender.catalogue();
+    let localized = catalogue.localized(language.primary());
     let similar = found.films.into_iter().filter_map(|film| {
         Some(SimilarFilmResponse {
-            film: MovieCard::new(&catalogue, catalogue.row(film.id)?),
+            film: MovieCard::new(&localized, catalogue.row(film.id)?),
             score: decimal(film.score),
             content: decimal(film.content.into()),
             learned: decimal(film.learned.into()),
-            reason: film.reason,
+            reason: Reason::text(&film.reasons, language.primary(), &localized),
         })
     });
-    Ok(Json(SimilarMoviesResponse {
+    let body = SimilarMoviesResponse {
         id,
         similar: similar.collect(),
         model_version: found.model_version,
-    }))
+    };
+    Ok((ContentLanguage(language), Json(body)))
 }

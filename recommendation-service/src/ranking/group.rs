@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     ranking::{RecommendError, Strategy, candidates, recommender::Recommender, scoring::Scores},
     read_model::{Catalogue, Profile, UserId},
+    reason::Reason,
 };
 
 /// The aggregation of the members' scores into a score of the group; see Masthoff, *Group Recommender Systems*, 2015.
@@ -38,8 +39,8 @@ pub struct GroupFilm {
     pub score: f64,
     /// The share of movies that each member likes less, 0 to 1 in tenths, in the order of the members.
     pub affinities: Vec<f64>,
-    /// The reason, in words.
-    pub reason: &'static str,
+    /// The reason.
+    pub reason: Reason,
 }
 
 /// A list for a group.
@@ -154,9 +155,9 @@ impl Recommender {
                 score: decimal(score),
                 affinities,
                 reason: if is_for_all {
-                    "something for all of you"
+                    Reason::ForAll
                 } else {
-                    "a good compromise"
+                    Reason::Compromise
                 },
             }
         });

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::experiments::Participation;
+use crate::{experiments::Participation, reason::Reason};
 
 /// The strategy that scores movies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize, ToSchema)]
@@ -75,7 +75,7 @@ impl Default for PartWeights {
 }
 
 /// A movie in a list with its explanation. Amounts are parts of the score, in ten-thousandths.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListedFilm {
     /// TMDB's id.
     pub id: i64,
@@ -87,8 +87,11 @@ pub struct ListedFilm {
     pub because: Vec<(i64, i32)>,
     /// The number of the user's other movies, and their amount.
     pub others: (u32, i64),
-    /// The reason, in words.
+    /// The reasons in English, with titles as they were.
     pub reason: String,
+    /// The reasons; empty in lists that were stored before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
 }
 
 impl ListedFilm {
@@ -148,6 +151,7 @@ impl FilmList {
                 + film.amounts.len() * 4
                 + film.because.len() * 16
                 + film.reason.len()
+                + film.reasons.len() * size_of::<Reason>()
                 + 48
         };
         let treatment = self.participations.len() * size_of::<Participation>()

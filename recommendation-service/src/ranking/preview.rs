@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::language::Language;
 use filter::Filter;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -23,7 +24,7 @@ use crate::{
 pub struct PreferenceChanges {
     /// Names of preferred genres.
     pub preferred_genres: Option<Vec<String>>,
-    /// The only language of movies, ISO 639-1.
+    /// The only language of movies, such as `ko` or `ko-KR`.
     pub preferred_language: Option<String>,
     /// The lowest vote average of movies, 0 to 10.
     #[schema(minimum = 0, maximum = 10)]
@@ -76,7 +77,9 @@ impl Recommender {
                 preferences.preferred_genres = genres;
             }
             if let Some(language) = changes.preferred_language {
-                preferences.preferred_language = Some(language.to_ascii_lowercase());
+                let language = Language::parse(&language);
+                preferences.preferred_language =
+                    language.map(|language| language.primary().to_owned());
             }
             if let Some(min_rating) = changes.min_rating {
                 preferences.min_rating = min_rating;

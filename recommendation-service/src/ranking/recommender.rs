@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::recommender::{TrainedModels, taste::HalfLife};
 use bytes::Bytes;
-use chassis::{clock::Clock, feed::follow::FeedState, problem::FieldError};
+use chassis::{clock::Clock, feed::follow::FeedState, language::Language, problem::FieldError};
 use chrono::{DateTime, Utc};
 use filter::Filter;
 use sqlx::PgPool;
@@ -229,15 +229,35 @@ impl Recommender {
         })
     }
 
-    /// The cached body for this query of user `id`, if the same list would be made now.
-    pub fn cached_response(&self, id: UserId, query: &str) -> Option<Bytes> {
-        self.responses.get(id, query, || self.stamp(id))
+    /// The language that user `id` prefers, if they are in memory and stated one.
+    pub fn preferred_language(&self, id: UserId) -> Option<Language> {
+        self.sources.users.find(id)?.preferred_language()
     }
 
-    /// Caches `body` as the response to `query`; `page` is the page that it contains.
-    pub fn cache_response(&self, id: UserId, query: &str, page: &Page, body: &Bytes) {
+    /// The cached body for this query of user `id` from a client that accepts a language, if the same list would be made
+    /// now, and the body's language.
+    pub fn cached_response(
+        &self,
+        id: UserId,
+        query: &str,
+        accepted: Option<Language>,
+    ) -> Option<(Bytes, Language)> {
+        let key = (id, query, accepted);
+        self.responses.get(key, || self.stamp(id))
+    }
+
+    /// Caches a body and its language as the response to `query` from a client that accepts a language; `page` is the
+    /// page that it contains.
+    pub fn cache_response(
+        &self,
+        id: UserId,
+        query: &str,
+        accepted: Option<Language>,
+        page: &Page,
+        body: (&Bytes, Language),
+    ) {
         if let Some(stamp) = page.stamp {
-            self.responses.insert(id, query, stamp, body);
+            self.responses.insert((id, query, accepted), stamp, body);
         }
     }
 

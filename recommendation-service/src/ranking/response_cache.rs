@@ -1,4 +1,4 @@
-//! Response bodies of lists by user and query, for as long as the same list would be made.
+//! Response bodies of lists by user, query and accepted language, for as long as the same list would be made.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis::language::Language;
 use moka::sync::Cache;
 
 use crate::{read_model::UserId, rules::Weights};
@@ -30,13 +31,18 @@ struct CachedResponse {
     query: String,
     stamp: Stamp,
     body: Bytes,
+    /// The language of the body.
+    language: Language,
 }
+
+/// The user, the query, and the language that the client accepts.
+pub(super) type Key<'a> = (UserId, &'a str, Option<Language>);
 
 /// The cache; cheap to clone.
 #[derive(Clone)]
 pub(super) struct ResponseCache {
-    /// By user and by the hash of the query, which is faster to look up than a text.
-    responses: Cache<(UserId, u64), Arc<CachedResponse>>,
+    /// By user, accepted language, and the hash of the query, which is faster to look up than a text.
+    responses: Cache<(UserId, Option<Language>, u64), Arc<CachedResponse>>,
     hasher: RandomState,
 }
 
@@ -56,25 +62,31 @@ impl ResponseCache {
         }
     }
 
-    /// The body for this query of user `id`, if `stamp` returns that of the cached one.
+    /// The body of `key` and its language, if `stamp` returns that of the cached one.
     pub(super) fn get(
         &self,
-        id: UserId,
-        query: &str,
+        (id, query, accepted): Key<'_>,
         stamp: impl FnOnce() -> Option<Stamp>,
-    ) -> Option<Bytes> {
-        let response = self.responses.get(&(id, self.hasher.hash_one(query)))?;
+    ) -> Option<(Bytes, Language)> {
+        let key = (id, accepted, self.hasher.hash_one(query));
+        let response = self.responses.get(&key)?;
         let is_current = response.query == query && stamp()? == response.stamp;
-        is_current.then(|| response.body.clone())
+        is_current.then(|| (response.body.clone(), response.language))
     }
 
-    pub(super) fn insert(&self, id: UserId, query: &str, stamp: Stamp, body: &Bytes) {
+    pub(super) fn insert(
+        &self,
+        (id, query, accepted): Key<'_>,
+        stamp: Stamp,
+        (body, language): (&Bytes, Language),
+    ) {
         let response = CachedResponse {
             query: query.to_owned(),
             stamp,
             body: body.clone(),
+            language,
         };
-        let key = (id, self.hasher.hash_one(query));
+        let key = (id, accepted, self.hasher.hash_one(query));
         self.responses.insert(key, Arc::new(response));
     }
 }

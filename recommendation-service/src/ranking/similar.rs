@@ -15,6 +15,7 @@ use crate::{
         scoring::{ModelOnCatalogue, apportion},
     },
     read_model::{Catalogue, FilmTags},
+    reason::Reason,
 };
 
 /// The share of content where learned models know both movies; they have the rest.
@@ -33,8 +34,8 @@ pub struct SimilarFilm {
     pub content: i32,
     /// The part of the learned models, or of its imputation from content.
     pub learned: i32,
-    /// The reason, in words.
-    pub reason: String,
+    /// The reasons, at least one.
+    pub reasons: Vec<Reason>,
 }
 
 /// The movies that are similar to a movie.
@@ -141,7 +142,7 @@ fn similar(
             score: film.score,
             content: amounts[0],
             learned: amounts[1],
-            reason: reason(catalogue, &vector, film.row, learned > content),
+            reasons: reasons(catalogue, &vector, film.row, learned > content),
         }
     });
     SimilarFilms {
@@ -173,28 +174,26 @@ fn slope(model_on_catalogue: &ModelOnCatalogue, learned: &[f32], content: &[f32]
     if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
 }
 
-fn reason(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> String {
+fn reasons(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> Vec<Reason> {
     let films = catalogue.films();
     let shared = vector
         .strongest_shared(&catalogue.vector(row))
         .and_then(|number| films.facets().facet(number));
     let about = match shared {
-        Some((FacetKind::Person, _)) => Some("made by the same people".to_owned()),
-        Some((FacetKind::Keyword, _)) => Some("about the same things".to_owned()),
-        Some((FacetKind::Genre, id)) => {
-            let name = i64::try_from(id)
-                .ok()
-                .and_then(|id| catalogue.genres().ids().name(id));
-            name.map(|name| format!("also {name}"))
-        }
-        Some((FacetKind::Language, _)) => Some("in the same language".to_owned()),
+        Some((FacetKind::Person, _)) => Some(Reason::SamePeople),
+        Some((FacetKind::Keyword, _)) => Some(Reason::SameKeywords),
+        Some((FacetKind::Genre, id)) => i64::try_from(id)
+            .ok()
+            .filter(|id| catalogue.genres().ids().name(*id).is_some())
+            .map(Reason::SameGenre),
+        Some((FacetKind::Language, _)) => Some(Reason::SameLanguage),
         _ => None,
     };
-    let people = is_learned.then(|| "who likes one likes the other".to_owned());
-    let words: Vec<String> = people.into_iter().chain(about).collect();
-    if words.is_empty() {
-        "like it".to_owned()
+    let audience = is_learned.then_some(Reason::SameAudience);
+    let reasons: Vec<Reason> = audience.into_iter().chain(about).collect();
+    if reasons.is_empty() {
+        vec![Reason::Similar]
     } else {
-        words.join(", ")
+        reasons
     }
 }

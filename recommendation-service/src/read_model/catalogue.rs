@@ -5,7 +5,11 @@
 //! A clone is a snapshot that shares memory with the original (copy on write by chunks of rows), so a list is scored
 //! without a lock that the feed's writer needs.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{Datelike, NaiveDate};
 use filter::{
@@ -20,6 +24,7 @@ use crate::read_model::{
     genres::{GenreSet, Genres},
     poster::Poster,
     tags,
+    translations::{Localized, Title, TranslatedTitles},
 };
 
 /// The release day of a movie without a release date.
@@ -34,6 +39,12 @@ pub struct Film {
     pub version: i64,
     /// The title.
     pub title: String,
+    /// The title in the original language; not stored, see [`Film::keep_languages`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub original_title: String,
+    /// Titles in other languages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub titles: Vec<Title>,
     /// The original language, ISO 639-1.
     pub original_language: String,
     /// The first release date.
@@ -73,6 +84,9 @@ pub struct Tag {
     pub id: i64,
     /// The name.
     pub name: String,
+    /// The names in other languages, by ISO 639-1 code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
 }
 
 /// A watch provider in a region.
@@ -99,6 +113,7 @@ pub struct Catalogue {
     /// Numbers of combinations of genres; see [`Genres`].
     genre_numbers: Column<u32>,
     titles: StringColumn,
+    pub(super) translated_titles: TranslatedTitles,
     posters: Column<Poster>,
     /// The norms of the movies' tag vectors; see [`super::tags`].
     norms: Arc<Vec<f32>>,
@@ -170,6 +185,8 @@ impl Catalogue {
         };
         self.genre_numbers[row] = self.genres.add(&film.genres);
         self.titles.set(row, film.title.as_bytes());
+        let rows = self.ids.len();
+        self.translated_titles.set(row, rows, &film.titles);
         self.posters[row] = Poster::new(film.poster_path.as_deref());
         put(&mut self.films, numbered(row), film);
         let norm = tags::norm(&self.films, numbered(row));
@@ -185,6 +202,7 @@ impl Catalogue {
         self.popularity.push(0.0);
         self.genre_numbers.push(0);
         self.titles.push(&[]);
+        self.translated_titles.push();
         self.posters.push(Poster::default());
         Arc::make_mut(&mut self.norms).push(0.0);
         let ids = &self.ids;
@@ -209,6 +227,7 @@ impl Catalogue {
             self.popularity.swap_remove(row);
             self.genre_numbers.swap_remove(row);
             self.titles.swap_remove(row);
+            self.translated_titles.swap_remove(row);
             self.posters.swap_remove(row);
             Arc::make_mut(&mut self.norms).swap_remove(row);
             self.films.swap_remove(numbered(row));
@@ -331,9 +350,17 @@ impl Catalogue {
         self.posters[row].path()
     }
 
-    /// The names of the genres of the movie in `row`, in alphabetical order.
-    pub fn genre_names(&self, row: usize) -> Vec<&str> {
-        self.genres.names(self.genre_numbers[row])
+    /// The catalogue in `language`, ISO 639-1; the catalogue's own if it is empty.
+    pub fn localized<'a>(&'a self, language: &'a str) -> Localized<'a> {
+        Localized {
+            catalogue: self,
+            language,
+        }
+    }
+
+    /// The memory of titles in other languages, in bytes.
+    pub fn translated_bytes(&self) -> usize {
+        self.translated_titles.bytes()
     }
 
     /// The rows of the movies in `language`.
@@ -362,6 +389,10 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
             (Cow::Borrowed(offer.region.as_str()), provider)
         })
         .collect();
+    let other_names = film.people.iter().flat_map(|person| {
+        let names = person.names.values();
+        names.map(|name| (person.id, Cow::Borrowed(name.as_str())))
+    });
     films.upsert(
         row,
         &MovieAttributes {
@@ -374,7 +405,7 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
             countries: Cow::Borrowed(&film.countries),
             keywords: named(&film.keywords),
             people: named(&film.people),
-            other_names: Vec::new(),
+            other_names: other_names.collect(),
             providers,
         },
     );

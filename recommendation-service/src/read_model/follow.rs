@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 
 use crate::read_model::{
-    Catalogue, Shared, Users,
+    Catalogue, Film, Shared, Users,
     repository::{self, Batch, Erasure, Source},
 };
 
@@ -86,10 +86,14 @@ impl ReadModel for Users {
     }
 }
 
-/// Loads a model from the service's own database, with the cursor of its feed.
-pub async fn load<M: ReadModel>(pool: &PgPool) -> sqlx::Result<(M, Option<String>)> {
+/// Loads a model from the service's own database, movies with titles in `languages`, and the cursor of its feed.
+pub async fn load<M: ReadModel>(
+    pool: &PgPool,
+    languages: &[String],
+) -> sqlx::Result<(M, Option<String>)> {
     let model = Shared::new(M::default());
-    let cursor = repository::load(pool, M::SOURCE, |batch| M::apply(&model, &batch)).await?;
+    let apply = |batch| M::apply(&model, &batch);
+    let cursor = repository::load(pool, M::SOURCE, languages, apply).await?;
     M::finish(&model);
     Ok((std::mem::take(&mut *model.write()), cursor))
 }
@@ -98,16 +102,23 @@ pub async fn load<M: ReadModel>(pool: &PgPool) -> sqlx::Result<(M, Option<String
 pub struct FeedProjection<M> {
     pool: PgPool,
     model: Shared<M>,
+    /// The languages that movies are kept in beside their own, ISO 639-1.
+    languages: Vec<String>,
     cursor: Shared<Option<String>>,
 }
 
 impl<M: ReadModel> FeedProjection<M> {
-    /// Loads `model` from the service's own database.
-    pub async fn load(pool: PgPool, model: Shared<M>) -> sqlx::Result<Self> {
-        let (loaded, cursor) = load(&pool).await?;
+    /// Loads `model` from the service's own database, movies with titles in `languages`.
+    pub async fn load(
+        pool: PgPool,
+        model: Shared<M>,
+        languages: Vec<String>,
+    ) -> sqlx::Result<Self> {
+        let (loaded, cursor) = load(&pool, &languages).await?;
         let projection = Self {
             pool,
             model,
+            languages,
             cursor: Shared::new(cursor),
         };
         projection.replace(loaded);
@@ -133,9 +144,11 @@ impl<M: ReadModel> Projection for FeedProjection<M> {
     async fn restore(&self, mut snapshot: SnapshotReader) -> Result<(), ProjectionError> {
         let fresh = Shared::new(M::default());
         let cursor = snapshot.cursor().to_owned();
-        let mut replacement = repository::begin_replacement(&self.pool, M::SOURCE, &cursor).await?;
+        let (pool, languages) = (&self.pool, self.languages.as_slice());
+        let mut replacement =
+            repository::begin_replacement(pool, M::SOURCE, languages, &cursor).await?;
         while let Some(changes) = snapshot.next_batch().await? {
-            let batch = parse(&changes)?;
+            let batch = parse(&changes, languages)?;
             M::apply(&fresh, &batch);
             if let Some(transaction) = &mut replacement {
                 repository::write(transaction, &batch).await?;
@@ -155,7 +168,7 @@ impl<M: ReadModel> Projection for FeedProjection<M> {
     }
 
     async fn apply(&self, changes: Vec<Change>, cursor: &str) -> Result<(), ProjectionError> {
-        let batch = parse(&changes)?;
+        let batch = parse(&changes, &self.languages)?;
         M::apply(&self.model, &batch);
         repository::append(&self.pool, M::SOURCE, &batch, cursor).await?;
         self.set_cursor(cursor);
@@ -163,8 +176,8 @@ impl<M: ReadModel> Projection for FeedProjection<M> {
     }
 }
 
-/// Parses changes into a batch; changes of an unknown name are skipped.
-fn parse(changes: &[Change]) -> anyhow::Result<Batch> {
+/// Parses changes into a batch, movies with titles in `languages`; changes of an unknown name are skipped.
+fn parse(changes: &[Change], languages: &[String]) -> anyhow::Result<Batch> {
     fn read<T: DeserializeOwned>(change: &Change) -> anyhow::Result<T> {
         let context = || format!("{} of {}", change.name, change.key);
         change.read().with_context(context)
@@ -172,7 +185,11 @@ fn parse(changes: &[Change]) -> anyhow::Result<Batch> {
     let mut batch = Batch::default();
     for change in changes {
         match change.name.as_str() {
-            "movie.synced" => batch.films.push(read(change)?),
+            "movie.synced" => {
+                let mut film: Film = read(change)?;
+                film.keep_languages(languages);
+                batch.films.push(film);
+            }
             "movie.removed" => batch.removals.push(read(change)?),
             "user.profile.updated" => batch.preferences.push(read(change)?),
             "interaction.recorded" => batch.interactions.push(read(change)?),
@@ -190,7 +207,7 @@ mod tests {
     use filter::Filter;
 
     use super::*;
-    use crate::read_model::{Film, Tag, repository::Removal};
+    use crate::read_model::{Tag, repository::Removal};
 
     fn film(id: i64, version: i64) -> Film {
         Film {
@@ -201,6 +218,7 @@ mod tests {
             genres: vec![Tag {
                 id: version,
                 name: format!("Genre {version}"),
+                ..Tag::default()
             }],
             ..Film::default()
         }
@@ -219,7 +237,7 @@ mod tests {
                     id,
                     catalogue.title(row).to_owned(),
                     catalogue.popularity()[row],
-                    catalogue.genre_names(row).join(","),
+                    catalogue.localized("").genres_at(row).join(","),
                     catalogue
                         .films()
                         .facet_ids(row.try_into().expect("few"))

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use filter::GenreNames;
+use filter::{GenreNames, fold};
 
 use crate::read_model::Tag;
 
@@ -24,7 +24,39 @@ struct Inner {
     numbers: HashMap<GenreSet, u32>,
     /// By bit.
     names: Vec<String>,
+    /// By language and bit; empty if unknown.
+    translated: HashMap<String, Vec<String>>,
+    /// The bits by folded name in any language.
+    bits: HashMap<String, usize>,
     ids: GenreNames,
+}
+
+impl Inner {
+    /// The name of the genre with this `bit` in `language`, if it is known.
+    fn translated(&self, bit: usize, language: &str) -> Option<&str> {
+        let name = self.translated.get(language)?.get(bit)?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    fn bit(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// Stores the names of `genre`, whose bit is `bit`.
+    fn translate(&mut self, bit: usize, genre: &Tag) {
+        self.bits.insert(fold(&genre.name), bit);
+        for (language, name) in &genre.names {
+            let names = self.translated.entry(language.clone()).or_default();
+            if names.len() <= bit {
+                names.resize(bit + 1, String::new());
+            }
+            names[bit].clone_from(name);
+            self.bits.insert(fold(name), bit);
+        }
+        let others = self.translated.values().filter_map(|names| names.get(bit));
+        let others = others.filter(|name| !name.is_empty());
+        self.ids.set_others(genre.id, others.map(String::as_str));
+    }
 }
 
 impl Genres {
@@ -39,7 +71,7 @@ impl Genres {
         }
         let mut set = 0;
         for genre in genres {
-            let known = self.0.names.iter().position(|name| *name == genre.name);
+            let known = self.0.bit(&genre.name);
             let bit = known.unwrap_or_else(|| {
                 let inner = Arc::make_mut(&mut self.0);
                 if inner.names.len() < MAX_GENRES {
@@ -51,6 +83,13 @@ impl Genres {
             });
             if bit < MAX_GENRES {
                 set |= 1 << bit;
+                let mut names = genre.names.iter();
+                let is_known = names.all(|(language, name)| {
+                    name.is_empty() || self.0.translated(bit, language) == Some(name.as_str())
+                });
+                if known.is_none() || !is_known {
+                    Arc::make_mut(&mut self.0).translate(bit, genre);
+                }
             }
         }
         if let Some(number) = self.0.numbers.get(&set) {
@@ -74,25 +113,79 @@ impl Genres {
         &self.0.ids
     }
 
-    /// The names of the combination with this number, in alphabetical order.
-    pub fn names(&self, number: u32) -> Vec<&str> {
+    /// The name of genre `id` in `language`, ISO 639-1; its own if there is none.
+    pub fn name(&self, id: i64, language: &str) -> Option<&str> {
+        let name = self.0.ids.name(id)?;
+        let bit = self.0.bit(name);
+        let translated = bit.and_then(|bit| self.0.translated(bit, language));
+        Some(translated.unwrap_or(name))
+    }
+
+    /// The names of the combination with this number in `language`, in alphabetical order; as [`Genres::name`].
+    pub fn names(&self, number: u32, language: &str) -> Vec<&str> {
         let set = self.0.sets[number as usize];
         let names = self.0.names.iter().enumerate();
         let mut names: Vec<&str> = names
             .filter(|(bit, _)| set & (1 << bit) != 0)
-            .map(|(_, name)| name.as_str())
+            .map(|(bit, name)| self.0.translated(bit, language).unwrap_or(name))
             .collect();
         names.sort_unstable();
         names
     }
 
-    /// The genres with these `names` in any case; names of no movie's genre are ignored.
+    /// The genres with these `names` in any language and case; names of no movie's genre are ignored.
     pub fn set_of(&self, names: &[String]) -> GenreSet {
         names.iter().fold(0, |set, name| {
-            let name = name.to_lowercase();
-            let mut known = self.0.names.iter();
-            let bit = known.position(|known| known.to_lowercase() == name);
+            let bit = self.0.bits.get(&fold(name));
             bit.map_or(set, |bit| set | (1 << bit))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn genre(id: i64, name: &str, korean: &str) -> Tag {
+        let mut names = std::collections::BTreeMap::new();
+        if !korean.is_empty() {
+            names.insert("ko".to_owned(), korean.to_owned());
+        }
+        Tag {
+            id,
+            name: name.to_owned(),
+            names,
+        }
+    }
+
+    #[test]
+    fn genres_have_names_in_other_languages_once_these_are_known() {
+        let mut genres = Genres::default();
+        let number = genres.add(&[genre(18, "Drama", ""), genre(35, "Comedy", "코미디")]);
+        assert_eq!(genres.names(number, ""), ["Comedy", "Drama"]);
+        assert_eq!(genres.names(number, "ko"), ["Drama", "코미디"]);
+        let before = genres.clone();
+        assert_eq!(
+            genres.add(&[genre(35, "Comedy", ""), genre(18, "Drama", "드라마")]),
+            number
+        );
+        assert_eq!(genres.names(number, "ko"), ["드라마", "코미디"]);
+        assert_eq!(genres.names(number, "fr"), ["Comedy", "Drama"]);
+        assert_eq!(genres.name(18, "ko"), Some("드라마"));
+        assert_eq!(genres.name(99, "ko"), None);
+        assert_eq!(
+            before.names(number, "ko"),
+            ["Drama", "코미디"],
+            "a clone stays as it was"
+        );
+        let set = |name: &str| genres.set_of(&[name.to_owned()]);
+        assert_eq!(set("DRAMA"), set("드라마"));
+        // As macOS writes it.
+        assert_eq!(
+            set("\u{1103}\u{1173}\u{1105}\u{1161}\u{1106}\u{1161}"),
+            set("Drama")
+        );
+        assert_ne!(set("코미디"), 0);
+        assert_eq!(set("멜로"), 0);
     }
 }

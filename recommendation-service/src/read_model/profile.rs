@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chassis::language::Language;
 use chrono::{DateTime, Utc};
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -165,6 +166,11 @@ impl Profile {
     /// The preferences; `None` if only interactions have arrived so far.
     pub fn preferences(&self) -> Option<&Preferences> {
         self.preferences.as_ref()
+    }
+
+    /// The language that the user prefers, if they stated one.
+    pub fn preferred_language(&self) -> Option<Language> {
+        Language::parse(self.preferences()?.preferred_language.as_deref()?)
     }
 
     /// The revision, another one after every change.

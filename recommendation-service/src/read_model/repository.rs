@@ -90,29 +90,50 @@ async fn begin_long_read(pool: &PgPool) -> sqlx::Result<Transaction<'static, Pos
     Ok(transaction)
 }
 
-/// Calls `take` with everything that the feed of `source` brought, and returns its cursor.
+/// Calls `take` with everything that the feed of `source` brought, and returns its cursor; `None` if the tables have not
+/// been filled yet, or without one of `languages`.
 #[tracing::instrument(name = "repository.read_model.load", level = "debug", skip(pool, take))]
 pub async fn load(
     pool: &PgPool,
     source: Source,
+    languages: &[String],
     mut take: impl FnMut(Batch),
 ) -> sqlx::Result<Option<String>> {
     let mut transaction = begin_long_read(pool).await?;
-    let cursor = sqlx::query_scalar!(
-        "select cursor from feed_cursor where source = $1",
+    let stored = sqlx::query_as!(
+        Stored,
+        "select cursor, languages from feed_cursor where source = $1",
         source.name()
     )
     .fetch_one(&mut *transaction)
     .await?;
     match source {
-        Source::Movies => load_movies(&mut transaction, &mut take).await?,
+        Source::Movies => load_movies(&mut transaction, languages, &mut take).await?,
         Source::Users => load_users(&mut transaction, &mut take).await?,
     }
-    Ok(cursor)
+    Ok(stored.cursor_of(source, languages))
+}
+
+/// The position of a feed's tables.
+struct Stored {
+    /// The cursor up to which they are filled.
+    cursor: Option<String>,
+    /// The languages that movies were stored with.
+    languages: Vec<String>,
+}
+
+impl Stored {
+    /// The cursor, unless titles in one of `languages` are missing.
+    fn cursor_of(self, source: Source, languages: &[String]) -> Option<String> {
+        let is_stored = |language| self.languages.contains(language);
+        let is_whole = source == Source::Users || languages.iter().all(is_stored);
+        self.cursor.filter(|_| is_whole)
+    }
 }
 
 async fn load_movies(
     connection: &mut PgConnection,
+    languages: &[String],
     take: &mut impl FnMut(Batch),
 ) -> sqlx::Result<()> {
     let mut rows = sqlx::query!(
@@ -122,7 +143,10 @@ async fn load_movies(
     let mut batch = Batch::default();
     while let Some(row) = rows.try_next().await? {
         match row.payload {
-            Some(Json(film)) => batch.films.push(film),
+            Some(Json(mut film)) => {
+                film.keep_languages(languages);
+                batch.films.push(film);
+            }
             None => batch.removals.push(Removal {
                 id: row.id,
                 version: row.version,
@@ -189,27 +213,36 @@ pub async fn append(
     cursor: &str,
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
-    if is_ahead(&mut transaction, source, cursor).await? {
+    if is_ahead(&mut transaction, source, &[], cursor).await? {
         return Ok(());
     }
     write(&mut transaction, batch).await?;
-    set_cursor(&mut transaction, source, cursor).await?;
+    sqlx::query!(
+        "update feed_cursor set cursor = $2 where source = $1",
+        source.name(),
+        cursor
+    )
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await
 }
 
-/// True if the tables have everything up to `cursor` already. Locks the cursor of `source` until the end of the
-/// transaction, so that one replica writes at a time.
+/// True if the tables have everything up to `cursor` already, in `languages`. Locks the cursor of `source` until the end
+/// of the transaction, so that one replica writes at a time.
 async fn is_ahead(
     connection: &mut PgConnection,
     source: Source,
+    languages: &[String],
     cursor: &str,
 ) -> sqlx::Result<bool> {
-    let known = sqlx::query_scalar!(
-        "select cursor from feed_cursor where source = $1 for update",
+    let stored = sqlx::query_as!(
+        Stored,
+        "select cursor, languages from feed_cursor where source = $1 for update",
         source.name()
     )
     .fetch_one(connection)
     .await?;
+    let known = stored.cursor_of(source, languages);
     let known = known.and_then(|known| Cursor::from_str(&known).ok());
     Ok(match (known, Cursor::from_str(cursor).ok()) {
         (Some(known), Some(new)) => known.epoch == new.epoch && known >= new,
@@ -217,30 +250,16 @@ async fn is_ahead(
     })
 }
 
-async fn set_cursor(
-    connection: &mut PgConnection,
-    source: Source,
-    cursor: &str,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update feed_cursor set cursor = $2 where source = $1",
-        source.name(),
-        cursor
-    )
-    .execute(connection)
-    .await
-    .map(|_| ())
-}
-
-/// Begins to replace the read model of `source` by a snapshot at `cursor`, whose parts [`write`] stores; `None` if another
-/// replica has stored it already.
+/// Begins to replace the read model of `source` by a snapshot at `cursor` in `languages`, whose parts [`write`] stores;
+/// `None` if another replica has stored it already.
 pub async fn begin_replacement(
     pool: &PgPool,
     source: Source,
+    languages: &[String],
     cursor: &str,
 ) -> sqlx::Result<Option<Transaction<'static, Postgres>>> {
     let mut transaction = pool.begin().await?;
-    if is_ahead(&mut transaction, source, cursor).await? {
+    if is_ahead(&mut transaction, source, languages, cursor).await? {
         return Ok(None);
     }
     let delete = match source {
@@ -250,7 +269,14 @@ pub async fn begin_replacement(
         }
     };
     delete.execute(&mut *transaction).await?;
-    set_cursor(&mut transaction, source, cursor).await?;
+    sqlx::query!(
+        "update feed_cursor set cursor = $2, languages = $3 where source = $1",
+        source.name(),
+        cursor,
+        languages
+    )
+    .execute(&mut *transaction)
+    .await?;
     Ok(Some(transaction))
 }
 

@@ -1,4 +1,4 @@
-//! The scores of the three rules, with reasons in words. Pure.
+//! The scores of the three rules, with reasons. Pure.
 //!
 //! score = Σ weight × value over the active rules, rounded half away from zero to four decimals;
 //! each value lies in 0..=1. The formulas are the original system's, see the openapi README.
@@ -8,6 +8,7 @@ use filter::{CHUNK_ROWS, UNKNOWN_DAY};
 
 use crate::{
     read_model::{Candidate, Catalogue, GenreSet, NO_DATE},
+    reason::Reason,
     rules::Weights,
 };
 
@@ -150,37 +151,36 @@ impl Context {
         }
     }
 
-    /// The reason, in words; of active rules.
-    pub fn reason(&self, values: Values) -> String {
+    /// The reasons, of active rules; at least one.
+    pub fn reasons(&self, values: Values) -> Vec<Reason> {
         let weights = self.weights;
         let is_high = |value: f64| value > MIN_REASON_VALUE;
-        let words = [
+        let reasons = [
             (
                 weights.popularity,
                 is_high(values.popularity),
-                "highly popular",
+                Reason::HighlyPopular,
             ),
             (
                 weights.recency,
                 is_high(values.recency),
-                "recently released",
+                Reason::RecentlyReleased,
             ),
             (
                 weights.genre_match,
                 values.genre_match > 0.0,
-                "matches your preferred genres",
+                Reason::PreferredGenres,
             ),
         ];
-        let words: Vec<&str> = words
+        let mut reasons: Vec<Reason> = reasons
             .into_iter()
             .filter(|(weight, fulfilled, _)| *weight != 0.0 && *fulfilled)
-            .map(|(_, _, word)| word)
+            .map(|(_, _, reason)| reason)
             .collect();
-        if words.is_empty() {
-            "recommended for you".to_owned()
-        } else {
-            words.join(", ")
+        if reasons.is_empty() {
+            reasons.push(Reason::Recommended);
         }
+        reasons
     }
 }
 
@@ -244,12 +244,16 @@ mod tests {
     #[test]
     fn reasons_are_ordered_and_never_empty() {
         let context = context();
-        let reason = |film| context.reason(context.values(film));
+        let reasons = |film| context.reasons(context.values(film));
         assert_eq!(
-            reason(film(71.0, 20_000, 0b01)),
-            "highly popular, recently released, matches your preferred genres"
+            reasons(film(71.0, 20_000, 0b01)),
+            [
+                Reason::HighlyPopular,
+                Reason::RecentlyReleased,
+                Reason::PreferredGenres
+            ]
         );
-        assert_eq!(reason(film(70.0, NO_DATE, 0b10)), "recommended for you");
+        assert_eq!(reasons(film(70.0, NO_DATE, 0b10)), [Reason::Recommended]);
         let silent = Context {
             weights: Weights {
                 popularity: 0.0,
@@ -258,8 +262,8 @@ mod tests {
             ..context
         };
         assert_eq!(
-            silent.reason(silent.values(film(99.0, NO_DATE, 0))),
-            "recommended for you"
+            silent.reasons(silent.values(film(99.0, NO_DATE, 0))),
+            [Reason::Recommended]
         );
     }
 

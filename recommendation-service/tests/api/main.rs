@@ -11,6 +11,7 @@ mod commands;
 mod experiments;
 mod explanations;
 mod group;
+mod languages;
 mod lists;
 mod models;
 mod openapi;

@@ -58,6 +58,8 @@ struct Fake {
     asked_after: Vec<usize>,
     /// The requested movies.
     asked_movies: Vec<i64>,
+    /// The movies and the language of each selection.
+    asked_selections: Vec<(Vec<i64>, String)>,
 }
 
 #[derive(Clone)]
@@ -92,6 +94,7 @@ impl MovieService {
                 snapshots: 0,
                 asked_after: Vec::new(),
                 asked_movies: Vec::new(),
+                asked_selections: Vec::new(),
             }),
             published: watch::Sender::new(()),
         });
@@ -175,6 +178,11 @@ impl MovieService {
 
     pub(crate) fn asked_after(&self) -> Vec<usize> {
         self.with(|fake| fake.asked_after.clone())
+    }
+
+    /// The movies and the language, empty if none, of each selection since the last call.
+    pub(crate) fn take_selections(&self) -> Vec<(Vec<i64>, String)> {
+        self.with(|fake| std::mem::take(&mut fake.asked_selections))
     }
 
     pub(crate) fn asked_movies(&self) -> Vec<i64> {
@@ -273,14 +281,26 @@ struct Selection {
     ids: Vec<i64>,
     limit: usize,
     filter: HashMap<String, String>,
+    language: Option<String>,
 }
 
-/// Selects movies that exist; those with an odd id have the genre Odd, and every year is invalid.
+/// Selects movies that exist; those with an odd id have the genre Odd, and every year is invalid. Titles in Korean are
+/// those in the feed with `(ko)` after them.
 async fn select(State(shared): State<Arc<Shared>>, Json(selection): Json<Selection>) -> Response {
-    let fake = shared.fake.lock().expect("not poisoned");
-    if fake.mood != Mood::Well {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let language = selection.language.unwrap_or_default();
+    let mood = {
+        let mut fake = shared.fake.lock().expect("not poisoned");
+        fake.asked_selections
+            .push((selection.ids.clone(), language.clone()));
+        fake.mood
+    };
+    match mood {
+        Mood::Well => {}
+        Mood::Failing => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Mood::Silent => tokio::time::sleep(Duration::from_secs(60)).await,
     }
+    let is_korean = language.starts_with("ko");
+    let fake = shared.fake.lock().expect("not poisoned");
     if selection.filter.contains_key("year") {
         let errors = json!([{"field": "year", "message": "must be a year"}]);
         return (StatusCode::BAD_REQUEST, Json(json!({"errors": errors}))).into_response();
@@ -294,9 +314,20 @@ async fn select(State(shared): State<Arc<Shared>>, Json(selection): Json<Selecti
         .filter_map(told)
         .filter(|record| record.name == "movie.synced")
         .take(selection.limit)
-        .map(|record| record.payload.clone())
+        .map(|record| {
+            let mut film = record.payload.clone();
+            if is_korean {
+                film["title"] = json!(format!(
+                    "{} (ko)",
+                    film["title"].as_str().unwrap_or_default()
+                ));
+            }
+            film["poster_url"] = json!(format!("https://image.test/{}.jpg", record.key));
+            film
+        })
         .collect();
-    Json(json!({"data": films})).into_response()
+    let language = if is_korean { language.as_str() } else { "en" };
+    Json(json!({"data": films, "language": language})).into_response()
 }
 
 #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! Explanations: what each part and each movie of the user adds to a score, and the reason in words.
+//! Explanations: what each part and each movie of the user adds to a score, and the reasons.
 
 use recommender::taste::LIKED_STARS;
 
@@ -9,6 +9,7 @@ use crate::{
         list::{ListedFilm, Strategy},
     },
     read_model::Reaction,
+    reason::{Action, Reason},
 };
 
 /// The number of the user's movies that are named for a movie in a list.
@@ -98,7 +99,7 @@ impl Scores<'_> {
             amounts: apportion(&amounts, score),
             because: Vec::new(),
             others: (0, 0),
-            reason: self.rules.reason(values),
+            ..self.described(self.rules.reasons(values))
         }
     }
 
@@ -168,6 +169,7 @@ impl Scores<'_> {
         let positive = movies.iter().filter(|(_, amount)| *amount > 0.0).count();
         let rest = movies.split_off(positive.min(MAX_NAMED_MOVIES));
         let others: f64 = rest.iter().map(|(_, amount)| f64::from(*amount)).sum();
+        let reasons = self.reasons(row, sums, &movies);
         let ten_thousandths =
             |amount: f32| i32::try_from(rounded(f64::from(amount))).unwrap_or(i32::MAX);
         ListedFilm {
@@ -184,24 +186,35 @@ impl Scores<'_> {
                 u32::try_from(rest.len()).unwrap_or(u32::MAX),
                 rounded(others),
             ),
-            reason: self.reason(row, sums, &movies),
+            ..self.described(reasons)
         }
     }
 
-    fn reason(&self, row: usize, sums: &Sums, movies: &[(usize, f32)]) -> String {
+    /// A movie with `reasons` and nothing else.
+    fn described(&self, reasons: Vec<Reason>) -> ListedFilm {
+        let names = self.context.catalogue.localized("");
+        ListedFilm {
+            reason: Reason::text(&reasons, "", &names),
+            reasons,
+            ..ListedFilm::default()
+        }
+    }
+
+    fn reasons(&self, row: usize, sums: &Sums, movies: &[(usize, f32)]) -> Vec<Reason> {
         let all: f32 = sums.parts.iter().map(|part| part.max(0.0)).sum();
-        let mut words = Vec::new();
+        let mut reasons = Vec::with_capacity(2);
         let first = movies.first().filter(|(_, amount)| *amount > 0.0);
         let because = first.and_then(|(position, amount)| {
-            let id = self.user.movies[*position].id;
-            let because = format!("because you {} {}", self.verb(id), self.title(id)?);
-            Some((because, *amount >= MIN_REASON_SHARE * all))
+            let movie = self.user.movies[*position].id;
+            self.context.catalogue.row(movie)?;
+            Some((movie, *amount >= MIN_REASON_SHARE * all))
         });
-        if let Some((because, true)) = &because {
-            words.push(because.clone());
+        if let Some((movie, true)) = because {
+            let action = self.action(movie);
+            reasons.push(Reason::Because { action, movie });
         }
         if sums.stated > MIN_REASON_SHARE * all {
-            words.push("fits the taste you described".to_owned());
+            reasons.push(Reason::StatedTaste);
         }
         let strongest = self
             .parts
@@ -212,44 +225,42 @@ impl Scores<'_> {
             && *amount > 0.0
         {
             match part.source {
-                _ if part.name == "popularity" => words.push("popular now".to_owned()),
+                _ if part.name == "popularity" => reasons.push(Reason::PopularNow),
                 Source::Rules => {
                     let values = self.rules.values(self.context.catalogue.candidate(row));
-                    words.push(self.rules.reason(values));
+                    reasons.extend(self.rules.reasons(values));
                 }
-                Source::Content | Source::Taste if words.is_empty() => {
-                    words.push("like films you like".to_owned());
+                Source::Content | Source::Taste if reasons.is_empty() => {
+                    reasons.push(Reason::LikeLiked);
                 }
                 _ => {}
             }
         }
-        if words.is_empty() {
-            words.push(match because {
+        if reasons.is_empty() {
+            reasons.push(match because {
                 // Each of many movies adds little to the score.
-                Some((because, _)) => format!("{because}, among others"),
-                None => "recommended for you".to_owned(),
+                Some((movie, _)) => Reason::AmongOthers {
+                    action: self.action(movie),
+                    movie,
+                },
+                None => Reason::Recommended,
             });
         }
-        words.join(", ")
+        reasons
     }
 
-    fn title(&self, id: i64) -> Option<&str> {
-        let catalogue = self.context.catalogue;
-        catalogue.row(id).map(|row| catalogue.title(row))
-    }
-
-    /// A verb phrase for the user's state of movie `id`.
-    fn verb(&self, id: i64) -> &'static str {
+    /// The action of the user that the state of movie `id` is due to.
+    fn action(&self, id: i64) -> Action {
         match self.context.profile.state(id) {
             Some(state) => match state.reaction {
-                Some(Reaction::Superlike) => "love",
-                Some(Reaction::Like) => "liked",
-                _ if state.rating.is_some_and(|stars| stars >= LIKED_STARS) => "rated highly",
-                _ if state.completed_at.is_some() => "watched",
-                _ if state.bookmarked => "want to watch",
-                _ => "watched some of",
+                Some(Reaction::Superlike) => Action::Loved,
+                Some(Reaction::Like) => Action::Liked,
+                _ if state.rating.is_some_and(|stars| stars >= LIKED_STARS) => Action::Rated,
+                _ if state.completed_at.is_some() => Action::Watched,
+                _ if state.bookmarked => Action::Bookmarked,
+                _ => Action::Begun,
             },
-            None => "liked",
+            None => Action::Liked,
         }
     }
 }
