@@ -16,8 +16,17 @@ use crate::{
     database, handler,
     repository::SNAPSHOT,
     service::{
-        cache::MovieCache, fetching::Fetching, hydration::Hydration, jobs::Jobs, listing::Listing,
-        matching::Matching, page_cache::PageCache, refresh::Refresh, schedule, warm_pool::WarmPool,
+        cache::MovieCache,
+        fetching::Fetching,
+        hydration::Hydration,
+        jobs::Jobs,
+        listing::Listing,
+        matching::Matching,
+        page_cache::PageCache,
+        refresh::Refresh,
+        schedule,
+        search::{Search, popular::Popular},
+        warm_pool::WarmPool,
     },
     state::{AppState, Services},
 };
@@ -57,6 +66,19 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     );
     let listing = Listing::new(pool.clone(), outbox.clone());
     listing.follow(&process.shutdown);
+    let search = Search::new(
+        pool.clone(),
+        outbox.clone(),
+        listing.clone(),
+        config.search_directory(),
+    );
+    search.follow(&process.shutdown);
+    let popular = Popular::start(
+        pool.clone(),
+        clock.clone(),
+        config.search_popular_floor,
+        &process.shutdown,
+    );
     let fetching = Fetching::new(
         pool.clone(),
         tmdb.clone(),
@@ -95,6 +117,8 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         hydration,
         platform,
         listing: listing.clone(),
+        search: search.clone(),
+        popular,
         pages: PageCache::new(config.movie_list_cache_bytes),
         jobs,
         // Leaves time to respond with the job before the request times out.
@@ -104,6 +128,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let health = Health::default()
         .require("postgres", move || chassis::postgres::check(pool.clone()))
         .require("list index", move || listing.clone().check())
+        .report("search index", move || search.clone().check())
         .report("redis", move || redis.clone().check());
     Ok((routes, health))
 }

@@ -1,6 +1,6 @@
 //! The settings of movie-service; `config/default.toml` documents each.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use chassis::{config::comma_separated, language::Language};
 use secrecy::SecretString;
@@ -23,6 +23,8 @@ pub struct Config {
     pub(crate) movie_cache_bytes: u64,
     pub(crate) movie_list_cache_bytes: u64,
     pub(crate) movie_cache_ttl_seconds: u64,
+    pub(crate) search_index_dir: PathBuf,
+    pub(crate) search_popular_floor: i64,
     pub(crate) negative_cache_seconds: u64,
     pub(crate) user_preference_service_url: Url,
     pub(crate) recommendation_service_url: Url,
@@ -51,6 +53,11 @@ impl Config {
             self.movie_refresh_days
         );
         Ok(())
+    }
+
+    /// The directory of the search index; `None` keeps it in memory.
+    pub fn search_directory(&self) -> Option<PathBuf> {
+        Some(self.search_index_dir.clone()).filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Retention of change records.

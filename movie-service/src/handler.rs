@@ -9,6 +9,7 @@ mod language;
 mod matching;
 mod movie;
 pub mod movies;
+mod search;
 mod select;
 
 use std::time::Duration;
@@ -40,19 +41,27 @@ const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
     ),
     tags(
         (name = "movies", description = "The movie catalogue."),
+        (name = "search", description = "Search of movies, people and keywords."),
         (name = "admin", description = "For administrators."),
     )
 )]
 struct Info;
 
-/// The documented routes: of the catalogue, of syncs, of imports, of jobs.
-fn routes() -> [OpenApiRouter<AppState>; 4] {
+/// The documented routes: of the catalogue, of search, of syncs, of imports, of jobs.
+fn routes() -> [OpenApiRouter<AppState>; 5] {
     [
         OpenApiRouter::new()
             .routes(routes!(movies::list_movies))
             .routes(routes!(genres::list_genres))
             .routes(routes!(movie::get_movie))
             .routes(routes!(movie::list_providers)),
+        OpenApiRouter::new()
+            .routes(routes!(search::search_movies))
+            .routes(routes!(search::suggest))
+            .routes(routes!(search::list_popular))
+            .routes(routes!(search::people::search_people))
+            .routes(routes!(search::people::get_person))
+            .routes(routes!(search::people::search_keywords)),
         OpenApiRouter::new()
             .routes(routes!(admin::sync))
             .routes(routes!(admin::sync_trending))
@@ -87,12 +96,13 @@ async fn show_in_lists(State(listing): State<Listing>, request: Request, next: N
 pub fn router(state: AppState, config: &ProcessConfig) -> Router {
     let timeout = config.request_timeout();
     let shown_in_lists = from_fn_with_state(state.listing.clone(), show_in_lists);
-    let [catalogue, syncs, imports, jobs] = routes();
+    let [catalogue, searches, syncs, imports, jobs] = routes();
     let catalogue = time_limit(catalogue.into(), timeout);
     let syncs = syncs.layer(shown_in_lists.clone()).into();
     let imports = imports.layer(shown_in_lists).merge(jobs).into();
     conditional(catalogue, CACHE_CONTROL)
         .merge(time_limit(syncs, SYNC_TIMEOUT))
+        .merge(time_limit(searches.into(), timeout))
         .merge(time_limit(imports, timeout))
         .merge(time_limit(internal(), timeout))
         .with_state(state)

@@ -3,7 +3,15 @@
 use std::process::ExitCode;
 
 use chassis::{Service, run::execute};
-use movie_service::{NAME, app, config::DEFAULTS, handler, import};
+use movie_service::{
+    NAME, app,
+    config::DEFAULTS,
+    handler, import,
+    service::search::{
+        self,
+        evaluate::{self, EvaluateArgs},
+    },
+};
 
 const SERVICE: Service = Service {
     name: NAME,
@@ -14,12 +22,19 @@ const SERVICE: Service = Service {
 #[derive(clap::Subcommand)]
 enum Command {
     Import(import::ImportArgs),
+    SearchEval(EvaluateArgs),
+    /// Builds the search index anew in SEARCH_INDEX_DIR; running services switch to it without an interruption.
+    SearchRebuild,
 }
 
 fn main() -> ExitCode {
-    chassis::run_with(SERVICE, app::build, |Command::Import(arguments)| {
-        execute(&SERVICE, async |config| {
+    chassis::run_with(SERVICE, app::build, |command| match command {
+        Command::Import(arguments) => execute(&SERVICE, async |config| {
             import::run(arguments, &config).await
-        })
+        }),
+        Command::SearchEval(arguments) => execute(&SERVICE, async |config| {
+            evaluate::run(arguments, &config).await
+        }),
+        Command::SearchRebuild => execute(&SERVICE, async |config| search::rebuild(&config).await),
     })
 }

@@ -7,7 +7,9 @@ pub mod jobs;
 pub mod listing;
 pub mod matching;
 pub mod movies;
+pub mod search;
 pub mod translations;
+pub mod yardstick;
 
 /// The SELECTs that together form the snapshot of the change feed.
 pub const SNAPSHOT: &[&str] =

@@ -8,8 +8,12 @@ use chassis::language::Language;
 use crate::{
     client::platform::Platform,
     service::{
-        hydration::Hydration, jobs::Jobs, listing::Listing, matching::Matching,
+        hydration::Hydration,
+        jobs::Jobs,
+        listing::Listing,
+        matching::Matching,
         page_cache::PageCache,
+        search::{Search, popular::Popular},
     },
 };
 
@@ -22,6 +26,10 @@ pub struct Services {
     pub language: Language,
     /// Lists of movies.
     pub listing: Listing,
+    /// Search of movies, people and keywords.
+    pub search: Search,
+    /// Counts of queries.
+    pub popular: Popular,
     /// Serialized pages of lists.
     pub pages: PageCache,
     /// Movies by id, from cache, Postgres or TMDB.

@@ -8,11 +8,17 @@ use axum::{
 };
 use chassis::{Problem, problem::FieldError};
 
-use crate::service::{hydration::HydrationError, jobs::JobError, listing::ListError};
+use crate::service::{
+    hydration::HydrationError, jobs::JobError, listing::ListError, search::SearchError,
+};
 
 chassis::problem_responses! {
     /// 404: the movie does not exist.
     pub(super) MovieNotFound = 404, "neither the catalogue nor TMDB has the movie";
+    /// 404: the catalogue has no movie of the person.
+    pub(super) PersonNotFound = 404, "the catalogue has no movie of the person";
+    /// 503: the search index is being built.
+    pub(super) SearchUnavailable = 503, "the search index is being built, or too many searches run";
     /// 404: the job does not exist.
     pub(super) JobNotFound = 404, "there is no such job";
     /// 409: an equal job is active.
@@ -38,6 +44,12 @@ pub(super) enum ApiError {
     /// A list could not be read.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The catalogue has no movie of the person.
+    #[error("person not found")]
+    PersonNotFound,
+    /// A search failed.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -52,8 +64,21 @@ impl From<ApiError> for Problem {
             ApiError::Hydration(error) => hydration_problem(&error),
             ApiError::Invalid(errors) => Self::invalid(errors),
             ApiError::Job(error) => job_problem(error),
-            ApiError::List(ListError::Loading) => Self::unavailable("the list index"),
-            ApiError::List(ListError::Database(error)) | ApiError::Database(error) => {
+            ApiError::PersonNotFound => {
+                Self::new(StatusCode::NOT_FOUND, "person-not-found", "person not found")
+                    .detail("no movie of the catalogue credits this person; GET /api/v1/people?q= finds people by name")
+            }
+            ApiError::List(ListError::Loading)
+            | ApiError::Search(SearchError::List(ListError::Loading)) => {
+                Self::unavailable("the list index")
+            }
+            ApiError::Search(SearchError::Loading | SearchError::Busy) => {
+                Self::unavailable("the search")
+            }
+            ApiError::Search(SearchError::Index(_)) => Self::internal(&error),
+            ApiError::List(ListError::Database(error))
+            | ApiError::Search(SearchError::List(ListError::Database(error)))
+            | ApiError::Database(error) => {
                 chassis::postgres::problem(&error)
             }
             ApiError::Serialization(_) => Self::internal(&error),

@@ -1,7 +1,7 @@
 //! Lists of movies.
 
 pub(super) mod entry;
-mod query;
+pub(super) mod query;
 
 use std::borrow::Cow;
 
@@ -201,7 +201,7 @@ async fn respond(
     Ok((cache_control, page).into_response())
 }
 
-async fn summarize(
+pub(super) async fn summarize(
     state: &AppState,
     movies: Vec<Movie>,
     fields: &Fields,

@@ -19,27 +19,24 @@ use std::{
 };
 
 use chassis::{
-    feed::{
-        Change, Changes, Cursor,
-        outbox::{Outbox, ReadError},
-    },
+    feed::outbox::{Outbox, ReadError},
     language::Language,
     paging::total_pages,
     shutdown::Shutdown,
 };
-use filter::UnknownGenre;
+use filter::{FacetKind, UnknownGenre};
 use sqlx::{PgPool, postgres::PgRow};
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::changes::{self, Position};
+
 use self::{
     index::Index,
-    query::{Start, WalkPlace},
+    query::{Selection, Start, WalkPlace},
 };
 use super::translation::{self, TranslatedMovies};
 use crate::{
-    models::{
-        FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, MovieVersion, Order, SortBy,
-    },
+    models::{FilmFacts, Filter, Genre, GenreCount, Includes, Movie, MovieId, Order, SortBy},
     repository::listing,
 };
 
@@ -61,8 +58,6 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The same while the feed holds back a change.
 const HIDDEN_POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Change records per read.
-const CHANGES_PER_READ: i64 = 1000;
 /// Movies applied under one write lock, which bounds the wait of readers.
 const MOVIES_PER_LOCK: usize = 8;
 /// Batches of rows between Postgres and the index while it is loaded.
@@ -129,13 +124,7 @@ struct Inner {
     loaded: watch::Sender<bool>,
     /// The position in the feed, `None` if the index must be loaded. Locked while changes are read and applied, so
     /// that they are applied in order.
-    progress: Mutex<Option<Progress>>,
-}
-
-struct Progress {
-    cursor: Cursor,
-    /// The last change record that was read ahead of the feed.
-    sequence: i64,
+    progress: Mutex<Option<Position>>,
 }
 
 impl Listing {
@@ -253,6 +242,17 @@ impl Listing {
         Ok(translation::read(&self.0.pool, &passing, includes).await?)
     }
 
+    /// Calls `read` with the movies that pass `filter`. The index cannot change meanwhile, so `read` must be brief.
+    pub fn with_selection<T>(&self, filter: &Filter, read: impl FnOnce(&Selection<'_>) -> T) -> T {
+        read(&self.index().select(filter))
+    }
+
+    /// The number of movies of each facet in `ids`, and the sum of their votes.
+    pub fn movies_of(&self, kind: FacetKind, ids: &[i64]) -> Vec<(usize, u64)> {
+        let index = self.index();
+        ids.iter().map(|id| index.movies_of(kind, *id)).collect()
+    }
+
     /// Returns a page of a list.
     #[tracing::instrument(name = "service.listing.list", level = "debug", skip_all)]
     pub async fn list(&self, request: &PageRequest) -> Result<MoviePage, ListError> {
@@ -340,8 +340,7 @@ impl Listing {
     async fn load(&self) -> Result<(), ReadError> {
         let started = Instant::now();
         let mut progress = self.0.progress.lock().await;
-        let sequence = listing::last_sequence(&self.0.pool).await?;
-        let cursor = self.0.outbox.current_cursor().await?;
+        let position = changes::latest(&self.0.pool, &self.0.outbox).await?;
         let genres = listing::genres(&self.0.pool).await?;
         // Decoding blocks its thread for as long as Postgres sends rows.
         let (batches, rows) = mpsc::channel(LOAD_QUEUE);
@@ -352,7 +351,7 @@ impl Listing {
         // Freed outside of the lock: millions of small allocations take a while.
         let previous = std::mem::replace(&mut *self.index_mut(), index);
         tokio::task::spawn_blocking(move || drop(previous));
-        *progress = Some(Progress { cursor, sequence });
+        *progress = Some(position);
         self.0.loaded.send_replace(true);
         let seconds = started.elapsed().as_secs_f64();
         metrics::gauge!(LIST_INDEX_LOAD_SECONDS).set(seconds);
@@ -371,34 +370,16 @@ impl Listing {
     }
 
     /// Applies pending changes; true if the feed still holds some back.
-    ///
-    /// The feed shows a change only when every older transaction has ended, which may take as long as an import. So
-    /// the latest change records are read ahead of it, and the feed then brings those that the first read missed.
     async fn apply_changes(&self) -> Result<bool, ReadError> {
         let mut progress = self.0.progress.lock().await;
         let Some(progress) = progress.as_mut() else {
             return Ok(false);
         };
-        let is_full = |count: usize| i64::try_from(count) == Ok(CHANGES_PER_READ);
         loop {
-            let changes =
-                listing::changes_after(&self.0.pool, progress.sequence, CHANGES_PER_READ).await?;
-            let versions = changes.iter().map(|change| (change.id, change.version));
-            self.apply(versions.collect()).await?;
-            if let Some(last) = changes.last() {
-                progress.sequence = last.sequence;
-            }
-            if !is_full(changes.len()) {
-                break;
-            }
-        }
-        loop {
-            let outbox = &self.0.outbox;
-            let read = outbox.read(Some(progress.cursor), CHANGES_PER_READ, Duration::ZERO);
-            let Changes { changes, next } = read.await?;
-            self.apply(versions(&changes)).await?;
-            progress.cursor = next.parse().unwrap_or(progress.cursor);
-            if !is_full(changes.len()) {
+            let batch = changes::read(&self.0.pool, &self.0.outbox, *progress).await?;
+            self.apply(batch.versions).await?;
+            *progress = batch.position;
+            if !batch.more {
                 break;
             }
         }
@@ -465,17 +446,4 @@ fn readable(row: &PgRow) -> Option<FilmFacts<'_>> {
     listing::facts(row)
         .inspect_err(|error| tracing::error!(%error, "cannot decode a movie, lists omit it"))
         .ok()
-}
-
-/// The movies in `changes` with the latest version of each.
-fn versions(changes: &[Change]) -> HashMap<i64, i64> {
-    let mut versions = HashMap::new();
-    let movies = changes
-        .iter()
-        .filter(|change| change.name.starts_with("movie."));
-    for MovieVersion { id, version } in movies.filter_map(|change| change.read().ok()) {
-        let known = versions.entry(id.get()).or_insert(version);
-        *known = version.max(*known);
-    }
-    versions
 }

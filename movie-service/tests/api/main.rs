@@ -17,6 +17,7 @@ mod movies;
 mod openapi;
 mod postgres_away;
 mod refresh;
+mod search;
 mod select;
 mod statements;
 mod sync;

@@ -141,7 +141,7 @@ impl ListQuery {
             "region",
             "is of use only with providers, or with include=providers",
         );
-        let fingerprint = self.fingerprint();
+        let fingerprint = fingerprint(&self.filter, None);
         let selected = match &params.ids {
             Some(ids) => Selected::Batch(self.batch(ids, &mut check)),
             None => {
@@ -228,25 +228,29 @@ impl ListQuery {
         check.require(is_short, "ids", format!("must be at most {MAX_MOVIES} ids"));
         batch
     }
+}
 
-    /// A short hash of the filter.
-    fn fingerprint(&self) -> String {
-        let given = self.filter.entries();
-        let mut hash = Sha256::new();
-        let is_filter =
-            |name: &str| name != "region" && (name != "language" || self.filter.language_filters());
-        for (name, value) in given.iter().filter(|(name, _)| is_filter(name)) {
-            // Neither contains NUL.
-            hash.update(name);
-            hash.update([0]);
-            hash.update(value);
-            hash.update([0]);
-        }
-        if let (Some(_), Some(region)) = (&self.filter.providers, &self.filter.region) {
-            hash.update(region);
-        }
-        short_hash(hash, 6)
+/// A short hash of a filter and, for a search, of its text.
+pub(in crate::handler) fn fingerprint(filter: &FilterParams, text: Option<&str>) -> String {
+    let given = filter.entries();
+    let mut hash = Sha256::new();
+    let is_filter =
+        |name: &str| name != "region" && (name != "language" || filter.language_filters());
+    for (name, value) in given.iter().filter(|(name, _)| is_filter(name)) {
+        // Neither contains NUL.
+        hash.update(name);
+        hash.update([0]);
+        hash.update(value);
+        hash.update([0]);
     }
+    if let (Some(_), Some(region)) = (&filter.providers, &filter.region) {
+        hash.update(region);
+    }
+    if let Some(text) = text {
+        hash.update([0]);
+        hash.update(text);
+    }
+    short_hash(hash, 6)
 }
 
 /// Moves `request` to the page that `text` names.

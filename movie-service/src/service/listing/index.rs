@@ -147,6 +147,20 @@ impl Index {
             .any(|genre| genre.names.contains_key(language))
     }
 
+    /// The number of movies of a facet, and the sum of their votes.
+    pub fn movies_of(&self, kind: FacetKind, id: i64) -> (usize, u64) {
+        let films = &self.columns.films;
+        let facet = u64::try_from(id).ok().map(|id| (kind, id));
+        let (mut count, mut votes) = (0, 0);
+        if let Some(postings) = facet.and_then(|facet| films.facets().postings(facet)) {
+            postings.for_each(|row| {
+                count += 1;
+                votes += u64::from(films.vote_count(row));
+            });
+        }
+        (count, votes)
+    }
+
     /// Replaces all genres.
     pub fn set_genres(&mut self, genres: Vec<Genre>) {
         let names = genres

@@ -1,0 +1,206 @@
+//! Building of the search index: documents of movies, people and keywords, and the load of a whole catalogue.
+
+use std::collections::HashMap;
+
+use chrono::Datelike;
+use search::{Document, IndexError, Kind, Name, Role, SearchIndex, renown};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgPool, postgres::PgRow};
+use tokio::sync::mpsc;
+
+use super::FollowError;
+use crate::repository::search::{self as rows, KeywordRow, NamesRow, PersonRow};
+
+/// Batches of rows between Postgres and the index.
+const QUEUE: usize = 4;
+/// Threads that write the index.
+const THREADS: usize = 2;
+/// A vote weighs as much as this share of TMDB's popularity: new movies are popular before they have votes.
+const VOTES_PER_POPULARITY: f64 = 10.0;
+/// A keyword with this many movies is as renowned as a movie with as many thousand votes.
+const VOTES_PER_MOVIE: f64 = 1000.0;
+
+/// The data of a movie that suggestions show.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// The year of the first release.
+    pub year: Option<i32>,
+    /// The poster's path at TMDB's image host.
+    pub poster_path: Option<String>,
+}
+
+/// The document of a movie.
+pub(super) fn movie(row: &NamesRow<'_>) -> Document {
+    let name = |text: &str, role, language: Option<&str>| Name {
+        text: text.to_owned(),
+        role,
+        language: language.map(str::to_owned),
+    };
+    let own = [
+        name(row.title, Role::Main, None),
+        name(
+            row.original_title,
+            Role::Original,
+            Some(row.original_language),
+        ),
+    ];
+    let others = row.titles.iter().map(|title| {
+        let role = if title.language.is_some() {
+            Role::Translation
+        } else {
+            Role::Alternative
+        };
+        name(&title.title, role, title.language.as_deref())
+    });
+    let year = row.release_date.map(|date| date.year());
+    let shown = Shown {
+        year,
+        poster_path: row.poster_path.map(str::to_owned),
+    };
+    Document {
+        kind: Kind::Movie,
+        id: row.id,
+        names: own.into_iter().chain(others).collect(),
+        fame: renown(f64::from(row.vote_count) + VOTES_PER_POPULARITY * row.popularity),
+        year: year.and_then(|year| u16::try_from(year).ok()),
+        language: row.original_language.to_owned(),
+        genres: row
+            .genre_ids
+            .iter()
+            .filter_map(|id| u32::try_from(*id).ok())
+            .collect(),
+        people: row.people.iter().map(names_of).collect(),
+        keywords: row
+            .keywords
+            .iter()
+            .map(|keyword| keyword.name.as_ref().to_owned())
+            .collect(),
+        payload: serde_json::to_string(&shown).unwrap_or_default(),
+    }
+}
+
+fn names_of(person: &PersonRow<'_>) -> Vec<String> {
+    let others = person.names.values().map(|name| name.as_ref().to_owned());
+    std::iter::once(person.name.as_ref().to_owned())
+        .chain(others)
+        .collect()
+}
+
+/// The document of a person whose movies have `votes` together.
+pub(super) fn person(row: &PersonRow<'_>, votes: u64) -> Document {
+    let others = row.names.iter().map(|(language, name)| Name {
+        text: name.as_ref().to_owned(),
+        role: Role::Translation,
+        language: Some(language.as_ref().to_owned()),
+    });
+    let main = Name {
+        text: row.name.as_ref().to_owned(),
+        role: Role::Main,
+        language: None,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
+    let fame = renown(votes as f64 / 10.0);
+    Document {
+        names: std::iter::once(main).chain(others).collect(),
+        ..named(Kind::Person, row.id, fame)
+    }
+}
+
+/// The document of a keyword that `count` movies have.
+pub(super) fn keyword(row: &KeywordRow<'_>, count: usize) -> Document {
+    let main = Name {
+        text: row.name.as_ref().to_owned(),
+        role: Role::Main,
+        language: None,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
+    let fame = renown(count as f64 * VOTES_PER_MOVIE);
+    Document {
+        names: vec![main],
+        ..named(Kind::Keyword, row.id, fame)
+    }
+}
+
+fn named(kind: Kind, id: i64, fame: f32) -> Document {
+    Document {
+        kind,
+        id,
+        names: Vec::new(),
+        fame,
+        year: None,
+        language: String::new(),
+        genres: Vec::new(),
+        people: Vec::new(),
+        keywords: Vec::new(),
+        payload: String::new(),
+    }
+}
+
+/// Decodes `row`; an unreadable movie is left out, so that search works without it.
+pub(super) fn readable(row: &PgRow) -> Option<NamesRow<'_>> {
+    rows::names(row)
+        .inspect_err(|error| tracing::error!(%error, "cannot decode a movie, search omits it"))
+        .ok()
+}
+
+/// Fills an empty index with the movies, people and keywords in `pool`, and commits it with `position`.
+pub(super) async fn build(
+    pool: &PgPool,
+    index: &SearchIndex,
+    position: &str,
+) -> Result<(), FollowError> {
+    let (batches, rows) = mpsc::channel(QUEUE);
+    let (index, position) = (index.clone(), position.to_owned());
+    let writing = tokio::task::spawn_blocking(move || write(rows, &index, &position));
+    rows::load(pool, batches).await?;
+    writing.await.map_err(|_| FollowError::Stopped)??;
+    Ok(())
+}
+
+fn write(
+    mut batches: mpsc::Receiver<Vec<PgRow>>,
+    index: &SearchIndex,
+    position: &str,
+) -> Result<(), IndexError> {
+    let mut writer = index.writer(THREADS)?;
+    let mut people: HashMap<i64, (Document, u64)> = HashMap::new();
+    let mut keywords: HashMap<i64, (Document, usize)> = HashMap::new();
+    while let Some(rows) = batches.blocking_recv() {
+        for row in rows.iter().filter_map(readable) {
+            writer.add(&movie(&row))?;
+            let votes = u64::try_from(row.vote_count).unwrap_or(0);
+            let mut seen = Vec::with_capacity(row.people.len());
+            for member in &row.people {
+                let entry = people
+                    .entry(member.id)
+                    .or_insert_with(|| (person(member, 0), 0));
+                if !seen.contains(&member.id) {
+                    entry.1 += votes;
+                    seen.push(member.id);
+                }
+            }
+            for word in &row.keywords {
+                keywords
+                    .entry(word.id)
+                    .or_insert_with(|| (keyword(word, 0), 0))
+                    .1 += 1;
+            }
+        }
+    }
+    for (document, votes) in people.into_values() {
+        #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
+        writer.add(&Document {
+            fame: renown(votes as f64 / 10.0),
+            ..document
+        })?;
+    }
+    for (document, count) in keywords.into_values() {
+        #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
+        writer.add(&Document {
+            fame: renown(count as f64 * VOTES_PER_MOVIE),
+            ..document
+        })?;
+    }
+    writer.commit(position)?;
+    writer.finish()
+}

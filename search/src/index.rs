@@ -1,0 +1,330 @@
+//! The index on disk or in memory: opened by one writer, read by snapshots. It is derived data: deleting it loses
+//! nothing that its owner cannot write again.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tantivy::{
+    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
+    directory::MmapDirectory,
+    indexer::LogMergePolicy,
+    schema::{BytesOptions, Field, NumericOptions, Schema},
+    store::Compressor,
+};
+
+use crate::document::{Document, Kind, Name};
+
+/// The layout of documents and terms. An index of another layout must be built anew.
+pub const LAYOUT: u32 = 1;
+
+/// Memory of the writer in bytes; a larger one makes fewer, larger segments.
+const WRITER_BYTES: usize = 64 * 1024 * 1024;
+/// The same while the whole index is built.
+const BUILD_BYTES: usize = 512 * 1024 * 1024;
+
+/// A failure of the index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Reading or writing failed, or another process writes to the directory.
+    #[error("the search index failed: {0}")]
+    Storage(#[from] tantivy::TantivyError),
+    /// The directory cannot be used.
+    #[error("the directory of the search index cannot be used: {0}")]
+    Directory(String),
+    /// The index was written by a version with another layout.
+    #[error("the search index has another layout")]
+    Layout,
+}
+
+/// The fields of the index.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields {
+    pub(crate) key: Field,
+    pub(crate) terms: Field,
+    pub(crate) fame: Field,
+    pub(crate) year: Field,
+    pub(crate) language: Field,
+    pub(crate) genres: Field,
+    pub(crate) card: Field,
+}
+
+pub(crate) const FAME_COLUMN: &str = "fame";
+pub(crate) const KEY_COLUMN: &str = "key";
+pub(crate) const YEAR_COLUMN: &str = "year";
+pub(crate) const LANGUAGE_COLUMN: &str = "language";
+pub(crate) const GENRES_COLUMN: &str = "genres";
+
+/// Steps of the column of renown.
+pub(crate) const FAME_STEPS: f32 = 65_535.0;
+
+/// The stored part of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Card {
+    pub(crate) names: Vec<Name>,
+    pub(crate) payload: String,
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut schema = Schema::builder();
+    let column = || NumericOptions::default().set_fast();
+    let fields = Fields {
+        key: schema.add_u64_field(KEY_COLUMN, column().set_indexed()),
+        terms: schema.add_bytes_field("terms", BytesOptions::default().set_indexed()),
+        fame: schema.add_u64_field(FAME_COLUMN, column()),
+        year: schema.add_u64_field(YEAR_COLUMN, column()),
+        language: schema.add_u64_field(LANGUAGE_COLUMN, column()),
+        genres: schema.add_u64_field(GENRES_COLUMN, column()),
+        card: schema.add_bytes_field("card", BytesOptions::default().set_stored()),
+    };
+    (schema.build(), fields)
+}
+
+/// A language code as a number, so that columns hold it; 0 if it is not two or three ASCII letters.
+pub(crate) fn language_number(code: &str) -> u64 {
+    let is_code =
+        (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    if is_code {
+        code.bytes()
+            .fold(0, |number, byte| (number << 8) | u64::from(byte))
+    } else {
+        0
+    }
+}
+
+/// The language code of a number.
+pub(crate) fn language_code(number: u64) -> Option<String> {
+    let bytes = number
+        .to_be_bytes()
+        .into_iter()
+        .skip_while(|byte| *byte == 0)
+        .collect();
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|code| !code.is_empty())
+}
+
+/// An index; cheap to clone.
+#[derive(Clone)]
+pub struct SearchIndex {
+    index: Index,
+    reader: IndexReader,
+    pub(crate) fields: Fields,
+}
+
+/// Fewer, smaller blocks than usual: hits are read from all over the store.
+const STORE_BLOCK_BYTES: usize = 4096;
+
+impl SearchIndex {
+    /// Creates an empty index in memory.
+    ///
+    /// # Errors
+    /// `Storage` if memory cannot be reserved.
+    pub fn in_memory() -> Result<Self, IndexError> {
+        let (schema, fields) = schema();
+        let index = Index::builder()
+            .schema(schema)
+            .settings(settings())
+            .create_in_ram()?;
+        Self::read(index, fields)
+    }
+
+    /// Opens the index in `directory`, or creates an empty one.
+    ///
+    /// # Errors
+    /// `Directory` if the directory cannot be used, `Layout` if it has an index of another layout, `Storage` if the
+    /// index is damaged.
+    pub fn open(directory: &Path) -> Result<Self, IndexError> {
+        let unusable =
+            |error: String| IndexError::Directory(format!("{}: {error}", directory.display()));
+        std::fs::create_dir_all(directory).map_err(|error| unusable(error.to_string()))?;
+        let mapped = MmapDirectory::open(directory).map_err(|error| unusable(error.to_string()))?;
+        let (schema, fields) = schema();
+        let exists = Index::exists(&mapped).map_err(|error| unusable(error.to_string()))?;
+        let index = if exists {
+            let index = Index::open(mapped)?;
+            if index.schema() != schema {
+                return Err(IndexError::Layout);
+            }
+            index
+        } else {
+            Index::create(mapped, schema, settings())?
+        };
+        Self::read(index, fields)
+    }
+
+    fn read(index: Index, fields: Fields) -> Result<Self, IndexError> {
+        let reader = index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .doc_store_cache_num_blocks(256)
+            .try_into()?;
+        Ok(Self {
+            index,
+            reader,
+            fields,
+        })
+    }
+
+    /// Opens the index for writing, with `threads` threads.
+    ///
+    /// # Errors
+    /// `Storage` if another process writes to it.
+    pub fn writer(&self, threads: usize) -> Result<Writer, IndexError> {
+        let bytes = if threads > 1 {
+            BUILD_BYTES
+        } else {
+            WRITER_BYTES
+        };
+        let writer: IndexWriter = self.index.writer_with_num_threads(threads, bytes)?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_min_num_segments(6);
+        policy.set_del_docs_ratio_before_merge(0.3);
+        writer.set_merge_policy(Box::new(policy));
+        Ok(Writer {
+            writer,
+            reader: self.reader.clone(),
+            fields: self.fields,
+        })
+    }
+
+    /// The text that the last commit stored beside the documents.
+    ///
+    /// # Errors
+    /// `Storage` if it cannot be read.
+    pub fn position(&self) -> Result<Option<String>, IndexError> {
+        Ok(self.index.load_metas()?.payload)
+    }
+
+    /// The documents as of the last commit.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            searcher: self.reader.searcher(),
+            fields: self.fields,
+        }
+    }
+
+    /// The size of the files in bytes.
+    ///
+    /// # Errors
+    /// `Storage` if it cannot be read.
+    pub fn bytes(&self) -> Result<u64, IndexError> {
+        Ok(self
+            .reader
+            .searcher()
+            .space_usage()
+            .map_err(tantivy::TantivyError::from)?
+            .total()
+            .get_bytes())
+    }
+}
+
+fn settings() -> IndexSettings {
+    IndexSettings {
+        docstore_compression: Compressor::None,
+        docstore_blocksize: STORE_BLOCK_BYTES,
+        ..IndexSettings::default()
+    }
+}
+
+/// The documents at one moment.
+pub struct Snapshot {
+    pub(crate) searcher: Searcher,
+    pub(crate) fields: Fields,
+}
+
+impl Snapshot {
+    /// The number of documents of all kinds.
+    pub fn count(&self) -> u64 {
+        self.searcher.num_docs()
+    }
+}
+
+/// The only writer of an index.
+pub struct Writer {
+    writer: IndexWriter,
+    reader: IndexReader,
+    fields: Fields,
+}
+
+impl Writer {
+    /// Adds a document that is not there yet.
+    ///
+    /// # Errors
+    /// `Storage` if writing fails.
+    pub fn add(&self, document: &Document) -> Result<(), IndexError> {
+        let fields = self.fields;
+        let names = document.all_names();
+        let mut stored = TantivyDocument::new();
+        stored.add_u64(fields.key, document.kind.key(document.id));
+        for term in document.terms(&names) {
+            stored.add_bytes(fields.terms, &term);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 0 to 1"
+        )]
+        let fame = (document.fame.clamp(0.0, 1.0) * FAME_STEPS) as u64;
+        stored.add_u64(fields.fame, fame);
+        stored.add_u64(fields.year, document.year.map_or(0, u64::from));
+        stored.add_u64(fields.language, language_number(&document.language));
+        for genre in &document.genres {
+            stored.add_u64(fields.genres, u64::from(*genre));
+        }
+        let card = Card {
+            names,
+            payload: document.payload.clone(),
+        };
+        let card = postcard::to_stdvec(&card)
+            .map_err(|error| tantivy::TantivyError::InternalError(error.to_string()))?;
+        stored.add_bytes(fields.card, &card);
+        self.writer.add_document(stored)?;
+        Ok(())
+    }
+
+    /// Adds or replaces a document.
+    ///
+    /// # Errors
+    /// `Storage` if writing fails.
+    pub fn upsert(&self, document: &Document) -> Result<(), IndexError> {
+        self.delete(document.kind, document.id);
+        self.add(document)
+    }
+
+    /// Deletes a document, if it is there.
+    pub fn delete(&self, kind: Kind, id: i64) {
+        self.writer
+            .delete_term(Term::from_field_u64(self.fields.key, kind.key(id)));
+    }
+
+    /// Makes all changes visible and durable, together with `position`.
+    ///
+    /// # Errors
+    /// `Storage` if writing fails; the changes are then lost.
+    pub fn commit(&mut self, position: &str) -> Result<(), IndexError> {
+        let mut prepared = self.writer.prepare_commit()?;
+        prepared.set_payload(position);
+        prepared.commit()?;
+        self.reader.reload()?;
+        Ok(())
+    }
+
+    /// Deletes all documents; a commit must follow.
+    ///
+    /// # Errors
+    /// `Storage` if writing fails.
+    pub fn clear(&self) -> Result<(), IndexError> {
+        self.writer.delete_all_documents()?;
+        Ok(())
+    }
+
+    /// Waits for merges of segments, and closes the writer.
+    ///
+    /// # Errors
+    /// `Storage` if a merge fails.
+    pub fn finish(self) -> Result<(), IndexError> {
+        self.writer.wait_merging_threads()?;
+        self.reader.reload()?;
+        Ok(())
+    }
+}
