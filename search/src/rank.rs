@@ -18,6 +18,8 @@ pub(crate) const WHOLE_OTHER: f32 = 0.95;
 const BEGUN: f32 = 0.80;
 /// A word that may be missing in the name, and is.
 const MISSING: f32 = 0.5;
+/// The least difference by which a word elsewhere in the document is preferred to one in the name.
+const IN_NAME: f32 = 0.15;
 /// The lowest match that needs no tolerance.
 pub(crate) const GOOD: f32 = 0.72;
 /// The highest match with a typing error.
@@ -265,7 +267,8 @@ fn match_words(reading: &Reading, name: &Text, support: Support<'_>) -> Match {
         }
         let weight = share_of(words[at..at + best.2].iter().map(Word::chars).sum());
         let elsewhere = support.get(at).copied().unwrap_or(0.0);
-        if best.0 < elsewhere && best.0 < 0.9 {
+        // In the name it counts for order and coverage as well.
+        if best.0 + IN_NAME < elsewhere {
             best = (elsewhere, Vec::new(), 1);
         }
         if best.0 == 0.0 {
