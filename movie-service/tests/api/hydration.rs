@@ -324,7 +324,13 @@ async fn either_redis_or_postgres_is_enough_to_serve_a_movie(
     .await;
     wire.cut();
     three.get(&path).await.expect(200);
+    // Translations are in Postgres alone.
+    let korean = three.get(&format!("{path}?language=ko")).await;
+    assert_eq!(korean.headers["content-language"], "en-US");
+    korean.expect(200);
     wire.restore();
+    let korean = three.get(&format!("{path}?language=ko")).await;
+    assert_eq!(korean.headers["content-language"], "ko");
 }
 
 #[sqlx::test]

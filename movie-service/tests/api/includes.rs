@@ -1,6 +1,6 @@
 //! Fields of other services: included on request, null while the services are unavailable.
 
-use axum::{Json, Router, extract::RawQuery, routing::get};
+use axum::{Json, Router, extract::RawQuery, http::HeaderMap, routing::get};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -28,8 +28,12 @@ async fn others() -> String {
             }]}))
         }
     };
-    let similar = async || {
-        Json(json!({"id": 1, "similar": [{"id": 9, "score": 0.5}], "model_version": null}))
+    let similar = async |headers: HeaderMap| {
+        let mut movie = json!({"id": 9, "score": 0.5});
+        if let Some(language) = headers.get("accept-language") {
+            movie["title"] = json!(language.to_str().unwrap());
+        }
+        Json(json!({"id": 1, "similar": [movie], "model_version": null}))
     };
     let app = Router::new()
         .route("/internal/v1/stats", get(stats))
@@ -68,6 +72,14 @@ async fn stats_and_similar_movies_are_included_and_not_cached(pool: PgPool) {
         assert!(film["credits"].is_array());
         assert_eq!(film["title"], plain["title"]);
     }
+    let korean = test
+        .get(&format!(
+            "/api/v1/movies/{id}?include=similar&language=ko-KR"
+        ))
+        .await;
+    assert_eq!(korean.headers["content-language"], "ko-KR");
+    let similar = json!([{"id": 9, "score": 0.5, "title": "ko-KR"}]);
+    assert_eq!(korean.expect(200)["similar"], similar);
     for likes in 3..5 {
         let answer = test.get("/api/v1/movies?page_size=2&include=stats").await;
         assert_eq!(answer.headers["cache-control"], "private, no-cache");
