@@ -2,6 +2,7 @@
 //! second.
 //! `scripts/test.sh --release -p movie-service -E 'test(drill_search)' --run-ignored only --no-capture` shows the figures.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a drill that cannot go on should say where, and it is read by people"
@@ -40,7 +41,11 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 fn movie(id: i64, round: usize) -> NewMovie {
     NewMovie {
         id,
-        title: format!("Movie {} of the {}", word(id), word(i64::try_from(round).unwrap() + 7)),
+        title: format!(
+            "Movie {} of the {}",
+            word(id),
+            word(i64::try_from(round).unwrap() + 7)
+        ),
         original_title: format!("Movie {id}"),
         original_language: "en".to_owned(),
         vote_count: i32::try_from(id % 3_000).unwrap(),
@@ -48,12 +53,19 @@ fn movie(id: i64, round: usize) -> NewMovie {
         people: (0..6)
             .map(|place| Person {
                 id: 1 + (id * 7 + place) % 8_000,
-                name: format!("{} {}", word(id % 90 + place), word(1 + (id * 7 + place) % 8_000)),
+                name: format!(
+                    "{} {}",
+                    word(id % 90 + place),
+                    word(1 + (id * 7 + place) % 8_000)
+                ),
                 job: "Actor".to_owned(),
                 ..Person::default()
             })
             .collect(),
-        keywords: vec![Keyword { id: 1 + id % 400, name: word(1 + id % 400) }],
+        keywords: vec![Keyword {
+            id: 1 + id % 400,
+            name: word(1 + id % 400),
+        }],
         document: serde_json::json!({ "id": id, "round": round }),
         source_hash: format!("{id}-{round}"),
         ..NewMovie::default()
@@ -89,7 +101,12 @@ fn service(pool: &PgPool) -> Router {
 }
 
 async fn found(app: &Router, query: &str) -> Option<i64> {
-    let body = get(app, &format!("/api/v1/search?q={query}&page_size=1&facets=false")).await.expect(200);
+    let body = get(
+        app,
+        &format!("/api/v1/search?q={query}&page_size=1&facets=false"),
+    )
+    .await
+    .expect(200);
     body["data"][0]["id"].as_i64()
 }
 
@@ -115,14 +132,17 @@ async fn drill_search(pool: PgPool) {
     let writing = tokio::spawn({
         let (pool, ended, stored) = (pool.clone(), ended.clone(), stored.clone());
         async move {
-            let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(PER_SECOND / BATCH).unwrap());
+            let mut ticks = tokio::time::interval(
+                Duration::from_secs(1) / u32::try_from(PER_SECOND / BATCH).unwrap(),
+            );
             for round in 1_usize.. {
                 for first in (1..=MOVIES).step_by(usize::try_from(BATCH).unwrap()) {
                     ticks.tick().await;
                     if ended.load(Ordering::Relaxed) {
                         return;
                     }
-                    let batch: Vec<NewMovie> = (first..first + BATCH).map(|id| movie(id, round)).collect();
+                    let batch: Vec<NewMovie> =
+                        (first..first + BATCH).map(|id| movie(id, round)).collect();
                     store(&pool, &batch).await;
                     stored.fetch_add(batch.len(), Ordering::Relaxed);
                 }
@@ -150,7 +170,14 @@ async fn drill_search(pool: PgPool) {
         number += 1;
         let id = 1_000_000 + number;
         let title = format!("probe{}", word(number));
-        store(&pool, &[NewMovie { title: title.clone(), ..movie(id, 0) }]).await;
+        store(
+            &pool,
+            &[NewMovie {
+                title: title.clone(),
+                ..movie(id, 0)
+            }],
+        )
+        .await;
         let written = Instant::now();
         while found(&app, &title).await != Some(id) {
             tokio::time::sleep(Duration::from_millis(5)).await;
