@@ -100,7 +100,10 @@ impl Follower {
                 .map_err(|_| FollowError::Stopped)?;
             match opened {
                 Ok(Some((generation, index))) => match Open::new(generation, index) {
-                    Ok(open) => return Ok(open),
+                    Ok(open) if self.belongs_here(&open).await => return Ok(open),
+                    Ok(_) => tracing::info!(
+                        "the search index is of another database or too old, building it anew"
+                    ),
                     Err(error) => {
                         tracing::warn!(%error, "the search index cannot be opened, building it anew")
                     }
@@ -112,6 +115,12 @@ impl Follower {
             }
         }
         self.build().await
+    }
+
+    /// True unless the position of the index is one of another database, or older than the retention of the feed.
+    async fn belongs_here(&self, open: &Open) -> bool {
+        let read = changes::read(&self.pool, &self.outbox, open.position).await;
+        !matches!(read, Err(ReadError::CursorExpired))
     }
 
     /// Builds an index of the present movies and publishes it.
