@@ -215,7 +215,8 @@ pub async fn rebuild_in(pool: PgPool, directory: PathBuf) -> anyhow::Result<u64>
         directory: Some(Directory::new(directory)),
         current: Current::default(),
     };
-    Ok(follower.build().await?.index.snapshot().count())
+    let (_, index) = follower.build().await?;
+    Ok(index.snapshot().count())
 }
 
 /// Finds documents in `snapshot`, movies by the filter of the request.

@@ -9,7 +9,8 @@ use std::{
 
 use chassis::feed::outbox::{Outbox, ReadError};
 use filter::FacetKind;
-use search::{IndexError, Kind, SearchIndex, Writer};
+use search::{IndexError, Kind, SearchIndex, Writer, index::LAYOUT};
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
 use super::{
@@ -57,7 +58,7 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Opens or builds the index and applies changes, for ever.
-    pub(super) async fn follow(&self) {
+    pub(super) async fn follow(mut self) {
         loop {
             if let Err(error) = self.follow_generation().await {
                 tracing::warn!(%error, "the search index cannot be kept up to date, trying again");
@@ -67,7 +68,7 @@ impl Follower {
     }
 
     /// Opens or builds an index and keeps it up to date until another one replaces it.
-    async fn follow_generation(&self) -> Result<(), FollowError> {
+    async fn follow_generation(&mut self) -> Result<(), FollowError> {
         let mut generation = self.open_or_build().await?;
         loop {
             self.show(&generation);
@@ -75,7 +76,8 @@ impl Follower {
                 Ok(()) => tracing::info!("another search index was built, switching to it"),
                 Err(FollowError::Read(ReadError::CursorExpired)) => {
                     tracing::info!("the change feed has expired, building the search index anew");
-                    generation = self.build().await?;
+                    drop(generation);
+                    generation = self.open_or_build().await?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -92,29 +94,38 @@ impl Follower {
         count_documents(&generation.index);
     }
 
-    async fn open_or_build(&self) -> Result<Open, FollowError> {
+    /// Opens the published index, or builds one. While another process writes to the directory, this one keeps its index
+    /// in memory: two that share a directory would replace each other's for ever.
+    async fn open_or_build(&mut self) -> Result<Open, FollowError> {
         if let Some(directory) = &self.directory {
             let directory = directory.clone();
             let opened = tokio::task::spawn_blocking(move || directory.open())
                 .await
                 .map_err(|_| FollowError::Stopped)?;
-            match opened {
-                Ok(Some((generation, index))) => match Open::new(generation, index) {
-                    Ok(open) if self.belongs_here(&open).await => return Ok(open),
-                    Ok(_) => tracing::info!(
-                        "the search index is of another database or too old, building it anew"
-                    ),
-                    Err(error) => {
-                        tracing::warn!(%error, "the search index cannot be opened, building it anew")
-                    }
-                },
+            let opened = opened.map_err(FollowError::Index);
+            match opened.and_then(|opened| {
+                opened
+                    .map(|(name, index)| Open::new(name, index))
+                    .transpose()
+            }) {
+                Ok(Some(open)) if self.belongs_here(&open).await => return Ok(open),
+                Ok(Some(_)) => tracing::info!(
+                    "the search index is of another database or too old, building it anew"
+                ),
                 Ok(None) => {}
+                Err(FollowError::Index(IndexError::Locked)) => {
+                    tracing::warn!(
+                        "another process writes to SEARCH_INDEX_DIR, keeping the search index in memory"
+                    );
+                    self.directory = None;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the search index cannot be opened, building it anew")
+                    tracing::warn!(%error, "the search index cannot be opened, building it anew");
                 }
             }
         }
-        self.build().await
+        let (generation, index) = self.build().await?;
+        Open::new(generation, index)
     }
 
     /// True unless the position of the index is one of another database, or older than the retention of the feed.
@@ -124,7 +135,7 @@ impl Follower {
     }
 
     /// Builds an index of the present movies and publishes it.
-    pub(super) async fn build(&self) -> Result<Open, FollowError> {
+    pub(super) async fn build(&self) -> Result<(Option<Generation>, SearchIndex), FollowError> {
         let started = Instant::now();
         let position = changes::latest(&self.pool, &self.outbox).await?;
         let (generation, index) = match &self.directory {
@@ -148,7 +159,7 @@ impl Follower {
             seconds,
             "search index built"
         );
-        Open::new(generation, index)
+        Ok((generation, index))
     }
 
     /// Applies changes until another generation is published.
@@ -237,8 +248,18 @@ fn count_documents(index: &SearchIndex) {
     metrics::gauge!(SEARCH_INDEX_DOCUMENTS).set(index.snapshot().count() as f64);
 }
 
+/// The state of an index, stored with each commit.
+#[derive(Serialize, Deserialize)]
+struct Stamp {
+    /// The layout of its documents and terms.
+    layout: u32,
+    /// The position in the change feed.
+    position: Position,
+}
+
 fn encode(position: Position) -> String {
-    serde_json::to_string(&position).unwrap_or_default()
+    let layout = LAYOUT;
+    serde_json::to_string(&Stamp { layout, position }).unwrap_or_default()
 }
 
 /// An index that is open for writing.
@@ -252,10 +273,12 @@ pub(super) struct Open {
 
 impl Open {
     fn new(generation: Option<Generation>, index: SearchIndex) -> Result<Self, FollowError> {
-        let position = index
-            .position()?
-            .and_then(|text| serde_json::from_str(&text).ok());
-        let position = position.ok_or(FollowError::Incomplete)?;
+        let stamp = index.position()?;
+        let stamp = stamp.and_then(|text| serde_json::from_str(&text).ok());
+        let Stamp { layout, position } = stamp.ok_or(FollowError::Incomplete)?;
+        if layout != LAYOUT {
+            return Err(IndexError::Layout.into());
+        }
         let writer = Arc::new(Mutex::new(index.writer(1)?));
         Ok(Self {
             generation,
