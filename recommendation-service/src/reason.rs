@@ -106,7 +106,8 @@ impl Action {
 }
 
 fn english(reasons: &[Reason], names: &impl Names) -> String {
-    let mut text = String::new();
+    // Most texts fit, without a second allocation.
+    let mut text = String::with_capacity(64);
     for reason in reasons {
         let Some((before, name, after)) = english_words(*reason, names) else {
             continue;

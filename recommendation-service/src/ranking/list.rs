@@ -150,7 +150,7 @@ impl FilmList {
             size_of::<ListedFilm>()
                 + film.amounts.len() * 4
                 + film.because.len() * 16
-                + film.reason.len()
+                + film.reason.capacity()
                 + film.reasons.len() * size_of::<Reason>()
                 + 48
         };
