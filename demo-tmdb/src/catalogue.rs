@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
+pub(crate) use self::search::search;
 pub(crate) use derive::stable_number;
 pub(crate) use discover::{Discover, Order, ParameterError, Query, Range, parse};
 pub(crate) use genres::{GENRES, genre_name, is_genre};
@@ -24,7 +25,6 @@ pub(crate) use load::CatalogueError;
 pub(crate) use overview::overview;
 pub(crate) use patch::{FilmFacts, PatchError};
 pub(crate) use registry::{Person, Registry};
-pub(crate) use search::search;
 
 /// A film's id on TMDB; for generated films, an id above ten million.
 pub(crate) type FilmId = i64;

@@ -66,13 +66,13 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     );
     let listing = Listing::new(pool.clone(), outbox.clone());
     listing.follow(&process.shutdown);
-    let search = Search::new(
+    let search = Search::start(
         pool.clone(),
         outbox.clone(),
         listing.clone(),
         config.search_directory(),
+        &process.shutdown,
     );
-    search.follow(&process.shutdown);
     let popular = Popular::start(
         pool.clone(),
         clock.clone(),

@@ -30,7 +30,7 @@ MAY_USE = {
     "recommender": [],
     "demo-tmdb": ["chassis"],
     "gateway": ["chassis"],
-    "movie-service": ["chassis", "filter"],
+    "movie-service": ["chassis", "filter", "search"],
     "preference-service": ["chassis", "filter", "recommender"],
     "recommendation-service": ["chassis", "filter", "recommender"],
 }

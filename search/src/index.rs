@@ -31,6 +31,9 @@ pub enum IndexError {
     /// The directory cannot be used.
     #[error("the directory of the search index cannot be used: {0}")]
     Directory(String),
+    /// Another process writes to the index.
+    #[error("another process writes to the search index")]
+    Locked,
     /// The index was written by a version with another layout.
     #[error("the search index has another layout")]
     Layout,
@@ -168,14 +171,18 @@ impl SearchIndex {
     /// Opens the index for writing, with `threads` threads.
     ///
     /// # Errors
-    /// `Storage` if another process writes to it.
+    /// `Locked` if another process writes to it.
     pub fn writer(&self, threads: usize) -> Result<Writer, IndexError> {
         let bytes = if threads > 1 {
             BUILD_BYTES
         } else {
             WRITER_BYTES
         };
-        let writer: IndexWriter = self.index.writer_with_num_threads(threads, bytes)?;
+        let writer = self.index.writer_with_num_threads(threads, bytes);
+        let writer: IndexWriter = writer.map_err(|error| match error {
+            tantivy::TantivyError::LockFailure(..) => IndexError::Locked,
+            other => IndexError::Storage(other),
+        })?;
         let mut policy = LogMergePolicy::default();
         policy.set_min_num_segments(6);
         policy.set_del_docs_ratio_before_merge(0.3);

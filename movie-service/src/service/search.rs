@@ -5,57 +5,34 @@
 pub mod build;
 pub mod evaluate;
 mod files;
+pub mod follow;
 pub mod popular;
 
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use chassis::{
-    feed::outbox::{Outbox, ReadError},
-    shutdown::Shutdown,
-};
-use filter::FacetKind;
-use search::{IndexError, Kind, Place, Request, Results, SearchIndex, Writer};
+use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
+use search::{IndexError, Kind, Place, Request, Results, SearchIndex};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use self::{
-    build::{keyword, movie, person},
-    files::{Directory, Generation},
+    files::Directory,
+    follow::{Current, Follower},
 };
-use super::{
-    changes::{self, Position},
-    listing::{ListError, Listing},
-};
-use crate::{
-    config::Config,
-    database,
-    models::Filter,
-    repository::{self, SNAPSHOT},
-};
+use super::listing::{ListError, Listing};
+use crate::{config::Config, database, models::Filter, repository::SNAPSHOT};
 
-/// Documents in the search index (gauge).
-pub const SEARCH_INDEX_DOCUMENTS: &str = "search_index_documents";
-/// Duration of the last build of the search index (gauge, seconds).
-pub const SEARCH_INDEX_BUILD_SECONDS: &str = "search_index_build_seconds";
-/// Changed movies that the search index took over (counter).
-pub const SEARCH_INDEX_CHANGES_TOTAL: &str = "search_index_changes_total";
 /// Duration of a search (histogram, seconds).
 pub const SEARCH_SECONDS: &str = "search_seconds";
 
-/// Changes are polled at least this often, since a notification can be lost.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// The shortest time between two commits: each makes a segment.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(150);
-/// A build reads the position of the feed and expires nothing.
+/// The retention of the feed of a rebuild, which reads its position and expires nothing: ten years.
 const RETENTION: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// The pause before a failed build or read is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Searches at the same time; more wait.
 const MAX_CONCURRENT: usize = 8;
 /// A search that waits longer is refused.
@@ -103,36 +80,41 @@ pub type Suggestion = (Kind, search::Hit);
 pub struct Search(Arc<Inner>);
 
 struct Inner {
-    pool: PgPool,
-    outbox: Outbox,
     listing: Listing,
-    directory: Option<Directory>,
-    current: RwLock<Option<SearchIndex>>,
+    current: Current,
     slots: Semaphore,
 }
 
 impl Search {
-    /// Searches the movies in `pool`, with their changes from `outbox`. The index lies in `directory`, or in memory.
-    pub fn new(pool: PgPool, outbox: Outbox, listing: Listing, directory: Option<PathBuf>) -> Self {
-        Self(Arc::new(Inner {
+    /// Searches the movies in `pool`, with their changes from `outbox`, until the shutdown. The index lies in `directory`,
+    /// or in memory.
+    pub fn start(
+        pool: PgPool,
+        outbox: Outbox,
+        listing: Listing,
+        directory: Option<PathBuf>,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let current = Current::default();
+        let follower = Follower {
             pool,
             outbox,
-            listing,
+            listing: listing.clone(),
             directory: directory.map(Directory::new),
-            current: RwLock::default(),
-            slots: Semaphore::new(MAX_CONCURRENT),
-        }))
-    }
-
-    /// Starts the task that opens or builds the index and applies changes, until the shutdown.
-    pub fn follow(&self, shutdown: &Shutdown) {
-        let (this, until) = (self.clone(), shutdown.clone());
+            current: current.clone(),
+        };
+        let until = shutdown.clone();
         shutdown.spawn(async move {
             tokio::select! {
                 () = until.started() => {}
-                () = this.follow_changes() => {}
+                () = follower.follow() => {}
             }
         });
+        Self(Arc::new(Inner {
+            listing,
+            current,
+            slots: Semaphore::new(MAX_CONCURRENT),
+        }))
     }
 
     /// The readiness check.
@@ -203,174 +185,6 @@ impl Search {
         metrics::histogram!(SEARCH_SECONDS).record(started.elapsed().as_secs_f64());
         result
     }
-
-    async fn follow_changes(&self) {
-        loop {
-            if let Err(error) = self.follow_generation().await {
-                tracing::warn!(%error, "the search index cannot be kept up to date, trying again");
-            }
-            tokio::time::sleep(RETRY_INTERVAL).await;
-        }
-    }
-
-    /// Opens or builds an index and keeps it up to date until another one replaces it.
-    async fn follow_generation(&self) -> Result<(), FollowError> {
-        let mut generation = self.open_or_build().await?;
-        loop {
-            self.show(&generation);
-            match self.keep_up(&mut generation).await {
-                Ok(()) => tracing::info!("another search index was built, switching to it"),
-                Err(FollowError::Read(ReadError::CursorExpired)) => {
-                    tracing::info!("the change feed has expired, building the search index anew");
-                    generation = self.build().await?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            drop(generation);
-            generation = self.open_or_build().await?;
-        }
-    }
-
-    fn show(&self, generation: &Open) {
-        let mut current = self
-            .0
-            .current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = Some(generation.index.clone());
-        drop(current);
-        count_documents(&generation.index);
-    }
-
-    async fn open_or_build(&self) -> Result<Open, FollowError> {
-        if let Some(directory) = &self.0.directory {
-            let directory = directory.clone();
-            let opened = tokio::task::spawn_blocking(move || directory.open())
-                .await
-                .map_err(|_| FollowError::Stopped)?;
-            match opened {
-                Ok(Some((generation, index))) => match Open::new(generation, index) {
-                    Ok(open) => return Ok(open),
-                    Err(error) => {
-                        tracing::warn!(%error, "the search index cannot be opened, building it anew")
-                    }
-                },
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the search index cannot be opened, building it anew")
-                }
-            }
-        }
-        self.build().await
-    }
-
-    async fn build(&self) -> Result<Open, FollowError> {
-        let started = Instant::now();
-        let position = changes::latest(&self.0.pool, &self.0.outbox).await?;
-        let (generation, index) = match &self.0.directory {
-            Some(directory) => {
-                let directory = directory.clone();
-                tokio::task::spawn_blocking(move || directory.create())
-                    .await
-                    .map_err(|_| FollowError::Stopped)?
-                    .map(|(generation, index)| (Some(generation), index))?
-            }
-            None => (None, SearchIndex::in_memory()?),
-        };
-        build::build(&self.0.pool, &index, &encode(position)).await?;
-        if let (Some(directory), Some(generation)) = (&self.0.directory, &generation) {
-            directory.publish(generation)?;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        metrics::gauge!(SEARCH_INDEX_BUILD_SECONDS).set(seconds);
-        tracing::info!(
-            documents = index.snapshot().count(),
-            seconds,
-            "search index built"
-        );
-        Open::new(generation, index)
-    }
-
-    /// Applies changes until another generation is published.
-    async fn keep_up(&self, open: &mut Open) -> Result<(), FollowError> {
-        let mut arrivals = self.0.outbox.subscribe();
-        loop {
-            let batch = changes::read(&self.0.pool, &self.0.outbox, open.position).await;
-            match batch {
-                Ok(batch) => {
-                    if !batch.versions.is_empty() {
-                        let ids: Vec<i64> = batch.versions.into_keys().collect();
-                        self.apply(open, ids, batch.position).await?;
-                        tokio::time::sleep(COMMIT_INTERVAL).await;
-                    }
-                    open.position = batch.position;
-                    if batch.more {
-                        continue;
-                    }
-                }
-                Err(ReadError::Database(error)) => {
-                    tracing::debug!(%error, "cannot read the change feed, searches are outdated");
-                    tokio::time::sleep(RETRY_INTERVAL).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            if let (Some(directory), Some(generation)) = (&self.0.directory, &open.generation)
-                && directory.has_other_than(generation)
-            {
-                return Ok(());
-            }
-            let _ = tokio::time::timeout(POLL_INTERVAL, arrivals.changed()).await;
-        }
-    }
-
-    /// Writes the present state of movies, and of their people and keywords.
-    async fn apply(
-        &self,
-        open: &mut Open,
-        ids: Vec<i64>,
-        position: Position,
-    ) -> Result<(), FollowError> {
-        // Numbers of movies of people are read from the list index.
-        self.0.listing.catch_up().await;
-        let rows = repository::search::rows_of(&self.0.pool, &ids).await?;
-        let listing = self.0.listing.clone();
-        let (writer, index) = (open.writer.clone(), open.index.clone());
-        let count = ids.len() as u64;
-        let writing = tokio::task::spawn_blocking(move || {
-            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let names: Vec<_> = rows.iter().filter_map(build::readable).collect();
-            for id in ids {
-                writer.delete(Kind::Movie, id);
-            }
-            let (mut people, mut keywords) = (BTreeMap::new(), BTreeMap::new());
-            for row in &names {
-                writer.add(&movie(row))?;
-                people.extend(row.people.iter().map(|person| (person.id, person)));
-                keywords.extend(row.keywords.iter().map(|keyword| (keyword.id, keyword)));
-            }
-            let ids: Vec<i64> = people.keys().copied().collect();
-            for (row, (_, votes)) in people
-                .values()
-                .zip(listing.movies_of(FacetKind::Person, &ids))
-            {
-                writer.upsert(&person(row, votes))?;
-            }
-            let ids: Vec<i64> = keywords.keys().copied().collect();
-            for (row, (count, _)) in keywords
-                .values()
-                .zip(listing.movies_of(FacetKind::Keyword, &ids))
-            {
-                writer.upsert(&keyword(row, count))?;
-            }
-            writer.commit(&encode(position))?;
-            count_documents(&index);
-            Ok::<_, IndexError>(())
-        });
-        writing.await.map_err(|_| FollowError::Stopped)??;
-        metrics::counter!(SEARCH_INDEX_CHANGES_TOTAL).increment(count);
-        Ok(())
-    }
 }
 
 /// `movie-service search-rebuild`: builds the index anew; running services switch to it.
@@ -394,10 +208,15 @@ pub async fn rebuild_in(pool: PgPool, directory: PathBuf) -> anyhow::Result<u64>
     let shutdown = Shutdown::default();
     let outbox = Outbox::new(pool.clone(), SNAPSHOT, RETENTION, &shutdown);
     let listing = Listing::new(pool.clone(), outbox.clone());
-    let open = Search::new(pool, outbox, listing, Some(directory))
-        .build()
-        .await?;
-    Ok(open.index.snapshot().count())
+    let follower = Follower {
+        pool,
+        outbox,
+        listing,
+        directory: Some(Directory::new(directory)),
+        current: Current::default(),
+    };
+    let (_, index) = follower.build().await?;
+    Ok(index.snapshot().count())
 }
 
 /// Finds documents in `snapshot`, movies by the filter of the request.
@@ -452,60 +271,4 @@ fn choose(mut all: Vec<Suggestion>, limit: usize) -> Vec<Suggestion> {
     });
     all.truncate(limit);
     all
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge of documents")]
-fn count_documents(index: &SearchIndex) {
-    metrics::gauge!(SEARCH_INDEX_DOCUMENTS).set(index.snapshot().count() as f64);
-}
-
-fn encode(position: Position) -> String {
-    serde_json::to_string(&position).unwrap_or_default()
-}
-
-/// An index that is open for writing.
-struct Open {
-    generation: Option<Generation>,
-    index: SearchIndex,
-    writer: Arc<std::sync::Mutex<Writer>>,
-    position: Position,
-}
-
-impl Open {
-    fn new(generation: Option<Generation>, index: SearchIndex) -> Result<Self, FollowError> {
-        let position = index
-            .position()?
-            .and_then(|text| serde_json::from_str(&text).ok());
-        let position = position.ok_or(FollowError::Incomplete)?;
-        let writer = Arc::new(std::sync::Mutex::new(index.writer(1)?));
-        Ok(Self {
-            generation,
-            index,
-            writer,
-            position,
-        })
-    }
-}
-
-/// A failure to keep the index up to date.
-#[derive(Debug, thiserror::Error)]
-enum FollowError {
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The change feed cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Postgres failed.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    /// The directory failed.
-    #[error("the directory of the search index failed: {0}")]
-    Directory(#[from] std::io::Error),
-    /// A build did not end.
-    #[error("the search index is incomplete")]
-    Incomplete,
-    /// The process ends.
-    #[error("the search index is not built, since the process ends")]
-    Stopped,
 }

@@ -320,6 +320,13 @@ async fn an_index_on_disk_is_opened_again_and_may_be_deleted(pool: PgPool) {
         .unwrap();
     assert_ne!(current(), first);
     assert_eq!(test.found("jaws").await, [578]);
+    // A second process cannot write to it, and searches all the same.
+    let second = TestApp::beside(&pool, test.tmdb.clone(), &[("SEARCH_INDEX_DIR", path)]);
+    eventually("the second process has an index", async || {
+        second.found("jaws").await == [578]
+    })
+    .await;
+    assert_eq!(test.found("jaws").await, [578]);
     drop(test);
     let again = TestApp::beside(
         &pool,

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgRow};
 use tokio::sync::mpsc;
 
-use super::FollowError;
 use crate::repository::search::{self as rows, KeywordRow, NamesRow, PersonRow};
 
 /// Batches of rows between Postgres and the index.
@@ -19,6 +18,20 @@ const THREADS: usize = 2;
 const VOTES_PER_POPULARITY: f64 = 10.0;
 /// A keyword with this many movies is as renowned as a movie with as many thousand votes.
 const VOTES_PER_MOVIE: f64 = 1000.0;
+
+/// A failed build.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The process ends.
+    #[error("the search index is not built, since the process ends")]
+    Stopped,
+}
 
 /// The data of a movie that suggestions show.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -148,12 +161,12 @@ pub(super) async fn build(
     pool: &PgPool,
     index: &SearchIndex,
     position: &str,
-) -> Result<(), FollowError> {
+) -> Result<(), BuildError> {
     let (batches, rows) = mpsc::channel(QUEUE);
     let (index, position) = (index.clone(), position.to_owned());
     let writing = tokio::task::spawn_blocking(move || write(rows, &index, &position));
     rows::load(pool, batches).await?;
-    writing.await.map_err(|_| FollowError::Stopped)??;
+    writing.await.map_err(|_| BuildError::Stopped)??;
     Ok(())
 }
 
