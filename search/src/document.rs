@@ -109,6 +109,8 @@ pub fn renown(votes: f64) -> f32 {
 pub(crate) enum Tag {
     /// A word of a name.
     Word = b'W',
+    /// Two words of a name, written as one. Apart from words, since there are many and they are not corrected.
+    Pair = b'P',
     /// The first characters of a word of a name.
     Edge = b'E',
     /// A name without spaces from the start of one of its words on.
@@ -195,7 +197,7 @@ impl Document {
         let mut terms = BTreeSet::new();
         for name in names {
             let text = Text::new(&name.text);
-            self.name_terms(&text, &mut terms);
+            self.name_terms(&text, name.role, &mut terms);
         }
         let mut add = |tag, text: &str| {
             terms.insert(term(self.kind, tag, text));
@@ -224,7 +226,7 @@ impl Document {
         terms
     }
 
-    fn name_terms(&self, text: &Text, terms: &mut BTreeSet<Vec<u8>>) {
+    fn name_terms(&self, text: &Text, role: Role, terms: &mut BTreeSet<Vec<u8>>) {
         let mut add = |tag, text: &str| {
             terms.insert(term(self.kind, tag, text));
         };
@@ -239,9 +241,18 @@ impl Document {
         }
         // Pairs meet queries that write two words as one.
         for pair in text.words.windows(2) {
-            add(Tag::Word, &format!("{}{}", pair[0].key, pair[1].key));
+            add(Tag::Pair, &format!("{}{}", pair[0].key, pair[1].key));
         }
-        for start in starts(&text.words) {
+        // The words of other names are found from the start on, or one by one: names have many translations, and every
+        // start would double the index.
+        let is_own =
+            matches!(role, Role::Main | Role::Original) || text.words.iter().any(Word::is_hangul);
+        let max_starts = if is_own {
+            MAX_STARTS
+        } else {
+            1 + text.words.len() - text.without_article().len()
+        };
+        for start in starts(&text.words).into_iter().take(max_starts) {
             add(Tag::Joined, first_chars(&start, MAX_JOINED_CHARS));
         }
         let articleless = Text {

@@ -22,7 +22,7 @@ use crate::{
     },
     index::{
         Card, FAME_COLUMN, FAME_STEPS, GENRES_COLUMN, IndexError, KEY_COLUMN, LANGUAGE_COLUMN,
-        Snapshot, YEAR_COLUMN, language_code,
+        Read, Snapshot, YEAR_COLUMN, language_code,
     },
     query::{Element, Reading, Readings},
     rank::{self, Match, match_name, role_factor, tolerance},
@@ -134,7 +134,6 @@ struct Ranked {
     quality: f32,
     matched: usize,
     spans: Vec<Range<usize>>,
-    card: Card,
 }
 
 /// The columns of a segment.
@@ -184,6 +183,8 @@ struct Search<'a> {
     request: &'a Request<'a>,
     columns: Vec<Columns>,
     ranked: HashMap<Address, Ranked>,
+    /// All documents that were read, since several readings and ways find the same.
+    read: HashMap<Address, Arc<Read>>,
     /// All hits by segment.
     hits: Vec<Docs>,
 }
@@ -212,6 +213,7 @@ impl<'a> Search<'a> {
                 .map(Columns::new)
                 .collect::<Result<_, _>>()?,
             ranked: HashMap::new(),
+            read: HashMap::new(),
             hits: vec![Docs::new(); segments.len()],
         })
     }
@@ -344,14 +346,7 @@ impl<'a> Search<'a> {
         found: &Found,
     ) -> Result<(), IndexError> {
         let (segment, doc) = address;
-        let card = match self.ranked.remove(&address) {
-            Some(ranked) => Ok(ranked),
-            None => Err(self.card(address)?),
-        };
-        let names = match &card {
-            Ok(ranked) => &ranked.card.names,
-            Err(card) => &card.names,
-        };
+        let read = self.read(address)?;
         let support: Vec<f32> = found
             .support
             .iter()
@@ -364,9 +359,13 @@ impl<'a> Search<'a> {
             })
             .collect();
         let (mut best, mut matched) = (Match::default(), 0);
-        for (place, name) in names.iter().enumerate() {
-            let mut found = match_name(reading, &Text::new(&name.text), &support);
-            found.quality *= role_factor(name.role);
+        for (place, (name, text)) in read.card.names.iter().zip(&read.names).enumerate() {
+            let factor = role_factor(name.role);
+            if best.quality >= factor {
+                continue;
+            }
+            let mut found = match_name(reading, text, &support);
+            found.quality *= factor;
             if found.quality > best.quality {
                 (best, matched) = (found, place);
             }
@@ -386,27 +385,44 @@ impl<'a> Search<'a> {
         let columns = &self.columns[segment];
         let score = best.quality + FAME_WEIGHT * columns.fame(doc);
         let id = columns.id(doc);
-        let ranked = match card {
-            Ok(ranked) if ranked.quality >= best.quality => Some(ranked),
-            Ok(ranked) => Some(Ranked {
-                place: Place { score, id },
-                quality: best.quality,
-                matched,
-                spans: best.spans,
-                ..ranked
-            }),
-            Err(card) if best.quality > 0.0 => Some(Ranked {
+        let before = self
+            .ranked
+            .get(&address)
+            .map_or(0.0, |ranked| ranked.quality);
+        if best.quality > before {
+            let ranked = Ranked {
                 address,
                 place: Place { score, id },
                 quality: best.quality,
                 matched,
                 spans: best.spans,
-                card,
-            }),
-            Err(_) => None,
-        };
-        self.ranked.extend(ranked.map(|ranked| (address, ranked)));
+            };
+            self.ranked.insert(address, ranked);
+        }
         Ok(())
+    }
+
+    /// Reads a document, unless it was read before.
+    fn read(&mut self, address: Address) -> Result<Arc<Read>, IndexError> {
+        if let Some(read) = self.read.get(&address) {
+            return Ok(Arc::clone(read));
+        }
+        let (segment, doc) = address;
+        let segments = self.snapshot.searcher.segment_readers();
+        let place = (segments[segment].segment_id(), doc);
+        let read = match self.snapshot.renowned.get(&place) {
+            Some(read) => read,
+            None => {
+                let card = self.card(address)?;
+                let names = card.names.iter().map(|name| Text::new(&name.text));
+                let names = names.collect();
+                let read = Arc::new(Read { card, names });
+                self.snapshot.renowned.insert(place, Arc::clone(&read));
+                read
+            }
+        };
+        self.read.insert(address, Arc::clone(&read));
+        Ok(read)
     }
 
     fn is_of_year(&self, (segment, doc): Address, year: Option<u16>) -> Result<bool, IndexError> {
@@ -490,22 +506,29 @@ impl<'a> Search<'a> {
             .take(limit + 1)
             .collect();
         if page.len() <= limit {
-            page.extend(self.rest(&known, limit + 1 - page.len(), after)?);
+            page.extend(self.rest(&known, limit + 1 - page.len(), after));
         }
         let has_more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| has_more).map(|last| last.place);
-        let hits = page.into_iter().map(|ranked| Hit {
-            id: ranked.place.id,
-            score: ranked.place.score,
-            quality: ranked.quality,
-            names: ranked.card.names,
-            matched: ranked.matched,
-            spans: ranked.spans,
-            payload: ranked.card.payload,
+        let hits = page.into_iter().map(|ranked| {
+            let card = match self.read.get(&ranked.address) {
+                Some(read) => read.card.clone(),
+                None => self.card(ranked.address)?,
+            };
+            Ok(Hit {
+                id: ranked.place.id,
+                score: ranked.place.score,
+                quality: ranked.quality,
+                names: card.names,
+                matched: ranked.matched,
+                spans: ranked.spans,
+                payload: card.payload,
+            })
         });
+        let hits = hits.collect::<Result<_, IndexError>>()?;
         Ok(Results {
-            hits: hits.collect(),
+            hits,
             total,
             next,
             facets,
@@ -513,12 +536,7 @@ impl<'a> Search<'a> {
     }
 
     /// The hits behind those that were ranked, by renown. Their scores are negative, so that they follow.
-    fn rest(
-        &self,
-        known: &HashSet<Address>,
-        limit: usize,
-        after: Option<Place>,
-    ) -> Result<Vec<Ranked>, IndexError> {
+    fn rest(&self, known: &HashSet<Address>, limit: usize, after: Option<Place>) -> Vec<Ranked> {
         let mut places = Vec::new();
         for (segment, docs) in self.hits.iter().enumerate() {
             let columns = &self.columns[segment];
@@ -537,16 +555,12 @@ impl<'a> Search<'a> {
             places.truncate(limit);
         }
         places.sort_unstable_by(|one, two| one.0.order(&two.0));
-        let ranked = places.into_iter().map(|(place, address)| {
-            let card = self.card(address)?;
-            Ok(Ranked {
-                address,
-                place,
-                quality: 0.0,
-                matched: 0,
-                spans: Vec::new(),
-                card,
-            })
+        let ranked = places.into_iter().map(|(place, address)| Ranked {
+            address,
+            place,
+            quality: 0.0,
+            matched: 0,
+            spans: Vec::new(),
         });
         ranked.collect()
     }
@@ -554,7 +568,7 @@ impl<'a> Search<'a> {
     /// Counts the hits by attributes.
     fn count(&self) -> Result<Facets, IndexError> {
         let (mut genres, mut years, mut languages) =
-            (HashMap::new(), HashMap::new(), HashMap::new());
+            (Counts::default(), Counts::default(), Counts::default());
         for (reader, hits) in self
             .snapshot
             .searcher
@@ -569,25 +583,56 @@ impl<'a> Search<'a> {
             for doc in hits {
                 genre
                     .values_for_doc(*doc)
-                    .for_each(|genre| *genres.entry(genre).or_insert(0) += 1);
-                *years.entry(year.get_val(*doc)).or_insert(0) += 1;
-                *languages.entry(language.get_val(*doc)).or_insert(0) += 1;
+                    .for_each(|genre| genres.add(genre));
+                years.add(year.get_val(*doc));
+                languages.add(language.get_val(*doc));
             }
         }
-        let numbers = |counts: HashMap<u64, usize>| counts.into_iter();
         Ok(Facets {
-            genres: numbers(genres)
+            genres: genres
+                .into_iter()
                 .filter_map(|(id, count)| Some((u32::try_from(id).ok()?, count)))
                 .collect(),
-            years: numbers(years)
+            years: years
+                .into_iter()
                 .filter_map(|(year, count)| {
                     Some((u16::try_from(year).ok().filter(|year| *year > 0)?, count))
                 })
                 .collect(),
-            languages: numbers(languages)
+            languages: languages
+                .into_iter()
                 .filter_map(|(code, count)| Some((language_code(code)?, count)))
                 .collect(),
         })
+    }
+}
+
+/// Counts by number; small numbers, which most are, without hashing.
+#[derive(Default)]
+struct Counts {
+    small: Vec<usize>,
+    others: HashMap<u64, usize>,
+}
+
+impl Counts {
+    /// Codes of two letters, genres and years are below.
+    const SMALL: usize = 1 << 15;
+
+    fn add(&mut self, number: u64) {
+        match usize::try_from(number) {
+            Ok(place) if place < Self::SMALL => {
+                if place >= self.small.len() {
+                    self.small.resize(place + 1, 0);
+                }
+                self.small[place] += 1;
+            }
+            _ => *self.others.entry(number).or_insert(0) += 1,
+        }
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = (u64, usize)> {
+        let small = (0_u64..).zip(self.small).filter(|(_, count)| *count > 0);
+        small.chain(self.others)
     }
 }
 
@@ -680,6 +725,8 @@ fn find_word(
             names = unite(vec![&names, &segment.with_any(Tag::Word, [both.as_str()])?]);
         }
     }
+    // Two words of the title that the query writes as one.
+    names = unite(vec![&names, &segment.with_any(Tag::Pair, [key])?]);
     let mut credits = segment.with_any(Tag::Credit, [key])?;
     let mut near_credits = Docs::new();
     let mut topics = segment.with_any(Tag::Topic, [key])?;
@@ -694,9 +741,9 @@ fn find_word(
         let started = if length <= MAX_EDGE_CHARS {
             segment.with_any(Tag::Edge, [key])?
         } else {
-            segment
-                .with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?
-                .unwrap_or_default()
+            let words = segment.with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?;
+            let pairs = segment.with_prefix(Tag::Pair, key, MAX_PREFIX_TERMS)?;
+            unite(vec![&words.unwrap_or_default(), &pairs.unwrap_or_default()])
         };
         names = unite(vec![&names, &started]);
         if length >= 3 {

@@ -1,21 +1,27 @@
 //! The index on disk or in memory: opened by one writer, read by snapshots. It is derived data: deleting it loses
 //! nothing that its owner cannot write again.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use quick_cache::{Weighter, sync::Cache};
 use serde::{Deserialize, Serialize};
 use tantivy::{
-    Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
+    DocId, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
+    Term,
     directory::MmapDirectory,
-    indexer::LogMergePolicy,
+    index::SegmentId,
+    indexer::{LogMergePolicy, NoMergePolicy},
     schema::{BytesOptions, Field, NumericOptions, Schema},
     store::Compressor,
 };
 
-use crate::document::{Document, Kind, Name};
+use crate::{
+    document::{Document, Kind, Name},
+    text::Text,
+};
 
 /// The layout of documents and terms. An index of another layout must be built anew.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Memory of the writer in bytes; a larger one makes fewer, larger segments.
 const WRITER_BYTES: usize = 64 * 1024 * 1024;
@@ -111,7 +117,31 @@ pub(crate) fn language_code(number: u64) -> Option<String> {
 pub struct SearchIndex {
     index: Index,
     reader: IndexReader,
+    renowned: Arc<Renowned>,
     pub(crate) fields: Fields,
+}
+
+/// A document that was read, with its names analysed.
+pub(crate) struct Read {
+    pub(crate) card: Card,
+    pub(crate) names: Vec<Text>,
+}
+
+/// Documents that were read lately, by segment, with their names analysed: of the documents with a short prefix, the most
+/// renowned are ranked, and they are the same ones again and again. Segments never change.
+pub(crate) type Renowned = Cache<(SegmentId, DocId), Arc<Read>, Weight>;
+
+/// Names of documents that are kept, each of about half a kilobyte.
+const MAX_KEPT_NAMES: usize = 100_000;
+
+/// The names of a document.
+#[derive(Clone)]
+pub(crate) struct Weight;
+
+impl Weighter<(SegmentId, DocId), Arc<Read>> for Weight {
+    fn weight(&self, _: &(SegmentId, DocId), read: &Arc<Read>) -> u64 {
+        1 + read.names.len() as u64
+    }
 }
 
 /// Fewer, smaller blocks than usual: hits are read from all over the store.
@@ -164,6 +194,11 @@ impl SearchIndex {
         Ok(Self {
             index,
             reader,
+            renowned: Arc::new(Renowned::with_weighter(
+                MAX_KEPT_NAMES / 16,
+                MAX_KEPT_NAMES as u64,
+                Weight,
+            )),
             fields,
         })
     }
@@ -183,12 +218,18 @@ impl SearchIndex {
             tantivy::TantivyError::LockFailure(..) => IndexError::Locked,
             other => IndexError::Storage(other),
         })?;
-        let mut policy = LogMergePolicy::default();
-        policy.set_min_num_segments(6);
-        policy.set_del_docs_ratio_before_merge(0.3);
-        writer.set_merge_policy(Box::new(policy));
+        if threads > 1 {
+            // A build merges once, at its end.
+            writer.set_merge_policy(Box::new(NoMergePolicy));
+        } else {
+            let mut policy = LogMergePolicy::default();
+            policy.set_min_num_segments(6);
+            policy.set_del_docs_ratio_before_merge(0.3);
+            writer.set_merge_policy(Box::new(policy));
+        }
         Ok(Writer {
             writer,
+            index: self.index.clone(),
             reader: self.reader.clone(),
             fields: self.fields,
         })
@@ -206,6 +247,7 @@ impl SearchIndex {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             searcher: self.reader.searcher(),
+            renowned: Arc::clone(&self.renowned),
             fields: self.fields,
         }
     }
@@ -236,6 +278,7 @@ fn settings() -> IndexSettings {
 /// The documents at one moment.
 pub struct Snapshot {
     pub(crate) searcher: Searcher,
+    pub(crate) renowned: Arc<Renowned>,
     pub(crate) fields: Fields,
 }
 
@@ -249,6 +292,7 @@ impl Snapshot {
 /// The only writer of an index.
 pub struct Writer {
     writer: IndexWriter,
+    index: Index,
     reader: IndexReader,
     fields: Fields,
 }
@@ -325,11 +369,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits for merges of segments, and closes the writer.
+    /// Merges all segments into one, since each search reads the terms of every segment, and closes the writer.
     ///
     /// # Errors
     /// `Storage` if a merge fails.
-    pub fn finish(self) -> Result<(), IndexError> {
+    pub fn finish(mut self) -> Result<(), IndexError> {
+        let segments = self.index.searchable_segment_ids()?;
+        if segments.len() > 1 {
+            self.writer.merge(&segments).wait()?;
+        }
         self.writer.wait_merging_threads()?;
         self.reader.reload()?;
         Ok(())

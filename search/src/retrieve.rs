@@ -1,7 +1,11 @@
 //! Sets of documents of one segment by terms: single terms, ranges of prefixes, and terms within a Levenshtein
 //! distance. Every expansion is bounded. Called by [`crate::engine`].
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STATE};
 use tantivy::{
@@ -13,7 +17,7 @@ use tantivy::{
 use tantivy_fst::Automaton;
 
 use crate::{
-    document::{Kind, Tag, term},
+    document::{Kind, Tag, first_chars, term},
     index::{Fields, IndexError},
 };
 
@@ -100,20 +104,13 @@ impl<'a> Segment<'a> {
         errors: u8,
         prefix: bool,
     ) -> Result<Docs, IndexError> {
-        let first = if errors > 1 {
-            text.chars().next()
-        } else {
-            None
-        };
+        // Two errors are tolerated only behind the same first letter.
+        let fixed = if errors > 1 { first_chars(text, 1) } else { "" };
+        let start = term(self.kind, tag, fixed);
         let near = Near {
-            tag: [self.kind.code(), tag as u8],
+            start: &start,
             dfa: automaton(text, errors, prefix),
         };
-        let mut start = near.tag.to_vec();
-        let mut encoded = [0; 4];
-        if let Some(first) = first {
-            start.extend_from_slice(first.encode_utf8(&mut encoded).as_bytes());
-        }
         let mut terms = self
             .terms
             .terms()
@@ -227,6 +224,18 @@ pub(crate) fn unite(sets: Vec<&[u32]>) -> Docs {
         let capacity = docs.len() + set.len();
         let before = std::mem::replace(&mut docs, Vec::with_capacity(capacity));
         let (mut one, mut two) = (before.as_slice(), *set);
+        if set.len() < before.len() / 8 {
+            for doc in *set {
+                let end = one.partition_point(|other| other < doc);
+                docs.extend_from_slice(&one[..end]);
+                one = &one[end..];
+                if one.first() != Some(doc) {
+                    docs.push(*doc);
+                }
+            }
+            docs.extend_from_slice(one);
+            continue;
+        }
         while let ([first, rest @ ..], [second, others @ ..]) = (one, two) {
             docs.push(*first.min(second));
             one = if first <= second { rest } else { one };
@@ -243,9 +252,34 @@ pub(crate) fn contains(docs: &[u32], doc: u32) -> bool {
     docs.binary_search(&doc).is_ok()
 }
 
+/// Automata that are kept per thread: each has up to a megabyte.
+const MAX_AUTOMATA: usize = 24;
+
+/// A text, its errors, and whether it is a prefix.
+type Pattern = (String, u8, bool);
+
 /// The Levenshtein automaton of a text (Schulz and Mihov, Fast string correction with Levenshtein automata, IJDAR 5,
-/// 2002), with transpositions as one error.
-fn automaton(text: &str, errors: u8, prefix: bool) -> DFA {
+/// 2002), with transpositions as one error. Making one takes longer than its use, and a search needs the same one for
+/// each segment and field.
+fn automaton(text: &str, errors: u8, prefix: bool) -> Arc<DFA> {
+    thread_local! {
+        static RECENT: RefCell<HashMap<Pattern, Arc<DFA>>> = RefCell::default();
+    }
+    RECENT.with_borrow_mut(|recent| {
+        let pattern = (text.to_owned(), errors, prefix);
+        if let Some(known) = recent.get(&pattern) {
+            return Arc::clone(known);
+        }
+        if recent.len() == MAX_AUTOMATA {
+            recent.clear();
+        }
+        let made = Arc::new(make_automaton(text, errors, prefix));
+        recent.insert(pattern, Arc::clone(&made));
+        made
+    })
+}
+
+fn make_automaton(text: &str, errors: u8, prefix: bool) -> DFA {
     static BUILDERS: OnceLock<[LevenshteinAutomatonBuilder; 2]> = OnceLock::new();
     let builders = BUILDERS
         .get_or_init(|| [1, 2].map(|errors| LevenshteinAutomatonBuilder::new(errors, true)));
@@ -257,14 +291,17 @@ fn automaton(text: &str, errors: u8, prefix: bool) -> DFA {
     }
 }
 
-/// Matches terms of a kind and field by a Levenshtein automaton.
-struct Near {
-    tag: [u8; 2],
-    dfa: DFA,
+/// Bytes of a term before its text.
+const TAG_BYTES: u8 = 2;
+
+/// Matches terms of a kind and field, and perhaps with a first letter, by a Levenshtein automaton.
+struct Near<'a> {
+    start: &'a [u8],
+    dfa: Arc<DFA>,
 }
 
-impl Automaton for Near {
-    /// The bytes of the tag that are matched, and the state of the automaton behind it.
+impl Automaton for Near<'_> {
+    /// The bytes of the start that are matched, and the state of the automaton behind the tag.
     type State = (u8, u32);
 
     fn start(&self) -> Self::State {
@@ -272,7 +309,8 @@ impl Automaton for Near {
     }
 
     fn is_match(&self, (matched, state): &Self::State) -> bool {
-        *matched == 2 && matches!(self.dfa.distance(*state), Distance::Exact(_))
+        usize::from(*matched) == self.start.len()
+            && matches!(self.dfa.distance(*state), Distance::Exact(_))
     }
 
     fn can_match(&self, (_, state): &Self::State) -> bool {
@@ -280,10 +318,14 @@ impl Automaton for Near {
     }
 
     fn accept(&self, (matched, state): &Self::State, byte: u8) -> Self::State {
-        match self.tag.get(usize::from(*matched)) {
-            Some(expected) if *expected == byte => (matched + 1, *state),
+        let next = |matched: u8| match matched {
+            0..TAG_BYTES => *state,
+            _ => self.dfa.transition(*state, byte),
+        };
+        match self.start.get(usize::from(*matched)) {
+            Some(expected) if *expected == byte => (matched + 1, next(*matched)),
             Some(_) => (*matched, SINK_STATE),
-            None => (2, self.dfa.transition(*state, byte)),
+            None => (*matched, next(TAG_BYTES)),
         }
     }
 }

@@ -178,6 +178,7 @@ fn composed(text: &str) -> Cow<'_, str> {
 fn runs(source: &str) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut between = String::new();
+    let mut letters = String::new();
     let mut in_run = false;
     for (at, letter) in source.char_indices() {
         let end = at + letter.len_utf8();
@@ -204,7 +205,7 @@ fn runs(source: &str) -> Vec<Run> {
             in_run = false;
             continue;
         }
-        let mut letters = String::new();
+        letters.clear();
         let is_hangul = fold_into(letter, &mut letters);
         if letters.is_empty() {
             between.push(letter);
@@ -222,7 +223,7 @@ fn runs(source: &str) -> Vec<Run> {
             None => {
                 let before = std::mem::take(&mut between);
                 runs.push(Run {
-                    letters,
+                    letters: letters.clone(),
                     span: at..end,
                     is_hangul,
                     before,
