@@ -4,30 +4,23 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
+    collections::{BinaryHeap, HashMap, HashSet},
     ops::Range,
     sync::Arc,
 };
 
-use tantivy::{
-    SegmentReader,
-    columnar::{Column, ColumnValues},
-    schema::Value,
-};
+use tantivy::schema::Value;
 
 use crate::{
-    document::{
-        Kind, MAX_EDGE_CHARS, MAX_INITIALS, MAX_JOINED_CHARS, Name, Tag, first_chars, initials,
-        number_text,
-    },
-    index::{
-        Card, FAME_COLUMN, FAME_STEPS, GENRES_COLUMN, IndexError, KEY_COLUMN, LANGUAGE_COLUMN,
-        Read, Snapshot, YEAR_COLUMN, language_code,
-    },
-    query::{Element, Reading, Readings},
-    rank::{self, Match, match_name, role_factor, tolerance},
-    retrieve::{Docs, MAX_PREFIX_TERMS, Segment, contains, intersect, unite},
-    text::{Text, Word, char_count},
+    card::{Card, Read},
+    columns::Facets,
+    document::{Kind, Name},
+    find::{Found, Tolerance, find, is_known},
+    index::{IndexError, Snapshot},
+    query::{Reading, Readings},
+    rank::{self, Match, match_name, role_factor},
+    retrieve::{Docs, Segment, contains, unite},
+    text::Word,
 };
 
 /// Documents of each way of retrieval that are ranked by their names, the most renowned first.
@@ -36,14 +29,8 @@ const MAX_RANKED: usize = 96;
 const FAME_WEIGHT: f32 = 0.08;
 /// The quality of a document that a whole name of its cast or crew finds.
 const CREDIT_NAME: f32 = 0.88;
-/// A word found in another name; among the cast and crew; there with typing errors; among keywords; as the year.
-const OTHER_NAME: f32 = 0.65;
-const CREDIT: f32 = 0.75;
-const NEAR_CREDIT: f32 = 0.60;
-const TOPIC: f32 = 0.50;
-const YEAR: f32 = 0.85;
-/// Terms of credits that a prefix may have.
-const MAX_CREDIT_TERMS: usize = 256;
+/// Matches below are tried with all tolerance.
+const FAIR: f32 = 0.62;
 /// The least share of the letters of a query that must be found, where the rest is found nowhere.
 const MIN_FOUND: f32 = 0.6;
 
@@ -100,17 +87,6 @@ pub struct Hit {
     pub payload: String,
 }
 
-/// Hits by an attribute.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facets {
-    /// By genre.
-    pub genres: BTreeMap<u32, usize>,
-    /// By year of release; without those of an unknown year.
-    pub years: BTreeMap<u16, usize>,
-    /// By original language.
-    pub languages: BTreeMap<String, usize>,
-}
-
 /// The result of a search.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Results {
@@ -136,52 +112,12 @@ struct Ranked {
     spans: Vec<Range<usize>>,
 }
 
-/// The columns of a segment.
-struct Columns {
-    key: Arc<dyn ColumnValues<u64>>,
-    fame: Arc<dyn ColumnValues<u64>>,
-}
-
-impl Columns {
-    fn new(reader: &SegmentReader) -> Result<Self, IndexError> {
-        let column = |name| reader.fast_fields().column_first_or_default::<u64>(name);
-        Ok(Self {
-            key: column(KEY_COLUMN)?,
-            fame: column(FAME_COLUMN)?,
-        })
-    }
-
-    fn id(&self, doc: u32) -> i64 {
-        i64::try_from(self.key.get_val(doc) & 0x00FF_FFFF_FFFF_FFFF).unwrap_or(i64::MAX)
-    }
-
-    fn fame(&self, doc: u32) -> f32 {
-        #[expect(clippy::cast_precision_loss, reason = "at most 65535")]
-        let fame = self.fame.get_val(doc) as f32;
-        fame / FAME_STEPS
-    }
-}
-
-/// The documents of a segment by the way in which they are found.
-#[derive(Default)]
-struct Found {
-    /// By a whole name of theirs.
-    whole: Docs,
-    /// By a whole name of their cast or crew.
-    credit_name: Docs,
-    /// By the start of a joined name, or by initial consonants.
-    joined: Docs,
-    /// By all words.
-    words: Docs,
-    /// For each word: the documents that have it, by place, with its worth.
-    support: Vec<[(Docs, f32); 5]>,
-}
-
 /// The state of one search.
 struct Search<'a> {
     snapshot: &'a Snapshot,
     request: &'a Request<'a>,
-    columns: Vec<Columns>,
+    /// The segments, with the terms that were looked up.
+    segments: Vec<Segment<'a>>,
     ranked: HashMap<Address, Ranked>,
     /// All documents that were read, since several readings and ways find the same.
     read: HashMap<Address, Arc<Read>>,
@@ -208,9 +144,9 @@ impl<'a> Search<'a> {
         Ok(Self {
             snapshot,
             request,
-            columns: segments
+            segments: segments
                 .iter()
-                .map(Columns::new)
+                .map(|reader| Segment::new(reader, snapshot.fields, request.kind))
                 .collect::<Result<_, _>>()?,
             ranked: HashMap::new(),
             read: HashMap::new(),
@@ -220,38 +156,39 @@ impl<'a> Search<'a> {
 
     /// Tries the readings, the strict ones first, until one finds what was meant.
     fn run(&mut self, readings: &Readings) -> Result<(), IndexError> {
-        for reading in &readings.plain {
-            self.try_reading(reading, false)?;
-        }
+        self.try_all(&readings.plain, Tolerance::None)?;
         if self.best() < rank::WHOLE_OTHER {
-            for reading in &readings.other {
-                self.try_reading(reading, false)?;
-            }
+            self.try_all(&readings.other, Tolerance::None)?;
         }
         if self.best() < rank::GOOD {
-            for reading in &readings.plain {
-                self.try_reading(reading, true)?;
-            }
-            for latin in &readings.latin {
-                self.try_reading(latin, true)?;
-            }
+            self.try_all(&readings.plain, Tolerance::One)?;
+        }
+        if self.best() < FAIR {
+            self.try_all(&readings.plain, Tolerance::Full)?;
+            self.try_all(&readings.latin, Tolerance::Full)?;
         }
         if self.ranked.is_empty() {
-            for reading in readings
+            let words = readings
                 .other
                 .iter()
-                .filter(|reading| reading.pattern.is_none())
-            {
-                self.try_reading(reading, true)?;
+                .filter(|reading| reading.pattern.is_none());
+            for reading in words {
+                self.try_reading(reading, Tolerance::Full)?;
             }
         }
         if self.ranked.is_empty()
             && let Some(reading) = readings.plain.first()
             && let Some(shorter) = self.without_unknown_words(reading)?
         {
-            self.try_reading(&shorter, true)?;
+            self.try_reading(&shorter, Tolerance::Full)?;
         }
         Ok(())
+    }
+
+    fn try_all(&mut self, readings: &[Reading], tolerance: Tolerance) -> Result<(), IndexError> {
+        readings
+            .iter()
+            .try_for_each(|reading| self.try_reading(reading, tolerance))
     }
 
     /// The best quality so far.
@@ -262,13 +199,19 @@ impl<'a> Search<'a> {
             .fold(0.0, f32::max)
     }
 
-    fn try_reading(&mut self, reading: &Reading, tolerant: bool) -> Result<(), IndexError> {
-        let readers = self.snapshot.searcher.segment_readers();
-        let mut found = Vec::with_capacity(readers.len());
-        for reader in readers {
-            let segment = Segment::new(reader, self.snapshot.fields, self.request.kind)?;
-            found.push(find(&segment, reading, tolerant)?);
-        }
+    fn try_reading(&mut self, reading: &Reading, tolerance: Tolerance) -> Result<(), IndexError> {
+        // In any segment: replicas divide the same documents differently.
+        let known = reading.words.iter().map(|word| {
+            self.segments.iter().try_fold(false, |known, segment| {
+                Ok(known || is_known(segment, word)?)
+            })
+        });
+        let known: Vec<bool> = known.collect::<Result<_, IndexError>>()?;
+        let found = self
+            .segments
+            .iter()
+            .map(|segment| find(segment, reading, &known, tolerance));
+        let mut found: Vec<Found> = found.collect::<Result<_, _>>()?;
         let mut chosen: HashSet<Address> = HashSet::new();
         for (place, found) in found.iter_mut().enumerate() {
             for docs in [
@@ -308,18 +251,18 @@ impl<'a> Search<'a> {
             docs.retain(|doc| !reader.is_deleted(*doc));
         }
         if let Some(accept) = self.request.accept {
-            docs.retain(|doc| accept(self.columns[segment].id(*doc)));
+            docs.retain(|doc| accept(self.snapshot.columns[segment].id(*doc)));
         }
     }
 
     /// The most renowned of the documents; those with the lower id first among equals.
     fn most_renowned<'d>(&self, sets: impl Iterator<Item = &'d Docs>) -> Vec<Address> {
-        let mut best: BinaryHeap<Reverse<(u64, Reverse<i64>, Address)>> =
+        let mut best: BinaryHeap<Reverse<(u16, Reverse<i64>, Address)>> =
             BinaryHeap::with_capacity(MAX_RANKED + 1);
         for (segment, docs) in sets.enumerate() {
-            let columns = &self.columns[segment];
+            let columns = &self.snapshot.columns[segment];
             for doc in docs {
-                let fame = columns.fame.get_val(*doc);
+                let fame = columns.fame_steps(*doc);
                 if best.len() == MAX_RANKED
                     && best
                         .peek()
@@ -376,13 +319,14 @@ impl<'a> Search<'a> {
                 spans: Vec::new(),
             };
         }
-        if reading.year.is_some() {
-            let in_year = self.is_of_year(address, reading.year)?;
+        if let Some(year) = reading.year
+            && !self.is_of_year(address, year)
+        {
             // The word may be part of the title after all.
-            best.quality *= if in_year { 1.0 } else { 0.5 };
+            best.quality *= 0.5;
         }
         best.quality *= 1.0 - reading.penalty;
-        let columns = &self.columns[segment];
+        let columns = &self.snapshot.columns[segment];
         let score = best.quality + FAME_WEIGHT * columns.fame(doc);
         let id = columns.id(doc);
         let before = self
@@ -414,9 +358,7 @@ impl<'a> Search<'a> {
             Some(read) => read,
             None => {
                 let card = self.card(address)?;
-                let names = card.names.iter().map(|name| Text::new(&name.text));
-                let names = names.collect();
-                let read = Arc::new(Read { card, names });
+                let read = Arc::new(Read::new(card));
                 self.snapshot.renowned.insert(place, Arc::clone(&read));
                 read
             }
@@ -425,15 +367,8 @@ impl<'a> Search<'a> {
         Ok(read)
     }
 
-    fn is_of_year(&self, (segment, doc): Address, year: Option<u16>) -> Result<bool, IndexError> {
-        let reader = self
-            .snapshot
-            .searcher
-            .segment_reader(u32::try_from(segment).unwrap_or(0));
-        let column = reader
-            .fast_fields()
-            .column_first_or_default::<u64>(YEAR_COLUMN)?;
-        Ok(year.is_some_and(|year| column.get_val(doc).abs_diff(u64::from(year)) <= 1))
+    fn is_of_year(&self, (segment, doc): Address, year: u16) -> bool {
+        self.snapshot.columns[segment].year(doc).abs_diff(year) <= 1
     }
 
     fn card(&self, (segment, doc): Address) -> Result<Card, IndexError> {
@@ -455,12 +390,13 @@ impl<'a> Search<'a> {
                 joined: word.key.clone(),
                 ..Reading::default()
             };
-            let mut is_known = false;
-            for reader in self.snapshot.searcher.segment_readers() {
-                let segment = Segment::new(reader, self.snapshot.fields, self.request.kind)?;
-                is_known |= !find(&segment, &alone, true)?.words.is_empty();
+            let mut found = false;
+            for segment in &self.segments {
+                found |= !find(segment, &alone, &[false], Tolerance::Full)?
+                    .words
+                    .is_empty();
             }
-            if is_known {
+            if found {
                 known.push(word.clone());
             }
         }
@@ -492,7 +428,7 @@ impl<'a> Search<'a> {
         }
         let total = self.hits.iter().map(Vec::len).sum();
         let facets = if self.request.facets {
-            self.count()?
+            self.count()
         } else {
             Facets::default()
         };
@@ -539,7 +475,7 @@ impl<'a> Search<'a> {
     fn rest(&self, known: &HashSet<Address>, limit: usize, after: Option<Place>) -> Vec<Ranked> {
         let mut places = Vec::new();
         for (segment, docs) in self.hits.iter().enumerate() {
-            let columns = &self.columns[segment];
+            let columns = &self.snapshot.columns[segment];
             for doc in docs.iter().filter(|doc| !known.contains(&(segment, **doc))) {
                 let place = Place {
                     score: columns.fame(*doc) - 2.0,
@@ -566,233 +502,11 @@ impl<'a> Search<'a> {
     }
 
     /// Counts the hits by attributes.
-    fn count(&self) -> Result<Facets, IndexError> {
-        let (mut genres, mut years, mut languages) =
-            (Counts::default(), Counts::default(), Counts::default());
-        for (reader, hits) in self
-            .snapshot
-            .searcher
-            .segment_readers()
-            .iter()
-            .zip(&self.hits)
-        {
-            let columns = reader.fast_fields();
-            let genre: Column<u64> = columns.u64(GENRES_COLUMN)?;
-            let year = columns.column_first_or_default::<u64>(YEAR_COLUMN)?;
-            let language = columns.column_first_or_default::<u64>(LANGUAGE_COLUMN)?;
-            for doc in hits {
-                genre
-                    .values_for_doc(*doc)
-                    .for_each(|genre| genres.add(genre));
-                years.add(year.get_val(*doc));
-                languages.add(language.get_val(*doc));
-            }
+    fn count(&self) -> Facets {
+        let mut facets = Facets::default();
+        for (columns, hits) in self.snapshot.columns.iter().zip(&self.hits) {
+            columns.count(hits, &mut facets);
         }
-        Ok(Facets {
-            genres: genres
-                .into_iter()
-                .filter_map(|(id, count)| Some((u32::try_from(id).ok()?, count)))
-                .collect(),
-            years: years
-                .into_iter()
-                .filter_map(|(year, count)| {
-                    Some((u16::try_from(year).ok().filter(|year| *year > 0)?, count))
-                })
-                .collect(),
-            languages: languages
-                .into_iter()
-                .filter_map(|(code, count)| Some((language_code(code)?, count)))
-                .collect(),
-        })
+        facets
     }
-}
-
-/// Counts by number; small numbers, which most are, without hashing.
-#[derive(Default)]
-struct Counts {
-    small: Vec<usize>,
-    others: HashMap<u64, usize>,
-}
-
-impl Counts {
-    /// Codes of two letters, genres and years are below.
-    const SMALL: usize = 1 << 15;
-
-    fn add(&mut self, number: u64) {
-        match usize::try_from(number) {
-            Ok(place) if place < Self::SMALL => {
-                if place >= self.small.len() {
-                    self.small.resize(place + 1, 0);
-                }
-                self.small[place] += 1;
-            }
-            _ => *self.others.entry(number).or_insert(0) += 1,
-        }
-    }
-
-    fn into_iter(self) -> impl Iterator<Item = (u64, usize)> {
-        let small = (0_u64..).zip(self.small).filter(|(_, count)| *count > 0);
-        small.chain(self.others)
-    }
-}
-
-/// The documents of a segment that a reading finds.
-fn find(segment: &Segment<'_>, reading: &Reading, tolerant: bool) -> Result<Found, IndexError> {
-    if let Some(pattern) = &reading.pattern {
-        return Ok(Found {
-            joined: find_pattern(segment, pattern)?,
-            ..Found::default()
-        });
-    }
-    if reading.words.is_empty() {
-        return Ok(Found::default());
-    }
-    let mut found = Found::default();
-    let query = Text {
-        words: reading.words.clone(),
-        ..Text::default()
-    };
-    let articleless = Text {
-        words: query.without_article().to_vec(),
-        ..Text::default()
-    };
-    let wholes = [
-        query.joined(),
-        query.joined_numeric(),
-        articleless.joined_numeric(),
-    ];
-    found.whole = segment.with_any(Tag::Exact, wholes.iter().map(String::as_str))?;
-    found.credit_name = segment.with_any(Tag::CreditName, [reading.joined.as_str()])?;
-    let length = char_count(&reading.joined);
-    let joined = first_chars(&reading.joined, MAX_JOINED_CHARS);
-    if reading.words.len() > 1
-        || length > MAX_EDGE_CHARS
-        || reading.words.iter().any(Word::is_hangul)
-    {
-        found.joined = segment
-            .with_prefix(Tag::Joined, joined, MAX_PREFIX_TERMS)?
-            .unwrap_or_default();
-    }
-    if tolerant && length < MAX_JOINED_CHARS {
-        if tolerance(length) > 0 && length >= 5 {
-            let near = segment.near(Tag::Joined, joined, 1, true)?;
-            found.joined = unite(vec![&found.joined, &near]);
-        }
-        if tolerance(length) > 1 {
-            let near = segment.near(Tag::Joined, joined, 2, false)?;
-            found.joined = unite(vec![&found.joined, &near]);
-        }
-    }
-    let mut all: Option<Docs> = None;
-    for (place, word) in reading.words.iter().enumerate() {
-        let support = find_word(segment, reading, place, tolerant)?;
-        let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
-        let may_miss = word.is_optional() && reading.words.len() > 1;
-        all = match all {
-            Some(before) if may_miss => Some(before),
-            None if may_miss => None,
-            Some(before) => Some(intersect(&before, &any)),
-            None => Some(any),
-        };
-        found.support.push(support);
-    }
-    found.words = all.unwrap_or_default();
-    Ok(found)
-}
-
-/// The documents that have a word of the reading, by the place in which they have it, with its worth.
-fn find_word(
-    segment: &Segment<'_>,
-    reading: &Reading,
-    place: usize,
-    tolerant: bool,
-) -> Result<[(Docs, f32); 5], IndexError> {
-    let word = &reading.words[place];
-    let is_last = place + 1 == reading.words.len();
-    let key = word.key.as_str();
-    let number = word.number.map(number_text);
-    let mut names = segment.with_any(Tag::Word, [key].into_iter().chain(number.as_deref()))?;
-    // A pair of words that the title writes as one.
-    for (one, two) in [
-        (place.checked_sub(1), Some(place)),
-        (Some(place), Some(place + 1)),
-    ] {
-        let pair = one
-            .and_then(|one| reading.words.get(one))
-            .zip(two.and_then(|two| reading.words.get(two)));
-        if let Some((one, two)) = pair {
-            let both = format!("{}{}", one.key, two.key);
-            names = unite(vec![&names, &segment.with_any(Tag::Word, [both.as_str()])?]);
-        }
-    }
-    // Two words of the title that the query writes as one.
-    names = unite(vec![&names, &segment.with_any(Tag::Pair, [key])?]);
-    let mut credits = segment.with_any(Tag::Credit, [key])?;
-    let mut near_credits = Docs::new();
-    let mut topics = segment.with_any(Tag::Topic, [key])?;
-    let years = if word.is_digits() {
-        segment.with_any(Tag::Year, [key])?
-    } else {
-        Docs::new()
-    };
-    let length = word.chars();
-    // Particles follow Korean words without a space.
-    if is_last || word.is_hangul() {
-        let started = if length <= MAX_EDGE_CHARS {
-            segment.with_any(Tag::Edge, [key])?
-        } else {
-            let words = segment.with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?;
-            let pairs = segment.with_prefix(Tag::Pair, key, MAX_PREFIX_TERMS)?;
-            unite(vec![&words.unwrap_or_default(), &pairs.unwrap_or_default()])
-        };
-        names = unite(vec![&names, &started]);
-        if length >= 3 {
-            let started = segment
-                .with_prefix(Tag::Credit, key, MAX_CREDIT_TERMS)?
-                .unwrap_or_default();
-            credits = unite(vec![&credits, &started]);
-            let started = segment
-                .with_prefix(Tag::Topic, key, MAX_CREDIT_TERMS)?
-                .unwrap_or_default();
-            topics = unite(vec![&topics, &started]);
-        }
-    }
-    let errors = tolerance(length);
-    if tolerant && errors > 0 && !word.is_digits() {
-        let errors = u8::try_from(errors).unwrap_or(1);
-        let mut near = segment.near(Tag::Word, key, errors, false)?;
-        if is_last && length >= 5 {
-            near = unite(vec![&near, &segment.near(Tag::Word, key, 1, true)?]);
-        }
-        names = unite(vec![&names, &near]);
-        near_credits = segment.near(Tag::Credit, key, errors, false)?;
-    }
-    Ok([
-        (names, OTHER_NAME),
-        (credits, CREDIT),
-        (near_credits, NEAR_CREDIT),
-        (topics, TOPIC),
-        (years, YEAR),
-    ])
-}
-
-/// The documents that may match a pattern of initial consonants.
-fn find_pattern(segment: &Segment<'_>, pattern: &[Element]) -> Result<Docs, IndexError> {
-    let letters: String = pattern
-        .iter()
-        .map(|element| match element {
-            Element::Syllable(letters) => letters.chars().next().unwrap_or(' '),
-            Element::Initial(letter) | Element::Other(letter) => *letter,
-        })
-        .collect();
-    let letters: Vec<char> = initials(&letters).chars().collect();
-    let mut all: Option<Docs> = None;
-    for window in letters.windows(MAX_INITIALS.min(letters.len())) {
-        let docs = segment.with_any(Tag::Initials, [window.iter().collect::<String>().as_str()])?;
-        all = Some(match all {
-            Some(before) => intersect(&before, &docs),
-            None => docs,
-        });
-    }
-    Ok(all.unwrap_or_default())
 }

@@ -1,10 +1,13 @@
 //! The index on disk or in memory: opened by one writer, read by snapshots. It is derived data: deleting it loses
 //! nothing that its owner cannot write again.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use quick_cache::{Weighter, sync::Cache};
-use serde::{Deserialize, Serialize};
 use tantivy::{
     DocId, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
     Term,
@@ -16,8 +19,12 @@ use tantivy::{
 };
 
 use crate::{
-    document::{Document, Kind, Name},
-    text::Text,
+    card::{Card, Read},
+    columns::{
+        Columns, FAME_COLUMN, FAME_STEPS, GENRES_COLUMN, KEY_COLUMN, LANGUAGE_COLUMN, YEAR_COLUMN,
+        language_number,
+    },
+    document::{Document, Kind},
 };
 
 /// The layout of documents and terms. An index of another layout must be built anew.
@@ -57,22 +64,6 @@ pub(crate) struct Fields {
     pub(crate) card: Field,
 }
 
-pub(crate) const FAME_COLUMN: &str = "fame";
-pub(crate) const KEY_COLUMN: &str = "key";
-pub(crate) const YEAR_COLUMN: &str = "year";
-pub(crate) const LANGUAGE_COLUMN: &str = "language";
-pub(crate) const GENRES_COLUMN: &str = "genres";
-
-/// Steps of the column of renown.
-pub(crate) const FAME_STEPS: f32 = 65_535.0;
-
-/// The stored part of a document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Card {
-    pub(crate) names: Vec<Name>,
-    pub(crate) payload: String,
-}
-
 fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let column = || NumericOptions::default().set_fast();
@@ -88,43 +79,14 @@ fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-/// A language code as a number, so that columns hold it; 0 if it is not two or three ASCII letters.
-pub(crate) fn language_number(code: &str) -> u64 {
-    let is_code =
-        (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase());
-    if is_code {
-        code.bytes()
-            .fold(0, |number, byte| (number << 8) | u64::from(byte))
-    } else {
-        0
-    }
-}
-
-/// The language code of a number.
-pub(crate) fn language_code(number: u64) -> Option<String> {
-    let bytes = number
-        .to_be_bytes()
-        .into_iter()
-        .skip_while(|byte| *byte == 0)
-        .collect();
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|code| !code.is_empty())
-}
-
 /// An index; cheap to clone.
 #[derive(Clone)]
 pub struct SearchIndex {
     index: Index,
     reader: IndexReader,
     renowned: Arc<Renowned>,
+    columns: Arc<Mutex<HashMap<SegmentId, Arc<Columns>>>>,
     pub(crate) fields: Fields,
-}
-
-/// A document that was read, with its names analysed.
-pub(crate) struct Read {
-    pub(crate) card: Card,
-    pub(crate) names: Vec<Text>,
 }
 
 /// Documents that were read lately, by segment, with their names analysed: of the documents with a short prefix, the most
@@ -199,6 +161,7 @@ impl SearchIndex {
                 MAX_KEPT_NAMES as u64,
                 Weight,
             )),
+            columns: Arc::default(),
             fields,
         })
     }
@@ -244,12 +207,30 @@ impl SearchIndex {
     }
 
     /// The documents as of the last commit.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            searcher: self.reader.searcher(),
-            renowned: Arc::clone(&self.renowned),
-            fields: self.fields,
+    ///
+    /// # Errors
+    /// `Storage` if a column cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot, IndexError> {
+        let searcher = self.reader.searcher();
+        let mut known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut columns = Vec::with_capacity(searcher.segment_readers().len());
+        for reader in searcher.segment_readers() {
+            let of_segment = match known.get(&reader.segment_id()) {
+                Some(columns) => Arc::clone(columns),
+                None => Arc::new(Columns::new(reader)?),
+            };
+            columns.push((reader.segment_id(), of_segment));
         }
+        // Those of segments that were merged go.
+        known.clear();
+        known.extend(columns.iter().cloned());
+        drop(known);
+        Ok(Snapshot {
+            searcher,
+            renowned: Arc::clone(&self.renowned),
+            columns: columns.into_iter().map(|(_, columns)| columns).collect(),
+            fields: self.fields,
+        })
     }
 
     /// The size of the files in bytes.
@@ -279,6 +260,8 @@ fn settings() -> IndexSettings {
 pub struct Snapshot {
     pub(crate) searcher: Searcher,
     pub(crate) renowned: Arc<Renowned>,
+    /// By segment.
+    pub(crate) columns: Vec<Arc<Columns>>,
     pub(crate) fields: Fields,
 }
 

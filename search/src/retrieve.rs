@@ -38,6 +38,8 @@ pub(crate) struct Segment<'a> {
     reader: &'a SegmentReader,
     terms: Arc<InvertedIndexReader>,
     kind: Kind,
+    /// Documents near a text, since readings of a query share words.
+    near: RefCell<HashMap<(u8, Pattern), Docs>>,
 }
 
 impl<'a> Segment<'a> {
@@ -51,7 +53,19 @@ impl<'a> Segment<'a> {
             reader,
             terms: reader.inverted_index(fields.terms)?,
             kind,
+            near: RefCell::default(),
         })
+    }
+
+    /// True if a document has `text` in a field.
+    pub(crate) fn has(&self, tag: Tag, text: &str) -> Result<bool, IndexError> {
+        let term = term(self.kind, tag, text);
+        Ok(self
+            .terms
+            .terms()
+            .term_ord(&term)
+            .map_err(storage)?
+            .is_some())
     }
 
     /// Documents with one of the texts in a field.
@@ -104,6 +118,10 @@ impl<'a> Segment<'a> {
         errors: u8,
         prefix: bool,
     ) -> Result<Docs, IndexError> {
+        let pattern = (tag as u8, (text.to_owned(), errors, prefix));
+        if let Some(known) = self.near.borrow().get(&pattern) {
+            return Ok(known.clone());
+        }
         // Two errors are tolerated only behind the same first letter.
         let fixed = if errors > 1 { first_chars(text, 1) } else { "" };
         let start = term(self.kind, tag, fixed);
@@ -134,7 +152,9 @@ impl<'a> Segment<'a> {
             found.truncate(MAX_NEAR_TERMS);
         }
         let found: Vec<TermInfo> = found.into_iter().map(|(_, info)| info).collect();
-        self.unite(&found)
+        let docs = self.unite(&found)?;
+        self.near.borrow_mut().insert(pattern, docs.clone());
+        Ok(docs)
     }
 
     fn unite(&self, terms: &[TermInfo]) -> Result<Docs, IndexError> {

@@ -1,0 +1,251 @@
+//! The documents of a segment that a reading of a query finds, by the way in which they are found. [`crate::engine`] calls
+//! it for each reading and segment.
+
+use crate::{
+    document::{
+        MAX_EDGE_CHARS, MAX_INITIALS, MAX_JOINED_CHARS, Tag, first_chars, initials, number_text,
+    },
+    index::IndexError,
+    query::{Element, Reading},
+    rank,
+    retrieve::{Docs, MAX_PREFIX_TERMS, Segment, intersect, unite},
+    text::{Text, Word, char_count},
+};
+
+/// A word found in another name; among the cast and crew; there with typing errors; among keywords; as the year.
+const OTHER_NAME: f32 = 0.65;
+const CREDIT: f32 = 0.75;
+const NEAR_CREDIT: f32 = 0.60;
+const TOPIC: f32 = 0.50;
+const YEAR: f32 = 0.85;
+/// Terms of credits that a prefix may have.
+const MAX_CREDIT_TERMS: usize = 256;
+
+/// The typing errors with which words are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tolerance {
+    /// None.
+    None,
+    /// One, in words that no document has.
+    One,
+    /// As many as a word of its length may have, in all words.
+    Full,
+}
+
+/// The documents of a segment by the way in which they are found.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// By a whole name of theirs.
+    pub(crate) whole: Docs,
+    /// By a whole name of their cast or crew.
+    pub(crate) credit_name: Docs,
+    /// By the start of a joined name, or by initial consonants.
+    pub(crate) joined: Docs,
+    /// By all words.
+    pub(crate) words: Docs,
+    /// For each word: the documents that have it, by place, with its worth.
+    pub(crate) support: Vec<[(Docs, f32); 5]>,
+}
+
+/// The documents of a segment that a reading finds.
+///
+/// `known` are the words of the reading that some document has.
+///
+/// # Errors
+/// `Storage` if the index cannot be read.
+pub(crate) fn find(
+    segment: &Segment<'_>,
+    reading: &Reading,
+    known: &[bool],
+    tolerance: Tolerance,
+) -> Result<Found, IndexError> {
+    if let Some(pattern) = &reading.pattern {
+        return Ok(Found {
+            joined: find_pattern(segment, pattern)?,
+            ..Found::default()
+        });
+    }
+    if reading.words.is_empty() {
+        return Ok(Found::default());
+    }
+    let mut found = Found::default();
+    let query = Text {
+        words: reading.words.clone(),
+        ..Text::default()
+    };
+    let articleless = Text {
+        words: query.without_article().to_vec(),
+        ..Text::default()
+    };
+    let wholes = [
+        query.joined(),
+        query.joined_numeric(),
+        articleless.joined_numeric(),
+    ];
+    found.whole = segment.with_any(Tag::Exact, wholes.iter().map(String::as_str))?;
+    found.credit_name = segment.with_any(Tag::CreditName, [reading.joined.as_str()])?;
+    let length = char_count(&reading.joined);
+    let joined = first_chars(&reading.joined, MAX_JOINED_CHARS);
+    if reading.words.len() > 1
+        || length > MAX_EDGE_CHARS
+        || reading.words.iter().any(Word::is_hangul)
+    {
+        found.joined = segment
+            .with_prefix(Tag::Joined, joined, MAX_PREFIX_TERMS)?
+            .unwrap_or_default();
+    }
+    // Errors in several words are found word by word; those in spaces as well need the whole.
+    let is_one = reading.words.len() == 1 || reading.words.iter().all(Word::is_hangul);
+    let corrects = tolerance == Tolerance::Full || (tolerance == Tolerance::One && is_one);
+    if corrects && (5..MAX_JOINED_CHARS).contains(&length) {
+        let near = segment.near(Tag::Joined, joined, 1, true)?;
+        found.joined = unite(vec![&found.joined, &near]);
+        if tolerance == Tolerance::Full && !is_one {
+            let near = segment.near(Tag::Joined, joined, errors_in(length), false)?;
+            found.joined = unite(vec![&found.joined, &near]);
+        }
+    }
+    let mut all: Option<Docs> = None;
+    for (place, word) in reading.words.iter().enumerate() {
+        let may_miss = word.is_optional() && reading.words.len() > 1;
+        if may_miss && place + 1 < reading.words.len() {
+            // A third of all documents have an article: it is compared with the names alone.
+            found.support.push(Default::default());
+            continue;
+        }
+        if let Some(same) = reading.words[..place]
+            .iter()
+            .position(|other| other.key == word.key)
+            && place + 1 < reading.words.len()
+        {
+            found.support.push(found.support[same].clone());
+            continue;
+        }
+        let is_known = known.get(place).copied().unwrap_or(false);
+        let errors = match tolerance {
+            Tolerance::One if !is_known => errors_in(word.chars()).min(1),
+            Tolerance::Full => errors_in(word.chars()),
+            _ => 0,
+        };
+        let support = find_word(segment, reading, place, errors)?;
+        let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
+        all = match all {
+            Some(before) if may_miss => Some(before),
+            None if may_miss => None,
+            Some(before) => Some(intersect(&before, &any)),
+            None => Some(any),
+        };
+        found.support.push(support);
+    }
+    found.words = all.unwrap_or_default();
+    Ok(found)
+}
+
+/// The typing errors that are tolerated in `count` characters.
+fn errors_in(count: usize) -> u8 {
+    u8::try_from(rank::tolerance(count)).unwrap_or(0)
+}
+
+/// True if some document has `word` in a name, or in the name of a member of its cast or crew.
+///
+/// # Errors
+/// `Storage` if the index cannot be read.
+pub(crate) fn is_known(segment: &Segment<'_>, word: &Word) -> Result<bool, IndexError> {
+    let key = word.key.as_str();
+    Ok(segment.has(Tag::Word, key)? || segment.has(Tag::Credit, key)?)
+}
+
+/// The documents that have a word of the reading, by the place in which they have it, with its worth.
+fn find_word(
+    segment: &Segment<'_>,
+    reading: &Reading,
+    place: usize,
+    errors: u8,
+) -> Result<[(Docs, f32); 5], IndexError> {
+    let word = &reading.words[place];
+    let is_last = place + 1 == reading.words.len();
+    let key = word.key.as_str();
+    let number = word.number.map(number_text);
+    let mut names = segment.with_any(Tag::Word, [key].into_iter().chain(number.as_deref()))?;
+    // A pair of words that the title writes as one.
+    for (one, two) in [
+        (place.checked_sub(1), Some(place)),
+        (Some(place), Some(place + 1)),
+    ] {
+        let pair = one
+            .and_then(|one| reading.words.get(one))
+            .zip(two.and_then(|two| reading.words.get(two)));
+        if let Some((one, two)) = pair {
+            let both = format!("{}{}", one.key, two.key);
+            names = unite(vec![&names, &segment.with_any(Tag::Word, [both.as_str()])?]);
+        }
+    }
+    // Two words of the title that the query writes as one.
+    names = unite(vec![&names, &segment.with_any(Tag::Pair, [key])?]);
+    let mut credits = segment.with_any(Tag::Credit, [key])?;
+    let mut near_credits = Docs::new();
+    let mut topics = segment.with_any(Tag::Topic, [key])?;
+    let years = if word.is_digits() {
+        segment.with_any(Tag::Year, [key])?
+    } else {
+        Docs::new()
+    };
+    let length = word.chars();
+    // Particles follow Korean words without a space.
+    if is_last || word.is_hangul() {
+        let started = if length <= MAX_EDGE_CHARS {
+            segment.with_any(Tag::Edge, [key])?
+        } else {
+            let words = segment.with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?;
+            let pairs = segment.with_prefix(Tag::Pair, key, MAX_PREFIX_TERMS)?;
+            unite(vec![&words.unwrap_or_default(), &pairs.unwrap_or_default()])
+        };
+        names = unite(vec![&names, &started]);
+        if length >= 3 {
+            let started = segment
+                .with_prefix(Tag::Credit, key, MAX_CREDIT_TERMS)?
+                .unwrap_or_default();
+            credits = unite(vec![&credits, &started]);
+            let started = segment
+                .with_prefix(Tag::Topic, key, MAX_CREDIT_TERMS)?
+                .unwrap_or_default();
+            topics = unite(vec![&topics, &started]);
+        }
+    }
+    if errors > 0 && !word.is_digits() {
+        let mut near = segment.near(Tag::Word, key, errors, false)?;
+        if is_last && length >= 5 {
+            near = unite(vec![&near, &segment.near(Tag::Word, key, 1, true)?]);
+        }
+        names = unite(vec![&names, &near]);
+        near_credits = segment.near(Tag::Credit, key, errors, false)?;
+    }
+    Ok([
+        (names, OTHER_NAME),
+        (credits, CREDIT),
+        (near_credits, NEAR_CREDIT),
+        (topics, TOPIC),
+        (years, YEAR),
+    ])
+}
+
+/// The documents that may match a pattern of initial consonants.
+fn find_pattern(segment: &Segment<'_>, pattern: &[Element]) -> Result<Docs, IndexError> {
+    let letters: String = pattern
+        .iter()
+        .map(|element| match element {
+            Element::Syllable(letters) => letters.chars().next().unwrap_or(' '),
+            Element::Initial(letter) | Element::Other(letter) => *letter,
+        })
+        .collect();
+    let letters: Vec<char> = initials(&letters).chars().collect();
+    let mut all: Option<Docs> = None;
+    for window in letters.windows(MAX_INITIALS.min(letters.len())) {
+        let docs = segment.with_any(Tag::Initials, [window.iter().collect::<String>().as_str()])?;
+        all = Some(match all {
+            Some(before) => intersect(&before, &docs),
+            None => docs,
+        });
+    }
+    Ok(all.unwrap_or_default())
+}
