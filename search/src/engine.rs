@@ -685,9 +685,14 @@ fn find(segment: &Segment<'_>, reading: &Reading, tolerant: bool) -> Result<Foun
     }
     let mut all: Option<Docs> = None;
     for (place, word) in reading.words.iter().enumerate() {
+        let may_miss = word.is_optional() && reading.words.len() > 1;
+        if may_miss && place + 1 < reading.words.len() {
+            // A third of all documents have an article: it is compared with the names alone.
+            found.support.push(Default::default());
+            continue;
+        }
         let support = find_word(segment, reading, place, tolerant)?;
         let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
-        let may_miss = word.is_optional() && reading.words.len() > 1;
         all = match all {
             Some(before) if may_miss => Some(before),
             None if may_miss => None,
