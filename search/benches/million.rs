@@ -113,8 +113,8 @@ fn main() {
         build(&catalogue, &index, &position);
     }
     print_sizes(directory);
-    let snapshot = index.snapshot();
-    println!("{} documents, {}", snapshot.count(), memory());
+    let snapshot = index.snapshot().expect("readable columns");
+    println!("{} documents, {}", index.count(), memory());
     measure(&snapshot, &catalogue, arguments.queries);
     println!("{}", memory());
     evaluate(

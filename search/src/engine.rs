@@ -232,7 +232,12 @@ impl<'a> Search<'a> {
             chosen.extend(self.most_renowned(found.iter().map(route)));
         }
         for (segment, doc) in chosen {
-            self.rank(reading, (segment, doc), &found[segment])?;
+            self.rank(
+                reading,
+                (segment, doc),
+                &found[segment],
+                tolerance > Tolerance::None,
+            )?;
         }
         for (hits, found) in self.hits.iter_mut().zip(&found) {
             // Documents by initial consonants or joined words are hits only if their names match.
@@ -287,6 +292,7 @@ impl<'a> Search<'a> {
         reading: &Reading,
         address: Address,
         found: &Found,
+        is_tolerant: bool,
     ) -> Result<(), IndexError> {
         let (segment, doc) = address;
         let read = self.read(address)?;
@@ -302,12 +308,12 @@ impl<'a> Search<'a> {
             })
             .collect();
         let (mut best, mut matched) = (Match::default(), 0);
-        for (place, (name, text)) in read.card.names.iter().zip(&read.names).enumerate() {
+        for (place, (name, (text, joined))) in read.card.names.iter().zip(&read.names).enumerate() {
             let factor = role_factor(name.role);
             if best.quality >= factor {
                 continue;
             }
-            let mut found = match_name(reading, text, &support);
+            let mut found = match_name(reading, text, joined, &support, is_tolerant);
             found.quality *= factor;
             if found.quality > best.quality {
                 (best, matched) = (found, place);
@@ -385,11 +391,7 @@ impl<'a> Search<'a> {
     fn without_unknown_words(&self, reading: &Reading) -> Result<Option<Reading>, IndexError> {
         let mut known = Vec::new();
         for word in &reading.words {
-            let alone = Reading {
-                words: vec![word.clone()],
-                joined: word.key.clone(),
-                ..Reading::default()
-            };
+            let alone = Reading::new(vec![word.clone()], 0.0);
             let mut found = false;
             for segment in &self.segments {
                 found |= !find(segment, &alone, &[false], Tolerance::Full)?

@@ -9,7 +9,7 @@ use crate::{
     query::{Element, Reading},
     rank,
     retrieve::{Docs, MAX_PREFIX_TERMS, Segment, intersect, unite},
-    text::{Text, Word, char_count},
+    text::{Joined, Word},
 };
 
 /// A word found in another name; among the cast and crew; there with typing errors; among keywords; as the year.
@@ -69,23 +69,18 @@ pub(crate) fn find(
         return Ok(Found::default());
     }
     let mut found = Found::default();
-    let query = Text {
-        words: reading.words.clone(),
-        ..Text::default()
-    };
-    let articleless = Text {
-        words: query.without_article().to_vec(),
-        ..Text::default()
-    };
-    let wholes = [
-        query.joined(),
-        query.joined_numeric(),
-        articleless.joined_numeric(),
-    ];
-    found.whole = segment.with_any(Tag::Exact, wholes.iter().map(String::as_str))?;
-    found.credit_name = segment.with_any(Tag::CreditName, [reading.joined.as_str()])?;
-    let length = char_count(&reading.joined);
-    let joined = first_chars(&reading.joined, MAX_JOINED_CHARS);
+    let Joined {
+        key,
+        numeric,
+        articleless,
+        letters,
+        ..
+    } = &reading.joined;
+    let wholes = [key, numeric, articleless].map(String::as_str);
+    found.whole = segment.with_any(Tag::Exact, wholes)?;
+    found.credit_name = segment.with_any(Tag::CreditName, [key.as_str()])?;
+    let length = letters.len();
+    let joined = first_chars(key, MAX_JOINED_CHARS);
     if reading.words.len() > 1
         || length > MAX_EDGE_CHARS
         || reading.words.iter().any(Word::is_hangul)

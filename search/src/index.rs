@@ -233,6 +233,11 @@ impl SearchIndex {
         })
     }
 
+    /// The number of documents of all kinds, as of the last commit.
+    pub fn count(&self) -> u64 {
+        self.reader.searcher().num_docs()
+    }
+
     /// The size of the files in bytes.
     ///
     /// # Errors
@@ -263,13 +268,6 @@ pub struct Snapshot {
     /// By segment.
     pub(crate) columns: Vec<Arc<Columns>>,
     pub(crate) fields: Fields,
-}
-
-impl Snapshot {
-    /// The number of documents of all kinds.
-    pub fn count(&self) -> u64 {
-        self.searcher.num_docs()
-    }
 }
 
 /// The only writer of an index.

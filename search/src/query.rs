@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::text::{Text, Word, hangul};
+use crate::text::{Joined, Text, Word, hangul};
 
 /// Longer queries are not read to the end.
 pub const MAX_QUERY_CHARS: usize = 200;
@@ -46,12 +46,8 @@ pub(crate) struct Reading {
     pub(crate) pattern: Option<Vec<Element>>,
     /// The share of the score that the reading costs.
     pub(crate) penalty: f32,
-    /// All words without spaces.
-    pub(crate) joined: String,
-    /// The same before spelling variants are made equal.
-    pub(crate) joined_exact: String,
-    /// The same with numbers in digits.
-    pub(crate) joined_numeric: String,
+    /// The words without spaces.
+    pub(crate) joined: Joined,
 }
 
 impl Reading {
@@ -63,9 +59,7 @@ impl Reading {
             ..Text::default()
         };
         Self {
-            joined: text.joined(),
-            joined_exact: text.joined_exact(),
-            joined_numeric: text.joined_numeric(),
+            joined: Joined::new(&text),
             words: text.words,
             year: None,
             pattern: None,
@@ -273,7 +267,7 @@ mod tests {
     fn joined(readings: &[Reading]) -> Vec<String> {
         readings
             .iter()
-            .map(|reading| reading.joined_exact.clone())
+            .map(|reading| reading.joined.exact.clone())
             .collect()
     }
 

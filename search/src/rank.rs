@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::{
     document::Role,
     query::{Element, Reading},
-    text::{Text, Word, char_count, hangul},
+    text::{Joined, Text, Word, hangul},
 };
 
 /// The match of a whole name, letter by letter.
@@ -62,19 +62,29 @@ fn share(part: usize, whole: usize) -> f32 {
 }
 
 /// The best match of `reading` with a name.
-pub(crate) fn match_name(reading: &Reading, name: &Text, support: Support<'_>) -> Match {
+///
+/// `joined` are the words of the name without spaces. Typing errors count only if `is_tolerant`.
+pub(crate) fn match_name(
+    reading: &Reading,
+    name: &Text,
+    joined: &Joined,
+    support: Support<'_>,
+    is_tolerant: bool,
+) -> Match {
     if let Some(pattern) = &reading.pattern {
         return match_pattern(pattern, name);
     }
-    let mut best = match_joined(reading, name);
+    let mut best = match_joined(reading, name, joined);
     if best.quality < WHOLE_OTHER {
-        for other in [
-            match_words(reading, name, support),
-            match_tolerant(reading, name),
-        ] {
-            if other.quality > best.quality {
-                best = other;
-            }
+        let words = match_words(reading, name, support, is_tolerant);
+        if words.quality > best.quality {
+            best = words;
+        }
+    }
+    if is_tolerant && best.quality < MAX_TOLERANT {
+        let tolerant = match_tolerant(reading, name, joined);
+        if tolerant.quality > best.quality {
+            best = tolerant;
         }
     }
     best
@@ -97,43 +107,33 @@ fn whole(name: &Text, quality: f32) -> Match {
 }
 
 /// The query without spaces as the whole name, its start, or the start of a later word.
-fn match_joined(reading: &Reading, name: &Text) -> Match {
-    let joined = name.joined();
-    if joined == reading.joined && !joined.is_empty() {
-        let quality = match name.joined_exact() == reading.joined_exact {
+fn match_joined(reading: &Reading, name: &Text, forms: &Joined) -> Match {
+    let joined = forms.key.as_str();
+    let query = reading.joined.key.as_str();
+    if joined == query && !joined.is_empty() {
+        let quality = match forms.exact == reading.joined.exact {
             true if begins_a_word(reading, name) => BEGUN,
             true => WHOLE,
             false => 0.97,
         };
         return whole(name, quality);
     }
-    let articleless = |words: &[Word]| {
-        Text {
-            words: words.to_vec(),
-            ..Text::default()
-        }
-        .joined_numeric()
-    };
-    let query = Text {
-        words: reading.words.clone(),
-        ..Text::default()
-    };
-    if name.joined_numeric() == reading.joined_numeric {
+    if forms.numeric == reading.joined.numeric {
         return whole(name, 0.965);
     }
-    if articleless(name.without_article()) == articleless(query.without_article()) {
+    if forms.articleless == reading.joined.articleless {
         return whole(name, WHOLE_OTHER);
     }
-    let length = char_count(&joined);
+    let length = forms.letters.len();
     let mut best = Match::default();
     let mut start = 0;
     let skips_article = name.without_article().len() < name.words.len();
     for (place, word) in name.words.iter().enumerate() {
         let rest = &joined[start..];
-        if rest.starts_with(&reading.joined) {
-            let end = start + reading.joined.len();
+        if rest.starts_with(query) {
+            let end = start + query.len();
             let at_end = ends_at_word(name, end);
-            let covered = share(char_count(&reading.joined), length);
+            let covered = share(reading.joined.letters.len(), length);
             let base = match place {
                 0 => 0.80,
                 1 if skips_article => 0.795,
@@ -148,13 +148,11 @@ fn match_joined(reading: &Reading, name: &Text) -> Match {
             }
         } else if word.is_hangul() && best.quality == 0.0 {
             // Compounds are written as one word: a syllable inside it.
-            if let Some(at) = rest[..word.key.len()]
-                .find(&reading.joined)
-                .filter(|at| *at > 0)
+            if let Some(at) = rest[..word.key.len()].find(query).filter(|at| *at > 0)
                 && begins_syllable(&word.key[at..])
             {
-                let covered = share(char_count(&reading.joined), length);
-                let (from, to) = (start + at, start + at + reading.joined.len());
+                let covered = share(reading.joined.letters.len(), length);
+                let (from, to) = (start + at, start + at + query.len());
                 best = Match {
                     quality: 0.60 + 0.05 * covered,
                     spans: spans_between(name, from, to),
@@ -198,7 +196,7 @@ fn spans_between(name: &Text, from: usize, to: usize) -> Vec<Range<usize>> {
 }
 
 /// How a word of the query matches a word of a name, 0 to 1.
-fn match_word(query: &Word, name: &Word, may_be_prefix: bool) -> f32 {
+fn match_word(query: &Word, name: &Word, may_be_prefix: bool, is_tolerant: bool) -> f32 {
     if query.exact == name.exact {
         return 1.0;
     }
@@ -212,14 +210,18 @@ fn match_word(query: &Word, name: &Word, may_be_prefix: bool) -> f32 {
     if (may_be_prefix || query.is_hangul()) && name.key.starts_with(&query.key) {
         return 0.80 + 0.15 * share(query_length, name_length);
     }
-    if query.is_digits() || name.is_digits() {
+    if !is_tolerant || query.is_digits() || name.is_digits() {
         return 0.0;
     }
     let allowed = tolerance(query_length);
     if allowed == 0 || query.is_hangul() != name.is_hangul() {
         return 0.0;
     }
-    if !may_be_prefix && query_length.abs_diff(name_length) > allowed {
+    let is_far = match may_be_prefix {
+        true => name_length + allowed < query_length,
+        false => query_length.abs_diff(name_length) > allowed,
+    };
+    if is_far {
         return 0.0;
     }
     let (whole, prefix) = distances(&query.key, &name.key);
@@ -244,7 +246,7 @@ fn is_plausible(query: &Word, name: &Word, errors: usize) -> bool {
 }
 
 /// Each word of the query on its own, in any order, or found elsewhere in the document.
-fn match_words(reading: &Reading, name: &Text, support: Support<'_>) -> Match {
+fn match_words(reading: &Reading, name: &Text, support: Support<'_>, is_tolerant: bool) -> Match {
     let words = &reading.words;
     let mut used = vec![false; name.words.len()];
     let (mut matched, mut length) = (0.0, 0.0);
@@ -257,7 +259,7 @@ fn match_words(reading: &Reading, name: &Text, support: Support<'_>) -> Match {
         let free = |place: &usize| !used[*place];
         let mut best = (0.0_f32, Vec::new(), 1);
         for place in (0..name.words.len()).filter(free) {
-            let quality = match_word(word, &name.words[place], may_be_prefix);
+            let quality = match_word(word, &name.words[place], may_be_prefix, is_tolerant);
             if quality > best.0 {
                 best = (quality, vec![place], 1);
             }
@@ -355,36 +357,36 @@ fn match_pairs(
 }
 
 /// The query without spaces, with typing errors.
-fn match_tolerant(reading: &Reading, name: &Text) -> Match {
-    let query = &reading.joined;
-    let length = char_count(query);
+fn match_tolerant(reading: &Reading, name: &Text, forms: &Joined) -> Match {
+    let query = reading.joined.letters.as_slice();
+    let mut letters = forms.letters.as_slice();
+    let allowed = tolerance(query.len());
     // Numbers are never corrected.
-    let digits = |text: &str| {
-        text.chars()
+    let digits = |letters: &[char]| -> Vec<char> {
+        letters
+            .iter()
+            .copied()
             .filter(char::is_ascii_digit)
-            .collect::<String>()
+            .collect()
     };
-    let allowed = tolerance(length);
-    let joined = name.joined();
-    if allowed == 0 || digits(query) != digits(&joined) {
+    if allowed == 0 || letters.len() + allowed < query.len() || digits(query) != digits(letters) {
         return Match::default();
     }
-    let (mut whole_errors, mut prefix_errors) = distances(query, &joined);
-    let mut joined = joined.as_str();
+    let (mut whole_errors, mut prefix_errors) = letter_distances(query, letters);
     if name.without_article().len() < name.words.len() {
-        let articleless = &joined[name.words[0].key.len()..];
-        let (whole, prefix) = distances(query, articleless);
+        let articleless = &letters[name.words[0].chars()..];
+        let (whole, prefix) = letter_distances(query, articleless);
         if whole < whole_errors {
-            (whole_errors, prefix_errors, joined) = (whole, prefix, articleless);
+            (whole_errors, prefix_errors, letters) = (whole, prefix, articleless);
         }
     }
-    let same_start = query.chars().next() == joined.chars().next();
-    let cost = |errors: usize| 1.2 * share(errors, length);
+    let same_start = query.first() == letters.first();
+    let cost = |errors: usize| 1.2 * share(errors, query.len());
     if whole_errors <= allowed && (whole_errors < 2 || same_start) {
         return whole(name, (0.79 - cost(whole_errors)).max(0.0));
     }
-    if length >= 5 && prefix_errors <= 1 {
-        let covered = share(length, char_count(joined));
+    if query.len() >= 5 && prefix_errors <= 1 {
+        let covered = share(query.len(), letters.len());
         return whole(name, (0.70 - cost(prefix_errors) + 0.04 * covered).max(0.0));
     }
     Match::default()
@@ -448,9 +450,14 @@ fn match_element(element: &Element, letter: char, is_last: bool) -> bool {
 /// deletions, substitutions and transpositions of neighbours (Boytsov, Indexing methods for approximate dictionary
 /// searching, ACM JEA 16, 2011). Characters beyond a bound do not count.
 pub(crate) fn distances(query: &str, name: &str) -> (usize, usize) {
+    let letters = |text: &str| text.chars().collect::<Vec<char>>();
+    letter_distances(&letters(query), &letters(name))
+}
+
+/// [`distances`] of letters.
+fn letter_distances(query: &[char], name: &[char]) -> (usize, usize) {
     const MAX: usize = 64;
-    let query: Vec<char> = query.chars().take(MAX).collect();
-    let name: Vec<char> = name.chars().take(MAX).collect();
+    let (query, name) = (&query[..query.len().min(MAX)], &name[..name.len().min(MAX)]);
     let width = name.len() + 1;
     let mut rows = [
         vec![0; width],

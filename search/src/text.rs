@@ -82,6 +82,39 @@ pub struct Text {
     pub has_last_comma: bool,
 }
 
+/// The words of a text without spaces, in the forms in which names are compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// All keys.
+    pub key: String,
+    /// All words before spelling variants are made equal.
+    pub exact: String,
+    /// All keys with numbers in digits.
+    pub numeric: String,
+    /// The same without an article at the start.
+    pub articleless: String,
+    /// The letters of [`Joined::key`].
+    pub letters: Vec<char>,
+}
+
+impl Joined {
+    /// Joins the words of a text.
+    pub fn new(text: &Text) -> Self {
+        let articleless = Text {
+            words: text.without_article().to_vec(),
+            ..Text::default()
+        };
+        let key = text.joined();
+        Self {
+            letters: key.chars().collect(),
+            key,
+            exact: text.joined_exact(),
+            numeric: text.joined_numeric(),
+            articleless: articleless.joined_numeric(),
+        }
+    }
+}
+
 /// A run of letters that belong together.
 struct Run {
     letters: String,

@@ -8,13 +8,16 @@ use crate::query::Readings;
 fn quality(query: &str, name: &str) -> f32 {
     let readings = Readings::new(query);
     let name = Text::new(name);
+    let joined = Joined::new(&name);
     let all = readings
         .plain
         .iter()
         .chain(&readings.other)
         .chain(&readings.latin);
-    all.map(|reading| match_name(reading, &name, &[]).quality * (1.0 - reading.penalty))
-        .fold(0.0, f32::max)
+    all.map(|reading| {
+        match_name(reading, &name, &joined, &[], true).quality * (1.0 - reading.penalty)
+    })
+    .fold(0.0, f32::max)
 }
 
 #[test]
@@ -73,8 +76,9 @@ proptest! {
     fn a_match_is_a_share_and_its_spans_lie_in_the_name(query in "\\PC{0,20}", name in "\\PC{0,30}") {
         let readings = Readings::new(&query);
         let name = Text::new(&name);
+        let joined = Joined::new(&name);
         for reading in readings.plain.iter().chain(&readings.other) {
-            let found = match_name(reading, &name, &[]);
+            let found = match_name(reading, &name, &joined, &[], true);
             prop_assert!((0.0..=1.0).contains(&found.quality));
             for span in found.spans {
                 prop_assert!(name.source.get(span).is_some());

@@ -41,12 +41,12 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
     let started = Instant::now();
     build::build(&pool, &index, "").await?;
     let mut out = String::new();
-    let snapshot = index.snapshot();
+    let snapshot = index.snapshot()?;
     writeln!(
         out,
         "{name}: {} queries, {} documents indexed in {:.1?}",
         cases.len(),
-        snapshot.count(),
+        index.count(),
         started.elapsed()
     )?;
     let (mut ours, mut failures) = (Evaluation::default(), String::new());

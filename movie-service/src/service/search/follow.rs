@@ -154,11 +154,7 @@ impl Follower {
         }
         let seconds = started.elapsed().as_secs_f64();
         metrics::gauge!(SEARCH_INDEX_BUILD_SECONDS).set(seconds);
-        tracing::info!(
-            documents = index.snapshot().count(),
-            seconds,
-            "search index built"
-        );
+        tracing::info!(documents = index.count(), seconds, "search index built");
         Ok((generation, index))
     }
 
@@ -245,7 +241,7 @@ impl Follower {
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge of documents")]
 fn count_documents(index: &SearchIndex) {
-    metrics::gauge!(SEARCH_INDEX_DOCUMENTS).set(index.snapshot().count() as f64);
+    metrics::gauge!(SEARCH_INDEX_DOCUMENTS).set(index.count() as f64);
 }
 
 /// The state of an index, stored with each commit.
