@@ -3,7 +3,7 @@
 //! through [`Snapshot`].
 
 use std::{
-    cmp::{Ordering, Reverse},
+    cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet},
     ops::Range,
     sync::Arc,
@@ -14,11 +14,11 @@ use tantivy::schema::Value;
 use crate::{
     card::{Card, Read},
     columns::Facets,
-    document::{Kind, Name},
     find::{Found, Tolerance, find, is_known},
     index::{IndexError, Snapshot},
     query::{Reading, Readings},
     rank::{self, Match, match_name, role_factor},
+    request::{Hit, Place, Request, Results},
     retrieve::{Docs, Segment, contains, unite},
     text::Word,
 };
@@ -33,72 +33,6 @@ const CREDIT_NAME: f32 = 0.88;
 const FAIR: f32 = 0.62;
 /// The least share of the letters of a query that must be found, where the rest is found nowhere.
 const MIN_FOUND: f32 = 0.6;
-
-/// A request.
-pub struct Request<'a> {
-    /// The query as it is typed.
-    pub query: &'a str,
-    /// The kind of documents.
-    pub kind: Kind,
-    /// Hits per page.
-    pub limit: usize,
-    /// The place behind which the page begins.
-    pub after: Option<Place>,
-    /// The condition that documents meet, by id.
-    pub accept: Option<&'a dyn Fn(i64) -> bool>,
-    /// True to count hits by genre, year and language.
-    pub facets: bool,
-}
-
-/// The place of a hit in its list.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
-    /// The score.
-    pub score: f32,
-    /// The id, which breaks ties.
-    pub id: i64,
-}
-
-impl Place {
-    fn order(&self, other: &Self) -> Ordering {
-        other
-            .score
-            .total_cmp(&self.score)
-            .then(self.id.cmp(&other.id))
-    }
-}
-
-/// A document that a query finds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// The id.
-    pub id: i64,
-    /// The score, which is comparable within a query.
-    pub score: f32,
-    /// The quality of the match, 0 to 1, without renown.
-    pub quality: f32,
-    /// All names.
-    pub names: Vec<Name>,
-    /// The name that matches best, by its place in `names`.
-    pub matched: usize,
-    /// The matched bytes of that name in Unicode's normal form C.
-    pub spans: Vec<Range<usize>>,
-    /// The owner's data.
-    pub payload: String,
-}
-
-/// The result of a search.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Results {
-    /// A page of hits, best first.
-    pub hits: Vec<Hit>,
-    /// The number of hits on all pages.
-    pub total: usize,
-    /// The place of the last hit, if others follow.
-    pub next: Option<Place>,
-    /// The hits by attributes, if requested.
-    pub facets: Facets,
-}
 
 /// A document in its segment.
 type Address = (usize, u32);
