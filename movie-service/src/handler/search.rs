@@ -309,7 +309,7 @@ pub(super) struct SuggestionsResponse {
 #[into_params(parameter_in = Query)]
 pub(super) struct SuggestQuery {
     /// The query as typed so far, 1 to 200 characters.
-    #[param(example = "old")]
+    #[param(value_type = String, example = "old")]
     q: Option<String>,
     /// Suggestions.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 8, default = 8, example = 5)]

@@ -27,7 +27,7 @@ const MAX_PAGE_SIZE: i64 = 100;
 #[into_params(parameter_in = Query)]
 struct SearchParams {
     /// The query, 1 to 200 characters: a title in any language, names of cast and directors, keywords, a year.
-    #[param(example = "oldboy")]
+    #[param(value_type = String, example = "oldboy")]
     q: Option<String>,
     /// Movies per page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 10)]
@@ -200,7 +200,7 @@ impl SearchQuery {
 #[into_params(parameter_in = Query)]
 pub(in crate::handler) struct NameQuery {
     /// The name, perhaps not typed to the end, 1 to 200 characters.
-    #[param(example = "park chan")]
+    #[param(value_type = String, example = "park chan")]
     q: Option<String>,
     /// Results per page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 10)]
