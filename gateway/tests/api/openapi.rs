@@ -88,7 +88,7 @@ fn security_is_that_of_the_route() {
 }
 
 #[test]
-fn parameters_have_an_example_and_those_of_the_path_are_required() {
+fn parameters_have_an_example_and_those_that_must_be_sent_are_required() {
     let mut count = 0;
     for (route, operation) in operations() {
         let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -98,13 +98,15 @@ fn parameters_have_an_example_and_those_of_the_path_are_required() {
             let schema = &parameter["schema"];
             assert!(schema.get("$ref").is_none(), "{place}");
             let is_in_path = parameter["in"] == "path";
+            // The text of a search.
+            let is_required = is_in_path || parameter["name"] == "q";
             // Swagger UI sends `example`, so only parameters that must be sent have it.
-            let example = match is_in_path {
+            let example = match is_required {
                 true => parameter.get("example").or(schema.get("example")),
                 false => schema["examples"].get(0),
             };
             assert!(example.is_some(), "{place}");
-            assert_eq!(parameter["required"], is_in_path, "{place}");
+            assert_eq!(parameter["required"], is_required, "{place}");
             in_path += usize::from(is_in_path);
             count += 1;
         }
