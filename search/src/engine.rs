@@ -19,7 +19,7 @@ use crate::{
     query::{Reading, Readings},
     rank::{self, Match, match_name, role_factor},
     request::{Hit, Place, Request, Results},
-    retrieve::{Docs, Segment, contains, unite},
+    retrieve::{Docs, Segment, contains, merge},
     text::Word,
 };
 
@@ -173,9 +173,10 @@ impl<'a> Search<'a> {
                 tolerance > Tolerance::None,
             )?;
         }
-        for (hits, found) in self.hits.iter_mut().zip(&found) {
+        for (hits, found) in self.hits.iter_mut().zip(found) {
             // Documents by initial consonants or joined words are hits only if their names match.
-            *hits = unite(vec![hits, &found.whole, &found.credit_name, &found.words]);
+            let named = merge(found.whole, found.credit_name);
+            *hits = merge(std::mem::take(hits), merge(named, found.words));
         }
         Ok(())
     }
@@ -360,7 +361,7 @@ impl<'a> Search<'a> {
                 .map(|ranked| ranked.address.1)
                 .collect();
             named.sort_unstable();
-            *hits = unite(vec![hits, &named]);
+            *hits = merge(std::mem::take(hits), named);
         }
         let total = self.hits.iter().map(Vec::len).sum();
         let facets = if self.request.facets {

@@ -8,7 +8,7 @@ use crate::{
     index::IndexError,
     query::{Element, Reading},
     rank,
-    retrieve::{Docs, MAX_PREFIX_TERMS, Segment, intersect, unite},
+    retrieve::{Docs, MAX_PREFIX_TERMS, Segment, Spelling, intersect, merge, unite},
     text::{Joined, Word},
 };
 
@@ -26,7 +26,7 @@ const MAX_CREDIT_TERMS: usize = 256;
 pub(crate) enum Tolerance {
     /// None.
     None,
-    /// One, in words that no document has.
+    /// One behind the first letter, in words that no document has.
     One,
     /// As many as a word of its length may have, in all words.
     Full,
@@ -93,11 +93,22 @@ pub(crate) fn find(
     let is_one = reading.words.len() == 1 || reading.words.iter().all(Word::is_hangul);
     let corrects = tolerance == Tolerance::Full || (tolerance == Tolerance::One && is_one);
     if corrects && (5..MAX_JOINED_CHARS).contains(&length) {
-        let near = segment.near(Tag::Joined, joined, 1, true)?;
-        found.joined = unite(vec![&found.joined, &near]);
+        let same_start = tolerance < Tolerance::Full;
+        let spelling = Spelling {
+            errors: 1,
+            prefix: true,
+            same_start,
+        };
+        let near = segment.near(Tag::Joined, joined, spelling)?;
+        found.joined = merge(found.joined, near);
         if tolerance == Tolerance::Full && !is_one {
-            let near = segment.near(Tag::Joined, joined, errors_in(length), false)?;
-            found.joined = unite(vec![&found.joined, &near]);
+            let spelling = Spelling {
+                errors: errors_in(length),
+                prefix: false,
+                same_start,
+            };
+            let near = segment.near(Tag::Joined, joined, spelling)?;
+            found.joined = merge(found.joined, near);
         }
     }
     let mut all: Option<Docs> = None;
@@ -122,7 +133,8 @@ pub(crate) fn find(
             Tolerance::Full => errors_in(word.chars()),
             _ => 0,
         };
-        let support = find_word(segment, reading, place, errors)?;
+        let same_start = tolerance < Tolerance::Full;
+        let support = find_word(segment, reading, place, errors, same_start)?;
         let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
         all = match all {
             Some(before) if may_miss => Some(before),
@@ -156,6 +168,7 @@ fn find_word(
     reading: &Reading,
     place: usize,
     errors: u8,
+    same_start: bool,
 ) -> Result<[(Docs, f32); 5], IndexError> {
     let word = &reading.words[place];
     let is_last = place + 1 == reading.words.len();
@@ -172,11 +185,11 @@ fn find_word(
             .zip(two.and_then(|two| reading.words.get(two)));
         if let Some((one, two)) = pair {
             let both = format!("{}{}", one.key, two.key);
-            names = unite(vec![&names, &segment.with_any(Tag::Word, [both.as_str()])?]);
+            names = merge(names, segment.with_any(Tag::Word, [both.as_str()])?);
         }
     }
     // Two words of the title that the query writes as one.
-    names = unite(vec![&names, &segment.with_any(Tag::Pair, [key])?]);
+    names = merge(names, segment.with_any(Tag::Pair, [key])?);
     let mut credits = segment.with_any(Tag::Credit, [key])?;
     let mut near_credits = Docs::new();
     let mut topics = segment.with_any(Tag::Topic, [key])?;
@@ -193,27 +206,34 @@ fn find_word(
         } else {
             let words = segment.with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?;
             let pairs = segment.with_prefix(Tag::Pair, key, MAX_PREFIX_TERMS)?;
-            unite(vec![&words.unwrap_or_default(), &pairs.unwrap_or_default()])
+            merge(words.unwrap_or_default(), pairs.unwrap_or_default())
         };
-        names = unite(vec![&names, &started]);
+        names = merge(names, started);
         if length >= 3 {
             let started = segment
                 .with_prefix(Tag::Credit, key, MAX_CREDIT_TERMS)?
                 .unwrap_or_default();
-            credits = unite(vec![&credits, &started]);
+            credits = merge(credits, started);
             let started = segment
                 .with_prefix(Tag::Topic, key, MAX_CREDIT_TERMS)?
                 .unwrap_or_default();
-            topics = unite(vec![&topics, &started]);
+            topics = merge(topics, started);
         }
     }
     if errors > 0 && !word.is_digits() {
-        let mut near = segment.near(Tag::Word, key, errors, false)?;
+        let near = |tag, errors, prefix| {
+            let spelling = Spelling {
+                errors,
+                prefix,
+                same_start,
+            };
+            segment.near(tag, key, spelling)
+        };
+        names = merge(names, near(Tag::Word, errors, false)?);
         if is_last && length >= 5 {
-            near = unite(vec![&near, &segment.near(Tag::Word, key, 1, true)?]);
+            names = merge(names, near(Tag::Word, 1, true)?);
         }
-        names = unite(vec![&names, &near]);
-        near_credits = segment.near(Tag::Credit, key, errors, false)?;
+        near_credits = near(Tag::Credit, errors, false)?;
     }
     Ok([
         (names, OTHER_NAME),

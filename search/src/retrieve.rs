@@ -33,13 +33,24 @@ const MAX_SORTED: usize = 4096;
 /// Documents of a segment, rising.
 pub(crate) type Docs = Vec<u32>;
 
+/// The typing errors with which a text is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Spelling {
+    /// The most errors, 1 or 2.
+    pub(crate) errors: u8,
+    /// True if terms only start so.
+    pub(crate) prefix: bool,
+    /// True if the first letter is right, which makes the search many times faster.
+    pub(crate) same_start: bool,
+}
+
 /// The terms of one segment.
 pub(crate) struct Segment<'a> {
     reader: &'a SegmentReader,
     terms: Arc<InvertedIndexReader>,
     kind: Kind,
     /// Documents near a text, since readings of a query share words.
-    near: RefCell<HashMap<(u8, Pattern), Docs>>,
+    near: RefCell<HashMap<(u8, String, Spelling), Docs>>,
 }
 
 impl<'a> Segment<'a> {
@@ -110,20 +121,27 @@ impl<'a> Segment<'a> {
         self.unite(&found).map(Some)
     }
 
-    /// Documents with a term in a field within `errors` of `text`, or, with `prefix`, that starts so.
+    /// Documents with a term in a field near `text`.
     pub(crate) fn near(
         &self,
         tag: Tag,
         text: &str,
-        errors: u8,
-        prefix: bool,
+        spelling: Spelling,
     ) -> Result<Docs, IndexError> {
-        let pattern = (tag as u8, (text.to_owned(), errors, prefix));
+        let Spelling {
+            errors,
+            prefix,
+            same_start,
+        } = spelling;
+        let pattern = (tag as u8, text.to_owned(), spelling);
         if let Some(known) = self.near.borrow().get(&pattern) {
             return Ok(known.clone());
         }
         // Two errors are tolerated only behind the same first letter.
-        let fixed = if errors > 1 { first_chars(text, 1) } else { "" };
+        let fixed = match errors > 1 || same_start {
+            true => first_chars(text, 1),
+            false => "",
+        };
         let start = term(self.kind, tag, fixed);
         let near = Near {
             start: &start,
@@ -230,6 +248,15 @@ pub(crate) fn intersect(one: &[u32], two: &[u32]) -> Docs {
         }
     }
     docs
+}
+
+/// Documents in either set; takes over one if the other is empty.
+pub(crate) fn merge(one: Docs, two: Docs) -> Docs {
+    match (one.is_empty(), two.is_empty()) {
+        (_, true) => one,
+        (true, _) => two,
+        _ => unite(vec![&one, &two]),
+    }
 }
 
 /// Documents in any of the sets.
