@@ -132,7 +132,7 @@ async fn filters_apply_to_searches(test: &TestApp) {
         .await
         .expect(200);
     let korean = test
-        .get("/api/v1/search?q=park&language=ko&page_size=100&include=language")
+        .get("/api/v1/search?q=park&original_language=ko&page_size=100&include=language")
         .await
         .expect(200);
     let total = |body: &Value| body["total_results"].as_u64().unwrap();
@@ -189,9 +189,9 @@ async fn bad_queries_are_refused_or_find_nothing(test: &TestApp) {
 
 async fn names_are_shown_in_the_display_language(test: &TestApp) {
     let response = test
-        .get("/api/v1/search?q=%E3%85%85%E3%85%8B%E3%85%87%E3%85%8D&language=ko-KR&include=genres")
+        .get("/api/v1/search?q=%E3%85%85%E3%85%8B%E3%85%87%E3%85%8D&language=KO&include=genres")
         .await;
-    assert_eq!(response.headers["content-language"], "ko-KR");
+    assert_eq!(response.headers["content-language"], "ko");
     let body = response.expect(200);
     assert_eq!(body["data"][0]["title"], "007 스카이폴");
     assert_eq!(

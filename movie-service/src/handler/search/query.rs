@@ -22,6 +22,10 @@ const MAX_CHARS: usize = 200;
 /// Results per page.
 const MAX_PAGE_SIZE: i64 = 100;
 
+/// The description of the parameter `language`, which is no filter here.
+const LANGUAGE: &str = "The display language, BCP 47: `ko`, `KO` and `ko-KR` alike. Texts that are not known in it are in the \
+    catalogue's language. `original_language` filters.";
+
 /// The parameters beside the filter's.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -62,6 +66,12 @@ impl IntoParams for SearchQuery {
     fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut all = SearchParams::into_params(&location);
         all.extend(FilterParams::into_params(&location));
+        for parameter in all
+            .iter_mut()
+            .filter(|parameter| parameter.name == "language")
+        {
+            parameter.description = Some(LANGUAGE.to_owned());
+        }
         all
     }
 }
@@ -132,6 +142,14 @@ pub(super) fn check_text(text: Option<&str>, check: &mut Validator) -> String {
 }
 
 impl SearchQuery {
+    /// The conditions, and the display language. Unlike on lists, a code without a region is no condition: a movie that
+    /// is searched by its Korean title need not be Korean.
+    fn conditions(&self) -> (FilterParams, Option<String>) {
+        let mut conditions = self.filter.clone();
+        let language = conditions.language.take();
+        (conditions, language)
+    }
+
     /// Validates the parameters.
     pub(super) fn parse(&self) -> Result<ValidSearch, Vec<FieldError>> {
         let mut check = Validator::default();
@@ -142,8 +160,10 @@ impl SearchQuery {
             params.include.as_deref(),
             &mut check,
         );
-        let filter = Filter::parse(&self.filter, &mut check);
-        let fingerprint = fingerprint(&self.filter, params.q.as_deref());
+        let (conditions, language) = self.conditions();
+        let language = Language::parse_parameter(&mut check, language.as_deref());
+        let filter = Filter::parse(&conditions, &mut check);
+        let fingerprint = fingerprint(&conditions, params.q.as_deref());
         let after = params
             .cursor
             .as_deref()
@@ -161,7 +181,7 @@ impl SearchQuery {
         check.finish(ValidSearch {
             query,
             region: filter.region.clone(),
-            language: self.filter.display_language(),
+            language,
             filter,
             fields,
             page_size: page_size.unwrap_or(DEFAULT_PAGE_SIZE),
