@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use tantivy::{SegmentReader, columnar::Column};
 
+use crate::document::FAME_STEPS;
+
 pub(crate) const FAME_COLUMN: &str = "fame";
 pub(crate) const KEY_COLUMN: &str = "key";
 pub(crate) const YEAR_COLUMN: &str = "year";
 pub(crate) const LANGUAGE_COLUMN: &str = "language";
 pub(crate) const GENRES_COLUMN: &str = "genres";
-
-/// Steps of the column of renown.
-pub(crate) const FAME_STEPS: f32 = 65_535.0;
 
 /// Genres of a segment that are counted; TMDB has 19.
 const MAX_GENRES: usize = 64;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Text, Word, hangul, transliterated};
 
+/// Steps of the column of renown.
+pub(crate) const FAME_STEPS: f32 = 65_535.0;
 /// Names of a document that are indexed.
 const MAX_NAMES: usize = 60;
 /// The longest term of joined words, in characters.
@@ -164,6 +166,17 @@ pub(crate) fn initials(source: &str) -> String {
 }
 
 impl Document {
+    /// The renown as the column holds it.
+    pub(crate) fn fame_steps(&self) -> u16 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 65535"
+        )]
+        let steps = (self.fame.clamp(0.0, 1.0) * FAME_STEPS) as u16;
+        steps
+    }
+
     /// The names that are indexed: those given, and transliterations of those in other scripts.
     pub(crate) fn all_names(&self) -> Vec<Name> {
         let mut seen = BTreeSet::new();

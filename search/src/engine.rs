@@ -9,11 +9,15 @@ use std::{
     sync::Arc,
 };
 
-use tantivy::schema::Value;
+use tantivy::{
+    DocAddress, DocSet, TERMINATED, Term,
+    schema::{IndexRecordOption, Value},
+};
 
 use crate::{
     card::{Card, Read},
     columns::Facets,
+    document::Document,
     find::{Found, Tolerance, find, is_known},
     index::{IndexError, Snapshot},
     query::{Reading, Readings},
@@ -60,6 +64,33 @@ struct Search<'a> {
 }
 
 impl Snapshot {
+    /// True if an equal document is there, so that it need not be written: its names, renown and payload are compared.
+    ///
+    /// # Errors
+    /// `Storage` if the index cannot be read.
+    pub fn has(&self, document: &Document) -> Result<bool, IndexError> {
+        let key = Term::from_field_u64(self.fields.key, document.kind.key(document.id));
+        for (segment, reader) in (0..).zip(self.searcher.segment_readers()) {
+            let postings = reader.inverted_index(self.fields.key)?;
+            let postings = postings.read_postings(&key, IndexRecordOption::Basic);
+            let Some(mut docs) = postings.map_err(tantivy::TantivyError::from)? else {
+                continue;
+            };
+            while docs.doc() != TERMINATED {
+                let doc = docs.doc();
+                if !reader.is_deleted(doc) {
+                    let card = read_card(self, DocAddress::new(segment, doc))?;
+                    let place = usize::try_from(segment).unwrap_or(0);
+                    return Ok(self.columns[place].fame_steps(doc) == document.fame_steps()
+                        && card.payload == document.payload
+                        && card.names == document.all_names());
+                }
+                docs.advance();
+            }
+        }
+        Ok(false)
+    }
+
     /// Finds documents.
     ///
     /// # Errors
@@ -313,13 +344,8 @@ impl<'a> Search<'a> {
     }
 
     fn card(&self, (segment, doc): Address) -> Result<Card, IndexError> {
-        let address = tantivy::DocAddress::new(u32::try_from(segment).unwrap_or(0), doc);
-        let document: tantivy::TantivyDocument = self.snapshot.searcher.doc(address)?;
-        let bytes = document
-            .get_first(self.snapshot.fields.card)
-            .and_then(|value| value.as_bytes());
-        let card = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok());
-        card.ok_or(IndexError::Layout)
+        let segment = u32::try_from(segment).unwrap_or(0);
+        read_card(self.snapshot, DocAddress::new(segment, doc))
     }
 
     /// The reading without words that no document has, if most of it is left.
@@ -446,4 +472,14 @@ impl<'a> Search<'a> {
         }
         facets
     }
+}
+
+/// Reads the stored part of a document.
+fn read_card(snapshot: &Snapshot, address: DocAddress) -> Result<Card, IndexError> {
+    let document: tantivy::TantivyDocument = snapshot.searcher.doc(address)?;
+    let bytes = document
+        .get_first(snapshot.fields.card)
+        .and_then(|value| value.as_bytes());
+    let card = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok());
+    card.ok_or(IndexError::Layout)
 }

@@ -21,7 +21,7 @@ use tantivy::{
 use crate::{
     card::{Card, Read},
     columns::{
-        Columns, FAME_COLUMN, FAME_STEPS, GENRES_COLUMN, KEY_COLUMN, LANGUAGE_COLUMN, YEAR_COLUMN,
+        Columns, FAME_COLUMN, GENRES_COLUMN, KEY_COLUMN, LANGUAGE_COLUMN, YEAR_COLUMN,
         language_number,
     },
     document::{Document, Kind},
@@ -291,13 +291,7 @@ impl Writer {
         for term in document.terms(&names) {
             stored.add_bytes(fields.terms, &term);
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to 0 to 1"
-        )]
-        let fame = (document.fame.clamp(0.0, 1.0) * FAME_STEPS) as u64;
-        stored.add_u64(fields.fame, fame);
+        stored.add_u64(fields.fame, u64::from(document.fame_steps()));
         stored.add_u64(fields.year, document.year.map_or(0, u64::from));
         stored.add_u64(fields.language, language_number(&document.language));
         for genre in &document.genres {

@@ -99,6 +99,19 @@ fn names_of(person: &PersonRow<'_>) -> Vec<String> {
         .collect()
 }
 
+/// Steps of the renown of people and keywords: a vote more for a movie of theirs seldom makes another document.
+const STEPS: f32 = 64.0;
+
+#[expect(clippy::cast_precision_loss, reason = "a number of votes")]
+fn person_fame(votes: u64) -> f32 {
+    (renown(votes as f64 / 10.0) * STEPS).round() / STEPS
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number of movies")]
+fn keyword_fame(movies: usize) -> f32 {
+    (renown(movies as f64 * VOTES_PER_MOVIE) * STEPS).round() / STEPS
+}
+
 /// The document of a person whose movies have `votes` together.
 pub(super) fn person(row: &PersonRow<'_>, votes: u64) -> Document {
     let others = row.names.iter().map(|(language, name)| Name {
@@ -111,8 +124,7 @@ pub(super) fn person(row: &PersonRow<'_>, votes: u64) -> Document {
         role: Role::Main,
         language: None,
     };
-    #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
-    let fame = renown(votes as f64 / 10.0);
+    let fame = person_fame(votes);
     Document {
         names: std::iter::once(main).chain(others).collect(),
         ..named(Kind::Person, row.id, fame)
@@ -126,8 +138,7 @@ pub(super) fn keyword(row: &KeywordRow<'_>, count: usize) -> Document {
         role: Role::Main,
         language: None,
     };
-    #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
-    let fame = renown(count as f64 * VOTES_PER_MOVIE);
+    let fame = keyword_fame(count);
     Document {
         names: vec![main],
         ..named(Kind::Keyword, row.id, fame)
@@ -201,16 +212,14 @@ fn write(
         }
     }
     for (document, votes) in people.into_values() {
-        #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
         writer.add(&Document {
-            fame: renown(votes as f64 / 10.0),
+            fame: person_fame(votes),
             ..document
         })?;
     }
     for (document, count) in keywords.into_values() {
-        #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
         writer.add(&Document {
-            fame: renown(count as f64 * VOTES_PER_MOVIE),
+            fame: keyword_fame(count),
             ..document
         })?;
     }

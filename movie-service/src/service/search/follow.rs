@@ -202,7 +202,7 @@ impl Follower {
         let rows = repository::search::rows_of(&self.pool, &ids).await?;
         let listing = self.listing.clone();
         let (writer, index) = (open.writer.clone(), open.index.clone());
-        let count = ids.len() as u64;
+        let (count, before) = (ids.len() as u64, open.position);
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
             let names: Vec<_> = rows.iter().filter_map(build::readable).collect();
@@ -215,19 +215,21 @@ impl Follower {
                 people.extend(row.people.iter().map(|person| (person.id, person)));
                 keywords.extend(row.keywords.iter().map(|keyword| (keyword.id, keyword)));
             }
+            // Movies are found before their people are compared, of which few have changed.
+            writer.commit(&encode(before))?;
+            let snapshot = index.snapshot()?;
             let ids: Vec<i64> = people.keys().copied().collect();
-            for (row, (_, votes)) in people
-                .values()
-                .zip(listing.movies_of(FacetKind::Person, &ids))
-            {
-                writer.upsert(&person(row, votes))?;
-            }
+            let counts = listing.movies_of(FacetKind::Person, &ids);
+            let people = people.values().zip(counts);
+            let people = people.map(|(row, (_, votes))| person(row, votes));
             let ids: Vec<i64> = keywords.keys().copied().collect();
-            for (row, (count, _)) in keywords
-                .values()
-                .zip(listing.movies_of(FacetKind::Keyword, &ids))
-            {
-                writer.upsert(&keyword(row, count))?;
+            let counts = listing.movies_of(FacetKind::Keyword, &ids);
+            let keywords = keywords.values().zip(counts);
+            let keywords = keywords.map(|(row, (count, _))| keyword(row, count));
+            for document in people.chain(keywords) {
+                if !snapshot.has(&document)? {
+                    writer.upsert(&document)?;
+                }
             }
             writer.commit(&encode(position))?;
             count_documents(&index);
