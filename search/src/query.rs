@@ -255,7 +255,8 @@ fn other_layout(text: &Text) -> Option<Reading> {
         .source
         .chars()
         .any(|letter| hangul::is_jamo(letter) && !hangul::is_consonant(letter));
-    (latin.chars().count() > 2 || has_vowel).then(|| Reading::of(&words.join(" "), 0.05))
+    (latin.chars().count() > if has_vowel { 1 } else { 2 })
+        .then(|| Reading::of(&words.join(" "), 0.05))
 }
 
 #[cfg(test)]
@@ -279,6 +280,7 @@ mod tests {
         assert!(joined(&Readings::new("대부를").other).contains(&"ㄷㅐㅂㅜ".to_owned()));
         assert!(joined(&Readings::new("whzj").other).contains(&"ㅈㅗㅋㅓ".to_owned()));
         assert!(joined(&Readings::new("ㅓㅁㅈㄴ").other).contains(&"jaws".to_owned()));
+        assert!(Readings::new("ㅏ").other.is_empty());
         assert!(joined(&Readings::new("괴물 영화").other).contains(&"ㄱㅗㅣㅁㅜㄹ".to_owned()));
         let pattern = Readings::new("스ㅋㅇ폴")
             .other
