@@ -113,7 +113,7 @@ fn main() {
         build(&catalogue, &index, &position);
     }
     print_sizes(directory);
-    let snapshot = index.snapshot().expect("readable columns");
+    let snapshot = index.snapshot();
     println!("{} documents, {}", index.count(), memory());
     measure(&snapshot, &catalogue, arguments.queries);
     println!("{}", memory());

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tantivy::{SegmentReader, columnar::Column};
+use tantivy::{SegmentReader, columnar::Column, index::SegmentId};
 
 use crate::document::FAME_STEPS;
 
@@ -53,6 +53,8 @@ fn language_code(number: u64) -> Option<String> {
 
 /// The columns of a segment.
 pub(crate) struct Columns {
+    /// The segment, which never changes.
+    pub(crate) segment: SegmentId,
     ids: Vec<i64>,
     fame: Vec<u16>,
     years: Vec<u16>,
@@ -108,6 +110,7 @@ impl Columns {
                 .fold(0, |bits, place| bits | 1 << place)
         };
         Ok(Self {
+            segment: reader.segment_id(),
             ids: docs.clone().map(id).collect(),
             fame: docs.clone().map(|doc| small(fame.get_val(doc))).collect(),
             years: docs.clone().map(|doc| small(years.get_val(doc))).collect(),

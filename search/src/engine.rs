@@ -9,16 +9,13 @@ use std::{
     sync::Arc,
 };
 
-use tantivy::{
-    DocAddress, DocSet, TERMINATED, Term,
-    schema::{IndexRecordOption, Value},
-};
+use tantivy::DocAddress;
 
 use crate::{
     card::{Card, Read},
     columns::Facets,
-    document::Document,
-    find::{Found, Tolerance, find, is_known},
+    document::Tag,
+    find::{Found, Tolerance, errors_in, find},
     index::{IndexError, Snapshot},
     query::{Reading, Readings},
     rank::{self, Match, match_name, role_factor},
@@ -64,33 +61,6 @@ struct Search<'a> {
 }
 
 impl Snapshot {
-    /// True if an equal document is there, so that it need not be written: its names, renown and payload are compared.
-    ///
-    /// # Errors
-    /// `Storage` if the index cannot be read.
-    pub fn has(&self, document: &Document) -> Result<bool, IndexError> {
-        let key = Term::from_field_u64(self.fields.key, document.kind.key(document.id));
-        for (segment, reader) in (0..).zip(self.searcher.segment_readers()) {
-            let postings = reader.inverted_index(self.fields.key)?;
-            let postings = postings.read_postings(&key, IndexRecordOption::Basic);
-            let Some(mut docs) = postings.map_err(tantivy::TantivyError::from)? else {
-                continue;
-            };
-            while docs.doc() != TERMINATED {
-                let doc = docs.doc();
-                if !reader.is_deleted(doc) {
-                    let card = read_card(self, DocAddress::new(segment, doc))?;
-                    let place = usize::try_from(segment).unwrap_or(0);
-                    return Ok(self.columns[place].fame_steps(doc) == document.fame_steps()
-                        && card.payload == document.payload
-                        && card.names == document.all_names());
-                }
-                docs.advance();
-            }
-        }
-        Ok(false)
-    }
-
     /// Finds documents.
     ///
     /// # Errors
@@ -165,17 +135,11 @@ impl<'a> Search<'a> {
     }
 
     fn try_reading(&mut self, reading: &Reading, tolerance: Tolerance) -> Result<(), IndexError> {
-        // In any segment: replicas divide the same documents differently.
-        let known = reading.words.iter().map(|word| {
-            self.segments.iter().try_fold(false, |known, segment| {
-                Ok(known || is_known(segment, word)?)
-            })
-        });
-        let known: Vec<bool> = known.collect::<Result<_, IndexError>>()?;
+        let errors = self.errors(reading, tolerance)?;
         let found = self
             .segments
             .iter()
-            .map(|segment| find(segment, reading, &known, tolerance));
+            .map(|segment| find(segment, reading, &errors, tolerance));
         let mut found: Vec<Found> = found.collect::<Result<_, _>>()?;
         let mut chosen: HashSet<Address> = HashSet::new();
         for (place, found) in found.iter_mut().enumerate() {
@@ -210,6 +174,31 @@ impl<'a> Search<'a> {
             *hits = merge(std::mem::take(hits), merge(named, found.words));
         }
         Ok(())
+    }
+
+    /// The typing errors with which each word of `reading` is looked up.
+    fn errors(&self, reading: &Reading, tolerance: Tolerance) -> Result<Vec<u8>, IndexError> {
+        let errors = reading.words.iter().map(|word| {
+            let allowed = errors_in(word.chars());
+            Ok(match tolerance {
+                Tolerance::None => 0,
+                // In any segment: replicas divide the same documents differently.
+                Tolerance::One if self.is_known(word)? => 0,
+                Tolerance::One => allowed.min(1),
+                Tolerance::Full => allowed,
+            })
+        });
+        errors.collect()
+    }
+
+    /// True if some document has `word` in a name, or in the name of a member of its cast or crew.
+    fn is_known(&self, word: &Word) -> Result<bool, IndexError> {
+        for segment in &self.segments {
+            if segment.has(Tag::Word, &word.key)? || segment.has(Tag::Credit, &word.key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Leaves deleted documents out, and those that the request does not accept.
@@ -345,7 +334,7 @@ impl<'a> Search<'a> {
 
     fn card(&self, (segment, doc): Address) -> Result<Card, IndexError> {
         let segment = u32::try_from(segment).unwrap_or(0);
-        read_card(self.snapshot, DocAddress::new(segment, doc))
+        self.snapshot.card(DocAddress::new(segment, doc))
     }
 
     /// The reading without words that no document has, if most of it is left.
@@ -353,9 +342,10 @@ impl<'a> Search<'a> {
         let mut known = Vec::new();
         for word in &reading.words {
             let alone = Reading::new(vec![word.clone()], 0.0);
+            let errors = self.errors(&alone, Tolerance::Full)?;
             let mut found = false;
             for segment in &self.segments {
-                found |= !find(segment, &alone, &[false], Tolerance::Full)?
+                found |= !find(segment, &alone, &errors, Tolerance::Full)?
                     .words
                     .is_empty();
             }
@@ -472,14 +462,4 @@ impl<'a> Search<'a> {
         }
         facets
     }
-}
-
-/// Reads the stored part of a document.
-fn read_card(snapshot: &Snapshot, address: DocAddress) -> Result<Card, IndexError> {
-    let document: tantivy::TantivyDocument = snapshot.searcher.doc(address)?;
-    let bytes = document
-        .get_first(snapshot.fields.card)
-        .and_then(|value| value.as_bytes());
-    let card = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok());
-    card.ok_or(IndexError::Layout)
 }

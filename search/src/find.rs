@@ -49,14 +49,14 @@ pub(crate) struct Found {
 
 /// The documents of a segment that a reading finds.
 ///
-/// `known` are the words of the reading that some document has.
+/// `errors` are the typing errors with which each word is looked up.
 ///
 /// # Errors
 /// `Storage` if the index cannot be read.
 pub(crate) fn find(
     segment: &Segment<'_>,
     reading: &Reading,
-    known: &[bool],
+    errors: &[u8],
     tolerance: Tolerance,
 ) -> Result<Found, IndexError> {
     if let Some(pattern) = &reading.pattern {
@@ -92,8 +92,8 @@ pub(crate) fn find(
     // Errors in several words are found word by word; those in spaces as well need the whole.
     let is_one = reading.words.len() == 1 || reading.words.iter().all(Word::is_hangul);
     let corrects = tolerance == Tolerance::Full || (tolerance == Tolerance::One && is_one);
+    let same_start = tolerance < Tolerance::Full;
     if corrects && (5..MAX_JOINED_CHARS).contains(&length) {
-        let same_start = tolerance < Tolerance::Full;
         let spelling = Spelling {
             errors: 1,
             prefix: true,
@@ -127,21 +127,15 @@ pub(crate) fn find(
             found.support.push(found.support[same].clone());
             continue;
         }
-        let is_known = known.get(place).copied().unwrap_or(false);
-        let errors = match tolerance {
-            Tolerance::One if !is_known => errors_in(word.chars()).min(1),
-            Tolerance::Full => errors_in(word.chars()),
-            _ => 0,
-        };
-        let same_start = tolerance < Tolerance::Full;
+        let errors = errors.get(place).copied().unwrap_or(0);
         let support = find_word(segment, reading, place, errors, same_start)?;
-        let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
-        all = match all {
-            Some(before) if may_miss => Some(before),
-            None if may_miss => None,
-            Some(before) => Some(intersect(&before, &any)),
-            None => Some(any),
-        };
+        if !may_miss {
+            let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
+            all = Some(match all {
+                Some(before) => intersect(&before, &any),
+                None => any,
+            });
+        }
         found.support.push(support);
     }
     found.words = all.unwrap_or_default();
@@ -149,17 +143,8 @@ pub(crate) fn find(
 }
 
 /// The typing errors that are tolerated in `count` characters.
-fn errors_in(count: usize) -> u8 {
+pub(crate) fn errors_in(count: usize) -> u8 {
     u8::try_from(rank::tolerance(count)).unwrap_or(0)
-}
-
-/// True if some document has `word` in a name, or in the name of a member of its cast or crew.
-///
-/// # Errors
-/// `Storage` if the index cannot be read.
-pub(crate) fn is_known(segment: &Segment<'_>, word: &Word) -> Result<bool, IndexError> {
-    let key = word.key.as_str();
-    Ok(segment.has(Tag::Word, key)? || segment.has(Tag::Credit, key)?)
 }
 
 /// The documents that have a word of the reading, by the place in which they have it, with its worth.

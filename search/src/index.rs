@@ -2,19 +2,18 @@
 //! nothing that its owner cannot write again.
 
 use std::{
-    collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use quick_cache::{Weighter, sync::Cache};
 use tantivy::{
-    DocId, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
-    Term,
+    DocAddress, DocId, DocSet, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy,
+    Searcher, TERMINATED, TantivyDocument, Term,
     directory::MmapDirectory,
     index::SegmentId,
     indexer::{LogMergePolicy, NoMergePolicy},
-    schema::{BytesOptions, Field, NumericOptions, Schema},
+    schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, Value},
     store::Compressor,
 };
 
@@ -84,9 +83,9 @@ fn schema() -> (Schema, Fields) {
 pub struct SearchIndex {
     index: Index,
     reader: IndexReader,
-    renowned: Arc<Renowned>,
-    columns: Arc<Mutex<HashMap<SegmentId, Arc<Columns>>>>,
-    pub(crate) fields: Fields,
+    fields: Fields,
+    /// The documents as of the last commit, which [`Writer`] replaces.
+    current: Arc<RwLock<Arc<Snapshot>>>,
 }
 
 /// Documents that were read lately, by segment, with their names analysed: of the documents with a short prefix, the most
@@ -153,16 +152,13 @@ impl SearchIndex {
             .reload_policy(ReloadPolicy::Manual)
             .doc_store_cache_num_blocks(256)
             .try_into()?;
+        let renowned = Renowned::with_weighter(MAX_KEPT_NAMES / 16, MAX_KEPT_NAMES as u64, Weight);
+        let snapshot = Snapshot::new(reader.searcher(), fields, Arc::new(renowned), &[])?;
         Ok(Self {
             index,
             reader,
-            renowned: Arc::new(Renowned::with_weighter(
-                MAX_KEPT_NAMES / 16,
-                MAX_KEPT_NAMES as u64,
-                Weight,
-            )),
-            columns: Arc::default(),
             fields,
+            current: Arc::new(RwLock::new(Arc::new(snapshot))),
         })
     }
 
@@ -192,9 +188,7 @@ impl SearchIndex {
         }
         Ok(Writer {
             writer,
-            index: self.index.clone(),
-            reader: self.reader.clone(),
-            fields: self.fields,
+            index: self.clone(),
         })
     }
 
@@ -207,35 +201,26 @@ impl SearchIndex {
     }
 
     /// The documents as of the last commit.
-    ///
-    /// # Errors
-    /// `Storage` if a column cannot be read.
-    pub fn snapshot(&self) -> Result<Snapshot, IndexError> {
-        let searcher = self.reader.searcher();
-        let mut known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut columns = Vec::with_capacity(searcher.segment_readers().len());
-        for reader in searcher.segment_readers() {
-            let of_segment = match known.get(&reader.segment_id()) {
-                Some(columns) => Arc::clone(columns),
-                None => Arc::new(Columns::new(reader)?),
-            };
-            columns.push((reader.segment_id(), of_segment));
-        }
-        // Those of segments that were merged go.
-        known.clear();
-        known.extend(columns.iter().cloned());
-        drop(known);
-        Ok(Snapshot {
-            searcher,
-            renowned: Arc::clone(&self.renowned),
-            columns: columns.into_iter().map(|(_, columns)| columns).collect(),
-            fields: self.fields,
-        })
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
+    /// Shows the documents of the last commit. Columns of new segments are decoded here, so that no search waits for it.
+    fn reload(&self) -> Result<(), IndexError> {
+        self.reader.reload()?;
+        let before = self.snapshot();
+        let renowned = Arc::clone(&before.renowned);
+        let known = &before.columns;
+        let snapshot = Snapshot::new(self.reader.searcher(), self.fields, renowned, known)?;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(snapshot);
+        Ok(())
     }
 
     /// The number of documents of all kinds, as of the last commit.
     pub fn count(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        self.snapshot().searcher.num_docs()
     }
 
     /// The size of the files in bytes.
@@ -244,8 +229,8 @@ impl SearchIndex {
     /// `Storage` if it cannot be read.
     pub fn bytes(&self) -> Result<u64, IndexError> {
         Ok(self
-            .reader
-            .searcher()
+            .snapshot()
+            .searcher
             .space_usage()
             .map_err(tantivy::TantivyError::from)?
             .total()
@@ -270,12 +255,74 @@ pub struct Snapshot {
     pub(crate) fields: Fields,
 }
 
+impl Snapshot {
+    /// The documents of `searcher`; columns of segments that are in `known` are taken from there.
+    fn new(
+        searcher: Searcher,
+        fields: Fields,
+        renowned: Arc<Renowned>,
+        known: &[Arc<Columns>],
+    ) -> Result<Self, IndexError> {
+        let columns = searcher.segment_readers().iter().map(|reader| {
+            let known = known
+                .iter()
+                .find(|columns| columns.segment == reader.segment_id());
+            known.map_or_else(
+                || Columns::new(reader).map(Arc::new),
+                |known| Ok(Arc::clone(known)),
+            )
+        });
+        let columns = columns.collect::<Result<_, _>>()?;
+        Ok(Self {
+            searcher,
+            renowned,
+            columns,
+            fields,
+        })
+    }
+
+    /// True if an equal document is there, so that it need not be written: its names, renown and payload are compared.
+    ///
+    /// # Errors
+    /// `Storage` if the index cannot be read.
+    pub fn has(&self, document: &Document) -> Result<bool, IndexError> {
+        let key = Term::from_field_u64(self.fields.key, document.kind.key(document.id));
+        for (segment, reader) in (0..).zip(self.searcher.segment_readers()) {
+            let postings = reader.inverted_index(self.fields.key)?;
+            let postings = postings.read_postings(&key, IndexRecordOption::Basic);
+            let Some(mut docs) = postings.map_err(tantivy::TantivyError::from)? else {
+                continue;
+            };
+            while docs.doc() != TERMINATED {
+                let doc = docs.doc();
+                if !reader.is_deleted(doc) {
+                    let card = self.card(DocAddress::new(segment, doc))?;
+                    let place = usize::try_from(segment).unwrap_or(0);
+                    return Ok(self.columns[place].fame_steps(doc) == document.fame_steps()
+                        && card.payload == document.payload
+                        && card.names == document.all_names());
+                }
+                docs.advance();
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the stored part of a document.
+    pub(crate) fn card(&self, address: DocAddress) -> Result<Card, IndexError> {
+        let document: TantivyDocument = self.searcher.doc(address)?;
+        let bytes = document
+            .get_first(self.fields.card)
+            .and_then(|value| value.as_bytes());
+        let card = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok());
+        card.ok_or(IndexError::Layout)
+    }
+}
+
 /// The only writer of an index.
 pub struct Writer {
     writer: IndexWriter,
-    index: Index,
-    reader: IndexReader,
-    fields: Fields,
+    index: SearchIndex,
 }
 
 impl Writer {
@@ -284,7 +331,7 @@ impl Writer {
     /// # Errors
     /// `Storage` if writing fails.
     pub fn add(&self, document: &Document) -> Result<(), IndexError> {
-        let fields = self.fields;
+        let fields = self.index.fields;
         let names = document.all_names();
         let mut stored = TantivyDocument::new();
         stored.add_u64(fields.key, document.kind.key(document.id));
@@ -320,7 +367,7 @@ impl Writer {
     /// Deletes a document, if it is there.
     pub fn delete(&self, kind: Kind, id: i64) {
         self.writer
-            .delete_term(Term::from_field_u64(self.fields.key, kind.key(id)));
+            .delete_term(Term::from_field_u64(self.index.fields.key, kind.key(id)));
     }
 
     /// Makes all changes visible and durable, together with `position`.
@@ -331,8 +378,7 @@ impl Writer {
         let mut prepared = self.writer.prepare_commit()?;
         prepared.set_payload(position);
         prepared.commit()?;
-        self.reader.reload()?;
-        Ok(())
+        self.index.reload()
     }
 
     /// Deletes all documents; a commit must follow.
@@ -349,12 +395,11 @@ impl Writer {
     /// # Errors
     /// `Storage` if a merge fails.
     pub fn finish(mut self) -> Result<(), IndexError> {
-        let segments = self.index.searchable_segment_ids()?;
+        let segments = self.index.index.searchable_segment_ids()?;
         if segments.len() > 1 {
             self.writer.merge(&segments).wait()?;
         }
         self.writer.wait_merging_threads()?;
-        self.reader.reload()?;
-        Ok(())
+        self.index.reload()
     }
 }

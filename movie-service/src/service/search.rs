@@ -136,7 +136,7 @@ impl Search {
     /// Finds movies, people or keywords.
     #[tracing::instrument(name = "service.search.find", level = "debug", skip_all)]
     pub async fn find(&self, request: SearchRequest) -> Result<Results, SearchError> {
-        self.run(move |index, listing| find(&index.snapshot()?, listing, &request))
+        self.run(move |index, listing| find(&index.snapshot(), listing, &request))
             .await
     }
 
@@ -148,7 +148,7 @@ impl Search {
         limit: usize,
     ) -> Result<Vec<Suggestion>, SearchError> {
         self.run(move |index, _| {
-            let snapshot = index.snapshot()?;
+            let snapshot = index.snapshot();
             let mut all = Vec::new();
             for kind in [Kind::Movie, Kind::Person, Kind::Keyword] {
                 let request = Request {

@@ -26,7 +26,7 @@ const WORDS: [&str; 20] = [
     "twenty",
 ];
 
-/// The number that `word` means, in lower case: digits, a Roman numeral up to XXX, or an English word up to twenty.
+/// The number that `word` means, in lower case: digits, a Roman numeral up to 30, or an English word up to 20.
 /// A Roman numeral of one letter counts only behind another word, since `I` and `X` are words too.
 pub fn value(word: &str, is_first: bool) -> Option<u32> {
     if word.bytes().all(|byte| byte.is_ascii_digit()) {

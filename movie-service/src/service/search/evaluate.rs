@@ -41,7 +41,7 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
     let started = Instant::now();
     build::build(&pool, &index, "").await?;
     let mut out = String::new();
-    let snapshot = index.snapshot()?;
+    let snapshot = index.snapshot();
     writeln!(
         out,
         "{name}: {} queries, {} documents indexed in {:.1?}",

@@ -76,12 +76,10 @@ impl Follower {
                 Ok(()) => tracing::info!("another search index was built, switching to it"),
                 Err(FollowError::Read(ReadError::CursorExpired)) => {
                     tracing::info!("the change feed has expired, building the search index anew");
-                    drop(generation);
-                    generation = self.open_or_build().await?;
-                    continue;
                 }
                 Err(error) => return Err(error),
             }
+            // Its lock is released before the next one is opened.
             drop(generation);
             generation = self.open_or_build().await?;
         }
@@ -217,7 +215,7 @@ impl Follower {
             }
             // Movies are found before their people are compared, of which few have changed.
             writer.commit(&encode(before))?;
-            let snapshot = index.snapshot()?;
+            let snapshot = index.snapshot();
             let ids: Vec<i64> = people.keys().copied().collect();
             let counts = listing.movies_of(FacetKind::Person, &ids);
             let people = people.values().zip(counts);
