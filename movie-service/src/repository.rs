@@ -7,6 +7,7 @@ pub mod jobs;
 pub mod listing;
 pub mod matching;
 pub mod movies;
+mod rows;
 pub mod search;
 pub mod translations;
 pub mod yardstick;

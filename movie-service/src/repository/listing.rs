@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use chassis::feed::Cursor;
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, TryStreamExt, stream::TryChunksError};
 use serde::Deserialize;
 use sqlx::{PgPool, Row, postgres::PgRow, types::Json};
 use tokio::sync::mpsc;
 
+use super::rows;
 use crate::models::{
     FilmFacts, Genre, Includes, Keyword, Movie, MovieAttributes, MovieId, Names, Person, Provider,
 };
@@ -87,37 +87,16 @@ pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
     })
 }
 
-/// Rows per batch of [`load`].
-const LOAD_BATCH_ROWS: usize = 500;
-
 /// Sends the rows of all movies to `batches`, to be decoded by [`facts`].
 #[tracing::instrument(name = "repository.listing.load", level = "debug", skip_all)]
 pub async fn load(pool: &PgPool, batches: mpsc::Sender<Vec<PgRow>>) -> sqlx::Result<()> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query!("set local statement_timeout = '10min'")
-        .execute(&mut *transaction)
-        .await?;
-    {
-        // In heap order: sorting happens in memory.
-        let rows = sqlx::query(FACTS).fetch(&mut *transaction);
-        let mut rows = rows.try_chunks(LOAD_BATCH_ROWS);
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(|TryChunksError(_, error)| error)?;
-            if batches.send(batch).await.is_err() {
-                break;
-            }
-        }
-    }
-    transaction.commit().await
+    rows::send_all(pool, FACTS, batches).await
 }
 
 /// Returns the rows of those movies in `ids` that exist, to be decoded by [`facts`].
 #[tracing::instrument(name = "repository.listing.rows_of", level = "debug", skip_all)]
 pub async fn rows_of(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<PgRow>> {
-    sqlx::query(sqlx::AssertSqlSafe(format!("{FACTS} and id = any ($1)")))
-        .bind(ids)
-        .fetch_all(pool)
-        .await
+    rows::of_ids(pool, FACTS, ids).await
 }
 
 /// Lists all genres.

@@ -3,19 +3,17 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::NaiveDate;
-use futures_util::{StreamExt, TryStreamExt, stream::TryChunksError};
 use serde::Deserialize;
 use sqlx::{PgPool, Row, postgres::PgRow, types::Json};
 use tokio::sync::mpsc;
+
+use super::rows;
 
 /// Not a macro: rows are decoded into borrowed text, as those of the list index.
 const NAMES: &str =
     "select id, title, original_title, original_language, release_date, popularity, vote_count,
         poster_path, genre_ids, keywords, people, titles
      from movie where removed_at is null";
-
-/// Rows per batch of [`load`].
-const LOAD_BATCH_ROWS: usize = 500;
 
 /// A name of a movie beside its own two.
 #[derive(Debug, Deserialize)]
@@ -104,31 +102,13 @@ pub fn names(row: &PgRow) -> sqlx::Result<NamesRow<'_>> {
 /// Sends the rows of all movies to `batches`, to be decoded by [`names`].
 #[tracing::instrument(name = "repository.search.load", level = "debug", skip_all)]
 pub async fn load(pool: &PgPool, batches: mpsc::Sender<Vec<PgRow>>) -> sqlx::Result<()> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query!("set local statement_timeout = '10min'")
-        .execute(&mut *transaction)
-        .await?;
-    {
-        let mut rows = sqlx::query(NAMES)
-            .fetch(&mut *transaction)
-            .try_chunks(LOAD_BATCH_ROWS);
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(|TryChunksError(_, error)| error)?;
-            if batches.send(batch).await.is_err() {
-                break;
-            }
-        }
-    }
-    transaction.commit().await
+    rows::send_all(pool, NAMES, batches).await
 }
 
 /// Returns the rows of those movies in `ids` that exist, to be decoded by [`names`].
 #[tracing::instrument(name = "repository.search.rows_of", level = "debug", skip_all)]
 pub async fn rows_of(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<PgRow>> {
-    sqlx::query(sqlx::AssertSqlSafe(format!("{NAMES} and id = any ($1)")))
-        .bind(ids)
-        .fetch_all(pool)
-        .await
+    rows::of_ids(pool, NAMES, ids).await
 }
 
 /// A query with its number of searches.
