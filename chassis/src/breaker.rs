@@ -109,6 +109,14 @@ impl Breaker {
         };
     }
 
+    /// A report of an admitted call that is sent when it is dropped, so that a call whose future is dropped is reported too.
+    pub fn report_later(&self) -> Report<'_> {
+        Report {
+            breaker: self,
+            outcome: Outcome::Neutral,
+        }
+    }
+
     /// The state as the metric shows it: 0 closed, 1 half-open, 2 open.
     pub fn level(&self) -> u8 {
         match *self.lock() {
@@ -116,6 +124,20 @@ impl Breaker {
             State::HalfOpen { .. } => 1,
             State::Open { .. } => 2,
         }
+    }
+}
+
+/// A report that is sent when it is dropped.
+#[derive(Debug)]
+pub struct Report<'a> {
+    breaker: &'a Breaker,
+    /// The outcome; neutral until it is known.
+    pub outcome: Outcome,
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        self.breaker.report(self.outcome);
     }
 }
 

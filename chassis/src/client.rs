@@ -70,6 +70,24 @@ pub fn secret_header(secret: &SecretString) -> Result<HeaderValue, InvalidHeader
     Ok(value)
 }
 
+/// The body of a response of a service outside of the platform; `None` if it is larger than `max_bytes`.
+///
+/// # Errors
+/// Returns [`reqwest::Error`] if the connection or the time limit fails.
+pub async fn read_at_most(
+    mut response: Response,
+    max_bytes: usize,
+) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > max_bytes {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
 pub(crate) fn install_tls_provider() {
     // An error means that a provider is installed already, which serves as well.

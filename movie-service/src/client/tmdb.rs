@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{
     breaker::{Breaker, Outcome},
+    client::read_at_most,
     language::Language,
 };
 use rand::Rng;
@@ -329,10 +330,7 @@ impl Tmdb {
         // Admission of a probe half-opens the breaker.
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
         admitted?;
-        let mut report = Report {
-            breaker: &tmdb.breaker,
-            outcome: Outcome::Neutral,
-        };
+        let mut report = tmdb.breaker.report_later();
         let waited = tmdb.bucket.take().await;
         metrics::histogram!(TMDB_TOKEN_WAIT_SECONDS).record(waited.as_secs_f64());
         let result = self.call(language, path, query).await;
@@ -369,18 +367,14 @@ impl Tmdb {
             let error = anyhow::Error::new(error.without_url());
             TmdbError::Unreachable(format!("{error:#}"))
         };
-        let mut response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(failure(&response));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(TmdbError::InvalidResponse("too large".to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_at_most(response, MAX_RESPONSE_BYTES).await;
+        let body = body.map_err(unreachable)?;
+        let body = body.ok_or_else(|| TmdbError::InvalidResponse("too large".to_owned()))?;
         // TMDB sends some errors with status 200.
         if let Ok(ErrorBody { success: false }) = serde_json::from_slice(&body) {
             return Err(TmdbError::InvalidResponse("success is false".to_owned()));
@@ -408,17 +402,5 @@ fn failure(response: &reqwest::Response) -> TmdbError {
         _ if status.is_server_error() => TmdbError::ServerError(status.as_u16(), retry_after),
         _ if status.is_client_error() => TmdbError::Refused(status.as_u16()),
         _ => TmdbError::InvalidResponse(format!("status {status}")),
-    }
-}
-
-/// Reports a call to the breaker even if its future is dropped.
-struct Report<'a> {
-    breaker: &'a Breaker,
-    outcome: Outcome,
-}
-
-impl Drop for Report<'_> {
-    fn drop(&mut self) {
-        self.breaker.report(self.outcome);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chassis::{
     breaker::{Breaker, Outcome},
-    client::{http, secret_header},
+    client::{http, read_at_most, secret_header},
 };
 use filter::{FacetKind, Term};
 use moka::sync::Cache;
@@ -216,10 +216,7 @@ impl LanguageModel {
         });
         let result = match admitted {
             Ok(_slot) => {
-                let mut report = Report {
-                    breaker: &self.breaker,
-                    outcome: Outcome::Neutral,
-                };
+                let mut report = self.breaker.report_later();
                 let answer = self.ask(message, names.1).await;
                 let result =
                     answer.and_then(|answer| check(answer, message, names, language, region));
@@ -272,17 +269,12 @@ impl LanguageModel {
             true => LlmError::TimedOut,
             false => LlmError::Unreachable,
         };
-        let mut response = request.send().await.map_err(failure)?;
+        let response = request.send().await.map_err(failure)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(LlmError::Status(response.status().as_u16()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failure)? {
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(LlmError::Unreadable);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_at_most(response, MAX_RESPONSE_BYTES).await;
+        let body = body.map_err(failure)?.ok_or(LlmError::Unreadable)?;
         let completion: Completion =
             serde_json::from_slice(&body).map_err(|_| LlmError::Unreadable)?;
         let choice = completion
@@ -292,18 +284,6 @@ impl LanguageModel {
             .ok_or(LlmError::Unreadable)?;
         let content = choice.message.content.ok_or(LlmError::Mismatched)?;
         serde_json::from_str(&content).map_err(|_| LlmError::Mismatched)
-    }
-}
-
-/// Reports to the breaker, also if the request is given up.
-struct Report<'a> {
-    breaker: &'a Breaker,
-    outcome: Outcome,
-}
-
-impl Drop for Report<'_> {
-    fn drop(&mut self) {
-        self.breaker.report(self.outcome);
     }
 }
 
