@@ -244,6 +244,11 @@ fn country(value: &str) -> Result<String, &'static str> {
     Ok(value.to_ascii_uppercase())
 }
 
+/// Parses the parameter `region` of watch providers, ISO 3166-1, into upper case; `None` if it is absent or invalid.
+pub fn region(check: &mut Validator, text: Option<&str>) -> Option<String> {
+    text.and_then(|text| check.take("region", country(text)))
+}
+
 /// The earlier of two optional days.
 fn earlier(one: Option<NaiveDate>, two: Option<NaiveDate>) -> Option<NaiveDate> {
     match (one, two) {
@@ -267,8 +272,7 @@ impl Filter {
         let bound = |month, day| NaiveDate::from_ymd_opt(year?, month, day);
         let from = check.date("release_date_from", params.release_date_from.as_deref());
         let to = check.date("release_date_to", params.release_date_to.as_deref());
-        let region = params.region.as_deref();
-        let region = region.and_then(|region| check.take("region", country(region)));
+        let region = region(check, params.region.as_deref());
         check.require(
             params.providers.is_none() || params.region.is_some(),
             "region",

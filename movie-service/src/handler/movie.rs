@@ -13,7 +13,6 @@ use chassis::{
     extract::{Path, Query},
     language::{AcceptLanguage, Language},
     openapi::InvalidRequest,
-    problem::FieldError,
     validate::Validator,
 };
 use chrono::{DateTime, Utc};
@@ -332,13 +331,9 @@ pub(super) async fn list_providers(
     Path(reference): Path<MovieRef>,
     Query(query): Query<ProvidersQuery>,
 ) -> Result<Json<ProvidersResponse>, ApiError> {
-    let region = query.region.map(|region| region.to_ascii_uppercase());
-    let is_code =
-        |region: &str| region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase());
-    if !region.as_deref().is_none_or(is_code) {
-        let message = "must be two letters (ISO 3166-1), such as KR";
-        return Err(ApiError::Invalid(vec![FieldError::new("region", message)]));
-    }
+    let mut check = Validator::default();
+    let region = filter::region(&mut check, query.region.as_deref());
+    let region = check.finish(region).map_err(ApiError::Invalid)?;
     let served = state.hydration.get(&reference).await?;
     let movie = &served.film.movie;
     let mut providers = movie.providers.0.clone();

@@ -153,18 +153,6 @@ fn message<'a>(check: &mut Validator, text: &'a str) -> &'a str {
     trimmed
 }
 
-/// The region in upper case.
-fn region(check: &mut Validator, text: Option<&str>) -> Option<String> {
-    let text = text?;
-    let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-    check.require(
-        is_code,
-        "region",
-        "must be two letters (ISO 3166-1), such as KR",
-    );
-    Some(text.to_ascii_uppercase())
-}
-
 fn bounds(name: &str, most: i64) -> String {
     format!("must be {name} from 1 to {most}")
 }
@@ -206,7 +194,7 @@ pub(super) async fn create_query(
 ) -> Result<(ContentLanguage, JsonBody<QueryResponse>), ApiError> {
     let mut check = Validator::default();
     let text = message(&mut check, &request.message);
-    let region = region(&mut check, request.region.as_deref());
+    let region = filter::region(&mut check, request.region.as_deref());
     let most = i64::try_from(MAX_FILMS).unwrap_or(i64::MAX);
     let page = request.page.unwrap_or(1);
     check.require(
