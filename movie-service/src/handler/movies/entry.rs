@@ -1,8 +1,8 @@
 //! The wire form of a movie in a list, and the choice of its fields.
 
 use chassis::{config::nearest, language::Language, validate::Validator};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{BACKDROP_BASE, POSTER_BASE, day, image};
 use crate::models::{Includes, Keyword, Movie, MovieId, Person, Provider, Stats};
@@ -121,6 +121,30 @@ const OPTIONAL_FIELDS: [&str; 13] = [
     "providers",
     "stats",
 ];
+
+/// The parameters that choose the fields of each movie.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::handler) struct FieldParams {
+    /// The fields of each movie, separated by commas.
+    #[param(
+        default = "id,title,release_date,popularity,poster_url",
+        example = "id,title"
+    )]
+    pub(in crate::handler) fields: Option<String>,
+    /// Fields of each movie in addition to the first five or those of `fields`, separated by commas:
+    /// `genres`, `people`, `keywords`, `providers`, `overview`, `language`, `duration`,
+    /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`, `stats`.
+    #[param(example = "genres,vote_average")]
+    pub(in crate::handler) include: Option<String>,
+}
+
+impl FieldParams {
+    /// Parses the parameters.
+    pub(in crate::handler) fn parse(&self, check: &mut Validator) -> Fields {
+        Fields::parse(self.fields.as_deref(), self.include.as_deref(), check)
+    }
+}
 
 /// The requested fields.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,10 @@ use utoipa::{
     openapi::path::{Parameter, ParameterIn},
 };
 
-use super::{entry::Fields, short_hash};
+use super::{
+    entry::{FieldParams, Fields},
+    short_hash,
+};
 use crate::{
     models::{Filter, FilterParams, Includes, MovieId, Order, SortBy},
     service::listing::{PageRequest, moves::Moment, position::Position, query::WalkPlace},
@@ -46,17 +49,6 @@ struct PageParams {
     /// catalogue does not have. May be combined only with `fields`, `include`, `region` and a display `language`.
     #[param(example = "603,550")]
     ids: Option<String>,
-    /// The fields of each movie, separated by commas.
-    #[param(
-        default = "id,title,release_date,popularity,poster_url",
-        example = "id,title"
-    )]
-    fields: Option<String>,
-    /// Fields of each movie in addition to the first five or those of `fields`, separated by commas:
-    /// `genres`, `people`, `keywords`, `providers`, `overview`, `language`, `duration`,
-    /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`, `stats`.
-    #[param(example = "genres,vote_average")]
-    include: Option<String>,
 }
 
 /// All parameters of a list.
@@ -65,12 +57,15 @@ pub(in crate::handler) struct ListQuery {
     #[serde(flatten)]
     page: PageParams,
     #[serde(flatten)]
+    fields: FieldParams,
+    #[serde(flatten)]
     filter: FilterParams,
 }
 
 impl IntoParams for ListQuery {
     fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut all = PageParams::into_params(&location);
+        all.extend(FieldParams::into_params(&location));
         all.extend(FilterParams::into_params(&location));
         all
     }
@@ -131,8 +126,7 @@ impl ListQuery {
     pub(super) fn parse(&self) -> Result<ListRequest, Vec<FieldError>> {
         let mut check = Validator::default();
         let params = &self.page;
-        let (fields, include) = (params.fields.as_deref(), params.include.as_deref());
-        let fields = Fields::parse(fields, include, &mut check);
+        let fields = self.fields.parse(&mut check);
         let filter = Filter::parse(&self.filter, &mut check);
         let region = filter.region.clone();
         let uses_region = self.filter.providers.is_some() || fields.has("providers");

@@ -13,7 +13,10 @@ use utoipa::{
 };
 
 use crate::{
-    handler::movies::{entry::Fields, query::fingerprint},
+    handler::movies::{
+        entry::{FieldParams, Fields},
+        query::fingerprint,
+    },
     models::{Filter, FilterParams},
 };
 
@@ -39,15 +42,6 @@ struct SearchParams {
     /// The `next_cursor` of the previous page. The query and filters must be the same.
     #[param(example = "eyJzY29yZSI6MC45fQ")]
     cursor: Option<String>,
-    /// The fields of each movie, separated by commas.
-    #[param(
-        default = "id,title,release_date,popularity,poster_url",
-        example = "id,title"
-    )]
-    fields: Option<String>,
-    /// Further fields of each movie, separated by commas, as `GET /movies` has them.
-    #[param(example = "genres,vote_average")]
-    include: Option<String>,
     /// True to count movies by genre, year and language.
     #[param(value_type = Option<bool>, default = true, example = false)]
     facets: Option<String>,
@@ -59,12 +53,15 @@ pub(in crate::handler) struct SearchQuery {
     #[serde(flatten)]
     params: SearchParams,
     #[serde(flatten)]
+    fields: FieldParams,
+    #[serde(flatten)]
     filter: FilterParams,
 }
 
 impl IntoParams for SearchQuery {
     fn into_params(location: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut all = SearchParams::into_params(&location);
+        all.extend(FieldParams::into_params(&location));
         all.extend(FilterParams::into_params(&location));
         for parameter in all
             .iter_mut()
@@ -155,11 +152,7 @@ impl SearchQuery {
         let mut check = Validator::default();
         let params = &self.params;
         let query = check_text(params.q.as_deref(), &mut check);
-        let fields = Fields::parse(
-            params.fields.as_deref(),
-            params.include.as_deref(),
-            &mut check,
-        );
+        let fields = self.fields.parse(&mut check);
         let (conditions, language) = self.conditions();
         let language = Language::parse_parameter(&mut check, language.as_deref());
         let filter = Filter::parse(&conditions, &mut check);
@@ -197,8 +190,8 @@ impl SearchQuery {
         let own = [
             ("q", &params.q),
             ("page_size", &params.page_size),
-            ("fields", &params.fields),
-            ("include", &params.include),
+            ("fields", &self.fields.fields),
+            ("include", &self.fields.include),
             ("facets", &params.facets),
         ];
         let own = own.into_iter().map(|(name, value)| (name, value.clone()));
