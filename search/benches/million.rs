@@ -18,6 +18,8 @@
     reason = "a benchmark: it is read by people, and stops where it cannot go on"
 )]
 
+#[path = "million/documents.rs"]
+mod documents;
 #[path = "million/movies.rs"]
 mod movies;
 #[path = "million/queries.rs"]
@@ -40,7 +42,8 @@ use search::{
     eval::{DEPTH, Evaluation, parse},
 };
 
-use movies::{Catalogue, Documents, Movie};
+use documents::Documents;
+use movies::{Catalogue, Movie};
 use queries::{Class, queries, worst};
 
 const SEED: u64 = 15;

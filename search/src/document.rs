@@ -72,6 +72,17 @@ pub struct Name {
     pub language: Option<String>,
 }
 
+impl Name {
+    /// A name in a language, ISO 639-1, if it is known.
+    pub fn new(text: &str, role: Role, language: Option<&str>) -> Self {
+        Self {
+            text: text.to_owned(),
+            role,
+            language: language.map(str::to_owned),
+        }
+    }
+}
+
 /// A document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
@@ -166,6 +177,22 @@ pub(crate) fn initials(source: &str) -> String {
 }
 
 impl Document {
+    /// A document of which only names and renown are known.
+    pub fn new(kind: Kind, id: i64, names: Vec<Name>, fame: f32) -> Self {
+        Self {
+            kind,
+            id,
+            names,
+            fame,
+            year: None,
+            language: String::new(),
+            genres: Vec::new(),
+            people: Vec::new(),
+            keywords: Vec::new(),
+            payload: String::new(),
+        }
+    }
+
     /// The renown as the column holds it.
     pub(crate) fn fame_steps(&self) -> u16 {
         #[expect(

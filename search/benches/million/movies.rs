@@ -6,7 +6,6 @@ use std::path::Path;
 
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
-use search::{Document, Kind, Name, Role, renown};
 
 use super::vocabulary::{Person, SCRIPTS, Vocabulary, Weighted, rows};
 
@@ -97,12 +96,12 @@ pub(crate) struct Movie {
     pub(crate) year: Option<u16>,
     pub(crate) votes: u32,
     pub(crate) popularity: f64,
-    genres: Vec<u32>,
+    pub(crate) genres: Vec<u32>,
     /// Translations with their languages, and alternative titles.
     pub(crate) others: Vec<(String, Option<&'static str>)>,
     /// Members of cast and crew, and keywords, by their places in the vocabulary.
     pub(crate) people: Vec<usize>,
-    keywords: Vec<usize>,
+    pub(crate) keywords: Vec<usize>,
 }
 
 impl Movie {
@@ -390,132 +389,4 @@ fn read_demo(demo: &Path) -> (Vec<Movie>, Vec<Person>, Vec<String>) {
         });
     let movies = movies.collect();
     (movies, people, keywords)
-}
-
-fn name(text: &str, role: Role, language: Option<&str>) -> Name {
-    Name {
-        text: text.to_owned(),
-        role,
-        language: language.map(str::to_owned),
-    }
-}
-
-fn named(kind: Kind, id: usize, names: Vec<Name>, fame: f32) -> Document {
-    Document {
-        kind,
-        id: id as i64,
-        names,
-        fame,
-        year: None,
-        language: String::new(),
-        genres: Vec::new(),
-        people: Vec::new(),
-        keywords: Vec::new(),
-        payload: String::new(),
-    }
-}
-
-/// The documents of movies, and of their people and keywords, as movie-service makes them.
-pub(crate) struct Documents<'a> {
-    catalogue: &'a Catalogue,
-    /// The votes of the movies of each person.
-    people: Vec<Option<u64>>,
-    /// The movies of each keyword.
-    keywords: Vec<usize>,
-}
-
-impl<'a> Documents<'a> {
-    pub(crate) fn new(catalogue: &'a Catalogue) -> Self {
-        Self {
-            catalogue,
-            people: vec![None; catalogue.vocabulary.people.items.len()],
-            keywords: vec![0; catalogue.vocabulary.keywords.items.len()],
-        }
-    }
-
-    /// The document of a movie.
-    pub(crate) fn movie(&mut self, movie: &Movie) -> Document {
-        let words = &self.catalogue.vocabulary;
-        for person in &movie.people {
-            *self.people[*person].get_or_insert(0) += u64::from(movie.votes);
-        }
-        for keyword in &movie.keywords {
-            self.keywords[*keyword] += 1;
-        }
-        let own = [
-            name(&movie.title, Role::Main, None),
-            name(&movie.original_title, Role::Original, Some(&movie.language)),
-        ];
-        let others = movie.others.iter().map(|(title, language)| {
-            let role = if language.is_some() {
-                Role::Translation
-            } else {
-                Role::Alternative
-            };
-            name(title, role, *language)
-        });
-        let people = movie.people.iter().map(|person| {
-            let Person { name, korean } = &words.people.items[*person];
-            std::iter::once(name).chain(korean).cloned().collect()
-        });
-        Document {
-            names: own.into_iter().chain(others).collect(),
-            year: movie.year,
-            language: movie.language.clone(),
-            genres: movie.genres.clone(),
-            people: people.collect(),
-            keywords: movie
-                .keywords
-                .iter()
-                .map(|keyword| words.keywords.items[*keyword].clone())
-                .collect(),
-            payload: format!(
-                r#"{{"year":{},"poster_path":"/pB8BM7pdSp6B6Ih7QZ4DrQ3PmJK.jpg"}}"#,
-                movie.year.unwrap_or(0)
-            ),
-            id: movie.id,
-            ..named(
-                Kind::Movie,
-                0,
-                Vec::new(),
-                renown(f64::from(movie.votes) + 10.0 * movie.popularity),
-            )
-        }
-    }
-
-    /// The documents of people and keywords, when all movies are there.
-    pub(crate) fn others(&self) -> impl Iterator<Item = Document> {
-        let words = &self.catalogue.vocabulary;
-        let people = self.people.iter().enumerate().filter_map(|(place, votes)| {
-            let Person { name: main, korean } = &words.people.items[place];
-            let korean = korean
-                .iter()
-                .map(|korean| name(korean, Role::Translation, Some("ko")));
-            let names = std::iter::once(name(main, Role::Main, None))
-                .chain(korean)
-                .collect();
-            let votes = (*votes)?;
-            Some(named(
-                Kind::Person,
-                place + 1,
-                names,
-                renown(votes as f64 / 10.0),
-            ))
-        });
-        let keywords = self
-            .keywords
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-            .map(|(place, count)| {
-                let names = vec![name(&words.keywords.items[place], Role::Main, None)];
-                named(
-                    Kind::Keyword,
-                    place + 1,
-                    names,
-                    renown(*count as f64 * 1000.0),
-                )
-            });
-        people.chain(keywords)
-    }
 }

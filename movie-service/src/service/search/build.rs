@@ -44,37 +44,27 @@ pub struct Shown {
 
 /// The document of a movie.
 pub(super) fn movie(row: &NamesRow<'_>) -> Document {
-    let name = |text: &str, role, language: Option<&str>| Name {
-        text: text.to_owned(),
-        role,
-        language: language.map(str::to_owned),
-    };
+    let (title, original) = (row.title, row.original_title);
     let own = [
-        name(row.title, Role::Main, None),
-        name(
-            row.original_title,
-            Role::Original,
-            Some(row.original_language),
-        ),
+        Name::new(title, Role::Main, None),
+        Name::new(original, Role::Original, Some(row.original_language)),
     ];
     let others = row.titles.iter().map(|title| {
-        let role = if title.language.is_some() {
-            Role::Translation
-        } else {
-            Role::Alternative
+        let language = title.language.as_deref();
+        let role = match language {
+            Some(_) => Role::Translation,
+            None => Role::Alternative,
         };
-        name(&title.title, role, title.language.as_deref())
+        Name::new(&title.title, role, language)
     });
+    let names = own.into_iter().chain(others).collect();
+    let fame = renown(f64::from(row.vote_count) + VOTES_PER_POPULARITY * row.popularity);
     let year = row.release_date.map(|date| date.year());
     let shown = Shown {
         year,
         poster_path: row.poster_path.map(str::to_owned),
     };
     Document {
-        kind: Kind::Movie,
-        id: row.id,
-        names: own.into_iter().chain(others).collect(),
-        fame: renown(f64::from(row.vote_count) + VOTES_PER_POPULARITY * row.popularity),
         year: year.and_then(|year| u16::try_from(year).ok()),
         language: row.original_language.to_owned(),
         genres: row
@@ -89,6 +79,7 @@ pub(super) fn movie(row: &NamesRow<'_>) -> Document {
             .map(|keyword| keyword.name.as_ref().to_owned())
             .collect(),
         payload: serde_json::to_string(&shown).unwrap_or_default(),
+        ..Document::new(Kind::Movie, row.id, names, fame)
     }
 }
 
@@ -114,50 +105,17 @@ fn keyword_fame(movies: usize) -> f32 {
 
 /// The document of a person whose movies have `votes` together.
 pub(super) fn person(row: &PersonRow<'_>, votes: u64) -> Document {
-    let others = row.names.iter().map(|(language, name)| Name {
-        text: name.as_ref().to_owned(),
-        role: Role::Translation,
-        language: Some(language.as_ref().to_owned()),
-    });
-    let main = Name {
-        text: row.name.as_ref().to_owned(),
-        role: Role::Main,
-        language: None,
-    };
-    let fame = person_fame(votes);
-    Document {
-        names: std::iter::once(main).chain(others).collect(),
-        ..named(Kind::Person, row.id, fame)
-    }
+    let others = row.names.iter();
+    let others = others.map(|(language, name)| Name::new(name, Role::Translation, Some(language)));
+    let main = Name::new(&row.name, Role::Main, None);
+    let names = std::iter::once(main).chain(others).collect();
+    Document::new(Kind::Person, row.id, names, person_fame(votes))
 }
 
 /// The document of a keyword that `count` movies have.
 pub(super) fn keyword(row: &KeywordRow<'_>, count: usize) -> Document {
-    let main = Name {
-        text: row.name.as_ref().to_owned(),
-        role: Role::Main,
-        language: None,
-    };
-    let fame = keyword_fame(count);
-    Document {
-        names: vec![main],
-        ..named(Kind::Keyword, row.id, fame)
-    }
-}
-
-fn named(kind: Kind, id: i64, fame: f32) -> Document {
-    Document {
-        kind,
-        id,
-        names: Vec::new(),
-        fame,
-        year: None,
-        language: String::new(),
-        genres: Vec::new(),
-        people: Vec::new(),
-        keywords: Vec::new(),
-        payload: String::new(),
-    }
+    let names = vec![Name::new(&row.name, Role::Main, None)];
+    Document::new(Kind::Keyword, row.id, names, keyword_fame(count))
 }
 
 /// Decodes `row`; an unreadable movie is left out, so that search works without it.
