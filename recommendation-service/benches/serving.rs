@@ -129,8 +129,8 @@ fn catalogue(films: i64) -> Catalogue {
     for id in 1..=films {
         catalogue.upsert(&film(id));
     }
-    let norms = catalogue.compute_norms();
-    catalogue.set_norms(norms, catalogue.revision());
+    let factors = catalogue.compute_factors();
+    catalogue.set_factors(factors, catalogue.revision());
     catalogue
 }
 

@@ -22,7 +22,6 @@ pub use self::{
 };
 use crate::{
     ranking::list::Strategy,
-    read_model::FilmTags,
     rules::score::{Context, days_since_epoch},
 };
 
@@ -156,9 +155,7 @@ impl<'a> Scores<'a> {
 
     /// The scores of all movies by content and by taste, by row.
     fn score_tags(&self) -> [Vec<f32>; 2] {
-        let catalogue = self.context.catalogue;
-        let tags = FilmTags(catalogue.films());
-        let [mut content, taste] = self.user.tags.score(&tags, catalogue.norms());
+        let [mut content, taste] = self.context.catalogue.score_tags(&self.user.tags);
         if !self.context.uses_content {
             content.fill(0.0);
         }

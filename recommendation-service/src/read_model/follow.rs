@@ -53,18 +53,18 @@ impl ReadModel for Arc<Catalogue> {
     }
 
     fn finish(model: &Shared<Self>) {
-        refresh_norms(model);
+        refresh_factors(model);
     }
 }
 
-/// Computes the norms of all tag vectors again if movies changed since. Takes a quarter of a second for a million
+/// Computes the content factors of all movies again if movies changed since. Takes a quarter of a second for a million
 /// movies, during which the catalogue can change; then the next call does it.
-pub fn refresh_norms(catalogue: &Shared<Arc<Catalogue>>) {
+pub fn refresh_factors(catalogue: &Shared<Arc<Catalogue>>) {
     let snapshot = catalogue.snapshot();
-    if snapshot.has_stale_norms() {
-        let (norms, revision) = (snapshot.compute_norms(), snapshot.revision());
+    if snapshot.has_stale_factors() {
+        let (factors, revision) = (snapshot.compute_factors(), snapshot.revision());
         drop(snapshot);
-        Arc::make_mut(&mut catalogue.write()).set_norms(norms, revision);
+        Arc::make_mut(&mut catalogue.write()).set_factors(factors, revision);
     }
 }
 

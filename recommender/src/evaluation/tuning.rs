@@ -303,10 +303,8 @@ pub fn blend<S: Fn(History<'_>, &mut [f32]) + Sync>(
 
 /// The weight of `model` for a user with so many items, where the learned models together have a share of 1.
 fn blend_weight(model: Model, settings: &BlendSettings, items: usize) -> f32 {
-    let [content, taste] = shares_beside_learned(items);
     let share = match model {
-        Model::Content => content,
-        Model::Taste => taste,
+        Model::Content | Model::Taste => share_beside_learned(items),
         _ => {
             let is_personal = model != Model::Popularity;
             share_among_learned(is_personal, settings.familiarity as f32, items)
@@ -355,14 +353,14 @@ fn standardized_scores<S: Fn(History<'_>, &mut [f32]) + Sync>(
     scores
 }
 
-/// The shares of content and taste for a user with so many items, all of which have tags and are covered by the learned
+/// The share of content and taste for a user with so many items, all of which have tags and are covered by the learned
 /// models, whose share is 1.
 #[must_use]
-pub fn shares_beside_learned(items: usize) -> [f32; 2] {
+pub fn share_beside_learned(items: usize) -> f32 {
     let evidence = Evidence {
         learned: items,
         content: items,
-        taste: items,
+        stated: 0.0,
     };
     Shares::new(evidence).relative_to_learned()
 }

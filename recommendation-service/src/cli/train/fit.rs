@@ -11,7 +11,7 @@ use recommender::{
         metrics::{AtLength, Figures, ItemPopularity, lists},
         settings::{Model, Settings},
         split::{Dataset, Event, Split},
-        tuning::{self, TagScores, Tuner, shares_beside_learned},
+        tuning::{self, TagScores, Tuner, share_beside_learned},
     },
     model_file::{Manifest, ModelParts},
     rank::top_k_unseen,
@@ -250,13 +250,9 @@ impl Task {
             let Some(tags) = &self.tags else {
                 return;
             };
-            let shares = shares_beside_learned(history.len());
+            let share = share_beside_learned(history.len());
             let weights = [trained.content_weight, trained.taste_weight];
-            let parts = tags
-                .score(history)
-                .into_iter()
-                .zip(shares.iter().zip(weights));
-            for (own, (share, weight)) in parts {
+            for (own, weight) in tags.score(history).into_iter().zip(weights) {
                 add_part(scores, &own, standardize(&own, history), share * weight);
             }
         })

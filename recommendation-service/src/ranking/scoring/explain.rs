@@ -119,23 +119,15 @@ impl Scores<'_> {
             }
         }
         let vector = catalogue.vector(row);
-        let (mut content, mut taste) = (0.0, 0.0);
-        for (value, stated, evidence) in self.user.tags.matches(&vector) {
-            if let Some(stated) = stated {
-                taste += stated * value;
-                sums.stated += by_taste * stated * value;
-            }
-            // A stated affinity replaces that of the history.
-            let taste_of_history = if stated.is_some() { 0.0 } else { 1.0 };
-            for one in evidence {
-                let own_content = one.content * value;
-                let own_taste = one.taste * value * taste_of_history;
-                content += own_content;
-                taste += own_taste;
-                sums.movies[one.position as usize] +=
-                    by_content * own_content + by_taste * own_taste;
-            }
-        }
+        let factors = catalogue.factors(row);
+        let why = self
+            .user
+            .tags
+            .explain(&vector, &factors, |position, content, taste| {
+                sums.movies[position] += by_content * content + by_taste * taste;
+            });
+        sums.stated += by_taste * why.stated;
+        let (content, taste) = (why.content, why.taste);
         for (part, sum) in self.parts.iter().zip(&mut sums.parts) {
             let raw = match part.source {
                 Source::Learned(_) => continue,
