@@ -24,14 +24,16 @@ pub const CONTENT_WEIGHT: f32 = 0.25;
 pub const TASTE_WEIGHT: f32 = 0.15;
 /// The number of items with tags after which content and taste have half their full weight.
 pub const FAMILIARITY: f32 = 0.5;
-/// The largest inverse document frequency. Without it the rare tags of a large catalogue would outweigh its genres.
+/// The weight of a tag that all items have: little, since it tells none apart.
+const MIN_FREQUENCY_WEIGHT: f32 = 0.1;
+/// The largest weight. Without it the rare tags of a large catalogue would outweigh its genres.
 const MAX_FREQUENCY_WEIGHT: f32 = 6.0;
 
-/// `ln(1 + items / items_with_tag)`, at most 6.
+/// `0.1 + ln(items ÷ items_with_tag)`, at most 6.
 #[must_use]
 pub fn inverse_document_frequency(items: usize, items_with_tag: usize) -> f32 {
     let frequency = items as f32 / items_with_tag.max(1) as f32;
-    frequency.ln_1p().min(MAX_FREQUENCY_WEIGHT)
+    (MIN_FREQUENCY_WEIGHT + frequency.max(1.0).ln()).min(MAX_FREQUENCY_WEIGHT)
 }
 
 /// The Euclidean norm of `weights`.

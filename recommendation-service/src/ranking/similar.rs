@@ -180,10 +180,8 @@ impl Similarity {
         let mut related = Bitmap::with_rows(catalogue.len());
         let facets = catalogue.films().facets();
         for tag in self.vector.tags() {
-            let is_language = facets
-                .facet(tag)
-                .is_none_or(|(kind, _)| kind == FacetKind::Language);
-            if let Some(postings) = facets.numbered(tag).filter(|_| !is_language) {
+            let postings = facets.numbered(tag);
+            if let Some(postings) = postings.filter(|_| is_subject(catalogue, tag)) {
                 postings.for_each(|row| {
                     related.insert(row);
                 });
@@ -255,11 +253,21 @@ fn slope(model_on_catalogue: &ModelOnCatalogue, learned: &[f32], content: &[f32]
     if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
 }
 
+/// True if to share `tag` is to have something in common, and not only the language.
+fn is_subject(catalogue: &Catalogue, tag: u32) -> bool {
+    let facet = catalogue.films().facets().facet(tag);
+    facet.is_some_and(|(kind, _)| kind != FacetKind::Language)
+}
+
 fn reasons(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> Vec<Reason> {
-    let films = catalogue.films();
-    let shared = vector
-        .strongest_shared(&catalogue.vector(row))
-        .and_then(|number| films.facets().facet(number));
+    let facets = catalogue.films().facets();
+    let other = catalogue.vector(row);
+    let shared = vector.shared_tags(&other);
+    // The most specific of what they have in common.
+    let shared = shared
+        .filter(|tag| is_subject(catalogue, *tag))
+        .min_by_key(|tag| facets.numbered(*tag).map_or(0, |rows| rows.len()))
+        .and_then(|tag| facets.facet(tag));
     let about = match shared {
         Some((FacetKind::Person, _)) => Some(Reason::SamePeople),
         Some((FacetKind::Keyword, _)) => Some(Reason::SameKeywords),
@@ -267,7 +275,6 @@ fn reasons(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bo
             .ok()
             .filter(|id| catalogue.genres().ids().name(*id).is_some())
             .map(Reason::SameGenre),
-        Some((FacetKind::Language, _)) => Some(Reason::SameLanguage),
         _ => None,
     };
     let audience = is_learned.then_some(Reason::SameAudience);

@@ -6,6 +6,8 @@ use recommender::content::{
     self, ContentWeights, ItemFactors, Properties, TagIndex, TagVector, inverse_document_frequency,
 };
 
+/// The largest inverse document frequency of a language, so that movies in a rare one differ by more than renown.
+const MAX_LANGUAGE_WEIGHT: f32 = 2.0;
 /// The mean length of a year of the Gregorian calendar.
 const DAYS_PER_YEAR: f32 = 365.2425;
 
@@ -21,16 +23,20 @@ pub(super) struct FilmTags<'a> {
 impl TagIndex for FilmTags<'_> {
     fn weight(&self, tag: u32) -> f32 {
         let facets = self.films.facets();
+        let mut max = f32::INFINITY;
         let factor = match facets.facet(tag).map(|(kind, _)| kind) {
             Some(FacetKind::Genre) => self.weights.genre,
             Some(FacetKind::Keyword) => self.weights.keyword,
             Some(FacetKind::Person) => self.weights.person,
-            Some(FacetKind::Language) => self.weights.language,
+            Some(FacetKind::Language) => {
+                max = MAX_LANGUAGE_WEIGHT;
+                self.weights.language
+            }
             // Where a movie was made and where it can be watched does not describe its content.
             Some(FacetKind::Country | FacetKind::Offer | FacetKind::Provider) | None => return 0.0,
         };
         let having = facets.numbered(tag).map_or(0, |rows| rows.len());
-        factor * inverse_document_frequency(self.films.rows(), having)
+        factor * inverse_document_frequency(self.films.rows(), having).min(max)
     }
 
     fn for_each_item(&self, tag: u32, visit: impl FnMut(u32)) {

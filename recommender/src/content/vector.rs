@@ -35,12 +35,9 @@ impl TagVector {
         self.shared(other).map(|(_, product)| product).sum()
     }
 
-    /// The tag that adds most to the cosine similarity with `other`.
-    #[must_use]
-    pub fn strongest_shared(&self, other: &Self) -> Option<u32> {
-        self.shared(other)
-            .max_by(|(_, one), (_, two)| one.total_cmp(two))
-            .map(|(tag, _)| tag)
+    /// The tags of both, ascending.
+    pub fn shared_tags(&self, other: &Self) -> impl Iterator<Item = u32> {
+        self.shared(other).map(|(tag, _)| tag)
     }
 
     /// The tags of both, with the products of their values.

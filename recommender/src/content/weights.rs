@@ -10,16 +10,19 @@ const BINS: usize = 256;
 const UNKNOWN: u8 = 255;
 /// The year of the first bin of release years, which are a year each.
 const FIRST_YEAR: f32 = 1880.0;
-/// Bins per unit of `ln(1 + votes)`.
+/// Bins per unit of the logarithm of votes.
 const VOTE_BINS: f32 = 20.0;
 /// Minutes per bin of runtimes.
 const MINUTES_PER_BIN: f32 = 2.0;
-/// The prominence of an item is 1 at about this many votes, `ln(1 + votes) = 10`, and the average [`NEUTRAL_AVERAGE`].
+/// The prominence of an item is 1 where the logarithm of its votes is this (22,000 votes) and the average is
+/// [`NEUTRAL_AVERAGE`].
 const PROMINENT: f32 = 10.0;
 const NEUTRAL_AVERAGE: f32 = 7.0;
 /// Votes of the average [`PRIOR_AVERAGE`] that are added to those of each item, so that a few votes prove little.
 const PRIOR_VOTES: f32 = 500.0;
 const PRIOR_AVERAGE: f32 = 6.5;
+/// Votes that are added to those of each item, so that one without votes can be similar too.
+const ADDED_VOTES: f32 = 20.0;
 /// Votes that weigh as much as one unit of popularity, for items that have few votes because they are new.
 const VOTES_PER_POPULARITY: f32 = 10.0;
 
@@ -37,8 +40,8 @@ pub struct Closeness {
 /// The similarity of a liked item `i` to an item `j` is
 /// `prominence(j) · (cos(i, j) + Σ closeness(i, j) + floor)`, where `cos` is the cosine of tag vectors, a tag's value is
 /// the factor of its kind times its inverse document frequency, and
-/// `prominence = (ln(1 + votes) ÷ 10)^vote_exponent · exp(average_slope · (average − 7))`, the average being the Bayesian
-/// one with 500 votes of 6.5.
+/// `prominence = (ln(21 + votes + 10 · popularity) ÷ 10)^vote_exponent · exp(average_slope · (average − 7))`, the average
+/// being the Bayesian one with 500 votes of 6.5.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ContentWeights {
     /// The factor of genres.
@@ -51,7 +54,7 @@ pub struct ContentWeights {
     pub language: f32,
     /// Nearness of release, in years.
     pub era: Closeness,
-    /// Nearness of `ln(1 + votes)`.
+    /// Nearness of `ln(21 + votes + 10 · popularity)`.
     pub votes: Closeness,
     /// Nearness of runtimes, in minutes.
     pub runtime: Closeness,
@@ -71,7 +74,7 @@ impl Default for ContentWeights {
             genre: 1.6,
             keyword: 0.5,
             person: 0.6,
-            language: 2.5,
+            language: 2.75,
             era: Closeness {
                 weight: 0.28,
                 distance: 18.4,
@@ -105,7 +108,8 @@ impl ContentWeights {
         let votes = properties.votes.max(0.0);
         let average =
             (votes * properties.average + PRIOR_VOTES * PRIOR_AVERAGE) / (votes + PRIOR_VOTES);
-        let renown = (votes + VOTES_PER_POPULARITY * properties.popularity.max(0.0)).ln_1p();
+        let popularity = VOTES_PER_POPULARITY * properties.popularity.max(0.0);
+        let renown = (ADDED_VOTES + votes + popularity).ln_1p();
         let prominence = (renown / PROMINENT).powf(self.vote_exponent)
             * (self.average_slope * (average - NEUTRAL_AVERAGE)).exp();
         let bin = |value: f32| value.round().clamp(0.0, f32::from(UNKNOWN - 1)) as u8;
