@@ -11,7 +11,7 @@ use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::RowAccessor,
 };
-use recommendation_service::registry::repository;
+use recommendation_service::registry::repository::{self, ModelKind};
 use recommender::model_file::{self, Manifest, ModelParts};
 use sqlx::{ConnectOptions, PgPool};
 use tokio::{io::AsyncReadExt, process::Command};
@@ -78,7 +78,7 @@ async fn add_tastes(pool: &PgPool, users: i64) {
 async fn versions(pool: &PgPool) -> (Option<i64>, Vec<repository::ModelRow>) {
     let mut all = repository::list(pool).await.unwrap();
     all.reverse();
-    (repository::live(pool).await.unwrap(), all)
+    (repository::live(pool, ModelKind::Own).await.unwrap(), all)
 }
 
 #[sqlx::test]

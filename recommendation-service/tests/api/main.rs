@@ -36,7 +36,7 @@ use chassis::{
 };
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
-use recommendation_service::read_model::Shared;
+use recommendation_service::registry::LiveModels;
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity, TrainedModels,
     model_file::{Manifest, ModelParts},
@@ -139,7 +139,7 @@ impl TestApp {
             &process,
             pool.clone(),
             Clock::fixed(now()),
-            Shared::new(trained),
+            LiveModels::new(trained),
         )
         .await
         .unwrap();

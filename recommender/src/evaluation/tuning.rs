@@ -95,13 +95,13 @@ impl<'a> Tuner<'a> {
 }
 
 /// The first step of a setting that is searched.
-enum Step {
+pub(crate) enum Step {
     Times(f64),
     Plus(f64),
 }
 
 /// A setting that is searched, within a range.
-type Dimension = (Step, RangeInclusive<f64>);
+pub(crate) type Dimension = (Step, RangeInclusive<f64>);
 
 /// The value one step up or down; steps become smaller as `fineness` rises from 0.
 fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 {
@@ -116,7 +116,7 @@ fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 
 
 /// Moves `values` along `dimensions` to a maximum of `judge`, which returns a value and a result; the result of the best
 /// values is returned.
-fn climb<T, E>(
+pub(crate) fn climb<T, E>(
     values: &mut [f64],
     dimensions: &[Dimension],
     finest: i32,
