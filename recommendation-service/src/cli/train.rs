@@ -9,9 +9,9 @@
 
 mod base;
 mod fit;
-mod set;
+pub(super) mod set;
 pub(super) mod source;
-mod tags;
+pub(super) mod tags;
 
 use std::{
     path::PathBuf,
@@ -21,14 +21,16 @@ use std::{
 use anyhow::Context;
 use chassis::shutdown::Shutdown;
 use clap::Args;
-use recommender::taste::LIKED_STARS;
 use recommender::{
+    TrainedModels,
     evaluation::{process_memory_mib, settings::Settings},
     model_file,
+    taste::LIKED_STARS,
 };
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
+pub(super) use self::base::titles;
 use self::{base::BaseSet, fit::Outcome};
 use super::{finite, print, setting};
 use crate::{
@@ -137,7 +139,11 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
         Some(pool) if config.content_model => tags::load(pool).await?,
         _ => None,
     };
-    let task = fit::Task::new(events, catalogue)?;
+    let base = match &pool {
+        Some(pool) => live(pool, ModelKind::Base).await?.map(|(_, base)| base),
+        None => None,
+    };
+    let task = fit::Task::new(events, catalogue, base)?;
     let outcome = match &arguments.from {
         None => task.fit(&mut settings)?,
         Some(file) => {
@@ -206,24 +212,26 @@ fn read_file(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     Ok(std::fs::read(file)?)
 }
 
+/// The live version of `kind` with its number, if there is one that can be used.
+async fn live(pool: &PgPool, kind: ModelKind) -> anyhow::Result<Option<(i64, TrainedModels)>> {
+    let Some(version) = repository::live(pool, kind).await? else {
+        return Ok(None);
+    };
+    let bytes = repository::load(pool, version).await?;
+    match model_file::decode(&bytes) {
+        Ok((manifest, parts)) => Ok(Some((version, parts.into_trained(version, &manifest)?))),
+        Err(error) => {
+            print(&format!("version {version} is live but broken: {error}"));
+            Ok(None)
+        }
+    }
+}
+
 /// True if the fitted models are better than the live version, or than popularity if none is live.
 async fn is_better(pool: &PgPool, task: &fit::Task, outcome: &Outcome) -> anyhow::Result<bool> {
     let own = outcome.value;
-    let live = match repository::live(pool, ModelKind::Own).await? {
-        None => None,
-        Some(version) => {
-            let bytes = repository::load(pool, version).await?;
-            match model_file::decode(&bytes) {
-                Ok((manifest, parts)) => Some((version, parts.into_trained(version, &manifest)?)),
-                Err(error) => {
-                    print(&format!("version {version} is live but broken: {error}"));
-                    None
-                }
-            }
-        }
-    };
-    let (against, value) = match live {
-        Some((version, live)) => (format!("live version {version}"), task.value(&live)),
+    let (against, value) = match live(pool, ModelKind::Own).await? {
+        Some((version, live)) => (format!("live version {version}"), task.value(live)),
         None => ("popularity".to_owned(), task.popularity()),
     };
     print(&format!("held out: {own:.5}, {against} {value:.5}"));

@@ -15,7 +15,18 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// The population that learned models were fitted to.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, sqlx::Type,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    sqlx::Type,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
@@ -30,6 +41,14 @@ pub enum ModelKind {
 impl ModelKind {
     /// All kinds.
     pub const ALL: [Self; 2] = [Self::Own, Self::Base];
+
+    /// The name in APIs, commands and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Base => "base",
+        }
+    }
 }
 
 /// A version that is stored.

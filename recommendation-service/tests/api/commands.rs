@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions, PgPool};
 use tokio::{io::AsyncReadExt, process::Command};
 
 /// `recommendation-service` over `pool`.
-fn program(pool: &PgPool) -> Command {
+pub(crate) fn program(pool: &PgPool) -> Command {
     let url = pool.connect_options().to_url_lossy();
     let mut command = Command::new(env!("CARGO_BIN_EXE_recommendation-service"));
     command
@@ -31,7 +31,7 @@ fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("marquee-{name}-{}", std::process::id()))
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

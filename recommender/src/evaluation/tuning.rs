@@ -89,7 +89,9 @@ impl<'a> Tuner<'a> {
         product.powf(0.25)
     }
 
-    fn judge_scorer(&self, scorer: &dyn Scorer) -> f64 {
+    /// The geometric mean of Recall and NDCG at 10 and 40 of lists by the scores of `scorer`.
+    #[must_use]
+    pub fn judge_scorer(&self, scorer: &dyn Scorer) -> f64 {
         self.judge(|_, user, scores| scorer.score(self.train.history(user), scores))
     }
 }

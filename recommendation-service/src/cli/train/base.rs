@@ -1,8 +1,6 @@
 //! `recommendation-service train --base`: fits a base model to a MovieLens set that the operator has fetched.
 //! [`recommender::base`] chooses and fits; here are the files, the licence and the registry.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
-
 use anyhow::{Context, ensure};
 use chassis::shutdown::Shutdown;
 use clap::ValueEnum;
@@ -58,7 +56,7 @@ pub(super) async fn train(
         None => None,
     };
     let mut files = SetFiles::open(path)?;
-    accept_licence(&mut files, arguments.accept_licence || arguments.dry_run)?;
+    files.accept_licence(arguments.accept_licence || arguments.dry_run)?;
 
     let (ids, movies) = files.ids(arguments.links.as_deref(), || titles(catalogue.as_ref()))?;
     let min_rating = arguments.min_rating.unwrap_or(MIN_RATING) as f32;
@@ -138,32 +136,8 @@ pub(super) async fn train(
     Ok(())
 }
 
-/// Shows the licence of the set, and fails unless it is accepted, by a flag or on the terminal.
-fn accept_licence(files: &mut SetFiles, is_accepted: bool) -> anyhow::Result<()> {
-    print(&format!(
-        "The licence of this set:\n\n{}\n",
-        files.licence()
-    ));
-    if is_accepted {
-        return Ok(());
-    }
-    let stdin = std::io::stdin();
-    ensure!(
-        stdin.is_terminal(),
-        "the licence must be accepted: give --accept-licence"
-    );
-    write!(std::io::stderr(), "Do you accept it? Type yes: ")?;
-    let mut response = String::new();
-    stdin.lock().read_line(&mut response)?;
-    ensure!(
-        response.trim().eq_ignore_ascii_case("yes"),
-        "the licence was not accepted; nothing was done"
-    );
-    Ok(())
-}
-
 /// The titles of `catalogue` with their years.
-fn titles(catalogue: Option<&Catalogue>) -> Vec<CatalogueTitle> {
+pub(in crate::cli) fn titles(catalogue: Option<&Catalogue>) -> Vec<CatalogueTitle> {
     let Some(catalogue) = catalogue else {
         return Vec::new();
     };

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, IsTerminal as _, Read, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -27,7 +27,7 @@ const TERMS: &str = "MovieLens sets are published by GroupLens, University of Mi
     of them anywhere; models that are fitted to them are yours to answer for.";
 
 /// The files of a set.
-pub(super) struct SetFiles {
+pub(in crate::cli) struct SetFiles {
     path: PathBuf,
     layout: Layout,
     archive: Option<Archive>,
@@ -44,7 +44,7 @@ impl SetFiles {
     ///
     /// # Errors
     /// Fails if it can be read as neither, or has no file of ratings.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn open(path: &Path) -> anyhow::Result<Self> {
         let is_directory = std::fs::metadata(path)
             .with_context(|| path.display().to_string())?
             .is_dir();
@@ -110,7 +110,7 @@ impl SetFiles {
     }
 
     /// The licence in the set's own words, or in short.
-    pub(super) fn licence(&mut self) -> String {
+    fn licence(&mut self) -> String {
         let readme = READMES.into_iter().find(|name| self.has(name));
         let section = readme.and_then(|name| {
             let read = |_: &str, text: &mut dyn BufRead| {
@@ -123,11 +123,35 @@ impl SetFiles {
         section.unwrap_or_else(|| TERMS.to_owned())
     }
 
+    /// Shows the licence of the set, and fails unless it is accepted, by a flag or on the terminal.
+    ///
+    /// # Errors
+    /// Fails if it is not accepted.
+    pub(in crate::cli) fn accept_licence(&mut self, is_accepted: bool) -> anyhow::Result<()> {
+        print(&format!("The licence of this set:\n\n{}\n", self.licence()));
+        if is_accepted {
+            return Ok(());
+        }
+        let stdin = std::io::stdin();
+        ensure!(
+            stdin.is_terminal(),
+            "the licence must be accepted: give --accept-licence"
+        );
+        write!(std::io::stderr(), "Do you accept it? Type yes: ")?;
+        let mut response = String::new();
+        stdin.lock().read_line(&mut response)?;
+        ensure!(
+            response.trim().eq_ignore_ascii_case("yes"),
+            "the licence was not accepted; nothing was done"
+        );
+        Ok(())
+    }
+
     /// The ratings that count as likes, at most `max`.
     ///
     /// # Errors
     /// Fails with the file, the line and the column if the file is damaged.
-    pub(super) fn likes(&mut self, min_rating: f32, max: usize) -> anyhow::Result<Likes> {
+    pub(in crate::cli) fn likes(&mut self, min_rating: f32, max: usize) -> anyhow::Result<Likes> {
         let layout = self.layout;
         self.read(layout.ratings_file(), |label, text| {
             let report = |count: usize| print(&format!("{count} ratings read"));
@@ -142,7 +166,7 @@ impl SetFiles {
     ///
     /// # Errors
     /// Fails if a file is damaged, or nothing relates the set to TMDB's ids.
-    pub(super) fn ids(
+    pub(in crate::cli) fn ids(
         &mut self,
         links: Option<&Path>,
         catalogue: impl FnOnce() -> Vec<CatalogueTitle>,
