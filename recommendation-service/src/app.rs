@@ -12,7 +12,7 @@ use chassis::{
     health::Health,
 };
 use chrono::TimeDelta;
-use recommender::{TrainedModels, taste::HalfLife};
+use recommender::taste::HalfLife;
 use sqlx::PgPool;
 
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
         Catalogue, Shared, Users,
         follow::{FeedProjection, ReadModel, refresh_factors},
     },
-    registry::{Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
+    registry::{LiveModels, Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
     rules::store::RuleSets,
     state::{AppState, Services},
     words::Words,
@@ -61,7 +61,7 @@ pub async fn assemble(
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let live = Shared::new(None);
+    let live = LiveModels::default();
     let models = Registry::new(pool.clone(), config.model_directory(), live.clone());
     models.refresh().await?;
     let shutdown = &process.shutdown;
@@ -78,7 +78,7 @@ pub async fn assemble_with(
     process: &Process,
     pool: PgPool,
     clock: Clock,
-    trained: Shared<Option<Arc<TrainedModels>>>,
+    trained: LiveModels,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let models = Registry::new(pool.clone(), config.model_directory(), trained.clone());

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Explanation, FitError, History, Scorer, Standardization, add_standardized, content,
-    rank::top_k, standardize,
+    Explanation, FitError, History, Scorer, Standardization, add_standardized, content, rank::top_k,
 };
 
 /// The number of items after which learned models have half their full share beside the rules: models score a user
@@ -177,7 +176,8 @@ impl Blend {
                 continue;
             }
             part.scorer.score(history, &mut own);
-            if let Some(applied) = add_part(total, &own, standardize(&own, history), weight) {
+            let standardization = part.scorer.standardization(&own, history);
+            if let Some(applied) = add_part(total, &own, standardization, weight) {
                 report(index, applied);
             }
         }
@@ -206,21 +206,31 @@ impl Scorer for Blend {
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
+        let mut all = self.explain_all(history, &[item]);
+        all.pop()
+            .unwrap_or_else(|| Explanation::new(history, |_, _| 0.0))
+    }
+
+    fn explain_all(&self, history: History<'_>, items: &[u32]) -> Vec<Explanation> {
         let mut total = vec![0.0; self.items()];
-        let mut why = Explanation::new(history, |_, _| 0.0);
+        let mut all = vec![Explanation::new(history, |_, _| 0.0); items.len()];
         self.add_scores(history, 1.0, &mut total, |index, applied| {
-            let mut sums = why.contributions.iter_mut();
-            let own = self.parts[index].scorer.explain(history, item);
-            for one in own.contributions {
-                // Both are in the order of the history.
-                if let Some(sum) = sums.find(|sum| sum.item == one.item) {
-                    sum.amount += applied.scale * one.amount;
+            let own = self.parts[index].scorer.explain_all(history, items);
+            for (why, own) in all.iter_mut().zip(own) {
+                let mut sums = why.contributions.iter_mut();
+                for one in own.contributions {
+                    // Both are in the order of the history.
+                    if let Some(sum) = sums.find(|sum| sum.item == one.item) {
+                        sum.amount += applied.scale * one.amount;
+                    }
                 }
             }
         });
-        // The remainder, so that rounding does not show in the sum.
-        why.base = total[item as usize] - why.total();
-        why
+        for (why, item) in all.iter_mut().zip(items) {
+            // The remainder, so that rounding does not show in the sum.
+            why.base = total[*item as usize] - why.total();
+        }
+        all
     }
 
     /// The items with the greatest `Σ weight · value / greatest value of that part`.
@@ -252,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity,
+        Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity, standardize,
         testing::{contributions_add_up, interactions, tastes},
     };
 

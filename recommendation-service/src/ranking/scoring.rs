@@ -126,6 +126,7 @@ impl<'a> Scores<'a> {
             Strategy::Ease => scores.score_by(ModelName::Ease).ok_or(missing)?,
             Strategy::Ials => scores.score_by(ModelName::Ials).ok_or(missing)?,
             Strategy::Spectral => scores.score_by(ModelName::Spectral).ok_or(missing)?,
+            Strategy::Base => scores.score_by(ModelName::Base).ok_or(missing)?,
         }
         Ok(scores)
     }

@@ -89,19 +89,21 @@ impl<'a> Tuner<'a> {
         product.powf(0.25)
     }
 
-    fn judge_scorer(&self, scorer: &dyn Scorer) -> f64 {
+    /// The geometric mean of Recall and NDCG at 10 and 40 of lists by the scores of `scorer`.
+    #[must_use]
+    pub fn judge_scorer(&self, scorer: &dyn Scorer) -> f64 {
         self.judge(|_, user, scores| scorer.score(self.train.history(user), scores))
     }
 }
 
 /// The first step of a setting that is searched.
-enum Step {
+pub(crate) enum Step {
     Times(f64),
     Plus(f64),
 }
 
 /// A setting that is searched, within a range.
-type Dimension = (Step, RangeInclusive<f64>);
+pub(crate) type Dimension = (Step, RangeInclusive<f64>);
 
 /// The value one step up or down; steps become smaller as `fineness` rises from 0.
 fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 {
@@ -116,7 +118,7 @@ fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 
 
 /// Moves `values` along `dimensions` to a maximum of `judge`, which returns a value and a result; the result of the best
 /// values is returned.
-fn climb<T, E>(
+pub(crate) fn climb<T, E>(
     values: &mut [f64],
     dimensions: &[Dimension],
     finest: i32,

@@ -16,7 +16,7 @@ pub(super) struct Tags {
 }
 
 /// The catalogue in the database of the service; `None` if that is empty.
-pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
+pub(in crate::cli) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
     let (catalogue, _) = follow::load(pool, &[]).await?;
     let catalogue = Arc::unwrap_or_clone(catalogue);
     Ok((!catalogue.is_empty()).then_some(catalogue))
