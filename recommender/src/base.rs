@@ -69,7 +69,8 @@ impl BaseSettings {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let mut own = Self::default();
-        own.ease.max_items = settings.ease.max_items;
+        (own.ease.max_items, own.ease.neighbors) =
+            (settings.ease.max_items, settings.ease.neighbors);
         own.ials.seed = settings.ials.seed;
         if settings.is_given(Model::Ease) {
             (own.ease, own.searches_ease) = (settings.ease, false);
@@ -142,7 +143,7 @@ pub fn fit(
     ));
     let popularity = Popularity::fit(&all);
     let ease = Ease::fit(&all, &settings.ease)?;
-    report(&format!("ease is fitted: {} movies", ease.columns.len()));
+    report(&format!("ease is fitted: {} movies", ease.covered()));
     let ials = Ials::fit_watched(&all, &settings.ials, |epoch, _, _| {
         report(&format!("ials: epoch {epoch} of {}", settings.ials.epochs));
     })?;

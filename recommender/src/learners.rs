@@ -11,6 +11,8 @@ mod popularity;
 mod spectral;
 
 #[cfg(feature = "learners")]
+pub(crate) use ease::SparseWeights;
+#[cfg(feature = "learners")]
 pub use ease::{Ease, EaseSettings};
 #[cfg(feature = "learners")]
 pub use ials::{Ials, IalsSettings};

@@ -4,8 +4,11 @@
 //! | --- | --- | --- |
 //! | `films` | I64 n | the id of each column, ascending |
 //! | `popularity.scores` | F32 n | scores |
-//! | `ease.columns` | U32 m | covered columns, ascending |
+//! | `ease.columns` | U32 m | columns with dense weights, ascending |
 //! | `ease.weights` | F32 m × m | a row per item of a history, a column per scored item |
+//! | `ease.sparse_starts` | U64 n + 1 | weights of all other pairs, if there are any: the start of each row in the next two |
+//! | `ease.sparse_targets` | U32 w | scored items, ascending in each row |
+//! | `ease.sparse_weights` | F32 w | their weights |
 //! | `ials.factors` | F32 n × d | item factors |
 //! | `spectral.factors` | F32 n × k | item factors |
 //! | `spectral.scales` | F32 n | the scale of each item |
@@ -27,6 +30,7 @@ use crate::{
     TrainedModels,
     content::{CONTENT_WEIGHT, TASTE_WEIGHT},
     evaluation::settings::Settings,
+    learners::SparseWeights,
     trained::default_base_share,
 };
 
@@ -194,6 +198,16 @@ pub fn encode(manifest: &Manifest, parts: &ModelParts) -> Result<Vec<u8>, ModelF
         tensors.push((EASE_COLUMNS, Dtype::U32, vec![kept], columns));
         let weights = floats(&ease.weights);
         tensors.push((EASE_WEIGHTS, Dtype::F32, vec![kept, kept], weights));
+        let sparse = &ease.sparse;
+        if !sparse.starts.is_empty() {
+            let (rows, count) = (vec![sparse.starts.len()], vec![sparse.targets.len()]);
+            let starts = bytes(&sparse.starts, u64::to_le_bytes);
+            tensors.push((EASE_SPARSE_STARTS, Dtype::U64, rows, starts));
+            let targets = bytes(&sparse.targets, u32::to_le_bytes);
+            tensors.push((EASE_SPARSE_TARGETS, Dtype::U32, count.clone(), targets));
+            let weights = floats(&sparse.weights);
+            tensors.push((EASE_SPARSE_WEIGHTS, Dtype::F32, count, weights));
+        }
     }
     if let Some(ials) = &parts.ials {
         let shape = vec![films, ials.settings.dimensions];
@@ -229,6 +243,9 @@ const FILMS: &str = "films";
 const POPULARITY: &str = "popularity.scores";
 const EASE_COLUMNS: &str = "ease.columns";
 const EASE_WEIGHTS: &str = "ease.weights";
+const EASE_SPARSE_STARTS: &str = "ease.sparse_starts";
+const EASE_SPARSE_TARGETS: &str = "ease.sparse_targets";
+const EASE_SPARSE_WEIGHTS: &str = "ease.sparse_weights";
 const IALS_FACTORS: &str = "ials.factors";
 const SPECTRAL_FACTORS: &str = "spectral.factors";
 const SPECTRAL_SCALES: &str = "spectral.scales";
@@ -307,7 +324,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Manifest, ModelParts), ModelFileError> {
     if let Some(tensor) = find(&tensors, EASE_WEIGHTS, Dtype::F32, 2, None)? {
         let columns = needed(&tensors, EASE_COLUMNS, Dtype::U32)?;
         let columns = values(&columns, u32::from_le_bytes);
-        let ease = Ease::from_weights(items, columns, floats(&tensor))?;
+        let mut ease = Ease::from_weights(items, columns, floats(&tensor))?;
+        if let Some(starts) = find(&tensors, EASE_SPARSE_STARTS, Dtype::U64, 1, Some(items + 1))? {
+            let targets = needed(&tensors, EASE_SPARSE_TARGETS, Dtype::U32)?;
+            let weights = needed(&tensors, EASE_SPARSE_WEIGHTS, Dtype::F32)?;
+            ease = ease.with_sparse(SparseWeights {
+                starts: values(&starts, u64::from_le_bytes),
+                targets: values(&targets, u32::from_le_bytes),
+                weights: floats(&weights),
+            })?;
+        }
         parts.ease = Some(Arc::new(ease));
     }
     if let Some(tensor) = find(&tensors, IALS_FACTORS, Dtype::F32, 2, Some(items))? {

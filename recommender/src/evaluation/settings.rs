@@ -158,7 +158,7 @@ macro_rules! places {
 }
 
 impl Settings {
-    fn places(&mut self) -> [(&'static str, Place<'_>, Option<Model>); 20] {
+    fn places(&mut self) -> [(&'static str, Place<'_>, Option<Model>); 21] {
         let (ease, ials, spectral) = (&mut self.ease, &mut self.ials, &mut self.spectral);
         let blend = &mut self.blend;
         places! {
@@ -166,6 +166,7 @@ impl Settings {
             Number(ease.user_discount) Some(Model::Ease);
             Number(ease.item_discount) Some(Model::Ease);
             Count(ease.max_items) None;
+            Count(ease.neighbors) None;
             Count(ials.dimensions) None;
             Count(ials.epochs) None;
             Number(ials.unobserved_weight) Some(Model::Ials);
@@ -220,7 +221,7 @@ impl Settings {
         self.spectral.seed = seed;
     }
 
-    /// Limits the items of EASE to what can be fitted in so many bytes.
+    /// Limits the dense weights of EASE to what can be fitted in so many bytes.
     pub fn fit_memory(&mut self, bytes: u64) {
         let items = (bytes / EaseSettings::BYTES_PER_PAIR).isqrt();
         self.ease.max_items = self.ease.max_items.min(items as usize);

@@ -1,4 +1,7 @@
-//! EASE: a linear item-item model whose weights have a closed form.
+//! EASE: a linear item-item model whose weights have a closed form, dense between the most popular items and sparse beyond.
+
+mod neighbors;
+mod sparse;
 
 use faer::{
     Mat, MatMut, MatRef, Par,
@@ -7,6 +10,8 @@ use faer::{
 };
 use rayon::prelude::*;
 
+use self::neighbors::{Gram, Head};
+pub(crate) use self::sparse::SparseWeights;
 use super::FitError;
 use crate::{Explanation, History, Interactions, Scorer, rank::top_k};
 
@@ -21,13 +26,22 @@ pub struct EaseSettings {
     /// α: each item is scaled by its number of users to the power −α, both in the fit, where it evens out the
     /// regularization of rare items, and in the scores, where it raises them; 0 to 1.
     pub item_discount: f64,
-    /// The number of most popular items that are covered. Fitting takes 24 bytes, the model 4, times its square.
+    /// The number of most popular items with dense weights between them. Fitting takes 24 bytes, the model 4, times its
+    /// square.
     pub max_items: usize,
+    /// M: the number of neighbors that each of the other items has weights with; 0 leaves these items out. Fitting them
+    /// takes O(M³) time each, the model at most 16 bytes · M each.
+    pub neighbors: usize,
 }
 
 impl EaseSettings {
     /// Bytes per pair of items while EASE is fitted, including the model.
     pub const BYTES_PER_PAIR: u64 = 28;
+
+    /// The smallest and largest number of bytes that submatrices of a batch of items beyond the dense ones take; between
+    /// them they take what the dense inverse no longer needs.
+    const BATCH_BYTES: std::ops::RangeInclusive<usize> = 32 << 20..=512 << 20;
+    const FREE_BYTES_PER_PAIR: usize = 16;
 
     /// EASE as published: no discounts.
     #[must_use]
@@ -48,6 +62,7 @@ impl Default for EaseSettings {
             user_discount: 0.35,
             item_discount: 0.2,
             max_items: 8192,
+            neighbors: 200,
         }
     }
 }
@@ -60,84 +75,101 @@ impl Default for EaseSettings {
 /// Recommenders?*, SIGIR 2025: `B` is fitted to `D^{−α} Xᵀ U^{−2β} X D^{−α}`, where `U` and `D` hold
 /// the numbers of items by user and of users by item, and scores are `x D^{−α} B`. λ is multiplied by the
 /// ratio of the mean diagonals, so that it means the same whatever the discounts.
+///
+/// Items beyond [`EaseSettings::max_items`] have weights with their neighbors alone, by regressions on these (Steck,
+/// *Markov Random Fields for Collaborative Filtering*, NeurIPS 2019), and count in the block of the dense ones too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ease {
     items: usize,
-    /// Column → index among the covered items; [`NOT_COVERED`] for the others.
+    /// Column → index among the items with dense weights; [`NOT_COVERED`] for the others.
     places: Vec<u32>,
     /// Index → column, ascending.
     pub(crate) columns: Vec<u32>,
-    /// Weights, a row per item of a history: covered × covered.
+    /// Weights between these m items, m × m with a row per item of a history.
     pub(crate) weights: Vec<f32>,
+    /// Weights of all other pairs of items.
+    pub(crate) sparse: SparseWeights,
 }
 
 const NOT_COVERED: u32 = u32::MAX;
 
 impl Ease {
-    /// Fits to `interactions` on the current rayon pool: O(m³) for m covered items. The result does not depend on the
-    /// number of threads.
+    /// Fits to `interactions` on the current rayon pool: O(m³ + t · M³) for m items with dense weights and t others with M
+    /// neighbors. The result does not depend on the number of threads.
     ///
     /// # Errors
     /// [`FitError::Setting`] if a setting is out of its range, [`FitError::Singular`] if the regularization is too weak.
     pub fn fit(interactions: &Interactions, settings: &EaseSettings) -> Result<Self, FitError> {
         check(settings)?;
+        let size = settings.max_items.min(interactions.items());
+        let free = EaseSettings::FREE_BYTES_PER_PAIR * size * size;
+        let (least, most) = EaseSettings::BATCH_BYTES.into_inner();
+        Self::fit_in_batches(interactions, settings, free.clamp(least, most))
+    }
+
+    /// Fits with batches of items beyond the dense ones that take `batch_bytes`.
+    fn fit_in_batches(
+        interactions: &Interactions,
+        settings: &EaseSettings,
+        batch_bytes: usize,
+    ) -> Result<Self, FitError> {
+        let items = interactions.items();
         let counts = interactions.counts();
-        let columns = most_interacted(&counts, settings.max_items);
-        let places = places(interactions.items(), &columns);
+        let (columns, others) = most_interacted(&counts, settings);
+        let places = places(items, &columns);
         let size = columns.len();
-        if size == 0 {
-            return Ok(Self {
-                items: interactions.items(),
-                places,
-                columns,
-                weights: Vec::new(),
-            });
+        let covered = columns.iter().chain(&others);
+        let frequency = |column: &u32| f64::from(counts[*column as usize]);
+        let sum: f64 = covered.clone().map(frequency).sum();
+        let mean = sum / (size + others.len()).max(1) as f64;
+        let mut scales = vec![0.0; items];
+        for column in covered {
+            scales[*column as usize] = (frequency(column) / mean).powf(-settings.item_discount);
         }
 
-        let frequencies: Vec<f64> = columns
-            .iter()
-            .map(|column| f64::from(counts[*column as usize]))
+        let users = interactions.transpose();
+        let shares: Vec<f64> = interactions
+            .histories()
+            .map(|history| (history.len().max(1) as f64).powf(-2.0 * settings.user_discount))
             .collect();
-        let mean = frequencies.iter().sum::<f64>() / size as f64;
-        let inward: Vec<f64> = frequencies
-            .iter()
-            .map(|count| (count / mean).powf(-settings.item_discount))
-            .collect();
+        let mut diagonal = Gram::diagonal(&users, &shares, &scales);
+        let ridge = settings.regularization * diagonal.iter().sum::<f64>() / sum.max(1.0);
+        diagonal.iter_mut().for_each(|value| *value += ridge);
+        let gram = Gram {
+            interactions,
+            users: &users,
+            shares: &shares,
+            scales: &scales,
+            diagonal: &diagonal,
+        };
 
-        let mut gram = gram(interactions, &places, &columns, settings.user_discount);
-        gram.par_chunks_mut(size)
-            .zip(&inward)
-            .for_each(|(column, scale)| {
-                for (value, other) in column.iter_mut().zip(&inward) {
-                    *value *= scale * other;
-                }
-            });
-        let diagonal: f64 = gram.iter().step_by(size + 1).sum();
-        let ridge = settings.regularization * diagonal / frequencies.iter().sum::<f64>();
-        for value in gram.iter_mut().step_by(size + 1) {
-            *value += ridge;
-        }
+        let mut block = gram.block(&places, &columns);
+        let kept: Vec<f32> = if others.is_empty() {
+            Vec::new()
+        } else {
+            block.iter().map(|value| *value as f32).collect()
+        };
+        let mut inverse = invert(&mut block, size)?;
+        drop(block);
+        let head = Head {
+            places: &places,
+            gram: &kept,
+            size,
+        };
+        let regressions =
+            neighbors::regress(&gram, &head, &others, settings.neighbors, batch_bytes)?;
+        drop(kept);
+        neighbors::add_regressions(&mut inverse, &regressions, &places);
 
-        let inverse = invert(&mut gram, size)?;
-        drop(gram);
-        let scales: Vec<f64> = (0..size)
-            .map(|place| -1.0 / inverse[(place, place)])
+        let variances: Vec<f64> = (0..size)
+            .map(|place| 1.0 / inverse[(place, place)])
             .collect();
-        let mut weights = vec![0.0_f32; size * size];
-        weights
-            .par_chunks_mut(size)
-            .enumerate()
-            .for_each(|(row, weights)| {
-                for (column, weight) in weights.iter_mut().enumerate() {
-                    if row != column {
-                        // Only the lower half is there.
-                        let value = inverse[(row.max(column), row.min(column))];
-                        *weight = (inward[row] * value * scales[column]) as f32;
-                    }
-                }
-            });
+        let weights = dense_weights(&inverse, &variances, &columns, &scales);
         Ok(Self {
-            items: interactions.items(),
+            items,
+            sparse: neighbors::sparse_weights(items, &regressions, &scales, |item| {
+                variances.get(places[item as usize] as usize).copied()
+            }),
             places,
             columns,
             weights,
@@ -169,7 +201,25 @@ impl Ease {
             places: places(items, &columns),
             columns,
             weights,
+            sparse: SparseWeights::default(),
         })
+    }
+
+    /// The same with the weights `sparse` of all pairs that are not both among the items with dense weights.
+    ///
+    /// # Errors
+    /// [`FitError::Setting`] if they have another shape or are not finite.
+    pub(crate) fn with_sparse(self, sparse: SparseWeights) -> Result<Self, FitError> {
+        sparse.check(self.items)?;
+        Ok(Self { sparse, ..self })
+    }
+
+    /// The number of items with a weight.
+    #[must_use]
+    pub fn covered(&self) -> usize {
+        let is_sparse =
+            |item: &u32| self.place(*item).is_none() && self.sparse.row(*item).next().is_some();
+        self.columns.len() + (0..self.items as u32).filter(is_sparse).count()
     }
 
     fn place(&self, item: u32) -> Option<usize> {
@@ -199,7 +249,7 @@ impl Ease {
     pub fn weight(&self, from: u32, to: u32) -> f32 {
         match (self.place(from), self.place(to)) {
             (Some(from), Some(to)) => self.row(from)[to],
-            _ => 0.0,
+            _ => self.sparse.weight(from, to),
         }
     }
 }
@@ -219,59 +269,61 @@ fn check(settings: &EaseSettings) -> Result<(), FitError> {
         user_discount,
         item_discount,
         max_items: _,
+        neighbors: _,
     } = *settings;
     FitError::check_positive("regularization", regularization)?;
     FitError::check_unit("user_discount", user_discount)?;
     FitError::check_unit("item_discount", item_discount)
 }
 
-/// The at most `max` columns with most users, without those of no user, ascending.
-fn most_interacted(counts: &[u32], max: usize) -> Vec<u32> {
+/// The columns with dense weights, those with most users, and the others, without those of no user; both ascending.
+fn most_interacted(counts: &[u32], settings: &EaseSettings) -> (Vec<u32>, Vec<u32>) {
     let mut columns: Vec<u32> = (0_u32..)
         .zip(counts)
         .filter(|(_, count)| **count > 0)
         .map(|(column, _)| column)
         .collect();
     columns.sort_by_key(|column| (std::cmp::Reverse(counts[*column as usize]), *column));
-    columns.truncate(max);
+    let mut others = columns.split_off(settings.max_items.min(columns.len()));
+    if settings.neighbors == 0 {
+        others.clear();
+    }
     columns.sort_unstable();
-    columns
+    others.sort_unstable();
+    (columns, others)
 }
 
-/// The lower triangle of `Xᵀ U^{−2β} X` over the covered items, in column-major order.
-fn gram(
-    interactions: &Interactions,
-    places: &[u32],
+/// The weights of the items `columns` by the lower triangle of the inverse, a row per item of a history.
+fn dense_weights(
+    inverse: &Mat<f64>,
+    variances: &[f64],
     columns: &[u32],
-    user_discount: f64,
-) -> Vec<f64> {
+    scales: &[f64],
+) -> Vec<f32> {
     let size = columns.len();
-    let shares: Vec<f64> = interactions
-        .histories()
-        .map(|history| (history.len().max(1) as f64).powf(-2.0 * user_discount))
-        .collect();
-    let users = interactions.transpose();
-    let mut gram = vec![0.0_f64; size * size];
-    gram.par_chunks_mut(size)
+    let mut weights = vec![0.0_f32; size * size];
+    weights
+        .par_chunks_mut(size.max(1))
         .zip(columns)
-        .for_each(|(sums, column)| {
-            for (user, weight) in users.history(*column as usize).iter() {
-                let user = user as usize;
-                let share = shares[user] * f64::from(weight);
-                let history = interactions.history(user);
-                // Ascending, so items from this one on are at the end.
-                for (item, weight) in history.iter().rev().take_while(|(item, _)| item >= column) {
-                    if let Some(sum) = sums.get_mut(places[item as usize] as usize) {
-                        *sum += share * f64::from(weight);
-                    }
+        .enumerate()
+        .for_each(|(row, (weights, from))| {
+            let scale = scales[*from as usize];
+            for (column, weight) in weights.iter_mut().enumerate() {
+                if row != column {
+                    // Only the lower half is there.
+                    let value = inverse[(row.max(column), row.min(column))];
+                    *weight = (-scale * value * variances[column]) as f32;
                 }
             }
         });
-    gram
+    weights
 }
 
 /// The lower triangle of the inverse of a positive definite matrix, given its lower triangle.
 fn invert(lower: &mut [f64], size: usize) -> Result<Mat<f64>, FitError> {
+    if size == 0 {
+        return Ok(Mat::zeros(0, 0));
+    }
     let parallel = Par::rayon(0);
     let mut buffer = MemBuffer::new(
         llt::factor::cholesky_in_place_scratch::<f64>(size, parallel, Default::default())
@@ -307,16 +359,20 @@ impl Scorer for Ease {
     }
 
     fn score(&self, history: History<'_>, scores: &mut [f32]) {
+        scores.fill(0.0);
         if self.columns.len() == self.items {
-            scores.fill(0.0);
             self.add_rows(history, scores);
             return;
         }
         let mut kept = vec![0.0; self.columns.len()];
         self.add_rows(history, &mut kept);
-        scores.fill(0.0);
         for (column, sum) in self.columns.iter().zip(kept) {
             scores[*column as usize] = sum;
+        }
+        for (item, weight) in history.iter() {
+            for (target, one) in self.sparse.row(item) {
+                scores[target as usize] += weight * one;
+            }
         }
     }
 
@@ -326,13 +382,18 @@ impl Scorer for Ease {
 
     /// By the mean of the weights in both directions.
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
-        let Some(place) = self.place(item) else {
-            return Vec::new();
-        };
-        let size = self.columns.len();
         let mut scores = vec![0.0; self.items];
-        for (other, (column, out)) in self.columns.iter().zip(self.row(place)).enumerate() {
-            scores[*column as usize] = (out + self.weights[other * size + place]) / 2.0;
+        if let Some(place) = self.place(item) {
+            let size = self.columns.len();
+            for (other, (column, out)) in self.columns.iter().zip(self.row(place)).enumerate() {
+                scores[*column as usize] = (out + self.weights[other * size + place]) / 2.0;
+            }
+        }
+        for (other, score) in (0..).zip(&mut scores) {
+            *score += self.sparse.weight(other, item) / 2.0;
+        }
+        for (other, weight) in self.sparse.row(item) {
+            scores[other as usize] += weight / 2.0;
         }
         top_k(&scores, places, |other, score| score > 0.0 && other != item)
     }

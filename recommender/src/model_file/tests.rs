@@ -12,12 +12,15 @@ fn fitted() -> (Manifest, ModelParts) {
         dimensions: 4,
         ..IalsSettings::default()
     };
+    let ease = EaseSettings {
+        max_items: 12,
+        neighbors: 5,
+        ..EaseSettings::default()
+    };
     let parts = ModelParts {
         films: (100..120).collect(),
         popularity: Some(Arc::new(Popularity::fit(&all))),
-        ease: Some(Arc::new(
-            Ease::fit(&all, &EaseSettings::default()).expect("fits"),
-        )),
+        ease: Some(Arc::new(Ease::fit(&all, &ease).expect("fits"))),
         ials: Some(Arc::new(Ials::fit(&all, &settings).expect("fits"))),
         spectral: Some(Arc::new(
             Spectral::fit(&all, &SpectralSettings::default()).expect("fits"),

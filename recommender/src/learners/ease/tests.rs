@@ -92,9 +92,11 @@ fn items_that_are_not_covered_score_0() {
     let all = matrix(4, &[&[0, 1, 2], &[0, 1], &[0, 1], &[0, 2]]);
     let settings = EaseSettings {
         max_items: 2,
+        neighbors: 0,
         ..EaseSettings::plain(1.0)
     };
     let ease = Ease::fit(&all, &settings).expect("fits");
+    assert_eq!(ease.covered(), 2);
     let mut scores = [9.0; 4];
     ease.score(all.history(0), &mut scores);
     assert!(scores[0] > 0.0 && scores[1] > 0.0, "{scores:?}");
@@ -104,8 +106,87 @@ fn items_that_are_not_covered_score_0() {
 #[test]
 fn the_result_does_not_depend_on_the_number_of_threads() {
     let all = crate::testing::tastes(300, 120);
-    let fit = || Ease::fit(&all, &EaseSettings::default()).expect("fits");
-    assert!(on_threads(1, fit) == on_threads(3, fit));
+    for settings in [EaseSettings::default(), mostly_sparse(40, 12)] {
+        let fit = || Ease::fit(&all, &settings).expect("fits");
+        assert!(on_threads(1, fit) == on_threads(3, fit));
+    }
+}
+
+fn mostly_sparse(max_items: usize, neighbors: usize) -> EaseSettings {
+    EaseSettings {
+        max_items,
+        neighbors,
+        ..EaseSettings::default()
+    }
+}
+
+#[test]
+fn the_size_of_batches_does_not_change_the_result() {
+    let all = crate::testing::tastes(300, 120);
+    let fit = |bytes| Ease::fit_in_batches(&all, &mostly_sparse(40, 12), bytes).expect("fits");
+    assert!(fit(1) == fit(1 << 20));
+}
+
+#[test]
+fn items_beyond_the_dense_ones_are_scored_and_count_in_histories() {
+    let all = crate::testing::tastes(300, 120);
+    let settings = mostly_sparse(40, 30);
+    let ease = Ease::fit(&all, &settings).expect("fits");
+    assert_eq!(ease.covered(), 120);
+    let sparse: Vec<u32> = (0..120)
+        .filter(|item| ease.place(*item).is_none())
+        .collect();
+    assert_eq!(sparse.len(), 80);
+    for item in sparse {
+        let history = crate::History {
+            items: &[item],
+            weights: &[1.0],
+        };
+        let mut scores = vec![0.0; 120];
+        ease.score(history, &mut scores);
+        let mean = |parity: u32| {
+            let same = (0..120).filter(|other| other % 2 == parity && *other != item);
+            same.map(|other| scores[other as usize]).sum::<f32>() / 59.0
+        };
+        assert!(mean(item % 2) > mean(1 - item % 2) + 1e-3, "{item}");
+        let similar = ease.similar(item, 5);
+        assert!(similar.len() == 5 && similar.iter().all(|(other, _)| other % 2 == item % 2));
+    }
+}
+
+#[test]
+fn sparse_weights_of_another_shape_are_rejected() {
+    let sparse = |starts: &[u64], targets: &[u32], weights: &[f32]| {
+        let ease = Ease::from_weights(3, vec![0], vec![0.0]).expect("sound");
+        ease.with_sparse(SparseWeights {
+            starts: starts.to_vec(),
+            targets: targets.to_vec(),
+            weights: weights.to_vec(),
+        })
+    };
+    assert!(sparse(&[], &[], &[]).is_ok());
+    let ease = sparse(&[0, 2, 2, 3], &[1, 2, 0], &[0.5, 0.25, 2.0]).expect("sound");
+    assert_eq!(
+        [ease.weight(0, 2), ease.weight(2, 0), ease.weight(1, 0)],
+        [0.25, 2.0, 0.0]
+    );
+    for (starts, targets, weights) in [
+        (&[][..], &[1][..], &[1.0][..]),
+        (&[0, 1], &[1], &[1.0]),
+        (&[1, 1, 1, 1], &[1], &[1.0]),
+        (&[0, 2, 1, 1], &[1], &[1.0]),
+        (&[0, u64::MAX, 1, 1], &[1], &[1.0]),
+        (&[0, 1, 1, 1], &[3], &[1.0]),
+        (&[0, 2, 2, 2], &[2, 1], &[1.0, 1.0]),
+        (&[0, 2, 2, 2], &[1, 1], &[1.0, 1.0]),
+        (&[0, 1, 1, 1], &[1], &[f32::NAN]),
+        (&[0, 1, 1, 1], &[1], &[]),
+    ] {
+        assert!(
+            sparse(starts, targets, weights).is_err(),
+            "{starts:?} {targets:?}"
+        );
+    }
 }
 
 #[test]
@@ -121,5 +202,38 @@ proptest! {
     fn contributions_add_up_to_the_score(all in interactions()) {
         let ease = Ease::fit(&all, &EaseSettings::default()).expect("fits");
         contributions_add_up(&ease, &all)?;
+    }
+
+    #[test]
+    fn contributions_of_sparse_weights_add_up_to_the_score(
+        all in interactions(),
+        max_items in 0_usize..9,
+        neighbors in 0_usize..9,
+    ) {
+        let ease = Ease::fit(&all, &mostly_sparse(max_items, neighbors)).expect("fits");
+        contributions_add_up(&ease, &all)?;
+    }
+
+    /// With no dense item each is regressed on all others; with one item beyond them the inverse is that of a block matrix.
+    #[test]
+    fn sparse_weights_equal_dense_ones_where_all_items_are_neighbors(
+        all in interactions(),
+        regularization in 0.5_f64..50.0,
+    ) {
+        let rows = all.histories().map(|history| history.iter().collect::<Vec<_>>());
+        let every = vec![(0..9).map(|item| (item, 1.0)).collect::<Vec<_>>()];
+        let all = Interactions::from_rows(9, rows.chain(every)).expect("in range");
+        let fit = |max_items| {
+            let settings = EaseSettings { regularization, ..mostly_sparse(max_items, 9) };
+            Ease::fit(&all, &settings).expect("fits")
+        };
+        let dense = fit(9);
+        for max_items in [0, 8] {
+            let sparse = fit(max_items);
+            for (from, to) in (0..81).map(|pair| (pair / 9, pair % 9)) {
+                let (own, wanted) = (sparse.weight(from, to), dense.weight(from, to));
+                prop_assert!((own - wanted).abs() < 1e-3, "{from} {to}: {own} {wanted}");
+            }
+        }
     }
 }
