@@ -245,7 +245,7 @@ fn read_once(catalogue: &Catalogue) -> u64 {
         ^ sum(catalogue.films().live().words(), |word| word)
 }
 
-/// All learned models over all of `films`; EASE covers the most popular of them only.
+/// All learned models over all of `films`; EASE is dense between the most popular of them.
 fn trained(films: i64) -> Arc<TrainedModels> {
     let columns = usize::try_from(films).unwrap();
     let count = u32::try_from(films).unwrap();
