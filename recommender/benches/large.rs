@@ -4,6 +4,7 @@
 //! `cargo bench -p recommender --bench large`; LARGE_FILMS and LARGE_USERS set other numbers, LARGE_COMPARE=0 leaves
 //! the comparison out, which fits a second time.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark that cannot go on should say where, and it is read by people"

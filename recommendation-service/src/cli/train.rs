@@ -192,8 +192,8 @@ fn watch_memory(max: u64) {
             };
             if resident > max {
                 print(&format!(
-                    "it takes {resident} MiB, more than {max}; give --memory-mib or \
-                     TRAINING_MEMORY_MIB a higher number, or fewer films by --set ease.max_items"
+                    "it takes {resident} MiB, more than {max}; give --memory-mib or TRAINING_MEMORY_MIB a \
+                     higher number, or fewer weights by --set ease.max_items and ease.neighbors"
                 ));
                 std::process::exit(1);
             }

@@ -188,14 +188,24 @@ pub fn ease(
         (Step::Plus(0.1), 0.0..=1.0),
         (Step::Plus(0.05), 0.0..=1.0),
     ];
-    climb(&mut values, &dimensions, 0, |values| {
-        [
-            settings.regularization,
-            settings.user_discount,
-            settings.item_discount,
-        ] = [values[0], values[1], values[2]];
-        judged(tuner, fit(settings)?)
-    })
+    // Of a large catalogue, most of a fit are the sparse weights, which hardly move the best settings.
+    let covered = train.counts().iter().filter(|count| **count > 0).count();
+    let is_large = settings.neighbors > 0 && covered > settings.max_items;
+    let at = |values: &[f64]| EaseSettings {
+        regularization: values[0],
+        user_discount: values[1],
+        item_discount: values[2],
+        ..*settings
+    };
+    let best = climb(&mut values, &dimensions, 0, |values| {
+        let tried = EaseSettings {
+            neighbors: if is_large { 0 } else { settings.neighbors },
+            ..at(values)
+        };
+        judged(tuner, fit(&tried)?)
+    })?;
+    *settings = at(&values);
+    if is_large { fit(settings) } else { Ok(best) }
 }
 
 /// iALS fitted with the best settings, or with `settings` without a tuner.
@@ -225,10 +235,16 @@ pub fn ials(
         (Step::Times(1.15), 1e-5..=1.0),
         (Step::Times(1.3), 1e-3..=10.0),
     ];
-    climb(&mut values, &dimensions, 0, |values| {
-        [settings.regularization, settings.unobserved_weight] = [values[0], values[1]];
-        judged(tuner, fit(settings)?)
-    })
+    let at = |values: &[f64]| IalsSettings {
+        regularization: values[0],
+        unobserved_weight: values[1],
+        ..*settings
+    };
+    let best = climb(&mut values, &dimensions, 0, |values| {
+        judged(tuner, fit(&at(values))?)
+    })?;
+    *settings = at(&values);
+    Ok(best)
 }
 
 fn judged(tuner: &Tuner<'_>, fitted: Fitted) -> Result<(f64, Fitted)> {
@@ -370,6 +386,33 @@ pub fn share_beside_learned(items: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::tastes;
+
+    /// A search ends with tries that are no better.
+    #[test]
+    fn the_best_settings_are_kept_rather_than_the_last_ones_tried() {
+        let (train, valid) = (tastes(60, 24), tastes(60, 24));
+        let rows = train.histories().map(|history| {
+            let half = history.len() / 2;
+            history.iter().take(half).collect::<Vec<_>>()
+        });
+        let train = Interactions::from_rows(24, rows).expect("in range");
+        let tuner = Tuner::new(&train, &valid, |_| ());
+        for max_items in [24, 8] {
+            let mut settings = EaseSettings {
+                max_items,
+                ..EaseSettings::default()
+            };
+            let fitted = ease(&train, &mut settings, Some(&tuner)).expect("fits");
+            let again = Ease::fit(&train, &settings).expect("fits");
+            let scores = |scorer: &dyn Scorer| {
+                let mut scores = vec![0.0; 24];
+                scorer.score(train.history(0), &mut scores);
+                scores
+            };
+            assert_eq!(scores(fitted.scorer.as_ref()), scores(&again));
+        }
+    }
 
     #[test]
     fn the_search_finds_the_maximum_and_keeps_its_result() {

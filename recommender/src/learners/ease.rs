@@ -30,7 +30,7 @@ pub struct EaseSettings {
     /// square.
     pub max_items: usize,
     /// M: the number of neighbors that each of the other items has weights with; 0 leaves these items out. Fitting them
-    /// takes O(M³) time each, the model at most 16 bytes · M each.
+    /// takes O(M³) time and at most 52 bytes · M each, the model 16 bytes · M each.
     pub neighbors: usize,
 }
 
