@@ -128,6 +128,9 @@ impl<'a> Search<'a> {
             self.try_all(&readings.plain, Tolerance::Full)?;
             self.try_all(&readings.latin, Tolerance::Full)?;
         }
+        if self.best() < FAIR {
+            self.try_all(&readings.plain, Tolerance::Joined)?;
+        }
         if self.ranked.is_empty() {
             let words = readings
                 .other
@@ -208,7 +211,7 @@ impl<'a> Search<'a> {
                 // In any segment: replicas divide the same documents differently.
                 Tolerance::One if self.is_known(word)? => 0,
                 Tolerance::One => allowed.min(1),
-                Tolerance::Full => allowed,
+                Tolerance::Full | Tolerance::Joined => allowed,
             })
         });
         errors.collect()
