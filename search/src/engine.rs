@@ -195,8 +195,8 @@ impl<'a> Search<'a> {
         }
         for (hits, found) in self.hits.iter_mut().zip(found) {
             // Documents by initial consonants or joined words are hits only if their names match.
-            for docs in [&found.whole, &found.credit_name, &found.words] {
-                hits.unite(docs);
+            for docs in [found.words, found.whole, found.credit_name] {
+                hits.take(docs);
             }
         }
         Ok(())

@@ -110,17 +110,27 @@ pub(crate) fn find(
         let errors = errors.get(place).copied().unwrap_or(0);
         let support = find_word(segment, reading, place, errors, same_start)?;
         if !may_miss {
-            let mut any = support[0].0.clone();
-            support[1..].iter().for_each(|(docs, _)| any.unite(docs));
             all = Some(match all {
-                Some(before) => before.intersected(&any),
-                None => any,
+                // Few documents are looked up in large sets faster than those are united.
+                Some(Docs::List(mut few)) => {
+                    few.retain(|doc| support.iter().any(|(docs, _)| docs.contains(*doc)));
+                    Docs::List(few)
+                }
+                Some(many) => many.intersected(&any_of(&support)),
+                None => any_of(&support),
             });
         }
         found.support.push(support);
     }
     found.words = all.unwrap_or_default();
     Ok(found)
+}
+
+/// The documents that have a word anywhere.
+fn any_of(support: &[(Docs, f32)]) -> Docs {
+    let mut any = Docs::default();
+    support.iter().for_each(|(docs, _)| any.unite(docs));
+    any
 }
 
 /// Adds the documents with a name that is near the reading without spaces, or begins so.
