@@ -431,7 +431,10 @@ impl Writer {
         for merge in merges {
             merge.wait()?;
         }
+        // The files of merged segments are deleted once no snapshot has them.
+        self.index.reload()?;
+        self.writer.garbage_collect_files().wait()?;
         self.writer.wait_merging_threads()?;
-        self.index.reload()
+        Ok(())
     }
 }
