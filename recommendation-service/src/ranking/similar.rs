@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use filter::{FacetKind, Filter};
+use filter::Filter;
 use recommender::{
     Scorer as _,
     content::{TagProfile, TagVector},
@@ -10,7 +10,7 @@ use recommender::{
 
 use crate::{
     ranking::{
-        RecommendError, candidates,
+        RecommendError, candidates, common,
         recommender::Recommender,
         scoring::{ModelOnCatalogue, apportion},
     },
@@ -22,6 +22,8 @@ use crate::{
 const CONTENT_SHARE: f32 = 0.5;
 /// The number of neighbours of a movie that count.
 const MAX_NEIGHBOURS: usize = 1000;
+/// The things in common that are named.
+const MAX_COMMON: usize = 2;
 
 /// A similar movie, with the reason.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +67,7 @@ impl Recommender {
         limit: usize,
     ) -> Result<SimilarFilms, RecommendError> {
         self.check_loaded()?;
-        self.check_genres(&filter)?;
+        self.check_filter(&filter)?;
         self.compute(move |own| {
             let catalogue = own.catalogue();
             let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
@@ -88,7 +90,7 @@ impl Recommender {
 
 /// The similarity of all movies to one, by row.
 pub(super) struct Similarity {
-    vector: TagVector,
+    row: usize,
     /// The share of content in the whole.
     share: f32,
     content: Vec<f32>,
@@ -133,7 +135,7 @@ impl Similarity {
             }
         };
         Self {
-            vector,
+            row,
             share,
             content,
             learned,
@@ -157,7 +159,13 @@ impl Similarity {
     /// The reasons for the similarity of the movie in `row`, at least one.
     pub(super) fn reasons(&self, catalogue: &Catalogue, row: usize) -> Vec<Reason> {
         let (content, learned) = self.amounts(row);
-        reasons(catalogue, &self.vector, row, learned > content)
+        let audience = (learned > content).then_some(Reason::SameAudience);
+        let common = common::reasons(catalogue, self.row, row, MAX_COMMON);
+        let reasons: Vec<Reason> = audience.into_iter().chain(common).collect();
+        match reasons.is_empty() {
+            true => vec![Reason::Similar],
+            false => reasons,
+        }
     }
 }
 
@@ -211,28 +219,4 @@ fn slope(model_on_catalogue: &ModelOnCatalogue, learned: &[f32], content: &[f32]
         xy += content * learned;
     }
     if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
-}
-
-fn reasons(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> Vec<Reason> {
-    let films = catalogue.films();
-    let shared = vector
-        .strongest_shared(&catalogue.vector(row))
-        .and_then(|number| films.facets().facet(number));
-    let about = match shared {
-        Some((FacetKind::Person, _)) => Some(Reason::SamePeople),
-        Some((FacetKind::Keyword, _)) => Some(Reason::SameKeywords),
-        Some((FacetKind::Genre, id)) => i64::try_from(id)
-            .ok()
-            .filter(|id| catalogue.genres().ids().name(*id).is_some())
-            .map(Reason::SameGenre),
-        Some((FacetKind::Language, _)) => Some(Reason::SameLanguage),
-        _ => None,
-    };
-    let audience = is_learned.then_some(Reason::SameAudience);
-    let reasons: Vec<Reason> = audience.into_iter().chain(about).collect();
-    if reasons.is_empty() {
-        vec![Reason::Similar]
-    } else {
-        reasons
-    }
 }
