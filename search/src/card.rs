@@ -7,7 +7,7 @@ use tantivy::schema::document::{DeserializeError, DocumentDeserialize, DocumentD
 
 use crate::{
     document::{Name, Role},
-    index::IndexError,
+    error::IndexError,
     text::{Joined, Text, letters::Letters},
 };
 

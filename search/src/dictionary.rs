@@ -9,8 +9,8 @@ use tantivy::{SegmentReader, postings::TermInfo, termdict::TermDictionary};
 use crate::{
     distance::Pattern,
     document::{Kind, TAG_BYTES, Tag, term},
-    index::{Fields, IndexError},
-    retrieve::storage,
+    error::{IndexError, storage},
+    schema::Fields,
     text::char_count,
 };
 

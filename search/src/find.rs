@@ -6,7 +6,7 @@ use crate::{
     document::{
         MAX_EDGE_CHARS, MAX_INITIALS, MAX_JOINED_CHARS, Tag, first_chars, initials, number_text,
     },
-    index::IndexError,
+    error::IndexError,
     query::{Element, Reading},
     rank,
     retrieve::{MAX_PREFIX_TERMS, Segment, Spelling},

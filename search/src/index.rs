@@ -13,18 +13,17 @@ use tantivy::{
     directory::MmapDirectory,
     index::SegmentId,
     indexer::{LogMergePolicy, NoMergePolicy},
-    schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Schema},
+    schema::IndexRecordOption,
     store::Compressor,
 };
 
 use crate::{
     card::{Card, CardBytes, Read},
-    columns::{
-        Columns, FAME_COLUMN, GENRES_COLUMN, KEY_COLUMN, LANGUAGE_COLUMN, YEAR_COLUMN,
-        language_number,
-    },
+    columns::{Columns, language_number},
     dictionary::Dictionary,
     document::{Document, Kind},
+    error::IndexError,
+    schema::{Fields, schema},
 };
 
 /// The layout of documents and terms. An index of another layout must be built anew.
@@ -37,50 +36,6 @@ const BUILD_BYTES: usize = 512 * 1024 * 1024;
 
 /// Segments of a whole build: each is merged by a thread of its own.
 const BUILT_SEGMENTS: usize = 2;
-
-/// A failure of the index.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// Reading or writing failed, or another process writes to the directory.
-    #[error("the search index failed: {0}")]
-    Storage(#[from] tantivy::TantivyError),
-    /// The directory cannot be used.
-    #[error("the directory of the search index cannot be used: {0}")]
-    Directory(String),
-    /// Another process writes to the index.
-    #[error("another process writes to the search index")]
-    Locked,
-    /// The index was written by a version with another layout.
-    #[error("the search index has another layout")]
-    Layout,
-}
-
-/// The fields of the index.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields {
-    pub(crate) key: Field,
-    pub(crate) terms: Field,
-    pub(crate) fame: Field,
-    pub(crate) year: Field,
-    pub(crate) language: Field,
-    pub(crate) genres: Field,
-    pub(crate) card: Field,
-}
-
-fn schema() -> (Schema, Fields) {
-    let mut schema = Schema::builder();
-    let column = || NumericOptions::default().set_fast();
-    let fields = Fields {
-        key: schema.add_u64_field(KEY_COLUMN, column().set_indexed()),
-        terms: schema.add_bytes_field("terms", BytesOptions::default().set_indexed()),
-        fame: schema.add_u64_field(FAME_COLUMN, column()),
-        year: schema.add_u64_field(YEAR_COLUMN, column()),
-        language: schema.add_u64_field(LANGUAGE_COLUMN, column()),
-        genres: schema.add_u64_field(GENRES_COLUMN, column()),
-        card: schema.add_bytes_field("card", BytesOptions::default().set_stored()),
-    };
-    (schema.build(), fields)
-}
 
 /// An index; cheap to clone.
 #[derive(Clone)]

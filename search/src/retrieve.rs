@@ -17,7 +17,8 @@ use crate::{
     distance::{OneError, Pattern},
     docs::Docs,
     document::{Kind, TAG_BYTES, Tag, first_chars, term},
-    index::{Fields, IndexError},
+    error::{IndexError, storage},
+    schema::Fields,
 };
 
 /// Terms of a prefix that are united.
@@ -207,8 +208,4 @@ impl<'a> Segment<'a> {
             blocks.advance();
         }
     }
-}
-
-pub(crate) fn storage(error: std::io::Error) -> IndexError {
-    IndexError::Storage(error.into())
 }
