@@ -365,9 +365,9 @@ impl Writer {
     /// # Errors
     /// `Storage` if a merge fails.
     pub fn finish(mut self) -> Result<(), IndexError> {
-        let metas = self.index.index.searchable_segment_metas()?;
         let mut parts: [(u32, Vec<SegmentId>); BUILT_SEGMENTS] = Default::default();
-        let mut segments: Vec<(u32, SegmentId)> = metas
+        // Held no longer, since the files of a segment stay as long as its description.
+        let mut segments: Vec<(u32, SegmentId)> = (self.index.index.searchable_segment_metas()?)
             .iter()
             .map(|meta| (meta.num_docs(), meta.id()))
             .collect();
