@@ -6,6 +6,9 @@
 
 mod card;
 mod columns;
+mod dictionary;
+mod distance;
+mod docs;
 pub mod document;
 mod engine;
 pub mod eval;
