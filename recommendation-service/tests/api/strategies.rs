@@ -18,7 +18,7 @@ fn tell_films(test: &TestApp) {
         }));
     }
     test.movies.film(101, 1, json!({
-        "popularity": 1.0, "keywords": [{"id": 11, "name": "k11"}], "genres": [{"id": 18, "name": "Drama"}],
+        "popularity": 15.0, "keywords": [{"id": 11, "name": "k11"}], "genres": [{"id": 18, "name": "Drama"}],
     }));
     test.movies.film(102, 1, json!({"popularity": 2.0}));
 }
