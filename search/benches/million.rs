@@ -132,11 +132,16 @@ fn main() {
     println!("vocabulary read in {:.1?}", started.elapsed());
     let scratch = std::env::temp_dir().join(format!("search-million-{}", std::process::id()));
     let directory = arguments.keep.as_deref().unwrap_or(&scratch);
-    let index = SearchIndex::open(directory).expect("the directory can be used");
+    let open = || SearchIndex::open(directory).expect("the directory can be used");
+    let index = open();
     let position = format!("{} movies", arguments.movies);
     if index.position().expect("a readable index").as_deref() != Some(&position) {
         build(&catalogue, &index, &position);
     }
+    drop(index);
+    let started = Instant::now();
+    let index = open();
+    println!("opened in {:.1?}", started.elapsed());
     print_sizes(directory);
     let snapshot = index.snapshot();
     println!("{} documents, {}", index.count(), memory());

@@ -21,11 +21,12 @@ fn scripts(first: u8) -> u8 {
     match first {
         // Latin letters and digits.
         0..0xC0 => 1,
-        // European and Near Eastern, South Asian, East Asian, others.
+        // European and Near Eastern; South Asian; letters of Hangul and Kana; Han; others.
         0xC0..0xE0 => 2,
         0xE0..0xE3 => 4,
-        0xE3..0xEA => 8,
-        _ => 16,
+        0xE3 => 8,
+        0xE4..0xEA => 16,
+        _ => 32,
     }
 }
 

@@ -144,6 +144,14 @@ impl Docs {
         }
     }
 
+    /// [`Docs::unite`] without a copy if this set is empty.
+    pub(crate) fn take(&mut self, other: Self) {
+        match self {
+            Self::List(list) if list.is_empty() => *self = other,
+            _ => self.unite(&other),
+        }
+    }
+
     fn add_to_bits(&mut self, list: &[u32]) {
         if let (Self::Bits(bits), Some(last)) = (&mut *self, list.last()) {
             bits.resize(bits.len().max(bit_of(*last).0 + 1), 0);

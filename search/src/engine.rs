@@ -128,6 +128,9 @@ impl<'a> Search<'a> {
             self.try_all(&readings.plain, Tolerance::Full)?;
             self.try_all(&readings.latin, Tolerance::Full)?;
         }
+        if self.best() < FAIR {
+            self.try_all(&readings.plain, Tolerance::Joined)?;
+        }
         if self.ranked.is_empty() {
             let words = readings
                 .other
@@ -192,8 +195,8 @@ impl<'a> Search<'a> {
         }
         for (hits, found) in self.hits.iter_mut().zip(found) {
             // Documents by initial consonants or joined words are hits only if their names match.
-            for docs in [&found.whole, &found.credit_name, &found.words] {
-                hits.unite(docs);
+            for docs in [found.words, found.whole, found.credit_name] {
+                hits.take(docs);
             }
         }
         Ok(())
@@ -208,7 +211,7 @@ impl<'a> Search<'a> {
                 // In any segment: replicas divide the same documents differently.
                 Tolerance::One if self.is_known(word)? => 0,
                 Tolerance::One => allowed.min(1),
-                Tolerance::Full => allowed,
+                Tolerance::Full | Tolerance::Joined => allowed,
             })
         });
         errors.collect()

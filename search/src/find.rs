@@ -31,6 +31,8 @@ pub(crate) enum Tolerance {
     One,
     /// As many as a word of its length may have, in all words.
     Full,
+    /// The same in names without spaces.
+    Joined,
 }
 
 /// The documents of a segment by the way in which they are found.
@@ -84,29 +86,10 @@ pub(crate) fn find(
             .with_prefix(Tag::Joined, joined, MAX_PREFIX_TERMS)?
             .unwrap_or_default();
     }
-    // Errors in several words are found word by word; those in spaces as well need the whole.
-    let is_one = reading.words.len() == 1 || reading.words.iter().all(Word::is_hangul);
-    let corrects = tolerance == Tolerance::Full || (tolerance == Tolerance::One && is_one);
     let same_start = tolerance < Tolerance::Full;
-    if corrects && (5..MAX_JOINED_CHARS).contains(&length) {
-        let spelling = Spelling {
-            errors: 1,
-            prefix: true,
-            same_start,
-        };
-        found
-            .joined
-            .unite(&segment.near(Tag::Joined, joined, spelling)?);
-        if tolerance == Tolerance::Full && !is_one && errors_in(length) > 1 {
-            let spelling = Spelling {
-                errors: errors_in(length),
-                prefix: false,
-                same_start,
-            };
-            found
-                .joined
-                .unite(&segment.near(Tag::Exact, key, spelling)?);
-        }
+    if tolerance == Tolerance::Joined {
+        find_joined(segment, reading, &mut found.joined)?;
+        return Ok(found);
     }
     let mut all: Option<Docs> = None;
     for (place, word) in reading.words.iter().enumerate() {
@@ -127,17 +110,50 @@ pub(crate) fn find(
         let errors = errors.get(place).copied().unwrap_or(0);
         let support = find_word(segment, reading, place, errors, same_start)?;
         if !may_miss {
-            let mut any = support[0].0.clone();
-            support[1..].iter().for_each(|(docs, _)| any.unite(docs));
             all = Some(match all {
-                Some(before) => before.intersected(&any),
-                None => any,
+                // Few documents are looked up in large sets faster than those are united.
+                Some(Docs::List(mut few)) => {
+                    few.retain(|doc| support.iter().any(|(docs, _)| docs.contains(*doc)));
+                    Docs::List(few)
+                }
+                Some(many) => many.intersected(&any_of(&support)),
+                None => any_of(&support),
             });
         }
         found.support.push(support);
     }
     found.words = all.unwrap_or_default();
     Ok(found)
+}
+
+/// The documents that have a word anywhere.
+fn any_of(support: &[(Docs, f32)]) -> Docs {
+    let mut any = Docs::default();
+    support.iter().for_each(|(docs, _)| any.unite(docs));
+    any
+}
+
+/// Adds the documents with a name that is near the reading without spaces, or begins so.
+fn find_joined(
+    segment: &Segment<'_>,
+    reading: &Reading,
+    docs: &mut Docs,
+) -> Result<(), IndexError> {
+    let Joined { key, length, .. } = &reading.joined;
+    if !(5..MAX_JOINED_CHARS).contains(length) {
+        return Ok(());
+    }
+    let spelling = |errors, prefix| Spelling {
+        errors,
+        prefix,
+        same_start: false,
+    };
+    docs.unite(&segment.near(Tag::Joined, key, spelling(1, true))?);
+    // Two errors in one word are found by the word.
+    if errors_in(*length) > 1 && reading.words.len() > 1 {
+        docs.unite(&segment.near(Tag::Exact, key, spelling(2, false))?);
+    }
+    Ok(())
 }
 
 /// True if a document of a segment has a word, with typing errors, anywhere.
