@@ -46,6 +46,11 @@ scripts/dev-services.sh COMMAND
   status                    service, pid, port, memory, uptime, readiness (exit code 0 if all are ready)
   logs [SERVICE] [-f]       the end of the logs; -f follows them
   sync                      fetches the movies again, with progress
+  movielens FILE [--audience N] [--links FILE] [--accept-licence] [--dry-run]
+                            fits a base model to a MovieLens set (directory or zip archive, fetched by you), which
+                            ranks until your own users have done enough; --audience also loads N of its users, to try
+                            out charts and experiments
+  movielens remove          removes the base model, and the audience with all that it did
   token [--admin] [--user ID]  prints a token for the gateway (default: user 1)
   admin grant|revoke NAME   grants or revokes the role of administrator
   keys rotate               creates a new key for signing tokens
@@ -329,6 +334,13 @@ preference_service() {
     (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/preference-service" "$@")
 }
 
+# recommendation_service COMMAND…: as preference_service.
+recommendation_service() {
+    start_servers >/dev/null 2>&1 || fail 'PostgreSQL did not start; scripts/dev-services.sh servers shows the reason'
+    service_settings recommendation-service
+    (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/recommendation-service" "$@")
+}
+
 # call METHOD PATH [CURL-ARGUMENTS…]: through the gateway as an administrator; sets STATUS and BODY.
 call() {
     local method=$1 path=$2 answer
@@ -411,6 +423,102 @@ first_films() {
 sync() {
     running gateway || fail 'the stack is not running; scripts/dev-services.sh start starts it'
     sync_films || exit 1
+}
+
+# movielens FILE [OPTIONS] | remove
+movielens() {
+    local file='' audience='' dry_run='' options=()
+    running recommendation-service || fail 'the stack is not running; scripts/dev-services.sh start starts it'
+    if [[ ${1:-} == remove ]]; then
+        (($# == 1)) || fail 'movielens remove takes no arguments'
+        remove_movielens
+        return
+    fi
+    while (($# > 0)); do
+        case $1 in
+        --audience) audience=${2:-} && shift ;;
+        --audience=*) audience=${1#--audience=} ;;
+        --links) options+=(--links "$(from_caller "${2:-}")") && shift ;;
+        --links=*) options+=(--links "$(from_caller "${1#--links=}")") ;;
+        --accept-licence) options+=("$1") ;;
+        --dry-run) dry_run=$1 ;;
+        -*) fail "movielens takes FILE, --audience N, --links FILE, --accept-licence and --dry-run, not \"$1\"" ;;
+        *) file=$(from_caller "$1") ;;
+        esac
+        shift || fail 'an option of movielens needs a value'
+    done
+    [[ -n $file ]] || fail 'movielens needs the directory or zip archive of a MovieLens set, see https://grouplens.org/datasets/movielens/'
+    [[ -z $audience || $audience =~ ^[1-9][0-9]*$ ]] || fail "--audience takes a number of users, not \"$audience\""
+    step "fitting a base model to $file"
+    recommendation_service train --base movielens --from "$file" ${options[@]+"${options[@]}"} ${dry_run:+"$dry_run"} ||
+        fail 'the base model could not be fitted: see above'
+    [[ -z $dry_run ]] || return 0
+    note 'lists use it within two seconds; ?strategy=base shows it alone, ?explain=true its part of each score'
+    if [[ -n $audience ]]; then load_audience; fi
+}
+
+# load_audience: loads $audience users of $file, then fits models to what they did.
+load_audience() {
+    step "loading an audience of $audience users"
+    # The licence was accepted a moment ago.
+    [[ " ${options[*]-} " == *' --accept-licence '* ]] || options+=(--accept-licence)
+    date +%s >"$DEV/audience"
+    recommendation_service audience --from "$file" --users "$audience" ${options[@]+"${options[@]}"} 2>"$DEV/logs/audience.log" |
+        preference_service audience load || fail "the audience could not be loaded: see above, and $DEV/logs/audience.log"
+    fit_own_models || fail 'the models could not be fitted: see above'
+}
+
+# fit_own_models [OPTIONS]: once recommendation-service has followed the last change.
+fit_own_models() {
+    local tries=120 statement='select count(*) from user_movie'
+    step 'fitting models to what users did'
+    while ((tries-- > 0)) && [[ $(in_database recommendation_service "$statement") != $(in_database user_preference_service "$statement") ]]; do
+        sleep 1
+    done
+    recommendation_service train ${1+"$@"}
+}
+
+# in_database NAME QUERY
+in_database() {
+    local url
+    url=$(url_for_database "$DATABASE_URL" "$1")
+    DATABASE_URL=$url query "$2"
+}
+
+# delete_models KIND: deletes its versions that are not live.
+delete_models() {
+    local version
+    for version in $(recommendation_service models list | sed -n -E "s/^ *([0-9]+) +$1 .* not live .*/\1/p"); do
+        recommendation_service models delete "$version"
+    done
+}
+
+remove_movielens() {
+    local removed
+    step 'removing the base model'
+    recommendation_service models deactivate base
+    delete_models base
+    step 'removing the audience'
+    removed=$(preference_service audience remove)
+    note "$removed"
+    # Models of own users that may have been fitted to it go too, in favour of one without it.
+    if [[ -e $DEV/audience || ${removed%% *} != 0 ]]; then
+        if ! fit_own_models --promote; then
+            note 'own users have done too little for models of their own; content and the rules rank'
+            recommendation_service models deactivate own
+        fi
+        delete_models own
+        rm -f "$DEV/audience"
+    fi
+}
+
+# from_caller PATH: relative to the folder that the command was given in.
+from_caller() {
+    case $1 in
+    '') fail 'an option of movielens needs a file' ;;
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$CALLER/$1" ;;
+    esac
 }
 
 # demo_user: creates a user for the examples.
@@ -581,6 +689,7 @@ main() {
     shift || true
     load_env_file
     # Programs read .env in the folder they start in.
+    CALLER=$PWD
     cd "$ROOT"
     BIN=$(programs "$(remembered profile)")
     case $command in
@@ -588,7 +697,7 @@ main() {
         read_start_options ${1+"$@"}
         "$command"
         ;;
-    logs | token) "$command" ${1+"$@"} ;;
+    logs | token | movielens) "$command" ${1+"$@"} ;;
     admin | keys) preference_service "$command" ${1+"$@"} ;;
     stop | status | sync | servers | reset)
         (($# == 0)) || fail "$command takes no arguments"

@@ -94,6 +94,12 @@ impl FilterIndex {
         self.vote_counts[row as usize]
     }
 
+    /// The runtime of the movie in `row` in minutes, if it is known.
+    pub fn runtime(&self, row: u32) -> Option<u16> {
+        let minutes = self.runtimes[row as usize];
+        (minutes != NO_RUNTIME).then_some(minutes)
+    }
+
     /// The facet ids of the movie in `row`, rising; see [`Facets`].
     pub fn facet_ids(&self, row: u32) -> Vec<u32> {
         unpack(self.packed.get(row as usize))

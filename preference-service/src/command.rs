@@ -1,4 +1,4 @@
-//! The commands of the program: roles, signing keys, verification. Called by `main`; each opens the
+//! The commands of the program: roles, signing keys, audiences, verification. Called by `main`; each opens the
 //! database itself and needs no running service.
 
 use std::{io::Write, process::ExitCode};
@@ -13,7 +13,9 @@ use crate::{
     database, handler,
     models::{Role, login_key},
     repository::{changes::SNAPSHOT, chart_mirror::ChartMirror, users},
-    service::{chart_keeper::ChartKeeper, signing::SigningKeys, verification},
+    service::{
+        audience, chart_keeper::ChartKeeper, signing::SigningKeys, verification, writer::Writer,
+    },
 };
 
 /// The description of the service.
@@ -32,6 +34,9 @@ pub enum Command {
     /// Manage the signing keys of access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Load or remove the users of a published set of ratings, to try the product out
+    #[command(subcommand)]
+    Audience(AudienceCommand),
     /// Compare states, counters, taste and charts with the interaction log
     Verify,
 }
@@ -58,6 +63,19 @@ pub enum KeysCommand {
     Rotate,
 }
 
+/// A command that changes an audience.
+#[derive(clap::Subcommand)]
+pub enum AudienceCommand {
+    /// Load the users on standard input, as `recommendation-service audience` writes them; the same again changes nothing
+    Load,
+    /// Erase all users of an audience, and nobody else
+    Remove {
+        /// The source that they are marked with
+        #[arg(default_value = "movielens")]
+        source: String,
+    },
+}
+
 /// Executes `command` with the settings of the environment.
 pub fn execute(command: Command) -> ExitCode {
     run::execute(&SERVICE, async |config: Config| match command {
@@ -68,6 +86,10 @@ pub fn execute(command: Command) -> ExitCode {
             set_role(&config, &username, Role::User).await
         }
         Command::Keys(KeysCommand::Rotate) => rotate_keys(&config).await,
+        Command::Audience(AudienceCommand::Load) => load_audience(&config).await,
+        Command::Audience(AudienceCommand::Remove { source }) => {
+            remove_audience(&config, &source).await
+        }
         Command::Verify => verify(&config).await,
     })
 }
@@ -99,6 +121,34 @@ async fn rotate_keys(config: &Config) -> anyhow::Result<String> {
         "a new key is published; it signs from {}",
         signs_from.format("%Y-%m-%dT%H:%M:%SZ")
     ))
+}
+
+async fn load_audience(config: &Config) -> anyhow::Result<String> {
+    let shutdown = Shutdown::default();
+    let pool = database::open(config, &shutdown).await?;
+    let retention = config.change_retention();
+    let outbox = Outbox::new(pool.clone(), SNAPSHOT, retention, &shutdown);
+    let writer = Writer::start(&pool, &outbox, config.writer());
+    let input = std::io::BufReader::new(std::io::stdin());
+    let loaded = audience::load(&pool, &writer, input, progress).await?;
+    shutdown.start();
+    Ok(format!(
+        "{} users, {} of them new; {} new ratings, {} of movies that are not in the catalogue",
+        loaded.users, loaded.created, loaded.ratings, loaded.unknown
+    ))
+}
+
+async fn remove_audience(config: &Config, source: &str) -> anyhow::Result<String> {
+    let pool = database::open(config, &Shutdown::default()).await?;
+    let removed = audience::remove(&pool, source, progress).await?;
+    Ok(format!(
+        "{removed} users of the audience {source} are erased"
+    ))
+}
+
+/// Prints the progress of a command.
+fn progress(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
 }
 
 /// Fails if derived data differs from the log.

@@ -4,6 +4,7 @@
 //! A [`sqlx::Error`] means that Postgres is unreachable or a statement failed; functions document other errors only.
 
 pub mod api_keys;
+pub mod audience;
 pub mod changes;
 pub mod chart_mirror;
 pub mod charts;

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod api_keys;
 pub mod attempts;
+pub mod audience;
 pub mod auth;
 pub mod catalogue;
 pub mod chart_keeper;

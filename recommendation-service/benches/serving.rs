@@ -46,7 +46,7 @@ use recommendation_service::{
         Catalogue, Film, Interaction, InteractionState, Offer, Preferences, Profile, Reaction,
         Shared, Tag, UserId, Users,
     },
-    registry::Registry,
+    registry::{LiveModels, Registry},
     rules::{Weights, store::RuleSets},
     state::{AppState, Services},
     words::Words,
@@ -134,8 +134,8 @@ fn catalogue(films: i64) -> Catalogue {
     for id in 1..=films {
         catalogue.upsert(&film(id));
     }
-    let norms = catalogue.compute_norms();
-    catalogue.set_norms(norms, catalogue.revision());
+    let factors = catalogue.compute_factors();
+    catalogue.set_factors(factors, catalogue.revision());
     catalogue
 }
 
@@ -324,7 +324,8 @@ fn user(id: i64, films: i64, count: i64) -> Vec<Interaction> {
 }
 
 fn blend(catalogue: &Catalogue, trained: &Arc<TrainedModels>, films: i64) {
-    let model_on_catalogue = ModelOnCatalogue::new(Arc::clone(trained), catalogue);
+    let model_on_catalogue =
+        ModelOnCatalogue::new(Some(Arc::clone(trained)), None, catalogue).unwrap();
     for count in [10, 50, 200] {
         let mut users = Users::default();
         for id in 1..=100 {
@@ -383,7 +384,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         &process.shutdown,
     );
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
-    let trained = Shared::new(Some(trained));
+    let trained = LiveModels::new(Some(trained));
     let models = Registry::new(pool.clone(), None, trained.clone());
     let catalogue = Shared::new(Arc::new(catalogue));
     let words = Words::new(catalogue.clone(), None, clock.clone()).unwrap();

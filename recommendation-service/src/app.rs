@@ -12,7 +12,7 @@ use chassis::{
     health::Health,
 };
 use chrono::TimeDelta;
-use recommender::{TrainedModels, taste::HalfLife};
+use recommender::taste::HalfLife;
 use sqlx::PgPool;
 
 use crate::{
@@ -30,16 +30,16 @@ use crate::{
     },
     read_model::{
         Catalogue, Shared, Users,
-        follow::{FeedProjection, ReadModel, refresh_norms},
+        follow::{FeedProjection, ReadModel, refresh_factors},
     },
-    registry::{Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
+    registry::{LiveModels, Registry, schedule::keep_training, store::LIVE_REFRESH_INTERVAL},
     rules::store::RuleSets,
     state::{AppState, Services},
     words::Words,
 };
 
-/// The interval at which the norms of tag vectors are computed again if movies changed.
-const NORMS_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// The interval at which the content factors of movies are computed again if movies changed.
+const FACTORS_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The interval at which the names that messages are searched for are collected again if movies changed.
 const NAMES_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ pub async fn assemble(
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let live = Shared::new(None);
+    let live = LiveModels::default();
     let models = Registry::new(pool.clone(), config.model_directory(), live.clone());
     models.refresh().await?;
     let shutdown = &process.shutdown;
@@ -78,7 +78,7 @@ pub async fn assemble_with(
     process: &Process,
     pool: PgPool,
     clock: Clock,
-    trained: Shared<Option<Arc<TrainedModels>>>,
+    trained: LiveModels,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let models = Registry::new(pool.clone(), config.model_directory(), trained.clone());
@@ -147,9 +147,13 @@ pub async fn assemble_with(
     repeat(process, NAMES_REFRESH_INTERVAL, "names", own, |own| {
         tokio::task::spawn_blocking(move || own.refresh())
     });
-    repeat(process, NORMS_REFRESH_INTERVAL, "norms", catalogue, |own| {
-        tokio::task::spawn_blocking(move || refresh_norms(&own))
-    });
+    repeat(
+        process,
+        FACTORS_REFRESH_INTERVAL,
+        "content factors",
+        catalogue,
+        |own| tokio::task::spawn_blocking(move || refresh_factors(&own)),
+    );
     let (interval, own) = (EXPERIMENTS_REFRESH_INTERVAL, experiments.clone());
     let own = (own, treatments, models.clone());
     repeat(

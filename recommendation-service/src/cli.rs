@@ -1,8 +1,10 @@
-//! The commands of the program beside the service itself: `train`, `evaluate` and `export`.
+//! The commands of the program beside the service itself: `train`, `models`, `evaluate`, `export` and `audience`.
 
+pub mod audience;
 pub mod evaluate;
 pub mod export;
 mod files;
+pub mod models;
 pub mod train;
 
 use std::{io::Write as _, process::ExitCode};
@@ -15,6 +17,11 @@ use recommender::evaluation::settings::{SettingError, Settings};
 pub enum Command {
     /// Fit the learned models to interactions and register a version
     Train(Box<train::Arguments>),
+    /// List, activate, deactivate or delete versions of the learned models
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Write the ratings of a published set as JSON lines, for `preference-service audience load`
+    Audience(audience::Arguments),
     /// Measure the learned models on held-out interactions in files
     Evaluate(Box<evaluate::Arguments>),
     /// Write the interactions that models are fitted to as Parquet
@@ -29,6 +36,15 @@ impl Command {
                 train::train(*arguments, config).await?;
                 Ok(String::new())
             }),
+            Self::Models(command) => chassis::run::execute(&crate::SERVICE, async move |config| {
+                models::execute(command, config).await
+            }),
+            Self::Audience(arguments) => {
+                chassis::run::execute(&crate::SERVICE, async move |config| {
+                    audience::write(arguments, config).await?;
+                    Ok(String::new())
+                })
+            }
             Self::Export(arguments) => {
                 chassis::run::execute(&crate::SERVICE, async move |config| {
                     export::export(arguments, config).await?;

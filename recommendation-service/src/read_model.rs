@@ -25,6 +25,5 @@ pub use profile::{
 };
 pub use revision::Revision;
 pub use snapshot::Shared;
-pub use tags::FilmTags;
 pub use translations::{Localized, Title};
 pub use users::Users;

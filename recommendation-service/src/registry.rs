@@ -5,4 +5,4 @@ pub mod repository;
 pub mod schedule;
 pub mod store;
 
-pub use store::{ModelError, Registry};
+pub use store::{LiveModels, ModelError, Registry};

@@ -7,15 +7,14 @@
 use std::sync::Arc;
 
 use crate::{
-    Explanation, FitError, History, Scorer, Standardization, add_standardized, content,
-    rank::top_k, standardize,
+    Explanation, FitError, History, Scorer, Standardization, add_standardized, content, rank::top_k,
 };
 
 /// The number of items after which learned models have half their full share beside the rules: models score a user
 /// with few items mostly by popularity.
 pub const LEARNED_FAMILIARITY: f32 = 0.25;
-/// The smallest share of the rules if no learned model has one, since content and taste do not reflect other users.
-pub const MIN_RULES_SHARE: f32 = 0.3;
+/// The weight of content if no learned model has a share.
+pub const CONTENT_ALONE_WEIGHT: f32 = 1.0;
 
 /// `items / (items + familiarity)`, the share of a personal part for a user with so many items: shrinkage towards the
 /// mean of all users by the amount of evidence. 0 without items.
@@ -29,14 +28,14 @@ pub fn personal_share(familiarity: f32, items: usize) -> f32 {
 }
 
 /// The number of items of a user's history that each family of parts can use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Evidence {
     /// Items that the learned models cover.
     pub learned: usize,
     /// Items with tags.
     pub content: usize,
-    /// Items with tags, and tags with a stated affinity.
-    pub taste: usize,
+    /// The sum of the absolute affinities that the user states, in likes.
+    pub stated: f32,
 }
 
 /// The shares of the families of parts for one user, each 0 to 1.
@@ -44,12 +43,11 @@ pub struct Evidence {
 pub struct Shares {
     /// The share of the learned models together.
     pub learned: f32,
-    /// The share of content.
+    /// The share of content, and of taste as far as it follows from the history.
     pub content: f32,
-    /// The share of taste.
-    pub taste: f32,
-    /// The share of the rules: what the best informed part leaves, at least [`MIN_RULES_SHARE`] if no learned model
-    /// has a share.
+    /// The share of the affinities that the user states.
+    pub stated: f32,
+    /// The share of the rules: what the best informed part leaves.
     pub rules: f32,
 }
 
@@ -59,34 +57,30 @@ impl Shares {
     pub fn new(evidence: Evidence) -> Self {
         let learned = personal_share(LEARNED_FAMILIARITY, evidence.learned);
         let content = personal_share(content::FAMILIARITY, evidence.content);
-        let taste = personal_share(content::FAMILIARITY, evidence.taste);
-        let rest = 1.0 - learned.max(content).max(taste);
+        // Beside one like for what a user does not state.
+        let stated = evidence.stated / (evidence.stated + evidence.content as f32 + 1.0);
         Self {
             learned,
             content,
-            taste,
-            rules: if learned == 0.0 {
-                rest.max(MIN_RULES_SHARE)
-            } else {
-                rest
-            },
+            stated,
+            rules: 1.0 - learned.max(content).max(stated),
         }
     }
 
     /// True if any part but the rules has a share.
     #[must_use]
     pub fn is_informed(&self) -> bool {
-        self.learned > 0.0 || self.content > 0.0 || self.taste > 0.0
+        self.learned > 0.0 || self.content > 0.0 || self.stated > 0.0
     }
 
-    /// The shares of content and taste if that of the learned models is scaled to 1, as evaluation without rules
-    /// does; 0 if learned models have none.
+    /// The share of content if that of the learned models is scaled to 1, as evaluation without rules does; 0 if learned
+    /// models have none.
     #[must_use]
-    pub fn relative_to_learned(&self) -> [f32; 2] {
+    pub fn relative_to_learned(&self) -> f32 {
         if self.learned == 0.0 {
-            return [0.0; 2];
+            return 0.0;
         }
-        [self.content / self.learned, self.taste / self.learned]
+        self.content / self.learned
     }
 }
 
@@ -182,7 +176,8 @@ impl Blend {
                 continue;
             }
             part.scorer.score(history, &mut own);
-            if let Some(applied) = add_part(total, &own, standardize(&own, history), weight) {
+            let standardization = part.scorer.standardization(&own, history);
+            if let Some(applied) = add_part(total, &own, standardization, weight) {
                 report(index, applied);
             }
         }
@@ -211,21 +206,31 @@ impl Scorer for Blend {
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
+        let mut all = self.explain_all(history, &[item]);
+        all.pop()
+            .unwrap_or_else(|| Explanation::new(history, |_, _| 0.0))
+    }
+
+    fn explain_all(&self, history: History<'_>, items: &[u32]) -> Vec<Explanation> {
         let mut total = vec![0.0; self.items()];
-        let mut why = Explanation::new(history, |_, _| 0.0);
+        let mut all = vec![Explanation::new(history, |_, _| 0.0); items.len()];
         self.add_scores(history, 1.0, &mut total, |index, applied| {
-            let mut sums = why.contributions.iter_mut();
-            let own = self.parts[index].scorer.explain(history, item);
-            for one in own.contributions {
-                // Both are in the order of the history.
-                if let Some(sum) = sums.find(|sum| sum.item == one.item) {
-                    sum.amount += applied.scale * one.amount;
+            let own = self.parts[index].scorer.explain_all(history, items);
+            for (why, own) in all.iter_mut().zip(own) {
+                let mut sums = why.contributions.iter_mut();
+                for one in own.contributions {
+                    // Both are in the order of the history.
+                    if let Some(sum) = sums.find(|sum| sum.item == one.item) {
+                        sum.amount += applied.scale * one.amount;
+                    }
                 }
             }
         });
-        // The remainder, so that rounding does not show in the sum.
-        why.base = total[item as usize] - why.total();
-        why
+        for (why, item) in all.iter_mut().zip(items) {
+            // The remainder, so that rounding does not show in the sum.
+            why.base = total[*item as usize] - why.total();
+        }
+        all
     }
 
     /// The items with the greatest `Σ weight · value / greatest value of that part`.
@@ -257,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity,
+        Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity, standardize,
         testing::{contributions_add_up, interactions, tastes},
     };
 
@@ -341,21 +346,24 @@ mod tests {
 
     #[test]
     fn shares_grow_with_evidence_and_rules_keep_the_rest() {
-        let shares = |learned, content| {
+        let shares = |learned, content, stated| {
             Shares::new(Evidence {
                 learned,
                 content,
-                taste: content,
+                stated,
             })
         };
-        assert!(!shares(0, 0).is_informed());
-        assert_eq!(shares(0, 0).rules, 1.0);
-        assert_eq!(shares(0, 1000).rules, MIN_RULES_SHARE);
-        assert!(shares(10, 0).learned > shares(1, 0).learned);
-        let informed = shares(5, 3);
+        assert!(!shares(0, 0, 0.0).is_informed());
+        assert_eq!(shares(0, 0, 0.0).rules, 1.0);
+        assert!(shares(0, 3, 0.0).rules < 0.2 && shares(0, 10, 0.0).rules < 0.05);
+        assert!(shares(10, 0, 0.0).learned > shares(1, 0, 0.0).learned);
+        let informed = shares(5, 3, 0.0);
         assert_eq!(informed.rules, 1.0 - informed.learned);
-        let relative = informed.relative_to_learned();
-        assert!((relative[0] * informed.learned - informed.content).abs() < 1e-6);
+        assert!(
+            (informed.relative_to_learned() * informed.learned - informed.content).abs() < 1e-6
+        );
+        let stated = shares(0, 3, 20.0);
+        assert!(stated.stated > 0.8 && stated.stated < shares(0, 0, 20.0).stated);
     }
 
     proptest! {

@@ -107,7 +107,7 @@ pub fn fit(
             Model::Ease => tuning::ease(&data.train, &mut settings.ease, tuner)?,
             Model::Ials => tuning::ials(&data.train, &mut settings.ials, tuner)?,
             Model::Spectral => spectral(&data.train, &settings.spectral)?,
-            Model::Content | Model::Taste => continue,
+            Model::Content | Model::Taste | Model::Base => continue,
             Model::Blend => {
                 if let Some(tuner) = tuner {
                     let score = |one: &Fitted| {

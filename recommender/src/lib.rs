@@ -101,6 +101,8 @@
 //! assert_eq!(Verdict::of(interval), Verdict::Better);
 //! ```
 
+#[cfg(feature = "learners")]
+pub mod base;
 pub mod blend;
 pub mod content;
 #[cfg(feature = "learners")]
@@ -110,6 +112,9 @@ pub mod interactions;
 pub mod learners;
 #[cfg(feature = "learners")]
 pub mod model_file;
+#[cfg(feature = "learners")]
+pub mod movielens;
+pub mod projected;
 pub mod rank;
 pub mod rerank;
 pub mod scorer;
@@ -128,6 +133,7 @@ pub use interactions::{History, InteractionError, Interactions};
 #[cfg(feature = "learners")]
 pub use learners::{Ease, EaseSettings, Ials, IalsSettings, Spectral, SpectralSettings};
 pub use learners::{FitError, Popularity};
+pub use projected::Projected;
 pub use scorer::{Contribution, Explanation, Scorer};
 pub use standardize::{Standardization, add_standardized, standardize};
 pub use trained::{ModelName, TrainedModel, TrainedModels};

@@ -27,6 +27,7 @@ use crate::{
     TrainedModels,
     content::{CONTENT_WEIGHT, TASTE_WEIGHT},
     evaluation::settings::Settings,
+    trained::default_base_share,
 };
 
 /// The supported [`Manifest::format`].
@@ -45,6 +46,9 @@ pub struct Manifest {
     pub format: u32,
     /// The version of the program that wrote it.
     pub code_version: String,
+    /// The published set that a base model was fitted to; absent for models of own users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The SHA-256 of the interactions, hexadecimal.
     pub data_sha256: String,
     /// The number of users that the models were fitted to.
@@ -67,6 +71,7 @@ impl Default for Manifest {
         Self {
             format: FORMAT,
             code_version: String::new(),
+            source: None,
             data_sha256: String::new(),
             users: 0,
             films: 0,
@@ -155,10 +160,13 @@ impl ModelParts {
             })
         });
         let familiarity = number("familiarity", FAMILIARITY);
-        TrainedModels::new(version, self.films, parts.collect(), familiarity)?.with_tags(
-            number("content", CONTENT_WEIGHT),
-            number("taste", TASTE_WEIGHT),
-        )
+        let trained = TrainedModels::new(version, self.films, parts.collect(), familiarity)?;
+        trained
+            .with_tags(
+                number("content", CONTENT_WEIGHT),
+                number("taste", TASTE_WEIGHT),
+            )?
+            .with_base_share(number("base", default_base_share(manifest.users)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The trait that all models implement: from the history of one user to a score for each item, with an exact explanation.
 
-use crate::History;
+use crate::{History, Standardization, standardize};
 
 /// The explanation of the score of one item: a base and contributions that add up to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,12 @@ pub trait Scorer: Send + Sync {
     /// Columns of `history` that the model does not cover are ignored.
     fn score(&self, history: History<'_>, scores: &mut [f32]);
 
+    /// The standardization of `scores`, which [`Scorer::score`] wrote for this `history`: over the columns that the model
+    /// covers, all by default.
+    fn standardization(&self, scores: &[f32], history: History<'_>) -> Standardization {
+        standardize(scores, history)
+    }
+
     /// The explanation of the score that [`Scorer::score`] gives to `item`.
     fn explain(&self, history: History<'_>, item: u32) -> Explanation;
 
@@ -77,4 +83,26 @@ pub trait Scorer: Send + Sync {
         let _ = (one, other);
         None
     }
+}
+
+/// The standardization of `scores`, those of these ascending `columns`, over those that are not in `history`.
+pub(crate) fn standardize_columns(
+    scores: impl Iterator<Item = f32>,
+    columns: &[u32],
+    history: History<'_>,
+) -> Standardization {
+    let scores: Vec<f32> = scores.collect();
+    let known = history.items.iter();
+    let places: Vec<u32> = known
+        .filter_map(|item| columns.binary_search(item).ok())
+        .filter_map(|place| u32::try_from(place).ok())
+        .collect();
+    let ones = vec![1.0; places.len()];
+    standardize(
+        &scores,
+        History {
+            items: &places,
+            weights: &ones,
+        },
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -33,4 +33,12 @@ pub(super) fn open(path: &Path) -> std::io::Result<impl BufRead + use<>> {
         Box::new(file)
     };
     Ok(BufReader::new(text))
+}
+
+/// The file `name` in `directory`, plain or .gz.
+pub(super) fn find(directory: &Path, name: &str) -> Option<PathBuf> {
+    [name.to_owned(), format!("{name}.gz")]
+        .map(|name| directory.join(name))
+        .into_iter()
+        .find(|path| path.is_file())
 }

@@ -5,11 +5,13 @@
 //! one, whose fitting ended before. Settings and the weights of the blend are chosen on the tenth before; then the models
 //! are fitted again with that tenth.
 //!
-//! [`source`] and [`tags`] read, [`fit`] fits and measures.
+//! [`source`] and [`tags`] read, [`fit`] fits and measures. [`base`] fits a base model to a published set instead.
 
+mod base;
 mod fit;
+pub(super) mod set;
 pub(super) mod source;
-mod tags;
+pub(super) mod tags;
 
 use std::{
     path::PathBuf,
@@ -19,17 +21,23 @@ use std::{
 use anyhow::Context;
 use chassis::shutdown::Shutdown;
 use clap::Args;
-use recommender::taste::LIKED_STARS;
 use recommender::{
+    TrainedModels,
     evaluation::{process_memory_mib, settings::Settings},
     model_file,
+    taste::LIKED_STARS,
 };
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-use self::fit::Outcome;
+pub(super) use self::base::titles;
+use self::{base::BaseSet, fit::Outcome};
 use super::{finite, print, setting};
-use crate::{config::Config, database, registry::repository};
+use crate::{
+    config::Config,
+    database,
+    registry::repository::{self, ModelKind, NewModel},
+};
 
 /// Bytes that one interaction takes while it is split and fitted to.
 const BYTES_PER_INTERACTION: u64 = 128;
@@ -40,19 +48,31 @@ const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Fits models to the interactions in the database of the service (DATABASE_URL), or in files, and writes a version to the
 /// registry. It goes live if it is better than the live one.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("files"))]
 pub struct Arguments {
+    /// Fit a base model to a published set, which serves until own users have done enough and as prior beside own models;
+    /// --from names the set as it was fetched
+    #[arg(long, value_name = "SET", requires = "from", group = "files")]
+    base: Option<BaseSet>,
+    /// Accept the licence of the set, which is shown
+    #[arg(long, requires = "base")]
+    accept_licence: bool,
+    /// Only read the set, and print how many of its movies map to the catalogue
+    #[arg(long, requires = "base")]
+    dry_run: bool,
     /// A file of ratings, or a directory with ratings and links to TMDB's ids (MovieLens as published), instead of the
     /// database
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", group = "files")]
     data: Option<PathBuf>,
     /// CSV with movieId and tmdbId, for ratings whose movies have other ids
-    #[arg(long, value_name = "FILE", requires = "data")]
+    #[arg(long, value_name = "FILE", requires = "files")]
     links: Option<PathBuf>,
-    /// The smallest rating in files that counts
-    #[arg(long, value_name = "R", value_parser = finite, default_value_t = f64::from(LIKED_STARS))]
-    min_rating: f64,
-    /// Register models that were fitted elsewhere (safetensors), rather than fitting any
-    #[arg(long, value_name = "FILE")]
+    /// The smallest rating in files that counts; by default 3.5
+    #[arg(long, value_name = "R", value_parser = finite)]
+    min_rating: Option<f64>,
+    /// Register models that were fitted elsewhere (safetensors), rather than fitting any; with --base the directory or
+    /// zip archive of the set
+    #[arg(long, value_name = "PATH")]
     from: Option<PathBuf>,
     /// Write the version to a file rather than to the registry
     #[arg(long, value_name = "FILE")]
@@ -90,6 +110,10 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     watch_memory(memory_mib);
     settings.fit_memory(memory / 2);
 
+    if arguments.base.is_some() {
+        return base::train(arguments, config, settings, memory).await;
+    }
+
     let needs_database = arguments.data.is_none() || arguments.out.is_none();
     let pool = if needs_database {
         Some(database::open(&config, &Shutdown::default()).await?)
@@ -100,7 +124,8 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     let max = memory / 4 / BYTES_PER_INTERACTION;
     let events = match (&arguments.data, &pool) {
         (Some(path), _) => {
-            source::from_files(path, arguments.links.as_deref(), arguments.min_rating, max)?
+            let min_rating = arguments.min_rating.unwrap_or(f64::from(LIKED_STARS));
+            source::from_files(path, arguments.links.as_deref(), min_rating, max)?
         }
         (None, Some(pool)) => source::from_database(pool, max).await?,
         (None, None) => anyhow::bail!("there is neither --data nor a database"),
@@ -114,7 +139,11 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
         Some(pool) if config.content_model => tags::load(pool).await?,
         _ => None,
     };
-    let task = fit::Task::new(events, catalogue)?;
+    let base = match &pool {
+        Some(pool) => live(pool, ModelKind::Base).await?.map(|(_, base)| base),
+        None => None,
+    };
+    let task = fit::Task::new(events, catalogue, base)?;
     let outcome = match &arguments.from {
         None => task.fit(&mut settings)?,
         Some(file) => {
@@ -137,9 +166,13 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     };
     let goes_live =
         arguments.promote || !arguments.hold && is_better(pool, &task, &outcome).await?;
-    let (sha256, keep) = (Sha256::digest(&bytes), config.model_versions_kept);
-    let version =
-        repository::insert(pool, &outcome.manifest, &bytes, &sha256, goes_live, keep).await?;
+    let new = NewModel {
+        kind: ModelKind::Own,
+        manifest: &outcome.manifest,
+        bytes: &bytes,
+        sha256: &Sha256::digest(&bytes),
+    };
+    let version = repository::insert(pool, &new, goes_live, config.model_versions_kept).await?;
     let state = if goes_live { "live" } else { "not live" };
     print(&format!(
         "version {version}, {} bytes, is {state}",
@@ -179,24 +212,26 @@ fn read_file(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     Ok(std::fs::read(file)?)
 }
 
+/// The live version of `kind` with its number, if there is one that can be used.
+async fn live(pool: &PgPool, kind: ModelKind) -> anyhow::Result<Option<(i64, TrainedModels)>> {
+    let Some(version) = repository::live(pool, kind).await? else {
+        return Ok(None);
+    };
+    let bytes = repository::load(pool, version).await?;
+    match model_file::decode(&bytes) {
+        Ok((manifest, parts)) => Ok(Some((version, parts.into_trained(version, &manifest)?))),
+        Err(error) => {
+            print(&format!("version {version} is live but broken: {error}"));
+            Ok(None)
+        }
+    }
+}
+
 /// True if the fitted models are better than the live version, or than popularity if none is live.
 async fn is_better(pool: &PgPool, task: &fit::Task, outcome: &Outcome) -> anyhow::Result<bool> {
     let own = outcome.value;
-    let live = match repository::live(pool).await? {
-        None => None,
-        Some(version) => {
-            let bytes = repository::load(pool, version).await?;
-            match model_file::decode(&bytes) {
-                Ok((manifest, parts)) => Some((version, parts.into_trained(version, &manifest)?)),
-                Err(error) => {
-                    print(&format!("version {version} is live but broken: {error}"));
-                    None
-                }
-            }
-        }
-    };
-    let (against, value) = match live {
-        Some((version, live)) => (format!("live version {version}"), task.value(&live)),
+    let (against, value) = match live(pool, ModelKind::Own).await? {
+        Some((version, live)) => (format!("live version {version}"), task.value(live)),
         None => ("popularity".to_owned(), task.popularity()),
     };
     print(&format!("held out: {own:.5}, {against} {value:.5}"));

@@ -26,9 +26,16 @@ pub struct Treatments {
     experiments: Experiments,
     explorer: Explorer,
     /// The versions of the learned models that experiments compare; `None` if one cannot be loaded.
-    versions: Shared<HashMap<i64, Option<ModelOnCatalogue>>>,
+    versions: Shared<HashMap<i64, Option<Compared>>>,
     /// Changes whenever `versions` does.
     revision: Arc<AtomicU64>,
+}
+
+/// A version that experiments compare, and itself on the latest catalogue that it ranked.
+#[derive(Clone)]
+struct Compared {
+    own: Arc<TrainedModels>,
+    on_catalogue: Option<ModelOnCatalogue>,
 }
 
 /// The treatment of one user.
@@ -100,14 +107,17 @@ impl Treatments {
             missing.copied().collect()
         };
         for version in missing {
-            let model_on_catalogue = match load(version).await {
-                Ok(trained) => Some(ModelOnCatalogue::new(trained, &Catalogue::default())),
+            let compared = match load(version).await {
+                Ok(own) => Some(Compared {
+                    own,
+                    on_catalogue: None,
+                }),
                 Err(error) => {
                     tracing::warn!(model.version = version, %error, "cannot load the model version of an experiment");
                     None
                 }
             };
-            self.versions.write().insert(version, model_on_catalogue);
+            self.versions.write().insert(version, compared);
         }
         self.versions
             .write()
@@ -116,15 +126,23 @@ impl Treatments {
             .store(Revision::next().get(), Ordering::Release);
     }
 
-    /// Version `version` of the learned models on the rows of `catalogue`; `None` if it is not loaded.
-    pub fn place(&self, version: i64, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
-        let known = self.versions.read().get(&version)?.clone()?;
-        if known.is_on(catalogue) {
+    /// Version `version` of the learned models, beside the live `base` model, on the rows of `catalogue`; `None` if it is
+    /// not loaded.
+    pub fn place(
+        &self,
+        version: i64,
+        base: Option<Arc<TrainedModels>>,
+        catalogue: &Catalogue,
+    ) -> Option<ModelOnCatalogue> {
+        let Compared { own, on_catalogue } = self.versions.read().get(&version)?.clone()?;
+        let is_current =
+            |known: &ModelOnCatalogue| known.is_of(Some(&own), base.as_ref(), catalogue);
+        if let Some(known) = on_catalogue.filter(is_current) {
             return Some(known);
         }
-        let current = ModelOnCatalogue::new(known.trained, catalogue);
-        if let Some(version) = self.versions.write().get_mut(&version) {
-            *version = Some(current.clone());
+        let current = ModelOnCatalogue::new(Some(own), base, catalogue)?;
+        if let Some(Some(version)) = self.versions.write().get_mut(&version) {
+            version.on_catalogue = Some(current.clone());
         }
         Some(current)
     }

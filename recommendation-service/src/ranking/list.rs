@@ -25,6 +25,8 @@ pub enum Strategy {
     Ials,
     /// The learned spectral model.
     Spectral,
+    /// The base model: learned from a published set of ratings.
+    Base,
     /// Content: similarity of tags to the user's movies.
     Content,
     /// Taste: the user's affinity for tags, learned and edited.
@@ -33,7 +35,8 @@ pub enum Strategy {
 
 impl Strategy {
     /// All names, for messages.
-    pub const NAMES: &str = "blend, rules, popularity, ease, ials, spectral, content or taste";
+    pub const NAMES: &str =
+        "blend, rules, popularity, ease, ials, spectral, base, content or taste";
 
     /// The name, as clients write it.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Strategy {
             Self::Ease => "ease",
             Self::Ials => "ials",
             Self::Spectral => "spectral",
+            Self::Base => "base",
             Self::Content => "content",
             Self::Taste => "taste",
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ::recommender::{TrainedModels, taste::HalfLife};
+use ::recommender::taste::HalfLife;
 use bytes::Bytes;
 use chassis::{clock::Clock, feed::follow::FeedState, language::Language};
 use chrono::{DateTime, Utc};
@@ -23,6 +23,7 @@ use crate::{
         store::ListStore,
     },
     read_model::{Catalogue, Profile, Shared, UserId},
+    registry::LiveModels,
     rules::{Rule, Weights, repository},
 };
 
@@ -64,8 +65,8 @@ pub struct Sources {
     pub movies_feed: FeedState,
     /// The users.
     pub users: KnownUsers,
-    /// The live version of the learned models.
-    pub trained: Shared<Option<Arc<TrainedModels>>>,
+    /// The live versions of the learned models.
+    pub trained: LiveModels,
     /// The stored lists.
     pub lists: ListStore,
     /// The half-life of interactions.
@@ -142,14 +143,14 @@ impl Recommender {
 
     /// The live models on the rows of `catalogue`.
     pub(super) fn place(&self, catalogue: &Catalogue) -> Option<ModelOnCatalogue> {
-        let trained = self.sources.trained.snapshot()?;
+        let own = self.sources.trained.own.snapshot();
+        let base = self.sources.trained.base.snapshot();
         if let Some(known) = &*self.model_on_catalogue.read()
-            && known.is_on(catalogue)
-            && Arc::ptr_eq(&known.trained, &trained)
+            && known.is_of(own.as_ref(), base.as_ref(), catalogue)
         {
             return Some(known.clone());
         }
-        let model_on_catalogue = ModelOnCatalogue::new(trained, catalogue);
+        let model_on_catalogue = ModelOnCatalogue::new(own, base, catalogue)?;
         *self.model_on_catalogue.write() = Some(model_on_catalogue.clone());
         Some(model_on_catalogue)
     }
@@ -218,12 +219,11 @@ impl Recommender {
     }
 
     fn stamp(&self, id: UserId) -> Option<Stamp> {
-        let trained = self.sources.trained.read();
         Some(Stamp {
             profile: self.sources.users.find(id)?.revision().get(),
             catalogue: self.sources.catalogue.read().revision().get(),
             rules: self.weights(),
-            model: trained.as_ref().map(|trained| trained.version),
+            models: self.sources.trained.versions(),
             treatments: self
                 .sources
                 .treatments
@@ -298,7 +298,10 @@ impl Recommender {
         let catalogue = self.catalogue();
         let model_on_catalogue = treatments
             .zip(overrides.model_version)
-            .and_then(|(treatments, version)| treatments.place(version, &catalogue))
+            .and_then(|(treatments, version)| {
+                let base = self.sources.trained.base.snapshot();
+                treatments.place(version, base, &catalogue)
+            })
             .or_else(|| self.place(&catalogue));
         let mut context = self.context(&catalogue, model_on_catalogue.as_ref(), &profile);
         context.rules = overrides.rules.unwrap_or(context.rules);

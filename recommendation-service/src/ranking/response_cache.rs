@@ -23,7 +23,7 @@ pub(super) struct Stamp {
     pub(super) profile: u64,
     pub(super) catalogue: u64,
     pub(super) rules: Weights,
-    pub(super) model: Option<i64>,
+    pub(super) models: [Option<i64>; 2],
     pub(super) treatments: u64,
 }
 

@@ -23,7 +23,6 @@ pub use self::{
 };
 use crate::{
     ranking::list::Strategy,
-    read_model::FilmTags,
     rules::score::{Context, days_since_epoch},
 };
 
@@ -128,6 +127,7 @@ impl<'a> Scores<'a> {
             Strategy::Ease => scores.score_by(ModelName::Ease).ok_or(missing)?,
             Strategy::Ials => scores.score_by(ModelName::Ials).ok_or(missing)?,
             Strategy::Spectral => scores.score_by(ModelName::Spectral).ok_or(missing)?,
+            Strategy::Base => scores.score_by(ModelName::Base).ok_or(missing)?,
         }
         Ok(scores)
     }
@@ -157,9 +157,7 @@ impl<'a> Scores<'a> {
 
     /// The scores of all movies by content and by taste, by row.
     fn score_tags(&self) -> [Vec<f32>; 2] {
-        let catalogue = self.context.catalogue;
-        let tags = FilmTags(catalogue.films());
-        let [mut content, taste] = self.user.tags.score(&tags, catalogue.norms());
+        let [mut content, taste] = self.context.catalogue.score_tags(&self.user.tags);
         if !self.context.uses_content {
             content.fill(0.0);
         }

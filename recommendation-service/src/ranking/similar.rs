@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use filter::Filter;
+use filter::{Bitmap, FacetKind, Filter};
 use recommender::{
     Scorer as _,
-    content::{TagProfile, TagVector},
+    content::{ContentWeights, TagProfile, TagVector},
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         recommender::Recommender,
         scoring::{ModelOnCatalogue, apportion},
     },
-    read_model::{Catalogue, FilmTags},
+    read_model::Catalogue,
     reason::Reason,
 };
 
@@ -96,6 +96,8 @@ pub(super) struct Similarity {
     content: Vec<f32>,
     /// Empty if the learned models do not know the movie.
     learned: Vec<f32>,
+    /// The rows of its neighbours by the learned models.
+    audience: Vec<u32>,
     model_version: Option<i64>,
 }
 
@@ -112,14 +114,28 @@ impl Similarity {
         } else {
             TagVector::default()
         };
-        let own = TagProfile::new([(&vector, 1.0)], &HashMap::new());
-        let [content, _] = own.score(&FilmTags(catalogue.films()), catalogue.norms());
+        let weights = ContentWeights {
+            prior: 0.0,
+            ..*catalogue.content_weights()
+        };
+        let movie = (&vector, catalogue.factors(row), 1.0);
+        let own = TagProfile::new(&weights, [movie], &HashMap::new());
+        let [mut content, _] = catalogue.score_tags(&own);
+        let scale = if uses_content {
+            1.0 / weights.max_similarity()
+        } else {
+            0.0
+        };
+        content
+            .iter_mut()
+            .for_each(|score| *score = (scale * *score).clamp(0.0, 1.0));
         let together = model_on_catalogue.and_then(|model_on_catalogue| {
             Some((
                 model_on_catalogue,
                 learned_similarity(model_on_catalogue, catalogue.id(row))?,
             ))
         });
+        let mut audience = Vec::new();
         let (share, learned) = match &together {
             None => (1.0, Vec::new()),
             Some((model_on_catalogue, by_column)) => {
@@ -130,6 +146,9 @@ impl Similarity {
                     .collect();
                 for (column, row) in model_on_catalogue.places() {
                     learned[row] = by_column[column];
+                    if by_column[column] > 0.0 {
+                        audience.extend(u32::try_from(row));
+                    }
                 }
                 (if uses_content { CONTENT_SHARE } else { 0.0 }, learned)
             }
@@ -139,6 +158,7 @@ impl Similarity {
             share,
             content,
             learned,
+            audience,
             model_version: together
                 .map(|(model_on_catalogue, _)| model_on_catalogue.trained.version),
         }
@@ -154,6 +174,25 @@ impl Similarity {
     pub(super) fn score(&self, row: usize) -> f32 {
         let (content, learned) = self.amounts(row);
         content + learned
+    }
+
+    /// The rows of the movies that have something in common with the movie: a genre, a keyword, a person or an audience. To
+    /// be of the same language, time or renown is not enough.
+    fn related(&self, catalogue: &Catalogue) -> Bitmap {
+        let mut related = Bitmap::with_rows(catalogue.len());
+        let facets = catalogue.films().facets();
+        for tag in catalogue.vector(self.row).tags() {
+            let postings = facets.numbered(tag);
+            if let Some(postings) = postings.filter(|_| is_subject(catalogue, tag)) {
+                postings.for_each(|row| {
+                    related.insert(row);
+                });
+            }
+        }
+        for row in &self.audience {
+            related.insert(*row);
+        }
+        related
     }
 
     /// The reasons for the similarity of the movie in `row`, at least one.
@@ -179,6 +218,7 @@ fn similar(
 ) -> SimilarFilms {
     let similarity = Similarity::new(catalogue, model_on_catalogue, row, uses_content);
     let mut rows = catalogue.select(filter);
+    rows.intersect(&similarity.related(catalogue));
     rows.remove(u32::try_from(row).unwrap_or(u32::MAX));
     let best = candidates::best_by(catalogue, &rows, limit, |row| similarity.score(row));
     let films = best.into_iter().filter(|film| film.score > 0).map(|film| {
@@ -219,4 +259,10 @@ fn slope(model_on_catalogue: &ModelOnCatalogue, learned: &[f32], content: &[f32]
         xy += content * learned;
     }
     if xx > 1e-9 { (xy / xx) as f32 } else { 0.0 }
+}
+
+/// True if to share `tag` is to have something in common, and not only the language.
+fn is_subject(catalogue: &Catalogue, tag: u32) -> bool {
+    let facet = catalogue.films().facets().facet(tag);
+    facet.is_some_and(|(kind, _)| kind != FacetKind::Language)
 }

@@ -5,6 +5,9 @@
 //! A clone is a snapshot that shares memory with the original (copy on write by chunks of rows), so a list is scored
 //! without a lock that the feed's writer needs.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
@@ -17,7 +20,7 @@ use filter::{
     Column, FacetKind, Filter, FilterIndex, MovieAttributes, NamedId, RowTable, StringColumn,
     UNKNOWN_DAY,
 };
-use recommender::content::TagVector;
+use recommender::content::{ContentWeights, ItemFactors, TagIndex as _, TagProfile, TagVector};
 use serde::{Deserialize, Serialize};
 
 use crate::read_model::{
@@ -25,7 +28,8 @@ use crate::read_model::{
     genres::{GenreSet, Genres},
     leads::Leads,
     poster::Poster,
-    rating, tags,
+    rating,
+    tags::FilmTags,
     translations::{Localized, Title, TranslatedTitles},
 };
 
@@ -120,17 +124,19 @@ pub struct Catalogue {
     titles: StringColumn,
     pub(super) translated_titles: TranslatedTitles,
     posters: Column<Poster>,
+    /// The weights of the content model.
+    content: ContentWeights,
+    /// The movies as the content model uses them; see [`super::tags`].
+    factors: Arc<Vec<ItemFactors>>,
     leads: Column<Leads>,
     /// The ratings that lowest ratings are compared with; see [`super::rating`].
     ratings: Column<f32>,
-    /// The norms of the movies' tag vectors; see [`super::tags`].
-    norms: Arc<Vec<f32>>,
     /// The facets that movies are filtered by.
     films: FilterIndex,
     genres: Genres,
     revision: Revision,
-    /// True if tags changed since all norms were computed.
-    has_stale_norms: bool,
+    /// True if tags changed since all factors were computed.
+    has_stale_factors: bool,
 }
 
 /// The properties of a movie that the rules use.
@@ -199,9 +205,10 @@ impl Catalogue {
         put(&mut self.films, numbered(row), film);
         self.leads[row] = Leads::new(&self.films, &film.people);
         self.ratings[row] = rating::assured(film.vote_average, film.vote_count) as f32;
-        let norm = tags::norm(&self.films, numbered(row));
-        Arc::make_mut(&mut self.norms)[row] = norm;
-        self.has_stale_norms = true;
+        let tags = self.tags();
+        let factors = tags.describe(numbered(row), self.popularity[row], |tag| tags.weight(tag));
+        Arc::make_mut(&mut self.factors)[row] = factors;
+        self.has_stale_factors = true;
         self.revision = Revision::next();
     }
 
@@ -214,9 +221,9 @@ impl Catalogue {
         self.titles.push(&[]);
         self.translated_titles.push();
         self.posters.push(Poster::default());
+        Arc::make_mut(&mut self.factors).push(ItemFactors::default());
         self.leads.push(Leads::default());
         self.ratings.push(0.0);
-        Arc::make_mut(&mut self.norms).push(0.0);
         let ids = &self.ids;
         self.rows.insert(numbered(row), |row| ids[row as usize]);
         row
@@ -241,15 +248,15 @@ impl Catalogue {
             self.titles.swap_remove(row);
             self.translated_titles.swap_remove(row);
             self.posters.swap_remove(row);
+            Arc::make_mut(&mut self.factors).swap_remove(row);
             self.leads.swap_remove(row);
             self.ratings.swap_remove(row);
-            Arc::make_mut(&mut self.norms).swap_remove(row);
             self.films.swap_remove(numbered(row));
             if last != row {
                 let ids = &self.ids;
                 self.rows.insert(numbered(row), |row| ids[row as usize]);
             }
-            self.has_stale_norms = true;
+            self.has_stale_factors = true;
             self.revision = Revision::next();
         }
         let known = Arc::make_mut(&mut self.removed)
@@ -258,27 +265,28 @@ impl Catalogue {
         *known = (*known).max(version);
     }
 
-    /// True if tags changed since [`Catalogue::set_norms`].
-    pub fn has_stale_norms(&self) -> bool {
-        self.has_stale_norms
+    /// True if tags changed since [`Catalogue::set_factors`].
+    pub fn has_stale_factors(&self) -> bool {
+        self.has_stale_factors
     }
 
-    /// The norms of all tag vectors by row: each depends on the number of movies with its tags, which changes with
-    /// other movies. Takes a quarter of a second for a million movies.
-    pub fn compute_norms(&self) -> Vec<f32> {
-        let weights = tags::weights(&self.films);
-        (0..)
-            .zip(self.norms.iter())
-            .map(|(row, _)| tags::norm_by(&self.films, row, &weights))
+    /// The factors of all movies by row: each depends on the number of movies with its tags, which changes with other
+    /// movies. Takes a quarter of a second for a million movies.
+    pub fn compute_factors(&self) -> Vec<ItemFactors> {
+        let tags = self.tags();
+        let weights = tags.all_weights();
+        let of = |number: u32| weights.get(number as usize).copied().unwrap_or_default();
+        (0..self.len())
+            .map(|row| tags.describe(numbered(row), self.popularity[row], of))
             .collect()
     }
 
-    /// Stores `norms`, which [`Catalogue::compute_norms`] returned at the revision `of`; does nothing if the catalogue
+    /// Stores `factors`, which [`Catalogue::compute_factors`] returned at the revision `of`; does nothing if the catalogue
     /// changed since.
-    pub fn set_norms(&mut self, norms: Vec<f32>, of: Revision) {
+    pub fn set_factors(&mut self, factors: Vec<ItemFactors>, of: Revision) {
         if self.revision.get() == of.get() {
-            self.norms = Arc::new(norms);
-            self.has_stale_norms = false;
+            self.factors = Arc::new(factors);
+            self.has_stale_factors = false;
             self.revision = Revision::next();
         }
     }
@@ -350,12 +358,29 @@ impl Catalogue {
 
     /// The tag vector of the movie in `row`; empty if it has no tags.
     pub fn vector(&self, row: usize) -> TagVector {
-        tags::vector(&self.films, numbered(row), self.norms[row])
+        self.tags().vector(numbered(row), self.factors[row].norm)
     }
 
-    /// The norms of the tag vectors by row.
-    pub fn norms(&self) -> &[f32] {
-        &self.norms
+    /// The movie in `row` as the content model uses it.
+    pub fn factors(&self, row: usize) -> ItemFactors {
+        self.factors[row]
+    }
+
+    /// The weights of the content model.
+    pub fn content_weights(&self) -> &ContentWeights {
+        &self.content
+    }
+
+    /// The scores of all movies by content and by taste for the user with this `profile`, by row.
+    pub fn score_tags(&self, profile: &TagProfile) -> [Vec<f32>; 2] {
+        profile.score(&self.tags(), &self.factors)
+    }
+
+    fn tags(&self) -> FilmTags<'_> {
+        FilmTags {
+            films: &self.films,
+            weights: &self.content,
+        }
     }
 
     /// The title of the movie in `row`.
@@ -458,6 +483,3 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
         },
     );
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,71 +1,85 @@
-//! Tags of films as the content model of [`recommender`] uses them: genres, keywords, people and the language, each
-//! weighed by its inverse document frequency over the catalogue times a constant of its kind.
+//! Movies as the content model of [`recommender`] uses them: tags (genres, keywords, people and the language), each weighed
+//! by its inverse document frequency over the catalogue times the factor of its kind, and other properties.
 
-use filter::{FacetKind, FilterIndex};
-use recommender::content::{self, TagIndex, TagVector, inverse_document_frequency};
+use filter::{FacetKind, FilterIndex, UNKNOWN_DAY};
+use recommender::content::{
+    self, ContentWeights, ItemFactors, Properties, TagIndex, TagVector, inverse_document_frequency,
+};
 
-/// The constant of a kind of tag; `None` if it does not describe the content of a film.
-fn kind_weight(kind: FacetKind) -> Option<f32> {
-    match kind {
-        FacetKind::Genre | FacetKind::Keyword | FacetKind::Person => Some(1.0),
-        // Most movies share a few languages, so a shared language is weaker evidence than its frequency suggests.
-        FacetKind::Language => Some(0.5),
-        FacetKind::Country | FacetKind::Offer | FacetKind::Provider => None,
-    }
+/// The largest inverse document frequency of a language, so that movies in a rare one differ by more than renown.
+const MAX_LANGUAGE_WEIGHT: f32 = 2.0;
+/// The mean length of a year of the Gregorian calendar.
+const DAYS_PER_YEAR: f32 = 365.2425;
+
+/// The inverted index of the movies as the content model reads it.
+#[derive(Clone, Copy)]
+pub(super) struct FilmTags<'a> {
+    /// The movies.
+    pub films: &'a FilterIndex,
+    /// The weights of the model.
+    pub weights: &'a ContentWeights,
 }
-
-/// The inverted index of `0` as the content model reads it.
-pub struct FilmTags<'a>(pub &'a FilterIndex);
 
 impl TagIndex for FilmTags<'_> {
     fn weight(&self, tag: u32) -> f32 {
-        let Self(films) = self;
-        let Some(kind) = films
-            .facets()
-            .facet(tag)
-            .and_then(|facet| kind_weight(facet.0))
-        else {
-            return 0.0;
+        let facets = self.films.facets();
+        let mut max = f32::INFINITY;
+        let factor = match facets.facet(tag).map(|(kind, _)| kind) {
+            Some(FacetKind::Genre) => self.weights.genre,
+            Some(FacetKind::Keyword) => self.weights.keyword,
+            Some(FacetKind::Person) => self.weights.person,
+            Some(FacetKind::Language) => {
+                max = MAX_LANGUAGE_WEIGHT;
+                self.weights.language
+            }
+            // Where a movie was made and where it can be watched does not describe its content.
+            Some(FacetKind::Country | FacetKind::Offer | FacetKind::Provider) | None => return 0.0,
         };
-        let having = films.facets().numbered(tag).map_or(0, |rows| rows.len());
-        kind * inverse_document_frequency(films.rows(), having)
+        let having = facets.numbered(tag).map_or(0, |rows| rows.len());
+        factor * inverse_document_frequency(self.films.rows(), having).min(max)
     }
 
     fn for_each_item(&self, tag: u32, visit: impl FnMut(u32)) {
-        if let Some(postings) = self.0.facets().numbered(tag) {
+        if let Some(postings) = self.films.facets().numbered(tag) {
             postings.for_each(visit);
         }
     }
 }
 
-/// The weights of all tags by number.
-pub(super) fn weights(films: &FilterIndex) -> Vec<f32> {
-    let numbers = (0..films.facets().len()).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    numbers
-        .map(|number| FilmTags(films).weight(number))
-        .collect()
-}
-
-/// The norm of the tag weights of the film in `row`.
-pub(super) fn norm(films: &FilterIndex, row: u32) -> f32 {
-    let numbers = films.facet_ids(row).into_iter();
-    content::norm(numbers.map(|number| FilmTags(films).weight(number)))
-}
-
-/// As [`norm`], from the `weights` of all tags.
-pub(super) fn norm_by(films: &FilterIndex, row: u32, weights: &[f32]) -> f32 {
-    let of = |number: u32| weights.get(number as usize).copied().unwrap_or_default();
-    content::norm(films.facet_ids(row).into_iter().map(of))
-}
-
-/// The tag vector of the film in `row`, whose tag weights have this `norm`.
-pub(super) fn vector(films: &FilterIndex, row: u32, norm: f32) -> TagVector {
-    if norm <= 0.0 {
-        return TagVector::default();
+impl FilmTags<'_> {
+    /// The weights of all tags by number.
+    pub(super) fn all_weights(&self) -> Vec<f32> {
+        let numbers = 0..self.films.facets().len();
+        numbers
+            .map(|number| self.weight(u32::try_from(number).unwrap_or(u32::MAX)))
+            .collect()
     }
-    let numbers = films.facet_ids(row).into_iter();
-    TagVector::new(
-        numbers.map(|number| (number, FilmTags(films).weight(number))),
-        norm,
-    )
+
+    /// The factors of the movie in `row`, with this `popularity` at TMDB, from the weight `of` each tag.
+    pub(super) fn describe(
+        &self,
+        row: u32,
+        popularity: f64,
+        of: impl Fn(u32) -> f32,
+    ) -> ItemFactors {
+        let norm = content::norm(self.films.facet_ids(row).into_iter().map(of));
+        let day = self.films.day(row);
+        let properties = Properties {
+            year: (day != UNKNOWN_DAY).then_some(1.0 + day as f32 / DAYS_PER_YEAR),
+            votes: self.films.vote_count(row) as f32,
+            average: self.films.vote_averages()[row as usize],
+            popularity: popularity as f32,
+            runtime: self.films.runtime(row).map(f32::from),
+        };
+        self.weights.describe(&properties, norm)
+    }
+
+    /// The tag vector of the movie in `row`, whose tag weights have this `norm`.
+    pub(super) fn vector(&self, row: u32, norm: f32) -> TagVector {
+        if norm <= 0.0 {
+            return TagVector::default();
+        }
+        let numbers = self.films.facet_ids(row).into_iter();
+        TagVector::new(numbers.map(|number| (number, self.weight(number))), norm)
+    }
 }

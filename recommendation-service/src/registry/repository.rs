@@ -5,13 +5,63 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use recommender::model_file::{MAX_BYTES, Manifest};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, PgPool, Postgres, Transaction, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The bytes in a row.
 const CHUNK_BYTES: usize = 4 << 20;
+
+/// The population that learned models were fitted to.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    sqlx::Type,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub enum ModelKind {
+    /// The users of this platform.
+    #[default]
+    Own,
+    /// The users of a published set: a base model, which serves as prior.
+    Base,
+}
+
+impl ModelKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Own, Self::Base];
+
+    /// The name in APIs, commands and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Base => "base",
+        }
+    }
+}
+
+/// A version that is stored.
+pub struct NewModel<'a> {
+    /// Its kind.
+    pub kind: ModelKind,
+    /// The data it was fitted to, and its metrics.
+    pub manifest: &'a Manifest,
+    /// Its file.
+    pub bytes: &'a [u8],
+    /// The file's SHA-256.
+    pub sha256: &'a [u8],
+}
 
 /// A version of the learned models.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -20,6 +70,8 @@ pub struct ModelRow {
     /// The number of the version.
     #[schema(example = 3)]
     pub version: i64,
+    /// The users that it was fitted to.
+    pub kind: ModelKind,
     /// The time at which it was stored.
     pub created_at: DateTime<Utc>,
     /// True if it is live.
@@ -38,8 +90,9 @@ macro_rules! versions {
     ($after:tt $(, $argument:expr)*) => {
         sqlx::query_as!(
             ModelRow,
-            r#"select version, created_at, bytes, encode(sha256, 'hex') as "sha256!",
-                exists (select from model_live where model_live.version = model_version.version)
+            r#"select version, kind as "kind: ModelKind", created_at, bytes, encode(sha256, 'hex') as "sha256!",
+                exists (select from model_live
+                        where model_version.version in (model_live.version, base_version))
                     as "is_live!",
                 manifest as "manifest: Json<Manifest>"
                from model_version "# + $after
@@ -64,11 +117,14 @@ pub async fn find(pool: &PgPool, version: i64) -> sqlx::Result<Option<ModelRow>>
         .await
 }
 
-/// The live version, if any.
-pub async fn live(pool: &PgPool) -> sqlx::Result<Option<i64>> {
-    let version = sqlx::query_scalar!("select version from model_live where id")
-        .fetch_optional(pool)
-        .await?;
+/// The live version of `kind`, if any.
+pub async fn live(pool: &PgPool, kind: ModelKind) -> sqlx::Result<Option<i64>> {
+    let version = sqlx::query_scalar!(
+        "select case when $1 then base_version else version end from model_live where id",
+        kind == ModelKind::Base,
+    )
+    .fetch_optional(pool)
+    .await?;
     Ok(version.flatten())
 }
 
@@ -107,26 +163,21 @@ pub async fn load(pool: &PgPool, version: i64) -> sqlx::Result<Vec<u8>> {
     Ok(all)
 }
 
-/// Stores a version, activates it if `live`, and deletes the oldest beyond `keep` that are not live.
+/// Stores a version, activates it if `live`, and deletes the oldest of its kind beyond `keep` that are not live.
 #[tracing::instrument(name = "repository.models.insert", level = "debug", skip_all)]
-pub async fn insert(
-    pool: &PgPool,
-    manifest: &Manifest,
-    bytes: &[u8],
-    sha256: &[u8],
-    live: bool,
-    keep: i64,
-) -> sqlx::Result<i64> {
+pub async fn insert(pool: &PgPool, new: &NewModel<'_>, live: bool, keep: i64) -> sqlx::Result<i64> {
     let mut transaction = begin_long(pool).await?;
     let version = sqlx::query_scalar!(
-        "insert into model_version (manifest, bytes, sha256) values ($1, $2, $3) returning version",
-        Json(manifest) as _,
-        i64::try_from(bytes.len()).unwrap_or(i64::MAX),
-        sha256,
+        "insert into model_version (kind, manifest, bytes, sha256) values ($1, $2, $3, $4)
+         returning version",
+        new.kind as _,
+        Json(new.manifest) as _,
+        i64::try_from(new.bytes.len()).unwrap_or(i64::MAX),
+        new.sha256,
     )
     .fetch_one(&mut *transaction)
     .await?;
-    for (place, chunk) in (0_i32..).zip(bytes.chunks(CHUNK_BYTES)) {
+    for (place, chunk) in (0_i32..).zip(new.bytes.chunks(CHUNK_BYTES)) {
         sqlx::query!(
             "insert into model_chunk (version, place, bytes) values ($1, $2, $3)",
             version,
@@ -137,13 +188,17 @@ pub async fn insert(
         .await?;
     }
     if live {
-        activate(&mut *transaction, Some(version)).await?;
+        activate(&mut *transaction, new.kind, Some(version)).await?;
     }
     sqlx::query!(
         "delete from model_version
-         where version not in (select version from model_version order by version desc limit $1)
-           and version not in (select version from model_live where version is not null)",
+         where kind = $2
+           and version not in (select version from model_version where kind = $2
+                               order by version desc limit $1)
+           and not exists (select from model_live
+                           where model_version.version in (model_live.version, base_version))",
         keep.max(1),
+        new.kind as _,
     )
     .execute(&mut *transaction)
     .await?;
@@ -151,15 +206,40 @@ pub async fn insert(
     Ok(version)
 }
 
-/// Activates `version`, or none; false if it is not stored.
+/// Activates `version` as the one of `kind`, or none; false if it is not stored, or of another kind.
 #[tracing::instrument(name = "repository.models.activate", level = "debug", skip(executor))]
-pub async fn activate(executor: impl PgExecutor<'_>, version: Option<i64>) -> sqlx::Result<bool> {
+pub async fn activate(
+    executor: impl PgExecutor<'_>,
+    kind: ModelKind,
+    version: Option<i64>,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "update model_live set version = $1, changed_at = now()
-         where id and ($1::bigint is null or exists (select from model_version where version = $1))",
+        "update model_live
+         set version = case when $2 = 'own' then $1 else version end,
+             base_version = case when $2 = 'base' then $1 else base_version end,
+             changed_at = now()
+         where id
+           and ($1::bigint is null
+                or exists (select from model_version where version = $1 and kind = $2))",
         version,
+        kind as _,
     )
     .execute(executor)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Deletes `version`; false if it is not stored, or live.
+#[tracing::instrument(name = "repository.models.delete", level = "debug", skip(pool))]
+pub async fn delete(pool: &PgPool, version: i64) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "delete from model_version
+         where version = $1
+           and not exists (select from model_live
+                           where model_version.version in (model_live.version, base_version))",
+        version,
+    )
+    .execute(pool)
     .await?;
     Ok(done.rows_affected() > 0)
 }

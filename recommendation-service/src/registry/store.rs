@@ -14,13 +14,15 @@ use sqlx::PgPool;
 
 use crate::{
     read_model::Shared,
-    registry::repository::{self, ModelRow},
+    registry::repository::{self, ModelKind, ModelRow},
 };
 
 /// The interval at which the live version is read again.
 pub const LIVE_REFRESH_INTERVAL: Duration = Duration::from_secs(2);
-/// The live version of this replica; 0 for none (gauge).
+/// The live version of own models of this replica; 0 for none (gauge).
 const MODEL_LIVE_VERSION: &str = "recommendation_model_live_version";
+/// The live version of base models of this replica; 0 for none (gauge).
+const BASE_MODEL_LIVE_VERSION: &str = "recommendation_base_model_live_version";
 /// Versions that were refused since they could not be loaded (counter).
 const MODELS_REFUSED_TOTAL: &str = "recommendation_models_refused_total";
 
@@ -49,68 +51,112 @@ pub enum ModelError {
     Stopping,
 }
 
+/// The live versions of a replica, which a list reads once, so that all of its scores come from the same ones; cheap to
+/// clone.
+#[derive(Clone)]
+pub struct LiveModels {
+    /// Of own users.
+    pub own: Shared<Option<Arc<TrainedModels>>>,
+    /// Of a base model.
+    pub base: Shared<Option<Arc<TrainedModels>>>,
+}
+
+impl Default for LiveModels {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl LiveModels {
+    /// No base model, and these own ones.
+    pub fn new(own: Option<Arc<TrainedModels>>) -> Self {
+        Self {
+            own: Shared::new(own),
+            base: Shared::new(None),
+        }
+    }
+
+    fn of(&self, kind: ModelKind) -> &Shared<Option<Arc<TrainedModels>>> {
+        match kind {
+            ModelKind::Own => &self.own,
+            ModelKind::Base => &self.base,
+        }
+    }
+
+    /// The numbers of both versions.
+    pub fn versions(&self) -> [Option<i64>; 2] {
+        ModelKind::ALL.map(|kind| self.of(kind).read().as_ref().map(|live| live.version))
+    }
+}
+
 /// The registry; cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
     pool: PgPool,
-    live: Shared<Option<Arc<TrainedModels>>>,
-    /// The version that was refused last, so that it is logged once.
-    refused: Shared<Option<i64>>,
+    live: LiveModels,
+    /// The versions that were refused last, own and base, so that each is logged once.
+    refused: Shared<[Option<i64>; 2]>,
     /// The directory of cached files; `None` without.
     directory: Option<PathBuf>,
 }
 
 impl Registry {
-    /// The registry in `pool`; it keeps the live version in `live`, and caches model files in `directory`.
-    pub fn new(
-        pool: PgPool,
-        directory: Option<PathBuf>,
-        live: Shared<Option<Arc<TrainedModels>>>,
-    ) -> Self {
+    /// The registry in `pool`; it keeps the live versions in `live`, and caches model files in `directory`.
+    pub fn new(pool: PgPool, directory: Option<PathBuf>, live: LiveModels) -> Self {
         Self {
             pool,
             live,
-            refused: Shared::new(None),
+            refused: Shared::new([None; 2]),
             directory,
         }
     }
 
-    /// The live version. A list reads it once, so that all of its scores come from one version.
-    pub fn live(&self) -> Option<Arc<TrainedModels>> {
-        self.live.read().clone()
+    /// The live version of `kind`.
+    pub fn live(&self, kind: ModelKind) -> Option<Arc<TrainedModels>> {
+        self.live.of(kind).snapshot()
     }
 
-    /// Version `version`: the live one, or another one, which is loaded.
+    /// Version `version`: a live one, or another one, which is loaded.
     pub async fn version(&self, version: i64) -> Result<Arc<TrainedModels>, ModelError> {
-        match self.live().filter(|live| live.version == version) {
+        let live = ModelKind::ALL
+            .into_iter()
+            .filter_map(|kind| self.live(kind));
+        match live.into_iter().find(|live| live.version == version) {
             Some(live) => Ok(live),
             None => Ok(Arc::new(self.load(version).await?)),
         }
     }
 
-    /// Loads the version that is live in the registry, if it is another one.
+    /// Loads the versions that are live in the registry, if they are other ones.
     ///
     /// # Errors
     /// Returns [`sqlx::Error`] if Postgres is unreachable; a version that cannot be loaded is no error.
     pub async fn refresh(&self) -> Result<(), sqlx::Error> {
-        let wanted = repository::live(&self.pool).await?;
-        let version = self.live().map(|live| live.version);
+        for kind in ModelKind::ALL {
+            self.refresh_kind(kind).await?;
+        }
+        Ok(())
+    }
+
+    async fn refresh_kind(&self, kind: ModelKind) -> Result<(), sqlx::Error> {
+        let wanted = repository::live(&self.pool, kind).await?;
+        let version = self.live(kind).map(|live| live.version);
         if wanted == version {
             return Ok(());
         }
         let Some(wanted) = wanted else {
-            self.set_live(None);
+            self.set_live(kind, None);
             return Ok(());
         };
         match self.load(wanted).await {
             Ok(trained) => {
-                self.set_live(Some(Arc::new(trained)));
-                *self.refused.write() = None;
+                self.set_live(kind, Some(Arc::new(trained)));
+                self.refused.write()[kind as usize] = None;
                 Ok(())
             }
             Err(ModelError::Database(error)) => Err(error),
             Err(error) => {
-                if self.refused.write().replace(wanted) != Some(wanted) {
+                if self.refused.write()[kind as usize].replace(wanted) != Some(wanted) {
                     metrics::counter!(MODELS_REFUSED_TOTAL).increment(1);
                     tracing::error!(
                         model.version = wanted,
@@ -124,13 +170,17 @@ impl Registry {
         }
     }
 
-    fn set_live(&self, trained: Option<Arc<TrainedModels>>) {
+    fn set_live(&self, kind: ModelKind, trained: Option<Arc<TrainedModels>>) {
         let version = trained.as_ref().map_or(0, |trained| trained.version);
-        metrics::gauge!(MODEL_LIVE_VERSION).set(version as f64);
+        let gauge = match kind {
+            ModelKind::Own => MODEL_LIVE_VERSION,
+            ModelKind::Base => BASE_MODEL_LIVE_VERSION,
+        };
+        metrics::gauge!(gauge).set(version as f64);
         // The previous version is freed when the last list that uses it is finished, outside of the lock.
-        let before = std::mem::replace(&mut *self.live.write(), trained);
+        let before = std::mem::replace(&mut *self.live.of(kind).write(), trained);
         drop(before);
-        tracing::info!(model.version = version, "model is live");
+        tracing::info!(model.version = version, model.kind = ?kind, "model is live");
     }
 
     /// Loads version `version` and checks it.
@@ -160,30 +210,47 @@ impl Registry {
         decode(row, bytes).await
     }
 
-    /// The stored versions, newest first, and the live one.
+    /// The stored versions, newest first, and the live ones, own and base.
     #[tracing::instrument(name = "service.registry.list", level = "debug", skip(self))]
-    pub async fn list(&self) -> Result<(Option<i64>, Vec<ModelRow>), ModelError> {
-        let live = repository::live(&self.pool).await?;
-        Ok((live, repository::list(&self.pool).await?))
+    pub async fn list(&self) -> Result<([Option<i64>; 2], Vec<ModelRow>), ModelError> {
+        let own = repository::live(&self.pool, ModelKind::Own).await?;
+        let base = repository::live(&self.pool, ModelKind::Base).await?;
+        Ok(([own, base], repository::list(&self.pool).await?))
     }
 
-    /// Activates `version`, or none: here immediately, elsewhere within [`LIVE_REFRESH_INTERVAL`]. A version that
-    /// cannot be loaded is not activated.
+    /// Activates `version`: here immediately, elsewhere within [`LIVE_REFRESH_INTERVAL`]. One that cannot be loaded is not
+    /// activated.
+    ///
+    /// # Errors
+    /// [`ModelError`] if there is no such version, or none of `kind` if that is given.
     #[tracing::instrument(
         name = "service.registry.activate",
         level = "debug",
         skip(self),
         err(level = "debug")
     )]
-    pub async fn activate(&self, version: Option<i64>) -> Result<(), ModelError> {
-        let trained = match version {
-            Some(version) => Some(Arc::new(self.load(version).await?)),
-            None => None,
-        };
-        if !repository::activate(&self.pool, version).await? {
-            return Err(ModelError::NotFound(version.unwrap_or_default()));
+    pub async fn activate(&self, version: i64, kind: Option<ModelKind>) -> Result<(), ModelError> {
+        let row = repository::find(&self.pool, version).await?;
+        let row = row.filter(|row| kind.is_none_or(|kind| kind == row.kind));
+        let kind = row.ok_or(ModelError::NotFound(version))?.kind;
+        let trained = Arc::new(self.load(version).await?);
+        if !repository::activate(&self.pool, kind, Some(version)).await? {
+            return Err(ModelError::NotFound(version));
         }
-        self.set_live(trained);
+        self.set_live(kind, Some(trained));
+        Ok(())
+    }
+
+    /// Deactivates the live version of `kind`.
+    #[tracing::instrument(
+        name = "service.registry.deactivate",
+        level = "debug",
+        skip(self),
+        err(level = "debug")
+    )]
+    pub async fn deactivate(&self, kind: ModelKind) -> Result<(), ModelError> {
+        repository::activate(&self.pool, kind, None).await?;
+        self.set_live(kind, None);
         Ok(())
     }
 }

@@ -11,13 +11,13 @@ use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::RowAccessor,
 };
-use recommendation_service::registry::repository;
+use recommendation_service::registry::repository::{self, ModelKind};
 use recommender::model_file::{self, Manifest, ModelParts};
 use sqlx::{ConnectOptions, PgPool};
 use tokio::{io::AsyncReadExt, process::Command};
 
 /// `recommendation-service` over `pool`.
-fn program(pool: &PgPool) -> Command {
+pub(crate) fn program(pool: &PgPool) -> Command {
     let url = pool.connect_options().to_url_lossy();
     let mut command = Command::new(env!("CARGO_BIN_EXE_recommendation-service"));
     command
@@ -31,7 +31,7 @@ fn temporary(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("marquee-{name}-{}", std::process::id()))
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -78,7 +78,7 @@ async fn add_tastes(pool: &PgPool, users: i64) {
 async fn versions(pool: &PgPool) -> (Option<i64>, Vec<repository::ModelRow>) {
     let mut all = repository::list(pool).await.unwrap();
     all.reverse();
-    (repository::live(pool).await.unwrap(), all)
+    (repository::live(pool, ModelKind::Own).await.unwrap(), all)
 }
 
 #[sqlx::test]

@@ -536,7 +536,11 @@ async fn model_versions_are_loaded_while_an_experiment_compares_them(pool: PgPoo
             std::future::ready(found.ok_or("there is none"))
         };
         treatments.refresh_versions(load).await;
-        [5, 6].map(|version| treatments.place(version, &Catalogue::default()).is_some())
+        [5, 6].map(|version| {
+            treatments
+                .place(version, None, &Catalogue::default())
+                .is_some()
+        })
     };
     assert_eq!(look().await, [false, false]);
     let variants = json!([

@@ -7,6 +7,7 @@
 )]
 
 mod admin_rules;
+mod base;
 mod commands;
 mod experiments;
 mod explanations;
@@ -36,7 +37,7 @@ use chassis::{
 };
 use chrono::{DateTime, TimeZone, Utc};
 use owner::Owner;
-use recommendation_service::read_model::Shared;
+use recommendation_service::registry::LiveModels;
 use recommender::{
     Ease, EaseSettings, Ials, IalsSettings, Interactions, Popularity, TrainedModels,
     model_file::{Manifest, ModelParts},
@@ -74,6 +75,7 @@ fn trained() -> Arc<TrainedModels> {
     };
     let weights = [("ease", 0.7), ("ials", 0.3), ("familiarity", 2.0)];
     let manifest = Manifest {
+        users: 1000,
         parameters: weights
             .map(|(name, value)| (format!("blend.{name}"), value))
             .into(),
@@ -120,6 +122,16 @@ impl TestApp {
         trained: Option<Arc<TrainedModels>>,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::with_live(pool, movies, users, LiveModels::new(trained), settings).await
+    }
+
+    async fn with_live(
+        pool: &PgPool,
+        movies: Owner,
+        users: Owner,
+        live: LiveModels,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let owners = [
             ("MOVIE_SERVICE_URL", movies.url()),
             ("USER_PREFERENCE_SERVICE_URL", users.url()),
@@ -139,7 +151,7 @@ impl TestApp {
             &process,
             pool.clone(),
             Clock::fixed(now()),
-            Shared::new(trained),
+            live,
         )
         .await
         .unwrap();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use chassis::testing::{call, get};
-use recommendation_service::{
-    read_model::Shared,
-    registry::{Registry, repository},
+use recommendation_service::registry::{
+    LiveModels, Registry,
+    repository::{self, ModelKind, NewModel},
 };
 use recommender::{
     Popularity,
@@ -17,8 +17,12 @@ use sqlx::PgPool;
 
 use crate::TestApp;
 
-/// Stores a version of a model over so many movies.
+/// Stores a version of a model of own users over so many movies.
 async fn add_version(pool: &PgPool, films: i64, live: bool) -> i64 {
+    add_version_of(pool, ModelKind::Own, films, live).await
+}
+
+async fn add_version_of(pool: &PgPool, kind: ModelKind, films: i64, live: bool) -> i64 {
     let parts = ModelParts {
         films: (1..=films).collect(),
         popularity: Some(Arc::new(
@@ -29,9 +33,13 @@ async fn add_version(pool: &PgPool, films: i64, live: bool) -> i64 {
     let manifest = Manifest::default();
     let bytes = model_file::encode(&manifest, &parts).unwrap();
     let sha256 = sha256(&bytes);
-    repository::insert(pool, &manifest, &bytes, &sha256, live, 5)
-        .await
-        .unwrap()
+    let new = NewModel {
+        kind,
+        manifest: &manifest,
+        bytes: &bytes,
+        sha256: &sha256,
+    };
+    repository::insert(pool, &new, live, 5).await.unwrap()
 }
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {
@@ -53,15 +61,15 @@ async fn put_live(test: &TestApp, body: Value) -> chassis::testing::TestResponse
 }
 
 fn live_films(models: &Registry) -> Option<usize> {
-    models.live().map(|live| live.films.len())
+    models.live(ModelKind::Own).map(|live| live.films.len())
 }
 
 #[sqlx::test]
 async fn one_request_activates_a_version_on_every_replica(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
-    let other = Registry::new(pool.clone(), None, Shared::new(None));
+    let other = Registry::new(pool.clone(), None, LiveModels::default());
     let body = get(&test.app, "/api/v1/admin/models").await.expect(200);
-    assert_eq!(body, json!({"live": null, "models": []}));
+    assert_eq!(body, json!({"live": null, "live_base": null, "models": []}));
     let first = add_version(&pool, 3, false).await;
     let second = add_version(&pool, 4, false).await;
     other.refresh().await.unwrap();
@@ -114,7 +122,7 @@ async fn unknown_versions_and_invalid_bodies_change_nothing(pool: PgPool) {
 #[sqlx::test]
 async fn a_damaged_version_is_refused_and_the_live_one_stays(pool: PgPool) {
     let test = TestApp::ready(&pool).await;
-    let other = Registry::new(pool.clone(), None, Shared::new(None));
+    let other = Registry::new(pool.clone(), None, LiveModels::default());
     let good = add_version(&pool, 3, true).await;
     other.refresh().await.unwrap();
     let bad = add_version(&pool, 4, false).await;
@@ -127,9 +135,16 @@ async fn a_damaged_version_is_refused_and_the_live_one_stays(pool: PgPool) {
             .ends_with("model-unusable")
     );
     // As if it had been damaged after it went live.
-    assert!(repository::activate(&pool, Some(bad)).await.unwrap());
+    assert!(
+        repository::activate(&pool, ModelKind::Own, Some(bad))
+            .await
+            .unwrap()
+    );
     other.refresh().await.unwrap();
-    assert_eq!(other.live().map(|live| live.version), Some(good));
+    assert_eq!(
+        other.live(ModelKind::Own).map(|live| live.version),
+        Some(good)
+    );
     // A process that starts with a damaged live version ranks by the rules.
     let again = TestApp::beside(&pool, test.movies.clone(), test.users.clone()).await;
     again.until_ready().await;
@@ -162,7 +177,7 @@ async fn a_cached_model_file_is_used_only_if_it_is_intact(pool: PgPool) {
     let directory = std::env::temp_dir().join(format!("marquee-models-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let version = add_version(&pool, 3, true).await;
-    let models = || Registry::new(pool.clone(), Some(directory.clone()), Shared::new(None));
+    let models = || Registry::new(pool.clone(), Some(directory.clone()), LiveModels::default());
     models().refresh().await.unwrap();
     let file = directory.join(format!("{version}.safetensors"));
     // Without its bytes in the database it comes from the file alone.

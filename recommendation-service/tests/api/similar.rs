@@ -31,17 +31,18 @@ async fn movies_are_similar_by_content_and_by_audience(pool: PgPool) {
     test.movies.film(
         21,
         1,
-        json!({"people": person, "keywords": [{"id": 1, "name": "heist"}], "vote_average": 8.0}),
+        json!({"people": person, "keywords": [{"id": 1, "name": "heist"}], "vote_average": 8.0, "vote_count": 9}),
     );
     test.movies.film(
         22,
         1,
-        json!({"people": person, "keywords": [{"id": 2, "name": "war"}], "vote_average": 3.0}),
+        json!({"people": person, "keywords": [{"id": 2, "name": "war"}], "vote_average": 3.0, "vote_count": 9}),
     );
     test.movies.film(
         23,
         1,
-        json!({"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "war"}]}),
+        json!({"keywords": [{"id": 1, "name": "heist"}, {"id": 2, "name": "war"}],
+            "vote_average": 6.0, "vote_count": 9}),
     );
     eventually("the last film", async || {
         get(&test.app, "/api/v1/movies/23/similar").await.status == 200

@@ -18,7 +18,7 @@ fn tell_films(test: &TestApp) {
         }));
     }
     test.movies.film(101, 1, json!({
-        "popularity": 1.0, "keywords": [{"id": 11, "name": "k11"}], "genres": [{"id": 18, "name": "Drama"}],
+        "popularity": 15.0, "keywords": [{"id": 11, "name": "k11"}], "genres": [{"id": 18, "name": "Drama"}],
     }));
     test.movies.film(102, 1, json!({"popularity": 2.0}));
 }
@@ -100,7 +100,7 @@ async fn each_strategy_ranks_by_its_own_model(pool: PgPool) {
         assert!(!films.contains(&101), "{strategy} does not know it");
     }
     let content = list(&test, "&strategy=content").await;
-    assert!(content[..6].iter().all(|id| id % 2 == 1), "{content:?}");
+    assert!(content[..5].iter().all(|id| id % 2 == 1), "{content:?}");
     assert_eq!(content.last(), Some(&102), "nothing in common");
     let popular = get(&test.app, &format!("{PATH}?strategy=popularity"))
         .await
@@ -137,10 +137,8 @@ async fn taste_follows_the_users_edits(pool: PgPool) {
     let body = get(&test.app, &format!("{PATH}?strategy=taste"))
         .await
         .expect(200);
-    assert_eq!(
-        body["recommendations"][0]["reason"],
-        "fits the taste you described"
-    );
+    let reason = body["recommendations"][0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with("fits the taste you described"), "{reason}");
     get(&test.app, &format!("{PATH}?strategy=ease"))
         .await
         .expect(409);

@@ -33,6 +33,8 @@ pub enum Model {
     Content,
     /// Taste, likewise.
     Taste,
+    /// A base model, if one is live.
+    Base,
     /// The blend of the others.
     Blend,
 }
@@ -44,6 +46,7 @@ impl From<ModelName> for Model {
             ModelName::Ease => Self::Ease,
             ModelName::Ials => Self::Ials,
             ModelName::Spectral => Self::Spectral,
+            ModelName::Base => Self::Base,
         }
     }
 }
@@ -68,6 +71,7 @@ impl Model {
             Self::Spectral => "spectral",
             Self::Content => "content",
             Self::Taste => "taste",
+            Self::Base => "base",
             Self::Blend => "blend",
         }
     }
@@ -103,7 +107,7 @@ impl BlendSettings {
             Model::Spectral => self.spectral,
             Model::Content => self.content,
             Model::Taste => self.taste,
-            Model::Blend => 0.0,
+            Model::Base | Model::Blend => 0.0,
         }
     }
 }

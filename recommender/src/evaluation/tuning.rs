@@ -89,19 +89,21 @@ impl<'a> Tuner<'a> {
         product.powf(0.25)
     }
 
-    fn judge_scorer(&self, scorer: &dyn Scorer) -> f64 {
+    /// The geometric mean of Recall and NDCG at 10 and 40 of lists by the scores of `scorer`.
+    #[must_use]
+    pub fn judge_scorer(&self, scorer: &dyn Scorer) -> f64 {
         self.judge(|_, user, scores| scorer.score(self.train.history(user), scores))
     }
 }
 
 /// The first step of a setting that is searched.
-enum Step {
+pub(crate) enum Step {
     Times(f64),
     Plus(f64),
 }
 
 /// A setting that is searched, within a range.
-type Dimension = (Step, RangeInclusive<f64>);
+pub(crate) type Dimension = (Step, RangeInclusive<f64>);
 
 /// The value one step up or down; steps become smaller as `fineness` rises from 0.
 fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 {
@@ -116,7 +118,7 @@ fn moved((step, range): &Dimension, value: f64, up: bool, fineness: i32) -> f64 
 
 /// Moves `values` along `dimensions` to a maximum of `judge`, which returns a value and a result; the result of the best
 /// values is returned.
-fn climb<T, E>(
+pub(crate) fn climb<T, E>(
     values: &mut [f64],
     dimensions: &[Dimension],
     finest: i32,
@@ -303,10 +305,8 @@ pub fn blend<S: Fn(History<'_>, &mut [f32]) + Sync>(
 
 /// The weight of `model` for a user with so many items, where the learned models together have a share of 1.
 fn blend_weight(model: Model, settings: &BlendSettings, items: usize) -> f32 {
-    let [content, taste] = shares_beside_learned(items);
     let share = match model {
-        Model::Content => content,
-        Model::Taste => taste,
+        Model::Content | Model::Taste => share_beside_learned(items),
         _ => {
             let is_personal = model != Model::Popularity;
             share_among_learned(is_personal, settings.familiarity as f32, items)
@@ -355,14 +355,14 @@ fn standardized_scores<S: Fn(History<'_>, &mut [f32]) + Sync>(
     scores
 }
 
-/// The shares of content and taste for a user with so many items, all of which have tags and are covered by the learned
+/// The share of content and taste for a user with so many items, all of which have tags and are covered by the learned
 /// models, whose share is 1.
 #[must_use]
-pub fn shares_beside_learned(items: usize) -> [f32; 2] {
+pub fn share_beside_learned(items: usize) -> f32 {
     let evidence = Evidence {
         learned: items,
         content: items,
-        taste: items,
+        stated: 0.0,
     };
     Shares::new(evidence).relative_to_learned()
 }

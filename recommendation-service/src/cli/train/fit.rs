@@ -4,14 +4,15 @@ use std::{fmt::Write as _, sync::Arc};
 
 use anyhow::{Context, ensure};
 use recommender::{
-    Ease, History, Ials, Interactions, Popularity, Scorer, Spectral, TrainedModel, TrainedModels,
+    Ease, History, Ials, Interactions, ModelName, Popularity, Scorer, Spectral, TrainedModel,
+    TrainedModels,
     blend::add_part,
     evaluation::{
-        self,
+        self, Fitted,
         metrics::{AtLength, Figures, ItemPopularity, lists},
         settings::{Model, Settings},
         split::{Dataset, Event, Split},
-        tuning::{self, TagScores, Tuner, shares_beside_learned},
+        tuning::{self, TagScores, Tuner, share_beside_learned},
     },
     model_file::{Manifest, ModelParts},
     rank::top_k_unseen,
@@ -32,6 +33,12 @@ const LENGTHS: [usize; 4] = [10, 20, 40, 50];
 const MAX_LENGTH: usize = 50;
 /// The name of the metrics of the blend with content and taste.
 const WITH_TAGS: &str = "blend_and_tags";
+/// The name of the metrics of the blend with the base model.
+const WITH_BASE: &str = "blend_and_base";
+/// The setting of the share of the base model.
+const BASE_SHARE: &str = "blend.base";
+/// The shares of the base model that are tried.
+const BASE_SHARES: [f32; 8] = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95];
 /// The smallest number of users with held-out movies.
 const MIN_USERS: usize = 10;
 
@@ -42,6 +49,8 @@ pub(super) struct Task {
     all: Interactions,
     sha256: String,
     tags: Option<Tags>,
+    /// The live base model.
+    base: Option<TrainedModels>,
 }
 
 /// Fitted models with their metrics.
@@ -81,13 +90,15 @@ impl Outcome {
 }
 
 impl Task {
-    /// A task of `events` with times, whose weights are scaled to a mean of 1, and of the tags in `catalogue`.
+    /// A task of `events` with times, whose weights are scaled to a mean of 1, of the tags in `catalogue`, and of models
+    /// that are served beside the `base` model.
     ///
     /// # Errors
     /// Fails if there are too few events to measure on.
     pub(super) fn new(
         mut events: Vec<Event>,
         catalogue: Option<read_model::Catalogue>,
+        base: Option<TrainedModels>,
     ) -> anyhow::Result<Self> {
         events.sort_by_key(|event| (event.user, event.item, event.time));
         events.dedup_by_key(|event| (event.user, event.item));
@@ -125,6 +136,7 @@ impl Task {
             data,
             all,
             sha256,
+            base,
         })
     }
 
@@ -133,9 +145,11 @@ impl Task {
     /// # Errors
     /// Fails if a setting is out of its range.
     pub(super) fn fit(&self, settings: &mut Settings) -> anyhow::Result<Outcome> {
-        self.with_tag_scores(|tags| {
+        let fitted = self.with_tag_scores(|tags| {
             evaluation::fit(&self.data, &Model::ALL, tags, settings, print)
         })?;
+        let base_share = self.choose_base_share(&fitted, settings)?;
+        drop(fitted);
         let popularity = Popularity::fit(&self.all);
         let ease = Ease::fit(&self.all, &settings.ease).context("ease cannot be fitted")?;
         let ials = Ials::fit(&self.all, &settings.ials).context("ials cannot be fitted")?;
@@ -148,7 +162,7 @@ impl Task {
             ials: Some(Arc::new(ials)),
             spectral: Some(Arc::new(spectral)),
         };
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             data_sha256: self.sha256.clone(),
             users: self.all.histories().filter(|own| !own.is_empty()).count(),
@@ -158,7 +172,67 @@ impl Task {
             parameters: settings.parameters(),
             ..Manifest::default()
         };
+        if let Some(share) = base_share {
+            manifest
+                .parameters
+                .insert(BASE_SHARE.to_owned(), share.into());
+        }
         self.measured(manifest, parts)
+    }
+
+    /// The best share of the base model beside these models, which were fitted to the training part, on the validation
+    /// part; `None` without either.
+    fn choose_base_share(
+        &self,
+        fitted: &[Fitted],
+        settings: &Settings,
+    ) -> anyhow::Result<Option<f32>> {
+        let (Some(base), Some(valid)) = (&self.base, &self.data.valid) else {
+            return Ok(None);
+        };
+        let models = [
+            (Model::Popularity, ModelName::Popularity),
+            (Model::Ease, ModelName::Ease),
+            (Model::Ials, ModelName::Ials),
+            (Model::Spectral, ModelName::Spectral),
+        ];
+        let parts = models.into_iter().filter_map(|(model, name)| {
+            let one = fitted.iter().find(|one| one.model == model)?;
+            Some(TrainedModel {
+                name,
+                scorer: Arc::clone(&one.scorer),
+                weight: settings.blend.weight(model) as f32,
+            })
+        });
+        let familiarity = settings.blend.familiarity as f32;
+        let mut own = TrainedModels::new(0, self.films()?, parts.collect(), familiarity)?;
+        let tuner = Tuner::new(&self.data.train, valid, print);
+        let mut best = (f64::NEG_INFINITY, 0.0);
+        for share in BASE_SHARES {
+            own = own.with_base_share(share)?;
+            // Over the same columns, as the base model is kept to these movies.
+            let Ok(both) = TrainedModels::combined(Some(&own), base, |id| own.column(id).is_some())
+            else {
+                return Ok(None);
+            };
+            let value = tuner.judge_scorer(&both.blend);
+            print(&format!("blend base={share:.2}: {value:.5}"));
+            if value > best.0 {
+                best = (value, share);
+            }
+        }
+        Ok(Some(best.1))
+    }
+
+    /// `trained` beside the base model, as it is served.
+    fn with_base(&self, trained: TrainedModels) -> TrainedModels {
+        let combined = self.base.as_ref().and_then(|base| {
+            let is_known = |id: i64| {
+                u64::try_from(id).is_ok_and(|id| self.data.item_ids.binary_search(&id).is_ok())
+            };
+            TrainedModels::combined(Some(&trained), base, is_known).ok()
+        });
+        combined.unwrap_or(trained)
     }
 
     /// Measures models that were fitted elsewhere. Weights of the blend that their manifest does not have are chosen here.
@@ -213,6 +287,13 @@ impl Task {
         }
         let figures = self.figures(Arc::new(trained.blend.clone()), &trained);
         manifest.metrics.insert("blend".to_owned(), named(&figures));
+        let trained = self.with_base(trained);
+        if self.base.is_some() {
+            let figures = self.figures(Arc::new(trained.blend.clone()), &trained);
+            manifest
+                .metrics
+                .insert(WITH_BASE.to_owned(), named(&figures));
+        }
         let served = self.served(&trained);
         if self.tags.is_some() {
             manifest
@@ -227,8 +308,8 @@ impl Task {
     }
 
     /// The geometric mean of Recall and NDCG at 10 and at 40 of the lists that `trained` serves, on the held-out part.
-    pub(super) fn value(&self, trained: &TrainedModels) -> f64 {
-        value(&self.served(trained))
+    pub(super) fn value(&self, trained: TrainedModels) -> f64 {
+        value(&self.served(&self.with_base(trained)))
     }
 
     /// As [`Task::value`], of popularity alone.
@@ -250,13 +331,9 @@ impl Task {
             let Some(tags) = &self.tags else {
                 return;
             };
-            let shares = shares_beside_learned(history.len());
+            let share = share_beside_learned(history.len());
             let weights = [trained.content_weight, trained.taste_weight];
-            let parts = tags
-                .score(history)
-                .into_iter()
-                .zip(shares.iter().zip(weights));
-            for (own, (share, weight)) in parts {
+            for (own, weight) in tags.score(history).into_iter().zip(weights) {
                 add_part(scores, &own, standardize(&own, history), share * weight);
             }
         })

@@ -1,17 +1,13 @@
 //! The sources of interactions: the read model of the service, or files.
 
-use std::{
-    collections::HashMap,
-    io::BufRead as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io::BufRead as _, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use recommender::evaluation::split::Event;
 use sqlx::PgPool;
 
 use crate::{
-    cli::files,
+    cli::files::{self, find},
     read_model::{InteractionState, affinity, repository::interactions},
 };
 
@@ -110,13 +106,6 @@ pub(super) fn from_files(
         events.len()
     );
     Ok(events)
-}
-
-fn find(directory: &Path, name: &str) -> Option<PathBuf> {
-    [name.to_owned(), format!("{name}.gz")]
-        .map(|name| directory.join(name))
-        .into_iter()
-        .find(|path| path.is_file())
 }
 
 /// TMDB's ids by the ids in the file of ratings.

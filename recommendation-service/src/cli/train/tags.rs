@@ -3,13 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use recommender::{
-    History,
-    content::{TagProfile, TagVector},
-};
+use recommender::{History, content::TagProfile};
 use sqlx::PgPool;
 
-use crate::read_model::{Catalogue, FilmTags, follow};
+use crate::read_model::{Catalogue, follow};
 
 /// A catalogue with the movies of a dataset.
 pub(super) struct Tags {
@@ -19,7 +16,7 @@ pub(super) struct Tags {
 }
 
 /// The catalogue in the database of the service; `None` if that is empty.
-pub(super) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
+pub(in crate::cli) async fn load(pool: &PgPool) -> sqlx::Result<Option<Catalogue>> {
     let (catalogue, _) = follow::load(pool, &[]).await?;
     let catalogue = Arc::unwrap_or_clone(catalogue);
     Ok((!catalogue.is_empty()).then_some(catalogue))
@@ -35,24 +32,24 @@ impl Tags {
         }
     }
 
-    fn vector(&self, column: u32) -> TagVector {
-        let row = self.rows.get(column as usize).copied().flatten();
-        row.map_or_else(TagVector::default, |row| self.catalogue.vector(row))
-    }
-
     /// The scores of each column by content and by taste for a user with this history.
     pub(super) fn score(&self, history: History<'_>) -> [Vec<f32>; 2] {
-        let vectors: Vec<(TagVector, f32)> = history
-            .iter()
-            .map(|(column, weight)| (self.vector(column), weight))
-            .collect();
-        let films = vectors.iter().map(|(vector, weight)| (vector, *weight));
-        let own = TagProfile::new(films, &HashMap::new());
         let catalogue = &self.catalogue;
-        own.score(&FilmTags(catalogue.films()), catalogue.norms())
-            .map(|by_row| {
-                let of = |row: &Option<usize>| row.map_or(0.0, |row| by_row[row]);
-                self.rows.iter().map(of).collect()
+        let films: Vec<_> = history
+            .iter()
+            .map(|(column, weight)| {
+                let row = self.rows.get(column as usize).copied().flatten();
+                let film = row.map(|row| (catalogue.vector(row), catalogue.factors(row)));
+                (film.unwrap_or_default(), weight)
             })
+            .collect();
+        let films = films
+            .iter()
+            .map(|((vector, factors), weight)| (vector, *factors, *weight));
+        let own = TagProfile::new(catalogue.content_weights(), films, &HashMap::new());
+        catalogue.score_tags(&own).map(|by_row| {
+            let of = |row: &Option<usize>| row.map_or(0.0, |row| by_row[row]);
+            self.rows.iter().map(of).collect()
+        })
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use recommender::{
     History, Standardization,
-    blend::{AppliedPart, Shares, add_part},
-    content::{CONTENT_WEIGHT, TASTE_WEIGHT},
+    blend::{AppliedPart, CONTENT_ALONE_WEIGHT, Shares, add_part},
     standardize,
 };
 
@@ -57,7 +56,8 @@ impl Scores<'_> {
                 model_on_catalogue.trained.content_weight,
                 model_on_catalogue.trained.taste_weight,
             ),
-            _ => (CONTENT_WEIGHT, TASTE_WEIGHT),
+            // Content has compared the tags already, and no other part outweighs what it counts twice.
+            _ => (CONTENT_ALONE_WEIGHT, 0.0),
         };
         let [mut content, taste] = self.score_tags();
         let standardization = self.standardize_tags(&content, known, shares.learned);
@@ -70,7 +70,7 @@ impl Scores<'_> {
             *score = standardization.scale * (*score - standardization.mean);
         }
         let standardization = self.standardize_tags(&taste, known, shares.learned);
-        let weight = taste_weight * weights.taste * shares.taste;
+        let weight = weights.taste * shares.stated.max(taste_weight * shares.content);
         let applied = add_part(total, &taste, standardization, weight);
         self.push("taste", Source::Taste, applied);
         content

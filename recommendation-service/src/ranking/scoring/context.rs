@@ -14,11 +14,14 @@ use crate::{
 /// Marks a column whose movie is not in the catalogue.
 const NO_ROW: u32 = u32::MAX;
 
-/// A version of the learned models, mapped to the rows of a catalogue.
+/// The live models, of own users and a base model together, mapped to the rows of a catalogue.
 #[derive(Clone)]
 pub struct ModelOnCatalogue {
-    /// The version.
+    /// The models.
     pub trained: Arc<TrainedModels>,
+    /// The versions that they are of.
+    own: Option<Arc<TrainedModels>>,
+    base: Option<Arc<TrainedModels>>,
     /// The row of each column; [`NO_ROW`] for a movie that is not in the catalogue.
     rows: Arc<[u32]>,
     /// The revision of the catalogue.
@@ -26,22 +29,48 @@ pub struct ModelOnCatalogue {
 }
 
 impl ModelOnCatalogue {
-    /// Looks up the movies of `trained` in `catalogue`.
-    pub fn new(trained: Arc<TrainedModels>, catalogue: &Catalogue) -> Self {
+    /// Looks up the movies of `own` and `base` in `catalogue`; `None` without a model, or if that is a base model without
+    /// any of the movies.
+    pub fn new(
+        own: Option<Arc<TrainedModels>>,
+        base: Option<Arc<TrainedModels>>,
+        catalogue: &Catalogue,
+    ) -> Option<Self> {
+        let combined = base.as_ref().and_then(|base| {
+            let is_listed = |id| catalogue.row(id).is_some();
+            TrainedModels::combined(own.as_deref(), base, is_listed).ok()
+        });
+        let trained = combined.map(Arc::new).or_else(|| own.clone())?;
         let row = |id: &i64| {
             let row = catalogue.row(*id).and_then(|row| u32::try_from(row).ok());
             row.unwrap_or(NO_ROW)
         };
-        Self {
+        Some(Self {
             rows: trained.films.iter().map(row).collect(),
             trained,
+            own,
+            base,
             revision: catalogue.revision().get(),
-        }
+        })
     }
 
-    /// True if the rows are those of `catalogue` as it is.
-    pub(crate) fn is_on(&self, catalogue: &Catalogue) -> bool {
+    /// True if it is `own` and `base` on the rows of `catalogue` as it is.
+    pub(crate) fn is_of(
+        &self,
+        own: Option<&Arc<TrainedModels>>,
+        base: Option<&Arc<TrainedModels>>,
+        catalogue: &Catalogue,
+    ) -> bool {
+        fn is_same(one: Option<&Arc<TrainedModels>>, two: Option<&Arc<TrainedModels>>) -> bool {
+            match (one, two) {
+                (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+                (None, None) => true,
+                _ => false,
+            }
+        }
         self.revision == catalogue.revision().get()
+            && is_same(self.own.as_ref(), own)
+            && is_same(self.base.as_ref(), base)
     }
 
     /// The columns of movies that are in the catalogue, with their rows.

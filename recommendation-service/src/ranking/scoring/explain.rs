@@ -116,26 +116,19 @@ impl Scores<'_> {
         let (by_content, by_taste) = self.tag_factors(is_covered);
         let own = self.own_position(row);
         let vector = catalogue.vector(row);
-        let (mut content, mut taste) = (0.0, 0.0);
-        for (value, stated, evidence) in self.user.tags.matches(&vector) {
-            if let Some(stated) = stated {
-                taste += stated * value;
-                sums.stated += by_taste * stated * value;
+        let factors = catalogue.factors(row);
+        let (mut own_content, mut own_taste) = (0.0, 0.0);
+        let visit = |position, content: f32, taste: f32| {
+            if own == Some(position) {
+                own_content += content;
+                own_taste += taste;
+            } else {
+                sums.movies[position] += by_content * content + by_taste * taste;
             }
-            // A stated affinity replaces that of the history.
-            let taste_of_history = if stated.is_some() { 0.0 } else { 1.0 };
-            for one in evidence {
-                if own == Some(one.position as usize) {
-                    continue;
-                }
-                let own_content = one.content * value;
-                let own_taste = one.taste * value * taste_of_history;
-                content += own_content;
-                taste += own_taste;
-                sums.movies[one.position as usize] +=
-                    by_content * own_content + by_taste * own_taste;
-            }
-        }
+        };
+        let why = self.user.tags.explain(&vector, &factors, visit);
+        sums.stated += by_taste * why.stated;
+        let (content, taste) = (why.content - own_content, why.taste - own_taste);
         for (part, sum) in self.parts.iter().zip(&mut sums.parts) {
             let raw = match part.source {
                 Source::Learned(_) => continue,

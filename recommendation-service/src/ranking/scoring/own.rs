@@ -16,22 +16,16 @@ impl Scores<'_> {
 
     /// The contributions to content and taste that the user's movie at `position` makes to the movie in `row`.
     pub(super) fn tag_evidence(&self, row: usize, position: usize) -> (f32, f32) {
-        let vector = self.context.catalogue.vector(row);
+        let catalogue = self.context.catalogue;
+        let (vector, factors) = (catalogue.vector(row), catalogue.factors(row));
         let (mut content, mut taste) = (0.0, 0.0);
-        for (value, stated, evidence) in self.user.tags.matches(&vector) {
-            for one in evidence
-                .iter()
-                .filter(|one| one.position as usize == position)
-            {
-                content += one.content * value;
-                // A stated affinity replaces that of the history.
-                taste += if stated.is_some() {
-                    0.0
-                } else {
-                    one.taste * value
-                };
+        let tags = &self.user.tags;
+        tags.explain(&vector, &factors, |known, by_content, by_taste| {
+            if known == position {
+                content += by_content;
+                taste += by_taste;
             }
-        }
+        });
         (content, taste)
     }
 

@@ -7,7 +7,7 @@ use filter::{FacetKind, code};
 use recommender::{
     History,
     blend::Evidence,
-    content::{TagProfile, TagVector},
+    content::{ItemFactors, TagProfile, TagVector},
 };
 
 use super::ScoringContext;
@@ -23,6 +23,7 @@ pub(super) struct KnownMovie {
     /// The affinity; 1 is a like of today, below 0 a dislike.
     pub(super) weight: f32,
     vector: TagVector,
+    factors: ItemFactors,
 }
 
 /// The history of one user.
@@ -63,6 +64,7 @@ impl UserHistory {
                 id: *id,
                 weight: *weight,
                 vector: row.map_or_else(TagVector::default, |row| catalogue.vector(row)),
+                factors: row.map_or_else(ItemFactors::default, |row| catalogue.factors(row)),
             });
         }
         let edits = profile.preferences().map(|own| own.taste_edits.as_slice());
@@ -81,8 +83,9 @@ impl UserHistory {
                 own.stated.insert(tag, value);
             }
         }
-        let vectors = own.movies.iter().map(|movie| (&movie.vector, movie.weight));
-        own.tags = TagProfile::new(vectors, &own.stated);
+        let movies = own.movies.iter();
+        let movies = movies.map(|movie| (&movie.vector, movie.factors, movie.weight));
+        own.tags = TagProfile::new(catalogue.content_weights(), movies, &own.stated);
         own
     }
 
@@ -101,7 +104,7 @@ impl UserHistory {
         Evidence {
             learned: self.columns.len(),
             content: tagged,
-            taste: tagged + self.stated.len(),
+            stated: self.stated.values().map(|value| value.abs()).sum(),
         }
     }
 }
