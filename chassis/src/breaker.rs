@@ -1,5 +1,8 @@
 //! A circuit breaker for calls of a service that may fail for a while. Clients of services outside of the platform use it;
 //! it measures outcomes and never sends anything.
+//!
+//! A response that is broken for one resource says little about the service. Such failures are counted by resource, each
+//! once, so that only those of several resources open the breaker.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,15 +20,28 @@ pub struct Breaker {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant },
-    HalfOpen { probe_until: Instant },
+    /// The number of failures of the service since the last success, and the resources that failed since.
+    Closed {
+        failures: u32,
+        resources: Vec<u64>,
+    },
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        probe_until: Instant,
+    },
 }
 
 impl State {
-    fn refuses_for(self) -> Option<Duration> {
+    const CLOSED: Self = Self::Closed {
+        failures: 0,
+        resources: Vec::new(),
+    };
+
+    fn refuses_for(&self) -> Option<Duration> {
         match self {
             Self::Closed { .. } => None,
             Self::Open { until } | Self::HalfOpen { probe_until: until } => {
@@ -40,8 +56,10 @@ impl State {
 pub enum Outcome {
     /// The service responded as documented, including 404.
     Success,
-    /// No response, or an invalid one.
+    /// No response of the service.
     Failure,
+    /// No valid response for the resource with this hash; others may be well.
+    FailureOf(u64),
     /// No information about the service's health: rate limited, or given up.
     Neutral,
 }
@@ -52,7 +70,7 @@ impl Breaker {
         Self {
             failures_to_open: failures_to_open.max(1),
             open_for,
-            state: Mutex::new(State::Closed { failures: 0 }),
+            state: Mutex::new(State::CLOSED),
         }
     }
 
@@ -85,28 +103,40 @@ impl Breaker {
     /// Reports the outcome of an admitted call.
     pub fn report(&self, outcome: Outcome) {
         let mut state = self.lock();
-        let open = State::Open {
-            until: Instant::now() + self.open_for,
-        };
-        *state = match (*state, outcome) {
-            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Success) => {
-                State::Closed { failures: 0 }
-            }
-            (State::Closed { failures }, Outcome::Failure)
-                if failures + 1 < self.failures_to_open =>
-            {
-                State::Closed {
-                    failures: failures + 1,
-                }
-            }
-            (State::Closed { .. } | State::HalfOpen { .. }, Outcome::Failure) => open,
-            // The next call may probe.
-            (State::HalfOpen { .. }, Outcome::Neutral) => State::HalfOpen {
-                probe_until: Instant::now(),
-            },
+        let is_open = match (&mut *state, outcome) {
             // The call began before the breaker opened.
-            (state, _) => state,
+            (State::Open { .. }, _) => return,
+            (_, Outcome::Success) => {
+                *state = State::CLOSED;
+                return;
+            }
+            (State::Closed { .. }, Outcome::Neutral) => return,
+            (State::HalfOpen { probe_until }, Outcome::Neutral) => {
+                // The next call may probe.
+                *probe_until = Instant::now();
+                return;
+            }
+            (State::HalfOpen { .. }, Outcome::Failure | Outcome::FailureOf(_)) => true,
+            (
+                State::Closed {
+                    failures,
+                    resources,
+                },
+                failure,
+            ) => {
+                match failure {
+                    Outcome::FailureOf(resource) if resources.contains(&resource) => {}
+                    Outcome::FailureOf(resource) => resources.push(resource),
+                    _ => *failures += 1,
+                }
+                let resources = u32::try_from(resources.len()).unwrap_or(u32::MAX);
+                failures.saturating_add(resources) >= self.failures_to_open
+            }
         };
+        if is_open {
+            let until = Instant::now() + self.open_for;
+            *state = State::Open { until };
+        }
     }
 
     /// A report of an admitted call that is sent when it is dropped, so that a call whose future is dropped is reported too.
@@ -144,6 +174,22 @@ impl Drop for Report<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_of_one_resource_count_once() {
+        let breaker = Breaker::new(3, Duration::from_secs(60));
+        for _ in 0..20 {
+            breaker.report(Outcome::FailureOf(1));
+        }
+        breaker.report(Outcome::FailureOf(2));
+        assert_eq!(breaker.level(), 0);
+        breaker.report(Outcome::Success);
+        breaker.report(Outcome::FailureOf(3));
+        breaker.report(Outcome::Failure);
+        assert_eq!(breaker.level(), 0, "a success restarts the count");
+        breaker.report(Outcome::FailureOf(4));
+        assert_eq!(breaker.level(), 2);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn breaker_opens_probes_once_and_closes() {

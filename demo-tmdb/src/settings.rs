@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) server_host: String,
     /// The port to listen on; 0 picks a free one.
     pub(crate) server_port: u16,
-    /// True if synthetic watch providers are served.
+    /// True if sample watch providers are served.
     pub(crate) demo_providers: bool,
     /// The number of generated movies to add; lists are sorted per request, which more would make slow.
     pub(crate) demo_extra_films: Bounded<0, 200_000>,

@@ -45,6 +45,12 @@ pub fn code(text: &str) -> Option<u64> {
     )
 }
 
+/// The text of a [`code`].
+pub(crate) fn code_text(code: u64) -> String {
+    let bytes = code.to_be_bytes().into_iter().filter(|byte| *byte != 0);
+    bytes.map(char::from).collect()
+}
+
 /// A provider in a region as a number. `None` if the provider's id exceeds 32 bits or the region is not
 /// two letters.
 pub(crate) fn offer(region: &str, provider: i64) -> Option<u64> {
@@ -53,6 +59,26 @@ pub(crate) fn offer(region: &str, provider: i64) -> Option<u64> {
         return None;
     }
     Some(code(region)? << 32 | u64::from(provider))
+}
+
+/// The owner of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Owner {
+    id: u64,
+    /// The [`code`] of the name's language; 0 for that of the catalogue.
+    language: u32,
+    kind: FacetKind,
+}
+
+impl Owner {
+    fn new((kind, id): Facet, language: &str) -> Self {
+        let language = code(language).and_then(|code| u32::try_from(code).ok());
+        Self {
+            id,
+            language: language.unwrap_or(0),
+            kind,
+        }
+    }
 }
 
 /// The posting list of a facet.
@@ -70,11 +96,11 @@ pub struct Facets {
     /// Indices of [`Facets::kept`], by facet.
     numbers: RowTable,
     kept: Column<Kept, CHUNK_FACETS>,
-    /// Indices of [`Facets::owners`] and [`Facets::names`], by kind and name; several where they share it.
+    /// Indices of [`Facets::owners`] and [`Facets::names`], by kind and folded name; several where they share it.
     named: RowTable,
-    /// The facets that have a name.
-    owners: Column<Facet>,
-    /// Their names, folded.
+    /// The same by owner: the latest name of each.
+    shown: RowTable,
+    owners: Column<Owner>,
     names: StringColumn,
 }
 
@@ -105,56 +131,107 @@ impl Facets {
         // Read first: a write may copy a chunk.
         if self.kept[number as usize].last_name_hash != hash {
             self.kept[number as usize].last_name_hash = hash;
-            self.name(owner, name);
+            self.name(owner, "", name);
         }
         number
     }
 
-    /// Lets `owner` be found by `name` as well.
-    pub(crate) fn name(&mut self, owner: Facet, name: &str) {
-        let name = fold(name);
-        if self.who(owner.0, &name).any(|id| id == owner.1) {
+    /// Lets `owner` be found by `name` as well, its latest name in `language`, ISO 639; that of the catalogue if it is
+    /// empty.
+    pub(crate) fn name(&mut self, owner: Facet, language: &str, name: &str) {
+        let owner = Owner::new(owner, language);
+        let folded = fold(name);
+        let shown = self.shown_number(owner);
+        if shown.is_some_and(|number| self.name_at(number) == name) {
             return;
         }
-        let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
-        self.owners.push(owner);
-        self.names.push(name.as_bytes());
-        let (owners, names) = (&self.owners, &self.names);
-        self.named.insert(number, |number| {
-            let number = number as usize;
-            (owners[number].0, names.get(number))
-        });
+        let mut known = self.numbers_of(owner.kind, &folded).into_iter();
+        let known = known.find(|number| self.owners[*number as usize] == owner);
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
+                self.owners.push(owner);
+                self.names.push(name.as_bytes());
+                let (owners, names) = (&self.owners, &self.names);
+                self.named.insert(number, |number| {
+                    let number = number as usize;
+                    // They were strings when they were stored.
+                    let name = std::str::from_utf8(names.get(number)).unwrap_or_default();
+                    (owners[number].kind, fold(name))
+                });
+                number
+            }
+        };
+        if shown != Some(number) {
+            if let Some(former) = shown {
+                self.shown.remove(owner, former);
+            }
+            let owners = &self.owners;
+            self.shown.insert(number, |number| owners[number as usize]);
+        }
+    }
+
+    fn shown_number(&self, owner: Owner) -> Option<u32> {
+        self.shown
+            .find(owner, |number| self.owners[number as usize] == owner)
+    }
+
+    fn name_at(&self, number: u32) -> &str {
+        // It was a string when it was stored.
+        std::str::from_utf8(self.names.get(number as usize)).unwrap_or_default()
+    }
+
+    /// The latest name of `owner` in `language`, ISO 639, if it has one; its own if `language` is empty.
+    pub fn name_of(&self, owner: Facet, language: &str) -> Option<&str> {
+        let number = self.shown_number(Owner::new(owner, language))?;
+        Some(self.name_at(number)).filter(|name| !name.is_empty())
+    }
+
+    /// True if a movie has or had a facet by which `owner` is known.
+    pub(crate) fn is_named(&self, owner: Facet) -> bool {
+        self.shown_number(Owner::new(owner, "")).is_some()
     }
 
     /// The ids of `kind` with that name.
     pub(crate) fn ids(&self, kind: FacetKind, name: &str) -> Vec<u64> {
-        let mut ids: Vec<u64> = self.who(kind, &fold(name)).collect();
+        let numbers = self.numbers_of(kind, &fold(name));
+        let mut ids: Vec<u64> = numbers
+            .into_iter()
+            .map(|number| self.owners[number as usize].id)
+            .collect();
         ids.sort_unstable();
+        ids.dedup();
         ids
     }
 
-    /// The ids of `kind` with that folded name.
-    fn who(&self, kind: FacetKind, name: &str) -> impl Iterator<Item = u64> {
-        let name = name.as_bytes();
-        let is_named = move |number: u32| {
-            let number = number as usize;
-            self.owners[number].0 == kind && self.names.get(number) == name
+    /// The numbers of this folded name of `kind`.
+    fn numbers_of(&self, kind: FacetKind, folded: &str) -> Vec<u32> {
+        let is_named = |number: u32| {
+            self.owners[number as usize].kind == kind && fold(self.name_at(number)) == folded
         };
-        self.named
-            .find_all((kind, name), is_named)
-            .map(|number| self.owners[number as usize].1)
+        self.named.find_all((kind, folded), is_named).collect()
     }
 
-    /// The names of facets, folded, former ones included.
+    /// The names of facets, former ones and those in other languages included.
     pub fn names(&self) -> impl Iterator<Item = (Facet, &str)> {
-        // They were strings when they were stored.
-        let name = |number| std::str::from_utf8(self.names.get(number)).unwrap_or_default();
-        (0..self.owners.len()).map(move |number| (self.owners[number], name(number)))
+        let numbers = 0..u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
+        numbers.map(|number| {
+            let owner = self.owners[number as usize];
+            ((owner.kind, owner.id), self.name_at(number))
+        })
+    }
+
+    /// The facets of `kind` that any movie has, with the number of movies.
+    pub(crate) fn of_kind(&self, kind: FacetKind) -> impl Iterator<Item = (u64, usize)> {
+        let kept = self.kept.iter().filter(move |kept| kept.facet.0 == kind);
+        kept.map(|kept| (kept.facet.1, kept.postings.len()))
+            .filter(|(_, count)| *count > 0)
     }
 
     /// True if a facet of `kind` has this name.
     pub fn has_name(&self, kind: FacetKind, name: &str) -> bool {
-        self.who(kind, &fold(name)).next().is_some()
+        !self.numbers_of(kind, &fold(name)).is_empty()
     }
 
     /// The movies that have `facet`.
@@ -217,7 +294,7 @@ impl Facets {
             .iter()
             .map(|kept| kept.postings.bytes())
             .sum::<usize>();
-        let tables = self.numbers.bytes() + self.named.bytes();
+        let tables = self.numbers.bytes() + self.named.bytes() + self.shown.bytes();
         let names = self.names.bytes() + self.owners.bytes();
         (postings + self.kept.bytes(), names + tables)
     }
@@ -283,5 +360,23 @@ mod tests {
         assert_eq!(facets.ids(FacetKind::Person, "steve mcqueen"), [1, 2]);
         assert_eq!(facets.ids(FacetKind::Person, "Terence McQueen"), [1]);
         assert!(facets.ids(FacetKind::Person, "Nobody").is_empty());
+        assert_eq!(
+            facets.name_of((FacetKind::Person, 1), ""),
+            Some("Terence McQueen")
+        );
+        facets.name((FacetKind::Person, 1), "ko", "테런스 매퀸");
+        facets.number_named(
+            (FacetKind::Person, 1),
+            (FacetKind::Person, 1),
+            "Steve McQueen",
+        );
+        for (language, name) in [
+            ("", Some("Steve McQueen")),
+            ("ko", Some("테런스 매퀸")),
+            ("ja", None),
+        ] {
+            assert_eq!(facets.name_of((FacetKind::Person, 1), language), name);
+        }
+        assert_eq!(facets.ids(FacetKind::Person, "테런스 매퀸"), [1]);
     }
 }

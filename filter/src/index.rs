@@ -43,8 +43,8 @@ pub struct MovieAttributes<'a> {
     pub keywords: Vec<NamedId<'a>>,
     /// Directors, writers and top-billed cast.
     pub people: Vec<NamedId<'a>>,
-    /// Names of people in other languages, by which they are found as well.
-    pub other_names: Vec<NamedId<'a>>,
+    /// Names of people in other languages, ISO 639, by which they are found as well.
+    pub other_names: Vec<(Cow<'a, str>, NamedId<'a>)>,
     /// The watch providers, each with its region.
     pub providers: Vec<(Cow<'a, str>, NamedId<'a>)>,
 }
@@ -198,9 +198,9 @@ impl FilterIndex {
                 }
             }
         }
-        for (id, name) in &facts.other_names {
+        for (language, (id, name)) in &facts.other_names {
             if let Ok(id) = u64::try_from(*id) {
-                facets.name((FacetKind::Person, id), name);
+                facets.name((FacetKind::Person, id), language, name);
             }
         }
         if let Some(code) = code(facts.language) {
@@ -220,20 +220,9 @@ impl FilterIndex {
         numbers
     }
 
-    /// The facets of `kind` that `term` names; several if they share a name.
-    fn facets_of(
-        &self,
-        kind: FacetKind,
-        term: &Term,
-        region: &str,
-        genres: &GenreNames,
-    ) -> Vec<Facet> {
+    /// The facets of `kind`, which is not a genre, that `term` names; several if they share a name.
+    pub(crate) fn facets_of(&self, kind: FacetKind, term: &Term, region: &str) -> Vec<Facet> {
         let ids: Vec<u64> = match (kind, term) {
-            (FacetKind::Genre, _) => genres
-                .find(term)
-                .and_then(|id| u64::try_from(id).ok())
-                .into_iter()
-                .collect(),
             (FacetKind::Language | FacetKind::Country, Term::Name(text)) => {
                 code(text).into_iter().collect()
             }
@@ -254,8 +243,14 @@ impl FilterIndex {
     pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
         let mut rows = Bitmap::clone(&self.live);
         let region = filter.region.as_deref().unwrap_or_default();
-        let having: [(FacetKind, &AllOf); 6] = [
-            (FacetKind::Genre, &filter.genres),
+        for any in &filter.genres {
+            let mut passing = Bitmap::with_rows(self.rows());
+            for term in any {
+                passing.union(&self.having_genres(term, genres));
+            }
+            rows.intersect(&passing);
+        }
+        let having: [(FacetKind, &AllOf); 5] = [
             (FacetKind::Keyword, &filter.keywords),
             (FacetKind::Person, &filter.people),
             (FacetKind::Language, &filter.language),
@@ -267,7 +262,7 @@ impl FilterIndex {
                 let mut passing = Bitmap::with_rows(self.rows());
                 for facet in any
                     .iter()
-                    .flat_map(|term| self.facets_of(kind, term, region, genres))
+                    .flat_map(|term| self.facets_of(kind, term, region))
                 {
                     self.facets.union_into(facet, &mut passing);
                 }
@@ -278,16 +273,27 @@ impl FilterIndex {
             // A movie fails if it has every term of the disjunction.
             let mut refused = Bitmap::clone(&self.live);
             for term in any {
-                let mut having = Bitmap::default();
-                for facet in self.facets_of(FacetKind::Genre, term, region, genres) {
-                    self.facets.union_into(facet, &mut having);
-                }
-                refused.intersect(&having);
+                refused.intersect(&self.having_genres(term, genres));
             }
             rows.subtract(&refused);
         }
         self.keep_ranges(filter, &mut rows);
         rows
+    }
+
+    /// The movies that have all genres that `term` means; none if it means none.
+    fn having_genres(&self, term: &Term, genres: &GenreNames) -> Bitmap {
+        let ids = genres.resolve(term);
+        let mut facets = ids.iter().map(|id| {
+            let mut having = Bitmap::with_rows(self.rows());
+            if let Ok(id) = u64::try_from(*id) {
+                self.facets.union_into((FacetKind::Genre, id), &mut having);
+            }
+            having
+        });
+        let mut all = facets.next().unwrap_or_default();
+        facets.for_each(|having| all.intersect(&having));
+        all
     }
 
     fn keep_ranges(&self, filter: &Filter, rows: &mut Bitmap) {
@@ -348,7 +354,7 @@ mod tests {
         let mut films = FilterIndex::default();
         let facts = MovieAttributes {
             people: vec![(7, "Song Kang-ho".into())],
-            other_names: vec![(7, "송강호".into())],
+            other_names: vec![("ko".into(), (7, "송강호".into()))],
             ..MovieAttributes::default()
         };
         films.upsert(0, &facts);

@@ -11,13 +11,16 @@ mod column;
 mod facets;
 mod genres;
 mod index;
+mod nearest;
 mod row_table;
 mod string_column;
+mod synonyms;
+mod unknown;
 
 pub use bitmap::Bitmap;
 pub use column::{CHUNK_ROWS, Column};
 pub use facets::{Facet, FacetKind, Facets, code};
-pub use genres::{GenreNames, UnknownGenre, fold};
+pub use genres::{GenreNames, fold};
 pub use index::{FilterIndex, MovieAttributes, NamedId, UNKNOWN_DAY};
 pub use row_table::RowTable;
 pub use string_column::StringColumn;
@@ -44,16 +47,18 @@ pub struct FilterParams {
     /// Genres that the movie has, by id or name in any known language; see `GET /genres`. `,` is and, `|` is or, and `|`
     /// binds tighter: `18,35|80` means Drama and (Comedy or Crime). The same holds for every parameter
     /// that takes ids or names. Names are compared without regard to case; digits are an id; a name that
-    /// contains a comma or a bar can only be given by its id. An unknown genre is an error.
+    /// contains a comma or a bar can only be given by its id. Synonyms and plurals are
+    /// understood (`Sci-Fi`, `romcom`). An unknown genre is an error that names the nearest.
     #[param(example = "Drama,Comedy|Crime")]
     pub genres: Option<String>,
     /// Genres that the movie does not have: `27,53` excludes either, `27|53` excludes both together.
     #[param(example = "Horror")]
     pub without_genres: Option<String>,
-    /// Keywords of the movie, by id or name. An unknown keyword matches no movie.
+    /// Keywords of the movie, by id or name. A value that no stored movie has is an error that names the nearest; so it
+    /// is for people, languages, countries, providers and regions, unless no movies are stored at all.
     #[param(example = "time travel|dystopia")]
     pub keywords: Option<String>,
-    /// Directors, writers and top-billed cast, by id or name in any known language. An unknown person matches no movie.
+    /// Directors, writers and top-billed cast, by id or name in any known language.
     #[param(example = "Keanu Reeves,Carrie-Anne Moss")]
     pub people: Option<String>,
     /// The display language (BCP 47, such as `ko-KR`): titles, overviews and names are in it where known. The
@@ -70,7 +75,7 @@ pub struct FilterParams {
     /// The release year.
     #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999, example = 1999)]
     pub year: Option<String>,
-    /// The earliest release date, inclusive.
+    /// The earliest release date, inclusive. A range that contains nothing is an error, as for all ranges.
     #[param(value_type = Option<NaiveDate>, example = "1999-01-01")]
     pub release_date_from: Option<String>,
     /// The latest release date, inclusive.
@@ -91,7 +96,7 @@ pub struct FilterParams {
     /// The maximum of TMDB's vote count.
     #[param(value_type = Option<i32>, minimum = 0, example = 100000)]
     pub vote_count_max: Option<String>,
-    /// Watch providers of the movie in `region`, on any terms, by id or name. An unknown provider
+    /// Watch providers of the movie in `region`, on any terms, by id or name. One that has movies only in other regions
     /// matches no movie.
     #[param(example = "Netflix|356")]
     pub providers: Option<String>,
@@ -167,6 +172,8 @@ pub struct Filter {
     pub people: AllOf,
     /// The original language: codes in lower case.
     pub language: AllOf,
+    /// The parameter that `language` was read from, for messages about it; empty without a condition.
+    pub language_parameter: &'static str,
     /// Production countries: codes in upper case.
     pub country: AllOf,
     /// The earliest release date.
@@ -291,12 +298,13 @@ impl Filter {
             terms(check, "original_language", text, language)
         };
         // In the order of the errors, the first of which is the problem's one-line text.
-        Self {
+        let mut filter = Self {
             genres: ids(check, "genres", &params.genres),
             without_genres: ids(check, "without_genres", &params.without_genres),
             keywords: ids(check, "keywords", &params.keywords),
             people: ids(check, "people", &params.people),
             language: original_language(check),
+            language_parameter: "",
             country: terms(check, "country", params.country.as_deref(), |value| {
                 country(value).map(Term::Name)
             }),
@@ -321,7 +329,65 @@ impl Filter {
             ),
             providers: ids(check, "providers", &params.providers),
             region,
+        };
+        if !filter.language.is_empty() {
+            let is_only = params.original_language.is_none();
+            filter.language_parameter = if is_only {
+                "language"
+            } else {
+                "original_language"
+            };
         }
+        filter.check_ranges(check, (from, to), year);
+        filter
+    }
+
+    /// Reports ranges that contain nothing: those whose ends are reversed, and days outside of the year.
+    fn check_ranges(
+        &self,
+        check: &mut Validator,
+        days: (Option<NaiveDate>, Option<NaiveDate>),
+        year: Option<i32>,
+    ) {
+        fn order<T: PartialOrd + std::fmt::Display>(
+            check: &mut Validator,
+            [from, to]: [(&str, Option<T>); 2],
+        ) -> bool {
+            let reversed = from.1.zip(to.1).filter(|(from, to)| from > to);
+            if let Some((_, end)) = &reversed {
+                let message = format!("must be at most {}, which is {end}", to.0);
+                check.error(from.0, message);
+            }
+            reversed.is_none()
+        }
+        let (from, to) = days;
+        let are_days_ordered = order(
+            check,
+            [("release_date_from", from), ("release_date_to", to)],
+        );
+        let is_empty = self
+            .release_from
+            .zip(self.release_to)
+            .is_some_and(|(from, to)| from > to);
+        if let Some(year) = year.filter(|_| is_empty && are_days_ordered) {
+            let (field, end) = match from.filter(|from| from.year() > year) {
+                Some(_) => ("release_date_from", "at most the end"),
+                None => ("release_date_to", "at least the beginning"),
+            };
+            check.error(field, format!("must be {end} of the year {year}"));
+        }
+        order(
+            check,
+            [
+                ("runtime_min", self.runtime_min),
+                ("runtime_max", self.runtime_max),
+            ],
+        );
+        let votes = [
+            ("vote_count_min", self.vote_count_min),
+            ("vote_count_max", self.vote_count_max),
+        ];
+        order(check, votes);
     }
 }
 
@@ -331,112 +397,4 @@ pub fn day_number(date: NaiveDate) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(params: &FilterParams) -> (Filter, Vec<(String, String)>) {
-        let mut errors = Vec::<FieldError>::new();
-        let filter = Filter::parse(params, &mut errors);
-        let errors = errors
-            .into_iter()
-            .map(|error| (error.field, error.message))
-            .collect();
-        (filter, errors)
-    }
-
-    fn text(value: &str) -> Option<String> {
-        Some(value.to_owned())
-    }
-
-    fn name(value: &str) -> Term {
-        Term::Name(value.to_owned())
-    }
-
-    #[test]
-    fn or_binds_tighter_than_and() {
-        let (filter, errors) = parse(&FilterParams {
-            genres: text("Drama, 35|Science Fiction"),
-            country: text("kr|us"),
-            ..FilterParams::default()
-        });
-        assert!(errors.is_empty());
-        assert_eq!(
-            filter.genres,
-            [
-                vec![name("Drama")],
-                vec![Term::Id(35), name("Science Fiction")]
-            ]
-        );
-        assert_eq!(filter.country, [[name("KR"), name("US")]]);
-    }
-
-    #[test]
-    fn a_language_filters_unless_it_can_only_be_the_display_language() {
-        for (language, original, filter, display) in [
-            (Some("KO"), None, "ko", Some("ko")),
-            (Some("ko|ja"), None, "ko|ja", None),
-            (Some("ko,ja"), None, "ko,ja", None),
-            (Some("ko_kr"), None, "", Some("ko-KR")),
-            (Some("zh-Hant"), None, "", Some("zh")),
-            (Some("ko"), Some("fr|it"), "fr|it", Some("ko")),
-            (Some("ko-KR"), Some("fr"), "fr", Some("ko-KR")),
-            (None, Some("fr"), "fr", None),
-        ] {
-            let params = FilterParams {
-                language: language.map(str::to_owned),
-                original_language: original.map(str::to_owned),
-                ..FilterParams::default()
-            };
-            let (parsed, errors) = parse(&params);
-            assert_eq!(errors, [], "{params:?}");
-            let expected = parse(&FilterParams {
-                original_language: (!filter.is_empty()).then(|| filter.to_owned()),
-                ..FilterParams::default()
-            });
-            assert_eq!(parsed, expected.0, "{params:?}");
-            let shown = params
-                .display_language()
-                .map(|language| language.to_string());
-            assert_eq!(shown.as_deref(), display, "{params:?}");
-        }
-        for (language, original, field) in [
-            ("korean", None, "language"),
-            ("ko-KR|ja", None, "language"),
-            ("ko|ja", Some("fr"), "language"),
-            ("ko", Some("fr-FR"), "original_language"),
-        ] {
-            let (_, errors) = parse(&FilterParams {
-                language: text(language),
-                original_language: original.and_then(text),
-                ..FilterParams::default()
-            });
-            let fields: Vec<&str> = errors.iter().map(|(field, _)| field.as_str()).collect();
-            assert_eq!(fields, [field], "{language}");
-        }
-    }
-
-    #[test]
-    fn all_errors_are_reported_at_once() {
-        let (_, errors) = parse(&FilterParams {
-            genres: text("Drama,,Comedy"),
-            keywords: text("99999999999999999999"),
-            people: text(&"1,".repeat(60)),
-            language: text("korean"),
-            country: text("K1"),
-            year: text("99"),
-            release_date_from: text("2024-02-30"),
-            release_date_to: text("+12024-01-01"),
-            runtime_min: text("-1"),
-            vote_average_min: text("NaN"),
-            vote_count_min: text("1e3"),
-            vote_count_max: text("-1"),
-            providers: text("8"),
-            ..FilterParams::default()
-        });
-        let mut fields: Vec<&str> = errors.iter().map(|(field, _)| field.as_str()).collect();
-        fields.sort_unstable();
-        let expected = "country genres keywords language people region release_date_from \
-                        release_date_to runtime_min vote_average_min vote_count_max vote_count_min year";
-        assert_eq!(fields.join(" "), expected);
-    }
-}
+mod tests;

@@ -13,6 +13,10 @@ use movie_service::{
     },
 };
 
+/// The system's allocator takes a quarter of the time of a build of the search index.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERVICE: Service = Service {
     name: NAME,
     defaults: DEFAULTS,

@@ -1,6 +1,6 @@
 //! Latency of lists relative to a lower bound measured in the same run: the rules over a million movies relative to
 //! reading their columns once, the blend over 60,000 films with its explanations, a response that is
-//! handler; and the memory of a catalogue of a million movies.
+//! handler; messages in words through all layers; and the memory of a catalogue of a million movies.
 //!
 //! `cargo bench -p recommendation-service --bench serving`; SERVING_FILMS and SERVING_BLEND_FILMS set other
 //! numbers of films. Everything runs on one thread.
@@ -18,7 +18,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, http::Request, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, header::CONTENT_TYPE},
+    routing::get,
+};
 use chassis::{Process, Settings, client::Client, clock::Clock, feed::follow::FeedState};
 use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
 use rand_chacha::{
@@ -383,6 +388,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     let models = Registry::new(pool.clone(), None, trained.clone());
     let catalogue = Shared::new(Arc::new(catalogue));
     let words = Words::new(catalogue.clone(), None, clock.clone()).unwrap();
+    words.refresh();
     let sources = Sources {
         catalogue,
         movies_feed: FeedState::default(),
@@ -440,7 +446,47 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         bare / nothing,
         explained / nothing
     );
+    let all = messages();
+    let longest: String = all.join(" ").chars().take(1000).collect();
+    for (name, messages) in [
+        ("messages in words", all),
+        ("a message of 1,000 characters", vec![longest]),
+    ] {
+        let mut times = Vec::new();
+        for message in messages.iter().cycle().take(500) {
+            let body = serde_json::json!({ "message": message }).to_string();
+            let request = Request::post("/api/v1/recommendations/query")
+                .header(CONTENT_TYPE, "application/json")
+                .body(Body::from(body))
+                .unwrap();
+            let started = Instant::now();
+            let response = app.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            black_box(
+                axum::body::to_bytes(response.into_body(), 1 << 20)
+                    .await
+                    .unwrap(),
+            );
+            times.push(started.elapsed());
+            assert_eq!(status.as_u16(), 200);
+        }
+        println!(
+            "through all layers, {name}: p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
+            within(&mut times, 0.5),
+            within(&mut times, 0.99),
+            within(&mut times, 1.0)
+        );
+    }
     process.shutdown.start();
+}
+
+/// The messages of the evaluation.
+fn messages() -> Vec<String> {
+    let lines = include_str!("../tests/data/messages.tsv").lines();
+    let lines = lines.filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.split('\t').nth(1).map(str::to_owned))
+        .collect()
 }
 
 fn main() {

@@ -2,6 +2,7 @@
 //! [`recommender`] calls it for handlers. Scores come from [`scoring`].
 
 pub mod candidates;
+mod common;
 mod error;
 pub mod group;
 pub mod known_users;

@@ -5,8 +5,10 @@ mod affinity;
 pub mod catalogue;
 pub mod follow;
 pub mod genres;
+mod leads;
 mod poster;
 pub mod profile;
+pub mod rating;
 pub mod repository;
 mod revision;
 pub mod snapshot;
@@ -17,6 +19,7 @@ pub mod users;
 pub use affinity::{affinities, affinity};
 pub use catalogue::{Candidate, Catalogue, Film, NO_DATE, Offer, Tag};
 pub use genres::{GenreSet, Genres};
+pub use leads::Leads;
 pub use profile::{
     Interaction, InteractionState, Preferences, Profile, Reaction, TasteEdit, UserId,
 };

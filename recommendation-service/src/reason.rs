@@ -26,6 +26,8 @@ pub enum Reason {
     },
     /// The tastes that the user edited.
     StatedTaste,
+    /// The movie is on the user's watchlist.
+    OnWatchlist,
     /// Popular among all users.
     PopularNow,
     /// Similar to movies that the user likes.
@@ -38,10 +40,18 @@ pub enum Reason {
     PreferredGenres,
     /// Common users of two movies.
     SameAudience,
-    /// Common people of two movies.
-    SamePeople,
-    /// Common keywords of two movies.
-    SameKeywords,
+    /// A common director of two movies, by TMDB's id.
+    SameDirector(i64),
+    /// A common leading actor of two movies, by TMDB's id.
+    SameActor(i64),
+    /// Common keywords of two movies, by TMDB's ids.
+    SameKeywords {
+        /// The rarest.
+        first: i64,
+        /// Another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        second: Option<i64>,
+    },
     /// A common genre of two movies, by TMDB's id.
     SameGenre(i64),
     /// The common language of two movies.
@@ -80,10 +90,15 @@ pub trait Names {
     fn title(&self, id: i64) -> Option<&str>;
     /// The name of genre `id`; `None` if it is unknown.
     fn genre(&self, id: i64) -> Option<&str>;
+    /// The name of person `id`; `None` if it is unknown.
+    fn person(&self, id: i64) -> Option<&str>;
+    /// The name of keyword `id`; `None` if it is unknown.
+    fn keyword(&self, id: i64) -> Option<&str>;
 }
 
 impl Reason {
-    /// `reasons` in the words of `language`, ISO 639-1; reasons about unknown movies are left out.
+    /// `reasons` in the words of `language`, ISO 639-1; reasons about unknown movies, people and keywords are left out, and
+    /// so is the placeholder beside any other.
     pub fn text(reasons: &[Self], language: &str, names: &impl Names) -> String {
         match language {
             "ko" => korean::text(reasons, names),
@@ -109,14 +124,12 @@ fn english(reasons: &[Reason], names: &impl Names) -> String {
     // Most texts fit, without a second allocation.
     let mut text = String::with_capacity(64);
     for reason in reasons {
-        let Some((before, name, after)) = english_words(*reason, names) else {
-            continue;
-        };
-        if !text.is_empty() {
+        let start = text.len();
+        if start > 0 {
             text.push_str(", ");
         }
-        for part in [before, name, after] {
-            text.push_str(part);
+        if write_english(&mut text, *reason, names).is_none() {
+            text.truncate(start);
         }
     }
     if text.is_empty() {
@@ -125,32 +138,76 @@ fn english(reasons: &[Reason], names: &impl Names) -> String {
     text
 }
 
-/// The words before a name, the name, and those after it.
-fn english_words(reason: Reason, names: &impl Names) -> Option<(&'static str, &str, &'static str)> {
+/// Appends the words about `reason`; `None` if there are none.
+fn write_english(text: &mut String, reason: Reason, names: &impl Names) -> Option<()> {
+    let mut push = |parts: &[&str]| {
+        parts.iter().for_each(|part| text.push_str(part));
+        Some(())
+    };
     let words = match reason {
         Reason::Because { action, movie } => {
-            return Some((action.english(), names.title(movie)?, ""));
+            return push(&[action.english(), names.title(movie)?]);
         }
         Reason::AmongOthers { action, movie } => {
-            return Some((action.english(), names.title(movie)?, ", among others"));
+            return push(&[action.english(), names.title(movie)?, ", among others"]);
         }
-        Reason::SameGenre(genre) => return Some(("also ", names.genre(genre)?, "")),
+        Reason::SameDirector(person) => {
+            return push(&["also directed by ", names.person(person)?]);
+        }
+        Reason::SameActor(person) => return push(&["also with ", names.person(person)?]),
+        Reason::SameKeywords { first, second } => {
+            push(&["also about ", names.keyword(first)?]);
+            if let Some(second) = second.and_then(|second| names.keyword(second)) {
+                push(&[" and ", second]);
+            }
+            return Some(());
+        }
+        Reason::SameGenre(genre) => {
+            let name = names.genre(genre)?;
+            return push(&["also ", english_genre(name).unwrap_or(name)]);
+        }
         Reason::StatedTaste => "fits the taste you described",
+        Reason::OnWatchlist => "on your watchlist",
         Reason::PopularNow => "popular now",
         Reason::LikeLiked => "like films you like",
         Reason::HighlyPopular => "highly popular",
         Reason::RecentlyReleased => "recently released",
         Reason::PreferredGenres => "matches your preferred genres",
         Reason::SameAudience => "who likes one likes the other",
-        Reason::SamePeople => "made by the same people",
-        Reason::SameKeywords => "about the same things",
         Reason::SameLanguage => "in the same language",
         Reason::Similar => "like it",
         Reason::ForAll => "something for all of you",
         Reason::Compromise => "a good compromise",
-        Reason::Recommended => "recommended for you",
+        // The placeholder, which is written where there is no other reason.
+        Reason::Recommended => return None,
     };
-    Some((words, "", ""))
+    push(&[words])
+}
+
+/// A movie of the genre with this English name, as a noun.
+fn english_genre(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "Action" => "an action film",
+        "Adventure" => "an adventure",
+        "Animation" => "an animated film",
+        "Comedy" => "a comedy",
+        "Crime" => "a crime film",
+        "Documentary" => "a documentary",
+        "Drama" => "a drama",
+        "Family" => "a family film",
+        "Fantasy" => "a fantasy",
+        "History" => "a historical film",
+        "Horror" => "a horror film",
+        "Music" => "a film about music",
+        "Mystery" => "a mystery",
+        "Romance" => "a romance",
+        "Science Fiction" => "science fiction",
+        "TV Movie" => "made for television",
+        "Thriller" => "a thriller",
+        "War" => "a war film",
+        "Western" => "a western",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -170,6 +227,16 @@ mod tests {
             [(53, "스릴러"), (878, "SF"), (10402, "뮤지컬")]
                 .into_iter()
                 .find_map(|(known, name)| (known == id).then_some(name))
+        }
+
+        fn person(&self, id: i64) -> Option<&str> {
+            ["봉준호", "Tom Hanks"]
+                .get(usize::try_from(id - 1).ok()?)
+                .copied()
+        }
+
+        fn keyword(&self, id: i64) -> Option<&str> {
+            ["dream", "꿈"].get(usize::try_from(id - 1).ok()?).copied()
         }
     }
 
@@ -196,7 +263,7 @@ mod tests {
             ),
             (
                 vec![because(Action::Loved, 2), StatedTaste, Recommended],
-                "because you love 올드보이, fits the taste you described, recommended for you",
+                "because you love 올드보이, fits the taste you described",
                 "〈올드보이〉를 무척 좋아하셔서 추천하며, 직접 알려 주신 취향에 맞습니다",
             ),
             (
@@ -220,9 +287,46 @@ mod tests {
                 "〈기생충〉을 일부 보셔서 추천합니다",
             ),
             (
-                vec![SameAudience, SameKeywords],
-                "who likes one likes the other, about the same things",
-                "한쪽을 좋아하는 사람이 다른 쪽도 좋아하고, 비슷한 소재를 다룹니다",
+                vec![
+                    SameAudience,
+                    SameKeywords {
+                        first: 1,
+                        second: Some(2),
+                    },
+                ],
+                "who likes one likes the other, also about dream and 꿈",
+                "한쪽을 좋아하는 사람이 다른 쪽도 좋아하고, 똑같이 ‘dream’과 ‘꿈’을 다룹니다",
+            ),
+            (
+                vec![
+                    SameDirector(1),
+                    SameActor(2),
+                    SameKeywords {
+                        first: 2,
+                        second: None,
+                    },
+                ],
+                "also directed by 봉준호, also with Tom Hanks, also about 꿈",
+                "같은 봉준호 감독의 작품이고, Tom Hanks도 출연하고, 똑같이 ‘꿈’을 다룹니다",
+            ),
+            (
+                vec![because(Action::Liked, 1), SameDirector(1)],
+                "because you liked 기생충, also directed by 봉준호",
+                "〈기생충〉을 좋아하셔서 추천하며, 같은 봉준호 감독의 작품입니다",
+            ),
+            // Of people and keywords that are gone.
+            (
+                vec![
+                    SameDirector(9),
+                    SameActor(9),
+                    SameKeywords {
+                        first: 9,
+                        second: None,
+                    },
+                    PopularNow,
+                ],
+                "popular now",
+                "요즘 인기가 많습니다",
             ),
             (
                 vec![SameGenre(53)],

@@ -17,7 +17,8 @@ const BOOKMARK: f64 = 1.0;
 /// A rating of so many stars weighs nothing; each star above or below weighs [`STAR`].
 const NEUTRAL_STARS: f64 = 3.0;
 const STAR: f64 = 2.0;
-/// A disliked movie weighs at most this, even if it was watched to its end.
+/// A disliked movie weighs at most this, even if it was watched to its end. One that is rated below [`NEUTRAL_STARS`], and
+/// not liked, weighs at most as much as its rating: a verdict outweighs the time that it took to reach it.
 const MAX_DISLIKED: f64 = DISLIKE / 2.0;
 
 /// The weight of a like.
@@ -122,7 +123,10 @@ impl MovieActions {
             .rating
             .map(|stars| (f64::from(stars) - NEUTRAL_STARS) * STAR);
         let minutes = self.watched_seconds.max(0) / 60;
-        let weight = [
+        let decayed = |weight: f64, at: Option<DateTime<Utc>>| {
+            weight * half_life.decay((now - at.unwrap_or(now)).as_seconds_f64())
+        };
+        let weight: f64 = [
             (reaction, self.reacted_at),
             (self.is_bookmarked.then_some(BOOKMARK), self.bookmarked_at),
             (rating, self.rated_at),
@@ -130,11 +134,12 @@ impl MovieActions {
             (self.completed_at.map(|_| COMPLETION), self.completed_at),
         ]
         .into_iter()
-        .filter_map(|(weight, at)| Some((weight?, at.unwrap_or(now))))
-        .map(|(weight, at)| weight * half_life.decay((now - at).as_seconds_f64()))
+        .filter_map(|(weight, at)| Some(decayed(weight?, at)))
         .sum();
-        match self.reaction {
-            Some(Reaction::Dislike) => f64::min(weight, MAX_DISLIKED),
+        let low = rating.filter(|rating| *rating < 0.0);
+        match (self.reaction, low) {
+            (Some(Reaction::Dislike), _) => f64::min(weight, MAX_DISLIKED),
+            (None, Some(rating)) => f64::min(weight, decayed(rating, self.rated_at)),
             _ => weight,
         }
     }
@@ -206,6 +211,13 @@ mod tests {
         }
     }
 
+    fn rated_to_its_end(stars: f32) -> MovieActions {
+        MovieActions {
+            rating: Some(stars),
+            ..watched_to_its_end()
+        }
+    }
+
     #[test]
     fn actions_have_the_documented_weights() {
         let rated = |stars| MovieActions {
@@ -235,6 +247,10 @@ mod tests {
             (watched(119), 0.1),
             (watched_to_its_end(), 13.0),
             (disliked_to_its_end(), -2.5),
+            (rated_to_its_end(1.0), -4.0),
+            (rated_to_its_end(2.5), -1.0),
+            (rated_to_its_end(3.0), 13.0),
+            (rated_to_its_end(5.0), 17.0),
             (cleared, 0.0),
         ] {
             let weight = actions.weight(at(0), HalfLife::NEVER);
@@ -285,14 +301,9 @@ mod tests {
 
     #[test]
     fn movies_that_are_disliked_or_rated_low_have_no_affinity() {
-        let watched = watched_to_its_end();
-        let rated = |stars| MovieActions {
-            rating: Some(stars),
-            ..watched
-        };
-        assert_eq!(affinity(&watched), Some(2.6));
-        assert_eq!(affinity(&rated(4.0)), Some(3.0));
-        assert_eq!(affinity(&rated(3.0)), None);
+        assert_eq!(affinity(&watched_to_its_end()), Some(2.6));
+        assert_eq!(affinity(&rated_to_its_end(4.0)), Some(3.0));
+        assert_eq!(affinity(&rated_to_its_end(3.0)), None);
         assert_eq!(affinity(&disliked_to_its_end()), None);
         assert_eq!(affinity(&MovieActions::default()), None);
     }

@@ -1,11 +1,14 @@
 //! The columns of a segment, decoded into memory: a search reads those of hundreds of thousands of documents. About 22
 //! bytes a document; [`crate::index`] keeps them as long as the segment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use tantivy::{SegmentReader, columnar::Column, index::SegmentId};
 
-use crate::document::FAME_STEPS;
+use crate::{docs::Docs, document::FAME_STEPS};
 
 pub(crate) const FAME_COLUMN: &str = "fame";
 pub(crate) const KEY_COLUMN: &str = "key";
@@ -57,12 +60,17 @@ pub(crate) struct Columns {
     pub(crate) segment: SegmentId,
     ids: Vec<i64>,
     fame: Vec<u16>,
+    /// All documents, the most renowned first, those with the lower id first among equals.
+    by_fame: Vec<u32>,
     years: Vec<u16>,
+    latest_year: u16,
     /// Places in [`Columns::language_codes`].
     languages: Vec<u16>,
     language_codes: Vec<u64>,
+    /// Places in [`Columns::genre_sets`].
+    genres: Vec<u32>,
     /// Bits by the place in [`Columns::genre_ids`].
-    genres: Vec<u64>,
+    genre_sets: Vec<u64>,
     genre_ids: Vec<u64>,
 }
 
@@ -94,6 +102,7 @@ impl Columns {
         let id = |doc| i64::try_from(keys.get_val(doc) & 0x00FF_FFFF_FFFF_FFFF).unwrap_or(i64::MAX);
         let (mut language_codes, mut language_places) = (Vec::new(), HashMap::new());
         let (mut genre_ids, mut genre_places) = (Vec::new(), HashMap::new());
+        let (mut genre_sets, mut set_places) = (Vec::new(), HashMap::new());
         let mut language = |doc| {
             let place = place(
                 &mut language_codes,
@@ -102,23 +111,48 @@ impl Columns {
             );
             u16::try_from(place).unwrap_or(u16::MAX)
         };
-        let mut genre_bits = |doc| {
+        let mut genre_set = |doc| {
             let places = genres.values_for_doc(doc);
             let places = places.map(|genre| place(&mut genre_ids, &mut genre_places, genre));
-            places
+            let bits = places
                 .filter(|place| *place < MAX_GENRES)
-                .fold(0, |bits, place| bits | 1 << place)
+                .fold(0, |bits, place| bits | 1 << place);
+            let place = place(&mut genre_sets, &mut set_places, bits);
+            u32::try_from(place).unwrap_or(u32::MAX)
         };
+        let years: Vec<u16> = docs.clone().map(|doc| small(years.get_val(doc))).collect();
+        let ids: Vec<i64> = docs.clone().map(id).collect();
+        let fame: Vec<u16> = docs.clone().map(|doc| small(fame.get_val(doc))).collect();
+        let mut by_fame: Vec<u32> = docs.clone().collect();
+        by_fame.sort_unstable_by_key(|doc| (Reverse(fame[*doc as usize]), ids[*doc as usize]));
         Ok(Self {
             segment: reader.segment_id(),
-            ids: docs.clone().map(id).collect(),
-            fame: docs.clone().map(|doc| small(fame.get_val(doc))).collect(),
-            years: docs.clone().map(|doc| small(years.get_val(doc))).collect(),
+            ids,
+            fame,
+            by_fame,
+            latest_year: years.iter().copied().max().unwrap_or(0),
+            years,
             languages: docs.clone().map(&mut language).collect(),
-            genres: docs.map(&mut genre_bits).collect(),
+            genres: docs.map(&mut genre_set).collect(),
             language_codes,
+            genre_sets,
             genre_ids,
         })
+    }
+
+    /// The `count` most renowned of many documents; `None` if they are too few to be found among the most renowned of the
+    /// segment, and all must be compared.
+    pub(crate) fn most_renowned_of(&self, docs: &Docs, count: usize) -> Option<Vec<u32>> {
+        const MAX_TRIED: usize = 8192;
+        let Docs::Bits(_) = docs else {
+            return None;
+        };
+        let tried = self.by_fame.iter().copied().take(MAX_TRIED);
+        let most: Vec<u32> = tried
+            .filter(|doc| docs.contains(*doc))
+            .take(count)
+            .collect();
+        (most.len() == count).then_some(most)
     }
 
     /// The id of a document.
@@ -142,19 +176,23 @@ impl Columns {
     }
 
     /// Adds the attributes of `docs` to `facets`.
-    pub(crate) fn count(&self, docs: &[u32], facets: &mut Facets) {
-        let mut genres = [0_usize; MAX_GENRES];
-        let mut years = vec![0_usize; usize::from(u16::MAX) + 1];
-        let mut languages = vec![0_usize; usize::from(u16::MAX) + 1];
-        for doc in docs {
-            let at = *doc as usize;
-            let mut bits = self.genres[at];
-            while bits != 0 {
-                genres[bits.trailing_zeros() as usize] += 1;
-                bits &= bits - 1;
-            }
+    pub(crate) fn count(&self, docs: &Docs, facets: &mut Facets) {
+        let mut sets = vec![0_usize; self.genre_sets.len()];
+        let mut years = vec![0_usize; usize::from(self.latest_year) + 1];
+        let mut languages = vec![0_usize; self.language_codes.len()];
+        docs.for_each(|doc| {
+            let at = doc as usize;
+            sets[self.genres[at] as usize] += 1;
             years[usize::from(self.years[at])] += 1;
             languages[usize::from(self.languages[at])] += 1;
+        });
+        let mut genres = [0_usize; MAX_GENRES];
+        for (bits, count) in self.genre_sets.iter().zip(sets) {
+            let mut rest = if count == 0 { 0 } else { *bits };
+            while rest != 0 {
+                genres[rest.trailing_zeros() as usize] += count;
+                rest &= rest - 1;
+            }
         }
         for (id, count) in self
             .genre_ids
@@ -166,7 +204,7 @@ impl Columns {
                 *facets.genres.entry(id).or_default() += count;
             }
         }
-        for (year, count) in (0..=u16::MAX)
+        for (year, count) in (0..=self.latest_year)
             .zip(years)
             .skip(1)
             .filter(|(_, count)| *count > 0)

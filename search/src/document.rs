@@ -1,11 +1,12 @@
 //! Documents of the index: movies, people and keywords with all their names, and the terms by which they are found.
 //! The owner of the catalogue makes them; [`crate::index`] stores them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Text, Word, hangul, transliterated};
+use crate::text::{Joined, Text, Word, hangul, transliterated};
 
 /// Steps of the column of renown.
 pub(crate) const FAME_STEPS: f32 = 65_535.0;
@@ -142,9 +143,38 @@ pub(crate) enum Tag {
     Year = b'Y',
 }
 
+/// Bytes of a term before its text.
+pub(crate) const TAG_BYTES: usize = 2;
+
+/// The terms of a document, each once.
+#[derive(Default)]
+pub(crate) struct Terms {
+    bytes: Vec<u8>,
+    places: Vec<Range<usize>>,
+}
+
+impl Terms {
+    /// Adds a term whose text is made of `parts`.
+    fn add(&mut self, kind: Kind, tag: Tag, parts: &[&str]) {
+        let start = self.bytes.len();
+        self.bytes.extend([kind.code(), tag as u8]);
+        for part in parts {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.places.push(start..self.bytes.len());
+    }
+
+    /// The terms, each once.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut seen = FxHashSet::with_capacity_and_hasher(self.places.len(), FxBuildHasher);
+        let terms = self.places.iter().map(|place| &self.bytes[place.clone()]);
+        terms.filter(move |term| seen.insert(*term))
+    }
+}
+
 /// A term: the kind of documents, the field, the text.
 pub(crate) fn term(kind: Kind, tag: Tag, text: &str) -> Vec<u8> {
-    let mut term = Vec::with_capacity(text.len() + 2);
+    let mut term = Vec::with_capacity(text.len() + TAG_BYTES);
     term.push(kind.code());
     term.push(tag as u8);
     term.extend_from_slice(text.as_bytes());
@@ -232,56 +262,53 @@ impl Document {
         all
     }
 
-    /// The terms by which the document is found, each once.
-    pub(crate) fn terms(&self, names: &[Name]) -> BTreeSet<Vec<u8>> {
-        let mut terms = BTreeSet::new();
+    /// The terms by which the document is found.
+    pub(crate) fn terms(&self, names: &[Name]) -> Terms {
+        let mut terms = Terms::default();
         for name in names {
             let text = Text::new(&name.text);
             self.name_terms(&text, name.role, &mut terms);
         }
-        let mut add = |tag, text: &str| {
-            terms.insert(term(self.kind, tag, text));
-        };
+        let mut add = |tag, parts: &[&str]| terms.add(self.kind, tag, parts);
         for name in self.people.iter().flatten() {
             let text = Text::new(name);
             for word in &text.words {
-                add(Tag::Credit, &word.key);
+                add(Tag::Credit, &[&word.key]);
             }
-            add(Tag::CreditName, &text.joined());
-            if let [words @ .., last] = text.words.as_slice()
+            let keys: Vec<&str> = text.words.iter().map(|word| word.key.as_str()).collect();
+            add(Tag::CreditName, &keys);
+            if let [words @ .., last] = keys.as_slice()
                 && !words.is_empty()
             {
-                let rest: String = words.iter().map(|word| word.key.as_str()).collect();
-                add(Tag::CreditName, &format!("{}{rest}", last.key));
+                let last_first: Vec<&str> = std::iter::once(last).chain(words).copied().collect();
+                add(Tag::CreditName, &last_first);
             }
         }
         for keyword in &self.keywords {
             for word in Text::new(keyword).words {
-                add(Tag::Topic, &word.key);
+                add(Tag::Topic, &[&word.key]);
             }
         }
         if let Some(year) = self.year {
-            add(Tag::Year, &year.to_string());
+            add(Tag::Year, &[&year.to_string()]);
         }
         terms
     }
 
-    fn name_terms(&self, text: &Text, role: Role, terms: &mut BTreeSet<Vec<u8>>) {
-        let mut add = |tag, text: &str| {
-            terms.insert(term(self.kind, tag, text));
-        };
+    fn name_terms(&self, text: &Text, role: Role, terms: &mut Terms) {
+        let mut add = |tag, parts: &[&str]| terms.add(self.kind, tag, parts);
         for word in &text.words {
-            add(Tag::Word, &word.key);
+            add(Tag::Word, &[&word.key]);
             if let Some(number) = word.number {
-                add(Tag::Word, &number_text(number));
+                add(Tag::Word, &[&number_text(number)]);
             }
-            for count in 1..=MAX_EDGE_CHARS.min(word.chars()) {
-                add(Tag::Edge, first_chars(&word.key, count));
+            for (end, letter) in word.key.char_indices().take(MAX_EDGE_CHARS) {
+                add(Tag::Edge, &[&word.key[..end + letter.len_utf8()]]);
             }
         }
         // Pairs meet queries that write two words as one.
         for pair in text.words.windows(2) {
-            add(Tag::Pair, &format!("{}{}", pair[0].key, pair[1].key));
+            add(Tag::Pair, &[&pair[0].key, &pair[1].key]);
         }
         // The words of other names are found from the start on, or one by one: names have many translations, and every
         // start would double the index.
@@ -293,26 +320,22 @@ impl Document {
             1 + text.words.len() - text.without_article().len()
         };
         for start in starts(&text.words).into_iter().take(max_starts) {
-            add(Tag::Joined, first_chars(&start, MAX_JOINED_CHARS));
+            add(Tag::Joined, &[first_chars(&start, MAX_JOINED_CHARS)]);
         }
-        let articleless = Text {
-            words: text.without_article().to_vec(),
-            ..Text::default()
-        };
-        for whole in [
-            text.joined(),
-            text.joined_numeric(),
-            articleless.joined_numeric(),
-        ] {
-            add(Tag::Exact, &whole);
+        let joined = Joined::new(text);
+        for whole in [&joined.key, joined.numeric(), joined.articleless()] {
+            add(Tag::Exact, &[whole]);
         }
         if text.source.chars().any(hangul::is_syllable) {
-            let initials: Vec<char> = initials(&text.source).chars().collect();
-            for start in 0..initials.len().min(MAX_STARTS) {
-                for count in 2..=MAX_INITIALS.min(initials.len() - start) {
+            let initials = initials(&text.source);
+            let mut ends: Vec<usize> = initials.char_indices().map(|(at, _)| at).collect();
+            ends.push(initials.len());
+            let count = ends.len() - 1;
+            for start in 0..count.min(MAX_STARTS) {
+                for length in 2..=MAX_INITIALS.min(count - start) {
                     add(
                         Tag::Initials,
-                        &initials[start..start + count].iter().collect::<String>(),
+                        &[&initials[ends[start]..ends[start + length]]],
                     );
                 }
             }

@@ -2,25 +2,23 @@
 //! them. Deterministic: two indexes with the same documents give the same results. Handlers of services call it
 //! through [`Snapshot`].
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
-    ops::Range,
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range, sync::Arc};
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use tantivy::DocAddress;
 
 use crate::{
-    card::{Card, Read},
+    card::Read,
     columns::Facets,
-    document::Tag,
-    find::{Found, Tolerance, errors_in, find},
-    index::{IndexError, Snapshot},
+    docs::Docs,
+    document::{Kind, Tag},
+    error::IndexError,
+    find::{Found, Tolerance, errors_in, find, has_word},
+    index::Snapshot,
     query::{Reading, Readings},
-    rank::{self, Match, match_name, role_factor},
+    rank::{self, Comparison, Match, role_factor},
     request::{Hit, Place, Request, Results},
-    retrieve::{Docs, Segment, contains, merge},
+    retrieve::Segment,
     text::Word,
 };
 
@@ -53,9 +51,9 @@ struct Search<'a> {
     request: &'a Request<'a>,
     /// The segments, with the terms that were looked up.
     segments: Vec<Segment<'a>>,
-    ranked: HashMap<Address, Ranked>,
+    ranked: FxHashMap<Address, Ranked>,
     /// All documents that were read, since several readings and ways find the same.
-    read: HashMap<Address, Arc<Read>>,
+    read: FxHashMap<Address, Arc<Read>>,
     /// All hits by segment.
     hits: Vec<Docs>,
 }
@@ -71,6 +69,31 @@ impl Snapshot {
         search.run(&readings)?;
         search.finish()
     }
+
+    /// Finds movies, people and keywords as a user types, `limit` of each. People and keywords are found with typing
+    /// errors only if no movie matches well without.
+    ///
+    /// # Errors
+    /// `Storage` if the index cannot be read.
+    pub fn suggest(&self, query: &str, limit: usize) -> Result<Vec<(Kind, Hit)>, IndexError> {
+        let mut all = Vec::new();
+        let mut strict = false;
+        for kind in [Kind::Movie, Kind::Person, Kind::Keyword] {
+            let request = Request {
+                query,
+                kind,
+                limit,
+                after: None,
+                accept: None,
+                facets: false,
+                strict,
+            };
+            let hits = self.search(&request)?.hits;
+            strict |= hits.first().is_some_and(|hit| hit.quality >= rank::GOOD);
+            all.extend(hits.into_iter().map(|hit| (kind, hit)));
+        }
+        Ok(all)
+    }
 }
 
 impl<'a> Search<'a> {
@@ -81,11 +104,12 @@ impl<'a> Search<'a> {
             request,
             segments: segments
                 .iter()
-                .map(|reader| Segment::new(reader, snapshot.fields, request.kind))
+                .zip(&snapshot.dictionaries)
+                .map(|(reader, words)| Segment::new(reader, words, snapshot.fields, request.kind))
                 .collect::<Result<_, _>>()?,
-            ranked: HashMap::new(),
-            read: HashMap::new(),
-            hits: vec![Docs::new(); segments.len()],
+            ranked: FxHashMap::default(),
+            read: FxHashMap::default(),
+            hits: vec![Docs::default(); segments.len()],
         })
     }
 
@@ -95,12 +119,18 @@ impl<'a> Search<'a> {
         if self.best() < rank::WHOLE_OTHER {
             self.try_all(&readings.other, Tolerance::None)?;
         }
+        if self.request.strict {
+            return Ok(());
+        }
         if self.best() < rank::GOOD {
             self.try_all(&readings.plain, Tolerance::One)?;
         }
         if self.best() < FAIR {
             self.try_all(&readings.plain, Tolerance::Full)?;
             self.try_all(&readings.latin, Tolerance::Full)?;
+        }
+        if self.best() < FAIR {
+            self.try_all(&readings.plain, Tolerance::Joined)?;
         }
         if self.ranked.is_empty() {
             let words = readings
@@ -141,7 +171,7 @@ impl<'a> Search<'a> {
             .iter()
             .map(|segment| find(segment, reading, &errors, tolerance));
         let mut found: Vec<Found> = found.collect::<Result<_, _>>()?;
-        let mut chosen: HashSet<Address> = HashSet::new();
+        let mut chosen: FxHashSet<Address> = FxHashSet::default();
         for (place, found) in found.iter_mut().enumerate() {
             for docs in [
                 &mut found.whole,
@@ -160,18 +190,15 @@ impl<'a> Search<'a> {
         ] {
             chosen.extend(self.most_renowned(found.iter().map(route)));
         }
+        let comparison = Comparison::new(reading, tolerance > Tolerance::None);
         for (segment, doc) in chosen {
-            self.rank(
-                reading,
-                (segment, doc),
-                &found[segment],
-                tolerance > Tolerance::None,
-            )?;
+            self.rank(reading, &comparison, (segment, doc), &found[segment])?;
         }
         for (hits, found) in self.hits.iter_mut().zip(found) {
             // Documents by initial consonants or joined words are hits only if their names match.
-            let named = merge(found.whole, found.credit_name);
-            *hits = merge(std::mem::take(hits), merge(named, found.words));
+            for docs in [found.words, found.whole, found.credit_name] {
+                hits.take(docs);
+            }
         }
         Ok(())
     }
@@ -185,7 +212,7 @@ impl<'a> Search<'a> {
                 // In any segment: replicas divide the same documents differently.
                 Tolerance::One if self.is_known(word)? => 0,
                 Tolerance::One => allowed.min(1),
-                Tolerance::Full => allowed,
+                Tolerance::Full | Tolerance::Joined => allowed,
             })
         });
         errors.collect()
@@ -208,10 +235,11 @@ impl<'a> Search<'a> {
             .searcher
             .segment_reader(u32::try_from(segment).unwrap_or(0));
         if reader.has_deletes() {
-            docs.retain(|doc| !reader.is_deleted(*doc));
+            docs.retain(|doc| !reader.is_deleted(doc));
         }
         if let Some(accept) = self.request.accept {
-            docs.retain(|doc| accept(self.snapshot.columns[segment].id(*doc)));
+            let columns = &self.snapshot.columns[segment];
+            docs.retain(|doc| accept(columns.id(doc)));
         }
     }
 
@@ -221,19 +249,21 @@ impl<'a> Search<'a> {
             BinaryHeap::with_capacity(MAX_RANKED + 1);
         for (segment, docs) in sets.enumerate() {
             let columns = &self.snapshot.columns[segment];
-            for doc in docs {
-                let fame = columns.fame_steps(*doc);
-                if best.len() == MAX_RANKED
-                    && best
-                        .peek()
-                        .is_some_and(|Reverse((least, ..))| fame < *least)
-                {
-                    continue;
+            let mut take = |doc| {
+                let fame = columns.fame_steps(doc);
+                let is_less = best
+                    .peek()
+                    .is_some_and(|Reverse((least, ..))| fame < *least);
+                if best.len() < MAX_RANKED || !is_less {
+                    best.push(Reverse((fame, Reverse(columns.id(doc)), (segment, doc))));
+                    if best.len() > MAX_RANKED {
+                        best.pop();
+                    }
                 }
-                best.push(Reverse((fame, Reverse(columns.id(*doc)), (segment, *doc))));
-                if best.len() > MAX_RANKED {
-                    best.pop();
-                }
+            };
+            match columns.most_renowned_of(docs, MAX_RANKED) {
+                Some(most) => most.into_iter().for_each(take),
+                None => docs.for_each(&mut take),
             }
         }
         best.into_iter()
@@ -245,9 +275,9 @@ impl<'a> Search<'a> {
     fn rank(
         &mut self,
         reading: &Reading,
+        comparison: &Comparison<'_>,
         address: Address,
         found: &Found,
-        is_tolerant: bool,
     ) -> Result<(), IndexError> {
         let (segment, doc) = address;
         let read = self.read(address)?;
@@ -257,24 +287,32 @@ impl<'a> Search<'a> {
             .map(|sets| {
                 let worth = sets
                     .iter()
-                    .filter(|(docs, _)| contains(docs, doc))
+                    .filter(|(docs, _)| docs.contains(doc))
                     .map(|(_, worth)| *worth);
                 worth.fold(0.0, f32::max)
             })
             .collect();
         let (mut best, mut matched) = (Match::default(), 0);
-        for (place, (name, (text, joined))) in read.card.names.iter().zip(&read.names).enumerate() {
+        let mut elsewhere: Option<Match> = None;
+        for (place, name) in read.names.iter().enumerate() {
             let factor = role_factor(name.role);
             if best.quality >= factor {
                 continue;
             }
-            let mut found = match_name(reading, text, joined, &support, is_tolerant);
+            let mut found = if comparison.may_match(name.letters) {
+                let (text, joined) = read.analysed(name);
+                comparison.match_name(text, joined, &support)
+            } else {
+                elsewhere
+                    .get_or_insert_with(|| comparison.elsewhere(&support))
+                    .clone()
+            };
             found.quality *= factor;
             if found.quality > best.quality {
                 (best, matched) = (found, place);
             }
         }
-        if contains(&found.credit_name, doc) && best.quality < CREDIT_NAME {
+        if found.credit_name.contains(doc) && best.quality < CREDIT_NAME {
             best = Match {
                 quality: CREDIT_NAME,
                 spans: Vec::new(),
@@ -318,8 +356,7 @@ impl<'a> Search<'a> {
         let read = match self.snapshot.renowned.get(&place) {
             Some(read) => read,
             None => {
-                let card = self.card(address)?;
-                let read = Arc::new(Read::new(card));
+                let read = Arc::new(self.read_stored(address)?);
                 self.snapshot.renowned.insert(place, Arc::clone(&read));
                 read
             }
@@ -332,9 +369,9 @@ impl<'a> Search<'a> {
         self.snapshot.columns[segment].year(doc).abs_diff(year) <= 1
     }
 
-    fn card(&self, (segment, doc): Address) -> Result<Card, IndexError> {
+    fn read_stored(&self, (segment, doc): Address) -> Result<Read, IndexError> {
         let segment = u32::try_from(segment).unwrap_or(0);
-        self.snapshot.card(DocAddress::new(segment, doc))
+        self.snapshot.read(DocAddress::new(segment, doc))
     }
 
     /// The reading without words that no document has, if most of it is left.
@@ -345,9 +382,7 @@ impl<'a> Search<'a> {
             let errors = self.errors(&alone, Tolerance::Full)?;
             let mut found = false;
             for segment in &self.segments {
-                found |= !find(segment, &alone, &errors, Tolerance::Full)?
-                    .words
-                    .is_empty();
+                found = found || has_word(segment, &alone, &errors)?;
             }
             if found {
                 known.push(word.clone());
@@ -371,15 +406,12 @@ impl<'a> Search<'a> {
         let mut ranked: Vec<Ranked> = std::mem::take(&mut self.ranked).into_values().collect();
         ranked.sort_unstable_by(|one, two| one.place.order(&two.place));
         for (segment, hits) in self.hits.iter_mut().enumerate() {
-            let mut named: Docs = ranked
-                .iter()
-                .filter(|ranked| ranked.address.0 == segment)
-                .map(|ranked| ranked.address.1)
-                .collect();
-            named.sort_unstable();
-            *hits = merge(std::mem::take(hits), named);
+            let of_segment = ranked.iter().filter(|ranked| ranked.address.0 == segment);
+            let mut named = Docs::List(of_segment.map(|ranked| ranked.address.1).collect());
+            named.order();
+            hits.unite(&named);
         }
-        let total = self.hits.iter().map(Vec::len).sum();
+        let total = self.hits.iter().map(Docs::len).sum();
         let facets = if self.request.facets {
             self.count()
         } else {
@@ -388,7 +420,7 @@ impl<'a> Search<'a> {
         let limit = self.request.limit;
         let after = self.request.after;
         let follows = |place: &Place| after.is_none_or(|after| after.order(place).is_lt());
-        let known: HashSet<Address> = ranked.iter().map(|ranked| ranked.address).collect();
+        let known: FxHashSet<Address> = ranked.iter().map(|ranked| ranked.address).collect();
         let mut page: Vec<Ranked> = ranked
             .into_iter()
             .filter(|ranked| follows(&ranked.place))
@@ -402,8 +434,8 @@ impl<'a> Search<'a> {
         let next = page.last().filter(|_| has_more).map(|last| last.place);
         let hits = page.into_iter().map(|ranked| {
             let card = match self.read.get(&ranked.address) {
-                Some(read) => read.card.clone(),
-                None => self.card(ranked.address)?,
+                Some(read) => read.card()?,
+                None => self.read_stored(ranked.address)?.card()?,
             };
             Ok(Hit {
                 id: ranked.place.id,
@@ -425,19 +457,21 @@ impl<'a> Search<'a> {
     }
 
     /// The hits behind those that were ranked, by renown. Their scores are negative, so that they follow.
-    fn rest(&self, known: &HashSet<Address>, limit: usize, after: Option<Place>) -> Vec<Ranked> {
+    fn rest(&self, known: &FxHashSet<Address>, limit: usize, after: Option<Place>) -> Vec<Ranked> {
         let mut places = Vec::new();
         for (segment, docs) in self.hits.iter().enumerate() {
             let columns = &self.snapshot.columns[segment];
-            for doc in docs.iter().filter(|doc| !known.contains(&(segment, **doc))) {
+            docs.for_each(|doc| {
+                let address = (segment, doc);
                 let place = Place {
-                    score: columns.fame(*doc) - 2.0,
-                    id: columns.id(*doc),
+                    score: columns.fame(doc) - 2.0,
+                    id: columns.id(doc),
                 };
-                if after.is_none_or(|after| after.order(&place).is_lt()) {
-                    places.push((place, (segment, *doc)));
+                let follows = after.is_none_or(|after| after.order(&place).is_lt());
+                if follows && !known.contains(&address) {
+                    places.push((place, address));
                 }
-            }
+            });
         }
         if places.len() > limit {
             places.select_nth_unstable_by(limit - 1, |one, two| one.0.order(&two.0));

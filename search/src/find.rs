@@ -2,13 +2,14 @@
 //! it for each reading and segment.
 
 use crate::{
+    docs::Docs,
     document::{
         MAX_EDGE_CHARS, MAX_INITIALS, MAX_JOINED_CHARS, Tag, first_chars, initials, number_text,
     },
-    index::IndexError,
+    error::IndexError,
     query::{Element, Reading},
     rank,
-    retrieve::{Docs, MAX_PREFIX_TERMS, Segment, Spelling, intersect, merge, unite},
+    retrieve::{MAX_PREFIX_TERMS, Segment, Spelling},
     text::{Joined, Word},
 };
 
@@ -30,6 +31,8 @@ pub(crate) enum Tolerance {
     One,
     /// As many as a word of its length may have, in all words.
     Full,
+    /// The same in names without spaces.
+    Joined,
 }
 
 /// The documents of a segment by the way in which they are found.
@@ -69,17 +72,11 @@ pub(crate) fn find(
         return Ok(Found::default());
     }
     let mut found = Found::default();
-    let Joined {
-        key,
-        numeric,
-        articleless,
-        letters,
-        ..
-    } = &reading.joined;
-    let wholes = [key, numeric, articleless].map(String::as_str);
+    let Joined { key, length, .. } = &reading.joined;
+    let length = *length;
+    let wholes = [key, reading.joined.numeric(), reading.joined.articleless()];
     found.whole = segment.with_any(Tag::Exact, wholes)?;
     found.credit_name = segment.with_any(Tag::CreditName, [key.as_str()])?;
-    let length = letters.len();
     let joined = first_chars(key, MAX_JOINED_CHARS);
     if reading.words.len() > 1
         || length > MAX_EDGE_CHARS
@@ -89,27 +86,10 @@ pub(crate) fn find(
             .with_prefix(Tag::Joined, joined, MAX_PREFIX_TERMS)?
             .unwrap_or_default();
     }
-    // Errors in several words are found word by word; those in spaces as well need the whole.
-    let is_one = reading.words.len() == 1 || reading.words.iter().all(Word::is_hangul);
-    let corrects = tolerance == Tolerance::Full || (tolerance == Tolerance::One && is_one);
     let same_start = tolerance < Tolerance::Full;
-    if corrects && (5..MAX_JOINED_CHARS).contains(&length) {
-        let spelling = Spelling {
-            errors: 1,
-            prefix: true,
-            same_start,
-        };
-        let near = segment.near(Tag::Joined, joined, spelling)?;
-        found.joined = merge(found.joined, near);
-        if tolerance == Tolerance::Full && !is_one {
-            let spelling = Spelling {
-                errors: errors_in(length),
-                prefix: false,
-                same_start,
-            };
-            let near = segment.near(Tag::Joined, joined, spelling)?;
-            found.joined = merge(found.joined, near);
-        }
+    if tolerance == Tolerance::Joined {
+        find_joined(segment, reading, &mut found.joined)?;
+        return Ok(found);
     }
     let mut all: Option<Docs> = None;
     for (place, word) in reading.words.iter().enumerate() {
@@ -130,16 +110,64 @@ pub(crate) fn find(
         let errors = errors.get(place).copied().unwrap_or(0);
         let support = find_word(segment, reading, place, errors, same_start)?;
         if !may_miss {
-            let any = unite(support.iter().map(|(docs, _)| docs.as_slice()).collect());
             all = Some(match all {
-                Some(before) => intersect(&before, &any),
-                None => any,
+                // Few documents are looked up in large sets faster than those are united.
+                Some(Docs::List(mut few)) => {
+                    few.retain(|doc| support.iter().any(|(docs, _)| docs.contains(*doc)));
+                    Docs::List(few)
+                }
+                Some(many) => many.intersected(&any_of(&support)),
+                None => any_of(&support),
             });
         }
         found.support.push(support);
     }
     found.words = all.unwrap_or_default();
     Ok(found)
+}
+
+/// The documents that have a word anywhere.
+fn any_of(support: &[(Docs, f32)]) -> Docs {
+    let mut any = Docs::default();
+    support.iter().for_each(|(docs, _)| any.unite(docs));
+    any
+}
+
+/// Adds the documents with a name that is near the reading without spaces, or begins so.
+fn find_joined(
+    segment: &Segment<'_>,
+    reading: &Reading,
+    docs: &mut Docs,
+) -> Result<(), IndexError> {
+    let Joined { key, length, .. } = &reading.joined;
+    if !(5..MAX_JOINED_CHARS).contains(length) {
+        return Ok(());
+    }
+    let spelling = |errors, prefix| Spelling {
+        errors,
+        prefix,
+        same_start: false,
+    };
+    docs.unite(&segment.near(Tag::Joined, key, spelling(1, true))?);
+    // Two errors in one word are found by the word.
+    if errors_in(*length) > 1 && reading.words.len() > 1 {
+        docs.unite(&segment.near(Tag::Exact, key, spelling(2, false))?);
+    }
+    Ok(())
+}
+
+/// True if a document of a segment has a word, with typing errors, anywhere.
+///
+/// # Errors
+/// `Storage` if the index cannot be read.
+pub(crate) fn has_word(
+    segment: &Segment<'_>,
+    word: &Reading,
+    errors: &[u8],
+) -> Result<bool, IndexError> {
+    let errors = errors.first().copied().unwrap_or(0);
+    let support = find_word(segment, word, 0, errors, false)?;
+    Ok(support.iter().any(|(docs, _)| !docs.is_empty()))
 }
 
 /// The typing errors that are tolerated in `count` characters.
@@ -158,8 +186,17 @@ fn find_word(
     let word = &reading.words[place];
     let is_last = place + 1 == reading.words.len();
     let key = word.key.as_str();
+    let length = word.chars();
+    // Particles follow Korean words without a space.
+    let may_begin = is_last || word.is_hangul();
     let number = word.number.map(number_text);
-    let mut names = segment.with_any(Tag::Word, [key].into_iter().chain(number.as_deref()))?;
+    let mut names = if may_begin && length <= MAX_EDGE_CHARS {
+        let mut begun = segment.with_any(Tag::Edge, [key])?;
+        begun.unite(&segment.with_any(Tag::Word, number.as_deref())?);
+        begun
+    } else {
+        segment.with_any(Tag::Word, [key].into_iter().chain(number.as_deref()))?
+    };
     // A pair of words that the title writes as one.
     for (one, two) in [
         (place.checked_sub(1), Some(place)),
@@ -170,41 +207,31 @@ fn find_word(
             .zip(two.and_then(|two| reading.words.get(two)));
         if let Some((one, two)) = pair {
             let both = format!("{}{}", one.key, two.key);
-            names = merge(names, segment.with_any(Tag::Word, [both.as_str()])?);
+            names.unite(&segment.with_any(Tag::Word, [both.as_str()])?);
         }
     }
     // Two words of the title that the query writes as one.
-    names = merge(names, segment.with_any(Tag::Pair, [key])?);
-    let mut credits = segment.with_any(Tag::Credit, [key])?;
-    let mut near_credits = Docs::new();
-    let mut topics = segment.with_any(Tag::Topic, [key])?;
-    let years = if word.is_digits() {
-        segment.with_any(Tag::Year, [key])?
-    } else {
-        Docs::new()
-    };
-    let length = word.chars();
-    // Particles follow Korean words without a space.
-    if is_last || word.is_hangul() {
-        let started = if length <= MAX_EDGE_CHARS {
-            segment.with_any(Tag::Edge, [key])?
-        } else {
-            let words = segment.with_prefix(Tag::Word, key, MAX_PREFIX_TERMS)?;
-            let pairs = segment.with_prefix(Tag::Pair, key, MAX_PREFIX_TERMS)?;
-            merge(words.unwrap_or_default(), pairs.unwrap_or_default())
-        };
-        names = merge(names, started);
-        if length >= 3 {
-            let started = segment
-                .with_prefix(Tag::Credit, key, MAX_CREDIT_TERMS)?
-                .unwrap_or_default();
-            credits = merge(credits, started);
-            let started = segment
-                .with_prefix(Tag::Topic, key, MAX_CREDIT_TERMS)?
-                .unwrap_or_default();
-            topics = merge(topics, started);
+    names.unite(&segment.with_any(Tag::Pair, [key])?);
+    if may_begin && length > MAX_EDGE_CHARS {
+        for tag in [Tag::Word, Tag::Pair] {
+            if let Some(begun) = segment.with_prefix(tag, key, MAX_PREFIX_TERMS)? {
+                names.unite(&begun);
+            }
         }
     }
+    let begun_or_whole = |tag| -> Result<Docs, IndexError> {
+        let begun = match may_begin && length >= 3 {
+            true => segment.with_prefix(tag, key, MAX_CREDIT_TERMS)?,
+            false => None,
+        };
+        begun.map_or_else(|| segment.with_any(tag, [key]), Ok)
+    };
+    let (credits, topics) = (begun_or_whole(Tag::Credit)?, begun_or_whole(Tag::Topic)?);
+    let years = match word.is_digits() {
+        true => segment.with_any(Tag::Year, [key])?,
+        false => Docs::default(),
+    };
+    let mut near_credits = Docs::default();
     if errors > 0 && !word.is_digits() {
         let near = |tag, errors, prefix| {
             let spelling = Spelling {
@@ -214,9 +241,9 @@ fn find_word(
             };
             segment.near(tag, key, spelling)
         };
-        names = merge(names, near(Tag::Word, errors, false)?);
+        names.unite(&near(Tag::Word, errors, false)?);
         if is_last && length >= 5 {
-            names = merge(names, near(Tag::Word, 1, true)?);
+            names.unite(&near(Tag::Word, 1, true)?);
         }
         near_credits = near(Tag::Credit, errors, false)?;
     }
@@ -243,7 +270,7 @@ fn find_pattern(segment: &Segment<'_>, pattern: &[Element]) -> Result<Docs, Inde
     for window in letters.windows(MAX_INITIALS.min(letters.len())) {
         let docs = segment.with_any(Tag::Initials, [window.iter().collect::<String>().as_str()])?;
         all = Some(match all {
-            Some(before) => intersect(&before, &docs),
+            Some(before) => before.intersected(&docs),
             None => docs,
         });
     }

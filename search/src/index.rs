@@ -13,17 +13,17 @@ use tantivy::{
     directory::MmapDirectory,
     index::SegmentId,
     indexer::{LogMergePolicy, NoMergePolicy},
-    schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, Value},
+    schema::IndexRecordOption,
     store::Compressor,
 };
 
 use crate::{
-    card::{Card, Read},
-    columns::{
-        Columns, FAME_COLUMN, GENRES_COLUMN, KEY_COLUMN, LANGUAGE_COLUMN, YEAR_COLUMN,
-        language_number,
-    },
+    card::{Card, CardBytes, Read},
+    columns::{Columns, language_number},
+    dictionary::Dictionary,
     document::{Document, Kind},
+    error::IndexError,
+    schema::{Fields, schema},
 };
 
 /// The layout of documents and terms. An index of another layout must be built anew.
@@ -34,49 +34,8 @@ const WRITER_BYTES: usize = 64 * 1024 * 1024;
 /// The same while the whole index is built.
 const BUILD_BYTES: usize = 512 * 1024 * 1024;
 
-/// A failure of the index.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// Reading or writing failed, or another process writes to the directory.
-    #[error("the search index failed: {0}")]
-    Storage(#[from] tantivy::TantivyError),
-    /// The directory cannot be used.
-    #[error("the directory of the search index cannot be used: {0}")]
-    Directory(String),
-    /// Another process writes to the index.
-    #[error("another process writes to the search index")]
-    Locked,
-    /// The index was written by a version with another layout.
-    #[error("the search index has another layout")]
-    Layout,
-}
-
-/// The fields of the index.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields {
-    pub(crate) key: Field,
-    pub(crate) terms: Field,
-    pub(crate) fame: Field,
-    pub(crate) year: Field,
-    pub(crate) language: Field,
-    pub(crate) genres: Field,
-    pub(crate) card: Field,
-}
-
-fn schema() -> (Schema, Fields) {
-    let mut schema = Schema::builder();
-    let column = || NumericOptions::default().set_fast();
-    let fields = Fields {
-        key: schema.add_u64_field(KEY_COLUMN, column().set_indexed()),
-        terms: schema.add_bytes_field("terms", BytesOptions::default().set_indexed()),
-        fame: schema.add_u64_field(FAME_COLUMN, column()),
-        year: schema.add_u64_field(YEAR_COLUMN, column()),
-        language: schema.add_u64_field(LANGUAGE_COLUMN, column()),
-        genres: schema.add_u64_field(GENRES_COLUMN, column()),
-        card: schema.add_bytes_field("card", BytesOptions::default().set_stored()),
-    };
-    (schema.build(), fields)
-}
+/// Segments of a whole build: each is merged by a thread of its own.
+const BUILT_SEGMENTS: usize = 2;
 
 /// An index; cheap to clone.
 #[derive(Clone)]
@@ -153,7 +112,7 @@ impl SearchIndex {
             .doc_store_cache_num_blocks(256)
             .try_into()?;
         let renowned = Renowned::with_weighter(MAX_KEPT_NAMES / 16, MAX_KEPT_NAMES as u64, Weight);
-        let snapshot = Snapshot::new(reader.searcher(), fields, Arc::new(renowned), &[])?;
+        let snapshot = Snapshot::new(reader.searcher(), fields, Arc::new(renowned), None)?;
         Ok(Self {
             index,
             reader,
@@ -211,8 +170,8 @@ impl SearchIndex {
         self.reader.reload()?;
         let before = self.snapshot();
         let renowned = Arc::clone(&before.renowned);
-        let known = &before.columns;
-        let snapshot = Snapshot::new(self.reader.searcher(), self.fields, renowned, known)?;
+        let searcher = self.reader.searcher();
+        let snapshot = Snapshot::new(searcher, self.fields, renowned, Some(&before))?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(snapshot);
         Ok(())
@@ -252,31 +211,45 @@ pub struct Snapshot {
     pub(crate) renowned: Arc<Renowned>,
     /// By segment.
     pub(crate) columns: Vec<Arc<Columns>>,
+    /// By segment.
+    pub(crate) dictionaries: Vec<Arc<Dictionary>>,
     pub(crate) fields: Fields,
 }
 
 impl Snapshot {
-    /// The documents of `searcher`; columns of segments that are in `known` are taken from there.
+    /// The documents of `searcher`; what was read of segments `before` is taken from there.
     fn new(
         searcher: Searcher,
         fields: Fields,
         renowned: Arc<Renowned>,
-        known: &[Arc<Columns>],
+        before: Option<&Self>,
     ) -> Result<Self, IndexError> {
-        let columns = searcher.segment_readers().iter().map(|reader| {
-            let known = known
-                .iter()
-                .find(|columns| columns.segment == reader.segment_id());
-            known.map_or_else(
-                || Columns::new(reader).map(Arc::new),
-                |known| Ok(Arc::clone(known)),
-            )
-        });
-        let columns = columns.collect::<Result<_, _>>()?;
+        let (mut columns, mut dictionaries) = (Vec::new(), Vec::new());
+        for reader in searcher.segment_readers() {
+            let id = reader.segment_id();
+            let known = before.and_then(|before| {
+                let place = before
+                    .columns
+                    .iter()
+                    .position(|known| known.segment == id)?;
+                Some((&before.columns[place], &before.dictionaries[place]))
+            });
+            match known {
+                Some((known, words)) => {
+                    columns.push(Arc::clone(known));
+                    dictionaries.push(Arc::clone(words));
+                }
+                None => {
+                    columns.push(Arc::new(Columns::new(reader)?));
+                    dictionaries.push(Arc::new(Dictionary::new(reader, fields)?));
+                }
+            }
+        }
         Ok(Self {
             searcher,
             renowned,
             columns,
+            dictionaries,
             fields,
         })
     }
@@ -296,7 +269,7 @@ impl Snapshot {
             while docs.doc() != TERMINATED {
                 let doc = docs.doc();
                 if !reader.is_deleted(doc) {
-                    let card = self.card(DocAddress::new(segment, doc))?;
+                    let card = self.read(DocAddress::new(segment, doc))?.card()?;
                     let place = usize::try_from(segment).unwrap_or(0);
                     return Ok(self.columns[place].fame_steps(doc) == document.fame_steps()
                         && card.payload == document.payload
@@ -309,13 +282,9 @@ impl Snapshot {
     }
 
     /// Reads the stored part of a document.
-    pub(crate) fn card(&self, address: DocAddress) -> Result<Card, IndexError> {
-        let document: TantivyDocument = self.searcher.doc(address)?;
-        let bytes = document
-            .get_first(self.fields.card)
-            .and_then(|value| value.as_bytes());
-        let card = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok());
-        card.ok_or(IndexError::Layout)
+    pub(crate) fn read(&self, address: DocAddress) -> Result<Read, IndexError> {
+        let CardBytes(bytes) = self.searcher.doc(address)?;
+        Read::new(bytes)
     }
 }
 
@@ -335,8 +304,8 @@ impl Writer {
         let names = document.all_names();
         let mut stored = TantivyDocument::new();
         stored.add_u64(fields.key, document.kind.key(document.id));
-        for term in document.terms(&names) {
-            stored.add_bytes(fields.terms, &term);
+        for term in document.terms(&names).iter() {
+            stored.add_bytes(fields.terms, term);
         }
         stored.add_u64(fields.fame, u64::from(document.fame_steps()));
         stored.add_u64(fields.year, document.year.map_or(0, u64::from));
@@ -390,16 +359,37 @@ impl Writer {
         Ok(())
     }
 
-    /// Merges all segments into one, since each search reads the terms of every segment, and closes the writer.
+    /// Merges the segments into [`BUILT_SEGMENTS`] at the same time, since each search reads the terms of every segment,
+    /// and closes the writer.
     ///
     /// # Errors
     /// `Storage` if a merge fails.
     pub fn finish(mut self) -> Result<(), IndexError> {
-        let segments = self.index.index.searchable_segment_ids()?;
-        if segments.len() > 1 {
-            self.writer.merge(&segments).wait()?;
+        let mut parts: [(u32, Vec<SegmentId>); BUILT_SEGMENTS] = Default::default();
+        // Held no longer, since the files of a segment stay as long as its description.
+        let mut segments: Vec<(u32, SegmentId)> = (self.index.index.searchable_segment_metas()?)
+            .iter()
+            .map(|meta| (meta.num_docs(), meta.id()))
+            .collect();
+        segments.sort_unstable_by_key(|(docs, _)| std::cmp::Reverse(*docs));
+        for (docs, id) in segments {
+            if let Some(least) = parts.iter_mut().min_by_key(|(docs, _)| *docs) {
+                least.0 += docs;
+                least.1.push(id);
+            }
         }
+        let merges: Vec<_> = parts
+            .iter()
+            .filter(|(_, ids)| ids.len() > 1)
+            .map(|(_, ids)| self.writer.merge(ids))
+            .collect();
+        for merge in merges {
+            merge.wait()?;
+        }
+        // The files of merged segments are deleted once no snapshot has them.
+        self.index.reload()?;
+        self.writer.garbage_collect_files().wait()?;
         self.writer.wait_merging_threads()?;
-        self.index.reload()
+        Ok(())
     }
 }

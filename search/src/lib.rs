@@ -6,8 +6,12 @@
 
 mod card;
 mod columns;
+mod dictionary;
+mod distance;
+mod docs;
 pub mod document;
 mod engine;
+mod error;
 pub mod eval;
 mod find;
 pub mod index;
@@ -15,9 +19,11 @@ pub mod query;
 mod rank;
 pub mod request;
 mod retrieve;
+mod schema;
 pub mod text;
 
 pub use columns::Facets;
 pub use document::{Document, Kind, Name, Role, renown};
-pub use index::{IndexError, SearchIndex, Snapshot, Writer};
+pub use error::IndexError;
+pub use index::{SearchIndex, Snapshot, Writer};
 pub use request::{Hit, Place, Request, Results};

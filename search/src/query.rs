@@ -268,7 +268,7 @@ mod tests {
     fn joined(readings: &[Reading]) -> Vec<String> {
         readings
             .iter()
-            .map(|reading| reading.joined.exact.clone())
+            .map(|reading| reading.joined.exact().to_owned())
             .collect()
     }
 

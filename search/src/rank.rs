@@ -5,9 +5,10 @@
 use std::ops::Range;
 
 use crate::{
+    distance::Pattern,
     document::Role,
     query::{Element, Reading},
-    text::{Joined, Text, Word, hangul},
+    text::{Joined, Text, Word, hangul, letters::Letters},
 };
 
 /// The match of a whole name, letter by letter.
@@ -61,33 +62,163 @@ fn share(part: usize, whole: usize) -> f32 {
     part.min(whole) as f32 / whole.max(1) as f32
 }
 
-/// The best match of `reading` with a name.
-///
-/// `joined` are the words of the name without spaces. Typing errors count only if `is_tolerant`.
-pub(crate) fn match_name(
-    reading: &Reading,
-    name: &Text,
-    joined: &Joined,
-    support: Support<'_>,
-    is_tolerant: bool,
-) -> Match {
-    if let Some(pattern) = &reading.pattern {
-        return match_pattern(pattern, name);
-    }
-    let mut best = match_joined(reading, name, joined);
-    if best.quality < WHOLE_OTHER {
-        let words = match_words(reading, name, support, is_tolerant);
-        if words.quality > best.quality {
-            best = words;
+/// A reading, prepared for the comparison with many names.
+pub(crate) struct Comparison<'a> {
+    reading: &'a Reading,
+    words: Vec<Letters>,
+    joined: Letters,
+    /// For typing errors, if they count: the words, and all of them without spaces.
+    tolerant: Option<Tolerant>,
+}
+
+struct Tolerant {
+    words: Vec<Pattern>,
+    joined: Pattern,
+}
+
+impl<'a> Comparison<'a> {
+    /// Prepares a reading. Typing errors count only if `is_tolerant`.
+    pub(crate) fn new(reading: &'a Reading, is_tolerant: bool) -> Self {
+        let words = reading.words.iter();
+        Self {
+            reading,
+            words: words
+                .clone()
+                .map(|word| Letters::of_key(&word.key))
+                .collect(),
+            joined: Letters::of_key(&reading.joined.key),
+            tolerant: is_tolerant.then(|| Tolerant {
+                words: words.map(|word| Pattern::new(word.key.chars())).collect(),
+                joined: Pattern::new(reading.joined.key.chars()),
+            }),
         }
     }
-    if is_tolerant && best.quality < MAX_TOLERANT {
-        let tolerant = match_tolerant(reading, name, joined);
-        if tolerant.quality > best.quality {
-            best = tolerant;
+
+    /// False if no word of the reading can be found in a name with these letters.
+    pub(crate) fn may_match(&self, name: Letters) -> bool {
+        if self.reading.pattern.is_some() {
+            return name.has_others();
+        }
+        let errors = |count| match self.tolerant {
+            Some(_) => tolerance(count),
+            None => 0,
+        };
+        let mut words = self.reading.words.iter().zip(&self.words);
+        words.any(|(word, letters)| {
+            letters.are_in(name, errors(word.chars()))
+                || (word.number.is_some() && name.may_be_number())
+        }) || self.joined.are_in(name, errors(self.reading.joined.length))
+    }
+
+    /// The match with a name in which no word of the reading is found.
+    pub(crate) fn elsewhere(&self, support: Support<'_>) -> Match {
+        match self.reading.pattern {
+            Some(_) => Match::default(),
+            None => self.match_words(&Text::default(), support),
         }
     }
-    best
+
+    /// The best match with a name; `joined` are its words without spaces.
+    pub(crate) fn match_name(&self, name: &Text, joined: &Joined, support: Support<'_>) -> Match {
+        if let Some(pattern) = &self.reading.pattern {
+            return match_pattern(pattern, name);
+        }
+        let mut best = match_joined(self.reading, name, joined);
+        if best.quality < WHOLE_OTHER {
+            let words = self.match_words(name, support);
+            if words.quality > best.quality {
+                best = words;
+            }
+        }
+        if let Some(tolerant) = &self.tolerant
+            && best.quality < MAX_TOLERANT
+        {
+            let tolerant = match_tolerant(self.reading, &tolerant.joined, name, joined);
+            if tolerant.quality > best.quality {
+                best = tolerant;
+            }
+        }
+        best
+    }
+
+    /// Each word of the query on its own, in any order, or found elsewhere in the document.
+    fn match_words(&self, name: &Text, support: Support<'_>) -> Match {
+        let words = &self.reading.words;
+        let mut used = vec![false; name.words.len()];
+        let (mut matched, mut length) = (0.0, 0.0);
+        let mut places = Vec::with_capacity(words.len());
+        let mut at = 0;
+        let mut has_typo = false;
+        while at < words.len() {
+            let word = &words[at];
+            let may_be_prefix = at + 1 == words.len();
+            let pattern = self.tolerant.as_ref().map(|tolerant| &tolerant.words[at]);
+            let free = |place: &usize| !used[*place];
+            let mut best = (0.0_f32, Vec::new(), 1);
+            for place in (0..name.words.len()).filter(free) {
+                let quality = match_word(word, &name.words[place], may_be_prefix, pattern);
+                if quality > best.0 {
+                    best = (quality, vec![place], 1);
+                }
+            }
+            if best.0 < 0.97 {
+                best = match_pairs(words, at, name, &used, best);
+            }
+            let weight = share_of(words[at..at + best.2].iter().map(Word::chars).sum());
+            let elsewhere = support.get(at).copied().unwrap_or(0.0);
+            // In the name it counts for order and coverage as well.
+            if best.0 + IN_NAME < elsewhere {
+                best = (elsewhere, Vec::new(), 1);
+            }
+            if best.0 == 0.0 {
+                if !word.is_optional() || words.len() == 1 {
+                    return Match::default();
+                }
+                best.0 = MISSING;
+            } else {
+                has_typo |= best.0 < 0.80;
+            }
+            matched += best.0 * weight;
+            length += weight;
+            for place in &best.1 {
+                used[*place] = true;
+                places.push(*place);
+            }
+            at += best.2;
+        }
+        let quality = matched / f32::max(length, 1.0);
+        let name_length: usize = name.words.iter().map(Word::chars).sum();
+        let covered = name
+            .words
+            .iter()
+            .zip(&used)
+            .filter(|(_, used)| **used)
+            .map(|(word, _)| word.chars())
+            .sum();
+        let in_order = places.is_sorted();
+        let first = name.words.len() - name.without_article().len();
+        let from_start = places.first().is_some_and(|place| *place <= first);
+        let bonus = 0.05 * share(covered, name_length)
+            + if !places.is_empty() && in_order {
+                0.02
+            } else {
+                0.0
+            }
+            + if from_start { 0.03 } else { 0.0 };
+        let quality = 0.30 + 0.40 * quality + bonus;
+        let spans = places
+            .iter()
+            .map(|place| name.words[*place].span.clone())
+            .collect();
+        Match {
+            quality: if has_typo {
+                quality.min(MAX_TOLERANT)
+            } else {
+                quality
+            },
+            spans,
+        }
+    }
 }
 
 /// True if the query is a whole name only because its last one or two letters, with which a word seems to begin, are
@@ -111,20 +242,20 @@ fn match_joined(reading: &Reading, name: &Text, forms: &Joined) -> Match {
     let joined = forms.key.as_str();
     let query = reading.joined.key.as_str();
     if joined == query && !joined.is_empty() {
-        let quality = match forms.exact == reading.joined.exact {
+        let quality = match forms.exact() == reading.joined.exact() {
             true if begins_a_word(reading, name) => BEGUN,
             true => WHOLE,
             false => 0.97,
         };
         return whole(name, quality);
     }
-    if forms.numeric == reading.joined.numeric {
+    if forms.numeric() == reading.joined.numeric() {
         return whole(name, 0.965);
     }
-    if forms.articleless == reading.joined.articleless {
+    if forms.articleless() == reading.joined.articleless() {
         return whole(name, WHOLE_OTHER);
     }
-    let length = forms.letters.len();
+    let length = forms.length;
     let mut best = Match::default();
     let mut start = 0;
     let skips_article = name.without_article().len() < name.words.len();
@@ -133,7 +264,7 @@ fn match_joined(reading: &Reading, name: &Text, forms: &Joined) -> Match {
         if rest.starts_with(query) {
             let end = start + query.len();
             let at_end = ends_at_word(name, end);
-            let covered = share(reading.joined.letters.len(), length);
+            let covered = share(reading.joined.length, length);
             let base = match place {
                 0 => 0.80,
                 1 if skips_article => 0.795,
@@ -151,7 +282,7 @@ fn match_joined(reading: &Reading, name: &Text, forms: &Joined) -> Match {
             if let Some(at) = rest[..word.key.len()].find(query).filter(|at| *at > 0)
                 && begins_syllable(&word.key[at..])
             {
-                let covered = share(reading.joined.letters.len(), length);
+                let covered = share(reading.joined.length, length);
                 let (from, to) = (start + at, start + at + query.len());
                 best = Match {
                     quality: 0.60 + 0.05 * covered,
@@ -196,8 +327,8 @@ fn spans_between(name: &Text, from: usize, to: usize) -> Vec<Range<usize>> {
 }
 
 /// How a word of the query matches a word of a name, 0 to 1.
-fn match_word(query: &Word, name: &Word, may_be_prefix: bool, is_tolerant: bool) -> f32 {
-    if query.exact == name.exact {
+fn match_word(query: &Word, name: &Word, may_be_prefix: bool, pattern: Option<&Pattern>) -> f32 {
+    if query.exact() == name.exact() {
         return 1.0;
     }
     if query.key == name.key {
@@ -210,9 +341,9 @@ fn match_word(query: &Word, name: &Word, may_be_prefix: bool, is_tolerant: bool)
     if (may_be_prefix || query.is_hangul()) && name.key.starts_with(&query.key) {
         return 0.80 + 0.15 * share(query_length, name_length);
     }
-    if !is_tolerant || query.is_digits() || name.is_digits() {
+    let Some(pattern) = pattern.filter(|_| !query.is_digits() && !name.is_digits()) else {
         return 0.0;
-    }
+    };
     let allowed = tolerance(query_length);
     if allowed == 0 || query.is_hangul() != name.is_hangul() {
         return 0.0;
@@ -224,7 +355,7 @@ fn match_word(query: &Word, name: &Word, may_be_prefix: bool, is_tolerant: bool)
     if is_far {
         return 0.0;
     }
-    let (whole, prefix) = distances(&query.key, &name.key);
+    let (whole, prefix) = pattern.distances(name.key.chars());
     let cost = 1.6 / share_of(query_length);
     if whole <= allowed && is_plausible(query, name, whole) {
         return 0.95 - cost * share_of(whole);
@@ -243,84 +374,6 @@ fn share_of(count: usize) -> f32 {
 /// Two errors are tolerated only behind the same first letter.
 fn is_plausible(query: &Word, name: &Word, errors: usize) -> bool {
     errors < 2 || query.key.chars().next() == name.key.chars().next()
-}
-
-/// Each word of the query on its own, in any order, or found elsewhere in the document.
-fn match_words(reading: &Reading, name: &Text, support: Support<'_>, is_tolerant: bool) -> Match {
-    let words = &reading.words;
-    let mut used = vec![false; name.words.len()];
-    let (mut matched, mut length) = (0.0, 0.0);
-    let mut places = Vec::with_capacity(words.len());
-    let mut at = 0;
-    let mut has_typo = false;
-    while at < words.len() {
-        let word = &words[at];
-        let may_be_prefix = at + 1 == words.len();
-        let free = |place: &usize| !used[*place];
-        let mut best = (0.0_f32, Vec::new(), 1);
-        for place in (0..name.words.len()).filter(free) {
-            let quality = match_word(word, &name.words[place], may_be_prefix, is_tolerant);
-            if quality > best.0 {
-                best = (quality, vec![place], 1);
-            }
-        }
-        if best.0 < 0.97 {
-            best = match_pairs(words, at, name, &used, best);
-        }
-        let weight = share_of(words[at..at + best.2].iter().map(Word::chars).sum());
-        let elsewhere = support.get(at).copied().unwrap_or(0.0);
-        // In the name it counts for order and coverage as well.
-        if best.0 + IN_NAME < elsewhere {
-            best = (elsewhere, Vec::new(), 1);
-        }
-        if best.0 == 0.0 {
-            if !word.is_optional() || words.len() == 1 {
-                return Match::default();
-            }
-            best.0 = MISSING;
-        } else {
-            has_typo |= best.0 < 0.80;
-        }
-        matched += best.0 * weight;
-        length += weight;
-        for place in &best.1 {
-            used[*place] = true;
-            places.push(*place);
-        }
-        at += best.2;
-    }
-    let quality = matched / f32::max(length, 1.0);
-    let name_length: usize = name.words.iter().map(Word::chars).sum();
-    let covered = name
-        .words
-        .iter()
-        .zip(&used)
-        .filter(|(_, used)| **used)
-        .map(|(word, _)| word.chars())
-        .sum();
-    let in_order = places.is_sorted();
-    let first = name.words.len() - name.without_article().len();
-    let from_start = places.first().is_some_and(|place| *place <= first);
-    let bonus = 0.05 * share(covered, name_length)
-        + if !places.is_empty() && in_order {
-            0.02
-        } else {
-            0.0
-        }
-        + if from_start { 0.03 } else { 0.0 };
-    let quality = 0.30 + 0.40 * quality + bonus;
-    let spans = places
-        .iter()
-        .map(|place| name.words[*place].span.clone())
-        .collect();
-    Match {
-        quality: if has_typo {
-            quality.min(MAX_TOLERANT)
-        } else {
-            quality
-        },
-        spans,
-    }
 }
 
 /// Two words of the query that are one of the name, or one of the query that is two of the name.
@@ -357,36 +410,32 @@ fn match_pairs(
 }
 
 /// The query without spaces, with typing errors.
-fn match_tolerant(reading: &Reading, name: &Text, forms: &Joined) -> Match {
-    let query = reading.joined.letters.as_slice();
-    let mut letters = forms.letters.as_slice();
-    let allowed = tolerance(query.len());
+fn match_tolerant(reading: &Reading, pattern: &Pattern, name: &Text, forms: &Joined) -> Match {
+    let query = reading.joined.key.as_str();
+    let (query_length, mut length) = (reading.joined.length, forms.length);
+    let mut key = forms.key.as_str();
+    let allowed = tolerance(query_length);
     // Numbers are never corrected.
-    let digits = |letters: &[char]| -> Vec<char> {
-        letters
-            .iter()
-            .copied()
-            .filter(char::is_ascii_digit)
-            .collect()
-    };
-    if allowed == 0 || letters.len() + allowed < query.len() || digits(query) != digits(letters) {
+    let digits = |text: &'_ str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
+    if allowed == 0 || length + allowed < query_length || digits(query) != digits(key) {
         return Match::default();
     }
-    let (mut whole_errors, mut prefix_errors) = letter_distances(query, letters);
+    let (mut whole_errors, mut prefix_errors) = pattern.distances(key.chars());
     if name.without_article().len() < name.words.len() {
-        let articleless = &letters[name.words[0].chars()..];
-        let (whole, prefix) = letter_distances(query, articleless);
+        let articleless = &key[name.words[0].key.len()..];
+        let (whole, prefix) = pattern.distances(articleless.chars());
         if whole < whole_errors {
-            (whole_errors, prefix_errors, letters) = (whole, prefix, articleless);
+            (whole_errors, prefix_errors, key) = (whole, prefix, articleless);
+            length -= name.words[0].chars();
         }
     }
-    let same_start = query.first() == letters.first();
-    let cost = |errors: usize| 1.2 * share(errors, query.len());
+    let same_start = query.chars().next() == key.chars().next();
+    let cost = |errors: usize| 1.2 * share(errors, query_length);
     if whole_errors <= allowed && (whole_errors < 2 || same_start) {
         return whole(name, (0.79 - cost(whole_errors)).max(0.0));
     }
-    if query.len() >= 5 && prefix_errors <= 1 {
-        let covered = share(query.len(), letters.len());
+    if query_length >= 5 && prefix_errors <= 1 {
+        let covered = share(query_length, length);
         return whole(name, (0.70 - cost(prefix_errors) + 0.04 * covered).max(0.0));
     }
     Match::default()
@@ -444,45 +493,6 @@ fn match_element(element: &Element, letter: char, is_last: bool) -> bool {
             spelled == *letters || (is_last && spelled.starts_with(letters.as_str()))
         }
     }
-}
-
-/// The optimal string alignment distance of `query` to `name`, and to the nearest prefix of `name`: insertions,
-/// deletions, substitutions and transpositions of neighbours (Boytsov, Indexing methods for approximate dictionary
-/// searching, ACM JEA 16, 2011). Characters beyond a bound do not count.
-pub(crate) fn distances(query: &str, name: &str) -> (usize, usize) {
-    let letters = |text: &str| text.chars().collect::<Vec<char>>();
-    letter_distances(&letters(query), &letters(name))
-}
-
-/// [`distances`] of letters.
-fn letter_distances(query: &[char], name: &[char]) -> (usize, usize) {
-    const MAX: usize = 64;
-    let (query, name) = (&query[..query.len().min(MAX)], &name[..name.len().min(MAX)]);
-    let width = name.len() + 1;
-    let mut rows = [
-        vec![0; width],
-        (0..width).collect::<Vec<usize>>(),
-        vec![0; width],
-    ];
-    for (at, letter) in query.iter().enumerate() {
-        let [before, above, row] = &mut rows;
-        row[0] = at + 1;
-        for place in 1..width {
-            let substitution = above[place - 1] + usize::from(name[place - 1] != *letter);
-            let mut least = substitution.min(above[place] + 1).min(row[place - 1] + 1);
-            let swaps = at > 0
-                && place > 1
-                && name[place - 1] == query[at - 1]
-                && name[place - 2] == *letter;
-            if swaps {
-                least = least.min(before[place - 2] + 1);
-            }
-            row[place] = least;
-        }
-        rows.rotate_left(1);
-    }
-    let last = &rows[1];
-    (last[width - 1], last.iter().copied().min().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub accept: Option<&'a dyn Fn(i64) -> bool>,
     /// True to count hits by genre, year and language.
     pub facets: bool,
+    /// True to leave out matches with typing errors.
+    pub strict: bool,
 }
 
 /// The place of a hit in its list.

@@ -1,20 +1,24 @@
 //! Analysis of titles, names and queries: words in a form in which accents, case, width, punctuation and the
 //! composition of characters do not matter. Documents and queries are analysed alike; nothing here reads an index.
 
+mod fold;
 pub mod hangul;
+pub(crate) mod letters;
 pub mod numbers;
 
 use std::{borrow::Cow, ops::Range};
 
-use icu_normalizer::{
-    ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed,
-    properties::CanonicalCombiningClassMapBorrowed,
-};
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use self::fold::fold_into;
 
 /// Words of a title that are analysed; the rest is ignored.
 const MAX_WORDS: usize = 24;
 /// Characters of a word that are analysed.
 const MAX_WORD_CHARS: usize = 48;
+
+/// Bytes of most words.
+const RUN_BYTES: usize = 16;
 
 /// Articles, which may be missing at the start of a title or stand at its end.
 const ARTICLES: [&str; 19] = [
@@ -25,10 +29,11 @@ const ARTICLES: [&str; 19] = [
 /// A word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// In lower case without accents; Hangul as letters.
-    pub exact: String,
-    /// The same with spelling variants of Hangul made equal. Terms of the index are made of it.
+    /// In lower case without accents; Hangul as letters, with spelling variants made equal. Terms of the index are made
+    /// of it.
     pub key: String,
+    /// The same before spelling variants are made equal, if it differs.
+    spelled: Option<String>,
     /// The number that it means.
     pub number: Option<u32>,
     /// Its bytes in [`Text::source`].
@@ -36,6 +41,11 @@ pub struct Word {
 }
 
 impl Word {
+    /// The word before spelling variants of Hangul are made equal.
+    pub fn exact(&self) -> &str {
+        self.spelled.as_deref().unwrap_or(&self.key)
+    }
+
     /// The number of characters of the key.
     pub fn chars(&self) -> usize {
         char_count(&self.key)
@@ -58,7 +68,7 @@ impl Word {
 
     /// True if it is written in Hangul.
     pub fn is_hangul(&self) -> bool {
-        self.exact.starts_with(hangul::is_jamo)
+        self.key.starts_with(hangul::is_jamo)
     }
 }
 
@@ -87,31 +97,49 @@ pub struct Text {
 pub struct Joined {
     /// All keys.
     pub key: String,
-    /// All words before spelling variants are made equal.
-    pub exact: String,
-    /// All keys with numbers in digits.
-    pub numeric: String,
-    /// The same without an article at the start.
-    pub articleless: String,
-    /// The letters of [`Joined::key`].
-    pub letters: Vec<char>,
+    /// The number of characters of the key.
+    pub length: usize,
+    /// All words before spelling variants are made equal, if they differ from the key.
+    exact: Option<String>,
+    /// All keys with numbers in digits, if they differ from the key.
+    numeric: Option<String>,
+    /// Bytes of an article at the start.
+    article: usize,
 }
 
 impl Joined {
     /// Joins the words of a text.
     pub fn new(text: &Text) -> Self {
-        let articleless = Text {
-            words: text.without_article().to_vec(),
-            ..Text::default()
-        };
         let key = text.joined();
+        let words = &text.words;
+        let is_spelled = words.iter().any(|word| word.spelled.is_some());
+        let has_numbers = words.iter().any(|word| word.number.is_some());
+        let has_article = text.without_article().len() < words.len();
         Self {
-            letters: key.chars().collect(),
+            length: char_count(&key),
+            exact: is_spelled.then(|| text.joined_exact()),
+            numeric: has_numbers.then(|| text.joined_numeric()),
+            article: words
+                .first()
+                .filter(|_| has_article)
+                .map_or(0, |word| word.key.len()),
             key,
-            exact: text.joined_exact(),
-            numeric: text.joined_numeric(),
-            articleless: articleless.joined_numeric(),
         }
+    }
+
+    /// All words before spelling variants are made equal.
+    pub fn exact(&self) -> &str {
+        self.exact.as_deref().unwrap_or(&self.key)
+    }
+
+    /// All keys with numbers in digits.
+    pub fn numeric(&self) -> &str {
+        self.numeric.as_deref().unwrap_or(&self.key)
+    }
+
+    /// The same without an article at the start.
+    pub fn articleless(&self) -> &str {
+        &self.numeric()[self.article..]
     }
 }
 
@@ -121,7 +149,30 @@ struct Run {
     span: Range<usize>,
     is_hangul: bool,
     /// The characters between the previous run and this one.
-    before: String,
+    before: Between,
+}
+
+/// Characters between two runs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Between {
+    count: usize,
+    first: char,
+    has_comma: bool,
+}
+
+impl Between {
+    fn push(&mut self, letter: char) {
+        if self.count == 0 {
+            self.first = letter;
+        }
+        self.count += 1;
+        self.has_comma |= letter == ',';
+    }
+
+    /// True if nothing but `letter` is between.
+    fn is(self, letter: char) -> bool {
+        self.count == 1 && self.first == letter
+    }
 }
 
 impl Text {
@@ -129,23 +180,25 @@ impl Text {
     pub fn new(text: &str) -> Self {
         let source = composed(text);
         let runs = joined_runs(runs(&source));
-        let has_last_comma =
-            runs.len() > 1 && runs.last().is_some_and(|run| run.before.contains(','));
+        let has_last_comma = runs.len() > 1 && runs.last().is_some_and(|run| run.before.has_comma);
         let words = runs
             .into_iter()
             .take(MAX_WORDS)
             .enumerate()
             .map(|(place, run)| {
-                let exact: String = run.letters.chars().take(MAX_WORD_CHARS).collect();
-                let key = if run.is_hangul {
-                    hangul::fold(&exact)
-                } else {
-                    exact.clone()
+                let mut exact = run.letters;
+                if let Some((end, _)) = exact.char_indices().nth(MAX_WORD_CHARS) {
+                    exact.truncate(end);
+                }
+                let number = numbers::value(&exact, place == 0);
+                let (key, spelled) = match run.is_hangul {
+                    true => (hangul::fold(&exact), Some(exact)),
+                    false => (exact, None),
                 };
                 Word {
-                    number: numbers::value(&exact, place == 0),
-                    exact,
+                    spelled: spelled.filter(|spelled| *spelled != key),
                     key,
+                    number,
                     span: run.span,
                 }
             });
@@ -163,7 +216,7 @@ impl Text {
 
     /// All words without spaces, before spelling variants are made equal.
     pub fn joined_exact(&self) -> String {
-        self.words.iter().map(|word| word.exact.as_str()).collect()
+        self.words.iter().map(Word::exact).collect()
     }
 
     /// [`Text::joined`] with numbers in digits.
@@ -210,7 +263,7 @@ fn composed(text: &str) -> Cow<'_, str> {
 /// Splits a text into runs of letters and digits.
 fn runs(source: &str) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    let mut between = String::new();
+    let mut between = Between::default();
     let mut letters = String::new();
     let mut in_run = false;
     for (at, letter) in source.char_indices() {
@@ -255,8 +308,10 @@ fn runs(source: &str) -> Vec<Run> {
             }
             None => {
                 let before = std::mem::take(&mut between);
+                let mut first = String::with_capacity(letters.len().max(RUN_BYTES));
+                first.push_str(&letters);
                 runs.push(Run {
-                    letters: letters.clone(),
+                    letters: first,
                     span: at..end,
                     is_hangul,
                     before,
@@ -277,9 +332,10 @@ fn joined_runs(runs: Vec<Run>) -> Vec<Run> {
         let is_letter =
             char_count(&run.letters) == 1 && run.letters.starts_with(char::is_alphabetic);
         if let Some(last) = out.last_mut() {
-            let joins_letters = is_letter && is_acronym && matches!(run.before.as_str(), "." | "*");
+            let joins_letters =
+                is_letter && is_acronym && (run.before.is('.') || run.before.is('*'));
             let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-            let joins_digits = run.before == ","
+            let joins_digits = run.before.is(',')
                 && run.letters.len() == 3
                 && is_number(&run.letters)
                 && is_number(&last.letters);
@@ -305,60 +361,6 @@ fn is_apostrophe(letter: char) -> bool {
     matches!(letter, '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '′' | '＇')
 }
 
-/// Appends the folded form of `letter` to `out`: nothing for a separator. Returns true for Hangul.
-fn fold_into(letter: char, out: &mut String) -> bool {
-    if letter.is_ascii() {
-        if letter.is_ascii_alphanumeric() {
-            out.push(letter.to_ascii_lowercase());
-        }
-        return false;
-    }
-    if hangul::is_hangul(letter) {
-        hangul::spell(letter, out);
-        return true;
-    }
-    if let Some(jamo) = hangul::compatible(letter) {
-        hangul::spell(jamo, out);
-        return true;
-    }
-    let special = match letter {
-        'ß' | 'ẞ' => "ss",
-        'æ' | 'Æ' => "ae",
-        'œ' | 'Œ' => "oe",
-        'ø' | 'Ø' => "o",
-        'ł' | 'Ł' => "l",
-        'đ' | 'Đ' | 'ð' | 'Ð' => "d",
-        'þ' | 'Þ' => "th",
-        'ı' => "i",
-        // Fractions are separate words: 8½ is 8 1/2.
-        '½' | '⅓' | '¼' | '¾' | '⅔' => "",
-        _ => {
-            fold_other(letter, out);
-            return false;
-        }
-    };
-    out.push_str(special);
-    false
-}
-
-/// Compatibility decomposition without combining marks, in lower case.
-fn fold_other(letter: char, out: &mut String) {
-    let classes = CanonicalCombiningClassMapBorrowed::new();
-    for lower in letter.to_lowercase() {
-        for part in DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(std::iter::once(lower))
-        {
-            if classes.get_u8(part) != 0 {
-                continue;
-            }
-            // Vowel signs of Indic scripts and Thai are marks, but parts of words.
-            let is_sign = ('\u{900}'..='\u{EFF}').contains(&part);
-            if part.is_alphanumeric() || is_sign {
-                out.extend(part.to_lowercase());
-            }
-        }
-    }
-}
-
 /// The text in Latin letters; `None` if it has none but Latin letters already.
 pub fn transliterated(text: &str) -> Option<String> {
     let has_other = text
@@ -375,17 +377,14 @@ fn is_latin(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use icu_normalizer::DecomposingNormalizerBorrowed;
     use proptest::prelude::*;
 
     use super::*;
 
     fn keys(text: &str) -> String {
         let words = Text::new(text).words;
-        words
-            .iter()
-            .map(|word| word.exact.as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
+        words.iter().map(Word::exact).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -6,10 +6,12 @@ use chrono::NaiveDate;
 /// A film's popularity, the same way for every film so that two films can be compared.
 ///
 /// Strength depends on the number of votes (logarithmically) and their average; recency is 3.5 at release and falls
-/// towards one over the years. Ages are counted from a fixed day: responses must not drift from one day to the next.
+/// towards one over the years. It is one for a film whose votes are not known: a number that is made up must not lead the
+/// lists. Ages are counted from a fixed day: responses must not drift from one day to the next.
 pub(crate) fn popularity(
     vote_average: f64,
     vote_count: u32,
+    has_votes: bool,
     release_date: Option<NaiveDate>,
 ) -> f64 {
     const PRIOR_VOTES: f64 = 500.0;
@@ -17,7 +19,7 @@ pub(crate) fn popularity(
     let votes = f64::from(vote_count);
     let average = (votes * vote_average + PRIOR_VOTES * PRIOR_AVERAGE) / (votes + PRIOR_VOTES);
     let strength = 3.0 * votes.ln_1p() * (average / 10.0).powi(2);
-    let recency = release_date.map_or(1.0, |date| {
+    let recency = release_date.filter(|_| has_votes).map_or(1.0, |date| {
         let days = reference_day()
             .signed_duration_since(date)
             .num_days()
@@ -57,14 +59,18 @@ mod tests {
     #[test]
     fn popularity_rises_with_votes_and_falls_with_age() {
         let day = |year| NaiveDate::from_ymd_opt(year, 6, 1);
-        assert!(popularity(7.0, 9000, day(2000)) > popularity(7.0, 900, day(2000)));
-        assert!(popularity(7.0, 9000, day(2025)) > popularity(7.0, 9000, day(2020)));
-        assert!(popularity(8.5, 9000, day(2000)) > popularity(5.0, 9000, day(2000)));
+        assert!(popularity(7.0, 9000, true, day(2000)) > popularity(7.0, 900, true, day(2000)));
+        assert!(popularity(7.0, 9000, true, day(2025)) > popularity(7.0, 9000, true, day(2020)));
+        assert!(popularity(8.5, 9000, true, day(2000)) > popularity(5.0, 9000, true, day(2000)));
+        assert_eq!(
+            popularity(7.0, 500, false, day(2025)),
+            popularity(7.0, 500, true, None)
+        );
     }
 
     #[test]
     fn popularity_of_nothing_known_is_zero_and_never_negative() {
-        assert_eq!(popularity(0.0, 0, None), 0.0);
-        assert!(popularity(1.0, 1, NaiveDate::from_ymd_opt(2999, 1, 1)) > 0.0);
+        assert_eq!(popularity(0.0, 0, true, None), 0.0);
+        assert!(popularity(1.0, 1, true, NaiveDate::from_ymd_opt(2999, 1, 1)) > 0.0);
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn add_films(catalogue: &mut Catalogue, count: i64) {
                 genres: some_of(&GENRES.map(|genre| genre.0), 1 + roll(7, 3), |index| {
                     roll(20 + index, u64::MAX)
                 }),
-                popularity: popularity(vote_average, vote_count, release_date),
+                popularity: popularity(vote_average, vote_count, true, release_date),
                 vote_average,
                 vote_count,
                 directors: some_of(&people, 1, |index| roll(40 + index, u64::MAX)),

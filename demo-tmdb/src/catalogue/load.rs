@@ -139,7 +139,12 @@ impl Catalogue {
             release_date: row.release_date,
             runtime: row.runtime,
             genres: genres.collect::<Result<_, _>>()?,
-            popularity: popularity(row.vote_average, vote_count, row.release_date),
+            popularity: popularity(
+                row.vote_average,
+                vote_count,
+                row.vote_count.is_some(),
+                row.release_date,
+            ),
             vote_average: row.vote_average,
             vote_count,
             directors: self.people.ids(list(&row.directors)),

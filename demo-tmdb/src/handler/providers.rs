@@ -1,5 +1,6 @@
-//! Watch providers. The data has none, so the response is empty, unless synthetic test data is on
-//! (`DEMO_PROVIDERS`): the providers are real, their movies are made up.
+//! Watch providers. The data has none, so they are sample data unless that is off (`DEMO_PROVIDERS`): the providers are
+//! real, their movies are made up, the same in every run. Each region of a movie says so in a member `sample`, which
+//! TMDB does not have.
 
 use axum::Json;
 use axum::extract::State;
@@ -65,6 +66,7 @@ pub(super) fn of_film(state: &AppState, film: &Film) -> Value {
             let id = film.id;
             let link = format!("https://www.themoviedb.org/movie/{id}/watch?locale={region}");
             offers.insert("link".to_owned(), Value::String(link));
+            offers.insert("sample".to_owned(), Value::Bool(true));
             results.insert(region.to_owned(), Value::Object(offers));
         }
     }

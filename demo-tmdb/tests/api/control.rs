@@ -179,8 +179,13 @@ fn generated_films_are_added_and_real_ones_stay_as_they_are() {
 }
 
 #[test]
-fn synthetic_providers_are_served_only_when_asked_for() {
-    let tmdb = DemoTmdb::start_with(&[("DEMO_PROVIDERS", "true")]);
+fn sample_providers_are_marked_and_can_be_left_out() {
+    let without = DemoTmdb::start_with(&[("DEMO_PROVIDERS", "false")]);
+    assert_eq!(
+        without.json("/movie/11/watch/providers")["results"],
+        json!({})
+    );
+    let tmdb = DemoTmdb::start();
     let korean = tmdb.all_ids("/discover/movie?with_watch_providers=97&watch_region=KR");
     assert!((50..400).contains(&korean.len()), "{}", korean.len());
     assert!(
@@ -189,6 +194,7 @@ fn synthetic_providers_are_served_only_when_asked_for() {
     );
     let offered = tmdb.json(&format!("/movie/{}/watch/providers", korean[0]));
     let region = offered["results"]["KR"].as_object().expect("Korea");
+    assert_eq!(region["sample"], true);
     assert!(
         region["link"]
             .as_str()

@@ -174,7 +174,7 @@ impl Shape {
 #[test]
 fn answers_have_the_shapes_that_tmdb_gave() {
     let Some(folder) = recordings() else { return };
-    let tmdb = DemoTmdb::start_with(&[("DEMO_PROVIDERS", "true")]);
+    let tmdb = DemoTmdb::start();
     let mut wrong = Vec::new();
     for (path, name) in RECORDED.iter().chain(&RECORDED_EMPTY) {
         let recorded = Shape::of(&recording(&folder.join("tmdblib-2026"), name)["body"]);

@@ -1,7 +1,11 @@
 //! TMDB's API, version 3. Every call is bounded by rate, concurrency, a time limit and a deadline; a failed one is
 //! retried with full jitter unless the circuit breaker is open. Services call it; it stores nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use chassis::{
     breaker::{Breaker, Outcome},
@@ -61,6 +65,9 @@ pub enum TmdbError {
     /// TMDB responded with a 5xx status, and this value of `Retry-After`.
     #[error("TMDB responded with {0}")]
     ServerError(u16, Option<Duration>),
+    /// No connection could be made.
+    #[error("TMDB cannot be reached: {0}")]
+    Disconnected(String),
     /// The connection or the time limit failed.
     #[error("TMDB cannot be reached: {0}")]
     Unreachable(String),
@@ -76,16 +83,18 @@ pub enum TmdbError {
 }
 
 impl TmdbError {
-    /// The label of [`TMDB_CALLS_TOTAL`], the outcome for the circuit breaker, and true if a retry may succeed.
-    fn classify(&self) -> (&'static str, Outcome, bool) {
+    /// The label of [`TMDB_CALLS_TOTAL`], the outcome of a call for `resource` for the circuit breaker, and true if a
+    /// retry may succeed. Only a failure to connect counts against TMDB as a whole.
+    fn classify(&self, resource: u64) -> (&'static str, Outcome, bool) {
         match self {
             Self::NotFound => ("not_found", Outcome::Success, false),
             Self::Unauthorized => ("unauthorized", Outcome::Success, false),
             Self::Refused(_) => ("refused", Outcome::Success, false),
             Self::RateLimited(_) => ("limited", Outcome::Neutral, true),
-            Self::ServerError(..) => ("failed", Outcome::Failure, true),
-            Self::Unreachable(_) => ("unreachable", Outcome::Failure, true),
-            Self::InvalidResponse(_) => ("unreadable", Outcome::Failure, true),
+            Self::ServerError(..) => ("failed", Outcome::FailureOf(resource), true),
+            Self::Disconnected(_) => ("unreachable", Outcome::Failure, true),
+            Self::Unreachable(_) => ("unreachable", Outcome::FailureOf(resource), true),
+            Self::InvalidResponse(_) => ("unreadable", Outcome::FailureOf(resource), true),
             Self::BreakerOpen(_) => ("left_alone", Outcome::Neutral, false),
             Self::DeadlineExceeded => ("deadline", Outcome::Neutral, false),
         }
@@ -278,7 +287,7 @@ impl Tmdb {
                 Err(error) => error,
             };
             let delay = self.retry_delay(retries, &error);
-            let (_, _, is_transient) = error.classify();
+            let (_, _, is_transient) = error.classify(0);
             if !is_transient
                 || retries >= self.0.config.tmdb_max_retries
                 || Instant::now() + delay >= deadline
@@ -337,7 +346,7 @@ impl Tmdb {
         let label;
         (label, report.outcome, _) = match &result {
             Ok(_) => ("ok", Outcome::Success, false),
-            Err(error) => error.classify(),
+            Err(error) => error.classify(resource(path, query)),
         };
         drop(report);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);
@@ -364,8 +373,13 @@ impl Tmdb {
         };
         let unreachable = |error: reqwest::Error| {
             // The URL may contain the key.
+            let is_connect = error.is_connect();
             let error = anyhow::Error::new(error.without_url());
-            TmdbError::Unreachable(format!("{error:#}"))
+            let message = format!("{error:#}");
+            match is_connect {
+                true => TmdbError::Disconnected(message),
+                false => TmdbError::Unreachable(message),
+            }
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -381,6 +395,15 @@ impl Tmdb {
         }
         serde_json::from_slice(&body).map_err(|error| TmdbError::InvalidResponse(error.to_string()))
     }
+}
+
+/// The hash of the resource that a call is for: the movie, whichever part of it, or the page of a list.
+fn resource(path: &str, query: &[(&str, String)]) -> u64 {
+    let page = query.iter().find(|(name, _)| *name == "page");
+    let mut hasher = DefaultHasher::new();
+    let movie = path.strip_suffix("/credits").unwrap_or(path);
+    (movie, page.map(|(_, page)| page)).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[derive(Deserialize)]

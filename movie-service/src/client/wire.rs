@@ -108,9 +108,8 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
         .map(|country| country.iso_3166_1)
         .chain(entries(field("origin_country")))
         .collect();
-    let genre_ids: BTreeSet<i32> = entries::<Genre>(field("genres"))
-        .map(|genre| genre.id)
-        .collect();
+    let genres: Vec<Genre> = entries(field("genres")).collect();
+    let genre_ids: BTreeSet<i32> = genres.iter().map(|genre| genre.id).collect();
     let runtime = field("runtime").as_i64();
     let vote_count = field("vote_count").as_i64().unwrap_or_default();
     Ok(NewMovie {
@@ -133,6 +132,7 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
         imdb_id: filled(field("imdb_id")),
         adult: field("adult").as_bool().unwrap_or_default(),
         genre_ids: genre_ids.into_iter().collect(),
+        genres,
         countries: countries.into_iter().collect(),
         keywords: entries(&document["keywords"]["keywords"]).collect(),
         people: people(&document["credits"]),
@@ -282,6 +282,8 @@ fn providers(regions: &Value) -> Vec<Provider> {
                     logo_path: offer["logo_path"].as_str().map(str::to_owned),
                     display_priority: offer["display_priority"].as_i64().unwrap_or_default(),
                     link: offers["link"].as_str().unwrap_or_default().to_owned(),
+                    // Of demo-tmdb alone.
+                    sample: offers["sample"].as_bool().unwrap_or_default(),
                 })
             });
             let mut offers: Vec<Provider> = offers.collect();
@@ -332,6 +334,11 @@ mod tests {
             title: "A".to_owned(),
             original_title: "A".to_owned(),
             genre_ids: vec![18],
+            genres: vec![Genre {
+                id: 18,
+                name: "Drama".to_owned(),
+                ..Genre::default()
+            }],
             people: vec![
                 person(3, "D", "Director"),
                 person(1, "A", "Actor"),

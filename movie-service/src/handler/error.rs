@@ -62,7 +62,11 @@ impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Hydration(error) => hydration_problem(&error),
-            ApiError::Invalid(errors) => Self::invalid(errors),
+            ApiError::Invalid(errors)
+            | ApiError::List(ListError::Invalid(errors))
+            | ApiError::Search(SearchError::List(ListError::Invalid(errors))) => {
+                Self::invalid(errors)
+            }
             ApiError::Job(error) => job_problem(error),
             ApiError::PersonNotFound => {
                 Self::new(StatusCode::NOT_FOUND, "person-not-found", "person not found")

@@ -23,7 +23,6 @@ use chassis::{
     language::{Language, VARY_BY_LANGUAGE},
     openapi::InvalidRequest,
     paging::next_link,
-    problem::FieldError,
 };
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -36,9 +35,9 @@ use self::{
 };
 use super::{error::ApiError, language};
 use crate::{
-    models::{Filter, Movie, MovieId},
+    models::{Movie, MovieId},
     service::{
-        listing::{Listing, MoviePage, PageRequest, moves::Moment, query::WalkPlace},
+        listing::{MoviePage, PageRequest, moves::Moment, query::WalkPlace},
         page_cache::CachedResponse,
         translation::TranslatedMovies,
     },
@@ -176,7 +175,7 @@ async fn respond(
             return Ok((cache_control, language, Json(response)).into_response());
         }
     };
-    check_genres(&state.listing, &request.filter).await?;
+    state.listing.check_filter(&request.filter).await?;
     let MoviePage {
         total_pages,
         total_results,
@@ -272,27 +271,6 @@ impl IntoResponse for CachedResponse {
         }
         (headers, self.body).into_response()
     }
-}
-
-/// Rejects genres that do not exist: there are few, so an unknown one is a typing error.
-pub(super) async fn check_genres(listing: &Listing, filter: &Filter) -> Result<(), ApiError> {
-    if filter.genres.is_empty() && filter.without_genres.is_empty() {
-        return Ok(());
-    }
-    listing.ready().await?;
-    let unknown = listing.unknown_genres(filter);
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let errors = unknown.into_iter().map(|genre| {
-        let name = genre.name;
-        let message = match genre.nearest {
-            Some(near) => format!("unknown genre `{name}`; did you mean `{near}`?"),
-            None => format!("unknown genre `{name}`; GET /api/v1/genres lists those that exist"),
-        };
-        FieldError::new(genre.field, message)
-    });
-    Err(ApiError::Invalid(errors.collect()))
 }
 
 /// The first `bytes` bytes of a hash, hexadecimal.

@@ -27,7 +27,7 @@ use self::{
 use super::{
     error::{ApiError, SearchUnavailable},
     language,
-    movies::{POSTER_BASE, check_genres, entry::MovieSummary, image, summarize},
+    movies::{POSTER_BASE, entry::MovieSummary, image, summarize},
 };
 use crate::{
     models::{GenreCount, MovieId},
@@ -148,7 +148,7 @@ pub(super) async fn search_movies(
     Query(query): Query<SearchQuery>,
 ) -> Result<Response, ApiError> {
     let request = query.parse().map_err(ApiError::Invalid)?;
-    check_genres(&state.listing, &request.filter).await?;
+    state.listing.check_filter(&request.filter).await?;
     let is_first_page = request.after.is_none();
     let results = state
         .search

@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::ApiError,
     language,
-    movies::{
-        check_genres,
-        entry::{Fields, MovieSummary},
-    },
+    movies::entry::{Fields, MovieSummary},
 };
 use crate::{
     models::{Filter, FilterParams, MovieId},
@@ -58,7 +55,7 @@ pub(super) async fn select_movies(
     check.require((1..=MAX_MOVIES).contains(&limit), "limit", message);
     let fields = Fields::parse(Some(FIELDS), None, &mut check);
     let fields = check.finish(fields).map_err(ApiError::Invalid)?;
-    check_genres(&state.listing, &filter).await?;
+    state.listing.check_filter(&filter).await?;
     let requested = request.language.or(request.filter.display_language());
     let includes = fields.includes(language::display(&state, requested));
     let selected = state

@@ -148,6 +148,10 @@ pub struct Provider {
     pub display_priority: i64,
     /// TMDB's watch page for the region.
     pub link: String,
+    /// True for sample data, which says nothing about where the movie can be watched: that of the demo.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub sample: bool,
 }
 
 /// Numbers of users by reaction to a movie, as preference-service counts them.
@@ -325,6 +329,9 @@ pub struct NewMovie {
     pub adult: bool,
     /// TMDB's ids of the genres.
     pub genre_ids: Vec<i32>,
+    /// The genres by their names in the catalogue's language; empty in a dump.
+    #[serde(skip)]
+    pub genres: Vec<Genre>,
     /// Countries of production, ISO 3166-1.
     pub countries: Vec<String>,
     /// The keywords. Ids are negative if a dump has none.

@@ -55,8 +55,9 @@ pub fn facts(row: &PgRow) -> sqlx::Result<FilmFacts<'_>> {
     let Json(people) = row.try_get::<Json<Vec<PersonIn<'_>>>, _>("people")?;
     let mut other_names = Vec::new();
     let people = people.into_iter().map(|person| {
-        let names = person.names.into_values();
-        other_names.extend(names.map(|name| (person.id, Cow::Owned(name))));
+        let names = person.names.into_iter();
+        let names = names.map(|(language, name)| (language.into(), (person.id, name.into())));
+        other_names.extend(names);
         (person.id, person.name)
     });
     let Json(providers) = row.try_get::<Json<Vec<ProviderIn<'_>>>, _>("providers")?;

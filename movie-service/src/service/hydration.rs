@@ -7,7 +7,10 @@ use chassis::{clock::Clock, language::Language, shutdown::Shutdown};
 use chrono::TimeDelta;
 use moka::future::Cache;
 use sqlx::PgPool;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
+};
 
 use super::{
     cache::{self, CachedMovie, MOVIE_READS_TOTAL, MovieCache},
@@ -19,7 +22,7 @@ use crate::{
         tmdb::{Tmdb, TmdbError},
     },
     config::Config,
-    models::{Includes, Movie, MovieId, MovieRef, NewMovie},
+    models::{Genre, Includes, Movie, MovieId, MovieRef, NewMovie},
     repository::movies,
 };
 
@@ -34,6 +37,8 @@ pub const MOVIE_REFRESHES_TOTAL: &str = "movie_refreshes_total";
 const COLD_READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// The maximum wait of a read for a TMDB token; a longer one is refused immediately.
 const MAX_COLD_READ_DELAY: Duration = Duration::from_secs(2);
+/// The time limit of the first read of a database for the genres.
+const GENRES_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time limit of a background refresh.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Above this a stale movie stays stale until its next read.
@@ -95,6 +100,8 @@ struct Inner {
     refreshed: Cache<MovieId, ()>,
     refreshes: Arc<Semaphore>,
     cold_reads: TokenBucket,
+    /// Set once all genres are stored.
+    has_genres: OnceCell<()>,
     memory_reads: metrics::Counter,
     served_age_days: metrics::Histogram,
 }
@@ -131,6 +138,7 @@ impl Hydration {
             refreshed,
             refreshes: Arc::new(Semaphore::new(MAX_CONCURRENT_REFRESHES)),
             cold_reads: TokenBucket::new(config.hydration_rate_per_second),
+            has_genres: OnceCell::new(),
             // Registered once, since every read counts.
             memory_reads: metrics::counter!(MOVIE_READS_TOTAL, "tier" => "memory"),
             served_age_days: metrics::histogram!(MOVIE_SERVED_AGE_DAYS),
@@ -269,6 +277,7 @@ impl Hydration {
         let timeout = deadline.saturating_duration_since(Instant::now());
         match self.fetch(reference, timeout).await {
             Ok(movie) => {
+                self.fetch_missing_genres().await;
                 self.store(&movie).await?;
                 let id = MovieId::new(movie.id).ok_or(HydrationError::NotFound)?;
                 let stored = movies::find(&self.0.pool, id).await?;
@@ -288,6 +297,36 @@ impl Hydration {
         }
     }
 
+    /// Stores all genres, once, if some names of them are missing: the first movie of a database comes before any job. If
+    /// TMDB does not respond, those of the movie are stored with it.
+    async fn fetch_missing_genres(&self) {
+        let languages = self.0.tmdb.languages();
+        let languages: Vec<String> = languages.map(|other| other.primary().to_owned()).collect();
+        let fetch = || async move {
+            if !movies::has_genres(&self.0.pool, &languages).await? {
+                let genres = self.0.tmdb.genres(GENRES_TIMEOUT).await?;
+                self.store_genres(&genres).await?;
+            }
+            anyhow::Ok(())
+        };
+        let fetched = self.0.has_genres.get_or_try_init(fetch);
+        match tokio::time::timeout(GENRES_TIMEOUT, fetched).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "cannot fetch the genres"),
+            Err(_) => tracing::debug!("cannot fetch the genres in time"),
+        }
+    }
+
+    /// Stores the names of genres that are not stored yet, since movies only refer to them.
+    async fn store_genres(&self, genres: &[Genre]) -> sqlx::Result<()> {
+        if genres.is_empty() {
+            return Ok(());
+        }
+        let changed = movies::upsert_genres(&self.0.pool, genres, false).await?;
+        self.0.cache.publish(&changed).await;
+        Ok(())
+    }
+
     /// Fetches a movie; one that INCLUDE_ADULT excludes counts as not found.
     async fn fetch(&self, reference: &MovieRef, timeout: Duration) -> Result<NewMovie, TmdbError> {
         let movie = self.0.tmdb.movie(reference, timeout).await?;
@@ -298,6 +337,7 @@ impl Hydration {
     }
 
     async fn store(&self, movie: &NewMovie) -> sqlx::Result<()> {
+        self.store_genres(&movie.genres).await?;
         let mut transaction = self.0.pool.begin().await?;
         let changed = movies::upsert(&mut transaction, std::slice::from_ref(movie)).await?;
         transaction.commit().await?;

@@ -23,8 +23,9 @@ use chassis::{
     language::Language,
     paging::total_pages,
     shutdown::Shutdown,
+    validate::FieldError,
 };
-use filter::{FacetKind, UnknownGenre};
+use filter::FacetKind;
 use sqlx::{PgPool, postgres::PgRow};
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -71,6 +72,9 @@ pub enum ListError {
     /// The index is not loaded yet.
     #[error("the list index is being loaded")]
     Loading,
+    /// The filter has values that no movie has.
+    #[error("the filter is invalid")]
+    Invalid(Vec<FieldError>),
     /// Postgres failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -190,9 +194,20 @@ impl Listing {
         self.0.generation.load(Ordering::Acquire)
     }
 
-    /// Returns the genres in `filter` that do not exist.
-    pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
-        self.index().unknown_genres(filter)
+    /// Reports the values in `filter` that no movie has.
+    ///
+    /// # Errors
+    /// [`ListError::Loading`] if the index is not loaded within a few seconds, [`ListError::Invalid`] with the values.
+    pub async fn check_filter(&self, filter: &Filter) -> Result<(), ListError> {
+        if *filter == Filter::default() {
+            return Ok(());
+        }
+        self.ready().await?;
+        let errors = self.index().check(filter);
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(ListError::Invalid(errors)),
+        }
     }
 
     /// Lists all genres by their names in `language`, with their numbers of movies. Also returns the language, if any

@@ -148,20 +148,7 @@ impl Search {
         limit: usize,
     ) -> Result<Vec<Suggestion>, SearchError> {
         self.run(move |index, _| {
-            let snapshot = index.snapshot();
-            let mut all = Vec::new();
-            for kind in [Kind::Movie, Kind::Person, Kind::Keyword] {
-                let request = Request {
-                    query: &query,
-                    kind,
-                    limit,
-                    after: None,
-                    accept: None,
-                    facets: false,
-                };
-                let hits = snapshot.search(&request)?.hits;
-                all.extend(hits.into_iter().map(|hit| (kind, hit)));
-            }
+            let all = index.snapshot().suggest(&query, limit)?;
             Ok(choose(all, limit))
         })
         .await
@@ -232,6 +219,7 @@ fn find(
         after: request.after,
         accept: None,
         facets: request.facets,
+        strict: false,
     };
     if request.filter == Filter::default() || request.kind != Kind::Movie {
         return Ok(snapshot.search(&all)?);

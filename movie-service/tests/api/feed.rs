@@ -42,10 +42,17 @@ async fn the_snapshot_and_the_changes_agree(pool: PgPool) {
           "countries": [],
           "genres": [
             {
-              "id": 28,
-              "name": "Action",
+              "id": 16,
+              "name": "Animation",
               "names": {
-                "ko": "액션"
+                "ko": "애니메이션"
+              }
+            },
+            {
+              "id": 10751,
+              "name": "Family",
+              "names": {
+                "ko": "가족"
               }
             },
             {
@@ -54,30 +61,66 @@ async fn the_snapshot_and_the_changes_agree(pool: PgPool) {
               "names": {
                 "ko": "SF"
               }
-            },
-            {
-              "id": 53,
-              "name": "Thriller",
-              "names": {
-                "ko": "스릴러"
-              }
             }
           ],
-          "id": 1071585,
+          "id": 1184918,
           "keywords": "[list]",
           "original_language": "en",
-          "original_title": "M3GAN 2.0",
+          "original_title": "The Wild Robot",
           "people": "[list]",
-          "popularity": 21.608,
+          "popularity": 26.195,
           "poster_path": null,
-          "providers": [],
-          "release_date": "2025-06-25",
-          "runtime": 120,
-          "title": "M3GAN 2.0",
+          "providers": [
+            {
+              "id": 119,
+              "name": "Amazon Prime Video",
+              "region": "KR",
+              "type": "flatrate"
+            },
+            {
+              "id": 356,
+              "name": "wavve",
+              "region": "KR",
+              "type": "flatrate"
+            },
+            {
+              "id": 8,
+              "name": "Netflix",
+              "region": "KR",
+              "type": "buy"
+            },
+            {
+              "id": 8,
+              "name": "Netflix",
+              "region": "US",
+              "type": "flatrate"
+            },
+            {
+              "id": 119,
+              "name": "Amazon Prime Video",
+              "region": "US",
+              "type": "flatrate"
+            },
+            {
+              "id": 8,
+              "name": "Netflix",
+              "region": "US",
+              "type": "rent"
+            },
+            {
+              "id": 8,
+              "name": "Netflix",
+              "region": "US",
+              "type": "buy"
+            }
+          ],
+          "release_date": "2024-09-12",
+          "runtime": 102,
+          "title": "The Wild Robot",
           "titles": "[list]",
           "version": 1,
-          "vote_average": 7.549,
-          "vote_count": 585
+          "vote_average": 8.3,
+          "vote_count": 4447
         }
         "#
     );

@@ -13,10 +13,11 @@ use demo_tmdb::testing::DemoTmdb;
 
 use crate::TestApp;
 
-/// The number of requests to TMDB.
+/// The number of requests to TMDB, without those for the genres, which the first movie of a database makes.
 fn calls(test: &TestApp) -> i64 {
     let stats = test.tmdb.control("GET", "/__stats", "");
-    stats["total"].as_i64().unwrap()
+    let genres = stats["by_kind"]["genres"].as_i64().unwrap_or_default();
+    stats["total"].as_i64().unwrap() - genres
 }
 
 async fn age(pool: &PgPool, id: i64, days: i32) {
@@ -54,6 +55,72 @@ async fn concurrent_reads_of_a_cold_movie_make_one_request(pool: PgPool) {
     let again = TestApp::beside(&pool, Arc::clone(&test.tmdb), &[]);
     again.get("/api/v1/movies/603").await.expect(200);
     assert_eq!(calls(&test), 2, "other replicas read it from Postgres");
+}
+
+#[sqlx::test]
+async fn the_first_movie_of_a_database_has_its_genres(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let film = test.get("/api/v1/movies/27205").await.expect(200);
+    assert_eq!(
+        film["genres"],
+        json!(["Action", "Adventure", "Science Fiction"])
+    );
+    let film = test
+        .get("/api/v1/movies/27205?language=ko-KR")
+        .await
+        .expect(200);
+    assert_eq!(film["genres"], json!(["SF", "모험", "액션"]));
+    // All of them are known, not only those of the movie.
+    test.get("/api/v1/movies?genres=Western").await.expect(200);
+    test.get("/api/v1/movies/603").await.expect(200);
+    let stats = test.tmdb.control("GET", "/__stats", "");
+    assert_eq!(stats["by_kind"]["genres"], 2, "once in each language");
+}
+
+#[sqlx::test]
+async fn the_first_movie_has_its_genres_even_if_their_list_fails(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    test.tmdb
+        .faults(r#"{"kind": "nonsense", "path": "/genre/movie/list"}"#);
+    let film = test.get("/api/v1/movies/27205").await.expect(200);
+    assert_eq!(
+        film["genres"],
+        json!(["Action", "Adventure", "Science Fiction"])
+    );
+    let changes = records(&pool, "movie.synced").await;
+    assert_eq!(changes[0]["genres"].as_array().map(Vec::len), Some(3));
+}
+
+#[sqlx::test]
+async fn broken_responses_for_one_movie_do_not_count_against_tmdb(pool: PgPool) {
+    let settings = [("TMDB_BREAKER_FAILURES", "3")];
+    let test = TestApp::with(&pool, &settings);
+    for (id, fault) in [
+        (603, r#"{"kind": "nonsense", "path": "/movie/603?"}"#),
+        (550, r#"{"kind": "malformed", "path": "/movie/550?"}"#),
+        (13, r#"{"kind": "truncated", "path": "/movie/13?"}"#),
+        (
+            680,
+            r#"{"kind": "status", "status": 500, "path": "/movie/680?"}"#,
+        ),
+    ] {
+        test.tmdb.faults(fault);
+        for _ in 0..3 {
+            let response = test.get(&format!("/api/v1/movies/{id}")).await;
+            assert_eq!(response.status, 503, "{fault}");
+        }
+        // Another one, of which there is none yet.
+        let other = format!("/api/v1/movies/{}", [11, 12, 14, 15][id as usize % 4]);
+        test.get(&other).await.expect(200);
+    }
+    // Those of several movies do.
+    test.tmdb.faults(r#"{"kind": "nonsense"}"#);
+    for id in [603, 550, 13] {
+        test.get(&format!("/api/v1/movies/{id}")).await.expect(503);
+    }
+    let before = calls(&test);
+    test.get("/api/v1/movies/27205").await.expect(503);
+    assert_eq!(calls(&test), before, "TMDB is left alone");
 }
 
 #[sqlx::test]
@@ -345,7 +412,7 @@ async fn adult_movies_are_excluded_by_default(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_movie_is_found_by_its_imdb_id_with_included_parts(pool: PgPool) {
-    let tmdb = Arc::new(DemoTmdb::start_with(&[("DEMO_PROVIDERS", "true")]));
+    let tmdb = Arc::new(DemoTmdb::start());
     tmdb.control("POST", "/__films/603", r#"{"imdb_id": "tt0133093"}"#);
     let test = TestApp::beside(&pool, tmdb, &[]);
     for _ in 0..2 {
@@ -389,6 +456,7 @@ async fn a_movie_is_found_by_its_imdb_id_with_included_parts(pool: PgPool) {
             assert!(provider.get(field).is_some(), "{field}");
         }
         assert_ne!(provider["provider_name"], "Unknown");
+        assert_eq!(provider["sample"], true);
     }
     for (path, field) in [
         ("/api/v1/movies/603?include=credit", "include"),

@@ -12,7 +12,7 @@ use crate::{TestApp, ids};
 
 /// The service with the whole demo catalogue and its watch providers.
 async fn whole(pool: &PgPool) -> TestApp {
-    let tmdb = Arc::new(DemoTmdb::start_with(&[("DEMO_PROVIDERS", "true")]));
+    let tmdb = Arc::new(DemoTmdb::start());
     let test = TestApp::beside(pool, tmdb, &[]);
     test.sync(33).await.expect(200);
     test
@@ -154,33 +154,32 @@ async fn every_filter_finds_the_movies_that_meet_it(pool: PgPool) {
         ("people=tom%20hanks,Steven%20SPIELBERG", |f| {
             person(f, "tom hanks") && person(f, "steven spielberg")
         }),
-        ("people=Nobody%20Ever", |_| false),
-        ("people=999999999", |_| false),
+        ("genres=Sci-Fi|SF%20movies", |f| genre(f, "science fiction")),
+        ("genres=romcom", |f| {
+            genre(f, "romance") && genre(f, "comedy")
+        }),
+        ("genres=romcom|공상과학&without_genres=드라마", |f| {
+            (genre(f, "romance") && genre(f, "comedy") || genre(f, "science fiction"))
+                && !genre(f, "drama")
+        }),
+        ("without_genres=romcom", |f| {
+            !(genre(f, "romance") && genre(f, "comedy"))
+        }),
         ("keywords=dystopia", |f| keyword(f, "dystopia")),
         ("keywords=Dystopia|time%20travel", |f| {
             keyword(f, "dystopia") || keyword(f, "time travel")
         }),
-        ("keywords=no%20such%20word", |_| false),
-        ("keywords=no%20such%20word|dystopia", |f| {
-            keyword(f, "dystopia")
-        }),
-        ("keywords=999999999", |_| false),
         ("language=ko", |f| f["original_language"] == "ko"),
         ("language=KO|fr", |f| {
             f["original_language"] == "ko" || f["original_language"] == "fr"
         }),
         ("language=ko,fr", |_| false),
-        ("language=zz", |_| false),
         ("country=kr", |f| country(f, "KR")),
         ("country=US,GB", |f| country(f, "US") && country(f, "GB")),
         ("year=1999", |f| within(f, "1999-01-01", "1999-12-31")),
         ("year=1999&release_date_from=1999-06-01", |f| {
             within(f, "1999-06-01", "1999-12-31")
         }),
-        (
-            "release_date_from=2001-01-01&release_date_to=2000-01-01",
-            |_| false,
-        ),
         ("runtime_min=150", |f| runtime(f) >= 150),
         ("runtime_min=90&runtime_max=100", |f| {
             (90..=100).contains(&runtime(f))
@@ -198,7 +197,6 @@ async fn every_filter_finds_the_movies_that_meet_it(pool: PgPool) {
             offered(f, "KR", 8) && offered(f, "KR", 356)
         }),
         ("providers=wavve&region=US", |_| false),
-        ("providers=Blockbuster&region=US", |_| false),
         (
             "genres=Drama|Thriller&without_genres=Romance&language=en&runtime_min=100&vote_average_min=7&year=1999",
             |f| {
@@ -230,6 +228,94 @@ async fn every_filter_finds_the_movies_that_meet_it(pool: PgPool) {
         some += usize::from(!expected.is_empty());
     }
     assert!(some > 30, "too few filters find a movie: {some}");
+}
+
+#[sqlx::test]
+async fn a_value_that_no_movie_has_is_named_with_the_nearest(pool: PgPool) {
+    let test = whole(&pool).await;
+    for (query, field, end) in [
+        ("genres=Actoin", "genres", "did you mean `Action`?"),
+        (
+            "without_genres=Dramma",
+            "without_genres",
+            "did you mean `Drama`?",
+        ),
+        (
+            "genres=99999",
+            "genres",
+            "unknown genre `99999`; GET /api/v1/genres lists those that exist",
+        ),
+        ("people=Tom%20Hnks", "people", "did you mean `Tom Hanks`?"),
+        ("people=999999999", "people", "person with the id 999999999"),
+        (
+            "keywords=dystopa|time%20travel",
+            "keywords",
+            "did you mean `dystopia`?",
+        ),
+        (
+            "keywords=999999999",
+            "keywords",
+            "keyword with the id 999999999",
+        ),
+        ("language=kr", "language", "did you mean `ko`?"),
+        (
+            "language=zz-ZZ&original_language=kr",
+            "original_language",
+            "did you mean `ko`?",
+        ),
+        ("country=uk", "country", "did you mean `GB`?"),
+        (
+            "providers=Netflx&region=KR",
+            "providers",
+            "did you mean `Netflix`?",
+        ),
+        (
+            "providers=Netflix&region=ZZ",
+            "region",
+            "known are `KR`, `US`",
+        ),
+        (
+            "release_date_from=2001-01-01&release_date_to=2000-01-01",
+            "release_date_from",
+            "must be at most release_date_to, which is 2000-01-01",
+        ),
+        (
+            "year=1999&release_date_to=1998-01-01",
+            "release_date_to",
+            "must be at least the beginning of the year 1999",
+        ),
+        (
+            "runtime_min=100&runtime_max=90",
+            "runtime_min",
+            "must be at most runtime_max, which is 90",
+        ),
+        (
+            "vote_count_min=9&vote_count_max=8",
+            "vote_count_min",
+            "must be at most vote_count_max, which is 8",
+        ),
+    ] {
+        for list in ["/api/v1/movies?", "/api/v1/search?q=the&"] {
+            // On a search, `language` is the display language alone.
+            if list.contains("search") && query.starts_with("language=kr") {
+                continue;
+            }
+            let problem = test.get(&format!("{list}{query}")).await.expect(400);
+            let errors = problem["errors"].as_array().unwrap();
+            assert_eq!(errors.len(), 1, "{query}: {problem}");
+            assert_eq!(errors[0]["field"], field, "{query}");
+            let message = errors[0]["message"].as_str().unwrap();
+            assert!(message.ends_with(end), "{query}: {message}");
+        }
+    }
+}
+
+#[sqlx::test]
+async fn an_empty_catalogue_refuses_no_value(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let path =
+        "/api/v1/movies?people=Tom%20Hanks&language=ko&providers=8&region=KR&genres=Anything";
+    assert_eq!(test.get(path).await.expect(200)["total_results"], 0);
 }
 
 #[sqlx::test]

@@ -20,11 +20,11 @@ async fn a_page_has_every_documented_field(pool: PgPool) {
     {
       "data": [
         {
-          "id": 803796,
-          "popularity": 21.742,
+          "id": 299536,
+          "popularity": 21.004,
           "poster_url": "",
-          "release_date": "2025-06-20",
-          "title": "KPop Demon Hunters"
+          "release_date": "2018-04-25",
+          "title": "Avengers: Infinity War"
         }
       ],
       "next_cursor": "[cursor]",

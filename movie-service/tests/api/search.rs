@@ -16,7 +16,7 @@ async fn whole(pool: &PgPool) -> TestApp {
 }
 
 async fn with(pool: &PgPool, settings: &[(&str, &str)]) -> TestApp {
-    let tmdb = Arc::new(DemoTmdb::start_with(&[("DEMO_PROVIDERS", "true")]));
+    let tmdb = Arc::new(DemoTmdb::start());
     let test = TestApp::beside(pool, tmdb, settings);
     test.sync(33).await.expect(200);
     // People are written last, so everything is searched when a person of the last change is.

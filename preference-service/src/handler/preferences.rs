@@ -24,15 +24,19 @@ use crate::{
     "min_rating": 6.5
 }))]
 pub(super) struct PreferencesRequest {
-    /// Names of genres in any language that movies are translated into, at most 50 of at most 50 characters each;
-    /// duplicates are dropped, ignoring case.
+    /// Names of genres in any language that movies are translated into, at most 50 of at most 50 characters each.
+    /// Synonyms and plurals are understood (`Sci-Fi`, `공상과학`; `romcom` is Romance and Comedy). They are stored by their
+    /// names in the catalogue, each once; an unknown one is an error that names the nearest. While the catalogue has no
+    /// movies, they are stored as they are.
     #[schema(max_items = 50)]
     preferred_genres: Option<Vec<String>>,
     /// A language of two letters (ISO 639-1) in any case, such as `ko` or `ko-KR`, of which the region is dropped; not set
     /// if empty. Only movies in this language are recommended, and responses about the user's own movies are in it.
     #[schema(pattern = "^([A-Za-z]{2}([-_][A-Za-z0-9]{1,8})*)?$", example = "ko")]
     preferred_language: Option<String>,
-    /// The lowest average rating to be shown, 0 to 10; 0 if absent.
+    /// The lowest rating of recommended movies, 0 to 10; 0 if absent. TMDB's vote average must reach it, and so must, to one
+    /// decimal, the weighted rating `(v · R + 100 · 6.5) ÷ (v + 100)` of `v` votes with the average `R`: a Bayesian average
+    /// with 100 prior votes and the prior mean 6.5, by the formula of IMDb's Top 250. So a few votes do not suffice.
     #[schema(minimum = 0, maximum = 10)]
     min_rating: Option<f64>,
 }
@@ -81,6 +85,6 @@ pub(super) async fn set_preferences(
         request.preferred_language.as_deref(),
         request.min_rating,
     )?;
-    let preferences = state.users.replace_preferences(id, &preferences).await?;
+    let preferences = state.users.replace_preferences(id, preferences).await?;
     Ok(JsonBody(preferences))
 }

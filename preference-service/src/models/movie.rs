@@ -64,6 +64,8 @@ pub struct Tag {
     pub id: i64,
     /// The name.
     pub name: String,
+    /// The names of a genre in other languages, by ISO 639 code.
+    pub names: BTreeMap<String, String>,
 }
 
 impl MovieChange {

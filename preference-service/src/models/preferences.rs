@@ -8,6 +8,7 @@ use chassis::{
     validate::{FieldError, Validator},
 };
 use chrono::{DateTime, Utc};
+use filter::GenreNames;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,7 +42,7 @@ pub struct Preferences {
     pub preferred_genres: Vec<String>,
     /// A language in two lower-case letters (ISO 639-1); `en` if none is set.
     pub preferred_language: String,
-    /// The lowest average rating to be shown, 0 to 10.
+    /// The lowest rating of recommended movies, 0 to 10; see the request.
     pub min_rating: f64,
     /// The time of the last change; the time of signing up if none were ever set.
     pub updated_at: DateTime<Utc>,
@@ -50,7 +51,7 @@ pub struct Preferences {
 /// Valid preferences, which replace the stored ones as a whole. Made by [`NewPreferences::parse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewPreferences {
-    /// Names of genres, each once.
+    /// Names of genres; those of the catalogue, each once, after [`NewPreferences::resolve`].
     pub genres: Vec<String>,
     /// A language in two lower-case letters; `None` if not set.
     pub language: Option<String>,
@@ -59,8 +60,7 @@ pub struct NewPreferences {
 }
 
 impl NewPreferences {
-    /// Validates the fields of a request. Of genres that differ only in case the first is kept; of a language its code
-    /// without the region; an empty language means none.
+    /// Validates the fields of a request. Of a language its code without the region is kept; an empty language means none.
     pub fn parse(
         genres: Vec<String>,
         language: Option<&str>,
@@ -72,18 +72,36 @@ impl NewPreferences {
         let min_rating = check
             .number("min_rating", min_rating, 0.0..=MAX_RATING)
             .unwrap_or_default();
-        let mut seen = HashSet::new();
-        let genres = genres
-            .into_iter()
-            .map(|genre| genre.trim().to_owned())
-            .filter(|genre| seen.insert(fold(genre)))
-            .collect();
         check.finish(Self {
-            genres,
+            genres: genres.iter().map(|genre| genre.trim().to_owned()).collect(),
             language,
             // Negative zero is in the range, but would be serialized as `-0.0`.
             min_rating: min_rating.abs(),
         })
+    }
+
+    /// Replaces the genres by their names in `genres`, each once; a name such as `romcom` may mean several. All are kept as
+    /// they are if `genres` has none, which is so until a movie is known.
+    ///
+    /// # Errors
+    /// Returns the genres that `genres` does not have, with the nearest names.
+    pub fn resolve(mut self, genres: &GenreNames) -> Result<Self, Vec<FieldError>> {
+        let mut check = Validator::default();
+        let mut resolved: Vec<String> = Vec::new();
+        for (index, name) in self.genres.iter().enumerate() {
+            let names = genres.canonical(name);
+            let names = match names {
+                Err(_) if genres.is_empty() => vec![name.clone()],
+                names => check
+                    .take(format!("preferred_genres[{index}]"), names)
+                    .unwrap_or_default(),
+            };
+            resolved.extend(names);
+        }
+        let mut seen = HashSet::new();
+        resolved.retain(|genre| seen.insert(fold(genre)));
+        self.genres = resolved;
+        check.finish(self)
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::{PgConnection, PgPool};
+use filter::GenreNames;
+use sqlx::{PgConnection, PgPool, types::Json};
 
-use crate::models::{Film, FilmTags, MovieChange, MovieId, MovieState, TagKind};
+use crate::models::{Film, FilmTags, MovieChange, MovieId, MovieState, Tag, TagKind};
 
 /// Returns true if the read model contains the movie.
 #[tracing::instrument(name = "repository.movies.is_known", level = "debug", skip_all)]
@@ -41,6 +42,23 @@ pub async fn find_tags(
         (row.id, tags)
     });
     Ok(tags.collect())
+}
+
+/// The genres of the movies in the read model, by their names in all languages; those of removed movies stay.
+#[tracing::instrument(name = "repository.movies.genres", level = "debug", skip_all)]
+pub async fn genres(pool: &PgPool) -> sqlx::Result<GenreNames> {
+    let rows = sqlx::query!(
+        r#"select id, name, names as "names: Json<BTreeMap<String, String>>"
+           from tag where kind = 'genre' order by id"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut genres = GenreNames::default();
+    for row in rows {
+        genres.upsert(row.id, &row.name);
+        genres.set_others(row.id, row.names.values().map(String::as_str));
+    }
+    Ok(genres)
 }
 
 /// Finds the position up to which the feed of `source` has been applied.
@@ -97,21 +115,26 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
     fn column<'a, T>(changes: &'a [MovieChange], value: impl Fn(&'a MovieChange) -> T) -> Vec<T> {
         changes.iter().map(value).collect()
     }
-    let tags: BTreeMap<(TagKind, i64), &str> = changes
+    let tags: BTreeMap<(TagKind, i64), &Tag> = changes
         .iter()
         .filter_map(film)
         .flat_map(|film| &film.tags)
-        .map(|tag| ((tag.kind, tag.id), tag.name.as_str()))
+        .map(|tag| ((tag.kind, tag.id), tag))
         .collect();
-    let (keys, names): (Vec<(TagKind, i64)>, Vec<&str>) = tags.into_iter().unzip();
-    let (kinds, tag_ids): (Vec<TagKind>, Vec<i64>) = keys.into_iter().unzip();
+    let tags: Vec<&Tag> = tags.into_values().collect();
+    let kinds: Vec<TagKind> = tags.iter().map(|tag| tag.kind).collect();
+    let tag_ids: Vec<i64> = tags.iter().map(|tag| tag.id).collect();
+    let names: Vec<&str> = tags.iter().map(|tag| tag.name.as_str()).collect();
+    let translated: Vec<_> = tags.iter().map(|tag| Json(&tag.names)).collect();
     sqlx::query!(
-        "insert into tag (kind, id, name)
-         select * from unnest($1::text[], $2::bigint[], $3::text[])
-         on conflict (kind, id) do update set name = excluded.name where tag.name <> excluded.name",
+        "insert into tag (kind, id, name, names)
+         select * from unnest($1::text[], $2::bigint[], $3::text[], $4::jsonb[])
+         on conflict (kind, id) do update set name = excluded.name, names = tag.names || excluded.names
+         where tag.name <> excluded.name or not tag.names @> excluded.names",
         kinds as _,
         &tag_ids,
-        &names as &[&str]
+        &names as &[&str],
+        translated as _
     )
     .execute(&mut *transaction)
     .await?;

@@ -2,7 +2,7 @@
 //! movies that the model does not contain yet, and for what lists show of movies. Called by interactions, statistics and
 //! imports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chassis::{
     client::CallError,
@@ -140,6 +140,8 @@ struct SyncedPayload {
 struct Named {
     id: i64,
     name: String,
+    #[serde(default)]
+    names: BTreeMap<String, String>,
     job: Option<String>,
 }
 
@@ -160,6 +162,10 @@ impl SyncedPayload {
                     kind,
                     id: named.id,
                     name: named.name.clone(),
+                    names: match kind {
+                        TagKind::Genre => named.names.clone(),
+                        _ => BTreeMap::new(),
+                    },
                 })
             })
             .collect();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chassis::{clock::Clock, feed::outbox::Outbox, problem::FieldError};
+use filter::Term;
 use sqlx::PgPool;
 
 use crate::{
@@ -168,6 +169,14 @@ impl Tastes {
             }
             (_, None, Some(name)) => match taste::find_by_name(&self.pool, kind, name).await?[..] {
                 [id] => Ok(TagKey::Numbered(kind, id)),
+                [] if kind == TagKind::Genre => {
+                    let genres = movies::genres(&self.pool).await?;
+                    match genres.resolve(&Term::Name(name.to_owned()))[..] {
+                        [id] => Ok(TagKey::Numbered(kind, id)),
+                        [] => Err(("name", genres.canonical(name).err().unwrap_or_default())),
+                        _ => Err(("name", "means more than one genre; edit each".to_owned())),
+                    }
+                }
                 [] => Err(("name", format!("no {kind} of the catalogue has this name"))),
                 _ => Err((
                     "name",

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
+use filter::GenreNames;
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -18,7 +19,7 @@ use crate::{
     repository::{
         erasure,
         export::{self, Piece},
-        users,
+        movies, users,
     },
 };
 
@@ -163,17 +164,22 @@ impl Users {
         found.ok_or(Error::UserNotFound)
     }
 
-    /// Replaces the user's preferences.
+    /// Replaces the user's preferences. Genres are stored by their names in the catalogue.
     ///
     /// # Errors
-    /// `UserNotFound` if no user has this id.
+    /// `Invalid` if a genre is unknown; `UserNotFound` if no user has this id.
     #[tracing::instrument(name = "service.users.replace_preferences", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn replace_preferences(
         &self,
         id: UserId,
-        preferences: &NewPreferences,
+        preferences: NewPreferences,
     ) -> Result<Preferences, Error> {
-        let replaced = users::replace_preferences(&self.pool, id, preferences).await?;
+        let genres = match preferences.genres.is_empty() {
+            true => GenreNames::default(),
+            false => movies::genres(&self.pool).await?,
+        };
+        let preferences = preferences.resolve(&genres).map_err(Error::Invalid)?;
+        let replaced = users::replace_preferences(&self.pool, id, &preferences).await?;
         self.outbox.notify_readers();
         replaced.ok_or(Error::UserNotFound)
     }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::stage::{TestApp, assert_problem};
+use crate::stage::{MovieService, TestApp, assert_problem};
 
 #[sqlx::test]
 async fn preferences_have_defaults(pool: PgPool) {
@@ -82,10 +82,79 @@ async fn a_language_is_understood_in_any_case_and_with_a_region(pool: PgPool) {
         let body = json!({"preferred_language": language, "preferred_genres": ["드라마", "SF"]});
         let set = app.post(&path, body).await.expect(200);
         assert_eq!(set["preferred_language"], "ko", "{language}");
-        assert_eq!(set["preferred_genres"], json!(["드라마", "SF"]));
+        assert_eq!(set["preferred_genres"], json!(["Drama", "Science Fiction"]));
         let change = app.get(&format!("/internal/v1/users/{id}")).await;
         assert_eq!(change.expect(200)["preferred_language"], "ko");
     }
+}
+
+/// A movie of drama and action, whose names are known in Thai.
+fn film(id: i64) -> serde_json::Value {
+    json!({"id": id, "version": 1, "title": "a film", "genres": [
+        {"id": 18, "name": "Drama", "names": {"th": "หนังชีวิต"}}, {"id": 28, "name": "Action"},
+    ]})
+}
+
+#[sqlx::test]
+async fn genres_are_understood_and_stored_by_their_names_in_the_catalogue(pool: PgPool) {
+    let movies = MovieService::start().await;
+    let app = TestApp::new(&pool, &movies);
+    let id = app.user("anna").await;
+    let path = format!("/api/v1/users/{id}/preferences");
+    // No genre is known yet, so none is unknown.
+    let set = app
+        .post(&path, json!({"preferred_genres": ["Actoin", "SF"]}))
+        .await;
+    assert_eq!(
+        set.expect(200)["preferred_genres"],
+        json!(["Actoin", "Science Fiction"])
+    );
+
+    movies.tell("movie.synced", 603, film(603));
+    app.knows_films(1).await;
+    for (given, stored) in [
+        (
+            json!(["Sci-Fi", "SF", "science fiction", "공상과학"]),
+            json!(["Science Fiction"]),
+        ),
+        (
+            json!(["หนังชีวิต", "드라마", "dramas", "Drame"]),
+            json!(["Drama"]),
+        ),
+        (json!(["romcom", "comedy"]), json!(["Romance", "Comedy"])),
+        // No movie has it yet.
+        (json!(["서부극"]), json!(["Western"])),
+    ] {
+        let set = app.post(&path, json!({"preferred_genres": given})).await;
+        assert_eq!(set.expect(200)["preferred_genres"], stored, "{given}");
+        let change = app.get(&format!("/internal/v1/users/{id}")).await;
+        assert_eq!(change.expect(200)["preferred_genres"], stored);
+    }
+    let body = json!({"preferred_genres": ["Drama", "drama", "Actoin", "zzzz"]});
+    let problem = app.post(&path, body).await.expect(400);
+    assert_eq!(
+        problem["errors"],
+        json!([
+            {"field": "preferred_genres[2]", "message": "unknown genre `Actoin`; did you mean `Action`?"},
+            {"field": "preferred_genres[3]",
+             "message": "unknown genre `zzzz`; GET /api/v1/genres lists those that exist"},
+        ])
+    );
+    assert_eq!(
+        app.get(&path).await.expect(200)["preferred_genres"],
+        json!(["Western"])
+    );
+
+    let taste = format!("/api/v1/users/{id}/taste");
+    let edit = json!({"edits": [{"kind": "genre", "name": "드라마", "score": 5}]});
+    let taste_after = app.patch(&taste, edit).await.expect(200);
+    assert_eq!(taste_after["genres"][0]["name"], "Drama");
+    let edit = json!({"edits": [{"kind": "genre", "name": "Actoin", "score": 5}]});
+    let problem = app.patch(&taste, edit).await.expect(400);
+    assert_eq!(
+        problem["errors"][0]["message"],
+        "unknown genre `Actoin`; did you mean `Action`?"
+    );
 }
 
 #[sqlx::test]

@@ -109,6 +109,29 @@ async fn actions_add_up_by_the_tags_of_movies(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn tags_of_a_movie_that_was_watched_and_then_judged_badly_fall(pool: PgPool) {
+    let (app, _movies, user) = stage(&pool).await;
+    let watched = json!({"position_seconds": 6000, "duration_seconds": 6000});
+    for movie in [603, 604] {
+        let path = format!("/api/v1/users/{user}/watch/{movie}");
+        app.put(&path, watched.clone()).await.expect(200);
+    }
+    let score = |taste: &Value, name: &str| {
+        let scores = scores(taste, "genres");
+        scores
+            .into_iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, score)| score)
+    };
+    assert_eq!(score(&taste(&app, user).await, "Comedy"), Some(13.0));
+    app.interact(user, "dislike", 603).await;
+    assert_eq!(score(&taste(&app, user).await, "Comedy"), Some(-2.5));
+    let path = format!("/api/v1/users/{user}/ratings/604");
+    app.put(&path, json!({"rating": 1})).await.expect(200);
+    assert_eq!(score(&taste(&app, user).await, "Drama"), Some(-6.5));
+}
+
+#[sqlx::test]
 async fn weights_halve_with_every_half_life_before_the_newest_action(pool: PgPool) {
     let (app, _movies, user) = stage(&pool).await;
     app.interact(user, "superlike", 604).await;

@@ -67,7 +67,7 @@ pub struct Arguments {
     /// CSV with movieId and tmdbId, for ratings whose movies have other ids
     #[arg(long, value_name = "FILE", requires = "files")]
     links: Option<PathBuf>,
-    /// The smallest rating in files that counts; by default 3.5, of a base model 4
+    /// The smallest rating in files that counts; by default 3.5
     #[arg(long, value_name = "R", value_parser = finite)]
     min_rating: Option<f64>,
     /// Register models that were fitted elsewhere (safetensors), rather than fitting any; with --base the directory or

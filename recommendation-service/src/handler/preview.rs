@@ -140,6 +140,13 @@ fn check(request: &PreviewRequest, recommender: &Recommender) -> Result<Checked,
         "preferences.preferred_genres",
         format!("must be at most {MAX_GENRES} genres"),
     );
+    for (place, name) in genres.iter().enumerate() {
+        let known = catalogue.genres().ids();
+        if !known.is_empty() {
+            let field = format!("preferences.preferred_genres[{place}]");
+            check.take(field, known.canonical(name));
+        }
+    }
     check.number("preferences.min_rating", preferences.min_rating, 0.0..=10.0);
     let language = preferences.preferred_language.as_deref();
     check.require(

@@ -41,8 +41,11 @@ pub(super) struct RecommendationResponse {
     #[schema(example = 0.5213)]
     score: f64,
     /// The reason, in words: Korean if that is the display language, else English.
-    #[schema(example = "because you liked The Matrix Reloaded, popular now")]
+    #[schema(example = "because you liked The Matrix Reloaded, also with Keanu Reeves")]
     reason: String,
+    /// True if the movie was on the user's watchlist when the list was made.
+    #[schema(example = false)]
+    bookmarked: bool,
     #[serde(flatten)]
     explanation: ExplanationResponse,
 }
@@ -94,6 +97,7 @@ pub(super) fn films(
                 film: MovieCard::new(localized, localized.catalogue.row(film.id)?),
                 score: decimal(film.score),
                 reason: reason(localized, film),
+                bookmarked: film.bookmarked,
                 explanation: match explain {
                     true => ExplanationResponse::new(localized, list, film),
                     false => ExplanationResponse::default(),

@@ -6,7 +6,7 @@ use filter::{Bitmap, Filter};
 
 use crate::read_model::{Catalogue, Preferences, Profile, Reaction};
 
-/// Vote averages are in single precision: 7.9 must not fail a lowest rating of 7.9.
+/// Ratings are in single precision: 7.9 must not fail a lowest rating of 7.9.
 const RATING_ROUNDING: f64 = 1e-5;
 /// The rows per block of scoring: those of one word of a bitmap.
 pub const BLOCK: usize = 64;
@@ -25,8 +25,8 @@ pub fn keep_preferred(catalogue: &Catalogue, preferences: &Preferences, rows: &m
     }
     if preferences.min_rating > 0.0 {
         let least = preferences.min_rating;
-        rows.retain(catalogue.films().vote_averages(), |average| {
-            f64::from(average) + RATING_ROUNDING >= least
+        rows.retain(catalogue.ratings(), |rating| {
+            f64::from(rating) + RATING_ROUNDING >= least
         });
     }
 }
@@ -74,6 +74,28 @@ pub fn candidates(
     }
     remove_known(catalogue, profile, exclude_seen, &mut rows);
     rows
+}
+
+/// The share of movies whose popularity may exceed [`robust_max_popularity`].
+const OUTLIER_SHARE: f64 = 0.01;
+/// The movies whose popularity is compared for it, in equal steps over all.
+const MAX_SAMPLE: usize = 8192;
+
+/// The popularity that all but a hundredth of `rows` stay below, rounded up: the largest of fewer than a hundred. Unlike
+/// the largest it does not depend on one movie, nor on a few whose numbers come from another day. 0 without rows.
+pub fn robust_max_popularity(catalogue: &Catalogue, rows: &Bitmap) -> f64 {
+    let step = rows.len() / MAX_SAMPLE + 1;
+    let mut values: Vec<f64> = rows
+        .rows()
+        .step_by(step)
+        .map(|row| catalogue.popularity()[row as usize])
+        .collect();
+    let outliers = (values.len() as f64 * OUTLIER_SHARE) as usize;
+    if values.is_empty() {
+        return 0.0;
+    }
+    let (_, greatest, _) = values.select_nth_unstable_by(outliers, |one, two| two.total_cmp(one));
+    *greatest
 }
 
 /// The largest popularity among `rows`; 0 without rows.

@@ -118,7 +118,7 @@ impl Recommender {
             }
             candidates::remove_known(&catalogue, profile, true, &mut rows);
         }
-        let max_popularity = candidates::max_popularity(&catalogue, &rows);
+        let max_popularity = candidates::robust_max_popularity(&catalogue, &rows);
         // Opinions are compared over the films that the list can have.
         let others: Vec<u32> = (0..u32::try_from(catalogue.len()).unwrap_or(u32::MAX))
             .filter(|row| !rows.contains(*row))
@@ -128,7 +128,8 @@ impl Recommender {
         let mut opinions = Vec::with_capacity(profiles.len());
         for profile in profiles {
             let context = self.context(&catalogue, model_on_catalogue.as_ref(), profile);
-            let scores = Scores::new(context, Strategy::Blend, max_popularity)?;
+            let mut scores = Scores::new(context, Strategy::Blend, max_popularity)?;
+            scores.leave_out_own(&rows);
             model_version = model_version.or(scores.model_version());
             let mut all = vec![0.0; catalogue.len()];
             scores.estimate(0, &mut all);

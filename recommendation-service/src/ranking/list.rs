@@ -96,6 +96,9 @@ pub struct ListedFilm {
     /// The reasons; empty in lists that were stored before there were any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// True if the movie was on the user's watchlist when the list was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bookmarked: bool,
 }
 
 impl ListedFilm {

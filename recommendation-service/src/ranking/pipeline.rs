@@ -63,9 +63,14 @@ pub fn pipeline(
     let mut rows = candidates::candidates(catalogue, context.profile, filter, exclude_seen);
 
     // 2. Score by learned models, content and taste, and 3. by the rules, which are a part of the blend or stand alone.
-    let max_popularity = candidates::max_popularity(catalogue, &rows);
-    let scores = Scores::new(context, request.strategy, max_popularity)?;
+    // The rules alone divide by the largest popularity, as documented; a blend must not depend on one movie's.
+    let max_popularity = match request.strategy {
+        Strategy::Blend => candidates::robust_max_popularity(catalogue, &rows),
+        _ => candidates::max_popularity(catalogue, &rows),
+    };
+    let mut scores = Scores::new(context, request.strategy, max_popularity)?;
     scores.keep_covered(&mut rows);
+    scores.leave_out_own(&rows);
     let is_diverse = request.diversity > 0.0;
     let count = if is_diverse {
         RERANKED

@@ -9,7 +9,7 @@ use crate::{
         RecommendError, candidates, candidates::Ranked, recommender::Recommender,
         similar::Similarity,
     },
-    read_model::{Catalogue, UserId},
+    read_model::{Catalogue, UserId, rating},
     reason::Reason,
     rules::score::{Context, days_since_epoch},
     words::{Filters, Order, Reading},
@@ -17,9 +17,8 @@ use crate::{
 
 /// The best movies of a list that can be shown.
 pub const MAX_FILMS: usize = 1000;
-/// The vote average and the number of votes that an average is mixed with: a few votes say little.
-const PRIOR_AVERAGE: f32 = 6.5;
-const PRIOR_VOTES: f32 = 500.0;
+/// The prior votes of ratings by which movies are ordered.
+const PRIOR_VOTES: f64 = 500.0;
 /// The languages of countries, for movies whose countries are unknown.
 const LANGUAGES: &[(&str, &str)] = &[
     ("US", "en"),
@@ -121,11 +120,11 @@ fn relax(filters: &mut Filters, name: &str) -> bool {
     }
 }
 
-/// The vote average of the movie in `row`, mixed with the prior by the number of votes, 0 to 10.
+/// The weighted rating of the movie in `row`, 0 to 10.
 fn weighted_average(catalogue: &Catalogue, row: usize) -> f32 {
     let films = catalogue.films();
-    let votes = films.vote_count(u32::try_from(row).unwrap_or(u32::MAX)) as f32;
-    (votes * films.vote_averages()[row] + PRIOR_VOTES * PRIOR_AVERAGE) / (votes + PRIOR_VOTES)
+    let votes = films.vote_count(u32::try_from(row).unwrap_or(u32::MAX));
+    rating::weighted(films.vote_averages()[row].into(), votes, PRIOR_VOTES) as f32
 }
 
 impl Recommender {
@@ -149,7 +148,11 @@ impl Recommender {
     ) -> Result<QueryFilms, RecommendError> {
         self.check_loaded()?;
         let filter = reading.filters.parse().map_err(RecommendError::Invalid)?;
-        self.check_genres(&filter)?;
+        // Other values that no movie has are relaxed, since a message names them in passing.
+        let errors = self.catalogue().genres().ids().check(&filter);
+        if !errors.is_empty() {
+            return Err(RecommendError::Invalid(errors));
+        }
         self.compute(move |own| own.rank_query(&reading, filter, user, from, limit))
             .await
     }

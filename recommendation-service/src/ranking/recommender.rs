@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::recommender::taste::HalfLife;
 use bytes::Bytes;
-use chassis::{clock::Clock, feed::follow::FeedState, language::Language, problem::FieldError};
+use chassis::{clock::Clock, feed::follow::FeedState, language::Language};
 use chrono::{DateTime, Utc};
 use filter::Filter;
 use sqlx::PgPool;
@@ -198,26 +198,24 @@ impl Recommender {
         Ok(())
     }
 
-    /// Rejects genres in `filter` that do not exist: there are few, so another one is a typing error.
+    /// Rejects values in `filter` that no movie has; see [`filter::FilterIndex::check`]. While the catalogue is being
+    /// loaded for the first time, only genres are checked.
     ///
     /// # Errors
-    /// [`RecommendError::Invalid`] with those genres.
-    pub fn check_genres(&self, filter: &Filter) -> Result<(), RecommendError> {
-        let unknown = self.catalogue().genres().ids().unknown(filter);
-        if unknown.is_empty() {
+    /// [`RecommendError::Invalid`] with those values.
+    pub fn check_filter(&self, filter: &Filter) -> Result<(), RecommendError> {
+        if *filter == Filter::default() {
             return Ok(());
         }
-        let errors = unknown.into_iter().map(|genre| {
-            let name = genre.name;
-            let message = match genre.nearest {
-                Some(near) => format!("unknown genre `{name}`; did you mean `{near}`?"),
-                None => {
-                    format!("unknown genre `{name}`; GET /api/v1/genres lists those that exist")
-                }
-            };
-            FieldError::new(genre.field, message)
-        });
-        Err(RecommendError::Invalid(errors.collect()))
+        let catalogue = self.catalogue();
+        let errors = match self.sources.movies_feed.is_caught_up() {
+            true => catalogue.check(filter),
+            false => catalogue.genres().ids().check(filter),
+        };
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(RecommendError::Invalid(errors)),
+        }
     }
 
     fn stamp(&self, id: UserId) -> Option<Stamp> {
@@ -274,7 +272,7 @@ impl Recommender {
         request: RankingRequest,
     ) -> Result<Page, RecommendError> {
         self.check_loaded()?;
-        self.check_genres(&request.filter)?;
+        self.check_filter(&request.filter)?;
         self.sources.users.get(id).await?;
         let stamp = self.stamp(id);
         let list = self.compute(move |own| own.rank(id, &request)).await??;
@@ -345,7 +343,7 @@ impl Recommender {
         request: RankingRequest,
     ) -> Result<Page, RecommendError> {
         self.check_loaded()?;
-        self.check_genres(&request.filter)?;
+        self.check_filter(&request.filter)?;
         let list = self.compute(move |own| {
             let catalogue = own.catalogue();
             let model_on_catalogue = own.place(&catalogue);

@@ -8,6 +8,7 @@ mod blend;
 mod cold_start;
 mod context;
 mod explain;
+mod own;
 mod user_history;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use recommender::{
 
 use crate::{
     ranking::{
-        RecommendError, candidates,
+        RecommendError, candidates, common,
         recommender::Recommender,
         scoring::{ModelOnCatalogue, apportion},
     },
@@ -22,6 +22,8 @@ use crate::{
 const CONTENT_SHARE: f32 = 0.5;
 /// The number of neighbours of a movie that count.
 const MAX_NEIGHBOURS: usize = 1000;
+/// The things in common that are named.
+const MAX_COMMON: usize = 2;
 
 /// A similar movie, with the reason.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +67,7 @@ impl Recommender {
         limit: usize,
     ) -> Result<SimilarFilms, RecommendError> {
         self.check_loaded()?;
-        self.check_genres(&filter)?;
+        self.check_filter(&filter)?;
         self.compute(move |own| {
             let catalogue = own.catalogue();
             let row = catalogue.row(id).ok_or(RecommendError::MovieNotFound)?;
@@ -88,7 +90,7 @@ impl Recommender {
 
 /// The similarity of all movies to one, by row.
 pub(super) struct Similarity {
-    vector: TagVector,
+    row: usize,
     /// The share of content in the whole.
     share: f32,
     content: Vec<f32>,
@@ -152,7 +154,7 @@ impl Similarity {
             }
         };
         Self {
-            vector,
+            row,
             share,
             content,
             learned,
@@ -179,7 +181,7 @@ impl Similarity {
     fn related(&self, catalogue: &Catalogue) -> Bitmap {
         let mut related = Bitmap::with_rows(catalogue.len());
         let facets = catalogue.films().facets();
-        for tag in self.vector.tags() {
+        for tag in catalogue.vector(self.row).tags() {
             let postings = facets.numbered(tag);
             if let Some(postings) = postings.filter(|_| is_subject(catalogue, tag)) {
                 postings.for_each(|row| {
@@ -196,7 +198,13 @@ impl Similarity {
     /// The reasons for the similarity of the movie in `row`, at least one.
     pub(super) fn reasons(&self, catalogue: &Catalogue, row: usize) -> Vec<Reason> {
         let (content, learned) = self.amounts(row);
-        reasons(catalogue, &self.vector, row, learned > content)
+        let audience = (learned > content).then_some(Reason::SameAudience);
+        let common = common::reasons(catalogue, self.row, row, MAX_COMMON);
+        let reasons: Vec<Reason> = audience.into_iter().chain(common).collect();
+        match reasons.is_empty() {
+            true => vec![Reason::Similar],
+            false => reasons,
+        }
     }
 }
 
@@ -257,31 +265,4 @@ fn slope(model_on_catalogue: &ModelOnCatalogue, learned: &[f32], content: &[f32]
 fn is_subject(catalogue: &Catalogue, tag: u32) -> bool {
     let facet = catalogue.films().facets().facet(tag);
     facet.is_some_and(|(kind, _)| kind != FacetKind::Language)
-}
-
-fn reasons(catalogue: &Catalogue, vector: &TagVector, row: usize, is_learned: bool) -> Vec<Reason> {
-    let facets = catalogue.films().facets();
-    let other = catalogue.vector(row);
-    let shared = vector.shared_tags(&other);
-    // The most specific of what they have in common.
-    let shared = shared
-        .filter(|tag| is_subject(catalogue, *tag))
-        .min_by_key(|tag| facets.numbered(*tag).map_or(0, |rows| rows.len()))
-        .and_then(|tag| facets.facet(tag));
-    let about = match shared {
-        Some((FacetKind::Person, _)) => Some(Reason::SamePeople),
-        Some((FacetKind::Keyword, _)) => Some(Reason::SameKeywords),
-        Some((FacetKind::Genre, id)) => i64::try_from(id)
-            .ok()
-            .filter(|id| catalogue.genres().ids().name(*id).is_some())
-            .map(Reason::SameGenre),
-        _ => None,
-    };
-    let audience = is_learned.then_some(Reason::SameAudience);
-    let reasons: Vec<Reason> = audience.into_iter().chain(about).collect();
-    if reasons.is_empty() {
-        vec![Reason::Similar]
-    } else {
-        reasons
-    }
 }

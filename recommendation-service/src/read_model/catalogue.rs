@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use chassis::validate::FieldError;
 use chrono::{Datelike, NaiveDate};
 use filter::{
     Column, FacetKind, Filter, FilterIndex, MovieAttributes, NamedId, RowTable, StringColumn,
@@ -25,7 +26,9 @@ use serde::{Deserialize, Serialize};
 use crate::read_model::{
     Revision,
     genres::{GenreSet, Genres},
+    leads::Leads,
     poster::Poster,
+    rating,
     tags::FilmTags,
     translations::{Localized, Title, TranslatedTitles},
 };
@@ -87,6 +90,9 @@ pub struct Tag {
     pub id: i64,
     /// The name.
     pub name: String,
+    /// The job of a person, such as `Director` or `Actor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// The names in other languages, by ISO 639-1 code.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, String>,
@@ -122,6 +128,9 @@ pub struct Catalogue {
     content: ContentWeights,
     /// The movies as the content model uses them; see [`super::tags`].
     factors: Arc<Vec<ItemFactors>>,
+    leads: Column<Leads>,
+    /// The ratings that lowest ratings are compared with; see [`super::rating`].
+    ratings: Column<f32>,
     /// The facets that movies are filtered by.
     films: FilterIndex,
     genres: Genres,
@@ -194,6 +203,8 @@ impl Catalogue {
         self.translated_titles.set(row, rows, &film.titles);
         self.posters[row] = Poster::new(film.poster_path.as_deref());
         put(&mut self.films, numbered(row), film);
+        self.leads[row] = Leads::new(&self.films, &film.people);
+        self.ratings[row] = rating::assured(film.vote_average, film.vote_count) as f32;
         let tags = self.tags();
         let factors = tags.describe(numbered(row), self.popularity[row], |tag| tags.weight(tag));
         Arc::make_mut(&mut self.factors)[row] = factors;
@@ -211,6 +222,8 @@ impl Catalogue {
         self.translated_titles.push();
         self.posters.push(Poster::default());
         Arc::make_mut(&mut self.factors).push(ItemFactors::default());
+        self.leads.push(Leads::default());
+        self.ratings.push(0.0);
         let ids = &self.ids;
         self.rows.insert(numbered(row), |row| ids[row as usize]);
         row
@@ -236,6 +249,8 @@ impl Catalogue {
             self.translated_titles.swap_remove(row);
             self.posters.swap_remove(row);
             Arc::make_mut(&mut self.factors).swap_remove(row);
+            self.leads.swap_remove(row);
+            self.ratings.swap_remove(row);
             self.films.swap_remove(numbered(row));
             if last != row {
                 let ids = &self.ids;
@@ -336,6 +351,11 @@ impl Catalogue {
         self.films.select(filter, self.genres.ids())
     }
 
+    /// Reports the values in `filter` that no movie has.
+    pub fn check(&self, filter: &Filter) -> Vec<FieldError> {
+        self.films.check(filter, self.genres.ids())
+    }
+
     /// The tag vector of the movie in `row`; empty if it has no tags.
     pub fn vector(&self, row: usize) -> TagVector {
         self.tags().vector(numbered(row), self.factors[row].norm)
@@ -385,6 +405,16 @@ impl Catalogue {
         })
     }
 
+    /// The directors and leading actors of the movie in `row`.
+    pub fn leads(&self, row: usize) -> Leads {
+        self.leads[row]
+    }
+
+    /// The ratings that lowest ratings are compared with, by row: the average vote, unless it is of few votes.
+    pub fn ratings(&self) -> &Column<f32> {
+        &self.ratings
+    }
+
     /// The poster path of the movie in `row`.
     pub fn poster_path(&self, row: usize) -> Option<Cow<'_, str>> {
         self.posters[row].path()
@@ -430,8 +460,11 @@ fn put(films: &mut FilterIndex, row: u32, film: &Film) {
         })
         .collect();
     let other_names = film.people.iter().flat_map(|person| {
-        let names = person.names.values();
-        names.map(|name| (person.id, Cow::Borrowed(name.as_str())))
+        let names = person.names.iter();
+        names.map(|(language, name)| {
+            let name = (person.id, Cow::Borrowed(name.as_str()));
+            (Cow::Borrowed(language.as_str()), name)
+        })
     });
     films.upsert(
         row,

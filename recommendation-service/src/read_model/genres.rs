@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use filter::{GenreNames, fold};
+use filter::{GenreNames, Term};
 
 use crate::read_model::Tag;
 
@@ -26,8 +26,6 @@ struct Inner {
     names: Vec<String>,
     /// By language and bit; empty if unknown.
     translated: HashMap<String, Vec<String>>,
-    /// The bits by folded name in any language.
-    bits: HashMap<String, usize>,
     ids: GenreNames,
 }
 
@@ -44,14 +42,12 @@ impl Inner {
 
     /// Stores the names of `genre`, whose bit is `bit`.
     fn translate(&mut self, bit: usize, genre: &Tag) {
-        self.bits.insert(fold(&genre.name), bit);
         for (language, name) in &genre.names {
             let names = self.translated.entry(language.clone()).or_default();
             if names.len() <= bit {
                 names.resize(bit + 1, String::new());
             }
             names[bit].clone_from(name);
-            self.bits.insert(fold(name), bit);
         }
         let others = self.translated.values().filter_map(|names| names.get(bit));
         let others = others.filter(|name| !name.is_empty());
@@ -133,12 +129,13 @@ impl Genres {
         names
     }
 
-    /// The genres with these `names` in any language and case; names of no movie's genre are ignored.
+    /// The genres with these `names`, as [`GenreNames::resolve`] reads them; names of no movie's genre are ignored.
     pub fn set_of(&self, names: &[String]) -> GenreSet {
-        names.iter().fold(0, |set, name| {
-            let bit = self.0.bits.get(&fold(name));
-            bit.map_or(set, |bit| set | (1 << bit))
-        })
+        let ids = names
+            .iter()
+            .flat_map(|name| self.0.ids.resolve(&Term::Name(name.clone())));
+        let bits = ids.filter_map(|id| self.0.bit(self.0.ids.name(id)?));
+        bits.fold(0, |set, bit| set | (1 << bit))
     }
 }
 
@@ -155,6 +152,7 @@ mod tests {
             id,
             name: name.to_owned(),
             names,
+            ..Tag::default()
         }
     }
 

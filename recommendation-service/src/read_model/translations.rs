@@ -1,7 +1,7 @@
 //! Titles and names of genres in other languages: a column of titles for each language that movies come with, and the
 //! catalogue as a response in one language shows it.
 
-use filter::StringColumn;
+use filter::{FacetKind, StringColumn};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -139,6 +139,18 @@ impl Names for Localized<'_> {
     fn genre(&self, id: i64) -> Option<&str> {
         self.catalogue.genres().name(id, self.language)
     }
+
+    fn person(&self, id: i64) -> Option<&str> {
+        let facets = self.catalogue.films().facets();
+        let person = (FacetKind::Person, u64::try_from(id).ok()?);
+        let translated = facets.name_of(person, self.language);
+        translated.or_else(|| facets.name_of(person, ""))
+    }
+
+    fn keyword(&self, id: i64) -> Option<&str> {
+        let keyword = (FacetKind::Keyword, u64::try_from(id).ok()?);
+        self.catalogue.films().facets().name_of(keyword, "")
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +179,7 @@ mod tests {
                     [("ko", "스릴러"), ("fr", "Thriller")]
                         .map(|(language, name)| (language.to_owned(), name.to_owned())),
                 ),
+                ..Tag::default()
             }],
             ..Film::default()
         }

@@ -48,6 +48,25 @@ impl Clause {
                 let by = Particle::By.after(name);
                 (format!("장르가 {name}{by} "), "같고", "같습니다")
             }
+            Reason::SameDirector(person) => {
+                let name = names.person(person)?;
+                (format!("같은 {name} 감독의 작품"), "이고", "입니다")
+            }
+            Reason::SameActor(person) => {
+                let name = names.person(person)?;
+                (format!("{name}도 "), "출연하고", "출연합니다")
+            }
+            Reason::SameKeywords { first, second } => {
+                let mut topics = names.keyword(first)?.to_owned();
+                let mut object = Particle::Object.after(&topics);
+                topics = format!("‘{topics}’");
+                if let Some(second) = second.and_then(|second| names.keyword(second)) {
+                    let with = Particle::With.after(&topics);
+                    object = Particle::Object.after(second);
+                    topics = format!("{topics}{with} ‘{second}’");
+                }
+                (format!("똑같이 {topics}{object} "), "다루고", "다룹니다")
+            }
             Reason::Recommended => return None,
             _ => {
                 let (subject, connective, ending) = fixed(reason);
@@ -66,6 +85,7 @@ impl Clause {
 fn fixed(reason: Reason) -> (&'static str, &'static str, &'static str) {
     match reason {
         Reason::StatedTaste => ("직접 알려 주신 취향에 ", "맞고", "맞습니다"),
+        Reason::OnWatchlist => ("보고 싶은 영화로 ", "담아 두셨고", "담아 두셨습니다"),
         Reason::PopularNow => ("요즘 인기가 ", "많고", "많습니다"),
         Reason::LikeLiked => ("좋아하시는 영화와 ", "비슷하고", "비슷합니다"),
         Reason::HighlyPopular => ("인기가 매우 ", "높고", "높습니다"),
@@ -76,8 +96,6 @@ fn fixed(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "좋아하고",
             "좋아합니다",
         ),
-        Reason::SamePeople => ("같은 사람들이 ", "만들었고", "만들었습니다"),
-        Reason::SameKeywords => ("비슷한 소재를 ", "다루고", "다룹니다"),
         Reason::SameLanguage => ("언어가 ", "같고", "같습니다"),
         Reason::Similar => ("이 영화와 ", "비슷하고", "비슷합니다"),
         Reason::ForAll => ("모두가 ", "좋아할 만하고", "좋아할 만합니다"),
@@ -85,6 +103,9 @@ fn fixed(reason: Reason) -> (&'static str, &'static str, &'static str) {
         Reason::Recommended
         | Reason::Because { .. }
         | Reason::AmongOthers { .. }
+        | Reason::SameDirector(_)
+        | Reason::SameActor(_)
+        | Reason::SameKeywords { .. }
         | Reason::SameGenre(_) => ("회원님께 ", "추천하며", "추천합니다"),
     }
 }

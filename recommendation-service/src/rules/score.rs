@@ -23,7 +23,7 @@ const MIN_REASON_VALUE: f64 = 0.7;
 pub struct Context {
     /// The weights of the active rules.
     pub weights: Weights,
-    /// The largest popularity among the candidates.
+    /// The largest popularity among the candidates, or one that few of them exceed.
     pub max_popularity: f64,
     /// The genres that the user prefers.
     pub preferred: GenreSet,
@@ -36,7 +36,7 @@ pub struct Context {
 /// The values of the rules for a movie, each 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Values {
-    /// Popularity ÷ the largest among the candidates; 1 where that is 0.
+    /// Popularity ÷ the largest among the candidates, at most 1; 1 where that is 0.
     pub popularity: f64,
     /// max(0, 1 − days since release ÷ 730); 1 for what is still to come, 0 without a date.
     pub recency: f64,
@@ -58,7 +58,7 @@ impl Context {
     /// The values of the rules for `film`.
     pub fn values(&self, film: Candidate) -> Values {
         let popularity = if self.max_popularity > 0.0 {
-            film.popularity / self.max_popularity
+            (film.popularity / self.max_popularity).min(1.0)
         } else {
             1.0
         };
@@ -123,6 +123,7 @@ impl Context {
             (0.0, self.weights.popularity)
         };
         let (popular, flat) = (popular as f32, flat as f32);
+        let most = self.weights.popularity as f32;
         let recent = self.weights.recency as f32;
         let whole = self.today.floor();
         let part = (self.today - whole) as f32;
@@ -141,7 +142,7 @@ impl Context {
                 let has_day = if *day == UNKNOWN_DAY { 0.0 } else { recent };
                 let days = ((today - (*day).max(today - OLD)) as f32 + part).max(0.0);
                 let recency = (1.0 - days * (1.0 / RECENCY_DAYS as f32)).max(0.0);
-                *score = popular * *popularity as f32
+                *score = (popular * *popularity as f32).min(most)
                     + flat
                     + has_day * recency
                     + genre_worth[*genres as usize];

@@ -6,7 +6,7 @@ use super::{
     lexicon::{Length, Votes},
     numbers::Runtime,
     period::Period,
-    reading::{Filters, MessageLanguage, Order, Reading},
+    reading::{Filters, MessageLanguage, Order, Reading, put_in_order},
     text::{Gap, Text},
     token::{Content, Role, Token},
 };
@@ -413,10 +413,13 @@ impl Composer {
         self.genres
             .0
             .retain(|any| !any.iter().any(|name| excluded.contains(name)));
-        let period = self.period.unwrap_or(Period {
+        let mut period = self.period.unwrap_or(Period {
             from: None,
             to: None,
         });
+        // Ends that are written in reverse mean the same range.
+        put_in_order(&mut period.from, &mut period.to);
+        put_in_order(&mut self.runtime.min, &mut self.runtime.max);
         let is_year = period.from == period.to;
         let day = |year: Option<i32>, month, day| {
             year.filter(|_| !is_year)

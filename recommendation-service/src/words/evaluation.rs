@@ -308,7 +308,7 @@ proptest! {
         let reading = read(&message, vocabulary, None, today());
         let filter = reading.filters.parse();
         prop_assert!(filter.is_ok(), "{:?}", filter);
-        prop_assert!(catalogue.genres().ids().unknown(&filter.unwrap_or_default()).is_empty());
+        prop_assert!(catalogue.genres().ids().check(&filter.unwrap_or_default()).is_empty());
         prop_assert!((0.0..=1.0).contains(&reading.confidence));
         prop_assert!(reading.like.iter().all(|id| catalogue.row(*id).is_some()));
         let composed: String = message.nfc().collect();

@@ -378,7 +378,7 @@ fn check(
         filters.region = None;
     }
     let parsed = filters.parse().map_err(|_| LlmError::Mismatched)?;
-    let are_genres_known = catalogue.genres().ids().unknown(&parsed).is_empty();
+    let are_genres_known = catalogue.genres().ids().check(&parsed).is_empty();
     let codes = parsed.language.iter().chain(&parsed.country).flatten();
     let are_codes = codes
         .clone()

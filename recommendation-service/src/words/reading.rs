@@ -37,6 +37,13 @@ impl Order {
     }
 }
 
+/// Exchanges the ends of a range if they are reversed.
+pub(super) fn put_in_order<T: PartialOrd>(from: &mut Option<T>, to: &mut Option<T>) {
+    if from.is_some() && to.is_some() && *from > *to {
+        std::mem::swap(from, to);
+    }
+}
+
 /// The parameters of the filter that a message means, as `GET /movies` takes them; absent ones do not filter.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

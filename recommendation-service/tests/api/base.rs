@@ -286,7 +286,7 @@ async fn ready(pool: &PgPool, live: LiveModels) -> TestApp {
     test.until_ready().await;
     for id in 1..=25 {
         test.movies
-            .film(id, 1, json!({"popularity": 30.0 - id as f64}));
+            .film(id, 1, json!({"popularity": (30 - id).max(18)}));
     }
     test.users.user(7, 1, json!({}));
     test.users.interaction(1, 7, 7, "like");

@@ -109,3 +109,125 @@ async fn contributions_and_shares_add_up_to_each_score(pool: PgPool) {
         .any(|film| whole(&film["others"]["share"]) < 0);
     assert!(disliked, "what is disliked speaks against its like");
 }
+
+#[sqlx::test]
+async fn a_movie_is_no_reason_for_itself_and_a_bookmark_is_marked(pool: PgPool) {
+    for trained in [false, true] {
+        sqlx::query("truncate movie, user_profile, user_movie")
+            .execute(&pool)
+            .await
+            .unwrap();
+        sqlx::query("update feed_cursor set cursor = null")
+            .execute(&pool)
+            .await
+            .unwrap();
+        let test = match trained {
+            false => TestApp::ready(&pool).await,
+            true => TestApp::trained(&pool).await,
+        };
+        for id in 1..=12 {
+            let keywords = json!([{"id": id, "name": format!("k{id}")}, {"id": 20 + id % 2, "name": "shared"}]);
+            test.movies.film(
+                id,
+                1,
+                json!({"popularity": 20.0 - id as f64, "keywords": keywords}),
+            );
+        }
+        test.users.user(7, 1, json!({}));
+        test.users.interaction(1, 7, 12, "watchlist");
+        test.users.interaction(2, 7, 10, "progress");
+        let path = "/api/v1/users/7/recommendations?limit=50&explain=true";
+        eventually("the bookmark", async || {
+            let body = get(&test.app, path).await.body;
+            ids(&body).len() == 12 && body["fresh_as_of"] == "2026-01-01T00:00:02Z"
+        })
+        .await;
+        let list = get(&test.app, path).await.expect(200);
+        let films = list["recommendations"].as_array().unwrap();
+        assert_ne!(films[0]["id"], 12, "{list}");
+        for film in films {
+            assert_eq!(film["bookmarked"], film["id"] == 12, "{film}");
+            let because = film["because"].as_array().unwrap();
+            assert!(because.iter().all(|one| one["id"] != film["id"]), "{film}");
+            let title = film["title"].as_str().unwrap();
+            let reason = film["reason"].as_str().unwrap();
+            assert!(!reason.ends_with(title), "{film}");
+            assert_eq!(
+                reason.starts_with("on your watchlist"),
+                film["id"] == 12,
+                "{reason}"
+            );
+            let parts = sum(&film["contributions"], "amount");
+            assert_eq!(parts, whole(&film["score"]), "{film}");
+            let shares = sum(&film["because"], "share") + whole(&film["others"]["share"]);
+            assert_eq!(
+                shares + whole(&film["base"]),
+                whole(&film["score"]),
+                "{film}"
+            );
+        }
+        test.stop().await;
+    }
+}
+
+#[sqlx::test]
+async fn reasons_name_what_movies_have_in_common_and_the_placeholder_stands_alone(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    let person = |id: i64, job: &str| json!({"id": id, "name": format!("Person {id}"), "job": job});
+    let cast = |ids: [i64; 5]| ids.map(|id| person(id, "Actor"));
+    let people = |director: i64, ids: [i64; 5]| {
+        let mut people = vec![person(director, "Director")];
+        people.extend(cast(ids));
+        json!(people)
+    };
+    for (id, people, keyword) in [
+        (1, people(100, [1, 2, 3, 4, 5]), "dream"),
+        (2, people(100, [6, 7, 8, 9, 10]), "boat"),
+        (3, people(101, [3, 11, 12, 13, 14]), "boat"),
+        // The fifth of the cast is no reason, and neither is a writer.
+        (4, people(102, [15, 16, 17, 18, 5]), "dream"),
+        (5, json!([person(100, "Writer")]), "aftercreditsstinger"),
+    ] {
+        let keywords =
+            json!([{"id": keyword.len(), "name": keyword}, {"id": 99, "name": "based on novel"}]);
+        let genres = json!([{"id": 53, "name": "Thriller"}]);
+        let more =
+            json!({"people": people, "keywords": keywords, "genres": genres, "popularity": 1.0});
+        test.movies.film(id, 1, more);
+    }
+    for id in 6..=40 {
+        test.movies.film(id, 1, json!({"popularity": 1.0}));
+    }
+    test.users.user(7, 1, json!({}));
+    test.users.interaction(1, 7, 1, "like");
+    let path = "/api/v1/users/7/recommendations?limit=50";
+    eventually("the like", async || {
+        let body = get(&test.app, path).await.body;
+        ids(&body).len() == 39 && body["fresh_as_of"] == "2026-01-01T00:00:01Z"
+    })
+    .await;
+    let list = get(&test.app, path).await.expect(200);
+    let reason = |id: i64| {
+        let mut films = list["recommendations"].as_array().unwrap().iter();
+        let film = films.find(|film| film["id"] == id).unwrap();
+        film["reason"].as_str().unwrap().to_owned()
+    };
+    for (id, common) in [
+        (2, "also directed by Person 100"),
+        (3, "also with Person 3"),
+        (4, "also about dream"),
+        (5, "also a thriller"),
+    ] {
+        let expected = format!("because you liked Film 1, {common}");
+        assert!(reason(id).starts_with(&expected), "{}", reason(id));
+    }
+    for film in list["recommendations"].as_array().unwrap() {
+        let reason = film["reason"].as_str().unwrap();
+        let is_placeholder = reason == "recommended for you";
+        assert_eq!(
+            reason.contains("recommended for you"),
+            is_placeholder,
+            "{reason}"
+        );
+    }
+}

@@ -261,12 +261,12 @@ async fn similar_movies_groups_and_previews_have_languages(pool: PgPool) {
     assert_eq!(language(&similar), "ko-KR");
     let movie = &similar.body["similar"][0];
     assert_eq!(movie["title"], "살인의 추억");
-    assert_eq!(movie["reason"], "같은 사람들이 만들었습니다");
+    assert_eq!(movie["reason"], "같은 봉준호 감독의 작품입니다");
     let english = get(&test.app, "/api/v1/movies/1/similar").await;
     assert_eq!(language(&english), "en");
     assert_eq!(
         english.body["similar"][0]["reason"],
-        "made by the same people"
+        "also directed by Bong Joon Ho"
     );
 
     // Of the caller's own preference.

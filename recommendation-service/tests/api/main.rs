@@ -75,6 +75,7 @@ fn trained() -> Arc<TrainedModels> {
     };
     let weights = [("ease", 0.7), ("ials", 0.3), ("familiarity", 2.0)];
     let manifest = Manifest {
+        users: 1000,
         parameters: weights
             .map(|(name, value)| (format!("blend.{name}"), value))
             .into(),

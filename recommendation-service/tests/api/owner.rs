@@ -103,7 +103,7 @@ impl Owner {
     pub(crate) fn film(&self, id: i64, version: i64, more: Value) {
         let mut film = json!({
             "id": id, "version": version, "title": format!("Film {id}"), "original_language": "en",
-            "release_date": null, "popularity": 0.0, "vote_average": 5.0, "poster_path": null,
+            "release_date": null, "popularity": 0.0, "vote_average": 5.0, "vote_count": 5000, "poster_path": null,
             "genres": [],
         });
         for (name, value) in more.as_object().unwrap() {

@@ -16,7 +16,10 @@ async fn with_films(pool: &PgPool) -> TestApp {
             1,
             json!({
                 "popularity": id as f64, "vote_average": if id <= 4 { 8.0 } else { 5.0 },
-                "genres": [{"id": 18, "name": if id == 2 { "Drama" } else { "War" }}],
+                "genres": [match id {
+                    2 => json!({"id": 18, "name": "Drama"}),
+                    _ => json!({"id": 10752, "name": "War"}),
+                }],
             }),
         );
     }
@@ -80,6 +83,10 @@ async fn invalid_parameters_are_named(pool: PgPool) {
         (
             json!({"preferences": {"min_rating": 11, "preferred_language": "korean"}}),
             &["preferences.min_rating", "preferences.preferred_language"],
+        ),
+        (
+            json!({"preferences": {"preferred_genres": ["War", "Drma"]}}),
+            &["preferences.preferred_genres[1]"],
         ),
         (json!({"strategy": "luck"}), &["strategy"]),
         (json!({"diversity": 2, "limit": 0}), &["diversity", "limit"]),

@@ -36,9 +36,9 @@ async fn a_list_has_every_documented_field_and_the_contracts_score(pool: PgPool)
             "recommendations": [
                 {"id": 1, "title": "Half", "release_date": "2025-01-01", "genres": ["Comedy", "Drama"],
                  "popularity": 50.0, "poster_url": "https://image.tmdb.org/t/p/w500/p.jpg",
-                 "score": 0.5, "reason": "matches your preferred genres"},
+                 "score": 0.5, "reason": "matches your preferred genres", "bookmarked": false},
                 {"id": 2, "title": "Film 2", "release_date": "", "genres": [], "popularity": 100.0,
-                 "poster_url": "", "score": 0.4, "reason": "highly popular"},
+                 "poster_url": "", "score": 0.4, "reason": "highly popular", "bookmarked": false},
             ],
             "generated_at": "2026-01-01T00:00:00Z",
             "strategy": "rules",
@@ -66,6 +66,11 @@ async fn movies_that_a_user_knows_or_rules_out_are_not_recommended(pool: PgPool)
         json!({"original_language": "ko", "vote_average": 7.9}),
     );
     test.movies.film(10, 1, json!({"vote_average": 3.0}));
+    // Too few votes for their average to count.
+    for (id, votes) in [(11, 3), (12, 0)] {
+        let more = json!({"popularity": 9.0, "vote_average": 9.5, "vote_count": votes});
+        test.movies.film(id, 1, more);
+    }
     test.users
         .user(7, 1, json!({"min_rating": 7.9, "preferred_language": "en"}));
     test.users.user(8, 1, json!({"preferred_language": "xx"}));
@@ -258,4 +263,28 @@ async fn movies_return_after_an_undo_and_erased_users_are_gone(pool: PgPool) {
     .await
     .unwrap();
     assert_eq!(left, 0);
+}
+
+#[sqlx::test]
+async fn one_movies_outlier_does_not_decide_the_first_list(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    for id in 1..=120 {
+        test.movies.film(id, 1, json!({"popularity": id as f64}));
+    }
+    // Of a snapshot with another scale.
+    test.movies.film(121, 1, json!({"popularity": 1_000_000.0}));
+    test.users.user(7, 1, json!({}));
+    let path = "/api/v1/users/7/recommendations?limit=3";
+    eventually("all films", async || {
+        list(&test, path).await == [121, 120, 119]
+    })
+    .await;
+    let scores = async |query: &str| -> Vec<f64> {
+        let body = get(&test.app, &format!("{path}{query}")).await.expect(200);
+        let films = body["recommendations"].as_array().unwrap().iter();
+        films.map(|film| film["score"].as_f64().unwrap()).collect()
+    };
+    assert_eq!(scores("").await, [0.4, 0.4, 0.3967]);
+    // The documented formula.
+    assert_eq!(scores("&strategy=rules").await, [0.4, 0.0, 0.0]);
 }

@@ -25,7 +25,9 @@ async fn movies_are_similar_by_content_and_by_audience(pool: PgPool) {
             json!({"original_language": format!("{}{}", "a", (b'a' + id as u8) as char)}),
         );
     }
-    let person = json!([{"id": 6, "name": "Director One"}, {"id": 7, "name": "Actor Two"}]);
+    let person = json!([
+        {"id": 6, "name": "Director One", "job": "Director"}, {"id": 7, "name": "Actor Two", "job": "Actor"},
+    ]);
     test.movies.film(
         21,
         1,
@@ -67,8 +69,11 @@ async fn movies_are_similar_by_content_and_by_audience(pool: PgPool) {
         .expect(200);
     assert_eq!(body["model_version"], Value::Null);
     assert_eq!(films(&body)[..2], [22, 23]);
-    assert_eq!(body["similar"][0]["reason"], "made by the same people");
-    assert_eq!(body["similar"][1]["reason"], "about the same things");
+    assert_eq!(
+        body["similar"][0]["reason"],
+        "also directed by Director One, also with Actor Two"
+    );
+    assert_eq!(body["similar"][1]["reason"], "also about heist");
     let body = get(&test.app, "/api/v1/movies/21/similar?vote_average_min=5")
         .await
         .expect(200);

@@ -18,7 +18,7 @@ fn tell_films(test: &TestApp) {
         }));
     }
     test.movies.film(101, 1, json!({
-        "popularity": 1.0, "keywords": [{"id": 11, "name": "k11"}], "genres": [{"id": 18, "name": "Drama"}],
+        "popularity": 15.0, "keywords": [{"id": 11, "name": "k11"}], "genres": [{"id": 18, "name": "Drama"}],
     }));
     test.movies.film(102, 1, json!({"popularity": 2.0}));
 }
@@ -188,7 +188,8 @@ async fn the_filter_of_all_lists_applies(pool: PgPool) {
         ("without_genres=18", &[2]),
         ("keywords=class", &[1]),
         ("people=director%20one", &[1]),
-        ("people=nobody", &[]),
+        ("genres=Dramas", &[1]),
+        ("providers=8&region=US&year=2019", &[]),
         ("language=ko", &[1]),
         ("country=US", &[2]),
         ("year=2019", &[1]),
@@ -224,6 +225,27 @@ async fn the_filter_of_all_lists_applies(pool: PgPool) {
         problem["errors"][0]["message"],
         "unknown genre `Dramma`; did you mean `Drama`?"
     );
+    for (query, field, end) in [
+        (
+            "people=Director%20Oen",
+            "people",
+            "did you mean `Director One`?",
+        ),
+        ("keywords=9", "keywords", "keyword with the id 9"),
+        (
+            "original_language=kr",
+            "original_language",
+            "did you mean `ko`?",
+        ),
+        ("runtime_min=2&runtime_max=1", "runtime_min", "which is 1"),
+    ] {
+        for list in [PATH, "/api/v1/movies/1/similar"] {
+            let problem = get(&test.app, &format!("{list}?{query}")).await.expect(400);
+            assert_eq!(problem["errors"][0]["field"], field, "{query}");
+            let message = problem["errors"][0]["message"].as_str().unwrap();
+            assert!(message.ends_with(end), "{message}");
+        }
+    }
     for query in [
         "strategy=luck",
         "exclude_seen=perhaps",

@@ -35,11 +35,6 @@ impl TagVector {
         self.shared(other).map(|(_, product)| product).sum()
     }
 
-    /// The tags of both, ascending.
-    pub fn shared_tags(&self, other: &Self) -> impl Iterator<Item = u32> {
-        self.shared(other).map(|(tag, _)| tag)
-    }
-
     /// The tags of both, with the products of their values.
     fn shared(&self, other: &Self) -> impl Iterator<Item = (u32, f32)> {
         let mut theirs = other.0.iter().peekable();

@@ -15,7 +15,8 @@ fn quality(query: &str, name: &str) -> f32 {
         .chain(&readings.other)
         .chain(&readings.latin);
     all.map(|reading| {
-        match_name(reading, &name, &joined, &[], true).quality * (1.0 - reading.penalty)
+        let comparison = Comparison::new(reading, true);
+        comparison.match_name(&name, &joined, &[]).quality * (1.0 - reading.penalty)
     })
     .fold(0.0, f32::max)
 }
@@ -78,7 +79,7 @@ proptest! {
         let name = Text::new(&name);
         let joined = Joined::new(&name);
         for reading in readings.plain.iter().chain(&readings.other) {
-            let found = match_name(reading, &name, &joined, &[], true);
+            let found = Comparison::new(reading, true).match_name(&name, &joined, &[]);
             prop_assert!((0.0..=1.0).contains(&found.quality));
             for span in found.spans {
                 prop_assert!(name.source.get(span).is_some());
@@ -87,10 +88,21 @@ proptest! {
     }
 
     #[test]
-    fn a_transposition_is_one_error(word in "[a-z]{4,12}", at in 0..3_usize) {
-        let mut letters: Vec<char> = word.chars().collect();
-        letters.swap(at, at + 1);
-        let (whole, _) = distances(&letters.into_iter().collect::<String>(), &word);
-        prop_assert!(whole <= 1);
+    fn names_that_are_passed_over_do_not_match(
+        query in "[a-cA-C1-3ㄱ-ㄷ가-깋& ]{1,8}",
+        name in "[a-cA-C1-3ㄱ-ㄷ가-깋& iv]{0,12}",
+        is_tolerant in any::<bool>(),
+        support in proptest::collection::vec(prop_oneof![Just(0.0_f32), Just(0.65)], 8),
+    ) {
+        let readings = Readings::new(&query);
+        let text = Text::new(&name);
+        let joined = Joined::new(&text);
+        for reading in readings.plain.iter().chain(&readings.other).chain(&readings.latin) {
+            let comparison = Comparison::new(reading, is_tolerant);
+            if !comparison.may_match(Letters::of_text(&name)) {
+                let found = comparison.match_name(&text, &joined, &support);
+                prop_assert_eq!(found, comparison.elsewhere(&support));
+            }
+        }
     }
 }

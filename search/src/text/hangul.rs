@@ -58,13 +58,19 @@ fn places(syllable: char) -> (usize, usize, usize) {
     )
 }
 
+/// The initial consonant of a syllable, and the letters of its medial and final.
+pub(crate) fn letters(syllable: char) -> (char, &'static str, &'static str) {
+    let (initial, medial, last) = places(syllable);
+    (INITIAL[initial], MEDIAL[medial], FINAL[last])
+}
+
 /// Appends the letters of a syllable or a jamo to `out`; compound jamo become two. Other characters are ignored.
 pub fn spell(letter: char, out: &mut String) {
     if is_syllable(letter) {
-        let (initial, medial, last) = places(letter);
-        out.push(INITIAL[initial]);
-        out.push_str(MEDIAL[medial]);
-        out.push_str(FINAL[last]);
+        let (initial, medial, last) = letters(letter);
+        out.push(initial);
+        out.push_str(medial);
+        out.push_str(last);
     } else if is_jamo(letter) {
         let compound = MEDIAL.into_iter().zip([
             'ㅏ', 'ㅐ', 'ㅑ', 'ㅒ', 'ㅓ', 'ㅔ', 'ㅕ', 'ㅖ', 'ㅗ', 'ㅘ', 'ㅙ', 'ㅚ', 'ㅛ', 'ㅜ',
@@ -113,7 +119,7 @@ pub fn initial(letter: char) -> Option<char> {
 }
 
 /// The plain consonant of a tense one.
-fn plain(letter: char) -> char {
+pub(crate) fn plain(letter: char) -> char {
     match letter {
         'ㄲ' => 'ㄱ',
         'ㄸ' => 'ㄷ',

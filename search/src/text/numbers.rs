@@ -33,7 +33,11 @@ pub fn value(word: &str, is_first: bool) -> Option<u32> {
         // Leading zeros do not matter: 007 is 7.
         return word.parse().ok();
     }
-    if let Some(place) = WORDS.iter().position(|known| *known == word) {
+    let named = match word.len() {
+        3..=9 => WORDS.iter().position(|known| *known == word),
+        _ => None,
+    };
+    if let Some(place) = named {
         return u32::try_from(place + 1).ok();
     }
     if is_first && word.len() == 1 {
@@ -43,17 +47,18 @@ pub fn value(word: &str, is_first: bool) -> Option<u32> {
 }
 
 fn roman(word: &str) -> Option<u32> {
-    if !word.bytes().all(|byte| matches!(byte, b'i' | b'v' | b'x')) {
+    if word.is_empty() || !word.bytes().all(|byte| matches!(byte, b'i' | b'v' | b'x')) {
         return None;
     }
-    (1..=MAX_NAMED).find(|number| numeral(*number) == word)
+    (1..=MAX_NAMED).find(|number| is_numeral(word, *number))
 }
 
-/// The Roman numeral of a number up to [`MAX_NAMED`].
-fn numeral(number: u32) -> String {
+/// True if `word` is the Roman numeral of a number up to [`MAX_NAMED`].
+fn is_numeral(word: &str, number: u32) -> bool {
+    const TENS: [&str; 4] = ["", "x", "xx", "xxx"];
     const ONES: [&str; 10] = ["", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"];
-    let tens = "x".repeat((number / 10) as usize);
-    format!("{tens}{}", ONES[(number % 10) as usize])
+    let ones = word.strip_prefix(TENS[(number / 10) as usize]);
+    ones == Some(ONES[(number % 10) as usize])
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
-use filter::{Bitmap, UnknownGenre};
+use chassis::validate::FieldError;
+use filter::Bitmap;
 
 use super::{
     index::{Columns, Index, Ranking},
@@ -53,9 +54,9 @@ pub struct Selection<'a> {
 }
 
 impl Index {
-    /// Returns the genres in `filter` that do not exist; none while no genres are stored at all.
-    pub fn unknown_genres(&self, filter: &Filter) -> Vec<UnknownGenre> {
-        self.genre_names.unknown(filter)
+    /// Reports the values in `filter` that no movie has; see [`filter::FilterIndex::check`].
+    pub fn check(&self, filter: &Filter) -> Vec<FieldError> {
+        self.columns.films.check(filter, &self.genre_names)
     }
 
     /// Selects the movies that pass `filter`.

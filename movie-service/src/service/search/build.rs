@@ -93,13 +93,15 @@ fn names_of(person: &PersonRow<'_>) -> Vec<String> {
 /// Steps of the renown of people and keywords: a vote more for a movie of theirs seldom makes another document.
 const STEPS: f32 = 64.0;
 
+/// The renown of a person whose movies have `votes` together.
 #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
-fn person_fame(votes: u64) -> f32 {
+pub(super) fn person_fame(votes: u64) -> f32 {
     (renown(votes as f64 / 10.0) * STEPS).round() / STEPS
 }
 
+/// The renown of a keyword that `movies` have.
 #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
-fn keyword_fame(movies: usize) -> f32 {
+pub(super) fn keyword_fame(movies: usize) -> f32 {
     (renown(movies as f64 * VOTES_PER_MOVIE) * STEPS).round() / STEPS
 }
 

@@ -59,6 +59,7 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
             after: None,
             accept: None,
             facets: false,
+            strict: false,
         };
         let started = Instant::now();
         let results = snapshot.search(&request)?;

@@ -2,14 +2,14 @@
 //! generation when one is built. [`super`] starts it and searches the index that it shows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use chassis::feed::outbox::{Outbox, ReadError};
 use filter::FacetKind;
-use search::{IndexError, Kind, SearchIndex, Writer, index::LAYOUT};
+use search::{Document, IndexError, Kind, SearchIndex, Writer, index::LAYOUT};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
@@ -18,7 +18,7 @@ use super::{
     files::{Directory, Generation},
 };
 use crate::{
-    repository,
+    repository::{self, search::NamesRow},
     service::{
         changes::{self, Position},
         listing::Listing,
@@ -36,6 +36,10 @@ pub const SEARCH_INDEX_CHANGES_TOTAL: &str = "search_index_changes_total";
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The shortest time between two commits: each makes a segment.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(150);
+/// People and keywords of many changed movies are compared with the index at most this often.
+const MEMBERS_INTERVAL: Duration = Duration::from_secs(1);
+/// Those of fewer at once.
+const FEW_MEMBERS: usize = 200;
 /// The pause before a failed build or read is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -159,16 +163,24 @@ impl Follower {
     /// Applies changes until another generation is published.
     async fn keep_up(&self, open: &mut Open) -> Result<(), FollowError> {
         let mut arrivals = self.outbox.subscribe();
+        let (mut applied, mut members) = (Applied::default(), Members::default());
         loop {
             let batch = changes::read(&self.pool, &self.outbox, open.position).await;
             match batch {
                 Ok(batch) => {
-                    if !batch.versions.is_empty() {
-                        let ids: Vec<i64> = batch.versions.into_keys().collect();
-                        self.apply(open, ids, batch.position).await?;
-                        tokio::time::sleep(COMMIT_INTERVAL).await;
+                    let ids = applied.take_new(batch.versions);
+                    let has_changes = !ids.is_empty();
+                    if has_changes {
+                        self.apply(open, ids, &mut members).await?;
                     }
                     open.position = batch.position;
+                    if members.are_due(has_changes) {
+                        self.apply_members(open, std::mem::take(&mut members))
+                            .await?;
+                    }
+                    if has_changes {
+                        tokio::time::sleep(COMMIT_INTERVAL).await;
+                    }
                     if batch.more {
                         continue;
                     }
@@ -188,42 +200,62 @@ impl Follower {
         }
     }
 
-    /// Writes the present state of movies, and of their people and keywords.
+    /// Writes the present state of movies, and adds their people and keywords to `members`.
     async fn apply(
         &self,
-        open: &mut Open,
+        open: &Open,
         ids: Vec<i64>,
-        position: Position,
+        members: &mut Members,
     ) -> Result<(), FollowError> {
-        // Numbers of movies of people are read from the list index.
-        self.listing.catch_up().await;
         let rows = repository::search::rows_of(&self.pool, &ids).await?;
-        let listing = self.listing.clone();
-        let (writer, index) = (open.writer.clone(), open.index.clone());
-        let (count, before) = (ids.len() as u64, open.position);
+        let (writer, stamp) = (open.writer.clone(), encode(open.settled));
+        let count = ids.len() as u64;
+        let mut all = std::mem::take(members);
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let names: Vec<_> = rows.iter().filter_map(build::readable).collect();
             for id in ids {
                 writer.delete(Kind::Movie, id);
             }
-            let (mut people, mut keywords) = (BTreeMap::new(), BTreeMap::new());
-            for row in &names {
-                writer.add(&movie(row))?;
-                people.extend(row.people.iter().map(|person| (person.id, person)));
-                keywords.extend(row.keywords.iter().map(|keyword| (keyword.id, keyword)));
+            for row in rows.iter().filter_map(build::readable) {
+                writer.add(&movie(&row))?;
+                all.add(&row);
             }
             // Movies are found before their people are compared, of which few have changed.
-            writer.commit(&encode(before))?;
+            writer.commit(&stamp)?;
+            all.since.get_or_insert_with(Instant::now);
+            Ok::<_, IndexError>(all)
+        });
+        *members = writing.await.map_err(|_| FollowError::Stopped)??;
+        metrics::counter!(SEARCH_INDEX_CHANGES_TOTAL).increment(count);
+        Ok(())
+    }
+
+    /// Writes the people and keywords that have changed with their movies.
+    async fn apply_members(&self, open: &mut Open, members: Members) -> Result<(), FollowError> {
+        // Numbers of movies of people are read from the list index.
+        self.listing.catch_up().await;
+        let listing = self.listing.clone();
+        let (writer, index) = (open.writer.clone(), open.index.clone());
+        let position = open.position;
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
             let snapshot = index.snapshot();
-            let ids: Vec<i64> = people.keys().copied().collect();
-            let counts = listing.movies_of(FacetKind::Person, &ids);
-            let people = people.values().zip(counts);
-            let people = people.map(|(row, (_, votes))| person(row, votes));
-            let ids: Vec<i64> = keywords.keys().copied().collect();
-            let counts = listing.movies_of(FacetKind::Keyword, &ids);
-            let keywords = keywords.values().zip(counts);
-            let keywords = keywords.map(|(row, (count, _))| keyword(row, count));
+            let counts = |kind, documents: &BTreeMap<i64, Document>| {
+                let ids: Vec<i64> = documents.keys().copied().collect();
+                listing.movies_of(kind, &ids)
+            };
+            let votes = counts(FacetKind::Person, &members.people);
+            let people = members.people.into_values().zip(votes);
+            let people = people.map(|(document, (_, votes))| Document {
+                fame: build::person_fame(votes),
+                ..document
+            });
+            let numbers = counts(FacetKind::Keyword, &members.keywords);
+            let keywords = members.keywords.into_values().zip(numbers);
+            let keywords = keywords.map(|(document, (count, _))| Document {
+                fame: build::keyword_fame(count),
+                ..document
+            });
             for document in people.chain(keywords) {
                 if !snapshot.has(&document)? {
                     writer.upsert(&document)?;
@@ -234,14 +266,64 @@ impl Follower {
             Ok::<_, IndexError>(())
         });
         writing.await.map_err(|_| FollowError::Stopped)??;
-        metrics::counter!(SEARCH_INDEX_CHANGES_TOTAL).increment(count);
+        open.settled = position;
         Ok(())
+    }
+}
+
+/// People and keywords of changed movies, to be compared with the index.
+#[derive(Default)]
+struct Members {
+    people: BTreeMap<i64, Document>,
+    keywords: BTreeMap<i64, Document>,
+    /// When the first of the movies was written.
+    since: Option<Instant>,
+}
+
+impl Members {
+    fn add(&mut self, movie: &NamesRow<'_>) {
+        for row in &movie.people {
+            self.people.insert(row.id, person(row, 0));
+        }
+        for row in &movie.keywords {
+            self.keywords.insert(row.id, keyword(row, 0));
+        }
+    }
+
+    /// True if they are to be compared now: they are few, or no more movies change, or they have waited.
+    fn are_due(&self, has_changes: bool) -> bool {
+        let count = self.people.len() + self.keywords.len();
+        self.since.is_some_and(|since| {
+            !has_changes || count <= FEW_MEMBERS || since.elapsed() >= MEMBERS_INTERVAL
+        })
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge of documents")]
 fn count_documents(index: &SearchIndex) {
     metrics::gauge!(SEARCH_INDEX_DOCUMENTS).set(index.count() as f64);
+}
+
+/// The versions of movies that were applied recently: the feed repeats most changes that were read ahead of it.
+#[derive(Default)]
+struct Applied(HashMap<i64, i64>);
+
+impl Applied {
+    /// The movies whose versions are new, which count as applied from now on.
+    fn take_new(&mut self, versions: HashMap<i64, i64>) -> Vec<i64> {
+        const MAX_KEPT: usize = 20_000;
+        if self.0.len() > MAX_KEPT {
+            self.0.clear();
+        }
+        let mut is_new = |id, version| {
+            let before = self.0.insert(id, version);
+            before.is_none_or(|before| before < version)
+        };
+        let new = versions
+            .into_iter()
+            .filter(|(id, version)| is_new(*id, *version));
+        new.map(|(id, _)| id).collect()
+    }
 }
 
 /// The state of an index, stored with each commit.
@@ -264,7 +346,10 @@ pub(super) struct Open {
     /// The index.
     pub(super) index: SearchIndex,
     writer: Arc<Mutex<Writer>>,
+    /// The end of the changes that were read.
     position: Position,
+    /// The end of those whose people and keywords were written as well, where reading begins after a crash.
+    settled: Position,
 }
 
 impl Open {
@@ -281,6 +366,7 @@ impl Open {
             index,
             writer,
             position,
+            settled: position,
         })
     }
 }

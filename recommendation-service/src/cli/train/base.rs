@@ -9,6 +9,7 @@ use recommender::{
     evaluation::settings::Settings,
     model_file,
     movielens::{CatalogueTitle, edition},
+    taste::LIKED_STARS,
 };
 use sha2::{Digest, Sha256};
 
@@ -21,9 +22,6 @@ use crate::{
     registry::repository::{self, ModelKind},
 };
 
-/// The smallest rating that counts as a like of a base model. Chosen on lists of held-out users of MovieLens, where 3.5,
-/// and weights that grow with the rating, were no better.
-const MIN_RATING: f64 = 4.0;
 /// Bytes that one like takes while it is read and fitted to.
 const BYTES_PER_LIKE: u64 = 64;
 
@@ -59,7 +57,7 @@ pub(super) async fn train(
     files.accept_licence(arguments.accept_licence || arguments.dry_run)?;
 
     let (ids, movies) = files.ids(arguments.links.as_deref(), || titles(catalogue.as_ref()))?;
-    let min_rating = arguments.min_rating.unwrap_or(MIN_RATING) as f32;
+    let min_rating = arguments.min_rating.unwrap_or(f64::from(LIKED_STARS)) as f32;
     let max = usize::try_from(memory / 4 / BYTES_PER_LIKE).unwrap_or(usize::MAX);
     let likes = files.likes(min_rating, max)?;
     let source = edition(likes.ratings);

@@ -6,6 +6,7 @@ use super::{Scores, Source};
 use crate::{
     ranking::{
         candidates::rounded,
+        common,
         list::{ListedFilm, Strategy},
     },
     read_model::Reaction,
@@ -16,6 +17,8 @@ use crate::{
 const MAX_NAMED_MOVIES: usize = 3;
 /// The smallest share of a score that makes one of the user's movies a reason.
 const MIN_REASON_SHARE: f32 = 0.1;
+/// The number of reasons of a movie.
+const MAX_REASONS: usize = 3;
 
 /// The sums that make up the score of one movie.
 struct Sums {
@@ -64,12 +67,16 @@ impl Scores<'_> {
             if let Source::Learned(scorer) = &part.source {
                 let explanations = scorer.explain_all(self.user.history(), &items);
                 for ((place, _), one) in columns.iter().zip(explanations) {
+                    let own = self.own_position(rows[*place].0);
                     let sums = &mut sums[*place];
                     let (scale, mean) = (part.applied.scale, part.applied.mean);
                     sums.parts[number] += scale * (one.total() - mean);
                     // Both are in the order of the history.
                     for (one, position) in one.contributions.iter().zip(&self.user.positions) {
-                        sums.movies[*position] += scale * one.amount;
+                        match own == Some(*position) {
+                            true => sums.parts[number] -= scale * one.amount,
+                            false => sums.movies[*position] += scale * one.amount,
+                        }
                     }
                 }
             }
@@ -99,35 +106,29 @@ impl Scores<'_> {
             amounts: apportion(&amounts, score),
             because: Vec::new(),
             others: (0, 0),
-            ..self.described(self.rules.reasons(values))
+            ..self.described(row, self.rules.reasons(values))
         }
     }
 
     /// Adds all parts but learned models to the `sums` of the movie in `row`.
     fn add_other_parts(&self, row: usize, is_covered: bool, sums: &mut Sums) {
         let catalogue = self.context.catalogue;
-        // The factors of the movie's content and taste scores in all parts together.
-        let (mut by_content, mut by_taste) = (0.0, 0.0);
-        for part in &self.parts {
-            match part.source {
-                Source::Content => by_content += part.applied.scale,
-                Source::Imputation if !is_covered => {
-                    by_content += self.imputation.slope * self.content.scale;
-                }
-                Source::Taste => by_taste += part.applied.scale,
-                _ => {}
-            }
-        }
+        let (by_content, by_taste) = self.tag_factors(is_covered);
+        let own = self.own_position(row);
         let vector = catalogue.vector(row);
         let factors = catalogue.factors(row);
-        let why = self
-            .user
-            .tags
-            .explain(&vector, &factors, |position, content, taste| {
+        let (mut own_content, mut own_taste) = (0.0, 0.0);
+        let visit = |position, content: f32, taste: f32| {
+            if own == Some(position) {
+                own_content += content;
+                own_taste += taste;
+            } else {
                 sums.movies[position] += by_content * content + by_taste * taste;
-            });
+            }
+        };
+        let why = self.user.tags.explain(&vector, &factors, visit);
         sums.stated += by_taste * why.stated;
-        let (content, taste) = (why.content, why.taste);
+        let (content, taste) = (why.content - own_content, why.taste - own_taste);
         for (part, sum) in self.parts.iter().zip(&mut sums.parts) {
             let raw = match part.source {
                 Source::Learned(_) => continue,
@@ -178,32 +179,38 @@ impl Scores<'_> {
                 u32::try_from(rest.len()).unwrap_or(u32::MAX),
                 rounded(others),
             ),
-            ..self.described(reasons)
+            ..self.described(row, reasons)
         }
     }
 
-    /// A movie with `reasons` and nothing else.
-    fn described(&self, reasons: Vec<Reason>) -> ListedFilm {
-        let names = self.context.catalogue.localized("");
+    /// The movie in `row` with `reasons` and nothing else.
+    fn described(&self, row: usize, reasons: Vec<Reason>) -> ListedFilm {
+        let catalogue = self.context.catalogue;
+        let state = self.context.profile.state(catalogue.id(row));
         ListedFilm {
-            reason: Reason::text(&reasons, "", &names),
+            reason: Reason::text(&reasons, "", &catalogue.localized("")),
             reasons,
+            bookmarked: state.is_some_and(|state| state.bookmarked),
             ..ListedFilm::default()
         }
     }
 
+    /// The strongest reasons, at most [`MAX_REASONS`]: a movie of the user's and what it has in common with this one, the
+    /// tastes that they state, and the part that adds most to the score.
     fn reasons(&self, row: usize, sums: &Sums, movies: &[(usize, f32)]) -> Vec<Reason> {
+        let catalogue = self.context.catalogue;
         let all: f32 = sums.parts.iter().map(|part| part.max(0.0)).sum();
-        let mut reasons = Vec::with_capacity(2);
+        let mut reasons = Vec::with_capacity(MAX_REASONS);
         let first = movies.first().filter(|(_, amount)| *amount > 0.0);
         let because = first.and_then(|(position, amount)| {
             let movie = self.user.movies[*position].id;
-            self.context.catalogue.row(movie)?;
-            Some((movie, *amount >= MIN_REASON_SHARE * all))
+            let known = catalogue.row(movie)?;
+            Some((movie, known, *amount >= MIN_REASON_SHARE * all))
         });
-        if let Some((movie, true)) = because {
+        if let Some((movie, known, true)) = because {
             let action = self.action(movie);
             reasons.push(Reason::Because { action, movie });
+            reasons.extend(common::reasons(catalogue, known, row, 1));
         }
         if sums.stated > MIN_REASON_SHARE * all {
             reasons.push(Reason::StatedTaste);
@@ -219,8 +226,11 @@ impl Scores<'_> {
             match part.source {
                 _ if part.name == "popularity" => reasons.push(Reason::PopularNow),
                 Source::Rules => {
-                    let values = self.rules.values(self.context.catalogue.candidate(row));
-                    reasons.extend(self.rules.reasons(values));
+                    let by_rules = self
+                        .rules
+                        .reasons(self.rules.values(catalogue.candidate(row)));
+                    let is_said = |reason: &Reason| *reason != Reason::Recommended;
+                    reasons.extend(by_rules.into_iter().filter(is_said));
                 }
                 Source::Content | Source::Taste if reasons.is_empty() => {
                     reasons.push(Reason::LikeLiked);
@@ -228,15 +238,20 @@ impl Scores<'_> {
                 _ => {}
             }
         }
+        if reasons.is_empty()
+            && let Some((movie, ..)) = because
+        {
+            // Each of many movies adds little to the score.
+            let action = self.action(movie);
+            reasons.push(Reason::AmongOthers { action, movie });
+        }
+        let state = self.context.profile.state(catalogue.id(row));
+        if state.is_some_and(|state| state.bookmarked) {
+            reasons.insert(0, Reason::OnWatchlist);
+        }
+        reasons.truncate(MAX_REASONS);
         if reasons.is_empty() {
-            reasons.push(match because {
-                // Each of many movies adds little to the score.
-                Some((movie, _)) => Reason::AmongOthers {
-                    action: self.action(movie),
-                    movie,
-                },
-                None => Reason::Recommended,
-            });
+            reasons.push(Reason::Recommended);
         }
         reasons
     }
