@@ -51,8 +51,8 @@ pub struct Manifest {
     /// The version of the program that wrote it.
     pub code_version: String,
     /// The published set that a base model was fitted to; absent for models of own users.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub source: String,
     /// The SHA-256 of the interactions, hexadecimal.
     pub data_sha256: String,
     /// The number of users that the models were fitted to.
@@ -75,7 +75,7 @@ impl Default for Manifest {
         Self {
             format: FORMAT,
             code_version: String::new(),
-            source: None,
+            source: String::new(),
             data_sha256: String::new(),
             users: 0,
             films: 0,

@@ -55,7 +55,7 @@ pub async fn execute(command: Command, config: Config) -> anyhow::Result<String>
                     row.bytes,
                     row.manifest.users,
                     if row.is_live { "live" } else { "not live" },
-                    row.manifest.source.as_deref().unwrap_or_default()
+                    row.manifest.source
                 )
             };
             versions.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -99,7 +99,7 @@ pub(super) async fn train(
     drop(likes);
     let model = base::fit(&population, BaseSettings::new(&settings), &is_listed, print)?;
     let mut manifest = model.manifest;
-    manifest.source = Some(source.to_owned());
+    manifest.source = source.to_owned();
     manifest.data_sha256 = format!("{:x}", Sha256::digest(population.to_bytes()));
     env!("CARGO_PKG_VERSION").clone_into(&mut manifest.code_version);
     let bytes = model_file::encode(&manifest, &model.parts)?;
