@@ -68,7 +68,7 @@ async fn a_korean_users_day_is_korean() {
     assert_eq!(bookmarks["bookmarks"][0]["title"], "기생충");
     let body = json!({"movie_id": OLDBOY, "interaction_type": "superlike"});
     let _ = client.post(&own("interactions"), body).await.expect(201);
-    parasite(&client, &list, |reason| reason.starts_with('〈')).await;
+    parasite(&client, &list, |reason| reason.contains("〈올드보이〉")).await;
     let replay = korean(client.get(&list).await);
     let replay = format!(
         "/api/v1/recommendations/{}",

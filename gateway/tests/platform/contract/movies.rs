@@ -178,10 +178,6 @@ pub(super) async fn list_is_ordered_and_filtered(client: &Api) {
     let day = &days[0];
     let that_day = all(&format!("release_date_from={day}&release_date_to={day}")).await;
     assert!(!ids(&that_day).is_empty(), "both ends are inclusive");
-    assert_eq!(
-        all("release_date_from=2015-12-31&release_date_to=2000-01-01").await,
-        json!([])
-    );
 }
 
 pub(super) async fn list_refuses_values_out_of_range(client: &Api) {
@@ -201,6 +197,10 @@ pub(super) async fn list_refuses_values_out_of_range(client: &Api) {
         ("release_date_from=2024-02-30", "release_date_from"),
         ("release_date_to=2024-13-01", "release_date_to"),
         ("release_date_from=yesterday", "release_date_from"),
+        (
+            "release_date_from=2015-12-31&release_date_to=2000-01-01",
+            "release_date_from",
+        ),
         ("pagesize=5", "pagesize"),
         ("page=1&page=2", "page"),
         ("cursor=nonsense", "cursor"),
