@@ -101,7 +101,10 @@ async fn each_strategy_ranks_by_its_own_model(pool: PgPool) {
     }
     let content = list(&test, "&strategy=content").await;
     assert!(content[..5].iter().all(|id| id % 2 == 1), "{content:?}");
-    assert_eq!(content.last(), Some(&102), "nothing in common");
+    assert!(
+        !content[..6].contains(&102),
+        "nothing in common: {content:?}"
+    );
     let popular = get(&test.app, &format!("{PATH}?strategy=popularity"))
         .await
         .expect(200);
