@@ -74,7 +74,7 @@ impl Default for ContentWeights {
             genre: 1.6,
             keyword: 0.5,
             person: 0.6,
-            language: 2.75,
+            language: 4.0,
             era: Closeness {
                 weight: 0.28,
                 distance: 18.4,
