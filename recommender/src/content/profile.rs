@@ -30,9 +30,11 @@ struct ProfileTag {
     is_stated: bool,
 }
 
-/// An item of a history.
+/// An item of a history with a weight above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct HistoryItem {
+struct LikedItem {
+    /// The position of the item in the history.
+    position: usize,
     factors: ItemFactors,
     weight: f32,
 }
@@ -44,13 +46,13 @@ struct HistoryItem {
 /// tags of an item, and little about its time. The score by taste is the prominence times the scalar product of the item's
 /// vector with the user's affinities; the affinity for a tag is the sum of the weights of the items with it, or the value
 /// that the user states.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagProfile {
     /// By tag, then by position in the history.
     evidence: Vec<TagEvidence>,
     /// By tag.
     tags: Vec<ProfileTag>,
-    history: Vec<HistoryItem>,
+    liked: Vec<LikedItem>,
     kernels: Kernels,
     closeness: ClosenessSums,
     floor: f32,
@@ -69,12 +71,6 @@ pub struct Explained {
     pub stated: f32,
 }
 
-impl Default for TagProfile {
-    fn default() -> Self {
-        Self::new(&ContentWeights::default(), [], &HashMap::new())
-    }
-}
-
 impl TagProfile {
     /// The profile of a user with this `history`, items with their tag vectors and weights, and these `stated` affinities
     /// by tag.
@@ -85,9 +81,15 @@ impl TagProfile {
         stated: &HashMap<u32, f32>,
     ) -> Self {
         let mut by_tag: Vec<(u32, TagEvidence)> = Vec::new();
-        let mut items = Vec::new();
+        let mut liked = Vec::new();
         for (position, (vector, factors, weight)) in (0..).zip(history) {
-            items.push(HistoryItem { factors, weight });
+            if weight > 0.0 {
+                liked.push(LikedItem {
+                    position: position as usize,
+                    factors,
+                    weight,
+                });
+            }
             by_tag.extend(vector.0.iter().map(|(tag, value)| {
                 let evidence = TagEvidence {
                     position,
@@ -132,14 +134,14 @@ impl TagProfile {
             tags[place].taste = *value;
             tags[place].is_stated = true;
         }
-        let liked = || items.iter().filter(|item| item.weight > 0.0);
         let kernels = weights.kernels();
         Self {
             evidence: by_tag.into_iter().map(|(_, evidence)| evidence).collect(),
             tags,
-            closeness: kernels.sums(liked().map(|item| (&item.factors, item.weight))),
-            constant: weights.prior + weights.floor * liked().map(|item| item.weight).sum::<f32>(),
-            history: items,
+            closeness: kernels.sums(liked.iter().map(|item| (&item.factors, item.weight))),
+            constant: weights.prior
+                + weights.floor * liked.iter().map(|item| item.weight).sum::<f32>(),
+            liked,
             kernels,
             floor: weights.floor,
         }
@@ -201,13 +203,11 @@ impl TagProfile {
                 );
             }
         }
-        for (position, known) in self.history.iter().enumerate() {
-            if known.weight > 0.0 {
-                let closeness = known.weight * self.kernels.closeness(&known.factors, item);
-                explained.content += closeness;
-                let all = closeness + known.weight * self.floor;
-                visit(position, item.prominence * all, 0.0);
-            }
+        for known in &self.liked {
+            let closeness = known.weight * self.kernels.closeness(&known.factors, item);
+            explained.content += closeness;
+            let all = closeness + known.weight * self.floor;
+            visit(known.position, item.prominence * all, 0.0);
         }
         Explained {
             content: item.prominence * explained.content,

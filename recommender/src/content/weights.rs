@@ -139,11 +139,11 @@ impl ContentWeights {
             }
             values
         };
-        Kernels([
+        Kernels(ByBin(Box::new([
             kernel(self.era, 1.0),
             kernel(self.votes, 1.0 / VOTE_BINS),
             kernel(self.runtime, MINUTES_PER_BIN),
-        ])
+        ])))
     }
 }
 
@@ -173,14 +173,24 @@ pub struct ItemFactors {
     pub(super) bins: [u8; 3],
 }
 
-/// The closeness of each property by the difference in bins.
+/// A value for each property by bin.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Kernels([[f32; BINS]; 3]);
+struct ByBin(Box<[[f32; BINS]; 3]>);
+
+impl Default for ByBin {
+    fn default() -> Self {
+        Self(Box::new([[0.0; BINS]; 3]))
+    }
+}
+
+/// The closeness of each property by the difference in bins.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Kernels(ByBin);
 
 impl Kernels {
     /// The sum of the closenesses of two items.
     pub(super) fn closeness(&self, one: &ItemFactors, other: &ItemFactors) -> f32 {
-        let pairs = one.bins.iter().zip(&other.bins).zip(&self.0);
+        let pairs = one.bins.iter().zip(&other.bins).zip(self.0.0.iter());
         let known = pairs.filter(|((one, other), _)| **one != UNKNOWN && **other != UNKNOWN);
         known
             .map(|((one, other), kernel)| kernel[usize::from(one.abs_diff(*other))])
@@ -200,7 +210,7 @@ impl Kernels {
         }
         let mut sums = [[0.0_f32; BINS]; 3];
         let unknown = usize::from(UNKNOWN);
-        for ((weights, sums), kernel) in weights.iter().zip(&mut sums).zip(&self.0) {
+        for ((weights, sums), kernel) in weights.iter().zip(&mut sums).zip(self.0.0.iter()) {
             for (bin, weight) in weights[..unknown].iter().enumerate() {
                 if *weight != 0.0 {
                     for (other, sum) in sums[..unknown].iter_mut().enumerate() {
@@ -209,24 +219,18 @@ impl Kernels {
                 }
             }
         }
-        ClosenessSums(Box::new(sums))
+        ClosenessSums(ByBin(Box::new(sums)))
     }
 }
 
 /// See [`Kernels::sums`].
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct ClosenessSums(Box<[[f32; BINS]; 3]>);
-
-impl Default for ClosenessSums {
-    fn default() -> Self {
-        Self(Box::new([[0.0; BINS]; 3]))
-    }
-}
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct ClosenessSums(ByBin);
 
 impl ClosenessSums {
     /// The sum for an item.
     pub(super) fn of(&self, item: &ItemFactors) -> f32 {
-        let by_property = self.0.iter().zip(item.bins);
+        let by_property = self.0.0.iter().zip(item.bins);
         by_property.map(|(sums, bin)| sums[usize::from(bin)]).sum()
     }
 }
