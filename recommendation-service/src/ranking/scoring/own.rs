@@ -15,7 +15,7 @@ impl Scores<'_> {
     }
 
     /// The contributions to content and taste that the user's movie at `position` makes to the movie in `row`.
-    pub(super) fn tag_evidence(&self, row: usize, position: usize) -> (f32, f32) {
+    fn tag_evidence(&self, row: usize, position: usize) -> (f32, f32) {
         let catalogue = self.context.catalogue;
         let (vector, factors) = (catalogue.vector(row), catalogue.factors(row));
         let (mut content, mut taste) = (0.0, 0.0);
@@ -50,39 +50,47 @@ impl Scores<'_> {
         if self.strategy == Strategy::Rules {
             return;
         }
-        let amounts: Vec<(usize, f32)> = (0..self.user.movies.len())
+        let catalogue = self.context.catalogue;
+        let own: Vec<(usize, usize)> = (0..self.user.movies.len())
             .filter_map(|position| {
-                let row = self.context.catalogue.row(self.user.movies[position].id)?;
+                let row = catalogue.row(self.user.movies[position].id)?;
                 let is_candidate = candidates.contains(u32::try_from(row).ok()?);
-                is_candidate.then(|| (row, self.own_evidence(row, position)))
+                is_candidate.then_some((row, position))
             })
             .collect();
-        for (row, amount) in amounts {
-            self.rows[row] -= amount;
+        let learned = self.learned_evidence(&own);
+        for ((row, position), learned) in own.into_iter().zip(learned) {
+            let (by_content, by_taste) = self.tag_factors(learned.is_some());
+            let (content, taste) = self.tag_evidence(row, position);
+            self.rows[row] -= by_content * content + by_taste * taste + learned.unwrap_or_default();
         }
     }
 
-    /// The amount that the user's movie at `position`, which is in `row`, adds to its own score.
-    fn own_evidence(&self, row: usize, position: usize) -> f32 {
-        let id = self.user.movies[position].id;
-        let column = self
-            .context
-            .model_on_catalogue
-            .and_then(|model_on_catalogue| model_on_catalogue.trained.column(id));
-        let (by_content, by_taste) = self.tag_factors(column.is_some());
-        let (content, taste) = self.tag_evidence(row, position);
-        let mut amount = by_content * content + by_taste * taste;
-        let Some(column) = column else {
-            return amount;
+    /// The amounts that learned models add to the score of each of `own`, rows with positions among the user's movies, for
+    /// itself; `None` for a movie that they do not cover. All at once, so that a model can share work between them.
+    fn learned_evidence(&self, own: &[(usize, usize)]) -> Vec<Option<f32>> {
+        let column = |position: usize| {
+            let trained = &self.context.model_on_catalogue?.trained;
+            trained.column(self.user.movies[position].id)
         };
+        let columns: Vec<Option<u32>> = own.iter().map(|(_, own)| column(*own)).collect();
+        let mut amounts: Vec<Option<f32>> = columns.iter().map(|one| one.map(|_| 0.0)).collect();
+        let covered: Vec<u32> = columns.into_iter().flatten().collect();
+        if covered.is_empty() {
+            return amounts;
+        }
         for part in &self.parts {
             if let Source::Learned(scorer) = &part.source {
-                let explanation = scorer.explain(self.user.history(), column);
-                let contributions = explanation.contributions.iter().zip(&self.user.positions);
-                let own = contributions.filter(|(_, known)| **known == position);
-                amount += part.applied.scale * own.map(|(one, _)| one.amount).sum::<f32>();
+                let explanations = scorer.explain_all(self.user.history(), &covered);
+                let places = amounts.iter_mut().zip(own);
+                let places = places.filter_map(|(sum, (_, own))| Some((sum.as_mut()?, *own)));
+                for ((sum, own), why) in places.zip(explanations) {
+                    let contributions = why.contributions.iter().zip(&self.user.positions);
+                    let of_itself = contributions.filter(|(_, known)| **known == own);
+                    *sum += part.applied.scale * of_itself.map(|(one, _)| one.amount).sum::<f32>();
+                }
             }
         }
-        amount
+        amounts
     }
 }
