@@ -61,16 +61,9 @@ impl ModelOnCatalogue {
         base: Option<&Arc<TrainedModels>>,
         catalogue: &Catalogue,
     ) -> bool {
-        fn is_same(one: Option<&Arc<TrainedModels>>, two: Option<&Arc<TrainedModels>>) -> bool {
-            match (one, two) {
-                (Some(one), Some(two)) => Arc::ptr_eq(one, two),
-                (None, None) => true,
-                _ => false,
-            }
-        }
         self.revision == catalogue.revision().get()
-            && is_same(self.own.as_ref(), own)
-            && is_same(self.base.as_ref(), base)
+            && self.own.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr)
+            && self.base.as_ref().map(Arc::as_ptr) == base.map(Arc::as_ptr)
     }
 
     /// The columns of movies that are in the catalogue, with their rows.
