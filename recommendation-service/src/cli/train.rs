@@ -156,12 +156,7 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
     print(&outcome.table());
 
     let bytes = model_file::encode(&outcome.manifest, &outcome.parts)?;
-    if let Some(file) = &arguments.out {
-        std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
-        print(&format!("written to {}", file.display()));
-        return Ok(());
-    }
-    let Some(pool) = &pool else {
+    let Some(pool) = registry(&arguments, pool.as_ref(), &bytes)? else {
         return Ok(());
     };
     let goes_live =
@@ -172,11 +167,39 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
         bytes: &bytes,
         sha256: &Sha256::digest(&bytes),
     };
-    let version = repository::insert(pool, &new, goes_live, config.model_versions_kept).await?;
+    register(pool, &new, goes_live, &config).await
+}
+
+/// The registry in which the model file `bytes` is registered; `None` if it was written to a file instead.
+fn registry<'a>(
+    arguments: &Arguments,
+    pool: Option<&'a PgPool>,
+    bytes: &[u8],
+) -> anyhow::Result<Option<&'a PgPool>> {
+    let Some(file) = &arguments.out else {
+        return Ok(pool);
+    };
+    std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
+    print(&format!("written to {}", file.display()));
+    Ok(None)
+}
+
+/// Stores `new` as a version in the registry, and says so.
+async fn register(
+    pool: &PgPool,
+    new: &NewModel<'_>,
+    goes_live: bool,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let version = repository::insert(pool, new, goes_live, config.model_versions_kept).await?;
+    let name = match new.kind {
+        ModelKind::Own => "",
+        ModelKind::Base => "base model: ",
+    };
     let state = if goes_live { "live" } else { "not live" };
+    let bytes = new.bytes.len();
     print(&format!(
-        "version {version}, {} bytes, is {state}",
-        bytes.len()
+        "{name}version {version}, {bytes} bytes, is {state}"
     ));
     Ok(())
 }

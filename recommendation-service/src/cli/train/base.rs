@@ -1,7 +1,7 @@
 //! `recommendation-service train --base`: fits a base model to a MovieLens set that the operator has fetched.
 //! [`recommender::base`] chooses and fits; here are the files, the licence and the registry.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context as _, ensure};
 use chassis::shutdown::Shutdown;
 use clap::ValueEnum;
 use recommender::{
@@ -13,13 +13,13 @@ use recommender::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Arguments, set::SetFiles, tags};
+use super::{Arguments, register, registry, set::SetFiles, tags};
 use crate::{
     cli::print,
     config::Config,
     database,
     read_model::Catalogue,
-    registry::repository::{self, ModelKind},
+    registry::repository::{ModelKind, NewModel},
 };
 
 /// Bytes that one like takes while it is read and fitted to.
@@ -110,28 +110,16 @@ pub(super) async fn train(
             .collect();
         print(&format!("held out: {name:10} {}", figures.join("  ")));
     }
-    if let Some(file) = &arguments.out {
-        std::fs::write(file, bytes).with_context(|| file.display().to_string())?;
-        print(&format!("written to {}", file.display()));
-        return Ok(());
-    }
-    let Some(pool) = &pool else {
+    let Some(pool) = registry(&arguments, pool.as_ref(), &bytes)? else {
         return Ok(());
     };
-    let new = repository::NewModel {
+    let new = NewModel {
         kind: ModelKind::Base,
         manifest: &manifest,
         bytes: &bytes,
         sha256: &Sha256::digest(&bytes),
     };
-    let goes_live = !arguments.hold;
-    let version = repository::insert(pool, &new, goes_live, config.model_versions_kept).await?;
-    let state = if goes_live { "live" } else { "not live" };
-    print(&format!(
-        "base model: version {version}, {} bytes, is {state}",
-        bytes.len()
-    ));
-    Ok(())
+    register(pool, &new, !arguments.hold, &config).await
 }
 
 /// The titles of `catalogue` with their years.
