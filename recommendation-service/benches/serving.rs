@@ -428,16 +428,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     for _ in 0..5000 {
         for (path, times) in paths.iter().zip(&mut times) {
             let request = Request::get(*path).body(Body::empty()).unwrap();
-            let started = Instant::now();
-            let response = app.clone().oneshot(request).await.unwrap();
-            let status = response.status();
-            black_box(
-                axum::body::to_bytes(response.into_body(), 1 << 20)
-                    .await
-                    .unwrap(),
-            );
-            times.push(started.elapsed());
-            assert_eq!(status.as_u16(), 200);
+            times.push(timed(&app, request).await);
         }
     }
     let [nothing, bare, explained] = times.map(|mut times| within(&mut times, 0.5) * 1000.0);
@@ -459,16 +450,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
                 .header(CONTENT_TYPE, "application/json")
                 .body(Body::from(body))
                 .unwrap();
-            let started = Instant::now();
-            let response = app.clone().oneshot(request).await.unwrap();
-            let status = response.status();
-            black_box(
-                axum::body::to_bytes(response.into_body(), 1 << 20)
-                    .await
-                    .unwrap(),
-            );
-            times.push(started.elapsed());
-            assert_eq!(status.as_u16(), 200);
+            times.push(timed(&app, request).await);
         }
         println!(
             "through all layers, {name}: p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
@@ -478,6 +460,18 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         );
     }
     process.shutdown.start();
+}
+
+/// The time that `app` takes to answer `request` with 200, its body included.
+async fn timed(app: &Router, request: Request<Body>) -> Duration {
+    let started = Instant::now();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
+    black_box(body.unwrap());
+    let elapsed = started.elapsed();
+    assert_eq!(status.as_u16(), 200);
+    elapsed
 }
 
 /// The messages of the evaluation.
