@@ -22,6 +22,8 @@ pub mod tokens;
 pub mod user_movies;
 pub mod users;
 pub mod verification;
+pub mod viewings;
+pub mod webhooks;
 
 /// The error of a row that violates a constraint of the schema.
 fn broken(what: &'static str) -> sqlx::Error {

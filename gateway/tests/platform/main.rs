@@ -16,6 +16,7 @@ mod contract;
 mod drill_likes;
 mod drill_lists;
 mod drill_movielens;
+mod drill_webhooks;
 mod drill_writes;
 mod failures;
 mod freshness;

@@ -4,7 +4,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::broken;
+use super::{
+    broken,
+    viewings::{self, ViewingRow},
+};
 use crate::models::{
     ChartShift, Counts, Interaction, InteractionId, MovieId, StatePart, UserId, UserMovie,
 };
@@ -99,8 +102,10 @@ pub async fn load_batch(
         now = now.or(row.now);
         ids.extend(row.ids.into_iter().flatten());
         states.push((
-            row.state
-                .unwrap_or_else(|| UserMovie::new(pair.user_id, pair.movie_id)),
+            row.state.map_or_else(
+                || UserMovie::new(pair.user_id, pair.movie_id),
+                UserMovie::normalized,
+            ),
             row.is_movie_known,
         ));
     }
@@ -117,6 +122,8 @@ pub async fn load_batch(
 pub struct Changes {
     /// The new states; each user and movie once.
     pub states: Vec<UserMovie>,
+    /// The new and changed viewings, with their user and movie.
+    pub viewings: Vec<ViewingRow>,
     /// The new entries of the interaction log, by id.
     pub interactions: Vec<Interaction>,
     /// The payload of each entry's change record, as JSON.
@@ -127,9 +134,12 @@ pub struct Changes {
     pub chart_shifts: Vec<ChartShift>,
 }
 
-/// Stores the changes of a batch in one statement: states, log, counters, hourly counts and change records. Rows that
-/// two transactions have in common are locked in the same order by both.
+/// Stores the changes of a batch: states, log, counters, hourly counts and change records in one statement, and the
+/// viewings. Rows that two transactions have in common are locked in the same order by both.
 pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::Result<()> {
+    if !changes.viewings.is_empty() {
+        viewings::store(transaction, &changes.viewings).await?;
+    }
     let (movies, counts): (Vec<MovieId>, Vec<Counts>) = changes.counts.iter().copied().unzip();
     let (ids, users): (Vec<i64>, Vec<i64>) = changes
         .interactions
@@ -138,7 +148,7 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
         .unzip();
     sqlx::query!(
         "with state as (
-            insert into user_movie as known select * from unnest($1::user_movie_row[])
+            insert into user_movie as known select * from unnest($1::user_movie_row_v2[])
             on conflict (user_id, movie_id) do update set
                 version = excluded.version,
                 reaction = excluded.reaction, reacted_at = excluded.reacted_at,
@@ -150,10 +160,13 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
                 duration_seconds = excluded.duration_seconds,
                 watched_seconds = excluded.watched_seconds, watched_at = excluded.watched_at,
                 watch_id = excluded.watch_id,
-                completed_at = excluded.completed_at, completion_id = excluded.completion_id
+                completed_at = excluded.completed_at, completion_id = excluded.completion_id,
+                viewing_count = excluded.viewing_count, viewed_at = excluded.viewed_at,
+                progressed_at = excluded.progressed_at, furthest_at = excluded.furthest_at,
+                forgotten_at = excluded.forgotten_at, unplayed_at = excluded.unplayed_at
          ), log as (
             insert into interaction overriding system value
-            select * from unnest($2::interaction_row[])
+            select * from unnest($2::interaction_row_v2[])
          ), chart as (
             insert into chart_count as known (movie_id, metric, hour, count)
             select movie_id, metric, hour, sum(by)

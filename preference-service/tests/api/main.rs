@@ -32,3 +32,5 @@ mod stats;
 mod taste;
 mod users;
 mod verification;
+mod viewings;
+mod webhooks;
