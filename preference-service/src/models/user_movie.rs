@@ -223,7 +223,7 @@ impl EventContext {
     fn after(&self, known: Option<DateTime<Utc>>, is_greater: bool) -> Option<DateTime<Utc>> {
         match self.occurred_at {
             None => Some(known.map_or(self.now, |known| self.now.max(known + TICK))),
-            Some(at) => Some(at.min(self.now))
+            Some(_) => Some(self.at())
                 .filter(|at| known.is_none_or(|known| (*at, is_greater) > (known, false))),
         }
     }

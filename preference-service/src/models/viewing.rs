@@ -67,7 +67,7 @@ const MAX_SOURCE_BYTES: usize = 20;
 
 /// The origin of a viewing, such as `manual`, `letterboxd` or `jellyfin`: 1 to 20 of a-z, 0-9, `-` and `_`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
-#[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9_-]{0,19}$", example = "letterboxd")]
+#[schema(as = ViewingSource, value_type = String, pattern = "^[a-z0-9][a-z0-9_-]{0,19}$", example = "letterboxd")]
 pub struct Source([u8; MAX_SOURCE_BYTES]);
 
 impl Source {
@@ -207,12 +207,20 @@ impl Viewing {
     pub(super) fn covers(&self, report: &NewViewing) -> bool {
         self.is_present()
             && (report.rating.is_none() || report.rating == self.rating)
-            && report.time <= self.time
+            && (report.time <= self.time || (is_player(report.source) && !is_player(self.source)))
     }
 
     /// Merges a report of the same day.
     fn merge(&mut self, report: &NewViewing, at: DateTime<Utc>) {
         if self.removed_at.is_some_and(|removed| at < removed) {
+            return;
+        }
+        if !self.is_present() {
+            let removed_at = self.removed_at;
+            *self = Self {
+                removed_at,
+                ..Self::new(report, at)
+            };
             return;
         }
         // What a media server reports of a day does not replace what the user or another site does.

@@ -28,7 +28,7 @@ const MAX_NAME_LENGTH: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
-#[schema(example = "jellyfin")]
+#[schema(as = MediaServer, example = "jellyfin")]
 pub enum Provider {
     /// Jellyfin's webhook plugin, "Send All Properties", or the unofficial one, format "Default".
     Jellyfin,

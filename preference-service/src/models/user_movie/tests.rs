@@ -79,9 +79,16 @@ fn reports() -> impl Strategy<Value = Vec<(Action, Option<DateTime<Utc>>)>> {
             // The viewing's own time is that of the report. Media servers report other days than sites do.
             Action::View(viewing) => {
                 let second = viewing.time.or_midnight().timestamp();
-                let source = ["letterboxd", "jellyfin"][usize::from(second / 86_400 % 2 == 1)];
-                let source = Source::new(source);
-                (Action::View(NewViewing { source, ..viewing }), second)
+                let is_server = second / 86_400 % 2 == 1;
+                let source = Source::new(if is_server { "jellyfin" } else { "letterboxd" });
+                // Servers do not rate single viewings.
+                let rating = viewing.rating.filter(|_| !is_server);
+                let report = NewViewing {
+                    rating,
+                    source,
+                    ..viewing
+                };
+                (Action::View(report), second)
             }
             action => (action, second / 3),
         };

@@ -54,7 +54,6 @@ impl UserMovie {
         let mut state = self.normalized();
         let at = state.event_time(viewings, action, context);
         let removed_at = match action {
-            Action::Watch(_) | Action::Position(_) => state.forgotten_at.max(state.unplayed_at),
             Action::View(report) if report.source.is_some_and(|source| source.is_player()) => {
                 state.forgotten_at.max(state.unplayed_at)
             }
@@ -199,6 +198,9 @@ impl UserMovie {
 
     /// Stores a playback position. False if it changes nothing.
     fn advance(&mut self, progress: Progress, at: DateTime<Utc>, context: &EventContext) -> bool {
+        if self.unplayed_at.is_some_and(|unplayed| at < unplayed) {
+            return false;
+        }
         let reached = (Some(progress.position), Some(progress.duration));
         let known = (self.position_seconds, self.duration_seconds);
         let is_newest = match context.occurred_at {
