@@ -16,6 +16,7 @@ pub mod imports;
 pub mod interactions;
 pub mod movies;
 pub mod signing_keys;
+mod source;
 pub mod stats;
 pub mod taste;
 pub mod tokens;

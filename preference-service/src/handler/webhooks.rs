@@ -43,7 +43,7 @@ pub(super) struct CreateWebhookRequest {
     server_user: Option<String>,
     /// For a household, which administrators set up: the ids of our users by the names or ids of the server's users, 1 to
     /// 100. Events of other users of the server do not count.
-    #[schema(value_type = Option<BTreeMap<String, i64>>)]
+    #[schema(value_type = Option<Object>, example = json!({"living room": 2}))]
     users: Option<BTreeMap<String, UserId>>,
 }
 
@@ -89,6 +89,21 @@ pub(super) struct WebhooksResponse {
     /// Newest first, at most 20.
     webhooks: Vec<Webhook>,
 }
+
+/// What a media server sends, in its own layout.
+#[derive(ToSchema)]
+#[schema(value_type = Object, example = json!({
+    "NotificationType": "PlaybackStop",
+    "UtcTimestamp": "2026-02-13T08:15:42Z",
+    "NotificationUsername": "living room",
+    "ItemType": "Movie",
+    "Name": "The Matrix",
+    "Year": 1999,
+    "Provider_tmdb": "603",
+    "PlayedToCompletion": true
+}))]
+#[expect(dead_code, reason = "describes the body, which is read as bytes")]
+struct DeliveryPayload(serde_json::Value);
 
 /// The outcome of a delivery.
 #[derive(Serialize, ToSchema)]
@@ -231,10 +246,7 @@ pub(super) async fn delete_webhook(
         ("provider" = Provider, Path, description = "The server.", example = "jellyfin"),
         ("secret" = String, Path, description = "The webhook's secret.", example = "mqw_Xq3p0aJ"),
     ),
-    request_body(content((serde_json::Value = "application/json", example = json!({
-        "NotificationType": "PlaybackStop", "UtcTimestamp": "2026-02-13T08:15:42Z", "NotificationUsername": "living room",
-        "ItemType": "Movie", "Name": "The Matrix", "Year": 1999, "Provider_tmdb": "603", "PlayedToCompletion": true
-    })))),
+    request_body = DeliveryPayload,
     responses(
         (status = 200, description = "the delivery was received", body = DeliveryResponse),
         (status = 400, description = "the payload cannot be read", body = ProblemDocument, content_type = "application/problem+json"),

@@ -6,12 +6,6 @@ use std::{cmp::Ordering, fmt};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sqlx::{
-    Decode, Encode, Postgres, Type,
-    encode::IsNull,
-    error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef},
-};
 use utoipa::ToSchema;
 
 use super::{MovieId, Rating, UserId, UserMovie};
@@ -110,29 +104,6 @@ impl Source {
     /// True for media servers, whose marks that a movie was not played concern what any of them has reported.
     pub fn is_player(&self) -> bool {
         matches!(self.as_str(), "jellyfin" | "plex" | "emby" | "kodi")
-    }
-}
-
-impl Type<Postgres> for Source {
-    fn type_info() -> PgTypeInfo {
-        <str as Type<Postgres>>::type_info()
-    }
-
-    fn compatible(info: &PgTypeInfo) -> bool {
-        <str as Type<Postgres>>::compatible(info)
-    }
-}
-
-impl Encode<'_, Postgres> for Source {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        <&str as Encode<'_, Postgres>>::encode(self.as_str(), buffer)
-    }
-}
-
-impl<'r> Decode<'r, Postgres> for Source {
-    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        let name = <&str as Decode<'r, Postgres>>::decode(value)?;
-        Self::new(name).ok_or_else(|| "a source has an invalid name".into())
     }
 }
 

@@ -137,7 +137,7 @@ pub struct Webhook {
     /// The only user of the server whose events count; all if null.
     pub server_user: Option<String>,
     /// Of a household hook: users' ids by the names or ids of the server's users; else null.
-    #[schema(value_type = Option<BTreeMap<String, i64>>)]
+    #[schema(value_type = Option<Object>)]
     pub users: Option<BTreeMap<String, UserId>>,
     /// The time of its creation.
     pub created_at: DateTime<Utc>,

@@ -4,10 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{
-    broken,
-    viewings::{self, ViewingRow},
-};
+use super::broken;
 use crate::models::{
     ChartShift, Counts, Interaction, InteractionId, MovieId, StatePart, UserId, UserMovie,
 };
@@ -122,8 +119,6 @@ pub async fn load_batch(
 pub struct Changes {
     /// The new states; each user and movie once.
     pub states: Vec<UserMovie>,
-    /// The new and changed viewings, with their user and movie.
-    pub viewings: Vec<ViewingRow>,
     /// The new entries of the interaction log, by id.
     pub interactions: Vec<Interaction>,
     /// The payload of each entry's change record, as JSON.
@@ -134,12 +129,9 @@ pub struct Changes {
     pub chart_shifts: Vec<ChartShift>,
 }
 
-/// Stores the changes of a batch: states, log, counters, hourly counts and change records in one statement, and the
-/// viewings. Rows that two transactions have in common are locked in the same order by both.
+/// Stores the changes of a batch in one statement: states, log, counters, hourly counts and change records. Rows that
+/// two transactions have in common are locked in the same order by both.
 pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::Result<()> {
-    if !changes.viewings.is_empty() {
-        viewings::store(transaction, &changes.viewings).await?;
-    }
     let (movies, counts): (Vec<MovieId>, Vec<Counts>) = changes.counts.iter().copied().unzip();
     let (ids, users): (Vec<i64>, Vec<i64>) = changes
         .interactions

@@ -1,5 +1,5 @@
-//! The table `viewing` and the view `counted_viewing`. Written by the writer only, through
-//! [`super::user_movies::store`], in the transaction that changes the state that is derived from them.
+//! The table `viewing` and the view `counted_viewing`. Written by the writer only, in the transaction that changes the
+//! state that is derived from them.
 
 use std::collections::HashMap;
 
@@ -114,10 +114,7 @@ fn by_pair(rows: impl Iterator<Item = ViewingRow>) -> HashMap<Pair, Vec<Viewing>
 }
 
 /// Stores new and changed viewings; the users must be locked.
-pub(super) async fn store(
-    transaction: &mut PgConnection,
-    viewings: &[ViewingRow],
-) -> sqlx::Result<()> {
+pub async fn store(transaction: &mut PgConnection, viewings: &[ViewingRow]) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into viewing select * from unnest($1::viewing_row[])
          on conflict (user_id, movie_id, day) do update set

@@ -1,9 +1,12 @@
 //! Payloads of media servers, read into [`WebhookEvent`]s. Every field is optional and may be a number or a text, since
 //! templates and versions differ; an event that is not known is skipped, not refused.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+mod node;
+
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use self::node::Node;
 use super::Provider;
 use crate::models::{MovieId, Progress, Rating};
 
@@ -12,8 +15,6 @@ mod tests;
 
 /// .NET's ticks of 100 ns, as Jellyfin and Emby send them.
 const TICKS_PER_SECOND: i64 = 10_000_000;
-/// The maximum length of texts that are kept of a payload, in characters.
-const MAX_TEXT: usize = 200;
 
 /// The reason why a payload cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +106,7 @@ pub fn parse(provider: Provider, body: &[u8]) -> Result<WebhookEvent, PayloadErr
     if !value.is_object() {
         return Err(PayloadError::NotAnObject);
     }
-    let value = Node(Some(&value));
+    let value = Node::new(&value);
     let event = match provider {
         Provider::Jellyfin if value.get("Item").is_some() => emby(value),
         Provider::Jellyfin => jellyfin(value),
@@ -115,99 +116,6 @@ pub fn parse(provider: Provider, body: &[u8]) -> Result<WebhookEvent, PayloadErr
         Provider::Kodi => scrobble(value),
     };
     event.ok_or(PayloadError::NoEvent)
-}
-
-/// A part of a payload; absent parts have absent parts.
-#[derive(Clone, Copy)]
-struct Node<'a>(Option<&'a Value>);
-
-impl<'a> Node<'a> {
-    fn get(self, key: &str) -> Self {
-        Self(
-            self.0
-                .and_then(|value| value.get(key))
-                .filter(|value| !value.is_null()),
-        )
-    }
-
-    /// The member with one of these names, ignoring case.
-    fn any(self, keys: &[&str]) -> Self {
-        let members = self.0.and_then(Value::as_object);
-        let named = |key: &&&str| {
-            let mut members = members.into_iter().flatten();
-            members.find(|(name, value)| name.eq_ignore_ascii_case(key) && !value.is_null())
-        };
-        Self(
-            keys.iter()
-                .find_map(|key| named(&key))
-                .map(|(_, value)| value),
-        )
-    }
-
-    fn is_some(self) -> bool {
-        self.0.is_some()
-    }
-
-    fn text(self) -> Option<String> {
-        let text = match self.0? {
-            Value::String(text) => text.trim().chars().take(MAX_TEXT).collect(),
-            Value::Number(number) => number.to_string(),
-            _ => return None,
-        };
-        Some(text).filter(|text: &String| !text.is_empty())
-    }
-
-    fn integer(self) -> Option<i64> {
-        match self.0? {
-            Value::String(text) => text.trim().parse().ok(),
-            // Positions and times may come with fractions.
-            value => value
-                .as_i64()
-                .or_else(|| value.as_f64().map(|number| number as i64)),
-        }
-    }
-
-    fn number(self) -> Option<f64> {
-        let number = match self.0? {
-            Value::String(text) => text.trim().parse().ok()?,
-            value => value.as_f64()?,
-        };
-        Some(number).filter(|number| number.is_finite())
-    }
-
-    fn boolean(self) -> Option<bool> {
-        match self.0? {
-            Value::Bool(value) => Some(*value),
-            Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-            Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
-            _ => None,
-        }
-    }
-
-    fn items(self) -> impl Iterator<Item = Self> {
-        let items = self.0.and_then(Value::as_array);
-        items.into_iter().flatten().map(|item| Self(Some(item)))
-    }
-
-    /// An instant: ISO 8601 with a zone, or without one in UTC, or seconds since 1970.
-    fn instant(self) -> Option<DateTime<Utc>> {
-        let at = match self.0? {
-            Value::Number(_) => DateTime::from_timestamp(self.integer()?, 0)?,
-            _ => {
-                let text = self.text()?;
-                let with_zone = DateTime::parse_from_rfc3339(&text)
-                    .ok()
-                    .map(|at| at.to_utc());
-                let without = || {
-                    let text = text.replace(' ', "T");
-                    NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok()
-                };
-                with_zone.or_else(|| without().map(|at| at.and_utc()))?
-            }
-        };
-        // Zero is the absence of a time, and a server without a clock starts in 1970.
-        (at.timestamp() > 86_400).then_some(at)
-    }
 }
 
 fn progress(position: Option<i64>, duration: Option<i64>) -> Option<Progress> {

@@ -75,9 +75,13 @@ pub(super) async fn apply(
             }
         }
     }
+    let viewings = batch.take_viewings();
     let changes = batch.into_changes();
     let changed = !changes.interactions.is_empty();
     if changed {
+        if !viewings.is_empty() {
+            viewings::store(transaction, &viewings).await?;
+        }
         user_movies::store(transaction, &changes).await?;
     }
     Ok((replies, changed))
@@ -207,21 +211,24 @@ impl Batch {
         }
     }
 
-    fn into_changes(self) -> Changes {
-        let states = self.snapshot.pairs.into_iter().zip(self.touched);
-        let viewings = self
-            .viewings
-            .into_iter()
+    /// Takes the rows of new and changed viewings.
+    fn take_viewings(&mut self) -> Vec<ViewingRow> {
+        let viewings = std::mem::take(&mut self.viewings).into_iter();
+        viewings
             .flat_map(|(pair, (before, after))| {
                 let changed = after.changed_since(&before).into_iter();
                 changed.map(move |viewing| ViewingRow::new(pair, &viewing))
-            });
+            })
+            .collect()
+    }
+
+    fn into_changes(self) -> Changes {
+        let states = self.snapshot.pairs.into_iter().zip(self.touched);
         Changes {
             states: states
                 .filter(|(_, touched)| *touched)
                 .map(|((state, _), _)| state)
                 .collect(),
-            viewings: viewings.collect(),
             interactions: self.log,
             payloads: self.payloads,
             counts: self
