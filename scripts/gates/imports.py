@@ -27,11 +27,12 @@ ALLOWED = {"sqlx::Type", "sqlx::FromRow", "sqlx::types::Json"}
 MAY_USE = {
     "chassis": [],
     "filter": ["chassis"],
+    "histories": [],
     "recommender": [],
     "demo-tmdb": ["chassis"],
     "gateway": ["chassis"],
     "movie-service": ["chassis", "filter", "search"],
-    "preference-service": ["chassis", "filter", "recommender"],
+    "preference-service": ["chassis", "filter", "histories", "recommender"],
     "recommendation-service": ["chassis", "filter", "recommender"],
 }
 
