@@ -2,13 +2,18 @@
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 use crate::When;
 
 /// The years in which movies may be released and watched.
 pub(crate) const YEARS: std::ops::RangeInclusive<i32> = 1870..=2200;
 
 /// The order of day and month in dates like `3/1/2024`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = ImportDateOrder)]
 pub enum DateOrder {
     /// `31/12/2024`.
     DayFirst,

@@ -1,6 +1,8 @@
 //! The formats of files and the columns by which they are recognized: all required ones, and none that only other formats
 //! have.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -83,6 +85,11 @@ impl Format {
         Self::MovaryRatings,
         Self::MovaryWatchlist,
     ];
+
+    /// The format named `name` in requests.
+    pub fn parse(name: &str) -> Option<Self> {
+        serde_json::from_value(name.into()).ok()
+    }
 
     /// The site.
     pub fn source(self) -> Source {
@@ -291,10 +298,9 @@ pub(crate) fn detect(
         let fits = LAYOUTS
             .iter()
             .any(|layout| layout.format == alike && layout.has_required(header));
-        let name = name(requested);
         return fits
             .then_some(requested)
-            .ok_or_else(|| format!("the first line is not the header of {name}"));
+            .ok_or_else(|| format!("the first line is not the header of {requested}"));
     }
     let mut contradiction = None;
     for layout in LAYOUTS.iter().filter(|layout| layout.has_required(header)) {
@@ -306,7 +312,7 @@ pub(crate) fn detect(
     Err(match contradiction {
         Some((format, column)) => format!(
             "has the columns of {} and the column {}, which contradict each other: send the file as it was exported",
-            name(format),
+            format,
             header.spelled(column)
         ),
         None => "the first line is not the header of an export of Letterboxd, IMDb, Trakt, TMDB, MovieLens, Simkl, Yamtrack or Movary".to_owned(),
@@ -340,9 +346,8 @@ fn by_name(format: Format, file_name: &str) -> Result<Format, String> {
     }
 }
 
-/// The name of a format in requests and responses.
-pub(crate) fn name(format: Format) -> String {
-    let name = serde_json::to_value(format).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default()
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
+    }
 }

@@ -1,5 +1,7 @@
 //! Kinds of titles. Movies are recognized by an allow list, since sites translate and add kinds.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 /// The kinds that are movies, in the languages of the sites' exports, as [`normalize`] writes them.
 const MOVIES: &[&str] = &[
     "movie",
@@ -53,7 +55,6 @@ const MOVIES: &[&str] = &[
     "longametragem",
     // Dutch, Polish, Swedish, Turkish, Russian
     "speelfilm",
-    "korte film",
     "kortefilm",
     "tvfilmpje",
     "filmtelewizyjny",
@@ -100,8 +101,10 @@ fn is_combining(letter: char) -> bool {
 
 /// True if titles of this kind are movies, or if no kind is stated.
 pub(crate) fn is_movie(kind: &str) -> bool {
+    static KNOWN: LazyLock<HashSet<String>> =
+        LazyLock::new(|| MOVIES.iter().map(|kind| normalize(kind)).collect());
     let kind = normalize(kind);
-    kind.is_empty() || MOVIES.iter().any(|known| normalize(known) == kind)
+    kind.is_empty() || KNOWN.contains(&kind)
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub struct History {
 /// The reason for which a whole upload is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The file.
+    /// The file, and the line if the refusal concerns one.
     pub file: String,
     /// A sentence for the user, which names the limit.
     pub message: String,
@@ -198,7 +198,7 @@ impl Reading<'_> {
     }
 
     /// Counts a row of a file; false if there are too many.
-    fn count_row(&mut self, file: usize) -> bool {
+    fn count_row(&mut self, file: usize, line: u64) -> bool {
         self.rows += 1;
         let Some(file) = self.history.files.get_mut(file) else {
             return false;
@@ -209,7 +209,7 @@ impl Reading<'_> {
                 self.options.max_rows
             );
             self.refusal = Some(Refusal {
-                file: file.name.clone(),
+                file: format!("{} line {line}", file.name),
                 message,
             });
             return false;
@@ -306,7 +306,7 @@ impl Reading<'_> {
                 .map(|rating| (rating.when.instant(), rating.value));
             (
                 FilmKey::new(&row.film, row.file, row.line),
-                row.viewing.map(crate::When::instant),
+                row.viewing.map(|when| (when == crate::When::Unknown, when.instant())),
                 rating,
                 row.watchlist,
                 row.like,

@@ -22,6 +22,12 @@ pub enum Error {
     /// The user has no such import.
     #[error("import not found")]
     ImportNotFound,
+    /// The import has no such movie that was not found.
+    #[error("unmatched title not found")]
+    UnmatchedNotFound,
+    /// The import is a dry run, or another movie was named for the title.
+    #[error("{0}")]
+    CannotResolve(&'static str),
     /// The user has no such API key.
     #[error("API key not found")]
     ApiKeyNotFound,

@@ -82,10 +82,10 @@ fn trakt(reading: &mut Reading<'_>, file: usize, name: &str, elements: Vec<Value
     }
     reading.begin_file(file, format);
     for (index, element) in elements.into_iter().enumerate() {
-        if !reading.count_row(file) {
+        let line = u64::try_from(index + 1).unwrap_or(u64::MAX);
+        if !reading.count_row(file, line) {
             return;
         }
-        let line = u64::try_from(index + 1).unwrap_or(u64::MAX);
         let Value::Object(element) = element else {
             reading.row_problem(
                 file,
@@ -159,14 +159,14 @@ fn simkl(reading: &mut Reading<'_>, file: usize, object: Object) {
             continue;
         };
         for (index, element) in elements.into_iter().enumerate() {
-            if !reading.count_row(file) {
+            let line = u64::try_from(index + 1).unwrap_or(u64::MAX);
+            if !reading.count_row(file, line) {
                 return;
             }
             if key != "movies" {
                 reading.skip_kind(&key.chars().take(40).collect::<String>());
                 continue;
             }
-            let line = u64::try_from(index + 1).unwrap_or(u64::MAX);
             let empty = Object::new();
             let element = element.as_object().unwrap_or(&empty);
             match film_of(element.get("movie")).and_then(|film| simkl_row(reading, element, film)) {

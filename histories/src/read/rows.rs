@@ -149,18 +149,16 @@ fn film(format: F, fields: &Fields<'_>) -> Result<Film> {
 fn letterboxd(row: &mut Row, format: F, fields: &Fields<'_>) -> Result<Option<String>> {
     let date = fields.date("Date")?;
     match format {
-        F::LetterboxdWatched => row.viewing = Some(date),
+        // The day on which the movie was marked is not the one of a viewing.
+        F::LetterboxdWatched => row.viewing = Some(When::Unknown),
         F::LetterboxdRatings => {
-            row.rating = given(Some(required("Rating", fields.stars("Rating")?)?), date)
+            row.rating = given(Some(required("Rating", fields.stars("Rating")?)?), date);
         }
         F::LetterboxdWatchlist => row.watchlist = Some(date),
         F::LetterboxdLikes => row.like = Some(date),
         _ => {
-            // An entry without a date of viewing is a review; it was logged on `Date`.
-            row.viewing = Some(match fields.date("Watched Date")? {
-                When::Unknown if fields.get("Watched Date").is_empty() => date,
-                known => known,
-            });
+            // A review without a day of viewing was written on `Date`.
+            row.viewing = Some(fields.date("Watched Date")?);
             row.rating = given(fields.stars("Rating")?, date);
         }
     }

@@ -238,7 +238,9 @@ fn read_rows(reading: &mut Reading<'_>, source: &Ambiguous, text: &str, order: O
     let ends_with_break = text.ends_with(['\r', '\n']);
     let mut entries = table.peekable();
     while let Some(entry) = entries.next() {
-        if !reading.count_row(file) {
+        let (Entry::Record(Record { line, .. }) | Entry::Broken(line) | Entry::GivenUp(line)) =
+            &entry;
+        if !reading.count_row(file, *line) {
             return;
         }
         let broken = |message: &str| FieldError {

@@ -64,7 +64,7 @@ fn formats_are_recognized_by_all_their_columns() {
             .files
             .first()
             .and_then(|file| file.format)
-            .map(crate::format::name)
+            .map(|format| format.to_string())
     };
     let list = "Date,Name,Year,Letterboxd URI";
     for (name, heading, expected) in [

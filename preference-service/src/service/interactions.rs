@@ -44,7 +44,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The page of `limit` items out of `items`, which were read with one item more than that.
-    fn new(mut items: Vec<T>, limit: i64) -> Self {
+    pub(super) fn new(mut items: Vec<T>, limit: i64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = items.len() > limit;
         items.truncate(limit);
