@@ -57,7 +57,7 @@ pub struct ReadFile {
     pub rows: usize,
 }
 
-/// What an upload contains.
+/// The contents of an upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// The files that were read, or could not be.
@@ -306,7 +306,8 @@ impl Reading<'_> {
                 .map(|rating| (rating.when.instant(), rating.value));
             (
                 FilmKey::new(&row.film, row.file, row.line),
-                row.viewing.map(|when| (when == crate::When::Unknown, when.instant())),
+                row.viewing
+                    .map(|when| (when == crate::When::Unknown, when.instant())),
                 rating,
                 row.watchlist,
                 row.like,

@@ -38,7 +38,7 @@ impl Record {
     }
 }
 
-/// What stands at a place of the text.
+/// A record, or a line that is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// A record with at least one field that is not empty.

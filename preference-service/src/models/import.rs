@@ -89,7 +89,7 @@ impl From<&histories::Row> for ImportEntry {
 }
 
 impl ImportEntry {
-    /// What makes rows of an import be about one movie: the TMDB id, else the IMDb id, else title and year.
+    /// The key by which rows of an import are about one movie: the TMDB id, else the IMDb id, else title and year.
     pub fn movie_key(&self) -> String {
         match (self.tmdb_id, &self.imdb_id) {
             (Some(id), _) => format!("tmdb:{id}"),
