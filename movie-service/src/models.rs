@@ -9,6 +9,7 @@ pub use filter::{Filter, FilterParams, MovieAttributes, day_number};
 pub use job::{Item, Job, JobFailure, JobKind, MovieList, Parameters};
 pub use listing::{FilmFacts, Includes, Order, SortBy};
 pub use movie::{
-    AlternativeTitle, Genre, GenreCount, Keyword, Movie, MovieId, MovieRef, MovieVersion, Names,
-    NewMovie, Person, Provider, Stats, TranslatedTexts, Translation, is_imdb_id,
+    AlternativeTitle, Collection, Genre, GenreCount, Keyword, Movie, MovieId, MovieRef,
+    MovieVersion, Names, NewMovie, Person, Provider, Stats, TranslatedTexts, Translation,
+    is_imdb_id,
 };

@@ -14,6 +14,7 @@ pub mod recommender;
 pub mod repository;
 pub mod response_cache;
 pub mod scoring;
+mod series;
 pub mod similar;
 pub mod store;
 

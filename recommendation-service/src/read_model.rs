@@ -3,12 +3,14 @@
 
 mod affinity;
 pub mod catalogue;
+pub mod film;
 pub mod follow;
 pub mod genres;
 mod leads;
 mod poster;
 pub mod profile;
 pub mod rating;
+mod related;
 pub mod repository;
 mod revision;
 pub mod snapshot;
@@ -17,12 +19,14 @@ mod translations;
 pub mod users;
 
 pub use affinity::{affinities, affinity};
-pub use catalogue::{Candidate, Catalogue, Film, NO_DATE, Offer, Tag};
+pub use catalogue::{Candidate, Catalogue, NO_DATE};
+pub use film::{Film, Offer, Tag};
 pub use genres::{GenreSet, Genres};
 pub use leads::Leads;
 pub use profile::{
     Interaction, InteractionState, Preferences, Profile, Reaction, TasteEdit, UserId,
 };
+pub use related::Related;
 pub use revision::Revision;
 pub use snapshot::Shared;
 pub use translations::{Localized, Title};

@@ -1,3 +1,4 @@
 //! Reordering of a ranked list.
 
 pub mod diversity;
+pub mod series;

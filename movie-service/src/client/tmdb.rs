@@ -45,7 +45,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 /// The parts appended to a movie's details, so that one call is enough.
 const APPEND: &str =
-    "credits,keywords,watch/providers,translations,external_ids,alternative_titles";
+    "credits,keywords,watch/providers,translations,external_ids,alternative_titles,recommendations";
 
 /// A failed request to TMDB.
 #[derive(Debug, Clone, thiserror::Error)]

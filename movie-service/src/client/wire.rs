@@ -8,12 +8,16 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::models::{AlternativeTitle, Genre, Names, NewMovie, Person, Provider, Translation};
+use crate::models::{
+    AlternativeTitle, Collection, Genre, Names, NewMovie, Person, Provider, Translation,
+};
 
 /// Members of the cast that are kept.
 const MAX_CAST: usize = 10;
 /// Jobs of the crew that are kept.
 const CREW_JOBS: [&str; 3] = ["Director", "Writer", "Screenplay"];
+/// Movies that TMDB recommends beside one that are kept, of the 20 that it sends.
+const MAX_RECOMMENDED: usize = 10;
 /// Kinds of offers of watch providers.
 const OFFER_TYPES: [&str; 5] = ["flatrate", "free", "ads", "rent", "buy"];
 
@@ -129,7 +133,11 @@ fn number(value: &Value, max: f64) -> f64 {
 /// # Errors
 /// Describes the problem if the document has no positive id or no title.
 pub fn movie(document: Value) -> Result<NewMovie, String> {
-    let document = without_nul(document);
+    let mut document = without_nul(document);
+    // Twenty other movies with their plots, of which the ids are enough.
+    let recommended = (document.as_object_mut())
+        .and_then(|parts| parts.remove("recommendations"))
+        .unwrap_or_default();
     let field = |name: &str| &document[name];
     let owned = |name: &str| field(name).as_str().unwrap_or_default().to_owned();
     let id = field("id").as_i64().filter(|id| *id > 0);
@@ -146,8 +154,15 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
     let genre_ids: BTreeSet<i32> = genres.iter().map(|genre| genre.id).collect();
     let runtime = field("runtime").as_i64();
     let vote_count = field("vote_count").as_i64().unwrap_or_default();
+    let id = id.ok_or("the id is missing or not positive")?;
+    let recommended = recommendations(id, &recommended["results"]);
+    // The members of a JSON object are sorted, so equal documents have equal text.
+    let mut hash = Sha256::new_with_prefix(document.to_string());
+    if !recommended.is_empty() {
+        hash.update(format!("{recommended:?}"));
+    }
     Ok(NewMovie {
-        id: id.ok_or("the id is missing or not positive")?,
+        id,
         title: title.to_owned(),
         original_title: original_title.to_owned(),
         original_language: owned("original_language"),
@@ -173,10 +188,23 @@ pub fn movie(document: Value) -> Result<NewMovie, String> {
         providers: providers(&document["watch/providers"]["results"]),
         titles: titles(&document, [title, original_title]),
         translations: translations(&document, title, text(field("overview"))),
-        // The members of a JSON object are sorted, so equal documents have equal text.
-        source_hash: format!("{:x}", Sha256::digest(document.to_string())),
+        collection: Collection::deserialize(field("belongs_to_collection")).ok(),
+        recommended,
+        source_hash: format!("{:x}", hash.finalize()),
         document,
     })
+}
+
+/// The first of the movies that TMDB recommends beside movie `id`.
+fn recommendations(id: i64, results: &Value) -> Vec<i64> {
+    let mut ids = Vec::new();
+    for entry in entries::<ListEntry>(results) {
+        let is_new = entry.id > 0 && entry.id != id && !ids.contains(&entry.id);
+        if is_new && !entry.adult && ids.len() < MAX_RECOMMENDED {
+            ids.push(entry.id);
+        }
+    }
+    ids
 }
 
 /// The kept crew, then the first of the cast in order of billing.
@@ -355,6 +383,8 @@ mod tests {
             "genres": [{"id": 18, "name": "Drama"}, {"id": "x"}, null],
             "credits": {"cast": [{"id": 2, "name": "B", "order": 1}, {"id": 1, "name": "A", "order": 0}],
                         "crew": [{"id": 3, "name": "D", "job": "Director"}, {"id": 4, "name": "G", "job": "Gaffer"}]},
+            "belongs_to_collection": {"id": 70, "name": "A Collection", "poster_path": null},
+            "recommendations": {"results": [{"id": 8}, {"id": 7}, {"id": 9, "adult": true}, {"id": 8}, {"id": 6}, {}]},
         }))
         .expect("a movie");
         let person = |id, name: &str, job: &str| Person {
@@ -378,11 +408,17 @@ mod tests {
                 person(1, "A", "Actor"),
                 person(2, "B", "Actor"),
             ],
+            collection: Some(Collection {
+                id: 70,
+                name: "A Collection".to_owned(),
+            }),
+            recommended: vec![8, 6],
             document: film.document.clone(),
             source_hash: film.source_hash.clone(),
             ..NewMovie::default()
         };
         assert_eq!(film, expected);
+        assert!(film.document.get("recommendations").is_none());
         assert!(movie(json!({"title": "no id"})).is_err());
         assert!(movie(json!({"id": 7, "title": " "})).is_err());
     }
@@ -447,6 +483,8 @@ mod tests {
             movie.source_hash
         };
         let one = hash(r#"{"id":1,"title":"x"}"#);
+        let recommending = r#"{"id":1,"title":"x","recommendations":{"results":[{"id":2}]}}"#;
+        assert_ne!(one, hash(recommending));
         assert_eq!(one, hash(r#"{"title":"x","id":1}"#));
         assert_ne!(one, hash(r#"{"id":1,"title":"y"}"#));
     }

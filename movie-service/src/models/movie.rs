@@ -296,6 +296,15 @@ pub struct MovieVersion {
     pub version: i64,
 }
 
+/// A series of movies, such as those of one hero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collection {
+    /// TMDB's id.
+    pub id: i64,
+    /// The name in the catalogue's language.
+    pub name: String,
+}
+
 /// A movie to store: a document of TMDB, or a row of a dump, which leaves unknown fields empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct NewMovie {
@@ -345,7 +354,11 @@ pub struct NewMovie {
     /// The texts in other languages that differ from these.
     #[serde(skip)]
     pub translations: Vec<Translation>,
-    /// The document as TMDB sent it.
+    /// The series that it is a part of.
+    pub collection: Option<Collection>,
+    /// TMDB's ids of the movies that it recommends beside this one, the best first.
+    pub recommended: Vec<i64>,
+    /// The document as TMDB sent it, without the movies that it recommends.
     pub document: serde_json::Value,
     /// SHA-256 of the document, hexadecimal.
     pub source_hash: String,

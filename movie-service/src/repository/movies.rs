@@ -136,10 +136,12 @@ pub async fn upsert(
         MovieVersion,
         r#"insert into movie (id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
-             adult, genre_ids, countries, keywords, people, providers, titles, document, source_hash)
+             adult, genre_ids, countries, keywords, people, providers, titles, collection, recommended,
+             document, source_hash)
          select id, title, original_title, original_language, overview, release_date,
              runtime, popularity, vote_average, vote_count, poster_path, backdrop_path, imdb_id,
-             adult, genre_ids, countries, keywords, people, providers, titles, document, source_hash
+             adult, genre_ids, countries, keywords, people, providers, titles, collection, recommended,
+             document, source_hash
          from jsonb_populate_recordset(null::movie, $1)
          order by id
          on conflict (id) do update set
@@ -154,6 +156,7 @@ pub async fn upsert(
              adult = excluded.adult, genre_ids = excluded.genre_ids,
              countries = excluded.countries, keywords = excluded.keywords,
              people = excluded.people, providers = excluded.providers, titles = excluded.titles,
+             collection = excluded.collection, recommended = excluded.recommended,
              document = excluded.document, source_hash = excluded.source_hash,
              version = movie.version + 1, synced_at = now(), updated_at = now(), removed_at = null
          where movie.source_hash <> excluded.source_hash or movie.removed_at is not null

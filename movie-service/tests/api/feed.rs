@@ -39,6 +39,7 @@ async fn the_snapshot_and_the_changes_agree(pool: PgPool) {
         {".keywords" => "[list]", ".people" => "[list]", ".titles" => "[list]"},
         @r#"
         {
+          "collection_id": null,
           "countries": [],
           "genres": [
             {
@@ -114,6 +115,7 @@ async fn the_snapshot_and_the_changes_agree(pool: PgPool) {
               "type": "buy"
             }
           ],
+          "recommended": [],
           "release_date": "2024-09-12",
           "runtime": 102,
           "title": "The Wild Robot",

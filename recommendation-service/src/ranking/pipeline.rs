@@ -16,6 +16,7 @@ use crate::{
         FilmList, Strategy,
         candidates::{self, Ranked},
         scoring::{NotTrained, Scores, ScoringContext},
+        series,
         store::ListStore,
     },
 };
@@ -81,9 +82,13 @@ pub fn pipeline(
     let score = |row| scores.score(row);
     let mut ranked = candidates::best(catalogue, &rows, count, estimate, score);
 
-    // 4. Rerank for diversity.
+    // 4. Rerank for diversity, and so that no series crowds the list. A strategy that a client chooses to see one part of
+    // the blend is left as it is.
     if is_diverse {
         ranked = diversify(context, &ranked, request.diversity);
+    }
+    if request.strategy == Strategy::Blend {
+        ranked = series::spaced_out(catalogue, &ranked);
     }
 
     // 5. Explore: movies further down take some of the first positions.

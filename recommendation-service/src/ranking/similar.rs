@@ -13,6 +13,7 @@ use crate::{
         RecommendError, candidates, common,
         recommender::Recommender,
         scoring::{ModelOnCatalogue, apportion},
+        series,
     },
     read_model::Catalogue,
     reason::Reason,
@@ -22,6 +23,11 @@ use crate::{
 const CONTENT_SHARE: f32 = 0.5;
 /// The number of neighbours of a movie that count.
 const MAX_NEIGHBOURS: usize = 1000;
+/// How much a movie that TMDB recommends beside another is similar to it for that alone; half as much for the last of
+/// the ten. Not fitted: the sets of ratings that the other weights are fitted to have no recommendations of TMDB.
+const RECOMMENDED: f32 = 0.25;
+/// The movies that are ranked beyond those that are asked for, in place of parts of a series.
+const MAX_SPARE: usize = 50;
 /// The things in common that are named.
 const MAX_COMMON: usize = 2;
 
@@ -96,7 +102,7 @@ pub(super) struct Similarity {
     content: Vec<f32>,
     /// Empty if the learned models do not know the movie.
     learned: Vec<f32>,
-    /// The rows of its neighbours by the learned models.
+    /// The rows of its neighbours by the learned models, and of those that TMDB recommends.
     audience: Vec<u32>,
     model_version: Option<i64>,
 }
@@ -129,13 +135,20 @@ impl Similarity {
         content
             .iter_mut()
             .for_each(|score| *score = (scale * *score).clamp(0.0, 1.0));
+        let recommended = recommended(catalogue, row);
+        for (other, amount) in recommended.iter().filter(|_| uses_content) {
+            content[*other] += (1.0 - content[*other]) * amount;
+        }
         let together = model_on_catalogue.and_then(|model_on_catalogue| {
             Some((
                 model_on_catalogue,
                 learned_similarity(model_on_catalogue, catalogue.id(row))?,
             ))
         });
-        let mut audience = Vec::new();
+        let mut audience: Vec<u32> = recommended
+            .iter()
+            .filter_map(|(row, _)| u32::try_from(*row).ok())
+            .collect();
         let (share, learned) = match &together {
             None => (1.0, Vec::new()),
             Some((model_on_catalogue, by_column)) => {
@@ -220,8 +233,10 @@ fn similar(
     let mut rows = catalogue.select(filter);
     rows.intersect(&similarity.related(catalogue));
     rows.remove(u32::try_from(row).unwrap_or(u32::MAX));
-    let best = candidates::best_by(catalogue, &rows, limit, |row| similarity.score(row));
-    let films = best.into_iter().filter(|film| film.score > 0).map(|film| {
+    let count = limit + MAX_SPARE;
+    let best = candidates::best_by(catalogue, &rows, count, |row| similarity.score(row));
+    let best = series::spaced_out(catalogue, &best).into_iter().take(limit);
+    let films = best.filter(|film| film.score > 0).map(|film| {
         let (content, learned) = similarity.amounts(film.row);
         let amounts = apportion(&[f64::from(content), f64::from(learned)], film.score);
         SimilarFilm {
@@ -236,6 +251,18 @@ fn similar(
         films: films.collect(),
         model_version: similarity.model_version,
     }
+}
+
+/// The rows of the movies that TMDB recommends beside the one in `row`, with their similarity for that.
+fn recommended(catalogue: &Catalogue, row: usize) -> Vec<(usize, f32)> {
+    let related = catalogue.related(row);
+    let places = (0_u8..).zip(related.recommended());
+    places
+        .filter_map(|(place, id)| {
+            let last = f32::from(place.min(10)) / 10.0;
+            Some((catalogue.row(id)?, RECOMMENDED * (1.0 - last / 2.0)))
+        })
+        .collect()
 }
 
 /// The similarity to movie `id` by the learned models, by column, the best 1; `None` if they do not know it.

@@ -8,11 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use chassis::validate::FieldError;
 use chrono::{Datelike, NaiveDate};
@@ -21,94 +17,20 @@ use filter::{
     UNKNOWN_DAY,
 };
 use recommender::content::{ContentWeights, ItemFactors, TagIndex as _, TagProfile, TagVector};
-use serde::{Deserialize, Serialize};
 
 use crate::read_model::{
-    Revision,
+    Film, Revision, Tag,
     genres::{GenreSet, Genres},
     leads::Leads,
     poster::Poster,
     rating,
+    related::Related,
     tags::FilmTags,
-    translations::{Localized, Title, TranslatedTitles},
+    translations::{Localized, TranslatedTitles},
 };
 
 /// The release day of a movie without a release date.
 pub const NO_DATE: i32 = i32::MIN;
-
-/// A movie as movie-service's feed sends it, without the fields that ranking does not need.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Film {
-    /// TMDB's id.
-    pub id: i64,
-    /// Increases with every change.
-    pub version: i64,
-    /// The title.
-    pub title: String,
-    /// The title in the original language; not stored, see [`Film::keep_languages`].
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub original_title: String,
-    /// Titles in other languages.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub titles: Vec<Title>,
-    /// The original language, ISO 639-1.
-    pub original_language: String,
-    /// The first release date.
-    pub release_date: Option<NaiveDate>,
-    /// The runtime in minutes.
-    #[serde(default)]
-    pub runtime: Option<i32>,
-    /// TMDB's popularity, 0 and up.
-    pub popularity: f64,
-    /// TMDB's average vote, 0 to 10.
-    pub vote_average: f64,
-    /// TMDB's vote count.
-    #[serde(default)]
-    pub vote_count: i32,
-    /// The poster's path at TMDB's image host.
-    pub poster_path: Option<String>,
-    /// The genres.
-    pub genres: Vec<Tag>,
-    /// The production countries, ISO 3166-1.
-    #[serde(default)]
-    pub countries: Vec<String>,
-    /// The keywords.
-    #[serde(default)]
-    pub keywords: Vec<Tag>,
-    /// Directors, writers and the first of the cast.
-    #[serde(default)]
-    pub people: Vec<Tag>,
-    /// The watch providers by region.
-    #[serde(default)]
-    pub providers: Vec<Offer>,
-}
-
-/// A genre, keyword or person.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tag {
-    /// TMDB's id.
-    pub id: i64,
-    /// The name.
-    pub name: String,
-    /// The job of a person, such as `Director` or `Actor`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-    /// The names in other languages, by ISO 639-1 code.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub names: BTreeMap<String, String>,
-}
-
-/// A watch provider in a region.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Offer {
-    /// The region, ISO 3166-1.
-    pub region: String,
-    /// TMDB's id of the provider.
-    pub id: i64,
-    /// The provider's name; empty if only the id is known.
-    #[serde(default)]
-    pub name: String,
-}
 
 /// The movies that can be recommended. A clone is a snapshot; see the module.
 #[derive(Debug, Clone, Default)]
@@ -124,6 +46,8 @@ pub struct Catalogue {
     titles: StringColumn,
     pub(super) translated_titles: TranslatedTitles,
     posters: Column<Poster>,
+    /// Collections and TMDB's recommendations; see [`Related`].
+    related: StringColumn,
     /// The weights of the content model.
     content: ContentWeights,
     /// The movies as the content model uses them; see [`super::tags`].
@@ -202,6 +126,7 @@ impl Catalogue {
         let rows = self.ids.len();
         self.translated_titles.set(row, rows, &film.titles);
         self.posters[row] = Poster::new(film.poster_path.as_deref());
+        self.related.set(row, &Related::encode(film));
         put(&mut self.films, numbered(row), film);
         self.leads[row] = Leads::new(&self.films, &film.people);
         self.ratings[row] = rating::assured(film.vote_average, film.vote_count) as f32;
@@ -221,6 +146,7 @@ impl Catalogue {
         self.titles.push(&[]);
         self.translated_titles.push();
         self.posters.push(Poster::default());
+        self.related.push(&[]);
         Arc::make_mut(&mut self.factors).push(ItemFactors::default());
         self.leads.push(Leads::default());
         self.ratings.push(0.0);
@@ -248,6 +174,7 @@ impl Catalogue {
             self.titles.swap_remove(row);
             self.translated_titles.swap_remove(row);
             self.posters.swap_remove(row);
+            self.related.swap_remove(row);
             Arc::make_mut(&mut self.factors).swap_remove(row);
             self.leads.swap_remove(row);
             self.ratings.swap_remove(row);
@@ -403,6 +330,11 @@ impl Catalogue {
             let is_offer = kind == FacetKind::Offer && Some(id >> 32) == region;
             is_offer.then(|| i64::from(id as u32))
         })
+    }
+
+    /// The collection of the movie in `row`, and the movies that TMDB recommends beside it.
+    pub fn related(&self, row: usize) -> Related<'_> {
+        Related::decode(self.related.get(row))
     }
 
     /// The directors and leading actors of the movie in `row`.

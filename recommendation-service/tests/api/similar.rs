@@ -92,3 +92,46 @@ async fn movies_are_similar_by_content_and_by_audience(pool: PgPool) {
         assert_eq!(problem["errors"][0]["field"], field);
     }
 }
+
+#[sqlx::test]
+async fn parts_of_a_series_do_not_crowd_similar_movies_or_lists(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    let heist = json!([{"id": 1, "name": "heist"}]);
+    for id in 1..=20 {
+        // Of the better known ones, five are parts of a series.
+        let collection = (id <= 5).then_some(70);
+        test.movies.film(
+            id,
+            1,
+            json!({"keywords": heist, "collection_id": collection, "vote_average": 7.0,
+                "vote_count": 9_000 - 100 * id, "popularity": 21 - id}),
+        );
+    }
+    test.users.user(7, 1, json!({}));
+    // It shares nothing with the others, but TMDB recommends it beside the last.
+    test.movies
+        .film(21, 1, json!({"vote_average": 7.0, "vote_count": 9}));
+    test.movies.film(
+        20,
+        2,
+        json!({"keywords": heist, "vote_average": 7.0, "vote_count": 5, "recommended": [21, 404]}),
+    );
+    eventually("all movies, with the recommended one", async || {
+        let similar = get(&test.app, "/api/v1/movies/20/similar?limit=100").await;
+        similar.status == 200 && films(&similar.body).len() == 20
+    })
+    .await;
+
+    let similar = get(&test.app, "/api/v1/movies/20/similar?limit=10").await;
+    let similar = films(&similar.expect(200));
+    assert_eq!(similar.len(), 10);
+    let parts = |ids: &[i64]| ids.iter().filter(|id| **id <= 5).count();
+    assert_eq!(parts(&similar), 2, "{similar:?}");
+    let list = test
+        .get_as("7", "/api/v1/users/7/recommendations?limit=20")
+        .await
+        .expect(200);
+    let list = crate::ids(&list);
+    assert_eq!(parts(&list[..10]), 2, "{list:?}");
+    assert_eq!(parts(&list), 4, "{list:?}");
+}
