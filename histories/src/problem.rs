@@ -1,10 +1,14 @@
 //! Problems of a file: rows and files that were not taken, each with its place and reason.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The kind of a problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ImportProblemReason)]
 pub enum Reason {
     /// A field of the row cannot be read.
     InvalidField,
@@ -18,8 +22,8 @@ pub enum Reason {
     UnknownFormat,
     /// The file cannot be read as text.
     UnreadableText,
-    /// The file is larger than allowed, or has more rows.
-    TooLarge,
+    /// The file has the ratings of several users.
+    SeveralUsers,
 }
 
 /// A row or a file that was not taken. Rows about the same movie with the same reason are one problem.

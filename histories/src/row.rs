@@ -1,5 +1,7 @@
 //! The neutral row: a movie as another site names it, and the actions of a user on it.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,12 @@ pub enum Source {
     Yamtrack,
     /// Movary.
     Movary,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
+    }
 }
 
 /// A movie as a file names it. At least one of the ids or the title is present in rows of readers.

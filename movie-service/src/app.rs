@@ -95,7 +95,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let hydration = Hydration::new(
         pool.clone(),
         cache,
-        tmdb,
+        tmdb.clone(),
         clock,
         process.shutdown.clone(),
         &config,
@@ -113,7 +113,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     };
     let state = AppState::new(Services {
         language,
-        matching: Matching::new(pool.clone(), hydration.clone()),
+        matching: Matching::new(pool.clone(), hydration.clone(), tmdb),
         hydration,
         platform,
         listing: listing.clone(),

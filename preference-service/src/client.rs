@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
-    models::{MovieId, UnmatchedReason},
+    models::{MovieCandidate, MovieId, UnmatchedReason},
 };
 
 /// The time limit of matching, which includes requests to TMDB.
@@ -202,13 +202,22 @@ pub struct WantedFilm<'a> {
 }
 
 /// The result of matching one movie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
 pub enum FilmMatch {
-    /// The movie of this id.
-    Id(MovieId),
+    /// A movie.
+    Found {
+        /// Its id.
+        id: MovieId,
+    },
     /// No movie, or not exactly one.
-    Unmatched(UnmatchedReason),
+    Missing {
+        /// The reason.
+        unmatched: UnmatchedReason,
+        /// The movies that it may be.
+        #[serde(default)]
+        candidates: Vec<MovieCandidate>,
+    },
 }
 
 /// The result of matching.

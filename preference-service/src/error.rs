@@ -37,6 +37,12 @@ pub enum Error {
     /// The payload of a delivery cannot be read.
     #[error("{0}")]
     InvalidPayload(PayloadError),
+    /// The import has no such movie that was not found.
+    #[error("unmatched title not found")]
+    UnmatchedNotFound,
+    /// The import is a dry run, or another movie was named for the title.
+    #[error("{0}")]
+    CannotResolve(&'static str),
     /// The user has no such API key.
     #[error("API key not found")]
     ApiKeyNotFound,

@@ -147,6 +147,9 @@ fn importing() -> OpenApiRouter<AppState> {
         .routes(routes!(imports::list_imports, imports::create_import))
         .routes(routes!(imports::get_import))
         .routes(routes!(imports::cancel_import))
+        .routes(routes!(imports::report::list_unmatched))
+        .routes(routes!(imports::report::list_failures))
+        .routes(routes!(imports::report::resolve_unmatched))
 }
 
 /// Endpoints for other services; the gateway does not route to them.

@@ -29,15 +29,15 @@ macro_rules! display_json_name {
     )+};
 }
 
-display_json_name!(ImportFormat, InteractionType, Metric, TagKind, Window);
+display_json_name!(InteractionType, Metric, TagKind, Window);
 
 pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
 pub use id::{InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
-    Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportSource, ImportStatus,
-    Parsed, UnmatchedReason, UnmatchedTitle, parse as parse_import,
+    DateOrder, Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportStatus,
+    MovieCandidate, SkippedFile, UNKNOWN_TIME, UnmatchedReason, UnmatchedTitle,
 };
 pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;

@@ -11,6 +11,7 @@ pub mod charts;
 pub mod erasure;
 pub mod export;
 pub mod idempotency;
+pub mod import_report;
 pub mod import_work;
 pub mod imports;
 pub mod interactions;

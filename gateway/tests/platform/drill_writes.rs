@@ -344,7 +344,7 @@ async fn acknowledged_writes_survive_kills() {
 }
 
 /// Kills the PostgreSQL of the tests and starts it again.
-fn crash_postgres() {
+pub(crate) fn crash_postgres() {
     let home = of_test_script("PG_HOME");
     let (data, log) = (format!("{home}/data"), format!("{home}/postgres.log"));
     let control = |arguments: &[&str]| {

@@ -13,6 +13,7 @@ mod accounts;
 mod bad_input;
 mod compose;
 mod contract;
+mod drill_imports;
 mod drill_likes;
 mod drill_lists;
 mod drill_movielens;

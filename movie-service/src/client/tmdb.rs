@@ -21,7 +21,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     limits::TokenBucket,
-    wire::{self, GenreList, ListPage},
+    wire::{self, FoundMovie, GenreList, ListPage, SearchPage},
 };
 use crate::{
     config::TmdbConfig,
@@ -205,6 +205,22 @@ impl Tmdb {
             MovieList::TrendingWeek => "/trending/movie/week",
         };
         self.get(path, &query, timeout).await
+    }
+
+    /// Searches movies by title, the most relevant first, the first page only; those released in `year` if it is given.
+    pub async fn search(
+        &self,
+        title: &str,
+        year: Option<i32>,
+        timeout: Duration,
+    ) -> Result<Vec<FoundMovie>, TmdbError> {
+        let mut query = vec![
+            ("query", title.to_owned()),
+            ("include_adult", "false".to_owned()),
+        ];
+        query.extend(year.map(|year| ("primary_release_year", year.to_string())));
+        let page: SearchPage = self.get("/search/movie", &query, timeout).await?;
+        Ok(page.results)
     }
 
     /// True if a key is configured.
@@ -397,9 +413,10 @@ impl Tmdb {
     }
 }
 
-/// The hash of the resource that a call is for: the movie, whichever part of it, or the page of a list.
+/// The hash of the resource that a call is for: the movie, whichever part of it, or the page of a list or of a search.
 fn resource(path: &str, query: &[(&str, String)]) -> u64 {
-    let page = query.iter().find(|(name, _)| *name == "page");
+    let mut query = query.iter();
+    let page = query.find(|(name, _)| matches!(*name, "page" | "query"));
     let mut hasher = DefaultHasher::new();
     let movie = path.strip_suffix("/credits").unwrap_or(path);
     (movie, page.map(|(_, page)| page)).hash(&mut hasher);

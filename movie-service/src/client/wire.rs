@@ -42,6 +42,40 @@ pub struct ListEntry {
     pub adult: bool,
 }
 
+/// A page of a search.
+#[derive(Debug, Deserialize)]
+pub struct SearchPage {
+    /// The movies; unreadable ones are left out.
+    #[serde(default, deserialize_with = "readable_entries")]
+    pub results: Vec<FoundMovie>,
+}
+
+/// A movie that a search found.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FoundMovie {
+    /// TMDB's id.
+    pub id: i64,
+    /// The title in the catalogue's language.
+    #[serde(default, deserialize_with = "or_default")]
+    pub title: String,
+    /// The title in its original language.
+    #[serde(default, deserialize_with = "or_default")]
+    pub original_title: String,
+    /// The day of release, or an empty text.
+    #[serde(default, deserialize_with = "or_default")]
+    pub release_date: String,
+    /// The number of votes.
+    #[serde(default, deserialize_with = "or_default")]
+    pub vote_count: i64,
+}
+
+impl FoundMovie {
+    /// The year of release.
+    pub fn year(&self) -> Option<i32> {
+        self.release_date.get(..4)?.parse().ok()
+    }
+}
+
 /// All genres.
 #[derive(Debug, Deserialize)]
 pub struct GenreList {

@@ -33,8 +33,11 @@ pub async fn find_imdb_ids(
     Ok(rows.into_iter().map(|row| (row.imdb_id, row.id)).collect())
 }
 
+/// The most movies that are returned for a title.
+const MAX_PER_TITLE: i64 = 5;
+
 /// A movie that has one of the requested titles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TitleMatch {
     /// The position of the title in the request, from 0.
     pub position: i32,
@@ -46,9 +49,15 @@ pub struct TitleMatch {
     pub own_title: bool,
     /// The number of votes.
     pub vote_count: i32,
+    /// IMDb's id.
+    pub imdb_id: Option<String>,
+    /// The title.
+    pub title: String,
+    /// The year of release.
+    pub year: Option<i32>,
 }
 
-/// Returns, for each title, the two best movies that have it and, if a year is given, were released in that year
+/// Returns, for each title, the best five movies that have it and, if a year is given, were released in that year
 /// or a neighbouring one; the better first.
 #[tracing::instrument(name = "repository.matching.find_titles", level = "debug", skip_all)]
 pub async fn find_titles(
@@ -71,9 +80,10 @@ pub async fn find_titles(
             from unnest($1::text[], $2::int[]) with ordinality as r (title, year, place)
          )
          select request.position as "position!", fit.id as "id!: MovieId", fit.same_year as "same_year!",
-                fit.own_title as "own_title!", fit.vote_count as "vote_count!"
+                fit.own_title as "own_title!", fit.vote_count as "vote_count!", fit.imdb_id,
+                fit.title as "title!", extract(year from fit.release_date)::int as year
          from request cross join lateral (
-            select id, vote_count,
+            select id, vote_count, imdb_id, title, release_date,
                    coalesce(extract(year from release_date) = request.year, false) as same_year,
                    movie_title_key(title) = request.key
                        or movie_title_key(original_title) = request.key as own_title
@@ -82,16 +92,30 @@ pub async fn find_titles(
               and movie_title_keys(title, original_title, titles) @> array[request.key]
               and (request.year is null
                    or extract(year from release_date) between request.year - 1 and request.year + 1)
-            order by 3 desc, 4 desc, vote_count desc, id
-            limit 2
+            order by same_year desc, own_title desc, vote_count desc, id
+            limit $3
          ) as fit
          where request.key <> ''
          order by request.position, same_year desc, own_title desc, vote_count desc, id"#,
         &titles,
         &years as &[Option<i32>],
+        MAX_PER_TITLE,
     )
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;
     Ok(found)
+}
+
+/// Returns for each of `titles` if it is the same as `wanted` without case, accents and punctuation.
+#[tracing::instrument(name = "repository.matching.are_equal", level = "debug", skip_all)]
+pub async fn are_equal(pool: &PgPool, wanted: &str, titles: &[String]) -> sqlx::Result<Vec<bool>> {
+    sqlx::query_scalar!(
+        r#"select movie_title_key(title) = movie_title_key($1) as "is_equal!"
+           from unnest($2::text[]) with ordinality as t (title, place) order by place"#,
+        wanted,
+        titles,
+    )
+    .fetch_all(pool)
+    .await
 }

@@ -34,7 +34,10 @@ async fn ask(test: &TestApp, movies: Value, fetch: usize) -> (Vec<Value>, i64) {
     let answer = post(&test.app, "/internal/v1/movies/match", body)
         .await
         .expect(200);
-    let matches = answer["matches"].as_array().unwrap().clone();
+    let mut matches = answer["matches"].as_array().unwrap().clone();
+    for found in &mut matches {
+        found.as_object_mut().unwrap().remove("candidates");
+    }
     (matches, answer["fetched"].as_i64().unwrap())
 }
 
@@ -166,6 +169,69 @@ async fn ids_precede_titles_and_unknown_ids_are_fetched_within_the_bound(pool: P
     test.tmdb.faults(r#"{"kind": "status", "status": 503}"#);
     let (matches, fetched) = ask(&test, json!([{"tmdb_id": 155}]), 10).await;
     assert_eq!((matches, fetched), (vec![deferred()], 0));
+}
+
+#[sqlx::test]
+async fn titles_that_the_catalogue_lacks_are_searched_at_tmdb_within_the_bound(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    let movies = json!([
+        {"title": "inception!", "year": 2010},
+        {"title": "The Matrix", "year": 2000},
+        {"title": "인셉션", "year": 2010},
+        {"title": "Qqxz Vvkj", "year": 1990},
+        {"title": "Inception", "year": 2010, "imdb_id": "tt0000009"},
+    ]);
+    let expected = [
+        found(27205),
+        found(603),
+        found(27205),
+        none("unknown"),
+        none("unknown"),
+    ];
+    let (matches, fetched) = ask(&test, movies.clone(), 50).await;
+    assert_eq!(matches, expected);
+    // An id, three times two searches, one search with a movie, and two movies more.
+    assert!((6..=12).contains(&fetched), "{fetched}");
+    let again = ask(&test, movies, 0).await;
+    assert_eq!(again.0[..3], expected[..3]);
+
+    let short = json!([{"title": "Gladiator", "year": 2000}, {"title": "Se7en", "year": 1995}]);
+    let (matches, fetched) = ask(&test, short, 1).await;
+    assert!(matches.contains(&none("deferred")), "{matches:?}");
+    assert!(fetched <= 1);
+}
+
+#[sqlx::test]
+async fn ambiguous_titles_and_those_of_other_ids_have_candidates(pool: PgPool) {
+    let test = TestApp::new(&pool);
+    for (id, votes) in [(1, 9), (2, 9)] {
+        let day = Some("1990-01-01");
+        film(&pool, id, "Twice Told", named("Twice Told"), day, votes).await;
+    }
+    sqlx::query("update movie set imdb_id = 'tt000000' || id")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let body = json!({"movies": [
+        {"title": "Twice Told", "year": 1990},
+        {"title": "Twice Told", "year": 1990, "imdb_id": "tt0000002"},
+        {"title": "Twice Told", "year": 1990, "imdb_id": "tt9999999"},
+    ], "fetch": 9});
+    let answer = post(&test.app, "/internal/v1/movies/match", body)
+        .await
+        .expect(200);
+    let candidates = json!([
+        {"tmdb_id": 1, "title": "Twice Told", "year": 1990},
+        {"tmdb_id": 2, "title": "Twice Told", "year": 1990},
+    ]);
+    assert_eq!(
+        answer["matches"],
+        json!([
+            {"unmatched": "ambiguous", "candidates": candidates},
+            {"id": 2},
+            {"unmatched": "unknown", "candidates": candidates},
+        ])
+    );
 }
 
 #[sqlx::test]

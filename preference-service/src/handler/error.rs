@@ -54,6 +54,16 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
             "forbidden",
             "a webhook for several users requires an administrator",
         ),
+        E::UnmatchedNotFound => (
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "GET /api/v1/users/{id}/imports/{job_id}/unmatched lists the movies that were not found",
+        ),
+        E::CannotResolve(_) => (
+            StatusCode::CONFLICT,
+            "conflict",
+            "import the file again, not as a dry run; correct single movies by their own endpoints",
+        ),
         E::ApiKeyNotFound => (
             StatusCode::NOT_FOUND,
             "api-key-not-found",

@@ -1,4 +1,7 @@
-//! The endpoints of imports: upload of files, list, get with progress, cancel. Mounted by [`super::router`].
+//! The endpoints of imports: upload of files, list, get with progress, cancel; those of the report are in [`report`].
+//! Mounted by [`super::router`].
+
+pub(super) mod report;
 
 use axum::{
     Json,
@@ -21,13 +24,10 @@ use uuid::Uuid;
 
 use super::{error::ImportNotFound, idempotency::IdempotencyHeader, user_movie::ListProblems};
 use crate::{
-    models::{Import, ImportFormat, UserId},
-    service::admission::ImportAdmission,
+    models::{DateOrder, Import, ImportFormat, UserId},
+    service::{admission::ImportAdmission, imports::ImportRequest},
     state::AppState,
 };
-
-/// The maximum number of files of an import.
-const MAX_FILES: usize = 12;
 
 /// Limits the number of concurrent uploads, whose bodies are held in memory.
 pub(super) async fn limit_uploads(
@@ -61,6 +61,9 @@ pub(super) struct ImportQuery {
     /// The format of a single file, if its header and its name do not identify it.
     #[param(inline, value_type = Option<ImportFormat>)]
     format: Option<String>,
+    /// The order of day and month in dates as `3/1/2024`, which spreadsheets write, if no date of the files tells.
+    #[param(inline, example = "month-first")]
+    dates: Option<DateOrder>,
 }
 
 /// The files of an import, each as a part with a file name.
@@ -70,31 +73,35 @@ pub(super) struct ImportQuery {
     reason = "describes the multipart body, which is read part by part"
 )]
 pub(super) struct ImportForm {
-    /// A CSV file that Letterboxd, IMDb, Trakt or MovieLens exported.
+    /// A zip, CSV or JSON file that a site exported. The file name may have a path.
     #[schema(value_type = Vec<String>, format = Binary)]
     file: Vec<Vec<u8>>,
 }
 
 /// Import a history
 ///
-/// Imports the user's history from files that Letterboxd, IMDb, Trakt or MovieLens exported: send one CSV
-/// file as the body, or several as `multipart/form-data`. The format is identified by the header of a file,
-/// and by the file name for files of Letterboxd with equal headers. Each row counts from its date: newer
-/// actions of the user are kept. Ratings from 1 to 10 become half stars. For a MovieLens dataset, send the
-/// rows of one user, and `links.csv` as well.
+/// Imports the user's history from files that Letterboxd, IMDb, Trakt, TMDB, MovieLens, Simkl, Yamtrack or Movary exported, or
+/// in the layout that Letterboxd imports: send the zip, CSV or JSON file as the body, compressed by gzip or not, or several
+/// as `multipart/form-data`. A file is recognized by all its columns, and by its name if they are those of several formats.
+/// Deleted entries, lists, profiles and the like are skipped and named in `skipped_files`, series in `skipped_kinds`.
 ///
-/// The files are parsed before the response. Movies are found by their ids, then by title and year, and the rows are
-/// stored by a job that survives restarts. A user has at most one import at a time.
+/// Each row counts from its date: newer actions of the user are kept, and a row without a date never replaces one with a
+/// date. Ratings from 1 to 10 become half stars. For a MovieLens dataset, send the rows of one user, and `links.csv` as well.
+///
+/// The files are read before the response; rows that cannot be read are listed in `failures`, and the others are taken.
+/// Movies are found by their ids, then by title and year, in the catalogue and at TMDB, and the rows are stored by a job that
+/// survives restarts. A user has at most one import at a time. At most 2000 files with 32 MiB each and 96 MiB together after
+/// decompression are read; encrypted and nested archives are refused.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{id}/imports",
     tag = "imports",
     params(("id" = UserId, Path, description = "The user's id.", example = 1), IdempotencyHeader, ImportQuery),
-    request_body(content((ImportForm = "multipart/form-data"), (String = "text/csv", example = json!("Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n2024-05-02,The Matrix,1999,https://boxd.it/2a1m,4.5,,,2024-05-01\n")))),
+    request_body(content((ImportForm = "multipart/form-data"), (Vec<u8> = "application/zip"), (String = "application/json"), (String = "text/csv", example = json!("Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n2024-05-02,The Matrix,1999,https://boxd.it/2a1m,4.5,,,2024-05-01\n")))),
     responses(
         (status = 202, description = "The import.", body = Import, headers(("Location" = String, description = "The path of the import."))),
         IdempotencyKeyReused,
-        (status = 400, description = "The format of a file is unknown, or rows are invalid; `errors` names the file, the line and the column.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 400, description = "No row can be taken, or a limit is exceeded; `errors` names the file, the line and the column.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "There is no such user: `user not found`.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "An import of the user has not ended; the member `job` contains it.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 413, description = "The files are larger than 16 MiB.", body = ProblemDocument, content_type = "application/problem+json"),
@@ -116,18 +123,19 @@ pub(super) async fn create_import(
     let format = format.transpose()?;
     let files = read_files(request, &state.import_admission).await?;
     if files.is_empty() {
-        return Err(invalid("file", "must be at least one CSV file".to_owned()));
+        return Err(invalid("file", "must be at least one file".to_owned()));
     }
     if format.is_some() && files.len() > 1 {
         let message =
             "applies to a single file: send the other files separately, or keep their names";
         return Err(invalid("format", message.to_owned()));
     }
-    let dry_run = query.dry_run.unwrap_or(false);
-    let job = state
-        .imports
-        .create(user_id, files, format, dry_run)
-        .await?;
+    let request = ImportRequest {
+        format,
+        date_order: query.dates,
+        dry_run: query.dry_run.unwrap_or(false),
+    };
+    let job = state.imports.create(user_id, files, request).await?;
     let location = format!("/api/v1/users/{user_id}/imports/{}", job.job_id);
     Ok(accepted(location, &job, Prefer::default()))
 }
@@ -165,8 +173,8 @@ async fn read_files(
             let message = "is not a file: add a file name; parameters belong in the query";
             return Err(FieldError::new(field, message).into());
         };
-        if files.len() == MAX_FILES {
-            let message = format!("must be at most {MAX_FILES} files");
+        if files.len() == histories::MAX_FILES {
+            let message = format!("must be at most {} files", histories::MAX_FILES);
             return Err(FieldError::new("file", message).into());
         }
         files.push((name, part.bytes().await.map_err(broken)?));
@@ -222,10 +230,10 @@ pub(super) async fn list_imports(
 pub(super) struct UserImport {
     /// The user's id.
     #[param(inline, example = 1)]
-    id: UserId,
+    pub(super) id: UserId,
     /// The id of the import.
     #[param(example = "0192f0c1-2b7a-7c52-a3b1-0d1f8a1f2c3d")]
-    job_id: Uuid,
+    pub(super) job_id: Uuid,
 }
 
 /// Get an import

@@ -1,8 +1,9 @@
-//! Imports of a user's history from other sites: the entries of a file, and the job that stores them with
-//! its progress. Files are parsed by [`parse`]; this module performs no I/O.
+//! Imports of a user's history from other sites: the entries of files, and the job that stores them with its progress and
+//! its report. Files are read by [`histories`]; this module performs no I/O.
 
-mod format;
-mod parse;
+mod report;
+
+use std::collections::BTreeMap;
 
 use chassis::jobs::{JobStatus, JobView};
 use chrono::{DateTime, Utc};
@@ -14,25 +15,19 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-pub use format::ImportFormat;
-pub use parse::{Parsed, parse};
+pub use histories::{DateOrder, Format as ImportFormat, SkippedFile};
+pub use report::{ImportFailure, MovieCandidate, UnmatchedReason, UnmatchedTitle};
 
 use super::{Action, MovieId, Rating, Reaction, UserId};
 
-/// A file of an import request.
-#[derive(Debug, Clone, Copy)]
-pub struct ImportSource<'a> {
-    /// The name of the file; may be empty.
-    pub name: &'a str,
-    /// The bytes of the file.
-    pub content: &'a [u8],
-}
+/// The time of what happened at an unknown time: every known one is later.
+pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// A parsed file.
+/// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"name": "diary.csv", "format": "letterboxd-diary", "rows": 120}))]
 pub struct ImportFile {
-    /// The name of the file, as the client sent it.
+    /// The name of the file, as the client sent it, with its path.
     pub name: String,
     /// The format.
     pub format: ImportFormat,
@@ -40,13 +35,15 @@ pub struct ImportFile {
     pub rows: usize,
 }
 
-/// A row of a file: a movie, and the user's actions on it with their times.
+/// A row of a file: a movie, and the user's actions on it with their times, [`UNKNOWN_TIME`] if the file does not state them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ImportEntry {
     /// The index of the file, from 0.
     pub file: i16,
     /// The line on which the row begins, from 1.
     pub line: i32,
+    /// The site.
+    pub source: Option<String>,
     /// The TMDB id.
     pub tmdb_id: Option<MovieId>,
     /// The IMDb id.
@@ -69,10 +66,39 @@ pub struct ImportEntry {
     pub movie_id: Option<MovieId>,
 }
 
+impl From<&histories::Row> for ImportEntry {
+    fn from(row: &histories::Row) -> Self {
+        let time = |when: histories::When| when.instant().unwrap_or(UNKNOWN_TIME);
+        let rating = row.rating;
+        Self {
+            file: i16::try_from(row.file).unwrap_or(i16::MAX),
+            line: i32::try_from(row.line).unwrap_or(i32::MAX),
+            source: Some(row.source.to_string()),
+            tmdb_id: row.film.tmdb_id.and_then(MovieId::new),
+            imdb_id: row.film.imdb_id.clone(),
+            title: row.film.title.clone(),
+            year: row.film.year,
+            watched_at: row.viewing.map(time),
+            rating: rating.and_then(|rating| Rating::from_half_stars(rating.value.get().into())),
+            rated_at: rating.map(|rating| time(rating.when)),
+            bookmarked_at: row.watchlist.map(time),
+            liked_at: row.like.map(time),
+            movie_id: None,
+        }
+    }
+}
+
 impl ImportEntry {
-    /// True if the row has an id or a title.
-    fn is_identified(&self) -> bool {
-        self.tmdb_id.is_some() || self.imdb_id.is_some() || self.title.is_some()
+    /// The key by which rows of an import are about one movie: the TMDB id, else the IMDb id, else title and year.
+    pub fn movie_key(&self) -> String {
+        match (self.tmdb_id, &self.imdb_id) {
+            (Some(id), _) => format!("tmdb:{id}"),
+            (None, Some(id)) => format!("imdb:{id}"),
+            (None, None) => {
+                let title = self.title.as_deref().unwrap_or_default().to_lowercase();
+                format!("title:{title}|{}", self.year.unwrap_or_default())
+            }
+        }
     }
 
     /// The actions, each with its time.
@@ -102,47 +128,6 @@ impl PartialSchema for ImportStatus {
 
 impl ToSchema for ImportStatus {}
 
-/// The reason for which a row matches no movie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum UnmatchedReason {
-    /// No movie has the ids, or the title and the year.
-    Unknown,
-    /// Several movies have the title.
-    Ambiguous,
-    /// The movie is not in the catalogue and could not be fetched now; `deferred` in responses of movie-service.
-    #[serde(alias = "deferred")]
-    NotFetched,
-}
-
-/// A row that matches no movie.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct UnmatchedTitle {
-    /// The name of the file.
-    pub file: String,
-    /// The line, from 1.
-    pub line: i32,
-    /// The title, if the row has one.
-    pub title: Option<String>,
-    /// The year, if the row has one.
-    pub year: Option<i32>,
-    /// The reason.
-    pub reason: UnmatchedReason,
-}
-
-/// A row that could not be stored, or the reason for which the job was given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ImportFailure {
-    /// The name of the file, if the failure concerns a row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// The line, from 1, if the failure concerns a row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<i32>,
-    /// The reason.
-    pub reason: String,
-}
-
 /// An import and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -151,14 +136,16 @@ pub struct ImportFailure {
     "status": "succeeded",
     "dry_run": false,
     "files": [{"name": "diary.csv", "format": "letterboxd-diary", "rows": 120}],
+    "skipped_files": [{"name": "deleted/diary.csv", "reason": "deleted"}],
     "total": 120,
     "processed": 120,
     "succeeded": 117,
     "unchanged": 2,
     "unmatched": 1,
     "failed": 0,
-    "skipped": 0,
-    "unmatched_titles": [{"file": "diary.csv", "line": 17, "title": "The Long Way Up", "year": 1987, "reason": "unknown"}],
+    "skipped": 3,
+    "skipped_kinds": {"TV Series": 3},
+    "unmatched_titles": [{"n": 1, "file": "diary.csv", "line": 17, "rows": 1, "title": "The Long Way Up", "year": 1987, "reason": "unknown", "candidates": []}],
     "failures": [],
     "created_at": "2026-02-13T08:15:42.123456Z",
     "updated_at": "2026-02-13T08:15:44.654321Z"
@@ -173,9 +160,12 @@ pub struct Import {
     pub status: JobStatus,
     /// True if the import changes nothing and only counts the changes.
     pub dry_run: bool,
-    /// The files.
+    /// The files that were read.
     #[schema(value_type = Vec<ImportFile>)]
     pub files: Json<Vec<ImportFile>>,
+    /// The files that were skipped as a whole, since they are not about a history of movies.
+    #[schema(value_type = Vec<SkippedFile>)]
+    pub skipped_files: Json<Vec<SkippedFile>>,
     /// The number of rows about movies.
     pub total: i32,
     /// The number of processed rows.
@@ -186,15 +176,19 @@ pub struct Import {
     pub unchanged: i32,
     /// The number of processed rows that match no movie.
     pub unmatched: i32,
-    /// The number of processed rows that could not be stored.
+    /// The number of processed rows that could not be read or stored.
     pub failed: i32,
     /// The number of rows that were skipped, since they are about series, games and the like.
     pub skipped: i32,
-    /// The first thousand rows that match no movie.
+    /// The number of skipped rows by the kind of their titles.
+    #[schema(value_type = BTreeMap<String, usize>)]
+    pub skipped_kinds: Json<BTreeMap<String, usize>>,
+    /// The first thousand movies that were not found; `…/unmatched` lists all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<UnmatchedTitle>>)]
     pub unmatched_titles: Option<Json<Vec<UnmatchedTitle>>>,
-    /// The first hundred rows that could not be stored, and the reason for which the import was given up.
+    /// The first hundred rows that could not be read or stored, and the reason for which the import was given up;
+    /// `…/failures` lists all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<ImportFailure>>)]
     pub failures: Option<Json<Vec<ImportFailure>>>,

@@ -174,7 +174,16 @@ impl Document<'_> {
                           'files', files, 'total', total, 'processed', processed,
                           'succeeded', succeeded, 'unchanged', unchanged, 'unmatched', unmatched,
                           'failed', failed, 'skipped', skipped,
-                          'unmatched_titles', unmatched_titles, 'failures', failures,
+                          'skipped_files', skipped_files, 'skipped_kinds', skipped_kinds,
+                          'unmatched_titles', unmatched_titles || coalesce(
+                              (select jsonb_agg(to_jsonb(u) - array['user_id', 'job_id', 'movie_key']
+                                                order by u.n)
+                               from import_unmatched u
+                               where u.user_id = job.user_id and u.job_id = job.id), '[]'),
+                          'failures', failures || coalesce(
+                              (select jsonb_agg(to_jsonb(f) - array['user_id', 'job_id'] order by f.n)
+                               from import_failure f
+                               where f.user_id = job.user_id and f.job_id = job.id), '[]'),
                           'created_at', created_at, 'updated_at', updated_at)::text as "row!"
                from job where user_id = $1 order by id"#,
             id

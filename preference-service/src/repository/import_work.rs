@@ -4,9 +4,8 @@
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use crate::models::{
-    ImportEntry, ImportFailure, ImportFile, MovieId, Rating, UnmatchedTitle, UserId,
-};
+use super::import_report::{self, NewUnmatched};
+use crate::models::{ImportEntry, ImportFailure, ImportFile, MovieId, Rating, UserId};
 
 /// The parameters and the counts of an import.
 #[derive(Debug, Clone)]
@@ -21,10 +20,6 @@ pub struct ImportState {
     pub files: Json<Vec<ImportFile>>,
     /// The number of processed rows.
     pub processed: i32,
-    /// The number of processed rows that match no movie.
-    pub unmatched: i32,
-    /// The number of processed rows that could not be stored.
-    pub failed: i32,
     /// The number of movies that may still be fetched from TMDB.
     pub fetches_left: i32,
 }
@@ -37,7 +32,7 @@ pub async fn load(pool: &PgPool, id: Uuid) -> sqlx::Result<ImportState> {
     sqlx::query_as!(
         ImportState,
         r#"select user_id as "user_id: UserId", id, dry_run, files as "files: Json<Vec<ImportFile>>",
-               processed, unmatched, failed, fetches_left
+               processed, fetches_left
            from job where id = $1"#,
         id,
     )
@@ -54,7 +49,7 @@ pub async fn list_entries(
 ) -> sqlx::Result<Vec<ImportEntry>> {
     sqlx::query_as!(
         ImportEntry,
-        r#"select file, line, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
+        r#"select file, line, source, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
                   rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
                   movie_id as "movie_id: MovieId"
            from import_entry
@@ -77,7 +72,7 @@ pub async fn list_earlier(
 ) -> sqlx::Result<Vec<ImportEntry>> {
     sqlx::query_as!(
         ImportEntry,
-        r#"select file, line, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
+        r#"select file, line, source, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
                   rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
                   movie_id as "movie_id: MovieId"
            from import_entry
@@ -107,9 +102,9 @@ pub struct ChunkOutcome {
     pub failed: i32,
     /// The number of movies that were requested from TMDB.
     pub fetched: i32,
-    /// The rows that match no movie and that the import lists.
-    pub unmatched_titles: Vec<UnmatchedTitle>,
-    /// The rows that could not be stored and that the import lists.
+    /// The movies that were not found.
+    pub unmatched_movies: Vec<NewUnmatched>,
+    /// The rows that could not be stored.
     pub failures: Vec<ImportFailure>,
     /// The movie of each row, in their order; only in a dry run.
     pub movies: Vec<Option<i64>>,
@@ -126,8 +121,7 @@ pub async fn record(
     sqlx::query!(
         "update job set processed = processed + $2, succeeded = succeeded + $3,
              unchanged = unchanged + $4, unmatched = unmatched + $5, failed = failed + $6,
-             fetches_left = greatest(0, fetches_left - $7),
-             unmatched_titles = unmatched_titles || $8, failures = failures || $9
+             fetches_left = greatest(0, fetches_left - $7)
          where id = $1",
         import.id,
         outcome.processed,
@@ -136,11 +130,12 @@ pub async fn record(
         outcome.unmatched,
         outcome.failed,
         outcome.fetched,
-        Json(&outcome.unmatched_titles) as _,
-        Json(&outcome.failures) as _,
     )
     .execute(&mut *connection)
     .await?;
+    let unmatched = &outcome.unmatched_movies;
+    import_report::add_unmatched(connection, import.user_id, import.id, unmatched).await?;
+    import_report::add_failures(connection, import.user_id, import.id, &outcome.failures).await?;
     if outcome.movies.is_empty() {
         return Ok(());
     }

@@ -80,9 +80,12 @@ impl Catalogue {
             .collect();
         let found = self.find(&films, MAX_FETCHED).await?;
         let known = found.matches.into_iter().map(|found| match found {
-            FilmMatch::Id(_) => Some(true),
-            FilmMatch::Unmatched(UnmatchedReason::NotFetched) => None,
-            FilmMatch::Unmatched(_) => Some(false),
+            FilmMatch::Found { .. } => Some(true),
+            FilmMatch::Missing {
+                unmatched: UnmatchedReason::NotFetched,
+                ..
+            } => None,
+            FilmMatch::Missing { .. } => Some(false),
         });
         Ok(ids.iter().copied().zip(known).collect())
     }

@@ -1,6 +1,8 @@
 //! Imports of users' histories from other sites: created as jobs, read, cancelled. Called by the handlers of
 //! imports; the rows are processed by [`work`] on whichever replica claims the job.
 
+mod read;
+mod report;
 mod work;
 
 use std::time::Duration;
@@ -21,7 +23,7 @@ use super::{catalogue::Catalogue, writer::Writer};
 use crate::{
     config::Config,
     error::Error,
-    models::{Import, ImportFormat, ImportSource, UserId, parse_import},
+    models::{DateOrder, Import, ImportFormat, UserId},
     repository::{
         imports::{self, Created, NewImport},
         users,
@@ -31,11 +33,24 @@ use crate::{
 /// The mean polling interval for claimable imports.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// The parameters of an import.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImportRequest {
+    /// The format of a single file; without it, files are recognized.
+    pub format: Option<ImportFormat>,
+    /// The order of day and month in dates that do not tell.
+    pub date_order: Option<DateOrder>,
+    /// True if the import only counts the changes.
+    pub dry_run: bool,
+}
+
 /// The imports of all users; cheap to clone.
 #[derive(Clone)]
 pub struct Imports {
     pool: PgPool,
     jobs: Jobs<ImportWork>,
+    catalogue: Catalogue,
+    writer: Writer,
     clock: Clock,
     max_rows: usize,
     max_fetches: i32,
@@ -60,59 +75,53 @@ impl Imports {
         };
         let work = ImportWork {
             pool: pool.clone(),
-            catalogue,
-            writer,
+            catalogue: catalogue.clone(),
+            writer: writer.clone(),
             clock: clock.clone(),
         };
         Self {
             jobs: Jobs::start(pool.clone(), work, settings, shutdown),
             pool,
+            catalogue,
+            writer,
             clock,
             max_rows: config.import_most_rows,
             max_fetches: config.import_most_fetches,
         }
     }
 
-    /// Parses the files of a user and creates an import of their rows; `format` as for [`parse_import`].
+    /// Reads the files of a user and creates an import of their rows.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a file is invalid; `UserNotFound` if there is no such user; `ImportRunning` if
-    /// an import of the user has not ended; `Database` if a statement fails.
+    /// [`Error::Invalid`] if a limit is exceeded or nothing can be taken; `UserNotFound` if there is no such user;
+    /// `ImportRunning` if an import of the user has not ended; `Database` if a statement fails.
     #[tracing::instrument(name = "service.imports.create", level = "debug", skip_all, fields(user = %user_id))]
     pub async fn create(
         &self,
         user_id: UserId,
         files: Vec<(String, impl AsRef<[u8]> + Send + 'static)>,
-        format: Option<ImportFormat>,
-        dry_run: bool,
+        request: ImportRequest,
     ) -> Result<Import, Error> {
         if !users::exists(&self.pool, user_id).await? {
             return Err(Error::UserNotFound);
         }
-        let max_rows = self.max_rows;
-        // Postgres stores microseconds.
-        let now = self.clock.now().trunc_subsecs(6);
-        let parsing = tokio::task::spawn_blocking(move || {
-            let sources: Vec<ImportSource<'_>> = files
-                .iter()
-                .map(|(name, content)| ImportSource {
-                    name,
-                    content: content.as_ref(),
-                })
-                .collect();
-            parse_import(&sources, format, max_rows, now)
-        });
+        let options = histories::Options {
+            format: request.format,
+            date_order: request.date_order,
+            max_rows: self.max_rows,
+            // Postgres stores microseconds.
+            now: self.clock.now().trunc_subsecs(6),
+        };
+        let reading = tokio::task::spawn_blocking(move || read::read(&files, &options));
         // The task is cancelled only if the process ends.
-        let parsed = parsing
+        let contents = reading
             .await
             .map_err(|_| sqlx::Error::WorkerCrashed)?
             .map_err(Error::Invalid)?;
         let import = NewImport {
             user_id,
-            dry_run,
-            files: parsed.files,
-            entries: parsed.entries,
-            skipped: i32::try_from(parsed.skipped).unwrap_or(i32::MAX),
+            dry_run: request.dry_run,
+            contents,
             max_fetches: self.max_fetches,
         };
         match imports::create(&self.pool, &import).await? {

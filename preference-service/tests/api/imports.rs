@@ -15,7 +15,10 @@ const DIARY: &str = "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched D
     2021-04-05,Odd Hours,1999,https://boxd.it/2,,Yes,late,2021-04-01\r\n";
 
 /// The service, a user, and a catalogue of three movies that the service has received.
-async fn stage(pool: &PgPool, settings: &[(&str, &str)]) -> (TestApp, MovieService, i64) {
+pub(crate) async fn stage(
+    pool: &PgPool,
+    settings: &[(&str, &str)],
+) -> (TestApp, MovieService, i64) {
     let movies = MovieService::start().await;
     for (id, title) in [
         (601, "The Long, Long Way"),
@@ -32,7 +35,12 @@ async fn stage(pool: &PgPool, settings: &[(&str, &str)]) -> (TestApp, MovieServi
     (app, movies, user)
 }
 
-async fn send(app: &TestApp, path: &str, kind: &str, body: impl Into<Body>) -> TestResponse {
+pub(crate) async fn send(
+    app: &TestApp,
+    path: &str,
+    kind: &str,
+    body: impl Into<Body>,
+) -> TestResponse {
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
@@ -41,11 +49,11 @@ async fn send(app: &TestApp, path: &str, kind: &str, body: impl Into<Body>) -> T
     chassis::testing::send(&app.router, request.expect("valid")).await
 }
 
-async fn csv(app: &TestApp, path: &str, body: impl Into<Body>) -> TestResponse {
+pub(crate) async fn csv(app: &TestApp, path: &str, body: impl Into<Body>) -> TestResponse {
     send(app, path, "text/csv", body).await
 }
 
-async fn form(app: &TestApp, path: &str, files: &[(&str, &str)]) -> TestResponse {
+pub(crate) async fn form(app: &TestApp, path: &str, files: &[(&str, &str)]) -> TestResponse {
     let mut body = String::new();
     for (name, content) in files {
         body += &format!(
@@ -62,12 +70,12 @@ async fn form(app: &TestApp, path: &str, files: &[(&str, &str)]) -> TestResponse
     .await
 }
 
-fn path(user: i64) -> String {
+pub(crate) fn path(user: i64) -> String {
     format!("/api/v1/users/{user}/imports")
 }
 
 /// Waits for the end of the import that the response created, and returns it.
-async fn ended(app: &TestApp, answer: TestResponse) -> Value {
+pub(crate) async fn ended(app: &TestApp, answer: TestResponse) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let location = answer.headers["location"]
         .to_str()
@@ -82,7 +90,7 @@ async fn ended(app: &TestApp, answer: TestResponse) -> Value {
 }
 
 /// total, succeeded, unchanged, unmatched, failed, skipped
-fn counts(import: &Value) -> [i64; 6] {
+pub(crate) fn counts(import: &Value) -> [i64; 6] {
     assert_eq!(import["processed"], import["total"], "{import}");
     [
         "total",
@@ -96,7 +104,7 @@ fn counts(import: &Value) -> [i64; 6] {
 }
 
 /// The user's interactions: movie, type, rating, time.
-async fn log(app: &TestApp, user: i64) -> Vec<(i64, String, Option<f64>, String)> {
+pub(crate) async fn log(app: &TestApp, user: i64) -> Vec<(i64, String, Option<f64>, String)> {
     let path = format!("/api/v1/users/{user}/interactions?limit=1000");
     let list = app.get(&path).await.expect(200);
     let mut log: Vec<_> = list["interactions"]
@@ -153,7 +161,7 @@ async fn a_letterboxd_export_is_imported_once_and_a_second_import_changes_nothin
     );
     assert_eq!(
         import["unmatched_titles"],
-        json!([{"file": "likes/films.csv", "line": 3, "title": "Nobody's Film", "year": 1950, "reason": "unknown"}])
+        json!([{"n": 1, "file": "likes/films.csv", "line": 3, "rows": 1, "title": "Nobody's Film", "year": 1950, "reason": "unknown", "candidates": []}])
     );
     let expected = [
         did(601, "rating", Some(4.5), "2021-03-05T00:00:00Z"),
@@ -176,7 +184,7 @@ async fn a_letterboxd_export_is_imported_once_and_a_second_import_changes_nothin
         .fetch_one(&pool)
         .await
         .expect("a count");
-    assert_eq!(rows, 0, "rows are not kept");
+    assert_eq!(rows, 2, "only the rows of the unknown movie are kept");
 }
 
 #[sqlx::test]
@@ -300,13 +308,15 @@ async fn unmatched_rows_are_listed_with_the_reason(pool: PgPool) {
         2020-01-01T00:00:00Z,movie,Rest,,,702\n";
     let import = ended(&app, csv(&app, &path(user), rows).await).await;
     assert_eq!(counts(&import), [5, 2, 0, 3, 0, 0]);
-    let told = |line: i32, title: Option<&str>, year: Option<i32>, reason: &str| json!({"file": "body", "line": line, "title": title, "year": year, "reason": reason});
     assert_eq!(
         import["unmatched_titles"],
         json!([
-            told(3, Some("Twice Told"), Some(1990), "ambiguous"),
-            told(4, None, None, "unknown"),
-            told(6, Some("Rest"), None, "not_fetched"),
+            {"n": 1, "file": "body", "line": 4, "rows": 1, "title": null, "year": null, "imdb_id": "tt9999999",
+             "reason": "unknown", "candidates": []},
+            {"n": 2, "file": "body", "line": 3, "rows": 1, "title": "Twice Told", "year": 1990,
+             "reason": "ambiguous", "candidates": []},
+            {"n": 3, "file": "body", "line": 6, "rows": 1, "title": "Rest", "year": null, "tmdb_id": 702,
+             "reason": "not_fetched", "candidates": []},
         ])
     );
 }
@@ -439,8 +449,13 @@ async fn invalid_files_are_refused_with_file_line_and_column(pool: PgPool) {
     };
     let ratings = "Date,Name,Year,Letterboxd URI,Rating\n";
     let bad = format!("{ratings}2020-01-01,A,1990,u,3\n2020-01-01,B,1990,u,11\n");
-    let answer = form(&app, &at, &[("diary.csv", DIARY), ("my ratings.csv", &bad)]).await;
-    assert_eq!(refused(&answer), "my ratings.csv line 3, Rating");
+    let bad = bad.replace("u,3", "u,x");
+    let answer = form(&app, &at, &[("a.csv", "x"), ("my ratings.csv", &bad)]).await;
+    assert_eq!(refused(&answer), "a.csv");
+    assert_eq!(
+        answer.body["errors"][1]["field"],
+        "my ratings.csv line 2, Rating"
+    );
     let alike = "Date,Name,Year,Letterboxd URI\n2020-01-01,Odd Hours,1990,u\n";
     let answer = csv(&app, &at, alike).await;
     assert_eq!(refused(&answer), "body");

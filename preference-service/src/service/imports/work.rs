@@ -2,7 +2,10 @@
 //! request, the actions are stored (or applied to a copy in a dry run), and the outcome is counted. A chunk
 //! that was stored but not counted is processed again, which changes nothing.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use chassis::{
     clock::Clock,
@@ -14,10 +17,11 @@ use uuid::Uuid;
 use crate::{
     client::{FilmMatch, WantedFilm},
     models::{
-        EventContext, ImportEntry, ImportFailure, InteractionId, MovieId, UnmatchedReason,
-        UnmatchedTitle, UserId, UserMovie, Viewings,
+        EventContext, ImportEntry, ImportFailure, InteractionId, MovieCandidate, MovieId,
+        UnmatchedReason, UserId, UserMovie, Viewings,
     },
     repository::{
+        import_report::NewUnmatched,
         import_work::{self, ChunkOutcome, ImportState},
         imports, user_movies, viewings,
     },
@@ -44,21 +48,19 @@ const MAX_FETCHES_PER_REQUEST: usize = 100;
 const MAX_FRUITLESS_REQUESTS: u32 = 3;
 /// The pause between such requests.
 const FRUITLESS_PAUSE: Duration = Duration::from_secs(2);
-/// Unmatched rows that an import lists.
-const MAX_UNMATCHED_TITLES: usize = 1000;
-/// Rows that could not be stored and that an import lists.
-const MAX_FAILURES: usize = 100;
 
 /// The outcome of a row whose movie was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Changed,
     Unchanged,
     Failed,
 }
 
+/// The reason for which a row has no movie, and those that it may be.
+type NoMovie = (UnmatchedReason, Vec<MovieCandidate>);
 /// The movie of a row, or the reason for which it has none.
-type Matched = Result<MovieId, UnmatchedReason>;
+type Matched = Result<MovieId, NoMovie>;
 
 /// The work of imports.
 pub(super) struct ImportWork {
@@ -90,8 +92,6 @@ impl Work for ImportWork {
             transaction.commit().await?;
             job.notify();
             import.processed += outcome.processed;
-            import.unmatched += outcome.unmatched;
-            import.failed += outcome.failed;
             import.fetches_left -= outcome.fetched;
             for (label, rows) in [
                 ("succeeded", outcome.succeeded),
@@ -126,12 +126,14 @@ impl ImportWork {
         let rows: Vec<(&ImportEntry, Matched)> = entries.iter().zip(movies).collect();
         let matched: Vec<(MovieId, &ImportEntry)> = rows
             .iter()
-            .filter_map(|(entry, movie)| Some((movie.ok()?, *entry)))
+            .filter_map(|(entry, movie)| Some((*movie.as_ref().ok()?, *entry)))
             .collect();
         let outcomes = if import.dry_run {
             self.try_out(import, &matched).await?
         } else {
-            self.store(import.user_id, &matched).await?
+            store(&self.writer, import.user_id, &matched)
+                .await
+                .map_err(stop)?
         };
         Ok(count(import, &rows, &outcomes, fetched))
     }
@@ -151,7 +153,7 @@ impl ImportWork {
                 year: entry.year,
             })
             .collect();
-        let mut movies = vec![Err(UnmatchedReason::NotFetched); wanted.len()];
+        let mut movies = vec![Err((UnmatchedReason::NotFetched, Vec::new())); wanted.len()];
         let mut open: Vec<usize> = (0..wanted.len()).collect();
         let mut left = usize::try_from(fetches_left).unwrap_or_default();
         let (mut fetched, mut fruitless) = (0, 0);
@@ -166,12 +168,22 @@ impl ImportWork {
             let mut deferred = Vec::new();
             for (index, found) in open.into_iter().zip(response.matches) {
                 movies[index] = match found {
-                    FilmMatch::Id(id) => Ok(id),
-                    FilmMatch::Unmatched(reason) => {
-                        if reason == UnmatchedReason::NotFetched {
+                    FilmMatch::Found { id } => Ok(id),
+                    FilmMatch::Missing {
+                        mut unmatched,
+                        candidates,
+                    } => {
+                        // TMDB has not been asked.
+                        if unmatched == UnmatchedReason::Unknown
+                            && left == 0
+                            && candidates.is_empty()
+                        {
+                            unmatched = UnmatchedReason::NotFetched;
+                        }
+                        if unmatched == UnmatchedReason::NotFetched {
                             deferred.push(index);
                         }
-                        Err(reason)
+                        Err((unmatched, candidates))
                     }
                 };
             }
@@ -190,51 +202,6 @@ impl ImportWork {
             }
         }
         Ok((movies, i32::try_from(fetched).unwrap_or(i32::MAX)))
-    }
-
-    async fn store(
-        &self,
-        user_id: UserId,
-        rows: &[(MovieId, &ImportEntry)],
-    ) -> Result<Vec<Outcome>, Stop> {
-        let (mut commands, mut indexes) = (Vec::new(), Vec::new());
-        for (index, (movie_id, entry)) in rows.iter().enumerate() {
-            for (action, at) in entry.actions() {
-                indexes.push(index);
-                commands.push(Command {
-                    user_id,
-                    movie_id: *movie_id,
-                    action,
-                    occurred_at: Some(at),
-                    is_movie_known: true,
-                });
-            }
-        }
-        let results = self.writer.write_all(commands).await;
-        let mut outcomes = vec![Outcome::Unchanged; rows.len()];
-        for (index, result) in indexes.into_iter().zip(results) {
-            let outcome = &mut outcomes[index];
-            match result {
-                Ok(written) if written.changed && *outcome == Outcome::Unchanged => {
-                    *outcome = Outcome::Changed;
-                }
-                Ok(_) => {}
-                // The import was deleted with its user.
-                Err(WriteError::UserNotFound) => return Err(Stop::LeaseLost),
-                Err(WriteError::Stopped) => return Err(Stop::ShuttingDown),
-                Err(WriteError::Busy) => {
-                    return Err(Stop::Unavailable("the writer is busy".to_owned()));
-                }
-                Err(WriteError::Database(error)) if chassis::postgres::is_unreachable(&error) => {
-                    return Err(Stop::Unavailable(format!("Postgres: {error}")));
-                }
-                Err(error @ (WriteError::Database(_) | WriteError::MovieUnknown)) => {
-                    tracing::warn!(%error, "storing a row of an import failed");
-                    *outcome = Outcome::Failed;
-                }
-            }
-        }
-        Ok(outcomes)
     }
 
     /// The outcomes that `rows` would have if all rows up to them were stored.
@@ -266,6 +233,59 @@ impl ImportWork {
         }
         let outcomes = rows.iter().map(|(movie, entry)| trial.apply(*movie, entry));
         Ok(outcomes.collect())
+    }
+}
+
+/// Stores the actions of rows.
+///
+/// # Errors
+/// The first failure that concerns more than a row.
+pub(super) async fn store(
+    writer: &Writer,
+    user_id: UserId,
+    rows: &[(MovieId, &ImportEntry)],
+) -> Result<Vec<Outcome>, WriteError> {
+    let (mut commands, mut indexes) = (Vec::new(), Vec::new());
+    for (index, (movie_id, entry)) in rows.iter().enumerate() {
+        for (action, at) in entry.actions() {
+            indexes.push(index);
+            commands.push(Command {
+                user_id,
+                movie_id: *movie_id,
+                action,
+                occurred_at: Some(at),
+                is_movie_known: true,
+            });
+        }
+    }
+    let results = writer.write_all(commands).await;
+    let mut outcomes = vec![Outcome::Unchanged; rows.len()];
+    for (index, result) in indexes.into_iter().zip(results) {
+        let outcome = &mut outcomes[index];
+        match result {
+            Ok(written) if written.changed && *outcome == Outcome::Unchanged => {
+                *outcome = Outcome::Changed;
+            }
+            Ok(_) => {}
+            Err(WriteError::Database(error)) if !chassis::postgres::is_unreachable(&error) => {
+                tracing::warn!(%error, "storing a row of an import failed");
+                *outcome = Outcome::Failed;
+            }
+            Err(WriteError::MovieUnknown) => *outcome = Outcome::Failed,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The stop of an import whose rows could not be stored.
+fn stop(error: WriteError) -> Stop {
+    match error {
+        // The import was deleted with its user.
+        WriteError::UserNotFound => Stop::LeaseLost,
+        WriteError::Stopped => Stop::ShuttingDown,
+        WriteError::Busy => Stop::Unavailable("the writer is busy".to_owned()),
+        error => Stop::Unavailable(format!("Postgres: {error}")),
     }
 }
 
@@ -309,33 +329,27 @@ fn count(
     outcomes: &[Outcome],
     fetched: i32,
 ) -> ChunkOutcome {
-    let remaining =
-        |max: usize, listed: i32| max.saturating_sub(usize::try_from(listed).unwrap_or(usize::MAX));
-    let max_unmatched = remaining(MAX_UNMATCHED_TITLES, import.unmatched);
-    let max_failures = remaining(MAX_FAILURES, import.failed);
     let mut outcome = ChunkOutcome {
         fetched,
         ..ChunkOutcome::default()
     };
     let mut outcomes = outcomes.iter();
-    for (entry, movie) in rows {
-        let file = || {
-            let file = usize::try_from(entry.file).ok();
-            let file = file.and_then(|index| import.files.get(index));
-            file.map(|file| file.name.clone()).unwrap_or_default()
-        };
+    let mut unmatched: BTreeMap<String, NewUnmatched> = BTreeMap::new();
+    for ((entry, movie), position) in rows.iter().zip(import.processed + 1..) {
         outcome.processed += 1;
         match movie {
-            Err(reason) => {
+            Err((reason, candidates)) => {
                 outcome.unmatched += 1;
-                if outcome.unmatched_titles.len() < max_unmatched {
-                    outcome.unmatched_titles.push(UnmatchedTitle {
-                        file: file(),
-                        line: entry.line,
-                        title: entry.title.clone(),
-                        year: entry.year,
-                        reason: *reason,
-                    });
+                let new = || NewUnmatched {
+                    entry: (*entry).clone(),
+                    positions: Vec::new(),
+                    reason: *reason,
+                    candidates: candidates.clone(),
+                };
+                let movie = unmatched.entry(entry.movie_key()).or_insert_with(new);
+                movie.positions.push(position);
+                if (entry.file, entry.line) < (movie.entry.file, movie.entry.line) {
+                    movie.entry = (*entry).clone();
                 }
             }
             Ok(_) => match outcomes.next() {
@@ -343,19 +357,23 @@ fn count(
                 Some(Outcome::Unchanged) => outcome.unchanged += 1,
                 Some(Outcome::Failed) | None => {
                     outcome.failed += 1;
-                    if outcome.failures.len() < max_failures {
-                        outcome.failures.push(ImportFailure {
-                            file: Some(file()),
-                            line: Some(entry.line),
-                            reason: "it could not be stored; import the file again".to_owned(),
-                        });
-                    }
+                    let file = usize::try_from(entry.file).ok();
+                    let file = file.and_then(|index| import.files.get(index));
+                    outcome.failures.push(ImportFailure {
+                        file: file.map(|file| file.name.clone()),
+                        line: Some(entry.line),
+                        field: None,
+                        reason: "it could not be stored; import the file again".to_owned(),
+                        title: entry.title.clone(),
+                        rows: Some(1),
+                    });
                 }
             },
         }
         if import.dry_run {
-            outcome.movies.push(movie.ok().map(MovieId::get));
+            outcome.movies.push(movie.as_ref().ok().map(|id| id.get()));
         }
     }
+    outcome.unmatched_movies = unmatched.into_values().collect();
     outcome
 }

@@ -361,7 +361,15 @@ async fn match_movies(State(shared): State<Arc<Shared>>, Json(wanted): Json<Want
             ids
         };
         let ids = if ids.is_empty() {
-            told("title", &film["title"])
+            // An id of another movie outweighs the title.
+            let mut same = told("title", &film["title"]);
+            same.retain(|id| {
+                let wanted = &film["imdb_id"];
+                let own = fake.records.iter().rfind(|record| record.key == *id);
+                let own = own.map(|record| &record.payload["imdb_id"]);
+                wanted.is_null() || own.is_none_or(|own| own.is_null() || own == wanted)
+            });
+            same
         } else {
             ids
         };
