@@ -37,6 +37,8 @@ use crate::{
         stats::Stats,
         taste::Tastes,
         users::Users,
+        viewings::UserViewings,
+        webhooks::Webhooks,
         writer::Writer,
     },
     state::{AppState, Services},
@@ -93,6 +95,7 @@ pub fn assemble(
         process.shutdown.spawn(keeper.run());
     }
     let (users, auth) = accounts(process, config, &pool, &outbox, redis, clock.clone())?;
+    let interactions = Interactions::new(pool.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
         clock: clock.clone(),
         users,
@@ -114,7 +117,9 @@ pub fn assemble(
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
-        interactions: Interactions::new(pool.clone(), catalogue, writer),
+        viewings: UserViewings::new(pool.clone(), catalogue.clone(), interactions.clone()),
+        webhooks: Webhooks::new(pool.clone(), catalogue, interactions.clone()),
+        interactions,
         charts: Charts::new(pool.clone(), mirror, movie_service, clock),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::start(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chassis::{client::CallError, postgres::violated_constraint, problem::FieldError};
 
-use crate::models::Import;
+use crate::models::{Import, MAX_WEBHOOKS, PayloadError};
 
 /// API keys per user.
 pub const MAX_API_KEYS: i64 = 50;
@@ -22,6 +22,21 @@ pub enum Error {
     /// The user has no such import.
     #[error("import not found")]
     ImportNotFound,
+    /// The user has no such viewing.
+    #[error("viewing not found")]
+    ViewingNotFound,
+    /// The user has no such webhook, or no webhook has this secret.
+    #[error("webhook not found")]
+    WebhookNotFound,
+    /// The user has [`MAX_WEBHOOKS`] webhooks.
+    #[error("there are {MAX_WEBHOOKS} webhooks")]
+    TooManyWebhooks,
+    /// A household webhook was requested for a user who is no administrator.
+    #[error("forbidden")]
+    NotHouseholdAdmin,
+    /// The payload of a delivery cannot be read.
+    #[error("{0}")]
+    InvalidPayload(PayloadError),
     /// The import has no such movie that was not found.
     #[error("unmatched title not found")]
     UnmatchedNotFound,

@@ -18,7 +18,9 @@ mod stats;
 mod taste;
 mod user_movie;
 mod users;
+mod viewings;
 mod watch;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);
         (name = "bookmarks", description = "The watchlist."),
         (name = "ratings", description = "Stars, in halves."),
         (name = "watch", description = "Watch progress and history."),
+        (name = "viewings", description = "The times that a user saw movies."),
+        (name = "webhooks", description = "What media servers play."),
         (name = "taste", description = "The learned taste profile."),
         (name = "imports", description = "Histories from other sites."),
         (name = "charts", description = "Live charts."),
@@ -76,6 +80,10 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
+        .routes(routes!(webhooks::list_webhooks, webhooks::create_webhook))
+        .routes(routes!(webhooks::rotate_webhook))
+        .routes(routes!(webhooks::delete_webhook))
+        .routes(routes!(webhooks::receive_delivery))
         .routes(routes!(
             reactions::get_reaction,
             reactions::set_reaction,
@@ -97,6 +105,7 @@ fn public() -> OpenApiRouter<AppState> {
             watch::remove_watch
         ))
         .routes(routes!(watch::list_watch))
+        .routes(routes!(viewings::delete_viewing))
         .routes(routes!(taste::get_taste, taste::edit_taste))
         .routes(routes!(
             preferences::get_preferences,
@@ -128,6 +137,7 @@ fn creating() -> OpenApiRouter<AppState> {
             interactions::list_interactions,
             interactions::create_interaction
         ))
+        .routes(routes!(viewings::list_viewings, viewings::create_viewing))
         .routes(routes!(batch::record_batch))
 }
 

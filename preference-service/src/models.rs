@@ -15,6 +15,8 @@ mod text;
 mod token;
 mod user;
 mod user_movie;
+mod viewing;
+mod webhook;
 
 /// Formats enums by their names in JSON, which are those in the database as well.
 macro_rules! display_json_name {
@@ -51,4 +53,9 @@ pub use token::{
 pub use user::{NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{
     Action, Changed, EventContext, Progress, Rating, Reaction, StatePart, UserMovie,
+};
+pub use viewing::{ListedViewing, NewViewing, Source, Viewing, ViewingId, ViewingTime, Viewings};
+pub use webhook::{
+    Delivery, DeliveryOutcome, EventAction, MAX_WEBHOOKS, NewWebhook, PayloadError, Provider,
+    ServerMovie, ServerUser, Webhook, WebhookEvent, parse as parse_delivery,
 };

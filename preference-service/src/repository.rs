@@ -17,12 +17,15 @@ pub mod imports;
 pub mod interactions;
 pub mod movies;
 pub mod signing_keys;
+mod source;
 pub mod stats;
 pub mod taste;
 pub mod tokens;
 pub mod user_movies;
 pub mod users;
 pub mod verification;
+pub mod viewings;
+pub mod webhooks;
 
 /// The error of a row that violates a constraint of the schema.
 fn broken(what: &'static str) -> sqlx::Error {

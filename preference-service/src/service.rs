@@ -18,4 +18,6 @@ pub mod stats;
 pub mod taste;
 pub mod users;
 pub mod verification;
+pub mod viewings;
+pub mod webhooks;
 pub mod writer;

@@ -15,6 +15,8 @@ use crate::service::{
     stats::Stats,
     taste::Tastes,
     users::Users,
+    viewings::UserViewings,
+    webhooks::Webhooks,
 };
 
 /// The state of every handler; cheap to clone.
@@ -32,6 +34,10 @@ pub struct Services {
     pub api_keys: ApiKeys,
     /// Reactions, ratings, bookmarks and watch progress.
     pub interactions: Interactions,
+    /// Viewings.
+    pub viewings: UserViewings,
+    /// Webhooks of media servers.
+    pub webhooks: Webhooks,
     /// Top charts.
     pub charts: Charts,
     /// Admission of chart event streams.

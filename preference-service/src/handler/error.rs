@@ -34,6 +34,26 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
             "job-not-found",
             "it does not exist, or ended long ago; GET /api/v1/users/{id}/imports lists all",
         ),
+        E::ViewingNotFound => (
+            StatusCode::NOT_FOUND,
+            "viewing-not-found",
+            "GET /api/v1/users/{id}/viewings lists the user's viewings",
+        ),
+        E::WebhookNotFound => (
+            StatusCode::NOT_FOUND,
+            "webhook-not-found",
+            "GET /api/v1/users/{id}/webhooks lists the user's webhooks; a rotated secret is invalid",
+        ),
+        E::TooManyWebhooks => (
+            StatusCode::CONFLICT,
+            "too-many-webhooks",
+            "delete a webhook before you create another",
+        ),
+        E::NotHouseholdAdmin => (
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "a webhook for several users requires an administrator",
+        ),
         E::UnmatchedNotFound => (
             StatusCode::NOT_FOUND,
             "not-found",
@@ -114,6 +134,7 @@ impl From<Error> for Problem {
                 Error::UsernameTaken => field("username", "is already taken"),
                 Error::EmailTaken => field("email", "is already taken"),
                 Error::WrongPassword => field("current_password", "must be the present password"),
+                Error::NotHouseholdAdmin => field("users", "requires an administrator"),
                 Error::NotAdmin => field("scopes", "`admin` requires an administrator"),
                 Error::ImportRunning(import) | Error::ImportEnded(import) => {
                     problem.member("job", serde_json::to_value(import).unwrap_or_default())
@@ -127,6 +148,7 @@ impl From<Error> for Problem {
         }
         match &error {
             Error::Invalid(errors) => Self::invalid(errors.clone()),
+            Error::InvalidPayload(cause) => invalid("payload", cause.to_string()),
             Error::MissingUser(errors) => Self::invalid(errors.clone()).error(text),
             Error::InvalidMovieId => {
                 let message = "must be a whole number from 1 to 9223372036854775807";

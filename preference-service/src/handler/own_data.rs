@@ -59,6 +59,15 @@ struct ExportResponse {
     /// The state of each movie.
     #[schema(value_type = Vec<Object>)]
     films: (),
+    /// The viewings that count, by movie.
+    #[schema(value_type = Vec<Object>)]
+    viewings: (),
+    /// Webhooks, without their secrets.
+    #[schema(value_type = Vec<Object>)]
+    webhooks: (),
+    /// Deliveries of media servers about the user.
+    #[schema(value_type = Vec<Object>)]
+    webhook_deliveries: (),
     /// Imports.
     #[schema(value_type = Vec<Object>)]
     imports: (),
@@ -70,7 +79,7 @@ struct ExportResponse {
 /// Export a user
 ///
 /// Returns all data about the user, as of one snapshot: account, preferences, logins, API keys, taste
-/// edits, the state of each movie, imports, and all interactions.
+/// edits, the state of each movie, viewings, imports, and all interactions.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/export",

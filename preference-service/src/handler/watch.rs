@@ -11,7 +11,7 @@ use super::{
     user_movie::{self, PartResponse, SetProblems, UserMoviePath, part_operations},
 };
 use crate::{
-    models::{Action, MovieId, StatePart, UserId, UserMovie},
+    models::{Action, MovieId, StatePart, UserId, UserMovie, ViewingTime},
     state::AppState,
 };
 
@@ -51,9 +51,9 @@ pub(super) struct WatchResponse {
     watched_seconds: i32,
     /// True once nine tenths of the movie have been reached.
     completed: bool,
-    /// The first time they were reached.
+    /// The first time they were reached; null if that is unknown.
     completed_at: Option<DateTime<Utc>>,
-    /// The last time the user watched the movie.
+    /// The last time the user watched the movie; 1970-01-01T00:00:00Z if that is unknown.
     watched_at: DateTime<Utc>,
 }
 
@@ -68,7 +68,9 @@ impl PartResponse for WatchResponse {
             duration_seconds: state.duration_seconds,
             watched_seconds: state.watched_seconds,
             completed: state.completed_at.is_some(),
-            completed_at: state.completed_at,
+            completed_at: state
+                .completed_at
+                .filter(|at| ViewingTime::at(*at).is_known()),
             watched_at: state.since(Self::PART)?,
         })
     }

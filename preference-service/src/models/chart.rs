@@ -45,7 +45,8 @@ impl Metric {
             Self::Likes => state
                 .since(StatePart::Reaction)
                 .filter(|_| state.reaction != Some(Reaction::Dislike)),
-            Self::Watches => state.completed_at,
+            // Watched again, the user counts at the last time.
+            Self::Watches => state.viewed_at,
         }
     }
 }

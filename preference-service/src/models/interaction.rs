@@ -4,11 +4,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, InteractionId, MovieId, Progress, Rating, UserId, text::parse_name};
+use super::{
+    Action, InteractionId, MovieId, NewViewing, Progress, Rating, Source, UserId, ViewingTime,
+    text::parse_name,
+};
 use crate::error::Error;
 
 /// The type of an interaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, sqlx::Type,
+)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[schema(example = "like")]
@@ -63,7 +68,7 @@ impl InteractionType {
 /// An entry of the interaction log.
 // Field order must match the table's columns: rows are read and written as composite values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
-#[sqlx(type_name = "interaction_row")]
+#[sqlx(type_name = "interaction_row_v2")]
 #[schema(as = InteractionResponse, example = json!({
     "id": 1,
     "user_id": 1,
@@ -85,7 +90,7 @@ pub struct Interaction {
     pub created_at: DateTime<Utc>,
     /// The time of the user's action.
     pub occurred_at: DateTime<Utc>,
-    /// The rating in stars, of a `rating`.
+    /// The rating in stars, of a `rating` or a viewing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>)]
     pub rating: Option<Rating>,
@@ -95,6 +100,13 @@ pub struct Interaction {
     /// The movie's runtime, of `progress` and `watched`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<i32>,
+    /// The time of the viewing that `watched` or `watch_removed` is about; 1970-01-01T00:00:00Z if its day is unknown, and
+    /// midnight if only the day is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewed_at: Option<DateTime<Utc>>,
+    /// The site or the media server that reported it, of `watched` and `watch_removed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 impl Interaction {
@@ -104,6 +116,18 @@ impl Interaction {
             .position_seconds
             .zip(self.duration_seconds)
             .and_then(|(position, duration)| Progress::new(position, duration));
-        Action::of(self.interaction_type, self.rating, progress)
+        let time = self.viewed_at.map(ViewingTime::at);
+        match (self.interaction_type, time) {
+            (InteractionType::Watched, Some(time)) => Some(Action::View(NewViewing {
+                time,
+                rating: self.rating,
+                source: self.source,
+            })),
+            (InteractionType::WatchRemoved, Some(time)) => Some(Action::RemoveViewing(time)),
+            (InteractionType::WatchRemoved, None) if self.source.is_some() => Some(Action::Unplay),
+            // One that completed the movie would be `watched`.
+            (InteractionType::Progress, _) => progress.map(Action::Position),
+            _ => Action::of(self.interaction_type, self.rating, progress),
+        }
     }
 }

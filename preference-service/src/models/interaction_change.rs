@@ -46,6 +46,10 @@ struct StateChange {
     completed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewings: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewed_at: Option<Micros>,
 }
 
 /// An instant with six digits of seconds, as Postgres formats it for snapshots.
@@ -60,6 +64,8 @@ impl Serialize for Micros {
 impl InteractionChange {
     /// Returns the change record of `interaction`, which led to `state`.
     pub fn new(interaction: &Interaction, state: &UserMovie) -> Self {
+        // Those of a movie that was seen once follow from its completion.
+        let is_rewatched = state.viewing_count > 1;
         Self {
             id: interaction.id,
             user_id: interaction.user_id,
@@ -82,6 +88,8 @@ impl InteractionChange {
                 watched_at: state.watched_at.map(Micros),
                 completed: state.completed_at.is_some(),
                 completed_at: state.completed_at.map(Micros),
+                viewings: is_rewatched.then_some(state.viewing_count),
+                viewed_at: state.viewed_at.filter(|_| is_rewatched).map(Micros),
             },
         }
     }

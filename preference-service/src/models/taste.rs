@@ -122,6 +122,8 @@ impl From<&UserMovie> for MovieActions {
             watched_seconds: state.watched_seconds,
             watched_at: state.watched_at,
             completed_at: state.completed_at,
+            viewings: state.viewing_count,
+            viewed_at: state.viewed_at,
         }
     }
 }
@@ -237,7 +239,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::models::{Action, EventContext, InteractionId, MovieId, Progress, Rating, UserId};
+    use crate::models::{
+        Action, EventContext, InteractionId, MovieId, Progress, Rating, UserId, Viewings,
+    };
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("in range")
@@ -246,13 +250,14 @@ mod tests {
     fn after(actions: &[Action]) -> UserMovie {
         let user = UserId::new(1).expect("positive");
         let mut state = UserMovie::new(user, MovieId::new(1).expect("positive"));
+        let mut viewings = Viewings::default();
         for (number, action) in (1..).zip(actions) {
             let context = EventContext {
                 id: InteractionId::new(number).expect("positive"),
                 now: at(0),
                 occurred_at: None,
             };
-            if let Some(changed) = state.apply(*action, &context) {
+            if let Some(changed) = state.apply(&mut viewings, *action, &context) {
                 state = changed.state;
             }
         }

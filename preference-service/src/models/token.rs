@@ -21,6 +21,8 @@ use super::{
 
 /// The prefix of every API key, by which secret scanners recognise it.
 const API_KEY_PREFIX: &str = "mq_";
+/// The prefix of the secret of every webhook.
+const WEBHOOK_PREFIX: &str = "mqw_";
 /// Characters of a key that stay visible to its owner.
 const API_KEY_SHOWN_LENGTH: usize = API_KEY_PREFIX.len() + 6;
 /// In characters.
@@ -174,7 +176,7 @@ impl NewApiKey {
     }
 }
 
-/// An API key in clear text, for its owner.
+/// An API key, or the secret of a webhook, in clear text, for its owner.
 pub struct ApiKeySecret(String);
 
 impl ApiKeySecret {
@@ -182,6 +184,12 @@ impl ApiKeySecret {
     pub fn generate() -> Self {
         let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
         Self(format!("{API_KEY_PREFIX}{secret}"))
+    }
+
+    /// A new random secret of a webhook.
+    pub fn generate_for_webhook() -> Self {
+        let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
+        Self(format!("{WEBHOOK_PREFIX}{secret}"))
     }
 
     /// The hash to be stored.

@@ -2,14 +2,17 @@
 //! the interaction log, the counters and the charts all follow from it. Called by the writer and by the
 //! verification that replays the log.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::{Interaction, InteractionId, InteractionType, MovieId, UserId};
+use super::{
+    Interaction, InteractionId, InteractionType, MovieId, NewViewing, UserId, ViewingTime, Viewings,
+};
 
 #[cfg(test)]
 mod tests;
+mod watch;
 
 /// A user's opinion of a movie; a user has at most one per movie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -89,6 +92,11 @@ impl Progress {
             .then_some(Self { position, duration })
     }
 
+    /// The playback position, in seconds.
+    pub fn position(self) -> i32 {
+        self.position
+    }
+
     /// True from nine tenths of the runtime on: the rest are credits.
     pub fn is_complete(self) -> bool {
         i64::from(self.position) * 10 >= i64::from(self.duration) * 9
@@ -104,11 +112,19 @@ pub enum Action {
     Bookmark(bool),
     /// Sets the rating, or clears it.
     Rate(Option<Rating>),
-    /// Reports the playback position.
+    /// Reports the playback position. Reaching the end is a viewing.
     Watch(Progress),
-    /// Marks the movie as watched to its end, without a playback position.
+    /// Reports the playback position alone.
+    Position(Progress),
+    /// Marks the movie as watched to its end, without a playback position. Changes nothing if it has been watched.
     Complete,
-    /// Clears the watch history of the movie.
+    /// Reports a viewing. Several are merged if they are of the same day.
+    View(NewViewing),
+    /// Removes the viewing of a day.
+    RemoveViewing(ViewingTime),
+    /// Clears the playback position and the viewings that media servers have reported.
+    Unplay,
+    /// Clears the watch history of the movie with its viewings.
     ForgetWatch,
 }
 
@@ -138,10 +154,40 @@ impl Action {
     pub fn is_removal(self) -> bool {
         matches!(
             self,
-            Self::React(None) | Self::Bookmark(false) | Self::Rate(None) | Self::ForgetWatch
+            Self::React(None)
+                | Self::Bookmark(false)
+                | Self::Rate(None)
+                | Self::RemoveViewing(_)
+                | Self::Unplay
+                | Self::ForgetWatch
         )
     }
+
+    /// The day of the single viewing that the action is about.
+    pub fn viewing_time(&self) -> Option<ViewingTime> {
+        match self {
+            Self::View(report) => Some(report.time),
+            Self::RemoveViewing(time) => Some(*time),
+            _ => None,
+        }
+    }
+
+    /// True if the viewings of the movie decide the effect of the action.
+    pub fn needs_viewings(&self) -> bool {
+        match self {
+            Self::React(_) | Self::Bookmark(_) | Self::Rate(_) | Self::Position(_) => false,
+            Self::Watch(progress) => progress.is_complete(),
+            Self::Complete
+            | Self::View(_)
+            | Self::RemoveViewing(_)
+            | Self::Unplay
+            | Self::ForgetWatch => true,
+        }
+    }
 }
+
+/// The smallest difference of two times.
+const TICK: TimeDelta = TimeDelta::microseconds(1);
 
 /// The time of an action and the id of the interaction that it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,18 +196,35 @@ pub struct EventContext {
     pub id: InteractionId,
     /// The present instant.
     pub now: DateTime<Utc>,
-    /// The time of the action if it is reported later. A time in the future counts as now.
+    /// The time of the action if it is reported later. A time in the future counts as the last one before now.
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
 impl EventContext {
+    /// The time of an action that is reported later: always before the present, which is the time of live ones.
+    fn at(&self) -> DateTime<Utc> {
+        let latest = self.now - TICK;
+        self.occurred_at.map_or(self.now, |at| at.min(latest))
+    }
+
+    /// The context of the entry when it was recorded, in which it has the same effect again.
+    pub fn of(entry: &Interaction) -> Self {
+        Self {
+            id: entry.id,
+            now: entry.created_at,
+            // Of several live actions in one transaction the later ones are a little ahead.
+            occurred_at: Some(entry.occurred_at).filter(|at| *at < entry.created_at),
+        }
+    }
+
     /// Returns the time of the action, or `None` if the last change, `known`, is newer. A live action is the newest even
-    /// if the clock has been set back.
-    fn after(&self, known: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        let known = known.unwrap_or(DateTime::<Utc>::MIN_UTC);
+    /// if the clock has been set back, or both are of one transaction. Of two that are reported later and have the same time, that with the greater value
+    /// is the newer one, so that their order does not matter.
+    fn after(&self, known: Option<DateTime<Utc>>, is_greater: bool) -> Option<DateTime<Utc>> {
         match self.occurred_at {
-            None => Some(self.now.max(known)),
-            Some(at) => Some(at.min(self.now)).filter(|at| *at >= known),
+            None => Some(known.map_or(self.now, |known| self.now.max(known + TICK))),
+            Some(_) => Some(self.at())
+                .filter(|at| known.is_none_or(|known| (*at, is_greater) > (known, false))),
         }
     }
 }
@@ -170,7 +233,7 @@ impl EventContext {
 /// outlive the value, so that an older event that arrives later does not bring the value back.
 // Field order must match the composite type: rows are read and written as composite values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "user_movie_row")]
+#[sqlx(type_name = "user_movie_row_v2")]
 pub struct UserMovie {
     /// The user.
     pub user_id: UserId,
@@ -202,14 +265,27 @@ pub struct UserMovie {
     pub duration_seconds: Option<i32>,
     /// The furthest position reached: each minute counts once, however often it is watched.
     pub watched_seconds: i32,
-    /// The last change of the watch history.
+    /// The last time that the user watched the movie, or the removal of it from the history.
     pub watched_at: Option<DateTime<Utc>>,
-    /// The interaction of that change.
+    /// The interaction of the last change of the watch history.
     pub watch_id: Option<InteractionId>,
-    /// The first time the end was reached.
+    /// The time of the first viewing that counts, see [`ViewingTime::or_midnight`].
     pub completed_at: Option<DateTime<Utc>>,
-    /// The interaction that reached it.
+    /// The interaction that made it so.
     pub completion_id: Option<InteractionId>,
+    /// The viewings that count.
+    pub viewing_count: i32,
+    /// The time of the last viewing that counts.
+    pub viewed_at: Option<DateTime<Utc>>,
+    /// The time of the newest report of a playback position.
+    pub progressed_at: Option<DateTime<Utc>>,
+    /// The time of the report of the furthest position.
+    pub furthest_at: Option<DateTime<Utc>>,
+    /// The time of the newest removal from the history. Older reports do not count.
+    pub forgotten_at: Option<DateTime<Utc>>,
+    /// The time of the newest mark of a media server that the movie was not played. Older reports of media servers do not
+    /// count.
+    pub unplayed_at: Option<DateTime<Utc>>,
 }
 
 /// The result of an action that changed the state.
@@ -244,6 +320,12 @@ impl UserMovie {
             watch_id: None,
             completed_at: None,
             completion_id: None,
+            viewing_count: 0,
+            viewed_at: None,
+            progressed_at: None,
+            furthest_at: None,
+            forgotten_at: None,
+            unplayed_at: None,
         }
     }
 
@@ -263,76 +345,81 @@ impl UserMovie {
     }
 
     /// Returns the state after `action`, or `None` if the action changes nothing because the state is already so or a
-    /// newer action is known.
-    pub fn apply(&self, action: Action, context: &EventContext) -> Option<Changed> {
+    /// newer action is known. `viewings` are those of the movie, and change with the state; if [`Action::needs_viewings`]
+    /// is false they may be empty.
+    pub fn apply(
+        &self,
+        viewings: &mut Viewings,
+        action: Action,
+        context: &EventContext,
+    ) -> Option<Changed> {
         let mut state = *self;
+        let is_greater = match action {
+            Action::React(value) => {
+                value.map(Reaction::interaction_type)
+                    > self.reaction.map(Reaction::interaction_type)
+            }
+            Action::Bookmark(value) => value > self.bookmarked,
+            Action::Rate(value) => value > self.rating,
+            _ => return self.apply_watch(viewings, action, context),
+        };
         let (changed_at, changed_by) = match action {
             Action::React(_) => (&mut state.reacted_at, &mut state.reaction_id),
             Action::Bookmark(_) => (&mut state.bookmarked_at, &mut state.bookmark_id),
-            Action::Rate(_) => (&mut state.rated_at, &mut state.rating_id),
-            _ => (&mut state.watched_at, &mut state.watch_id),
+            _ => (&mut state.rated_at, &mut state.rating_id),
         };
-        let at = context.after(*changed_at)?;
+        let at = context.after(*changed_at, is_greater)?;
+        // What is reported later moves the time, so that the order of the reports does not matter.
+        let is_later = context.occurred_at.is_some() && Some(at) > *changed_at;
         (*changed_at, *changed_by) = (Some(at), Some(context.id));
         state.version = Some(context.id);
-        let (mut rating, mut progress) = (None, None);
-        let is_completed = self.completed_at.is_some();
+        let mut rating = None;
         let interaction_type = match action {
-            Action::React(value) if value != self.reaction => {
+            Action::React(value) if is_later || value != self.reaction => {
                 state.reaction = value;
                 value.map_or(InteractionType::ReactionRemoved, Reaction::interaction_type)
             }
-            Action::Bookmark(true) if !self.bookmarked => {
+            Action::Bookmark(true) if is_later || !self.bookmarked => {
                 state.bookmarked = true;
                 InteractionType::Watchlist
             }
-            Action::Bookmark(false) if self.bookmarked => {
+            Action::Bookmark(false) if is_later || self.bookmarked => {
                 state.bookmarked = false;
                 InteractionType::BookmarkRemoved
             }
-            Action::Rate(value) if value != self.rating => {
+            Action::Rate(value) if is_later || value != self.rating => {
                 (state.rating, rating) = (value, value);
                 value.map_or(InteractionType::RatingRemoved, |_| InteractionType::Rating)
             }
-            Action::Watch(reached) => {
-                let completes = !is_completed && reached.is_complete();
-                progress = Some((reached.position, reached.duration));
-                if progress == self.position_seconds.zip(self.duration_seconds) && !completes {
-                    return None;
-                }
-                (state.position_seconds, state.duration_seconds) = progress.unzip();
-                state.watched_seconds = self.watched_seconds.max(reached.position);
-                if completes {
-                    InteractionType::Watched
-                } else {
-                    InteractionType::Progress
-                }
-            }
-            Action::Complete if !is_completed => InteractionType::Watched,
-            Action::ForgetWatch if self.is_watched() => {
-                (state.position_seconds, state.duration_seconds) = (None, None);
-                (state.completed_at, state.completion_id) = (None, None);
-                state.watched_seconds = 0;
-                InteractionType::WatchRemoved
-            }
             _ => return None,
         };
-        if interaction_type == InteractionType::Watched {
-            (state.completed_at, state.completion_id) = (Some(at), Some(context.id));
-        }
-        let (position_seconds, duration_seconds) = progress.unzip();
         let interaction = Interaction {
+            rating,
+            ..state.interaction(interaction_type, context, at)
+        };
+        Some(Changed { state, interaction })
+    }
+
+    /// The log's entry of a change, without values.
+    fn interaction(
+        &self,
+        interaction_type: InteractionType,
+        context: &EventContext,
+        occurred_at: DateTime<Utc>,
+    ) -> Interaction {
+        Interaction {
             user_id: self.user_id,
             id: context.id,
             movie_id: self.movie_id,
             interaction_type,
             created_at: context.now,
-            occurred_at: at,
-            rating,
-            position_seconds,
-            duration_seconds,
-        };
-        Some(Changed { state, interaction })
+            occurred_at,
+            rating: None,
+            position_seconds: None,
+            duration_seconds: None,
+            viewed_at: None,
+            source: None,
+        }
     }
 
     /// Returns the id of the interaction that last changed the part of the state that `action` is about.
@@ -341,8 +428,8 @@ impl UserMovie {
             Action::React(_) => self.reaction_id,
             Action::Bookmark(_) => self.bookmark_id,
             Action::Rate(_) => self.rating_id,
-            Action::Watch(_) | Action::ForgetWatch => self.watch_id,
             Action::Complete => self.completion_id,
+            _ => self.watch_id,
         }
     }
 }

@@ -28,9 +28,26 @@ pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
     sqlx::query!("delete from user_movie where user_id = $1", id)
         .execute(&mut *transaction)
         .await?;
+    sqlx::query!("delete from viewing where user_id = $1", id)
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query!("delete from interaction where user_id = $1", id)
         .execute(&mut *transaction)
         .await?;
+    // The hooks of a household, which others own.
+    sqlx::query!("delete from webhook_delivery where user_id = $1", id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!(
+        "update webhook
+         set users = (select coalesce(jsonb_object_agg(key, value), '{}')
+                      from jsonb_each(users) where value <> to_jsonb($1::bigint))
+         where users is not null
+           and exists (select from jsonb_each(users) where value = to_jsonb($1::bigint))",
+        id
+    )
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query!("delete from user_account where id = $1", id)
         .execute(&mut *transaction)
         .await?;
@@ -83,7 +100,8 @@ async fn subtract_counters(transaction: &mut PgConnection, user_id: UserId) -> s
             from user_movie,
                  lateral (values ('bookmarks', case when bookmarked then bookmarked_at end),
                                  ('likes', case when reaction in ('like', 'superlike') then reacted_at end),
-                                 ('watches', completed_at)) as stands (metric, at)
+                                 ('watches', case when completed_at is not null
+                                                 then coalesce(viewed_at, completed_at) end)) as stands (metric, at)
             where user_id = $1 and at is not null
          ), held as (
             select movie_id, metric, hour

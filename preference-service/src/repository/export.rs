@@ -132,13 +132,43 @@ impl Document<'_> {
                           'position_seconds', s.position_seconds,
                           'duration_seconds', s.duration_seconds,
                           'watched_seconds', s.watched_seconds, 'watched_at', s.watched_at,
-                          'completed_at', s.completed_at)::text as "row!"
+                          'completed_at', nullif(s.completed_at, 'epoch'))::text as "row!"
                from user_movie s
                left join movie m on m.id = s.movie_id
                where s.user_id = $1 order by s.movie_id"#,
             id
         );
         self.list("films", films.fetch(&mut *connection)).await?;
+        let viewings = sqlx::query_scalar!(
+            r#"select json_build_object('movie_id', v.movie_id, 'title', m.title,
+                          'day', nullif(v.day, '1970-01-01'),
+                          'watched_at', case when v.viewed_at::time <> '00:00' then v.viewed_at end,
+                          'rating', v.rating * 0.5::float8, 'source', v.source)::text as "row!"
+               from counted_viewing v
+               left join movie m on m.id = v.movie_id
+               where v.user_id = $1 order by v.movie_id, v.viewed_at"#,
+            id
+        );
+        self.list("viewings", viewings.fetch(&mut *connection))
+            .await?;
+        let webhooks = sqlx::query_scalar!(
+            r#"select json_build_object('id', id, 'provider', provider, 'name', name, 'prefix', prefix,
+                          'server_user', server_user, 'users', users, 'created_at', created_at,
+                          'rotated_at', rotated_at)::text as "row!"
+               from webhook where user_id = $1 order by id"#,
+            id
+        );
+        self.list("webhooks", webhooks.fetch(&mut *connection))
+            .await?;
+        let deliveries = sqlx::query_scalar!(
+            r#"select json_build_object('webhook_id', webhook_id, 'received_at', received_at,
+                          'count', count, 'event', event, 'title', title, 'movie_id', movie_id,
+                          'outcome', outcome, 'reason', reason)::text as "row!"
+               from webhook_delivery where user_id = $1 order by received_at, hash"#,
+            id
+        );
+        self.list("webhook_deliveries", deliveries.fetch(&mut *connection))
+            .await?;
         let imports = sqlx::query_scalar!(
             r#"select json_build_object('job_id', id, 'status', status, 'dry_run', dry_run,
                           'files', files, 'total', total, 'processed', processed,
@@ -164,8 +194,9 @@ impl Document<'_> {
             r#"select json_build_object('id', id, 'movie_id', movie_id,
                           'interaction_type', interaction_type, 'rating', rating * 0.5::float8,
                           'position_seconds', position_seconds,
-                          'duration_seconds', duration_seconds, 'occurred_at', occurred_at,
-                          'created_at', created_at)::text as "row!"
+                          'duration_seconds', duration_seconds, 'viewed_at', viewed_at,
+                          'source', source,
+                          'occurred_at', occurred_at, 'created_at', created_at)::text as "row!"
                from interaction where user_id = $1 order by id"#,
             id
         );

@@ -99,8 +99,10 @@ pub async fn load_batch(
         now = now.or(row.now);
         ids.extend(row.ids.into_iter().flatten());
         states.push((
-            row.state
-                .unwrap_or_else(|| UserMovie::new(pair.user_id, pair.movie_id)),
+            row.state.map_or_else(
+                || UserMovie::new(pair.user_id, pair.movie_id),
+                UserMovie::normalized,
+            ),
             row.is_movie_known,
         ));
     }
@@ -138,7 +140,7 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
         .unzip();
     sqlx::query!(
         "with state as (
-            insert into user_movie as known select * from unnest($1::user_movie_row[])
+            insert into user_movie as known select * from unnest($1::user_movie_row_v2[])
             on conflict (user_id, movie_id) do update set
                 version = excluded.version,
                 reaction = excluded.reaction, reacted_at = excluded.reacted_at,
@@ -150,10 +152,13 @@ pub async fn store(transaction: &mut PgConnection, changes: &Changes) -> sqlx::R
                 duration_seconds = excluded.duration_seconds,
                 watched_seconds = excluded.watched_seconds, watched_at = excluded.watched_at,
                 watch_id = excluded.watch_id,
-                completed_at = excluded.completed_at, completion_id = excluded.completion_id
+                completed_at = excluded.completed_at, completion_id = excluded.completion_id,
+                viewing_count = excluded.viewing_count, viewed_at = excluded.viewed_at,
+                progressed_at = excluded.progressed_at, furthest_at = excluded.furthest_at,
+                forgotten_at = excluded.forgotten_at, unplayed_at = excluded.unplayed_at
          ), log as (
             insert into interaction overriding system value
-            select * from unnest($2::interaction_row[])
+            select * from unnest($2::interaction_row_v2[])
          ), chart as (
             insert into chart_count as known (movie_id, metric, hour, count)
             select movie_id, metric, hour, sum(by)

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use crate::{
     models::{
         EventContext, FilmTags, HalfLife, Interaction, MovieId, TasteScores, UserId, UserMovie,
-        movie_weights,
+        Viewings, movie_weights,
     },
     repository::verification,
 };
@@ -79,10 +79,10 @@ pub async fn verify(
             break;
         };
         findings.users += 1;
-        let mut replayed: BTreeMap<MovieId, UserMovie> = BTreeMap::new();
+        let mut replayed: BTreeMap<MovieId, (UserMovie, Viewings)> = BTreeMap::new();
         while let Some(entry) = next_if(log.as_mut(), |entry| entry.user_id == user).await? {
             findings.interactions += 1;
-            let new = || UserMovie::new(user, entry.movie_id);
+            let new = || (UserMovie::new(user, entry.movie_id), Viewings::default());
             replay(replayed.entry(entry.movie_id).or_insert_with(new), &entry);
         }
         let mut movies = Vec::new();
@@ -90,8 +90,10 @@ pub async fn verify(
             next_if(states.as_mut(), |(state, _)| state.user_id == user).await?
         {
             let expected = replayed.remove(&stored.movie_id);
+            let expected = expected.map(|(state, _)| state);
             let expected = expected.unwrap_or_else(|| UserMovie::new(user, stored.movie_id));
-            movies.push((expected, stored, tags));
+            let stored = stored.normalized();
+            movies.push((expected.like_stored(&stored), stored, tags));
         }
         findings.add_user(&movies, replayed.len(), now, half_life);
     }
@@ -147,15 +149,11 @@ async fn next_if<T>(
 
 /// Applies the entry to the state. Old logs have entries that change nothing, since repetitions were
 /// logged.
-fn replay(state: &mut UserMovie, entry: &Interaction) {
-    let context = EventContext {
-        id: entry.id,
-        now: entry.created_at,
-        occurred_at: Some(entry.occurred_at),
-    };
+fn replay((state, viewings): &mut (UserMovie, Viewings), entry: &Interaction) {
+    let context = EventContext::of(entry);
     let changed = entry
         .action()
-        .and_then(|action| state.apply(action, &context));
+        .and_then(|action| state.apply(viewings, action, &context));
     if let Some(changed) = changed {
         *state = changed.state;
     }

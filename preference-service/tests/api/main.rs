@@ -34,3 +34,5 @@ mod stats;
 mod taste;
 mod users;
 mod verification;
+mod viewings;
+mod webhooks;

@@ -23,6 +23,8 @@ impl From<&InteractionState> for MovieActions {
             watched_seconds: state.watched_seconds,
             watched_at: state.watched_at,
             completed_at: state.completed_at,
+            viewings: state.viewings,
+            viewed_at: state.viewed_at,
         }
     }
 }

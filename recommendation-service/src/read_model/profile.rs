@@ -117,6 +117,11 @@ pub struct InteractionState {
     pub watched_at: Option<DateTime<Utc>>,
     /// The time of the first completion; `None` if it was not watched to the end.
     pub completed_at: Option<DateTime<Utc>>,
+    /// The number of times it was watched to the end, if more than once; else 0.
+    #[serde(default)]
+    pub viewings: i32,
+    /// The time of the last of them.
+    pub viewed_at: Option<DateTime<Utc>>,
 }
 
 impl InteractionState {

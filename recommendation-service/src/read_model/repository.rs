@@ -192,6 +192,8 @@ async fn load_users(
                 watched_seconds: row.watched_seconds,
                 watched_at: row.watched_at,
                 completed_at: row.completed_at,
+                viewings: row.viewings.unwrap_or_default(),
+                viewed_at: row.viewed_at,
             },
         });
         batch.flush(take);
@@ -362,11 +364,12 @@ pub async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result
                       || jsonb_build_object('version', i.change -> 'id')) as s
              on conflict (user_id, movie_id) do update set
                  (version, reaction, reacted_at, bookmarked, bookmarked_at, rating, rated_at, watched,
-                  watched_seconds, watched_at, completed_at, occurred_at, created_at)
+                  watched_seconds, watched_at, completed_at, viewings, viewed_at, occurred_at,
+                  created_at)
                  = row(excluded.version, excluded.reaction, excluded.reacted_at, excluded.bookmarked,
                   excluded.bookmarked_at, excluded.rating, excluded.rated_at, excluded.watched,
                   excluded.watched_seconds, excluded.watched_at, excluded.completed_at,
-                  excluded.occurred_at, excluded.created_at)
+                  excluded.viewings, excluded.viewed_at, excluded.occurred_at, excluded.created_at)
              where user_movie.version < excluded.version",
             Json(&batch.interactions) as _,
         )

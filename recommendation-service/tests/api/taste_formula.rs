@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use preference_service::models::{
-    Action, EventContext, InteractionChange, InteractionId, MovieId, Progress, Rating, Reaction,
-    UserId, UserMovie, movie_weights,
+    Action, EventContext, InteractionChange, InteractionId, MovieId, NewViewing, Progress, Rating,
+    Reaction, UserId, UserMovie, ViewingTime, Viewings, movie_weights,
 };
 use proptest::prelude::*;
 use recommendation_service::read_model::{self, Users, affinities};
@@ -25,6 +25,11 @@ fn actions() -> impl Strategy<Value = Action> {
         (0..=6000)
             .prop_map(|position| Action::Watch(Progress::new(position, 6000).expect("inside"))),
         Just(Action::Complete),
+        (0..20_000_i64).prop_map(|hour| Action::View(NewViewing {
+            time: ViewingTime::at(at(hour)),
+            rating: None,
+            source: None,
+        })),
         Just(Action::ForgetWatch),
     ]
 }
@@ -40,6 +45,7 @@ proptest! {
             (1..).take(MOVIES).map(|id| MovieId::new(id).expect("positive")).collect();
         let mut states: Vec<UserMovie> =
             movies.iter().map(|movie| UserMovie::new(user, *movie)).collect();
+        let mut viewings = vec![Viewings::default(); MOVIES];
         let mut users = Users::default();
         let preferences = json!({"user_id": 7, "version": 1, "preferred_genres": [],
                                  "preferred_language": null, "min_rating": 0});
@@ -50,7 +56,8 @@ proptest! {
                 now: at(20_000),
                 occurred_at: Some(at(hour)),
             };
-            if let Some(changed) = states[movie].apply(action, &context) {
+            let changed = states[movie].apply(&mut viewings[movie], action, &context);
+            if let Some(changed) = changed {
                 states[movie] = changed.state;
                 let change = InteractionChange::new(&changed.interaction, &changed.state);
                 let change = serde_json::to_string(&change).expect("JSON");

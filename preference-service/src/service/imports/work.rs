@@ -18,12 +18,12 @@ use crate::{
     client::{FilmMatch, WantedFilm},
     models::{
         EventContext, ImportEntry, ImportFailure, InteractionId, MovieCandidate, MovieId,
-        UnmatchedReason, UserId, UserMovie,
+        UnmatchedReason, UserId, UserMovie, Viewings,
     },
     repository::{
         import_report::NewUnmatched,
         import_work::{self, ChunkOutcome, ImportState},
-        imports, user_movies,
+        imports, user_movies, viewings,
     },
     service::{
         catalogue::Catalogue,
@@ -213,11 +213,15 @@ impl ImportWork {
         let movies: Vec<i64> = rows.iter().map(|(movie, _)| movie.get()).collect();
         let earlier = import_work::list_earlier(&self.pool, import, &movies).await?;
         let states = user_movies::find_many(&self.pool, import.user_id, &movies).await?;
+        let mut viewings = viewings::find_many(&self.pool, import.user_id, &movies).await?;
         let mut trial = Trial {
             user_id: import.user_id,
             states: states
                 .into_iter()
-                .map(|state| (state.movie_id, state))
+                .map(|state| {
+                    let stored = viewings.remove(&state.movie_id).unwrap_or_default();
+                    (state.movie_id, (state, Viewings::of(&state, stored)))
+                })
                 .collect(),
             next_id: i64::MAX / 2,
             clock: &self.clock,
@@ -288,7 +292,7 @@ fn stop(error: WriteError) -> Stop {
 /// A copy of a user's states of movies, which a dry run changes.
 struct Trial<'a> {
     user_id: UserId,
-    states: HashMap<MovieId, UserMovie>,
+    states: HashMap<MovieId, (UserMovie, Viewings)>,
     /// The next interaction id, beyond all that exist.
     next_id: i64,
     clock: &'a Clock,
@@ -296,8 +300,8 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn apply(&mut self, movie: MovieId, entry: &ImportEntry) -> Outcome {
-        let new = || UserMovie::new(self.user_id, movie);
-        let state = self.states.entry(movie).or_insert_with(new);
+        let new = || (UserMovie::new(self.user_id, movie), Viewings::default());
+        let (state, viewings) = self.states.entry(movie).or_insert_with(new);
         let mut outcome = Outcome::Unchanged;
         for (action, at) in entry.actions() {
             self.next_id += 1;
@@ -309,7 +313,7 @@ impl Trial<'_> {
                 now: self.clock.now(),
                 occurred_at: Some(at),
             };
-            if let Some(changed) = state.apply(action, &context) {
+            if let Some(changed) = state.apply(viewings, action, &context) {
                 *state = changed.state;
                 outcome = Outcome::Changed;
             }

@@ -10,11 +10,12 @@ use super::command::{Command, Replies, Reply, WriteError, Written};
 use crate::{
     models::{
         ChartShift, Counts, EventContext, Interaction, InteractionChange, InteractionId, MovieId,
-        UserId, UserMovie, chart_shifts,
+        UserId, UserMovie, Viewing, Viewings, chart_shifts,
     },
     repository::{
         interactions,
         user_movies::{self, BatchSnapshot, Changes, LockTimeout, Pair},
+        viewings::{self, ViewingRow},
     },
 };
 
@@ -45,7 +46,17 @@ pub(super) async fn apply(
     pairs.sort_unstable();
     pairs.dedup();
     let snapshot = user_movies::load_batch(transaction, &pairs, count).await?;
+    let mut viewed: Vec<Pair> = commands
+        .iter()
+        .filter(is_locked)
+        .filter(|command| command.action.needs_viewings())
+        .map(Command::pair)
+        .collect();
+    viewed.sort_unstable();
+    viewed.dedup();
+    let stored = viewings::load_batch(transaction, &viewed).await?;
     let mut batch = Batch::new(pairs, snapshot);
+    batch.add_viewings(&viewed, stored);
     let mut replies: Replies = commands
         .iter()
         .map(|command| is_locked(&command).then(|| batch.apply(command)))
@@ -64,9 +75,13 @@ pub(super) async fn apply(
             }
         }
     }
+    let viewings = batch.take_viewings();
     let changes = batch.into_changes();
     let changed = !changes.interactions.is_empty();
     if changed {
+        if !viewings.is_empty() {
+            viewings::store(transaction, &viewings).await?;
+        }
         user_movies::store(transaction, &changes).await?;
     }
     Ok((replies, changed))
@@ -78,6 +93,8 @@ struct Batch {
     /// The index of each pair in the snapshot.
     positions: HashMap<Pair, usize>,
     touched: Vec<bool>,
+    /// The viewings of the pairs about which a command needs them, as they were and as they are.
+    viewings: HashMap<Pair, (Viewings, Viewings)>,
     log: Vec<Interaction>,
     payloads: Vec<String>,
     counts: BTreeMap<MovieId, Counts>,
@@ -92,11 +109,25 @@ impl Batch {
             touched: vec![false; pairs.len()],
             positions: pairs.into_iter().zip(0..).collect(),
             snapshot,
+            viewings: HashMap::new(),
             log: Vec::new(),
             payloads: Vec::new(),
             counts: BTreeMap::new(),
             chart_shifts: Vec::new(),
             earlier: HashSet::new(),
+        }
+    }
+
+    fn add_viewings(&mut self, pairs: &[Pair], mut stored: HashMap<Pair, Vec<Viewing>>) {
+        for pair in pairs {
+            let state = self.positions.get(pair);
+            let Some((state, _)) = state.and_then(|at| self.snapshot.pairs.get(*at)) else {
+                continue;
+            };
+            let stored = stored.remove(pair).unwrap_or_default();
+            let before = Viewings::from(stored.clone());
+            let viewings = Viewings::of(state, stored);
+            self.viewings.insert(*pair, (before, viewings));
         }
     }
 
@@ -120,8 +151,14 @@ impl Batch {
             // The precision of Postgres.
             occurred_at: command.occurred_at.map(|at| at.trunc_subsecs(6)),
         };
-        let Some(changed) = state.apply(command.action, &context) else {
-            return Ok(self.unchanged(command, state));
+        let mut none = Viewings::default();
+        let viewings = self.viewings.get_mut(&command.pair());
+        let viewings = viewings.map_or(&mut none, |(_, viewings)| viewings);
+        let changed = state.apply(viewings, command.action, &context);
+        let viewing = command.action.viewing_time();
+        let viewing = viewing.and_then(|time| viewings.find(time)).copied();
+        let Some(changed) = changed else {
+            return Ok(self.unchanged(command, state, viewing));
         };
         self.counts
             .entry(command.movie_id)
@@ -149,10 +186,16 @@ impl Batch {
             changed: true,
             state: changed.state,
             interaction: Some(changed.interaction),
+            viewing,
         })
     }
 
-    fn unchanged(&mut self, command: &Command, state: UserMovie) -> Written {
+    fn unchanged(
+        &mut self,
+        command: &Command,
+        state: UserMovie,
+        viewing: Option<Viewing>,
+    ) -> Written {
         let interaction = state.last_interaction(command.action).and_then(|id| {
             let found = self.log.iter().rev().find(|entry| entry.id == id);
             if found.is_none() {
@@ -164,7 +207,19 @@ impl Batch {
             changed: false,
             state,
             interaction,
+            viewing,
         }
+    }
+
+    /// Takes the rows of new and changed viewings.
+    fn take_viewings(&mut self) -> Vec<ViewingRow> {
+        let viewings = std::mem::take(&mut self.viewings).into_iter();
+        viewings
+            .flat_map(|(pair, (before, after))| {
+                let changed = after.changed_since(&before).into_iter();
+                changed.map(move |viewing| ViewingRow::new(pair, &viewing))
+            })
+            .collect()
     }
 
     fn into_changes(self) -> Changes {

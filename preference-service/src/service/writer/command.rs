@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    models::{Action, Interaction, MovieId, UserId, UserMovie},
+    models::{Action, Interaction, MovieId, UserId, UserMovie, Viewing},
     repository::user_movies::Pair,
 };
 
@@ -53,6 +53,8 @@ pub struct Written {
     pub state: UserMovie,
     /// The interaction that led to the state: this one or an earlier one. `None` if there was never a value to clear.
     pub interaction: Option<Interaction>,
+    /// The viewing that the action is about, also a removed one.
+    pub viewing: Option<Viewing>,
 }
 
 /// The reason why a command was not stored.

@@ -30,7 +30,7 @@ pub async fn liked(pool: &PgPool, limit: i64, mut take: impl FnMut(Liked)) -> sq
     let mut transaction = begin_long_read(pool).await?;
     let mut rows = sqlx::query!(
         "select user_id, movie_id, occurred_at, reaction, bookmarked, rating, watched, watched_seconds,
-                completed_at
+                completed_at, viewings
          from (select * from user_movie
                where reaction is distinct from 'dislike' and coalesce(rating, $2) >= $2
                order by occurred_at desc, user_id, movie_id
@@ -48,6 +48,7 @@ pub async fn liked(pool: &PgPool, limit: i64, mut take: impl FnMut(Liked)) -> sq
             watched: row.watched,
             watched_seconds: row.watched_seconds,
             completed_at: row.completed_at,
+            viewings: row.viewings.unwrap_or_default(),
             ..InteractionState::default()
         };
         if let Some(weight) = affinity(&state) {

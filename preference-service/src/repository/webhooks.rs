@@ -1,0 +1,282 @@
+//! SQL of webhooks and their deliveries; called by [`crate::service::webhooks`].
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, types::Json};
+
+use crate::{
+    error::Error,
+    models::{
+        ApiKeySecret, Delivery, DeliveryOutcome, MAX_WEBHOOKS, MovieId, NewWebhook, Provider, Role,
+        SecretHash, UserId, Webhook,
+    },
+};
+
+/// The deliveries of a hook that are kept, also to recognise those that are sent again.
+const MAX_DELIVERIES: i64 = 1000;
+
+/// A hook as its deliveries need it.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// The id.
+    pub id: i64,
+    /// The owner.
+    pub user_id: UserId,
+    /// The hash of the secret.
+    pub secret_hash: Vec<u8>,
+    /// The only user of the server whose events count.
+    pub server_user: Option<String>,
+    /// Of a household hook: users by the server's users.
+    pub users: Option<Json<BTreeMap<String, UserId>>>,
+}
+
+/// Stores a hook of `user_id`.
+///
+/// # Errors
+/// `UserNotFound`; `NotAdmin` if a household hook is requested for another user than an administrator; `TooManyWebhooks`.
+#[tracing::instrument(name = "repository.webhooks.create", level = "debug", skip_all, fields(%user_id))]
+pub async fn create(
+    pool: &PgPool,
+    user_id: UserId,
+    hook: &NewWebhook,
+    secret: &ApiKeySecret,
+) -> Result<i64, Error> {
+    let mut transaction = pool.begin().await?;
+    let role = sqlx::query_scalar!(
+        r#"select role as "role: Role" from user_account where id = $1 for no key update"#,
+        user_id.get()
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::UserNotFound)?;
+    if hook.users.is_some() && role != Role::Admin {
+        return Err(Error::NotHouseholdAdmin);
+    }
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from webhook where user_id = $1"#,
+        user_id.get()
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if count >= MAX_WEBHOOKS {
+        return Err(Error::TooManyWebhooks);
+    }
+    let hash = secret.hash();
+    let id = sqlx::query_scalar!(
+        "insert into webhook (user_id, provider, name, secret_hash, prefix, server_user, users)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         returning id",
+        user_id.get(),
+        hook.provider as Provider,
+        hook.name,
+        hash.as_bytes(),
+        secret.prefix(),
+        hook.server_user,
+        hook.users.as_ref().map(Json) as _
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// Lists the user's hooks, newest first, or the one with this id; each with its last `deliveries`.
+#[tracing::instrument(name = "repository.webhooks.list", level = "debug", skip_all, fields(%user_id))]
+pub async fn list(
+    pool: &PgPool,
+    user_id: UserId,
+    id: Option<i64>,
+    deliveries: i64,
+) -> sqlx::Result<Vec<Webhook>> {
+    let rows = sqlx::query!(
+        r#"select w.id, w.provider as "provider: Provider", w.name, w.prefix, w.server_user,
+                  w.users as "users: Json<BTreeMap<String, UserId>>", w.created_at, w.rotated_at,
+                  (select coalesce(json_agg(d), '[]')
+                   from (select received_at, count, event, title, movie_id, outcome, reason
+                         from webhook_delivery d where d.webhook_id = w.id
+                         order by received_at desc limit $3) as d) as "deliveries!: Json<Vec<Delivery>>"
+           from webhook w
+           where w.user_id = $1 and ($2::bigint is null or w.id = $2)
+           order by w.id desc"#,
+        user_id.get(),
+        id,
+        deliveries
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Webhook {
+            id: row.id,
+            provider: row.provider,
+            name: row.name,
+            prefix: row.prefix,
+            server_user: row.server_user,
+            users: row.users.map(|users| users.0),
+            created_at: row.created_at,
+            rotated_at: row.rotated_at,
+            deliveries: row.deliveries.0,
+        })
+        .collect())
+}
+
+/// Replaces the secret of a hook; false if the user has none of this id.
+#[tracing::instrument(name = "repository.webhooks.rotate", level = "debug", skip_all, fields(%user_id, id))]
+pub async fn rotate(
+    pool: &PgPool,
+    user_id: UserId,
+    id: i64,
+    secret: &ApiKeySecret,
+) -> sqlx::Result<bool> {
+    let hash = secret.hash();
+    sqlx::query!(
+        "update webhook set secret_hash = $3, prefix = $4, rotated_at = now()
+         where user_id = $1 and id = $2",
+        user_id.get(),
+        id,
+        hash.as_bytes(),
+        secret.prefix()
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Deletes a hook with its deliveries; false if the user has none of this id.
+#[tracing::instrument(name = "repository.webhooks.delete", level = "debug", skip_all, fields(%user_id, id))]
+pub async fn delete(pool: &PgPool, user_id: UserId, id: i64) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "delete from webhook where user_id = $1 and id = $2",
+        user_id.get(),
+        id
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Finds the hook of `provider` whose secret has this hash.
+#[tracing::instrument(name = "repository.webhooks.find", level = "debug", skip_all)]
+pub async fn find(
+    pool: &PgPool,
+    provider: Provider,
+    hash: &SecretHash,
+) -> sqlx::Result<Option<Hook>> {
+    sqlx::query_as!(
+        Hook,
+        r#"select id, user_id as "user_id: UserId", secret_hash, server_user,
+                  users as "users: Json<BTreeMap<String, UserId>>"
+           from webhook where secret_hash = $1 and provider = $2"#,
+        hash.as_bytes(),
+        provider as Provider
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// A delivery that has been received.
+#[derive(Debug, Clone, Copy)]
+pub struct Received {
+    /// The first time that it was received.
+    pub received_at: DateTime<Utc>,
+    /// The outcome so far; `Pending` the first time.
+    pub outcome: DeliveryOutcome,
+}
+
+/// Records that a delivery was received. Of a hook the last [`MAX_DELIVERIES`] are kept.
+#[tracing::instrument(
+    name = "repository.webhooks.receive",
+    level = "debug",
+    skip_all,
+    fields(webhook_id)
+)]
+pub async fn receive(
+    pool: &PgPool,
+    webhook_id: i64,
+    hash: &SecretHash,
+    event: &str,
+    title: Option<&str>,
+) -> sqlx::Result<Received> {
+    let received = sqlx::query_as!(
+        Received,
+        r#"insert into webhook_delivery as known (webhook_id, hash, event, title, outcome)
+           values ($1, $2, $3, $4, 'pending')
+           on conflict (webhook_id, hash) do update set count = least(known.count, 1000000) + 1
+           returning received_at, outcome as "outcome: DeliveryOutcome""#,
+        webhook_id,
+        hash.as_bytes(),
+        event,
+        title
+    )
+    .fetch_one(pool)
+    .await?;
+    // Some more are kept, so that not every delivery deletes one.
+    if hash.as_bytes().first().is_some_and(|byte| *byte < 8) {
+        sqlx::query!(
+            "delete from webhook_delivery
+             where webhook_id = $1
+               and received_at < (select received_at from webhook_delivery
+                                  where webhook_id = $1
+                                  order by received_at desc offset $2 limit 1)",
+            webhook_id,
+            MAX_DELIVERIES
+        )
+        .execute(pool)
+        .await?;
+    }
+    Ok(received)
+}
+
+/// The result of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryResult<'a> {
+    /// The outcome.
+    pub outcome: DeliveryOutcome,
+    /// The user whose event it is.
+    pub user_id: Option<UserId>,
+    /// The movie.
+    pub movie_id: Option<MovieId>,
+    /// The reason for which it was not applied.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> DeliveryResult<'a> {
+    /// The result of a delivery that was not applied.
+    pub fn refused(outcome: DeliveryOutcome, reason: &'a str) -> Self {
+        Self {
+            outcome,
+            user_id: None,
+            movie_id: None,
+            reason: Some(reason),
+        }
+    }
+}
+
+/// Records the result of a delivery.
+#[tracing::instrument(
+    name = "repository.webhooks.finish",
+    level = "debug",
+    skip_all,
+    fields(webhook_id)
+)]
+pub async fn finish(
+    pool: &PgPool,
+    webhook_id: i64,
+    hash: &SecretHash,
+    result: &DeliveryResult<'_>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_delivery set outcome = $3, user_id = $4, movie_id = $5, reason = $6
+         where webhook_id = $1 and hash = $2",
+        webhook_id,
+        hash.as_bytes(),
+        result.outcome as DeliveryOutcome,
+        result.user_id.map(UserId::get),
+        result.movie_id.map(MovieId::get),
+        result.reason
+    )
+    .execute(pool)
+    .await
+    .map(|_| ())
+}
