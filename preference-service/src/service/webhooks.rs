@@ -269,8 +269,11 @@ impl Webhooks {
         };
         let found = self.catalogue.find(&[wanted], 1).await?;
         match found.matches.into_iter().next() {
-            Some(FilmMatch::Id(id)) => Ok(Some(id)),
-            Some(FilmMatch::Unmatched(UnmatchedReason::NotFetched)) => Err(Error::Unconfirmed),
+            Some(FilmMatch::Found { id }) => Ok(Some(id)),
+            Some(FilmMatch::Missing {
+                unmatched: UnmatchedReason::NotFetched,
+                ..
+            }) => Err(Error::Unconfirmed),
             _ => Ok(None),
         }
     }
