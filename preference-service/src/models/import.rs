@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use histories::{DateOrder, Format as ImportFormat, SkippedFile};
 pub use report::{ImportFailure, MovieCandidate, UnmatchedReason, UnmatchedTitle};
 
-use super::{Action, MovieId, Rating, Reaction, UserId};
+use super::{Action, MovieId, NewViewing, Rating, Reaction, Source, UserId, ViewingTime};
 
 /// The time of what happened at an unknown time: every known one is later.
 pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -104,8 +104,13 @@ impl ImportEntry {
     /// The actions, each with its time.
     pub fn actions(&self) -> impl Iterator<Item = (Action, DateTime<Utc>)> + use<> {
         let like = Action::React(Some(Reaction::Like));
+        let viewing = Action::View(NewViewing {
+            time: ViewingTime::at(self.watched_at.unwrap_or(UNKNOWN_TIME)),
+            rating: self.rating,
+            source: self.source.as_deref().and_then(Source::new),
+        });
         let actions = [
-            (Action::Complete, self.watched_at),
+            (viewing, self.watched_at),
             (Action::Rate(self.rating), self.rated_at),
             (Action::Bookmark(true), self.bookmarked_at),
             (like, self.liked_at),

@@ -100,7 +100,7 @@ async fn i01_one_bad_row_is_reported_and_the_others_are_taken(pool: PgPool) {
 const LETTERBOXD: [&str; 5] = [
     "14160 like 2024-01-05",
     "14160 rating 4.5 2024-01-05",
-    "14160 watched 2024-01-04",
+    "14160 watched 4.5 2024-01-04",
     "348 watchlist 2024-02-01",
     "438631 watched 1970-01-01",
 ];
@@ -186,6 +186,68 @@ async fn i03_the_files_of_letterboxd_are_taken_from_one_upload_with_their_paths(
             .any(|line| line.starts_with("808 ") || line.starts_with("10674 ")),
         "{told:?}"
     );
+}
+
+#[sqlx::test]
+async fn i07_each_viewing_of_a_movie_is_kept_whatever_the_order(pool: PgPool) {
+    let (app, _movies, user) = stage(&pool).await;
+    let text = |name: &str| String::from_utf8(file("I07", name)).expect("text");
+    let (diary, ratings, watched) = (text("diary.csv"), text("ratings.csv"), text("watched.csv"));
+    let mut rows: Vec<&str> = diary.lines().collect();
+    rows[1..].reverse();
+    let reversed = rows.join("\n");
+    let diary = ("diary.csv", diary.as_str());
+    let reversed = ("diary.csv", reversed.as_str());
+    let ratings = ("ratings.csv", ratings.as_str());
+    let watched = ("watched.csv", watched.as_str());
+    let mut seen = Vec::new();
+    for (number, uploads) in [
+        vec![vec![diary]],
+        vec![vec![reversed]],
+        vec![vec![watched, ratings, diary]],
+        vec![vec![reversed, ratings, watched]],
+        vec![vec![watched], vec![diary], vec![ratings]],
+        vec![vec![ratings], vec![reversed], vec![watched], vec![diary]],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let user = if number == 0 {
+            user
+        } else {
+            app.user(&format!("user{number}")).await
+        };
+        for files in uploads {
+            ended(&app, form(&app, &path(user), &files).await).await;
+        }
+        let list = app
+            .get(&format!("/api/v1/users/{user}/viewings"))
+            .await
+            .expect(200);
+        let mut days: Vec<String> = list["viewings"]
+            .as_array()
+            .expect("viewings")
+            .iter()
+            .map(|viewing| format!("{} {}", viewing["day"], viewing["rating"]))
+            .collect();
+        days.sort();
+        let rating = app
+            .get(&format!("/api/v1/users/{user}/ratings/348"))
+            .await
+            .expect(200);
+        seen.push((days, rating["rating"].clone()));
+    }
+    let days = [
+        "\"2020-01-01\" 4.0",
+        "\"2021-01-01\" null",
+        "\"2022-01-01\" 5.0",
+    ];
+    for seen in &seen {
+        assert_eq!(
+            (&seen.0[..], &seen.1),
+            (&days.map(str::to_owned)[..], &json!(5.0))
+        );
+    }
 }
 
 #[sqlx::test]
@@ -277,7 +339,7 @@ async fn i14_the_export_of_trakt_is_taken_as_an_archive_and_as_files(pool: PgPoo
 }
 
 #[sqlx::test]
-async fn i16_a_missing_date_is_unknown(pool: PgPool) {
+async fn i16_a_missing_date_is_unknown_and_never_wins(pool: PgPool) {
     let (app, _movies, user) = stage(&pool).await;
     let history = file("I16", "history.csv");
     ended(&app, csv(&app, &path(user), history.clone()).await).await;
@@ -287,6 +349,20 @@ async fn i16_a_missing_date_is_unknown(pool: PgPool) {
         "603 watched 1970-01-01",
     ];
     assert_eq!(told(&app, user).await, unknown);
+    let known = "watched_at,action,type,title,year,trakt_id,imdb_id,tmdb_id\n2015-01-01T00:00:00Z,watch,movie,Alien,1979,295,tt0078748,348\n";
+    for content in [known.as_bytes().to_vec(), history] {
+        ended(&app, csv(&app, &path(user), content).await).await;
+        let watch = app
+            .get(&format!("/api/v1/users/{user}/watch/348"))
+            .await
+            .expect(200);
+        assert!(
+            watch["watched_at"]
+                .as_str()
+                .is_some_and(|at| at.starts_with("2015-01-01")),
+            "{watch}"
+        );
+    }
 }
 
 #[sqlx::test]
@@ -332,14 +408,16 @@ async fn i25_the_layout_that_letterboxd_imports_is_taken(pool: PgPool) {
         told(&app, user).await,
         [
             "14160 rating 4.5 2024-01-04",
-            "14160 watched 2024-01-04",
+            "14160 watched 4.5 2024-01-04",
             "348 rating 3.5 2023-10-31",
-            "348 watched 2023-10-31"
+            "348 watched 3.5 2023-10-31"
         ]
     );
-    // Without dates, nothing is newer than what is known.
+    // Without dates, nothing is newer than what is known; the viewings are stored, but do not count beside dated ones.
     let import = ended(&app, csv(&app, &path(user), file("I25", "plain.csv")).await).await;
-    assert_eq!(counts(&import), [2, 0, 2, 0, 0, 0]);
+    assert_eq!(counts(&import), [2, 2, 0, 0, 0, 0]);
+    let rating = app.get(&format!("/api/v1/users/{user}/ratings/348")).await;
+    assert_eq!(rating.expect(200)["rating"], 3.5);
     let other = app.user("berta").await;
     ended(
         &app,
@@ -350,9 +428,9 @@ async fn i25_the_layout_that_letterboxd_imports_is_taken(pool: PgPool) {
         told(&app, other).await,
         [
             "14160 rating 4.5 1970-01-01",
-            "14160 watched 1970-01-01",
+            "14160 watched 4.5 1970-01-01",
             "348 rating 4 1970-01-01",
-            "348 watched 1970-01-01"
+            "348 watched 4 1970-01-01"
         ]
     );
 }
