@@ -17,6 +17,8 @@ async fn all_statements_prepare(pool: PgPool) {
 const EXPORTED: &[&str] = &[
     "api_key",
     "job",
+    "import_failure",
+    "import_unmatched",
     "interaction",
     "preference",
     "refresh_family",
@@ -31,8 +33,6 @@ const EXPORTED: &[&str] = &[
 const NOT_EXPORTED: &[&str] = &[
     "erasure",
     "import_entry",
-    "import_failure",
-    "import_unmatched",
     "outbox",
 ];
 
