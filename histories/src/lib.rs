@@ -2,6 +2,7 @@
 //! Called by preference-service; performs no I/O and knows neither HTTP nor the database.
 
 mod date;
+pub mod export;
 mod fields;
 mod format;
 mod header;

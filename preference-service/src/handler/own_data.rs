@@ -8,9 +8,15 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::{Problem, extract::Path, openapi::InvalidId};
+use chassis::{
+    Problem,
+    extract::{Path, Query},
+    openapi::InvalidId,
+};
 use futures_util::stream;
-use utoipa::ToSchema;
+use histories::export::Layout;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::UserNotFound;
 use crate::{models::UserId, state::AppState};
@@ -76,17 +82,55 @@ struct ExportResponse {
     interactions: (),
 }
 
+/// The layout of an export.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ExportFormat {
+    /// All data about the user, as JSON.
+    #[default]
+    Json,
+    /// The history, as Letterboxd exports it.
+    Letterboxd,
+    /// The history, as Trakt exports it.
+    Trakt,
+}
+
+impl ExportFormat {
+    /// The layout of an archive, with its name; `None` for JSON.
+    fn layout(self) -> Option<(Layout, &'static str)> {
+        match self {
+            Self::Json => None,
+            Self::Letterboxd => Some((Layout::Letterboxd, "letterboxd")),
+            Self::Trakt => Some((Layout::Trakt, "trakt")),
+        }
+    }
+}
+
+/// The parameters of an export.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportQuery {
+    /// The layout: `json` holds everything; `letterboxd` and `trakt` are zip archives of the history as those sites export it,
+    /// which imports take, with TMDB's ids besides. Letterboxd's has no hours, dislikes, superlikes, playback positions and
+    /// sources of viewings; Trakt's has no reactions, playback positions, ratings of single viewings and sources.
+    #[param(inline, default = "json", example = "letterboxd")]
+    format: Option<ExportFormat>,
+}
+
 /// Export a user
 ///
-/// Returns all data about the user, as of one snapshot: account, preferences, logins, API keys, taste
+/// Returns all data about the user, or the history in the layout of another site, as of one snapshot: account, preferences, logins, API keys, taste
 /// edits, the state of each movie, viewings, imports, and all interactions.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}/export",
     tag = "users",
-    params(("id" = UserId, Path, description = "The user's id.", example = 1)),
+    params(("id" = UserId, Path, description = "The user's id.", example = 1), ExportQuery),
     responses(
-        (status = 200, description = "the data", body = ExportResponse, headers(
+        (status = 200, description = "the data", content(
+            (ExportResponse = "application/json"),
+            (Vec<u8> = "application/zip")
+        ), headers(
             ("Content-Disposition" = String, description = "the suggested file name")
         )),
         InvalidId, UserNotFound,
@@ -95,8 +139,13 @@ struct ExportResponse {
 pub(super) async fn export_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
+    Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let pieces = state.users.export(id).await?;
+    let layout = query.format.unwrap_or_default().layout();
+    let pieces = state
+        .users
+        .export(id, layout.map(|(layout, _)| layout))
+        .await?;
     let body = Body::from_stream(stream::unfold(Some(pieces), async |pieces| {
         let mut pieces = pieces?;
         match pieces.recv().await {
@@ -106,12 +155,16 @@ pub(super) async fn export_user(
             None => Some((Err(io::Error::other("the export was interrupted")), None)),
         }
     }));
+    let (kind, name) = match layout {
+        None => ("application/json", format!("marquee-user-{id}.json")),
+        Some((_, layout)) => ("application/zip", format!("marquee-user-{id}-{layout}.zip")),
+    };
     let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CONTENT_TYPE, kind.to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (
             header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"marquee-user-{id}.json\""),
+            format!("attachment; filename=\"{name}\""),
         ),
     ];
     Ok((headers, body).into_response())

@@ -1,5 +1,7 @@
-//! SQL of the export of a user's data as JSON; called by [`crate::service::users`]. Every table with
+//! SQL of the export of a user's data, as JSON or in the layout of another site; called by [`crate::service::users`]. Every table with
 //! data of users must be covered here.
+
+mod archive;
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A piece of the document; `None` after the last one. A channel that closes without it means that the
 /// document is incomplete.
-pub type Piece = Option<String>;
+pub type Piece = Option<Vec<u8>>;
 
 /// An export in progress: a transaction with one snapshot for all its parts.
 pub struct Export {
@@ -80,8 +82,8 @@ impl Export {
         document.add_history(&mut self.transaction, id).await?;
         document.piece.push('}');
         let last = std::mem::take(&mut document.piece);
-        document.send(Some(last)).await?;
-        document.send(None).await?;
+        send(pieces, Some(last.into_bytes())).await?;
+        send(pieces, None).await?;
         self.transaction.commit().await
     }
 }
@@ -218,17 +220,18 @@ impl Document<'_> {
             separator = ",";
             if self.piece.len() >= PIECE_BYTES {
                 let piece = std::mem::take(&mut self.piece);
-                self.send(Some(piece)).await?;
+                send(self.pieces, Some(piece.into_bytes())).await?;
             }
         }
         self.piece.push(']');
         Ok(())
     }
+}
 
-    async fn send(&self, piece: Piece) -> sqlx::Result<()> {
-        self.pieces
-            .send_timeout(piece, PIECE_TIMEOUT)
-            .await
-            .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()))
-    }
+/// Sends a piece to the receiver, which must take it in time.
+async fn send(pieces: &mpsc::Sender<Piece>, piece: Piece) -> sqlx::Result<()> {
+    pieces
+        .send_timeout(piece, PIECE_TIMEOUT)
+        .await
+        .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()))
 }

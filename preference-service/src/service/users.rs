@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
 use filter::GenreNames;
+use histories::export::Layout;
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -197,16 +198,23 @@ impl Users {
         Ok(())
     }
 
-    /// Begins an export of all data about the user; returns its pieces.
+    /// Begins an export of all data about the user, or of the history in the layout of another site; returns its pieces.
     ///
     /// # Errors
     /// `UserNotFound` if no user has this id.
     #[tracing::instrument(name = "service.users.export", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn export(&self, id: UserId) -> Result<mpsc::Receiver<Piece>, Error> {
+    pub async fn export(
+        &self,
+        id: UserId,
+        layout: Option<Layout>,
+    ) -> Result<mpsc::Receiver<Piece>, Error> {
         let export = export::begin(&self.pool, id).await?;
         let export = export.ok_or(Error::UserNotFound)?;
         let (sender, pieces) = mpsc::channel(2);
-        self.shutdown.spawn(export.send(sender));
+        match layout {
+            Some(layout) => self.shutdown.spawn(export.send_archive(layout, sender)),
+            None => self.shutdown.spawn(export.send(sender)),
+        };
         Ok(pieces)
     }
 

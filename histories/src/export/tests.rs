@@ -1,0 +1,163 @@
+use chrono::{DateTime, NaiveDate, Utc};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Film, Given, HalfStars, Options, Source, Upload, read};
+
+fn day() -> impl Strategy<Value = NaiveDate> {
+    // Later than 1970, which stands for an unknown day.
+    (1_000..20_000_i32).prop_map(|days| NaiveDate::from_epoch_days(days).expect("in range"))
+}
+
+fn known() -> impl Strategy<Value = When> {
+    prop_oneof![
+        day().prop_map(When::Day),
+        (day(), 1..86_400_u32).prop_map(|(day, second)| {
+            let time = chrono::NaiveTime::from_num_seconds_from_midnight_opt(second, 0);
+            When::At(day.and_time(time.expect("of a day")).and_utc())
+        }),
+    ]
+}
+
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![4 => known(), 1 => Just(When::Unknown)]
+}
+
+fn stars() -> impl Strategy<Value = HalfStars> {
+    (1..=10_u8).prop_map(|halves| HalfStars::new(halves).expect("in range"))
+}
+
+fn film() -> impl Strategy<Value = Film> {
+    let title = "[A-Za-z0-9\"',;:=+ 달길é-]{0,20}[A-Za-z0-9!]";
+    (1..50_i64, title, prop::option::of(1900..2030_i32)).prop_map(|(id, title, year)| Film {
+        tmdb_id: Some(id),
+        title: Some(title.trim().to_owned()),
+        year,
+        ..Film::default()
+    })
+}
+
+fn rows() -> impl Strategy<Value = Vec<(Part, Row)>> {
+    let row = (
+        film(),
+        stars(),
+        prop::option::of(stars()),
+        known(),
+        when(),
+        0..5_usize,
+    );
+    let row = row.prop_map(|(film, stars, viewed_stars, known, when, part)| {
+        let mut row = Row {
+            film,
+            ..Row::default()
+        };
+        let part = Part::ALL[part];
+        match part {
+            Part::Diary => {
+                row.viewing = Some(known);
+                row.rating = viewed_stars.map(|value| Given { value, when: known });
+            }
+            Part::Watched => row.viewing = Some(When::Unknown),
+            Part::Ratings => row.rating = Some(Given { value: stars, when }),
+            Part::Watchlist => row.watchlist = Some(when),
+            Part::Likes => row.like = Some(when),
+        }
+        (part, row)
+    });
+    prop::collection::vec(row, 0..40)
+}
+
+fn written(layout: Layout, rows: &[(Part, Row)]) -> Vec<u8> {
+    let mut archive = Archive::new(layout);
+    let mut bytes = Vec::new();
+    for part in Part::ALL {
+        archive.begin(part).expect("written");
+        for (_, row) in rows.iter().filter(|(of, _)| *of == part) {
+            archive.push(row).expect("written");
+            bytes.extend(archive.take());
+        }
+    }
+    bytes.extend(archive.finish().expect("finished"));
+    bytes
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(4_000_000_000, 0).expect("in range")
+}
+
+/// The rows that a reader finds, without their places, in an order of their own.
+fn read_back(bytes: &[u8]) -> Vec<String> {
+    let uploads = [Upload {
+        name: "export.zip",
+        content: bytes,
+    }];
+    let options = Options {
+        format: None,
+        date_order: None,
+        max_rows: 1000,
+        now: now(),
+    };
+    let history = read(&uploads, &options).expect("read");
+    assert_eq!(history.problems, []);
+    compared(history.rows)
+}
+
+fn compared(rows: Vec<Row>) -> Vec<String> {
+    let mut rows: Vec<String> = rows
+        .into_iter()
+        .map(|row| {
+            let film = Film {
+                letterboxd_uri: None,
+                ..row.film
+            };
+            let row = Row {
+                file: 0,
+                line: 0,
+                source: Source::Marquee,
+                film,
+                ..row
+            };
+            format!("{row:?}")
+        })
+        .collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// The day of a time, for layouts without hours.
+fn days(when: When) -> When {
+    when.day().map_or(When::Unknown, When::Day)
+}
+
+/// The instant of a time, for layouts without days.
+fn instants(when: When) -> When {
+    when.instant().map_or(When::Unknown, When::At)
+}
+
+proptest! {
+    #[test]
+    fn letterboxds_layout_restores_days_ratings_likes_and_the_watchlist(rows in rows()) {
+        let held = rows.iter().map(|(_, row)| Row {
+            viewing: row.viewing.map(days),
+            rating: row.rating.map(|rating| Given { when: days(rating.when), ..rating }),
+            watchlist: row.watchlist.map(days),
+            like: row.like.map(days),
+            ..row.clone()
+        });
+        let expected = compared(held.collect());
+        prop_assert_eq!(read_back(&written(Layout::Letterboxd, &rows)), expected);
+    }
+
+    #[test]
+    fn trakts_layout_restores_times_ratings_and_the_watchlist(rows in rows()) {
+        let held = rows.iter().filter(|(part, _)| *part != Part::Likes).map(|(part, row)| Row {
+            viewing: row.viewing.map(instants),
+            rating: row.rating.filter(|_| *part != Part::Diary)
+                .map(|rating| Given { when: instants(rating.when), ..rating }),
+            watchlist: row.watchlist.map(instants),
+            ..row.clone()
+        });
+        let expected = compared(held.collect());
+        prop_assert_eq!(read_back(&written(Layout::Trakt, &rows)), expected);
+    }
+}
