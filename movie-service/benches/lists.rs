@@ -55,7 +55,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("vote count", "vote_count_min=1000"),
     ("provider", "providers=8&region=KR"),
     ("providers or'ed", "providers=8|9|10&region=KR"),
-    ("nothing found", "people=Nobody"),
+    ("nothing found", "keywords=45000&vote_count_min=2000000000"),
     (
         "all at once",
         "genres=Drama|Comedy&without_genres=Horror&language=en|ko&runtime_min=80&vote_average_min=5&release_date_from=1990-01-01&providers=8|9&region=KR",

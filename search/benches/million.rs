@@ -39,7 +39,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 use search::{
-    Kind, Request, SearchIndex, Snapshot,
+    Effort, Kind, Request, SearchIndex, Snapshot,
     eval::{DEPTH, Evaluation, parse},
 };
 
@@ -246,7 +246,7 @@ fn search(snapshot: &Snapshot, query: &str) {
         after: None,
         accept: None,
         facets: true,
-        strict: false,
+        effort: Effort::default(),
     };
     std::hint::black_box(snapshot.search(&request).expect("results"));
 }
@@ -374,7 +374,7 @@ fn evaluate(snapshot: &Snapshot, path: &Path) {
             after: None,
             accept: None,
             facets: false,
-            strict: false,
+            effort: Effort::default(),
         };
         let results = snapshot.search(&request).expect("results");
         let ids: Vec<i64> = results.hits.iter().map(|hit| hit.id).collect();

@@ -11,25 +11,23 @@ use crate::{
     card::Read,
     columns::Facets,
     docs::Docs,
-    document::{Kind, Tag},
+    document::Tag,
     error::IndexError,
-    find::{Found, Tolerance, errors_in, find, has_word},
+    find::{Found, errors_in, find, has_word},
     index::Snapshot,
     query::{Reading, Readings},
     rank::{self, Comparison, Match, role_factor},
-    request::{Hit, Place, Request, Results},
+    request::{Hit, Place, Request, Results, Tolerance},
     retrieve::Segment,
     text::Word,
 };
 
-/// Documents of each way of retrieval that are ranked by their names, the most renowned first.
-const MAX_RANKED: usize = 96;
 /// Scores without a match by name end here; documents behind those that are ranked follow by renown.
 const FAME_WEIGHT: f32 = 0.08;
 /// The quality of a document that a whole name of its cast or crew finds.
 const CREDIT_NAME: f32 = 0.88;
-/// Matches below are tried with all tolerance.
-const FAIR: f32 = 0.62;
+/// Matches below are tried with all tolerance: worse than all words among the cast and crew, as of a person's name.
+pub(crate) const FAIR: f32 = 0.595;
 /// The least share of the letters of a query that must be found, where the rest is found nowhere.
 const MIN_FOUND: f32 = 0.6;
 
@@ -69,31 +67,6 @@ impl Snapshot {
         search.run(&readings)?;
         search.finish()
     }
-
-    /// Finds movies, people and keywords as a user types, `limit` of each. People and keywords are found with typing
-    /// errors only if no movie matches well without.
-    ///
-    /// # Errors
-    /// `Storage` if the index cannot be read.
-    pub fn suggest(&self, query: &str, limit: usize) -> Result<Vec<(Kind, Hit)>, IndexError> {
-        let mut all = Vec::new();
-        let mut strict = false;
-        for kind in [Kind::Movie, Kind::Person, Kind::Keyword] {
-            let request = Request {
-                query,
-                kind,
-                limit,
-                after: None,
-                accept: None,
-                facets: false,
-                strict,
-            };
-            let hits = self.search(&request)?.hits;
-            strict |= hits.first().is_some_and(|hit| hit.quality >= rank::GOOD);
-            all.extend(hits.into_iter().map(|hit| (kind, hit)));
-        }
-        Ok(all)
-    }
 }
 
 impl<'a> Search<'a> {
@@ -119,18 +92,20 @@ impl<'a> Search<'a> {
         if self.best() < rank::WHOLE_OTHER {
             self.try_all(&readings.other, Tolerance::None)?;
         }
-        if self.request.strict {
-            return Ok(());
-        }
-        if self.best() < rank::GOOD {
+        let most = self.request.effort.tolerance;
+        let may = |tolerance| most >= tolerance;
+        if may(Tolerance::One) && self.best() < rank::GOOD {
             self.try_all(&readings.plain, Tolerance::One)?;
         }
-        if self.best() < FAIR {
+        if may(Tolerance::Full) && self.best() < FAIR {
             self.try_all(&readings.plain, Tolerance::Full)?;
             self.try_all(&readings.latin, Tolerance::Full)?;
         }
-        if self.best() < FAIR {
+        if may(Tolerance::Joined) && self.best() < FAIR {
             self.try_all(&readings.plain, Tolerance::Joined)?;
+        }
+        if !may(Tolerance::Full) {
+            return Ok(());
         }
         if self.ranked.is_empty() {
             let words = readings
@@ -245,8 +220,9 @@ impl<'a> Search<'a> {
 
     /// The most renowned of the documents; those with the lower id first among equals.
     fn most_renowned<'d>(&self, sets: impl Iterator<Item = &'d Docs>) -> Vec<Address> {
+        let max = self.request.effort.ranked;
         let mut best: BinaryHeap<Reverse<(u16, Reverse<i64>, Address)>> =
-            BinaryHeap::with_capacity(MAX_RANKED + 1);
+            BinaryHeap::with_capacity(max + 1);
         for (segment, docs) in sets.enumerate() {
             let columns = &self.snapshot.columns[segment];
             let mut take = |doc| {
@@ -254,14 +230,14 @@ impl<'a> Search<'a> {
                 let is_less = best
                     .peek()
                     .is_some_and(|Reverse((least, ..))| fame < *least);
-                if best.len() < MAX_RANKED || !is_less {
+                if best.len() < max || !is_less {
                     best.push(Reverse((fame, Reverse(columns.id(doc)), (segment, doc))));
-                    if best.len() > MAX_RANKED {
+                    if best.len() > max {
                         best.pop();
                     }
                 }
             };
-            match columns.most_renowned_of(docs, MAX_RANKED) {
+            match columns.most_renowned_of(docs, max) {
                 Some(most) => most.into_iter().for_each(take),
                 None => docs.for_each(&mut take),
             }

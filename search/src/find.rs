@@ -9,6 +9,7 @@ use crate::{
     error::IndexError,
     query::{Element, Reading},
     rank,
+    request::Tolerance,
     retrieve::{MAX_PREFIX_TERMS, Segment, Spelling},
     text::{Joined, Word},
 };
@@ -21,19 +22,6 @@ const TOPIC: f32 = 0.50;
 const YEAR: f32 = 0.85;
 /// Terms of credits that a prefix may have.
 const MAX_CREDIT_TERMS: usize = 256;
-
-/// The typing errors with which words are looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Tolerance {
-    /// None.
-    None,
-    /// One behind the first letter, in words that no document has.
-    One,
-    /// As many as a word of its length may have, in all words.
-    Full,
-    /// The same in names without spaces.
-    Joined,
-}
 
 /// The documents of a segment by the way in which they are found.
 #[derive(Default)]

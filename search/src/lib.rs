@@ -20,10 +20,11 @@ mod rank;
 pub mod request;
 mod retrieve;
 mod schema;
+mod suggest;
 pub mod text;
 
 pub use columns::Facets;
 pub use document::{Document, Kind, Name, Role, renown};
 pub use error::IndexError;
 pub use index::{SearchIndex, Snapshot, Writer};
-pub use request::{Hit, Place, Request, Results};
+pub use request::{Effort, Hit, Place, Request, Results, Tolerance};

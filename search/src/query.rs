@@ -195,7 +195,9 @@ fn without_noise(text: &Text) -> Option<Reading> {
     {
         words = rest;
     }
-    let is_shorter = words.len() < text.words.len() && !words.is_empty();
+    // A single letter is not what somebody looks for who types the start of another word behind "film".
+    let letters: usize = words.iter().map(Word::chars).sum();
+    let is_shorter = words.len() < text.words.len() && letters > 1;
     is_shorter.then(|| Reading::new(words.to_vec(), 0.02))
 }
 

@@ -21,8 +21,41 @@ pub struct Request<'a> {
     pub accept: Option<&'a dyn Fn(i64) -> bool>,
     /// True to count hits by genre, year and language.
     pub facets: bool,
-    /// True to leave out matches with typing errors.
-    pub strict: bool,
+    /// The work that is done at most.
+    pub effort: Effort,
+}
+
+/// The typing errors with which words are looked up, each step with more work than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tolerance {
+    /// None.
+    None,
+    /// One behind the first letter, in words that no document has.
+    One,
+    /// As many as a word of its length may have, in all words.
+    Full,
+    /// The same in names without spaces.
+    Joined,
+}
+
+/// The work that is done at most for a request. All pages of a list need the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Documents of each way of retrieval that are ranked by their names, the most renowned first; the others follow by
+    /// renown.
+    pub ranked: usize,
+    /// The last tolerance that is tried, if nothing matches well with less.
+    pub tolerance: Tolerance,
+}
+
+impl Default for Effort {
+    /// That of a search.
+    fn default() -> Self {
+        Self {
+            ranked: 96,
+            tolerance: Tolerance::Joined,
+        }
+    }
 }
 
 /// The place of a hit in its list.

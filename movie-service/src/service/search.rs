@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
-use search::{IndexError, Kind, Place, Request, Results, SearchIndex};
+use search::{Effort, IndexError, Kind, Place, Request, Results, SearchIndex};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
@@ -219,7 +219,7 @@ fn find(
         after: request.after,
         accept: None,
         facets: request.facets,
-        strict: false,
+        effort: Effort::default(),
     };
     if request.filter == Filter::default() || request.kind != Kind::Movie {
         return Ok(snapshot.search(&all)?);

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, path::PathBuf, time::Instant};
 use anyhow::Context;
 use chassis::shutdown::Shutdown;
 use search::{
-    Kind, Request, SearchIndex,
+    Effort, Kind, Request, SearchIndex,
     eval::{Case, DEPTH, Evaluation, parse, rank},
 };
 use sqlx::PgPool;
@@ -59,7 +59,7 @@ pub async fn run(arguments: EvaluateArgs, config: &Config) -> anyhow::Result<Str
             after: None,
             accept: None,
             facets: false,
-            strict: false,
+            effort: Effort::default(),
         };
         let started = Instant::now();
         let results = snapshot.search(&request)?;
