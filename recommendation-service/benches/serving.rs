@@ -134,8 +134,9 @@ fn catalogue(films: i64) -> Catalogue {
     for id in 1..=films {
         catalogue.upsert(&film(id));
     }
-    let factors = catalogue.compute_factors();
-    catalogue.set_factors(factors, catalogue.revision());
+    let weights = *catalogue.content_weights();
+    let factors = catalogue.compute_factors(&weights);
+    catalogue.set_factors(factors, &weights, catalogue.revision());
     catalogue
 }
 
@@ -438,7 +439,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         explained / nothing
     );
     let all = messages();
-    let longest: String = all.join(" ").chars().take(1000).collect();
+    let longest: String = all[0].chars().cycle().take(1000).collect();
     for (name, messages) in [
         ("messages in words", all),
         ("a message of 1,000 characters", vec![longest]),

@@ -73,6 +73,15 @@ pub async fn assemble(
     assemble_with(process, pool, clock, live).await
 }
 
+/// Scores content by the weights that were fitted with the live models, or by the default ones.
+fn use_weights(catalogue: &Shared<Arc<Catalogue>>, live: &LiveModels) {
+    let fitted = live.own.read().as_ref().and_then(|own| own.content);
+    let weights = fitted.unwrap_or_default();
+    if *catalogue.snapshot().content_weights() != weights {
+        refresh_factors(catalogue, Some(&weights));
+    }
+}
+
 /// As [`assemble`], with the learned models in `trained` instead of those of the registry.
 pub async fn assemble_with(
     process: &Process,
@@ -100,6 +109,10 @@ pub async fn assemble_with(
         Vec::new(),
     );
     let users_feed = users_feed.await?;
+    let (interval, own) = (LIVE_REFRESH_INTERVAL, (catalogue.clone(), trained.clone()));
+    repeat(process, interval, "content weights", own, |own| {
+        tokio::task::spawn_blocking(move || use_weights(&own.0, &own.1))
+    });
 
     let recorder = Recorder::start(pool.clone(), shutdown);
     let experiments = Experiments::new(pool.clone(), recorder, clock.clone());
@@ -152,7 +165,7 @@ pub async fn assemble_with(
         FACTORS_REFRESH_INTERVAL,
         "content factors",
         catalogue,
-        |own| tokio::task::spawn_blocking(move || refresh_factors(&own)),
+        |own| tokio::task::spawn_blocking(move || refresh_factors(&own, None)),
     );
     let (interval, own) = (EXPERIMENTS_REFRESH_INTERVAL, experiments.clone());
     let own = (own, treatments, models.clone());

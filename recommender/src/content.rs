@@ -8,12 +8,14 @@
 //! 24 (5), 1988: the weight of a tag is its inverse document frequency ([`inverse_document_frequency`]) times the factor
 //! of its kind, and vectors are compared by the cosine. The term frequency of a tag is 1.
 
+mod fit;
 mod profile;
 #[cfg(test)]
 mod tests;
 mod vector;
 mod weights;
 
+pub use fit::{ContentWeight, fit};
 pub use profile::{Explained, TagProfile};
 pub use vector::TagVector;
 pub use weights::{Closeness, ContentWeights, ItemFactors, Properties};

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Ease, FitError, Ials, IalsSettings, ModelName, Popularity, Scorer, Spectral, TrainedModel,
     TrainedModels,
-    content::{CONTENT_WEIGHT, TASTE_WEIGHT},
+    content::{CONTENT_WEIGHT, ContentWeight, ContentWeights, TASTE_WEIGHT},
     evaluation::settings::Settings,
     learners::SparseWeights,
     trained::default_base_share,
@@ -164,7 +164,16 @@ impl ModelParts {
             })
         });
         let familiarity = number("familiarity", FAMILIARITY);
-        let trained = TrainedModels::new(version, self.films, parts.collect(), familiarity)?;
+        let mut trained = TrainedModels::new(version, self.films, parts.collect(), familiarity)?;
+        let mut content = ContentWeights::default();
+        for weight in ContentWeight::ALL {
+            if let Some(value) = manifest.parameters.get(weight.name()) {
+                let is_sound = value.is_finite() && (0.0..=1e3).contains(value);
+                FitError::check(weight.name(), *value, "0 to 1000", is_sound)?;
+                *weight.of(&mut content) = *value as f32;
+                trained.content = Some(content);
+            }
+        }
         trained
             .with_tags(
                 number("content", CONTENT_WEIGHT),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Blend, FitError, Part, Projected, Scorer,
-    content::{CONTENT_WEIGHT, TASTE_WEIGHT},
+    content::{CONTENT_WEIGHT, ContentWeights, TASTE_WEIGHT},
 };
 
 /// The learned models by name.
@@ -84,6 +84,8 @@ pub struct TrainedModels {
     pub content_weight: f32,
     /// The weight of taste beside the models.
     pub taste_weight: f32,
+    /// The weights of the content model that were fitted with these models; `None` for the default ones.
+    pub content: Option<ContentWeights>,
     /// The share of a base model beside these models, 0 to 1.
     pub base_share: f32,
     /// The version of the base model among them, if it is another one than `version`.
@@ -125,6 +127,7 @@ impl TrainedModels {
             blend,
             content_weight: CONTENT_WEIGHT,
             taste_weight: TASTE_WEIGHT,
+            content: None,
             base_share: default_base_share(0),
             base_version: None,
             familiarity,
@@ -207,6 +210,7 @@ impl TrainedModels {
             weight(|one| one.taste_weight),
         )?;
         Ok(Self {
+            content: own.and_then(|own| own.content),
             base_share: share,
             base_version: own.map(|_| base.version),
             ..combined

@@ -5,9 +5,10 @@
 //! one, whose fitting ended before. Settings and the weights of the blend are chosen on the tenth before; then the models
 //! are fitted again with that tenth.
 //!
-//! [`source`] and [`tags`] read, [`fit`] fits and measures. [`base`] fits a base model to a published set instead.
+//! [`source`] and [`tags`] read, [`fit`] fits and measures, [`content`] fits the content model. [`base`] fits a base model to a published set instead.
 
 mod base;
+mod content;
 mod fit;
 pub(super) mod set;
 pub(super) mod source;
@@ -143,9 +144,12 @@ pub async fn train(arguments: Arguments, config: Config) -> anyhow::Result<()> {
         Some(pool) => live(pool, ModelKind::Base).await?.map(|(_, base)| base),
         None => None,
     };
-    let task = fit::Task::new(events, catalogue, base)?;
+    let mut task = fit::Task::new(events, catalogue, base)?;
     let outcome = match &arguments.from {
-        None => task.fit(&mut settings)?,
+        None => {
+            task.refit_content();
+            task.fit(&mut settings)?
+        }
         Some(file) => {
             let bytes = read_file(file).with_context(|| file.display().to_string())?;
             let (manifest, parts) =

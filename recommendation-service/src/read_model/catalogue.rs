@@ -21,7 +21,7 @@ use recommender::content::{ContentWeights, ItemFactors, TagIndex as _, TagProfil
 use crate::read_model::{
     Film, Revision, Tag,
     genres::{GenreSet, Genres},
-    leads::Leads,
+    leads::{Leads, PackedLeads},
     poster::Poster,
     rating,
     related::Related,
@@ -52,7 +52,7 @@ pub struct Catalogue {
     content: ContentWeights,
     /// The movies as the content model uses them; see [`super::tags`].
     factors: Arc<Vec<ItemFactors>>,
-    leads: Column<Leads>,
+    leads: Column<PackedLeads>,
     /// The ratings that lowest ratings are compared with; see [`super::rating`].
     ratings: Column<f32>,
     /// The facets that movies are filtered by.
@@ -128,7 +128,8 @@ impl Catalogue {
         self.posters[row] = Poster::new(film.poster_path.as_deref());
         self.related.set(row, &Related::encode(film));
         put(&mut self.films, numbered(row), film);
-        self.leads[row] = Leads::new(&self.films, &film.people);
+        let leads = Leads::new(&self.films, &film.people);
+        self.leads[row] = leads.pack(&self.films.facet_ids(numbered(row)));
         self.ratings[row] = rating::assured(film.vote_average, film.vote_count) as f32;
         let tags = self.tags();
         let factors = tags.describe(numbered(row), self.popularity[row], |tag| tags.weight(tag));
@@ -148,7 +149,7 @@ impl Catalogue {
         self.posters.push(Poster::default());
         self.related.push(&[]);
         Arc::make_mut(&mut self.factors).push(ItemFactors::default());
-        self.leads.push(Leads::default());
+        self.leads.push(PackedLeads::default());
         self.ratings.push(0.0);
         let ids = &self.ids;
         self.rows.insert(numbered(row), |row| ids[row as usize]);
@@ -198,9 +199,12 @@ impl Catalogue {
     }
 
     /// The factors of all movies by row: each depends on the number of movies with its tags, which changes with other
-    /// movies. Takes a quarter of a second for a million movies.
-    pub fn compute_factors(&self) -> Vec<ItemFactors> {
-        let tags = self.tags();
+    /// movies, and on the `weights` of the content model. Takes a quarter of a second for a million movies.
+    pub fn compute_factors(&self, weights: &ContentWeights) -> Vec<ItemFactors> {
+        let tags = FilmTags {
+            films: &self.films,
+            weights,
+        };
         let weights = tags.all_weights();
         let of = |number: u32| weights.get(number as usize).copied().unwrap_or_default();
         (0..self.len())
@@ -208,11 +212,17 @@ impl Catalogue {
             .collect()
     }
 
-    /// Stores `factors`, which [`Catalogue::compute_factors`] returned at the revision `of`; does nothing if the catalogue
-    /// changed since.
-    pub fn set_factors(&mut self, factors: Vec<ItemFactors>, of: Revision) {
+    /// Stores `factors` and the `weights` with which [`Catalogue::compute_factors`] returned them at the revision `of`; does
+    /// nothing if the catalogue changed since.
+    pub fn set_factors(
+        &mut self,
+        factors: Vec<ItemFactors>,
+        weights: &ContentWeights,
+        of: Revision,
+    ) {
         if self.revision.get() == of.get() {
             self.factors = Arc::new(factors);
+            self.content = *weights;
             self.has_stale_factors = false;
             self.revision = Revision::next();
         }
@@ -339,7 +349,7 @@ impl Catalogue {
 
     /// The directors and leading actors of the movie in `row`.
     pub fn leads(&self, row: usize) -> Leads {
-        self.leads[row]
+        self.leads[row].unpack(&self.films.facet_ids(numbered(row)))
     }
 
     /// The ratings that lowest ratings are compared with, by row: the average vote, unless it is of few votes.

@@ -11,6 +11,7 @@ use chassis::feed::{
     Change,
     follow::{Projection, ProjectionError, SnapshotReader},
 };
+use recommender::content::ContentWeights;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 
@@ -55,23 +56,24 @@ impl ReadModel for Arc<Catalogue> {
         }
         // The fewer movies, the more each of them changes the frequencies of tags.
         if model.snapshot().len() <= MAX_IMMEDIATE_REFRESH {
-            refresh_factors(model);
+            refresh_factors(model, None);
         }
     }
 
     fn finish(model: &Shared<Self>) {
-        refresh_factors(model);
+        refresh_factors(model, None);
     }
 }
 
-/// Computes the content factors of all movies again if movies changed since. Takes a quarter of a second for a million
-/// movies, during which the catalogue can change; then the next call does it.
-pub fn refresh_factors(catalogue: &Shared<Arc<Catalogue>>) {
+/// Computes the content factors of all movies again if movies changed since, or if `weights` are other ones than before.
+/// Takes a quarter of a second for a million movies, during which the catalogue can change; then the next call does it.
+pub fn refresh_factors(catalogue: &Shared<Arc<Catalogue>>, weights: Option<&ContentWeights>) {
     let snapshot = catalogue.snapshot();
-    if snapshot.has_stale_factors() {
-        let (factors, revision) = (snapshot.compute_factors(), snapshot.revision());
+    let weights = *weights.unwrap_or(snapshot.content_weights());
+    if snapshot.has_stale_factors() || weights != *snapshot.content_weights() {
+        let (factors, revision) = (snapshot.compute_factors(&weights), snapshot.revision());
         drop(snapshot);
-        Arc::make_mut(&mut catalogue.write()).set_factors(factors, revision);
+        Arc::make_mut(&mut catalogue.write()).set_factors(factors, &weights, revision);
     }
 }
 

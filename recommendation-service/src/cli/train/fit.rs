@@ -7,6 +7,7 @@ use recommender::{
     Ease, History, Ials, Interactions, ModelName, Popularity, Scorer, Spectral, TrainedModel,
     TrainedModels,
     blend::add_part,
+    content::{ContentWeight, ContentWeights},
     evaluation::{
         self, Fitted,
         metrics::{AtLength, Figures, ItemPopularity, lists},
@@ -20,7 +21,7 @@ use recommender::{
 };
 use sha2::{Digest, Sha256};
 
-use super::tags::Tags;
+use super::{content, tags::Tags};
 use crate::{cli::print, read_model};
 
 /// The split: the last tenth for the test part, the tenth before for validation.
@@ -49,6 +50,8 @@ pub(super) struct Task {
     all: Interactions,
     sha256: String,
     tags: Option<Tags>,
+    /// The weights of the content model, if they were fitted.
+    content: Option<ContentWeights>,
     /// The live base model.
     base: Option<TrainedModels>,
 }
@@ -136,8 +139,16 @@ impl Task {
             data,
             all,
             sha256,
+            content: None,
             base,
         })
+    }
+
+    /// Fits the weights of the content model to the training part, if that has enough users.
+    pub(super) fn refit_content(&mut self) {
+        if let Some(tags) = &mut self.tags {
+            self.content = content::refit(tags, &self.data.train);
+        }
     }
 
     /// Chooses the settings that are not set, fits, and measures.
@@ -172,6 +183,12 @@ impl Task {
             parameters: settings.parameters(),
             ..Manifest::default()
         };
+        if let Some(mut weights) = self.content {
+            for weight in ContentWeight::ALL {
+                let value = f64::from(*weight.of(&mut weights));
+                manifest.parameters.insert(weight.name().to_owned(), value);
+            }
+        }
         if let Some(share) = base_share {
             manifest
                 .parameters

@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use recommender::{History, content::TagProfile};
+use recommender::{
+    History,
+    content::{ContentWeights, TagProfile},
+};
 use sqlx::PgPool;
 
 use crate::read_model::{Catalogue, follow};
@@ -30,6 +33,23 @@ impl Tags {
             rows: films.iter().map(row).collect(),
             catalogue,
         }
+    }
+
+    /// The number of movies in the catalogue.
+    pub(super) fn movies(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    /// The weights of the content model.
+    pub(super) fn weights(&self) -> &ContentWeights {
+        self.catalogue.content_weights()
+    }
+
+    /// Sets the weights of the content model.
+    pub(super) fn set_weights(&mut self, weights: &ContentWeights) {
+        let factors = self.catalogue.compute_factors(weights);
+        let revision = self.catalogue.revision();
+        self.catalogue.set_factors(factors, weights, revision);
     }
 
     /// The scores of each column by content and by taste for a user with this history.

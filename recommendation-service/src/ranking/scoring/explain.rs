@@ -158,9 +158,17 @@ impl Scores<'_> {
             .enumerate()
             .filter(|(_, amount)| *amount != 0.0)
             .collect();
-        movies.sort_by(|(_, one), (_, two)| two.total_cmp(one));
         let positive = movies.iter().filter(|(_, amount)| *amount > 0.0).count();
-        let rest = movies.split_off(positive.min(MAX_NAMED_MOVIES));
+        let named = positive.min(MAX_NAMED_MOVIES);
+        let order = |(one, amount): &(usize, f32), (two, other): &(usize, f32)| {
+            other.total_cmp(amount).then(one.cmp(two))
+        };
+        // Of hundreds of movies the first few are needed.
+        if named < movies.len() {
+            movies.select_nth_unstable_by(named, order);
+        }
+        let rest = movies.split_off(named);
+        movies.sort_unstable_by(order);
         let others: f64 = rest.iter().map(|(_, amount)| f64::from(*amount)).sum();
         let reasons = self.reasons(row, sums, &movies);
         let ten_thousandths =
