@@ -359,7 +359,7 @@ impl UserMovie {
                 value.map(Reaction::interaction_type)
                     > self.reaction.map(Reaction::interaction_type)
             }
-            Action::Bookmark(value) => value > self.bookmarked,
+            Action::Bookmark(value) => value && !self.bookmarked,
             Action::Rate(value) => value > self.rating,
             _ => return self.apply_watch(viewings, action, context),
         };
