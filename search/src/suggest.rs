@@ -27,7 +27,7 @@ impl Snapshot {
         for kind in [Kind::Movie, Kind::Person, Kind::Keyword] {
             let [tolerance_of_people, tolerance_of_keywords] = tolerance;
             let (ranked, tolerance_of_kind) = match kind {
-                Kind::Movie => (5 * limit, of_movies),
+                Kind::Movie => (4 * limit, of_movies),
                 Kind::Person => (2 * limit, tolerance_of_people),
                 Kind::Keyword => (2 * limit, tolerance_of_keywords),
             };
@@ -49,6 +49,8 @@ impl Snapshot {
                 tolerance = match best {
                     best if best >= rank::GOOD => [Tolerance::None, Tolerance::None],
                     best if best >= FAIR => [Tolerance::One, Tolerance::None],
+                    // Few names have so many words.
+                    _ if has_words => [Tolerance::One, Tolerance::None],
                     _ => [Tolerance::Full, Tolerance::One],
                 };
             }
