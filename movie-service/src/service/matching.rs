@@ -109,6 +109,16 @@ pub enum Unmatched {
     Deferred,
 }
 
+/// The result of a request to TMDB for a movie.
+enum Fetched {
+    /// The movie is in the catalogue now.
+    Movie(MovieId),
+    /// TMDB does not have it.
+    NotFound,
+    /// TMDB cannot be asked now.
+    Deferred,
+}
+
 /// The requests to TMDB that a call may still make.
 struct Budget {
     max: usize,
@@ -223,22 +233,16 @@ impl Matching {
             .collect();
         let mut responses = stream::iter(references)
             .map(|reference| async move {
-                let get = self.hydration.get(&reference);
-                let response = tokio::time::timeout_at(budget.deadline, get).await;
-                (reference, response)
+                let fetched = self.fetch_one(&reference, budget).await;
+                (reference, fetched)
             })
             .buffer_unordered(MAX_CONCURRENT_FETCHES);
         while let Some((reference, response)) = responses.next().await {
-            let found = match response {
-                Ok(Ok(served)) => Some(Match::found(served.film.movie.id)),
-                Ok(Err(error)) => match error.as_ref() {
-                    HydrationError::NotFound => None,
-                    HydrationError::TmdbUnavailable { .. } => continue,
-                    HydrationError::Database(_) => return Err(unshared(&error)),
-                },
-                Err(_) => continue,
+            let found = match response? {
+                Fetched::Movie(id) => Some(Match::found(id)),
+                Fetched::NotFound => None,
+                Fetched::Deferred => continue,
             };
-            budget.count();
             fetched.insert(reference, found);
         }
         drop(responses);
@@ -250,6 +254,22 @@ impl Matching {
             }
         }
         Ok(())
+    }
+
+    /// Fetches a movie into the catalogue, with a request that was taken from `budget`.
+    async fn fetch_one(&self, reference: &MovieRef, budget: &Budget) -> sqlx::Result<Fetched> {
+        let get = self.hydration.get(reference);
+        let fetched = match tokio::time::timeout_at(budget.deadline, get).await {
+            Ok(Ok(served)) => Fetched::Movie(served.film.movie.id),
+            Ok(Err(error)) => match error.as_ref() {
+                HydrationError::NotFound => Fetched::NotFound,
+                HydrationError::TmdbUnavailable { .. } => return Ok(Fetched::Deferred),
+                HydrationError::Database(_) => return Err(unshared(&error)),
+            },
+            Err(_) => return Ok(Fetched::Deferred),
+        };
+        budget.count();
+        Ok(fetched)
     }
 
     async fn match_titles(

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Budget, Candidate, MAX_CANDIDATES, MAX_CONCURRENT_FETCHES, Match, Matching, Unmatched, unshared,
+    Budget, Candidate, Fetched, MAX_CANDIDATES, MAX_CONCURRENT_FETCHES, Match, Matching, Unmatched,
 };
 use crate::{
     client::{tmdb::TmdbError, wire::FoundMovie},
     models::{MovieId, MovieRef},
     repository::matching,
-    service::hydration::HydrationError,
 };
 
 /// A movie is clearly better known than another from so many times its votes on.
@@ -39,7 +38,7 @@ impl Matching {
         let results: Vec<_> = stream::iter(open)
             .map(|(title, stored)| async move {
                 let found = self.search_one(&title.0, title.1, budget).await?;
-                // What the catalogue has is better than what TMDB does not have, or cannot tell now.
+                // A movie of the catalogue is better than one that TMDB does not have, or cannot tell now.
                 let is_found = matches!(found, Match::Found { .. });
                 Ok::<_, sqlx::Error>((
                     title,
@@ -100,13 +99,16 @@ impl Matching {
             }
         };
         if let Some(id) = best.and_then(|best| MovieId::new(best.id)) {
-            match self.take_in(id, budget).await? {
+            if !budget.take() {
+                return deferred();
+            }
+            match self.fetch_one(&MovieRef::Tmdb(id), budget).await? {
                 // Of another title: it counts if it has the wanted one among its alternative titles.
-                Some(true) if is_equal || self.has_title(id, title, year).await? => {
+                Fetched::Movie(_) if is_equal || self.has_title(id, title, year).await? => {
                     return Ok(Match::found(id));
                 }
-                Some(_) => {}
-                None => return deferred(),
+                Fetched::Movie(_) | Fetched::NotFound => {}
+                Fetched::Deferred => return deferred(),
             }
         }
         let candidates = ranked.iter().filter_map(|movie| {
@@ -168,26 +170,6 @@ impl Matching {
         let equal = movies.iter().zip(are_equal.chunks(2));
         let equal = equal.filter(|(_, are_equal)| are_equal.contains(&true));
         Ok(equal.map(|(movie, _)| movie.clone()).collect())
-    }
-
-    /// Fetches a movie into the catalogue: false if TMDB does not have it, `None` if it cannot be asked now.
-    async fn take_in(&self, id: MovieId, budget: &Budget) -> sqlx::Result<Option<bool>> {
-        if !budget.take() {
-            return Ok(None);
-        }
-        let reference = MovieRef::Tmdb(id);
-        let get = self.hydration.get(&reference);
-        let is_found = match tokio::time::timeout_at(budget.deadline, get).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => match error.as_ref() {
-                HydrationError::NotFound => false,
-                HydrationError::TmdbUnavailable { .. } => return Ok(None),
-                HydrationError::Database(_) => return Err(unshared(&error)),
-            },
-            Err(_) => return Ok(None),
-        };
-        budget.count();
-        Ok(Some(is_found))
     }
 
     /// True if the catalogue's movie has the title, an alternative one included.
