@@ -207,14 +207,7 @@ fn simkl(row: &mut Row, fields: &Fields<'_>) -> Result<Option<String>> {
     match state.as_str() {
         "completed" | "watched" => row.viewing = Some(date),
         "plantowatch" => row.watchlist = Some(date),
-        _ if row.rating.is_some() => {}
-        _ => {
-            return Ok(Some(if state.is_empty() {
-                "no state".to_owned()
-            } else {
-                state
-            }));
-        }
+        _ => return Ok(unless_rated(row, state)),
     }
     Ok(None)
 }
@@ -235,14 +228,16 @@ fn yamtrack(row: &mut Row, fields: &Fields<'_>) -> Result<Option<String>> {
     match state.as_str() {
         "completed" | "repeating" => row.viewing = Some(ended),
         "planning" | "planned" => row.watchlist = Some(fields.date("created_at")?),
-        _ if row.rating.is_some() => {}
-        _ => {
-            return Ok(Some(if state.is_empty() {
-                "no state".to_owned()
-            } else {
-                state
-            }));
-        }
+        _ => return Ok(unless_rated(row, state)),
     }
     Ok(None)
+}
+
+/// The state for which a row is skipped; `None` if it has a rating to keep.
+fn unless_rated(row: &Row, state: String) -> Option<String> {
+    let named = match state.is_empty() {
+        true => "no state".to_owned(),
+        false => state,
+    };
+    row.rating.is_none().then_some(named)
 }

@@ -2,6 +2,7 @@
 
 use sqlx::PgPool;
 
+use super::users;
 use crate::{
     error::{Error, MAX_API_KEYS},
     models::{ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, Role, Scope, SecretHash, UserId},
@@ -19,13 +20,7 @@ pub async fn create(
     secret: &ApiKeySecret,
 ) -> Result<ApiKey, Error> {
     let mut transaction = pool.begin().await?;
-    let role = sqlx::query_scalar!(
-        r#"select role as "role: Role" from user_account where id = $1 for no key update"#,
-        user_id.get()
-    )
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(Error::UserNotFound)?;
+    let role = users::lock_role(&mut transaction, user_id).await?;
     if key.scopes.contains(&Scope::Admin) && role != Role::Admin {
         return Err(Error::NotAdmin);
     }

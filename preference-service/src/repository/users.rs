@@ -2,13 +2,30 @@
 //! tell an unknown user from one without rows. Every change of a profile writes its change record.
 
 use chassis::language::Language;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::changes::record_profile;
 use crate::{
     error::Error,
     models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate},
 };
+
+/// The role of a user, who stays and keeps it until the end of the transaction.
+///
+/// # Errors
+/// `UserNotFound` if there is no such user.
+pub(super) async fn lock_role(
+    transaction: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Role, Error> {
+    sqlx::query_scalar!(
+        r#"select role as "role: Role" from user_account where id = $1 for no key update"#,
+        user_id.get()
+    )
+    .fetch_optional(transaction)
+    .await?
+    .ok_or(Error::UserNotFound)
+}
 
 /// Stores a user.
 ///

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 
+use super::users;
 use crate::{
     error::Error,
     models::{
@@ -34,7 +35,7 @@ pub struct Hook {
 /// Stores a hook of `user_id`.
 ///
 /// # Errors
-/// `UserNotFound`; `NotAdmin` if a household hook is requested for another user than an administrator; `TooManyWebhooks`.
+/// `UserNotFound`; `NotHouseholdAdmin` if a household hook is requested for another user than an administrator; `TooManyWebhooks`.
 #[tracing::instrument(name = "repository.webhooks.create", level = "debug", skip_all, fields(%user_id))]
 pub async fn create(
     pool: &PgPool,
@@ -43,13 +44,7 @@ pub async fn create(
     secret: &ApiKeySecret,
 ) -> Result<i64, Error> {
     let mut transaction = pool.begin().await?;
-    let role = sqlx::query_scalar!(
-        r#"select role as "role: Role" from user_account where id = $1 for no key update"#,
-        user_id.get()
-    )
-    .fetch_optional(&mut *transaction)
-    .await?
-    .ok_or(Error::UserNotFound)?;
+    let role = users::lock_role(&mut transaction, user_id).await?;
     if hook.users.is_some() && role != Role::Admin {
         return Err(Error::NotHouseholdAdmin);
     }
