@@ -5,7 +5,8 @@
 //! one, whose fitting ended before. Settings and the weights of the blend are chosen on the tenth before; then the models
 //! are fitted again with that tenth.
 //!
-//! [`source`] and [`tags`] read, [`fit`] fits and measures, [`content`] fits the content model. [`base`] fits a base model to a published set instead.
+//! [`source`] and [`tags`] read, [`fit`] fits and measures, [`content`] fits the content model. [`base`] fits a base model to a
+//! published set instead.
 
 mod base;
 mod content;

@@ -69,10 +69,10 @@ pub(super) fn reasons(
 }
 
 /// A facet of both movies, with the number of movies that have it.
-type Shared = (FacetKind, u64, usize);
+pub(super) type Shared = (FacetKind, u64, usize);
 
 /// The facets of both movies, the rarest first.
-fn shared(catalogue: &Catalogue, one: usize, other: usize) -> Vec<Shared> {
+pub(super) fn shared(catalogue: &Catalogue, one: usize, other: usize) -> Vec<Shared> {
     let films = catalogue.films();
     let numbers = |row: usize| films.facet_ids(u32::try_from(row).unwrap_or(u32::MAX));
     let others = numbers(other);

@@ -4,7 +4,8 @@
 use filter::FacetKind;
 use recommender::rerank::series::space_out;
 
-use crate::{ranking::candidates::Ranked, read_model::Catalogue};
+use super::{candidates::Ranked, common};
+use crate::read_model::Catalogue;
 
 /// Of this many movies one after the other, at most [`MAX_PARTS`] are of one series.
 const WINDOW: usize = 10;
@@ -28,28 +29,19 @@ struct Part {
     collection: Option<u32>,
     /// The words of the title without its number and subtitle.
     stem: Vec<String>,
-    /// The numbers of the people, ascending.
-    people: Vec<u32>,
+    row: usize,
 }
 
 impl Part {
     fn new(catalogue: &Catalogue, row: usize) -> Self {
-        let facets = catalogue.films().facets();
-        let numbers = catalogue
-            .films()
-            .facet_ids(u32::try_from(row).unwrap_or(u32::MAX));
-        let is_person = |number: &u32| {
-            let kind = facets.facet(*number).map(|(kind, _)| kind);
-            kind == Some(FacetKind::Person)
-        };
         Self {
             collection: catalogue.related(row).collection(),
             stem: stem(catalogue.title(row)),
-            people: numbers.into_iter().filter(is_person).collect(),
+            row,
         }
     }
 
-    fn is_same_series(&self, other: &Self) -> bool {
+    fn is_same_series(&self, other: &Self, catalogue: &Catalogue) -> bool {
         if let (Some(one), Some(other)) = (self.collection, other.collection) {
             return one == other;
         }
@@ -59,9 +51,11 @@ impl Part {
         if common == 0 || !(is_equal || common >= MIN_COMMON_WORDS) {
             return false;
         }
-        let is_shared = |person: &&u32| other.people.binary_search(person).is_ok();
-        let shared = self.people.iter().filter(is_shared).count();
-        shared >= if is_equal { 1 } else { 2 }
+        let shared = common::shared(catalogue, self.row, other.row);
+        let people = shared
+            .iter()
+            .filter(|(kind, ..)| *kind == FacetKind::Person);
+        people.count() >= if is_equal { 1 } else { 2 }
     }
 }
 
@@ -97,7 +91,7 @@ pub(super) fn spaced_out(catalogue: &Catalogue, ranked: &[Ranked]) -> Vec<Ranked
         .map(|movie| Part::new(catalogue, movie.row))
         .collect();
     let order = space_out(ranked.len(), WINDOW, MAX_PARTS, |one, other| {
-        parts[one].is_same_series(&parts[other])
+        parts[one].is_same_series(&parts[other], catalogue)
     });
     order.into_iter().map(|place| ranked[place]).collect()
 }
@@ -130,7 +124,7 @@ mod tests {
 
     fn are_one_series(movies: [(&str, Option<i64>, &[i64]); 2]) -> bool {
         let catalogue = catalogue(&movies);
-        Part::new(&catalogue, 0).is_same_series(&Part::new(&catalogue, 1))
+        Part::new(&catalogue, 0).is_same_series(&Part::new(&catalogue, 1), &catalogue)
     }
 
     #[test]

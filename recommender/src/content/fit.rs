@@ -80,6 +80,9 @@ impl ContentWeight {
 /// The weights near `start` that `judge`, larger is better, likes best: a pattern search over one weight at a time (Hooke
 /// and Jeeves, *"Direct Search" Solution of Numerical and Statistical Problems*, Journal of the ACM 8 (2), 1961), at most
 /// 37 judgements.
+///
+/// The search for settings in [`crate::evaluation::tuning`] climbs along one setting as long as that helps; within as few
+/// judgements it reaches the first weights alone.
 pub fn fit(start: ContentWeights, mut judge: impl FnMut(&ContentWeights) -> f64) -> ContentWeights {
     let mut best = (judge(&start), start);
     for step in STEPS {
