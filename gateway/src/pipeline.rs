@@ -4,7 +4,7 @@
 //! 2. request target: refuses ambiguous paths
 //! 3. access log: metrics and a log line when the response is ready
 //! 4. CORS: responds to preflight requests
-//! 5. overload: refuses more than `max_requests_in_flight`
+//! 5. overload: refuses more than `max_requests_in_flight`, and more of one client than its share
 //! 6. rate limit
 //! 7. authentication and authorization
 //! 8. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
@@ -26,6 +26,7 @@ use hyper::{
 };
 
 use crate::{
+    admission::{Permit, REQUESTS_REFUSED_TOTAL, Refusal},
     endpoints::{health, metrics, swagger},
     middleware::{
         access_log::Outcome,
@@ -35,7 +36,7 @@ use crate::{
         request_target,
     },
     proxy::{X_REQUEST_ID, internal::InternalCall},
-    response::{Body, refusal},
+    response::{Body, rate_limited, refusal},
     routes::{Access, Match, Service, Target},
     state::{Peer, ThreadState},
 };
@@ -150,7 +151,7 @@ impl RequestContext<'_> {
         let _permit = if is_probe {
             None
         } else {
-            let permit = InFlightPermit::acquire(state)?;
+            let permit = admit(state, client, self.peer)?;
             let (limit, admitted) = state.rate_limiter.count(client).await;
             self.limit = Some(limit);
             admitted?;
@@ -216,31 +217,19 @@ impl RequestContext<'_> {
     }
 }
 
-/// One of the requests that a thread may have in flight, until dropped.
-struct InFlightPermit<'a>(&'a ThreadState);
-
-impl<'a> InFlightPermit<'a> {
-    fn acquire(state: &'a ThreadState) -> Result<Self, Problem> {
-        match state.in_flight_capacity.get().checked_sub(1) {
-            Some(rest) => {
-                state.in_flight_capacity.set(rest);
-                Ok(Self(state))
-            }
-            None => {
+/// Takes one of the places of requests in flight.
+fn admit(state: &ThreadState, client: ClientKey, peer: &Peer) -> Result<Permit, Problem> {
+    let admitted = state.requests.admit(Some(client), &peer.connection);
+    admitted.map_err(|refusal| {
+        ::metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => refusal.reason()).increment(1);
+        match refusal {
+            Refusal::Client => rate_limited("too many requests of this client are under way", 1),
+            Refusal::Total => {
                 let error = "too many requests are under way";
-                Err(
-                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, error)
-                        .detail("retry after the seconds in Retry-After")
-                        .retry_after(1),
-                )
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, error)
+                    .detail("retry after the seconds in Retry-After")
+                    .retry_after(1)
             }
         }
-    }
-}
-
-impl Drop for InFlightPermit<'_> {
-    fn drop(&mut self) {
-        let capacity = &self.0.in_flight_capacity;
-        capacity.set(capacity.get() + 1);
-    }
+    })
 }

@@ -5,7 +5,6 @@
 use std::{
     io,
     pin::Pin,
-    rc::{Rc, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,27 +21,14 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use crate::admission::ResponseCounter;
+
 /// The longest bare response of hyper: a status line and three headers.
 const MAX_BARE_RESPONSE_BYTES: usize = 256;
 /// Limits of reading on after such a response: closing immediately would reset the connection before the client
 /// has read it.
 const MAX_DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Counts the pipeline's responses in progress on a connection: one guard for each.
-#[derive(Clone, Default)]
-pub(super) struct ResponseCounter(Rc<()>);
-
-impl ResponseCounter {
-    /// Counts one more response, until the guard is dropped.
-    pub(super) fn begin(&self) -> Weak<()> {
-        Rc::downgrade(&self.0)
-    }
-
-    fn is_idle(&self) -> bool {
-        Rc::weak_count(&self.0) == 0
-    }
-}
 
 /// A client's connection.
 pub(super) struct ClientStream<F> {
