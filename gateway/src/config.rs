@@ -46,6 +46,7 @@ pub struct Config {
     pub head_timeout_ms: u64,
     pub head_limit_bytes: usize,
     pub target_limit_bytes: usize,
+    pub strict_line_ends: bool,
     pub import_body_limit_bytes: usize,
     pub client_stall_timeout_ms: u64,
     pub max_connections_per_client: usize,

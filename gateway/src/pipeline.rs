@@ -1,7 +1,7 @@
 //! The layers that a request passes, in order. Called by [`crate::server`] for each request.
 //!
 //! 1. identity: request id, trace, client address
-//! 2. request target: refuses ambiguous paths
+//! 2. request target and transfer coding: refuses ambiguous ones
 //! 3. access log: metrics and a log line when the response is ready
 //! 4. CORS: responds to preflight requests
 //! 5. overload: refuses more than `max_requests_in_flight`, and more of one client than its share
@@ -16,7 +16,7 @@ mod forward;
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
 
-use chassis::{Problem, problem::from_status, trace::TraceContext};
+use chassis::{Problem, problem::from_status, server::check_transfer_coding, trace::TraceContext};
 use futures_util::FutureExt;
 use hyper::{
     Request, Response, StatusCode,
@@ -71,7 +71,8 @@ pub(crate) async fn serve(
     let trace = TraceContext::from_headers(&head.headers);
     let client = client_ip(peer.ip, &head.headers, &shared.config.own.trusted_proxies);
 
-    let target = request_target::normalize(&head, shared.config.own.target_limit_bytes);
+    let target = request_target::normalize(&head, shared.config.own.target_limit_bytes)
+        .and_then(|target| check_transfer_coding(&head.headers).map(|()| target));
     let path = target.as_ref().map_or("", PathAndQuery::path);
     let matched = shared.router.find(&head.method, path);
     let route = matched.and_then(|matched| matched.route);

@@ -2,6 +2,7 @@
 //! Passes requests to [`crate::pipeline`]. Started by `main` and by the tests.
 
 mod client_stream;
+mod line_ends;
 mod malformed;
 
 use std::{
@@ -302,7 +303,8 @@ fn serve(
         let state = Rc::clone(state);
         move |status| malformed::response(&state, ip, status)
     };
-    let stream = ClientStream::new(stream, write_timeout, responses.clone(), explain);
+    let stream = ClientStream::new(stream, write_timeout, responses.clone(), explain)
+        .strict_line_ends(state.shared.config.own.strict_line_ends);
     let state = Rc::clone(state);
     let service = service_fn(move |request| {
         let (state, peer) = (Rc::clone(&state), Rc::clone(&peer));

@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 40] = [
+const OTHERS: [(&str, &str); 41] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -14,6 +14,7 @@ const OTHERS: [(&str, &str); 40] = [
     ("HEAD_TIMEOUT_MS", "77"),
     ("HEAD_LIMIT_BYTES", "9999"),
     ("TARGET_LIMIT_BYTES", "77"),
+    ("STRICT_LINE_ENDS", "false"),
     ("IMPORT_BODY_LIMIT_BYTES", "77"),
     ("CLIENT_STALL_TIMEOUT_MS", "77"),
     ("MAX_CONNECTIONS_PER_CLIENT", "77"),
