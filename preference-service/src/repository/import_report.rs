@@ -5,8 +5,8 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use crate::models::{
-    ImportEntry, ImportFailure, MovieCandidate, MovieId, Rating, UnmatchedReason, UnmatchedTitle,
-    UserId,
+    ImportEntry, ImportFailure, MovieCandidate, MovieId, Rating, Reaction, UnmatchedReason,
+    UnmatchedTitle, UserId,
 };
 
 /// Rows that one statement inserts.
@@ -207,7 +207,11 @@ pub async fn list_waiting(
     sqlx::query_as!(
         ImportEntry,
         r#"select file, line, source, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
-                  rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
+                  rating as "rating: Rating", rated_at, bookmarked_at,
+                  coalesce(reaction, case when liked_at is not null then 'like' end)
+                      as "reaction: Reaction",
+                  coalesce(reacted_at, liked_at) as reacted_at, position_seconds,
+                  duration_seconds, progressed_at,
                   movie_id as "movie_id: MovieId"
            from import_entry where user_id = $1 and job_id = $2 and unmatched = $3 order by position"#,
         user_id.get(),
