@@ -100,9 +100,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         process.shutdown.clone(),
         &config,
     );
-    let other = |service, url: &url::Url| {
-        Client::new(service, url.clone(), process.config.internal_token.as_ref())
-    };
+    let other = |service, url: &url::Url| Client::new(service, url.clone(), &process.config);
     let platform = Platform {
         preference_service: other("preference-service", &config.user_preference_service_url)?,
         recommendation_service: other(

@@ -76,7 +76,7 @@ pub fn assemble(
     let movie_service = Client::new(
         "movie-service",
         config.movie_service_url.clone(),
-        process.config.internal_token.as_ref(),
+        &process.config,
     )?;
     let feed = FeedState::default();
     process.shutdown.spawn(follow(

@@ -91,10 +91,14 @@ pub async fn assemble_with(
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let models = Registry::new(pool.clone(), config.model_directory(), trained.clone());
-    let token = process.config.internal_token.as_ref();
-    let movie_service = Client::new("movie-service", config.movie_service_url.clone(), token)?;
+    let process_config = &process.config;
+    let movie_service = Client::new(
+        "movie-service",
+        config.movie_service_url.clone(),
+        process_config,
+    )?;
     let url = config.user_preference_service_url.clone();
-    let preference_service = Client::new("preference-service", url, token)?;
+    let preference_service = Client::new("preference-service", url, process_config)?;
     let shutdown = &process.shutdown;
 
     let catalogue = Shared::new(Arc::<Catalogue>::default());

@@ -25,5 +25,6 @@ mod generated_clients;
 mod languages;
 mod lifecycle;
 mod managed;
+mod safety;
 mod stage;
 mod swagger;
