@@ -2,24 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use chassis::{
-    Process,
-    client::Client,
-    clock::Clock,
-    feed::{
-        follow::{FeedState, follow},
-        outbox::Outbox,
-    },
-    health::Health,
-    redis::Redis,
-};
-use sqlx::PgPool;
-
 use crate::{
     client::MovieService,
     config::Config,
-    database, handler,
+    database::{self, Pools},
+    handler,
     repository::{changes::SNAPSHOT, chart_mirror::ChartMirror},
     service::{
         admission::{ChartStreams, ImportAdmission},
@@ -43,6 +30,18 @@ use crate::{
     },
     state::{AppState, Services},
 };
+use axum::Router;
+use chassis::{
+    Process,
+    client::Client,
+    clock::Clock,
+    feed::{
+        follow::{FeedState, follow},
+        outbox::Outbox,
+    },
+    health::Health,
+    redis::Redis,
+};
 
 /// Migrates the database and returns the routes and health checks of the service.
 ///
@@ -50,11 +49,11 @@ use crate::{
 /// Returns an error if settings are invalid, Postgres is unreachable, or signing keys are unusable.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let pool = database::open(&config, &process.shutdown).await?;
-    SigningKeys::new(pool.clone(), Clock::system(), &config)?
+    let pools = database::open_pools(&config, &process.shutdown).await?;
+    SigningKeys::new(pools.logins.clone(), Clock::system(), &config)?
         .prepare()
         .await?;
-    assemble(&process, &config, pool)
+    assemble(&process, &config, pools)
 }
 
 /// Returns the routes and health checks of the service over a migrated database.
@@ -64,11 +63,12 @@ pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
 pub fn assemble(
     process: &Process,
     config: &Config,
-    pool: PgPool,
+    pools: impl Into<Pools>,
 ) -> anyhow::Result<(Router, Health)> {
+    let pools: Pools = pools.into();
     let clock = Clock::system();
     let outbox = Outbox::new(
-        pool.clone(),
+        pools.background.clone(),
         SNAPSHOT,
         config.change_retention(),
         &process.shutdown,
@@ -81,35 +81,40 @@ pub fn assemble(
     let feed = FeedState::default();
     process.shutdown.spawn(follow(
         movie_service.clone(),
-        Arc::new(CatalogueProjection::new(pool.clone())),
+        Arc::new(CatalogueProjection::new(pools.background.clone())),
         feed.clone(),
         process.shutdown.clone(),
     ));
     let movie_service = MovieService::new(movie_service, config.movie_service_timeout());
-    let catalogue = Catalogue::new(pool.clone(), movie_service.clone());
-    let writer = Writer::start(&pool, &outbox, config.writer());
+    let catalogue = Catalogue::new(pools.activity.clone(), movie_service.clone());
+    let writer = Writer::start(&pools.activity, &outbox, config.writer());
     let redis = Redis::from_settings(&process.settings)?;
     let (mirror, checked_redis) = (redis.clone().map(ChartMirror::new), redis.clone());
     if let Some(mirror) = mirror.clone() {
-        let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
+        let keeper = ChartKeeper::new(
+            pools.background.clone(),
+            outbox.clone(),
+            mirror,
+            &process.shutdown,
+        );
         process.shutdown.spawn(keeper.run());
     }
-    let (users, auth) = accounts(process, config, &pool, &outbox, redis, clock.clone())?;
-    let interactions = Interactions::new(pool.clone(), catalogue.clone(), writer.clone());
+    let (users, auth) = accounts(process, config, &pools, &outbox, redis, clock.clone())?;
+    let interactions = Interactions::new(pools.activity.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
         clock: clock.clone(),
         users,
         auth,
-        api_keys: ApiKeys::new(pool.clone()),
-        stats: Stats::new(pool.clone(), catalogue.clone()),
+        api_keys: ApiKeys::new(pools.logins.clone()),
+        stats: Stats::new(pools.aggregates.clone(), catalogue.clone()),
         tastes: Tastes::new(
-            pool.clone(),
+            pools.activity.clone(),
             outbox.clone(),
             config.taste_half_life(),
             clock.clone(),
         ),
         imports: Imports::start(
-            pool.clone(),
+            pools.background.clone(),
             catalogue.clone(),
             writer.clone(),
             clock.clone(),
@@ -117,13 +122,17 @@ pub fn assemble(
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
-        viewings: UserViewings::new(pool.clone(), catalogue.clone(), interactions.clone()),
-        webhooks: Webhooks::new(pool.clone(), catalogue, interactions.clone()),
+        viewings: UserViewings::new(
+            pools.activity.clone(),
+            catalogue.clone(),
+            interactions.clone(),
+        ),
+        webhooks: Webhooks::new(pools.activity.clone(), catalogue, interactions.clone()),
         interactions,
-        charts: Charts::new(pool.clone(), mirror, movie_service, clock),
+        charts: Charts::new(pools.aggregates.clone(), mirror, movie_service, clock),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::start(
-            pool.clone(),
+            pools.activity.clone(),
             process.config.request_timeout(),
             config.idempotency_retention(),
             &process.shutdown,
@@ -132,7 +141,9 @@ pub fn assemble(
     // The paths of the feed wait and stream, so the time limit of requests does not apply to them.
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()
-        .require("postgres", move || chassis::postgres::check(pool.clone()))
+        .require("postgres", move || {
+            chassis::postgres::check(pools.background.clone())
+        })
         // Without the feed the service requests each movie, so it stays ready.
         .report("movie feed", move || feed.clone().check())
         // Without Redis charts come from Postgres, and attempts are counted by each process.
@@ -147,7 +158,7 @@ pub fn assemble(
 fn accounts(
     process: &Process,
     config: &Config,
-    pool: &PgPool,
+    pools: &Pools,
     outbox: &Outbox,
     redis: Option<Redis>,
     clock: Clock,
@@ -156,7 +167,7 @@ fn accounts(
     let limiter = |kind, limit, seconds| AttemptLimiter::new(kind, limit, seconds, redis.clone());
     let login_limiter = |kind, limit| limiter(kind, limit, config.login_window_seconds);
     let users = Users::new(
-        pool.clone(),
+        pools.users.clone(),
         outbox.clone(),
         passwords.clone(),
         login_limiter("password", config.login_attempts_per_account),
@@ -166,12 +177,13 @@ fn accounts(
             config.sign_up_window_seconds,
         ),
         process.shutdown.clone(),
-    );
+    )
+    .with_bulk_pool(pools.background.clone());
     let limits = LoginLimits {
         by_account: login_limiter("account", config.login_attempts_per_account),
         by_address: login_limiter("address", config.login_attempts_per_address),
     };
-    let keys = SigningKeys::new(pool.clone(), clock.clone(), config)?;
-    let auth = Auth::new(pool.clone(), passwords, keys, limits, clock, config);
+    let keys = SigningKeys::new(pools.logins.clone(), clock.clone(), config)?;
+    let auth = Auth::new(pools.logins.clone(), passwords, keys, limits, clock, config);
     Ok((users, auth))
 }

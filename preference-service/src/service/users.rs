@@ -37,6 +37,8 @@ pub enum PasswordAuthorization<'a> {
 #[derive(Clone)]
 pub struct Users {
     pool: PgPool,
+    /// For exports and erasure, which take long.
+    bulk: PgPool,
     outbox: Outbox,
     passwords: Passwords,
     password_attempts: AttemptLimiter,
@@ -56,6 +58,7 @@ impl Users {
         shutdown: Shutdown,
     ) -> Self {
         Self {
+            bulk: pool.clone(),
             pool,
             outbox,
             passwords,
@@ -63,6 +66,13 @@ impl Users {
             sign_ups,
             shutdown,
         }
+    }
+
+    /// The same with connections of its own for exports and erasure.
+    #[must_use]
+    pub fn with_bulk_pool(mut self, bulk: PgPool) -> Self {
+        self.bulk = bulk;
+        self
     }
 
     /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
@@ -191,7 +201,7 @@ impl Users {
     /// `UserNotFound` if no user has this id.
     #[tracing::instrument(name = "service.users.erase", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn erase(&self, id: UserId) -> Result<(), Error> {
-        if !erasure::erase(&self.pool, id).await? {
+        if !erasure::erase(&self.bulk, id).await? {
             return Err(Error::UserNotFound);
         }
         self.outbox.notify_readers();
@@ -208,7 +218,7 @@ impl Users {
         id: UserId,
         layout: Option<Layout>,
     ) -> Result<mpsc::Receiver<Piece>, Error> {
-        let export = export::begin(&self.pool, id).await?;
+        let export = export::begin(&self.bulk, id).await?;
         let export = export.ok_or(Error::UserNotFound)?;
         let (sender, pieces) = mpsc::channel(2);
         match layout {

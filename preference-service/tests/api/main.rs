@@ -10,6 +10,7 @@
 mod accounts;
 mod api_keys;
 mod batch;
+mod bulkheads;
 mod charts;
 mod commands;
 mod contract;
