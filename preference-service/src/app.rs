@@ -29,6 +29,7 @@ use crate::{
         catalogue::{Catalogue, CatalogueProjection},
         chart_keeper::ChartKeeper,
         charts::Charts,
+        groups::Groups,
         idempotency::Idempotency,
         imports::Imports,
         interactions::Interactions,
@@ -43,6 +44,10 @@ use crate::{
     },
     state::{AppState, Services},
 };
+
+/// Codes of invitations that a user may try in a window.
+const MAX_INVALID_CODES: u64 = 20;
+const INVALID_CODE_WINDOW_SECONDS: u64 = 900;
 
 /// Migrates the database and returns the routes and health checks of the service.
 ///
@@ -94,6 +99,12 @@ pub fn assemble(
         let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
         process.shutdown.spawn(keeper.run());
     }
+    let join_attempts = AttemptLimiter::new(
+        "group-join",
+        MAX_INVALID_CODES,
+        INVALID_CODE_WINDOW_SECONDS,
+        redis.clone(),
+    );
     let (users, auth) = accounts(process, config, &pool, &outbox, redis, clock.clone())?;
     let interactions = Interactions::new(pool.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
@@ -101,6 +112,7 @@ pub fn assemble(
         users,
         auth,
         api_keys: ApiKeys::new(pool.clone()),
+        groups: Groups::new(pool.clone(), join_attempts),
         stats: Stats::new(pool.clone(), catalogue.clone()),
         tastes: Tastes::new(
             pool.clone(),
