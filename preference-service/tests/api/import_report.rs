@@ -100,7 +100,10 @@ async fn rows_of_a_movie_that_the_catalogue_gets_later_are_stored(pool: PgPool) 
     let at = of(user, &import, "unmatched");
     eventually("the titles are named", async || {
         let titles = app.get(&at).await.expect(200);
-        let named = titles["unmatched_titles"].as_array().expect("a list").iter();
+        let named = titles["unmatched_titles"]
+            .as_array()
+            .expect("a list")
+            .iter();
         let mut named: Vec<i64> = named
             .filter_map(|title| title["movie_id"].as_i64())
             .collect();
