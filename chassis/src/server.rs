@@ -14,7 +14,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -63,6 +63,7 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
         None => routes,
     };
     routes
+        .layer(from_fn(require_known_coding))
         .layer(from_fn_with_state(in_flight, shed_load))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::internal(&std::io::Error::other("the handler panicked")).into_response()
@@ -79,6 +80,40 @@ pub fn body_limit<S: Clone + Send + Sync + 'static>(routes: Router<S>, bytes: us
     routes
         .layer(DefaultBodyLimit::max(bytes))
         .layer(Extension(BodyLimit(bytes)))
+}
+
+/// Refuses transfer codings other than `chunked` (RFC 9112, 6.1): a body that is coded in another way would be taken
+/// for its content.
+///
+/// # Errors
+/// 501 if `Transfer-Encoding` names another coding, 400 if it names `chunked` twice.
+pub fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.is_empty());
+    let (mut known, mut unknown) = (0, 0);
+    for coding in &mut codings {
+        match coding.eq_ignore_ascii_case(b"chunked") {
+            true => known += 1,
+            false => unknown += 1,
+        }
+    }
+    let close = HeaderValue::from_static("close");
+    if unknown > 0 {
+        let error = "transfer coding not implemented";
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not-implemented", error)
+            .detail("send the body as it is, with Content-Length or with Transfer-Encoding: chunked")
+            .header(header::CONNECTION, close));
+    }
+    if known > 1 {
+        return Err(from_status(StatusCode::BAD_REQUEST)
+            .error("malformed request")
+            .detail("send Transfer-Encoding: chunked once")
+            .header(header::CONNECTION, close));
+    }
+    Ok(())
 }
 
 /// Sets a time limit for `routes`, after which the client receives 504.
@@ -183,6 +218,13 @@ pub fn log_problem(problem: &Problem) {
         }
     } else {
         tracing::debug!(problem = problem.slug(), "request refused");
+    }
+}
+
+async fn require_known_coding(request: Request, next: Next) -> Response {
+    match check_transfer_coding(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
 }
 

@@ -46,8 +46,13 @@ pub struct Config {
     pub head_timeout_ms: u64,
     pub head_limit_bytes: usize,
     pub target_limit_bytes: usize,
+    pub strict_line_ends: bool,
     pub import_body_limit_bytes: usize,
     pub client_stall_timeout_ms: u64,
+    pub max_connections_per_client: usize,
+    pub max_requests_in_flight_per_client: usize,
+    pub body_grace_ms: u64,
+    pub body_min_bytes_per_second: u64,
     pub trusted_proxies: Networks,
     pub metrics_networks: Networks,
     #[serde(deserialize_with = "chassis::config::comma_separated")]
@@ -107,6 +112,11 @@ impl Config {
         }
         if config.rate_limit_entries == 0 {
             return invalid("RATE_LIMIT_ENTRIES must be at least 1");
+        }
+        if config.max_connections_per_client == 0 || config.max_requests_in_flight_per_client == 0 {
+            return invalid(
+                "MAX_CONNECTIONS_PER_CLIENT and MAX_REQUESTS_IN_FLIGHT_PER_CLIENT must be at least 1",
+            );
         }
         if config.head_limit_bytes < 8192 {
             return invalid("HEAD_LIMIT_BYTES must be at least 8192");

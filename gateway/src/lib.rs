@@ -6,6 +6,7 @@
 //! [`routes`] is the table of what is served. A request passes [`server`], then [`pipeline`], which applies
 //! the layers of [`middleware`] and ends in [`proxy`] or in one of the gateway's own [`endpoints`].
 
+mod admission;
 pub mod command;
 pub mod config;
 mod endpoints;

@@ -1,10 +1,10 @@
 //! The layers that a request passes, in order. Called by [`crate::server`] for each request.
 //!
 //! 1. identity: request id, trace, client address
-//! 2. request target: refuses ambiguous paths
+//! 2. request target and transfer coding: refuses ambiguous ones
 //! 3. access log: metrics and a log line when the response is ready
 //! 4. CORS: responds to preflight requests
-//! 5. overload: refuses more than `max_requests_in_flight`
+//! 5. overload: refuses more than `max_requests_in_flight`, and more of one client than its share
 //! 6. rate limit
 //! 7. authentication and authorization
 //! 8. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
@@ -16,7 +16,7 @@ mod forward;
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
 
-use chassis::{Problem, problem::from_status, trace::TraceContext};
+use chassis::{Problem, problem::from_status, server::check_transfer_coding, trace::TraceContext};
 use futures_util::FutureExt;
 use hyper::{
     Request, Response, StatusCode,
@@ -26,6 +26,7 @@ use hyper::{
 };
 
 use crate::{
+    admission::{Permit, REQUESTS_REFUSED_TOTAL, Refusal},
     endpoints::{health, metrics, swagger},
     middleware::{
         access_log::Outcome,
@@ -35,7 +36,7 @@ use crate::{
         request_target,
     },
     proxy::{X_REQUEST_ID, internal::InternalCall},
-    response::{Body, refusal},
+    response::{Body, rate_limited, refusal},
     routes::{Access, Match, Service, Target},
     state::{Peer, ThreadState},
 };
@@ -70,7 +71,8 @@ pub(crate) async fn serve(
     let trace = TraceContext::from_headers(&head.headers);
     let client = client_ip(peer.ip, &head.headers, &shared.config.own.trusted_proxies);
 
-    let target = request_target::normalize(&head, shared.config.own.target_limit_bytes);
+    let target = request_target::normalize(&head, shared.config.own.target_limit_bytes)
+        .and_then(|target| check_transfer_coding(&head.headers).map(|()| target));
     let path = target.as_ref().map_or("", PathAndQuery::path);
     let matched = shared.router.find(&head.method, path);
     let route = matched.and_then(|matched| matched.route);
@@ -150,7 +152,7 @@ impl RequestContext<'_> {
         let _permit = if is_probe {
             None
         } else {
-            let permit = InFlightPermit::acquire(state)?;
+            let permit = admit(state, client, self.peer)?;
             let (limit, admitted) = state.rate_limiter.count(client).await;
             self.limit = Some(limit);
             admitted?;
@@ -216,31 +218,19 @@ impl RequestContext<'_> {
     }
 }
 
-/// One of the requests that a thread may have in flight, until dropped.
-struct InFlightPermit<'a>(&'a ThreadState);
-
-impl<'a> InFlightPermit<'a> {
-    fn acquire(state: &'a ThreadState) -> Result<Self, Problem> {
-        match state.in_flight_capacity.get().checked_sub(1) {
-            Some(rest) => {
-                state.in_flight_capacity.set(rest);
-                Ok(Self(state))
-            }
-            None => {
+/// Takes one of the places of requests in flight.
+fn admit(state: &ThreadState, client: ClientKey, peer: &Peer) -> Result<Permit, Problem> {
+    let admitted = state.requests.admit(Some(client), &peer.connection);
+    admitted.map_err(|refusal| {
+        ::metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => refusal.reason()).increment(1);
+        match refusal {
+            Refusal::Client => rate_limited("too many requests of this client are under way", 1),
+            Refusal::Total => {
                 let error = "too many requests are under way";
-                Err(
-                    Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, error)
-                        .detail("retry after the seconds in Retry-After")
-                        .retry_after(1),
-                )
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, error)
+                    .detail("retry after the seconds in Retry-After")
+                    .retry_after(1)
             }
         }
-    }
-}
-
-impl Drop for InFlightPermit<'_> {
-    fn drop(&mut self) {
-        let capacity = &self.0.in_flight_capacity;
-        capacity.set(capacity.get() + 1);
-    }
+    })
 }

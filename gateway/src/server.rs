@@ -2,11 +2,12 @@
 //! Passes requests to [`crate::pipeline`]. Started by `main` and by the tests.
 
 mod client_stream;
+mod line_ends;
 mod malformed;
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
     thread::{Builder, JoinHandle},
@@ -19,17 +20,21 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{header::HeaderValue, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioTimer, server::graceful::GracefulShutdown};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
-    sync::Semaphore,
     task::LocalSet,
 };
 
-use self::client_stream::{ClientStream, ResponseCounter};
+use self::client_stream::ClientStream;
 use crate::{
+    admission::{
+        self, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit,
+        Refusal,
+    },
     config::{AuthMode, Config, GatewayConfig},
+    middleware::client_ip::ClientKey,
     pipeline,
     state::{Peer, SharedState, ThreadState},
 };
@@ -62,6 +67,7 @@ impl Gateway {
                 "AUTH_MODE=mock: EVERY token passes as an administrator. For development only"
             );
         }
+        admission::describe_metrics();
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
         let listeners = listen(address, config.own.threads())
@@ -183,10 +189,6 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
     let shutdown = &state.shared.shutdown;
     let http = http(config);
     let graceful = GracefulShutdown::new();
-    let max_connections = state
-        .shared
-        .share_per_thread(config.process.max_connections);
-    let permits = Arc::new(Semaphore::new(max_connections));
     tokio::task::spawn_local(close_idle_connections(Rc::clone(state)));
     let stop = async {
         shutdown.started().await;
@@ -194,17 +196,30 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
         tokio::time::sleep(Duration::from_millis(config.own.shutdown_delay_ms)).await;
     };
     tokio::pin!(stop);
-    loop {
-        let permit = tokio::select! {
-            () = &mut stop => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-        };
+    let mut is_stopping = false;
+    while !is_stopping {
         let accepted = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => serve(state, stream, address, &http, &graceful, permit),
+            Ok((stream, address)) => {
+                let connection = Rc::default();
+                let admitted = tokio::select! {
+                    // The connection is accepted, so that it is served.
+                    () = &mut stop => {
+                        is_stopping = true;
+                        Admitted::Yes(None)
+                    }
+                    admitted = admit(state, &connection, address.ip()) => admitted,
+                };
+                match admitted {
+                    Admitted::Yes(permit) => {
+                        serve(state, stream, address, &http, &graceful, connection, permit);
+                    }
+                    Admitted::No => close_now(&stream),
+                }
+            }
             Err(error) => {
                 // Most likely out of file descriptors: open connections need time to close.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -214,12 +229,51 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
     }
     // Closing the listener would reset the connections that the kernel has accepted.
     while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        serve(state, stream, address, &http, &graceful, ());
+        serve(
+            state,
+            stream,
+            address,
+            &http,
+            &graceful,
+            Rc::default(),
+            None,
+        );
     }
     drop(listener);
     tokio::time::timeout(config.process.shutdown_grace(), graceful.shutdown())
         .await
         .is_ok()
+}
+
+/// The decision about a new connection.
+enum Admitted {
+    Yes(Option<Permit>),
+    No,
+}
+
+/// Takes a place for a connection from `peer`; waits for one if all are taken by requests of others.
+async fn admit(state: &ThreadState, connection: &Rc<ConnectionHandle>, peer: IpAddr) -> Admitted {
+    // A proxy stands for many clients.
+    let is_proxy = state.shared.config.own.trusted_proxies.contain(peer);
+    let client = (!is_proxy).then(|| ClientKey::of(peer));
+    loop {
+        match state.connections.admit(client, connection) {
+            Ok(permit) => return Admitted::Yes(Some(permit)),
+            Err(refusal @ Refusal::Client) => {
+                let reason = refusal.reason();
+                metrics::counter!(CLIENT_CONNECTIONS_CLOSED_TOTAL, "reason" => reason).increment(1);
+                return Admitted::No;
+            }
+            Err(Refusal::Total) => state.connections.released().await,
+        }
+    }
+}
+
+/// Resets the connection, so that the kernel keeps nothing of it.
+fn close_now(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "cannot reset a connection");
+    }
 }
 
 /// Serves one connection in a task of its own, which holds `permit`.
@@ -229,7 +283,8 @@ fn serve(
     address: SocketAddr,
     http: &http1::Builder,
     graceful: &GracefulShutdown,
-    permit: impl Sized + 'static,
+    connection: Rc<ConnectionHandle>,
+    permit: Option<Permit>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -238,13 +293,18 @@ fn serve(
     let ip = address.ip().to_canonical();
     let header = HeaderValue::try_from(ip.to_string())
         .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    let peer = Rc::new(Peer { ip, header });
-    let responses = ResponseCounter::default();
+    let peer = Rc::new(Peer {
+        ip,
+        header,
+        connection: Rc::clone(&connection),
+    });
+    let responses = connection.responses.clone();
     let explain = {
         let state = Rc::clone(state);
         move |status| malformed::response(&state, ip, status)
     };
-    let stream = ClientStream::new(stream, write_timeout, responses.clone(), explain);
+    let stream = ClientStream::new(stream, write_timeout, responses.clone(), explain)
+        .strict_line_ends(state.shared.config.own.strict_line_ends);
     let state = Rc::clone(state);
     let service = service_fn(move |request| {
         let (state, peer) = (Rc::clone(&state), Rc::clone(&peer));
@@ -260,11 +320,18 @@ fn serve(
             }))
         }
     });
-    let connection = graceful.watch(http.serve_connection(stream, service));
+    let serving = graceful.watch(http.serve_connection(stream, service));
+    metrics::gauge!(CLIENT_CONNECTIONS).increment(1.0);
     tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
+        let served = tokio::select! {
+            biased;
+            () = connection.evicted() => Ok(()),
+            served = serving => served,
+        };
+        if let Err(error) = served {
             tracing::debug!(%error, "client connection failed");
         }
+        metrics::gauge!(CLIENT_CONNECTIONS).decrement(1.0);
         drop(permit);
     });
 }

@@ -1,7 +1,7 @@
 //! The state of the gateway: what all threads share, and what each thread has for itself, so that requests
 //! wait for no lock but that of the rate limit. Built by [`crate::server`].
 
-use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use chassis::{
     Process,
@@ -14,6 +14,9 @@ use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
+    admission::{
+        Admission, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, REQUESTS_REFUSED_TOTAL,
+    },
     config::GatewayConfig,
     middleware::{
         access_log::AccessLog,
@@ -75,8 +78,10 @@ pub(crate) struct ThreadState {
     /// The services, in the order of [`Service::ALL`].
     pub(crate) upstreams: [Upstream; Service::ALL.len()],
     pub(crate) access_log: AccessLog,
-    /// The number of requests that the thread may accept in addition to those in flight.
-    pub(crate) in_flight_capacity: Cell<usize>,
+    /// The connections of the thread.
+    pub(crate) connections: Rc<Admission>,
+    /// Its requests in flight.
+    pub(crate) requests: Rc<Admission>,
 }
 
 /// The peer of a client connection.
@@ -84,6 +89,7 @@ pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// The address as a header.
     pub(crate) header: HeaderValue,
+    pub(crate) connection: Rc<ConnectionHandle>,
 }
 
 impl ThreadState {
@@ -110,7 +116,17 @@ impl ThreadState {
             };
             Upstream::new(service, instances, &shared.config, internal_token.clone())
         });
-        let max_in_flight = shared.config.process.max_requests_in_flight;
+        let process = &shared.config.process;
+        let connections = Admission::new(
+            shared.share_per_thread(process.max_connections),
+            shared.share_per_thread(config.max_connections_per_client),
+            CLIENT_CONNECTIONS_CLOSED_TOTAL,
+        );
+        let requests = Admission::new(
+            shared.share_per_thread(process.max_requests_in_flight),
+            shared.share_per_thread(config.max_requests_in_flight_per_client),
+            REQUESTS_REFUSED_TOTAL,
+        );
         Ok(Rc::new(Self {
             authenticator: Authenticator::new(
                 Arc::clone(&shared.keys),
@@ -126,7 +142,8 @@ impl ThreadState {
                 config.access_log,
                 Duration::from_millis(config.access_log_slow_ms),
             ),
-            in_flight_capacity: Cell::new(shared.share_per_thread(max_in_flight)),
+            connections,
+            requests,
             shared,
         }))
     }

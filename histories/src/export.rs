@@ -39,7 +39,7 @@ pub enum Part {
     Ratings,
     /// The watchlist, with [`Row::watchlist`].
     Watchlist,
-    /// Liked movies, with [`Row::like`].
+    /// Liked movies, with [`Row::reaction`].
     Likes,
 }
 
@@ -235,7 +235,7 @@ fn letterboxd(part: Part, row: &Row) -> String {
             day(row.rating.map(|rating| rating.when))
         ),
         Part::Watchlist => format!("{},{movie},{id}\n", day(row.watchlist)),
-        Part::Likes => format!("{},{movie},{id}\n", day(row.like)),
+        Part::Likes => format!("{},{movie},{id}\n", day(row.like())),
     }
 }
 

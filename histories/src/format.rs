@@ -57,11 +57,13 @@ pub enum Format {
     MovaryRatings,
     /// The `watchlist.csv` of Movary.
     MovaryWatchlist,
+    /// The JSON export of Marquee.
+    Marquee,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LetterboxdWatched,
         Self::LetterboxdRatings,
         Self::LetterboxdDiary,
@@ -84,6 +86,7 @@ impl Format {
         Self::MovaryHistory,
         Self::MovaryRatings,
         Self::MovaryWatchlist,
+        Self::Marquee,
     ];
 
     /// The format named `name` in requests.
@@ -109,6 +112,7 @@ impl Format {
             Self::Simkl => Source::Simkl,
             Self::Yamtrack => Source::Yamtrack,
             Self::MovaryHistory | Self::MovaryRatings | Self::MovaryWatchlist => Source::Movary,
+            Self::Marquee => Source::Marquee,
         }
     }
 }

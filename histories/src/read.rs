@@ -3,6 +3,7 @@
 
 mod container;
 mod json;
+mod marquee;
 mod path;
 mod rows;
 mod table;
@@ -10,7 +11,7 @@ mod table;
 mod tests;
 mod title;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -280,6 +281,26 @@ impl Reading<'_> {
         });
     }
 
+    /// Where an upload has the present ratings of Letterboxd, those of its diary are of single viewings.
+    fn keep_present_ratings(&mut self) {
+        let History { files, rows, .. } = &mut self.history;
+        let is_of = |row: &Row, format| {
+            let file = files.get(row.file);
+            file.and_then(|file| file.format) == Some(format)
+        };
+        let rated: HashSet<FilmKey> = rows
+            .iter()
+            .filter(|row| is_of(row, Format::LetterboxdRatings))
+            .map(|row| FilmKey::new(&row.film, row.file, row.line))
+            .collect();
+        for row in rows {
+            let key = FilmKey::new(&row.film, row.file, row.line);
+            if is_of(row, Format::LetterboxdDiary) && rated.contains(&key) {
+                row.viewing_rating = row.rating.take().map(|rating| rating.value);
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<History, Refusal> {
         let proven = self
             .proven
@@ -300,6 +321,7 @@ impl Reading<'_> {
             return Err(refusal);
         }
         table::complete_movielens(&mut self);
+        self.keep_present_ratings();
         self.history.rows.sort_by_cached_key(|row| {
             let rating = row
                 .rating
@@ -310,7 +332,8 @@ impl Reading<'_> {
                     .map(|when| (when == crate::When::Unknown, when.instant())),
                 rating,
                 row.watchlist,
-                row.like,
+                row.reaction,
+                row.progress,
                 row.file,
                 row.line,
             )

@@ -90,6 +90,27 @@ impl fmt::Display for Source {
     }
 }
 
+/// An opinion without a degree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reaction {
+    /// The user likes the movie.
+    Like,
+    /// The user dislikes the movie.
+    Dislike,
+    /// The user likes the movie very much.
+    Superlike,
+}
+
+/// A playback position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Progress {
+    /// The position, in seconds from 0.
+    pub position: i32,
+    /// The runtime, in seconds from 1; not less than the position.
+    pub duration: i32,
+}
+
 /// A movie as a file names it. At least one of the ids or the title is present in rows of readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Film {
@@ -108,7 +129,7 @@ pub struct Film {
 }
 
 /// A value that the user gave at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Given<T> {
     /// The value.
     pub value: T,
@@ -129,10 +150,34 @@ pub struct Row {
     pub film: Film,
     /// The time of a viewing; `None` if the row is about none.
     pub viewing: Option<When>,
-    /// The rating. In a row with a viewing it is also that of the viewing.
+    /// The rating of the movie. In a row with a viewing it is also that of the viewing.
     pub rating: Option<Given<HalfStars>>,
-    /// The time at which the user liked the movie.
-    pub like: Option<When>,
+    /// The rating of the viewing, where it is not one of the movie.
+    pub viewing_rating: Option<HalfStars>,
+    /// The origin of the viewing, if it is another than `source`: 1 to 20 of a-z, 0-9, `-` and `_`.
+    pub origin: Option<String>,
+    /// The reaction; sites other than Marquee have only likes.
+    pub reaction: Option<Given<Reaction>>,
+    /// A playback position.
+    pub progress: Option<Given<Progress>>,
     /// The time at which the user put the movie on the watchlist.
     pub watchlist: Option<When>,
+}
+
+impl Row {
+    /// The time at which the user liked the movie.
+    pub fn like(&self) -> Option<When> {
+        let like = self
+            .reaction
+            .filter(|given| given.value != Reaction::Dislike);
+        like.map(|given| given.when)
+    }
+}
+
+impl Given<Reaction> {
+    /// A like.
+    pub fn like(when: When) -> Self {
+        let value = Reaction::Like;
+        Self { value, when }
+    }
 }

@@ -113,7 +113,12 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     };
     let state = AppState::new(Services {
         language,
-        matching: Matching::new(pool.clone(), hydration.clone(), tmdb),
+        matching: Matching::new(
+            pool.clone(),
+            hydration.clone(),
+            tmdb,
+            Duration::from_secs(config.negative_cache_seconds),
+        ),
         hydration,
         platform,
         listing: listing.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use axum::Router;
 use chassis::{
     Process,
@@ -84,9 +86,10 @@ pub fn assemble(
         process.config.internal_token.as_ref(),
     )?;
     let feed = FeedState::default();
+    let arrived = Arc::new(Notify::new());
     process.shutdown.spawn(follow(
         movie_service.clone(),
-        Arc::new(CatalogueProjection::new(pool.clone())),
+        Arc::new(CatalogueProjection::new(pool.clone(), arrived.clone())),
         feed.clone(),
         process.shutdown.clone(),
     ));
@@ -126,6 +129,7 @@ pub fn assemble(
             writer.clone(),
             clock.clone(),
             config,
+            arrived,
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),

@@ -16,7 +16,7 @@ use super::RequestContext;
 use crate::{
     middleware::client_ip::X_FORWARDED_FOR,
     proxy::{
-        Call, ForwardedHeaders, RequestBody, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+        Call, ForwardedHeaders, MinRate, RequestBody, X_FORWARDED_HOST, X_FORWARDED_PROTO,
         problem::{timed_out, upstream_failed},
         remove_hop_by_hop_headers,
     },
@@ -75,7 +75,14 @@ impl RequestContext<'_> {
                 self.body = Some(body);
                 Err(Problem::body_too_large(limit))
             }
-            Some(body) => Ok(Some(RequestBody::new(body, limit))),
+            Some(body) => {
+                let own = &self.state.shared.config.own;
+                let min_rate = MinRate {
+                    grace: Duration::from_millis(own.body_grace_ms),
+                    bytes_per_second: own.body_min_bytes_per_second,
+                };
+                Ok(Some(RequestBody::new(body, limit, min_rate)))
+            }
         }
     }
 

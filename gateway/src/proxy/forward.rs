@@ -53,6 +53,9 @@ pub(crate) enum Failure {
     /// The client's body exceeds its limit.
     #[error("the request body has more than {limit} bytes")]
     BodyTooLarge { limit: u64 },
+    /// The client sends its body too slowly.
+    #[error("the request body comes too slowly")]
+    BodyTooSlow,
     /// The client's body broke off or is malformed.
     #[error("the request body broke off")]
     BodyBroken,
@@ -112,6 +115,7 @@ impl Upstream {
                 Some((RequestBodyState::TooLarge, limit)) => {
                     return Err(Failure::BodyTooLarge { limit });
                 }
+                Some((RequestBodyState::TooSlow, _)) => return Err(Failure::BodyTooSlow),
                 Some((RequestBodyState::Broken, _)) => return Err(Failure::BodyBroken),
                 _ => {}
             }

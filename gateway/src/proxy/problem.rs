@@ -5,7 +5,7 @@ use chassis::{Problem, problem::from_status};
 use hyper::StatusCode;
 
 use super::{forward::Failure, request_body::RequestBodyState};
-use crate::routes::Service;
+use crate::{admission::REQUESTS_REFUSED_TOTAL, routes::Service};
 
 /// The name of `service` in one-line error texts.
 fn display_name(service: Service) -> &'static str {
@@ -24,6 +24,7 @@ pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
             bad_gateway(service)
         }
         Failure::BodyTooLarge { limit } => Problem::body_too_large(*limit),
+        Failure::BodyTooSlow => too_slow(),
         Failure::BodyBroken => from_status(StatusCode::BAD_REQUEST)
             .error("invalid request body")
             .detail("the request body is malformed or ended early; send it again"),
@@ -48,9 +49,15 @@ pub(crate) fn bad_gateway(service: Service) -> Problem {
 /// 408 if the client is still to send some of its body, otherwise 504: the time limit has passed.
 pub(crate) fn timed_out(body: Option<RequestBodyState>) -> Problem {
     if body == Some(RequestBodyState::AwaitingClient) {
-        let error = "the request body took too long";
-        return Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", error)
-            .detail("send the body faster, or a smaller one");
+        return too_slow();
     }
     Problem::timed_out().detail("the service did not respond within the time limit; retry later")
+}
+
+/// 408: the client sends its body too slowly.
+fn too_slow() -> Problem {
+    metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => "slow_body").increment(1);
+    let error = "the request body took too long";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", error)
+        .detail("send the body faster, or a smaller one")
 }

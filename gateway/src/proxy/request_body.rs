@@ -4,11 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A failure in the middle of a body.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,9 @@ pub(crate) enum BodyError {
     /// The body exceeds its limit.
     #[error("the body is too large")]
     TooLarge,
+    /// The body comes too slowly.
+    #[error("the body is too slow")]
+    TooSlow,
     /// The sender paused for too long.
     #[error("the body has stalled")]
     Stalled,
@@ -32,6 +37,51 @@ pub(crate) struct RequestBody {
     pub(super) limit: u64,
     remaining: Cell<u64>,
     state: Cell<RequestBodyState>,
+    pace: RefCell<Pace>,
+}
+
+/// The least speed of a body: a client may keep a service waiting for `grace`, and for the time that what it has sent
+/// takes at `bytes_per_second`. The waits of the client for the service do not count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MinRate {
+    pub(crate) grace: Duration,
+    /// 0: no limit.
+    pub(crate) bytes_per_second: u64,
+}
+
+/// The time that a service has waited for the client.
+struct Pace {
+    min: MinRate,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+    /// Created at the first wait: most bodies arrive with their head.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    /// Ready if the client, which has sent `received` bytes and is to send more, is too slow.
+    fn poll_too_slow(&mut self, received: u64, cx: &mut Context<'_>) -> Poll<()> {
+        if self.min.bytes_per_second == 0 {
+            return Poll::Pending;
+        }
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let transfer = received as f64 / self.min.bytes_per_second as f64;
+        let allowed = self.min.grace + Duration::from_secs_f64(transfer);
+        let until = since + allowed.saturating_sub(self.waited);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if timer.deadline() != until {
+            timer.as_mut().reset(until);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    fn end_wait(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+        }
+    }
 }
 
 /// The progress of a request body.
@@ -47,18 +97,26 @@ pub(crate) enum RequestBodyState {
     Complete,
     /// It exceeds its limit.
     TooLarge,
+    /// It comes too slowly.
+    TooSlow,
     /// The client broke it off, or it is malformed.
     Broken,
 }
 
 impl RequestBody {
-    /// A body of at most `limit` bytes.
-    pub(crate) fn new(body: Incoming, limit: u64) -> Rc<Self> {
+    /// A body of at most `limit` bytes, which comes at least as fast as `min_rate`.
+    pub(crate) fn new(body: Incoming, limit: u64, min_rate: MinRate) -> Rc<Self> {
         Rc::new(Self {
             body: RefCell::new(Some(body)),
             limit,
             remaining: Cell::new(limit),
             state: Cell::new(RequestBodyState::Unread),
+            pace: RefCell::new(Pace {
+                min: min_rate,
+                waited: Duration::ZERO,
+                waiting_since: None,
+                timer: None,
+            }),
         })
     }
 
@@ -78,7 +136,17 @@ impl RequestBody {
         };
         self.state.set(RequestBodyState::AwaitingClient);
         let (state, result) = loop {
-            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+                let received = self.limit - self.remaining.get();
+                match self.pace.borrow_mut().poll_too_slow(received, cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => {
+                        break (RequestBodyState::TooSlow, Some(Err(BodyError::TooSlow)));
+                    }
+                }
+            };
+            self.pace.borrow_mut().end_wait();
+            match frame {
                 None => break (RequestBodyState::Complete, None),
                 Some(Err(error)) => {
                     break (

@@ -1,11 +1,11 @@
 //! A client's connection, between the socket and hyper. Adds what hyper lacks: a time limit for writes, so that
 //! a client which does not read cannot hold an upstream forever, and a problem as the body of the bare 4xx
-//! response that hyper sends to a message which it cannot parse.
+//! response that hyper sends to a message which it cannot parse. Refuses lines that end with LF alone.
 
 use std::{
+    cell::RefCell,
     io,
     pin::Pin,
-    rc::{Rc, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,27 +22,17 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::line_ends::{LineEnds, REFUSED};
+use crate::admission::ResponseCounter;
+
 /// The longest bare response of hyper: a status line and three headers.
 const MAX_BARE_RESPONSE_BYTES: usize = 256;
 /// Limits of reading on after such a response: closing immediately would reset the connection before the client
 /// has read it.
 const MAX_DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Counts the pipeline's responses in progress on a connection: one guard for each.
-#[derive(Clone, Default)]
-pub(super) struct ResponseCounter(Rc<()>);
-
-impl ResponseCounter {
-    /// Counts one more response, until the guard is dropped.
-    pub(super) fn begin(&self) -> Weak<()> {
-        Rc::downgrade(&self.0)
-    }
-
-    fn is_idle(&self) -> bool {
-        Rc::weak_count(&self.0) == 0
-    }
-}
+/// As much as hyper reads at once.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A client's connection.
 pub(super) struct ClientStream<F> {
@@ -58,6 +48,13 @@ pub(super) struct ClientStream<F> {
     explanation: Option<Bytes>,
     /// Bytes that may still be read after it.
     drain_budget: usize,
+    /// `None`: lines may end with LF alone.
+    line_ends: Option<LineEnds>,
+}
+
+thread_local! {
+    /// The buffer in which line ends are checked before the parser gets them.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER_BYTES].into());
 }
 
 impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
@@ -78,7 +75,14 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
             explain,
             explanation: None,
             drain_budget: MAX_DRAIN_BYTES,
+            line_ends: None,
         }
+    }
+
+    /// Refuses lines that end with LF alone if `is_strict`.
+    pub(super) fn strict_line_ends(mut self, is_strict: bool) -> Self {
+        self.line_ends = is_strict.then(LineEnds::default);
+        self
     }
 
     /// Fails an operation that has been pending for `timeout`.
@@ -160,9 +164,29 @@ impl<F: Unpin> Read for ClientStream<F> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let Self {
+            stream, line_ends, ..
+        } = &mut *self;
+        let Some(line_ends) = line_ends else {
+            return Pin::new(stream).poll_read(cx, buffer);
+        };
+        READ_BUFFER.with_borrow_mut(|bytes| {
+            let capacity = buffer.remaining().saturating_sub(REFUSED.len()).max(1);
+            let capacity = capacity.min(bytes.len());
+            let mut read = ReadBuf::new(&mut bytes[..capacity]);
+            ready!(Pin::new(stream.inner_mut()).poll_read(cx, &mut read))?;
+            match line_ends.find_bare(read.filled()) {
+                None => buffer.put_slice(read.filled()),
+                Some(at) => {
+                    buffer.put_slice(&read.filled()[..at]);
+                    let count = buffer.remaining().min(REFUSED.len());
+                    buffer.put_slice(&REFUSED[..count]);
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 }
 

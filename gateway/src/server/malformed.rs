@@ -56,6 +56,6 @@ fn problem(status: StatusCode) -> Problem {
         }
         _ => from_status(status)
             .error("malformed request")
-            .detail("the request line or a header is not valid HTTP/1.1"),
+            .detail("the request line or a header is not valid HTTP/1.1; lines end with CR LF"),
     }
 }

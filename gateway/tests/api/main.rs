@@ -14,6 +14,7 @@ mod auth;
 mod bodies;
 mod commands;
 mod cors;
+mod crowding;
 mod drain;
 mod headers;
 mod health;

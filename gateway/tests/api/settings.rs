@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 36] = [
+const OTHERS: [(&str, &str); 41] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -14,8 +14,13 @@ const OTHERS: [(&str, &str); 36] = [
     ("HEAD_TIMEOUT_MS", "77"),
     ("HEAD_LIMIT_BYTES", "9999"),
     ("TARGET_LIMIT_BYTES", "77"),
+    ("STRICT_LINE_ENDS", "false"),
     ("IMPORT_BODY_LIMIT_BYTES", "77"),
     ("CLIENT_STALL_TIMEOUT_MS", "77"),
+    ("MAX_CONNECTIONS_PER_CLIENT", "77"),
+    ("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "77"),
+    ("BODY_GRACE_MS", "77"),
+    ("BODY_MIN_BYTES_PER_SECOND", "77"),
     ("TRUSTED_PROXIES", "10.0.0.0/8"),
     ("METRICS_NETWORKS", "10.0.0.0/8"),
     ("CORS_ORIGINS", "https://example.com"),

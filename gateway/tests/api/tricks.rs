@@ -155,6 +155,98 @@ async fn contradicting_lengths_are_refused() {
     assert_eq!(seen.load(Ordering::SeqCst), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn other_transfer_codings_are_not_implemented() {
+    let (stage, seen) = watched(&[]).await;
+    let post = "POST /api/v1/users HTTP/1.1\r\nHost: x";
+    for codings in [
+        "gzip, chunked",
+        "GZIP,chunked",
+        "deflate, chunked",
+        "compress, chunked",
+        "br, chunked",
+        "identity, chunked",
+        "xchunked, chunked",
+        "chunked, gzip, chunked",
+        "gzip\r\nTransfer-Encoding: chunked",
+    ] {
+        let headers = format!("Transfer-Encoding: {codings}\r\n");
+        let mut bytes = request(&stage, post, &headers);
+        bytes.extend_from_slice(b"2\r\n{}\r\n0\r\n\r\n");
+        let response = refused(&stage, &bytes);
+        assert_eq!(status_of(&response), 501, "{codings}: {response}");
+        assert!(response.contains("connection: close"), "{response}");
+    }
+    for twice in ["chunked, chunked", "chunked\r\nTransfer-Encoding: chunked"] {
+        let mut bytes = request(&stage, post, &format!("Transfer-Encoding: {twice}\r\n"));
+        bytes.extend_from_slice(b"0\r\n\r\n");
+        assert_eq!(status_of(&refused(&stage, &bytes)), 400, "{twice}");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+    let mut bytes = request(&stage, post, "Transfer-Encoding: Chunked\r\n");
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    assert_eq!(status_of(&raw(stage.address, &bytes)), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_end_with_a_line_feed_alone_are_refused_unless_a_setting_permits_them() {
+    let (strict, seen) = watched(&[]).await;
+    let (lenient, _) = watched(&[("STRICT_LINE_ENDS", "false")]).await;
+    let requests = |stage: &Stage| {
+        let token = stage.token("1", Role::Admin);
+        let head = format!("Host: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n");
+        [
+            format!("GET /api/v1/movies HTTP/1.1\n{head}\r\n"),
+            format!("GET /api/v1/movies HTTP/1.1\r\n{head}\n"),
+            format!("GET /api/v1/movies HTTP/1.1\r\nX: y\n{head}\r\n"),
+            format!("GET /api/v1/movies HTTP/1.1\r\n{head}\r\n").replace("\r\n", "\n"),
+        ]
+    };
+    for request in requests(&strict) {
+        let response = refused(&strict, request.as_bytes());
+        assert_eq!(status_of(&response), 400, "{request}");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+    for request in requests(&lenient) {
+        let response = raw(lenient.address, request.as_bytes());
+        assert_eq!(status_of(&response), 200, "{request}");
+    }
+    // In a body, whose head its service has received.
+    let reading = Stage::with_echo(&[]).await;
+    for chunks in [
+        "2\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\n0\r\n\r\n",
+        "0\r\nX: y\n\r\n",
+        "0\r\n\n",
+    ] {
+        let mut bytes = request(
+            &reading,
+            "POST /api/v1/users HTTP/1.1\r\nHost: x",
+            "Transfer-Encoding: chunked\r\n",
+        );
+        bytes.extend_from_slice(chunks.as_bytes());
+        let response = refused(&reading, &bytes);
+        assert_eq!(status_of(&response), 400, "{chunks:?}: {response}");
+    }
+    // Bodies are not lines, and further requests of the connection are checked likewise.
+    let token = strict.token("1", Role::Admin);
+    let body = "{\n\n}\n";
+    let post = format!(
+        "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let response = raw(
+        strict.address,
+        format!("{post}{post}GET / HTTP/1.1\n\n").as_bytes(),
+    );
+    assert_eq!(response.matches("HTTP/1.1 200 OK").count(), 2, "{response}");
+    assert_eq!(
+        response.matches("HTTP/1.1 400 Bad Request").count(),
+        1,
+        "{response}"
+    );
+}
+
 /// RFC 9112, 6.3: the length is ignored and the connection closed, so that neither the gateway nor a service
 /// parses what follows the body as another request.
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ fn rows() -> impl Strategy<Value = Vec<(Part, Row)>> {
             Part::Watched => row.viewing = Some(When::Unknown),
             Part::Ratings => row.rating = Some(Given { value: stars, when }),
             Part::Watchlist => row.watchlist = Some(when),
-            Part::Likes => row.like = Some(when),
+            Part::Likes => row.reaction = Some(Given::like(when)),
         }
         (part, row)
     });
@@ -141,7 +141,7 @@ proptest! {
             viewing: row.viewing.map(days),
             rating: row.rating.map(|rating| Given { when: days(rating.when), ..rating }),
             watchlist: row.watchlist.map(days),
-            like: row.like.map(days),
+            reaction: row.reaction.map(|given| Given { when: days(given.when), ..given }),
             ..row.clone()
         });
         let expected = compared(held.collect());

@@ -1,18 +1,21 @@
-//! Exports in JSON: Trakt's lists of elements, and Simkl's object of lists.
+//! Exports in JSON: Trakt's lists of elements, and the objects of lists of Simkl and of Marquee.
 
 use serde_json::{Map, Value};
 
-use super::{Reading, path::SkipReason};
+use super::{Reading, marquee, path::SkipReason};
 use crate::{
     Film, Format, Given, Reason, Row, Source, When,
     fields::{self, FieldError},
 };
 
-type Object = Map<String, Value>;
-type Result<T> = std::result::Result<T, FieldError>;
+pub(super) type Object = Map<String, Value>;
+pub(super) type Result<T> = std::result::Result<T, FieldError>;
 
 /// The deepest nesting of a document is that of serde_json, 128.
 pub(crate) fn read(reading: &mut Reading<'_>, file: usize, name: &str, text: &str) {
+    if let Some(export) = marquee::parse(text) {
+        return marquee::read(reading, file, export);
+    }
     let document: Value = match serde_json::from_str(text) {
         Ok(document) => document,
         Err(error) => {
@@ -38,7 +41,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, file: usize, name: &str, text: &st
     }
 }
 
-const UNKNOWN: &str = "is not an export of Trakt or Simkl in JSON";
+const UNKNOWN: &str = "is not an export of Trakt, Simkl or Marquee in JSON";
 
 /// An element of Trakt's lists by its keys: the format, and the key of its time.
 fn trakt_format(element: &Object) -> Option<(Format, &'static str)> {
@@ -212,7 +215,7 @@ fn simkl_row(reading: &Reading<'_>, element: &Object, film: Film) -> Result<Opti
 }
 
 /// A scalar as text: sites write numbers with and without quotes.
-fn text(value: Option<&Value>) -> String {
+pub(super) fn text(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.trim().to_owned(),
         Some(Value::Number(number)) => number.to_string(),
@@ -246,7 +249,7 @@ fn film_of(movie: Option<&Value>) -> Result<Film> {
     })
 }
 
-fn date(reading: &Reading<'_>, element: &Object, key: &'static str) -> Result<When> {
+pub(super) fn date(reading: &Reading<'_>, element: &Object, key: &'static str) -> Result<When> {
     fields::when(
         key,
         &text(element.get(key)),

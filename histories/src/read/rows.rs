@@ -84,7 +84,7 @@ pub(crate) fn map(format: F, fields: &Fields<'_>) -> Result<Mapped> {
             row.watchlist = Some(fields.date("addedAt")?);
             None
         }
-        F::MovielensLinks | F::MovielensMovies => None,
+        F::MovielensLinks | F::MovielensMovies | F::Marquee => None,
     };
     Ok(skipped.map_or(Mapped::Row(row), Mapped::Other))
 }
@@ -155,7 +155,7 @@ fn letterboxd(row: &mut Row, format: F, fields: &Fields<'_>) -> Result<Option<St
             row.rating = given(Some(required("Rating", fields.stars("Rating")?)?), date);
         }
         F::LetterboxdWatchlist => row.watchlist = Some(date),
-        F::LetterboxdLikes => row.like = Some(date),
+        F::LetterboxdLikes => row.reaction = Some(Given::like(date)),
         _ => {
             // A review without a day of viewing was written on `Date`.
             row.viewing = Some(fields.date("Watched Date")?);
@@ -189,7 +189,7 @@ fn tmdb(row: &mut Row, format: F, fields: &Fields<'_>) -> Result<Option<String>>
     let date = fields.date("Date Rated")?;
     match format {
         F::TmdbWatchlist => row.watchlist = Some(date),
-        F::TmdbFavorites => row.like = Some(date),
+        F::TmdbFavorites => row.reaction = Some(Given::like(date)),
         _ => {
             row.rating = given(
                 Some(required("Your Rating", fields.points("Your Rating")?)?),

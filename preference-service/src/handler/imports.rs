@@ -81,7 +81,7 @@ pub(super) struct ImportForm {
 /// Import a history
 ///
 /// Imports the user's history from files that Letterboxd, IMDb, Trakt, TMDB, MovieLens, Simkl, Yamtrack or Movary exported, or
-/// in the layout that Letterboxd imports: send the zip, CSV or JSON file as the body, compressed by gzip or not, or several
+/// in the layout that Letterboxd imports, or from the JSON export of this service: send the zip, CSV or JSON file as the body, compressed by gzip or not, or several
 /// as `multipart/form-data`. A file is recognized by all its columns, and by its name if they are those of several formats.
 /// Deleted entries, lists, profiles and the like are skipped and named in `skipped_files`, series in `skipped_kinds`.
 ///

@@ -114,8 +114,9 @@ impl ExportFormat {
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportQuery {
     /// The layout: `json` holds everything; `letterboxd` and `trakt` are zip archives of the history as those sites export it,
-    /// which imports take, with TMDB's ids besides. Letterboxd's has no hours, dislikes, superlikes, playback positions and
-    /// sources of viewings; Trakt's has no reactions, playback positions, ratings of single viewings and sources.
+    /// with TMDB's ids besides. An import of any of them restores the history as far as its layout holds it; preferences and
+    /// taste edits are set by their own requests. Letterboxd's has no hours, dislikes, superlikes, playback positions and
+    /// sources of viewings, and not that the rating of a movie was removed whose viewing has one; Trakt's has no reactions, playback positions, ratings of single viewings and sources.
     #[param(inline, default = "json", example = "letterboxd")]
     format: Option<ExportFormat>,
 }

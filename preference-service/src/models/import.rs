@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use histories::{DateOrder, Format as ImportFormat, SkippedFile};
 pub use report::{ImportFailure, MovieCandidate, UnmatchedReason, UnmatchedTitle};
 
-use super::{Action, MovieId, NewViewing, Rating, Reaction, Source, UserId, ViewingTime};
+use super::{Action, MovieId, NewViewing, Progress, Rating, Reaction, Source, UserId, ViewingTime};
 
 /// The time of what happened at an unknown time: every known one is later.
 pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -60,8 +60,16 @@ pub struct ImportEntry {
     pub rated_at: Option<DateTime<Utc>>,
     /// The time at which the user bookmarked the movie.
     pub bookmarked_at: Option<DateTime<Utc>>,
-    /// The time at which the user liked the movie.
-    pub liked_at: Option<DateTime<Utc>>,
+    /// The reaction.
+    pub reaction: Option<Reaction>,
+    /// The time of the reaction.
+    pub reacted_at: Option<DateTime<Utc>>,
+    /// The playback position, in seconds.
+    pub position_seconds: Option<i32>,
+    /// The runtime, in seconds.
+    pub duration_seconds: Option<i32>,
+    /// The time of the playback position.
+    pub progressed_at: Option<DateTime<Utc>>,
     /// The movie that a dry run found.
     pub movie_id: Option<MovieId>,
 }
@@ -73,16 +81,27 @@ impl From<&histories::Row> for ImportEntry {
         Self {
             file: i16::try_from(row.file).unwrap_or(i16::MAX),
             line: i32::try_from(row.line).unwrap_or(i32::MAX),
-            source: Some(row.source.to_string()),
+            source: row.origin.clone().or_else(|| Some(row.source.to_string())),
             tmdb_id: row.film.tmdb_id.and_then(MovieId::new),
             imdb_id: row.film.imdb_id.clone(),
             title: row.film.title.clone(),
             year: row.film.year,
             watched_at: row.viewing.map(time),
-            rating: rating.and_then(|rating| Rating::from_half_stars(rating.value.get().into())),
+            rating: rating
+                .map(|rating| rating.value)
+                .or(row.viewing_rating)
+                .and_then(|value| Rating::from_half_stars(value.get().into())),
             rated_at: rating.map(|rating| time(rating.when)),
             bookmarked_at: row.watchlist.map(time),
-            liked_at: row.like.map(time),
+            reaction: row.reaction.map(|given| match given.value {
+                histories::Reaction::Like => Reaction::Like,
+                histories::Reaction::Dislike => Reaction::Dislike,
+                histories::Reaction::Superlike => Reaction::Superlike,
+            }),
+            reacted_at: row.reaction.map(|given| time(given.when)),
+            position_seconds: row.progress.map(|given| given.value.position),
+            duration_seconds: row.progress.map(|given| given.value.duration),
+            progressed_at: row.progress.map(|given| time(given.when)),
             movie_id: None,
         }
     }
@@ -103,7 +122,6 @@ impl ImportEntry {
 
     /// The actions, each with its time.
     pub fn actions(&self) -> impl Iterator<Item = (Action, DateTime<Utc>)> + use<> {
-        let like = Action::React(Some(Reaction::Like));
         let viewing = Action::View(NewViewing {
             time: ViewingTime::at(self.watched_at.unwrap_or(UNKNOWN_TIME)),
             rating: self.rating,
@@ -113,10 +131,15 @@ impl ImportEntry {
             (viewing, self.watched_at),
             (Action::Rate(self.rating), self.rated_at),
             (Action::Bookmark(true), self.bookmarked_at),
-            (like, self.liked_at),
+            (Action::React(self.reaction), self.reacted_at),
         ];
+        let progress = self.position_seconds.zip(self.duration_seconds);
+        let position = progress
+            .and_then(|(position, duration)| Progress::new(position, duration))
+            .map(|progress| (Action::Position(progress), self.progressed_at));
         actions
             .into_iter()
+            .chain(position)
             .filter_map(|(action, at)| Some((action, at?)))
     }
 }

@@ -143,6 +143,7 @@ impl Document<'_> {
                           'position_seconds', s.position_seconds,
                           'duration_seconds', s.duration_seconds,
                           'watched_seconds', s.watched_seconds, 'watched_at', s.watched_at,
+                          'progressed_at', s.progressed_at, 'furthest_at', s.furthest_at,
                           'completed_at', nullif(s.completed_at, 'epoch'))::text as "row!"
                from user_movie s
                left join movie m on m.id = s.movie_id

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::import_report::{self, NewUnmatched};
-use crate::models::{ImportEntry, ImportFailure, ImportFile, MovieId, Rating, UserId};
+use crate::models::{ImportEntry, ImportFailure, ImportFile, MovieId, Rating, Reaction, UserId};
 
 /// The parameters and the counts of an import.
 #[derive(Debug, Clone)]
@@ -50,7 +50,11 @@ pub async fn list_entries(
     sqlx::query_as!(
         ImportEntry,
         r#"select file, line, source, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
-                  rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
+                  rating as "rating: Rating", rated_at, bookmarked_at,
+                  coalesce(reaction, case when liked_at is not null then 'like' end)
+                      as "reaction: Reaction",
+                  coalesce(reacted_at, liked_at) as reacted_at, position_seconds,
+                  duration_seconds, progressed_at,
                   movie_id as "movie_id: MovieId"
            from import_entry
            where user_id = $1 and job_id = $2 and position > $3 order by position limit $4"#,
@@ -73,7 +77,11 @@ pub async fn list_earlier(
     sqlx::query_as!(
         ImportEntry,
         r#"select file, line, source, tmdb_id as "tmdb_id: MovieId", imdb_id, title, year, watched_at,
-                  rating as "rating: Rating", rated_at, bookmarked_at, liked_at,
+                  rating as "rating: Rating", rated_at, bookmarked_at,
+                  coalesce(reaction, case when liked_at is not null then 'like' end)
+                      as "reaction: Reaction",
+                  coalesce(reacted_at, liked_at) as reacted_at, position_seconds,
+                  duration_seconds, progressed_at,
                   movie_id as "movie_id: MovieId"
            from import_entry
            where user_id = $1 and job_id = $2 and position <= $3 and movie_id = any ($4)

@@ -135,17 +135,23 @@ async fn insert_entries(
     // The rows that could not be read are processed already.
     let mut first = import.contents.failed + 1;
     for rows in import.contents.entries.chunks(INSERT_CHUNK) {
-        // One JSON array, since fourteen arrays by position are easily confused. JSON has ratings in stars.
+        // One JSON array, since so many arrays by position are easily confused. JSON has ratings in stars.
         sqlx::query!(
             "insert into import_entry (user_id, job_id, position, file, line, tmdb_id, imdb_id, title,
-                 year, watched_at, rating, rated_at, bookmarked_at, liked_at, source)
+                 year, watched_at, rating, rated_at, bookmarked_at, liked_at, source, reaction, reacted_at, position_seconds,
+                 duration_seconds, progressed_at)
              select $1, $2, $3 + (place - 1)::int, r.file, r.line, r.tmdb_id, r.imdb_id, r.title, r.year,
-                 r.watched_at, (r.rating * 2)::smallint, r.rated_at, r.bookmarked_at, r.liked_at, r.source
+                 r.watched_at, (r.rating * 2)::smallint, r.rated_at, r.bookmarked_at,
+                 case when r.reaction = 'like' then r.reacted_at end, r.source, r.reaction, r.reacted_at,
+                 r.position_seconds, r.duration_seconds, r.progressed_at
              from rows from (jsonb_to_recordset($4) as (file smallint, line int, tmdb_id bigint,
                      imdb_id text, title text, year int, watched_at timestamptz, rating float8,
-                     rated_at timestamptz, bookmarked_at timestamptz, liked_at timestamptz, source text))
+                     rated_at timestamptz, bookmarked_at timestamptz, source text, reaction text,
+                     reacted_at timestamptz, position_seconds int, duration_seconds int,
+                     progressed_at timestamptz))
                  with ordinality as r (file, line, tmdb_id, imdb_id, title, year, watched_at, rating,
-                     rated_at, bookmarked_at, liked_at, source, place)",
+                     rated_at, bookmarked_at, source, reaction, reacted_at, position_seconds,
+                     duration_seconds, progressed_at, place)",
             import.user_id.get(),
             id,
             first,

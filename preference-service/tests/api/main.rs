@@ -28,6 +28,7 @@ mod languages;
 mod own_data;
 mod preferences;
 mod reactions;
+mod restore;
 mod schema;
 mod signing_keys;
 mod stage;

@@ -6,10 +6,11 @@ use hyper::{
     header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE},
 };
 
+const SCHEME: &[u8] = b"Bearer";
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
-/// Returns the bearer token. The scheme is case-sensitive, as it was in the original API.
+/// Returns the bearer token. The name of the scheme is in any case (RFC 9110, 11.1).
 ///
 /// # Errors
 /// 401 if the header is missing, repeated, or not `Bearer <token>`.
@@ -23,10 +24,15 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
         return refuse("missing Authorization header");
     };
     // Trailing blanks are no part of a value (RFC 9110, 5.5), so an empty token leaves the scheme alone.
-    if value == "Bearer" {
+    let value = value.as_bytes();
+    if value.eq_ignore_ascii_case(SCHEME) {
         return refuse("empty bearer token");
     }
-    match value.as_bytes().strip_prefix(b"Bearer ") {
+    let token = value
+        .split_at_checked(SCHEME.len())
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
+        .and_then(|(_, rest)| rest.strip_prefix(b" "));
+    match token {
         Some(token) if values.next().is_none() => match token.trim_ascii() {
             b"" => refuse("empty bearer token"),
             token => Ok(token),

@@ -143,7 +143,13 @@ impl Keys {
                 }
             }
         };
-        Ok(claims.map_err(reject)?.claims)
+        let token = claims.map_err(reject)?;
+        // Extensions that must be understood (RFC 7515, 4.1.11), of which there are none here.
+        if token.header.crit.is_some() {
+            let reason = "the token has critical extensions that are not supported";
+            return Err(Rejection::Invalid(reason));
+        }
+        Ok(token.claims)
     }
 }
 

@@ -41,7 +41,7 @@ impl PartRow {
             },
             viewing: given(&[Part::Diary, Part::Watched]),
             rating,
-            like: given(&[Part::Likes]),
+            reaction: given(&[Part::Likes]).map(Given::like),
             watchlist: given(&[Part::Watchlist]),
             ..Row::default()
         }
