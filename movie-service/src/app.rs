@@ -120,7 +120,12 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
     };
     let state = AppState::new(Services {
         language,
-        matching: Matching::new(pools.catalogue.clone(), hydration.clone(), tmdb),
+        matching: Matching::new(
+            pools.catalogue.clone(),
+            hydration.clone(),
+            tmdb,
+            Duration::from_secs(config.negative_cache_seconds),
+        ),
         hydration,
         platform,
         listing: listing.clone(),

@@ -2,6 +2,21 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
+use axum::Router;
+use chassis::{
+    Process,
+    client::Client,
+    clock::Clock,
+    feed::{
+        follow::{FeedState, follow},
+        outbox::Outbox,
+    },
+    health::Health,
+    redis::Redis,
+};
+
 use crate::{
     client::MovieService,
     config::Config,
@@ -16,6 +31,7 @@ use crate::{
         catalogue::{Catalogue, CatalogueProjection},
         chart_keeper::ChartKeeper,
         charts::Charts,
+        groups::Groups,
         idempotency::Idempotency,
         imports::Imports,
         interactions::Interactions,
@@ -30,18 +46,10 @@ use crate::{
     },
     state::{AppState, Services},
 };
-use axum::Router;
-use chassis::{
-    Process,
-    client::Client,
-    clock::Clock,
-    feed::{
-        follow::{FeedState, follow},
-        outbox::Outbox,
-    },
-    health::Health,
-    redis::Redis,
-};
+
+/// Codes of invitations that a user may try in a window.
+const MAX_INVALID_CODES: u64 = 20;
+const INVALID_CODE_WINDOW_SECONDS: u64 = 900;
 
 /// Migrates the database and returns the routes and health checks of the service.
 ///
@@ -79,9 +87,13 @@ pub fn assemble(
         &process.config,
     )?;
     let feed = FeedState::default();
+    let arrived = Arc::new(Notify::new());
     process.shutdown.spawn(follow(
         movie_service.clone(),
-        Arc::new(CatalogueProjection::new(pools.background.clone())),
+        Arc::new(CatalogueProjection::new(
+            pools.background.clone(),
+            arrived.clone(),
+        )),
         feed.clone(),
         process.shutdown.clone(),
     ));
@@ -99,6 +111,12 @@ pub fn assemble(
         );
         process.shutdown.spawn(keeper.run());
     }
+    let join_attempts = AttemptLimiter::new(
+        "group-join",
+        MAX_INVALID_CODES,
+        INVALID_CODE_WINDOW_SECONDS,
+        redis.clone(),
+    );
     let (users, auth) = accounts(process, config, &pools, &outbox, redis, clock.clone())?;
     let interactions = Interactions::new(pools.activity.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
@@ -106,6 +124,7 @@ pub fn assemble(
         users,
         auth,
         api_keys: ApiKeys::new(pools.logins.clone()),
+        groups: Groups::new(pools.users.clone(), join_attempts),
         stats: Stats::new(pools.aggregates.clone(), catalogue.clone()),
         tastes: Tastes::new(
             pools.activity.clone(),
@@ -119,6 +138,7 @@ pub fn assemble(
             writer.clone(),
             clock.clone(),
             config,
+            arrived,
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chassis::{client::CallError, postgres::violated_constraint, problem::FieldError};
 
-use crate::models::{Import, MAX_WEBHOOKS, PayloadError};
+use crate::models::{Import, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS, MAX_WEBHOOKS, PayloadError};
 
 /// API keys per user.
 pub const MAX_API_KEYS: i64 = 50;
@@ -25,6 +25,27 @@ pub enum Error {
     /// The user has no such viewing.
     #[error("viewing not found")]
     ViewingNotFound,
+    /// The user is not a member of the group, or it does not exist.
+    #[error("group not found")]
+    GroupNotFound,
+    /// The group has no other member of this id.
+    #[error("member not found")]
+    MemberNotFound,
+    /// No valid invitation has this code.
+    #[error("invitation not found")]
+    InvitationNotFound,
+    /// The user is a member of the group, but does not own it.
+    #[error("forbidden")]
+    NotGroupOwner,
+    /// The user is a member of [`MAX_GROUPS`] groups.
+    #[error("there are {MAX_GROUPS} groups")]
+    TooManyGroups,
+    /// The group has [`MAX_MEMBERS`] members.
+    #[error("the group has {MAX_MEMBERS} members")]
+    GroupFull,
+    /// The group has [`MAX_INVITATIONS`] invitations.
+    #[error("there are {MAX_INVITATIONS} invitations")]
+    TooManyInvitations,
     /// The user has no such webhook, or no webhook has this secret.
     #[error("webhook not found")]
     WebhookNotFound,

@@ -7,6 +7,7 @@ mod batch;
 mod bookmarks;
 mod charts;
 mod error;
+mod groups;
 mod idempotency;
 mod imports;
 mod interactions;
@@ -51,6 +52,7 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);
         (name = "auth", description = "Login, tokens and their public keys."),
         (name = "users", description = "Accounts."),
         (name = "api keys", description = "Credentials of programs."),
+        (name = "groups", description = "People who decide together."),
         (name = "preferences", description = "Stated preferences."),
         (name = "interactions", description = "Actions of users on movies, newest first."),
         (name = "reactions", description = "Like, dislike and superlike."),
@@ -80,6 +82,15 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::me))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
+        .routes(routes!(groups::list_groups, groups::create_group))
+        .routes(routes!(groups::get_group, groups::delete_group))
+        .routes(routes!(
+            groups::create_invitation,
+            groups::withdraw_invitations
+        ))
+        .routes(routes!(groups::join_group))
+        .routes(routes!(groups::leave_group))
+        .routes(routes!(groups::remove_member))
         .routes(routes!(webhooks::list_webhooks, webhooks::create_webhook))
         .routes(routes!(webhooks::rotate_webhook))
         .routes(routes!(webhooks::delete_webhook))
@@ -156,6 +167,14 @@ fn importing() -> OpenApiRouter<AppState> {
 fn internal() -> Router<AppState> {
     Router::new()
         .route("/internal/v1/users/{id}", get(users::get_profile_change))
+        .route(
+            "/internal/v1/users/{id}/groups/{group_id}/members",
+            get(groups::list_group_members),
+        )
+        .route(
+            "/internal/v1/users/{id}/shared-group",
+            get(groups::check_shared_group),
+        )
         .route("/internal/v1/stats", get(stats::get_many_stats))
         .route(
             "/internal/v1/api-keys/{hash}",

@@ -3,6 +3,7 @@
 
 mod chart;
 mod counts;
+mod group;
 mod id;
 mod idempotency;
 mod import;
@@ -33,7 +34,11 @@ display_json_name!(InteractionType, Metric, TagKind, Window);
 
 pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
-pub use id::{InteractionId, MovieId, UserId};
+pub use group::{
+    Group, GroupMember, GroupName, Invitation, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS,
+    NewInvitation, parse_group_name,
+};
+pub use id::{GroupId, InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};
 pub use import::{
     DateOrder, Import, ImportEntry, ImportFailure, ImportFile, ImportFormat, ImportStatus,

@@ -10,6 +10,7 @@ pub mod chart_mirror;
 pub mod charts;
 pub mod erasure;
 pub mod export;
+pub mod groups;
 pub mod idempotency;
 pub mod import_report;
 pub mod import_work;

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod catalogue;
 pub mod chart_keeper;
 pub mod charts;
+pub mod groups;
 pub mod idempotency;
 pub mod imports;
 pub mod interactions;

@@ -9,6 +9,7 @@ use crate::service::{
     api_keys::ApiKeys,
     auth::Auth,
     charts::Charts,
+    groups::Groups,
     idempotency::Idempotency,
     imports::Imports,
     interactions::Interactions,
@@ -32,6 +33,8 @@ pub struct Services {
     pub auth: Auth,
     /// API keys.
     pub api_keys: ApiKeys,
+    /// Groups of users.
+    pub groups: Groups,
     /// Reactions, ratings, bookmarks and watch progress.
     pub interactions: Interactions,
     /// Viewings.

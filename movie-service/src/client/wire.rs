@@ -70,6 +70,11 @@ pub struct FoundMovie {
 }
 
 impl FoundMovie {
+    /// An estimate of the size in memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.title.len() + self.original_title.len() + self.release_date.len()
+    }
+
     /// The year of release.
     pub fn year(&self) -> Option<i32> {
         self.release_date.get(..4)?.parse().ok()

@@ -13,13 +13,15 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::time::Instant;
 
+use self::title_search::Title;
 use super::hydration::{Hydration, HydrationError};
 use crate::{
-    client::tmdb::Tmdb,
+    client::{tmdb::Tmdb, wire::FoundMovie},
     models::{MovieId, MovieRef},
     repository::matching::{self, TitleMatch},
 };
@@ -27,6 +29,8 @@ use crate::{
 /// The time limit of all fetches of a request.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(6);
 const MAX_CONCURRENT_FETCHES: usize = 8;
+/// The memory of TMDB's results of searches.
+const MAX_SEARCH_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Candidates of a movie that was not found.
 const MAX_CANDIDATES: usize = 5;
 
@@ -162,15 +166,27 @@ pub struct Matching {
     pool: PgPool,
     hydration: Hydration,
     tmdb: Tmdb,
+    /// What TMDB has found recently, so that a title of several imports is searched once.
+    searches: Cache<Title, Arc<[FoundMovie]>>,
 }
 
 impl Matching {
-    /// Matches movies in `pool`, those that `hydration` fetches and those that `tmdb` finds.
-    pub fn new(pool: PgPool, hydration: Hydration, tmdb: Tmdb) -> Self {
+    /// Matches movies in `pool`, those that `hydration` fetches and those that `tmdb` finds; results of searches are kept for
+    /// `search_ttl`.
+    pub fn new(pool: PgPool, hydration: Hydration, tmdb: Tmdb, search_ttl: Duration) -> Self {
+        let searches = Cache::builder()
+            .max_capacity(MAX_SEARCH_CACHE_BYTES)
+            .weigher(|(title, _): &Title, found: &Arc<[FoundMovie]>| {
+                let movies = found.iter().map(FoundMovie::bytes).sum::<usize>();
+                u32::try_from(title.len() + movies + 200).unwrap_or(u32::MAX)
+            })
+            .time_to_live(search_ttl)
+            .build();
         Self {
             pool,
             hydration,
             tmdb,
+            searches,
         }
     }
 

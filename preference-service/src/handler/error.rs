@@ -39,6 +39,41 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
             "viewing-not-found",
             "GET /api/v1/users/{id}/viewings lists the user's viewings",
         ),
+        E::GroupNotFound => (
+            StatusCode::NOT_FOUND,
+            "group-not-found",
+            "GET /api/v1/groups lists the caller's groups",
+        ),
+        E::MemberNotFound => (
+            StatusCode::NOT_FOUND,
+            "member-not-found",
+            "GET /api/v1/groups/{id} lists the members; leave by DELETE /api/v1/groups/{id}/members/me",
+        ),
+        E::InvitationNotFound => (
+            StatusCode::NOT_FOUND,
+            "invitation-not-found",
+            "the code does not exist, has expired or is used up; request another from the owner of the group",
+        ),
+        E::NotGroupOwner => (
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "only the owner of the group may do this",
+        ),
+        E::TooManyGroups => (
+            StatusCode::CONFLICT,
+            "too-many-groups",
+            "leave a group before you create or join another",
+        ),
+        E::GroupFull => (
+            StatusCode::CONFLICT,
+            "group-full",
+            "a member has to leave before another can join",
+        ),
+        E::TooManyInvitations => (
+            StatusCode::CONFLICT,
+            "too-many-invitations",
+            "withdraw the invitations, or wait until one expires",
+        ),
         E::WebhookNotFound => (
             StatusCode::NOT_FOUND,
             "webhook-not-found",

@@ -59,6 +59,9 @@ struct ExportResponse {
     /// API keys, without their secrets.
     #[schema(value_type = Vec<Object>)]
     api_keys: (),
+    /// Groups that the user is a member of.
+    #[schema(value_type = Vec<Object>)]
+    groups: (),
     /// The user's edits of their taste profile.
     #[schema(value_type = Vec<Object>)]
     taste_edits: (),

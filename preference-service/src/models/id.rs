@@ -70,6 +70,12 @@ id!(
     603
 );
 id!(
+    /// A group's id, 1 and up.
+    GroupId,
+    "invalid group ID",
+    1
+);
+id!(
     /// An interaction's id: 1 and up, rising in the order in which those of one user were stored.
     InteractionId,
     "invalid interaction ID",

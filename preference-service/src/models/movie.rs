@@ -41,6 +41,8 @@ pub enum MovieState {
 pub struct Film {
     /// The title.
     pub title: String,
+    /// The original title, empty if unknown.
+    pub original_title: String,
     /// The genres, keywords, and the people who count towards taste.
     pub tags: Vec<Tag>,
     /// The original language, an ISO 639-1 code.

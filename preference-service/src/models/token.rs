@@ -23,6 +23,8 @@ use super::{
 const API_KEY_PREFIX: &str = "mq_";
 /// The prefix of the secret of every webhook.
 const WEBHOOK_PREFIX: &str = "mqw_";
+/// The prefix of the code of every invitation to a group.
+const INVITATION_PREFIX: &str = "mqg_";
 /// Characters of a key that stay visible to its owner.
 const API_KEY_SHOWN_LENGTH: usize = API_KEY_PREFIX.len() + 6;
 /// In characters.
@@ -190,6 +192,12 @@ impl ApiKeySecret {
     pub fn generate_for_webhook() -> Self {
         let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
         Self(format!("{WEBHOOK_PREFIX}{secret}"))
+    }
+
+    /// A new random code of an invitation.
+    pub fn generate_for_invitation() -> Self {
+        let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
+        Self(format!("{INVITATION_PREFIX}{secret}"))
     }
 
     /// The hash to be stored.

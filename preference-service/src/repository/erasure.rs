@@ -3,6 +3,7 @@
 
 use sqlx::{PgConnection, PgPool};
 
+use super::groups;
 use crate::models::UserId;
 
 /// Erases a user in one transaction: their rows, their share of counters, change records and stored
@@ -22,6 +23,7 @@ pub async fn erase(pool: &PgPool, user_id: UserId) -> sqlx::Result<bool> {
     let Some(email) = email else {
         return Ok(false);
     };
+    groups::leave_all(&mut transaction, user_id).await?;
     subtract_counters(&mut transaction, user_id).await?;
     delete_mentions(&mut transaction, user_id, email).await?;
     let id = user_id.get();

@@ -95,7 +95,7 @@ struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// Appends the lists `logins`, `api_keys` and `taste_edits`.
+    /// Appends the lists `logins`, `api_keys`, `groups` and `taste_edits`.
     async fn add_account(&mut self, connection: &mut PgConnection, id: i64) -> sqlx::Result<()> {
         let logins = sqlx::query_scalar!(
             r#"select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
@@ -112,6 +112,15 @@ impl Document<'_> {
         );
         self.list("api_keys", api_keys.fetch(&mut *connection))
             .await?;
+        let groups = sqlx::query_scalar!(
+            r#"select json_build_object('id', g.id, 'name', g.name, 'is_owner', g.owner_id = m.user_id,
+                          'joined_at', m.joined_at)::text as "row!"
+               from group_member m
+               join user_group g on g.id = m.group_id
+               where m.user_id = $1 order by g.id"#,
+            id
+        );
+        self.list("groups", groups.fetch(&mut *connection)).await?;
         let taste_edits = sqlx::query_scalar!(
             r#"select json_build_object('kind', e.kind, 'tag', e.tag, 'name', t.name,
                           'score', e.score, 'edited_at', e.edited_at)::text as "row!"

@@ -146,18 +146,21 @@ pub async fn add_unmatched(
                 "rows": movie.positions.len(), "title": entry.title, "year": entry.year,
                 "tmdb_id": entry.tmdb_id, "imdb_id": entry.imdb_id, "reason": movie.reason,
                 "candidates": movie.candidates,
+                "due_in": movie.reason.retry_interval().map(|interval| interval.as_secs_f64()),
             })
         })
         .collect();
     sqlx::query!(
         "insert into import_unmatched as u (user_id, job_id, n, movie_key, file, line, rows, title, year,
-             tmdb_id, imdb_id, reason, candidates)
+             tmdb_id, imdb_id, reason, candidates, due_at)
          select $1, $2, known.n + r.place::int, r.movie_key, r.file, r.line, r.rows, r.title, r.year,
-                r.tmdb_id, r.imdb_id, r.reason, r.candidates
+                r.tmdb_id, r.imdb_id, r.reason, r.candidates,
+                now() + make_interval(secs => r.due_in)
          from rows from (jsonb_to_recordset($3) as (movie_key text, file smallint, line int, rows int,
-                 title text, year int, tmdb_id bigint, imdb_id text, reason text, candidates jsonb))
+                 title text, year int, tmdb_id bigint, imdb_id text, reason text, candidates jsonb,
+                 due_in float8))
              with ordinality as r (movie_key, file, line, rows, title, year, tmdb_id, imdb_id, reason,
-                 candidates, place),
+                 candidates, due_in, place),
              (select coalesce(max(n), 0) as n from import_unmatched
               where user_id = $1 and job_id = $2) as known
          on conflict (user_id, job_id, movie_key) do update
@@ -222,6 +225,76 @@ pub async fn list_waiting(
     .await
 }
 
+/// A title that is looked for again.
+#[derive(Debug)]
+pub struct DueTitle {
+    /// The user.
+    pub user_id: UserId,
+    /// The import.
+    pub job_id: Uuid,
+    /// The number of the title.
+    pub n: i32,
+    /// The title.
+    pub title: Option<String>,
+    /// The year of release.
+    pub year: Option<i32>,
+    /// The TMDB id.
+    pub tmdb_id: Option<MovieId>,
+    /// The IMDb id.
+    pub imdb_id: Option<String>,
+}
+
+/// Has titles that may be those of new movies, by `ids` or `titles`, looked for at once.
+#[tracing::instrument(name = "repository.import_report.expect", level = "debug", skip_all)]
+pub async fn expect(
+    connection: &mut PgConnection,
+    ids: &[MovieId],
+    titles: &[&str],
+) -> sqlx::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update import_unmatched set due_at = now()
+         where movie_id is null and reason <> 'ambiguous'
+           and (tmdb_id = any ($1)
+                or lower(title) = any (select lower(title) from unnest($2::text[]) as new (title)))",
+        ids as _,
+        titles as &[&str],
+    )
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Takes at most `limit` titles of ended imports that are due. They are due again after intervals that double.
+#[tracing::instrument(name = "repository.import_report.take_due", level = "debug", skip_all)]
+pub async fn take_due(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<DueTitle>> {
+    let [not_fetched, unknown] = [UnmatchedReason::NotFetched, UnmatchedReason::Unknown]
+        .map(|reason| reason.retry_interval().unwrap_or_default().as_secs_f64());
+    sqlx::query_as!(
+        DueTitle,
+        r#"update import_unmatched u
+           set attempts = least(u.attempts + 1, 10),
+               due_at = now() + make_interval(secs => power(2, u.attempts)
+                   * case u.reason when 'not_fetched' then $2::float8 else $3::float8 end)
+           from (select i.user_id, i.job_id, i.n
+                 from import_unmatched i
+                 join job on job.user_id = i.user_id and job.id = i.job_id
+                 where i.due_at <= now() and i.movie_id is null and not job.dry_run
+                   and job.status not in ('pending', 'running')
+                 order by i.due_at limit $1 for update of i skip locked) as due
+           where u.user_id = due.user_id and u.job_id = due.job_id and u.n = due.n
+           returning u.user_id as "user_id: UserId", u.job_id, u.n, u.title, u.year,
+                     u.tmdb_id as "tmdb_id: MovieId", u.imdb_id"#,
+        limit,
+        not_fetched,
+        unknown,
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// The outcome of waiting rows whose movie was named.
 #[derive(Debug)]
 pub struct Resolution {
@@ -246,7 +319,7 @@ pub async fn resolve(
 ) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     let named = sqlx::query!(
-        "update import_unmatched set movie_id = $4
+        "update import_unmatched set movie_id = $4, due_at = null
          where user_id = $1 and job_id = $2 and n = $3 and movie_id is null",
         user_id.get(),
         id,

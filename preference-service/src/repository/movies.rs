@@ -95,6 +95,20 @@ pub async fn clear(transaction: &mut PgConnection) -> sqlx::Result<()> {
         .map(|_| ())
 }
 
+/// Finds those of `movies` that the read model does not contain, removed ones included.
+pub async fn list_unknown(
+    transaction: &mut PgConnection,
+    movies: &[MovieId],
+) -> sqlx::Result<Vec<MovieId>> {
+    sqlx::query_scalar!(
+        r#"select id as "id!: MovieId" from unnest($1::bigint[]) as wanted (id)
+           where not exists (select from movie where movie.id = wanted.id)"#,
+        movies as _
+    )
+    .fetch_all(transaction)
+    .await
+}
+
 /// Applies `changes`, at most one per movie. A change that is not newer than the known version has no effect.
 pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> sqlx::Result<()> {
     fn film(change: &MovieChange) -> Option<&Film> {

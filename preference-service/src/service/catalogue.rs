@@ -2,7 +2,10 @@
 //! movies that the model does not contain yet, and for what lists show of movies. Called by interactions, statistics and
 //! imports.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chassis::{
     client::CallError,
@@ -13,13 +16,14 @@ use chassis::{
     language::Language,
 };
 use serde::Deserialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Notify;
 
 use crate::{
     client::{FilmMatch, FilmMatches, MovieService, Selection, WantedFilm},
     error::Error,
     models::{Film, MovieCard, MovieChange, MovieId, MovieState, Tag, TagKind, UnmatchedReason},
-    repository::movies,
+    repository::{import_report, movies},
 };
 
 /// The feed's name in the table of cursors.
@@ -129,6 +133,8 @@ struct SyncedPayload {
     id: MovieId,
     version: i64,
     title: String,
+    #[serde(default)]
+    original_title: String,
     original_language: Option<String>,
     #[serde(default)]
     genres: Vec<Named>,
@@ -177,6 +183,7 @@ impl SyncedPayload {
         tags.dedup_by_key(|tag| (tag.kind, tag.id));
         Film {
             title: self.title,
+            original_title: self.original_title,
             tags,
             language: self.original_language.filter(|code| !code.is_empty()),
         }
@@ -214,12 +221,41 @@ fn movie_change(change: &Change) -> Option<MovieChange> {
 /// Applies movie-service's feed to the read model.
 pub struct CatalogueProjection {
     pool: PgPool,
+    arrived: Arc<Notify>,
 }
 
 impl CatalogueProjection {
-    /// The projection into `pool`.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    /// The projection into `pool`; `arrived` is notified of new movies for which titles of imports wait.
+    pub fn new(pool: PgPool, arrived: Arc<Notify>) -> Self {
+        Self { pool, arrived }
+    }
+
+    /// Stores `changes`, and has the titles of imports that may be about new movies looked for again.
+    async fn store(
+        &self,
+        transaction: &mut PgConnection,
+        changes: &[Change],
+    ) -> Result<(), ProjectionError> {
+        let changes = MovieChange::newest(changes.iter().filter_map(movie_change));
+        let ids: Vec<MovieId> = changes.iter().map(|change| change.id).collect();
+        let new: HashSet<MovieId> = movies::list_unknown(transaction, &ids)
+            .await?
+            .into_iter()
+            .collect();
+        movies::apply(transaction, &changes).await?;
+        let titles: Vec<&str> = changes
+            .iter()
+            .filter(|change| new.contains(&change.id))
+            .filter_map(|change| match &change.state {
+                MovieState::Present(film) => Some([&film.title, &film.original_title]),
+                MovieState::Removed => None,
+            })
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let new: Vec<MovieId> = new.into_iter().collect();
+        import_report::expect(transaction, &new, &titles).await?;
+        Ok(())
     }
 }
 
@@ -233,17 +269,19 @@ impl Projection for CatalogueProjection {
         movies::move_cursor(&mut transaction, SOURCE, snapshot.cursor()).await?;
         movies::clear(&mut transaction).await?;
         while let Some(changes) = snapshot.next_batch().await? {
-            let changes = MovieChange::newest(changes.iter().filter_map(movie_change));
-            movies::apply(&mut transaction, &changes).await?;
+            self.store(&mut transaction, &changes).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        self.arrived.notify_one();
+        Ok(())
     }
 
     async fn apply(&self, changes: Vec<Change>, cursor: &str) -> Result<(), ProjectionError> {
-        let changes = MovieChange::newest(changes.iter().filter_map(movie_change));
         let mut transaction = self.pool.begin().await?;
         movies::move_cursor(&mut transaction, SOURCE, cursor).await?;
-        movies::apply(&mut transaction, &changes).await?;
-        Ok(transaction.commit().await?)
+        self.store(&mut transaction, &changes).await?;
+        transaction.commit().await?;
+        self.arrived.notify_one();
+        Ok(())
     }
 }

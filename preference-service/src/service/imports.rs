@@ -3,9 +3,10 @@
 
 mod read;
 mod report;
+mod retry;
 mod work;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
     clock::Clock,
@@ -14,6 +15,7 @@ use chassis::{
 };
 use chrono::SubsecRound;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use work::{IMPORT_ROWS_TOTAL, IMPORTS_RUNNING, IMPORTS_TOTAL};
@@ -58,13 +60,14 @@ pub struct Imports {
 
 impl Imports {
     /// Processes the imports in `pool` until the shutdown begins: movies are found by `catalogue`, actions
-    /// are stored by `writer`.
+    /// are stored by `writer`. Titles that were not found are looked for again, at once when `arrived` is notified.
     pub fn start(
         pool: PgPool,
         catalogue: Catalogue,
         writer: Writer,
         clock: Clock,
         config: &Config,
+        arrived: Arc<Notify>,
         shutdown: &Shutdown,
     ) -> Self {
         let settings = JobSettings {
@@ -79,7 +82,7 @@ impl Imports {
             writer: writer.clone(),
             clock: clock.clone(),
         };
-        Self {
+        let imports = Self {
             jobs: Jobs::start(pool.clone(), work, settings, shutdown),
             pool,
             catalogue,
@@ -87,7 +90,9 @@ impl Imports {
             clock,
             max_rows: config.import_most_rows,
             max_fetches: config.import_most_fetches,
-        }
+        };
+        shutdown.spawn(retry::run(imports.clone(), arrived, shutdown.clone()));
+        imports
     }
 
     /// Reads the files of a user and creates an import of their rows.

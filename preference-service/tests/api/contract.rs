@@ -18,6 +18,7 @@ fn every_operation_is_described_and_its_errors_are_problems() {
     for (path, item) in paths {
         let known = [
             "/api/v1/users",
+            "/api/v1/groups",
             "/api/v1/auth/",
             "/api/v1/charts/",
             "/api/v1/interactions/batch",
@@ -69,6 +70,10 @@ fn every_operation_is_described_and_its_errors_are_problems() {
     assert_eq!(
         operations,
         [
+            "delete /api/v1/groups/{id}",
+            "delete /api/v1/groups/{id}/invitations",
+            "delete /api/v1/groups/{id}/members/me",
+            "delete /api/v1/groups/{id}/members/{user_id}",
             "delete /api/v1/users/{id}",
             "delete /api/v1/users/{id}/api-keys/{key_id}",
             "delete /api/v1/users/{id}/bookmarks/{movie_id}",
@@ -80,6 +85,8 @@ fn every_operation_is_described_and_its_errors_are_problems() {
             "get /.well-known/jwks.json",
             "get /api/v1/auth/me",
             "get /api/v1/charts/top",
+            "get /api/v1/groups",
+            "get /api/v1/groups/{id}",
             "get /api/v1/movies/{id}/stats",
             "get /api/v1/users/{id}",
             "get /api/v1/users/{id}/api-keys",
@@ -106,6 +113,9 @@ fn every_operation_is_described_and_its_errors_are_problems() {
             "post /api/v1/auth/logout",
             "post /api/v1/auth/refresh",
             "post /api/v1/auth/token",
+            "post /api/v1/groups",
+            "post /api/v1/groups/join",
+            "post /api/v1/groups/{id}/invitations",
             "post /api/v1/interactions/batch",
             "post /api/v1/users",
             "post /api/v1/users/{id}/api-keys",

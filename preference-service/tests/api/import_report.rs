@@ -1,5 +1,6 @@
 //! The report of an import: failures and movies that were not found, page by page, and their resolution.
 
+use chassis::testing::eventually;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -80,6 +81,41 @@ async fn naming_the_movie_of_a_title_stores_the_rows_that_wait_for_it(pool: PgPo
     );
     app.patch(&other, json!({"tmdb_id": 700})).await.expect(200);
     assert!(log(&app, user).await.iter().any(|entry| entry.0 == 700));
+}
+
+#[sqlx::test]
+async fn rows_of_a_movie_that_the_catalogue_gets_later_are_stored(pool: PgPool) {
+    let (app, movies, user) = stage(&pool, &[]).await;
+    let rows = "Title,Year,tmdbID,WatchedDate\nEven Hours,1999,,2021-03-04\nOdd,,710,2021-03-05\nOther,,,2021-03-06\n";
+    let import = ended(&app, csv(&app, &path(user), rows).await).await;
+    assert_eq!(counts(&import), [3, 0, 0, 3, 0, 0]);
+    let dry = csv(&app, &format!("{}?dry_run=true", path(user)), rows).await;
+    ended(&app, dry).await;
+    movies.sync(700, 1, "Even Hours");
+    movies.sync(710, 1, "A Title");
+    eventually("the rows are stored", async || {
+        log(&app, user).await.len() == 2
+    })
+    .await;
+    let at = of(user, &import, "unmatched");
+    eventually("the titles are named", async || {
+        let titles = app.get(&at).await.expect(200);
+        let named = titles["unmatched_titles"]
+            .as_array()
+            .expect("a list")
+            .iter();
+        let mut named: Vec<i64> = named
+            .filter_map(|title| title["movie_id"].as_i64())
+            .collect();
+        named.sort_unstable();
+        named == [700, 710]
+    })
+    .await;
+    let import = app.get(at.trim_end_matches("/unmatched")).await.expect(200);
+    assert_eq!(
+        (&import["succeeded"], &import["unmatched"]),
+        (&json!(2), &json!(1))
+    );
 }
 
 #[sqlx::test]

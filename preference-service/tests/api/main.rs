@@ -19,6 +19,7 @@ mod feed;
 mod field_cases;
 mod films;
 mod follow;
+mod groups;
 mod idempotency;
 mod import_report;
 mod imports;

@@ -17,6 +17,7 @@ async fn all_statements_prepare(pool: PgPool) {
 const EXPORTED: &[&str] = &[
     "api_key",
     "job",
+    "group_member",
     "import_failure",
     "import_unmatched",
     "interaction",

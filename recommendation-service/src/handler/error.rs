@@ -59,6 +59,10 @@ impl From<ApiError> for Problem {
                     .detail("name users that exist; POST /api/v1/users creates one")
                     .errors(vec![FieldError::new(format!("user_ids[{place}]"), message)])
             }
+            ApiError::Recommend(RecommendError::GroupNotFound) => {
+                Self::new(StatusCode::NOT_FOUND, "group-not-found", "group not found")
+                    .detail("GET /api/v1/groups lists the caller's groups")
+            }
             ApiError::Recommend(RecommendError::Upstream(error)) => {
                 Self::unavailable("the service that knows the users").cause(&error)
             }

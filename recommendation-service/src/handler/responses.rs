@@ -11,6 +11,8 @@ chassis::problem_responses! {
     pub(super) ExperimentNotFound = 404, "there is no such experiment";
     /// 404: no model version has the number.
     pub(super) ModelNotFound = 404, "no version has this number";
+    /// 403: the request names users who share no group with the caller.
+    pub(super) NoSharedGroup = 403, "the caller names users with whom they share no group, whether or not they exist";
     /// 403: the caller is not the user whose data the request names.
     pub(super) NotThatUser = 403, "the caller is neither that user nor an administrator";
     /// 409: the strategy needs a model that is not live.

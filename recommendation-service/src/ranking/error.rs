@@ -18,6 +18,9 @@ pub enum RecommendError {
         /// The id that no user has.
         id: UserId,
     },
+    /// The caller is not a member of the group, or there is no such group.
+    #[error("group not found")]
+    GroupNotFound,
     /// The user is not in memory, and preference-service cannot be reached.
     #[error("cannot request the user")]
     Upstream(#[from] CallError),

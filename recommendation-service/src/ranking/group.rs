@@ -77,6 +77,30 @@ impl Member {
 }
 
 impl Recommender {
+    /// The members of the group `id`, one of whom is `member`.
+    ///
+    /// # Errors
+    /// As [`KnownUsers::group_members`](super::known_users::KnownUsers::group_members).
+    pub async fn group_members(
+        &self,
+        member: UserId,
+        id: i64,
+    ) -> Result<Vec<UserId>, RecommendError> {
+        self.known_users().group_members(member, id).await
+    }
+
+    /// True if one group has `member` and all of `users`.
+    ///
+    /// # Errors
+    /// As [`KnownUsers::share_group`](super::known_users::KnownUsers::share_group).
+    pub async fn share_group(
+        &self,
+        member: UserId,
+        users: &[UserId],
+    ) -> Result<bool, RecommendError> {
+        self.known_users().share_group(member, users).await
+    }
+
     /// The best `limit` movies for `members`, of those that no member has seen, judged or ruled out.
     ///
     /// # Errors
@@ -84,7 +108,7 @@ impl Recommender {
     #[tracing::instrument(name = "service.recommender.recommend_to_group", level = "debug", skip_all, fields(members = members.len()), err(level = "debug"))]
     pub async fn recommend_to_group(
         &self,
-        members: Vec<UserId>,
+        members: &[UserId],
         method: Method,
         limit: usize,
     ) -> Result<GroupFilms, RecommendError> {

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::client::Client;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     ranking::RecommendError,
@@ -48,16 +49,63 @@ impl KnownUsers {
         self.find(id).ok_or(RecommendError::UserNotFound)
     }
 
-    async fn request(&self, id: UserId) -> Result<Preferences, RecommendError> {
-        let client = &self.preference_service;
-        let response = client
-            .get(&format!("/internal/v1/users/{}", id.get()), REQUEST_TIMEOUT)
-            .send()
-            .await
-            .map_err(|error| client.unreachable(error))?;
-        if response.status().as_u16() == 404 {
-            return Err(RecommendError::UserNotFound);
+    /// The members of the group `id` in the order of joining, if `member` is one of them. Requested from
+    /// preference-service each time, so that leaving takes effect at once.
+    ///
+    /// # Errors
+    /// [`RecommendError::GroupNotFound`] if they are not or there is no such group, [`RecommendError::Upstream`] if
+    /// preference-service cannot be reached.
+    pub async fn group_members(
+        &self,
+        member: UserId,
+        id: i64,
+    ) -> Result<Vec<UserId>, RecommendError> {
+        #[derive(Deserialize)]
+        struct Members {
+            user_ids: Vec<i64>,
         }
-        Ok(client.read(response).await?)
+        let path = format!("/internal/v1/users/{}/groups/{id}/members", member.get());
+        let found: Option<Members> = self.find_at(&path).await?;
+        let found = found.ok_or(RecommendError::GroupNotFound)?;
+        Ok(found.user_ids.into_iter().filter_map(UserId::new).collect())
+    }
+
+    /// True if one group has `member` and all of `users`. Users who do not exist share none.
+    ///
+    /// # Errors
+    /// [`RecommendError::Upstream`] if preference-service cannot be reached.
+    pub async fn share_group(
+        &self,
+        member: UserId,
+        users: &[UserId],
+    ) -> Result<bool, RecommendError> {
+        #[derive(Deserialize)]
+        struct Shared {
+            shared: bool,
+        }
+        let ids: Vec<String> = users.iter().map(|id| id.get().to_string()).collect();
+        let ids = ids.join(",");
+        let member = member.get();
+        let path = format!("/internal/v1/users/{member}/shared-group?user_ids={ids}");
+        let found: Option<Shared> = self.find_at(&path).await?;
+        Ok(found.is_some_and(|found| found.shared))
+    }
+
+    async fn request(&self, id: UserId) -> Result<Preferences, RecommendError> {
+        let path = format!("/internal/v1/users/{}", id.get());
+        self.find_at(&path)
+            .await?
+            .ok_or(RecommendError::UserNotFound)
+    }
+
+    /// The body of preference-service's response at `path`; `None` if that is 404.
+    async fn find_at<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, RecommendError> {
+        let client = &self.preference_service;
+        let response = client.get(path, REQUEST_TIMEOUT).send().await;
+        let response = response.map_err(|error| client.unreachable(error))?;
+        if response.status().as_u16() == 404 {
+            return Ok(None);
+        }
+        Ok(Some(client.read(response).await?))
     }
 }

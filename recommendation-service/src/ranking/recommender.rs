@@ -136,6 +136,10 @@ impl Recommender {
         self.sources.users.get(id).await
     }
 
+    pub(super) fn known_users(&self) -> &KnownUsers {
+        &self.sources.users
+    }
+
     /// The profile of user `id`, if it is in memory.
     pub(super) fn known_profile(&self, id: UserId) -> Option<Arc<Profile>> {
         self.sources.users.find(id)

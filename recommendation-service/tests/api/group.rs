@@ -109,21 +109,31 @@ async fn movies_with_equal_scores_follow_popularity_and_id_alone(pool: PgPool) {
 }
 
 #[sqlx::test]
-async fn only_administrators_may_name_other_users(pool: PgPool) {
+async fn users_may_name_members_of_one_of_their_groups_and_others_are_refused_alike(pool: PgPool) {
     let test = with_users(&pool).await;
+    let before = test.users.requests();
     let own = json!({"user_ids": [7], "limit": 50});
     let body = test.post_as("7", PATH, own.clone()).await.expect(200);
     assert_eq!(body["recommendations"][0]["members"][0]["user_id"], 7);
     assert!(ids(&body).iter().all(|id| ![1, 3].contains(id)), "{body}");
+    assert_eq!(test.users.requests(), before, "nothing is looked up");
 
+    test.users.group(1, &[7, 9]);
+    test.users.group(2, &[7, 12, 13]);
+    let body = test.post_as("7", PATH, json!({"user_ids": [7, 9]})).await;
+    assert!(body.expect(200)["group_id"].is_null());
     let mut refusals = Vec::new();
-    // A member, another user, and nobody; of users who exist and who do not.
+    // Users of no common group, of two groups, of a group that the caller is not in, without the caller; of users who exist
+    // and who do not.
     for (who, users) in [
         ("7", json!([7, 8])),
         ("7", json!([7, 404])),
+        ("7", json!([7, 9, 12])),
+        ("7", json!([9])),
         ("7", json!([8])),
         ("7", json!([404])),
-        ("12", json!([7, 8])),
+        ("8", json!([8, 7])),
+        ("12", json!([7, 9])),
         ("", json!([7])),
     ] {
         let mut problem = test
@@ -144,6 +154,41 @@ async fn only_administrators_may_name_other_users(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn members_get_lists_for_their_group_until_they_leave(pool: PgPool) {
+    let test = with_users(&pool).await;
+    test.users.group(1, &[7, 9]);
+    let body = json!({"group_id": 1, "limit": 50});
+    let list = test.post_as("9", PATH, body.clone()).await.expect(200);
+    assert_eq!(list["group_id"], 1);
+    assert_eq!(likings(&list["recommendations"][0]).len(), 2);
+    assert!(
+        ids(&list).iter().all(|id| ![1, 2, 3, 4].contains(id)),
+        "{list}"
+    );
+    let films = list["recommendations"].as_array().unwrap();
+    for film in films {
+        assert!(is_in_tenths(film["score"].as_f64().unwrap()), "{film}");
+    }
+    let mut refusals = Vec::new();
+    for (who, group) in [("8", 1), ("9", 2), ("admin", 1), ("", 1)] {
+        let refused = test.post_as(who, PATH, json!({"group_id": group})).await;
+        let mut problem = refused.expect(404);
+        assert_eq!(problem["type"], "/problems/group-not-found");
+        problem["request_id"].take();
+        refusals.push(problem);
+    }
+    assert!(
+        refusals.iter().all(|one| *one == refusals[0]),
+        "{refusals:?}"
+    );
+    // Leaving takes effect with the next request.
+    test.users.group(1, &[7]);
+    test.post_as("9", PATH, body.clone()).await.expect(404);
+    let alone = test.post_as("7", PATH, body).await.expect(200);
+    assert_eq!(likings(&alone["recommendations"][0]).len(), 1);
+}
+
+#[sqlx::test]
 async fn invalid_members_are_named(pool: PgPool) {
     let test = with_users(&pool).await;
     let many: Vec<i64> = (1..=21).collect();
@@ -156,6 +201,9 @@ async fn invalid_members_are_named(pool: PgPool) {
         (json!({"user_ids": [7, 8], "limit": 101}), "limit"),
         (json!({"user_ids": [7, 8], "size": 3}), "size"),
         (json!({}), "user_ids"),
+        (json!({"user_ids": [7], "group_id": 1}), "user_ids"),
+        (json!({"group_id": 0}), "group_id"),
+        (json!({"group_id": 1, "limit": 0}), "limit"),
     ] {
         let problem = test.post_as("admin", PATH, body.clone()).await.expect(400);
         assert_eq!(problem["errors"][0]["field"], field, "{body}");

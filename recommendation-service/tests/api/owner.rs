@@ -33,6 +33,8 @@ struct State_ {
     snapshots: usize,
     requests: usize,
     users: HashMap<i64, Value>,
+    /// Members by group.
+    groups: HashMap<i64, Vec<i64>>,
 }
 
 impl State_ {
@@ -58,6 +60,11 @@ impl Owner {
             .route("/internal/v1/changes", get(changes))
             .route("/internal/v1/snapshot", get(snapshot))
             .route("/internal/v1/users/{id}", get(user))
+            .route(
+                "/internal/v1/users/{id}/groups/{group_id}/members",
+                get(group_members),
+            )
+            .route("/internal/v1/users/{id}/shared-group", get(shared_group))
             .with_state(Arc::clone(&state));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -98,6 +105,12 @@ impl Owner {
     /// A user whose change is not in the feed.
     pub(crate) fn know(&self, id: i64, payload: Value) {
         self.state.lock().unwrap().users.insert(id, payload);
+    }
+
+    /// Sets the members of a group.
+    pub(crate) fn group(&self, id: i64, members: &[i64]) {
+        let mut state = self.state.lock().unwrap();
+        state.groups.insert(id, members.to_vec());
     }
 
     pub(crate) fn film(&self, id: i64, version: i64, more: Value) {
@@ -195,4 +208,35 @@ async fn user(State(state): Shared, Path(id): Path<i64>) -> Response {
         Some(payload) => Json(payload.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+async fn group_members(
+    State(state): State<Arc<Mutex<State_>>>,
+    Path((id, group_id)): Path<(i64, i64)>,
+) -> Response {
+    let mut state = state.lock().unwrap();
+    state.requests += 1;
+    match state.groups.get(&group_id) {
+        Some(members) if members.contains(&id) => {
+            Json(json!({"user_ids": members})).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn shared_group(
+    State(state): State<Arc<Mutex<State_>>>,
+    Path(id): Path<i64>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let mut state = state.lock().unwrap();
+    state.requests += 1;
+    let ids: Vec<i64> = query["user_ids"]
+        .split(',')
+        .map(|id| id.parse().unwrap())
+        .collect();
+    let has_all =
+        |members: &Vec<i64>| members.contains(&id) && ids.iter().all(|id| members.contains(id));
+    let shared = state.groups.values().any(has_all);
+    Json(json!({"shared": shared})).into_response()
 }

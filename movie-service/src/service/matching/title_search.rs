@@ -128,33 +128,34 @@ impl Matching {
         })
     }
 
-    /// The movies that TMDB finds; `None` if it cannot be asked now.
+    /// The movies that TMDB finds, or found recently; `None` if it cannot be asked now.
     async fn ask(
         &self,
         title: &str,
         year: Option<i32>,
         budget: &Budget,
     ) -> Option<Vec<FoundMovie>> {
+        let key: Title = (title.to_lowercase(), year);
+        if let Some(found) = self.searches.get(&key).await {
+            return Some(found.to_vec());
+        }
         if !budget.take() {
             return None;
         }
         let timeout = budget.deadline.duration_since(tokio::time::Instant::now());
         let found = self.tmdb.search(title, year, timeout).await;
-        match found {
-            Ok(found) => {
-                budget.count();
-                Some(found)
-            }
+        let found = match found {
+            Ok(found) => found,
             // A title that TMDB refuses to search for.
-            Err(TmdbError::Refused(_) | TmdbError::NotFound) => {
-                budget.count();
-                Some(Vec::new())
-            }
+            Err(TmdbError::Refused(_) | TmdbError::NotFound) => Vec::new(),
             Err(error) => {
                 tracing::debug!(%error, "a title cannot be searched now");
-                None
+                return None;
             }
-        }
+        };
+        budget.count();
+        self.searches.insert(key, found.clone().into()).await;
+        Some(found)
     }
 
     /// Those of `movies` whose title or original title is `title`.

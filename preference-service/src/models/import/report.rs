@@ -1,5 +1,7 @@
 //! The report of an import: movies that were not found, and rows that could not be read or stored.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +19,17 @@ pub enum UnmatchedReason {
     /// The movie is not in the catalogue and could not be fetched now; `deferred` in responses of movie-service.
     #[serde(alias = "deferred")]
     NotFetched,
+}
+
+impl UnmatchedReason {
+    /// The time after which the movie is looked for again at first; `None` if only the user can tell which one it is.
+    pub fn retry_interval(self) -> Option<Duration> {
+        match self {
+            Self::Unknown => Some(Duration::from_secs(24 * 60 * 60)),
+            Self::NotFetched => Some(Duration::from_secs(5 * 60)),
+            Self::Ambiguous => None,
+        }
+    }
 }
 
 /// A movie that may be the one of a row.

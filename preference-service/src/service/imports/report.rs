@@ -76,6 +76,21 @@ impl Imports {
             Some(false) => return Err(Error::MovieNotFound),
             None => return Err(Error::Unconfirmed),
         }
+        self.apply_waiting(user_id, id, n, movie_id).await?;
+        self.get_unmatched(user_id, id, n).await
+    }
+
+    /// Stores the rows that wait for title `n` as rows about `movie_id`, and counts them as matched.
+    ///
+    /// # Errors
+    /// As [`Imports::resolve`] for rows that cannot be stored.
+    pub(super) async fn apply_waiting(
+        &self,
+        user_id: UserId,
+        id: Uuid,
+        n: i32,
+        movie_id: MovieId,
+    ) -> Result<(), Error> {
         let entries = import_report::list_waiting(&self.pool, user_id, id, n).await?;
         let rows: Vec<_> = entries.iter().map(|entry| (movie_id, entry)).collect();
         let outcomes = store(&self.writer, user_id, &rows).await?;
@@ -90,7 +105,7 @@ impl Imports {
             failed: count(Outcome::Failed),
         };
         import_report::resolve(&self.pool, user_id, id, n, &resolution).await?;
-        self.get_unmatched(user_id, id, n).await
+        Ok(())
     }
 
     async fn get_unmatched(
