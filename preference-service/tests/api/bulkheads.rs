@@ -33,7 +33,7 @@ async fn one_locked_table_leaves_other_routes_fast(pool: PgPool) {
     for (table, slow, fast) in [
         (
             "chart_count",
-            "/api/v1/charts/top".to_owned(),
+            "/api/v1/charts/top?window=day".to_owned(),
             vec![below(""), below("/ratings"), below("/api-keys")],
         ),
         (
@@ -50,13 +50,13 @@ async fn one_locked_table_leaves_other_routes_fast(pool: PgPool) {
             "preference",
             below("/preferences"),
             vec![
-                below("/bookmarks"),
+                "/api/v1/movies/603/stats".to_owned(),
                 "/api/v1/charts/top".to_owned(),
                 below("/imports"),
             ],
         ),
         (
-            "import_job",
+            "job",
             below("/imports"),
             vec![
                 below(""),
@@ -107,7 +107,7 @@ async fn one_locked_table_leaves_other_routes_fast(pool: PgPool) {
         );
         let refused = responses.iter().filter(|response| response.status == 503);
         assert!(refused.count() > 0, "{slow} does not use {table}");
-        assert!(elapsed < Duration::from_secs(6), "{slow}: {elapsed:?}");
+        assert!(elapsed < Duration::from_secs(14), "{slow}: {elapsed:?}");
         locked.rollback().await.expect("the end of the lock");
         app.get(&slow).await.expect(200);
     }
