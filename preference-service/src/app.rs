@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use axum::Router;
 use chassis::{
@@ -86,7 +86,7 @@ pub fn assemble(
         process.config.internal_token.as_ref(),
     )?;
     let feed = FeedState::default();
-    let arrived = Arc::new(Notify::new());
+    let arrived = watch::Sender::new(());
     process.shutdown.spawn(follow(
         movie_service.clone(),
         Arc::new(CatalogueProjection::new(pool.clone(), arrived.clone())),
@@ -129,12 +129,18 @@ pub fn assemble(
             writer.clone(),
             clock.clone(),
             config,
-            arrived,
+            arrived.subscribe(),
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
         viewings: UserViewings::new(pool.clone(), catalogue.clone(), interactions.clone()),
-        webhooks: Webhooks::new(pool.clone(), catalogue, interactions.clone()),
+        webhooks: Webhooks::start(
+            pool.clone(),
+            catalogue,
+            interactions.clone(),
+            arrived.subscribe(),
+            &process.shutdown,
+        ),
         interactions,
         charts: Charts::new(pool.clone(), mirror, movie_service, clock),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
