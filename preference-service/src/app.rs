@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use axum::Router;
 use chassis::{
@@ -87,7 +87,7 @@ pub fn assemble(
         &process.config,
     )?;
     let feed = FeedState::default();
-    let arrived = Arc::new(Notify::new());
+    let arrived = watch::Sender::new(());
     process.shutdown.spawn(follow(
         movie_service.clone(),
         Arc::new(CatalogueProjection::new(
@@ -138,7 +138,7 @@ pub fn assemble(
             writer.clone(),
             clock.clone(),
             config,
-            arrived,
+            arrived.subscribe(),
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
@@ -147,7 +147,13 @@ pub fn assemble(
             catalogue.clone(),
             interactions.clone(),
         ),
-        webhooks: Webhooks::new(pools.activity.clone(), catalogue, interactions.clone()),
+        webhooks: Webhooks::start(
+            pools.activity.clone(),
+            catalogue,
+            interactions.clone(),
+            arrived.subscribe(),
+            &process.shutdown,
+        ),
         interactions,
         charts: Charts::new(pools.aggregates.clone(), mirror, movie_service, clock),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),

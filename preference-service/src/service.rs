@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod imports;
 pub mod interactions;
 pub mod passwords;
+mod retry;
 pub mod signing;
 pub mod stats;
 pub mod taste;
