@@ -50,6 +50,11 @@ impl<S: Send + Sync> FromRequestParts<S> for AcceptsEventStream {
     }
 }
 
+/// The form of an idempotency key, as a regular expression of a schema.
+pub(crate) const KEY_PATTERN: &str = "^[!-~]+$";
+/// The longest idempotency key.
+pub(crate) const MAX_KEY_CHARS: usize = 255;
+
 /// The request's `Idempotency-Key`, if it has one.
 ///
 /// # Errors
@@ -60,9 +65,11 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default().trim();
-    let is_sane = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_sane =
+        (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_sane || values.next().is_some() {
-        let message = "must be given once, as 1 to 255 visible ASCII characters";
+        let message =
+            format!("must be given once, as 1 to {MAX_KEY_CHARS} visible ASCII characters");
         return Err(Problem::invalid(vec![FieldError::new(
             "Idempotency-Key",
             message,

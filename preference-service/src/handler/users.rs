@@ -34,13 +34,13 @@ pub(super) struct CreateUserRequest {
     #[schema(required, value_type = String, min_length = 1, max_length = 100)]
     username: Option<String>,
     /// The e-mail address, at most 255 characters; unique, ignoring case.
-    #[schema(required, value_type = String, min_length = 3, max_length = 255)]
+    #[schema(required, value_type = String, min_length = 3, max_length = 255, pattern = r"^[^@\s]+@[^@\s]+$")]
     email: Option<String>,
     /// The password, 8 to 128 characters; without one the user cannot log in. Only a hash is stored.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]
     password: Option<SecretString>,
     /// The preferred language, as in the preferences: `ko` or `ko-KR`; not set if absent or empty.
-    #[schema(example = "ko")]
+    #[schema(pattern = "^([A-Za-z]{2}([-_][A-Za-z0-9]{1,8})*)?$", example = "ko")]
     preferred_language: Option<String>,
 }
 
