@@ -51,26 +51,26 @@ pub struct FilterParams {
     /// understood (`Sci-Fi`, `romcom`). An unknown genre is an error that names the nearest.
     #[param(
         example = "Drama,Comedy|Crime",
-        pattern = r"^ *[^,| ][^,|]{0,199}([,|] *[^,| ][^,|]{0,199}){0,49}$"
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
     )]
     pub genres: Option<String>,
     /// Genres that the movie does not have: `27,53` excludes either, `27|53` excludes both together.
     #[param(
         example = "Horror",
-        pattern = r"^ *[^,| ][^,|]{0,199}([,|] *[^,| ][^,|]{0,199}){0,49}$"
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
     )]
     pub without_genres: Option<String>,
     /// Keywords of the movie, by id or name. A value that no stored movie has is an error that names the nearest; so it
     /// is for people, languages, countries, providers and regions, unless no movies are stored at all.
     #[param(
         example = "time travel|dystopia",
-        pattern = r"^ *[^,| ][^,|]{0,199}([,|] *[^,| ][^,|]{0,199}){0,49}$"
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
     )]
     pub keywords: Option<String>,
     /// Directors, writers and top-billed cast, by id or name in any known language.
     #[param(
         example = "Keanu Reeves,Carrie-Anne Moss",
-        pattern = r"^ *[^,| ][^,|]{0,199}([,|] *[^,| ][^,|]{0,199}){0,49}$"
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
     )]
     pub people: Option<String>,
     /// The display language (BCP 47, such as `ko-KR`): titles, overviews and names are in it where known. The
@@ -119,7 +119,7 @@ pub struct FilterParams {
     /// matches no movie.
     #[param(
         example = "Netflix|356",
-        pattern = r"^ *[^,| ][^,|]{0,199}([,|] *[^,| ][^,|]{0,199}){0,49}$"
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
     )]
     pub providers: Option<String>,
     /// The region of `providers` and of included watch providers, ISO 3166-1.

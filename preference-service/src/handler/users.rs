@@ -31,7 +31,7 @@ use crate::{
 #[schema(example = json!({"username": "anna", "email": "anna@example.org"}))]
 pub(super) struct CreateUserRequest {
     /// The username, 1 to 100 characters without surrounding whitespace; unique, ignoring case.
-    #[schema(required, value_type = String, min_length = 1, max_length = 100)]
+    #[schema(required, value_type = String, min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB][^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$")]
     username: Option<String>,
     /// The e-mail address, at most 255 characters; unique, ignoring case.
     #[schema(required, value_type = String, min_length = 3, max_length = 255, pattern = r"^[^@\s]+@[^@\s]+$")]
@@ -79,10 +79,14 @@ impl From<User> for UserResponse {
 #[schema(as = ChangeUserRequest, example = json!({"email": "anna@example.net"}))]
 pub(super) struct UpdateUserRequest {
     /// The new username, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB][^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$"
+    )]
     username: Option<String>,
     /// The new e-mail address, at most 255 characters.
-    #[schema(min_length = 3, max_length = 255)]
+    #[schema(min_length = 3, max_length = 255, pattern = r"^[^@\s]+@[^@\s]+$")]
     email: Option<String>,
     /// The new password, 8 to 128 characters. It ends all logins.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]

@@ -52,7 +52,7 @@ pub(super) struct CreateWebhookRequest {
     server_user: Option<String>,
     /// For a household, which administrators set up: the ids of our users by the names or ids of the server's users, 1 to
     /// 100. Events of other users of the server do not count. Not together with `server_user`.
-    #[schema(value_type = Option<Object>, example = json!({"living room": 2}))]
+    #[schema(value_type = Option<BTreeMap<String, UserId>>, example = json!({"living room": 2}))]
     users: Option<BTreeMap<String, UserId>>,
 }
 
@@ -254,7 +254,7 @@ pub(super) async fn delete_webhook(
     tag = "webhooks",
     params(
         ("provider" = Provider, Path, description = "The server.", example = "jellyfin"),
-        ("secret" = String, Path, description = "The webhook's secret.", example = "mqw_Xq3p0aJ"),
+        ("secret" = String, Path, description = "The webhook's secret.", example = "mqw_Xq3p0aJ", pattern = r"^[A-Za-z0-9_-]+$"),
     ),
     request_body = DeliveryPayload,
     responses(

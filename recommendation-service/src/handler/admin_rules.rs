@@ -177,7 +177,7 @@ pub(super) async fn list_rule_sets(
     path = "/api/v1/admin/rules",
     tag = "admin",
     request_body = PutRulesRequest,
-    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they follow", example = "\"1\"")),
+    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they follow", example = "\"1\"", pattern = "^(\\*|\"[0-9]{1,18}\")$")),
     responses(
         (status = 200, description = "the new version of the rules", body = RuleSet),
         InvalidRequest, RulesOutdated, RulesNotMatched,
