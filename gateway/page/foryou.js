@@ -13,7 +13,7 @@ const RAIL_SIZE = 18;
 const BECAUSE_RAILS = 2;
 const SLIDER_MILLISECONDS = 90;
 const RECONNECT_MILLISECONDS = 3000;
-const GEMS = { vote_average_min: 7.5, vote_count_max: 6000 };
+const GEMS = { vote_average_min: 7.5, vote_count_max: 12000, limit: 60 };
 
 function recommendations(query, signal) {
   return getLocal(mine("/recommendations"), { limit: RAIL_SIZE, explain: true, ...query }, signal);
@@ -49,6 +49,13 @@ function followReactions(main, signal) {
 function recommendationRail(body) {
   if (!body.recommendations.length) return empty(t("foryou.nothing"));
   return rail(body.recommendations, cardOptions);
+}
+
+/** The least popular of the good matches that are rated well. */
+async function hiddenGems(signal) {
+  const { recommendations: matches } = await recommendations(GEMS, signal);
+  const gems = matches.sort((a, b) => a.popularity - b.popularity).slice(0, RAIL_SIZE).sort((a, b) => b.score - a.score);
+  return recommendationRail({ recommendations: gems });
 }
 
 /** The first rail, whose list follows the diversity slider while it moves. */
@@ -161,5 +168,5 @@ export function render({ main, signal }) {
       const page = await getLocal("/movies", { sort_by: "popularity", include: "genres,duration", page_size: RAIL_SIZE }, signal);
       return rail(page.data, (movie) => ({ actions: [notInterested(movie)] }));
     }),
-    simpleRail(t("foryou.gems"), signal, async () => recommendationRail(await recommendations(GEMS, signal)), { detail: t("foryou.gems_detail") }));
+    simpleRail(t("foryou.gems"), signal, () => hiddenGems(signal), { detail: t("foryou.gems_detail") }));
 }

@@ -54,13 +54,20 @@ function localPoster(url) {
   return url && url.startsWith("/") && !url.startsWith("//") ? url : null;
 }
 
+/** The size of a title on a tile, in hundredths of its width: as large as its longest word and its length allow. */
+function titleSize(title) {
+  const wide = /[\u1100-\u11ff\u3000-\u9fff\uac00-\ud7af]/.test(title) ? 1 : 0.6;
+  const longest = Math.max(...title.split(/\s+/).map((word) => word.length));
+  const whole = title.length > 28 ? 10 : title.length > 14 ? 12.5 : 15;
+  return Math.max(Math.min(whole, 76 / (longest * wide)), 6.5).toFixed(1);
+}
+
 /** The picture of a movie: its poster if this server has it, otherwise a designed tile. Decorative for screen readers. */
 export function picture(movie, { large = false } = {}) {
   const { pattern, vars } = look(movie);
   const title = movie.title ?? t("movie.untitled");
   const year = yearOf(movie);
-  const length = title.length > 28 ? "long" : title.length > 14 ? "middle" : "short";
-  const tile = h("div", { class: `tile ${pattern} ${length}${large ? " large" : ""}`, "aria-hidden": "true", vars },
+  const tile = h("div", { class: `tile ${pattern}${large ? " large" : ""}`, "aria-hidden": "true", vars: { ...vars, "--size": `${titleSize(title)}cqi` } },
     h("span", { class: "tile-year" }, year ?? ""),
     h("span", { class: "tile-title", dir: "auto" }, title),
     h("span", { class: "tile-foot" },
