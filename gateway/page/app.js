@@ -18,6 +18,7 @@ const ROUTES = [
   { pattern: /^\/together(?:\/(\d+))?$/, module: "./together.js", nav: "together" },
   { pattern: /^\/admin(?:\/(\w+))?$/, module: "./admin.js", nav: "admin", isAdmin: true },
 ];
+const STAFF = new Set(["admin", "moderator"]);
 let controller = new AbortController();
 let shownPath = null;
 
@@ -29,7 +30,7 @@ function readAddress() {
 
 function navigation(current) {
   const items = [["foryou", "#/"], ["discover", "#/discover"], ["together", "#/together"], ["me", "#/me"]];
-  if (session.user?.role === "admin") items.push(["admin", "#/admin"]);
+  if (STAFF.has(session.user?.role)) items.push(["admin", "#/admin"]);
   return h("nav", { "aria-label": t("nav.label") }, items.map(([name, href]) =>
     h("a", { href, "aria-current": name === current ? "page" : undefined }, t(`nav.${name}`))));
 }
@@ -60,7 +61,8 @@ function showHeader() {
 
 function markNavigation(current) {
   const nav = document.querySelector("#header nav");
-  if (nav) nav.replaceWith(navigation(current));
+  nav?.replaceWith(navigation(current));
+  document.querySelector("#header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function showFooter() {
@@ -95,7 +97,7 @@ async function show() {
     fill(main, signInView());
     return focusHeading(main, isFirst);
   }
-  const route = ROUTES.find((item) => item.pattern.test(path) && (!item.isAdmin || session.user.role === "admin"));
+  const route = ROUTES.find((item) => item.pattern.test(path) && (!item.isAdmin || STAFF.has(session.user.role)));
   markNavigation(route?.nav);
   if (!route) return fill(main, noSuchPage());
   if (!isSamePath) fill(main, loading(2));

@@ -56,8 +56,8 @@ function localPoster(url) {
 
 /** The size of a title on a tile, in hundredths of its width: as large as its longest word and its length allow. */
 function titleSize(title) {
-  const wide = /[\u1100-\u11ff\u3000-\u9fff\uac00-\ud7af]/.test(title) ? 1 : 0.6;
-  const longest = Math.max(...title.split(/\s+/).map((word) => word.length));
+  const wide = /[\u1100-\u11ff\u3000-\u9fff\uac00-\ud7af]/.test(title) ? 1 : 0.55;
+  const longest = Math.max(...title.split(/[\s-]+/).map((word) => word.length));
   const whole = title.length > 28 ? 10 : title.length > 14 ? 12.5 : 15;
   return Math.max(Math.min(whole, 76 / (longest * wide)), 6.5).toFixed(1);
 }
