@@ -128,7 +128,7 @@ function openActorDialog() {
 /** Fills the banner of mock mode; empties it otherwise. */
 export function showBanner(element) {
   if (session.mode !== "mock") return fill(element);
-  return fill(element, h("div", { class: "banner" },
+  return fill(element, h("div", { class: "banner", role: "region", "aria-label": t("account.mode") },
     h("strong", {}, t("account.mock")), " ",
     session.user ? h("span", {}, t("account.acting"), " ", data(session.user.username), ` (${session.user.id})`) : t("account.nobody"), " ",
     h("button", { type: "button", class: "link", onclick: openActorDialog }, t("account.change"))));

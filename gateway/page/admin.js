@@ -2,7 +2,7 @@
 // see users only. Loaded by the router.
 
 import { data, fill, h } from "./dom.js";
-import { call, get, readEvents, session } from "./api.js";
+import { call, get, getReadiness, readEvents, session } from "./api.js";
 import { formatDate, formatNumber } from "./settings.js";
 import { act, load, toast } from "./status.js";
 import { tabs } from "./me.js";
@@ -52,7 +52,7 @@ function jobBlock(first, signal) {
   const follow = (id) => readEvents(`/jobs/${id}`, { signal, onEvent: (event) => show(event.data) }).catch(() => {});
   show(first);
   if (!ENDED.has(first.status)) follow(first.job_id);
-  return h("li", { class: "panel" }, h("h3", {}, first.kind), bar, status, failures, actions);
+  return h("li", { class: "panel" }, h("h2", {}, first.kind), bar, status, failures, actions);
 }
 
 function syncButton(path, label, reload) {
@@ -75,12 +75,12 @@ function renderJobs({ body, signal }) {
   return reload();
 }
 
-function metricsTable(manifest) {
+function metricsTable({ manifest, version }) {
   const metrics = Object.entries(manifest.metrics ?? {});
   if (!metrics.length) return h("p", { class: "hint" }, t("models.no_metrics"));
-  const names = [...new Set(metrics.flatMap(([, values]) => Object.keys(values)))].sort();
+  const names = [...new Set(metrics.flatMap(([, values]) => Object.keys(values)))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const best = Object.fromEntries(names.map((name) => [name, Math.max(...metrics.map(([, values]) => values[name] ?? -Infinity))]));
-  return table(t("models.metrics"), [t("models.metrics"), ...names], metrics.map(([strategy, values]) =>
+  return table(`${t("models.metrics")} ${version}`, [t("models.metrics"), ...names], metrics.map(([strategy, values]) =>
     [strategy, ...names.map((name) => (values[name] === undefined ? "" : h(values[name] === best[name] ? "strong" : "span", {}, formatNumber(values[name], 4))))]));
 }
 
@@ -92,10 +92,10 @@ function modelBlock(model, reload) {
     await call("PUT", "/admin/models/live", { body: { version: model.version, kind: model.kind } });
     await reload();
   }) }, t("models.promote"));
-  return h("li", { class: "panel" }, h("h3", {}, t("models.version", { version: model.version }), ` · ${t(`models.${model.kind}`)}`, model.is_live && h("span", { class: "badge" }, t("models.live"))),
+  return h("li", { class: "panel" }, h("h2", {}, t("models.version", { version: model.version }), ` · ${t(`models.${model.kind}`)}`, model.is_live && h("span", { class: "badge" }, t("models.live"))),
     h("p", {}, [time(model.created_at), ...facts, `${formatNumber(model.bytes / 1048576, 1)} MiB`].join(" · ")),
-    manifest.source && h("p", { class: "hint", dir: "auto" }, manifest.source), metricsTable(manifest),
-    h("details", {}, h("summary", {}, t("models.parameters")), table(t("models.parameters"), [t("models.parameters"), ""], Object.entries(manifest.parameters ?? {}).map(([name, value]) => [name, formatNumber(value, 4)]))),
+    manifest.source && h("p", { class: "hint", dir: "auto" }, manifest.source), metricsTable(model),
+    h("details", {}, h("summary", {}, t("models.parameters")), table(`${t("models.parameters")} ${model.version}`, [t("models.parameters"), ""], Object.entries(manifest.parameters ?? {}).map(([name, value]) => [name, formatNumber(value, 4)]))),
     !model.is_live && button);
 }
 
@@ -114,7 +114,7 @@ function renderModels({ body, signal }) {
 /** The state of the catalogue: its size, and whether each service is reachable. */
 function renderCache({ body, signal }) {
   return load(body, signal, async () => {
-    const [movies, ready] = await Promise.all([get("/movies", { page_size: 1 }, signal), fetch("/health/ready", { signal }).then((response) => response.json())]);
+    const [movies, ready] = await Promise.all([get("/movies", { page_size: 1 }, signal), getReadiness(signal)]);
     const rows = (ready.dependencies ?? []).map((item) => [item.name, item.status, item.required ? t("cache.required") : t("cache.optional")]);
     return [h("dl", { class: "counts" }, h("div", {}, h("dd", {}, formatNumber(movies.total_results)), h("dt", {}, t("cache.movies")))),
       table(t("admin.cache"), [t("cache.dependency"), t("cache.status"), ""], rows)];

@@ -135,6 +135,12 @@ export async function getAll(path, key, { query = {}, signal, maxPages = 10 } = 
   return items;
 }
 
+/** Gets the state of the gateway's dependencies; it is the same body whether all of them are ready or not. */
+export async function getReadiness(signal) {
+  const response = await send("GET", "/health/ready", { headers: requestHeaders(), signal });
+  return response.json();
+}
+
 /** Returns the path of the acting user's resource. */
 export function mine(path = "") {
   return `/users/${session.user?.id}${path}`;

@@ -1,7 +1,7 @@
 // The entry module of the page: shell (header, navigation, settings) and routes. Views are loaded when they are first shown.
 
 import { fill, h } from "./dom.js";
-import { loadSession, onExpired, session } from "./api.js";
+import { ApiError, loadSession, onExpired, session } from "./api.js";
 import { askAgain, leave, showBanner, signInView } from "./account.js";
 import { applyTheme, bus, language, remember, shownTheme } from "./settings.js";
 import { act, announce, failed, loading } from "./status.js";
@@ -18,6 +18,7 @@ const ROUTES = [
   { pattern: /^\/together(?:\/(\d+))?$/, module: "./together.js", nav: "together" },
   { pattern: /^\/admin(?:\/(\w+))?$/, module: "./admin.js", nav: "admin", isAdmin: true },
 ];
+const PRELOAD_MILLISECONDS = 1500;
 const STAFF = new Set(["admin", "moderator"]);
 let controller = new AbortController();
 let shownPath = null;
@@ -83,6 +84,22 @@ function focusHeading(main, isFirst) {
   heading.focus({ preventScroll: true });
 }
 
+/** Loads the module of a route; without a connection that fails like a request. */
+async function loadView(route) {
+  try {
+    return await import(route.module);
+  } catch (error) {
+    if (error instanceof TypeError) throw new ApiError("offline");
+    throw error;
+  }
+}
+
+/** Loads the other views while nothing else is to be done, so that they open at once, also without a connection. */
+function preloadViews() {
+  const idle = window.requestIdleCallback ?? ((action) => setTimeout(action, PRELOAD_MILLISECONDS));
+  idle(() => ROUTES.forEach((route) => import(route.module).catch(() => {})));
+}
+
 /** Shows the view of the current address. */
 async function show() {
   const { path, query } = readAddress();
@@ -102,13 +119,13 @@ async function show() {
   if (!route) return fill(main, noSuchPage());
   if (!isSamePath) fill(main, loading(2));
   try {
-    const view = await import(route.module);
+    const view = await loadView(route);
     if (signal.aborted) return undefined;
     const parameters = route.pattern.exec(path).slice(1);
     await view[route.part ?? "render"]({ main, parameters, query, signal });
   } catch (error) {
     if (signal.aborted) return undefined;
-    console.error(error);
+    if (!(error instanceof ApiError)) console.error(error);
     fill(main, failed(error, show));
   }
   if (signal.aborted) return undefined;
@@ -144,6 +161,7 @@ async function start() {
     return;
   }
   await draw();
+  preloadViews();
 }
 
 applyTheme();

@@ -42,6 +42,21 @@ function draggable(element, vote) {
   }
 }
 
+/** Votes by arrow keys while `place` is shown; returns a function that ends that. */
+function listenToKeys(place, vote, back) {
+  const listen = (event) => {
+    if (!place.isConnected) return document.removeEventListener("keydown", listen);
+    if (event.target.closest?.("input, select, textarea, dialog, .rail")) return undefined;
+    if (event.key === "ArrowRight") vote(true);
+    else if (event.key === "ArrowLeft") vote(false);
+    else if (event.key === "Backspace") back();
+    else return undefined;
+    return event.preventDefault();
+  };
+  document.addEventListener("keydown", listen);
+  return () => document.removeEventListener("keydown", listen);
+}
+
 /** One turn: the member answers for each movie; `done(votes)` gets a map from id to yes or no. */
 function turn(place, member, movies, done) {
   const votes = new Map();
@@ -53,8 +68,9 @@ function turn(place, member, movies, done) {
   const vote = (yes) => {
     votes.set(movies[index].id, yes);
     index += 1;
-    if (index === movies.length) done(votes);
-    else show();
+    if (index < movies.length) return show();
+    stopKeys();
+    return done(votes);
   };
   const show = () => {
     const movie = movies[index];
@@ -62,13 +78,7 @@ function turn(place, member, movies, done) {
     draggable(swipe, vote);
     const no = h("button", { type: "button", class: "button danger", onclick: () => vote(false) }, "✕ ", t("deck.no"));
     const yes = h("button", { type: "button", class: "button primary", onclick: () => vote(true) }, "♥ ", t("deck.yes"));
-    const view = h("div", { class: "deck", role: "group", "aria-label": t("deck.turn", { name: member.name }), onkeydown: (event) => {
-      if (event.key === "ArrowRight") vote(true);
-      else if (event.key === "ArrowLeft") vote(false);
-      else if (event.key === "Backspace") back();
-      else return;
-      event.preventDefault();
-    } },
+    const view = h("div", { class: "deck", role: "group", "aria-label": t("deck.turn", { name: member.name }) },
     h("p", { class: "deck-turn" }, data(t("deck.turn", { name: member.name }), "strong"), ` · ${index + 1} / ${movies.length}`),
     h("h2", { dir: "auto" }, movie.title, yearOf(movie) && h("span", { class: "year" }, ` ${yearOf(movie)}`)),
     swipe, h("p", { class: "note", dir: "auto" }, movie.reason),
@@ -78,6 +88,7 @@ function turn(place, member, movies, done) {
     yes.focus({ preventScroll: true });
     announce(`${movie.title}, ${index + 1} / ${movies.length}`);
   };
+  const stopKeys = listenToKeys(place, vote, back);
   show();
 }
 
@@ -137,7 +148,7 @@ export function renderDeck({ title, body, members, signal }) {
     if (!list.recommendations.length) return empty(t("foryou.nothing"));
     const movies = await withFacts(list.recommendations, signal);
     const inner = h("div");
-    play(inner, members, movies, 0);
+    setTimeout(() => play(inner, members, movies, 0));
     return inner;
   });
   method.addEventListener("change", begin);

@@ -196,8 +196,9 @@ export async function render({ main, query, signal }) {
       count.textContent = t("search.count", { count: body.total_results });
       announce(count.textContent);
       if (!body.data.length) return empty(t("filter.nothing"), h("a", { class: "button", href: "#/discover", onclick: clear }, t("filter.clear")));
-      const list = grid(body.data);
-      return [list, moreButton(list, body.next_cursor, (cursor) => get("/movies", { ...parameters, cursor }, signal))];
+      const options = () => ({ heading: "h2" });
+      const list = grid(body.data, options);
+      return [list, moreButton(list, body.next_cursor, (cursor) => get("/movies", { ...parameters, cursor }, signal), options)];
     }, { keep: results.childElementCount > 0, rows: 2 });
   };
   const changed = () => {

@@ -26,7 +26,7 @@ function intervals(rows, label) {
     s("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: ROW }),
     s("line", { class: "span", x1: x(interval.lower), x2: x(interval.upper), y1: ROW / 2, y2: ROW / 2 }),
     s("line", { class: "end", x1: x(interval.lower), x2: x(interval.lower), y1: 9, y2: 21 }), s("line", { class: "end", x1: x(interval.upper), x2: x(interval.upper), y1: 9, y2: 21 }),
-    s("circle", { cx: x(interval.estimate), cy: ROW / 2, r: 5 }));
+    s("line", { class: "point", x1: x(interval.estimate), x2: x(interval.estimate), y1: ROW / 2, y2: ROW / 2 }));
   return h("dl", { class: "intervals", "aria-label": label }, drawn.map((row) => h("div", {}, h("dt", { dir: "auto" }, row.name), h("dd", {}, line(row),
     h("span", { class: "number" }, `${percent(row.interval.estimate)} [${percent(row.interval.lower)}, ${percent(row.interval.upper)}]`)))));
 }
@@ -38,12 +38,12 @@ function reportBlock(report, reload) {
     await call("PUT", "/admin/experiments", { body: { name: report.name, status: "stopped" } });
     await reload();
   }) }, t("experiments.stop"));
-  return h("li", { class: "panel" }, h("h3", {}, data(report.name), h("span", { class: "badge" }, t(`experiments.${report.status}`))),
+  return h("li", { class: "panel" }, h("h2", {}, data(report.name), h("span", { class: "badge" }, t(`experiments.${report.status}`))),
     report.description && h("p", { dir: "auto" }, report.description),
     h("p", { class: "hint" }, t("experiments.users", { count: formatNumber(report.users), counted: formatNumber(report.users_counted), planned: formatNumber(report.planned_users) }), ` · α ${report.alpha} · ${formatDate(report.created_at)}`),
     report.sample_ratio_mismatch && h("p", { class: "state failed", role: "alert" }, t("experiments.mismatch")),
-    h("h4", {}, t("experiments.means")), intervals(variants.map((item) => ({ name: item.name, interval: item.mean })), t("experiments.means")),
-    h("h4", {}, t("experiments.differences")), intervals(others.map((item) => ({ name: item.name, interval: item.difference, verdict: item.verdict })), t("experiments.differences")),
+    h("h3", {}, t("experiments.means")), intervals(variants.map((item) => ({ name: item.name, interval: item.mean })), t("experiments.means")),
+    h("h3", {}, t("experiments.differences")), intervals(others.map((item) => ({ name: item.name, interval: item.difference, verdict: item.verdict })), t("experiments.differences")),
     table(report.name, [t("experiments.variant"), t("experiments.verdict"), t("experiments.users_short"), t("experiments.outcomes"), t("experiments.impressions")], variants.map((item) => [
       data(item.name), item.is_control ? t("experiments.control") : h("span", { title: item.basis }, t(`experiments.${item.verdict ?? "undecided"}`)),
       `${formatNumber(item.users_counted)} / ${formatNumber(item.users)}`, formatNumber(item.outcomes), formatNumber(item.impressions)])),

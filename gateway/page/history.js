@@ -60,7 +60,7 @@ function plot(months, choose) {
         s("title", {}, `${monthText(month.name)}: ${formatNumber(month.viewings.length)}`)),
     ];
   });
-  return h("div", { class: "plot" }, s("svg", {
+  return h("div", { class: "plot", tabindex: 0, role: "region", "aria-label": t("me.history") }, s("svg", {
     viewBox: `0 0 ${width} ${HEIGHT + FOOT}`, width, height: HEIGHT + FOOT, role: "img",
     "aria-label": t("history.plot", { months: months.length, count: months.reduce((sum, month) => sum + month.viewings.length, 0) }),
   }, axis(top, width), bars));
@@ -74,7 +74,7 @@ function picture(viewings, signal) {
     select.value = name;
     const chosen = name === "undated" ? undated : months.find((month) => month.name === name)?.viewings ?? [];
     return load(movies, signal, async () => grid(await withFacts(chosen.slice(0, MAX_CARDS).map((item) => ({ ...item, id: item.movie_id })), signal),
-      (movie) => ({ note: [movie.day ? formatDate(movie.day) : t("seen.unknown_day"), movie.rating && t("rating.stars", { stars: movie.rating })].filter(Boolean).join(" · ") })));
+      (movie) => ({ heading: "h2", note: [movie.day ? formatDate(movie.day) : t("seen.unknown_day"), movie.rating && t("rating.stars", { stars: movie.rating })].filter(Boolean).join(" · ") })));
   };
   const used = months.filter((month) => month.viewings.length).reverse();
   const select = h("select", { "aria-label": t("history.month"), onchange: () => choose(select.value) },

@@ -13,29 +13,34 @@ const FIELDS = { include: "genres,duration,vote_average", page_size: 24 };
 
 function facetLinks(title, items) {
   if (!items.length) return null;
-  return h("div", { class: "facet" }, h("h2", {}, title), h("ul", { class: "chips" }, items.map(({ name, count, href }) =>
-    h("li", {}, h("a", { class: "chip", href }, data(name), h("span", { class: "count" }, formatNumber(count)))))));
+  return h("div", { class: "facet" }, h("h2", {}, title), h("ul", { class: "chips" }, items.map(({ name, count, href, isOn }) =>
+    h("li", {}, h("a", { class: isOn ? "chip on" : "chip", href, "aria-current": isOn ? "true" : undefined }, isOn && "✓ ", data(name), h("span", { class: "count" }, formatNumber(count)))))));
 }
 
 function facets(body, query) {
   const link = (name, value) => {
     const next = new URLSearchParams(query);
-    if (next.get(name) === String(value)) next.delete(name);
+    const isOn = next.get(name) === String(value);
+    if (isOn) next.delete(name);
     else next.set(name, value);
-    return `#/search?${next}`;
+    return { href: `#/search?${next}`, isOn };
   };
   if (!body.facets) return null;
   const { genres, years, languages } = body.facets;
   return h("aside", { class: "facets", "aria-label": t("search.narrow") },
-    facetLinks(t("filter.genres"), genres.slice(0, 8).map((item) => ({ name: item.name, count: item.count, href: link("genres", item.id) }))),
-    facetLinks(t("filter.year"), years.slice(0, 8).map((item) => ({ name: String(item.year), count: item.count, href: link("year", item.year) }))),
+    facetLinks(t("filter.genres"), genres.slice(0, 8).map((item) => ({ name: item.name, count: item.count, ...link("genres", item.id) }))),
+    facetLinks(t("filter.year"), years.slice(0, 8).map((item) => ({ name: String(item.year), count: item.count, ...link("year", item.year) }))),
     facetLinks(t("filter.original_language"), languages.slice(0, 6).map((item) => (
-      { name: displayName("language", item.language), count: item.count, href: link("original_language", item.language) }))));
+      { name: displayName("language", item.language), count: item.count, ...link("original_language", item.language) }))));
 }
 
 function note(movie) {
   const html = movie.highlight?.html ?? "";
   return html.includes("<em>") && movie.highlight.language ? h("span", {}, marked(html)) : null;
+}
+
+function cardOptions(movie) {
+  return { heading: "h2", note: note(movie) };
 }
 
 /** Shows the results of a search. */
@@ -53,10 +58,10 @@ export function render({ main, query, signal }) {
     if (!body.data.length) {
       return [empty(t("search.nothing", { query: q }), h("a", { class: "button", href: "#/discover" }, t("nav.discover"))), facets(body, query)];
     }
-    const list = grid(body.data, (movie) => ({ note: note(movie) }));
+    const list = grid(body.data, cardOptions);
     const next = (cursor) => getLocal("/search", { q, ...FIELDS, ...filters, cursor, facets: false }, signal);
     return [h("p", { class: "hint" }, t("search.count", { count: body.total_results })), facets(body, query), list,
-      moreButton(list, body.next_cursor, next, (movie) => ({ note: note(movie) }))];
+      moreButton(list, body.next_cursor, next, cardOptions)];
   }, { rows: 2 });
 }
 
@@ -66,6 +71,6 @@ export function renderPerson({ main, parameters: [id], signal }) {
     const person = await getLocal(`/people/${id}`, { page_size: 100 }, signal);
     const movies = await withFacts(person.filmography, signal);
     return [h("h1", { dir: "auto" }, person.name), h("p", { class: "hint" }, t("search.count", { count: person.total_results })),
-      grid(movies, (movie) => ({ note: movie.jobs.map((job) => t.job(job)).join(", ") }))];
+      grid(movies, (movie) => ({ heading: "h2", note: movie.jobs.map((job) => t.job(job)).join(", ") }))];
   }, { rows: 2 });
 }

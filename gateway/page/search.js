@@ -124,7 +124,7 @@ export function combobox({ label, placeholder, suggest, choose, submit, classNam
 }
 
 async function suggestAll(text, signal) {
-  const body = await getLocal("/search/suggest", { q: text, limit: 10 }, signal);
+  const body = await getLocal("/search/suggest", { q: text, limit: 8 }, signal);
   const order = ["movie", "person", "keyword"];
   return body.data
     .map((item) => ({

@@ -64,6 +64,7 @@ const TEXTS = {
   "account.again": ["What you typed is kept.", "입력한 내용은 그대로 있습니다."],
   "account.welcome": ["Signed in as {name}", "{name} 이름으로 로그인했습니다"],
   "account.mock": ["Development mode: no passwords; anybody can act as anybody.", "개발 모드: 비밀번호 없이 누구나 다른 사용자로 행동할 수 있습니다."],
+  "account.mode": ["Mode", "모드"],
   "account.acting": ["Acting as", "현재 사용자:"],
   "account.nobody": ["No user is chosen.", "선택한 사용자가 없습니다."],
   "account.change": ["Change user", "사용자 변경"],

@@ -1,7 +1,7 @@
 // Movie tiles, cards and rails. A movie without a poster has a tile made from its facts: colours and pattern from genres and
 // decade, title, year and runtime. Used by every view that shows movies.
 
-import { h } from "./dom.js";
+import { data, h } from "./dom.js";
 import { getLocal } from "./api.js";
 import { t } from "./texts.js";
 
@@ -67,7 +67,7 @@ export function picture(movie, { large = false } = {}) {
   const { pattern, vars } = look(movie);
   const title = movie.title ?? t("movie.untitled");
   const year = yearOf(movie);
-  const tile = h("div", { class: `tile ${pattern}${large ? " large" : ""}`, "aria-hidden": "true", vars: { ...vars, "--size": `${titleSize(title)}cqi` } },
+  const tile = h("div", { class: `tile pattern-${pattern}${large ? " large" : ""}`, "aria-hidden": "true", vars: { ...vars, "--size": `${titleSize(title)}cqi` } },
     h("span", { class: "tile-year" }, year ?? ""),
     h("span", { class: "tile-title", dir: "auto" }, title),
     h("span", { class: "tile-foot" },
@@ -88,7 +88,7 @@ export function card(movie, { note, actions, heading = "h3" } = {}) {
   return h("article", { class: "card", "data-movie": movie.id },
     h("a", { class: "card-link", href: `#/film/${movie.id}` },
       picture(movie),
-      h(heading, { class: "card-title", dir: "auto" }, movie.title ?? t("movie.untitled"),
+      h(heading, { class: "card-title" }, data(movie.title ?? t("movie.untitled")),
         year && h("span", { class: "year" }, ` ${year}`))),
     note && h("p", { class: "note", dir: "auto" }, note),
     actions && h("div", { class: "card-actions" }, actions));
