@@ -272,7 +272,8 @@ fn with_whole_numbers(body: &[u8]) -> Option<Vec<u8>> {
         match number {
             Some(number) => {
                 is_changed = true;
-                written.extend_from_slice(format!("{number:.0}").as_bytes());
+                // Exact, see above.
+                written.extend_from_slice((number as i64).to_string().as_bytes());
             }
             None => written.extend_from_slice(token),
         }
