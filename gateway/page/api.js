@@ -65,9 +65,11 @@ function requestHeaders(extra, hasJson) {
   return headers;
 }
 
-/** Refreshes the session; requests that expire at the same time share one refresh. */
+/** Refreshes the session; requests that expire at the same time share one refresh, and tabs wait for each other. */
 function refresh() {
-  refreshing ??= send("POST", "/session/refresh", { headers: requestHeaders() })
+  const once = () => send("POST", "/session/refresh", { headers: requestHeaders() });
+  const locked = () => (navigator.locks ? navigator.locks.request("marquee-session", once) : once());
+  refreshing ??= locked()
     .then((response) => response.ok, () => false)
     .finally(() => { refreshing = null; });
   return refreshing;
@@ -189,10 +191,15 @@ async function sessionRequest(method, path, body) {
 
 /** Loads the session; in mock mode the acting user is the remembered one, or the first. */
 export async function loadSession() {
-  const body = await sessionRequest("GET", "/session");
+  let body = await sessionRequest("GET", "/session");
   session.mode = body.mode;
-  session.user = body.user;
-  if (session.mode === "mock") session.user = await loadActor(recall("actor", 1));
+  if (session.mode === "mock") {
+    session.user = await loadActor(recall("actor", 1));
+    return session;
+  }
+  // The access token may have expired while the session has not.
+  if (!body.user && (await refresh())) body = await sessionRequest("GET", "/session");
+  session.user = body.user && { ...(await get(`/users/${body.user.id}`)), role: body.user.role };
   return session;
 }
 
@@ -209,9 +216,8 @@ export async function loadActor(id) {
 
 /** Signs in; the cookies are set by the response. */
 export async function signIn(username, password) {
-  const body = await sessionRequest("POST", "/session", { username, password });
-  session.mode = body.mode;
-  session.user = body.user;
+  await sessionRequest("POST", "/session", { username, password });
+  await loadSession();
 }
 
 /** Signs out and forgets the user. */

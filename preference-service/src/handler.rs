@@ -15,6 +15,7 @@ mod own_data;
 mod preferences;
 mod ratings;
 mod reactions;
+mod session;
 mod stats;
 mod taste;
 mod user_movie;
@@ -80,6 +81,8 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::log_out))
         .routes(routes!(auth::me))
+        .routes(routes!(session::begin_session, session::end_session))
+        .routes(routes!(session::refresh_session))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
         .routes(routes!(groups::list_groups, groups::create_group))

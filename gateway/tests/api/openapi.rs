@@ -19,8 +19,12 @@ fn committed(name: &str) -> Value {
 /// The routes of the API, with their operations in the public document.
 fn operations() -> impl Iterator<Item = (&'static Route, Value)> {
     let document = committed(NAME);
-    let is_api =
-        |route: &&Route| !matches!(route.target, Target::Swagger | Target::SwaggerRedirect);
+    let is_api = |route: &&Route| {
+        !matches!(
+            route.target,
+            Target::Swagger | Target::SwaggerRedirect | Target::Page | Target::PageSession
+        )
+    };
     ROUTES.iter().filter(is_api).map(move |route| {
         let method = route.method.as_str().to_lowercase();
         (route, document["paths"][route.path][method].clone())
@@ -98,8 +102,9 @@ fn parameters_have_an_example_and_those_that_must_be_sent_are_required() {
             let schema = &parameter["schema"];
             assert!(schema.get("$ref").is_none(), "{place}");
             let is_in_path = parameter["in"] == "path";
-            // The text of a search.
-            let is_required = is_in_path || parameter["name"] == "q";
+            // The text of a search, and the header against forgery.
+            let is_required =
+                is_in_path || parameter["name"] == "q" || parameter["name"] == "X-Marquee";
             // Swagger UI sends `example`, so only parameters that must be sent have it.
             let example = match is_required {
                 true => parameter.get("example").or(schema.get("example")),

@@ -37,10 +37,10 @@ type Unstored<T> = ([(HeaderName, &'static str); 1], JsonBody<T>);
 #[schema(example = json!({"username": "anna", "password": "correct horse battery staple"}))]
 pub(super) struct LogInRequest {
     /// The username or e-mail address, case-insensitive.
-    username: String,
+    pub(super) username: String,
     /// The password.
     #[schema(value_type = String)]
-    password: SecretString,
+    pub(super) password: SecretString,
 }
 
 /// A refresh token.

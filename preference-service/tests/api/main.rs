@@ -31,6 +31,7 @@ mod preferences;
 mod reactions;
 mod restore;
 mod schema;
+mod session;
 mod signing_keys;
 mod stage;
 mod stats;
