@@ -1,7 +1,7 @@
 // Requests to the gateway: session, problems, event streams. All other modules reach the network only through this one.
 // A 401 refreshes the session once for all waiting requests; if that fails, `onExpired` asks the visitor to sign in.
 
-import { contentLanguage, recall } from "./settings.js";
+import { contentLanguage, recall, remember } from "./settings.js";
 
 export const session = { mode: "mock", user: null };
 let askForSignIn = async () => false;
@@ -70,7 +70,10 @@ function refresh() {
   const once = () => send("POST", "/session/refresh", { headers: requestHeaders() });
   const locked = () => (navigator.locks ? navigator.locks.request("marquee-session", once) : once());
   refreshing ??= locked()
-    .then((response) => response.ok, () => false)
+    .then((response) => {
+      if (!response.ok) remember("has_session", null);
+      return response.ok;
+    }, () => false)
     .finally(() => { refreshing = null; });
   return refreshing;
 }
@@ -198,7 +201,7 @@ export async function loadSession() {
     return session;
   }
   // The access token may have expired while the session has not.
-  if (!body.user && (await refresh())) body = await sessionRequest("GET", "/session");
+  if (!body.user && recall("has_session") && (await refresh())) body = await sessionRequest("GET", "/session");
   session.user = body.user && { ...(await get(`/users/${body.user.id}`)), role: body.user.role };
   return session;
 }
@@ -217,11 +220,13 @@ export async function loadActor(id) {
 /** Signs in; the cookies are set by the response. */
 export async function signIn(username, password) {
   await sessionRequest("POST", "/session", { username, password });
+  remember("has_session", true);
   await loadSession();
 }
 
 /** Signs out and forgets the user. */
 export async function signOut() {
   await sessionRequest("DELETE", "/session");
+  remember("has_session", null);
   session.user = null;
 }
