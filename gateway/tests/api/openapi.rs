@@ -81,7 +81,9 @@ fn security_is_that_of_the_route() {
         let expected = match route.access {
             Access::Public => json!([]),
             Access::SignUp | Access::Operator => json!([{}, bearer]),
-            Access::AnyUser | Access::ThatUser | Access::Admin => json!([bearer]),
+            Access::AnyUser | Access::ThatUser | Access::Moderator | Access::Admin => {
+                json!([bearer])
+            }
         };
         assert_eq!(operation["security"], expected, "{}", route.path);
     }
