@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::{
+    config::ProcessConfig,
     server::INTERNAL_TOKEN,
+    tls::{Roots, client_config},
     trace::{REQUEST_ID, TRACEPARENT, TraceContext},
 };
 
@@ -104,20 +106,23 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of `service` at `base`, which sends `internal_token` with every call.
+    /// A client of `service` at `base`, which sends the internal token of `config` with every call; at an https URL with
+    /// the certificates of `config`.
     ///
     /// # Errors
-    /// Returns an error if the token cannot be a header value or the client cannot be built.
-    pub fn new(
-        service: &'static str,
-        base: Url,
-        internal_token: Option<&SecretString>,
-    ) -> anyhow::Result<Self> {
+    /// Returns an error if the token cannot be a header value, a certificate cannot be read or the client cannot be
+    /// built.
+    pub fn new(service: &'static str, base: Url, config: &ProcessConfig) -> anyhow::Result<Self> {
+        let mut http = http().no_proxy();
+        if base.scheme() == "https" {
+            http = http.tls_backend_preconfigured(client_config(config, Roots::Platform)?);
+        }
+        let token = config.internal_token.as_ref();
         Ok(Self {
-            http: http().no_proxy().build()?,
+            http: http.build()?,
             base,
             service,
-            internal_token: internal_token.map(secret_header).transpose()?,
+            internal_token: token.map(secret_header).transpose()?,
         })
     }
 

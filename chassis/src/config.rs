@@ -13,7 +13,7 @@ use std::{
 };
 
 use config::{Config, Environment, File, FileFormat};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// An invalid setting, in one line that names the key.
@@ -248,6 +248,12 @@ pub struct ProcessConfig {
     /// The secret that callers must send in `X-Internal-Token`; `None`: not required.
     #[serde(deserialize_with = "empty_secret")]
     pub internal_token: Option<SecretString>,
+    /// The PEM file with the root certificates of other services at https URLs; empty: the system's.
+    pub service_tls_ca_cert_file: String,
+    /// The PEM file with the certificate by which this process proves its identity to them; empty: none.
+    pub service_tls_cert_file: String,
+    /// The PEM file with the key of that certificate.
+    pub service_tls_key_file: String,
     /// The time limit of an ordinary request, in milliseconds.
     pub request_timeout_ms: u64,
     /// The largest request body accepted, in bytes.
@@ -258,7 +264,33 @@ pub struct ProcessConfig {
     pub max_connections: usize,
 }
 
+/// A shorter token can be guessed.
+const MIN_INTERNAL_TOKEN_BYTES: usize = 32;
+
 impl ProcessConfig {
+    /// True if other machines can reach the process.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        !self.server_host.to_canonical().is_loopback()
+    }
+
+    /// Checks that a process which other machines can reach has an internal token that cannot be guessed.
+    ///
+    /// # Errors
+    /// Returns a [`ConfigError`] if the token is missing or too short.
+    pub fn check_exposure(&self) -> Result<(), ConfigError> {
+        let token = self.internal_token.as_ref();
+        let length = token.map_or(0, |token| token.expose_secret().len());
+        if !self.is_exposed() || length >= MIN_INTERNAL_TOKEN_BYTES {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid(format!(
+            "INTERNAL_TOKEN must have at least {MIN_INTERNAL_TOKEN_BYTES} bytes, since other machines can reach \
+             SERVER_HOST={}; `openssl rand -hex 32` prints one",
+            self.server_host
+        )))
+    }
+
     /// The address and port to listen on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

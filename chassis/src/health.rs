@@ -10,6 +10,11 @@ use utoipa::ToSchema;
 
 use crate::shutdown::Shutdown;
 
+/// The results of the latest checks, by dependency: 1 if it works, else 0 (gauge).
+pub const DEPENDENCY_UP: &str = "dependency_up";
+/// The beginning of the status of an optional dependency that the settings leave out, which is no fault.
+pub const NOT_CONFIGURED: &str = "not configured";
+
 /// The time limit of one check; shorter than the time limits of probes.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -78,19 +83,7 @@ impl Health {
             }
         }))
         .await;
-        let stopping = shutdown.is_started();
-        let works = results
-            .iter()
-            .all(|dependency| !dependency.required || dependency.status == "ok");
-        Readiness {
-            service,
-            status: match (stopping, works) {
-                (true, _) => "stopping",
-                (false, true) => "ok",
-                (false, false) => "unavailable",
-            },
-            dependencies: results,
-        }
+        Readiness::of(service, results, shutdown.is_started())
     }
 }
 
@@ -99,10 +92,41 @@ impl Health {
 pub struct Readiness {
     /// The service's name.
     pub service: &'static str,
-    /// `ok`, `unavailable` or `stopping`.
+    /// `ok`, `degraded` (a dependency that is not required fails), `unavailable` or `stopping`.
     pub status: &'static str,
     /// The results of the checks.
     pub dependencies: Vec<Dependency>,
+}
+
+impl Readiness {
+    /// The report of `service` from the results of its checks, which become the gauge [`DEPENDENCY_UP`].
+    pub fn of(service: &'static str, dependencies: Vec<Dependency>, is_stopping: bool) -> Self {
+        for dependency in &dependencies {
+            let up = if dependency.is_up() { 1.0 } else { 0.0 };
+            metrics::gauge!(DEPENDENCY_UP, "dependency" => dependency.name).set(up);
+        }
+        let fails = |required: bool| {
+            let mut failing = dependencies.iter().filter(|dependency| dependency.fails());
+            failing.any(|dependency| dependency.required == required)
+        };
+        let status = match (is_stopping, fails(true), fails(false)) {
+            (true, ..) => "stopping",
+            (_, true, _) => "unavailable",
+            (.., true) => "degraded",
+            _ => "ok",
+        };
+        Self {
+            service,
+            status,
+            dependencies,
+        }
+    }
+
+    /// True if the service can work now, if only in part.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status, "ok" | "degraded")
+    }
 }
 
 /// The result of the check of a dependency.
@@ -114,6 +138,16 @@ pub struct Dependency {
     pub required: bool,
     /// `ok`, or the reason of the failure.
     pub status: String,
+}
+
+impl Dependency {
+    fn is_up(&self) -> bool {
+        self.status == "ok"
+    }
+
+    fn fails(&self) -> bool {
+        !self.is_up() && !self.status.starts_with(NOT_CONFIGURED)
+    }
 }
 
 /// The body of `/health`, `/health/live` and `/api/v1/health`.
@@ -153,7 +187,7 @@ pub fn router(service: &'static str, health: Health, shutdown: Shutdown) -> Rout
             "/health/ready",
             get(move || async move {
                 let readiness = health.readiness(service, &shutdown).await;
-                let status = if readiness.status == "ok" {
+                let status = if readiness.is_ready() {
                     StatusCode::OK
                 } else {
                     StatusCode::SERVICE_UNAVAILABLE

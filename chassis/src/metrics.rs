@@ -2,7 +2,13 @@
 
 use std::sync::OnceLock;
 
+use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::{
+    health::DEPENDENCY_UP,
+    redis::{REDIS_REFUSED_TOTAL, REDIS_UNREACHABLE_TOTAL},
+};
 
 /// Responses by method, route and status (counter).
 pub const HTTP_REQUESTS_TOTAL: &str = "http_requests_total";
@@ -23,10 +29,35 @@ pub fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            PrometheusBuilder::new()
+            let recorder = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
                 .and_then(PrometheusBuilder::install_recorder)
-                .expect("the bounds are not empty and no other recorder is set")
+                .expect("the bounds are not empty and no other recorder is set");
+            describe();
+            recorder
         })
         .clone()
+}
+
+/// Sets the help texts of the metrics that every service has.
+fn describe() {
+    metrics::describe_counter!(HTTP_REQUESTS_TOTAL, "Responses by method, route and status");
+    metrics::describe_histogram!(
+        HTTP_REQUEST_DURATION_SECONDS,
+        Unit::Seconds,
+        "Time from the head of a request to the head of its response"
+    );
+    metrics::describe_gauge!(HTTP_REQUESTS_IN_FLIGHT, "Requests in flight");
+    metrics::describe_gauge!(
+        DEPENDENCY_UP,
+        "Results of the latest readiness checks by dependency: 1 if it works, else 0"
+    );
+    metrics::describe_counter!(
+        REDIS_UNREACHABLE_TOTAL,
+        "Commands that failed because Redis was unavailable"
+    );
+    metrics::describe_counter!(
+        REDIS_REFUSED_TOTAL,
+        "Commands that failed because Redis refuses the user or password of REDIS_URL"
+    );
 }

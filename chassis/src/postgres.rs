@@ -41,21 +41,75 @@ pub async fn open(
     Ok(pool(url, max_connections)?)
 }
 
+/// As [`open`], but returns the connections to be divided among the parts of the service.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_shares(
+    url: &SecretString,
+    max_connections: u32,
+    migrator: &Migrator,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Shares> {
+    if url.expose_secret().is_empty() {
+        return Err(ConfigError::missing("database_url").into());
+    }
+    migrate(url, migrator, STARTUP_TIMEOUT, shutdown).await?;
+    let options = PgConnectOptions::from_str(url.expose_secret())?;
+    Ok(Shares::new(options, max_connections))
+}
+
 /// A pool that connects on first use, so that it can be made while Postgres is down.
 ///
 /// # Errors
 /// Returns [`sqlx::Error`] if `url` is not a Postgres URL.
 pub fn pool(url: &SecretString, max_connections: u32) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url.expose_secret())?
+    let options = PgConnectOptions::from_str(url.expose_secret())?;
+    Ok(lazy(options, max_connections))
+}
+
+fn lazy(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    let options = options
         .options([
             ("statement_timeout", STATEMENT_TIMEOUT),
             ("idle_in_transaction_session_timeout", "60s"),
         ])
         .log_slow_statements(tracing::log::LevelFilter::Debug, Duration::from_secs(1));
-    Ok(PgPoolOptions::new()
+    PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
+}
+
+/// The connections of a service, divided among its parts: requests that wait for one table or that are heavy hold the
+/// connections of their part alone, and the other parts keep working.
+pub struct Shares {
+    options: PgConnectOptions,
+    max_connections: u32,
+}
+
+impl Shares {
+    /// `max_connections` to the database of `options`.
+    #[must_use]
+    pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+        Self {
+            options,
+            max_connections,
+        }
+    }
+
+    /// A pool of `percent` of the connections, but at least `min`. A statement waits for a lock of a table or row for at
+    /// most `lock_timeout` (zero: as long as for its result).
+    #[must_use]
+    pub fn pool(&self, percent: u32, min: u32, lock_timeout: Duration) -> PgPool {
+        let connections = (self.max_connections.saturating_mul(percent) / 100).max(min);
+        let lock_timeout = format!("{}ms", lock_timeout.as_millis());
+        let options = self
+            .options
+            .clone()
+            .options([("lock_timeout", lock_timeout)]);
+        lazy(options, connections)
+    }
 }
 
 /// Applies the migrations; replicas that start at the same time wait for each other. Waits at most `timeout` for
@@ -156,11 +210,11 @@ pub fn is_unreachable(error: &sqlx::Error) -> bool {
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
             // 08: connection exception, 53: insufficient resources, 57P: operator intervention,
-            // 57014: statement timeout, 25P03: idle session ended, 25006: a read-only standby.
+            // 57014: statement timeout, 55P03: lock timeout, 25P03: idle session ended, 25006: a read-only standby.
             ["08", "53", "57P"]
                 .iter()
                 .any(|class| code.starts_with(class))
-                || ["57014", "25P03", "25006"].contains(&code.as_ref())
+                || ["57014", "55P03", "25P03", "25006"].contains(&code.as_ref())
         }),
         _ => false,
     }

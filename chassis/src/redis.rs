@@ -7,7 +7,7 @@ mod connection;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,10 +20,16 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, Server
 
 pub use self::config::{RedisConfig, RedisMode};
 use self::connection::{Connection, Manager};
-use crate::config::{ConfigError, Settings};
+use crate::{
+    config::{ConfigError, Settings},
+    health::NOT_CONFIGURED,
+};
 
 /// Commands that failed because Redis was unavailable (counter).
 pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
+
+/// Commands that failed because Redis refuses the user or password (counter).
+pub const REDIS_REFUSED_TOTAL: &str = "redis_refused_total";
 
 /// The pause after a failure in which no command is sent, so that requests do not queue behind Redis.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
@@ -41,6 +47,8 @@ pub struct Redis {
     started: Instant,
     /// Milliseconds after `started` until which Redis is treated as unavailable.
     away_until: Arc<AtomicU64>,
+    /// True if the latest failure was a refusal of the user or password.
+    is_refused: Arc<AtomicBool>,
     timeout: Duration,
 }
 
@@ -66,6 +74,7 @@ impl Redis {
             pool,
             started: Instant::now(),
             away_until: Arc::new(AtomicU64::new(0)),
+            is_refused: Arc::default(),
             timeout,
         })
     }
@@ -118,32 +127,50 @@ impl Redis {
         response: impl Future<Output = Result<T, PoolError<RedisError>>>,
     ) -> Option<T> {
         if self.elapsed() < self.away_until.load(Ordering::Relaxed) {
-            metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
+            self.count_failure();
             return None;
         }
         let (failure, is_broken) = match tokio::time::timeout(self.timeout, response).await {
             Ok(Ok(value)) => {
+                self.is_refused.store(false, Ordering::Relaxed);
                 if self.away_until.swap(0, Ordering::Relaxed) != 0 {
                     tracing::info!("Redis is available again");
                 }
                 return Some(value);
             }
-            Ok(Err(error)) => (error.to_string(), is_broken(&error)),
+            Ok(Err(error)) => {
+                self.is_refused.store(is_refusal(&error), Ordering::Relaxed);
+                (error.to_string(), is_broken(&error))
+            }
             Err(_) => ("no response in time".to_owned(), true),
         };
         if is_broken {
             self.pool
                 .retain(|connection, _| connection.reconnects_itself());
         }
-        metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
+        self.count_failure();
         let until = self.elapsed() + millis(FAILURE_PAUSE);
         if self.away_until.swap(until, Ordering::Relaxed) == 0 {
-            tracing::warn!(
-                cause = failure,
-                "Redis is unavailable, continuing without it"
-            );
+            if self.is_refused.load(Ordering::Relaxed) {
+                tracing::error!(
+                    cause = failure,
+                    "Redis refuses the user or password of REDIS_URL, continuing without it"
+                );
+            } else {
+                tracing::warn!(
+                    cause = failure,
+                    "Redis is unavailable, continuing without it"
+                );
+            }
         }
         None
+    }
+
+    fn count_failure(&self) {
+        metrics::counter!(REDIS_UNREACHABLE_TOTAL).increment(1);
+        if self.is_refused.load(Ordering::Relaxed) {
+            metrics::counter!(REDIS_REFUSED_TOTAL).increment(1);
+        }
     }
 
     fn elapsed(&self) -> u64 {
@@ -157,6 +184,9 @@ impl Redis {
     pub async fn check(self) -> Result<(), String> {
         match self.run::<String>(&redis::cmd("PING")).await {
             Some(_) => Ok(()),
+            None if self.is_refused.load(Ordering::Relaxed) => {
+                Err("refuses the user or password of REDIS_URL".to_owned())
+            }
             None => Err("cannot be reached".to_owned()),
         }
     }
@@ -168,8 +198,19 @@ impl Redis {
     pub async fn check_optional(redis: Option<Self>, without: &'static str) -> Result<(), String> {
         match redis {
             Some(redis) => redis.check().await,
-            None => Err(format!("not configured: {without}")),
+            None => Err(format!("{NOT_CONFIGURED}: {without}")),
         }
+    }
+}
+
+/// True if Redis refuses the user or password, or requires one.
+fn is_refusal(error: &PoolError<RedisError>) -> bool {
+    match error {
+        PoolError::Backend(error) => {
+            error.kind() == ErrorKind::AuthenticationFailed
+                || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        }
+        _ => false,
     }
 }
 

@@ -229,6 +229,7 @@ pub fn run_process(
 ) -> ExitCode {
     let process = Settings::load(defaults)
         .and_then(|settings| Process::new(name, settings))
+        .and_then(|process| process.config.check_exposure().map(|()| process))
         .and_then(|process| telemetry::init(&process.config).map(|()| process));
     match process.map_err(anyhow::Error::from).and_then(serve) {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! Support for tests of the services: calls of a router, a private Redis, a TCP proxy that can be cut.
 
 use std::{
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -147,6 +148,20 @@ impl RedisServer {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Requires `password` of new connections.
+    ///
+    /// # Panics
+    /// If the server does not accept the command.
+    pub fn require_password(&self, password: &str) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+        let command = format!("CONFIG SET requirepass {password}\r\n");
+        let mut response = [0; 5];
+        stream.write_all(command.as_bytes()).expect("a command");
+        stream.read_exact(&mut response).expect("a response");
+        assert_eq!(&response, b"+OK\r\n");
     }
 
     /// Kills it with all its data.

@@ -58,6 +58,7 @@ pub struct Config {
     #[serde(deserialize_with = "chassis::config::comma_separated")]
     pub cors_origins: Vec<String>,
     pub auth_mode: AuthMode,
+    pub allow_mock_beyond_loopback: bool,
     pub jwt_secret: SecretString,
     #[serde(deserialize_with = "chassis::config::empty_is_none")]
     pub jwks_url: Option<Url>,
@@ -157,7 +158,25 @@ pub struct GatewayConfig {
     pub own: Config,
 }
 
-/// The instances of one service: at least one `http` URL without a path.
+impl GatewayConfig {
+    /// Checks that other machines cannot use a gateway that verifies nothing.
+    ///
+    /// # Errors
+    /// Returns [`ConfigError::Invalid`] if they can and the settings do not permit it.
+    pub fn check_exposure(&self) -> Result<(), ConfigError> {
+        let is_permitted = self.own.allow_mock_beyond_loopback;
+        if self.own.auth_mode == AuthMode::Jwt || is_permitted || !self.process.is_exposed() {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid(format!(
+            "AUTH_MODE=mock makes everyone an administrator, and other machines can reach SERVER_HOST={}; use \
+             AUTH_MODE=jwt, or set ALLOW_MOCK_BEYOND_LOOPBACK=true on a network that only you can reach",
+            self.process.server_host
+        )))
+    }
+}
+
+/// The instances of one service: at least one `http` or `https` URL without a path.
 fn instances<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {
     use serde::de::Error;
     let urls = chassis::config::comma_separated(deserializer)?
@@ -165,12 +184,14 @@ fn instances<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Ur
         .map(|word| {
             let url =
                 Url::parse(word).map_err(|error| D::Error::custom(format!("`{word}`: {error}")))?;
-            let is_origin = url.scheme() == "http"
+            let is_origin = matches!(url.scheme(), "http" | "https")
                 && url.has_host()
                 && url.path() == "/"
                 && url.query().is_none();
             is_origin.then_some(url).ok_or_else(|| {
-                D::Error::custom(format!("`{word}` must be http://host:port, without a path"))
+                D::Error::custom(format!(
+                    "`{word}` must be http(s)://host:port, without a path"
+                ))
             })
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -62,6 +62,7 @@ impl Gateway {
             own: Config::read(&process.settings)?,
             process: process.config.clone(),
         };
+        config.check_exposure()?;
         if config.own.auth_mode == AuthMode::Mock {
             tracing::warn!(
                 "AUTH_MODE=mock: EVERY token passes as an administrator. For development only"
@@ -73,7 +74,7 @@ impl Gateway {
         let listeners = listen(address, config.own.threads())
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listeners[0].local_addr()?;
-        let shared = Arc::new(SharedState::new(process, config));
+        let shared = Arc::new(SharedState::new(process, config)?);
         shared.keys.start_refresh(&shared.shutdown);
         shared.start_revocations();
         let threads = listeners

@@ -7,11 +7,14 @@ use chassis::{
     Process,
     client::secret_header,
     clock::Clock,
+    config::ConfigError,
     redis::{Redis, RedisConfig},
     shutdown::Shutdown,
+    tls::{Roots, client_config},
 };
 use hyper::header::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustls::ClientConfig;
 
 use crate::{
     admission::{
@@ -34,6 +37,8 @@ pub(crate) struct SharedState {
     pub(crate) router: Router,
     pub(crate) cors: Cors,
     pub(crate) keys: Arc<Keys>,
+    /// TLS towards services at https URLs, if there are any.
+    pub(crate) upstream_tls: Option<Arc<ClientConfig>>,
     pub(crate) invalid_keys: Arc<InvalidKeyLimiter>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) rate_limits: Arc<RateLimits>,
@@ -44,13 +49,17 @@ pub(crate) struct SharedState {
 
 impl SharedState {
     /// The state of a gateway that has served no request.
-    pub(crate) fn new(process: Process, config: GatewayConfig) -> Self {
+    ///
+    /// # Errors
+    /// Returns a [`ConfigError`] if certificates cannot be read.
+    pub(crate) fn new(process: Process, config: GatewayConfig) -> Result<Self, ConfigError> {
         let own = &config.own;
         let clock = Clock::system();
-        Self {
+        Ok(Self {
             router: Router::new(),
             cors: Cors::new(&own.cors_origins),
-            keys: Arc::new(Keys::new(own, clock.clone())),
+            keys: Arc::new(Keys::new(&config, clock.clone())?),
+            upstream_tls: upstream_tls(&config)?,
             invalid_keys: Arc::default(),
             revocations: Arc::default(),
             rate_limits: RateLimits::new(
@@ -62,7 +71,7 @@ impl SharedState {
             shutdown: process.shutdown,
             clock,
             config: Arc::new(config),
-        }
+        })
     }
 
     /// Starts the task that keeps the list of suspended users current. In mock mode there are none.
@@ -84,6 +93,21 @@ impl SharedState {
     pub(crate) fn share_per_thread(&self, limit: usize) -> usize {
         limit.div_ceil(self.config.own.threads().max(1)).max(1)
     }
+}
+
+fn upstream_tls(config: &GatewayConfig) -> Result<Option<Arc<ClientConfig>>, ConfigError> {
+    let own = &config.own;
+    let mut urls = [
+        &own.movie_service_url,
+        &own.user_preference_service_url,
+        &own.recommendation_service_url,
+    ]
+    .into_iter()
+    .flatten();
+    if urls.all(|url| url.scheme() == "http") {
+        return Ok(None);
+    }
+    client_config(&config.process, Roots::Platform).map(|tls| Some(Arc::new(tls)))
 }
 
 /// The state of one thread.
@@ -131,7 +155,14 @@ impl ThreadState {
                 Service::Preference => &config.user_preference_service_url,
                 Service::Recommendation => &config.recommendation_service_url,
             };
-            Upstream::new(service, instances, &shared.config, internal_token.clone())
+            let tls = shared.upstream_tls.as_ref();
+            Upstream::new(
+                service,
+                instances,
+                &shared.config,
+                tls,
+                internal_token.clone(),
+            )
         });
         let process = &shared.config.process;
         let connections = Admission::new(

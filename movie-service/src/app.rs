@@ -8,12 +8,12 @@ use chassis::{
     Process, client::Client, clock::Clock, config::ConfigError, feed::outbox::Outbox,
     health::Health, redis::Redis,
 };
-use sqlx::PgPool;
 
 use crate::{
     client::{platform::Platform, tmdb::Tmdb},
     config::{Config, TmdbConfig},
-    database, handler,
+    database::{self, Pools},
+    handler,
     repository::SNAPSHOT,
     service::{
         cache::MovieCache,
@@ -37,12 +37,13 @@ use crate::{
 /// Fails if a setting is invalid, or if Postgres is unreachable or refuses a migration.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let pool = database::open(&config, &process.shutdown).await?;
-    assemble(&process, pool)
+    let pools = database::open_pools(&config, &process.shutdown).await?;
+    assemble(&process, pools)
 }
 
 /// Builds the routes and health checks over a migrated database.
-pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Health)> {
+pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(Router, Health)> {
+    let pools: Pools = pools.into();
     let config: Config = process.settings.read()?;
     config.check()?;
     let tmdb_config: TmdbConfig = process.settings.read()?;
@@ -50,7 +51,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let tmdb = Tmdb::new(tmdb_config)?;
     let clock = Clock::system();
     let outbox = Outbox::new(
-        pool.clone(),
+        pools.background.clone(),
         SNAPSHOT,
         config.change_retention(),
         &process.shutdown,
@@ -64,45 +65,51 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
         outbox.clone(),
         &process.shutdown,
     );
-    let listing = Listing::new(pool.clone(), outbox.clone());
+    let listing = Listing::new(pools.catalogue.clone(), outbox.clone());
     listing.follow(&process.shutdown);
     let search = Search::start(
-        pool.clone(),
+        pools.background.clone(),
         outbox.clone(),
         listing.clone(),
         config.search_directory(),
         &process.shutdown,
     );
     let popular = Popular::start(
-        pool.clone(),
+        pools.searches.clone(),
         clock.clone(),
         config.search_popular_floor,
         &process.shutdown,
     );
     let fetching = Fetching::new(
-        pool.clone(),
+        pools.background.clone(),
         tmdb.clone(),
         cache.clone(),
         Duration::from_secs(config.job_patience_seconds),
         config.include_adult,
     );
-    let jobs = Jobs::start(pool.clone(), fetching, &config, &process.shutdown);
+    let jobs = Jobs::start(
+        pools.background.clone(),
+        fetching,
+        &config,
+        &process.shutdown,
+    );
     if tmdb.has_key() {
-        let (warm_pool, refresh) = (WarmPool::new(&config), Refresh::new(pool.clone(), &config));
+        let (warm_pool, refresh) = (
+            WarmPool::new(&config),
+            Refresh::new(pools.background.clone(), &config),
+        );
         schedule::start(warm_pool, &jobs, &clock, &process.shutdown);
         schedule::start(refresh, &jobs, &clock, &process.shutdown);
     }
     let hydration = Hydration::new(
-        pool.clone(),
+        pools.catalogue.clone(),
         cache,
         tmdb.clone(),
         clock,
         process.shutdown.clone(),
         &config,
     );
-    let other = |service, url: &url::Url| {
-        Client::new(service, url.clone(), process.config.internal_token.as_ref())
-    };
+    let other = |service, url: &url::Url| Client::new(service, url.clone(), &process.config);
     let platform = Platform {
         preference_service: other("preference-service", &config.user_preference_service_url)?,
         recommendation_service: other(
@@ -114,7 +121,7 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     let state = AppState::new(Services {
         language,
         matching: Matching::new(
-            pool.clone(),
+            pools.catalogue.clone(),
             hydration.clone(),
             tmdb,
             Duration::from_secs(config.negative_cache_seconds),
@@ -131,7 +138,9 @@ pub fn assemble(process: &Process, pool: PgPool) -> anyhow::Result<(Router, Heal
     });
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()
-        .require("postgres", move || chassis::postgres::check(pool.clone()))
+        .require("postgres", move || {
+            chassis::postgres::check(pools.background.clone())
+        })
         .require("list index", move || listing.clone().check())
         .report("search index", move || search.clone().check())
         .report("redis", move || redis.clone().check());

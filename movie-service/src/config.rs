@@ -18,6 +18,7 @@ const MAX_UNREFRESHED_DAYS: i32 = 180;
 pub struct Config {
     pub(crate) database_url: SecretString,
     pub(crate) database_max_connections: u32,
+    pub(crate) database_lock_timeout_ms: u64,
     pub(crate) change_retention_hours: u64,
     pub(crate) movie_stale_threshold_days: i64,
     pub(crate) movie_cache_bytes: u64,

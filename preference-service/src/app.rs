@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use axum::Router;
 use chassis::{
@@ -16,12 +16,12 @@ use chassis::{
     health::Health,
     redis::Redis,
 };
-use sqlx::PgPool;
 
 use crate::{
     client::MovieService,
     config::{AuthMode, Config},
-    database, handler,
+    database::{self, Pools},
+    handler,
     repository::{changes::SNAPSHOT, chart_mirror::ChartMirror},
     service::{
         admin::Administration,
@@ -68,11 +68,11 @@ const INVALID_CODE_WINDOW_SECONDS: u64 = 900;
 /// Returns an error if settings are invalid, Postgres is unreachable, or signing keys are unusable.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let pool = database::open(&config, &process.shutdown).await?;
-    SigningKeys::new(pool.clone(), Clock::system(), &config)?
+    let pools = database::open_pools(&config, &process.shutdown).await?;
+    SigningKeys::new(pools.logins.clone(), Clock::system(), &config)?
         .prepare()
         .await?;
-    assemble(&process, &config, pool)
+    assemble(&process, &config, pools)
 }
 
 /// Returns the routes and health checks of the service over a migrated database.
@@ -82,11 +82,12 @@ pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
 pub fn assemble(
     process: &Process,
     config: &Config,
-    pool: PgPool,
+    pools: impl Into<Pools>,
 ) -> anyhow::Result<(Router, Health)> {
+    let pools: Pools = pools.into();
     let clock = Clock::system();
     let outbox = Outbox::new(
-        pool.clone(),
+        pools.background.clone(),
         SNAPSHOT,
         config.change_retention(),
         &process.shutdown,
@@ -94,23 +95,31 @@ pub fn assemble(
     let movie_service = Client::new(
         "movie-service",
         config.movie_service_url.clone(),
-        process.config.internal_token.as_ref(),
+        &process.config,
     )?;
     let feed = FeedState::default();
-    let arrived = Arc::new(Notify::new());
+    let arrived = watch::Sender::new(());
     process.shutdown.spawn(follow(
         movie_service.clone(),
-        Arc::new(CatalogueProjection::new(pool.clone(), arrived.clone())),
+        Arc::new(CatalogueProjection::new(
+            pools.background.clone(),
+            arrived.clone(),
+        )),
         feed.clone(),
         process.shutdown.clone(),
     ));
     let movie_service = MovieService::new(movie_service, config.movie_service_timeout());
-    let catalogue = Catalogue::new(pool.clone(), movie_service.clone());
-    let writer = Writer::start(&pool, &outbox, config.writer());
+    let catalogue = Catalogue::new(pools.activity.clone(), movie_service.clone());
+    let writer = Writer::start(&pools.activity, &outbox, config.writer());
     let redis = Redis::from_settings(&process.settings)?;
     let (mirror, checked_redis) = (redis.clone().map(ChartMirror::new), redis.clone());
     if let Some(mirror) = mirror.clone() {
-        let keeper = ChartKeeper::new(pool.clone(), outbox.clone(), mirror, &process.shutdown);
+        let keeper = ChartKeeper::new(
+            pools.background.clone(),
+            outbox.clone(),
+            mirror,
+            &process.shutdown,
+        );
         process.shutdown.spawn(keeper.run());
     }
     let join_attempts = AttemptLimiter::new(
@@ -120,16 +129,23 @@ pub fn assemble(
         redis.clone(),
     );
     let email_verification = EmailVerification::start(
-        pool.clone(),
+        pools.users.clone(),
         outbox.clone(),
         AttemptLimiter::new("mail", MAX_MAILS, MAIL_WINDOW_SECONDS, redis.clone()),
         config,
         &process.shutdown,
     )?;
     let email = email_verification.clone();
-    let (users, auth, confirmation) =
-        accounts(process, config, &pool, &outbox, redis, clock.clone(), email)?;
-    let interactions = Interactions::new(pool.clone(), catalogue.clone(), writer.clone());
+    let (users, auth, confirmation) = accounts(
+        process,
+        config,
+        &pools,
+        &outbox,
+        redis,
+        clock.clone(),
+        email,
+    )?;
+    let interactions = Interactions::new(pools.activity.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
         clock: clock.clone(),
         users,
@@ -137,37 +153,47 @@ pub fn assemble(
         needs_password: config.auth_mode == AuthMode::Jwt,
         api_key_limits: config.api_key_limits(),
         administration: Administration::new(
-            pool.clone(),
+            pools.users.clone(),
             confirmation.clone(),
             config.access_ttl_seconds,
         ),
-        api_keys: ApiKeys::new(pool.clone(), confirmation),
+        api_keys: ApiKeys::new(pools.logins.clone(), confirmation),
         email_verification,
-        groups: Groups::new(pool.clone(), join_attempts),
-        stats: Stats::new(pool.clone(), catalogue.clone()),
+        groups: Groups::new(pools.users.clone(), join_attempts),
+        stats: Stats::new(pools.aggregates.clone(), catalogue.clone()),
         tastes: Tastes::new(
-            pool.clone(),
+            pools.activity.clone(),
             outbox.clone(),
             config.taste_half_life(),
             clock.clone(),
         ),
         imports: Imports::start(
-            pool.clone(),
+            pools.background.clone(),
             catalogue.clone(),
             writer.clone(),
             clock.clone(),
             config,
-            arrived,
+            arrived.subscribe(),
             &process.shutdown,
         ),
         import_admission: ImportAdmission::new(config.import_body_limit_bytes),
-        viewings: UserViewings::new(pool.clone(), catalogue.clone(), interactions.clone()),
-        webhooks: Webhooks::new(pool.clone(), catalogue, interactions.clone()),
+        viewings: UserViewings::new(
+            pools.activity.clone(),
+            catalogue.clone(),
+            interactions.clone(),
+        ),
+        webhooks: Webhooks::start(
+            pools.activity.clone(),
+            catalogue,
+            interactions.clone(),
+            arrived.subscribe(),
+            &process.shutdown,
+        ),
         interactions,
-        charts: Charts::new(pool.clone(), mirror, movie_service, clock),
+        charts: Charts::new(pools.aggregates.clone(), mirror, movie_service, clock),
         chart_streams: ChartStreams::new(outbox.subscribe(), &process.shutdown),
         idempotency: Idempotency::start(
-            pool.clone(),
+            pools.activity.clone(),
             process.config.request_timeout(),
             config.idempotency_retention(),
             &process.shutdown,
@@ -176,7 +202,9 @@ pub fn assemble(
     // The paths of the feed wait and stream, so the time limit of requests does not apply to them.
     let routes = handler::router(state, &process.config).merge(outbox.router());
     let health = Health::default()
-        .require("postgres", move || chassis::postgres::check(pool.clone()))
+        .require("postgres", move || {
+            chassis::postgres::check(pools.background.clone())
+        })
         // Without the feed the service requests each movie, so it stays ready.
         .report("movie feed", move || feed.clone().check())
         // Without Redis charts come from Postgres, and attempts are counted by each process.
@@ -191,7 +219,7 @@ pub fn assemble(
 fn accounts(
     process: &Process,
     config: &Config,
-    pool: &PgPool,
+    pools: &Pools,
     outbox: &Outbox,
     redis: Option<Redis>,
     clock: Clock,
@@ -201,16 +229,17 @@ fn accounts(
     let limiter = |kind, limit, seconds| AttemptLimiter::new(kind, limit, seconds, redis.clone());
     let login_limiter = |kind, limit| limiter(kind, limit, config.login_window_seconds);
     let confirmation = Confirmation::new(
-        pool.clone(),
+        pools.logins.clone(),
         passwords.clone(),
         login_limiter("password", MAX_CONFIRMATIONS),
         clock.clone(),
     );
-    process
-        .shutdown
-        .spawn(fill_in_looks(pool.clone(), process.shutdown.clone()));
+    process.shutdown.spawn(fill_in_looks(
+        pools.background.clone(),
+        process.shutdown.clone(),
+    ));
     let users = Users::new(
-        pool.clone(),
+        pools.users.clone(),
         outbox.clone(),
         passwords.clone(),
         confirmation.clone(),
@@ -221,7 +250,8 @@ fn accounts(
             config.sign_up_window_seconds,
         ),
         process.shutdown.clone(),
-    );
+    )
+    .with_bulk_pool(pools.background.clone());
     let limits = LoginLimits {
         by_name_and_address: login_limiter("pair", config.login_attempts_per_account),
         by_name: login_limiter("account", config.login_attempts_per_account),
@@ -229,7 +259,7 @@ fn accounts(
         by_device: login_limiter("device", MAX_DEVICE_ATTEMPTS),
         delay: Duration::from_millis(config.login_delay_ms),
     };
-    let keys = SigningKeys::new(pool.clone(), clock.clone(), config)?;
-    let auth = Auth::new(pool.clone(), passwords, keys, limits, clock, config);
+    let keys = SigningKeys::new(pools.logins.clone(), clock.clone(), config)?;
+    let auth = Auth::new(pools.logins.clone(), passwords, keys, limits, clock, config);
     Ok((users, auth, confirmation))
 }

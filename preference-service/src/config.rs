@@ -29,7 +29,7 @@ pub enum AuthMode {
 pub struct Config {
     /// The URL of the service's own Postgres database.
     pub database_url: SecretString,
-    /// The size of the connection pool.
+    /// The size of the connection pools together.
     pub database_max_connections: u32,
     /// The way in which the gateway authenticates callers.
     pub auth_mode: AuthMode,
@@ -41,6 +41,8 @@ pub struct Config {
     pub smtp_url: SecretString,
     /// The sender of mail.
     pub mail_from: String,
+    /// The longest wait of a request for a lock of a table or row, in milliseconds; 0 for no limit of its own.
+    pub database_lock_timeout_ms: u64,
     /// The retention of change records, in hours.
     pub change_retention_hours: u64,
     /// The retention of responses to requests with an `Idempotency-Key`, in hours.

@@ -19,6 +19,7 @@ pub mod interactions;
 pub mod login_limits;
 pub mod mail;
 pub mod passwords;
+mod retry;
 pub mod signing;
 pub mod stats;
 pub mod taste;

@@ -395,7 +395,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         movies_feed: FeedState::default(),
         users: KnownUsers::new(
             users,
-            Client::new("preference-service", nowhere, None).unwrap(),
+            Client::new("preference-service", nowhere, &process.config).unwrap(),
         ),
         trained,
         lists,

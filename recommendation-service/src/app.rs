@@ -17,7 +17,7 @@ use sqlx::PgPool;
 
 use crate::{
     config::Config,
-    database,
+    database::{self, Pools},
     experiments::{
         Experiments, explore::Explorer, impressions::Recorder, settle,
         store::EXPERIMENTS_REFRESH_INTERVAL, treatment::Treatments,
@@ -50,27 +50,35 @@ const NAMES_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Returns an error if a setting is invalid or the database cannot be reached.
 pub async fn build(process: Process) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let pool = database::open(&config, &process.shutdown).await?;
-    assemble(&process, pool, Clock::system()).await
+    let pools = database::open_pools(&config, &process.shutdown).await?;
+    assemble(&process, pools, Clock::system()).await
 }
 
 /// As [`build`], over a migrated database.
 pub async fn assemble(
     process: &Process,
-    pool: PgPool,
+    pools: Pools,
     clock: Clock,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
     let live = LiveModels::default();
-    let models = Registry::new(pool.clone(), config.model_directory(), live.clone());
+    let models = Registry::new(
+        pools.background.clone(),
+        config.model_directory(),
+        live.clone(),
+    );
     models.refresh().await?;
     let shutdown = &process.shutdown;
     let (interval, what) = (LIVE_REFRESH_INTERVAL, "the live model");
     repeat(process, interval, what, models, |models| async move {
         models.refresh().await
     });
-    shutdown.spawn(keep_training(pool.clone(), config, shutdown.clone()));
-    assemble_with(process, pool, clock, live).await
+    shutdown.spawn(keep_training(
+        pools.background.clone(),
+        config,
+        shutdown.clone(),
+    ));
+    assemble_with(process, pools, clock, live).await
 }
 
 /// Scores content by the weights that were fitted with the live models, or by the default ones.
@@ -85,25 +93,41 @@ fn use_weights(catalogue: &Shared<Arc<Catalogue>>, live: &LiveModels) {
 /// As [`assemble`], with the learned models in `trained` instead of those of the registry.
 pub async fn assemble_with(
     process: &Process,
-    pool: PgPool,
+    pools: impl Into<Pools>,
     clock: Clock,
     trained: LiveModels,
 ) -> anyhow::Result<(Router, Health)> {
     let config: Config = process.settings.read()?;
-    let models = Registry::new(pool.clone(), config.model_directory(), trained.clone());
-    let token = process.config.internal_token.as_ref();
-    let movie_service = Client::new("movie-service", config.movie_service_url.clone(), token)?;
+    let pools: Pools = pools.into();
+    let models = Registry::new(
+        pools.admin.clone(),
+        config.model_directory(),
+        trained.clone(),
+    );
+    let process_config = &process.config;
+    let movie_service = Client::new(
+        "movie-service",
+        config.movie_service_url.clone(),
+        process_config,
+    )?;
     let url = config.user_preference_service_url.clone();
-    let preference_service = Client::new("preference-service", url, token)?;
+    let preference_service = Client::new("preference-service", url, process_config)?;
     let shutdown = &process.shutdown;
 
     let catalogue = Shared::new(Arc::<Catalogue>::default());
     let languages = config.catalogue_languages.others();
-    let movies_feed = project(process, &pool, movie_service, &catalogue, languages).await?;
+    let movies_feed = project(
+        process,
+        &pools.background,
+        movie_service,
+        &catalogue,
+        languages,
+    )
+    .await?;
     let users = Shared::new(Users::default());
     let users_feed = project(
         process,
-        &pool,
+        &pools.background,
         preference_service.clone(),
         &users,
         Vec::new(),
@@ -114,14 +138,23 @@ pub async fn assemble_with(
         tokio::task::spawn_blocking(move || use_weights(&own.0, &own.1))
     });
 
-    let recorder = Recorder::start(pool.clone(), shutdown);
-    let experiments = Experiments::new(pool.clone(), recorder, clock.clone());
+    let recorder = Recorder::start(pools.background.clone(), shutdown);
+    let experiments = Experiments::new(pools.admin.clone(), recorder, clock.clone());
     experiments.refresh().await?;
     let window_hours = i64::from(config.exploration_window_hours);
-    let explorer = Explorer::new(pool.clone(), config.exploration()?, window_hours);
+    let explorer = Explorer::new(
+        pools.background.clone(),
+        config.exploration()?,
+        window_hours,
+    );
     explorer.refresh().await?;
     let (state, stop) = (users_feed.clone(), shutdown.clone());
-    shutdown.spawn(settle::settle(pool.clone(), state, clock.clone(), stop));
+    shutdown.spawn(settle::settle(
+        pools.background.clone(),
+        state,
+        clock.clone(),
+        stop,
+    ));
     let treatments = Treatments::new(experiments.clone(), explorer.clone());
 
     let retention = RetentionPolicy {
@@ -129,7 +162,7 @@ pub async fn assemble_with(
         max_lists: config.lists_at_most.into(),
     };
     let (stored, time) = (users.clone(), clock.clone());
-    let lists = ListStore::new(pool.clone(), stored, retention, time, shutdown);
+    let lists = ListStore::new(pools.lists.clone(), stored, retention, time, shutdown);
     let sources = Sources {
         catalogue: catalogue.clone(),
         movies_feed: movies_feed.clone(),
@@ -142,7 +175,7 @@ pub async fn assemble_with(
         },
         treatments: Some(treatments.clone()),
     };
-    let recommender = Recommender::new(pool.clone(), sources, clock.clone());
+    let recommender = Recommender::new(pools.lists.clone(), sources, clock.clone());
     recommender.refresh_rules().await?;
     let (interval, own) = (RULES_REFRESH_INTERVAL, recommender.clone());
     repeat(process, interval, "the rules", own, |own| async move {
@@ -192,7 +225,7 @@ pub async fn assemble_with(
 
     let state = AppState::new(Services {
         recommender,
-        rule_sets: RuleSets::new(pool.clone(), clock),
+        rule_sets: RuleSets::new(pools.admin.clone(), clock),
         experiments,
         models,
         words,
@@ -202,7 +235,9 @@ pub async fn assemble_with(
     let health = Health::default()
         .require("movie feed", move || movies_feed.clone().check())
         .require("preference feed", move || users_feed.clone().check())
-        .require("postgres", move || chassis::postgres::check(pool.clone()));
+        .require("postgres", move || {
+            chassis::postgres::check(pools.background.clone())
+        });
     Ok((routes, health))
 }
 

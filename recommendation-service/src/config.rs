@@ -18,8 +18,10 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub struct Config {
     /// The service's own database.
     pub database_url: SecretString,
-    /// The size of its connection pool.
+    /// The size of its connection pools together.
     pub database_max_connections: u32,
+    /// The longest wait of a request for a lock of a table or row, in milliseconds; 0 for no limit of its own.
+    pub database_lock_timeout_ms: u64,
     /// The URL of movie-service.
     pub movie_service_url: Url,
     /// The URL of preference-service.

@@ -1,6 +1,11 @@
-//! The service's database: its migrations and the pool. Statements are in the `repository` of each feature.
+//! The service's database: its migrations and the pools. Statements are in the `repository` of each feature.
 
-use chassis::{postgres, shutdown::Shutdown};
+use std::time::Duration;
+
+use chassis::{
+    postgres::{self, Shares},
+    shutdown::Shutdown,
+};
 use sqlx::{PgPool, migrate::Migrator};
 
 use crate::config::Config;
@@ -8,7 +13,54 @@ use crate::config::Config;
 /// The migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// Applies the migrations and opens the pool.
+/// The connections of the service, divided by what they are used for: a locked table or heavy work of one part leaves
+/// the others theirs.
+#[derive(Clone)]
+pub struct Pools {
+    /// Recommendation lists.
+    pub lists: PgPool,
+    /// Rules, experiments and models.
+    pub admin: PgPool,
+    /// Read models, training, measured outcomes.
+    pub background: PgPool,
+}
+
+impl Pools {
+    /// Divides `shares` among the parts, each of which has at least two connections. Statements of requests wait for
+    /// locks for at most `lock_timeout`.
+    #[must_use]
+    pub fn divide(shares: &Shares, lock_timeout: Duration) -> Self {
+        Self {
+            lists: shares.pool(40, 2, lock_timeout),
+            admin: shares.pool(20, 2, lock_timeout),
+            background: shares.pool(40, 4, Duration::ZERO),
+        }
+    }
+}
+
+impl From<PgPool> for Pools {
+    /// One pool for all parts.
+    fn from(pool: PgPool) -> Self {
+        Self {
+            lists: pool.clone(),
+            admin: pool.clone(),
+            background: pool,
+        }
+    }
+}
+
+/// Applies the migrations and opens the pools of the running service.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_pools(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Pools> {
+    let (url, connections) = (&config.database_url, config.database_max_connections);
+    let shares = postgres::open_shares(url, connections, &MIGRATOR, shutdown).await?;
+    let lock_timeout = Duration::from_millis(config.database_lock_timeout_ms);
+    Ok(Pools::divide(&shares, lock_timeout))
+}
+
+/// Applies the migrations and opens the pool of a command.
 ///
 /// # Errors
 /// Returns an error if `database_url` is missing or invalid, a migration fails, or Postgres cannot be reached.

@@ -34,14 +34,11 @@ pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Respo
     let (redis, services) = tokio::join!(redis, services);
     let mut dependencies = vec![dependency("redis", redis)];
     dependencies.extend(services);
-    let (code, status) = match state.shared.shutdown.is_started() {
-        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        false => (StatusCode::OK, "ok"),
-    };
-    let report = Readiness {
-        service: crate::NAME,
-        status,
-        dependencies,
+    let is_stopping = state.shared.shutdown.is_started();
+    let report = Readiness::of(crate::NAME, dependencies, is_stopping);
+    let code = match report.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
     };
     json(code, &report)
 }

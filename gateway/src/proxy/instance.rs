@@ -15,7 +15,12 @@ use hyper::{
     header::HeaderValue,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::request_body::OutgoingBody;
@@ -30,6 +35,8 @@ pub(crate) struct Instance {
     port: u16,
     /// The value of `Host`.
     pub(super) host_header: HeaderValue,
+    /// TLS and the name in the instance's certificate; `None` at an http URL.
+    tls: Option<(TlsConnector, ServerName<'static>)>,
     config: Arc<GatewayConfig>,
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
@@ -53,10 +60,21 @@ pub(super) struct SendFailure {
 
 impl Instance {
     /// The instance at `url`, without connections; `None` if the URL names no host.
-    pub(super) fn new(url: &Url, config: Arc<GatewayConfig>) -> Option<Rc<Self>> {
+    pub(super) fn new(
+        url: &Url,
+        config: Arc<GatewayConfig>,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Option<Rc<Self>> {
         // Brackets around an IPv6 address are part of the URL and of Host, not of the address.
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default()?;
+        let tls = match (url.scheme(), tls) {
+            ("https", Some(tls)) => {
+                let name = ServerName::try_from(host.clone()).ok()?;
+                Some((TlsConnector::from(Arc::clone(tls)), name))
+            }
+            _ => None,
+        };
         let host_header = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
             None => url.host_str()?.to_owned(),
@@ -64,6 +82,7 @@ impl Instance {
         Some(Rc::new(Self {
             host,
             port,
+            tls,
             host_header: HeaderValue::try_from(host_header).ok()?,
             config,
             idle: RefCell::default(),
@@ -142,21 +161,18 @@ impl Instance {
     }
 
     async fn open(&self) -> io::Result<SendRequest<OutgoingBody>> {
-        let connect = TcpStream::connect((self.host.as_str(), self.port));
         let timeout = Duration::from_millis(self.config.own.upstream_connect_timeout_ms);
-        let stream = tokio::time::timeout(timeout, connect)
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "upstream connection failed");
+        let connected = tokio::time::timeout(timeout, async {
+            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            stream.set_nodelay(true)?;
+            match &self.tls {
+                None => start(stream).await,
+                Some((tls, name)) => start(tls.connect(name.clone(), stream).await?).await,
             }
         });
-        Ok(sender)
+        connected
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     fn connection(self: &Rc<Self>, sender: SendRequest<OutgoingBody>) -> Connection {
@@ -176,6 +192,22 @@ impl Instance {
             before + LATENCY_WEIGHT * (micros - before)
         });
     }
+}
+
+/// Starts HTTP on a connection.
+async fn start<S>(stream: S) -> io::Result<SendRequest<OutgoingBody>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "upstream connection failed");
+        }
+    });
+    Ok(sender)
 }
 
 /// A connection in use, counted as in flight. [`Connection::release`] returns it to the pool; dropping closes it.

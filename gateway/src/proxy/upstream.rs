@@ -9,6 +9,7 @@ use std::{
 
 use hyper::header::HeaderValue;
 use rand::Rng;
+use rustls::ClientConfig;
 use url::Url;
 
 use super::instance::Instance;
@@ -61,11 +62,12 @@ impl RetryBudget {
 }
 
 impl Upstream {
-    /// The instances of `service` at `urls`; those without a host are left out.
+    /// The instances of `service` at `urls`; those without a host are left out. `tls` is for those at https URLs.
     pub(crate) fn new(
         service: Service,
         urls: &[Url],
         config: &Arc<GatewayConfig>,
+        tls: Option<&Arc<ClientConfig>>,
         internal_token: Option<HeaderValue>,
     ) -> Self {
         Self {
@@ -74,7 +76,7 @@ impl Upstream {
             internal_token,
             instances: urls
                 .iter()
-                .filter_map(|url| Instance::new(url, Arc::clone(config)))
+                .filter_map(|url| Instance::new(url, Arc::clone(config), tls))
                 .collect(),
             retries: RetryBudget::default(),
         }

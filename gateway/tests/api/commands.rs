@@ -96,10 +96,44 @@ fn invalid_settings_are_one_line_and_exit_with_64() {
         "TRUSTED_PROXIES",
     );
     refused(
-        &run(&[], &[("MOVIE_SERVICE_URL", "https://x")]),
+        &run(&[], &[("MOVIE_SERVICE_URL", "https://x/path")]),
         "MOVIE_SERVICE_URL",
     );
+    let https = ("MOVIE_SERVICE_URL", "https://x");
+    for file in ["SERVICE_TLS_CA_CERT_FILE", "SERVICE_TLS_CERT_FILE"] {
+        refused(&run(&[], &[https, (file, "/nowhere.pem")]), file);
+    }
     refused(&run(&[], &[("REDIS_URL", "nonsense")]), "REDIS_URL");
+}
+
+#[test]
+fn a_gateway_that_others_can_reach_needs_a_token_and_verification() {
+    let long = "an internal token of at least 32 bytes";
+    for host in ["0.0.0.0", "::", "192.0.2.1"] {
+        let host = ("SERVER_HOST", host);
+        for token in ["", "31 bytes are not enough for it."] {
+            refused(
+                &run(&[], &[host, ("INTERNAL_TOKEN", token)]),
+                "INTERNAL_TOKEN",
+            );
+        }
+        let mock = run(
+            &[],
+            &[host, ("INTERNAL_TOKEN", long), ("AUTH_MODE", "mock")],
+        );
+        refused(&mock, "ALLOW_MOCK_BEYOND_LOOPBACK");
+    }
+    // Port 1 cannot be used, so that a permitted gateway fails as late as that.
+    let permitted = run(
+        &[],
+        &[
+            ("SERVER_HOST", "192.0.2.1"),
+            ("INTERNAL_TOKEN", long),
+            ("AUTH_MODE", "mock"),
+            ("ALLOW_MOCK_BEYOND_LOOPBACK", "true"),
+        ],
+    );
+    assert_eq!(permitted.status.code(), Some(1), "{permitted:?}");
 }
 
 #[test]

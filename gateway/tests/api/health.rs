@@ -75,7 +75,7 @@ async fn readiness_reports_unavailable_dependencies_and_stays_ok() {
         }
       ],
       "service": "gateway",
-      "status": "ok"
+      "status": "degraded"
     }
     "#);
 }

@@ -12,6 +12,9 @@
 mod api_keys;
 mod auth;
 mod bodies;
+#[allow(dead_code, reason = "the tests of the platform use all of it")]
+#[path = "../platform/stage/managed/certificates.rs"]
+mod certificates;
 mod commands;
 mod cors;
 mod crowding;
@@ -26,5 +29,6 @@ mod routing;
 mod settings;
 mod stage;
 mod swagger;
+mod tls;
 mod tricks;
 mod upstreams;

@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 41] = [
+const OTHERS: [(&str, &str); 42] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -25,6 +25,7 @@ const OTHERS: [(&str, &str); 41] = [
     ("METRICS_NETWORKS", "10.0.0.0/8"),
     ("CORS_ORIGINS", "https://example.com"),
     ("AUTH_MODE", "mock"),
+    ("ALLOW_MOCK_BEYOND_LOOPBACK", "true"),
     ("JWT_SECRET", "another secret that is long enough"),
     ("JWKS_URL", "https://elsewhere/jwks.json"),
     ("JWKS_TIMEOUT_MS", "77"),
@@ -135,7 +136,6 @@ fn urls_of_services_are_validated() {
         "",
         ",",
         "nonsense",
-        "https://x",
         "http://x/path",
         "http://x?y",
         "ftp://x",

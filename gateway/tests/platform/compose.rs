@@ -28,8 +28,15 @@ const SERVERS: [&str; 2] = ["postgres", "redis"];
 const SECRETS: [&str; 3] = ["SIGNING_KEY_SECRET", "INTERNAL_TOKEN", "POSTGRES_PASSWORD"];
 /// Secrets whose features are disabled if they are not set.
 const OPTIONAL_SECRETS: [&str; 2] = ["JWT_SECRET", "REDIS_SENTINEL_PASSWORD"];
-/// Settings that have a fixed value in a container, because it differs between the services.
-const FIXED: [&str; 3] = ["SERVER_HOST", "SERVER_PORT", "DATABASE_URL"];
+/// Settings that have a fixed value in a container, because it differs between the services or would be unsafe.
+const FIXED: [&str; 5] = [
+    "SERVER_HOST",
+    "SERVER_PORT",
+    "DATABASE_URL",
+    // Everybody can reach the gateway.
+    "AUTH_MODE",
+    "ALLOW_MOCK_BEYOND_LOOPBACK",
+];
 
 // --- the files --------------------------------------------------------------------------------------
 
@@ -407,6 +414,14 @@ fn only_the_gateway_can_be_reached_from_outside() {
             assert!(service.get(open).is_none(), "{name}: {open}");
         }
     }
+}
+
+#[test]
+fn the_gateway_always_verifies_tokens() {
+    let compose = compose();
+    let gateway = services(&compose)["gateway"];
+    assert_eq!(environment(gateway)["AUTH_MODE"], "jwt");
+    assert!(!file("docker-compose.yml").contains("ALLOW_MOCK_BEYOND_LOOPBACK"));
 }
 
 #[test]

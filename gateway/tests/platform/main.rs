@@ -25,5 +25,7 @@ mod generated_clients;
 mod languages;
 mod lifecycle;
 mod managed;
+mod policy;
+mod safety;
 mod stage;
 mod swagger;

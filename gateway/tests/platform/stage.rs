@@ -25,7 +25,7 @@ pub(crate) use self::{
 };
 
 /// The secret of the gateway's tokens.
-const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
+pub(crate) const JWT_SECRET: &str = "a-secret-of-the-tests-that-is-long-enough";
 /// `X-Internal-Token` of all services.
 pub(crate) const INTERNAL_TOKEN: &str = "an-internal-token-of-the-tests";
 /// The longest wait of a test.

@@ -90,7 +90,8 @@ pub(super) struct ImportForm {
 ///
 /// The files are read before the response; rows that cannot be read are listed in `failures`, and the others are taken.
 /// Movies are found by their ids, then by title and year, in the catalogue and at TMDB, and the rows are stored by a job that
-/// survives restarts. A user has at most one import at a time. At most 2000 files with 32 MiB each and 96 MiB together after
+/// survives restarts. Rows of movies that are not found wait: for the user to name the movie, and for it to come into the
+/// catalogue. A user has at most one import at a time. At most 2000 files with 32 MiB each and 96 MiB together after
 /// decompression are read; encrypted and nested archives are refused.
 #[utoipa::path(
     post,

@@ -236,7 +236,8 @@ pub(super) async fn delete_webhook(
 /// Receives what a media server plays: progress, completion, marks as played and not played, and ratings of movies. The
 /// secret in the path is the authentication. Send Jellyfin's properties ("Send All Properties"), Plex's and Emby's payload, or
 /// Kodi's notification as JSON, or as the part `payload` or `data` of a form. Deliveries may be repeated and arrive in any
-/// order: each counts once, at the time of its event. A mark as not played clears what media servers have reported, and
+/// order: each counts once, at the time of its event. A delivery whose movie cannot be found now is kept, and applied when
+/// the movie comes into the catalogue. A mark as not played clears what media servers have reported, and
 /// nothing that the user or an import has.
 #[utoipa::path(
     post,

@@ -3,7 +3,7 @@
 
 mod payload;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use chassis::validate::{FieldError, Validator};
 use chrono::{DateTime, Utc};
@@ -152,7 +152,7 @@ pub struct Webhook {
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum DeliveryOutcome {
-    /// It is being processed, or its processing was interrupted: the server may send it again.
+    /// It is being processed, or its movie cannot be looked for now: it is applied later.
     Pending,
     /// It changed the user's state.
     Applied,
@@ -160,7 +160,7 @@ pub enum DeliveryOutcome {
     Unchanged,
     /// It is no event about a movie that counts, such as one about an episode.
     Skipped,
-    /// No movie of the catalogue is the one it names.
+    /// No movie of the catalogue is the one it names; it is applied when such a movie comes into the catalogue.
     Unmatched,
     /// It is about a user of the server who is none of ours.
     UnknownUser,
@@ -169,6 +169,15 @@ pub enum DeliveryOutcome {
 }
 
 impl DeliveryOutcome {
+    /// The time after which the delivery is applied again at first; `None` if it is not.
+    pub fn retry_interval(self) -> Option<Duration> {
+        match self {
+            Self::Pending => Some(Duration::from_secs(60)),
+            Self::Unmatched => Some(Duration::from_secs(24 * 60 * 60)),
+            _ => None,
+        }
+    }
+
     /// The name.
     pub fn name(self) -> &'static str {
         match self {

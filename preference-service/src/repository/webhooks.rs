@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::users;
 use crate::{
@@ -248,7 +248,7 @@ impl<'a> DeliveryResult<'a> {
     }
 }
 
-/// Records the result of a delivery.
+/// Records the result of a delivery; `payload` is kept to apply it later, at first after `retry_after` seconds.
 #[tracing::instrument(
     name = "repository.webhooks.finish",
     level = "debug",
@@ -260,18 +260,90 @@ pub async fn finish(
     webhook_id: i64,
     hash: &SecretHash,
     result: &DeliveryResult<'_>,
+    payload: Option<&[u8]>,
 ) -> sqlx::Result<()> {
+    let retry_after = result.outcome.retry_interval();
     sqlx::query!(
-        "update webhook_delivery set outcome = $3, user_id = $4, movie_id = $5, reason = $6
+        "update webhook_delivery
+         set outcome = $3, user_id = $4, movie_id = $5, reason = $6,
+             payload = case when $7::float8 is not null then coalesce($8, payload) end,
+             due_at = now() + make_interval(secs => $7 * power(2, attempts))
          where webhook_id = $1 and hash = $2",
         webhook_id,
         hash.as_bytes(),
         result.outcome as DeliveryOutcome,
         result.user_id.map(UserId::get),
         result.movie_id.map(MovieId::get),
-        result.reason
+        result.reason,
+        retry_after.map(|interval| interval.as_secs_f64()),
+        payload
     )
     .execute(pool)
+    .await
+    .map(|_| ())
+}
+
+/// A delivery that is to be applied again.
+#[derive(Debug)]
+pub struct DueDelivery {
+    /// The hash of its payload.
+    pub hash: Vec<u8>,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// The time at which it was first received.
+    pub received_at: DateTime<Utc>,
+    /// The server.
+    pub provider: Provider,
+    /// Its hook.
+    pub hook: Hook,
+}
+
+/// Takes at most `limit` deliveries that are due. They are due again later unless they are finished.
+#[tracing::instrument(name = "repository.webhooks.take_due", level = "debug", skip_all)]
+pub async fn take_due(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<DueDelivery>> {
+    let rows = sqlx::query!(
+        r#"update webhook_delivery d
+           set attempts = least(d.attempts + 1, 10), due_at = now() + interval '5 minutes'
+           from (select webhook_id, hash from webhook_delivery
+                 where due_at <= now() order by due_at limit $1 for update skip locked) as due,
+                webhook w
+           where d.webhook_id = due.webhook_id and d.hash = due.hash and w.id = d.webhook_id
+           returning d.hash, coalesce(d.payload, '') as "payload!", d.received_at, w.id,
+                     w.provider as "provider: Provider", w.user_id as "user_id: UserId", w.secret_hash,
+                     w.server_user, w.users as "users: Json<BTreeMap<String, UserId>>""#,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let deliveries = rows.into_iter().map(|row| DueDelivery {
+        hash: row.hash,
+        payload: row.payload,
+        received_at: row.received_at,
+        provider: row.provider,
+        hook: Hook {
+            id: row.id,
+            user_id: row.user_id,
+            secret_hash: row.secret_hash,
+            server_user: row.server_user,
+            users: row.users,
+        },
+    });
+    Ok(deliveries.collect())
+}
+
+/// Has deliveries that may be about new movies, by `titles`, applied at once.
+#[tracing::instrument(name = "repository.webhooks.expect", level = "debug", skip_all)]
+pub async fn expect(connection: &mut PgConnection, titles: &[&str]) -> sqlx::Result<()> {
+    if titles.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update webhook_delivery set due_at = now()
+         where due_at is not null
+           and lower(title) = any (select lower(title) from unnest($1::text[]) as new (title))",
+        titles as &[&str],
+    )
+    .execute(connection)
     .await
     .map(|_| ())
 }

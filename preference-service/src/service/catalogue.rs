@@ -2,10 +2,7 @@
 //! movies that the model does not contain yet, and for what lists show of movies. Called by interactions, statistics and
 //! imports.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chassis::{
     client::CallError,
@@ -17,13 +14,13 @@ use chassis::{
 };
 use serde::Deserialize;
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::{
     client::{FilmMatch, FilmMatches, MovieService, Selection, WantedFilm},
     error::Error,
     models::{Film, MovieCard, MovieChange, MovieId, MovieState, Tag, TagKind, UnmatchedReason},
-    repository::{import_report, movies},
+    repository::{import_report, movies, webhooks},
 };
 
 /// The feed's name in the table of cursors.
@@ -221,16 +218,16 @@ fn movie_change(change: &Change) -> Option<MovieChange> {
 /// Applies movie-service's feed to the read model.
 pub struct CatalogueProjection {
     pool: PgPool,
-    arrived: Arc<Notify>,
+    arrived: watch::Sender<()>,
 }
 
 impl CatalogueProjection {
-    /// The projection into `pool`; `arrived` is notified of new movies for which titles of imports wait.
-    pub fn new(pool: PgPool, arrived: Arc<Notify>) -> Self {
+    /// The projection into `pool`; `arrived` changes when imports and deliveries may find new movies.
+    pub fn new(pool: PgPool, arrived: watch::Sender<()>) -> Self {
         Self { pool, arrived }
     }
 
-    /// Stores `changes`, and has the titles of imports that may be about new movies looked for again.
+    /// Stores `changes`, and has imports and deliveries that may be about new movies applied again.
     async fn store(
         &self,
         transaction: &mut PgConnection,
@@ -255,6 +252,7 @@ impl CatalogueProjection {
             .collect();
         let new: Vec<MovieId> = new.into_iter().collect();
         import_report::expect(transaction, &new, &titles).await?;
+        webhooks::expect(transaction, &titles).await?;
         Ok(())
     }
 }
@@ -272,7 +270,7 @@ impl Projection for CatalogueProjection {
             self.store(&mut transaction, &changes).await?;
         }
         transaction.commit().await?;
-        self.arrived.notify_one();
+        self.arrived.send_replace(());
         Ok(())
     }
 
@@ -281,7 +279,7 @@ impl Projection for CatalogueProjection {
         movies::move_cursor(&mut transaction, SOURCE, cursor).await?;
         self.store(&mut transaction, &changes).await?;
         transaction.commit().await?;
-        self.arrived.notify_one();
+        self.arrived.send_replace(());
         Ok(())
     }
 }

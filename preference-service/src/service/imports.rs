@@ -1,12 +1,12 @@
 //! Imports of users' histories from other sites: created as jobs, read, cancelled. Called by the handlers of
 //! imports; the rows are processed by [`work`] on whichever replica claims the job.
 
+mod due;
 mod read;
 mod report;
-mod retry;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chassis::{
     clock::Clock,
@@ -15,13 +15,13 @@ use chassis::{
 };
 use chrono::SubsecRound;
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use work::{IMPORT_ROWS_TOTAL, IMPORTS_RUNNING, IMPORTS_TOTAL};
 
 use self::work::ImportWork;
-use super::{catalogue::Catalogue, writer::Writer};
+use super::{catalogue::Catalogue, retry, writer::Writer};
 use crate::{
     config::Config,
     error::Error,
@@ -60,14 +60,14 @@ pub struct Imports {
 
 impl Imports {
     /// Processes the imports in `pool` until the shutdown begins: movies are found by `catalogue`, actions
-    /// are stored by `writer`. Titles that were not found are looked for again, at once when `arrived` is notified.
+    /// are stored by `writer`. Titles that were not found are looked for again, at once when `arrived` changes.
     pub fn start(
         pool: PgPool,
         catalogue: Catalogue,
         writer: Writer,
         clock: Clock,
         config: &Config,
-        arrived: Arc<Notify>,
+        arrived: watch::Receiver<()>,
         shutdown: &Shutdown,
     ) -> Self {
         let settings = JobSettings {
@@ -91,7 +91,9 @@ impl Imports {
             max_rows: config.import_most_rows,
             max_fetches: config.import_most_fetches,
         };
-        shutdown.spawn(retry::run(imports.clone(), arrived, shutdown.clone()));
+        let retried = imports.clone();
+        let look = async move || retried.retry_due().await;
+        shutdown.spawn(retry::run("imports", arrived, shutdown.clone(), look));
         imports
     }
 

@@ -84,6 +84,8 @@ impl From<User> for UpdatedUser {
 #[derive(Clone)]
 pub struct Users {
     pool: PgPool,
+    /// For exports and erasure, which take long.
+    bulk: PgPool,
     outbox: Outbox,
     passwords: Passwords,
     confirmation: Confirmation,
@@ -104,6 +106,7 @@ impl Users {
         shutdown: Shutdown,
     ) -> Self {
         Self {
+            bulk: pool.clone(),
             pool,
             outbox,
             passwords,
@@ -112,6 +115,13 @@ impl Users {
             sign_ups,
             shutdown,
         }
+    }
+
+    /// The same with connections of its own for exports and erasure.
+    #[must_use]
+    pub fn with_bulk_pool(mut self, bulk: PgPool) -> Self {
+        self.bulk = bulk;
+        self
     }
 
     /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
@@ -240,7 +250,7 @@ impl Users {
     #[tracing::instrument(name = "service.users.erase", level = "debug", skip_all, fields(user_id = %id))]
     pub async fn erase(&self, id: UserId, requester: &Requester<'_>) -> Result<(), Error> {
         self.confirmation.confirm(requester).await?;
-        if !erasure::erase(&self.pool, id).await? {
+        if !erasure::erase(&self.bulk, id).await? {
             return Err(Error::UserNotFound);
         }
         self.outbox.notify_readers();
@@ -257,7 +267,7 @@ impl Users {
         id: UserId,
         layout: Option<Layout>,
     ) -> Result<mpsc::Receiver<Piece>, Error> {
-        let export = export::begin(&self.pool, id).await?;
+        let export = export::begin(&self.bulk, id).await?;
         let export = export.ok_or(Error::UserNotFound)?;
         let (sender, pieces) = mpsc::channel(2);
         match layout {

@@ -2,10 +2,13 @@
 //! time of its event, or else the time at which it was first received, so that deliveries may be repeated and arrive in any
 //! order: the same commands lead to the same state.
 
+use chassis::shutdown::Shutdown;
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
-use super::{catalogue::Catalogue, interactions::Interactions, writer::Command};
+use super::{catalogue::Catalogue, interactions::Interactions, retry, writer::Command};
 use crate::{
     client::{FilmMatch, WantedFilm},
     error::Error,
@@ -16,7 +19,7 @@ use crate::{
     },
     repository::{
         users,
-        webhooks::{self, DeliveryResult, Hook, Received},
+        webhooks::{self, DeliveryResult, Hook},
     },
 };
 
@@ -46,13 +49,24 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// The hooks in `pool`, with the movies of `catalogue`; their events are recorded by `interactions`.
-    pub fn new(pool: PgPool, catalogue: Catalogue, interactions: Interactions) -> Self {
-        Self {
+    /// The hooks in `pool`, with the movies of `catalogue`; their events are recorded by `interactions`. Deliveries whose
+    /// movies were not found are applied again, at once when `arrived` changes.
+    pub fn start(
+        pool: PgPool,
+        catalogue: Catalogue,
+        interactions: Interactions,
+        arrived: watch::Receiver<()>,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let webhooks = Self {
             pool,
             catalogue,
             interactions,
-        }
+        };
+        let retried = webhooks.clone();
+        let apply = async move || retried.apply_due().await;
+        shutdown.spawn(retry::run("webhooks", arrived, shutdown.clone(), apply));
+        webhooks
     }
 
     /// Creates a hook of `user_id`; returns it with its secret.
@@ -115,8 +129,8 @@ impl Webhooks {
     ///
     /// # Errors
     /// `WebhookNotFound` if no hook of `provider` has this secret, `InvalidPayload` if the payload cannot be read,
-    /// `Catalogue` if movie-service, which is needed to find the movie, is unavailable, `WriterBusy` if too many writes are
-    /// pending, `Database` if Postgres fails. After the last three the server may deliver it again.
+    /// `WriterBusy` if too many writes are pending, `Database` if Postgres fails. After the last two the server may deliver it
+    /// again.
     // The secret must not be recorded.
     #[tracing::instrument(name = "service.webhooks.deliver", level = "debug", skip_all, fields(provider = provider.as_str()))]
     pub async fn deliver(
@@ -171,8 +185,9 @@ impl Webhooks {
                 reason: None,
             });
         }
-        let result = self.apply(provider, hook, &event, received).await?;
-        webhooks::finish(&self.pool, hook.id, &hash, &result).await?;
+        let received_at = received.received_at;
+        let result = self.try_apply(provider, hook, &event, received_at).await?;
+        webhooks::finish(&self.pool, hook.id, &hash, &result, Some(payload)).await?;
         Ok(Delivered {
             outcome: result.outcome,
             is_repeated: false,
@@ -189,8 +204,47 @@ impl Webhooks {
         webhooks::receive(&self.pool, hook.id, hash, "unknown", None).await?;
         let reason = error.to_string();
         let result = DeliveryResult::refused(DeliveryOutcome::Invalid, &reason);
-        webhooks::finish(&self.pool, hook.id, hash, &result).await?;
+        webhooks::finish(&self.pool, hook.id, hash, &result, None).await?;
         Ok(())
+    }
+
+    /// Applies a batch of deliveries that are due; returns their number.
+    #[tracing::instrument(name = "service.webhooks.apply_due", level = "debug", skip_all)]
+    async fn apply_due(&self) -> Result<usize, Error> {
+        let deliveries = webhooks::take_due(&self.pool, retry::BATCH).await?;
+        for delivery in &deliveries {
+            let (hook, provider) = (&delivery.hook, delivery.provider);
+            let hash = SecretHash::of(&delivery.payload);
+            let result = match parse_delivery(provider, &delivery.payload) {
+                Ok(event) => {
+                    let received_at = delivery.received_at;
+                    self.try_apply(provider, hook, &event, received_at).await?
+                }
+                Err(_) => DeliveryResult::refused(DeliveryOutcome::Invalid, "it cannot be read"),
+            };
+            webhooks::finish(&self.pool, hook.id, &hash, &result, None).await?;
+        }
+        Ok(deliveries.len())
+    }
+
+    /// Applies an event; it is pending if the catalogue cannot be asked now.
+    async fn try_apply(
+        &self,
+        provider: Provider,
+        hook: &Hook,
+        event: &WebhookEvent,
+        received_at: DateTime<Utc>,
+    ) -> Result<DeliveryResult<'static>, Error> {
+        match self.apply(provider, hook, event, received_at).await {
+            Err(Error::Catalogue(_) | Error::Unconfirmed) => {
+                let reason = "the movie cannot be looked for now; the delivery is applied later";
+                Ok(DeliveryResult {
+                    user_id: user_of(hook, event),
+                    ..DeliveryResult::refused(DeliveryOutcome::Pending, reason)
+                })
+            }
+            result => result,
+        }
     }
 
     async fn apply(
@@ -198,7 +252,7 @@ impl Webhooks {
         provider: Provider,
         hook: &Hook,
         event: &WebhookEvent,
-        received: Received,
+        received_at: DateTime<Utc>,
     ) -> Result<DeliveryResult<'static>, Error> {
         if let EventAction::Skipped(reason) = event.action {
             return Ok(DeliveryResult::refused(DeliveryOutcome::Skipped, reason));
@@ -217,9 +271,9 @@ impl Webhooks {
                 ..DeliveryResult::refused(DeliveryOutcome::Unmatched, reason)
             });
         };
-        let occurred_at = event.occurred_at.unwrap_or(received.received_at);
+        let occurred_at = event.occurred_at.unwrap_or(received_at);
         // A server whose clock is ahead must not have the last word for long.
-        let occurred_at = occurred_at.min(received.received_at);
+        let occurred_at = occurred_at.min(received_at);
         let mut changed = false;
         for action in actions(provider, event.action, ViewingTime::at(occurred_at)) {
             let command = Command {

@@ -139,7 +139,7 @@ async fn two_processes_maintain_one_projection(pool: PgPool) {
 
 #[sqlx::test]
 async fn repeated_changes_in_any_order_give_the_newest_version(pool: PgPool) {
-    let projection = CatalogueProjection::new(pool.clone(), std::sync::Arc::default());
+    let projection = CatalogueProjection::new(pool.clone(), tokio::sync::watch::Sender::new(()));
     let mut runner = TestRunner::new(Config::default());
     for round in 0..30_i64 {
         // Versions of a few movies; some remove the movie.

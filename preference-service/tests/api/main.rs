@@ -11,6 +11,7 @@ mod accounts;
 mod administration;
 mod api_keys;
 mod batch;
+mod bulkheads;
 mod charts;
 mod commands;
 mod contract;

@@ -13,7 +13,7 @@ use chassis::{
     Process, Settings,
     testing::{TestResponse, eventually},
 };
-use preference_service::{NAME, app, config, handler};
+use preference_service::{NAME, app, config, database::Pools, handler};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -37,6 +37,16 @@ impl TestApp {
 
     /// The service over `pool` with further settings.
     pub(crate) fn with(pool: &PgPool, movies: &MovieService, settings: &[(&str, &str)]) -> Self {
+        Self::over(pool, pool.clone(), movies, settings)
+    }
+
+    /// The service over `pools` to the database of `pool`.
+    pub(crate) fn over(
+        pool: &PgPool,
+        pools: impl Into<Pools>,
+        movies: &MovieService,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let url = movies.url();
         // Hashes are cheap in tests.
         let environment: HashMap<String, String> = [
@@ -57,7 +67,7 @@ impl TestApp {
         let settings = Settings::merge(config::DEFAULTS, &environment).expect("settings");
         let config = settings.read().expect("settings");
         let process = Process::new(NAME, settings).expect("settings");
-        let (routes, health) = app::assemble(&process, &config, pool.clone()).expect("a service");
+        let (routes, health) = app::assemble(&process, &config, pools).expect("a service");
         Self {
             router: process.application(routes, health, &handler::openapi()),
             pool: pool.clone(),

@@ -1,12 +1,12 @@
 //! Webhooks of media servers: their management, and what their deliveries lead to.
 
 use axum::{body::Body, http::Request};
-use chassis::testing::TestResponse;
+use chassis::testing::{TestResponse, eventually};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::stage::{MovieService, TestApp, assert_problem};
+use crate::stage::{Mood, MovieService, TestApp, assert_problem};
 
 struct Stage {
     app: TestApp,
@@ -319,12 +319,48 @@ async fn what_does_not_count_is_reported_and_changes_nothing(pool: PgPool) {
     for outcome in ["skipped", "unmatched", "invalid"] {
         assert!(outcomes.contains(&outcome), "{outcome} in {outcomes:?}");
     }
-    // A movie that comes into the catalogue is found by the same delivery.
-    stage.movies.sync(700, 1, "Nowhere");
-    stage.app.knows_films(3).await;
-    let known = json!({"Name": "Nowhere", "Year": 1901, "Provider_tmdb": "700", "PlayedToCompletion": true});
-    let known = jellyfin("PlaybackStop", time, &known);
-    assert_eq!(stage.deliver(&path, &known).await["outcome"], "applied");
+}
+
+#[sqlx::test]
+async fn deliveries_about_movies_that_cannot_be_found_are_applied_later(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let path = stage.hook("jellyfin").await;
+    let outcome = |title: &'static str| {
+        let stage = &stage;
+        async move {
+            let hooks = stage.app.get(&stage.hooks()).await.expect(200);
+            let deliveries = hooks["webhooks"][0]["deliveries"].clone();
+            let mut deliveries = deliveries.as_array().expect("a list").clone();
+            deliveries.retain(|delivery| delivery["title"] == title);
+            deliveries[0]["outcome"]
+                .as_str()
+                .expect("an outcome")
+                .to_owned()
+        }
+    };
+    for (title, mood, expected) in [
+        ("Nowhere", Mood::Well, "unmatched"),
+        ("Somewhere", Mood::Failing, "pending"),
+    ] {
+        stage.movies.mood(mood);
+        let item = json!({"Name": title, "Year": 1901, "Provider_tmdb": null, "Provider_imdb": null,
+                          "PlayedToCompletion": true});
+        let event = jellyfin("PlaybackStop", "2026-02-13T08:15:42Z", &item);
+        assert_eq!(stage.deliver(&path, &event).await["outcome"], expected);
+        assert_eq!(outcome(title).await, expected);
+    }
+    stage.movies.mood(Mood::Well);
+    for (id, title) in [(700, "Nowhere"), (710, "Somewhere")] {
+        stage.movies.sync(id, 1, title);
+        eventually("the delivery is applied", async || {
+            outcome(title).await == "applied"
+        })
+        .await;
+    }
+    let path = format!("/api/v1/users/{}/viewings", stage.user);
+    let viewings = stage.app.get(&path).await.expect(200)["viewings"].clone();
+    assert_eq!(viewings.as_array().map(Vec::len), Some(2));
+    assert_eq!(viewings[0]["watched_at"], "2026-02-13T08:15:42Z");
 }
 
 #[sqlx::test]

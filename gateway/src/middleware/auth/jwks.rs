@@ -19,6 +19,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
 };
+use rustls::ClientConfig;
 use serde::Deserialize;
 use tokio::sync::Notify;
 use url::Url;
@@ -74,6 +75,8 @@ impl Jwks {
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) url: Url,
+    /// For an https URL.
+    pub(super) tls: Option<ClientConfig>,
     pub(super) timeout: Duration,
     /// The time between two fetches.
     pub(super) refresh_interval: Duration,
@@ -90,7 +93,11 @@ pub(super) async fn refresh(jwks: Arc<Jwks>, source: Source, shutdown: Shutdown)
 }
 
 async fn fetch_forever(jwks: &Jwks, source: &Source) {
-    let http = match chassis::client::http().timeout(source.timeout).build() {
+    let mut http = chassis::client::http().timeout(source.timeout);
+    if let Some(tls) = &source.tls {
+        http = http.tls_backend_preconfigured(tls.clone());
+    }
+    let http = match http.build() {
         Ok(http) => http,
         Err(error) => {
             tracing::error!(%error, "cannot create the HTTP client for the JWKS");

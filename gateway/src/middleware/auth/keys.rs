@@ -3,11 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{clock::Clock, shutdown::Shutdown};
+use chassis::{
+    clock::Clock,
+    config::ConfigError,
+    shutdown::Shutdown,
+    tls::{Roots, client_config},
+};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
     errors::{Error, ErrorKind},
 };
+use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +22,7 @@ use super::{
     jwks::{Jwks, Source, refresh},
     principal::{Principal, Role, unix_seconds},
 };
-use crate::config::{AuthMode, Config};
+use crate::config::{AuthMode, Config, GatewayConfig};
 
 /// In bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -62,7 +68,20 @@ pub(super) enum Rejection {
 
 impl Keys {
     /// Keys as `config` sets them.
-    pub(crate) fn new(config: &Config, clock: Clock) -> Self {
+    ///
+    /// # Errors
+    /// Returns a [`ConfigError`] if certificates for an https URL of public keys cannot be read.
+    pub(crate) fn new(config: &GatewayConfig, clock: Clock) -> Result<Self, ConfigError> {
+        let tls = match &config.own.jwks_url {
+            Some(url) if url.scheme() == "https" => {
+                Some(client_config(&config.process, Roots::All)?)
+            }
+            _ => None,
+        };
+        Ok(Self::of(&config.own, tls, clock))
+    }
+
+    fn of(config: &Config, tls: Option<ClientConfig>, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = config.jwt_leeway_seconds;
         // The library would compare with the system's clock.
@@ -74,6 +93,7 @@ impl Keys {
         let secret = config.jwt_secret.expose_secret().as_bytes();
         let source = config.jwks_url.clone().map(|url| Source {
             url,
+            tls: tls.clone(),
             timeout: Duration::from_millis(config.jwks_timeout_ms),
             refresh_interval: Duration::from_secs(config.jwks_refresh_seconds),
             min_interval: Duration::from_secs(config.jwks_pause_seconds),
@@ -233,7 +253,7 @@ mod tests {
             (1_000_060 + leeway - 1, Ok("7")),
             (1_000_060 + leeway, Err("the token has expired")),
         ] {
-            let result = Keys::new(&config, clock(now)).verify(token.as_bytes());
+            let result = Keys::of(&config, None, clock(now)).verify(token.as_bytes());
             let subject = result.as_ref().map(|principal| principal.subject.as_str());
             assert_eq!(
                 subject,
