@@ -83,7 +83,7 @@ impl SharedState {
         self.shutdown.spawn(refresh_revocations(
             Arc::clone(&self.revocations),
             self.config.own.user_preference_service_url.clone(),
-            self.config.process.internal_token.clone(),
+            self.config.process.clone(),
             interval,
             self.shutdown.clone(),
         ));

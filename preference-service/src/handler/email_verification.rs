@@ -63,7 +63,7 @@ pub(super) async fn verify_email(
     tag = "users",
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
     responses(
-        (status = 202, description = "the link is on its way"),
+        (status = 204, description = "the link is on its way"),
         InvalidId, UserNotFound,
         (status = 409, description = "no address of the user waits", body = ProblemDocument, content_type = "application/problem+json"),
         chassis::openapi::BodyTooLarge,
@@ -75,5 +75,5 @@ pub(super) async fn request_verification(
     Path(id): Path<UserId>,
 ) -> Result<StatusCode, Problem> {
     state.email_verification.request_again(id).await?;
-    Ok(StatusCode::ACCEPTED)
+    Ok(StatusCode::NO_CONTENT)
 }

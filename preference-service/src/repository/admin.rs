@@ -234,8 +234,8 @@ async fn record(
         action.actor,
         name,
         target.map(UserId::get),
-        before,
-        after,
+        (!before.is_null()).then_some(before),
+        (!after.is_null()).then_some(after),
         action.request_id
     )
     .execute(transaction)

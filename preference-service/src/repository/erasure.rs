@@ -147,7 +147,9 @@ async fn delete_mentions(
     // The log keeps what was done, by ids, and no words about the user.
     sqlx::query!(
         "update audit_entry set before = before - 'reason', after = after - 'reason'
-         where target_id = $1",
+         where target_id = $1
+           and coalesce(jsonb_typeof(before), 'object') = 'object'
+           and coalesce(jsonb_typeof(after), 'object') = 'object'",
         user_id.get()
     )
     .execute(&mut *transaction)

@@ -162,7 +162,9 @@ impl Auth {
         let (Verdict::Match { is_outdated }, Some(user), Some(mut hash)) =
             (verdict, user, stored_hash)
         else {
-            self.limits.fail(&attempt).await;
+            if device.is_none() {
+                self.limits.fail(&attempt).await;
+            }
             return Err(Error::InvalidCredentials);
         };
         if let Some(suspension) = admin::find_suspension(&self.pool, user.id).await? {
@@ -176,7 +178,10 @@ impl Auth {
         if !tokens::create(&self.pool, user.id, &hash, &token, ttl).await? {
             return Err(Error::InvalidCredentials);
         }
-        self.limits.succeed(&attempt).await;
+        // The success on a known device says nothing about the attempts of others at its address.
+        if device.is_none() {
+            self.limits.succeed(&attempt).await;
+        }
         let device = device.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<32>()));
         let hash = SecretHash::of(device.as_bytes());
         devices::store(&self.pool, user.id, &hash).await?;

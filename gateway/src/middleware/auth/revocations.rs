@@ -10,9 +10,8 @@ use std::{
     time::Duration,
 };
 
-use chassis::{Problem, client::Client, shutdown::Shutdown};
+use chassis::{Problem, ProcessConfig, client::Client, shutdown::Shutdown};
 use hyper::StatusCode;
-use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
@@ -91,13 +90,13 @@ impl Revocations {
 pub(crate) async fn refresh(
     revocations: std::sync::Arc<Revocations>,
     instances: Vec<Url>,
-    internal_token: Option<SecretString>,
+    process: ProcessConfig,
     interval: Duration,
     shutdown: Shutdown,
 ) {
     let clients: Vec<Client> = instances
         .into_iter()
-        .filter_map(|url| Client::new("preference-service", url, internal_token.as_ref()).ok())
+        .filter_map(|url| Client::new("preference-service", url, &process).ok())
         .collect();
     let mut failures = 0_u32;
     loop {
