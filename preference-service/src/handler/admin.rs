@@ -39,10 +39,10 @@ pub(super) struct UserSearchQuery {
     #[param(example = false)]
     suspended: Option<bool>,
     /// The page, 1 to 100000; 1 if not given.
-    #[param(example = 1)]
+    #[param(inline, default = 1, example = 1)]
     page: Option<Page>,
     /// The number of users of a page, 1 to 100; 20 if not given.
-    #[param(example = 20)]
+    #[param(inline, default = 20, example = 20)]
     limit: Option<PageSize>,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct AuditQuery {
     #[param(minimum = 1, example = 1000)]
     before: Option<i64>,
     /// The number of entries, 1 to 100; 20 if not given.
-    #[param(example = 20)]
+    #[param(inline, default = 20, example = 20)]
     limit: Option<PageSize>,
 }
 

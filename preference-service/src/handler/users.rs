@@ -154,7 +154,7 @@ pub(super) async fn create_user(
         rules(&state, &caller),
     )?;
     let counted = caller.address.filter(|_| !caller.is_admin);
-    let user = state.users.create(&user, counted).await?;
+    let user = state.users.create(&user, counted, caller.is_admin).await?;
     let created = Extension(CreatedUser(user.id));
     let body = JsonBody(UserResponse::from(user));
     Ok((StatusCode::CREATED, created, body))

@@ -124,12 +124,18 @@ impl Users {
         self
     }
 
-    /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
+    /// Creates a user; `client` is the address that the sign-up counts for, if it is limited. The
+    /// address of a user whom an administrator vouches for needs no verification.
     ///
     /// # Errors
     /// `TooManyAttempts` of the address; `UsernameTaken` or `EmailTaken`; `PasswordsBusy`.
     #[tracing::instrument(name = "service.users.create", level = "debug", skip_all)]
-    pub async fn create(&self, user: &NewUser, client: Option<IpAddr>) -> Result<User, Error> {
+    pub async fn create(
+        &self,
+        user: &NewUser,
+        client: Option<IpAddr>,
+        is_vouched_for: bool,
+    ) -> Result<User, Error> {
         if let Some(client) = client {
             self.sign_ups.acquire(&client_subject(client)).await?;
         }
@@ -137,7 +143,7 @@ impl Users {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let is_required = self.email_verification.is_required;
+        let is_required = self.email_verification.is_required && !is_vouched_for;
         let email = user.email.clone();
         let user = users::create(&self.pool, user, password_hash.as_deref(), is_required).await?;
         self.outbox.notify_readers();

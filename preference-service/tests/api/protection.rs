@@ -558,6 +558,13 @@ async fn an_account_that_nobody_could_log_in_to_cannot_be_made(pool: PgPool) {
         assert_eq!(refused.expect(400)["errors"][0]["field"], "password");
     }
     app.account("anna").await;
+    // An administrator vouches for the address.
+    let body = json!({"username": "berta", "email": "berta@example.org", "password": PASSWORD});
+    let berta = app
+        .send("POST", "/api/v1/users", body, Some((1, "admin")), None)
+        .await;
+    let path = format!("/api/v1/admin/users/{}", berta.expect(201)["id"]);
+    assert_eq!(app.get(&path).await.expect(200)["email_verified"], true);
 }
 
 /// The token of the link that waits for `email`, as if it had been read from the mail: stored tokens are hashes, so the test
