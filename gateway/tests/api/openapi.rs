@@ -100,8 +100,10 @@ fn parameters_have_an_example_and_those_that_must_be_sent_are_required() {
             let schema = &parameter["schema"];
             assert!(schema.get("$ref").is_none(), "{place}");
             let is_in_path = parameter["in"] == "path";
-            // The text of a search.
-            let is_required = is_in_path || parameter["name"] == "q";
+            // The text of a search, and the token of a link.
+            let is_admin = route.path.starts_with("/api/v1/admin/");
+            let is_needed = parameter["name"] == "token" || (parameter["name"] == "q" && !is_admin);
+            let is_required = is_in_path || is_needed;
             // Swagger UI sends `example`, so only parameters that must be sent have it.
             let example = match is_required {
                 true => parameter.get("example").or(schema.get("example")),
