@@ -246,7 +246,11 @@ impl FilterIndex {
         for any in &filter.genres {
             let mut passing = Bitmap::with_rows(self.rows());
             for term in any {
-                passing.union(&self.having_genres(term, genres));
+                match genres.resolve(term)[..] {
+                    // By far the most frequent case, which needs no set of its own.
+                    [id] => self.add_genre(id, &mut passing),
+                    _ => passing.union(&self.having_genres(term, genres)),
+                }
             }
             rows.intersect(&passing);
         }
@@ -286,14 +290,19 @@ impl FilterIndex {
         let ids = genres.resolve(term);
         let mut facets = ids.iter().map(|id| {
             let mut having = Bitmap::with_rows(self.rows());
-            if let Ok(id) = u64::try_from(*id) {
-                self.facets.union_into((FacetKind::Genre, id), &mut having);
-            }
+            self.add_genre(*id, &mut having);
             having
         });
         let mut all = facets.next().unwrap_or_default();
         facets.for_each(|having| all.intersect(&having));
         all
+    }
+
+    /// Adds the movies of a genre to `rows`.
+    fn add_genre(&self, id: i64, rows: &mut Bitmap) {
+        if let Ok(id) = u64::try_from(id) {
+            self.facets.union_into((FacetKind::Genre, id), rows);
+        }
     }
 
     fn keep_ranges(&self, filter: &Filter, rows: &mut Bitmap) {
@@ -319,7 +328,13 @@ impl FilterIndex {
         if filter.vote_count_min.is_some() || filter.vote_count_max.is_some() {
             let least = filter.vote_count_min.unwrap_or(0);
             let most = filter.vote_count_max.unwrap_or(u32::MAX);
-            rows.retain(&self.vote_counts, |count| count >= least && count <= most);
+            match most.checked_sub(least) {
+                // One comparison: lower counts wrap to numbers beyond the span.
+                Some(span) => {
+                    rows.retain(&self.vote_counts, |count| count.wrapping_sub(least) <= span)
+                }
+                None => rows.retain(&self.vote_counts, |_| false),
+            }
         }
     }
 

@@ -1,0 +1,140 @@
+// States of a part of a view: loading, empty, failed (each with a way to recover), and toasts with undo. Used by all views.
+
+import { h, fill } from "./dom.js";
+import { ApiError, isAborted } from "./api.js";
+import { t } from "./texts.js";
+
+const AWAY_RETRY_SECONDS = 10;
+const TOAST_MILLISECONDS = 8000;
+
+/** A placeholder while something loads. */
+export function loading(rows = 1) {
+  return h("div", { class: "loading", role: "status" },
+    h("span", { class: "hidden-text" }, t("state.loading")),
+    Array.from({ length: rows }, () => h("div", { class: "skeleton", "aria-hidden": "true" })));
+}
+
+/** A message that there is nothing, with what to do about it. */
+export function empty(text, ...actions) {
+  return h("div", { class: "state" }, h("p", {}, text), actions);
+}
+
+/** Returns the title and explanation of a failed request. */
+export function explain(error) {
+  if (!(error instanceof ApiError)) return { title: t("state.broken"), detail: String(error?.message ?? error) };
+  const titles = {
+    offline: "state.offline", limited: "state.limited", expired: "state.expired", away: "state.away", missing: "state.missing",
+  };
+  const details = { offline: "state.offline_detail", limited: "state.limited_detail", expired: "state.expired_detail" };
+  const fields = error.errors.map((item) => `${item.field}: ${item.message}`).join("; ");
+  const own = details[error.kind] && t(details[error.kind]);
+  return {
+    title: titles[error.kind] ? t(titles[error.kind]) : error.problem?.title ?? t("state.refused"),
+    detail: own ?? (fields || error.message),
+  };
+}
+
+function countDown(button, seconds, retry) {
+  let left = Math.ceil(seconds);
+  const label = t("state.retry");
+  const show = () => { button.textContent = `${label} (${left})`; };
+  show();
+  const timer = setInterval(() => {
+    left -= 1;
+    if (!button.isConnected) clearInterval(timer);
+    else if (left <= 0) {
+      clearInterval(timer);
+      retry();
+    } else show();
+  }, 1000);
+}
+
+/** The state of a failed request: what failed and why, a retry button, and an automatic retry where waiting helps. */
+export function failed(error, retry) {
+  const { title, detail } = explain(error);
+  const button = h("button", { type: "button", class: "button", onclick: retry }, t("state.retry"));
+  const block = h("div", { class: `state failed ${error.kind ?? ""}`, role: "alert" },
+    h("p", { class: "state-title" }, title), h("p", { dir: "auto" }, detail),
+    error.requestId && h("p", { class: "hint" }, t("state.request_id", { id: error.requestId })),
+    retry && button);
+  if (retry && error.kind === "limited") countDown(button, error.retryAfter ?? 10, retry);
+  if (retry && error.kind === "away") countDown(button, error.retryAfter ?? AWAY_RETRY_SECONDS, retry);
+  if (retry && error.kind === "offline") {
+    addEventListener("online", () => button.isConnected && retry(), { once: true });
+  }
+  return block;
+}
+
+/**
+ * Fills `container` with what `produce(signal)` resolves to. Shows a placeholder first unless `keep`, and on failure a
+ * state whose retry starts again.
+ */
+export async function load(container, signal, produce, { rows = 1, keep = false } = {}) {
+  const retry = () => load(container, signal, produce, { rows });
+  if (!keep) fill(container, loading(rows));
+  container.setAttribute("aria-busy", "true");
+  try {
+    const content = await produce(signal);
+    if (signal.aborted) return;
+    fill(container, content);
+  } catch (error) {
+    if (isAborted(error) || signal.aborted) return;
+    if (!(error instanceof ApiError)) console.error(error);
+    fill(container, failed(error, retry));
+  } finally {
+    container.removeAttribute("aria-busy");
+  }
+}
+
+/** Shows a short message; `undo` adds a button that takes the action back. */
+export function toast(text, { undo, isError = false } = {}) {
+  const item = h("div", { class: isError ? "toast error" : "toast" }, h("span", { dir: "auto" }, text));
+  const remove = () => item.remove();
+  if (undo) {
+    const run = async () => {
+      remove();
+      try {
+        await undo();
+        toast(t("toast.undone"));
+      } catch (error) {
+        toastError(error);
+      }
+    };
+    item.append(h("button", { type: "button", class: "link", onclick: run }, t("toast.undo")));
+  }
+  item.append(h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: remove }, "×"));
+  const list = document.getElementById("toasts");
+  while (list.children.length > 2) list.firstChild.remove();
+  list.append(item);
+  let timer = setTimeout(remove, TOAST_MILLISECONDS);
+  const hold = () => clearTimeout(timer);
+  const release = () => { timer = setTimeout(remove, TOAST_MILLISECONDS); };
+  for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, hold);
+  for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, release);
+}
+
+/** Shows a failed action. */
+export function toastError(error) {
+  if (isAborted(error)) return;
+  const { title, detail } = explain(error);
+  toast(`${title}: ${detail}`, { isError: true });
+}
+
+/** Runs an action of a button: disables it meanwhile and shows a failure as a toast. Returns true on success. */
+export async function act(button, action) {
+  if (button) button.disabled = true;
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    toastError(error);
+    return false;
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+/** Reads a message to screen readers. */
+export function announce(text) {
+  document.getElementById("announcer").textContent = text;
+}
