@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod conditional;
 pub mod config;
+pub mod cookie;
 pub mod extract;
 pub mod feed;
 pub mod health;

@@ -1,7 +1,7 @@
 // Requests to the gateway: session, problems, event streams. All other modules reach the network only through this one.
 // A 401 refreshes the session once for all waiting requests; if that fails, `onExpired` asks the visitor to sign in.
 
-import { contentLanguage, recall } from "./settings.js";
+import { contentLanguage, recall, remember } from "./settings.js";
 
 export const session = { mode: "mock", user: null };
 let askForSignIn = async () => false;
@@ -65,10 +65,15 @@ function requestHeaders(extra, hasJson) {
   return headers;
 }
 
-/** Refreshes the session; requests that expire at the same time share one refresh. */
+/** Refreshes the session; requests that expire at the same time share one refresh, and tabs wait for each other. */
 function refresh() {
-  refreshing ??= send("POST", "/session/refresh", { headers: requestHeaders() })
-    .then((response) => response.ok, () => false)
+  const once = () => send("POST", "/session/refresh", { headers: requestHeaders() });
+  const locked = () => (navigator.locks ? navigator.locks.request("marquee-session", once) : once());
+  refreshing ??= locked()
+    .then((response) => {
+      if (!response.ok) remember("has_session", null);
+      return response.ok;
+    }, () => false)
     .finally(() => { refreshing = null; });
   return refreshing;
 }
@@ -189,10 +194,15 @@ async function sessionRequest(method, path, body) {
 
 /** Loads the session; in mock mode the acting user is the remembered one, or the first. */
 export async function loadSession() {
-  const body = await sessionRequest("GET", "/session");
+  let body = await sessionRequest("GET", "/session");
   session.mode = body.mode;
-  session.user = body.user;
-  if (session.mode === "mock") session.user = await loadActor(recall("actor", 1));
+  if (session.mode === "mock") {
+    session.user = await loadActor(recall("actor", 1));
+    return session;
+  }
+  // The access token may have expired while the session has not.
+  if (!body.user && recall("has_session") && (await refresh())) body = await sessionRequest("GET", "/session");
+  session.user = body.user && { ...(await get(`/users/${body.user.id}`)), role: body.user.role };
   return session;
 }
 
@@ -209,13 +219,14 @@ export async function loadActor(id) {
 
 /** Signs in; the cookies are set by the response. */
 export async function signIn(username, password) {
-  const body = await sessionRequest("POST", "/session", { username, password });
-  session.mode = body.mode;
-  session.user = body.user;
+  await sessionRequest("POST", "/session", { username, password });
+  remember("has_session", true);
+  await loadSession();
 }
 
 /** Signs out and forgets the user. */
 export async function signOut() {
   await sessionRequest("DELETE", "/session");
+  remember("has_session", null);
   session.user = null;
 }

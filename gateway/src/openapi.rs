@@ -97,8 +97,10 @@ pub fn document() -> OpenApi {
     let mut paths = Map::new();
     for route in ROUTES {
         let operation = match route.target {
-            // The files of Swagger UI are not part of the API.
-            Target::Swagger | Target::SwaggerRedirect => continue,
+            // Files are not part of the API.
+            Target::Swagger | Target::SwaggerRedirect | Target::Page | Target::PageSession => {
+                continue;
+            }
             Target::Upstream(service) => forwarded(route, &services[service as usize]),
             _ => own_operation(route),
         };

@@ -27,7 +27,8 @@ use hyper::{
 
 use crate::{
     admission::{Permit, REQUESTS_REFUSED_TOTAL, Refusal},
-    endpoints::{health, metrics, swagger},
+    config::AuthMode,
+    endpoints::{health, metrics, page, swagger},
     middleware::{
         access_log::Outcome,
         auth::authorize,
@@ -153,9 +154,13 @@ impl RequestContext<'_> {
             None
         } else {
             let permit = admit(state, client, self.peer)?;
-            let (limit, admitted) = state.rate_limiter.count(client).await;
-            self.limit = Some(limit);
-            admitted?;
+            let is_file =
+                route.is_some_and(|route| matches!(route.target, Target::Page | Target::Swagger));
+            if !is_file {
+                let (limit, admitted) = state.rate_limiter.count(client).await;
+                self.limit = Some(limit);
+                admitted?;
+            }
             Some(permit)
         };
         // Which paths exist is not public.
@@ -196,8 +201,28 @@ impl RequestContext<'_> {
             Target::Metrics => Ok(metrics::render(state)),
             Target::SwaggerRedirect => Ok(swagger::redirect()),
             Target::Swagger => swagger::file(parameter),
+            Target::Page => page::file(parameter, &self.head.headers),
+            Target::PageSession => Ok(self.page_session(client).await),
             Target::Document => swagger::document(state, parameter, &self.internal_call()).await,
         }
+    }
+
+    /// `GET /session`: who the cookies of the page stand for; in mock mode nobody, since the page chooses.
+    async fn page_session(&self, client: ClientKey) -> Response<Body> {
+        let state = self.state;
+        let mode = state.shared.config.own.auth_mode;
+        let principal = match mode {
+            AuthMode::Mock => None,
+            AuthMode::Jwt => {
+                let call = self.internal_call();
+                let service = state.upstream(Service::Preference);
+                let authenticator = &state.authenticator;
+                let caller = authenticator.authenticate(&self.head.headers, client, service, &call);
+                // A session that is missing or has expired is not an error here.
+                caller.await.ok()
+            }
+        };
+        page::session(mode, principal.as_deref())
     }
 
     /// True if the peer is in a network that may read the metrics and sent the request itself: a proxy in such a

@@ -49,6 +49,10 @@ pub enum Target {
     Swagger,
     /// An OpenAPI document, the gateway's own or a service's.
     Document,
+    /// The files of the page at `/`.
+    Page,
+    /// The mode of authentication, and the user whose cookies the page has.
+    PageSession,
 }
 
 /// The callers that may use a route.
@@ -172,6 +176,10 @@ pub static ROUTES: &[Route] = &[
     route(POST, "/api/v1/jobs/{id}/cancel", MOVIE, Admin),
     route(POST, "/api/v1/jobs/{id}/retry", MOVIE, Admin),
 
+    route(GET, "/session", Target::PageSession, Public),
+    route(POST, "/session", PREFERENCE, Public),
+    route(DELETE, "/session", PREFERENCE, Public).not_retryable(),
+    route(POST, "/session/refresh", PREFERENCE, Public),
     route(POST, "/api/v1/auth/token", PREFERENCE, Public),
     route(POST, "/api/v1/auth/refresh", PREFERENCE, Public),
     route(POST, "/api/v1/auth/logout", PREFERENCE, Public),
@@ -260,6 +268,8 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/health/live", Target::Health, Public),
     route(GET, "/health/ready", Target::Ready, Public),
     route(GET, "/metrics", Target::Metrics, Operator),
+    route(GET, "/", Target::Page, Public).cacheable(),
+    route(GET, "/page/{*file}", Target::Page, Public).cacheable(),
     route(GET, "/swagger", Target::SwaggerRedirect, Public),
     route(GET, "/swagger/docs/{document}", Target::Document, Public).cacheable(),
     route(GET, "/swagger/{*file}", Target::Swagger, Public).cacheable(),

@@ -17,6 +17,7 @@ mod own_data;
 mod preferences;
 mod ratings;
 mod reactions;
+mod session;
 mod stats;
 mod taste;
 mod user_movie;
@@ -85,6 +86,8 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::me))
         .routes(routes!(email_verification::verify_email))
         .routes(routes!(email_verification::request_verification))
+        .routes(routes!(session::begin_session, session::end_session))
+        .routes(routes!(session::refresh_session))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
         .routes(routes!(admin::list_users))

@@ -16,14 +16,14 @@ use hyper::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
 
 use self::{
     api_keys::ApiKeys,
-    bearer::{bearer_token, invalid_token},
+    bearer::{credential, invalid_token},
     keys::Rejection,
-    principal::Principal,
     token_cache::TokenCache,
 };
 pub(crate) use self::{
     api_keys::InvalidKeyLimiter,
     keys::Keys,
+    principal::Principal,
     revocations::{Revocations, refresh as refresh_revocations},
 };
 pub use self::{keys::sign_token, principal::Role};
@@ -104,7 +104,7 @@ impl Authenticator {
         service: &Upstream,
         call: &InternalCall<'_>,
     ) -> Result<Rc<Principal>, Problem> {
-        let token = bearer_token(headers)?;
+        let token = credential(headers)?;
         if self.keys.mode == AuthMode::Mock {
             let owner = self.keys.verify(token).ok();
             let owner = owner.and_then(|owner| mock_principal(&owner.subject));

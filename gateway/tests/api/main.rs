@@ -23,6 +23,7 @@ mod headers;
 mod health;
 mod jwks;
 mod openapi;
+mod page;
 mod policy;
 mod rate_limit;
 mod routing;

@@ -19,8 +19,12 @@ fn committed(name: &str) -> Value {
 /// The routes of the API, with their operations in the public document.
 fn operations() -> impl Iterator<Item = (&'static Route, Value)> {
     let document = committed(NAME);
-    let is_api =
-        |route: &&Route| !matches!(route.target, Target::Swagger | Target::SwaggerRedirect);
+    let is_api = |route: &&Route| {
+        !matches!(
+            route.target,
+            Target::Swagger | Target::SwaggerRedirect | Target::Page | Target::PageSession
+        )
+    };
     ROUTES.iter().filter(is_api).map(move |route| {
         let method = route.method.as_str().to_lowercase();
         (route, document["paths"][route.path][method].clone())
@@ -100,9 +104,11 @@ fn parameters_have_an_example_and_those_that_must_be_sent_are_required() {
             let schema = &parameter["schema"];
             assert!(schema.get("$ref").is_none(), "{place}");
             let is_in_path = parameter["in"] == "path";
-            // The text of a search, and the token of a link.
+            // The text of a search, the token of a link, and the header against forgery.
             let is_admin = route.path.starts_with("/api/v1/admin/");
-            let is_needed = parameter["name"] == "token" || (parameter["name"] == "q" && !is_admin);
+            let is_needed = parameter["name"] == "token"
+                || parameter["name"] == "X-Marquee"
+                || (parameter["name"] == "q" && !is_admin);
             let is_required = is_in_path || is_needed;
             // Swagger UI sends `example`, so only parameters that must be sent have it.
             let example = match is_required {

@@ -14,7 +14,11 @@ use crate::{
 /// A path that matches `route`, with the ids of user 7.
 fn path(route: &Route) -> String {
     let path = route.path.replace("{document}", "marquee.json");
-    let path = path.replace("{*file}", "index.css");
+    let file = match route.target {
+        Target::Page => "app.css",
+        _ => "index.css",
+    };
+    let path = path.replace("{*file}", file);
     let segments: Vec<&str> = path
         .split('/')
         .map(|segment| {
@@ -149,7 +153,6 @@ async fn paths_beyond_the_table_are_not_served() {
         "/internal/v1/snapshot",
         "/openapi.json",
         "/api/v1/health",
-        "/",
         "/api/v1",
         "/healthy",
         "/api/v1/users/1/x",

@@ -25,6 +25,7 @@ mod generated_clients;
 mod languages;
 mod lifecycle;
 mod managed;
+mod page;
 mod policy;
 mod safety;
 mod stage;

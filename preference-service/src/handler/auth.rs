@@ -47,10 +47,10 @@ type Unstored<T> = ([(HeaderName, &'static str); 1], JsonBody<T>);
 #[schema(example = json!({"username": "anna", "password": "correct horse battery staple"}))]
 pub(super) struct LogInRequest {
     /// The username or e-mail address, case-insensitive.
-    username: String,
+    pub(super) username: String,
     /// The password.
     #[schema(value_type = String)]
-    password: SecretString,
+    pub(super) password: SecretString,
 }
 
 /// A refresh token.
@@ -112,13 +112,13 @@ pub(super) async fn log_in(
         device: device_of(&headers),
     };
     let logged_in = state.auth.log_in(&username, &password, client).await?;
-    let cookie = device_cookie(&logged_in.device, &headers);
+    let cookie = device_cookie(&logged_in.device, &headers, "/api/v1/auth/token");
     let set_cookie = [(SET_COOKIE, cookie)];
     Ok((NO_STORE, set_cookie, JsonBody(logged_in.login)))
 }
 
 /// The secret in the cookie of a known device.
-fn device_of(headers: &HeaderMap) -> Option<String> {
+pub(super) fn device_of(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(COOKIE).iter();
     let mut pairs = cookies
         .filter_map(|value| value.to_str().ok())
@@ -128,14 +128,14 @@ fn device_of(headers: &HeaderMap) -> Option<String> {
     (secret.len() <= MAX_DEVICE_LENGTH).then(|| secret.to_owned())
 }
 
-/// The cookie of a known device; sent with logins alone.
-fn device_cookie(secret: &str, headers: &HeaderMap) -> String {
+/// The cookie of a known device; sent with logins at `path` alone.
+pub(super) fn device_cookie(secret: &str, headers: &HeaderMap, path: &str) -> String {
     let is_secure = headers
         .get("x-forwarded-proto")
         .is_some_and(|protocol| protocol == "https");
     let secure = if is_secure { "; Secure" } else { "" };
     format!(
-        "{DEVICE_COOKIE}={secret}; Path=/api/v1/auth/token; Max-Age={DEVICE_SECONDS}; HttpOnly; SameSite=Strict{secure}"
+        "{DEVICE_COOKIE}={secret}; Path={path}; Max-Age={DEVICE_SECONDS}; HttpOnly; SameSite=Strict{secure}"
     )
 }
 

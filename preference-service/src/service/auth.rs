@@ -241,6 +241,11 @@ impl Auth {
         }
     }
 
+    /// The lifetime of a login without use, in seconds.
+    pub fn refresh_ttl_seconds(&self) -> u32 {
+        self.refresh_ttl_seconds
+    }
+
     /// Lists the public keys that access tokens are verified with.
     pub async fn public_keys(&self) -> Result<Vec<PublicKey>, Error> {
         self.keys.published().await

@@ -27,6 +27,7 @@ fn every_operation_is_described_and_its_errors_are_problems() {
             "/api/v1/movies/{id}/stats",
             "/api/v1/webhooks/",
             "/.well-known/",
+            "/session",
         ];
         assert!(known.iter().any(|known| path.starts_with(known)), "{path}");
         for (method, operation) in item.as_object().expect("operations") {
@@ -84,6 +85,7 @@ fn every_operation_is_described_and_its_errors_are_problems() {
             "delete /api/v1/users/{id}/viewings/{viewing_id}",
             "delete /api/v1/users/{id}/watch/{movie_id}",
             "delete /api/v1/users/{id}/webhooks/{webhook_id}",
+            "delete /session",
             "get /.well-known/jwks.json",
             "get /api/v1/admin/audit",
             "get /api/v1/admin/users",
@@ -135,6 +137,8 @@ fn every_operation_is_described_and_its_errors_are_problems() {
             "post /api/v1/users/{id}/webhooks",
             "post /api/v1/users/{id}/webhooks/{webhook_id}/rotate",
             "post /api/v1/webhooks/{provider}/{secret}",
+            "post /session",
+            "post /session/refresh",
             "put /api/v1/users/{id}/bookmarks/{movie_id}",
             "put /api/v1/users/{id}/ratings/{movie_id}",
             "put /api/v1/users/{id}/reactions/{movie_id}",

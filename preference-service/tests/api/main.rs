@@ -33,6 +33,7 @@ mod protection;
 mod reactions;
 mod restore;
 mod schema;
+mod session;
 mod signing_keys;
 mod stage;
 mod stats;

@@ -1,6 +1,9 @@
-//! The `Authorization` header (RFC 6750), and the refusals of missing and invalid tokens.
+//! The `Authorization` header (RFC 6750) or the cookie that stands for it, and the refusals of missing and invalid tokens.
 
-use chassis::Problem;
+use chassis::{
+    Problem,
+    cookie::{ACCESS_COOKIE, find, is_of_page},
+};
 use hyper::{
     HeaderMap, StatusCode,
     header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE},
@@ -10,11 +13,26 @@ const SCHEME: &[u8] = b"Bearer";
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
+/// Returns the access token or API key of a request: the bearer token, or, if there is no such header, the cookie of a
+/// session of the page.
+///
+/// # Errors
+/// As [`bearer_token`].
+pub(super) fn credential(headers: &HeaderMap) -> Result<&[u8], Problem> {
+    let cookie = || find(headers, ACCESS_COOKIE).filter(|_| is_of_page(headers));
+    if !headers.contains_key(AUTHORIZATION)
+        && let Some(token) = cookie()
+    {
+        return Ok(token.as_bytes());
+    }
+    bearer_token(headers)
+}
+
 /// Returns the bearer token. The name of the scheme is in any case (RFC 9110, 11.1).
 ///
 /// # Errors
 /// 401 if the header is missing, repeated, or not `Bearer <token>`.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
+fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let refuse = |error| {
         let detail = "send the header `Authorization: Bearer <token>`";
         Err(unauthorized(error, detail, CHALLENGE))

@@ -256,4 +256,40 @@ impl Page {
         let bytes = BASE64_STANDARD.decode(shot["data"].as_str().unwrap());
         std::fs::write(path, bytes.unwrap()).unwrap();
     }
+
+    /// Panics if a request went to another host than that of `base`.
+    pub(crate) fn assert_no_request_left(&self, base: &str) {
+        let requests = self.events("Network.requestWillBeSent");
+        assert!(requests.len() > 5, "{requests:?}");
+        for request in requests {
+            let url = request["request"]["url"].as_str().unwrap().to_owned();
+            let stays = url.starts_with(&format!("{base}/"))
+                || url.starts_with("data:")
+                || url.starts_with("blob:");
+            assert!(stays, "{url}");
+        }
+    }
+
+    /// Panics if the console has an error, or a request failed.
+    pub(crate) fn assert_no_errors(&self) {
+        assert_eq!(self.events("Runtime.exceptionThrown"), [Value::Null; 0]);
+        let said: Vec<Value> = self
+            .events("Runtime.consoleAPICalled")
+            .into_iter()
+            .filter(|call| ["error", "assert"].contains(&call["type"].as_str().unwrap_or_default()))
+            .collect();
+        assert_eq!(said, [Value::Null; 0]);
+        let logged: Vec<Value> = self
+            .events("Log.entryAdded")
+            .into_iter()
+            .filter(|entry| entry["entry"]["level"] == "error")
+            .collect();
+        assert_eq!(logged, [Value::Null; 0]);
+        let failed: Vec<Value> = self
+            .events("Network.loadingFailed")
+            .into_iter()
+            .filter(|failure| failure["canceled"] != true)
+            .collect();
+        assert_eq!(failed, [Value::Null; 0]);
+    }
 }
