@@ -524,7 +524,11 @@ from_caller() {
 # demo_user: creates a user for the examples.
 demo_user() {
     [[ ! -s $DEV/demo-user ]] || return 0
-    call POST /api/v1/users --header 'Content-Type: application/json' --data '{"username":"demo","email":"demo@example.com"}'
+    local password=''
+    # Without mock mode an account needs one.
+    if [[ $(remembered auth-mode) == jwt ]]; then password=",\"password\":\"$(kept_secret demo-password)\""; fi
+    call POST /api/v1/users --header 'Content-Type: application/json' \
+        --data "{\"username\":\"demo\",\"email\":\"demo@example.com\"$password}"
     case $STATUS in
     201) number_of id >"$DEV/demo-user" ;;
     # It exists already, in a database that outlived .dev.

@@ -21,6 +21,10 @@ pub struct Caller {
     pub is_admin: bool,
     /// True if the request did not pass the gateway: it comes from another service.
     pub is_internal: bool,
+    /// The role that permits administration of users, which administrators have as well.
+    pub is_moderator: bool,
+    /// The time of the login that the token comes from, in seconds of the Unix epoch; `None` if the token does not state it.
+    pub auth_time: Option<i64>,
     /// The client's address, if the gateway stated it.
     pub address: Option<IpAddr>,
 }
@@ -29,12 +33,15 @@ pub struct Caller {
 struct Principal {
     subject: String,
     role: Role,
+    #[serde(default)]
+    auth_time: Option<i64>,
 }
 
 #[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Role {
     User,
+    Moderator,
     Admin,
 }
 
@@ -49,6 +56,10 @@ impl Caller {
             is_admin: principal
                 .as_ref()
                 .is_some_and(|principal| principal.role == Role::Admin),
+            is_moderator: principal
+                .as_ref()
+                .is_some_and(|principal| principal.role != Role::User),
+            auth_time: principal.as_ref().and_then(|principal| principal.auth_time),
             // JSON can hold a NUL, which Postgres cannot store.
             subject: principal
                 .map(|principal| principal.subject)
@@ -88,8 +99,11 @@ mod tests {
         let admin = caller(r#"{"subject":"7","role":"admin"}"#);
         assert!(admin.is_admin && !admin.is_internal);
         assert_eq!(admin.numeric_subject(), Some(7));
+        let moderator = caller(r#"{"subject":"7","role":"moderator","auth_time":1000}"#);
+        assert!(moderator.is_moderator && !moderator.is_admin);
+        assert_eq!(moderator.auth_time, Some(1000));
         let service = caller(r#"{"subject":"robot","role":"user"}"#);
-        assert!(!service.is_admin);
+        assert!(!service.is_admin && !service.is_moderator);
         assert_eq!(service.numeric_subject(), None);
         for invalid in ["7", r#"{"subject":"7","role":"root"}"#] {
             let caller = caller(invalid);

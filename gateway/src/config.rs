@@ -66,6 +66,7 @@ pub struct Config {
     pub jwks_refresh_seconds: u64,
     pub jwks_pause_seconds: u64,
     pub key_cache_seconds: u64,
+    pub revocation_refresh_seconds: u64,
     pub jwt_issuer: String,
     pub jwt_audience: String,
     pub jwt_leeway_seconds: u64,

@@ -279,6 +279,10 @@ fn finish(mut operation: Value, route: &Route) -> Value {
             "For the user whose id is in the path, and for administrators.",
             json!([{"bearer": []}]),
         ),
+        Access::Moderator => (
+            "For moderators and administrators.",
+            json!([{"bearer": []}]),
+        ),
         Access::Admin => ("For administrators.", json!([{"bearer": []}])),
         Access::Operator => (
             "For the networks in METRICS_NETWORKS, and for administrators.",

@@ -66,6 +66,8 @@ pub enum Access {
     AnyUser,
     /// The user whose id is in the path, and administrators.
     ThatUser,
+    /// Moderators and administrators.
+    Moderator,
     /// Administrators.
     Admin,
     /// Everyone in the networks of `metrics_networks`, and administrators.
@@ -141,7 +143,7 @@ impl Route {
     }
 }
 
-use Access::{Admin, AnyUser, Operator, Public, SignUp, ThatUser};
+use Access::{Admin, AnyUser, Moderator, Operator, Public, SignUp, ThatUser};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -182,6 +184,8 @@ pub static ROUTES: &[Route] = &[
     route(POST, "/api/v1/auth/refresh", PREFERENCE, Public),
     route(POST, "/api/v1/auth/logout", PREFERENCE, Public),
     route(GET, "/api/v1/auth/me", PREFERENCE, AnyUser),
+    route(GET, "/api/v1/auth/verify-email", PREFERENCE, Public).not_retryable(),
+    route(POST, "/api/v1/users/{id}/email-verification", PREFERENCE, ThatUser),
     route(GET, "/.well-known/jwks.json", PREFERENCE, Public).cacheable(),
     route(POST, "/api/v1/users", PREFERENCE, SignUp),
     route(GET, "/api/v1/users/{id}", PREFERENCE, ThatUser),
@@ -189,6 +193,10 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/users/{id}/api-keys", PREFERENCE, ThatUser).interactive_login_only(),
     route(POST, "/api/v1/users/{id}/api-keys", PREFERENCE, ThatUser).interactive_login_only(),
     route(DELETE, "/api/v1/users/{id}/api-keys/{key_id}", PREFERENCE, ThatUser).interactive_login_only(),
+    route(GET, "/api/v1/admin/users", PREFERENCE, Moderator),
+    route(GET, "/api/v1/admin/users/{id}", PREFERENCE, Moderator),
+    route(PATCH, "/api/v1/admin/users/{id}", PREFERENCE, Moderator).interactive_login_only(),
+    route(GET, "/api/v1/admin/audit", PREFERENCE, Admin),
     route(GET, "/api/v1/groups", PREFERENCE, AnyUser),
     route(POST, "/api/v1/groups", PREFERENCE, AnyUser),
     route(POST, "/api/v1/groups/join", PREFERENCE, AnyUser).interactive_login_only(),

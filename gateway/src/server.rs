@@ -76,6 +76,7 @@ impl Gateway {
         let address = listeners[0].local_addr()?;
         let shared = Arc::new(SharedState::new(process, config)?);
         shared.keys.start_refresh(&shared.shutdown);
+        shared.start_revocations();
         let threads = listeners
             .into_iter()
             .enumerate()

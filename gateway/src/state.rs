@@ -20,10 +20,10 @@ use crate::{
     admission::{
         Admission, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, REQUESTS_REFUSED_TOTAL,
     },
-    config::GatewayConfig,
+    config::{AuthMode, GatewayConfig},
     middleware::{
         access_log::AccessLog,
-        auth::{Authenticator, InvalidKeyLimiter, Keys},
+        auth::{Authenticator, InvalidKeyLimiter, Keys, Revocations, refresh_revocations},
         cors::Cors,
         rate_limit::{RateLimiter, RateLimits},
     },
@@ -40,6 +40,7 @@ pub(crate) struct SharedState {
     /// TLS towards services at https URLs, if there are any.
     pub(crate) upstream_tls: Option<Arc<ClientConfig>>,
     pub(crate) invalid_keys: Arc<InvalidKeyLimiter>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) rate_limits: Arc<RateLimits>,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) shutdown: Shutdown,
@@ -60,6 +61,7 @@ impl SharedState {
             keys: Arc::new(Keys::new(&config, clock.clone())?),
             upstream_tls: upstream_tls(&config)?,
             invalid_keys: Arc::default(),
+            revocations: Arc::default(),
             rate_limits: RateLimits::new(
                 own.rate_limit_max,
                 Duration::from_secs(own.rate_limit_window_seconds),
@@ -70,6 +72,21 @@ impl SharedState {
             clock,
             config: Arc::new(config),
         })
+    }
+
+    /// Starts the task that keeps the list of suspended users current. In mock mode there are none.
+    pub(crate) fn start_revocations(&self) {
+        let interval = Duration::from_secs(self.config.own.revocation_refresh_seconds);
+        if self.config.own.auth_mode == AuthMode::Mock || interval.is_zero() {
+            return;
+        }
+        self.shutdown.spawn(refresh_revocations(
+            Arc::clone(&self.revocations),
+            self.config.own.user_preference_service_url.clone(),
+            self.config.process.clone(),
+            interval,
+            self.shutdown.clone(),
+        ));
     }
 
     /// One thread's share of a limit of the process, at least 1.
@@ -162,6 +179,7 @@ impl ThreadState {
             authenticator: Authenticator::new(
                 Arc::clone(&shared.keys),
                 Arc::clone(&shared.invalid_keys),
+                Arc::clone(&shared.revocations),
                 shared.clock.clone(),
                 config,
             ),

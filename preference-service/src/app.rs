@@ -1,6 +1,6 @@
 //! The composition root: the only place where services are constructed and background tasks started.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -19,27 +19,31 @@ use chassis::{
 
 use crate::{
     client::MovieService,
-    config::Config,
+    config::{AuthMode, Config},
     database::{self, Pools},
     handler,
     repository::{changes::SNAPSHOT, chart_mirror::ChartMirror},
     service::{
+        admin::Administration,
         admission::{ChartStreams, ImportAdmission},
         api_keys::ApiKeys,
         attempts::AttemptLimiter,
-        auth::{Auth, LoginLimits},
+        auth::Auth,
         catalogue::{Catalogue, CatalogueProjection},
         chart_keeper::ChartKeeper,
         charts::Charts,
+        confirmation::Confirmation,
+        email_verification::EmailVerification,
         groups::Groups,
         idempotency::Idempotency,
         imports::Imports,
         interactions::Interactions,
+        login_limits::LoginLimits,
         passwords::Passwords,
         signing::SigningKeys,
         stats::Stats,
         taste::Tastes,
-        users::Users,
+        users::{Users, fill_in_looks},
         viewings::UserViewings,
         webhooks::Webhooks,
         writer::Writer,
@@ -47,6 +51,13 @@ use crate::{
     state::{AppState, Services},
 };
 
+/// Wrong passwords in `current_password` per user and window; a new login makes them unnecessary.
+const MAX_CONFIRMATIONS: u64 = 10;
+/// Logins on a known device per window; beyond them it is unknown.
+const MAX_DEVICE_ATTEMPTS: u64 = 10;
+/// Links that verify an address, per user and window.
+const MAX_MAILS: u64 = 5;
+const MAIL_WINDOW_SECONDS: u64 = 3600;
 /// Codes of invitations that a user may try in a window.
 const MAX_INVALID_CODES: u64 = 20;
 const INVALID_CODE_WINDOW_SECONDS: u64 = 900;
@@ -117,13 +128,37 @@ pub fn assemble(
         INVALID_CODE_WINDOW_SECONDS,
         redis.clone(),
     );
-    let (users, auth) = accounts(process, config, &pools, &outbox, redis, clock.clone())?;
+    let email_verification = EmailVerification::start(
+        pools.users.clone(),
+        outbox.clone(),
+        AttemptLimiter::new("mail", MAX_MAILS, MAIL_WINDOW_SECONDS, redis.clone()),
+        config,
+        &process.shutdown,
+    )?;
+    let email = email_verification.clone();
+    let (users, auth, confirmation) = accounts(
+        process,
+        config,
+        &pools,
+        &outbox,
+        redis,
+        clock.clone(),
+        email,
+    )?;
     let interactions = Interactions::new(pools.activity.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
         clock: clock.clone(),
         users,
         auth,
-        api_keys: ApiKeys::new(pools.logins.clone()),
+        needs_password: config.auth_mode == AuthMode::Jwt,
+        api_key_limits: config.api_key_limits(),
+        administration: Administration::new(
+            pools.users.clone(),
+            confirmation.clone(),
+            config.access_ttl_seconds,
+        ),
+        api_keys: ApiKeys::new(pools.logins.clone(), confirmation),
+        email_verification,
         groups: Groups::new(pools.users.clone(), join_attempts),
         stats: Stats::new(pools.aggregates.clone(), catalogue.clone()),
         tastes: Tastes::new(
@@ -188,15 +223,27 @@ fn accounts(
     outbox: &Outbox,
     redis: Option<Redis>,
     clock: Clock,
-) -> anyhow::Result<(Users, Auth)> {
+    email_verification: EmailVerification,
+) -> anyhow::Result<(Users, Auth, Confirmation)> {
     let passwords = Passwords::new(config)?;
     let limiter = |kind, limit, seconds| AttemptLimiter::new(kind, limit, seconds, redis.clone());
     let login_limiter = |kind, limit| limiter(kind, limit, config.login_window_seconds);
+    let confirmation = Confirmation::new(
+        pools.logins.clone(),
+        passwords.clone(),
+        login_limiter("password", MAX_CONFIRMATIONS),
+        clock.clone(),
+    );
+    process.shutdown.spawn(fill_in_looks(
+        pools.background.clone(),
+        process.shutdown.clone(),
+    ));
     let users = Users::new(
         pools.users.clone(),
         outbox.clone(),
         passwords.clone(),
-        login_limiter("password", config.login_attempts_per_account),
+        confirmation.clone(),
+        email_verification,
         limiter(
             "sign-up",
             config.sign_ups_per_address,
@@ -206,10 +253,13 @@ fn accounts(
     )
     .with_bulk_pool(pools.background.clone());
     let limits = LoginLimits {
-        by_account: login_limiter("account", config.login_attempts_per_account),
+        by_name_and_address: login_limiter("pair", config.login_attempts_per_account),
+        by_name: login_limiter("account", config.login_attempts_per_account),
         by_address: login_limiter("address", config.login_attempts_per_address),
+        by_device: login_limiter("device", MAX_DEVICE_ATTEMPTS),
+        delay: Duration::from_millis(config.login_delay_ms),
     };
     let keys = SigningKeys::new(pools.logins.clone(), clock.clone(), config)?;
     let auth = Auth::new(pools.logins.clone(), passwords, keys, limits, clock, config);
-    Ok((users, auth))
+    Ok((users, auth, confirmation))
 }

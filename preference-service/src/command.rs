@@ -106,6 +106,7 @@ async fn set_role(config: &Config, username: &str, role: Role) -> anyhow::Result
         Role::Admin => {
             format!("{username} is an administrator; access tokens include it after a refresh")
         }
+        Role::Moderator => format!("{username} is a moderator"),
         Role::User => format!(
             "{username} is not an administrator; existing access tokens expire within {} s",
             config.access_ttl_seconds

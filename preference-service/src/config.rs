@@ -6,10 +6,23 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use crate::{models::HalfLife, service::writer::WriterOptions};
+use crate::{
+    models::{ApiKeyLimits, HalfLife},
+    service::writer::WriterOptions,
+};
 
 /// The contents of `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// The way in which the gateway authenticates callers; the setting of the same name has to be the same there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// By access tokens and API keys: an account needs a password.
+    Jwt,
+    /// Any token is an administrator's; for development.
+    Mock,
+}
 
 /// The settings of preference-service.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +31,16 @@ pub struct Config {
     pub database_url: SecretString,
     /// The size of the connection pools together.
     pub database_max_connections: u32,
+    /// The way in which the gateway authenticates callers.
+    pub auth_mode: AuthMode,
+    /// True if addresses have to be verified, with [`AuthMode::Jwt`].
+    pub email_verification: bool,
+    /// The URL at which clients reach the gateway, for links in mails.
+    pub public_url: Url,
+    /// The URL of the SMTP server; empty: mail goes to the log.
+    pub smtp_url: SecretString,
+    /// The sender of mail.
+    pub mail_from: String,
     /// The longest wait of a request for a lock of a table or row, in milliseconds; 0 for no limit of its own.
     pub database_lock_timeout_ms: u64,
     /// The retention of change records, in hours.
@@ -60,10 +83,12 @@ pub struct Config {
     pub argon2_at_once: usize,
     /// The time that another hash waits before it is refused, in milliseconds.
     pub argon2_wait_ms: u64,
-    /// Login attempts per username and window.
+    /// Login attempts per username, client address and window.
     pub login_attempts_per_account: u64,
-    /// Login attempts per client address and window.
+    /// Wrong passwords per client address and window.
     pub login_attempts_per_address: u64,
+    /// The delay of a login after the third wrong password, in milliseconds; it doubles with each further one.
+    pub login_delay_ms: u64,
     /// The length of the window of login attempts, in seconds.
     pub login_window_seconds: u64,
     /// Sign-ups per client address and window.
@@ -78,6 +103,12 @@ pub struct Config {
     pub access_ttl_seconds: u32,
     /// The lifetime of a login without use, in seconds.
     pub refresh_ttl_seconds: u32,
+    /// The validity of an API key whose request does not state it, in days.
+    pub api_key_default_days: u32,
+    /// The longest validity of an API key, in days.
+    pub api_key_max_days: u32,
+    /// True if API keys may have no end.
+    pub api_keys_without_end: bool,
     /// The secret that private signing keys are encrypted with; empty for no encryption.
     pub signing_key_secret: SecretString,
     /// The time between the publication of a signing key and its use, in seconds.
@@ -85,6 +116,20 @@ pub struct Config {
 }
 
 impl Config {
+    /// True if addresses have to be verified.
+    pub fn requires_verification(&self) -> bool {
+        self.email_verification && self.auth_mode == AuthMode::Jwt
+    }
+
+    /// The limits of the validity of API keys.
+    pub fn api_key_limits(&self) -> ApiKeyLimits {
+        ApiKeyLimits {
+            default_days: self.api_key_default_days.min(self.api_key_max_days),
+            max_days: self.api_key_max_days,
+            may_be_unlimited: self.api_keys_without_end,
+        }
+    }
+
     /// The retention of change records.
     pub fn change_retention(&self) -> Duration {
         Duration::from_secs(self.change_retention_hours.saturating_mul(3600))

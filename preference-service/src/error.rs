@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use chassis::{client::CallError, postgres::violated_constraint, problem::FieldError};
 
-use crate::models::{Import, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS, MAX_WEBHOOKS, PayloadError};
+use crate::models::{
+    Import, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS, MAX_WEBHOOKS, PayloadError, Suspension,
+};
 
 /// API keys per user.
 pub const MAX_API_KEYS: i64 = 50;
@@ -100,6 +102,18 @@ pub enum Error {
     /// The limit of attempts is exceeded for so many seconds, at least 1.
     #[error("too many attempts")]
     TooManyAttempts(u64),
+    /// No address of the user waits for its verification.
+    #[error("the e-mail address is verified")]
+    AlreadyVerified,
+    /// The link of a verification is unknown, used or has expired.
+    #[error("verification link not found")]
+    VerificationNotFound,
+    /// The caller may not do this.
+    #[error("forbidden")]
+    NotPermitted(&'static str),
+    /// The account is suspended; only who has given the password is told.
+    #[error("the account is suspended")]
+    Suspended(Suspension),
     /// The scope `admin` was requested for a user who is no administrator.
     #[error("forbidden")]
     NotAdmin,
@@ -141,7 +155,7 @@ impl From<Vec<FieldError>> for Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match violated_constraint(&error) {
-            Some("username_taken") => Self::UsernameTaken,
+            Some("username_taken" | "username_look_alike") => Self::UsernameTaken,
             Some("email_taken") => Self::EmailTaken,
             _ => Self::Database(Arc::new(error)),
         }

@@ -1,11 +1,13 @@
 //! The HTTP API: its routes and their layers. Each file below has the endpoints of one resource; handlers
 //! parse requests, call [`crate::service`] and serialize responses.
 
+mod admin;
 mod api_keys;
 mod auth;
 mod batch;
 mod bookmarks;
 mod charts;
+mod email_verification;
 mod error;
 mod groups;
 mod idempotency;
@@ -53,6 +55,7 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);
         (name = "auth", description = "Login, tokens and their public keys."),
         (name = "users", description = "Accounts."),
         (name = "api keys", description = "Credentials of programs."),
+        (name = "administration", description = "Users, roles, suspensions and the audit log, for administrators."),
         (name = "groups", description = "People who decide together."),
         (name = "preferences", description = "Stated preferences."),
         (name = "interactions", description = "Actions of users on movies, newest first."),
@@ -81,10 +84,18 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::log_out))
         .routes(routes!(auth::me))
+        .routes(routes!(email_verification::verify_email))
+        .routes(routes!(email_verification::request_verification))
         .routes(routes!(session::begin_session, session::end_session))
         .routes(routes!(session::refresh_session))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
+        .routes(routes!(admin::list_users))
+        .routes(routes!(
+            admin::get_user_as_admin,
+            admin::change_user_as_admin
+        ))
+        .routes(routes!(admin::list_audit))
         .routes(routes!(groups::list_groups, groups::create_group))
         .routes(routes!(groups::get_group, groups::delete_group))
         .routes(routes!(
@@ -177,6 +188,10 @@ fn internal() -> Router<AppState> {
         .route(
             "/internal/v1/users/{id}/shared-group",
             get(groups::check_shared_group),
+        )
+        .route(
+            "/internal/v1/token-revocations",
+            get(admin::list_revocations),
         )
         .route("/internal/v1/stats", get(stats::get_many_stats))
         .route(

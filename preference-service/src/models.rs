@@ -1,6 +1,7 @@
 //! The domain's types and their validation, used by every layer. Several are the wire format as well
 //! (serde, OpenAPI) and column types (sqlx). No I/O, no queries, no HTTP.
 
+mod admin;
 mod chart;
 mod counts;
 mod group;
@@ -10,6 +11,8 @@ mod import;
 mod interaction;
 mod interaction_change;
 mod movie;
+mod name;
+mod password;
 mod preferences;
 mod taste;
 mod text;
@@ -32,6 +35,9 @@ macro_rules! display_json_name {
 
 display_json_name!(InteractionType, Metric, TagKind, Window);
 
+pub use admin::{
+    AdminChange, AdminUser, AuditEntry, AuditedAction, Suspension, TokenRevocation, UserSearch,
+};
 pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
 pub use group::{
@@ -47,15 +53,18 @@ pub use import::{
 pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;
 pub use movie::{Film, MovieCard, MovieChange, MovieState, Tag};
+pub use name::looks_of;
+pub use password::weakness;
 pub use preferences::{NewPreferences, Preferences};
 pub use recommender::taste::HalfLife;
 pub use taste::{
     FilmTags, MAX_EDIT_SCORE, NewTasteEdit, TagKey, TagKind, TasteScore, TasteScores, movie_weights,
 };
 pub use token::{
-    ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, Scope, SecretHash, random_bytes,
+    ApiKey, ApiKeyLimits, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, RequestedExpiry,
+    Scope, SecretHash, random_bytes,
 };
-pub use user::{NewUser, Role, UniqueText, User, UserUpdate, login_key};
+pub use user::{AccountRules, NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{
     Action, Changed, EventContext, Progress, Rating, Reaction, StatePart, UserMovie,
 };

@@ -3,11 +3,14 @@
 //!
 //! A [`sqlx::Error`] means that Postgres is unreachable or a statement failed; functions document other errors only.
 
+pub mod admin;
 pub mod api_keys;
 pub mod audience;
 pub mod changes;
 pub mod chart_mirror;
 pub mod charts;
+pub mod devices;
+pub mod email_verifications;
 pub mod erasure;
 pub mod export;
 pub mod groups;
@@ -17,6 +20,7 @@ pub mod import_work;
 pub mod imports;
 pub mod interactions;
 pub mod movies;
+pub mod name_looks;
 pub mod signing_keys;
 mod source;
 pub mod stats;

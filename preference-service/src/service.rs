@@ -1,6 +1,7 @@
 //! The rules of the domain: validation against stored state, limits, caching, background work. Called
 //! by handlers and commands. No HTTP types, no SQL.
 
+pub mod admin;
 pub mod admission;
 pub mod api_keys;
 pub mod attempts;
@@ -9,10 +10,14 @@ pub mod auth;
 pub mod catalogue;
 pub mod chart_keeper;
 pub mod charts;
+pub mod confirmation;
+pub mod email_verification;
 pub mod groups;
 pub mod idempotency;
 pub mod imports;
 pub mod interactions;
+pub mod login_limits;
+pub mod mail;
 pub mod passwords;
 mod retry;
 pub mod signing;

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use chassis::clock::Clock;
 
+use crate::models::ApiKeyLimits;
 use crate::service::{
+    admin::Administration,
     admission::{ChartStreams, ImportAdmission},
     api_keys::ApiKeys,
     auth::Auth,
     charts::Charts,
+    email_verification::EmailVerification,
     groups::Groups,
     idempotency::Idempotency,
     imports::Imports,
@@ -31,8 +34,16 @@ pub struct Services {
     pub users: Users,
     /// Password logins, access and refresh tokens.
     pub auth: Auth,
+    /// True if accounts need a password.
+    pub needs_password: bool,
+    /// The limits of the validity of API keys.
+    pub api_key_limits: ApiKeyLimits,
     /// API keys.
     pub api_keys: ApiKeys,
+    /// Roles, suspensions and the audit log.
+    pub administration: Administration,
+    /// Verification of addresses.
+    pub email_verification: EmailVerification,
     /// Groups of users.
     pub groups: Groups,
     /// Reactions, ratings, bookmarks and watch progress.

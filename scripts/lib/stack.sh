@@ -69,7 +69,7 @@ service_settings() {
         fi
         ;;
     preference-service)
-        SETTINGS+=("DATABASE_URL=$(url_for_database "$DATABASE_URL" user_preference_service)"
+        SETTINGS+=("AUTH_MODE=$AUTH" "DATABASE_URL=$(url_for_database "$DATABASE_URL" user_preference_service)"
             "REDIS_URL=$(url_for_database "$REDIS_URL" 2)" "MOVIE_SERVICE_URL=$(service_url movie-service)"
             "JWT_ISSUER=${JWT_ISSUER:-marquee}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
             "SIGNING_KEY_SECRET=${SIGNING_KEY_SECRET:-$(kept_secret signing-key-secret)}")

@@ -6,6 +6,7 @@ mod bearer;
 mod jwks;
 mod keys;
 mod principal;
+mod revocations;
 mod token_cache;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
@@ -19,7 +20,12 @@ use self::{
     keys::Rejection,
     token_cache::TokenCache,
 };
-pub(crate) use self::{api_keys::InvalidKeyLimiter, keys::Keys, principal::Principal};
+pub(crate) use self::{
+    api_keys::InvalidKeyLimiter,
+    keys::Keys,
+    principal::Principal,
+    revocations::{Revocations, refresh as refresh_revocations},
+};
 pub use self::{keys::sign_token, principal::Role};
 use crate::{
     config::{AuthMode, Config},
@@ -34,6 +40,7 @@ pub(crate) struct Authenticator {
     clock: Clock,
     verified: TokenCache,
     api_keys: ApiKeys,
+    revocations: Arc<Revocations>,
     /// The principal of mock mode for tokens that are not valid.
     mock: Rc<Principal>,
 }
@@ -41,9 +48,14 @@ pub(crate) struct Authenticator {
 /// The subject of [`Authenticator::mock`]: the user that the development stack creates first.
 const MOCK_SUBJECT: &str = "1";
 
+/// Every request of mock mode counts as a login: the start of the year 9999.
+const MOCK_AUTH_TIME: u64 = 253_370_764_800;
+
 /// An administrator of mock mode; `None` if the subject cannot be part of a header.
 fn mock_principal(subject: &str) -> Option<Rc<Principal>> {
-    Principal::new(subject.to_owned(), Role::Admin, None, u64::MAX).map(Rc::new)
+    let subject = subject.to_owned();
+    let auth_time = Some(MOCK_AUTH_TIME);
+    Principal::with_login(subject, Role::Admin, None, u64::MAX, auth_time).map(Rc::new)
 }
 
 impl Authenticator {
@@ -54,6 +66,7 @@ impl Authenticator {
     pub(crate) fn new(
         keys: Arc<Keys>,
         invalid_keys: Arc<InvalidKeyLimiter>,
+        revocations: Arc<Revocations>,
         clock: Clock,
         config: &Config,
     ) -> Self {
@@ -61,6 +74,7 @@ impl Authenticator {
         Self {
             keys,
             verified: TokenCache::new(),
+            revocations,
             api_keys: ApiKeys::new(invalid_keys, clock.clone(), ttl),
             clock,
             mock: mock_principal(MOCK_SUBJECT).expect("ASCII"),
@@ -81,7 +95,7 @@ impl Authenticator {
     /// administrator: of its subject if it is valid, otherwise of [`MOCK_SUBJECT`].
     ///
     /// # Errors
-    /// 401 if the token is missing or invalid, 429 if `client` sent too many invalid API keys, 502 or 503 if the
+    /// 401 if the token is missing or invalid, 403 if the user is suspended, 429 if `client` sent too many invalid API keys, 502 or 503 if the
     /// token cannot be verified now.
     pub(crate) async fn authenticate(
         &self,
@@ -96,9 +110,17 @@ impl Authenticator {
             let owner = owner.and_then(|owner| mock_principal(&owner.subject));
             return Ok(owner.unwrap_or_else(|| Rc::clone(&self.mock)));
         }
-        if api_keys::is_api_key(token) {
-            return self.api_keys.resolve(token, client, service, call).await;
-        }
+        let principal = if api_keys::is_api_key(token) {
+            self.api_keys.resolve(token, client, service, call).await?
+        } else {
+            self.verify(token)?
+        };
+        self.revocations.check(&principal)?;
+        Ok(principal)
+    }
+
+    /// Verifies an access token.
+    fn verify(&self, token: &[u8]) -> Result<Rc<Principal>, Problem> {
         let generation = self.keys.generation();
         if let Some(principal) = self.verified.find(token, generation)
             && principal.is_valid(&self.clock)
@@ -122,7 +144,10 @@ impl Authenticator {
 /// # Errors
 /// 403 if the role, the user or the scopes of the API key do not allow it.
 pub(crate) fn authorize(principal: &Principal, route: &Route, user: &str) -> Result<(), Problem> {
-    let is_for_admins = matches!(route.access, Access::Admin | Access::Operator);
+    let is_for_admins = matches!(
+        route.access,
+        Access::Moderator | Access::Admin | Access::Operator
+    );
     if let Some(scopes) = principal.scopes {
         if route.interactive_login_only {
             return Err(forbidden(
@@ -145,6 +170,8 @@ pub(crate) fn authorize(principal: &Principal, route: &Route, user: &str) -> Res
         Access::ThatUser if principal.subject != user => {
             Err(forbidden("the token is for another user"))
         }
+        Access::Moderator if principal.role == Role::Moderator => Ok(()),
+        Access::Moderator => Err(forbidden("only moderators and administrators may do this")),
         Access::Admin | Access::Operator => Err(forbidden("only administrators may do this")),
         Access::Public | Access::SignUp | Access::AnyUser | Access::ThatUser => Ok(()),
     }

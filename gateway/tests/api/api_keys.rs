@@ -118,25 +118,48 @@ async fn an_unknown_key_is_refused_and_cached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_send_many_unknown_keys_are_refused_without_a_lookup() {
-    let (stage, lookups) = stage().await;
+async fn made_up_keys_slow_their_client_down_and_lock_out_no_valid_key() {
+    let lookups: Arc<AtomicUsize> = Arc::default();
+    let upstream = serve(echo().merge(counting_owners(Arc::clone(&lookups)))).await;
+    let settings = [("WORKER_THREADS", "1"), ("KEY_CACHE_SECONDS", "1")];
+    let stage = Stage::new(upstream, &settings);
     let known = api_key("7", "user", &["read"]);
+    let unused = api_key("7", "user", &["read"]);
     assert_eq!(with_key(&stage, &known).await.status, 200);
-    let mut statuses = Vec::new();
-    for number in 0..40 {
+    for number in 0..20 {
         let response = with_key(&stage, &unknown_key(2_000_000 + number)).await;
-        statuses.push(response.status);
-        if response.status == 429 {
-            let problem = response.problem(429);
-            assert_eq!(problem["error"], "too many unknown API keys");
-            let seconds = problem["retry_after"].as_u64().unwrap();
-            assert_eq!(response.header("retry-after"), seconds.to_string());
-        }
+        response.problem(401);
     }
-    assert_eq!(statuses, [[401; 20], [429; 20]].concat());
-    assert_eq!(lookups.load(Ordering::SeqCst), 21);
-    // Cached keys still work.
-    assert_eq!(with_key(&stage, &known).await.status, 200);
+    // The next ones are delayed, and their number is bounded.
+    let started = std::time::Instant::now();
+    let stage = &stage;
+    let more = join_all((20..60).map(|number| async move {
+        let response = with_key(stage, &unknown_key(2_000_000 + number)).await;
+        (response.status, started.elapsed(), response)
+    }));
+    let valid = async {
+        // The entry in the cache has expired.
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let before = started.elapsed();
+        let response = with_key(stage, &known).await;
+        (response.status, started.elapsed() - before)
+    };
+    let (more, (status, time)) = tokio::join!(more, valid);
+    assert_eq!(status, 200);
+    assert!(
+        time.as_millis() < 900,
+        "a key that was valid before is not delayed"
+    );
+    let delayed: Vec<_> = more.iter().filter(|(status, ..)| *status == 401).collect();
+    assert_eq!(delayed.len(), 16);
+    assert!(delayed.iter().all(|(_, time, _)| time.as_millis() >= 1000));
+    let (_, _, refused) = more.iter().find(|(status, ..)| *status == 429).unwrap();
+    let problem = refused.problem(429);
+    assert_eq!(problem["error"], "too many unknown API keys");
+    let seconds = problem["retry_after"].as_u64().unwrap();
+    assert_eq!(refused.header("retry-after"), seconds.to_string());
+    // A valid key that is used for the first time is delayed, not refused.
+    assert_eq!(with_key(stage, &unused).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

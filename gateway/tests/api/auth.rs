@@ -267,20 +267,64 @@ async fn in_mock_mode_the_current_user_is_the_one_of_the_token_or_user_1() {
     for (token, principal) in [
         (
             stage.token("7", Role::User),
-            r#"{"subject":"7","role":"admin"}"#,
+            r#"{"subject":"7","role":"admin","auth_time":253370764800}"#,
         ),
-        ("whatever".to_owned(), r#"{"subject":"1","role":"admin"}"#),
+        (
+            "whatever".to_owned(),
+            r#"{"subject":"1","role":"admin","auth_time":253370764800}"#,
+        ),
         (
             signed(
                 &claims(),
                 Algorithm::HS256,
                 "another secret of at least 32 bytes",
             ),
-            r#"{"subject":"1","role":"admin"}"#,
+            r#"{"subject":"1","role":"admin","auth_time":253370764800}"#,
         ),
     ] {
         let me = stage.bare(Method::GET, "/api/v1/auth/me");
         let response = TestResponse::of(me.bearer_auth(token)).await.json();
         assert_eq!(response["headers"]["x-principal"][0], principal);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_suspended_users_are_refused_within_seconds() {
+    let list = std::sync::Arc::new(std::sync::Mutex::new(serde_json::json!([])));
+    let served = std::sync::Arc::clone(&list);
+    let revocations = axum::routing::get(move || {
+        let list = served.lock().unwrap().clone();
+        async move { axum::Json(serde_json::json!({"revocations": list})) }
+    });
+    let upstream = crate::stage::echo().route("/internal/v1/token-revocations", revocations);
+    let upstream = crate::stage::serve(upstream).await;
+    let stage = Stage::new(upstream, &[("REVOCATION_REFRESH_SECONDS", "1")]);
+    let get = async |subject: &str, role| {
+        let token = stage.token(subject, role);
+        let request = stage
+            .bare(Method::GET, "/api/v1/auth/me")
+            .bearer_auth(token);
+        TestResponse::of(request).await
+    };
+    assert_eq!(get("7", Role::User).await.status, 200);
+    *list.lock().unwrap() = serde_json::json!([
+        {"user_id": 7, "suspended": true, "valid_from": 0},
+        {"user_id": 8, "suspended": false, "valid_from": 4_000_000_000_u64},
+        {"user_id": 9, "suspended": false, "valid_from": 1000},
+    ]);
+    chassis::testing::eventually("the user is refused", async || {
+        get("7", Role::User).await.status == 403
+    })
+    .await;
+    let problem = get("7", Role::User).await.problem(403);
+    assert_eq!(problem["type"], "/problems/account-suspended");
+    // Tokens from before a loss of rights are refreshed, others stay.
+    get("8", Role::Admin).await.problem(401);
+    assert_eq!(get("9", Role::User).await.status, 200);
+    assert_eq!(get("10", Role::User).await.status, 200);
+    *list.lock().unwrap() = serde_json::json!([]);
+    chassis::testing::eventually("the suspension ends", async || {
+        get("7", Role::User).await.status == 200
+    })
+    .await;
 }

@@ -85,7 +85,9 @@ fn security_is_that_of_the_route() {
         let expected = match route.access {
             Access::Public => json!([]),
             Access::SignUp | Access::Operator => json!([{}, bearer]),
-            Access::AnyUser | Access::ThatUser | Access::Admin => json!([bearer]),
+            Access::AnyUser | Access::ThatUser | Access::Moderator | Access::Admin => {
+                json!([bearer])
+            }
         };
         assert_eq!(operation["security"], expected, "{}", route.path);
     }
@@ -102,9 +104,12 @@ fn parameters_have_an_example_and_those_that_must_be_sent_are_required() {
             let schema = &parameter["schema"];
             assert!(schema.get("$ref").is_none(), "{place}");
             let is_in_path = parameter["in"] == "path";
-            // The text of a search, and the header against forgery.
-            let is_required =
-                is_in_path || parameter["name"] == "q" || parameter["name"] == "X-Marquee";
+            // The text of a search, the token of a link, and the header against forgery.
+            let is_admin = route.path.starts_with("/api/v1/admin/");
+            let is_needed = parameter["name"] == "token"
+                || parameter["name"] == "X-Marquee"
+                || (parameter["name"] == "q" && !is_admin);
+            let is_required = is_in_path || is_needed;
             // Swagger UI sends `example`, so only parameters that must be sent have it.
             let example = match is_required {
                 true => parameter.get("example").or(schema.get("example")),

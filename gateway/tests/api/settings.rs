@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 42] = [
+const OTHERS: [(&str, &str); 43] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -32,6 +32,7 @@ const OTHERS: [(&str, &str); 42] = [
     ("JWKS_REFRESH_SECONDS", "77"),
     ("JWKS_PAUSE_SECONDS", "77"),
     ("KEY_CACHE_SECONDS", "77"),
+    ("REVOCATION_REFRESH_SECONDS", "78"),
     ("JWT_ISSUER", "other"),
     ("JWT_AUDIENCE", "other"),
     ("JWT_LEEWAY_SECONDS", "77"),

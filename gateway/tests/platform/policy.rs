@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::testing::eventually;
 use gateway::routes::{Access, ROUTES, Route};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
@@ -26,6 +27,9 @@ enum Identity {
     /// A token that must not be accepted.
     Invalid,
     Stranger,
+    Moderator,
+    /// A user who is suspended.
+    Suspended,
     /// The user whose id is in the path.
     Own,
     Admin,
@@ -42,10 +46,14 @@ enum Verdict {
 
 fn expected(route: &Route, caller: &Caller) -> Verdict {
     use Verdict::{Allowed, Forbidden, Unauthorized};
-    let is_for_admins = matches!(route.access, Access::Admin | Access::Operator);
+    let is_for_admins = matches!(
+        route.access,
+        Access::Moderator | Access::Admin | Access::Operator
+    );
     match (route.access, caller.identity) {
         (Access::Public, _) | (Access::SignUp, Identity::Nobody) => return Allowed,
         (_, Identity::Nobody | Identity::Invalid) => return Unauthorized,
+        (_, Identity::Suspended) => return Forbidden,
         _ => {}
     }
     if let Some(scopes) = caller.scopes {
@@ -60,7 +68,8 @@ fn expected(route: &Route, caller: &Caller) -> Verdict {
     }
     match (route.access, caller.identity) {
         (_, Identity::Admin) => Allowed,
-        (Access::ThatUser, Identity::Stranger) => Forbidden,
+        (Access::Moderator, Identity::Moderator) => Allowed,
+        (Access::ThatUser, Identity::Stranger | Identity::Moderator) => Forbidden,
         _ if is_for_admins => Forbidden,
         _ => Allowed,
     }
@@ -70,7 +79,7 @@ fn verdict(status: u16, body: &Value) -> Verdict {
     // Services have problems of their own with these statuses, such as wrong credentials.
     match (status, body["type"].as_str()) {
         (401, Some("/problems/unauthorized")) => Verdict::Unauthorized,
-        (403, Some("/problems/forbidden")) => Verdict::Forbidden,
+        (403, Some("/problems/forbidden" | "/problems/account-suspended")) => Verdict::Forbidden,
         _ => Verdict::Allowed,
     }
 }
@@ -106,7 +115,7 @@ async fn account(platform: &Platform, name: &str) -> Account {
     let body =
         json!({"username": name, "email": format!("{name}@example.org"), "password": PASSWORD});
     let user = anonymous.post("/api/v1/users", body).await.expect(201);
-    if name == "administrator" {
+    if name == "boss" {
         platform.preference_service.run(&["admin", "grant", name]);
     }
     let body = json!({"username": name, "password": PASSWORD});
@@ -195,6 +204,47 @@ async fn callers(
     callers
 }
 
+/// A moderator, and a user who was suspended after logging in.
+async fn moderator_and_suspended(platform: &Platform, admin: &Account) -> [Caller; 2] {
+    let moderator = account(platform, "mia").await;
+    let suspended = account(platform, "sue").await;
+    for (id, body) in [
+        (moderator.id, json!({"role": "moderator"})),
+        (
+            suspended.id,
+            json!({"suspended_until": "2100-01-01T00:00:00Z", "reason": "spam"}),
+        ),
+    ] {
+        let path = format!("/api/v1/admin/users/{id}");
+        let body = Some(body.to_string());
+        let changed = admin.api.try_send(Method::PATCH, &path, body).await;
+        assert_eq!(changed.unwrap().status, 200);
+    }
+    let started = std::time::Instant::now();
+    eventually("the suspended user is refused", async || {
+        suspended.api.get("/api/v1/auth/me").await.status == 403
+    })
+    .await;
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    let anonymous = platform.client().bare();
+    let login = json!({"username": "mia", "password": PASSWORD});
+    let login = anonymous
+        .post("/api/v1/auth/token", login)
+        .await
+        .expect(200);
+    let api = anonymous.token(login["access_token"].as_str().unwrap());
+    [
+        ("a moderator", api, Identity::Moderator),
+        ("a suspended user", suspended.api, Identity::Suspended),
+    ]
+    .map(|(name, api, identity)| Caller {
+        name,
+        api,
+        identity,
+        scopes: None,
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_serves_exactly_the_callers_of_its_rule() {
     let platform = Platform::with_films(
@@ -209,8 +259,9 @@ async fn every_route_serves_exactly_the_callers_of_its_rule() {
     .await;
     let own = account(&platform, "wilhelmina").await;
     let stranger = account(&platform, "stranger").await;
-    let admin = account(&platform, "administrator").await;
-    let callers = callers(&platform, &own, &stranger, &admin).await;
+    let admin = account(&platform, "boss").await;
+    let mut callers = callers(&platform, &own, &stranger, &admin).await;
+    callers.extend(moderator_and_suspended(&platform, &admin).await);
     // Erasure comes last: the others need the user.
     let erases =
         |route: &&Route| route.method == Method::DELETE && route.path == "/api/v1/users/{id}";

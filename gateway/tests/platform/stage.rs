@@ -121,6 +121,8 @@ impl Platform {
             "preference-service",
             &[
                 service(&[
+                    // Most users of the tests have no password.
+                    ("AUTH_MODE", "mock".to_owned()),
                     ("DATABASE_URL", users.url(near)),
                     ("MOVIE_SERVICE_URL", movie_services[0].url()),
                     ("REDIS_URL", redis_url(&redis, 2)),

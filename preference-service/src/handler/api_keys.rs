@@ -9,17 +9,21 @@ use axum::{
 };
 use chassis::{
     Problem,
+    caller::Caller,
     extract::{Json, Path},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::{FieldError, ProblemDocument},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::error::UserNotFound;
+use super::{admin::record_if_admin, error::UserNotFound};
 use crate::{
-    models::{ApiKey, ApiKeyOwner, NewApiKey, Scope, SecretHash, UserId},
+    models::{ApiKey, ApiKeyOwner, NewApiKey, RequestedExpiry, Scope, SecretHash, UserId},
+    service::confirmation::Requester,
     state::AppState,
 };
 
@@ -39,9 +43,20 @@ pub(super) struct CreateApiKeyRequest {
     /// for keys of administrators only).
     #[schema(value_type = Vec<Scope>, min_items = 1)]
     scopes: Vec<String>,
-    /// The end of its validity, in the future; unlimited if absent.
-    #[schema(example = "2030-01-01T00:00:00Z")]
-    expires_at: Option<DateTime<Utc>>,
+    /// The end of its validity, at most 365 days from now; in 90 days if absent. `null` (none) only if the deployment allows it.
+    #[serde(default, deserialize_with = "stated")]
+    #[schema(value_type = Option<DateTime<Utc>>, example = "2027-01-01T00:00:00Z")]
+    expires_at: Option<Option<DateTime<Utc>>>,
+    /// The caller's present password; required unless the caller logged in during the last five minutes or has no password.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
+}
+
+/// Distinguishes `null` from an absent field.
+fn stated<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<DateTime<Utc>>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A new API key.
@@ -73,7 +88,8 @@ pub(super) struct ApiKeysResponse {
 /// Create an API key
 ///
 /// Creates a key for a program that acts for the user. The clear text is returned once; only a hash is
-/// stored. Requires an access token: an API key cannot create others.
+/// stored. Requires an access token: an API key cannot create others. A stolen one does not suffice: a login of the last five
+/// minutes or the password is required.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{id}/api-keys",
@@ -83,7 +99,7 @@ pub(super) struct ApiKeysResponse {
     responses(
         (status = 201, description = "the new key with its clear text", body = NewApiKeyResponse),
         InvalidRequest,
-        (status = 403, description = "the scope `admin` requires an administrator", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "the scope `admin` requires an administrator; or the present password is wrong or absent, and the login is older than five minutes", body = ProblemDocument, content_type = "application/problem+json"),
         UserNotFound,
         (status = 409, description = "the user has 50 keys", body = ProblemDocument, content_type = "application/problem+json"),
         BodyTooLarge,
@@ -92,15 +108,24 @@ pub(super) struct ApiKeysResponse {
 pub(super) async fn create_api_key(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
+    caller: Caller,
     Json(request): Json<CreateApiKeyRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let key = NewApiKey::parse(
         &request.name,
         &request.scopes,
-        request.expires_at,
+        match request.expires_at {
+            None => RequestedExpiry::Default,
+            Some(None) => RequestedExpiry::Never,
+            Some(Some(at)) => RequestedExpiry::At(at),
+        },
+        state.api_key_limits,
         state.clock.now(),
     )?;
-    let (api_key, key) = state.api_keys.create(user_id, &key).await?;
+    let requester = Requester::new(&caller, request.current_password.as_ref());
+    let (api_key, key) = state.api_keys.create(user_id, &key, &requester).await?;
+    let details = json!({"api_key": api_key.id, "scopes": api_key.scopes});
+    record_if_admin(&state, "api-key.create", user_id, details, &caller).await?;
     let body = JsonBody(NewApiKeyResponse { api_key, key });
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], body))
 }
@@ -146,8 +171,11 @@ pub(super) async fn list_api_keys(
 pub(super) async fn delete_api_key(
     State(state): State<AppState>,
     Path((user_id, key_id)): Path<(UserId, i64)>,
+    caller: Caller,
 ) -> Result<StatusCode, Problem> {
     state.api_keys.delete(user_id, key_id).await?;
+    let details = json!({"api_key": key_id});
+    record_if_admin(&state, "api-key.delete", user_id, details, &caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -4,9 +4,10 @@ use axum::{
     Json as JsonBody,
     extract::State,
     http::{
-        StatusCode,
-        header::{CACHE_CONTROL, HeaderName},
+        HeaderMap, StatusCode,
+        header::{CACHE_CONTROL, COOKIE, HeaderName, SET_COOKIE},
     },
+    response::IntoResponse,
 };
 use chassis::{
     Problem,
@@ -22,12 +23,21 @@ use utoipa::ToSchema;
 use crate::{
     error::Error,
     models::{User, UserId},
-    service::{auth::Login, signing::PublicKey},
+    service::{
+        auth::{Login, LoginClient},
+        signing::PublicKey,
+    },
     state::AppState,
 };
 
 /// Responses with tokens must not be stored by caches (RFC 6749, 5.1).
 const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+
+/// The cookie by which a device is known.
+const DEVICE_COOKIE: &str = "marquee_device";
+const DEVICE_SECONDS: u32 = 90 * 24 * 3600;
+/// In characters.
+const MAX_DEVICE_LENGTH: usize = 100;
 
 type Unstored<T> = ([(HeaderName, &'static str); 1], JsonBody<T>);
 
@@ -71,7 +81,9 @@ pub(super) struct JwksResponse {
 /// Log in
 ///
 /// Issues tokens for a username or e-mail address and a password. An unknown username and a wrong
-/// password have the same response. Attempts are limited per username and per client address.
+/// password have the same response. Attempts are counted by username and client address together: from the fourth one on
+/// responses are delayed, after 30 in 15 minutes further ones are refused. The response sets a cookie by which the device is
+/// known: wrong passwords of others do not refuse it.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/token",
@@ -82,6 +94,7 @@ pub(super) struct JwksResponse {
         (status = 200, description = "the tokens and the user", body = Login),
         InvalidRequest,
         (status = 401, description = "invalid username or password: `wrong username or password`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "the password is right, but the account is suspended: `suspended_until` and `reason`", body = ProblemDocument, content_type = "application/problem+json"),
         BodyTooLarge,
         (status = 429, description = "too many attempts for this username or from this address", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "too many passwords are being checked", body = ProblemDocument, content_type = "application/problem+json"),
@@ -90,14 +103,40 @@ pub(super) struct JwksResponse {
 pub(super) async fn log_in(
     State(state): State<AppState>,
     caller: Caller,
+    headers: HeaderMap,
     Json(request): Json<LogInRequest>,
-) -> Result<Unstored<Login>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let LogInRequest { username, password } = request;
-    let login = state
-        .auth
-        .log_in(&username, &password, caller.address)
-        .await?;
-    Ok((NO_STORE, JsonBody(login)))
+    let client = LoginClient {
+        address: caller.address,
+        device: device_of(&headers),
+    };
+    let logged_in = state.auth.log_in(&username, &password, client).await?;
+    let cookie = device_cookie(&logged_in.device, &headers, "/api/v1/auth/token");
+    let set_cookie = [(SET_COOKIE, cookie)];
+    Ok((NO_STORE, set_cookie, JsonBody(logged_in.login)))
+}
+
+/// The secret in the cookie of a known device.
+pub(super) fn device_of(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter();
+    let mut pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let (_, secret) = pairs.find(|(name, _)| *name == DEVICE_COOKIE)?;
+    (secret.len() <= MAX_DEVICE_LENGTH).then(|| secret.to_owned())
+}
+
+/// The cookie of a known device; sent with logins at `path` alone.
+pub(super) fn device_cookie(secret: &str, headers: &HeaderMap, path: &str) -> String {
+    let is_secure = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|protocol| protocol == "https");
+    let secure = if is_secure { "; Secure" } else { "" };
+    format!(
+        "{DEVICE_COOKIE}={secret}; Path={path}; Max-Age={DEVICE_SECONDS}; HttpOnly; SameSite=Strict{secure}"
+    )
 }
 
 /// Refresh tokens

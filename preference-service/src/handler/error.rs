@@ -17,7 +17,8 @@ chassis::problem_responses! {
 fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str)> {
     use Error as E;
     const RETRY: &str = "try again after the number of seconds in Retry-After";
-    const CHOOSE_ANOTHER: &str = "choose another; case is ignored";
+    const CHOOSE_ANOTHER: &str =
+        "choose another; case is ignored, and names that look alike are the same";
     let (status, slug, detail) = match error {
         E::UserNotFound => (
             StatusCode::NOT_FOUND,
@@ -128,7 +129,23 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
         E::WrongPassword => (
             StatusCode::FORBIDDEN,
             "forbidden",
-            "a new password requires the present one in current_password",
+            "give the present password in current_password, or log in again: a login of the last five minutes suffices",
+        ),
+        E::AlreadyVerified => (
+            StatusCode::CONFLICT,
+            "conflict",
+            "change the address by PATCH /api/v1/users/{id} first",
+        ),
+        E::VerificationNotFound => (
+            StatusCode::NOT_FOUND,
+            "verification-not-found",
+            "the link is unknown, used or has expired; POST /api/v1/users/{id}/email-verification sends another",
+        ),
+        E::NotPermitted(detail) => (StatusCode::FORBIDDEN, "forbidden", *detail),
+        E::Suspended(_) => (
+            StatusCode::FORBIDDEN,
+            "account-suspended",
+            "an administrator has suspended the account until the time in suspended_until",
         ),
         E::NotAdmin => (
             StatusCode::FORBIDDEN,
@@ -174,6 +191,12 @@ impl From<Error> for Problem {
                 Error::ImportRunning(import) | Error::ImportEnded(import) => {
                     problem.member("job", serde_json::to_value(import).unwrap_or_default())
                 }
+                Error::Suspended(suspension) => problem
+                    .member(
+                        "suspended_until",
+                        serde_json::to_value(suspension.until).unwrap_or_default(),
+                    )
+                    .member("reason", suspension.reason.clone()),
                 Error::TooManyAttempts(seconds) => problem
                     .retry_after(*seconds)
                     .member("retry_after", *seconds),

@@ -12,6 +12,7 @@ use axum::{
 };
 use chassis::{
     Problem,
+    caller::Caller,
     extract::{idempotency_key, read_body},
 };
 use http_body_util::BodyExt;
@@ -20,9 +21,13 @@ use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use crate::{
-    models::{KeyState, KeyedRequest, StoredResponse},
-    service::idempotency::Idempotency,
+    models::{KeyState, KeyedRequest, StoredResponse, UserId},
+    service::{attempts::client_subject, idempotency::Idempotency},
 };
+
+/// Marks the response to a sign-up, which belongs to the new user.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CreatedUser(pub(super) UserId);
 
 chassis::problem_responses! {
     /// 409: the request with the key is still running.
@@ -43,8 +48,6 @@ pub(super) struct IdempotencyHeader {
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Header fields that are stored with a response.
 const STORED_HEADERS: [HeaderName; 2] = [header::CONTENT_TYPE, header::LOCATION];
-/// The principal, as the gateway authenticated it; absent without a gateway.
-const PRINCIPAL: &str = "x-principal";
 
 /// Processes each keyed POST once.
 pub(super) async fn idempotent(
@@ -72,13 +75,10 @@ async fn keyed(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let body = read_body(Request::from_parts(head.clone(), body)).await?;
+    let caller = Caller::from_headers(&head.headers);
     let keyed = KeyedRequest {
-        principal: head
-            .headers
-            .get(PRINCIPAL)
-            .and_then(|principal| principal.to_str().ok())
-            .unwrap_or_default()
-            .to_owned(),
+        principal: sender(&caller),
+        user_id: user_in(head.uri.path()).or_else(|| UserId::of(&caller)),
         key,
         hash: hash(&head.method, head.uri.path(), &without_password(&body)),
     };
@@ -105,10 +105,12 @@ async fn keyed(
     }
     let response = next.run(Request::from_parts(head, Body::from(body))).await;
     if !response.status().is_success() {
-        idempotency.complete(&keyed, None).await;
+        idempotency.complete(&keyed, None, None).await;
         return Ok(response);
     }
     let (head, body) = response.into_parts();
+    let created = head.extensions.get::<CreatedUser>();
+    let created = created.map(|created| created.0);
     let body = body
         .collect()
         .await
@@ -125,8 +127,23 @@ async fn keyed(
             .collect(),
         body: body.to_vec(),
     };
-    idempotency.complete(&keyed, Some(&stored)).await;
+    idempotency.complete(&keyed, Some(&stored), created).await;
     Ok(Response::from_parts(head, Body::from(body)))
+}
+
+/// The sender of a request: anonymous ones are told apart by their addresses.
+fn sender(caller: &Caller) -> String {
+    match (&caller.subject, caller.address) {
+        (Some(subject), _) => format!("user:{subject}"),
+        (None, Some(address)) => format!("anonymous:{}", client_subject(address)),
+        (None, None) => String::new(),
+    }
+}
+
+/// The user whose path it is.
+fn user_in(path: &str) -> Option<UserId> {
+    let id = path.strip_prefix("/api/v1/users/")?.split('/').next()?;
+    id.parse().ok().and_then(UserId::new)
 }
 
 /// Removes the password from a body before it is hashed: a fast hash of the password, stored for a day,

@@ -10,36 +10,62 @@ use axum::{
 };
 use chassis::{
     Problem,
-    extract::{Path, Query},
-    openapi::InvalidId,
+    caller::Caller,
+    extract::{Path, Query, parse_json},
+    openapi::{BodyTooLarge, InvalidId, InvalidRequest},
+    problem::ProblemDocument,
 };
 use futures_util::stream;
 use histories::export::Layout;
+use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::UserNotFound;
-use crate::{models::UserId, state::AppState};
+use super::{admin::record_if_admin, error::UserNotFound};
+use crate::{models::UserId, service::confirmation::Requester, state::AppState};
+
+/// The proof of an erasure.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"current_password": "correct horse battery staple"}))]
+pub(super) struct EraseUserRequest {
+    /// The caller's present password.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
+}
 
 /// Erase a user
 ///
 /// Erases all data about the user in all services and subtracts them from all counters. The id and the
-/// time of the erasure are kept as proof. This cannot be undone.
+/// time of the erasure are kept as proof. This cannot be undone. It requires a login of the last five minutes, or the caller's
+/// password in the body, unless the caller has none.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}",
     tag = "users",
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
+    request_body(content = inline(Option<EraseUserRequest>), description = "optional; required without a recent login"),
     responses(
         (status = 204, description = "the user is erased"),
-        InvalidId, UserNotFound,
+        InvalidRequest,
+        (status = 403, description = "the present password is wrong or absent, and the login is older than five minutes", body = ProblemDocument, content_type = "application/problem+json"),
+        UserNotFound, BodyTooLarge,
     )
 )]
 pub(super) async fn erase_user(
     State(state): State<AppState>,
     Path(id): Path<UserId>,
+    caller: Caller,
+    body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    state.users.erase(id).await?;
+    let request: EraseUserRequest = match body.is_empty() {
+        true => EraseUserRequest::default(),
+        false => parse_json(&body)?,
+    };
+    let requester = Requester::new(&caller, request.current_password.as_ref());
+    state.users.erase(id, &requester).await?;
+    record_if_admin(&state, "user.erase", id, Value::Null, &caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -59,6 +85,12 @@ struct ExportResponse {
     /// API keys, without their secrets.
     #[schema(value_type = Vec<Object>)]
     api_keys: (),
+    /// Devices on which the user has logged in.
+    #[schema(value_type = Vec<Object>)]
+    devices: (),
+    /// Addresses that wait for their verification.
+    #[schema(value_type = Vec<Object>)]
+    email_verifications: (),
     /// Groups that the user is a member of.
     #[schema(value_type = Vec<Object>)]
     groups: (),

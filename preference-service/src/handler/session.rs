@@ -7,7 +7,7 @@ use axum::{
         HeaderMap, StatusCode,
         header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE},
     },
-    response::AppendHeaders,
+    response::{AppendHeaders, IntoResponse},
 };
 use chassis::{
     Problem,
@@ -20,8 +20,13 @@ use chassis::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::LogInRequest;
-use crate::{error::Error, models::User, service::auth::Login, state::AppState};
+use super::auth::{LogInRequest, device_cookie, device_of};
+use crate::{
+    error::Error,
+    models::User,
+    service::auth::{Login, LoginClient},
+    state::AppState,
+};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -115,14 +120,17 @@ pub(super) async fn begin_session(
     caller: Caller,
     headers: HeaderMap,
     Json(request): Json<LogInRequest>,
-) -> Result<(SetCookies, JsonBody<SessionResponse>), Problem> {
+) -> Result<impl IntoResponse, Problem> {
     require_page(&headers)?;
     let LogInRequest { username, password } = request;
-    let login = state
-        .auth
-        .log_in(&username, &password, caller.address)
-        .await?;
-    session(&state, &headers, login)
+    let client = LoginClient {
+        address: caller.address,
+        device: device_of(&headers),
+    };
+    let logged_in = state.auth.log_in(&username, &password, client).await?;
+    let device = device_cookie(&logged_in.device, &headers, "/session");
+    let (cookies, user) = session(&state, &headers, logged_in.login)?;
+    Ok((cookies, AppendHeaders([(SET_COOKIE, device)]), user))
 }
 
 /// Refresh a session

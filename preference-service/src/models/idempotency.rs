@@ -1,12 +1,16 @@
 //! Keyed requests and their stored responses, as the `Idempotency-Key` middleware exchanges them with
 //! Postgres.
 
+use super::UserId;
+
 /// A request with an `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyedRequest {
-    /// The principal that the gateway authenticated, as JSON; empty without one. Keys are unique per
-    /// principal.
+    /// The sender: the subject of the token, or the client's address without one; empty for other services. Keys are unique per
+    /// sender.
     pub principal: String,
+    /// The user whom the request concerns, if it names one.
+    pub user_id: Option<UserId>,
     /// The value of the header.
     pub key: String,
     /// SHA-256 of method, path and body.

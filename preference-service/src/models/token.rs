@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::validate::{FieldError, Validator};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
@@ -143,12 +143,35 @@ pub struct NewApiKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// The end of a key's validity, as a request states it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestedExpiry {
+    /// Not stated.
+    Default,
+    /// None.
+    Never,
+    /// A time.
+    At(DateTime<Utc>),
+}
+
+/// The limits of the validity of API keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiKeyLimits {
+    /// The validity of a key whose request does not state it, in days.
+    pub default_days: u32,
+    /// The longest validity, in days.
+    pub max_days: u32,
+    /// True if keys may have no end.
+    pub may_be_unlimited: bool,
+}
+
 impl NewApiKey {
     /// Validates the fields of a request.
     pub fn parse(
         name: &str,
         scopes: &[String],
-        expires_at: Option<DateTime<Utc>>,
+        expires: RequestedExpiry,
+        limits: ApiKeyLimits,
         now: DateTime<Utc>,
     ) -> Result<Self, Vec<FieldError>> {
         let name = name.trim();
@@ -166,8 +189,24 @@ impl NewApiKey {
             "scopes",
             "must be one or more of read, write, admin",
         );
-        let is_future = expires_at.is_none_or(|instant| instant > now);
-        check.require(is_future, "expires_at", "must be in the future");
+        let latest = now + TimeDelta::days(limits.max_days.into());
+        let expires_at = match expires {
+            RequestedExpiry::Default => Some(now + TimeDelta::days(limits.default_days.into())),
+            RequestedExpiry::Never => {
+                let message = format!(
+                    "must be a time, at most {} days from now: keys without an end are not allowed",
+                    limits.max_days
+                );
+                check.require(limits.may_be_unlimited, "expires_at", message);
+                None
+            }
+            RequestedExpiry::At(at) => {
+                check.require(at > now, "expires_at", "must be in the future");
+                let message = format!("must be at most {} days from now", limits.max_days);
+                check.require(at <= latest, "expires_at", message);
+                Some(at)
+            }
+        };
         scopes.sort_unstable();
         scopes.dedup();
         check.finish(Self {

@@ -4,11 +4,13 @@
 use chassis::validate::{FieldError, Validator};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     UserId,
+    name::{is_reserved, mixes_scripts},
+    password::weakness,
     preferences::parse_language,
     text::{fold, has_invisible},
 };
@@ -23,12 +25,16 @@ const MAX_PASSWORD_LENGTH: usize = 128;
 const MAX_KEY_BYTES: usize = 1024;
 
 /// The role of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::Type)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, sqlx::Type,
+)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Role {
     /// May access their own resources.
     User,
+    /// May also suspend users.
+    Moderator,
     /// May access everything.
     Admin,
 }
@@ -73,6 +79,15 @@ impl UniqueText {
     }
 }
 
+/// The rules of accounts that depend on the deployment and on the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountRules {
+    /// True if an account needs a password, since nobody could log in to it otherwise.
+    pub needs_password: bool,
+    /// True if reserved names are allowed.
+    pub allows_reserved_names: bool,
+}
+
 /// A valid sign-up; name or address may still be taken. Made by [`NewUser::parse`].
 #[derive(Debug, Clone)]
 pub struct NewUser {
@@ -97,6 +112,7 @@ impl NewUser {
         email: Option<&str>,
         password: Option<SecretString>,
         preferred_language: Option<&str>,
+        rules: AccountRules,
     ) -> Result<Self, Error> {
         let username = username.unwrap_or_default().trim();
         let email = email.unwrap_or_default().trim();
@@ -106,6 +122,11 @@ impl NewUser {
         check.finish(()).map_err(Error::MissingUser)?;
         let mut check = Validator::default();
         validate(&mut check, Some(username), Some(email), password.as_ref());
+        validate_looks(&mut check, username, rules);
+        match &password {
+            Some(password) => validate_strength(&mut check, password, &[username, email]),
+            None => check.require(!rules.needs_password, "password", "is required"),
+        }
         let preferred_language = parse_language(&mut check, preferred_language);
         check.finish(())?;
         Ok(Self {
@@ -127,6 +148,8 @@ pub struct UserUpdate {
     pub email: Option<UniqueText>,
     /// The new password.
     pub password: Option<SecretString>,
+    /// True if a new password ends all API keys as well.
+    pub revoke_api_keys: bool,
 }
 
 impl UserUpdate {
@@ -135,17 +158,40 @@ impl UserUpdate {
         username: Option<&str>,
         email: Option<&str>,
         password: Option<SecretString>,
+        revoke_api_keys: bool,
+        rules: AccountRules,
     ) -> Result<Self, Vec<FieldError>> {
         let username = username.map(str::trim);
         let email = email.map(str::trim);
         let mut check = Validator::default();
         validate(&mut check, username, email, password.as_ref());
+        if let Some(username) = username {
+            validate_looks(&mut check, username, rules);
+        }
+        check.require(
+            password.is_some() || !revoke_api_keys,
+            "revoke_api_keys",
+            "requires a new password",
+        );
         check.finish(())?;
         Ok(Self {
             username: username.map(UniqueText::new),
             email: email.map(UniqueText::new),
             password,
+            revoke_api_keys,
         })
+    }
+
+    /// Checks a new password for a user who is called `username` and has the address `email`, unless those are new as well.
+    pub fn check_password(&self, username: &str, email: &str) -> Result<(), Vec<FieldError>> {
+        let Some(password) = &self.password else {
+            return Ok(());
+        };
+        let username = self.username.as_ref().map_or(username, |new| &new.text);
+        let email = self.email.as_ref().map_or(email, |new| &new.text);
+        let mut check = Validator::default();
+        validate_strength(&mut check, password, &[username, email]);
+        check.finish(())
     }
 
     /// True if every field keeps its present value.
@@ -178,6 +224,28 @@ fn validate(
     }
 }
 
+fn validate_looks(check: &mut Validator, username: &str, rules: AccountRules) {
+    check.require(
+        !mixes_scripts(username),
+        "username",
+        "must not mix letters of different scripts, which look alike",
+    );
+    check.require(
+        rules.allows_reserved_names || !is_reserved(username),
+        "username",
+        "is reserved; choose another",
+    );
+}
+
+/// Checks a password of valid length.
+fn validate_strength(check: &mut Validator, password: &SecretString, names: &[&str]) {
+    if password_error(password).is_none()
+        && let Some(weakness) = weakness(password.expose_secret(), names)
+    {
+        check.error("password", weakness);
+    }
+}
+
 fn username_error(username: &str) -> Option<String> {
     if username.is_empty() {
         return Some("must not be empty".to_owned());
@@ -193,7 +261,7 @@ fn username_error(username: &str) -> Option<String> {
     key_error(username)
 }
 
-/// Checks only the length: rules of composition make passwords no safer (NIST SP 800-63B, 5.1.1.2).
+/// Checks the length; [`weakness`] finds passwords that are easy to guess.
 fn password_error(password: &SecretString) -> Option<String> {
     let length = password.expose_secret().chars().count();
     (!(MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH).contains(&length))

@@ -89,7 +89,8 @@ pub async fn find_owner(pool: &PgPool, hash: &SecretHash) -> sqlx::Result<Option
                   k.scopes as "scopes: Vec<Scope>", k.expires_at
            from api_key k
            join user_account u on u.id = k.user_id
-           where k.key_hash = $1 and (k.expires_at is null or k.expires_at > now())"#,
+           where k.key_hash = $1 and (k.expires_at is null or k.expires_at > now())
+             and (u.suspended_until is null or u.suspended_until <= now())"#,
         hash.as_bytes()
     )
     .fetch_optional(pool)

@@ -144,16 +144,28 @@ async fn delete_mentions(
     sqlx::query!("delete from outbox where user_id = $1", user_id.get())
         .execute(&mut *transaction)
         .await?;
+    // The log keeps what was done, by ids, and no words about the user.
+    sqlx::query!(
+        "update audit_entry set before = before - 'reason', after = after - 'reason'
+         where target_id = $1
+           and coalesce(jsonb_typeof(before), 'object') = 'object'
+           and coalesce(jsonb_typeof(after), 'object') = 'object'",
+        user_id.get()
+    )
+    .execute(&mut *transaction)
+    .await?;
     let by_id = format!("\"user_id\":{user_id},");
     let by_email = serde_json::Value::from(email).to_string();
     sqlx::query!(
         "delete from idempotency_key
-         where starts_with(principal, $1)
+         where user_id = $4
+            or principal = $1
             or position($2 in body) > 0
             or position($3 in body) > 0",
-        format!("{{\"subject\":\"{user_id}\","),
+        format!("user:{user_id}"),
         by_id.as_bytes(),
-        by_email.as_bytes()
+        by_email.as_bytes(),
+        user_id.get()
     )
     .execute(transaction)
     .await

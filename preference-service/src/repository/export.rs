@@ -112,6 +112,21 @@ impl Document<'_> {
         );
         self.list("api_keys", api_keys.fetch(&mut *connection))
             .await?;
+        let devices = sqlx::query_scalar!(
+            r#"select json_build_object('created_at', created_at, 'used_at', used_at)::text as "row!"
+               from known_device where user_id = $1 order by created_at, device_hash"#,
+            id
+        );
+        self.list("devices", devices.fetch(&mut *connection))
+            .await?;
+        let verifications = sqlx::query_scalar!(
+            r#"select json_build_object('email', email, 'created_at', created_at,
+                          'expires_at', expires_at)::text as "row!"
+               from email_verification where user_id = $1"#,
+            id
+        );
+        self.list("email_verifications", verifications.fetch(&mut *connection))
+            .await?;
         let groups = sqlx::query_scalar!(
             r#"select json_build_object('id', g.id, 'name', g.name, 'is_owner', g.owner_id = m.user_id,
                           'joined_at', m.joined_at)::text as "row!"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{PgPool, types::Json};
 
-use crate::models::{KeyState, KeyedRequest, StoredResponse};
+use crate::models::{KeyState, KeyedRequest, StoredResponse, UserId};
 
 /// Leases the key of `request` for `lease`, unless it is in use. A key whose request was not completed
 /// within its lease is free again.
@@ -15,15 +15,17 @@ pub async fn acquire(
     lease: Duration,
 ) -> sqlx::Result<KeyState> {
     let acquired = sqlx::query!(
-        "insert into idempotency_key (principal, key, request_hash, locked_until)
-         values ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))
+        "insert into idempotency_key (principal, key, request_hash, locked_until, user_id)
+         values ($1, $2, $3, clock_timestamp() + make_interval(secs => $4), $5)
          on conflict (principal, key) do update
-         set request_hash = excluded.request_hash, locked_until = excluded.locked_until
+         set request_hash = excluded.request_hash, locked_until = excluded.locked_until,
+             user_id = excluded.user_id
          where idempotency_key.status is null and idempotency_key.locked_until < clock_timestamp()",
         request.principal,
         request.key,
         &request.hash[..],
-        lease.as_secs_f64()
+        lease.as_secs_f64(),
+        request.user_id.map(UserId::get)
     )
     .execute(pool)
     .await?
@@ -57,22 +59,25 @@ pub async fn acquire(
     })
 }
 
-/// Stores the response to `request`.
+/// Stores the response to `request`. It is about `created`, if the request created this user, and goes with their data.
 #[tracing::instrument(name = "repository.idempotency.complete", level = "debug", skip_all)]
 pub async fn complete(
     pool: &PgPool,
     request: &KeyedRequest,
     response: &StoredResponse,
+    created: Option<UserId>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update idempotency_key set status = $4, headers = $5, body = $6
+        "update idempotency_key
+         set status = $4, headers = $5, body = $6, user_id = coalesce($7, user_id)
          where principal = $1 and key = $2 and request_hash = $3",
         request.principal,
         request.key,
         &request.hash[..],
         i16::try_from(response.status).unwrap_or_default(),
         Json(&response.headers) as _,
-        response.body
+        response.body,
+        created.map(UserId::get)
     )
     .execute(pool)
     .await

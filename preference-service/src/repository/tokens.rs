@@ -1,5 +1,6 @@
 //! SQL of logins: families of refresh tokens; called by [`crate::service::auth`].
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::models::{RefreshToken, Role, SecretHash, User, UserId};
@@ -20,7 +21,10 @@ pub async fn create(
     let mut transaction = pool.begin().await?;
     // The lock serializes this with a change of the password, which ends all logins.
     let is_unchanged = sqlx::query!(
-        "select from user_account where id = $1 and password_hash = $2 for no key update",
+        "select from user_account
+         where id = $1 and password_hash = $2
+           and (suspended_until is null or suspended_until <= now())
+         for no key update",
         user_id.get(),
         password_hash
     )
@@ -61,8 +65,8 @@ pub async fn create(
 /// The result of presenting a refresh token.
 #[derive(Debug)]
 pub enum Rotation {
-    /// The token was the newest of its family and is replaced; its owner.
-    Rotated(User),
+    /// The token was the newest of its family and is replaced; its owner and the time of the login.
+    Rotated(User, DateTime<Utc>),
     /// The token was used before and its family is deleted; its owner.
     Reused(UserId),
     /// The family does not exist or has expired.
@@ -79,16 +83,16 @@ pub async fn rotate(
     ttl_seconds: u32,
 ) -> sqlx::Result<Rotation> {
     let hash = presented.hash();
-    let owner = sqlx::query_as!(
-        User,
+    let owner = sqlx::query!(
         r#"with rotated as (
                update refresh_family
                set token_hash = $3,
                    rotated_at = now(),
                    expires_at = now() + make_interval(secs => $4)
                where id = $1 and token_hash = $2 and expires_at > now()
-               returning user_id)
-           select u.id as "id: UserId", u.username, u.email, u.role as "role: Role", u.created_at
+               returning user_id, created_at as logged_in_at)
+           select u.id as "id: UserId", u.username, u.email, u.role as "role: Role", u.created_at,
+                  r.logged_in_at
            from rotated r
            join user_account u on u.id = r.user_id"#,
         presented.family,
@@ -99,7 +103,14 @@ pub async fn rotate(
     .fetch_optional(pool)
     .await?;
     if let Some(owner) = owner {
-        return Ok(Rotation::Rotated(owner));
+        let user = User {
+            id: owner.id,
+            username: owner.username,
+            email: owner.email,
+            role: owner.role,
+            created_at: owner.created_at,
+        };
+        return Ok(Rotation::Rotated(user, owner.logged_in_at));
     }
     let deleted = sqlx::query_scalar!(
         r#"delete from refresh_family

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use super::changes::record_profile;
 use crate::{
     error::Error,
-    models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate},
+    models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate, looks_of},
 };
 
 /// The role of a user, who stays and keeps it until the end of the transaction.
@@ -27,7 +27,7 @@ pub(super) async fn lock_role(
     .ok_or(Error::UserNotFound)
 }
 
-/// Stores a user.
+/// Stores a user, whose address waits for its verification if `is_unverified`.
 ///
 /// # Errors
 /// `UsernameTaken` or `EmailTaken` if another user has the name or the address.
@@ -36,18 +36,22 @@ pub async fn create(
     pool: &PgPool,
     new: &NewUser,
     password_hash: Option<&str>,
+    is_unverified: bool,
 ) -> Result<User, Error> {
     let mut transaction = pool.begin().await?;
     let user = sqlx::query_as!(
         User,
-        r#"insert into user_account (username, email, username_key, email_key, password_hash)
-           values ($1, $2, $3, $4, $5)
+        r#"insert into user_account (username, email, username_key, email_key, password_hash,
+                                     username_skeleton, unverified_since)
+           values ($1, $2, $3, $4, $5, $6, case when $7 then now() end)
            returning id as "id: UserId", username, email, role as "role: Role", created_at"#,
         new.username.text,
         new.email.text,
         new.username.key,
         new.email.key,
-        password_hash
+        password_hash,
+        looks_of(&new.username.text),
+        is_unverified
     )
     .fetch_one(&mut *transaction)
     .await?;
@@ -66,7 +70,7 @@ pub async fn create(
     Ok(user)
 }
 
-/// Updates a user. A new `password_hash` ends all logins, and is stored only if the present one is
+/// Updates a user. A new `password_hash` ends all logins, and API keys if `update` demands it; it is stored only if the present one is
 /// `present_hash`. `None` if that differs or no user has this id.
 ///
 /// # Errors
@@ -86,6 +90,7 @@ pub async fn update(
         r#"update user_account
            set username = coalesce($2, username),
                username_key = coalesce($3, username_key),
+               username_skeleton = coalesce($8, username_skeleton),
                email = coalesce($4, email),
                email_key = coalesce($5, email_key),
                password_hash = coalesce($6, password_hash),
@@ -98,7 +103,8 @@ pub async fn update(
         email.map(|email| &email.text),
         email.map(|email| &email.key),
         password_hash,
-        present_hash
+        present_hash,
+        username.map(|name| looks_of(&name.text))
     )
     .fetch_optional(&mut *transaction)
     .await?;
@@ -109,6 +115,11 @@ pub async fn update(
         sqlx::query!("delete from refresh_family where user_id = $1", id.get())
             .execute(&mut *transaction)
             .await?;
+        if update.revoke_api_keys {
+            sqlx::query!("delete from api_key where user_id = $1", id.get())
+                .execute(&mut *transaction)
+                .await?;
+        }
     }
     record_profile(&mut transaction, id).await?;
     transaction.commit().await?;
@@ -174,11 +185,22 @@ pub async fn replace_password_hash(
     .map(|done| done.rows_affected() > 0)
 }
 
-/// Sets the role of the user with this username key; false if no user has it.
+/// Sets the role of the user with this username key, and records it; the role `user` makes access tokens invalid; false if no user has it.
 #[tracing::instrument(name = "repository.users.set_role", level = "debug", skip_all)]
 pub async fn set_role(pool: &PgPool, username_key: &str, role: Role) -> sqlx::Result<bool> {
     sqlx::query!(
-        "update user_account set role = $2 where username_key = $1",
+        "with before as (
+             select id, role from user_account where username_key = $1 for no key update
+         ), changed as (
+             update user_account u
+             set role = $2,
+                 tokens_valid_from = case when $2 = 'user' then now() else tokens_valid_from end
+             from before where u.id = before.id
+         )
+         insert into audit_entry (actor, action, target_id, before, after)
+         select 'command line', 'user.role', id, jsonb_build_object('role', role),
+                jsonb_build_object('role', $2::text)
+         from before",
         username_key,
         role as Role
     )

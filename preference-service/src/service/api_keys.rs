@@ -3,6 +3,7 @@
 
 use sqlx::PgPool;
 
+use super::confirmation::{Confirmation, Requester};
 use crate::{
     error::Error,
     models::{ApiKey, ApiKeyOwner, ApiKeySecret, NewApiKey, SecretHash, UserId},
@@ -13,24 +14,27 @@ use crate::{
 #[derive(Clone)]
 pub struct ApiKeys {
     pool: PgPool,
+    confirmation: Confirmation,
 }
 
 impl ApiKeys {
-    /// The keys in `pool`.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+    /// The keys in `pool`; `confirmation` checks the proof of whoever creates one.
+    pub fn new(pool: PgPool, confirmation: Confirmation) -> Self {
+        Self { pool, confirmation }
     }
 
     /// Creates a key of `user_id`; returns it with its clear text.
     ///
     /// # Errors
-    /// As [`api_keys::create`].
+    /// As [`Confirmation::confirm`] and [`api_keys::create`].
     #[tracing::instrument(name = "service.api_keys.create", level = "debug", skip_all, fields(%user_id))]
     pub async fn create(
         &self,
         user_id: UserId,
         key: &NewApiKey,
+        requester: &Requester<'_>,
     ) -> Result<(ApiKey, String), Error> {
+        self.confirmation.confirm(requester).await?;
         let secret = ApiKeySecret::generate();
         let key = api_keys::create(&self.pool, user_id, key, &secret).await?;
         Ok((key, secret.reveal()))

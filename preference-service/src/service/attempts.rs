@@ -62,23 +62,53 @@ impl AttemptLimiter {
     /// # Errors
     /// [`Error::TooManyAttempts`] if the limit of the window is exceeded.
     pub async fn acquire(&self, subject: &str) -> Result<(), Error> {
+        self.count(subject).await.map(|_| ())
+    }
+
+    /// As [`AttemptLimiter::acquire`]; returns the attempts in the window.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] if the limit of the window is exceeded.
+    pub async fn count(&self, subject: &str) -> Result<u64, Error> {
+        let (count, remaining) = self.add(subject, 1).await;
+        if count <= self.limit {
+            return Ok(count);
+        }
+        Err(too_many(remaining))
+    }
+
+    /// Counts an attempt; returns the attempts in the window beyond the limit.
+    pub async fn count_beyond_limit(&self, subject: &str) -> u64 {
+        self.add(subject, 1).await.0.saturating_sub(self.limit)
+    }
+
+    /// Checks that another attempt is within the limit, without counting one.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] if the limit of the window is reached.
+    pub async fn check(&self, subject: &str) -> Result<(), Error> {
+        let (count, remaining) = self.add(subject, 0).await;
+        if count < self.limit {
+            return Ok(());
+        }
+        Err(too_many(remaining))
+    }
+
+    /// Adds attempts; returns those in the window and the milliseconds until it ends.
+    async fn add(&self, subject: &str, attempts: u64) -> (u64, u64) {
         let key = self.key(subject);
         let counted = match &self.redis {
             Some(redis) => {
                 let mut call = self.script.prepare_invoke();
-                call.key(&key).arg(millis(self.window));
+                call.key(&key).arg(millis(self.window)).arg(attempts);
                 redis.invoke::<(u64, u64)>(&call).await
             }
             None => None,
         };
-        let (count, remaining) = match counted {
+        match counted {
             Some(counted) => counted,
-            None => self.count_locally(key).await,
-        };
-        if count <= self.limit {
-            return Ok(());
+            None => self.add_locally(key, attempts).await,
         }
-        Err(Error::TooManyAttempts(remaining.div_ceil(1000).max(1)))
     }
 
     /// Forgets the attempts of `subject`, after one that succeeded.
@@ -91,7 +121,7 @@ impl AttemptLimiter {
     }
 
     /// Returns the attempts in the window and the milliseconds until it ends.
-    async fn count_locally(&self, key: String) -> (u64, u64) {
+    async fn add_locally(&self, key: String, attempts: u64) -> (u64, u64) {
         let new = async {
             Arc::new(Window {
                 started: Instant::now(),
@@ -99,7 +129,7 @@ impl AttemptLimiter {
             })
         };
         let window = self.local.get_with(key, new).await;
-        let count = window.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = window.count.fetch_add(attempts, Ordering::Relaxed) + attempts;
         let remaining = self.window.saturating_sub(window.started.elapsed());
         (count, millis(remaining))
     }
@@ -109,6 +139,10 @@ impl AttemptLimiter {
         let hash = URL_SAFE_NO_PAD.encode(&hash.as_bytes()[..16]);
         format!("people:v1:attempts:{}:{hash}", self.kind)
     }
+}
+
+fn too_many(remaining: u64) -> Error {
+    Error::TooManyAttempts(remaining.div_ceil(1000).max(1))
 }
 
 fn millis(duration: Duration) -> u64 {

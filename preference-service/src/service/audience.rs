@@ -10,13 +10,18 @@ use sqlx::PgPool;
 use super::writer::{Command, WriteError, Writer};
 use crate::{
     error::Error,
-    models::{Action, MovieId, NewUser, Rating, Reaction, UserId},
+    models::{AccountRules, Action, MovieId, NewUser, Rating, Reaction, UserId},
     repository::{
         audience::{self, Member},
         erasure,
     },
 };
 
+/// Nobody logs in as a user of an audience.
+const AUDIENCE_RULES: AccountRules = AccountRules {
+    needs_password: false,
+    allows_reserved_names: true,
+};
 /// The rating from which on a movie is also liked.
 const LIKED_STARS: f64 = 4.0;
 /// The longest line, and the largest number of ratings in it.
@@ -181,7 +186,9 @@ async fn find_or_create(
     for suffix in [String::new(), format!("-{}", uuid::Uuid::now_v7().simple())] {
         let name = format!("{}-{}{suffix}", line.source, line.member);
         let email = format!("{name}@audience.invalid");
-        let Ok::<_, Error>(new) = NewUser::parse(Some(&name), Some(&email), None, None) else {
+        let Ok::<_, Error>(new) =
+            NewUser::parse(Some(&name), Some(&email), None, None, AUDIENCE_RULES)
+        else {
             return Ok(None);
         };
         if let Some(user) = audience::create(pool, member, &new.username, &new.email).await? {

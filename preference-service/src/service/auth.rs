@@ -4,7 +4,9 @@
 
 use std::net::IpAddr;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::clock::Clock;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -12,15 +14,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    attempts::{AttemptLimiter, client_subject},
+    attempts::client_subject,
+    login_limits::{Attempt, LoginLimits},
     passwords::{Passwords, Verdict},
     signing::{PublicKey, SigningKeys},
 };
 use crate::{
     config::Config,
     error::Error,
-    models::{RefreshToken, Role, User, UserId, login_key},
+    models::{RefreshToken, Role, SecretHash, User, UserId, login_key, random_bytes},
     repository::{
+        admin, devices,
         tokens::{self, Rotation},
         users,
     },
@@ -66,16 +70,27 @@ struct Claims<'a> {
     role: Role,
     iat: i64,
     exp: i64,
+    /// The time of the login, which refreshing keeps.
+    auth_time: i64,
     jti: Uuid,
 }
 
-/// The limiters of login attempts.
-#[derive(Clone)]
-pub struct LoginLimits {
-    /// Per login name, as it was written.
-    pub by_account: AttemptLimiter,
-    /// Per client address.
-    pub by_address: AttemptLimiter,
+/// The sender of a login.
+#[derive(Debug, Clone, Default)]
+pub struct LoginClient {
+    /// The client's address, if it is known.
+    pub address: Option<IpAddr>,
+    /// The secret of the device's cookie, if it has one.
+    pub device: Option<String>,
+}
+
+/// The result of a login: its tokens, and the secret by which the device is known from now on.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The tokens.
+    pub login: Login,
+    /// The secret of the device's cookie.
+    pub device: String,
 }
 
 /// Issues and refreshes tokens; cheap to clone.
@@ -115,35 +130,31 @@ impl Auth {
         }
     }
 
-    /// Issues tokens for a username or e-mail address and its password. `client` is the client's
-    /// address, if known.
-    ///
-    /// Attempts are counted by the name as it was written, not by user: a limit shared by a username and
-    /// an e-mail address would reveal that they belong to the same user.
+    /// Issues tokens for a username or e-mail address and its password.
     ///
     /// # Errors
-    /// `InvalidCredentials` if the user does not exist, has no password, or has another; `TooManyAttempts`;
+    /// `Suspended` if the password is right; `InvalidCredentials` if the user does not exist, has no password, or has another; `TooManyAttempts`;
     /// `PasswordsBusy` if the password could not be verified in time.
     #[tracing::instrument(name = "service.auth.log_in", level = "debug", skip_all)]
     pub async fn log_in(
         &self,
         name: &str,
         password: &SecretString,
-        client: Option<IpAddr>,
-    ) -> Result<Login, Error> {
-        if let Some(client) = client.map(client_subject) {
-            self.limits.by_address.acquire(&client).await?;
-        }
+        client: LoginClient,
+    ) -> Result<LoggedIn, Error> {
         let key = login_key(name);
-        // Names that no user can have share one counter.
-        let subject = key.clone().unwrap_or_default();
-        self.limits.by_account.acquire(&subject).await?;
         let found = match &key {
             Some(key) => users::find_login(&self.pool, key).await?,
             None => None,
         };
         let (user, stored_hash) = found.unzip();
         let stored_hash = stored_hash.flatten();
+        let device = self.known_device(user.as_ref(), client.device).await?;
+        // Names that no user can have share one counter.
+        let attempt = Attempt::new(key.unwrap_or_default(), client.address.map(client_subject));
+        if device.is_none() {
+            self.limits.admit(&attempt).await?;
+        }
         let verdict = self
             .passwords
             .verify(password, stored_hash.as_deref())
@@ -151,8 +162,14 @@ impl Auth {
         let (Verdict::Match { is_outdated }, Some(user), Some(mut hash)) =
             (verdict, user, stored_hash)
         else {
+            if device.is_none() {
+                self.limits.fail(&attempt).await;
+            }
             return Err(Error::InvalidCredentials);
         };
+        if let Some(suspension) = admin::find_suspension(&self.pool, user.id).await? {
+            return Err(Error::Suspended(suspension));
+        }
         if is_outdated {
             hash = self.rehash(user.id, password, hash).await?;
         }
@@ -161,8 +178,37 @@ impl Auth {
         if !tokens::create(&self.pool, user.id, &hash, &token, ttl).await? {
             return Err(Error::InvalidCredentials);
         }
-        self.limits.by_account.reset(&subject).await;
-        self.issue(user, &token).await
+        // The success on a known device says nothing about the attempts of others at its address.
+        if device.is_none() {
+            self.limits.succeed(&attempt).await;
+        }
+        let device = device.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<32>()));
+        let hash = SecretHash::of(device.as_bytes());
+        devices::store(&self.pool, user.id, &hash).await?;
+        let now = self.clock.now();
+        let login = self.issue(user, &token, now).await?;
+        Ok(LoggedIn { login, device })
+    }
+
+    /// Returns the secret of a device on which `user` has logged in before. One that sends too many wrong passwords becomes
+    /// unknown.
+    async fn known_device(
+        &self,
+        user: Option<&User>,
+        secret: Option<String>,
+    ) -> Result<Option<String>, Error> {
+        let (Some(user), Some(secret)) = (user, secret) else {
+            return Ok(None);
+        };
+        let hash = SecretHash::of(secret.as_bytes());
+        if !devices::exists(&self.pool, user.id, &hash).await? {
+            return Ok(None);
+        }
+        if self.limits.by_device.acquire(&secret).await.is_err() {
+            devices::delete(&self.pool, user.id, &hash).await?;
+            return Ok(None);
+        }
+        Ok(Some(secret))
     }
 
     /// Exchanges a refresh token for new tokens. A token that was used before ends its login
@@ -176,7 +222,7 @@ impl Auth {
         let next = RefreshToken::next(presented.family);
         let ttl = self.refresh_ttl_seconds;
         match tokens::rotate(&self.pool, &presented, &next.hash(), ttl).await? {
-            Rotation::Rotated(user) => self.issue(user, &next).await,
+            Rotation::Rotated(user, logged_in_at) => self.issue(user, &next, logged_in_at).await,
             Rotation::Reused(user_id) => {
                 metrics::counter!(REFRESH_REUSED_TOTAL).increment(1);
                 tracing::warn!(%user_id, "a refresh token was reused; its login has ended");
@@ -230,7 +276,12 @@ impl Auth {
         }
     }
 
-    async fn issue(&self, user: User, refresh_token: &RefreshToken) -> Result<Login, Error> {
+    async fn issue(
+        &self,
+        user: User,
+        refresh_token: &RefreshToken,
+        logged_in_at: DateTime<Utc>,
+    ) -> Result<Login, Error> {
         let now = self.clock.now().timestamp();
         let access_token = self
             .keys
@@ -241,6 +292,7 @@ impl Auth {
                 role: user.role,
                 iat: now,
                 exp: now + i64::from(self.access_ttl_seconds),
+                auth_time: logged_in_at.timestamp(),
                 jti: Uuid::new_v4(),
             })
             .await?;

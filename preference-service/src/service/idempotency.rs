@@ -7,7 +7,7 @@ use chassis::shutdown::Shutdown;
 use sqlx::PgPool;
 
 use crate::{
-    models::{KeyState, KeyedRequest, StoredResponse},
+    models::{KeyState, KeyedRequest, StoredResponse, UserId},
     repository::idempotency,
 };
 
@@ -50,12 +50,17 @@ impl Idempotency {
         idempotency::acquire(&self.pool, request, self.lease).await
     }
 
-    /// Stores the response to an acquired request, or releases its key if `response` is `None`. If
+    /// Stores the response to an acquired request, which may have created a user, or releases its key if `response` is `None`. If
     /// Postgres fails, the key is free when its lease expires.
     #[tracing::instrument(name = "service.idempotency.complete", level = "debug", skip_all)]
-    pub async fn complete(&self, request: &KeyedRequest, response: Option<&StoredResponse>) {
+    pub async fn complete(
+        &self,
+        request: &KeyedRequest,
+        response: Option<&StoredResponse>,
+        created: Option<UserId>,
+    ) {
         let completed = match response {
-            Some(response) => idempotency::complete(&self.pool, request, response).await,
+            Some(response) => idempotency::complete(&self.pool, request, response, created).await,
             None => idempotency::release(&self.pool, request).await,
         };
         if let Err(error) = completed {

@@ -1,36 +1,83 @@
 //! Users and their preferences: sign-up, updates, export and erasure. Called by the handlers of users.
 //! Every change is published through the outbox.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use chassis::{feed::outbox::Outbox, shutdown::Shutdown};
 use filter::GenreNames;
 use histories::export::Layout;
-use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::{
     attempts::{AttemptLimiter, client_subject},
-    passwords::{Passwords, Verdict},
+    confirmation::{Confirmation, Requester},
+    email_verification::EmailVerification,
+    passwords::Passwords,
 };
 use crate::{
     error::Error,
-    models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate},
+    models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate, looks_of},
     repository::{
         erasure,
         export::{self, Piece},
-        movies, users,
+        movies, name_looks, users,
     },
 };
 
-/// The authorization of a new password.
-#[derive(Debug)]
-pub enum PasswordAuthorization<'a> {
-    /// The present password, as the request gives it. Not required if the user has none.
-    PresentPassword(Option<&'a SecretString>),
-    /// An administrator, for another user.
-    Administrator,
+/// The pause after a failure to fill in looks.
+const LOOKS_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// Users whose looks are filled in at once.
+const LOOKS_BATCH: i64 = 1000;
+
+/// Fills in the looks of names that were stored without them, once. A name that looks like another keeps none.
+pub async fn fill_in_looks(pool: PgPool, shutdown: Shutdown) {
+    let mut after = 0;
+    loop {
+        match fill_in_batch(&pool, after).await {
+            Ok(Some(last)) => after = last,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(%error, "cannot fill in the looks of names");
+                if shutdown.sleep(LOOKS_RETRY_INTERVAL).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Fills in the looks of the next users after `after`; returns the last one's id.
+async fn fill_in_batch(pool: &PgPool, after: i64) -> sqlx::Result<Option<i64>> {
+    let users = name_looks::list_missing(pool, after, LOOKS_BATCH).await?;
+    let Some((last, _)) = users.last() else {
+        return Ok(None);
+    };
+    let last = last.get();
+    let (ids, looks): (Vec<i64>, Vec<String>) = users
+        .iter()
+        .map(|(id, name)| (id.get(), looks_of(name)))
+        .unzip();
+    name_looks::store(pool, &ids, &looks).await?;
+    Ok(Some(last))
+}
+
+/// A user after an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdatedUser {
+    /// The user.
+    pub user: User,
+    /// The new address, if it waits for its verification.
+    pub pending_email: Option<String>,
+}
+
+impl From<User> for UpdatedUser {
+    fn from(user: User) -> Self {
+        Self {
+            user,
+            pending_email: None,
+        }
+    }
 }
 
 /// The users of the platform; cheap to clone.
@@ -41,19 +88,20 @@ pub struct Users {
     bulk: PgPool,
     outbox: Outbox,
     passwords: Passwords,
-    password_attempts: AttemptLimiter,
+    confirmation: Confirmation,
+    email_verification: EmailVerification,
     sign_ups: AttemptLimiter,
     shutdown: Shutdown,
 }
 
 impl Users {
-    /// The users in `pool`. `password_attempts` limits attempts at the present password per user,
-    /// `sign_ups` limits sign-ups per client address.
+    /// The users in `pool`. `confirmation` checks the proof of important changes, `sign_ups` limits sign-ups per client address.
     pub fn new(
         pool: PgPool,
         outbox: Outbox,
         passwords: Passwords,
-        password_attempts: AttemptLimiter,
+        confirmation: Confirmation,
+        email_verification: EmailVerification,
         sign_ups: AttemptLimiter,
         shutdown: Shutdown,
     ) -> Self {
@@ -62,7 +110,8 @@ impl Users {
             pool,
             outbox,
             passwords,
-            password_attempts,
+            confirmation,
+            email_verification,
             sign_ups,
             shutdown,
         }
@@ -75,12 +124,18 @@ impl Users {
         self
     }
 
-    /// Creates a user; `client` is the address that the sign-up counts for, if it is limited.
+    /// Creates a user; `client` is the address that the sign-up counts for, if it is limited. The
+    /// address of a user whom an administrator vouches for needs no verification.
     ///
     /// # Errors
     /// `TooManyAttempts` of the address; `UsernameTaken` or `EmailTaken`; `PasswordsBusy`.
     #[tracing::instrument(name = "service.users.create", level = "debug", skip_all)]
-    pub async fn create(&self, user: &NewUser, client: Option<IpAddr>) -> Result<User, Error> {
+    pub async fn create(
+        &self,
+        user: &NewUser,
+        client: Option<IpAddr>,
+        is_vouched_for: bool,
+    ) -> Result<User, Error> {
         if let Some(client) = client {
             self.sign_ups.acquire(&client_subject(client)).await?;
         }
@@ -88,12 +143,18 @@ impl Users {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let user = users::create(&self.pool, user, password_hash.as_deref()).await?;
+        let is_required = self.email_verification.is_required && !is_vouched_for;
+        let email = user.email.clone();
+        let user = users::create(&self.pool, user, password_hash.as_deref(), is_required).await?;
         self.outbox.notify_readers();
+        if is_required {
+            self.email_verification.request(user.id, &email).await?;
+        }
         Ok(user)
     }
 
-    /// Updates a user. A new password ends all logins.
+    /// Updates a user. A new password ends all logins, and the API keys if `update` demands it. A new password and a new
+    /// address require proof.
     ///
     /// # Errors
     /// `UserNotFound`; `UsernameTaken` or `EmailTaken`; `WrongPassword`, and `TooManyAttempts` at it; `PasswordsBusy`.
@@ -102,23 +163,32 @@ impl Users {
         &self,
         id: UserId,
         update: &UserUpdate,
-        authorization: PasswordAuthorization<'_>,
-    ) -> Result<User, Error> {
+        requester: &Requester<'_>,
+    ) -> Result<UpdatedUser, Error> {
         if update.is_empty() {
-            return self.get(id).await;
+            return Ok(self.get(id).await?.into());
         }
+        if update.password.is_some() || update.email.is_some() {
+            self.confirmation.confirm(requester).await?;
+        }
+        if update.password.is_some() {
+            let user = self.get(id).await?;
+            update.check_password(&user.username, &user.email)?;
+        }
+        // The address of another waits for its owner; what an administrator sets for another is trusted.
+        let is_verified = !self.email_verification.is_required || requester.is_admin_of(id);
+        let mut update = update.clone();
+        let pending = update.email.take_if(|_| !is_verified);
         let (new, present) = match &update.password {
             None => (None, None),
             Some(password) => {
                 let present = users::find_password_hash(&self.pool, id).await?;
                 let present = present.ok_or(Error::UserNotFound)?;
-                self.authorize(id, authorization, present.as_deref())
-                    .await?;
                 (Some(self.passwords.hash(password).await?), present)
             }
         };
         let updated =
-            users::update(&self.pool, id, update, new.as_deref(), present.as_deref()).await?;
+            users::update(&self.pool, id, &update, new.as_deref(), present.as_deref()).await?;
         let Some(user) = updated else {
             // The password changed meanwhile, or the user was erased.
             let exists = users::exists(&self.pool, id).await?;
@@ -129,29 +199,13 @@ impl Users {
             });
         };
         self.outbox.notify_readers();
-        Ok(user)
-    }
-
-    /// Checks the authorization of a new password; a user without a password needs none.
-    async fn authorize(
-        &self,
-        id: UserId,
-        authorization: PasswordAuthorization<'_>,
-        present_hash: Option<&str>,
-    ) -> Result<(), Error> {
-        let (PasswordAuthorization::PresentPassword(given), Some(present_hash)) =
-            (authorization, present_hash)
-        else {
-            return Ok(());
-        };
-        let given = given.ok_or(Error::WrongPassword)?;
-        let subject = id.to_string();
-        self.password_attempts.acquire(&subject).await?;
-        if self.passwords.verify(given, Some(present_hash)).await? == Verdict::Mismatch {
-            return Err(Error::WrongPassword);
+        if let Some(email) = &pending {
+            self.email_verification.request(id, email).await?;
         }
-        self.password_attempts.reset(&subject).await;
-        Ok(())
+        Ok(UpdatedUser {
+            user,
+            pending_email: pending.map(|email| email.text),
+        })
     }
 
     /// Gets the user of this id.
@@ -195,12 +249,13 @@ impl Users {
         replaced.ok_or(Error::UserNotFound)
     }
 
-    /// Erases the user and all data about them, and makes other services do the same.
+    /// Erases the user and all data about them, and makes other services do the same. Requires proof.
     ///
     /// # Errors
-    /// `UserNotFound` if no user has this id.
+    /// `UserNotFound` if no user has this id; as [`Confirmation::confirm`].
     #[tracing::instrument(name = "service.users.erase", level = "debug", skip_all, fields(user_id = %id))]
-    pub async fn erase(&self, id: UserId) -> Result<(), Error> {
+    pub async fn erase(&self, id: UserId, requester: &Requester<'_>) -> Result<(), Error> {
+        self.confirmation.confirm(requester).await?;
         if !erasure::erase(&self.bulk, id).await? {
             return Err(Error::UserNotFound);
         }

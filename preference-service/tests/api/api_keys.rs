@@ -29,7 +29,9 @@ async fn a_key_is_returned_once_and_valid_until_it_is_deleted(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
     let id = app.user("anna").await;
     let path = format!("/api/v1/users/{id}/api-keys");
-    let body = json!({"name": " export ", "scopes": ["write", "read", "read"]});
+    let body = json!({
+        "name": " export ", "scopes": ["write", "read", "read"], "expires_at": null,
+    });
     let response = app.post(&path, body).await;
     assert_eq!(response.headers["cache-control"], "no-store");
     let mut created = response.expect(201);

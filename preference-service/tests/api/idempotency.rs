@@ -55,7 +55,7 @@ async fn a_key_identifies_one_request_of_one_principal(pool: PgPool) {
     assert_eq!(problem["type"], "/problems/idempotency-key-reused");
     let of_another = [
         ("idempotency-key", "k"),
-        ("x-principal", r#"{"subject":"7"}"#),
+        ("x-principal", r#"{"subject":"7","role":"user"}"#),
     ];
     post(&app, "/api/v1/users", &user("berta"), &of_another)
         .await

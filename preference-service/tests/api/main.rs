@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod administration;
 mod api_keys;
 mod batch;
 mod bulkheads;
@@ -28,6 +29,7 @@ mod interactions;
 mod languages;
 mod own_data;
 mod preferences;
+mod protection;
 mod reactions;
 mod restore;
 mod schema;

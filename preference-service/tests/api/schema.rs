@@ -17,7 +17,9 @@ async fn all_statements_prepare(pool: PgPool) {
 const EXPORTED: &[&str] = &[
     "api_key",
     "job",
+    "email_verification",
     "group_member",
+    "known_device",
     "import_failure",
     "import_unmatched",
     "interaction",
@@ -31,7 +33,7 @@ const EXPORTED: &[&str] = &[
 ];
 /// Tables whose rows belong to a user, but are not in an export: the proof of an erasure, the rows of a
 /// running import, which are the user's own file, and change records of what is exported.
-const NOT_EXPORTED: &[&str] = &["erasure", "import_entry", "outbox"];
+const NOT_EXPORTED: &[&str] = &["erasure", "idempotency_key", "import_entry", "outbox"];
 
 /// A new table must be added to the export and to the erasure (`own_data` tests that all are erased).
 #[sqlx::test]

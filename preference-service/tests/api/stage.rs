@@ -55,6 +55,10 @@ impl TestApp {
             ("ARGON2_MEMORY_KIB", "8"),
             ("ARGON2_ITERATIONS", "1"),
             ("ARGON2_WAIT_MS", "20000"),
+            ("AUTH_MODE", "mock"),
+            ("LOGIN_DELAY_MS", "0"),
+            ("API_KEY_MAX_DAYS", "40000"),
+            ("API_KEYS_WITHOUT_END", "true"),
         ]
         .iter()
         .chain(settings)
@@ -96,9 +100,22 @@ impl TestApp {
         principal: Option<(i64, &str)>,
         address: Option<&str>,
     ) -> TestResponse {
+        let principal =
+            principal.map(|(id, role)| json!({"subject": id.to_string(), "role": role}));
+        self.send_as(method, path, body, principal, address).await
+    }
+
+    /// As [`TestApp::send`], with the whole principal.
+    pub(crate) async fn send_as(
+        &self,
+        method: &str,
+        path: &str,
+        body: Value,
+        principal: Option<Value>,
+        address: Option<&str>,
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(path);
-        if let Some((id, role)) = principal {
-            let principal = json!({"subject": id.to_string(), "role": role});
+        if let Some(principal) = principal {
             request = request.header("x-principal", principal.to_string());
         }
         if let Some(address) = address {

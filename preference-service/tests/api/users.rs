@@ -196,7 +196,10 @@ async fn a_user_can_update_username_email_and_password(pool: PgPool) {
     let id = app.account("anna").await;
     app.account("bea").await;
     let path = format!("/api/v1/users/{id}");
-    let change = |body: Value| app.send("PATCH", &path, body, Some((id, "user")), None);
+    let change = |mut body: Value| {
+        body["current_password"] = json!(PASSWORD);
+        app.send("PATCH", &path, body, Some((id, "user")), None)
+    };
     let user = change(json!({"username": " Änna ", "email": "a@c"}))
         .await
         .expect(200);

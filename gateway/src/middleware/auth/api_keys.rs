@@ -1,6 +1,6 @@
 //! API keys. They are opaque: the owner is looked up by the key's SHA-256 at the service that issued it, and
-//! cached for a while, during which a revoked key still works. Invalid keys are cached, too; clients that send
-//! many of them are refused without a lookup.
+//! cached for a while, during which a revoked key still works. Invalid keys are cached, too; the lookups of clients that send
+//! many of them are delayed, but not those of keys that were valid before: made-up keys must not lock out the owner of another.
 
 use std::{
     rc::Rc,
@@ -38,8 +38,14 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_RESPONSE_BYTES: usize = 4096;
 /// Lookups of one thread.
 const MAX_CONCURRENT_LOOKUPS: usize = 64;
-/// Invalid keys of one client in one window.
+/// Invalid keys of one client in one window; further lookups are delayed.
 const MAX_INVALID_KEYS: u32 = 20;
+/// The delay of a lookup for a client that has sent so many.
+const SUSPECT_DELAY: Duration = Duration::from_secs(1);
+/// Delayed lookups of one client; one more is refused.
+const MAX_DELAYED_LOOKUPS: u32 = 16;
+/// The most valid keys that the process remembers beyond their time in the cache.
+const MAX_PROVEN_KEYS: usize = 100_000;
 const INVALID_KEY_WINDOW: Duration = Duration::from_secs(60);
 /// The most clients that are remembered for invalid keys.
 const MAX_CLIENTS: usize = 10_000;
@@ -51,31 +57,84 @@ pub(super) fn is_api_key(token: &[u8]) -> bool {
     token.starts_with(PREFIX)
 }
 
+/// The invalid keys of a client in its window.
+#[derive(Clone, Copy)]
+struct Suspect {
+    invalid: u32,
+    delayed: u32,
+    ends: Instant,
+}
+
 /// Counts the invalid API keys of each client in a fixed window; shared by all threads, and used only if a key
 /// is not cached. Unlike a rate limiter it counts after the lookup, which alone shows if the key is invalid.
-pub(crate) struct InvalidKeyLimiter(Mutex<unsync::Cache<ClientKey, (u32, Instant)>>);
+pub(crate) struct InvalidKeyLimiter {
+    clients: Mutex<unsync::Cache<ClientKey, Suspect>>,
+    /// The hashes of keys that were valid at their last lookup.
+    proven: sync::Cache<Hash, ()>,
+}
 
 impl Default for InvalidKeyLimiter {
     fn default() -> Self {
-        Self(Mutex::new(unsync::Cache::new(MAX_CLIENTS)))
+        Self {
+            clients: Mutex::new(unsync::Cache::new(MAX_CLIENTS)),
+            proven: sync::Cache::new(MAX_PROVEN_KEYS),
+        }
+    }
+}
+
+/// A delayed lookup, which ends when it is dropped.
+struct DelayedLookup<'a>(&'a InvalidKeyLimiter, ClientKey);
+
+impl Drop for DelayedLookup<'_> {
+    fn drop(&mut self) {
+        self.0.update(self.1, Instant::now(), |suspect| {
+            suspect.delayed = suspect.delayed.saturating_sub(1);
+        });
     }
 }
 
 impl InvalidKeyLimiter {
-    /// The time until another key of `client` may be looked up, if it has to wait.
-    fn wait(&self, client: ClientKey, now: Instant) -> Option<Duration> {
-        let clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, ends) = *clients.get(&client)?;
-        (count >= MAX_INVALID_KEYS && ends > now).then(|| ends - now)
+    /// Registers a lookup of a key that was not valid before, if it has to be delayed.
+    ///
+    /// # Errors
+    /// The time until the window ends, if too many lookups of `client` are delayed already.
+    fn delay(
+        &self,
+        client: ClientKey,
+        now: Instant,
+    ) -> Result<Option<DelayedLookup<'_>>, Duration> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(suspect) = clients.get(&client).copied() else {
+            return Ok(None);
+        };
+        if suspect.invalid < MAX_INVALID_KEYS || suspect.ends <= now {
+            return Ok(None);
+        }
+        if suspect.delayed >= MAX_DELAYED_LOOKUPS {
+            return Err(suspect.ends - now);
+        }
+        let delayed = suspect.delayed + 1;
+        clients.insert(client, Suspect { delayed, ..suspect });
+        Ok(Some(DelayedLookup(self, client)))
     }
 
     fn count(&self, client: ClientKey, now: Instant) {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, ends) = match clients.get(&client) {
-            Some((count, ends)) if *ends > now => (*count, *ends),
-            _ => (0, now + INVALID_KEY_WINDOW),
+        self.update(client, now, |suspect| suspect.invalid += 1);
+    }
+
+    fn update(&self, client: ClientKey, now: Instant, change: impl FnOnce(&mut Suspect)) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = clients.get(&client).copied();
+        let mut suspect = match known {
+            Some(suspect) if suspect.ends > now => suspect,
+            known => Suspect {
+                invalid: 0,
+                delayed: known.map_or(0, |suspect| suspect.delayed),
+                ends: now + INVALID_KEY_WINDOW,
+            },
         };
-        clients.insert(client, (count + 1, ends));
+        change(&mut suspect);
+        clients.insert(client, suspect);
     }
 }
 
@@ -121,7 +180,7 @@ impl ApiKeys {
     /// Returns the owner of `key`, from the cache or from `service`.
     ///
     /// # Errors
-    /// 401 if the key is invalid, 429 if `client` sent too many of those, 502 or 503 if the lookup fails.
+    /// 401 if the key is invalid, 429 if too many lookups of `client` are delayed, 502 or 503 if the lookup fails.
     pub(super) async fn resolve(
         &self,
         key: &[u8],
@@ -147,11 +206,13 @@ impl ApiKeys {
                 Err(placeholder) => break placeholder,
             }
         };
-        if let Some(wait) = self.invalid_keys.wait(client, Instant::now()) {
-            return Err(rate_limited(
-                "too many unknown API keys",
-                wait.as_secs().max(1),
-            ));
+        if self.invalid_keys.proven.get(&hash).is_none() {
+            let delayed = self.invalid_keys.delay(client, Instant::now());
+            let delayed = delayed
+                .map_err(|wait| rate_limited("too many unknown API keys", wait.as_secs().max(1)))?;
+            if delayed.is_some() {
+                tokio::time::sleep(SUSPECT_DELAY).await;
+            }
         }
         let _permit = self.lookups.try_acquire().map_err(|_| {
             unavailable(service.service).error("too many API keys are being checked")
@@ -161,8 +222,12 @@ impl ApiKeys {
             Ok(owner) => owner?.and_then(Owner::into_principal).map(Rc::new),
             Err(_) => return Err(unavailable(service.service)),
         };
-        if owner.is_none() {
-            self.invalid_keys.count(client, Instant::now());
+        match owner {
+            Some(_) => self.invalid_keys.proven.insert(hash, ()),
+            None => {
+                self.invalid_keys.proven.remove(&hash);
+                self.invalid_keys.count(client, Instant::now());
+            }
         }
         // Fails only if the entry was removed meanwhile.
         let _ = placeholder.insert(CachedKey {
@@ -212,20 +277,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_that_send_many_invalid_keys_have_to_wait_and_others_do_not() {
+    fn lookups_of_clients_that_send_many_invalid_keys_are_delayed_and_bounded() {
         let limiter = InvalidKeyLimiter::default();
         let client = |number: u32| ClientKey::of(std::net::IpAddr::from(number.to_be_bytes()));
         let now = Instant::now();
         for _ in 0..MAX_INVALID_KEYS {
-            assert_eq!(limiter.wait(client(1), now), None);
+            assert!(
+                limiter
+                    .delay(client(1), now)
+                    .is_ok_and(|delayed| delayed.is_none())
+            );
             limiter.count(client(1), now);
         }
-        assert_eq!(limiter.wait(client(1), now), Some(INVALID_KEY_WINDOW));
-        assert_eq!(limiter.wait(client(2), now), None);
-        assert_eq!(limiter.wait(client(1), now + INVALID_KEY_WINDOW), None);
+        let delayed: Vec<_> = (0..MAX_DELAYED_LOOKUPS)
+            .map(|_| {
+                limiter
+                    .delay(client(1), now)
+                    .ok()
+                    .flatten()
+                    .expect("a delay")
+            })
+            .collect();
+        assert_eq!(
+            limiter.delay(client(1), now).err(),
+            Some(INVALID_KEY_WINDOW)
+        );
+        assert!(
+            limiter
+                .delay(client(2), now)
+                .is_ok_and(|delayed| delayed.is_none())
+        );
+        drop(delayed);
+        assert!(
+            limiter
+                .delay(client(1), now)
+                .is_ok_and(|delayed| delayed.is_some())
+        );
+        let later = now + INVALID_KEY_WINDOW;
+        assert!(
+            limiter
+                .delay(client(1), later)
+                .is_ok_and(|delayed| delayed.is_none())
+        );
         for number in 0..3 * MAX_CLIENTS {
             limiter.count(client(u32::try_from(number).expect("small")), now);
         }
-        assert!(limiter.0.lock().expect("not poisoned").len() <= MAX_CLIENTS);
+        let clients = limiter.clients.lock().expect("not poisoned");
+        assert!(clients.len() <= MAX_CLIENTS);
     }
 }

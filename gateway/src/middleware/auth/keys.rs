@@ -40,8 +40,11 @@ struct Claims {
     exp: u64,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     nbf: Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    iat: Value,
+    /// The time of the login.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    auth_time: Value,
 }
 
 /// The keys that tokens are verified with; shared by all threads.
@@ -132,8 +135,11 @@ impl Keys {
             return Err(Rejection::Invalid(reason));
         }
         let valid_until = claims.exp.saturating_add(leeway);
-        let principal = Principal::new(claims.sub, claims.role, None, valid_until)
-            .ok_or(Rejection::Invalid("the token is not readable"))?;
+        let auth_time = whole_seconds(&claims.auth_time);
+        let principal =
+            Principal::with_login(claims.sub, claims.role, None, valid_until, auth_time);
+        let mut principal = principal.ok_or(Rejection::Invalid("the token is not readable"))?;
+        principal.issued_at = whole_seconds(&claims.iat).unwrap_or(0);
         if !principal.is_valid(&self.clock) {
             return Err(Rejection::Invalid("the token has expired"));
         }
@@ -173,6 +179,14 @@ impl Keys {
     }
 }
 
+/// A NumericDate (RFC 7519, 2) without its fraction.
+fn whole_seconds(claim: &Value) -> Option<u64> {
+    claim.as_u64().or_else(|| {
+        let seconds = claim.as_f64()?;
+        (0.0..=1e15).contains(&seconds).then_some(seconds as u64)
+    })
+}
+
 /// The reason why a token is invalid, without the expected values.
 fn reason(kind: &ErrorKind) -> &'static str {
     match kind {
@@ -205,7 +219,8 @@ pub fn sign_token(
         aud: config.jwt_audience.clone().into(),
         exp: now.saturating_add(ttl_seconds),
         nbf: Value::Null,
-        iat: Some(now),
+        iat: now.into(),
+        auth_time: Value::Null,
     };
     let key = EncodingKey::from_secret(config.jwt_secret.expose_secret().as_bytes());
     Ok(encode(&Header::new(Algorithm::HS256), &claims, &key)?)

@@ -11,6 +11,8 @@ pub enum Role {
     /// May access their own data.
     #[default]
     User,
+    /// May also suspend users.
+    Moderator,
     /// May access everything.
     Admin,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Principal {
     pub(crate) header: HeaderValue,
     /// Seconds since the Unix epoch, leeway included.
     valid_until: u64,
+    /// Seconds since the Unix epoch; 0 for a token that does not state it.
+    pub(super) issued_at: u64,
 }
 
 impl Principal {
@@ -58,14 +62,28 @@ impl Principal {
         scopes: Option<Scopes>,
         valid_until: u64,
     ) -> Option<Self> {
+        Self::with_login(subject, role, scopes, valid_until, None)
+    }
+
+    /// As [`Principal::new`], of a token that comes from a login at `auth_time`, in seconds since the Unix epoch.
+    pub(super) fn with_login(
+        subject: String,
+        role: Role,
+        scopes: Option<Scopes>,
+        valid_until: u64,
+        auth_time: Option<u64>,
+    ) -> Option<Self> {
         #[derive(Serialize)]
         struct XPrincipal<'a> {
             subject: &'a str,
             role: Role,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            auth_time: Option<u64>,
         }
         let subject_and_role = XPrincipal {
             subject: &subject,
             role,
+            auth_time,
         };
         let json = serde_json::to_string(&subject_and_role).ok()?;
         Some(Self {
@@ -74,6 +92,7 @@ impl Principal {
             role,
             scopes,
             valid_until,
+            issued_at: 0,
         })
     }
 
