@@ -13,7 +13,7 @@ use url::Url;
 use crate::{
     config::ProcessConfig,
     server::INTERNAL_TOKEN,
-    tls::{Roots, client_config},
+    tls::{Roots, client_config, install_tls_provider},
     trace::{REQUEST_ID, TRACEPARENT, TraceContext},
 };
 
@@ -88,12 +88,6 @@ pub async fn read_at_most(
         body.extend_from_slice(&chunk);
     }
     Ok(Some(body))
-}
-
-/// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
-pub(crate) fn install_tls_provider() {
-    // An error means that a provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// A client of another service of the platform.

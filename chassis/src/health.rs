@@ -8,10 +8,8 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::shutdown::Shutdown;
+use crate::{metrics::DEPENDENCY_UP, shutdown::Shutdown};
 
-/// The results of the latest checks, by dependency: 1 if it works, else 0 (gauge).
-pub const DEPENDENCY_UP: &str = "dependency_up";
 /// The beginning of the status of an optional dependency that the settings leave out, which is no fault.
 pub const NOT_CONFIGURED: &str = "not configured";
 

@@ -5,17 +5,18 @@ use std::sync::OnceLock;
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::{
-    health::DEPENDENCY_UP,
-    redis::{REDIS_REFUSED_TOTAL, REDIS_UNREACHABLE_TOTAL},
-};
-
 /// Responses by method, route and status (counter).
 pub const HTTP_REQUESTS_TOTAL: &str = "http_requests_total";
 /// Time from the request's head to the response's head (histogram, seconds).
 pub const HTTP_REQUEST_DURATION_SECONDS: &str = "http_request_duration_seconds";
 /// Requests in flight (gauge).
 pub const HTTP_REQUESTS_IN_FLIGHT: &str = "http_requests_in_flight";
+/// The results of the latest checks, by dependency: 1 if it works, else 0 (gauge).
+pub const DEPENDENCY_UP: &str = "dependency_up";
+/// Commands that failed because Redis was unavailable (counter).
+pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
+/// Commands that failed because Redis refuses the user or password (counter).
+pub const REDIS_REFUSED_TOTAL: &str = "redis_refused_total";
 
 const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,

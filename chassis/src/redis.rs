@@ -23,13 +23,8 @@ use self::connection::{Connection, Manager};
 use crate::{
     config::{ConfigError, Settings},
     health::NOT_CONFIGURED,
+    metrics::{REDIS_REFUSED_TOTAL, REDIS_UNREACHABLE_TOTAL},
 };
-
-/// Commands that failed because Redis was unavailable (counter).
-pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
-
-/// Commands that failed because Redis refuses the user or password (counter).
-pub const REDIS_REFUSED_TOTAL: &str = "redis_refused_total";
 
 /// The pause after a failure in which no command is sent, so that requests do not queue behind Redis.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);

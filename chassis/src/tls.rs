@@ -24,7 +24,7 @@ pub enum Roots {
 /// # Errors
 /// Returns a [`ConfigError`] that names the setting if a file cannot be read, is not PEM or does not fit the others.
 pub fn client_config(config: &ProcessConfig, roots: Roots) -> Result<ClientConfig, ConfigError> {
-    crate::client::install_tls_provider();
+    install_tls_provider();
     let mut store = RootCertStore::empty();
     let own = &config.service_tls_ca_cert_file;
     if !own.is_empty() {
@@ -54,6 +54,12 @@ pub fn client_config(config: &ProcessConfig, roots: Roots) -> Result<ClientConfi
             "SERVICE_TLS_CERT_FILE and SERVICE_TLS_KEY_FILE need each other".to_owned(),
         )),
     }
+}
+
+/// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
+pub(crate) fn install_tls_provider() {
+    // An error means that a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The certificates of a PEM file, at least one.

@@ -77,7 +77,7 @@ impl Manager {
     /// # Errors
     /// Returns [`ConfigError`] if a setting is invalid or a certificate cannot be read.
     pub(super) fn new(config: &RedisConfig, timeout: Duration) -> Result<Self, ConfigError> {
-        crate::client::install_tls_provider();
+        crate::tls::install_tls_provider();
         let servers = config.servers()?;
         let certificates = config.certificates()?;
         let connecting = AsyncConnectionConfig::new()
