@@ -50,6 +50,11 @@ impl<S: Send + Sync> FromRequestParts<S> for AcceptsEventStream {
     }
 }
 
+/// The form of an idempotency key, as a regular expression of a schema.
+pub(crate) const KEY_PATTERN: &str = "^[!-~]+$";
+/// The longest idempotency key.
+pub(crate) const MAX_KEY_CHARS: usize = 255;
+
 /// The request's `Idempotency-Key`, if it has one.
 ///
 /// # Errors
@@ -60,9 +65,11 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default().trim();
-    let is_sane = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_sane =
+        (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_sane || values.next().is_some() {
-        let message = "must be given once, as 1 to 255 visible ASCII characters";
+        let message =
+            format!("must be given once, as 1 to {MAX_KEY_CHARS} visible ASCII characters");
         return Err(Problem::invalid(vec![FieldError::new(
             "Idempotency-Key",
             message,
@@ -228,6 +235,54 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// # Errors
 /// 400 naming the field, or the position at which the text is not JSON.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    parse_strictly(body).or_else(|problem| match with_whole_numbers(body) {
+        Some(body) => parse_strictly(&body).map_err(|_| problem),
+        None => Err(problem),
+    })
+}
+
+/// `body` with whole numbers that have a fraction or an exponent (`276.0`, `1e3`), which are integers to JSON Schema and
+/// floating point to serde, written as integers; `None` if there is none.
+fn with_whole_numbers(body: &[u8]) -> Option<Vec<u8>> {
+    /// Larger ones are not exact.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    let is_of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let mut written = Vec::with_capacity(body.len());
+    let (mut rest, mut is_changed) = (body, false);
+    while let Some((&first, more)) = rest.split_first() {
+        let length = match first {
+            b'"' => {
+                let mut is_escaped = false;
+                let end = more.iter().position(|byte| {
+                    let is_end = *byte == b'"' && !is_escaped;
+                    is_escaped = *byte == b'\\' && !is_escaped;
+                    is_end
+                });
+                end.map_or(rest.len(), |end| end + 2)
+            }
+            b'-' | b'0'..=b'9' => rest.iter().take_while(|byte| is_of_number(byte)).count(),
+            _ => 1,
+        };
+        let (token, after) = rest.split_at(length);
+        let number = Some(token).filter(|token| token.iter().any(|byte| b".eE".contains(byte)));
+        let number = number.filter(|_| first != b'"').and_then(|token| {
+            let number: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
+            (number.fract() == 0.0 && number.abs() <= MAX_EXACT).then_some(number)
+        });
+        match number {
+            Some(number) => {
+                is_changed = true;
+                // Exact, see above.
+                written.extend_from_slice((number as i64).to_string().as_bytes());
+            }
+            None => written.extend_from_slice(token),
+        }
+        rest = after;
+    }
+    is_changed.then_some(written)
+}
+
+fn parse_strictly<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let invalid =
         |errors: Vec<FieldError>, detail: String| invalid_body().detail(detail).errors(errors);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -441,5 +496,44 @@ mod tests {
         assert!(refused(r#"{"name":"x"} x"#).is_empty());
         assert_eq!(refused(r#"["x",1]"#)[0].0, "body");
         assert_eq!(refused("null")[0].0, "body");
+    }
+
+    #[test]
+    fn whole_numbers_with_a_fraction_are_integers() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Body {
+            count: i64,
+            share: f64,
+            text: String,
+        }
+        let parse = |count: &str| {
+            let body = format!(r#"{{"count": {count}, "share": 0.5, "text": "1.0 \\\" 2.0"}}"#);
+            parse_json::<Body>(body.as_bytes())
+        };
+        for (text, count) in [
+            ("7", 7),
+            ("7.0", 7),
+            ("-7.00", -7),
+            ("7e2", 700),
+            ("0.07E2", 7),
+            ("-0.0", 0),
+        ] {
+            let body = parse(text).expect(text);
+            assert_eq!((body.count, body.share), (count, 0.5), "{text}");
+            assert_eq!(body.text, "1.0 \\\" 2.0");
+        }
+        for text in [
+            "7.5",
+            "1e99",
+            "7.",
+            ".5",
+            "1e",
+            "--1",
+            "\"7.0\"",
+            "7.0, \"count\": 7",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -20,8 +20,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::validate::Validator;
 
+/// The form of a tag, as a regular expression of a schema.
+pub(crate) const TAG_PATTERN: &str = "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$";
 /// The longest tag that is read, in bytes; RFC 5646 recommends support for this length.
-const MAX_TAG_BYTES: usize = 35;
+pub(crate) const MAX_TAG_BYTES: usize = 35;
 /// The language ranges of `Accept-Language` that are read; further ones do not count.
 const MAX_RANGES: usize = 32;
 

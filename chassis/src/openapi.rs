@@ -12,13 +12,18 @@ use utoipa::{
         content::ContentBuilder,
         info::ContactBuilder,
         path::{Operation, Parameter, ParameterBuilder, PathItem},
-        schema::{Components, Schema, SchemaType, Type},
+        schema::{Components, Object, Schema, SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
         server::ServerBuilder,
     },
 };
 
-use crate::problem::{CONTENT_TYPE_PROBLEM, FieldError, ProblemDocument};
+use crate::{
+    extract::{KEY_PATTERN, MAX_KEY_CHARS},
+    language::{MAX_TAG_BYTES, TAG_PATTERN},
+    paging::{CURSOR_PATTERN, MAX_CURSOR_CHARS},
+    problem::{CONTENT_TYPE_PROBLEM, FieldError, ProblemDocument},
+};
 
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
@@ -189,12 +194,28 @@ fn complete_parameter(parameter: &mut Parameter, components: &Components) {
     {
         schema.schema_type = SchemaType::Type(kind.clone());
     }
+    constrain(&parameter.name, schema);
     if parameter.required == Required::False {
         let own = example.filter(|example| !example.is_null());
         schema.examples = own.or(schema.example.take()).into_iter().collect();
         *parameter = ParameterBuilder::from(std::mem::take(parameter))
             .example(None)
             .build();
+    }
+}
+
+/// Adds the form of parameters that are read alike everywhere, unless they have one of their own.
+fn constrain(name: &str, schema: &mut Object) {
+    let (pattern, min, max) = match name {
+        "language" => (TAG_PATTERN, 2, MAX_TAG_BYTES),
+        "cursor" => (CURSOR_PATTERN, 1, MAX_CURSOR_CHARS),
+        "Idempotency-Key" => (KEY_PATTERN, 1, MAX_KEY_CHARS),
+        _ => return,
+    };
+    if schema.schema_type == SchemaType::Type(Type::String) && schema.pattern.is_none() {
+        schema.pattern = Some(pattern.to_owned());
+        schema.min_length = Some(min);
+        schema.max_length = Some(max);
     }
 }
 

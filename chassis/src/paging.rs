@@ -5,8 +5,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::extract::Bounded;
 
+/// The form of a cursor, as a regular expression of a schema.
+pub(crate) const CURSOR_PATTERN: &str = "^[A-Za-z0-9_-]+$";
 /// The longest accepted cursor, in characters.
-const MAX_CURSOR_CHARS: usize = 4096;
+pub(crate) const MAX_CURSOR_CHARS: usize = 4096;
 
 /// A page number; the bound keeps the offset within 64 bits.
 pub type Page = Bounded<1, 100_000>;

@@ -49,28 +49,47 @@ pub struct FilterParams {
     /// that takes ids or names. Names are compared without regard to case; digits are an id; a name that
     /// contains a comma or a bar can only be given by its id. Synonyms and plurals are
     /// understood (`Sci-Fi`, `romcom`). An unknown genre is an error that names the nearest.
-    #[param(example = "Drama,Comedy|Crime")]
+    #[param(
+        example = "Drama,Comedy|Crime",
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
+    )]
     pub genres: Option<String>,
     /// Genres that the movie does not have: `27,53` excludes either, `27|53` excludes both together.
-    #[param(example = "Horror")]
+    #[param(
+        example = "Horror",
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
+    )]
     pub without_genres: Option<String>,
     /// Keywords of the movie, by id or name. A value that no stored movie has is an error that names the nearest; so it
     /// is for people, languages, countries, providers and regions, unless no movies are stored at all.
-    #[param(example = "time travel|dystopia")]
+    #[param(
+        example = "time travel|dystopia",
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
+    )]
     pub keywords: Option<String>,
     /// Directors, writers and top-billed cast, by id or name in any known language.
-    #[param(example = "Keanu Reeves,Carrie-Anne Moss")]
+    #[param(
+        example = "Keanu Reeves,Carrie-Anne Moss",
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
+    )]
     pub people: Option<String>,
     /// The display language (BCP 47, such as `ko-KR`): titles, overviews and names are in it where known. The
     /// default is that of `Accept-Language`, else the catalogue's own. Unless `original_language` is given, a code
     /// without a region (`ko`) also filters by the original language, and several (`ko|ja`) only filter.
-    #[param(example = "ko-KR")]
+    #[param(
+        example = "ko-KR",
+        max_length = 199,
+        pattern = r"^[A-Za-z]{2,3}(([-_][A-Za-z0-9]{1,8})*|([,|][A-Za-z]{2,3}){0,49})$"
+    )]
     pub language: Option<String>,
     /// The original language, ISO 639-1. `language` is then the display language alone.
-    #[param(example = "ko|ja")]
+    #[param(
+        example = "ko|ja",
+        pattern = r"^[A-Za-z]{2,3}([,|][A-Za-z]{2,3}){0,49}$"
+    )]
     pub original_language: Option<String>,
     /// The production country, ISO 3166-1.
-    #[param(example = "KR,US")]
+    #[param(example = "KR,US", pattern = r"^[A-Za-z]{2}([,|][A-Za-z]{2}){0,49}$")]
     pub country: Option<String>,
     /// The release year.
     #[param(value_type = Option<i32>, minimum = 1800, maximum = 2999, example = 1999)]
@@ -91,17 +110,20 @@ pub struct FilterParams {
     #[param(value_type = Option<f64>, minimum = 0, maximum = 10, example = 7.5)]
     pub vote_average_min: Option<String>,
     /// The minimum of TMDB's vote count.
-    #[param(value_type = Option<i32>, minimum = 0, example = 1000)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 2147483647, example = 1000)]
     pub vote_count_min: Option<String>,
     /// The maximum of TMDB's vote count.
-    #[param(value_type = Option<i32>, minimum = 0, example = 100000)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 2147483647, example = 100000)]
     pub vote_count_max: Option<String>,
-    /// Watch providers of the movie in `region`, on any terms, by id or name. One that has movies only in other regions
+    /// Watch providers of the movie in `region`, which must be given too, on any terms, by id or name. One that has movies only in other regions
     /// matches no movie.
-    #[param(example = "Netflix|356")]
+    #[param(
+        example = "Netflix|356",
+        pattern = r"^ *[^,| \u0000][^,|\u0000]{0,199}([,|] *[^,| \u0000][^,|\u0000]{0,199}){0,49}$"
+    )]
     pub providers: Option<String>,
     /// The region of `providers` and of included watch providers, ISO 3166-1.
-    #[param(example = "KR")]
+    #[param(example = "KR", pattern = r"^[A-Za-z]{2}$")]
     pub region: Option<String>,
 }
 

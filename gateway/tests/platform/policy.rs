@@ -186,10 +186,11 @@ async fn callers(
             Admin,
             &["read", "write", "admin"],
         ),
+        // Without the scope, the key has the rights of any user.
         (
             "an administrator's key without admin",
             admin,
-            Admin,
+            Stranger,
             &["read", "write"],
         ),
     ] {

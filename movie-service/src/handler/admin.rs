@@ -116,7 +116,7 @@ pub(super) struct SyncResponse {
 #[schema(example = json!({"tmdb_ids": [603, 604, 605]}))]
 pub(super) struct ImportRequest {
     /// The TMDB ids, 1 to 10,000 different ones.
-    #[schema(value_type = Vec<i64>, min_items = 1, example = json!([603, 604, 605]))]
+    #[schema(inline, min_items = 1, max_items = 10_000, example = json!([603, 604, 605]))]
     tmdb_ids: Vec<Bounded<1, 2_147_483_647>>,
 }
 

@@ -179,7 +179,10 @@ impl Includes {
 #[into_params(parameter_in = Query)]
 pub(super) struct MovieQuery {
     /// Optional parts, separated by commas: `credits`, `keywords`, `providers`, `stats`, `similar`.
-    #[param(example = "credits,providers")]
+    #[param(
+        example = "credits,providers",
+        pattern = r"^(credits|keywords|providers|stats|similar)(,(credits|keywords|providers|stats|similar))*$"
+    )]
     include: Option<String>,
     /// The display language (BCP 47); by default that of `Accept-Language`, else the catalogue's own. Title, overview,
     /// genres and names that are not translated into it are the catalogue's.
@@ -195,7 +198,7 @@ pub(super) struct MovieQuery {
     get,
     path = "/api/v1/movies/{id}",
     tag = "movies",
-    params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603"), MovieQuery),
+    params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603", pattern = r"^([1-9][0-9]{0,17}|imdb:tt[0-9]{7,10})$"), MovieQuery),
     responses(
         (status = 200, description = "the movie", body = MovieResponse, headers(("ETag" = String, description = "the entity tag"), ("Age" = i64, description = "seconds since the last fetch from TMDB, if the movie is stale"), ("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         (status = 304, description = "unchanged since `If-None-Match`"),
@@ -308,7 +311,7 @@ pub(super) struct ProvidersResponse {
 #[into_params(parameter_in = Query)]
 pub(super) struct ProvidersQuery {
     /// The region, ISO 3166-1; all regions by default.
-    #[param(example = "KR")]
+    #[param(example = "KR", pattern = r"^[A-Za-z]{2}$")]
     region: Option<String>,
 }
 
@@ -319,7 +322,7 @@ pub(super) struct ProvidersQuery {
     get,
     path = "/api/v1/movies/{id}/providers",
     tag = "movies",
-    params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603"), ProvidersQuery),
+    params(("id" = String, Path, description = "TMDB's id of the movie, or IMDb's as `imdb:tt0133093`", example = "603", pattern = r"^([1-9][0-9]{0,17}|imdb:tt[0-9]{7,10})$"), ProvidersQuery),
     responses(
         (status = 200, description = "the providers, perhaps none", body = ProvidersResponse),
         (status = 304, description = "unchanged since `If-None-Match`"),

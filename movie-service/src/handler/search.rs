@@ -309,7 +309,7 @@ pub(super) struct SuggestionsResponse {
 #[into_params(parameter_in = Query)]
 pub(super) struct SuggestQuery {
     /// The query as typed so far, 1 to 200 characters.
-    #[param(value_type = String, example = "old")]
+    #[param(value_type = String, example = "old", min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u0008\u000E-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u0008\u000E-\u001F\u007F-\u009F]*$")]
     q: Option<String>,
     /// Suggestions.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 8, default = 8, example = 5)]

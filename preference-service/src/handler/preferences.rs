@@ -15,6 +15,19 @@ use crate::{
     state::AppState,
 };
 
+/// The name of a genre, for its description.
+#[derive(ToSchema)]
+#[schema(
+    min_length = 1,
+    max_length = 50,
+    pattern = r"^[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB][^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$"
+)]
+#[expect(
+    dead_code,
+    reason = "names are checked one by one, so that errors name theirs"
+)]
+struct GenreName(String);
+
 /// Preferences to be set; an absent field is not set.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +41,7 @@ pub(super) struct PreferencesRequest {
     /// Synonyms and plurals are understood (`Sci-Fi`, `공상과학`; `romcom` is Romance and Comedy). They are stored by their
     /// names in the catalogue, each once; an unknown one is an error that names the nearest. While the catalogue has no
     /// movies, they are stored as they are.
-    #[schema(max_items = 50)]
+    #[schema(inline, max_items = 50, value_type = Option<Vec<GenreName>>)]
     preferred_genres: Option<Vec<String>>,
     /// A language of two letters (ISO 639-1) in any case, such as `ko` or `ko-KR`, of which the region is dropped; not set
     /// if empty. Only movies in this language are recommended, and responses about the user's own movies are in it.

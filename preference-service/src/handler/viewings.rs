@@ -311,7 +311,11 @@ pub(super) struct ViewingPath {
     #[param(inline, example = 1)]
     id: UserId,
     /// The viewing's id.
-    #[param(value_type = String, example = "603-2021-05-01")]
+    #[param(
+        value_type = String,
+        example = "603-2021-05-01",
+        pattern = r"^[1-9][0-9]{0,17}-([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))|unknown)$"
+    )]
     viewing_id: ViewingId,
 }
 

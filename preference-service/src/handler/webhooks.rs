@@ -37,13 +37,22 @@ pub(super) struct CreateWebhookRequest {
     /// The server that sends to it.
     provider: Provider,
     /// A name for the hook, 1 to 100 characters.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB][^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$"
+    )]
     name: String,
     /// The only user of the server whose events count, by name or id; all by default.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB][^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$"
+    )]
     server_user: Option<String>,
     /// For a household, which administrators set up: the ids of our users by the names or ids of the server's users, 1 to
-    /// 100. Events of other users of the server do not count.
-    #[schema(value_type = Option<Object>, example = json!({"living room": 2}))]
+    /// 100. Events of other users of the server do not count. Not together with `server_user`.
+    #[schema(value_type = Option<BTreeMap<String, UserId>>, example = json!({"living room": 2}))]
     users: Option<BTreeMap<String, UserId>>,
 }
 
@@ -245,7 +254,7 @@ pub(super) async fn delete_webhook(
     tag = "webhooks",
     params(
         ("provider" = Provider, Path, description = "The server.", example = "jellyfin"),
-        ("secret" = String, Path, description = "The webhook's secret.", example = "mqw_Xq3p0aJ"),
+        ("secret" = String, Path, description = "The webhook's secret.", example = "mqw_Xq3p0aJ", pattern = r"^[A-Za-z0-9_-]+$"),
     ),
     request_body = DeliveryPayload,
     responses(

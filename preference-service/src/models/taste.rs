@@ -207,7 +207,9 @@ pub struct NewTasteEdit {
     pub kind: TagKind,
     /// The TMDB id of a genre, keyword or person.
     pub id: Option<i64>,
-    /// Instead of the id: the name, if it is unique, or a language's ISO 639-1 code.
+    /// Instead of the id, one of which is required: the name, if it is unique, or a language's ISO 639-1 code in lower
+    /// case.
+    #[schema(min_length = 1)]
     pub name: Option<String>,
     /// The score, -100 to 100; null removes the edit.
     #[serde(deserialize_with = "nullable")]

@@ -50,7 +50,12 @@ pub enum Status {
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// The name.
-    #[schema(example = "control", min_length = 1, max_length = 100)]
+    #[schema(
+        example = "control",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+    )]
     pub name: String,
     /// The weight; the variant's share of the users who take part is its weight over the sum of all weights.
     #[serde(default = "one")]
@@ -61,6 +66,7 @@ pub struct Variant {
     pub strategy: Option<Strategy>,
     /// The version of the learned models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub model_version: Option<i64>,
     /// The weights of the parts of the blend, of `learned`, `content`, `taste` and `rules`; 1 is the default, also for
     /// parts that are not named.
@@ -93,13 +99,18 @@ fn one() -> f64 {
 }))]
 pub struct ExperimentDraft {
     /// The name.
-    #[schema(example = "flat-weights", min_length = 1, max_length = 100)]
+    #[schema(
+        example = "flat-weights",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+    )]
     pub name: String,
     /// The status; `stopped` needs no other field than the name.
     #[schema(inline)]
     pub status: Option<Status>,
     /// The hypothesis, for people.
-    #[schema(max_length = 1000)]
+    #[schema(max_length = 1000, pattern = r"^[^\u0000]*$")]
     pub description: Option<String>,
     /// The layer that the variants differ in; `ranking` if not given. Fixed while it runs.
     #[schema(inline)]
@@ -124,6 +135,7 @@ pub struct ExperimentDraft {
     #[schema(example = 0.05, minimum = 0.0001, maximum = 0.2)]
     pub alpha: Option<f64>,
     /// The variants, two to ten, the control first. Fixed while it runs.
+    #[schema(min_items = 2, max_items = 10)]
     pub variants: Option<Vec<Variant>>,
 }
 

@@ -82,13 +82,18 @@ pub(super) struct RuleSetsResponse {
 }))]
 pub(super) struct PutRulesRequest {
     /// The rules that replace all others; each type at most once. A type that is not named is removed.
+    #[schema(min_items = 1, max_items = 3)]
     rules: Vec<RuleDraft>,
     /// The version that they follow; refused if another one is in force. The same as `If-Match`.
     #[schema(example = 1, minimum = 1)]
     version: Option<i64>,
     /// A note.
     #[serde(default)]
-    #[schema(max_length = 1000, example = "less of what everybody sees")]
+    #[schema(
+        max_length = 1000,
+        pattern = r"^[^\u0000]*$",
+        example = "less of what everybody sees"
+    )]
     note: String,
 }
 
@@ -104,7 +109,8 @@ pub(super) struct PreviewRulesRequest {
     /// The user.
     #[schema(value_type = i64, minimum = 1, example = 1)]
     user_id: Bounded<1, { i64::MAX }>,
-    /// The rules.
+    /// The rules; each type at most once.
+    #[schema(min_items = 1, max_items = 3)]
     rules: Vec<RuleDraft>,
     /// The number of movies, 1 to 100; 10 if not given.
     #[schema(inline, example = 10)]
@@ -171,7 +177,7 @@ pub(super) async fn list_rule_sets(
     path = "/api/v1/admin/rules",
     tag = "admin",
     request_body = PutRulesRequest,
-    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they follow", example = "\"1\"")),
+    params(("If-Match" = Option<String>, Header, description = "the `ETag` of the version that they follow", example = "\"1\"", pattern = "^(\\*|\"[0-9]{1,18}\")$")),
     responses(
         (status = 200, description = "the new version of the rules", body = RuleSet),
         InvalidRequest, RulesOutdated, RulesNotMatched,

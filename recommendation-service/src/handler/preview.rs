@@ -41,18 +41,25 @@ const WEIGHTS: std::ops::RangeInclusive<f64> = 0.0..=10.0;
 #[serde(deny_unknown_fields)]
 pub(super) struct WeightsRequest {
     /// The weight of the rule of popularity.
+    #[schema(minimum = 0, maximum = 10)]
     popularity: Option<f64>,
     /// The weight of the rule of recency.
+    #[schema(minimum = 0, maximum = 10)]
     recency: Option<f64>,
     /// The weight of the rule of genre match.
+    #[schema(minimum = 0, maximum = 10)]
     genre_match: Option<f64>,
     /// The weight of the learned models in the blend; 1 is the default, as for the three that follow.
+    #[schema(minimum = 0, maximum = 10)]
     learned: Option<f64>,
     /// The weight of content in the blend.
+    #[schema(minimum = 0, maximum = 10)]
     content: Option<f64>,
     /// The weight of taste in the blend.
+    #[schema(minimum = 0, maximum = 10)]
     taste: Option<f64>,
     /// The weight of the rules in the blend.
+    #[schema(minimum = 0, maximum = 10)]
     rules: Option<f64>,
 }
 
@@ -65,12 +72,15 @@ pub(super) struct WeightsRequest {
 }))]
 pub(super) struct PreviewRequest {
     /// The user to start from; a user without any history if not given. Your own id, unless you are an administrator.
+    #[schema(minimum = 1)]
     user_id: Option<i64>,
-    /// TMDB's ids of at most 100 movies that they like.
+    /// TMDB's ids of at most 100 movies of the catalogue that they like.
     #[serde(default)]
+    #[schema(max_items = 100)]
     likes: Vec<i64>,
-    /// TMDB's ids of at most 100 movies that they dislike.
+    /// TMDB's ids of at most 100 movies of the catalogue that they dislike, none of which is among `likes`.
     #[serde(default)]
+    #[schema(max_items = 100)]
     dislikes: Vec<i64>,
     /// Their preferences.
     #[serde(default)]

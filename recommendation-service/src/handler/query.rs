@@ -36,7 +36,12 @@ use crate::{
 }))]
 pub(super) struct QueryRequest {
     /// The message, in Korean or English, 1 to 1000 characters without control characters.
-    #[schema(min_length = 1, max_length = 1000, example = "90년대 한국 스릴러")]
+    #[schema(
+        min_length = 1,
+        max_length = 1000,
+        example = "90년대 한국 스릴러",
+        pattern = r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$"
+    )]
     message: String,
     /// The page, from 1; 1 if not given.
     #[schema(minimum = 1, maximum = 1000, example = 1)]
@@ -45,7 +50,7 @@ pub(super) struct QueryRequest {
     #[schema(minimum = 1, maximum = 100, example = 5)]
     limit: Option<i64>,
     /// The region of watch providers, ISO 3166-1; if not given, KR for a Korean message, else US.
-    #[schema(example = "KR")]
+    #[schema(example = "KR", pattern = r"^[A-Za-z]{2}$")]
     region: Option<String>,
 }
 

@@ -74,7 +74,7 @@ pub(super) struct SimilarMoviesResponse {
     get,
     path = "/api/v1/movies/{id}/similar",
     tag = "recommendations",
-    params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603), SimilarQuery),
+    params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603, minimum = 1), SimilarQuery),
     responses(
         (status = 200, description = "the movies", body = SimilarMoviesResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
         InvalidRequest, MovieNotFound,

@@ -23,8 +23,10 @@ use crate::{
 #[schema(as = PreviewPreferences)]
 pub struct PreferenceChanges {
     /// Names of preferred genres.
+    #[schema(max_items = 50)]
     pub preferred_genres: Option<Vec<String>>,
     /// The only language of movies, such as `ko` or `ko-KR`.
+    #[schema(pattern = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length = 35)]
     pub preferred_language: Option<String>,
     /// The lowest vote average of movies, 0 to 10.
     #[schema(minimum = 0, maximum = 10)]

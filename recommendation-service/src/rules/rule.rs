@@ -43,7 +43,12 @@ pub struct Rule {
 #[serde(deny_unknown_fields)]
 pub struct RuleDraft {
     /// The name.
-    #[schema(example = "Popularity Score", min_length = 1, max_length = 100)]
+    #[schema(
+        example = "Popularity Score",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+    )]
     pub name: String,
     /// The value that it takes; each type once.
     pub rule_type: RuleType,

@@ -129,13 +129,17 @@ pub(in crate::handler) struct FieldParams {
     /// The fields of each movie, separated by commas.
     #[param(
         default = "id,title,release_date,popularity,poster_url",
-        example = "id,title"
+        example = "id,title",
+        pattern = r"^(id|title|release_date|popularity|poster_url|overview|genres|language|duration|backdrop_url|original_title|vote_average|vote_count|countries|keywords|people|providers|stats)(,(id|title|release_date|popularity|poster_url|overview|genres|language|duration|backdrop_url|original_title|vote_average|vote_count|countries|keywords|people|providers|stats))*$"
     )]
     pub(in crate::handler) fields: Option<String>,
     /// Fields of each movie in addition to the first five or those of `fields`, separated by commas:
     /// `genres`, `people`, `keywords`, `providers`, `overview`, `language`, `duration`,
     /// `original_title`, `vote_average`, `vote_count`, `countries`, `backdrop_url`, `stats`.
-    #[param(example = "genres,vote_average")]
+    #[param(
+        example = "genres,vote_average",
+        pattern = r"^(overview|genres|language|duration|backdrop_url|original_title|vote_average|vote_count|countries|keywords|people|providers|stats)(,(overview|genres|language|duration|backdrop_url|original_title|vote_average|vote_count|countries|keywords|people|providers|stats))*$"
+    )]
     pub(in crate::handler) include: Option<String>,
 }
 

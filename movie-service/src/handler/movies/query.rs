@@ -47,7 +47,10 @@ struct PageParams {
     cursor: Option<String>,
     /// TMDB's ids of at most 100 movies, separated by commas: these movies in this order, without those that the
     /// catalogue does not have. May be combined only with `fields`, `include`, `region` and a display `language`.
-    #[param(example = "603,550")]
+    #[param(
+        example = "603,550",
+        pattern = r"^[1-9][0-9]{0,17}(,[1-9][0-9]{0,17}){0,99}$"
+    )]
     ids: Option<String>,
 }
 

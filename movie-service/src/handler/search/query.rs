@@ -34,7 +34,7 @@ const LANGUAGE: &str = "The display language, BCP 47: `ko`, `KO` and `ko-KR` ali
 #[into_params(parameter_in = Query)]
 struct SearchParams {
     /// The query, 1 to 200 characters: a title in any language, names of cast and directors, keywords, a year.
-    #[param(value_type = String, example = "oldboy")]
+    #[param(value_type = String, example = "oldboy", min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u0008\u000E-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u0008\u000E-\u001F\u007F-\u009F]*$")]
     q: Option<String>,
     /// Movies per page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 10)]
@@ -68,6 +68,9 @@ impl IntoParams for SearchQuery {
             .filter(|parameter| parameter.name == "language")
         {
             parameter.description = Some(LANGUAGE.to_owned());
+            let display = NameQuery::into_params(&location).into_iter();
+            let mut display = display.filter(|parameter| parameter.name == "language");
+            parameter.schema = display.next().and_then(|parameter| parameter.schema);
         }
         all
     }
@@ -213,7 +216,7 @@ impl SearchQuery {
 #[into_params(parameter_in = Query)]
 pub(in crate::handler) struct NameQuery {
     /// The name, perhaps not typed to the end, 1 to 200 characters.
-    #[param(value_type = String, example = "park chan")]
+    #[param(value_type = String, example = "park chan", min_length = 1, max_length = 200, pattern = r"^[^\u0000-\u0008\u000E-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u0008\u000E-\u001F\u007F-\u009F]*$")]
     q: Option<String>,
     /// Results per page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 100, default = 20, example = 10)]
