@@ -45,7 +45,7 @@ pub(super) struct SessionResponse {
 
 type SetCookies = AppendHeaders<[(HeaderName, HeaderValue); 3]>;
 
-/// The headers that set the cookies of a session: of the access token for the API, and of the refresh token for sessions.
+/// The headers that set the cookies of a session: of the access token, and of the refresh token for sessions alone.
 fn cookies(
     headers: &HeaderMap,
     [access, refresh]: [(&str, u32); 2],
@@ -61,7 +61,7 @@ fn cookies(
         HeaderValue::try_from(cookie).map_err(|error| Problem::internal(&error))
     };
     Ok(AppendHeaders([
-        (SET_COOKIE, cookie(ACCESS_COOKIE, access, "/api/")?),
+        (SET_COOKIE, cookie(ACCESS_COOKIE, access, "/")?),
         (SET_COOKIE, cookie(REFRESH_COOKIE, refresh, "/session")?),
         // Responses with tokens must not be stored by caches (RFC 6749, 5.1).
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
