@@ -71,8 +71,30 @@ function signUpForm(onDone) {
   });
 }
 
-/** The view of a visitor who is not signed in: sign in, or sign up. */
+/** In mock mode: the choice of the acting user by id, with shortcuts to earlier ones. */
+function actorForm(onDone) {
+  const id = h("input", { name: "id", type: "number", min: 1, required: true, inputmode: "numeric", value: session.user?.id ?? 1 });
+  const form = actionForm([field(t("account.user_id"), id, { name: "id" })], t("account.act"), async (values) => {
+    const user = await loadActor(values.id);
+    if (!user) throw new ApiError("problem", { problem: { errors: [{ field: "id", message: t("account.no_such_user") }] } });
+    become(user);
+    onDone();
+  });
+  const known = recall("actors", []);
+  const choose = (user) => {
+    id.value = user.id;
+    form.requestSubmit();
+  };
+  return [form, known.length > 1 && h("ul", { class: "chips" }, known.map((user) => h("li", {},
+    h("button", { type: "button", class: "chip", onclick: () => choose(user) }, data(user.username), ` ${user.id}`))))];
+}
+
+/** The view of a visitor who is not signed in: sign in, or sign up; in mock mode choose a user, or create one. */
 export function signInView() {
+  if (session.mode === "mock") {
+    return h("section", { class: "welcome" }, h("h1", {}, t("account.choose")), h("p", { class: "lead" }, t("account.mock")),
+      h("div", { class: "two" }, h("section", {}, actorForm(() => {})), h("section", {}, h("h2", {}, t("account.new_user")), signUpForm(() => {}))));
+  }
   const done = () => {
     become(session.user);
     toast(t("account.welcome", { name: session.user.username }));
@@ -111,18 +133,8 @@ export async function leave() {
 }
 
 function openActorDialog() {
-  const id = h("input", { name: "id", type: "number", min: 1, required: true, inputmode: "numeric", value: session.user?.id ?? 1 });
-  const choose = actionForm([field(t("account.user_id"), id, { name: "id" })], t("account.act"), async (values) => {
-    const user = await loadActor(values.id);
-    if (!user) throw new ApiError("problem", { problem: { detail: t("account.no_such_user"), errors: [{ field: "id", message: t("account.no_such_user") }] } });
-    become(user);
-    dialog.close();
-  });
-  const known = recall("actors", []);
-  const shortcuts = known.length > 1 && h("ul", { class: "chips" }, known.map((user) => h("li", {},
-    h("button", { type: "button", class: "chip", onclick: () => { id.value = user.id; choose.requestSubmit(); } }, data(user.username), ` ${user.id}`))));
-  const dialog = openDialog(t("account.choose"), h("p", {}, t("account.mock")), choose, shortcuts,
-    h("h3", {}, t("account.new_user")), signUpForm(() => dialog.close()));
+  const close = () => dialog.close();
+  const dialog = openDialog(t("account.choose"), h("p", {}, t("account.mock")), actorForm(close), h("h3", {}, t("account.new_user")), signUpForm(close));
 }
 
 /** Fills the banner of mock mode; empties it otherwise. */

@@ -97,13 +97,13 @@ export async function removeViewing(movieId, viewingId) {
 }
 
 /** A button with two states that changes when the opinion changes anywhere on the page. */
-function toggle({ label, icon, event, isOn, change, className = "" }) {
-  const button = h("button", { type: "button", class: `toggle ${className}`, "aria-pressed": "false" },
-    h("span", { "aria-hidden": "true" }, icon), h("span", {}, label));
+function toggle({ label, icon, iconOn = icon, event, isOn, change, className = "" }) {
+  const symbol = h("span", { "aria-hidden": "true" }, icon);
+  const button = h("button", { type: "button", class: `toggle ${className}`, "aria-pressed": "false" }, symbol, h("span", {}, label));
   const show = async () => {
     const on = isOn(await getOpinions());
     button.setAttribute("aria-pressed", String(on));
-    return on;
+    symbol.textContent = on ? iconOn : icon;
   };
   button.addEventListener("click", () => act(button, async () => {
     await change(!(isOn(await getOpinions())));
@@ -129,7 +129,7 @@ export function reactionButtons(movie) {
 /** The watchlist button of a movie. */
 export function bookmarkButton(movie) {
   return toggle({
-    label: t("action.watchlist"), icon: "+", event: "bookmark", className: "bookmark",
+    label: t("action.watchlist"), icon: "+", iconOn: "✓", event: "bookmark", className: "bookmark",
     isOn: ({ bookmarks }) => bookmarks.has(movie.id), change: (on) => setBookmark(movie, on),
   });
 }

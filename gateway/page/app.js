@@ -75,10 +75,14 @@ function noSuchPage() {
   return h("section", { class: "state" }, h("h1", {}, t("state.no_page")), h("p", {}, h("a", { href: "#/" }, t("nav.foryou"))));
 }
 
+function setTitle(main) {
+  const heading = main.querySelector("h1");
+  document.title = heading ? `${heading.textContent} · Marquee` : "Marquee";
+}
+
 function focusHeading(main, isFirst) {
   const heading = main.querySelector("h1");
   if (!heading) return;
-  document.title = `${heading.textContent} · Marquee`;
   if (isFirst) return;
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
@@ -112,6 +116,7 @@ async function show() {
   const { signal } = controller;
   if (!session.user) {
     fill(main, signInView());
+    setTitle(main);
     return focusHeading(main, isFirst);
   }
   const route = ROUTES.find((item) => item.pattern.test(path) && (!item.isAdmin || STAFF.has(session.user.role)));
@@ -129,6 +134,7 @@ async function show() {
     fill(main, failed(error, show));
   }
   if (signal.aborted) return undefined;
+  setTitle(main);
   if (!isSamePath) {
     if (!isFirst) scrollTo(0, 0);
     focusHeading(main, isFirst);

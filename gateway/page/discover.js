@@ -78,16 +78,17 @@ function genreChips({ state }, genres, changed) {
 /** Chosen people or keywords as chips, and a box that adds one. */
 function nameField({ state }, name, changed) {
   const list = h("ul", { class: "chips" });
+  const separator = () => (state[name].includes("|") ? "|" : ",");
   const labels = new Map();
   const show = () => fill(list, split(state[name]).map((value) => h("li", {}, h("button", { type: "button", class: "chip on", "aria-label": `${t("action.remove")}: ${labels.get(value) ?? value}`, onclick: () => {
-    state[name] = join(split(state[name]).filter((other) => other !== value), ",");
+    state[name] = join(split(state[name]).filter((other) => other !== value), separator());
     show();
     changed();
   } }, data(labels.get(value) ?? value), " ×"))));
   const add = ({ id, name: text }) => {
     const value = /^\d+$/.test(text) || text.includes('"') ? String(id) : text;
     labels.set(value, text);
-    state[name] = join([...new Set([...split(state[name]), value])], ",");
+    state[name] = join([...new Set([...split(state[name]), value])], separator());
     show();
     changed();
   };
@@ -106,8 +107,11 @@ function nameField({ state }, name, changed) {
 }
 
 function inputField({ state }, name, changed, attributes) {
-  const input = h("input", { name, value: state[name], ...attributes, oninput: () => {
-    state[name] = input.value;
+  // A name is complete only when the field is left; a number or date that is still typed may be out of range.
+  const event = name === "providers" ? "onchange" : "oninput";
+  const input = h("input", { name, value: state[name], ...attributes, [event]: () => {
+    if (!input.checkValidity()) return;
+    state[name] = input.value.trim();
     changed();
   } });
   return field(t(`filter.${name}`), input, { name, hint: name === "providers" ? t("filter.providers_hint") : undefined });

@@ -6,6 +6,7 @@ import { displayName, formatNumber } from "./settings.js";
 import { announce, empty, load } from "./status.js";
 import { grid, withFacts } from "./tiles.js";
 import { marked } from "./search.js";
+import { wordsSection } from "./words.js";
 import { moreButton } from "./more.js";
 import { t } from "./texts.js";
 
@@ -52,16 +53,18 @@ export function render({ main, query, signal }) {
   const input = document.querySelector(".search .combobox-input");
   if (input && document.activeElement !== input) input.value = q;
   if (!q) return fill(results, empty(t("search.start")));
+  if (query.get("words")) return fill(results, wordsSection(q, signal));
   return load(results, signal, async () => {
     const body = await getLocal("/search", { q, ...FIELDS, ...filters }, signal);
     announce(t("search.count", { count: body.total_results }));
     if (!body.data.length) {
-      return [empty(t("search.nothing", { query: q }), h("a", { class: "button", href: "#/discover" }, t("nav.discover"))), facets(body, query)];
+      return [empty(t("search.nothing", { query: q })), wordsSection(q, signal)];
     }
     const list = grid(body.data, cardOptions);
     const next = (cursor) => getLocal("/search", { q, ...FIELDS, ...filters, cursor, facets: false }, signal);
     return [h("p", { class: "hint" }, t("search.count", { count: body.total_results })), facets(body, query), list,
-      moreButton(list, body.next_cursor, next, cardOptions)];
+      moreButton(list, body.next_cursor, next, cardOptions),
+      h("p", { class: "after" }, h("a", { class: "button", href: `#/search?${new URLSearchParams({ q, words: 1 })}` }, t("words.ask")))];
   }, { rows: 2 });
 }
 

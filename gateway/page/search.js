@@ -139,6 +139,7 @@ export function searchBox() {
   const box = combobox({
     label: t("search.label"), placeholder: t("search.placeholder"), className: "search", suggest: suggestAll,
     choose: (item, input) => {
+      input.value = "";
       input.blur();
       location.hash = addressOf(item);
     },

@@ -87,6 +87,14 @@ const TEXTS = {
   "search.start": ["Type a title, a name or a keyword above.", "위에 제목, 이름 또는 키워드를 입력하세요."],
   "search.narrow": ["Narrow the results", "결과 좁히기"],
 
+  "words.title": ["Read as a request in words", "문장으로 찾기"],
+  "words.ask": ["Read this as a request in words", "문장으로 찾기"],
+  "words.discover": ["Change in Discover", "탐색에서 바꾸기"],
+  "words.like": ["like", "비슷한 영화:"],
+  "words.relaxed": ["Left out, because nothing fits otherwise: {names}", "맞는 영화가 없어 뺀 조건: {names}"],
+  "words.not_understood": ["Not understood:", "이해하지 못함:"],
+  "words.nothing": ["No movie fits. Try other words: “90s Korean thrillers under two hours”.", "맞는 영화가 없습니다. 예: “2시간 안 되는 90년대 한국 스릴러”."],
+
   "movie.untitled": ["Untitled", "제목 없음"],
   "movie.hours": ["{hours} h {minutes} min", "{hours}시간 {minutes}분"],
   "movie.minutes": ["{minutes} min", "{minutes}분"],
@@ -119,7 +127,7 @@ const TEXTS = {
   "movie.missing_detail": ["The catalogue has no movie with this id.", "이 id의 영화가 없습니다."],
   "stats.likes": ["{count} like||{count} likes", "좋아요 {count}"],
   "stats.bookmarks": ["{count} on watchlists", "볼 영화 {count}"],
-  "stats.views": ["seen once||seen {count} times", "{count}회 봄"],
+  "stats.views": ["seen by {count} user||seen by {count} users", "{count}명이 봄"],
   "rating.title": ["Your rating", "내 별점"],
   "rating.label": ["Rating in half stars, 0 for none", "별점, 반 개 단위, 0은 없음"],
   "rating.stars": ["{stars} stars", "별 {stars}개"],
@@ -179,6 +187,8 @@ const TEXTS = {
 
   "filter.title": ["Filters", "필터"],
   "filter.genres": ["Genres", "장르"],
+  "filter.without_genres": ["Without", "제외"],
+  "filter.language": ["Language", "언어"],
   "filter.genres_hint": ["Once: with the genre. Twice: without it.", "한 번: 포함. 두 번: 제외."],
   "filter.with": ["with {name}", "{name} 포함"],
   "filter.without": ["without {name}", "{name} 제외"],
