@@ -1,11 +1,14 @@
 // Requests to the gateway: session, problems, event streams. All other modules reach the network only through this one.
 // A 401 refreshes the session once for all waiting requests; if that fails, `onExpired` asks the visitor to sign in.
 
-import { contentLanguage, recall } from "./settings.js";
+import { contentLanguage, recall, remember } from "./settings.js";
 
 export const session = { mode: "mock", user: null };
 let askForSignIn = async () => false;
 let refreshing = null;
+
+// The time within which the refresh of another tab counts as this one's.
+const REFRESH_MILLISECONDS = 5000;
 
 /** Sets the function that lets the visitor sign in again; it resolves to true if they did. */
 export function onExpired(ask) {
@@ -65,11 +68,18 @@ function requestHeaders(extra, hasJson) {
   return headers;
 }
 
-/** Refreshes the session; requests that expire at the same time share one refresh. */
+/** Refreshes the session, unless another tab has just done so: a refresh token is valid once. */
+async function refreshOnce() {
+  if (Date.now() - recall("refreshed", 0) < REFRESH_MILLISECONDS) return true;
+  const response = await send("POST", "/session/refresh", { headers: requestHeaders() });
+  if (response.ok) remember("refreshed", Date.now());
+  return response.ok;
+}
+
+/** Refreshes the session; requests that expire at the same time, also in other tabs, share one refresh. */
 function refresh() {
-  refreshing ??= send("POST", "/session/refresh", { headers: requestHeaders() })
-    .then((response) => response.ok, () => false)
-    .finally(() => { refreshing = null; });
+  const run = () => (navigator.locks ? navigator.locks.request("marquee-refresh", refreshOnce) : refreshOnce());
+  refreshing ??= run().finally(() => { refreshing = null; });
   return refreshing;
 }
 
@@ -193,7 +203,14 @@ export async function loadSession() {
   session.mode = body.mode;
   session.user = body.user;
   if (session.mode === "mock") session.user = await loadActor(recall("actor", 1));
+  else if (!session.user && recall("signed_in")) await resume();
   return session;
+}
+
+/** Resumes a session whose access token ran out while the page was closed. */
+async function resume() {
+  if (await refresh()) session.user = (await sessionRequest("GET", "/session")).user;
+  remember("signed_in", session.user ? true : null);
 }
 
 /** Returns a user as the acting administrator of mock mode; null if there is no such user. */
@@ -210,6 +227,7 @@ export async function loadActor(id) {
 /** Signs in; the cookies are set by the response. */
 export async function signIn(username, password) {
   const body = await sessionRequest("POST", "/session", { username, password });
+  remember("signed_in", true);
   session.mode = body.mode;
   session.user = body.user;
 }
@@ -217,5 +235,6 @@ export async function signIn(username, password) {
 /** Signs out and forgets the user. */
 export async function signOut() {
   await sessionRequest("DELETE", "/session");
+  remember("signed_in", null);
   session.user = null;
 }

@@ -7,6 +7,7 @@ import { bus, displayName, formatDate, formatNumber, region, remember, today } f
 import { act, empty, load } from "./status.js";
 import { addViewing, bookmarkButton, ratingControl, reactionButtons, removeViewing } from "./actions.js";
 import { picture, rail, runtimeText, yearOf } from "./tiles.js";
+import { keywordAddress } from "./search.js";
 import { t } from "./texts.js";
 
 const REGIONS = ["AR", "AT", "AU", "BE", "BR", "CA", "CH", "CL", "CO", "CZ", "DE", "DK", "ES", "FI", "FR", "GB", "GR", "HK", "HU", "ID", "IE", "IN", "IT",
@@ -126,9 +127,9 @@ function page(movie, signal) {
       h("div", { class: "film-actions", role: "group", "aria-label": t("movie.opinion") }, reactionButtons(movie), bookmarkButton(movie)),
       h("div", { class: "rate" }, h("h2", {}, t("rating.title")), ratingControl(movie))),
     h("div", { class: "film-body" },
-      h("section", {}, h("h2", {}, t("movie.facts")), factList(movie)),
-      credits(movie), whereToWatch(movie), seen(movie, signal),
-      movie.keywords?.length > 0 && h("section", {}, h("h2", {}, t("search.keywords")), chips(movie.keywords, (item) => `#/discover?keywords=${item.id}`))),
+      h("section", {}, h("h2", {}, t("movie.facts")), factList(movie),
+        movie.keywords?.length > 0 && [h("h3", {}, t("search.keywords")), chips(movie.keywords, (item) => keywordAddress(item))]),
+      credits(movie), whereToWatch(movie), seen(movie, signal)),
     similar(movie));
 }
 

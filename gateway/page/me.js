@@ -21,8 +21,10 @@ const PAGE_SIZE = 60;
 
 /** Navigation between the tabs of a view. */
 export function tabs(base, names, current) {
-  return h("nav", { class: "tabs", "aria-label": t("me.tabs") }, names.map((name) =>
+  const nav = h("nav", { class: "tabs", "aria-label": t("me.tabs") }, names.map((name) =>
     h("a", { href: `#/${base}/${name}`, "aria-current": name === current ? "page" : undefined }, t(`${base}.${name}`))));
+  requestAnimationFrame(() => nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }));
+  return nav;
 }
 
 /** A list of the user as a grid. `key` names it in the path and in the body. */

@@ -18,12 +18,17 @@ export function marked(highlight) {
   });
 }
 
+/** The address of the movies with a keyword: by name, which can be read, unless the grammar would misread it. */
+export function keywordAddress({ id, name }) {
+  const isPlain = !/[,|"]/.test(name) && !/^\d+$/.test(name);
+  return `#/discover?keywords=${encodeURIComponent(isPlain ? name : id)}`;
+}
+
 /** The address of a suggestion. */
 function addressOf(item) {
   if (item.type === "movie") return `#/film/${item.id}`;
   if (item.type === "person") return `#/person/${item.id}`;
-  const isPlain = !/[,|"]/.test(item.name) && !/^\d+$/.test(item.name);
-  return `#/discover?keywords=${encodeURIComponent(isPlain ? item.name : item.id)}`;
+  return keywordAddress(item);
 }
 
 /**
