@@ -1,8 +1,8 @@
-// What the acting user thinks of movies: reactions, ratings, watchlist, viewings. Loaded once, changed through the functions
+// The opinions of the acting user about movies: reactions, ratings, watchlist, viewings. Loaded once, changed through the functions
 // here, each of which shows a toast with undo and announces the change. Used by the movie page and all cards.
 
 import { h } from "./dom.js";
-import { call, getAll, mine, session } from "./api.js";
+import { call, getAll, mine } from "./api.js";
 import { announceChange, bus } from "./settings.js";
 import { act, toast } from "./status.js";
 import { t } from "./texts.js";
@@ -26,7 +26,7 @@ async function loadOpinions() {
 }
 
 /** Returns the reactions, ratings and watchlist of the user; the same promise for all callers. */
-export function getOpinions() {
+function getOpinions() {
   opinions ??= loadOpinions().catch((error) => {
     opinions = null;
     throw error;
@@ -61,7 +61,7 @@ async function putRating(id, rating) {
 }
 
 /** Rates a movie in half stars; 0 removes the rating. */
-export async function setRating(movie, rating) {
+async function setRating(movie, rating) {
   const before = (await getOpinions()).ratings.get(movie.id) ?? 0;
   await putRating(movie.id, rating);
   const text = rating ? t("toast.rated", { title: movie.title, stars: rating }) : t("toast.rating_removed", { title: movie.title });
@@ -77,7 +77,7 @@ async function putBookmark(id, isOn) {
 }
 
 /** Puts a movie on the watchlist or takes it off. */
-export async function setBookmark(movie, isOn) {
+async function setBookmark(movie, isOn) {
   await putBookmark(movie.id, isOn);
   const text = t(isOn ? "toast.bookmarked" : "toast.bookmark_removed", { title: movie.title });
   toast(text, { undo: () => putBookmark(movie.id, !isOn) });
@@ -158,9 +158,4 @@ export function ratingControl(movie) {
   show(0);
   reload().catch(() => {}).finally(() => bus.addEventListener("rating", update));
   return block;
-}
-
-/** True if somebody is signed in or acts in mock mode. */
-export function hasUser() {
-  return Boolean(session.user);
 }

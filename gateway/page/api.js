@@ -1,5 +1,5 @@
 // Requests to the gateway: session, problems, event streams. All other modules reach the network only through this one.
-// A 401 refreshes the session once for all waiting requests; if that fails, `onExpired` asks the visitor to sign in.
+// A 401 refreshes the session once for all waiting requests; if that fails, the visitor is shown the sign-in form.
 
 import { contentLanguage, recall, remember } from "./settings.js";
 
@@ -95,7 +95,7 @@ async function respond(method, url, options) {
 }
 
 /** Returns `path` with the query parameters that have a value. */
-export function withQuery(path, query = {}) {
+function withQuery(path, query = {}) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== "") parameters.set(name, value);

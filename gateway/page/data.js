@@ -1,8 +1,8 @@
 // Export of all data of the user, preferences, and erasure with a confirmation. A tab of "me".
 
 import { field, fill, h, openDialog } from "./dom.js";
-import { call, get, getLocal, mine, request, session, signOut } from "./api.js";
-import { announceChange, remember, today } from "./settings.js";
+import { ApiError, call, get, getLocal, mine, request, session, signOut } from "./api.js";
+import { announceChange, recall, remember, today } from "./settings.js";
 import { act, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { forgetOpinions } from "./actions.js";
@@ -31,6 +31,7 @@ function exportSection() {
 async function erase() {
   await call("DELETE", mine());
   if (session.mode === "mock") {
+    remember("actors", recall("actors", []).filter((user) => user.id !== session.user.id));
     remember("actor", 1);
     session.user = null;
   } else {
@@ -46,12 +47,12 @@ function openErase() {
   const name = session.user.username;
   const input = h("input", { name: "confirm", autocomplete: "off", oninput: () => { form.querySelector("button").disabled = input.value !== name; } });
   const form = actionForm([field(t("data.confirm", { name }), input, { name: "confirm" })], t("data.erase"), async () => {
+    if (input.value !== name) throw new ApiError("problem", { problem: { errors: [{ field: "confirm", message: t("data.confirm", { name }) }] } });
     await erase();
     dialog.close();
   });
   form.querySelector("button").className = "button danger";
   form.querySelector("button").disabled = true;
-  form.addEventListener("submit", (event) => input.value !== name && event.stopImmediatePropagation(), { capture: true });
   const dialog = openDialog(t("data.erase"), h("p", {}, t("data.erase_lead")), form);
 }
 

@@ -92,7 +92,7 @@ function turn(place, member, movies, done) {
   show();
 }
 
-/** Between two turns: the device changes hands, so that nobody sees the votes of another. */
+/** Between two turns: the device changes hands, so that no member sees the votes of another. */
 function handOver(place, member, ready) {
   const button = h("button", { type: "button", class: "button primary", onclick: ready }, t("deck.ready", { name: member.name }));
   fill(place, h("div", { class: "deck" }, h("h2", { dir: "auto" }, t("deck.pass", { name: member.name })), button));

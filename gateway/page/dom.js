@@ -1,6 +1,8 @@
 // DOM construction: `h` makes HTML elements, `s` SVG elements. Every view uses them. Data is only ever set as text or
 // attribute values, never parsed as HTML.
 
+import { t } from "./texts.js";
+
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "hidden", "indeterminate", "open", "required"]);
 
@@ -118,7 +120,7 @@ export function openDialog(title, ...children) {
   const dialog = h("dialog", { "aria-labelledby": id },
     h("div", { class: "dialog-head" },
       h("h2", { id, dir: "auto" }, title),
-      h("button", { type: "button", class: "icon-button", "aria-label": "×", onclick: close }, "×")),
+      h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: close }, "×")),
     h("div", { class: "dialog-body" }, children));
   const opener = document.activeElement;
   dialog.addEventListener("close", () => {
@@ -130,5 +132,6 @@ export function openDialog(title, ...children) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  dialog.querySelector(".dialog-body :is(input, select)")?.focus();
   return dialog;
 }

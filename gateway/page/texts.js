@@ -44,7 +44,6 @@ const TEXTS = {
   "action.close": ["Close", "닫기"],
   "action.more": ["More", "더 보기"],
   "action.remove": ["Remove", "삭제"],
-  "action.cancel": ["Cancel", "취소"],
   "action.reset": ["Reset", "초기화"],
   "action.like": ["Like", "좋아요"],
   "action.superlike": ["Love", "최고예요"],

@@ -34,7 +34,7 @@ function amountText(value) {
 }
 
 /** A table whose rows are the amounts and whose last row is their sum, the score. */
-export function waterfall(parts, score) {
+function waterfall(parts, score) {
   const rows = complete(parts, score);
   let sum = 0;
   const steps = rows.map((part) => {

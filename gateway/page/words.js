@@ -1,5 +1,5 @@
 // A request in words ("90s Korean thrillers under two hours"): what was understood, as filters that open in discover, and the
-// movies. Used by the results page, when a search finds nothing or the visitor asks for it.
+// movies. Used by the results page, when a search finds nothing or on request.
 
 import { data, h } from "./dom.js";
 import { call } from "./api.js";
