@@ -79,7 +79,9 @@ async function refreshOnce() {
 /** Refreshes the session; requests that expire at the same time, also in other tabs, share one refresh. */
 function refresh() {
   const run = () => (navigator.locks ? navigator.locks.request("marquee-refresh", refreshOnce) : refreshOnce());
-  refreshing ??= run().finally(() => { refreshing = null; });
+  refreshing ??= run().finally(() => {
+    refreshing = null;
+  });
   return refreshing;
 }
 

@@ -80,9 +80,14 @@ export function field(label, control, { hint, name } = {}) {
   const message = h("p", { class: "field-message", id: messageId });
   if (hint) control.setAttribute("aria-describedby", `${messageId} ${id}-hint`);
   else control.setAttribute("aria-describedby", messageId);
-  return h("div", { class: "field", "data-field": name },
-    h("label", { for: id }, label), control,
-    hint && h("p", { class: "hint", id: `${id}-hint` }, hint), message);
+  return h(
+    "div",
+    { class: "field", "data-field": name },
+    h("label", { for: id }, label),
+    control,
+    hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
+    message,
+  );
 }
 
 /** Shows the `errors` of a problem beside the fields of a form; returns those that have no field there. */
@@ -117,11 +122,17 @@ export function debounce(action, delay) {
 export function openDialog(title, ...children) {
   const id = uniqueId("dialog");
   const close = () => dialog.close();
-  const dialog = h("dialog", { "aria-labelledby": id },
-    h("div", { class: "dialog-head" },
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": id },
+    h(
+      "div",
+      { class: "dialog-head" },
       h("h2", { id, dir: "auto" }, title),
-      h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: close }, "×")),
-    h("div", { class: "dialog-body" }, children));
+      h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: close }, "×"),
+    ),
+    h("div", { class: "dialog-body" }, children),
+  );
   const opener = document.activeElement;
   dialog.addEventListener("close", () => {
     dialog.remove();
