@@ -47,13 +47,24 @@ export function actionForm(fields, label, submit) {
 }
 
 function signInForm(onDone) {
-  const name = h("input", { name: "username", autocomplete: "username", required: true, value: session.user?.username ?? "" });
+  const name = h("input", {
+    name: "username",
+    autocomplete: "username",
+    required: true,
+    value: session.user?.username ?? "",
+  });
   const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
-  return actionForm([field(t("account.name_or_email"), name, { name: "username" }), field(t("account.password"), password, { name: "password" })],
-    t("account.sign_in"), async (values) => {
+  return actionForm(
+    [
+      field(t("account.name_or_email"), name, { name: "username" }),
+      field(t("account.password"), password, { name: "password" }),
+    ],
+    t("account.sign_in"),
+    async (values) => {
       await signIn(values.username, values.password);
       onDone();
-    });
+    },
+  );
 }
 
 function signUpForm(onDone) {
@@ -61,27 +72,106 @@ function signUpForm(onDone) {
   const name = h("input", { name: "username", autocomplete: "username", required: true });
   const email = h("input", { name: "email", type: "email", autocomplete: "email", required: true });
   const password = h("input", { name: "password", type: "password", autocomplete: "new-password", required: true });
-  const fields = [field(t("account.name"), name, { name: "username" }), field(t("account.email"), email, { name: "email" })];
+  const fields = [
+    field(t("account.name"), name, { name: "username" }),
+    field(t("account.email"), email, { name: "email" }),
+  ];
   if (!isMock) fields.push(field(t("account.password"), password, { name: "password" }));
   return actionForm(fields, t("account.sign_up"), async (values) => {
-    const user = await call("POST", "/users", { body: { ...values, preferred_language: contentLanguage().slice(0, 2) } });
+    const user = await call("POST", "/users", {
+      body: { ...values, preferred_language: contentLanguage().slice(0, 2) },
+    });
     if (isMock) become({ ...user, role: "admin" });
     else await signIn(values.username, values.password);
     onDone();
   });
 }
 
-/** The view of a visitor who is not signed in: sign in, or sign up. */
+/** In mock mode: the choice of the acting user by id, with shortcuts to earlier ones. */
+function actorForm(onDone) {
+  const id = h("input", {
+    name: "id",
+    type: "number",
+    min: 1,
+    required: true,
+    inputmode: "numeric",
+    value: session.user?.id ?? 1,
+  });
+  const form = actionForm([field(t("account.user_id"), id, { name: "id" })], t("account.act"), async (values) => {
+    const user = await loadActor(values.id);
+    if (!user)
+      throw new ApiError("problem", { problem: { errors: [{ field: "id", message: t("account.no_such_user") }] } });
+    become(user);
+    onDone();
+  });
+  const known = recall("actors", []);
+  const choose = (user) => {
+    id.value = user.id;
+    form.requestSubmit();
+  };
+  return [
+    form,
+    known.length > 1 &&
+      h(
+        "ul",
+        { class: "chips" },
+        known.map((user) =>
+          h(
+            "li",
+            {},
+            h(
+              "button",
+              { type: "button", class: "chip", onclick: () => choose(user) },
+              data(user.username),
+              ` ${user.id}`,
+            ),
+          ),
+        ),
+      ),
+  ];
+}
+
+/** The view of a visitor who is not signed in: sign in, or sign up; in mock mode choose a user, or create one. */
 export function signInView() {
+  if (session.mode === "mock") {
+    return h(
+      "section",
+      { class: "welcome" },
+      h("h1", {}, t("account.choose")),
+      h("p", { class: "lead" }, t("account.mock")),
+      h(
+        "div",
+        { class: "two" },
+        h(
+          "section",
+          {},
+          actorForm(() => {}),
+        ),
+        h(
+          "section",
+          {},
+          h("h2", {}, t("account.new_user")),
+          signUpForm(() => {}),
+        ),
+      ),
+    );
+  }
   const done = () => {
     become(session.user);
     toast(t("account.welcome", { name: session.user.username }));
   };
-  return h("section", { class: "welcome" },
-    h("h1", {}, t("account.title")), h("p", { class: "lead" }, t("account.lead")),
-    h("div", { class: "two" },
+  return h(
+    "section",
+    { class: "welcome" },
+    h("h1", {}, t("account.title")),
+    h("p", { class: "lead" }, t("account.lead")),
+    h(
+      "div",
+      { class: "two" },
       h("section", {}, h("h2", {}, t("account.sign_in")), signInForm(done)),
-      h("section", {}, h("h2", {}, t("account.sign_up")), signUpForm(done))));
+      h("section", {}, h("h2", {}, t("account.sign_up")), signUpForm(done)),
+    ),
+  );
 }
 
 let asking = null;
@@ -90,10 +180,14 @@ let asking = null;
 export function askAgain() {
   asking ??= new Promise((resolve) => {
     let isDone = false;
-    const dialog = openDialog(t("state.expired"), h("p", {}, t("account.again")), signInForm(() => {
-      isDone = true;
-      dialog.close();
-    }));
+    const dialog = openDialog(
+      t("state.expired"),
+      h("p", {}, t("account.again")),
+      signInForm(() => {
+        isDone = true;
+        dialog.close();
+      }),
+    );
     dialog.addEventListener("close", () => {
       asking = null;
       if (isDone) announceChange("renewed");
@@ -111,25 +205,31 @@ export async function leave() {
 }
 
 function openActorDialog() {
-  const id = h("input", { name: "id", type: "number", min: 1, required: true, inputmode: "numeric", value: session.user?.id ?? 1 });
-  const choose = actionForm([field(t("account.user_id"), id, { name: "id" })], t("account.act"), async (values) => {
-    const user = await loadActor(values.id);
-    if (!user) throw new ApiError("problem", { problem: { detail: t("account.no_such_user"), errors: [{ field: "id", message: t("account.no_such_user") }] } });
-    become(user);
-    dialog.close();
-  });
-  const known = recall("actors", []);
-  const shortcuts = known.length > 1 && h("ul", { class: "chips" }, known.map((user) => h("li", {},
-    h("button", { type: "button", class: "chip", onclick: () => { id.value = user.id; choose.requestSubmit(); } }, data(user.username), ` ${user.id}`))));
-  const dialog = openDialog(t("account.choose"), h("p", {}, t("account.mock")), choose, shortcuts,
-    h("h3", {}, t("account.new_user")), signUpForm(() => dialog.close()));
+  const close = () => dialog.close();
+  const dialog = openDialog(
+    t("account.choose"),
+    h("p", {}, t("account.mock")),
+    actorForm(close),
+    h("h3", {}, t("account.new_user")),
+    signUpForm(close),
+  );
 }
 
 /** Fills the banner of mock mode; empties it otherwise. */
 export function showBanner(element) {
   if (session.mode !== "mock") return fill(element);
-  return fill(element, h("div", { class: "banner", role: "region", "aria-label": t("account.mode") },
-    h("strong", {}, t("account.mock")), " ",
-    session.user ? h("span", {}, t("account.acting"), " ", data(session.user.username), ` (${session.user.id})`) : t("account.nobody"), " ",
-    h("button", { type: "button", class: "link", onclick: openActorDialog }, t("account.change"))));
+  return fill(
+    element,
+    h(
+      "div",
+      { class: "banner", role: "region", "aria-label": t("account.mode") },
+      h("strong", {}, t("account.mock")),
+      " ",
+      session.user
+        ? h("span", {}, t("account.acting"), " ", data(session.user.username), ` (${session.user.id})`)
+        : t("account.nobody"),
+      " ",
+      h("button", { type: "button", class: "link", onclick: openActorDialog }, t("account.change")),
+    ),
+  );
 }

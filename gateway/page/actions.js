@@ -1,8 +1,8 @@
-// What the acting user thinks of movies: reactions, ratings, watchlist, viewings. Loaded once, changed through the functions
+// The opinions of the acting user about movies: reactions, ratings, watchlist, viewings. Loaded once, changed through the functions
 // here, each of which shows a toast with undo and announces the change. Used by the movie page and all cards.
 
 import { h } from "./dom.js";
-import { call, getAll, mine, session } from "./api.js";
+import { call, getAll, mine } from "./api.js";
 import { announceChange, bus } from "./settings.js";
 import { act, toast } from "./status.js";
 import { t } from "./texts.js";
@@ -17,7 +17,8 @@ export function forgetOpinions() {
 async function loadOpinions() {
   const options = (key) => [mine(`/${key}`), key, { query: { limit: 1000 }, maxPages: 5 }];
   const [reactions, ratings, bookmarks] = await Promise.all(
-    ["reactions", "ratings", "bookmarks"].map((key) => getAll(...options(key))));
+    ["reactions", "ratings", "bookmarks"].map((key) => getAll(...options(key))),
+  );
   return {
     reactions: new Map(reactions.map((item) => [item.movie_id, item.reaction])),
     ratings: new Map(ratings.map((item) => [item.movie_id, item.rating])),
@@ -26,7 +27,7 @@ async function loadOpinions() {
 }
 
 /** Returns the reactions, ratings and watchlist of the user; the same promise for all callers. */
-export function getOpinions() {
+function getOpinions() {
   opinions ??= loadOpinions().catch((error) => {
     opinions = null;
     throw error;
@@ -61,10 +62,12 @@ async function putRating(id, rating) {
 }
 
 /** Rates a movie in half stars; 0 removes the rating. */
-export async function setRating(movie, rating) {
+async function setRating(movie, rating) {
   const before = (await getOpinions()).ratings.get(movie.id) ?? 0;
   await putRating(movie.id, rating);
-  const text = rating ? t("toast.rated", { title: movie.title, stars: rating }) : t("toast.rating_removed", { title: movie.title });
+  const text = rating
+    ? t("toast.rated", { title: movie.title, stars: rating })
+    : t("toast.rating_removed", { title: movie.title });
   toast(text, { undo: () => putRating(movie.id, before) });
 }
 
@@ -77,7 +80,7 @@ async function putBookmark(id, isOn) {
 }
 
 /** Puts a movie on the watchlist or takes it off. */
-export async function setBookmark(movie, isOn) {
+async function setBookmark(movie, isOn) {
   await putBookmark(movie.id, isOn);
   const text = t(isOn ? "toast.bookmarked" : "toast.bookmark_removed", { title: movie.title });
   toast(text, { undo: () => putBookmark(movie.id, !isOn) });
@@ -97,40 +100,59 @@ export async function removeViewing(movieId, viewingId) {
 }
 
 /** A button with two states that changes when the opinion changes anywhere on the page. */
-function toggle({ label, icon, event, isOn, change, className = "" }) {
-  const button = h("button", { type: "button", class: `toggle ${className}`, "aria-pressed": "false" },
-    h("span", { "aria-hidden": "true" }, icon), h("span", {}, label));
+function toggle({ label, icon, iconOn = icon, event, isOn, change, className = "" }) {
+  const symbol = h("span", { "aria-hidden": "true" }, icon);
+  const button = h(
+    "button",
+    { type: "button", class: `toggle ${className}`, "aria-pressed": "false" },
+    symbol,
+    h("span", {}, label),
+  );
   const show = async () => {
     const on = isOn(await getOpinions());
     button.setAttribute("aria-pressed", String(on));
-    return on;
+    symbol.textContent = on ? iconOn : icon;
   };
-  button.addEventListener("click", () => act(button, async () => {
-    await change(!(isOn(await getOpinions())));
-  }));
+  button.addEventListener("click", () =>
+    act(button, async () => {
+      await change(!isOn(await getOpinions()));
+    }),
+  );
   const update = () => {
     if (button.isConnected) show().catch(() => {});
     else bus.removeEventListener(event, update);
   };
-  show().catch(() => {}).finally(() => bus.addEventListener(event, update));
+  show()
+    .catch(() => {})
+    .finally(() => bus.addEventListener(event, update));
   return button;
 }
 
 /** The buttons like, superlike and dislike of a movie. */
 export function reactionButtons(movie) {
   const icons = { like: "♥", superlike: "★", dislike: "✕" };
-  return Object.entries(icons).map(([reaction, icon]) => toggle({
-    label: t(`action.${reaction}`), icon, event: "reaction", className: reaction,
-    isOn: ({ reactions }) => reactions.get(movie.id) === reaction,
-    change: (on) => setReaction(movie, on ? reaction : null),
-  }));
+  return Object.entries(icons).map(([reaction, icon]) =>
+    toggle({
+      label: t(`action.${reaction}`),
+      icon,
+      event: "reaction",
+      className: reaction,
+      isOn: ({ reactions }) => reactions.get(movie.id) === reaction,
+      change: (on) => setReaction(movie, on ? reaction : null),
+    }),
+  );
 }
 
 /** The watchlist button of a movie. */
 export function bookmarkButton(movie) {
   return toggle({
-    label: t("action.watchlist"), icon: "+", event: "bookmark", className: "bookmark",
-    isOn: ({ bookmarks }) => bookmarks.has(movie.id), change: (on) => setBookmark(movie, on),
+    label: t("action.watchlist"),
+    icon: "+",
+    iconOn: "✓",
+    event: "bookmark",
+    className: "bookmark",
+    isOn: ({ bookmarks }) => bookmarks.has(movie.id),
+    change: (on) => setBookmark(movie, on),
   });
 }
 
@@ -139,7 +161,12 @@ export function ratingControl(movie) {
   const valueText = (value) => (value ? t("rating.stars", { stars: value }) : t("rating.none"));
   const input = h("input", { type: "range", min: 0, max: 5, step: 0.5, "aria-label": t("rating.label") });
   const text = h("output", {}, "");
-  const block = h("div", { class: "stars" }, h("div", { class: "stars-control" }, h("span", { class: "stars-drawn", "aria-hidden": "true" }), input), text);
+  const block = h(
+    "div",
+    { class: "stars" },
+    h("div", { class: "stars-control" }, h("span", { class: "stars-drawn", "aria-hidden": "true" }), input),
+    text,
+  );
   const show = (value) => {
     input.value = value;
     input.setAttribute("aria-valuetext", valueText(value));
@@ -156,11 +183,8 @@ export function ratingControl(movie) {
     else bus.removeEventListener("rating", update);
   };
   show(0);
-  reload().catch(() => {}).finally(() => bus.addEventListener("rating", update));
+  reload()
+    .catch(() => {})
+    .finally(() => bus.addEventListener("rating", update));
   return block;
-}
-
-/** True if somebody is signed in or acts in mock mode. */
-export function hasUser() {
-  return Boolean(session.user);
 }

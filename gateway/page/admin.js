@@ -24,9 +24,34 @@ function time(text) {
 
 /** A table in a frame that scrolls sideways on narrow screens. */
 export function table(caption, heads, rows) {
-  return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": caption },
-    h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell)))))));
+  return h(
+    "div",
+    { class: "table-frame", tabindex: 0, role: "region", "aria-label": caption },
+    h(
+      "table",
+      { class: "table" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((head) => h("th", { scope: "col" }, head)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((cells) =>
+          h(
+            "tr",
+            {},
+            cells.map((cell) => h("td", {}, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function jobBlock(first, signal) {
@@ -35,19 +60,44 @@ function jobBlock(first, signal) {
   const failures = h("div");
   const actions = h("div", { class: "inline-form" });
   const command = (name, job) => {
-    const button = h("button", { type: "button", class: "button small", onclick: () => act(button, async () => {
-      show(await call("POST", `/jobs/${job.job_id}/${name}`));
-      follow(job.job_id);
-    }) }, t(`job.${name}`));
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "button small",
+        onclick: () =>
+          act(button, async () => {
+            show(await call("POST", `/jobs/${job.job_id}/${name}`));
+            follow(job.job_id);
+          }),
+      },
+      t(`job.${name}`),
+    );
     return button;
   };
   const show = (job) => {
     bar.max = Math.max(job.total, 1);
     bar.value = job.status === "succeeded" ? bar.max : job.processed;
     status.textContent = `${t(`job.${job.status}`)} · ${formatNumber(job.processed)} / ${formatNumber(job.total)}${job.failed ? ` · ${t("job.failures", { count: formatNumber(job.failed) })}` : ""} · ${time(job.updated_at)}`;
-    fill(failures, job.failures.length > 0 && h("details", {}, h("summary", {}, t("job.failures", { count: job.failures.length })),
-      h("ul", { class: "plain" }, job.failures.map((item) => h("li", {}, data(item.item), " ", data(item.reason))))));
-    fill(actions, !ENDED.has(job.status) && command("cancel", job), (job.status === "failed" || job.failed > 0) && ENDED.has(job.status) && command("retry", job));
+    fill(
+      failures,
+      job.failures.length > 0 &&
+        h(
+          "details",
+          {},
+          h("summary", {}, t("job.failures", { count: job.failures.length })),
+          h(
+            "ul",
+            { class: "plain" },
+            job.failures.map((item) => h("li", {}, data(item.item), " ", data(item.reason))),
+          ),
+        ),
+    );
+    fill(
+      actions,
+      !ENDED.has(job.status) && command("cancel", job),
+      (job.status === "failed" || job.failed > 0) && ENDED.has(job.status) && command("retry", job),
+    );
   };
   const follow = (id) => readEvents(`/jobs/${id}`, { signal, onEvent: (event) => show(event.data) }).catch(() => {});
   show(first);
@@ -56,58 +106,159 @@ function jobBlock(first, signal) {
 }
 
 function syncButton(path, label, reload) {
-  const button = h("button", { type: "button", class: "button", onclick: () => act(button, async () => {
-    await call("POST", path, { headers: { Prefer: "respond-async" } });
-    toast(t("job.started"));
-    await reload();
-  }) }, t(label));
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "button",
+      onclick: () =>
+        act(button, async () => {
+          await call("POST", path, { headers: { Prefer: "respond-async" } });
+          toast(t("job.started"));
+          await reload();
+        }),
+    },
+    t(label),
+  );
   return button;
 }
 
 function renderJobs({ body, signal }) {
   const list = h("div");
-  const reload = () => load(list, signal, async () => {
-    const { jobs } = await get("/jobs", { limit: 20 }, signal);
-    return jobs.length ? h("ul", { class: "plain" }, jobs.map((job) => jobBlock(job, signal))) : h("p", { class: "hint" }, t("job.none"));
-  }, { keep: list.childElementCount > 0 });
-  fill(body, h("div", { class: "inline-form" }, syncButton("/admin/sync?pages=1", "job.sync", reload), syncButton("/admin/sync/popular?pages=1", "job.popular", reload),
-    syncButton("/admin/sync/trending?time_window=day", "job.trending", reload), h("button", { type: "button", class: "button", onclick: reload }, t("job.refresh"))), list);
+  const reload = () =>
+    load(
+      list,
+      signal,
+      async () => {
+        const { jobs } = await get("/jobs", { limit: 20 }, signal);
+        return jobs.length
+          ? h(
+              "ul",
+              { class: "plain" },
+              jobs.map((job) => jobBlock(job, signal)),
+            )
+          : h("p", { class: "hint" }, t("job.none"));
+      },
+      { keep: list.childElementCount > 0 },
+    );
+  fill(
+    body,
+    h(
+      "div",
+      { class: "inline-form" },
+      syncButton("/admin/sync?pages=1", "job.sync", reload),
+      syncButton("/admin/sync/popular?pages=1", "job.popular", reload),
+      syncButton("/admin/sync/trending?time_window=day", "job.trending", reload),
+      h("button", { type: "button", class: "button", onclick: reload }, t("job.refresh")),
+    ),
+    list,
+  );
   return reload();
 }
 
 function metricsTable({ manifest, version }) {
   const metrics = Object.entries(manifest.metrics ?? {});
   if (!metrics.length) return h("p", { class: "hint" }, t("models.no_metrics"));
-  const names = [...new Set(metrics.flatMap(([, values]) => Object.keys(values)))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  const best = Object.fromEntries(names.map((name) => [name, Math.max(...metrics.map(([, values]) => values[name] ?? -Infinity))]));
-  return table(`${t("models.metrics")} ${version}`, [t("models.metrics"), ...names], metrics.map(([strategy, values]) =>
-    [strategy, ...names.map((name) => (values[name] === undefined ? "" : h(values[name] === best[name] ? "strong" : "span", {}, formatNumber(values[name], 4))))]));
+  const names = [...new Set(metrics.flatMap(([, values]) => Object.keys(values)))].sort((a, b) =>
+    a.localeCompare(b, "en", { numeric: true }),
+  );
+  const best = Object.fromEntries(
+    names.map((name) => [name, Math.max(...metrics.map(([, values]) => values[name] ?? -Infinity))]),
+  );
+  return table(
+    `${t("models.metrics")} ${version}`,
+    [t("models.metrics"), ...names],
+    metrics.map(([strategy, values]) => [
+      strategy,
+      ...names.map((name) =>
+        values[name] === undefined
+          ? ""
+          : h(values[name] === best[name] ? "strong" : "span", {}, formatNumber(values[name], 4)),
+      ),
+    ]),
+  );
 }
 
 function modelBlock(model, reload) {
   const { manifest } = model;
-  const facts = [["models.users", manifest.users], ["models.films", manifest.films], ["models.interactions", manifest.interactions]]
-    .filter(([, value]) => value !== undefined).map(([key, value]) => t(key, { count: formatNumber(value) }));
-  const button = h("button", { type: "button", class: "button small", onclick: () => act(button, async () => {
-    await call("PUT", "/admin/models/live", { body: { version: model.version, kind: model.kind } });
-    await reload();
-  }) }, t("models.promote"));
-  return h("li", { class: "panel" }, h("h2", {}, t("models.version", { version: model.version }), ` · ${t(`models.${model.kind}`)}`, model.is_live && h("span", { class: "badge" }, t("models.live"))),
+  const facts = [
+    ["models.users", manifest.users],
+    ["models.films", manifest.films],
+    ["models.interactions", manifest.interactions],
+  ]
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => t(key, { count: formatNumber(value) }));
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      onclick: () =>
+        act(button, async () => {
+          await call("PUT", "/admin/models/live", { body: { version: model.version, kind: model.kind } });
+          await reload();
+        }),
+    },
+    t("models.promote"),
+  );
+  return h(
+    "li",
+    { class: "panel" },
+    h(
+      "h2",
+      {},
+      t("models.version", { version: model.version }),
+      ` · ${t(`models.${model.kind}`)}`,
+      model.is_live && h("span", { class: "badge" }, t("models.live")),
+    ),
     h("p", {}, [time(model.created_at), ...facts, `${formatNumber(model.bytes / 1048576, 1)} MiB`].join(" · ")),
-    manifest.source && h("p", { class: "hint", dir: "auto" }, manifest.source), metricsTable(model),
-    h("details", {}, h("summary", {}, t("models.parameters")), table(`${t("models.parameters")} ${model.version}`, [t("models.parameters"), ""], Object.entries(manifest.parameters ?? {}).map(([name, value]) => [name, formatNumber(value, 4)]))),
-    !model.is_live && button);
+    manifest.source && h("p", { class: "hint", dir: "auto" }, manifest.source),
+    metricsTable(model),
+    h(
+      "details",
+      {},
+      h("summary", {}, t("models.parameters")),
+      table(
+        `${t("models.parameters")} ${model.version}`,
+        [t("models.parameters"), ""],
+        Object.entries(manifest.parameters ?? {}).map(([name, value]) => [name, formatNumber(value, 4)]),
+      ),
+    ),
+    !model.is_live && button,
+  );
 }
 
 function renderModels({ body, signal }) {
-  const reload = () => load(body, signal, async () => {
-    const { models } = await get("/admin/models", {}, signal);
-    const shown = models.filter((model) => model.is_live);
-    const rest = models.filter((model) => !model.is_live);
-    if (!models.length) return h("p", { class: "hint" }, t("models.none"));
-    return [h("ul", { class: "plain" }, shown.map((model) => modelBlock(model, reload))),
-      rest.length > 0 && h("details", {}, h("summary", {}, t("models.others", { count: rest.length })), h("ul", { class: "plain" }, rest.map((model) => modelBlock(model, reload))))];
-  }, { keep: body.childElementCount > 0 });
+  const reload = () =>
+    load(
+      body,
+      signal,
+      async () => {
+        const { models } = await get("/admin/models", {}, signal);
+        const shown = models.filter((model) => model.is_live);
+        const rest = models.filter((model) => !model.is_live);
+        if (!models.length) return h("p", { class: "hint" }, t("models.none"));
+        return [
+          h(
+            "ul",
+            { class: "plain" },
+            shown.map((model) => modelBlock(model, reload)),
+          ),
+          rest.length > 0 &&
+            h(
+              "details",
+              {},
+              h("summary", {}, t("models.others", { count: rest.length })),
+              h(
+                "ul",
+                { class: "plain" },
+                rest.map((model) => modelBlock(model, reload)),
+              ),
+            ),
+        ];
+      },
+      { keep: body.childElementCount > 0 },
+    );
   return reload();
 }
 
@@ -115,9 +266,19 @@ function renderModels({ body, signal }) {
 function renderCache({ body, signal }) {
   return load(body, signal, async () => {
     const [movies, ready] = await Promise.all([get("/movies", { page_size: 1 }, signal), getReadiness(signal)]);
-    const rows = (ready.dependencies ?? []).map((item) => [item.name, item.status, item.required ? t("cache.required") : t("cache.optional")]);
-    return [h("dl", { class: "counts" }, h("div", {}, h("dd", {}, formatNumber(movies.total_results)), h("dt", {}, t("cache.movies")))),
-      table(t("admin.cache"), [t("cache.dependency"), t("cache.status"), ""], rows)];
+    const rows = (ready.dependencies ?? []).map((item) => [
+      item.name,
+      item.status,
+      item.required ? t("cache.required") : t("cache.optional"),
+    ]);
+    return [
+      h(
+        "dl",
+        { class: "counts" },
+        h("div", {}, h("dd", {}, formatNumber(movies.total_results)), h("dt", {}, t("cache.movies"))),
+      ),
+      table(t("admin.cache"), [t("cache.dependency"), t("cache.status"), ""], rows),
+    ];
   });
 }
 

@@ -1,11 +1,14 @@
 // Requests to the gateway: session, problems, event streams. All other modules reach the network only through this one.
-// A 401 refreshes the session once for all waiting requests; if that fails, `onExpired` asks the visitor to sign in.
+// A 401 refreshes the session once for all waiting requests; if that fails, the visitor is shown the sign-in form.
 
 import { contentLanguage, recall, remember } from "./settings.js";
 
 export const session = { mode: "mock", user: null };
 let askForSignIn = async () => false;
 let refreshing = null;
+
+// The time within which the refresh of another tab counts as this one's.
+const REFRESH_MILLISECONDS = 5000;
 
 /** Sets the function that lets the visitor sign in again; it resolves to true if they did. */
 export function onExpired(ask) {
@@ -65,16 +68,20 @@ function requestHeaders(extra, hasJson) {
   return headers;
 }
 
-/** Refreshes the session; requests that expire at the same time share one refresh, and tabs wait for each other. */
+/** Refreshes the session, unless another tab has just done so: a refresh token is valid once. */
+async function refreshOnce() {
+  if (Date.now() - recall("refreshed", 0) < REFRESH_MILLISECONDS) return true;
+  const response = await send("POST", "/session/refresh", { headers: requestHeaders() });
+  if (response.ok) remember("refreshed", Date.now());
+  return response.ok;
+}
+
+/** Refreshes the session; requests that expire at the same time, also in other tabs, share one refresh. */
 function refresh() {
-  const once = () => send("POST", "/session/refresh", { headers: requestHeaders() });
-  const locked = () => (navigator.locks ? navigator.locks.request("marquee-session", once) : once());
-  refreshing ??= locked()
-    .then((response) => {
-      if (!response.ok) remember("has_session", null);
-      return response.ok;
-    }, () => false)
-    .finally(() => { refreshing = null; });
+  const run = () => (navigator.locks ? navigator.locks.request("marquee-refresh", refreshOnce) : refreshOnce());
+  refreshing ??= run().finally(() => {
+    refreshing = null;
+  });
   return refreshing;
 }
 
@@ -90,7 +97,7 @@ async function respond(method, url, options) {
 }
 
 /** Returns `path` with the query parameters that have a value. */
-export function withQuery(path, query = {}) {
+function withQuery(path, query = {}) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== "") parameters.set(name, value);
@@ -194,16 +201,23 @@ async function sessionRequest(method, path, body) {
 
 /** Loads the session; in mock mode the acting user is the remembered one, or the first. */
 export async function loadSession() {
-  let body = await sessionRequest("GET", "/session");
+  const body = await sessionRequest("GET", "/session");
   session.mode = body.mode;
-  if (session.mode === "mock") {
-    session.user = await loadActor(recall("actor", 1));
-    return session;
-  }
-  // The access token may have expired while the session has not.
-  if (!body.user && recall("has_session") && (await refresh())) body = await sessionRequest("GET", "/session");
-  session.user = body.user && { ...(await get(`/users/${body.user.id}`)), role: body.user.role };
+  session.user = await withName(body.user);
+  if (session.mode === "mock") session.user = await loadActor(recall("actor", 1));
+  else if (!session.user && recall("signed_in")) await resume();
   return session;
+}
+
+/** Returns the account of a session's user, with the role of the session; null if there is none. */
+async function withName(user) {
+  return user && { ...(await get(`/users/${user.id}`)), role: user.role };
+}
+
+/** Resumes a session whose access token ran out while the page was closed. */
+async function resume() {
+  if (await refresh()) session.user = await withName((await sessionRequest("GET", "/session")).user);
+  remember("signed_in", session.user ? true : null);
 }
 
 /** Returns a user as the acting administrator of mock mode; null if there is no such user. */
@@ -220,13 +234,13 @@ export async function loadActor(id) {
 /** Signs in; the cookies are set by the response. */
 export async function signIn(username, password) {
   await sessionRequest("POST", "/session", { username, password });
-  remember("has_session", true);
+  remember("signed_in", true);
   await loadSession();
 }
 
 /** Signs out and forgets the user. */
 export async function signOut() {
   await sessionRequest("DELETE", "/session");
-  remember("has_session", null);
+  remember("signed_in", null);
   session.user = null;
 }

@@ -30,34 +30,75 @@ function readAddress() {
 }
 
 function navigation(current) {
-  const items = [["foryou", "#/"], ["discover", "#/discover"], ["together", "#/together"], ["me", "#/me"]];
+  const items = [
+    ["foryou", "#/"],
+    ["discover", "#/discover"],
+    ["together", "#/together"],
+    ["me", "#/me"],
+  ];
   if (STAFF.has(session.user?.role)) items.push(["admin", "#/admin"]);
-  return h("nav", { "aria-label": t("nav.label") }, items.map(([name, href]) =>
-    h("a", { href, "aria-current": name === current ? "page" : undefined }, t(`nav.${name}`))));
+  return h(
+    "nav",
+    { "aria-label": t("nav.label") },
+    items.map(([name, href]) =>
+      h("a", { href, "aria-current": name === current ? "page" : undefined }, t(`nav.${name}`)),
+    ),
+  );
 }
 
 function settingsButtons() {
   const other = language() === "en" ? ["ko", "한국어"] : ["en", "English"];
-  const languageButton = h("button", { type: "button", class: "quiet", lang: other[0], onclick: () => {
-    remember("language", other[0]);
-    draw();
-  } }, other[1]);
+  const languageButton = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      lang: other[0],
+      onclick: () => {
+        remember("language", other[0]);
+        draw();
+      },
+    },
+    other[1],
+  );
   const dark = shownTheme() === "dark";
-  const themeButton = h("button", { type: "button", class: "quiet", "aria-label": t("nav.theme"), title: t("nav.theme"), "aria-pressed": String(dark), onclick: () => {
-    remember("theme", shownTheme() === "dark" ? "light" : "dark");
-    applyTheme();
-    themeButton.setAttribute("aria-pressed", String(shownTheme() === "dark"));
-  } }, "◐");
-  const out = session.mode === "jwt" && session.user
-    && h("button", { type: "button", class: "quiet", onclick: (event) => act(event.currentTarget, leave) }, t("account.sign_out"));
+  const themeButton = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      "aria-label": t("nav.theme"),
+      title: t("nav.theme"),
+      "aria-pressed": String(dark),
+      onclick: () => {
+        remember("theme", shownTheme() === "dark" ? "light" : "dark");
+        applyTheme();
+        themeButton.setAttribute("aria-pressed", String(shownTheme() === "dark"));
+      },
+    },
+    "◐",
+  );
+  const out =
+    session.mode === "jwt" &&
+    session.user &&
+    h(
+      "button",
+      { type: "button", class: "quiet", onclick: (event) => act(event.currentTarget, leave) },
+      t("account.sign_out"),
+    );
   return h("div", { class: "settings" }, languageButton, themeButton, out);
 }
 
 function showHeader() {
   const header = document.getElementById("header");
   const hasUser = Boolean(session.user);
-  fill(header, h("a", { class: "brand", href: "#/" }, "Marquee"),
-    hasUser && searchBox(), hasUser && navigation(), settingsButtons());
+  fill(
+    header,
+    h("a", { class: "brand", href: "#/" }, "Marquee"),
+    hasUser && searchBox(),
+    hasUser && navigation(),
+    settingsButtons(),
+  );
 }
 
 function markNavigation(current) {
@@ -67,18 +108,30 @@ function markNavigation(current) {
 }
 
 function showFooter() {
-  fill(document.getElementById("footer"),
-    h("p", {}, t("footer.tmdb")), h("p", {}, h("a", { href: "/swagger/" }, t("footer.api"))));
+  fill(
+    document.getElementById("footer"),
+    h("p", {}, t("footer.tmdb")),
+    h("p", {}, h("a", { href: "/swagger/" }, t("footer.api"))),
+  );
 }
 
 function noSuchPage() {
-  return h("section", { class: "state" }, h("h1", {}, t("state.no_page")), h("p", {}, h("a", { href: "#/" }, t("nav.foryou"))));
+  return h(
+    "section",
+    { class: "state" },
+    h("h1", {}, t("state.no_page")),
+    h("p", {}, h("a", { href: "#/" }, t("nav.foryou"))),
+  );
+}
+
+function setTitle(main) {
+  const heading = main.querySelector("h1");
+  document.title = heading ? `${heading.textContent} · Marquee` : "Marquee";
 }
 
 function focusHeading(main, isFirst) {
   const heading = main.querySelector("h1");
   if (!heading) return;
-  document.title = `${heading.textContent} · Marquee`;
   if (isFirst) return;
   heading.tabIndex = -1;
   heading.focus({ preventScroll: true });
@@ -112,6 +165,7 @@ async function show() {
   const { signal } = controller;
   if (!session.user) {
     fill(main, signInView());
+    setTitle(main);
     return focusHeading(main, isFirst);
   }
   const route = ROUTES.find((item) => item.pattern.test(path) && (!item.isAdmin || STAFF.has(session.user.role)));
@@ -129,6 +183,7 @@ async function show() {
     fill(main, failed(error, show));
   }
   if (signal.aborted) return undefined;
+  setTitle(main);
   if (!isSamePath) {
     if (!isFirst) scrollTo(0, 0);
     focusHeading(main, isFirst);

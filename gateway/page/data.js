@@ -1,8 +1,8 @@
 // Export of all data of the user, preferences, and erasure with a confirmation. A tab of "me".
 
 import { field, fill, h, openDialog } from "./dom.js";
-import { call, get, getLocal, mine, request, session, signOut } from "./api.js";
-import { announceChange, remember, today } from "./settings.js";
+import { ApiError, call, get, getLocal, mine, request, session, signOut } from "./api.js";
+import { announceChange, recall, remember, today } from "./settings.js";
 import { act, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { forgetOpinions } from "./actions.js";
@@ -21,16 +21,33 @@ async function download(format) {
 }
 
 function exportSection() {
-  return h("section", { class: "section" }, h("h2", {}, t("data.export")), h("p", {}, t("data.export_lead")),
-    h("div", { class: "inline-form" }, Object.keys(FORMATS).map((format) => {
-      const button = h("button", { type: "button", class: "button", onclick: () => act(button, () => download(format)) }, t(`data.${format}`));
-      return button;
-    })));
+  return h(
+    "section",
+    { class: "section" },
+    h("h2", {}, t("data.export")),
+    h("p", {}, t("data.export_lead")),
+    h(
+      "div",
+      { class: "inline-form" },
+      Object.keys(FORMATS).map((format) => {
+        const button = h(
+          "button",
+          { type: "button", class: "button", onclick: () => act(button, () => download(format)) },
+          t(`data.${format}`),
+        );
+        return button;
+      }),
+    ),
+  );
 }
 
 async function erase() {
   await call("DELETE", mine());
   if (session.mode === "mock") {
+    remember(
+      "actors",
+      recall("actors", []).filter((user) => user.id !== session.user.id),
+    );
     remember("actor", 1);
     session.user = null;
   } else {
@@ -44,39 +61,100 @@ async function erase() {
 
 function openErase() {
   const name = session.user.username;
-  const input = h("input", { name: "confirm", autocomplete: "off", oninput: () => { form.querySelector("button").disabled = input.value !== name; } });
-  const form = actionForm([field(t("data.confirm", { name }), input, { name: "confirm" })], t("data.erase"), async () => {
-    await erase();
-    dialog.close();
+  const input = h("input", {
+    name: "confirm",
+    autocomplete: "off",
+    oninput: () => {
+      form.querySelector("button").disabled = input.value !== name;
+    },
   });
+  const form = actionForm(
+    [field(t("data.confirm", { name }), input, { name: "confirm" })],
+    t("data.erase"),
+    async () => {
+      if (input.value !== name)
+        throw new ApiError("problem", {
+          problem: { errors: [{ field: "confirm", message: t("data.confirm", { name }) }] },
+        });
+      await erase();
+      dialog.close();
+    },
+  );
   form.querySelector("button").className = "button danger";
   form.querySelector("button").disabled = true;
-  form.addEventListener("submit", (event) => input.value !== name && event.stopImmediatePropagation(), { capture: true });
   const dialog = openDialog(t("data.erase"), h("p", {}, t("data.erase_lead")), form);
 }
 
 function preferencesForm(preferences, genres) {
   const preferred = new Set(preferences.preferred_genres.map((name) => name.toLowerCase()));
-  const boxes = genres.map((genre) => h("label", { class: "check" },
-    h("input", { type: "checkbox", name: "genre", value: genre.name, checked: preferred.has(genre.name.toLowerCase()) }), genre.name));
-  const rating = h("input", { type: "number", name: "min_rating", min: 0, max: 10, step: 0.1, value: preferences.min_rating });
-  const form = actionForm([h("fieldset", { class: "field", "data-field": "preferred_genres" }, h("legend", { class: "legend" }, t("data.genres")), h("div", { class: "checks" }, boxes), h("p", { class: "field-message" })),
-    field(t("data.min_rating"), rating, { name: "min_rating" })], t("data.save"), async () => {
-    const names = [...form.querySelectorAll("[name=genre]:checked")].map((box) => box.value);
-    await call("POST", mine("/preferences"), { body: { preferred_genres: names, preferred_language: preferences.preferred_language, min_rating: Number(rating.value) } });
-    toast(t("toast.saved"));
+  const boxes = genres.map((genre) =>
+    h(
+      "label",
+      { class: "check" },
+      h("input", {
+        type: "checkbox",
+        name: "genre",
+        value: genre.name,
+        checked: preferred.has(genre.name.toLowerCase()),
+      }),
+      genre.name,
+    ),
+  );
+  const rating = h("input", {
+    type: "number",
+    name: "min_rating",
+    min: 0,
+    max: 10,
+    step: 0.1,
+    value: preferences.min_rating,
   });
+  const form = actionForm(
+    [
+      h(
+        "fieldset",
+        { class: "field", "data-field": "preferred_genres" },
+        h("legend", { class: "legend" }, t("data.genres")),
+        h("div", { class: "checks" }, boxes),
+        h("p", { class: "field-message" }),
+      ),
+      field(t("data.min_rating"), rating, { name: "min_rating" }),
+    ],
+    t("data.save"),
+    async () => {
+      const names = [...form.querySelectorAll("[name=genre]:checked")].map((box) => box.value);
+      await call("POST", mine("/preferences"), {
+        body: {
+          preferred_genres: names,
+          preferred_language: preferences.preferred_language,
+          min_rating: Number(rating.value),
+        },
+      });
+      toast(t("toast.saved"));
+    },
+  );
   return form;
 }
 
 /** Shows the tab. */
 export function render({ body, signal }) {
   const preferences = h("div");
-  fill(body, h("section", { class: "section" }, h("h2", {}, t("data.preferences")), preferences), exportSection(),
-    h("section", { class: "section" }, h("h2", {}, t("data.erase")), h("p", {}, t("data.erase_lead")),
-      h("button", { type: "button", class: "button danger", onclick: openErase }, t("data.erase"))));
+  fill(
+    body,
+    h("section", { class: "section" }, h("h2", {}, t("data.preferences")), preferences),
+    exportSection(),
+    h(
+      "section",
+      { class: "section" },
+      h("h2", {}, t("data.erase")),
+      h("p", {}, t("data.erase_lead")),
+      h("button", { type: "button", class: "button danger", onclick: openErase }, t("data.erase")),
+    ),
+  );
   return load(preferences, signal, async () => {
-    const [current, { genres }] = await Promise.all([get(mine("/preferences"), {}, signal), getLocal("/genres", { language: "en-US" }, signal)]);
+    const [current, { genres }] = await Promise.all([
+      get(mine("/preferences"), {}, signal),
+      getLocal("/genres", { language: "en-US" }, signal),
+    ]);
     return preferencesForm(current, genres);
   });
 }

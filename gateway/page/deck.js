@@ -77,13 +77,33 @@ function turn(place, member, movies, done) {
     const swipe = h("div", { class: "swipe" }, picture(movie, { large: true }));
     draggable(swipe, vote);
     const no = h("button", { type: "button", class: "button danger", onclick: () => vote(false) }, "✕ ", t("deck.no"));
-    const yes = h("button", { type: "button", class: "button primary", onclick: () => vote(true) }, "♥ ", t("deck.yes"));
-    const view = h("div", { class: "deck", role: "group", "aria-label": t("deck.turn", { name: member.name }) },
-    h("p", { class: "deck-turn" }, data(t("deck.turn", { name: member.name }), "strong"), ` · ${index + 1} / ${movies.length}`),
-    h("h2", { dir: "auto" }, movie.title, yearOf(movie) && h("span", { class: "year" }, ` ${yearOf(movie)}`)),
-    swipe, h("p", { class: "note", dir: "auto" }, movie.reason),
-    h("div", { class: "deck-buttons" }, no, h("button", { type: "button", class: "button", disabled: index === 0, onclick: back }, t("deck.back")), yes),
-    h("p", { class: "hint" }, t("deck.keys")));
+    const yes = h(
+      "button",
+      { type: "button", class: "button primary", onclick: () => vote(true) },
+      "♥ ",
+      t("deck.yes"),
+    );
+    const view = h(
+      "div",
+      { class: "deck", role: "group", "aria-label": t("deck.turn", { name: member.name }) },
+      h(
+        "p",
+        { class: "deck-turn" },
+        data(t("deck.turn", { name: member.name }), "strong"),
+        ` · ${index + 1} / ${movies.length}`,
+      ),
+      h("h2", { dir: "auto" }, movie.title, yearOf(movie) && h("span", { class: "year" }, ` ${yearOf(movie)}`)),
+      swipe,
+      h("p", { class: "note", dir: "auto" }, movie.reason),
+      h(
+        "div",
+        { class: "deck-buttons" },
+        no,
+        h("button", { type: "button", class: "button", disabled: index === 0, onclick: back }, t("deck.back")),
+        yes,
+      ),
+      h("p", { class: "hint" }, t("deck.keys")),
+    );
     fill(place, view);
     yes.focus({ preventScroll: true });
     announce(`${movie.title}, ${index + 1} / ${movies.length}`);
@@ -92,33 +112,78 @@ function turn(place, member, movies, done) {
   show();
 }
 
-/** Between two turns: the device changes hands, so that nobody sees the votes of another. */
+/** Between two turns: the device changes hands, so that no member sees the votes of another. */
 function handOver(place, member, ready) {
-  const button = h("button", { type: "button", class: "button primary", onclick: ready }, t("deck.ready", { name: member.name }));
+  const button = h(
+    "button",
+    { type: "button", class: "button primary", onclick: ready },
+    t("deck.ready", { name: member.name }),
+  );
   fill(place, h("div", { class: "deck" }, h("h2", { dir: "auto" }, t("deck.pass", { name: member.name })), button));
   button.focus();
 }
 
 function likingBars(movie, members) {
-  return h("ul", { class: "likings" }, movie.members.map((item) => {
-    const name = members.find((member) => member.id === item.user_id)?.name ?? item.user_id;
-    return h("li", {}, data(name), h("meter", { min: 0, max: 1, value: item.liking, "aria-label": t("deck.fits", { name }) }), h("span", { class: "number" }, `${formatNumber(item.liking * 100)} %`));
-  }));
+  return h(
+    "ul",
+    { class: "likings" },
+    movie.members.map((item) => {
+      const name = members.find((member) => member.id === item.user_id)?.name ?? item.user_id;
+      return h(
+        "li",
+        {},
+        data(name),
+        h("meter", { min: 0, max: 1, value: item.liking, "aria-label": t("deck.fits", { name }) }),
+        h("span", { class: "number" }, `${formatNumber(item.liking * 100)} %`),
+      );
+    }),
+  );
 }
 
 /** The list for tonight: first what most members want, then by the score for the group. */
 function tonight(place, members, movies, turns, again) {
   const yesOf = (movie) => members.filter((_, index) => turns[index].get(movie.id));
-  const sorted = movies.map((movie) => ({ movie, yes: yesOf(movie) })).sort((a, b) => b.yes.length - a.yes.length || b.movie.score - a.movie.score);
+  const sorted = movies
+    .map((movie) => ({ movie, yes: yesOf(movie) }))
+    .sort((a, b) => b.yes.length - a.yes.length || b.movie.score - a.movie.score);
   const wanted = sorted.filter((item) => item.yes.length > 0);
-  const row = ({ movie, yes }, index) => h("li", { class: "tonight" },
-    h("span", { class: "rank" }, index + 1), h("a", { class: "tonight-picture", href: `#/film/${movie.id}`, tabindex: -1, "aria-hidden": "true" }, picture(movie)),
-    h("div", {}, h("h3", {}, h("a", { href: `#/film/${movie.id}`, dir: "auto" }, movie.title), yearOf(movie) && h("span", { class: "year" }, ` ${yearOf(movie)}`)),
-      h("p", {}, yes.length === members.length ? h("strong", {}, t("deck.all")) : t("deck.some", { names: yes.map((member) => member.name).join(", ") })),
-      likingBars(movie, members), h("p", { class: "note", dir: "auto" }, movie.reason), bookmarkButton(movie)));
-  fill(place, h("h2", { tabindex: -1 }, t("deck.tonight")),
+  const row = ({ movie, yes }, index) =>
+    h(
+      "li",
+      { class: "tonight" },
+      h("span", { class: "rank" }, index + 1),
+      h(
+        "a",
+        { class: "tonight-picture", href: `#/film/${movie.id}`, tabindex: -1, "aria-hidden": "true" },
+        picture(movie),
+      ),
+      h(
+        "div",
+        {},
+        h(
+          "h3",
+          {},
+          h("a", { href: `#/film/${movie.id}`, dir: "auto" }, movie.title),
+          yearOf(movie) && h("span", { class: "year" }, ` ${yearOf(movie)}`),
+        ),
+        h(
+          "p",
+          {},
+          yes.length === members.length
+            ? h("strong", {}, t("deck.all"))
+            : t("deck.some", { names: yes.map((member) => member.name).join(", ") }),
+        ),
+        likingBars(movie, members),
+        h("p", { class: "note", dir: "auto" }, movie.reason),
+        bookmarkButton(movie),
+      ),
+    );
+  fill(
+    place,
+    h("h2", { tabindex: -1 }, t("deck.tonight")),
     wanted.length ? h("ol", { class: "tonight-list" }, wanted.map(row)) : empty(t("deck.nothing")),
-    h("button", { type: "button", class: "button", onclick: again }, t("deck.again")));
+    h("button", { type: "button", class: "button", onclick: again }, t("deck.again")),
+  );
   place.querySelector("h2").focus();
   announce(t("deck.tonight"));
 }
@@ -129,11 +194,15 @@ function play(place, members, movies, start) {
   const turns = [];
   const next = () => {
     const member = members[turns.length];
-    if (!member) return tonight(place, members, deck, turns, () => play(place, members, movies, start + DECK_SIZE < movies.length ? start + DECK_SIZE : 0));
-    const begin = () => turn(place, member, deck, (votes) => {
-      turns.push(votes);
-      next();
-    });
+    if (!member)
+      return tonight(place, members, deck, turns, () =>
+        play(place, members, movies, start + DECK_SIZE < movies.length ? start + DECK_SIZE : 0),
+      );
+    const begin = () =>
+      turn(place, member, deck, (votes) => {
+        turns.push(votes);
+        next();
+      });
     return turns.length ? handOver(place, member, begin) : begin();
   };
   next();
@@ -142,17 +211,30 @@ function play(place, members, movies, start) {
 /** Returns the deck of a group. `body` names the group or its users for the request. */
 export function renderDeck({ title, body, members, signal }) {
   const place = h("div");
-  const method = h("select", { id: "method" }, METHODS.map((name) => h("option", { value: name }, t(`deck.${name}`))));
-  const begin = () => load(place, signal, async () => {
-    const list = await call("POST", "/recommendations/group", { query: { language: contentLanguage() }, body: { ...body, method: method.value, limit: LIST_SIZE }, signal });
-    if (!list.recommendations.length) return empty(t("foryou.nothing"));
-    const movies = await withFacts(list.recommendations, signal);
-    const inner = h("div");
-    setTimeout(() => play(inner, members, movies, 0));
-    return inner;
-  });
+  const method = h(
+    "select",
+    { id: "method" },
+    METHODS.map((name) => h("option", { value: name }, t(`deck.${name}`))),
+  );
+  const begin = () =>
+    load(place, signal, async () => {
+      const list = await call("POST", "/recommendations/group", {
+        query: { language: contentLanguage() },
+        body: { ...body, method: method.value, limit: LIST_SIZE },
+        signal,
+      });
+      if (!list.recommendations.length) return empty(t("foryou.nothing"));
+      const movies = await withFacts(list.recommendations, signal);
+      const inner = h("div");
+      setTimeout(() => play(inner, members, movies, 0));
+      return inner;
+    });
   method.addEventListener("change", begin);
   begin();
-  return [h("h1", { dir: "auto" }, title), h("p", { class: "hint" }, members.map((member) => member.name).join(", ")),
-    h("p", { class: "choice" }, h("label", { for: "method" }, t("deck.method")), method), place];
+  return [
+    h("h1", { dir: "auto" }, title),
+    h("p", { class: "hint" }, members.map((member) => member.name).join(", ")),
+    h("p", { class: "choice" }, h("label", { for: "method" }, t("deck.method")), method),
+    place,
+  ];
 }

@@ -11,12 +11,32 @@ import { nameChooser } from "./search.js";
 import { regionSelect } from "./film.js";
 import { t } from "./texts.js";
 
-const NAMES = ["genres", "without_genres", "keywords", "people", "original_language", "country", "year", "release_date_from", "release_date_to",
-  "runtime_min", "runtime_max", "vote_average_min", "vote_count_min", "vote_count_max", "providers", "region", "sort_by", "order"];
-const LANGUAGES = ["ar", "cn", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko", "nl", "no", "pl", "pt", "ro",
-  "ru", "sv", "ta", "te", "th", "tr", "uk", "vi", "zh"];
-const COUNTRIES = ["AR", "AU", "AT", "BE", "BR", "CA", "CN", "CZ", "DE", "DK", "ES", "FI", "FR", "GB", "GR", "HK", "HU", "IN", "IE", "IL", "IR", "IT", "JP",
-  "KR", "MX", "NL", "NO", "NZ", "PL", "RU", "SE", "TH", "TR", "TW", "US", "ZA"];
+const NAMES = [
+  "genres",
+  "without_genres",
+  "keywords",
+  "people",
+  "original_language",
+  "country",
+  "year",
+  "release_date_from",
+  "release_date_to",
+  "runtime_min",
+  "runtime_max",
+  "vote_average_min",
+  "vote_count_min",
+  "vote_count_max",
+  "providers",
+  "region",
+  "sort_by",
+  "order",
+];
+const LANGUAGES = (
+  "ar cn cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sv ta te th tr " + "uk vi zh"
+).split(" ");
+const COUNTRIES = (
+  "AR AU AT BE BR CA CN CZ DE DK ES FI FR GB GR HK HU IN IE IL IR IT JP KR MX NL NO NZ PL " + "RU SE TH TR TW US ZA"
+).split(" ");
 const SORTS = ["popularity.desc", "release_date.desc", "release_date.asc", "title.asc", "title.desc"];
 const TYPING_MILLISECONDS = 350;
 
@@ -59,7 +79,10 @@ function genreChips({ state }, genres, changed) {
       const mode = modes.get(genre);
       button.className = `chip ${mode}`;
       button.setAttribute("aria-pressed", mode === "on" ? "true" : mode === "off" ? "mixed" : "false");
-      button.setAttribute("aria-label", mode ? t(mode === "on" ? "filter.with" : "filter.without", { name: genre.name }) : genre.name);
+      button.setAttribute(
+        "aria-label",
+        mode ? t(mode === "on" ? "filter.with" : "filter.without", { name: genre.name }) : genre.name,
+      );
       fill(button, mode === "on" ? "✓ " : "", data(genre.name), h("span", { class: "count" }, genre.movie_count));
     };
     button.addEventListener("click", () => {
@@ -70,24 +93,54 @@ function genreChips({ state }, genres, changed) {
     show();
     return h("li", {}, button);
   };
-  return h("div", { class: "field", "data-field": "genres", role: "group", "aria-label": t("filter.genres") },
-    h("span", { class: "legend" }, t("filter.genres")), h("p", { class: "hint" }, t("filter.genres_hint")),
-    h("ul", { class: "chips" }, genres.map(chip)), h("label", { class: "check" }, any, t("filter.any")), h("p", { class: "field-message" }));
+  return h(
+    "div",
+    { class: "field", "data-field": "genres", role: "group", "aria-label": t("filter.genres") },
+    h("span", { class: "legend" }, t("filter.genres")),
+    h("p", { class: "hint" }, t("filter.genres_hint")),
+    h("ul", { class: "chips" }, genres.map(chip)),
+    h("label", { class: "check" }, any, t("filter.any")),
+    h("p", { class: "field-message" }),
+  );
 }
 
 /** Chosen people or keywords as chips, and a box that adds one. */
 function nameField({ state }, name, changed) {
   const list = h("ul", { class: "chips" });
+  const separator = () => (state[name].includes("|") ? "|" : ",");
   const labels = new Map();
-  const show = () => fill(list, split(state[name]).map((value) => h("li", {}, h("button", { type: "button", class: "chip on", "aria-label": `${t("action.remove")}: ${labels.get(value) ?? value}`, onclick: () => {
-    state[name] = join(split(state[name]).filter((other) => other !== value), ",");
-    show();
-    changed();
-  } }, data(labels.get(value) ?? value), " ×"))));
+  const show = () =>
+    fill(
+      list,
+      split(state[name]).map((value) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              class: "chip on",
+              "aria-label": `${t("action.remove")}: ${labels.get(value) ?? value}`,
+              onclick: () => {
+                state[name] = join(
+                  split(state[name]).filter((other) => other !== value),
+                  separator(),
+                );
+                show();
+                changed();
+              },
+            },
+            data(labels.get(value) ?? value),
+            " ×",
+          ),
+        ),
+      ),
+    );
   const add = ({ id, name: text }) => {
     const value = /^\d+$/.test(text) || text.includes('"') ? String(id) : text;
     labels.set(value, text);
-    state[name] = join([...new Set([...split(state[name]), value])], ",");
+    state[name] = join([...new Set([...split(state[name]), value])], separator());
     show();
     changed();
   };
@@ -99,26 +152,57 @@ function nameField({ state }, name, changed) {
       // The id stays visible as it is.
     }
   };
-  if (name === "people") split(state.people).filter((value) => /^\d+$/.test(value)).forEach(nameOfId);
+  if (name === "people")
+    split(state.people)
+      .filter((value) => /^\d+$/.test(value))
+      .forEach(nameOfId);
   show();
-  return h("div", { class: "field", "data-field": name }, h("span", { class: "legend" }, t(`filter.${name}`)), list,
-    nameChooser(name, t(`filter.${name}`), add), h("p", { class: "field-message" }));
+  return h(
+    "div",
+    { class: "field", "data-field": name },
+    h("span", { class: "legend" }, t(`filter.${name}`)),
+    list,
+    nameChooser(name, t(`filter.${name}`), add),
+    h("p", { class: "field-message" }),
+  );
 }
 
 function inputField({ state }, name, changed, attributes) {
-  const input = h("input", { name, value: state[name], ...attributes, oninput: () => {
-    state[name] = input.value;
-    changed();
-  } });
-  return field(t(`filter.${name}`), input, { name, hint: name === "providers" ? t("filter.providers_hint") : undefined });
+  // A name is complete only when the field is left; a number or date that is still typed may be out of range.
+  const event = name === "providers" ? "onchange" : "oninput";
+  const input = h("input", {
+    name,
+    value: state[name],
+    ...attributes,
+    [event]: () => {
+      if (!input.checkValidity()) return;
+      state[name] = input.value.trim();
+      changed();
+    },
+  });
+  return field(t(`filter.${name}`), input, {
+    name,
+    hint: name === "providers" ? t("filter.providers_hint") : undefined,
+  });
 }
 
 function selectField({ state }, name, changed, options) {
-  const known = options.some(([value]) => value === state[name]) || !state[name] ? options : [[state[name], state[name]], ...options];
-  const select = h("select", { value: state[name], onchange: () => {
-    state[name] = select.value;
-    changed();
-  } }, h("option", { value: "" }, t("filter.any_value")), known.map(([value, text]) => h("option", { value }, text)));
+  const known =
+    options.some(([value]) => value === state[name]) || !state[name]
+      ? options
+      : [[state[name], state[name]], ...options];
+  const select = h(
+    "select",
+    {
+      value: state[name],
+      onchange: () => {
+        state[name] = select.value;
+        changed();
+      },
+    },
+    h("option", { value: "" }, t("filter.any_value")),
+    known.map(([value, text]) => h("option", { value }, text)),
+  );
   return field(t(`filter.${name}`), select, { name });
 }
 
@@ -127,37 +211,58 @@ function named(type, codes) {
 }
 
 function regionField({ state }, changed) {
-  const select = regionSelect((code) => {
-    if (state.providers) state.region = code;
-    changed();
-  }, state.region ? [state.region] : []);
+  const select = regionSelect(
+    (code) => {
+      if (state.providers) state.region = code;
+      changed();
+    },
+    state.region ? [state.region] : [],
+  );
   if (state.region) select.value = state.region;
   return field(t("filter.region"), select, { name: "region" });
 }
 
 function sortField({ state }, changed) {
-  const select = h("select", { value: `${state.sort_by || "popularity"}.${state.order || "desc"}`, onchange: () => {
-    [state.sort_by, state.order] = select.value.split(".");
-    changed();
-  } }, SORTS.map((sort) => h("option", { value: sort }, t(`filter.${sort}`))));
+  const select = h(
+    "select",
+    {
+      value: `${state.sort_by || "popularity"}.${state.order || "desc"}`,
+      onchange: () => {
+        [state.sort_by, state.order] = select.value.split(".");
+        changed();
+      },
+    },
+    SORTS.map((sort) => h("option", { value: sort }, t(`filter.${sort}`))),
+  );
   return field(t("filter.sort"), select, { name: "sort_by" });
 }
 
 function filterForm(parts, genres, changed) {
   const number = { type: "number", inputmode: "numeric", min: 0 };
   const soon = debounce(changed, TYPING_MILLISECONDS);
-  return h("form", { class: "filters", "aria-label": t("filter.title"), onsubmit: (event) => event.preventDefault() },
+  return h(
+    "form",
+    { class: "filters", "aria-label": t("filter.title"), onsubmit: (event) => event.preventDefault() },
     genreChips(parts, genres, changed),
-    h("div", { class: "filter-grid" },
-      nameField(parts, "people", changed), nameField(parts, "keywords", changed),
+    h(
+      "div",
+      { class: "filter-grid" },
+      nameField(parts, "people", changed),
+      nameField(parts, "keywords", changed),
       selectField(parts, "original_language", changed, named("language", LANGUAGES)),
       selectField(parts, "country", changed, named("region", COUNTRIES)),
       inputField(parts, "year", soon, { ...number, min: 1800, max: 2999 }),
-      inputField(parts, "release_date_from", soon, { type: "date" }), inputField(parts, "release_date_to", soon, { type: "date" }),
-      inputField(parts, "runtime_min", soon, number), inputField(parts, "runtime_max", soon, number),
+      inputField(parts, "release_date_from", soon, { type: "date" }),
+      inputField(parts, "release_date_to", soon, { type: "date" }),
+      inputField(parts, "runtime_min", soon, number),
+      inputField(parts, "runtime_max", soon, number),
       inputField(parts, "vote_average_min", soon, { ...number, max: 10, step: 0.1 }),
-      inputField(parts, "vote_count_min", soon, number), inputField(parts, "vote_count_max", soon, number),
-      inputField(parts, "providers", soon, { dir: "auto" }), regionField(parts, changed)));
+      inputField(parts, "vote_count_min", soon, number),
+      inputField(parts, "vote_count_max", soon, number),
+      inputField(parts, "providers", soon, { dir: "auto" }),
+      regionField(parts, changed),
+    ),
+  );
 }
 
 async function copyAddress() {
@@ -186,20 +291,32 @@ export async function render({ main, query, signal }) {
     running.abort();
     running = new AbortController();
     const either = AbortSignal.any([signal, running.signal]);
-    return load(results, either, async () => {
-      const parameters = parametersOf(parts.state);
-      showFieldErrors(main);
-      const body = await get("/movies", parameters, either).catch((error) => {
-        showFieldErrors(main, error.errors);
-        throw error;
-      });
-      count.textContent = t("search.count", { count: body.total_results });
-      announce(count.textContent);
-      if (!body.data.length) return empty(t("filter.nothing"), h("a", { class: "button", href: "#/discover", onclick: clear }, t("filter.clear")));
-      const options = () => ({ heading: "h2" });
-      const list = grid(body.data, options);
-      return [list, moreButton(list, body.next_cursor, (cursor) => get("/movies", { ...parameters, cursor }, signal), options)];
-    }, { keep: results.childElementCount > 0, rows: 2 });
+    return load(
+      results,
+      either,
+      async () => {
+        const parameters = parametersOf(parts.state);
+        showFieldErrors(main);
+        const body = await get("/movies", parameters, either).catch((error) => {
+          showFieldErrors(main, error.errors);
+          throw error;
+        });
+        count.textContent = t("search.count", { count: body.total_results });
+        announce(count.textContent);
+        if (!body.data.length)
+          return empty(
+            t("filter.nothing"),
+            h("a", { class: "button", href: "#/discover", onclick: clear }, t("filter.clear")),
+          );
+        const options = () => ({ heading: "h2" });
+        const list = grid(body.data, options);
+        return [
+          list,
+          moreButton(list, body.next_cursor, (cursor) => get("/movies", { ...parameters, cursor }, signal), options),
+        ];
+      },
+      { keep: results.childElementCount > 0, rows: 2 },
+    );
   };
   const changed = () => {
     parts.write();
@@ -212,12 +329,37 @@ export async function render({ main, query, signal }) {
   };
   const count = h("span", { class: "hint" });
   const form = h("div");
-  fill(main, h("h1", {}, t("nav.discover")),
-    h("div", { class: "discover" },
-      h("details", { class: "filter-panel", open: innerWidth > 900 || [...query.keys()].length === 0 && innerWidth > 600 }, h("summary", {}, t("filter.title")), form,
-        h("a", { class: "button small", href: "#/discover", onclick: clear }, t("filter.clear"))),
-      h("div", {}, h("div", { class: "section-head results-head" }, count, h("div", { class: "inline-form" }, sortField(parts, changed),
-        h("button", { type: "button", class: "button", onclick: copyAddress }, t("filter.share")))), results)));
+  fill(
+    main,
+    h("h1", {}, t("nav.discover")),
+    h(
+      "div",
+      { class: "discover" },
+      h(
+        "details",
+        { class: "filter-panel", open: innerWidth > 900 || ([...query.keys()].length === 0 && innerWidth > 600) },
+        h("summary", {}, t("filter.title")),
+        form,
+        h("a", { class: "button small", href: "#/discover", onclick: clear }, t("filter.clear")),
+      ),
+      h(
+        "div",
+        {},
+        h(
+          "div",
+          { class: "section-head results-head" },
+          count,
+          h(
+            "div",
+            { class: "inline-form" },
+            sortField(parts, changed),
+            h("button", { type: "button", class: "button", onclick: copyAddress }, t("filter.share")),
+          ),
+        ),
+        results,
+      ),
+    ),
+  );
   load(form, signal, async () => filterForm(parts, (await getLocal("/genres", {}, signal)).genres, changed));
   await search();
 }

@@ -1,6 +1,8 @@
 // DOM construction: `h` makes HTML elements, `s` SVG elements. Every view uses them. Data is only ever set as text or
 // attribute values, never parsed as HTML.
 
+import { t } from "./texts.js";
+
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "hidden", "indeterminate", "open", "required"]);
 
@@ -78,9 +80,14 @@ export function field(label, control, { hint, name } = {}) {
   const message = h("p", { class: "field-message", id: messageId });
   if (hint) control.setAttribute("aria-describedby", `${messageId} ${id}-hint`);
   else control.setAttribute("aria-describedby", messageId);
-  return h("div", { class: "field", "data-field": name },
-    h("label", { for: id }, label), control,
-    hint && h("p", { class: "hint", id: `${id}-hint` }, hint), message);
+  return h(
+    "div",
+    { class: "field", "data-field": name },
+    h("label", { for: id }, label),
+    control,
+    hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
+    message,
+  );
 }
 
 /** Shows the `errors` of a problem beside the fields of a form; returns those that have no field there. */
@@ -115,11 +122,17 @@ export function debounce(action, delay) {
 export function openDialog(title, ...children) {
   const id = uniqueId("dialog");
   const close = () => dialog.close();
-  const dialog = h("dialog", { "aria-labelledby": id },
-    h("div", { class: "dialog-head" },
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": id },
+    h(
+      "div",
+      { class: "dialog-head" },
       h("h2", { id, dir: "auto" }, title),
-      h("button", { type: "button", class: "icon-button", "aria-label": "×", onclick: close }, "×")),
-    h("div", { class: "dialog-body" }, children));
+      h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: close }, "×"),
+    ),
+    h("div", { class: "dialog-body" }, children),
+  );
   const opener = document.activeElement;
   dialog.addEventListener("close", () => {
     dialog.remove();
@@ -130,5 +143,6 @@ export function openDialog(title, ...children) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  dialog.querySelector(".dialog-body :is(input, select)")?.focus();
   return dialog;
 }

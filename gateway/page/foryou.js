@@ -26,21 +26,33 @@ function notInterested(movie) {
 }
 
 function cardOptions(movie) {
-  const why = movie.contributions?.length > 0
-    && h("button", { type: "button", class: "link", onclick: () => openWhy(movie) }, t("foryou.why"));
+  const why =
+    movie.contributions?.length > 0 &&
+    h("button", { type: "button", class: "link", onclick: () => openWhy(movie) }, t("foryou.why"));
   return { note: movie.reason, actions: [why, notInterested(movie)] };
 }
 
 function section(title, body, { detail, controls } = {}) {
   const id = uniqueId("section");
-  return h("section", { class: "section", "aria-labelledby": id },
-    h("div", { class: "section-head" }, h("h2", { id, dir: "auto" }, title), detail && h("span", { class: "hint" }, detail), controls), body);
+  return h(
+    "section",
+    { class: "section", "aria-labelledby": id },
+    h(
+      "div",
+      { class: "section-head" },
+      h("h2", { id, dir: "auto" }, title),
+      detail && h("span", { class: "hint" }, detail),
+      controls,
+    ),
+    body,
+  );
 }
 
 /** Hides the cards of a movie that the user dislikes, and shows them again when that is undone. */
 function followReactions(main, signal) {
   const update = ({ detail: { id, reaction } }) => {
-    for (const element of main.querySelectorAll(`[data-movie="${id}"]`)) element.closest("li").hidden = reaction === "dislike";
+    for (const element of main.querySelectorAll(`[data-movie="${id}"]`))
+      element.closest("li").hidden = reaction === "dislike";
   };
   bus.addEventListener("reaction", update);
   signal.addEventListener("abort", () => bus.removeEventListener("reaction", update));
@@ -54,7 +66,10 @@ function recommendationRail(body) {
 /** The least popular of the good matches that are rated well. */
 async function hiddenGems(signal) {
   const { recommendations: matches } = await recommendations(GEMS, signal);
-  const gems = matches.sort((a, b) => a.popularity - b.popularity).slice(0, RAIL_SIZE).sort((a, b) => b.score - a.score);
+  const gems = matches
+    .sort((a, b) => a.popularity - b.popularity)
+    .slice(0, RAIL_SIZE)
+    .sort((a, b) => b.score - a.score);
   return recommendationRail({ recommendations: gems });
 }
 
@@ -66,19 +81,45 @@ function topPicks(signal) {
     running.abort();
     running = new AbortController();
     const either = AbortSignal.any([signal, running.signal]);
-    return load(body, either, async () => {
-      const list = await recommendations({ diversity: slider.value === "0" ? undefined : slider.value }, either);
-      return [recommendationRail(list), h("p", { class: "hint" }, t("foryou.model", { strategy: list.model.strategy }),
-        !list.fresh_as_of && ` · ${t("foryou.start")}`)];
-    }, { keep, rows: 1 });
+    return load(
+      body,
+      either,
+      async () => {
+        const list = await recommendations({ diversity: slider.value === "0" ? undefined : slider.value }, either);
+        return [
+          recommendationRail(list),
+          h(
+            "p",
+            { class: "hint" },
+            t("foryou.model", { strategy: list.model.strategy }),
+            !list.fresh_as_of && ` · ${t("foryou.start")}`,
+          ),
+        ];
+      },
+      { keep, rows: 1 },
+    );
   };
   const follow = debounce(() => show(true), SLIDER_MILLISECONDS);
-  const slider = h("input", { type: "range", id: uniqueId("diversity"), min: 0, max: 1, step: 0.05, value: recall("diversity", 0), "aria-describedby": "diversity-hint", oninput: () => {
-    remember("diversity", Number(slider.value));
-    follow();
-  } });
-  const controls = h("div", { class: "diversity", title: t("foryou.diversity_hint") }, h("label", { for: slider.id }, t("foryou.diversity")), slider,
-    h("span", { id: "diversity-hint", class: "hidden-text" }, t("foryou.diversity_hint")));
+  const slider = h("input", {
+    type: "range",
+    id: uniqueId("diversity"),
+    min: 0,
+    max: 1,
+    step: 0.05,
+    value: recall("diversity", 0),
+    "aria-describedby": "diversity-hint",
+    oninput: () => {
+      remember("diversity", Number(slider.value));
+      follow();
+    },
+  });
+  const controls = h(
+    "div",
+    { class: "diversity", title: t("foryou.diversity_hint") },
+    h("label", { for: slider.id }, t("foryou.diversity")),
+    slider,
+    h("span", { id: "diversity-hint", class: "hidden-text" }, t("foryou.diversity_hint")),
+  );
   show(false);
   return section(t("foryou.top"), body, { controls });
 }
@@ -95,29 +136,56 @@ function becauseRails(signal) {
   load(block, signal, async () => {
     const { reactions } = await get(mine("/reactions"), { limit: 20, language: contentLanguage() }, signal);
     const liked = reactions.filter((item) => item.reaction !== "dislike" && item.title).slice(0, BECAUSE_RAILS);
-    const bodies = await Promise.all(liked.map((item) => getLocal(`/movies/${item.movie_id}/similar`, { limit: RAIL_SIZE }, signal)));
-    return bodies.map((body, index) => body.similar.length > 0
-      && section(t("foryou.because", { title: liked[index].title }), rail(body.similar, cardOptions)));
+    const bodies = await Promise.all(
+      liked.map((item) => getLocal(`/movies/${item.movie_id}/similar`, { limit: RAIL_SIZE }, signal)),
+    );
+    return bodies.map(
+      (body, index) =>
+        body.similar.length > 0 &&
+        section(t("foryou.because", { title: liked[index].title }), rail(body.similar, cardOptions)),
+    );
   });
   return block;
 }
 
 function choice(label, names, value, change) {
   const id = uniqueId("choice");
-  return h("span", { class: "choice" }, h("label", { for: id }, label),
-    h("select", { id, value, onchange: (event) => change(event.currentTarget.value) }, names.map((name) => h("option", { value: name }, t(`foryou.${name}`)))));
+  return h(
+    "span",
+    { class: "choice" },
+    h("label", { for: id }, label),
+    h(
+      "select",
+      { id, value, onchange: (event) => change(event.currentTarget.value) },
+      names.map((name) => h("option", { value: name }, t(`foryou.${name}`))),
+    ),
+  );
 }
 
 function place(entry) {
   const movie = { ...entry.movie, id: entry.movie.id ?? entry.movie.movie_id };
-  return h("li", {}, h("span", { class: "rank", "aria-hidden": "true" }, entry.rank),
-    card(movie, { note: t("foryou.count", { count: formatNumber(entry.count) }), actions: [bookmarkButton(movie)] }));
+  return h(
+    "li",
+    {},
+    h("span", { class: "rank", "aria-hidden": "true" }, entry.rank),
+    card(movie, { note: t("foryou.count", { count: formatNumber(entry.count) }), actions: [bookmarkButton(movie)] }),
+  );
 }
 
 async function showChart(body, chart, signal) {
   if (!chart.data.length) return fill(body, empty(t("foryou.chart_empty")));
-  const facts = await withFacts(chart.data.map((entry) => ({ ...entry.movie })), signal);
-  return fill(body, h("ol", { class: "rail chart" }, chart.data.map((entry, index) => place({ ...entry, movie: facts[index] }))));
+  const facts = await withFacts(
+    chart.data.map((entry) => ({ ...entry.movie })),
+    signal,
+  );
+  return fill(
+    body,
+    h(
+      "ol",
+      { class: "rail chart" },
+      chart.data.map((entry, index) => place({ ...entry, movie: facts[index] })),
+    ),
+  );
 }
 
 /** The chart: follows the event stream, and connects again when the stream ends. */
@@ -132,11 +200,18 @@ function liveChart(signal) {
     const either = AbortSignal.any([signal, running.signal]);
     while (!either.aborted) {
       try {
-        await readEvents("/charts/top", { query: { ...choices, limit: 10, language: contentLanguage() }, signal: either, onEvent: (event) => {
-          state.textContent = t("foryou.live");
-          state.classList.add("on");
-          if (event.name === "chart") showChart(body, event.data, either).catch((error) => isAborted(error) || fill(body, failed(error, follow)));
-        } });
+        await readEvents("/charts/top", {
+          query: { ...choices, limit: 10, language: contentLanguage() },
+          signal: either,
+          onEvent: (event) => {
+            state.textContent = t("foryou.live");
+            state.classList.add("on");
+            if (event.name === "chart")
+              showChart(body, event.data, either).catch(
+                (error) => isAborted(error) || fill(body, failed(error, follow)),
+              );
+          },
+        });
       } catch (error) {
         if (isAborted(error)) return;
         if (error.kind !== "offline") fill(body, failed(error, follow));
@@ -153,20 +228,33 @@ function liveChart(signal) {
     follow();
   };
   follow();
-  const controls = h("div", { class: "chart-controls" }, state,
+  const controls = h(
+    "div",
+    { class: "chart-controls" },
+    state,
     choice(t("foryou.metric"), ["bookmarks", "likes", "watches"], choices.metric, change("metric")),
-    choice(t("foryou.window"), ["day", "week", "all"], choices.window, change("window")));
+    choice(t("foryou.window"), ["day", "week", "all"], choices.window, change("window")),
+  );
   return section(t("foryou.chart"), body, { controls });
 }
 
 /** Shows the rails. */
 export function render({ main, signal }) {
   followReactions(main, signal);
-  fill(main, h("h1", {}, t("foryou.title")),
-    topPicks(signal), becauseRails(signal), liveChart(signal),
+  fill(
+    main,
+    h("h1", {}, t("foryou.title")),
+    topPicks(signal),
+    becauseRails(signal),
+    liveChart(signal),
     simpleRail(t("foryou.trending"), signal, async () => {
-      const page = await getLocal("/movies", { sort_by: "popularity", include: "genres,duration", page_size: RAIL_SIZE }, signal);
+      const page = await getLocal(
+        "/movies",
+        { sort_by: "popularity", include: "genres,duration", page_size: RAIL_SIZE },
+        signal,
+      );
       return rail(page.data, (movie) => ({ actions: [notInterested(movie)] }));
     }),
-    simpleRail(t("foryou.gems"), signal, () => hiddenGems(signal), { detail: t("foryou.gems_detail") }));
+    simpleRail(t("foryou.gems"), signal, () => hiddenGems(signal), { detail: t("foryou.gems_detail") }),
+  );
 }

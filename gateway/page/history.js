@@ -38,11 +38,15 @@ function monthText(name) {
 }
 
 function axis(top, width) {
-  return [0, Math.ceil(top / 2), top].filter((value, index, all) => all.indexOf(value) === index).map((value) => {
-    const y = HEIGHT - (value / top) * (HEIGHT - 12);
-    return [s("line", { x1: LEFT, x2: width, y1: y, y2: y, class: "grid-line" }),
-      s("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value))];
-  });
+  return [0, Math.ceil(top / 2), top]
+    .filter((value, index, all) => all.indexOf(value) === index)
+    .map((value) => {
+      const y = HEIGHT - (value / top) * (HEIGHT - 12);
+      return [
+        s("line", { x1: LEFT, x2: width, y1: y, y2: y, class: "grid-line" }),
+        s("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, formatNumber(value)),
+      ];
+    });
 }
 
 /** A bar for each month. Each is a button by mouse; the select beside the plot does the same by keyboard. */
@@ -56,14 +60,32 @@ function plot(months, choose) {
     return [
       isYear && s("text", { x, y: HEIGHT + 18, class: "year-label" }, month.name.slice(0, 4)),
       s("rect", { x, y: HEIGHT - height, width: BAR, height, rx: 2, class: "month" }),
-      s("rect", { x: x - GAP / 2, y: 0, width: BAR + GAP, height: HEIGHT, class: "target", onclick: () => choose(month.name) },
-        s("title", {}, `${monthText(month.name)}: ${formatNumber(month.viewings.length)}`)),
+      s(
+        "rect",
+        { x: x - GAP / 2, y: 0, width: BAR + GAP, height: HEIGHT, class: "target", onclick: () => choose(month.name) },
+        s("title", {}, `${monthText(month.name)}: ${formatNumber(month.viewings.length)}`),
+      ),
     ];
   });
-  return h("div", { class: "plot", tabindex: 0, role: "region", "aria-label": t("me.history") }, s("svg", {
-    viewBox: `0 0 ${width} ${HEIGHT + FOOT}`, width, height: HEIGHT + FOOT, role: "img",
-    "aria-label": t("history.plot", { months: months.length, count: months.reduce((sum, month) => sum + month.viewings.length, 0) }),
-  }, axis(top, width), bars));
+  return h(
+    "div",
+    { class: "plot", tabindex: 0, role: "region", "aria-label": t("me.history") },
+    s(
+      "svg",
+      {
+        viewBox: `0 0 ${width} ${HEIGHT + FOOT}`,
+        width,
+        height: HEIGHT + FOOT,
+        role: "img",
+        "aria-label": t("history.plot", {
+          months: months.length,
+          count: months.reduce((sum, month) => sum + month.viewings.length, 0),
+        }),
+      },
+      axis(top, width),
+      bars,
+    ),
+  );
 }
 
 function picture(viewings, signal) {
@@ -72,24 +94,50 @@ function picture(viewings, signal) {
   const movies = h("div", { class: "section" });
   const choose = (name) => {
     select.value = name;
-    const chosen = name === "undated" ? undated : months.find((month) => month.name === name)?.viewings ?? [];
-    return load(movies, signal, async () => grid(await withFacts(chosen.slice(0, MAX_CARDS).map((item) => ({ ...item, id: item.movie_id })), signal),
-      (movie) => ({ heading: "h2", note: [movie.day ? formatDate(movie.day) : t("seen.unknown_day"), movie.rating && t("rating.stars", { stars: movie.rating })].filter(Boolean).join(" · ") })));
+    const chosen = name === "undated" ? undated : (months.find((month) => month.name === name)?.viewings ?? []);
+    return load(movies, signal, async () =>
+      grid(
+        await withFacts(
+          chosen.slice(0, MAX_CARDS).map((item) => ({ ...item, id: item.movie_id })),
+          signal,
+        ),
+        (movie) => ({
+          heading: "h2",
+          note: [
+            movie.day ? formatDate(movie.day) : t("seen.unknown_day"),
+            movie.rating && t("rating.stars", { stars: movie.rating }),
+          ]
+            .filter(Boolean)
+            .join(" · "),
+        }),
+      ),
+    );
   };
   const used = months.filter((month) => month.viewings.length).reverse();
-  const select = h("select", { "aria-label": t("history.month"), onchange: () => choose(select.value) },
+  const select = h(
+    "select",
+    { "aria-label": t("history.month"), onchange: () => choose(select.value) },
     used.map((month) => h("option", { value: month.name }, `${monthText(month.name)} (${month.viewings.length})`)),
-    undated.length > 0 && h("option", { value: "undated" }, `${t("seen.unknown_day")} (${undated.length})`));
+    undated.length > 0 && h("option", { value: "undated" }, `${t("seen.unknown_day")} (${undated.length})`),
+  );
   choose(used[0]?.name ?? "undated");
-  return [h("p", {}, t("history.total", { count: formatNumber(viewings.length) })), months.length > 0 && plot(months, choose),
-    h("div", { class: "inline-form" }, h("label", { class: "choice" }, h("span", {}, t("history.month")), select)), movies];
+  return [
+    h("p", {}, t("history.total", { count: formatNumber(viewings.length) })),
+    months.length > 0 && plot(months, choose),
+    h("div", { class: "inline-form" }, h("label", { class: "choice" }, h("span", {}, t("history.month")), select)),
+    movies,
+  ];
 }
 
 /** Shows the history. */
 export function render({ body, signal }) {
   return load(body, signal, async () => {
-    const viewings = await getAll(mine("/viewings"), "viewings", { query: { limit: 1000, language: contentLanguage() }, signal });
-    if (!viewings.length) return empty(t("history.empty"), h("a", { class: "button", href: "#/me/import" }, t("me.import")));
+    const viewings = await getAll(mine("/viewings"), "viewings", {
+      query: { limit: 1000, language: contentLanguage() },
+      signal,
+    });
+    if (!viewings.length)
+      return empty(t("history.empty"), h("a", { class: "button", href: "#/me/import" }, t("me.import")));
     const block = h("div");
     fill(block, picture(viewings, signal));
     return block;

@@ -19,10 +19,13 @@ async function follow(jobId, signal, onProgress) {
   let job = null;
   while (!ENDED.has(job?.status)) {
     try {
-      await readEvents(path, { signal, onEvent: (event) => {
-        job = event.data;
-        onProgress(job);
-      } });
+      await readEvents(path, {
+        signal,
+        onEvent: (event) => {
+          job = event.data;
+          onProgress(job);
+        },
+      });
     } catch (error) {
       if (error.kind !== "offline" && error.kind !== "away") throw error;
     }
@@ -36,19 +39,45 @@ async function follow(jobId, signal, onProgress) {
 }
 
 function counts(job) {
-  const names = [["succeeded", job.dry_run ? "import.would_change" : "import.changed"], ["unchanged", "import.unchanged"], ["unmatched", "import.unmatched"], ["failed", "import.failed"], ["skipped", "import.skipped"]];
-  return h("dl", { class: "counts" }, names.filter(([name]) => job[name] > 0).map(([name, key]) =>
-    h("div", {}, h("dd", {}, formatNumber(job[name])), h("dt", {}, t(key)))));
+  const names = [
+    ["succeeded", job.dry_run ? "import.would_change" : "import.changed"],
+    ["unchanged", "import.unchanged"],
+    ["unmatched", "import.unmatched"],
+    ["failed", "import.failed"],
+    ["skipped", "import.skipped"],
+  ];
+  return h(
+    "dl",
+    { class: "counts" },
+    names
+      .filter(([name]) => job[name] > 0)
+      .map(([name, key]) => h("div", {}, h("dd", {}, formatNumber(job[name])), h("dt", {}, t(key)))),
+  );
 }
 
 function details(job) {
-  const reasons = [...job.failures ?? []].map((item) => h("li", {},
-    data([item.file, item.line].filter(Boolean).join(":")), " ", data(item.title ?? ""), " ", data(item.reason)));
+  const reasons = [...(job.failures ?? [])].map((item) =>
+    h(
+      "li",
+      {},
+      data([item.file, item.line].filter(Boolean).join(":")),
+      " ",
+      data(item.title ?? ""),
+      " ",
+      data(item.reason),
+    ),
+  );
   const skipped = job.skipped_files.map((file) => h("li", {}, data(file.name), ` (${file.reason})`));
   return [
-    h("p", { class: "hint" }, job.files.map((file) => `${file.name}: ${file.format}, ${formatNumber(file.rows)}`).join(" · ")),
-    reasons.length > 0 && h("details", {}, h("summary", {}, t("import.failures")), h("ul", { class: "plain" }, reasons)),
-    skipped.length > 0 && h("details", {}, h("summary", {}, t("import.skipped_files")), h("ul", { class: "plain" }, skipped)),
+    h(
+      "p",
+      { class: "hint" },
+      job.files.map((file) => `${file.name}: ${file.format}, ${formatNumber(file.rows)}`).join(" · "),
+    ),
+    reasons.length > 0 &&
+      h("details", {}, h("summary", {}, t("import.failures")), h("ul", { class: "plain" }, reasons)),
+    skipped.length > 0 &&
+      h("details", {}, h("summary", {}, t("import.skipped_files")), h("ul", { class: "plain" }, skipped)),
   ];
 }
 
@@ -62,21 +91,56 @@ function unmatchedRow(job, title) {
     forgetOpinions();
     announceChange("viewing", { id: tmdbId });
   };
-  const candidates = (title.candidates ?? []).map((movie) => h("button", { type: "button", class: "button small", onclick: (event) => act(event.currentTarget, () => resolve(movie.tmdb_id, movie.title)) },
-    data(movie.title), movie.year && ` (${movie.year})`));
+  const candidates = (title.candidates ?? []).map((movie) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "button small",
+        onclick: (event) => act(event.currentTarget, () => resolve(movie.tmdb_id, movie.title)),
+      },
+      data(movie.title),
+      movie.year && ` (${movie.year})`,
+    ),
+  );
   const canResolve = title.n && !job.dry_run;
-  return fill(element, h("p", {}, data(name, "strong"), " ", h("span", { class: "hint" }, `${title.file}:${title.line} · ${t(`import.${title.reason}`)}`)),
-    canResolve && h("div", { class: "inline-form" }, candidates,
-      movieChooser(t("import.which"), (movie) => resolve(movie.id, movie.title).catch(toastError))));
+  return fill(
+    element,
+    h(
+      "p",
+      {},
+      data(name, "strong"),
+      " ",
+      h("span", { class: "hint" }, `${title.file}:${title.line} · ${t(`import.${title.reason}`)}`),
+    ),
+    canResolve &&
+      h(
+        "div",
+        { class: "inline-form" },
+        candidates,
+        movieChooser(t("import.which"), (movie) => resolve(movie.id, movie.title).catch(toastError)),
+      ),
+  );
 }
 
 async function showUnmatched(block, job, signal) {
   if (!job.unmatched) return;
   await load(block, signal, async () => {
-    const titles = await getAll(mine(`/imports/${job.job_id}/unmatched`), "unmatched_titles", { query: { limit: 100 }, signal, maxPages: MAX_UNMATCHED_PAGES });
+    const titles = await getAll(mine(`/imports/${job.job_id}/unmatched`), "unmatched_titles", {
+      query: { limit: 100 },
+      signal,
+      maxPages: MAX_UNMATCHED_PAGES,
+    });
     const open = titles.filter((title) => !title.movie_id);
     if (!open.length) return h("p", { class: "hint" }, t("import.all_named"));
-    return [h("h3", {}, t("import.unmatched_title", { count: open.length })), h("ul", { class: "plain" }, open.map((title) => unmatchedRow(job, title)))];
+    return [
+      h("h3", {}, t("import.unmatched_title", { count: open.length })),
+      h(
+        "ul",
+        { class: "plain" },
+        open.map((title) => unmatchedRow(job, title)),
+      ),
+    ];
   });
 }
 
@@ -87,8 +151,20 @@ function importBlock(job, signal, repeat) {
   const status = h("p", { role: "status" });
   const result = h("div");
   const unmatched = h("div");
-  const block = h("section", { class: "panel" }, h("label", { for: id }, data(job.files.map((file) => file.name).join(", ") || t("me.import"), "strong"), ` · ${formatDate(job.created_at)}`),
-    bar, status, result, unmatched);
+  const block = h(
+    "section",
+    { class: "panel" },
+    h(
+      "label",
+      { for: id },
+      data(job.files.map((file) => file.name).join(", ") || t("me.import"), "strong"),
+      ` · ${formatDate(job.created_at)}`,
+    ),
+    bar,
+    status,
+    result,
+    unmatched,
+  );
   const show = (now) => {
     bar.max = Math.max(now.total, 1);
     bar.value = ENDED.has(now.status) ? bar.max : now.processed;
@@ -96,8 +172,15 @@ function importBlock(job, signal, repeat) {
     fill(result, counts(now));
   };
   const finish = (end) => {
-    fill(result, counts(end), details(end), end.dry_run && end.status === "succeeded" && repeat
-      && h("button", { type: "button", class: "button primary", onclick: repeat }, t("import.for_real")));
+    fill(
+      result,
+      counts(end),
+      details(end),
+      end.dry_run &&
+        end.status === "succeeded" &&
+        repeat &&
+        h("button", { type: "button", class: "button primary", onclick: repeat }, t("import.for_real")),
+    );
     showUnmatched(unmatched, end, signal);
     forgetOpinions();
   };
@@ -105,15 +188,32 @@ function importBlock(job, signal, repeat) {
   if (ENDED.has(job.status)) finish(job);
   else {
     follow(job.job_id, signal, show).then(finish, (error) => {
-      if (!isAborted(error)) fill(result, failed(error, () => block.replaceWith(importBlock(job, signal, repeat))));
+      if (!isAborted(error))
+        fill(
+          result,
+          failed(error, () => block.replaceWith(importBlock(job, signal, repeat))),
+        );
     });
   }
   return block;
 }
 
 function dropZone(onFiles) {
-  const input = h("input", { type: "file", multiple: true, accept: ".zip,.csv,.json,.gz", class: "hidden-text", id: uniqueId("file"), onchange: () => input.files.length && onFiles([...input.files]) });
-  const zone = h("label", { class: "drop", for: input.id }, h("strong", {}, t("import.drop")), h("span", { class: "hint" }, t("import.formats")), input);
+  const input = h("input", {
+    type: "file",
+    multiple: true,
+    accept: ".zip,.csv,.json,.gz",
+    class: "hidden-text",
+    id: uniqueId("file"),
+    onchange: () => input.files.length && onFiles([...input.files]),
+  });
+  const zone = h(
+    "label",
+    { class: "drop", for: input.id },
+    h("strong", {}, t("import.drop")),
+    h("span", { class: "hint" }, t("import.formats")),
+    input,
+  );
   zone.addEventListener("dragover", (event) => {
     event.preventDefault();
     zone.classList.add("over");
@@ -136,18 +236,37 @@ export function render({ body, signal }) {
     for (const file of files) form.append("file", file, file.name);
     fill(current, h("p", { role: "status" }, t("import.sending")));
     try {
-      const response = await request("POST", mine("/imports"), { form, query: { dry_run: isDry ? "true" : undefined }, signal });
-      fill(current, importBlock(await response.json(), signal, () => send(files, false)));
+      const response = await request("POST", mine("/imports"), {
+        form,
+        query: { dry_run: isDry ? "true" : undefined },
+        signal,
+      });
+      fill(
+        current,
+        importBlock(await response.json(), signal, () => send(files, false)),
+      );
     } catch (error) {
-      if (!isAborted(error)) fill(current, failed(error, () => send(files, isDry)));
+      if (!isAborted(error))
+        fill(
+          current,
+          failed(error, () => send(files, isDry)),
+        );
     }
   };
   const earlier = h("div");
-  fill(body, h("p", {}, t("import.lead")), dropZone((files) => send(files, dry.checked)),
-    h("label", { class: "check" }, dry, t("import.dry_first")), current,
-    h("h2", {}, t("import.earlier")), earlier);
+  fill(
+    body,
+    h("p", {}, t("import.lead")),
+    dropZone((files) => send(files, dry.checked)),
+    h("label", { class: "check" }, dry, t("import.dry_first")),
+    current,
+    h("h2", {}, t("import.earlier")),
+    earlier,
+  );
   return load(earlier, signal, async () => {
     const { imports } = await get(mine("/imports"), { limit: 5 }, signal);
-    return imports.length ? imports.map((job) => importBlock(job, signal)) : h("p", { class: "hint" }, t("import.none"));
+    return imports.length
+      ? imports.map((job) => importBlock(job, signal))
+      : h("p", { class: "hint" }, t("import.none"));
   });
 }

@@ -21,8 +21,21 @@ const PAGE_SIZE = 60;
 
 /** Navigation between the tabs of a view. */
 export function tabs(base, names, current) {
-  return h("nav", { class: "tabs", "aria-label": t("me.tabs") }, names.map((name) =>
-    h("a", { href: `#/${base}/${name}`, "aria-current": name === current ? "page" : undefined }, t(`${base}.${name}`))));
+  const nav = h(
+    "nav",
+    { class: "tabs", "aria-label": t("me.tabs") },
+    names.map((name) =>
+      h(
+        "a",
+        { href: `#/${base}/${name}`, "aria-current": name === current ? "page" : undefined },
+        t(`${base}.${name}`),
+      ),
+    ),
+  );
+  requestAnimationFrame(() =>
+    nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }),
+  );
+  return nav;
 }
 
 /** A list of the user as a grid. `key` names it in the path and in the body. */
@@ -32,28 +45,56 @@ function list(key, signal, options, emptyText) {
     const page = await get(mine(`/${key}`), { limit: PAGE_SIZE, language: contentLanguage(), cursor }, signal);
     return { data: await withFacts(page[key], signal), next_cursor: page.next_cursor };
   };
-  const show = (keep) => load(body, signal, async () => {
-    const page = await next();
-    if (!page.data.length) return empty(emptyText);
-    const cards = grid(page.data, options);
-    return [cards, moreButton(cards, page.next_cursor, next, options)];
-  }, { keep });
+  const show = (keep) =>
+    load(
+      body,
+      signal,
+      async () => {
+        const page = await next();
+        if (!page.data.length) return empty(emptyText);
+        const cards = grid(page.data, options);
+        return [cards, moreButton(cards, page.next_cursor, next, options)];
+      },
+      { keep },
+    );
   show();
   return { body, show };
 }
 
 function renderLists({ body, signal }) {
-  const watchlist = list("bookmarks", signal, (movie) => ({ actions: [bookmarkButton(movie)] }), t("me.watchlist_empty"));
-  const ratings = list("ratings", signal, (movie) => ({ note: `${t("rating.stars", { stars: movie.rating })} · ${formatDate(movie.rated_at)}` }), t("me.ratings_empty"));
-  const reactions = list("reactions", signal, (movie) => ({ note: t(`action.${movie.reaction}`) }), t("me.reactions_empty"));
-  for (const [event, part] of [["bookmark", watchlist], ["rating", ratings], ["reaction", reactions]]) {
+  const watchlist = list(
+    "bookmarks",
+    signal,
+    (movie) => ({ actions: [bookmarkButton(movie)] }),
+    t("me.watchlist_empty"),
+  );
+  const ratings = list(
+    "ratings",
+    signal,
+    (movie) => ({ note: `${t("rating.stars", { stars: movie.rating })} · ${formatDate(movie.rated_at)}` }),
+    t("me.ratings_empty"),
+  );
+  const reactions = list(
+    "reactions",
+    signal,
+    (movie) => ({ note: t(`action.${movie.reaction}`) }),
+    t("me.reactions_empty"),
+  );
+  for (const [event, part] of [
+    ["bookmark", watchlist],
+    ["rating", ratings],
+    ["reaction", reactions],
+  ]) {
     const update = () => part.show(true);
     bus.addEventListener(event, update);
     signal.addEventListener("abort", () => bus.removeEventListener(event, update));
   }
-  fill(body, h("section", { class: "section" }, h("h2", {}, t("me.watchlist")), watchlist.body),
+  fill(
+    body,
+    h("section", { class: "section" }, h("h2", {}, t("me.watchlist")), watchlist.body),
     h("section", { class: "section" }, h("h2", {}, t("me.ratings")), ratings.body),
-    h("section", { class: "section" }, h("h2", {}, t("me.reactions")), reactions.body));
+    h("section", { class: "section" }, h("h2", {}, t("me.reactions")), reactions.body),
+  );
 }
 
 /** Shows a tab. */

@@ -10,13 +10,15 @@ export function moreButton(list, cursor, next, options = () => ({})) {
   if (!cursor) return null;
   let position = cursor;
   const button = h("button", { type: "button", class: "button more" }, t("action.more"));
-  button.addEventListener("click", () => act(button, async () => {
-    const body = await next(position);
-    const items = body.data.map((movie) => h("li", {}, card(movie, options(movie))));
-    list.append(...items);
-    items[0]?.querySelector("a")?.focus();
-    position = body.next_cursor;
-    if (!position) button.remove();
-  }));
+  button.addEventListener("click", () =>
+    act(button, async () => {
+      const body = await next(position);
+      const items = body.data.map((movie) => h("li", {}, card(movie, options(movie))));
+      list.append(...items);
+      items[0]?.querySelector("a")?.focus();
+      position = body.next_cursor;
+      if (!position) button.remove();
+    }),
+  );
   return button;
 }

@@ -18,12 +18,17 @@ export function marked(highlight) {
   });
 }
 
+/** The address of the movies with a keyword: by name, which can be read, unless the grammar would misread it. */
+export function keywordAddress({ id, name }) {
+  const isPlain = !/[,|"]/.test(name) && !/^\d+$/.test(name);
+  return `#/discover?keywords=${encodeURIComponent(isPlain ? name : id)}`;
+}
+
 /** The address of a suggestion. */
 function addressOf(item) {
   if (item.type === "movie") return `#/film/${item.id}`;
   if (item.type === "person") return `#/person/${item.id}`;
-  const isPlain = !/[,|"]/.test(item.name) && !/^\d+$/.test(item.name);
-  return `#/discover?keywords=${encodeURIComponent(isPlain ? item.name : item.id)}`;
+  return keywordAddress(item);
 }
 
 /**
@@ -33,8 +38,19 @@ function addressOf(item) {
 export function combobox({ label, placeholder, suggest, choose, submit, className = "" }) {
   const listId = uniqueId("list");
   const input = h("input", {
-    type: "search", role: "combobox", class: "combobox-input", "aria-label": label, placeholder, autocomplete: "off", spellcheck: "false",
-    enterkeyhint: "search", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": listId, dir: "auto", maxlength: 200,
+    type: "search",
+    role: "combobox",
+    class: "combobox-input",
+    "aria-label": label,
+    placeholder,
+    autocomplete: "off",
+    spellcheck: "false",
+    enterkeyhint: "search",
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": listId,
+    dir: "auto",
+    maxlength: 200,
   });
   const list = h("div", { role: "listbox", id: listId, class: "suggestions", "aria-label": label, hidden: true });
   let options = [];
@@ -63,19 +79,34 @@ export function combobox({ label, placeholder, suggest, choose, submit, classNam
   };
   const show = (items) => {
     options = items.map((item) => {
-      const element = h("div", { role: "option", id: uniqueId("option"), "aria-selected": "false", class: "suggestion" },
+      const element = h(
+        "div",
+        { role: "option", id: uniqueId("option"), "aria-selected": "false", class: "suggestion" },
         h("span", { dir: "auto", class: "suggestion-name" }, item.label),
-        item.detail && h("span", { class: "suggestion-detail" }, item.detail));
+        item.detail && h("span", { class: "suggestion-detail" }, item.detail),
+      );
       const option = { item, element };
       element.addEventListener("pointerdown", (event) => event.preventDefault());
       element.addEventListener("click", () => pick(option));
       return option;
     });
     const groups = new Map();
-    for (const option of options) groups.set(option.item.group, [...(groups.get(option.item.group) ?? []), option.element]);
-    fill(list, [...groups].map(([name, elements]) => h("div", { role: "group", "aria-label": name },
-      name && h("div", { class: "suggestion-group", "aria-hidden": "true" }, name), elements)));
-    options = [...list.querySelectorAll("[role=option]")].map((element) => options.find((option) => option.element === element));
+    for (const option of options)
+      groups.set(option.item.group, [...(groups.get(option.item.group) ?? []), option.element]);
+    fill(
+      list,
+      [...groups].map(([name, elements]) =>
+        h(
+          "div",
+          { role: "group", "aria-label": name },
+          name && h("div", { class: "suggestion-group", "aria-hidden": "true" }, name),
+          elements,
+        ),
+      ),
+    );
+    options = [...list.querySelectorAll("[role=option]")].map((element) =>
+      options.find((option) => option.element === element),
+    );
     active = -1;
     list.hidden = options.length === 0;
     input.setAttribute("aria-expanded", String(options.length > 0));
@@ -128,8 +159,11 @@ async function suggestAll(text, signal) {
   const order = ["movie", "person", "keyword"];
   return body.data
     .map((item) => ({
-      ...item, group: t(`search.${item.type}s`), detail: item.year,
-      label: item.highlight?.html.includes("<em>") && !item.highlight.language ? marked(item.highlight.html) : item.name,
+      ...item,
+      group: t(`search.${item.type}s`),
+      detail: item.year,
+      label:
+        item.highlight?.html.includes("<em>") && !item.highlight.language ? marked(item.highlight.html) : item.name,
     }))
     .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
 }
@@ -137,19 +171,27 @@ async function suggestAll(text, signal) {
 /** The search box of the header. `/` focuses it. */
 export function searchBox() {
   const box = combobox({
-    label: t("search.label"), placeholder: t("search.placeholder"), className: "search", suggest: suggestAll,
+    label: t("search.label"),
+    placeholder: t("search.placeholder"),
+    className: "search",
+    suggest: suggestAll,
     choose: (item, input) => {
+      input.value = "";
       input.blur();
       location.hash = addressOf(item);
     },
-    submit: (text) => { location.hash = `#/search?q=${encodeURIComponent(text)}`; },
+    submit: (text) => {
+      location.hash = `#/search?q=${encodeURIComponent(text)}`;
+    },
   });
   return h("search", {}, box);
 }
 
 /** Focuses the search box when `/` is pressed outside of a field. */
 export function focusOnSlash(event) {
-  const isField = event.target.closest?.("input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable], dialog");
+  const isField = event.target.closest?.(
+    "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable], dialog",
+  );
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isField) return;
   const input = document.querySelector(".search .combobox-input");
   if (!input) return;
@@ -161,10 +203,15 @@ export function focusOnSlash(event) {
 /** A combobox that finds a movie and calls `choose(movie)`. */
 export function movieChooser(label, choose) {
   return combobox({
-    label, placeholder: label,
+    label,
+    placeholder: label,
     suggest: async (text, signal) => {
       const body = await getLocal("/search", { q: text, page_size: 6, facets: false }, signal);
-      return body.data.map((movie) => ({ ...movie, label: data(movie.title), detail: movie.release_date?.slice(0, 4) }));
+      return body.data.map((movie) => ({
+        ...movie,
+        label: data(movie.title),
+        detail: movie.release_date?.slice(0, 4),
+      }));
     },
     choose,
   });
@@ -173,7 +220,8 @@ export function movieChooser(label, choose) {
 /** A combobox that finds people or keywords and calls `choose({id, name})`. */
 export function nameChooser(kind, label, choose) {
   return combobox({
-    label, placeholder: label,
+    label,
+    placeholder: label,
     suggest: async (text, signal) => {
       const body = await getLocal(`/${kind}`, { q: text, page_size: 8 }, signal);
       return body.data.map((item) => ({ ...item, label: item.name, detail: item.movie_count }));

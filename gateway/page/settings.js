@@ -24,12 +24,11 @@ export function recall(name, fallback = null) {
 
 /** Remembers a value; null forgets it. */
 export function remember(name, value) {
-  memory.set(name, value);
   try {
     if (value === null) localStorage.removeItem(PREFIX + name);
     else localStorage.setItem(PREFIX + name, JSON.stringify(value));
   } catch {
-    // The value stays in memory.
+    memory.set(name, value);
   }
 }
 

@@ -9,9 +9,12 @@ const TOAST_MILLISECONDS = 8000;
 
 /** A placeholder while something loads. */
 export function loading(rows = 1) {
-  return h("div", { class: "loading", role: "status" },
+  return h(
+    "div",
+    { class: "loading", role: "status" },
     h("span", { class: "hidden-text" }, t("state.loading")),
-    Array.from({ length: rows }, () => h("div", { class: "skeleton", "aria-hidden": "true" })));
+    Array.from({ length: rows }, () => h("div", { class: "skeleton", "aria-hidden": "true" })),
+  );
 }
 
 /** A message that there is nothing, with what to do about it. */
@@ -23,13 +26,17 @@ export function empty(text, ...actions) {
 export function explain(error) {
   if (!(error instanceof ApiError)) return { title: t("state.broken"), detail: String(error?.message ?? error) };
   const titles = {
-    offline: "state.offline", limited: "state.limited", expired: "state.expired", away: "state.away", missing: "state.missing",
+    offline: "state.offline",
+    limited: "state.limited",
+    expired: "state.expired",
+    away: "state.away",
+    missing: "state.missing",
   };
   const details = { offline: "state.offline_detail", limited: "state.limited_detail", expired: "state.expired_detail" };
   const fields = error.errors.map((item) => `${item.field}: ${item.message}`).join("; ");
   const own = details[error.kind] && t(details[error.kind]);
   return {
-    title: titles[error.kind] ? t(titles[error.kind]) : error.problem?.title ?? t("state.refused"),
+    title: titles[error.kind] ? t(titles[error.kind]) : (error.problem?.title ?? t("state.refused")),
     detail: own ?? (fields || error.message),
   };
 }
@@ -37,7 +44,9 @@ export function explain(error) {
 function countDown(button, seconds, retry) {
   let left = Math.ceil(seconds);
   const label = t("state.retry");
-  const show = () => { button.textContent = `${label} (${left})`; };
+  const show = () => {
+    button.textContent = `${label} (${left})`;
+  };
   show();
   const timer = setInterval(() => {
     left -= 1;
@@ -53,10 +62,14 @@ function countDown(button, seconds, retry) {
 export function failed(error, retry) {
   const { title, detail } = explain(error);
   const button = h("button", { type: "button", class: "button", onclick: retry }, t("state.retry"));
-  const block = h("div", { class: `state failed ${error.kind ?? ""}`, role: "alert" },
-    h("p", { class: "state-title" }, title), h("p", { dir: "auto" }, detail),
+  const block = h(
+    "div",
+    { class: `state failed ${error.kind ?? ""}`, role: "alert" },
+    h("p", { class: "state-title" }, title),
+    h("p", { dir: "auto" }, detail),
     error.requestId && h("p", { class: "hint" }, t("state.request_id", { id: error.requestId })),
-    retry && button);
+    retry && button,
+  );
   if (retry && error.kind === "limited") countDown(button, error.retryAfter ?? 10, retry);
   if (retry && error.kind === "away") countDown(button, error.retryAfter ?? AWAY_RETRY_SECONDS, retry);
   if (retry && error.kind === "offline") {
@@ -102,13 +115,17 @@ export function toast(text, { undo, isError = false } = {}) {
     };
     item.append(h("button", { type: "button", class: "link", onclick: run }, t("toast.undo")));
   }
-  item.append(h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: remove }, "×"));
+  item.append(
+    h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: remove }, "×"),
+  );
   const list = document.getElementById("toasts");
   while (list.children.length > 2) list.firstChild.remove();
   list.append(item);
   let timer = setTimeout(remove, TOAST_MILLISECONDS);
   const hold = () => clearTimeout(timer);
-  const release = () => { timer = setTimeout(remove, TOAST_MILLISECONDS); };
+  const release = () => {
+    timer = setTimeout(remove, TOAST_MILLISECONDS);
+  };
   for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, hold);
   for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, release);
 }

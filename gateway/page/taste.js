@@ -34,12 +34,18 @@ async function change(kind, tag, score, reload) {
 function row(kind, tag, scale, reload) {
   const slider = h("input", { type: "range", min: -scale, max: scale, step: 0.5, "aria-label": tag.label });
   const number = h("span", { class: "number" });
-  const element = h("li", { class: "taste-row" }, data(tag.label, "span", { class: "taste-name" }), h("span", { class: "taste-bar" }, slider), number);
+  const element = h(
+    "li",
+    { class: "taste-row" },
+    data(tag.label, "span", { class: "taste-name" }),
+    h("span", { class: "taste-bar" }, slider),
+    number,
+  );
   const show = (score) => {
     slider.value = score;
     slider.setAttribute("aria-valuetext", formatNumber(score, 1));
-    element.style.setProperty("--from", `${50 + Math.min(score, 0) / scale * 50}%`);
-    element.style.setProperty("--to", `${50 + Math.max(score, 0) / scale * 50}%`);
+    element.style.setProperty("--from", `${50 + (Math.min(score, 0) / scale) * 50}%`);
+    element.style.setProperty("--to", `${50 + (Math.max(score, 0) / scale) * 50}%`);
     element.classList.toggle("negative", score < 0);
     number.textContent = (score > 0 ? "+" : "") + formatNumber(score, 1);
   };
@@ -47,8 +53,17 @@ function row(kind, tag, scale, reload) {
   slider.addEventListener("change", async () => {
     if (!(await act(slider, () => change(kind, tag, Number(slider.value), reload)))) show(tag.score);
   });
-  const reset = h("button", { type: "button", class: "link", disabled: !tag.edited, "aria-label": `${t("action.reset")}: ${tag.label}`, onclick: () => act(reset, () => change(kind, tag, null, reload)) },
-    tag.edited ? t("action.reset") : "");
+  const reset = h(
+    "button",
+    {
+      type: "button",
+      class: "link",
+      disabled: !tag.edited,
+      "aria-label": `${t("action.reset")}: ${tag.label}`,
+      onclick: () => act(reset, () => change(kind, tag, null, reload)),
+    },
+    tag.edited ? t("action.reset") : "",
+  );
   element.append(reset);
   show(tag.score);
   return element;
@@ -64,13 +79,24 @@ async function labelled(kind, tags) {
 
 function adder(kind, reload) {
   const add = (tag) => change(kind, { ...tag, label: tag.name, edited: false }, 5, reload).catch(() => {});
-  if (kind === "person" || kind === "keyword") return nameChooser(kind === "person" ? "people" : "keywords", t("taste.add"), (tag) => act(null, () => add(tag)));
+  if (kind === "person" || kind === "keyword")
+    return nameChooser(kind === "person" ? "people" : "keywords", t("taste.add"), (tag) => act(null, () => add(tag)));
   if (kind !== "genre") return null;
-  const select = h("select", { "aria-label": t("taste.add"), onchange: () => {
-    const option = select.selectedOptions[0];
-    if (option.value) act(select, () => add({ id: Number(option.value), name: option.textContent }));
-  } }, h("option", { value: "" }, t("taste.add")));
-  getLocal("/genres").then(({ genres }) => select.append(...genres.map((genre) => h("option", { value: genre.id }, genre.name))), () => {});
+  const select = h(
+    "select",
+    {
+      "aria-label": t("taste.add"),
+      onchange: () => {
+        const option = select.selectedOptions[0];
+        if (option.value) act(select, () => add({ id: Number(option.value), name: option.textContent }));
+      },
+    },
+    h("option", { value: "" }, t("taste.add")),
+  );
+  getLocal("/genres").then(
+    ({ genres }) => select.append(...genres.map((genre) => h("option", { value: genre.id }, genre.name))),
+    () => {},
+  );
   return select;
 }
 
@@ -81,10 +107,22 @@ async function group(key, tags, reload) {
   const scale = Math.max(SMALLEST_SCALE, ...named.map((tag) => Math.ceil(Math.abs(tag.score))));
   const rows = named.map((tag) => row(kind, tag, scale, reload));
   const hidden = rows.slice(VISIBLE_ROWS);
-  return h("section", { class: "taste-group" }, h("h2", {}, t(`taste.${key}`)),
-    rows.length > 0 ? h("ul", { class: "taste" }, rows.slice(0, VISIBLE_ROWS)) : h("p", { class: "hint" }, t("taste.none")),
-    hidden.length > 0 && h("details", {}, h("summary", {}, t("taste.more", { count: hidden.length })), h("ul", { class: "taste" }, hidden)),
-    adder(kind, reload));
+  return h(
+    "section",
+    { class: "taste-group" },
+    h("h2", {}, t(`taste.${key}`)),
+    rows.length > 0
+      ? h("ul", { class: "taste" }, rows.slice(0, VISIBLE_ROWS))
+      : h("p", { class: "hint" }, t("taste.none")),
+    hidden.length > 0 &&
+      h(
+        "details",
+        {},
+        h("summary", {}, t("taste.more", { count: hidden.length })),
+        h("ul", { class: "taste" }, hidden),
+      ),
+    adder(kind, reload),
+  );
 }
 
 function explainMeaning() {
@@ -94,10 +132,26 @@ function explainMeaning() {
 /** Shows the taste profile. */
 export function render({ body, signal }) {
   const picture = h("div", { class: "taste-picture" });
-  const reload = () => load(picture, signal, async () => {
-    const taste = await getLocal(mine("/taste"), { limit: TASTE_LIMIT, language: undefined }, signal);
-    return Promise.all(Object.keys(KINDS).map((key) => group(key, taste[key], reload)));
-  }, { keep: picture.childElementCount > 0 });
-  fill(body, h("p", {}, t("taste.lead"), " ", h("button", { type: "button", class: "link", onclick: explainMeaning }, t("taste.what"))), picture);
+  const reload = () =>
+    load(
+      picture,
+      signal,
+      async () => {
+        const taste = await getLocal(mine("/taste"), { limit: TASTE_LIMIT, language: undefined }, signal);
+        return Promise.all(Object.keys(KINDS).map((key) => group(key, taste[key], reload)));
+      },
+      { keep: picture.childElementCount > 0 },
+    );
+  fill(
+    body,
+    h(
+      "p",
+      {},
+      t("taste.lead"),
+      " ",
+      h("button", { type: "button", class: "link", onclick: explainMeaning }, t("taste.what")),
+    ),
+    picture,
+  );
   return reload();
 }

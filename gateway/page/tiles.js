@@ -7,12 +7,24 @@ import { t } from "./texts.js";
 
 // Names of TMDB's genres in English and Korean, the most distinctive first: [hue, pattern, names].
 const GENRES = [
-  [28, "rays", "Western", "서부"], [350, "drips", "Horror", "공포"], [95, "grid", "Documentary", "다큐멘터리"],
-  [300, "waves", "Music", "음악"], [190, "grid", "Science Fiction", "SF"], [45, "dots", "Animation", "애니메이션"],
-  [70, "bars", "War", "전쟁"], [335, "waves", "Romance", "로맨스"], [265, "stars", "Fantasy", "판타지"],
-  [220, "blinds", "Crime", "범죄"], [248, "blinds", "Mystery", "미스터리"], [35, "bars", "History", "역사"],
-  [52, "dots", "Comedy", "코미디"], [150, "dots", "Family", "가족"], [165, "rays", "Adventure", "모험"],
-  [10, "bars", "Action", "액션"], [205, "blinds", "Thriller", "스릴러"], [178, "grid", "TV Movie", "TV 영화"],
+  [28, "rays", "Western", "서부"],
+  [350, "drips", "Horror", "공포"],
+  [95, "grid", "Documentary", "다큐멘터리"],
+  [300, "waves", "Music", "음악"],
+  [190, "grid", "Science Fiction", "SF"],
+  [45, "dots", "Animation", "애니메이션"],
+  [70, "bars", "War", "전쟁"],
+  [335, "waves", "Romance", "로맨스"],
+  [265, "stars", "Fantasy", "판타지"],
+  [220, "blinds", "Crime", "범죄"],
+  [248, "blinds", "Mystery", "미스터리"],
+  [35, "bars", "History", "역사"],
+  [52, "dots", "Comedy", "코미디"],
+  [150, "dots", "Family", "가족"],
+  [165, "rays", "Adventure", "모험"],
+  [10, "bars", "Action", "액션"],
+  [205, "blinds", "Thriller", "스릴러"],
+  [178, "grid", "TV Movie", "TV 영화"],
   [275, "plain", "Drama", "드라마"],
 ];
 const RANK = new Map();
@@ -21,7 +33,7 @@ GENRES.forEach(([, , ...names], rank) => names.forEach((name) => RANK.set(name, 
 function look(movie) {
   const ranks = (movie.genres ?? []).map((genre) => RANK.get(genre.name ?? genre)).filter((rank) => rank !== undefined);
   ranks.sort((a, b) => a - b);
-  const first = GENRES[ranks[0]] ?? [(movie.id ?? 0) * 47 % 360, "plain"];
+  const first = GENRES[ranks[0]] ?? [((movie.id ?? 0) * 47) % 360, "plain"];
   const second = GENRES[ranks[1]] ?? first;
   const year = yearOf(movie);
   const age = year ? Math.min(Math.max((new Date().getFullYear() - year) / 90, 0), 1) : 0.5;
@@ -31,7 +43,7 @@ function look(movie) {
       "--hue": first[0],
       "--hue-2": second === first ? (first[0] + 40) % 360 : second[0],
       "--chroma": `${Math.round(68 - 48 * age)}%`,
-      "--turn": `${100 + (movie.id ?? 0) % 8 * 20}deg`,
+      "--turn": `${100 + ((movie.id ?? 0) % 8) * 20}deg`,
     },
   };
 }
@@ -67,12 +79,29 @@ export function picture(movie, { large = false } = {}) {
   const { pattern, vars } = look(movie);
   const title = movie.title ?? t("movie.untitled");
   const year = yearOf(movie);
-  const tile = h("div", { class: `tile pattern-${pattern}${large ? " large" : ""}`, "aria-hidden": "true", vars: { ...vars, "--size": `${titleSize(title)}cqi` } },
+  const tile = h(
+    "div",
+    {
+      class: `tile pattern-${pattern}${large ? " large" : ""}`,
+      "aria-hidden": "true",
+      vars: { ...vars, "--size": `${titleSize(title)}cqi` },
+    },
     h("span", { class: "tile-year" }, year ?? ""),
     h("span", { class: "tile-title", dir: "auto" }, title),
-    h("span", { class: "tile-foot" },
-      h("span", { class: "tile-genre" }, (movie.genres ?? []).slice(0, 2).map((genre) => genre.name ?? genre).join(" · ")),
-      movie.duration ? h("span", {}, t("movie.minutes", { minutes: movie.duration })) : null));
+    h(
+      "span",
+      { class: "tile-foot" },
+      h(
+        "span",
+        { class: "tile-genre" },
+        (movie.genres ?? [])
+          .slice(0, 2)
+          .map((genre) => genre.name ?? genre)
+          .join(" · "),
+      ),
+      movie.duration ? h("span", {}, t("movie.minutes", { minutes: movie.duration })) : null,
+    ),
+  );
   const poster = localPoster(movie.poster_url);
   if (poster) {
     const image = h("img", { src: poster, alt: "", loading: "lazy", decoding: "async", width: 342, height: 513 });
@@ -85,23 +114,41 @@ export function picture(movie, { large = false } = {}) {
 /** A card: the picture as a link, a caption, and the actions of the view. `note` is text or a node. */
 export function card(movie, { note, actions, heading = "h3" } = {}) {
   const year = yearOf(movie);
-  return h("article", { class: "card", "data-movie": movie.id },
-    h("a", { class: "card-link", href: `#/film/${movie.id}` },
+  return h(
+    "article",
+    { class: "card", "data-movie": movie.id },
+    h(
+      "a",
+      { class: "card-link", href: `#/film/${movie.id}` },
       picture(movie),
-      h(heading, { class: "card-title" }, data(movie.title ?? t("movie.untitled")),
-        year && h("span", { class: "year" }, ` ${year}`))),
+      h(
+        heading,
+        { class: "card-title" },
+        data(movie.title ?? t("movie.untitled")),
+        year && h("span", { class: "year" }, ` ${year}`),
+      ),
+    ),
     note && h("p", { class: "note", dir: "auto" }, note),
-    actions && h("div", { class: "card-actions" }, actions));
+    actions && h("div", { class: "card-actions" }, actions),
+  );
 }
 
 /** A grid of cards. */
 export function grid(movies, options = () => ({})) {
-  return h("ul", { class: "grid" }, movies.map((movie) => h("li", {}, card(movie, options(movie)))));
+  return h(
+    "ul",
+    { class: "grid" },
+    movies.map((movie) => h("li", {}, card(movie, options(movie)))),
+  );
 }
 
 /** A row of cards that scrolls sideways. */
 export function rail(movies, options = () => ({})) {
-  return h("ul", { class: "rail" }, movies.map((movie) => h("li", {}, card(movie, options(movie)))));
+  return h(
+    "ul",
+    { class: "rail" },
+    movies.map((movie) => h("li", {}, card(movie, options(movie)))),
+  );
 }
 
 const facts = new Map();

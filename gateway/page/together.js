@@ -15,24 +15,69 @@ function callerId() {
 }
 
 function invitation(group, place) {
-  const button = h("button", { type: "button", class: "button small", onclick: () => act(button, async () => {
-    const { code, expires_at: end } = await call("POST", `/groups/${group.id}/invitations`, { body: { max_uses: 5 } });
-    fill(place, h("p", { role: "status" }, t("together.code"), " ", h("code", {}, code), " ", h("span", { class: "hint" }, t("together.expires", { date: formatDate(end) }))));
-  }) }, t("together.invite"));
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      onclick: () =>
+        act(button, async () => {
+          const { code, expires_at: end } = await call("POST", `/groups/${group.id}/invitations`, {
+            body: { max_uses: 5 },
+          });
+          fill(
+            place,
+            h(
+              "p",
+              { role: "status" },
+              t("together.code"),
+              " ",
+              h("code", {}, code),
+              " ",
+              h("span", { class: "hint" }, t("together.expires", { date: formatDate(end) })),
+            ),
+          );
+        }),
+    },
+    t("together.invite"),
+  );
   return button;
 }
 
 function groupBlock(group, reload) {
   const isOwner = group.owner_id === callerId();
   const place = h("div");
-  const end = h("button", { type: "button", class: "button small danger", onclick: () => act(end, async () => {
-    await call("DELETE", isOwner ? `/groups/${group.id}` : `/groups/${group.id}/members/me`);
-    await reload();
-  }) }, t(isOwner ? "together.delete" : "together.leave"));
-  return h("li", { class: "panel" }, h("h2", { dir: "auto" }, group.name),
-    h("ul", { class: "chips" }, group.members.map((member) => h("li", { class: "chip" }, data(member.username)))), place,
-    h("div", { class: "inline-form" }, h("a", { class: "button primary small", href: `#/together/${group.id}` }, t("together.start")),
-      isOwner && invitation(group, place), end));
+  const end = h(
+    "button",
+    {
+      type: "button",
+      class: "button small danger",
+      onclick: () =>
+        act(end, async () => {
+          await call("DELETE", isOwner ? `/groups/${group.id}` : `/groups/${group.id}/members/me`);
+          await reload();
+        }),
+    },
+    t(isOwner ? "together.delete" : "together.leave"),
+  );
+  return h(
+    "li",
+    { class: "panel" },
+    h("h2", { dir: "auto" }, group.name),
+    h(
+      "ul",
+      { class: "chips" },
+      group.members.map((member) => h("li", { class: "chip" }, data(member.username))),
+    ),
+    place,
+    h(
+      "div",
+      { class: "inline-form" },
+      h("a", { class: "button primary small", href: `#/together/${group.id}` }, t("together.start")),
+      isOwner && invitation(group, place),
+      end,
+    ),
+  );
 }
 
 function createForm(reload) {
@@ -46,38 +91,78 @@ function createForm(reload) {
 
 function joinForm(reload) {
   const code = h("input", { name: "code", required: true, autocomplete: "off" });
-  return actionForm([field(t("together.join_code"), code, { name: "code", hint: t("together.consent") })], t("together.join"), async (values) => {
-    const group = await call("POST", "/groups/join", { body: { code: values.code.trim() } });
-    code.value = "";
-    toast(group.name);
-    await reload();
-  });
+  return actionForm(
+    [field(t("together.join_code"), code, { name: "code", hint: t("together.consent") })],
+    t("together.join"),
+    async (values) => {
+      const group = await call("POST", "/groups/join", { body: { code: values.code.trim() } });
+      code.value = "";
+      toast(group.name);
+      await reload();
+    },
+  );
 }
 
 /** In mock mode: a deck for users by id, without a group. */
 function anyUsersForm() {
   const known = recall("actors", []).map((user) => user.id);
-  const ids = h("input", { name: "users", required: true, inputmode: "numeric", value: [...new Set([session.user.id, ...known])].slice(0, 3).join(", ") });
-  return actionForm([field(t("together.ids"), ids, { name: "users", hint: t("account.mock") })], t("together.start"), async () => {
-    const numbers = [...new Set(ids.value.split(/[\s,]+/).filter(Boolean).map(Number))];
-    if (numbers.length < 2 || numbers.some((id) => !(id > 0))) {
-      throw new ApiError("problem", { problem: { errors: [{ field: "users", message: t("together.two") }] } });
-    }
-    location.hash = `#/together/0?users=${numbers.join(",")}`;
+  const ids = h("input", {
+    name: "users",
+    required: true,
+    inputmode: "numeric",
+    value: [...new Set([session.user.id, ...known])].slice(0, 3).join(", "),
   });
+  return actionForm(
+    [field(t("together.ids"), ids, { name: "users", hint: t("account.mock") })],
+    t("together.start"),
+    async () => {
+      const numbers = [
+        ...new Set(
+          ids.value
+            .split(/[\s,]+/)
+            .filter(Boolean)
+            .map(Number),
+        ),
+      ];
+      if (numbers.length < 2 || numbers.some((id) => !(id > 0))) {
+        throw new ApiError("problem", { problem: { errors: [{ field: "users", message: t("together.two") }] } });
+      }
+      location.hash = `#/together/0?users=${numbers.join(",")}`;
+    },
+  );
 }
 
 function renderGroups(main, signal) {
   const list = h("div", { "aria-live": "polite" });
-  const reload = () => load(list, signal, async () => {
-    const { groups } = await get("/groups", {}, signal);
-    return groups.length ? h("ul", { class: "plain" }, groups.map((group) => groupBlock(group, reload))) : h("p", { class: "hint" }, t("together.none"));
-  }, { keep: list.childElementCount > 0 });
-  fill(main, h("h1", {}, t("nav.together")), h("p", { class: "lead" }, t("together.lead")), list,
-    h("div", { class: "two" },
+  const reload = () =>
+    load(
+      list,
+      signal,
+      async () => {
+        const { groups } = await get("/groups", {}, signal);
+        return groups.length
+          ? h(
+              "ul",
+              { class: "plain" },
+              groups.map((group) => groupBlock(group, reload)),
+            )
+          : h("p", { class: "hint" }, t("together.none"));
+      },
+      { keep: list.childElementCount > 0 },
+    );
+  fill(
+    main,
+    h("h1", {}, t("nav.together")),
+    h("p", { class: "lead" }, t("together.lead")),
+    list,
+    h(
+      "div",
+      { class: "two" },
       session.mode === "mock" && h("section", {}, h("h2", {}, t("together.any")), anyUsersForm()),
       h("section", {}, h("h2", {}, t("together.new")), createForm(reload)),
-      h("section", {}, h("h2", {}, t("together.join")), joinForm(reload))));
+      h("section", {}, h("h2", {}, t("together.join")), joinForm(reload)),
+    ),
+  );
   return reload();
 }
 
@@ -88,10 +173,20 @@ export function render({ main, parameters: [id], query, signal }) {
     const ids = (query.get("users") ?? "").split(",").map(Number).filter(Boolean);
     if (!ids.length) {
       const group = await get(`/groups/${id}`, {}, signal);
-      return renderDeck({ title: group.name, body: { group_id: group.id }, members: group.members.map((item) => ({ id: item.user_id, name: item.username })), signal });
+      return renderDeck({
+        title: group.name,
+        body: { group_id: group.id },
+        members: group.members.map((item) => ({ id: item.user_id, name: item.username })),
+        signal,
+      });
     }
     const users = await Promise.all(ids.map(loadActor));
     const found = users.filter(Boolean).map((user) => ({ id: user.id, name: user.username }));
-    return renderDeck({ title: t("nav.together"), body: { user_ids: found.map((user) => user.id) }, members: found, signal });
+    return renderDeck({
+      title: t("nav.together"),
+      body: { user_ids: found.map((user) => user.id) },
+      members: found,
+      signal,
+    });
   });
 }

@@ -19,26 +19,60 @@ function change(user, body) {
 function openSuspend(user, reload) {
   const until = h("input", { type: "date", name: "suspended_until", min: today(), required: true });
   const reason = h("input", { name: "reason", maxlength: 500, required: true });
-  const dialog = openDialog(t("users.suspend_name", { name: user.username }), h("p", {}, t("users.suspend_lead")),
-    actionForm([field(t("users.until"), until, { name: "suspended_until" }), field(t("users.reason"), reason, { name: "reason" })], t("users.suspend"), async (values) => {
-      await change(user, { suspended_until: `${values.suspended_until}T00:00:00Z`, reason: values.reason });
-      dialog.close();
-      toast(t("users.suspended_toast", { name: user.username }), { undo: async () => {
-        await change(user, { suspended_until: null });
+  const dialog = openDialog(
+    t("users.suspend_name", { name: user.username }),
+    h("p", {}, t("users.suspend_lead")),
+    actionForm(
+      [
+        field(t("users.until"), until, { name: "suspended_until" }),
+        field(t("users.reason"), reason, { name: "reason" }),
+      ],
+      t("users.suspend"),
+      async (values) => {
+        await change(user, { suspended_until: `${values.suspended_until}T00:00:00Z`, reason: values.reason });
+        dialog.close();
+        toast(t("users.suspended_toast", { name: user.username }), {
+          undo: async () => {
+            await change(user, { suspended_until: null });
+            await reload();
+          },
+        });
         await reload();
-      } });
-      await reload();
-    }));
+      },
+    ),
+  );
 }
 
 function row(user, reload) {
-  const end = h("button", { type: "button", class: "button small", onclick: () => act(end, async () => {
-    await change(user, { suspended_until: null });
-    await reload();
-  }) }, t("users.unsuspend"));
-  const suspend = h("button", { type: "button", class: "button small", onclick: () => openSuspend(user, reload) }, t("users.suspend"));
-  return [user.id, data(user.username), data(user.email), user.role, formatDate(user.created_at),
-    user.suspended_until ? h("span", { dir: "auto" }, `${formatDate(user.suspended_until)} · ${user.suspension_reason ?? ""}`) : "", user.suspended_until ? end : suspend];
+  const end = h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      onclick: () =>
+        act(end, async () => {
+          await change(user, { suspended_until: null });
+          await reload();
+        }),
+    },
+    t("users.unsuspend"),
+  );
+  const suspend = h(
+    "button",
+    { type: "button", class: "button small", onclick: () => openSuspend(user, reload) },
+    t("users.suspend"),
+  );
+  return [
+    user.id,
+    data(user.username),
+    data(user.email),
+    user.role,
+    formatDate(user.created_at),
+    user.suspended_until
+      ? h("span", { dir: "auto" }, `${formatDate(user.suspended_until)} · ${user.suspension_reason ?? ""}`)
+      : "",
+    user.suspended_until ? end : suspend,
+  ];
 }
 
 /** Shows the users. */
@@ -47,28 +81,70 @@ export function render({ body, signal }) {
   const query = h("input", { type: "search", maxlength: 100, autocomplete: "off" });
   const suspended = h("input", { type: "checkbox" });
   let page = 1;
-  const reload = (keep = true) => load(list, signal, async () => {
-    let found;
-    try {
-      found = await get("/admin/users", { q: query.value.trim(), suspended: suspended.checked ? "true" : undefined, page, limit: PAGE_SIZE }, signal);
-    } catch (error) {
-      if (error.kind === "missing") return h("p", { class: "state" }, t("users.not_here"));
-      throw error;
-    }
-    if (!found.users.length) return h("p", { class: "hint" }, t("users.none"));
-    const step = (to, label, disabled) => h("button", { type: "button", class: "button small", disabled, onclick: () => {
-      page = to;
-      reload();
-    } }, label);
-    return [table(t("admin.users"), ["id", t("account.name"), t("account.email"), t("users.role"), t("users.since"), t("users.suspended"), ""], found.users.map((user) => row(user, reload))),
-      found.total_pages > 1 && h("div", { class: "inline-form" }, step(page - 1, "←", page <= 1), `${page} / ${found.total_pages}`, step(page + 1, "→", page >= found.total_pages))];
-  }, { keep: keep && list.childElementCount > 0 });
+  const reload = (keep = true) =>
+    load(
+      list,
+      signal,
+      async () => {
+        let found;
+        try {
+          found = await get(
+            "/admin/users",
+            { q: query.value.trim(), suspended: suspended.checked ? "true" : undefined, page, limit: PAGE_SIZE },
+            signal,
+          );
+        } catch (error) {
+          if (error.kind === "missing") return h("p", { class: "state" }, t("users.not_here"));
+          throw error;
+        }
+        if (!found.users.length) return h("p", { class: "hint" }, t("users.none"));
+        const step = (to, label, disabled) =>
+          h(
+            "button",
+            {
+              type: "button",
+              class: "button small",
+              disabled,
+              onclick: () => {
+                page = to;
+                reload();
+              },
+            },
+            label,
+          );
+        return [
+          table(
+            t("admin.users"),
+            ["id", t("account.name"), t("account.email"), t("users.role"), t("users.since"), t("users.suspended"), ""],
+            found.users.map((user) => row(user, reload)),
+          ),
+          found.total_pages > 1 &&
+            h(
+              "div",
+              { class: "inline-form" },
+              step(page - 1, "←", page <= 1),
+              `${page} / ${found.total_pages}`,
+              step(page + 1, "→", page >= found.total_pages),
+            ),
+        ];
+      },
+      { keep: keep && list.childElementCount > 0 },
+    );
   const restart = () => {
     page = 1;
     reload();
   };
   query.addEventListener("input", debounce(restart, TYPING_MILLISECONDS));
   suspended.addEventListener("change", restart);
-  fill(body, h("div", { class: "inline-form" }, field(t("users.find"), query), h("label", { class: "check" }, suspended, t("users.only_suspended"))), list);
+  fill(
+    body,
+    h(
+      "div",
+      { class: "inline-form" },
+      field(t("users.find"), query),
+      h("label", { class: "check" }, suspended, t("users.only_suspended")),
+    ),
+    list,
+  );
   return reload(false);
 }

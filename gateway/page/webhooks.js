@@ -15,33 +15,80 @@ function secretNote(hook) {
 }
 
 function hookRow(hook, note, reload) {
-  const rotate = h("button", { type: "button", class: "button small", onclick: () => act(rotate, async () => {
-    fill(note, secretNote(await call("POST", mine(`/webhooks/${hook.id}/rotate`))));
-    await reload();
-  }) }, t("hooks.renew"));
-  const remove = h("button", { type: "button", class: "button small danger", onclick: () => act(remove, async () => {
-    await call("DELETE", mine(`/webhooks/${hook.id}`));
-    await reload();
-  }) }, t("action.remove"));
-  return h("li", { class: "panel" }, h("p", {}, data(hook.name, "strong"), ` · ${hook.provider} · ${hook.prefix}… · ${formatDate(hook.created_at)}`),
-    h("p", { class: "hint" }, hook.deliveries.length ? t("hooks.deliveries", { count: hook.deliveries.length }) : t("hooks.no_delivery")), h("div", { class: "inline-form" }, rotate, remove));
+  const rotate = h(
+    "button",
+    {
+      type: "button",
+      class: "button small",
+      onclick: () =>
+        act(rotate, async () => {
+          fill(note, secretNote(await call("POST", mine(`/webhooks/${hook.id}/rotate`))));
+          await reload();
+        }),
+    },
+    t("hooks.renew"),
+  );
+  const remove = h(
+    "button",
+    {
+      type: "button",
+      class: "button small danger",
+      onclick: () =>
+        act(remove, async () => {
+          await call("DELETE", mine(`/webhooks/${hook.id}`));
+          await reload();
+        }),
+    },
+    t("action.remove"),
+  );
+  return h(
+    "li",
+    { class: "panel" },
+    h("p", {}, data(hook.name, "strong"), ` · ${hook.provider} · ${hook.prefix}… · ${formatDate(hook.created_at)}`),
+    h(
+      "p",
+      { class: "hint" },
+      hook.deliveries.length ? t("hooks.deliveries", { count: hook.deliveries.length }) : t("hooks.no_delivery"),
+    ),
+    h("div", { class: "inline-form" }, rotate, remove),
+  );
 }
 
 /** Shows the tab. */
 export function render({ body, signal }) {
   const list = h("div");
   const note = h("div");
-  const reload = () => load(list, signal, async () => {
-    const { webhooks } = await get(mine("/webhooks"), {}, signal);
-    return webhooks.length ? h("ul", { class: "plain" }, webhooks.map((hook) => hookRow(hook, note, reload))) : h("p", { class: "hint" }, t("hooks.none"));
-  }, { keep: list.childElementCount > 0 });
-  const provider = h("select", { name: "provider" }, PROVIDERS.map((name) => h("option", { value: name }, name)));
+  const reload = () =>
+    load(
+      list,
+      signal,
+      async () => {
+        const { webhooks } = await get(mine("/webhooks"), {}, signal);
+        return webhooks.length
+          ? h(
+              "ul",
+              { class: "plain" },
+              webhooks.map((hook) => hookRow(hook, note, reload)),
+            )
+          : h("p", { class: "hint" }, t("hooks.none"));
+      },
+      { keep: list.childElementCount > 0 },
+    );
+  const provider = h(
+    "select",
+    { name: "provider" },
+    PROVIDERS.map((name) => h("option", { value: name }, name)),
+  );
   const name = h("input", { name: "name", required: true, maxlength: 100 });
-  const form = actionForm([field(t("hooks.provider"), provider, { name: "provider" }), field(t("hooks.name"), name, { name: "name" })], t("hooks.create"), async (values) => {
-    fill(note, secretNote(await call("POST", mine("/webhooks"), { body: values })));
-    name.value = "";
-    await reload();
-  });
+  const form = actionForm(
+    [field(t("hooks.provider"), provider, { name: "provider" }), field(t("hooks.name"), name, { name: "name" })],
+    t("hooks.create"),
+    async (values) => {
+      fill(note, secretNote(await call("POST", mine("/webhooks"), { body: values })));
+      name.value = "";
+      await reload();
+    },
+  );
   fill(body, h("p", {}, t("hooks.lead")), note, list, h("h2", {}, t("hooks.new")), form);
   return reload();
 }

@@ -24,9 +24,12 @@ function complete(parts, score) {
 function bar(start, end, low, span, className) {
   const x = (value) => ((value - low) / span) * WIDTH;
   const left = Math.min(x(start), x(end));
-  return s("svg", { class: "why-bar", viewBox: `0 0 ${WIDTH} 10`, preserveAspectRatio: "none", "aria-hidden": "true" },
+  return s(
+    "svg",
+    { class: "why-bar", viewBox: `0 0 ${WIDTH} 10`, preserveAspectRatio: "none", "aria-hidden": "true" },
     s("line", { x1: x(0), x2: x(0), y1: 0, y2: 10, class: "axis" }),
-    s("rect", { x: left, y: 1.5, width: Math.max(Math.abs(x(end) - x(start)), 0.6), height: 7, class: className }));
+    s("rect", { x: left, y: 1.5, width: Math.max(Math.abs(x(end) - x(start)), 0.6), height: 7, class: className }),
+  );
 }
 
 function amountText(value) {
@@ -34,7 +37,7 @@ function amountText(value) {
 }
 
 /** A table whose rows are the amounts and whose last row is their sum, the score. */
-export function waterfall(parts, score) {
+function waterfall(parts, score) {
   const rows = complete(parts, score);
   let sum = 0;
   const steps = rows.map((part) => {
@@ -45,13 +48,34 @@ export function waterfall(parts, score) {
   const ends = [0, score, ...steps.map((step) => step.end)];
   const low = Math.min(...ends);
   const span = Math.max(...ends) - low || 1;
-  return h("table", { class: "why" },
-    h("tbody", {}, steps.map((step) => h("tr", {},
-      h("th", { scope: "row", dir: "auto" }, step.href ? h("a", { href: step.href }, step.name) : step.name),
-      h("td", { class: "why-cell" }, bar(step.start, step.end, low, span, step.amount < 0 ? "minus" : "plus")),
-      h("td", { class: "number" }, amountText(step.amount))))),
-    h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("why.score")),
-      h("td", { class: "why-cell" }, bar(0, score, low, span, "total")), h("td", { class: "number" }, score.toFixed(DIGITS)))));
+  return h(
+    "table",
+    { class: "why" },
+    h(
+      "tbody",
+      {},
+      steps.map((step) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row", dir: "auto" }, step.href ? h("a", { href: step.href }, step.name) : step.name),
+          h("td", { class: "why-cell" }, bar(step.start, step.end, low, span, step.amount < 0 ? "minus" : "plus")),
+          h("td", { class: "number" }, amountText(step.amount)),
+        ),
+      ),
+    ),
+    h(
+      "tfoot",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, t("why.score")),
+        h("td", { class: "why-cell" }, bar(0, score, low, span, "total")),
+        h("td", { class: "number" }, score.toFixed(DIGITS)),
+      ),
+    ),
+  );
 }
 
 /** Opens the explanation of a recommended movie. */
@@ -59,11 +83,16 @@ export function openWhy(movie) {
   const parts = movie.contributions.map((part) => ({ name: partName(part.name), amount: part.amount }));
   const because = movie.because ?? [];
   const sources = because.map((item) => ({ name: item.title, amount: item.share, href: `#/film/${item.id}` }));
-  if (movie.others?.films) sources.push({ name: t("why.others", { count: movie.others.films }), amount: movie.others.share });
+  if (movie.others?.films)
+    sources.push({ name: t("why.others", { count: movie.others.films }), amount: movie.others.share });
   if (movie.base !== undefined) sources.push({ name: t("why.base"), amount: movie.base });
-  const dialog = openDialog(t("foryou.why_for", { title: movie.title }),
-    h("p", { dir: "auto" }, movie.reason), h("h3", {}, t("why.parts")), waterfall(parts, movie.score),
+  const dialog = openDialog(
+    t("foryou.why_for", { title: movie.title }),
+    h("p", { dir: "auto" }, movie.reason),
+    h("h3", {}, t("why.parts")),
+    waterfall(parts, movie.score),
     because.length > 0 && [h("h3", {}, t("why.movies")), waterfall(sources, movie.score)],
-    h("p", { class: "hint" }, t("why.adds_up")));
+    h("p", { class: "hint" }, t("why.adds_up")),
+  );
   dialog.addEventListener("click", (event) => event.target.closest("a") && dialog.close());
 }

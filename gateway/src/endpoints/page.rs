@@ -63,6 +63,7 @@ static FILE_CONTENTS: &[(&str, &[u8])] = &files![
     "views.css",
     "webhooks.js",
     "why.js",
+    "words.js",
 ];
 
 /// A file of the page.
