@@ -102,11 +102,11 @@ async fn one_locked_table_leaves_other_routes_fast(pool: PgPool) {
             slowest
         };
         let ((elapsed, responses), slowest) = tokio::join!(crowd, others);
-        println!(
-            "{table} locked: {CROWD} requests refused after {elapsed:?}, others at most {slowest:?}"
+        let report = format!(
+            "{table} locked: {CROWD} requests ended after {elapsed:?}, others at most {slowest:?}"
         );
         let refused = responses.iter().filter(|response| response.status == 503);
-        assert!(refused.count() > 0, "{slow} does not use {table}");
+        assert!(refused.count() > 0, "{slow} does not use {table}: {report}");
         assert!(elapsed < Duration::from_secs(14), "{slow}: {elapsed:?}");
         locked.rollback().await.expect("the end of the lock");
         app.get(&slow).await.expect(200);
