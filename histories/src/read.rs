@@ -171,7 +171,10 @@ impl Reading<'_> {
             Ok(text) if text.trim().is_empty() => {
                 self.file_problem(file, None, Reason::UnknownFormat, "is empty")
             }
-            Ok(text) if text::is_json(&text) => json::read(self, file, &name, &text),
+            Ok(text) if text::is_json(&text) => match marquee::parse(&text) {
+                Some(export) => marquee::read(self, file, export),
+                None => json::read(self, file, &name, &text),
+            },
             Ok(text) => table::read(self, file, &name, &text),
         }
     }

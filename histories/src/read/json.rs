@@ -1,8 +1,8 @@
-//! Exports in JSON: Trakt's lists of elements, and the objects of lists of Simkl and of Marquee.
+//! Exports in JSON: Trakt's lists of elements, and Simkl's object of lists.
 
 use serde_json::{Map, Value};
 
-use super::{Reading, marquee, path::SkipReason};
+use super::{Reading, path::SkipReason};
 use crate::{
     Film, Format, Given, Reason, Row, Source, When,
     fields::{self, FieldError},
@@ -13,9 +13,6 @@ pub(super) type Result<T> = std::result::Result<T, FieldError>;
 
 /// The deepest nesting of a document is that of serde_json, 128.
 pub(crate) fn read(reading: &mut Reading<'_>, file: usize, name: &str, text: &str) {
-    if let Some(export) = marquee::parse(text) {
-        return marquee::read(reading, file, export);
-    }
     let document: Value = match serde_json::from_str(text) {
         Ok(document) => document,
         Err(error) => {

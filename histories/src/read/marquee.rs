@@ -162,7 +162,7 @@ fn of_viewing(reading: &Reading<'_>, element: &Object) -> Result<Vec<Row>> {
 
 fn reaction(element: &Object) -> Result<Option<Reaction>> {
     let value = element.get("reaction").filter(|value| !value.is_null());
-    let reaction = value.map(|value| Reaction::deserialize(value));
+    let reaction = value.map(Reaction::deserialize);
     let message = "must be like, dislike or superlike";
     reaction
         .transpose()

@@ -12,7 +12,7 @@ type Result<T> = std::result::Result<T, FieldError>;
 /// A row of a file.
 pub(crate) enum Mapped {
     /// A row about a movie.
-    Row(Row),
+    Row(Box<Row>),
     /// A row about a title of this kind, or in this state, which is skipped.
     Other(String),
 }
@@ -86,7 +86,7 @@ pub(crate) fn map(format: F, fields: &Fields<'_>) -> Result<Mapped> {
         }
         F::MovielensLinks | F::MovielensMovies | F::Marquee => None,
     };
-    Ok(skipped.map_or(Mapped::Row(row), Mapped::Other))
+    Ok(skipped.map_or_else(|| Mapped::Row(Box::new(row)), Mapped::Other))
 }
 
 fn given(rating: Option<HalfStars>, when: When) -> Option<Given<HalfStars>> {

@@ -307,7 +307,7 @@ fn read_rows(reading: &mut Reading<'_>, source: &Ambiguous, text: &str, order: O
                 file,
                 line: record.line,
                 source: format.source(),
-                ..row
+                ..*row
             }),
             Ok(Mapped::Other(kind)) => reading.skip_kind(&kind),
             Err(error) => reading.row_problem(file, record.line, &film_of(&header, &record), error),
@@ -368,7 +368,7 @@ fn read_movielens(
                     file: source.file,
                     line: fields.record.line,
                     source: crate::Source::Movielens,
-                    ..row
+                    ..*row
                 };
                 reading.movielens.ratings.push((row, id?));
             }
