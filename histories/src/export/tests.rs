@@ -137,13 +137,19 @@ fn instants(when: When) -> When {
 proptest! {
     #[test]
     fn letterboxds_layout_restores_days_ratings_likes_and_the_watchlist(rows in rows()) {
-        let held = rows.iter().map(|(_, row)| Row {
+        let is_of = |part, row: &Row| rows.iter().any(|(of, other)| *of == part && other.film.tmdb_id == row.film.tmdb_id);
+        let held = rows.iter().map(|(part, row)| {
+            // The ratings of a diary are of viewings alone where the archive has the present ones.
+            let is_past = *part == Part::Diary && is_of(Part::Ratings, row);
+            let rating = row.rating.map(|rating| Given { when: days(rating.when), ..rating });
+            Row {
             viewing: row.viewing.map(days),
-            rating: row.rating.map(|rating| Given { when: days(rating.when), ..rating }),
+            viewing_rating: rating.filter(|_| is_past).map(|rating| rating.value),
+            rating: rating.filter(|_| !is_past),
             watchlist: row.watchlist.map(days),
             reaction: row.reaction.map(|given| Given { when: days(given.when), ..given }),
             ..row.clone()
-        });
+        }});
         let expected = compared(held.collect());
         prop_assert_eq!(read_back(&written(Layout::Letterboxd, &rows)), expected);
     }
