@@ -555,7 +555,7 @@ show_how_to_use() {
     token=$(mint_token user "$user")
     if [[ $AUTH == mock ]]; then hint='  (any text is accepted: AUTH_MODE=mock)'; fi
     printf '\n%sMarquee runs.%s\n' "$BOLD" "$PLAIN"
-    printf '  %-10s %s\n' 'API' "$api" 'Swagger' "$url/swagger/" 'Token' "$token$hint"
+    printf '  %-10s %s\n' 'Page' "$url/" 'API' "$api" 'Swagger' "$url/swagger/" 'Token' "$token$hint"
     printf '\nTry:\n'
     printf "  curl -H 'Authorization: Bearer %s' '%s'\n" \
         "$token" "$api/movies?page_size=3" \
