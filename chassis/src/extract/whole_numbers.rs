@@ -26,7 +26,8 @@ pub(super) fn as_integers(body: &[u8]) -> Option<Vec<u8>> {
         let (token, after) = rest.split_at(length);
         let number = Some(token).filter(|token| token.iter().any(|byte| b".eE".contains(byte)));
         let number = number.filter(|_| first != b'"').and_then(|token| {
-            let number: f64 = std::str::from_utf8(token).ok()?.parse().ok()?;
+            // By the grammar of JSON, which excludes such as `7.`.
+            let number: f64 = serde_json::from_slice(token).ok()?;
             (number.fract() == 0.0 && number.abs() <= MAX_EXACT).then_some(number)
         });
         match number {

@@ -121,7 +121,6 @@ async fn unknown_paths_and_methods(client: &Api) {
         "/api/v1/users/1/nothing",
         "/api/v2/movies",
         "/nothing",
-        "/",
     ] {
         assert_problem(&client.get(path).await, 404, "Not Found");
     }
