@@ -36,6 +36,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
     "id": 1,
     "username": "anna",
     "email": "anna@example.org",
+    "role": "user",
     "created_at": "2026-02-13T08:15:42.123456Z"
 }}))]
 pub(super) struct SessionResponse {
