@@ -4,7 +4,7 @@
 import { data, fill, h } from "./dom.js";
 import { call, get, getReadiness, readEvents, session } from "./api.js";
 import { formatDate, formatNumber } from "./settings.js";
-import { act, load, toast } from "./status.js";
+import { actionButton, load, toast } from "./status.js";
 import { tabs } from "./me.js";
 import { t } from "./texts.js";
 
@@ -59,22 +59,11 @@ function jobBlock(first, signal) {
   const status = h("p", { role: "status" });
   const failures = h("div");
   const actions = h("div", { class: "inline-form" });
-  const command = (name, job) => {
-    const button = h(
-      "button",
-      {
-        type: "button",
-        class: "button small",
-        onclick: () =>
-          act(button, async () => {
-            show(await call("POST", `/jobs/${job.job_id}/${name}`));
-            follow(job.job_id);
-          }),
-      },
-      t(`job.${name}`),
-    );
-    return button;
-  };
+  const command = (name, job) =>
+    actionButton(t(`job.${name}`), async () => {
+      show(await call("POST", `/jobs/${job.job_id}/${name}`));
+      follow(job.job_id);
+    });
   const show = (job) => {
     bar.max = Math.max(job.total, 1);
     bar.value = job.status === "succeeded" ? bar.max : job.processed;
@@ -106,21 +95,12 @@ function jobBlock(first, signal) {
 }
 
 function syncButton(path, label, reload) {
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button",
-      onclick: () =>
-        act(button, async () => {
-          await call("POST", path, { headers: { Prefer: "respond-async" } });
-          toast(t("job.started"));
-          await reload();
-        }),
-    },
-    t(label),
-  );
-  return button;
+  const start = async () => {
+    await call("POST", path, { headers: { Prefer: "respond-async" } });
+    toast(t("job.started"));
+    await reload();
+  };
+  return actionButton(t(label), start, "button");
 }
 
 function renderJobs({ body, signal }) {
@@ -188,19 +168,10 @@ function modelBlock(model, reload) {
   ]
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => t(key, { count: formatNumber(value) }));
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button small",
-      onclick: () =>
-        act(button, async () => {
-          await call("PUT", "/admin/models/live", { body: { version: model.version, kind: model.kind } });
-          await reload();
-        }),
-    },
-    t("models.promote"),
-  );
+  const promote = actionButton(t("models.promote"), async () => {
+    await call("PUT", "/admin/models/live", { body: { version: model.version, kind: model.kind } });
+    await reload();
+  });
   return h(
     "li",
     { class: "panel" },
@@ -224,7 +195,7 @@ function modelBlock(model, reload) {
         Object.entries(manifest.parameters ?? {}).map(([name, value]) => [name, formatNumber(value, 4)]),
       ),
     ),
-    !model.is_live && button,
+    !model.is_live && promote,
   );
 }
 

@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { ApiError, loadSession, onExpired, session } from "./api.js";
 import { askAgain, leave, showBanner, signInView } from "./account.js";
 import { applyTheme, bus, language, remember, shownTheme } from "./settings.js";
-import { act, announce, failed, loading } from "./status.js";
+import { actionButton, announce, failed, loading } from "./status.js";
 import { focusOnSlash, searchBox } from "./search.js";
 import { t } from "./texts.js";
 
@@ -81,11 +81,7 @@ function settingsButtons() {
   const out =
     session.mode === "jwt" &&
     session.user &&
-    h(
-      "button",
-      { type: "button", class: "quiet", onclick: (event) => act(event.currentTarget, leave) },
-      t("account.sign_out"),
-    );
+    actionButton(t("account.sign_out"), leave, "quiet");
   return h("div", { class: "settings" }, languageButton, themeButton, out);
 }
 

@@ -3,7 +3,7 @@
 import { field, fill, h, openDialog } from "./dom.js";
 import { ApiError, call, get, getLocal, mine, request, session, signOut } from "./api.js";
 import { announceChange, recall, remember, today } from "./settings.js";
-import { act, load, toast } from "./status.js";
+import { actionButton, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { forgetOpinions } from "./actions.js";
 import { t } from "./texts.js";
@@ -29,14 +29,7 @@ function exportSection() {
     h(
       "div",
       { class: "inline-form" },
-      Object.keys(FORMATS).map((format) => {
-        const button = h(
-          "button",
-          { type: "button", class: "button", onclick: () => act(button, () => download(format)) },
-          t(`data.${format}`),
-        );
-        return button;
-      }),
+      Object.keys(FORMATS).map((format) => actionButton(t(`data.${format}`), () => download(format), "button")),
     ),
   );
 }

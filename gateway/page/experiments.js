@@ -4,7 +4,7 @@
 import { data, fill, h, s } from "./dom.js";
 import { call, get } from "./api.js";
 import { formatDate, formatNumber } from "./settings.js";
-import { act, load } from "./status.js";
+import { actionButton, load } from "./status.js";
 import { table } from "./admin.js";
 import { t } from "./texts.js";
 
@@ -65,19 +65,10 @@ function reportBlock(report, reload) {
   const others = variants.filter((variant) => !variant.is_control);
   const stop =
     report.status === "running" &&
-    h(
-      "button",
-      {
-        type: "button",
-        class: "button small",
-        onclick: (event) =>
-          act(event.currentTarget, async () => {
-            await call("PUT", "/admin/experiments", { body: { name: report.name, status: "stopped" } });
-            await reload();
-          }),
-      },
-      t("experiments.stop"),
-    );
+    actionButton(t("experiments.stop"), async () => {
+      await call("PUT", "/admin/experiments", { body: { name: report.name, status: "stopped" } });
+      await reload();
+    });
   return h(
     "li",
     { class: "panel" },

@@ -4,7 +4,7 @@
 import { data, field, fill, h } from "./dom.js";
 import { get, getLocal, mine } from "./api.js";
 import { bus, displayName, formatDate, formatNumber, region, remember, today } from "./settings.js";
-import { act, empty, load } from "./status.js";
+import { act, actionButton, empty, load } from "./status.js";
 import { addViewing, bookmarkButton, ratingControl, reactionButtons, removeViewing } from "./actions.js";
 import { picture, rail, runtimeText, yearOf } from "./tiles.js";
 import { keywordAddress } from "./search.js";
@@ -140,18 +140,13 @@ function whereToWatch(movie) {
 }
 
 function viewingRow(movie, viewing) {
-  const button = h(
-    "button",
-    { type: "button", class: "link", onclick: () => act(button, () => removeViewing(movie.id, viewing.id)) },
-    t("action.remove"),
-  );
   return h(
     "li",
     {},
     viewing.day ? formatDate(viewing.day) : t("seen.unknown_day"),
     viewing.rating ? ` · ${t("rating.stars", { stars: viewing.rating })}` : "",
     " ",
-    button,
+    actionButton(t("action.remove"), () => removeViewing(movie.id, viewing.id), "link"),
   );
 }
 

@@ -4,7 +4,7 @@
 import { data, fill, h, uniqueId } from "./dom.js";
 import { call, getAll, get, isAborted, mine, readEvents, request } from "./api.js";
 import { announceChange, formatDate, formatNumber } from "./settings.js";
-import { act, failed, load, toastError } from "./status.js";
+import { actionButton, failed, load, toastError } from "./status.js";
 import { forgetOpinions } from "./actions.js";
 import { movieChooser } from "./search.js";
 import { t } from "./texts.js";
@@ -92,16 +92,7 @@ function unmatchedRow(job, title) {
     announceChange("viewing", { id: tmdbId });
   };
   const candidates = (title.candidates ?? []).map((movie) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "button small",
-        onclick: (event) => act(event.currentTarget, () => resolve(movie.tmdb_id, movie.title)),
-      },
-      data(movie.title),
-      movie.year && ` (${movie.year})`,
-    ),
+    actionButton([data(movie.title), movie.year && ` (${movie.year})`], () => resolve(movie.tmdb_id, movie.title)),
   );
   const canResolve = title.n && !job.dry_run;
   return fill(

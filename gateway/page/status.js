@@ -151,6 +151,12 @@ export async function act(button, action) {
   }
 }
 
+/** Returns a button whose click runs `action` by `act`. */
+export function actionButton(label, action, className = "button small") {
+  const button = h("button", { type: "button", class: className, onclick: () => act(button, action) }, label);
+  return button;
+}
+
 /** Reads a message to screen readers. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;

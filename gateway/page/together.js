@@ -4,7 +4,7 @@
 import { data, field, fill, h } from "./dom.js";
 import { ApiError, call, get, loadActor, session } from "./api.js";
 import { recall, formatDate } from "./settings.js";
-import { act, load, toast } from "./status.js";
+import { actionButton, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { renderDeck } from "./deck.js";
 import { t } from "./texts.js";
@@ -15,51 +15,31 @@ function callerId() {
 }
 
 function invitation(group, place) {
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button small",
-      onclick: () =>
-        act(button, async () => {
-          const { code, expires_at: end } = await call("POST", `/groups/${group.id}/invitations`, {
-            body: { max_uses: 5 },
-          });
-          fill(
-            place,
-            h(
-              "p",
-              { role: "status" },
-              t("together.code"),
-              " ",
-              h("code", {}, code),
-              " ",
-              h("span", { class: "hint" }, t("together.expires", { date: formatDate(end) })),
-            ),
-          );
-        }),
-    },
-    t("together.invite"),
-  );
-  return button;
+  return actionButton(t("together.invite"), async () => {
+    const { code, expires_at: end } = await call("POST", `/groups/${group.id}/invitations`, { body: { max_uses: 5 } });
+    fill(
+      place,
+      h(
+        "p",
+        { role: "status" },
+        t("together.code"),
+        " ",
+        h("code", {}, code),
+        " ",
+        h("span", { class: "hint" }, t("together.expires", { date: formatDate(end) })),
+      ),
+    );
+  });
 }
 
 function groupBlock(group, reload) {
   const isOwner = group.owner_id === callerId();
   const place = h("div");
-  const end = h(
-    "button",
-    {
-      type: "button",
-      class: "button small danger",
-      onclick: () =>
-        act(end, async () => {
-          await call("DELETE", isOwner ? `/groups/${group.id}` : `/groups/${group.id}/members/me`);
-          await reload();
-        }),
-    },
-    t(isOwner ? "together.delete" : "together.leave"),
-  );
+  const remove = async () => {
+    await call("DELETE", isOwner ? `/groups/${group.id}` : `/groups/${group.id}/members/me`);
+    await reload();
+  };
+  const end = actionButton(t(isOwner ? "together.delete" : "together.leave"), remove, "button small danger");
   return h(
     "li",
     { class: "panel" },

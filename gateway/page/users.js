@@ -4,7 +4,7 @@
 import { data, debounce, field, fill, h, openDialog } from "./dom.js";
 import { call, get } from "./api.js";
 import { formatDate, today } from "./settings.js";
-import { act, load, toast } from "./status.js";
+import { actionButton, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { table } from "./admin.js";
 import { t } from "./texts.js";
@@ -44,19 +44,10 @@ function openSuspend(user, reload) {
 }
 
 function row(user, reload) {
-  const end = h(
-    "button",
-    {
-      type: "button",
-      class: "button small",
-      onclick: () =>
-        act(end, async () => {
-          await change(user, { suspended_until: null });
-          await reload();
-        }),
-    },
-    t("users.unsuspend"),
-  );
+  const end = actionButton(t("users.unsuspend"), async () => {
+    await change(user, { suspended_until: null });
+    await reload();
+  });
   const suspend = h(
     "button",
     { type: "button", class: "button small", onclick: () => openSuspend(user, reload) },

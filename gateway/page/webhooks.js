@@ -3,7 +3,7 @@
 import { data, field, fill, h } from "./dom.js";
 import { call, get, mine } from "./api.js";
 import { formatDate } from "./settings.js";
-import { act, load } from "./status.js";
+import { actionButton, load } from "./status.js";
 import { actionForm } from "./account.js";
 import { t } from "./texts.js";
 
@@ -15,32 +15,15 @@ function secretNote(hook) {
 }
 
 function hookRow(hook, note, reload) {
-  const rotate = h(
-    "button",
-    {
-      type: "button",
-      class: "button small",
-      onclick: () =>
-        act(rotate, async () => {
-          fill(note, secretNote(await call("POST", mine(`/webhooks/${hook.id}/rotate`))));
-          await reload();
-        }),
-    },
-    t("hooks.renew"),
-  );
-  const remove = h(
-    "button",
-    {
-      type: "button",
-      class: "button small danger",
-      onclick: () =>
-        act(remove, async () => {
-          await call("DELETE", mine(`/webhooks/${hook.id}`));
-          await reload();
-        }),
-    },
-    t("action.remove"),
-  );
+  const rotate = actionButton(t("hooks.renew"), async () => {
+    fill(note, secretNote(await call("POST", mine(`/webhooks/${hook.id}/rotate`))));
+    await reload();
+  });
+  const end = async () => {
+    await call("DELETE", mine(`/webhooks/${hook.id}`));
+    await reload();
+  };
+  const remove = actionButton(t("action.remove"), end, "button small danger");
   return h(
     "li",
     { class: "panel" },
