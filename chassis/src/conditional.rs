@@ -3,7 +3,7 @@
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Body,
     extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn},
@@ -61,7 +61,7 @@ async fn tag(
     head.headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static(cache_control));
-    let unchanged = known.is_some_and(|known| names(known, &etag));
+    let unchanged = known.is_some_and(|known| names_etag(known, &etag));
     head.headers.insert(header::ETAG, etag);
     if unchanged {
         head.status = StatusCode::NOT_MODIFIED;
@@ -72,7 +72,9 @@ async fn tag(
     Response::from_parts(head, body)
 }
 
-fn strong_etag(body: &Bytes) -> HeaderValue {
+/// The strong entity tag of a body.
+#[must_use]
+pub fn strong_etag(body: &[u8]) -> HeaderValue {
     let digest = Sha256::digest(body);
     let half = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
     let tag = format!("\"{half:032x}\"");
@@ -80,7 +82,8 @@ fn strong_etag(body: &Bytes) -> HeaderValue {
 }
 
 /// True if the list in `If-None-Match` contains `etag`, by weak comparison as the RFC requires.
-fn names(list: &HeaderValue, etag: &HeaderValue) -> bool {
+#[must_use]
+pub fn names_etag(list: &HeaderValue, etag: &HeaderValue) -> bool {
     let (Ok(list), Ok(etag)) = (list.to_str(), etag.to_str()) else {
         return false;
     };
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_list_of_tags_is_searched_by_weak_comparison() {
-        let etag = strong_etag(&Bytes::from_static(b"{}"));
+        let etag = strong_etag(b"{}");
         let text = etag.to_str().expect("hexadecimal");
         for (list, named) in [
             (text.to_owned(), true),
@@ -104,7 +107,7 @@ mod tests {
             ("\"a\"".to_owned(), false),
         ] {
             assert_eq!(
-                names(&HeaderValue::try_from(&list).expect("header"), &etag),
+                names_etag(&HeaderValue::try_from(&list).expect("header"), &etag),
                 named,
                 "{list}"
             );

@@ -4,17 +4,18 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use chassis::{Problem, problem::from_status};
+use chassis::{
+    Problem,
+    conditional::{names_etag, strong_etag},
+    problem::from_status,
+};
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-        IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-    },
+    header::{ETAG, HeaderValue, IF_NONE_MATCH},
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use super::add_file_headers;
 use crate::{
     config::AuthMode,
     middleware::auth::{Principal, Role},
@@ -78,31 +79,17 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     let file = |(name, content): (&'static str, &'static [u8])| File {
         name,
         content_type: content_type(name),
-        etag: entity_tag(content),
+        etag: strong_etag(content),
         content: Bytes::from_static(content),
     };
     FILE_CONTENTS.iter().copied().map(file).collect()
 });
 
-/// The headers of all files.
-static HEADERS: [(HeaderName, HeaderValue); 6] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-             manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-    ),
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    // The files change with the version of the gateway.
-    (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-];
+/// The files load nothing inline and nothing from elsewhere.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+);
 
 fn content_type(name: &str) -> HeaderValue {
     let extension = name.rsplit('.').next().unwrap_or_default();
@@ -116,11 +103,6 @@ fn content_type(name: &str) -> HeaderValue {
     })
 }
 
-fn entity_tag(content: &[u8]) -> HeaderValue {
-    let digest = hex::encode(&Sha256::digest(content)[..16]);
-    HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
-}
-
 /// `/page/{name}`, or the page itself if `name` is empty; 304 if `headers` name the present entity tag.
 ///
 /// # Errors
@@ -129,22 +111,15 @@ pub(crate) fn file(name: &str, headers: &HeaderMap) -> Result<Response<Body>, Pr
     let name = if name.is_empty() { INDEX } else { name };
     let file = FILES.iter().find(|file| file.name == name);
     let file = file.ok_or_else(|| from_status(StatusCode::NOT_FOUND))?;
-    let is_known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .any(|tag| tag.trim().trim_start_matches("W/") == file.etag);
+    let mut known = headers.get_all(IF_NONE_MATCH).iter();
+    let is_known = known.any(|list| names_etag(list, &file.etag));
     let mut response = match is_known {
         true => response::empty(StatusCode::NOT_MODIFIED),
         false => response::document(file.content_type.clone(), file.content.clone()),
     };
     let headers = response.headers_mut();
-    headers.extend(HEADERS.iter().cloned());
+    add_file_headers(headers, POLICY);
     headers.insert(ETAG, file.etag.clone());
-    if is_known {
-        headers.remove(CONTENT_TYPE);
-    }
     Ok(response)
 }
 

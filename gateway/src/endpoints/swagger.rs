@@ -7,15 +7,13 @@ use bytes::Bytes;
 use chassis::{Problem, problem::from_status};
 use http_body_util::Either;
 use hyper::{
-    HeaderMap, Response, StatusCode,
-    header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-    },
+    Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue, LOCATION},
     http::uri::PathAndQuery,
 };
 use utoipa_swagger_ui::{Config, Url, serve};
 
+use super::add_file_headers;
 use crate::{
     openapi,
     proxy::{
@@ -28,27 +26,11 @@ use crate::{
     state::ThreadState,
 };
 
-const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
-    HeaderName::from_static("cross-origin-opener-policy");
-/// The headers of all files of Swagger UI, whose script adds inline styles and images to the page.
-static HEADERS: [(HeaderName, HeaderValue); 6] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-             font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-    ),
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (
-        CROSS_ORIGIN_OPENER_POLICY,
-        HeaderValue::from_static("same-origin"),
-    ),
-    // The files change with the version of the gateway.
-    (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-];
+/// The script of Swagger UI adds inline styles and images to the page.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+);
 
 static DOCUMENT: LazyLock<Bytes> =
     LazyLock::new(|| Bytes::from(openapi::document().to_json().unwrap_or_default()));
@@ -96,7 +78,7 @@ pub(crate) fn file(name: &str) -> Result<Response<Body>, Problem> {
     let content_type = HeaderValue::try_from(file.content_type)
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
     let mut response = response::document(content_type, Bytes::from(file.bytes.into_owned()));
-    add_headers(response.headers_mut());
+    add_file_headers(response.headers_mut(), POLICY);
     Ok(response)
 }
 
@@ -113,7 +95,7 @@ pub(crate) async fn document(
     // The gateway's name is the earlier path.
     if name == openapi::NAME || name == crate::NAME {
         let mut response = response::document(response::JSON, DOCUMENT.clone());
-        add_headers(response.headers_mut());
+        add_file_headers(response.headers_mut(), POLICY);
         return Ok(response);
     }
     let Some(service) = Service::ALL
@@ -134,10 +116,6 @@ pub(crate) async fn document(
     let headers = response.headers_mut();
     remove_hop_by_hop_headers(headers);
     headers.insert(CONTENT_TYPE, response::JSON);
-    add_headers(headers);
+    add_file_headers(headers, POLICY);
     Ok(response.map(|body| Either::Right(Box::new(body))))
-}
-
-fn add_headers(headers: &mut HeaderMap) {
-    headers.extend(HEADERS.iter().cloned());
 }
