@@ -3,7 +3,7 @@
 
 use hyper::{
     HeaderMap,
-    header::{COOKIE, HeaderName},
+    header::{COOKIE, HeaderName, HeaderValue, InvalidHeaderValue},
 };
 
 /// The cookie with the access token of a session of the page.
@@ -15,6 +15,7 @@ pub const REFRESH_COOKIE: &str = "marquee_refresh";
 /// credentials. So it protects from cross-site request forgery, beside `SameSite` of the cookies.
 const X_MARQUEE: HeaderName = HeaderName::from_static("x-marquee");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// True if a request with `headers` comes from our own page, so that its cookies may count.
 #[must_use]
@@ -37,10 +38,28 @@ pub fn find<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(value).filter(|value| !value.is_empty())
 }
 
+/// The value of `Set-Cookie` in the response to a request with `headers`: a cookie for `seconds` and requests below `path`
+/// that scripts cannot read and other sites cannot use; over TLS alone if the request came so.
+///
+/// # Errors
+/// Returns an error if `value` has characters that a header must not have.
+pub fn set(
+    headers: &HeaderMap,
+    (name, value): (&str, &str),
+    path: &str,
+    seconds: u32,
+) -> Result<HeaderValue, InvalidHeaderValue> {
+    let is_secure = headers
+        .get(X_FORWARDED_PROTO)
+        .is_some_and(|protocol| protocol == "https");
+    let secure = if is_secure { "; Secure" } else { "" };
+    HeaderValue::try_from(format!(
+        "{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -5,13 +5,14 @@ use axum::{
     extract::State,
     http::{
         HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, COOKIE, HeaderName, SET_COOKIE},
+        header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE},
     },
     response::IntoResponse,
 };
 use chassis::{
     Problem,
     caller::Caller,
+    cookie,
     extract::Json,
     openapi::{BodyTooLarge, InvalidRequest},
     problem::ProblemDocument,
@@ -24,7 +25,7 @@ use crate::{
     error::Error,
     models::{User, UserId},
     service::{
-        auth::{Login, LoginClient},
+        auth::{LoggedIn, Login, LoginClient},
         signing::PublicKey,
     },
     state::AppState,
@@ -47,10 +48,10 @@ type Unstored<T> = ([(HeaderName, &'static str); 1], JsonBody<T>);
 #[schema(example = json!({"username": "anna", "password": "correct horse battery staple"}))]
 pub(super) struct LogInRequest {
     /// The username or e-mail address, case-insensitive.
-    pub(super) username: String,
+    username: String,
     /// The password.
     #[schema(value_type = String)]
-    pub(super) password: SecretString,
+    password: SecretString,
 }
 
 /// A refresh token.
@@ -106,37 +107,35 @@ pub(super) async fn log_in(
     headers: HeaderMap,
     Json(request): Json<LogInRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let LogInRequest { username, password } = request;
-    let client = LoginClient {
-        address: caller.address,
-        device: device_of(&headers),
-    };
-    let logged_in = state.auth.log_in(&username, &password, client).await?;
-    let cookie = device_cookie(&logged_in.device, &headers, "/api/v1/auth/token");
-    let set_cookie = [(SET_COOKIE, cookie)];
-    Ok((NO_STORE, set_cookie, JsonBody(logged_in.login)))
+    let path = "/api/v1/auth/token";
+    let (login, set_device) = log_in_at(path, &state, &caller, &headers, request).await?;
+    Ok((NO_STORE, set_device, JsonBody(login)))
 }
 
 /// The secret in the cookie of a known device.
-pub(super) fn device_of(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(COOKIE).iter();
-    let mut pairs = cookies
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    let (_, secret) = pairs.find(|(name, _)| *name == DEVICE_COOKIE)?;
+fn device_of(headers: &HeaderMap) -> Option<String> {
+    let secret = cookie::find(headers, DEVICE_COOKIE)?;
     (secret.len() <= MAX_DEVICE_LENGTH).then(|| secret.to_owned())
 }
 
-/// The cookie of a known device; sent with logins at `path` alone.
-pub(super) fn device_cookie(secret: &str, headers: &HeaderMap, path: &str) -> String {
-    let is_secure = headers
-        .get("x-forwarded-proto")
-        .is_some_and(|protocol| protocol == "https");
-    let secure = if is_secure { "; Secure" } else { "" };
-    format!(
-        "{DEVICE_COOKIE}={secret}; Path={path}; Max-Age={DEVICE_SECONDS}; HttpOnly; SameSite=Strict{secure}"
-    )
+/// Logs in; returns the tokens, and the header that sets the cookie of a known device, sent with logins at `path` alone.
+pub(super) async fn log_in_at(
+    path: &str,
+    state: &AppState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    request: LogInRequest,
+) -> Result<(Login, [(HeaderName, HeaderValue); 1]), Problem> {
+    let LogInRequest { username, password } = request;
+    let client = LoginClient {
+        address: caller.address,
+        device: device_of(headers),
+    };
+    let LoggedIn { login, device } = state.auth.log_in(&username, &password, client).await?;
+    let cookie = (DEVICE_COOKIE, device.as_str());
+    let cookie = cookie::set(headers, cookie, path, DEVICE_SECONDS);
+    let cookie = cookie.map_err(|error| Problem::internal(&error))?;
+    Ok((login, [(SET_COOKIE, cookie)]))
 }
 
 /// Refresh tokens

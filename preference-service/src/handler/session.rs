@@ -12,7 +12,7 @@ use axum::{
 use chassis::{
     Problem,
     caller::Caller,
-    cookie::{ACCESS_COOKIE, REFRESH_COOKIE, find, is_of_page},
+    cookie::{self, ACCESS_COOKIE, REFRESH_COOKIE, find, is_of_page},
     extract::Json,
     openapi::{BodyTooLarge, InvalidRequest},
     problem::ProblemDocument,
@@ -20,15 +20,8 @@ use chassis::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::{LogInRequest, device_cookie, device_of};
-use crate::{
-    error::Error,
-    models::User,
-    service::auth::{Login, LoginClient},
-    state::AppState,
-};
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+use super::auth::{LogInRequest, log_in_at};
+use crate::{error::Error, models::User, service::auth::Login, state::AppState};
 
 /// The user of a session.
 #[derive(Serialize, ToSchema)]
@@ -51,15 +44,9 @@ fn cookies(
     headers: &HeaderMap,
     [access, refresh]: [(&str, u32); 2],
 ) -> Result<SetCookies, Problem> {
-    let is_secure = headers
-        .get(X_FORWARDED_PROTO)
-        .is_some_and(|protocol| protocol == "https");
-    let secure = if is_secure { "; Secure" } else { "" };
     let cookie = |name: &str, (token, seconds): (&str, u32), path: &str| {
-        let cookie = format!(
-            "{name}={token}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-        );
-        HeaderValue::try_from(cookie).map_err(|error| Problem::internal(&error))
+        let cookie = cookie::set(headers, (name, token), path, seconds);
+        cookie.map_err(|error| Problem::internal(&error))
     };
     Ok(AppendHeaders([
         (SET_COOKIE, cookie(ACCESS_COOKIE, access, "/")?),
@@ -123,15 +110,9 @@ pub(super) async fn begin_session(
     Json(request): Json<LogInRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     require_page(&headers)?;
-    let LogInRequest { username, password } = request;
-    let client = LoginClient {
-        address: caller.address,
-        device: device_of(&headers),
-    };
-    let logged_in = state.auth.log_in(&username, &password, client).await?;
-    let device = device_cookie(&logged_in.device, &headers, "/session");
-    let (cookies, user) = session(&state, &headers, logged_in.login)?;
-    Ok((cookies, AppendHeaders([(SET_COOKIE, device)]), user))
+    let (login, set_device) = log_in_at("/session", &state, &caller, &headers, request).await?;
+    let (cookies, user) = session(&state, &headers, login)?;
+    Ok((cookies, AppendHeaders(set_device), user))
 }
 
 /// Refresh a session
