@@ -243,6 +243,16 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// Distinguishes `null`, which is `Some(None)`, from an absent field; for `deserialize_with`, beside `default`.
+///
+/// # Errors
+/// As the value's own.
+pub fn stated<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 fn parse_strictly<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let invalid =
         |errors: Vec<FieldError>, detail: String| invalid_body().detail(detail).errors(errors);

@@ -34,10 +34,7 @@ pub async fn open(
     migrator: &Migrator,
     shutdown: &Shutdown,
 ) -> anyhow::Result<PgPool> {
-    if url.expose_secret().is_empty() {
-        return Err(ConfigError::missing("database_url").into());
-    }
-    migrate(url, migrator, STARTUP_TIMEOUT, shutdown).await?;
+    prepare(url, migrator, shutdown).await?;
     Ok(pool(url, max_connections)?)
 }
 
@@ -51,12 +48,21 @@ pub async fn open_shares(
     migrator: &Migrator,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Shares> {
+    prepare(url, migrator, shutdown).await?;
+    let options = PgConnectOptions::from_str(url.expose_secret())?;
+    Ok(Shares::new(options, max_connections))
+}
+
+/// Migrates the database at `url`, which must be set.
+async fn prepare(
+    url: &SecretString,
+    migrator: &Migrator,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     if url.expose_secret().is_empty() {
         return Err(ConfigError::missing("database_url").into());
     }
-    migrate(url, migrator, STARTUP_TIMEOUT, shutdown).await?;
-    let options = PgConnectOptions::from_str(url.expose_secret())?;
-    Ok(Shares::new(options, max_connections))
+    migrate(url, migrator, STARTUP_TIMEOUT, shutdown).await
 }
 
 /// A pool that connects on first use, so that it can be made while Postgres is down.

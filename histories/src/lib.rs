@@ -20,4 +20,6 @@ pub use read::{
     History, MAX_EXPANDED_BYTES, MAX_FILE_BYTES, MAX_FILES, Options, ReadFile, Refusal, SkipReason,
     SkippedFile, Upload, read,
 };
-pub use row::{Film, Given, HalfStars, Progress, Reaction, Row, Source, When};
+pub use row::{
+    Film, Given, HalfStars, MAX_ORIGIN_BYTES, Progress, Reaction, Row, Source, When, is_origin,
+};

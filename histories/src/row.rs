@@ -111,6 +111,18 @@ pub struct Progress {
     pub duration: i32,
 }
 
+/// The maximum length of the name of a viewing's origin, in bytes.
+pub const MAX_ORIGIN_BYTES: usize = 20;
+
+/// True for names of origins: 1 to 20 of a-z, 0-9, `-` and `_`, of which the last two do not come first.
+pub fn is_origin(name: &str) -> bool {
+    (1..=MAX_ORIGIN_BYTES).contains(&name.len())
+        && !name.starts_with(['-', '_'])
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
 /// A movie as a file names it. At least one of the ids or the title is present in rows of readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Film {
@@ -154,7 +166,7 @@ pub struct Row {
     pub rating: Option<Given<HalfStars>>,
     /// The rating of the viewing, where it is not one of the movie.
     pub viewing_rating: Option<HalfStars>,
-    /// The origin of the viewing, if it is another than `source`: 1 to 20 of a-z, 0-9, `-` and `_`.
+    /// The origin of the viewing, if it is another than `source`; see [`is_origin`].
     pub origin: Option<String>,
     /// The reaction; sites other than Marquee have only likes.
     pub reaction: Option<Given<Reaction>>,

@@ -62,7 +62,7 @@ pub use taste::{
 };
 pub use token::{
     ApiKey, ApiKeyLimits, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, RequestedExpiry,
-    Scope, SecretHash, random_bytes,
+    Scope, SecretHash, random_bytes, random_secret,
 };
 pub use user::{AccountRules, NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Film, Format, Given, HalfStars, Progress, Reaction, Reason, Row, Source, When,
     fields::{self, FieldError, required},
+    is_origin,
 };
 
 /// The parts of the document that are read; the others are skipped without being kept in memory.
@@ -143,12 +144,7 @@ fn of_viewing(reading: &Reading<'_>, element: &Object) -> Result<Vec<Row>> {
         known => known,
     };
     let origin = text(element.get("source"));
-    let is_origin = origin.len() <= 20
-        && origin
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-        && !origin.starts_with(['-', '_']);
-    if !is_origin {
+    if !origin.is_empty() && !is_origin(&origin) {
         let message = "must be at most 20 of a-z, 0-9, - and _";
         return Err(FieldError::new("source", message));
     }

@@ -4,7 +4,7 @@ use axum::{Json as JsonBody, extract::State};
 use chassis::{
     Problem,
     caller::Caller,
-    extract::{Json, Path, Query},
+    extract::{Json, Path, Query, stated},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     paging::{DEFAULT_PAGE_SIZE, Page, PageSize, total_pages},
     problem::ProblemDocument,
@@ -12,7 +12,7 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::UserNotFound;
@@ -80,13 +80,6 @@ pub(super) struct AdminChangeRequest {
     /// The caller's present password.
     #[schema(value_type = Option<String>)]
     current_password: Option<SecretString>,
-}
-
-/// Distinguishes `null` from an absent field.
-fn stated<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<DateTime<Utc>>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// A part of the audit log.

@@ -10,13 +10,13 @@ use axum::{
 use chassis::{
     Problem,
     caller::Caller,
-    extract::{Json, Path},
+    extract::{Json, Path, stated},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::{FieldError, ProblemDocument},
 };
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -50,13 +50,6 @@ pub(super) struct CreateApiKeyRequest {
     /// The caller's present password; required unless the caller logged in during the last five minutes or has no password.
     #[schema(value_type = Option<String>)]
     current_password: Option<SecretString>,
-}
-
-/// Distinguishes `null` from an absent field.
-fn stated<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<DateTime<Utc>>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// A new API key.

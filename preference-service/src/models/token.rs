@@ -217,26 +217,28 @@ impl NewApiKey {
     }
 }
 
+/// A new random secret of letters, digits, `-` and `_`.
+pub fn random_secret() -> String {
+    URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>())
+}
+
 /// An API key, or the secret of a webhook, in clear text, for its owner.
 pub struct ApiKeySecret(String);
 
 impl ApiKeySecret {
     /// A new random key.
     pub fn generate() -> Self {
-        let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
-        Self(format!("{API_KEY_PREFIX}{secret}"))
+        Self(format!("{API_KEY_PREFIX}{}", random_secret()))
     }
 
     /// A new random secret of a webhook.
     pub fn generate_for_webhook() -> Self {
-        let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
-        Self(format!("{WEBHOOK_PREFIX}{secret}"))
+        Self(format!("{WEBHOOK_PREFIX}{}", random_secret()))
     }
 
     /// A new random code of an invitation.
     pub fn generate_for_invitation() -> Self {
-        let secret = URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>());
-        Self(format!("{INVITATION_PREFIX}{secret}"))
+        Self(format!("{INVITATION_PREFIX}{}", random_secret()))
     }
 
     /// The hash to be stored.

@@ -5,6 +5,7 @@
 use std::{cmp::Ordering, fmt};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use histories::MAX_ORIGIN_BYTES;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
@@ -56,13 +57,10 @@ impl ViewingTime {
     }
 }
 
-/// The maximum length of a source's name, in bytes.
-const MAX_SOURCE_BYTES: usize = 20;
-
 /// The origin of a viewing, such as `manual`, `letterboxd` or `jellyfin`: 1 to 20 of a-z, 0-9, `-` and `_`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(as = ViewingSource, value_type = String, pattern = "^[a-z0-9][a-z0-9_-]{0,19}$", example = "letterboxd")]
-pub struct Source([u8; MAX_SOURCE_BYTES]);
+pub struct Source([u8; MAX_ORIGIN_BYTES]);
 
 impl Source {
     /// Reported by the user, or a client of theirs.
@@ -73,18 +71,13 @@ impl Source {
 
     /// Returns the source named `name`, `None` if that is not a valid name.
     pub fn new(name: &str) -> Option<Self> {
-        let is_valid = (1..=MAX_SOURCE_BYTES).contains(&name.len())
-            && !name.starts_with(['-', '_'])
-            && name
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-        is_valid.then(|| Self::literal(name))
+        histories::is_origin(name).then(|| Self::literal(name))
     }
 
-    /// The name, which must be at most [`MAX_SOURCE_BYTES`] bytes of ASCII.
+    /// The name, which must be at most [`MAX_ORIGIN_BYTES`] bytes of ASCII.
     const fn literal(name: &str) -> Self {
-        let (mut bytes, mut at) = ([0; MAX_SOURCE_BYTES], 0);
-        while at < name.len() && at < MAX_SOURCE_BYTES {
+        let (mut bytes, mut at) = ([0; MAX_ORIGIN_BYTES], 0);
+        while at < name.len() && at < MAX_ORIGIN_BYTES {
             bytes[at] = name.as_bytes()[at];
             at += 1;
         }
@@ -94,7 +87,7 @@ impl Source {
     /// The name.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0);
-        let name = self.0.get(..end.unwrap_or(MAX_SOURCE_BYTES));
+        let name = self.0.get(..end.unwrap_or(MAX_ORIGIN_BYTES));
         name.and_then(|name| str::from_utf8(name).ok())
             .unwrap_or_default()
     }

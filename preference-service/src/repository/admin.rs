@@ -28,8 +28,7 @@ pub async fn list(
         r#"select count(*) as "count!" from user_account
            where ($1::text is null or username_key like $1 or email_key like $1)
              and ($2::text is null or role = $2)
-             and ($3::bool is null or (suspended_until > now()) is not distinct from nullif($3, false)
-                                   or (not $3 and suspended_until <= now()))"#,
+             and ($3::bool is null or coalesce(suspended_until > now(), false) = $3)"#,
         pattern,
         search.role as Option<Role>,
         search.is_suspended
@@ -46,8 +45,7 @@ pub async fn list(
            from user_account
            where ($1::text is null or username_key like $1 or email_key like $1)
              and ($2::text is null or role = $2)
-             and ($3::bool is null or (suspended_until > now()) is not distinct from nullif($3, false)
-                                   or (not $3 and suspended_until <= now()))
+             and ($3::bool is null or coalesce(suspended_until > now(), false) = $3)
            order by id
            offset $4
            limit $5"#,

@@ -286,8 +286,6 @@ pub async fn finish(
 /// A delivery that is to be applied again.
 #[derive(Debug)]
 pub struct DueDelivery {
-    /// The hash of its payload.
-    pub hash: Vec<u8>,
     /// The payload.
     pub payload: Vec<u8>,
     /// The time at which it was first received.
@@ -308,7 +306,7 @@ pub async fn take_due(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<DueDelivery
                  where due_at <= now() order by due_at limit $1 for update skip locked) as due,
                 webhook w
            where d.webhook_id = due.webhook_id and d.hash = due.hash and w.id = d.webhook_id
-           returning d.hash, coalesce(d.payload, '') as "payload!", d.received_at, w.id,
+           returning coalesce(d.payload, '') as "payload!", d.received_at, w.id,
                      w.provider as "provider: Provider", w.user_id as "user_id: UserId", w.secret_hash,
                      w.server_user, w.users as "users: Json<BTreeMap<String, UserId>>""#,
         limit
@@ -316,7 +314,6 @@ pub async fn take_due(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<DueDelivery
     .fetch_all(pool)
     .await?;
     let deliveries = rows.into_iter().map(|row| DueDelivery {
-        hash: row.hash,
         payload: row.payload,
         received_at: row.received_at,
         provider: row.provider,

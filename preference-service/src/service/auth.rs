@@ -4,7 +4,6 @@
 
 use std::net::IpAddr;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::clock::Clock;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     config::Config,
     error::Error,
-    models::{RefreshToken, Role, SecretHash, User, UserId, login_key, random_bytes},
+    models::{RefreshToken, Role, SecretHash, User, UserId, login_key, random_secret},
     repository::{
         admin, devices,
         tokens::{self, Rotation},
@@ -182,7 +181,7 @@ impl Auth {
         if device.is_none() {
             self.limits.succeed(&attempt).await;
         }
-        let device = device.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<32>()));
+        let device = device.unwrap_or_else(random_secret);
         let hash = SecretHash::of(device.as_bytes());
         devices::store(&self.pool, user.id, &hash).await?;
         let now = self.clock.now();

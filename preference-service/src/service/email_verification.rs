@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::{config::ConfigError, feed::outbox::Outbox, shutdown::Shutdown};
 use sqlx::PgPool;
 use url::Url;
@@ -13,7 +12,7 @@ use super::{attempts::AttemptLimiter, mail::Mailer};
 use crate::{
     config::Config,
     error::Error,
-    models::{SecretHash, UniqueText, UserId, random_bytes},
+    models::{SecretHash, UniqueText, UserId, random_secret},
     repository::{email_verifications, erasure},
 };
 
@@ -67,7 +66,7 @@ impl EmailVerification {
     #[tracing::instrument(name = "service.email_verification.request", level = "debug", skip_all, fields(%user_id))]
     pub async fn request(&self, user_id: UserId, email: &UniqueText) -> Result<(), Error> {
         self.mails.acquire(&user_id.to_string()).await?;
-        let token = URL_SAFE_NO_PAD.encode(random_bytes::<32>());
+        let token = random_secret();
         let hash = SecretHash::of(token.as_bytes());
         email_verifications::store(&self.pool, user_id, email, &hash).await?;
         let mut link = self.base.clone();
