@@ -88,6 +88,8 @@ pub struct Config {
     pub upstream_idle_ms: u64,
     pub upstream_failures_to_skip: u32,
     pub upstream_skip_ms: u64,
+    pub upstream_probe_after_ms: u64,
+    pub upstream_probe_timeout_ms: u64,
     pub sync_timeout_ms: u64,
 }
 

@@ -1,6 +1,7 @@
 //! The way to a service and back: instance, connection, headers, retries. Called by [`crate::pipeline`] for
 //! clients' requests and through [`internal`] for the gateway's own. Bodies are streamed, never buffered.
 
+pub(crate) mod breaker;
 mod forward;
 mod headers;
 mod instance;

@@ -36,6 +36,7 @@ use crate::{
     config::{AuthMode, Config, GatewayConfig},
     middleware::client_ip::ClientKey,
     pipeline,
+    proxy::breaker,
     state::{Peer, SharedState, ThreadState},
 };
 
@@ -69,6 +70,7 @@ impl Gateway {
             );
         }
         admission::describe_metrics();
+        breaker::describe_metrics();
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
         let listeners = listen(address, config.own.threads())
@@ -192,6 +194,7 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
     let http = http(config);
     let graceful = GracefulShutdown::new();
     tokio::task::spawn_local(close_idle_connections(Rc::clone(state)));
+    tokio::task::spawn_local(breaker::watch(Rc::clone(state), shutdown.clone()));
     let stop = async {
         shutdown.started().await;
         // Load balancers that watch the readiness get time to send their requests elsewhere.

@@ -13,6 +13,7 @@ use hyper::{
 };
 
 use super::{
+    breaker,
     headers::{ForwardedHeaders, upstream_headers},
     instance::{Instance, SendFailure},
     request_body::{OutgoingBody, RequestBody, RequestBodyState},
@@ -41,6 +42,9 @@ pub(crate) enum Failure {
     /// No instance accepts a connection.
     #[error("cannot connect")]
     Unreachable(#[source] io::Error),
+    /// No instance responds to anything.
+    #[error("no instance responds")]
+    Unresponsive,
     /// The connection ended before the response, or the response is not HTTP.
     #[error("no usable response")]
     Unusable(#[source] hyper::Error),
@@ -74,6 +78,10 @@ impl Upstream {
             let Some(instance) = self.choose(&tried) else {
                 return Err(Failure::Unreachable(io::ErrorKind::NotFound.into()));
             };
+            if instance.breaker.is_open() {
+                breaker::count_refused(self.service);
+                return Err(Failure::Unresponsive);
+            }
             let is_last = attempt >= MAX_ATTEMPTS;
             let max_idle = match call.retryable {
                 true => instance.idle_timeout(),
@@ -119,7 +127,13 @@ impl Upstream {
                 Some((RequestBodyState::Broken, _)) => return Err(Failure::BodyBroken),
                 _ => {}
             }
-            if is_last || !self.may_retry(call, &failure, was_reused) {
+            let is_unresponsive = instance.breaker.is_open();
+            let is_only = is_unresponsive && self.instances.len() == 1;
+            if is_last || is_only || !self.may_retry(call, &failure, was_reused) {
+                if is_unresponsive {
+                    breaker::count_refused(self.service);
+                    return Err(Failure::Unresponsive);
+                }
                 return Err(Failure::Unusable(failure.error));
             }
             tracing::debug!(error = %failure.error, was_reused, "retrying an upstream request");

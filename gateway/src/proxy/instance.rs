@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io,
+    fmt, io,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::request_body::OutgoingBody;
+use super::{breaker::Breaker, request_body::OutgoingBody};
 use crate::config::GatewayConfig;
 
 /// The weight of the latest response in the moving average of latencies.
@@ -38,6 +38,7 @@ pub(crate) struct Instance {
     /// TLS and the name in the instance's certificate; `None` at an http URL.
     tls: Option<(TlsConnector, ServerName<'static>)>,
     config: Arc<GatewayConfig>,
+    pub(super) breaker: Breaker,
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
     /// Moving average, in microseconds.
@@ -85,12 +86,23 @@ impl Instance {
             tls,
             host_header: HeaderValue::try_from(host_header).ok()?,
             config,
+            breaker: Breaker::default(),
             idle: RefCell::default(),
             in_flight: Cell::new(0),
             latency: Cell::new(0.0),
             failed_connects: Cell::new(0),
             skipped_until: Cell::new(None),
         }))
+    }
+
+    /// The settings.
+    pub(super) fn config(&self) -> &GatewayConfig {
+        &self.config
+    }
+
+    /// Host and port, for logs.
+    pub(super) fn address(&self) -> impl fmt::Display {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// The estimated load; lower is better.
@@ -134,6 +146,7 @@ impl Instance {
         self.idle.borrow_mut().retain(|connection| {
             !connection.sender.is_closed() && connection.since.elapsed() < timeout
         });
+        self.breaker.forget_closed();
     }
 
     /// The time after which an idle connection is closed.
@@ -148,6 +161,8 @@ impl Instance {
                 self.failed_connects.set(0);
                 self.skipped_until.set(None);
             }
+            // Nothing at the address responds at all: the next ones need not wait for it.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.breaker.open(),
             Err(_) => {
                 let failures = self.failed_connects.get().saturating_add(1);
                 self.failed_connects.set(failures);
@@ -160,19 +175,39 @@ impl Instance {
         connected.map(|sender| self.connection(sender))
     }
 
-    async fn open(&self) -> io::Result<SendRequest<OutgoingBody>> {
+    pub(super) async fn open(&self) -> io::Result<SendRequest<OutgoingBody>> {
         let timeout = Duration::from_millis(self.config.own.upstream_connect_timeout_ms);
         let connected = tokio::time::timeout(timeout, async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
             match &self.tls {
-                None => start(stream).await,
-                Some((tls, name)) => start(tls.connect(name.clone(), stream).await?).await,
+                None => self.start(stream).await,
+                Some((tls, name)) => {
+                    let stream = tls.connect(name.clone(), stream).await?;
+                    self.start(stream).await
+                }
             }
         });
         connected
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
+    /// Starts HTTP on a connection.
+    async fn start<S>(&self, stream: S) -> io::Result<SendRequest<OutgoingBody>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        let task = tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "upstream connection failed");
+            }
+        });
+        self.breaker.add(task.abort_handle());
+        Ok(sender)
     }
 
     fn connection(self: &Rc<Self>, sender: SendRequest<OutgoingBody>) -> Connection {
@@ -194,22 +229,6 @@ impl Instance {
     }
 }
 
-/// Starts HTTP on a connection.
-async fn start<S>(stream: S) -> io::Result<SendRequest<OutgoingBody>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "upstream connection failed");
-        }
-    });
-    Ok(sender)
-}
-
 /// A connection in use, counted as in flight. [`Connection::release`] returns it to the pool; dropping closes it.
 pub(super) struct Connection {
     instance: Rc<Instance>,
@@ -226,6 +245,7 @@ impl Connection {
             unreachable!("a connection has its sender until it is released")
         };
         let started = Instant::now();
+        let awaiting = self.instance.breaker.await_response(started);
         if !sender.is_ready() {
             sender.ready().await.map_err(|error| SendFailure {
                 error,
@@ -235,6 +255,7 @@ impl Connection {
         match sender.try_send_request(request).await {
             Ok(response) => {
                 self.instance.record_latency(started.elapsed());
+                awaiting.responded();
                 Ok(response)
             }
             Err(mut failed) => Err(SendFailure {

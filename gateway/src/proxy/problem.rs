@@ -19,7 +19,7 @@ fn display_name(service: Service) -> &'static str {
 /// The problem that `failure` of `service` is for the client.
 pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
     let problem = match failure {
-        Failure::Unreachable(_) => unavailable(service),
+        Failure::Unreachable(_) | Failure::Unresponsive => unavailable(service),
         Failure::Unusable(_) | Failure::SwitchingProtocols | Failure::TokenRefused => {
             bad_gateway(service)
         }

@@ -92,6 +92,7 @@ impl Upstream {
         let open: Vec<&Rc<Instance>> = self
             .instances
             .iter()
+            .filter(|instance| !instance.breaker.is_open())
             .filter(|instance| instance.skipped_until().is_none())
             .filter(untried)
             .collect();
@@ -101,7 +102,7 @@ impl Upstream {
                 .instances
                 .iter()
                 .filter(untried)
-                .min_by_key(|instance| instance.skipped_until())
+                .min_by_key(|instance| (instance.breaker.is_open(), instance.skipped_until()))
                 .or_else(|| self.instances.first()),
             [only] => Some(only),
             _ => {

@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 43] = [
+const OTHERS: [(&str, &str); 45] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -49,6 +49,8 @@ const OTHERS: [(&str, &str); 43] = [
     ("UPSTREAM_IDLE_MS", "77"),
     ("UPSTREAM_FAILURES_TO_SKIP", "77"),
     ("UPSTREAM_SKIP_MS", "77"),
+    ("UPSTREAM_PROBE_AFTER_MS", "77"),
+    ("UPSTREAM_PROBE_TIMEOUT_MS", "77"),
     ("SYNC_TIMEOUT_MS", "77"),
 ];
 

@@ -20,6 +20,7 @@ use chassis::{
 };
 use gateway::Role;
 use reqwest::Method;
+use tokio::sync::watch;
 
 use crate::stage::{
     MAX_WAIT, Scripted, Stage, TestResponse, echo, raw, read_head, respond_ok, serve, status_of,
@@ -310,6 +311,97 @@ impl Drop for Leave {
     }
 }
 
+/// A service whose every response waits while the returned sender holds `true`, as if the process were stopped.
+fn stoppable() -> (Router, watch::Sender<bool>) {
+    let (stopped, is_stopped) = watch::channel(false);
+    let app = Router::new().fallback(move || {
+        let mut is_stopped = is_stopped.clone();
+        async move {
+            is_stopped
+                .wait_for(|stopped| !stopped)
+                .await
+                .map(|_| ())
+                .unwrap()
+        }
+    });
+    (app, stopped)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_hangs_fails_at_once_until_it_responds_again() {
+    let (app, stopped) = stoppable();
+    let stage = Stage::new(
+        serve(app).await,
+        &[
+            ("WORKER_THREADS", "1"),
+            ("UPSTREAM_PROBE_AFTER_MS", "200"),
+            ("UPSTREAM_PROBE_TIMEOUT_MS", "200"),
+        ],
+    );
+    assert_eq!(stage.get("/api/v1/movies").await.status, 200);
+    stopped.send(true).unwrap();
+    // Writes too: the breaker ends requests that wait for a response.
+    let first = TestResponse::of(stage.call(Method::POST, "/api/v1/users"));
+    let (first, second) = tokio::join!(first, stage.get("/api/v1/movies"));
+    for response in [first, second] {
+        let problem = response.problem(503);
+        assert_eq!(problem["type"], "/problems/unavailable");
+        assert_eq!(response.header("retry-after"), "1");
+    }
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let started = Instant::now();
+        stage.get("/api/v1/movies").await.problem(503);
+        longest = longest.max(started.elapsed());
+    }
+    assert!(longest < Duration::from_millis(200), "{longest:?}");
+    let metrics = stage.get("/metrics").await.text;
+    assert!(
+        metrics.contains("upstream_breaker_opened_total{service="),
+        "{metrics}"
+    );
+    stopped.send(false).unwrap();
+    eventually("requests are served again", || async {
+        stage.get("/api/v1/movies").await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_response_of_a_service_that_lives_is_awaited() {
+    let app = Router::new()
+        .route("/health/live", axum::routing::get(|| async {}))
+        .fallback(|| tokio::time::sleep(Duration::from_millis(900)));
+    let settings = [
+        ("UPSTREAM_PROBE_AFTER_MS", "100"),
+        ("UPSTREAM_PROBE_TIMEOUT_MS", "400"),
+    ];
+    let stage = Stage::new(serve(app).await, &settings);
+    assert_eq!(stage.get("/api/v1/movies").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_to_the_other_instance_while_one_hangs() {
+    let (app, stopped) = stoppable();
+    stopped.send(true).unwrap();
+    let (hanging, live) = (serve(app).await, serve(echo()).await);
+    let urls = format!("http://{hanging}, http://{live}");
+    let stage = Stage::new(
+        live,
+        &[
+            ("MOVIE_SERVICE_URL", &urls),
+            ("WORKER_THREADS", "1"),
+            ("UPSTREAM_PROBE_AFTER_MS", "100"),
+            ("UPSTREAM_PROBE_TIMEOUT_MS", "100"),
+        ],
+    );
+    // As many as the budget permits retries.
+    let responses = (0..8).map(|_| stage.get("/api/v1/movies"));
+    for response in futures_util::future::join_all(responses).await {
+        assert_eq!(response.status, 200);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_the_in_flight_limit_are_shed_and_probes_are_not() {
     let app = Router::new().fallback(std::future::pending::<()>);
@@ -318,7 +410,7 @@ async fn requests_beyond_the_in_flight_limit_are_shed_and_probes_are_not() {
         &[
             ("WORKER_THREADS", "1"),
             ("MAX_REQUESTS_IN_FLIGHT", "3"),
-            ("REQUEST_TIMEOUT_MS", "1500"),
+            ("REQUEST_TIMEOUT_MS", "800"),
         ],
     );
     let requests = (0..8).map(|_| stage.get("/api/v1/movies"));

@@ -1,0 +1,177 @@
+//! The circuit breaker of an instance: opens when the instance stops responding to anything, so that requests to it fail at
+//! once instead of at their time limit, and closes when it responds again. A slow response alone does not open it: an
+//! instance that owes a response for a while is asked for `/health/live`. [`super::forward`] reads it, [`watch`] sets it.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use chassis::shutdown::Shutdown;
+use hyper::{Request, Uri, header::HOST};
+use tokio::task::AbortHandle;
+
+use super::{instance::Instance, request_body::OutgoingBody};
+use crate::{routes::Service, state::ThreadState};
+
+/// Times at which an instance did not respond and its breaker opened, by service (counter).
+const BREAKER_OPENED_TOTAL: &str = "upstream_breaker_opened_total";
+/// Requests that an open breaker refused or ended, by service (counter).
+const BREAKER_REFUSED_TOTAL: &str = "upstream_breaker_refused_total";
+/// The interval at which instances are looked at.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The interval between two probes of an instance whose breaker is open.
+const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Sets the help texts of this module's metrics.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(
+        BREAKER_OPENED_TOTAL,
+        "Times an instance stopped responding, by service; each thread counts for itself"
+    );
+    metrics::describe_counter!(
+        BREAKER_REFUSED_TOTAL,
+        "Requests that failed at once because no instance of the service responds"
+    );
+}
+
+/// The breaker of one instance.
+pub(super) struct Breaker {
+    is_open: Cell<bool>,
+    is_probing: Cell<bool>,
+    /// Requests whose response has not begun.
+    awaiting: Cell<u32>,
+    /// The latest sign of life while responses are awaited, or the latest probe.
+    since: Cell<Instant>,
+    /// The tasks of the open connections.
+    connections: RefCell<Vec<AbortHandle>>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            is_open: Cell::new(false),
+            is_probing: Cell::new(false),
+            awaiting: Cell::new(0),
+            since: Cell::new(Instant::now()),
+            connections: RefCell::default(),
+        }
+    }
+}
+
+impl Breaker {
+    /// True if requests must not be sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.get()
+    }
+
+    /// Opens the breaker: ends all connections, so that the requests that wait for them fail.
+    pub(super) fn open(&self) {
+        self.is_open.set(true);
+        self.since.set(Instant::now());
+        for connection in self.connections.borrow_mut().drain(..) {
+            connection.abort();
+        }
+    }
+
+    /// Counts a request that is sent at `now` until the guard is dropped.
+    pub(super) fn await_response(&self, now: Instant) -> Awaiting<'_> {
+        if self.awaiting.get() == 0 {
+            self.since.set(now);
+        }
+        self.awaiting.set(self.awaiting.get() + 1);
+        Awaiting(self)
+    }
+
+    /// Records the task of a new connection.
+    pub(super) fn add(&self, connection: AbortHandle) {
+        self.connections.borrow_mut().push(connection);
+    }
+
+    /// Forgets connections that have ended.
+    pub(super) fn forget_closed(&self) {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|connection| !connection.is_finished());
+    }
+
+    fn is_due(&self, probe_after: Duration) -> bool {
+        let silence = self.since.get().elapsed();
+        match self.is_open.get() {
+            true => silence >= REOPEN_INTERVAL,
+            false => self.awaiting.get() > 0 && silence >= probe_after,
+        }
+    }
+}
+
+/// A request whose response is awaited.
+pub(super) struct Awaiting<'a>(&'a Breaker);
+
+impl Awaiting<'_> {
+    /// Records that the response has begun.
+    pub(super) fn responded(self) {
+        self.0.since.set(Instant::now());
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        let awaiting = &self.0.awaiting;
+        awaiting.set(awaiting.get().saturating_sub(1));
+    }
+}
+
+/// Counts a request that failed because no instance of `service` responds.
+pub(super) fn count_refused(service: Service) {
+    metrics::counter!(BREAKER_REFUSED_TOTAL, "service" => service.name()).increment(1);
+}
+
+/// Opens and closes the breakers of a thread's instances until the shutdown of the process.
+pub(crate) async fn watch(state: Rc<ThreadState>, shutdown: Shutdown) {
+    let probe_after = Duration::from_millis(state.shared.config.own.upstream_probe_after_ms);
+    while !shutdown.sleep(CHECK_INTERVAL).await {
+        for upstream in &state.upstreams {
+            for instance in &upstream.instances {
+                let breaker = &instance.breaker;
+                if breaker.is_due(probe_after) && !breaker.is_probing.replace(true) {
+                    tokio::task::spawn_local(probe(Rc::clone(instance), upstream.service));
+                }
+            }
+        }
+    }
+}
+
+/// Requests the liveness of `instance`; any response shows that it lives.
+async fn probe(instance: Rc<Instance>, service: Service) {
+    let timeout = Duration::from_millis(instance.config().own.upstream_probe_timeout_ms);
+    let lives = tokio::time::timeout(timeout, instance.responds()).await;
+    let lives = matches!(lives, Ok(Ok(())));
+    let breaker = &instance.breaker;
+    let (service, was_open) = (service.name(), breaker.is_open());
+    breaker.is_probing.set(false);
+    breaker.since.set(Instant::now());
+    match (lives, was_open) {
+        (true, true) => {
+            breaker.is_open.set(false);
+            tracing::info!(service, instance = %instance.address(), "an instance responds again");
+        }
+        (false, false) => {
+            breaker.open();
+            metrics::counter!(BREAKER_OPENED_TOTAL, "service" => service).increment(1);
+            tracing::warn!(service, instance = %instance.address(), "an instance does not respond");
+        }
+        _ => {}
+    }
+}
+
+impl Instance {
+    /// Sends a request for the liveness over a connection of its own.
+    async fn responds(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let mut sender = self.open().await?;
+        let mut request = Request::new(OutgoingBody(None));
+        *request.uri_mut() = Uri::from_static("/health/live");
+        request.headers_mut().insert(HOST, self.host_header.clone());
+        sender.send_request(request).await?;
+        Ok(())
+    }
+}
