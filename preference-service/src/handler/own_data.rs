@@ -88,6 +88,9 @@ struct ExportResponse {
     /// Devices on which the user has logged in.
     #[schema(value_type = Vec<Object>)]
     devices: (),
+    /// Accounts of other issuers that the user logs in with.
+    #[schema(value_type = Vec<Object>)]
+    identities: (),
     /// Addresses that wait for their verification.
     #[schema(value_type = Vec<Object>)]
     email_verifications: (),
