@@ -32,8 +32,8 @@ mod webhooks;
 
 use std::time::Duration;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
-use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::{get, post}};
+use chassis::{ProcessConfig, audit::AUDIT_PATH, conditional::conditional, openapi::complete, server::time_limit};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -205,6 +205,7 @@ fn internal() -> Router<AppState> {
             "/internal/v1/users/{id}/shared-group",
             get(groups::check_shared_group),
         )
+        .route(AUDIT_PATH, post(admin::record_audit))
         .route(
             "/internal/v1/token-revocations",
             get(admin::list_revocations),
