@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use chassis::{
-    Process, audit::AuditLog, client::Client, clock::Clock, config::ConfigError, feed::outbox::Outbox,
-    health::Health, redis::Redis,
+    Process, audit::AuditLog, client::Client, clock::Clock, config::ConfigError,
+    feed::outbox::Outbox, health::Health, redis::Redis,
 };
 
 use crate::{

@@ -32,8 +32,16 @@ mod webhooks;
 
 use std::time::Duration;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::{get, post}};
-use chassis::{ProcessConfig, audit::AUDIT_PATH, conditional::conditional, openapi::complete, server::time_limit};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
+use chassis::{
+    ProcessConfig, audit::AUDIT_PATH, conditional::conditional, openapi::complete,
+    server::time_limit,
+};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -273,7 +273,14 @@ async fn other_services_record_what_administrators_do(pool: PgPool) {
     let record = json!({"actor": "42", "action": "PUT /api/v1/admin/rules", "target": "/api/v1/admin/rules?x=1"});
     let path = "/internal/v1/audit";
     assert_eq!(app.post(path, record).await.status, 204);
-    let log = send(&app, (1, "admin"), "GET", "/api/v1/admin/audit", Value::Null).await;
+    let log = send(
+        &app,
+        (1, "admin"),
+        "GET",
+        "/api/v1/admin/audit",
+        Value::Null,
+    )
+    .await;
     let entry = log.expect(200)["entries"][0].clone();
     assert_eq!(entry["actor"], "42");
     assert_eq!(entry["action"], "PUT /api/v1/admin/rules");

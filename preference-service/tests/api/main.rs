@@ -28,6 +28,7 @@ mod imports;
 mod input;
 mod interactions;
 mod languages;
+mod mail;
 mod oidc;
 mod own_data;
 mod preferences;
