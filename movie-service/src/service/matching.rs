@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -274,7 +274,8 @@ impl Matching {
 
     /// Fetches a movie into the catalogue, with a request that was taken from `budget`.
     async fn fetch_one(&self, reference: &MovieRef, budget: &Budget) -> sqlx::Result<Fetched> {
-        let get = self.hydration.get(reference);
+        // Boxed: nested any deeper, the future's layout exceeds the compiler's recursion limit in optimized builds.
+        let get = self.hydration.get(reference).boxed();
         let fetched = match tokio::time::timeout_at(budget.deadline, get).await {
             Ok(Ok(served)) => Fetched::Movie(served.film.movie.id),
             Ok(Err(error)) => match error.as_ref() {
