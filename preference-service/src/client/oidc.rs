@@ -160,6 +160,19 @@ impl ProviderClient {
         &self,
         exchange: &CodeExchange<'_>,
     ) -> Result<ProviderTokens, ProviderError> {
+        let body = self.send(self.exchange_request(exchange)).await?;
+        // Naver reports errors with status 200.
+        serde_json::from_slice(&body).map_err(|_| {
+            let error: Option<OAuthError> = serde_json::from_slice(&body).ok();
+            match error {
+                Some(OAuthError { error }) => ProviderError::Refused(format!("{error:.100}")),
+                None => unavailable("the token response cannot be read"),
+            }
+        })
+    }
+
+    /// The request of an exchange, with our identity in the header or in the body.
+    fn exchange_request(&self, exchange: &CodeExchange<'_>) -> RequestBuilder {
         let client_id = self.provider.client_id.as_str();
         let secret = self.provider.client_secret.as_ref();
         let secret = secret.map(ExposeSecret::expose_secret);
@@ -187,18 +200,9 @@ impl ProviderClient {
                 }
             }
         }
-        let request = request
+        request
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.finish());
-        let body = self.send(request).await?;
-        // Naver reports errors with status 200.
-        serde_json::from_slice(&body).map_err(|_| {
-            let error: Option<OAuthError> = serde_json::from_slice(&body).ok();
-            match error {
-                Some(OAuthError { error }) => ProviderError::Refused(format!("{error:.100}")),
-                None => unavailable("the token response cannot be read"),
-            }
-        })
+            .body(form.finish())
     }
 
     /// Fetches the claims of the userinfo endpoint.

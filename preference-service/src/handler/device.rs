@@ -4,10 +4,7 @@
 use axum::{
     Json as JsonBody,
     extract::{Request, State},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, HeaderName, HeaderValue},
-    },
+    http::header::{CACHE_CONTROL, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use chassis::{

@@ -119,10 +119,15 @@ fn accepts(headers: &HeaderMap, kind: &str) -> bool {
         })
 }
 
-fn see_other(location: &str) -> Result<(StatusCode, [(HeaderName, HeaderValue); 2]), Problem> {
+fn see_other(
+    location: &str,
+) -> Result<(StatusCode, AppendHeaders<[(HeaderName, HeaderValue); 2]>), Problem> {
     let location = HeaderValue::try_from(location);
     let location = location.map_err(|error| Problem::internal(&error))?;
-    Ok((StatusCode::SEE_OTHER, [(LOCATION, location), NO_STORE]))
+    Ok((
+        StatusCode::SEE_OTHER,
+        AppendHeaders([(LOCATION, location), NO_STORE]),
+    ))
 }
 
 /// The response to a failed login: the page with a code for browsers, otherwise a problem.
@@ -225,7 +230,8 @@ pub(super) async fn begin_login(
         });
         return Ok((cookie, AppendHeaders([NO_STORE]), body).into_response());
     }
-    Ok((cookie, see_other(authorization_url.as_str())?).into_response())
+    let (status, location) = see_other(authorization_url.as_str())?;
+    Ok((status, location, cookie).into_response())
 }
 
 /// End a login by a provider
@@ -273,10 +279,13 @@ pub(super) async fn finish_login(
         (None, true) => (StatusCode::NO_CONTENT, forget).into_response(),
         (Some(login), false) => {
             let cookies = session_cookies(&state, &headers, &login)?;
-            let redirect = see_other(&finished.return_to)?;
-            (redirect.0, redirect.1, cookies, forget).into_response()
+            let (status, location) = see_other(&finished.return_to)?;
+            (status, location, cookies, forget).into_response()
         }
-        (None, false) => (see_other(&finished.return_to)?, forget).into_response(),
+        (None, false) => {
+            let (status, location) = see_other(&finished.return_to)?;
+            (status, location, forget).into_response()
+        }
     };
     Ok(response)
 }

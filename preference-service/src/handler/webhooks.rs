@@ -55,7 +55,7 @@ pub(super) struct CreateWebhookRequest {
     server_user: Option<String>,
     /// For a household, which administrators set up: the ids of our users by the names or ids of the server's users, 1 to
     /// 100. Events of other users of the server do not count. Not together with `server_user`.
-    #[schema(value_type = Option<BTreeMap<String, UserId>>, min_properties = 1, max_properties = 100, example = json!({"living room": 2}))]
+    #[schema(value_type = Option<BTreeMap<String, UserId>>, example = json!({"living room": 2}))]
     users: Option<BTreeMap<String, UserId>>,
     /// The caller's present password; required unless the caller logged in during the last five minutes or has no password.
     #[schema(value_type = Option<String>)]

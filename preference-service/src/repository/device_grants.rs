@@ -16,13 +16,14 @@ const EXPIRED_TTL_SECONDS: f64 = 3600.0;
 #[tracing::instrument(name = "repository.device_grants.create", level = "debug", skip_all)]
 pub async fn create(pool: &PgPool, codes: &DeviceCodes, client_id: &str) -> sqlx::Result<bool> {
     let device = SecretHash::of(codes.device_code.as_bytes());
+    let user_code = codes.user_code.hash();
     let created = sqlx::query!(
         "with old as (delete from device_grant where expires_at < now() - make_interval(secs => $5))
          insert into device_grant (device_hash, user_code_hash, client_id, expires_at, poll_interval)
          values ($1, $2, $3, now() + make_interval(secs => $4), $6)
          on conflict do nothing",
         device.as_bytes(),
-        codes.user_code.hash().as_bytes(),
+        user_code.as_bytes(),
         client_id,
         f64::from(GRANT_TTL_SECONDS),
         EXPIRED_TTL_SECONDS,
@@ -41,11 +42,12 @@ pub async fn create(pool: &PgPool, codes: &DeviceCodes, client_id: &str) -> sqlx
     skip_all
 )]
 pub async fn find_waiting(pool: &PgPool, code: &UserCode) -> sqlx::Result<Option<WaitingDevice>> {
+    let code = code.hash();
     sqlx::query_as!(
         WaitingDevice,
         "select client_id, expires_at from device_grant
          where user_code_hash = $1 and approved is null and expires_at > now()",
-        code.hash().as_bytes()
+        code.as_bytes()
     )
     .fetch_optional(pool)
     .await
@@ -59,12 +61,13 @@ pub async fn decide(
     user_id: UserId,
     is_approved: bool,
 ) -> sqlx::Result<Option<WaitingDevice>> {
+    let code = code.hash();
     sqlx::query_as!(
         WaitingDevice,
         "update device_grant set user_id = $2, approved = $3
          where user_code_hash = $1 and approved is null and expires_at > now()
          returning client_id, expires_at",
-        code.hash().as_bytes(),
+        code.as_bytes(),
         user_id.get(),
         is_approved
     )
