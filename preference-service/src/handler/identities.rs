@@ -13,7 +13,7 @@ use axum::{
 use chassis::{
     Problem,
     caller::Caller,
-    extract::{Json, Path, parse_json},
+    extract::{Json, Path, parse_optional_json},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::ProblemDocument,
 };
@@ -163,10 +163,7 @@ pub(super) async fn unlink_identity(
     caller: Caller,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let request: UnlinkRequest = match body.is_empty() {
-        true => UnlinkRequest::default(),
-        false => parse_json(&body)?,
-    };
+    let request: UnlinkRequest = parse_optional_json(&body)?;
     let requester = Requester::new(&caller, request.current_password.as_ref());
     state.oidc.unlink(user_id, id, &requester).await?;
     let details = json!({"identity": id});

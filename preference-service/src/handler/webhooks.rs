@@ -12,7 +12,7 @@ use axum::{
 use chassis::{
     Problem,
     caller::Caller,
-    extract::{Json, Path, parse_json, read_body},
+    extract::{Json, Path, parse_optional_json, read_body},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::{FieldError, ProblemDocument},
 };
@@ -237,10 +237,7 @@ pub(super) async fn rotate_webhook(
     caller: Caller,
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
-    let request: RotateWebhookRequest = match body.is_empty() {
-        true => RotateWebhookRequest::default(),
-        false => parse_json(&body)?,
-    };
+    let request: RotateWebhookRequest = parse_optional_json(&body)?;
     let requester = Requester::new(&caller, request.current_password.as_ref());
     let rotated = state.webhooks.rotate(user_id, webhook_id, &requester);
     let rotated = rotated.await?;

@@ -417,20 +417,26 @@ impl Oidc {
             (false, true) => EmailState::Unverified,
             (false, false) => EmailState::Trusted,
         };
-        for name in candidates(&profile.names) {
-            let rules = AccountRules {
-                needs_password: false,
-                allows_reserved_names: false,
-            };
-            let user = match NewUser::parse(Some(&name), Some(email), None, None, rules) {
-                Ok(user) => user,
-                Err(Error::Invalid(errors) | Error::MissingUser(errors))
-                    if errors.iter().any(|error| error.field == "email") =>
-                {
-                    return Err(Error::LoginRefused(LoginRefusal::NoEmail));
-                }
-                Err(_) => continue,
-            };
+        let rules = AccountRules {
+            needs_password: false,
+            allows_reserved_names: false,
+        };
+        let parse = |name: &str| NewUser::parse(Some(name), Some(email), None, None, rules);
+        let is_about = |parsed: &Result<NewUser, Error>, field: &str| match parsed {
+            Err(Error::Invalid(errors) | Error::MissingUser(errors)) => {
+                errors.iter().any(|error| error.field == field)
+            }
+            _ => false,
+        };
+        let mut names: Vec<String> = profile.names.iter().map(|name| shortened(name)).collect();
+        // Nor with digits: `admin 1234` looks as official as `admin`.
+        names.retain(|name| !is_about(&parse(name), "username"));
+        for name in candidates(names) {
+            let user = parse(&name);
+            if is_about(&user, "email") {
+                return Err(Error::LoginRefused(LoginRefusal::NoEmail));
+            }
+            let user = user?;
             match identities::create_user(&self.pool, &user, identity, state).await {
                 Err(Error::UsernameTaken) => {}
                 Err(Error::EmailTaken) => {
@@ -499,19 +505,20 @@ fn new_identity<'a>(settings: &'a LoginProvider, profile: &'a ExternalProfile) -
     }
 }
 
+/// A name of the issuer, with space for a variation.
+fn shortened(name: &str) -> String {
+    let name: String = name.trim().chars().take(MAX_DERIVED_NAME_LENGTH).collect();
+    name.trim().to_owned()
+}
+
 /// Names for a new account: those of the issuer, each also with digits, then made-up ones. None has a part of the address,
 /// which others must not see.
-fn candidates(names: &[String]) -> impl Iterator<Item = String> {
-    let shortened = |name: &String| -> String {
-        let name: String = name.trim().chars().take(MAX_DERIVED_NAME_LENGTH).collect();
-        name.trim().to_owned()
-    };
-    let stated: Vec<String> = names.iter().map(shortened).collect();
-    let varied = stated.clone().into_iter().flat_map(|name| {
+fn candidates(names: Vec<String>) -> impl Iterator<Item = String> {
+    let varied = names.clone().into_iter().flat_map(|name| {
         (0..MAX_NAME_VARIATIONS).map(move |_| format!("{name} {}", random_digits(4)))
     });
     let made_up = (0..MAX_NAME_VARIATIONS).map(|_| format!("user {}", random_digits(8)));
-    stated.into_iter().chain(varied).chain(made_up)
+    names.into_iter().chain(varied).chain(made_up)
 }
 
 fn unavailable(error: ProviderError) -> Error {
