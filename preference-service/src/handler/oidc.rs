@@ -39,7 +39,7 @@ const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_st
 
 /// A provider with which people can log in.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ProviderResponse {
+pub(super) struct LoginProviderResponse {
     /// Its name in paths.
     name: String,
     /// Its name for people.
@@ -53,9 +53,9 @@ pub(super) struct ProviderResponse {
 #[schema(example = json!({"providers": [
     {"name": "google", "label": "Google", "login": "/api/v1/auth/oidc/google/login"}
 ]}))]
-pub(super) struct ProvidersResponse {
+pub(super) struct LoginProvidersResponse {
     /// In the order in which to show them.
-    providers: Vec<ProviderResponse>,
+    providers: Vec<LoginProviderResponse>,
 }
 
 /// The options of a login.
@@ -175,15 +175,20 @@ pub(super) fn return_path(return_to: Option<&str>) -> Result<String, Problem> {
     path = "/api/v1/auth/oidc",
     tag = "auth",
     security(()),
-    responses((status = 200, description = "the providers", body = ProvidersResponse))
+    responses((status = 200, description = "the providers", body = LoginProvidersResponse))
 )]
-pub(super) async fn list_providers(State(state): State<AppState>) -> JsonBody<ProvidersResponse> {
-    let providers = state.oidc.providers().map(|provider| ProviderResponse {
-        login: format!("/api/v1/auth/oidc/{}/login", provider.name),
-        name: provider.name.clone(),
-        label: provider.label.clone(),
-    });
-    JsonBody(ProvidersResponse {
+pub(super) async fn list_providers(
+    State(state): State<AppState>,
+) -> JsonBody<LoginProvidersResponse> {
+    let providers = state
+        .oidc
+        .providers()
+        .map(|provider| LoginProviderResponse {
+            login: format!("/api/v1/auth/oidc/{}/login", provider.name),
+            name: provider.name.clone(),
+            label: provider.label.clone(),
+        });
+    JsonBody(LoginProvidersResponse {
         providers: providers.collect(),
     })
 }
