@@ -112,7 +112,8 @@ fn film(id: i64) -> Film {
     Film {
         id,
         version: 1,
-        title: format!("A film of the number {id}"),
+        // The number first: titles that begin alike would be compared as parts of one series.
+        title: format!("{id} is the number of a film"),
         original_language: ["en", "fr", "ja", "ko", "es"][skewed(random, 5, 2) as usize].to_owned(),
         release_date: Some(day),
         runtime: Some(90),

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::{
     FitError,
-    factors::{cosine, product, score_by_products, similar_by_cosine},
+    factors::{RoundedFactors, cosine, explain_by_products, similar_by_cosine},
 };
 use crate::{Explanation, History, Interactions, Scorer};
 
@@ -68,6 +68,7 @@ pub struct Ials {
     items: usize,
     /// The item factors, row-major: items × d.
     pub(crate) factors: Vec<f32>,
+    rounded: RoundedFactors,
     /// α₀ HᵀH, lower triangle, column-major.
     prior: Vec<f32>,
 }
@@ -132,6 +133,7 @@ impl Ials {
         Ok(Self {
             settings: *settings,
             items,
+            rounded: RoundedFactors::new(&factors, items, dimensions),
             factors,
             prior,
         })
@@ -343,7 +345,7 @@ impl Scorer for Ials {
             return;
         }
         let vector = self.fold_in(history);
-        score_by_products(&self.factors, &vector, scores);
+        self.rounded.score(&vector, scores);
     }
 
     fn explain(&self, history: History<'_>, item: u32) -> Explanation {
@@ -359,17 +361,12 @@ impl Scorer for Ials {
         if self.equations(history).solve_for(&mut directions).is_err() {
             directions.fill(0.0);
         }
-        let amount = |direction: &[f32], from: u32, weight: f32| {
-            if (from as usize) < self.items {
-                weight * product(direction, self.factor(from))
-            } else {
-                0.0
-            }
+        let vector = |item: u32, weight| {
+            let is_known = (item as usize) < self.items;
+            is_known.then(|| (self.factor(item), weight))
         };
-        directions
-            .chunks_exact(self.settings.dimensions)
-            .map(|own| Explanation::new(history, |from, weight| amount(own, from, weight)))
-            .collect()
+        let dimensions = self.settings.dimensions;
+        explain_by_products(history, (&directions, items.len()), dimensions, vector)
     }
 
     /// By the cosine of the item factors.
