@@ -113,7 +113,10 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
             "not-found",
             "GET /api/v1/auth/oidc lists the login providers",
         ),
-        E::LoginRefused(refusal) => (login_status(*refusal), "login-refused", refusal.detail()),
+        E::LoginRefused(refusal) => {
+            let status = login_status(*refusal);
+            (status, "login-refused", refusal.detail())
+        }
         E::UserCodeNotFound => (
             StatusCode::NOT_FOUND,
             "not-found",

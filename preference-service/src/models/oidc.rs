@@ -1,5 +1,6 @@
 //! Logins by other issuers: the configured providers, a login that waits for its callback, and what an issuer states about a
 //! person. Providers are parsed once, from the settings.
+// Longer than 500 lines: the tables of its tests.
 
 use std::net::IpAddr;
 
