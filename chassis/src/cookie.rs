@@ -45,16 +45,40 @@ pub fn find<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// Returns an error if `value` has characters that a header must not have.
 pub fn set(
     headers: &HeaderMap,
+    cookie: (&str, &str),
+    path: &str,
+    seconds: u32,
+) -> Result<HeaderValue, InvalidHeaderValue> {
+    set_with(headers, cookie, path, seconds, "Strict")
+}
+
+/// As [`set`], but also sent when another site leads the browser here, as a login provider does; never with requests that the
+/// other site's page makes itself.
+///
+/// # Errors
+/// As [`set`].
+pub fn set_for_return(
+    headers: &HeaderMap,
+    cookie: (&str, &str),
+    path: &str,
+    seconds: u32,
+) -> Result<HeaderValue, InvalidHeaderValue> {
+    set_with(headers, cookie, path, seconds, "Lax")
+}
+
+fn set_with(
+    headers: &HeaderMap,
     (name, value): (&str, &str),
     path: &str,
     seconds: u32,
+    same_site: &str,
 ) -> Result<HeaderValue, InvalidHeaderValue> {
     let is_secure = headers
         .get(X_FORWARDED_PROTO)
         .is_some_and(|protocol| protocol == "https");
     let secure = if is_secure { "; Secure" } else { "" };
     HeaderValue::try_from(format!(
-        "{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+        "{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite={same_site}{secure}"
     ))
 }
 

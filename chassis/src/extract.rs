@@ -243,6 +243,17 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// Reads an optional JSON body: an empty one and `null` are the default.
+///
+/// # Errors
+/// As [`parse_json`].
+pub fn parse_optional_json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    match body.trim_ascii() {
+        b"" | b"null" => Ok(T::default()),
+        body => parse_json(body),
+    }
+}
+
 /// Distinguishes `null`, which is `Some(None)`, from an absent field; for `deserialize_with`, beside `default`.
 ///
 /// # Errors

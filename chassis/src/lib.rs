@@ -1,11 +1,13 @@
 //! Process plumbing that every service runs unchanged.
 //!
 //! A line may live here only if it would read the same in a payroll system: no domain, no name of a service, no body of
-//! our APIs. The only bodies written here are RFC 9457 problems, the health report and the envelope of the change feed.
+//! our APIs. The only bodies written here are RFC 9457 problems, the health report, and the envelopes of the change feed and
+//! of the audit log.
 //!
 //! In the order of a process's life: [`run`] parses arguments and reads settings ([`config`]), sets up logs
 //! ([`telemetry`]) and [`metrics`], builds the service, serves it ([`server`]) and drains it ([`shutdown`]).
 
+pub mod audit;
 pub mod breaker;
 pub mod caller;
 pub mod client;

@@ -6,6 +6,7 @@ import { ApiError, call, loadActor, session, signIn, signOut } from "./api.js";
 import { announceChange, contentLanguage, recall, remember } from "./settings.js";
 import { explain, toast } from "./status.js";
 import { forgetOpinions } from "./actions.js";
+import { loginButtons } from "./logins.js";
 import { t } from "./texts.js";
 
 /** Makes a user the acting one and tells the page. */
@@ -168,7 +169,7 @@ export function signInView() {
     h(
       "div",
       { class: "two" },
-      h("section", {}, h("h2", {}, t("account.sign_in")), signInForm(done)),
+      h("section", {}, h("h2", {}, t("account.sign_in")), signInForm(done), loginButtons()),
       h("section", {}, h("h2", {}, t("account.sign_up")), signUpForm(done)),
     ),
   );

@@ -205,7 +205,8 @@ export async function loadSession() {
   session.mode = body.mode;
   session.user = await withName(body.user);
   if (session.mode === "mock") session.user = await loadActor(recall("actor", 1));
-  else if (!session.user && recall("signed_in")) await resume();
+  else if (session.user) remember("signed_in", true);
+  else if (recall("signed_in")) await resume();
   return session;
 }
 

@@ -5,6 +5,7 @@ import { ApiError, loadSession, onExpired, session } from "./api.js";
 import { askAgain, leave, showBanner, signInView } from "./account.js";
 import { applyTheme, bus, language, remember, shownTheme } from "./settings.js";
 import { actionButton, announce, failed, loading } from "./status.js";
+import { reportRefusal } from "./logins.js";
 import { focusOnSlash, searchBox } from "./search.js";
 import { t } from "./texts.js";
 
@@ -16,6 +17,7 @@ const ROUTES = [
   { pattern: /^\/discover$/, module: "./discover.js", nav: "discover" },
   { pattern: /^\/me(?:\/(\w+))?$/, module: "./me.js", nav: "me" },
   { pattern: /^\/together(?:\/(\d+))?$/, module: "./together.js", nav: "together" },
+  { pattern: /^\/device$/, module: "./device.js" },
   { pattern: /^\/admin(?:\/(\w+))?$/, module: "./admin.js", nav: "admin", isAdmin: true },
 ];
 const PRELOAD_MILLISECONDS = 1500;
@@ -211,6 +213,7 @@ async function start() {
     fill(main, failed(error, start));
     return;
   }
+  reportRefusal();
   await draw();
   preloadViews();
 }

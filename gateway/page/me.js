@@ -16,6 +16,7 @@ const TABS = {
   import: () => import("./imports.js"),
   data: () => import("./data.js"),
   webhooks: () => import("./webhooks.js"),
+  logins: () => import("./logins.js"),
 };
 const PAGE_SIZE = 60;
 

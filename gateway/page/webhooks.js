@@ -14,9 +14,9 @@ function secretNote(hook) {
   return h("div", { class: "state", role: "status" }, h("p", {}, t("hooks.once")), h("p", {}, h("code", {}, address)));
 }
 
-function hookRow(hook, note, reload) {
+function hookRow(hook, note, proof, reload) {
   const rotate = actionButton(t("hooks.renew"), async () => {
-    fill(note, secretNote(await call("POST", mine(`/webhooks/${hook.id}/rotate`))));
+    fill(note, secretNote(await call("POST", mine(`/webhooks/${hook.id}/rotate`), { body: proof() })));
     await reload();
   });
   const end = async () => {
@@ -41,6 +41,8 @@ function hookRow(hook, note, reload) {
 export function render({ body, signal }) {
   const list = h("div");
   const note = h("div");
+  const password = h("input", { name: "current_password", type: "password", autocomplete: "current-password" });
+  const proof = () => ({ current_password: password.value || undefined });
   const reload = () =>
     load(
       list,
@@ -51,7 +53,7 @@ export function render({ body, signal }) {
           ? h(
               "ul",
               { class: "plain" },
-              webhooks.map((hook) => hookRow(hook, note, reload)),
+              webhooks.map((hook) => hookRow(hook, note, proof, reload)),
             )
           : h("p", { class: "hint" }, t("hooks.none"));
       },
@@ -64,10 +66,14 @@ export function render({ body, signal }) {
   );
   const name = h("input", { name: "name", required: true, maxlength: 100 });
   const form = actionForm(
-    [field(t("hooks.provider"), provider, { name: "provider" }), field(t("hooks.name"), name, { name: "name" })],
+    [
+      field(t("hooks.provider"), provider, { name: "provider" }),
+      field(t("hooks.name"), name, { name: "name" }),
+      field(t("account.password"), password, { name: "current_password", hint: t("device.password") }),
+    ],
     t("hooks.create"),
     async (values) => {
-      fill(note, secretNote(await call("POST", mine("/webhooks"), { body: values })));
+      fill(note, secretNote(await call("POST", mine("/webhooks"), { body: { ...values, ...proof() } })));
       name.value = "";
       await reload();
     },

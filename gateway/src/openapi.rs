@@ -254,12 +254,15 @@ fn own_operation(route: &Route) -> Value {
         "responses": responses,
     });
     if route.target == Target::Document {
+        let names = Service::ALL.map(Service::name);
+        let names = std::iter::once(NAME).chain(names);
+        let documents: Vec<String> = names.map(|name| format!("{name}.json")).collect();
         operation["parameters"] = json!([{
             "name": "document",
             "in": "path",
             "description": "The name of a document, with `.json`.",
             "required": true,
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "enum": documents},
             "example": format!("{NAME}.json"),
         }]);
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use chassis::{
-    Process, client::Client, clock::Clock, config::ConfigError, feed::outbox::Outbox,
-    health::Health, redis::Redis,
+    Process, audit::AuditLog, client::Client, clock::Clock, config::ConfigError,
+    feed::outbox::Outbox, health::Health, redis::Redis,
 };
 
 use crate::{
@@ -118,6 +118,7 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
         )?,
         timeout: Duration::from_millis(config.include_timeout_ms),
     };
+    let audit = AuditLog::new(platform.preference_service.clone());
     let state = AppState::new(Services {
         language,
         matching: Matching::new(
@@ -136,7 +137,7 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
         // Leaves time to respond with the job before the request times out.
         import_wait: process.config.request_timeout().mul_f64(0.8),
     });
-    let routes = handler::router(state, &process.config).merge(outbox.router());
+    let routes = handler::router(state, &process.config, audit).merge(outbox.router());
     let health = Health::default()
         .require("postgres", move || {
             chassis::postgres::check(pools.background.clone())

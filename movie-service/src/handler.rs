@@ -23,7 +23,13 @@ use axum::{
     response::Response,
     routing::post,
 };
-use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
+use chassis::{
+    ProcessConfig,
+    audit::{AuditLog, audited},
+    conditional::conditional,
+    openapi::complete,
+    server::time_limit,
+};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -93,13 +99,16 @@ async fn show_in_lists(State(listing): State<Listing>, request: Request, next: N
 }
 
 /// Builds the router.
-pub fn router(state: AppState, config: &ProcessConfig) -> Router {
+pub fn router(state: AppState, config: &ProcessConfig, audit: AuditLog) -> Router {
     let timeout = config.request_timeout();
     let shown_in_lists = from_fn_with_state(state.listing.clone(), show_in_lists);
     let [catalogue, searches, syncs, imports, jobs] = routes();
     let catalogue = time_limit(catalogue.into(), timeout);
-    let syncs = syncs.layer(shown_in_lists.clone()).into();
-    let imports = imports.layer(shown_in_lists).merge(jobs).into();
+    let recorded = from_fn_with_state(audit, audited);
+    let syncs = syncs.layer(shown_in_lists.clone());
+    let syncs = syncs.route_layer(recorded.clone()).into();
+    let imports = imports.layer(shown_in_lists).merge(jobs);
+    let imports = imports.route_layer(recorded).into();
     conditional(catalogue, CACHE_CONTROL)
         .merge(time_limit(syncs, SYNC_TIMEOUT))
         .merge(time_limit(searches.into(), timeout))

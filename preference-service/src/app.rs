@@ -33,12 +33,14 @@ use crate::{
         chart_keeper::ChartKeeper,
         charts::Charts,
         confirmation::Confirmation,
+        device_grants::DeviceGrants,
         email_verification::EmailVerification,
         groups::Groups,
         idempotency::Idempotency,
         imports::Imports,
         interactions::Interactions,
         login_limits::LoginLimits,
+        oidc::{Oidc, OidcParts},
         passwords::Passwords,
         signing::SigningKeys,
         stats::Stats,
@@ -61,6 +63,11 @@ const MAIL_WINDOW_SECONDS: u64 = 3600;
 /// Codes of invitations that a user may try in a window.
 const MAX_INVALID_CODES: u64 = 20;
 const INVALID_CODE_WINDOW_SECONDS: u64 = 900;
+/// Devices of one client address that may ask for a login in a window.
+const MAX_DEVICE_GRANTS: u64 = 30;
+/// Codes of devices that a user may try in a window.
+const MAX_USER_CODES: u64 = 20;
+const DEVICE_GRANT_WINDOW_SECONDS: u64 = 900;
 
 /// Migrates the database and returns the routes and health checks of the service.
 ///
@@ -135,6 +142,16 @@ pub fn assemble(
         config,
         &process.shutdown,
     )?;
+    let window = DEVICE_GRANT_WINDOW_SECONDS;
+    let device_starts =
+        AttemptLimiter::new("device-grant", MAX_DEVICE_GRANTS, window, redis.clone());
+    let device_tries = AttemptLimiter::new("user-code", MAX_USER_CODES, window, redis.clone());
+    let oidc_starts = AttemptLimiter::new(
+        "oidc",
+        config.oidc_logins_per_address,
+        config.login_window_seconds,
+        redis.clone(),
+    );
     let email = email_verification.clone();
     let (users, auth, confirmation) = accounts(
         process,
@@ -145,11 +162,35 @@ pub fn assemble(
         clock.clone(),
         email,
     )?;
+    let device_grants = DeviceGrants {
+        pool: pools.logins.clone(),
+        auth: auth.clone(),
+        confirmation: confirmation.clone(),
+        starts: device_starts,
+        tries: device_tries,
+        public_url: config.public_url.clone(),
+        clock: clock.clone(),
+    };
+    let oidc = Oidc::new(
+        OidcParts {
+            pool: pools.logins.clone(),
+            auth: auth.clone(),
+            confirmation: confirmation.clone(),
+            email_verification: email_verification.clone(),
+            outbox: outbox.clone(),
+            starts: oidc_starts,
+            clock: clock.clone(),
+        },
+        config,
+    )?;
     let interactions = Interactions::new(pools.activity.clone(), catalogue.clone(), writer.clone());
     let state = AppState::new(Services {
         clock: clock.clone(),
         users,
         auth,
+        oidc,
+        device_grants,
+        public_url: config.public_url.clone(),
         needs_password: config.auth_mode == AuthMode::Jwt,
         api_key_limits: config.api_key_limits(),
         administration: Administration::new(
@@ -157,7 +198,7 @@ pub fn assemble(
             confirmation.clone(),
             config.access_ttl_seconds,
         ),
-        api_keys: ApiKeys::new(pools.logins.clone(), confirmation),
+        api_keys: ApiKeys::new(pools.logins.clone(), confirmation.clone()),
         email_verification,
         groups: Groups::new(pools.users.clone(), join_attempts),
         stats: Stats::new(pools.aggregates.clone(), catalogue.clone()),
@@ -186,6 +227,7 @@ pub fn assemble(
             pools.activity.clone(),
             catalogue,
             interactions.clone(),
+            confirmation,
             arrived.subscribe(),
             &process.shutdown,
         ),

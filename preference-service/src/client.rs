@@ -1,6 +1,8 @@
 //! Requests to movie-service; called by services only, which decide what a response means for the
 //! user's request. Its feed is followed by `chassis::feed`.
 
+pub mod oidc;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{

@@ -95,6 +95,10 @@ pub struct Config {
     pub sign_ups_per_address: u64,
     /// The length of the window of sign-ups, in seconds.
     pub sign_up_window_seconds: u64,
+    /// The login providers, as a JSON array.
+    pub oidc_providers: SecretString,
+    /// Logins by a provider that one client address may begin in a window of login attempts.
+    pub oidc_logins_per_address: u64,
     /// The claim `iss` of access tokens.
     pub jwt_issuer: String,
     /// The claim `aud` of access tokens.

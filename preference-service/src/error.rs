@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chassis::{client::CallError, postgres::violated_constraint, problem::FieldError};
 
 use crate::models::{
-    Import, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS, MAX_WEBHOOKS, PayloadError, Suspension,
+    Import, LoginRefusal, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS, MAX_WEBHOOKS, PayloadError,
+    Suspension,
 };
 
 /// API keys per user.
@@ -120,6 +121,27 @@ pub enum Error {
     /// The user has [`MAX_API_KEYS`] keys.
     #[error("there are {MAX_API_KEYS} API keys")]
     TooManyApiKeys,
+    /// No login provider has this name.
+    #[error("login provider not found")]
+    ProviderNotFound,
+    /// A login by a provider is refused.
+    #[error("the login was refused")]
+    LoginRefused(LoginRefusal),
+    /// The provider cannot be reached or does not work; the cause.
+    #[error("{0}")]
+    ProviderUnavailable(String),
+    /// The user code of a device is unknown, decided or has expired.
+    #[error("user code not found")]
+    UserCodeNotFound,
+    /// The user has no such external identity.
+    #[error("identity not found")]
+    IdentityNotFound,
+    /// The user has as many identities as are allowed.
+    #[error("too many identities are linked")]
+    TooManyIdentities,
+    /// The user could not log in without it.
+    #[error("it is the only way to log in")]
+    LastLogin,
     /// Another import of the user has not ended.
     #[error("an import is already running")]
     ImportRunning(Box<Import>),

@@ -7,12 +7,16 @@ mod auth;
 mod batch;
 mod bookmarks;
 mod charts;
+mod device;
 mod email_verification;
 mod error;
 mod groups;
 mod idempotency;
+mod identities;
 mod imports;
 mod interactions;
+mod oauth;
+mod oidc;
 mod own_data;
 mod preferences;
 mod ratings;
@@ -28,8 +32,16 @@ mod webhooks;
 
 use std::time::Duration;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
-use chassis::{ProcessConfig, conditional::conditional, openapi::complete, server::time_limit};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
+use chassis::{
+    ProcessConfig, audit::AUDIT_PATH, conditional::conditional, openapi::complete,
+    server::time_limit,
+};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -88,6 +100,16 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(email_verification::request_verification))
         .routes(routes!(session::begin_session, session::end_session))
         .routes(routes!(session::refresh_session))
+        .routes(routes!(device::authorize_device))
+        .routes(routes!(device::verify_device))
+        .routes(routes!(oidc::list_providers))
+        .routes(routes!(oidc::begin_login))
+        .routes(routes!(oidc::finish_login))
+        .routes(routes!(
+            identities::list_identities,
+            identities::link_identity
+        ))
+        .routes(routes!(identities::unlink_identity))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::delete_api_key))
         .routes(routes!(admin::list_users))
@@ -143,9 +165,11 @@ fn charts() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(charts::get_chart))
 }
 
-/// Public keys, cacheable by everyone.
+/// Public keys and metadata, cacheable by everyone.
 fn keys() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(auth::jwks))
+    OpenApiRouter::new()
+        .routes(routes!(auth::jwks))
+        .routes(routes!(oauth::server_metadata))
 }
 
 /// Counters per movie.
@@ -189,6 +213,7 @@ fn internal() -> Router<AppState> {
             "/internal/v1/users/{id}/shared-group",
             get(groups::check_shared_group),
         )
+        .route(AUDIT_PATH, post(admin::record_audit))
         .route(
             "/internal/v1/token-revocations",
             get(admin::list_revocations),

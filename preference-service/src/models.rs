@@ -4,6 +4,7 @@
 mod admin;
 mod chart;
 mod counts;
+mod device_grant;
 mod group;
 mod id;
 mod idempotency;
@@ -12,6 +13,7 @@ mod interaction;
 mod interaction_change;
 mod movie;
 mod name;
+mod oidc;
 mod password;
 mod preferences;
 mod taste;
@@ -40,6 +42,10 @@ pub use admin::{
 };
 pub use chart::{CHART_RETENTION, ChartEntry, ChartShift, Metric, Window, chart_shifts, hour_of};
 pub use counts::Counts;
+pub use device_grant::{
+    DeviceCodes, DevicePoll, GRANT_TTL_SECONDS, POLL_INTERVAL_SECONDS, UserCode, WaitingDevice,
+    parse_client_id,
+};
 pub use group::{
     Group, GroupMember, GroupName, Invitation, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS,
     NewInvitation, parse_group_name,
@@ -54,6 +60,10 @@ pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;
 pub use movie::{Film, MovieCard, MovieChange, MovieState, Tag};
 pub use name::looks_of;
+pub use oidc::{
+    Endpoints, ExternalIdentity, ExternalProfile, LOGIN_TTL_SECONDS, LoginProvider, LoginRefusal,
+    LoginSecrets, PendingLogin, ProviderKind, parse_return_to,
+};
 pub use password::weakness;
 pub use preferences::{NewPreferences, Preferences};
 pub use recommender::taste::HalfLife;
@@ -62,7 +72,7 @@ pub use taste::{
 };
 pub use token::{
     ApiKey, ApiKeyLimits, ApiKeyOwner, ApiKeySecret, NewApiKey, RefreshToken, RequestedExpiry,
-    Scope, SecretHash, random_bytes, random_secret,
+    Scope, SecretHash, random_bytes, random_digits, random_secret,
 };
 pub use user::{AccountRules, NewUser, Role, UniqueText, User, UserUpdate, login_key};
 pub use user_movie::{

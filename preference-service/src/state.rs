@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chassis::clock::Clock;
+use url::Url;
 
 use crate::models::ApiKeyLimits;
 use crate::service::{
@@ -11,11 +12,13 @@ use crate::service::{
     api_keys::ApiKeys,
     auth::Auth,
     charts::Charts,
+    device_grants::DeviceGrants,
     email_verification::EmailVerification,
     groups::Groups,
     idempotency::Idempotency,
     imports::Imports,
     interactions::Interactions,
+    oidc::Oidc,
     stats::Stats,
     taste::Tastes,
     users::Users,
@@ -34,6 +37,12 @@ pub struct Services {
     pub users: Users,
     /// Password logins, access and refresh tokens.
     pub auth: Auth,
+    /// Logins by other issuers.
+    pub oidc: Oidc,
+    /// Logins of devices.
+    pub device_grants: DeviceGrants,
+    /// The URL at which clients reach the gateway.
+    pub public_url: Url,
     /// True if accounts need a password.
     pub needs_password: bool,
     /// The limits of the validity of API keys.

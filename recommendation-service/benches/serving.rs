@@ -24,7 +24,9 @@ use axum::{
     http::{Request, header::CONTENT_TYPE},
     routing::get,
 };
-use chassis::{Process, Settings, client::Client, clock::Clock, feed::follow::FeedState};
+use chassis::{
+    Process, Settings, audit::AuditLog, client::Client, clock::Clock, feed::follow::FeedState,
+};
 use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
 use rand_chacha::{
     ChaCha8Rng,
@@ -417,7 +419,9 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
             .catalogue_languages,
         words,
     });
-    let routes = handler::router(state, &process.config)
+    let url = "http://127.0.0.1:1".parse().unwrap();
+    let owner = Client::new("preference-service", url, &process.config).unwrap();
+    let routes = handler::router(state, &process.config, AuditLog::new(owner))
         .merge(Router::new().route("/api/v1/nothing", get(async || {})));
     let health = chassis::health::Health::default();
     let app = process.application(routes, health, &handler::openapi());

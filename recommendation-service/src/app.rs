@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use chassis::{
     Process,
+    audit::AuditLog,
     client::Client,
     clock::Clock,
     feed::follow::{FeedState, follow},
@@ -112,6 +113,7 @@ pub async fn assemble_with(
     )?;
     let url = config.user_preference_service_url.clone();
     let preference_service = Client::new("preference-service", url, process_config)?;
+    let audit = AuditLog::new(preference_service.clone());
     let shutdown = &process.shutdown;
 
     let catalogue = Shared::new(Arc::<Catalogue>::default());
@@ -231,7 +233,7 @@ pub async fn assemble_with(
         words,
         languages: config.catalogue_languages,
     });
-    let routes = handler::router(state, &process.config);
+    let routes = handler::router(state, &process.config, audit);
     let health = Health::default()
         .require("movie feed", move || movies_feed.clone().check())
         .require("preference feed", move || users_feed.clone().check())

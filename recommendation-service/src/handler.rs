@@ -15,8 +15,14 @@ mod responses;
 mod rules;
 mod similar;
 
-use axum::Router;
-use chassis::{ProcessConfig, caller::Caller, openapi::complete, server::time_limit};
+use axum::{Router, middleware::from_fn_with_state};
+use chassis::{
+    ProcessConfig,
+    audit::{AuditLog, audited},
+    caller::Caller,
+    openapi::complete,
+    server::time_limit,
+};
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -45,14 +51,19 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(query::create_query))
         .routes(routes!(similar::list_similar_movies))
         .routes(routes!(rules::list_rules))
-        .routes(routes!(admin_rules::list_rule_sets, admin_rules::put_rules))
         .routes(routes!(admin_rules::preview_rules))
+        .routes(routes!(experiments::get_experiment))
+        .routes(routes!(models::list_models))
+}
+
+/// Routes by which administrators change something.
+fn administration() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(admin_rules::list_rule_sets, admin_rules::put_rules))
         .routes(routes!(
             experiments::list_experiments,
             experiments::put_experiment
         ))
-        .routes(routes!(experiments::get_experiment))
-        .routes(routes!(models::list_models))
         .routes(routes!(models::update_live_model))
 }
 
@@ -62,14 +73,16 @@ fn may_see(caller: &Caller, id: i64) -> bool {
 }
 
 /// The routes of the service.
-pub fn router(state: AppState, config: &ProcessConfig) -> Router {
+pub fn router(state: AppState, config: &ProcessConfig, audit: AuditLog) -> Router {
     let (routes, _) = routes().split_for_parts();
-    time_limit(routes, config.request_timeout()).with_state(state)
+    let (administration, _) = administration().split_for_parts();
+    let administration = administration.route_layer(from_fn_with_state(audit, audited));
+    time_limit(routes.merge(administration), config.request_timeout()).with_state(state)
 }
 
 /// The service's API.
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
-    document.merge(routes().into_openapi());
+    document.merge(routes().merge(administration()).into_openapi());
     complete(document)
 }

@@ -55,7 +55,7 @@ service_settings() {
     gateway)
         SETTINGS+=("AUTH_MODE=$AUTH" "JWT_SECRET=${JWT_SECRET:-$(kept_secret jwt-secret)}"
             "JWKS_URL=${JWKS_URL:-$(service_url preference-service)/.well-known/jwks.json}"
-            "JWT_ISSUER=${JWT_ISSUER:-marquee}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
+            "JWT_ISSUER=${JWT_ISSUER:-${PUBLIC_URL:-$(service_url gateway)}}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
             "MOVIE_SERVICE_URL=$(service_url movie-service)" "USER_PREFERENCE_SERVICE_URL=$(service_url preference-service)"
             "RECOMMENDATION_SERVICE_URL=$(service_url recommendation-service)" "REDIS_URL=$(url_for_database "$REDIS_URL" 0)")
         ;;
@@ -71,7 +71,8 @@ service_settings() {
     preference-service)
         SETTINGS+=("AUTH_MODE=$AUTH" "DATABASE_URL=$(url_for_database "$DATABASE_URL" user_preference_service)"
             "REDIS_URL=$(url_for_database "$REDIS_URL" 2)" "MOVIE_SERVICE_URL=$(service_url movie-service)"
-            "JWT_ISSUER=${JWT_ISSUER:-marquee}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
+            "JWT_ISSUER=${JWT_ISSUER:-${PUBLIC_URL:-$(service_url gateway)}}" "JWT_AUDIENCE=${JWT_AUDIENCE:-marquee}"
+            "PUBLIC_URL=${PUBLIC_URL:-$(service_url gateway)}"
             "SIGNING_KEY_SECRET=${SIGNING_KEY_SECRET:-$(kept_secret signing-key-secret)}")
         ;;
     recommendation-service)

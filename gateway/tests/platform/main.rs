@@ -24,6 +24,10 @@ mod freshness;
 mod generated_clients;
 mod languages;
 mod lifecycle;
+#[allow(dead_code, reason = "preference-service's tests use the rest")]
+#[path = "../../../preference-service/tests/api/stage/login_provider.rs"]
+mod login_provider;
+mod logins;
 mod managed;
 mod page;
 mod policy;

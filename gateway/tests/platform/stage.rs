@@ -35,6 +35,8 @@ pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct PlatformOptions {
     /// `mock` or `jwt`.
     pub(crate) auth_mode: &'static str,
+    /// The port of the gateway; 0: any.
+    pub(crate) gateway_port: u16,
     /// The number of gateways.
     pub(crate) gateways: usize,
     /// The number of processes of movie-service over one database.
@@ -59,6 +61,7 @@ impl Default for PlatformOptions {
     fn default() -> Self {
         Self {
             auth_mode: "mock",
+            gateway_port: 0,
             gateways: 1,
             movie_services: 1,
             recommendation_services: 1,
@@ -154,6 +157,7 @@ impl Platform {
             })
             .collect();
         let gateway = [
+            ("SERVER_PORT", options.gateway_port.to_string()),
             ("AUTH_MODE", options.auth_mode.to_owned()),
             ("JWT_SECRET", JWT_SECRET.to_owned()),
             (

@@ -1,8 +1,9 @@
 //! Endpoints of administration: users, roles, suspensions, the audit log; and the internal list of revoked tokens.
 
-use axum::{Json as JsonBody, extract::State};
+use axum::{Json as JsonBody, extract::State, http::StatusCode};
 use chassis::{
     Problem,
+    audit::AuditRecord,
     caller::Caller,
     extract::{Json, Path, Query, stated},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
@@ -13,6 +14,7 @@ use chassis::{
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::UserNotFound;
@@ -217,14 +219,16 @@ pub(super) async fn record_if_admin(
     }
     let trace = TraceContext::current();
     let action = audited(caller, trace.as_ref());
+    let target = Some(target);
     let recorded = state.administration.record(name, target, details, &action);
     Ok(recorded.await?)
 }
 
 /// Read the audit log
 ///
-/// Returns what administrators and moderators did to accounts, newest first: who, when, what, before and after. For
-/// administrators.
+/// Returns what administrators and moderators did to accounts, and what administrators did to rules, experiments, models and the
+/// catalogue, newest first: who, when, what, before and after. The latter, whose action is a method with a path, are recorded
+/// before they are done; `after.target` has the whole path. For administrators.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/audit",
@@ -244,6 +248,23 @@ pub(super) async fn list_audit(
     let entries = administration.list_audit(query.target_id, query.before, limit);
     let entries = entries.await?;
     Ok(JsonBody(AuditResponse { entries }))
+}
+
+/// Records what an administrator is about to do at another service.
+pub(super) async fn record_audit(
+    State(state): State<AppState>,
+    Json(record): Json<AuditRecord>,
+) -> Result<StatusCode, Problem> {
+    let trace = TraceContext::current();
+    let action = AuditedAction {
+        actor: &record.actor,
+        request_id: trace.as_ref().map(|trace| trace.request_id.as_str()),
+    };
+    let details = json!({"target": record.target});
+    let administration = &state.administration;
+    let recorded = administration.record(&record.action, None, details, &action);
+    recorded.await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The list of revoked tokens.

@@ -2,18 +2,18 @@
 
 use axum::{
     Json as JsonBody,
-    extract::State,
+    extract::{Request, State},
     http::{
         HeaderMap, StatusCode,
         header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE},
     },
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
 use chassis::{
     Problem,
     caller::Caller,
     cookie,
-    extract::Json,
+    extract::{Json, parse_json, read_body},
     openapi::{BodyTooLarge, InvalidRequest},
     problem::ProblemDocument,
 };
@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::oauth::{GrantRequest, OAuthError, grant, is_grant};
 use crate::{
     error::Error,
     models::{User, UserId},
@@ -85,15 +86,23 @@ pub(super) struct JwksResponse {
 /// password have the same response. Attempts are counted by username and client address together: from the fourth one on
 /// responses are delayed, after 30 in 15 minutes further ones are refused. The response sets a cookie by which the device is
 /// known: wrong passwords of others do not refuse it.
+///
+/// Programs may send a form of OAuth 2.0 instead: `refresh_token`, or the polls of a device (RFC 8628).
 #[utoipa::path(
     post,
     path = "/api/v1/auth/token",
     tag = "auth",
     security(()),
-    request_body = LogInRequest,
+    request_body(content(
+        (LogInRequest = "application/json"),
+        (GrantRequest = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (status = 200, description = "the tokens and the user", body = Login),
-        InvalidRequest,
+        (status = 400, description = "a field, parameter or header is invalid; `errors` lists each. Of a grant: an error of RFC 6749, 5.2", content(
+            (ProblemDocument = "application/problem+json"),
+            (OAuthError = "application/json"),
+        )),
         (status = 401, description = "invalid username or password: `wrong username or password`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 403, description = "the password is right, but the account is suspended: `suspended_until` and `reason`", body = ProblemDocument, content_type = "application/problem+json"),
         BodyTooLarge,
@@ -105,11 +114,16 @@ pub(super) async fn log_in(
     State(state): State<AppState>,
     caller: Caller,
     headers: HeaderMap,
-    Json(request): Json<LogInRequest>,
-) -> Result<impl IntoResponse, Problem> {
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = read_body(request).await?;
+    if is_grant(&body) {
+        return grant(&state, &body).await;
+    }
+    let request: LogInRequest = parse_json(&body)?;
     let path = "/api/v1/auth/token";
     let (login, set_device) = log_in_at(path, &state, &caller, &headers, request).await?;
-    Ok((NO_STORE, set_device, JsonBody(login)))
+    Ok((NO_STORE, set_device, JsonBody(login)).into_response())
 }
 
 /// The secret in the cookie of a known device.

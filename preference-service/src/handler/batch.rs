@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 
 use super::{
     idempotency::{IdempotencyHeader, KeyInUse},
-    interactions::parse,
+    interactions::{StatementType, parse},
 };
 use crate::{
-    models::{Interaction, InteractionType, MovieId, UserId},
+    models::{Interaction, MovieId, UserId},
     service::writer::{Command, Written},
     state::AppState,
 };
@@ -53,7 +53,7 @@ struct Event {
     movie_id: Value,
     /// The action: `like`, `dislike`, `superlike`, `watchlist`, `watched`, `rating` or `progress`.
     #[serde(default)]
-    #[schema(required, value_type = InteractionType)]
+    #[schema(required, value_type = StatementType)]
     interaction_type: String,
     /// Stars of a `rating`, 0.5 to 5 in steps of 0.5.
     #[schema(minimum = 0.5, maximum = 5, multiple_of = 0.5)]

@@ -4,7 +4,10 @@
 use axum::http::StatusCode;
 use chassis::{Problem, problem::FieldError};
 
-use crate::{error::Error, models::InteractionType};
+use crate::{
+    error::Error,
+    models::{InteractionType, LoginRefusal},
+};
 
 chassis::problem_responses! {
     /// 404: the user does not exist.
@@ -105,6 +108,35 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
             "api-key-not-found",
             "GET /api/v1/users/{id}/api-keys lists the user's keys",
         ),
+        E::ProviderNotFound => (
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "GET /api/v1/auth/oidc lists the login providers",
+        ),
+        E::LoginRefused(refusal) => {
+            let status = login_status(*refusal);
+            (status, "login-refused", refusal.detail())
+        }
+        E::UserCodeNotFound => (
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "the code is unknown, decided or has expired; let the device show another",
+        ),
+        E::IdentityNotFound => (
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "GET /api/v1/users/{id}/identities lists the user's identities",
+        ),
+        E::TooManyIdentities => (
+            StatusCode::CONFLICT,
+            "conflict",
+            "unlink an identity before you link another",
+        ),
+        E::LastLogin => (
+            StatusCode::CONFLICT,
+            "conflict",
+            "set a password by PATCH /api/v1/users/{id}, or link another identity first",
+        ),
         E::NotSet(_) => (
             StatusCode::NOT_FOUND,
             "not-found",
@@ -169,6 +201,15 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
     Some((status, slug, detail))
 }
 
+fn login_status(refusal: LoginRefusal) -> StatusCode {
+    use LoginRefusal as R;
+    match refusal {
+        R::State | R::Issuer | R::Code | R::Token => StatusCode::BAD_REQUEST,
+        R::Denied | R::Administrator => StatusCode::FORBIDDEN,
+        R::NoEmail | R::AccountExists | R::Linked => StatusCode::CONFLICT,
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let text = error.to_string();
@@ -200,6 +241,7 @@ impl From<Error> for Problem {
                 Error::TooManyAttempts(seconds) => problem
                     .retry_after(*seconds)
                     .member("retry_after", *seconds),
+                Error::LoginRefused(refusal) => problem.member("code", refusal.code()),
                 Error::WriterBusy | Error::PasswordsBusy => problem.retry_after(1),
                 _ => problem,
             };
@@ -218,6 +260,7 @@ impl From<Error> for Problem {
                 invalid("interaction_type", message)
             }
             Error::Catalogue(cause) => Self::unavailable("the film catalogue").cause(cause),
+            Error::ProviderUnavailable(_) => Self::unavailable("the login provider").cause(&error),
             Error::Unconfirmed => Self::unavailable("the film catalogue"),
             Error::Database(cause) => chassis::postgres::problem(cause),
             _ => Self::internal(&error),

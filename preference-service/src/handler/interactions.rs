@@ -44,7 +44,7 @@ pub(super) struct CreateInteractionRequest {
     movie_id: Value,
     /// The action: `like`, `dislike`, `superlike`, `watchlist`, `watched`, `rating` or `progress`.
     #[serde(default)]
-    #[schema(required, value_type = InteractionType)]
+    #[schema(required, value_type = StatementType)]
     interaction_type: String,
     /// Stars of a `rating`, 0.5 to 5 in steps of 0.5.
     #[schema(minimum = 0.5, maximum = 5, multiple_of = 0.5)]
@@ -55,6 +55,38 @@ pub(super) struct CreateInteractionRequest {
     /// The movie's runtime of `progress`.
     #[schema(minimum = 1, maximum = 604_800)]
     duration_seconds: Option<i32>,
+}
+
+/// The type of an action that is reported: those of removals are recorded by the endpoints that remove.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "like")]
+#[expect(dead_code, reason = "describes a field that is read as text")]
+pub(super) enum StatementType {
+    /// Likes the movie.
+    Like,
+    /// Dislikes the movie.
+    Dislike,
+    /// Likes the movie very much.
+    Superlike,
+    /// Adds the movie to the watchlist.
+    Watchlist,
+    /// Watched the movie to its end, or nearly so.
+    Watched,
+    /// Rated the movie.
+    Rating,
+    /// Watched a part of the movie.
+    Progress,
+}
+
+/// The whole number that a value of JSON is, in whatever way it is written: `603.0` is 603.
+fn whole_number(value: &Value) -> Option<i64> {
+    /// Beyond this, floating-point numbers are not exact.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| {
+        let number = value.as_f64()?;
+        let is_whole = number.fract() == 0.0 && number.abs() <= MAX_EXACT;
+        is_whole.then_some(number as i64)
+    })
 }
 
 /// Validates the fields of an interaction, in the order in which the original reports them.
@@ -70,8 +102,7 @@ pub(super) fn parse(
     duration: Option<i32>,
 ) -> Result<(MovieId, Action), Error> {
     let kind = InteractionType::parse_statement(interaction_type)?;
-    let movie_id = movie_id
-        .as_i64()
+    let movie_id = whole_number(movie_id)
         .and_then(MovieId::new)
         .ok_or(Error::InvalidMovieId)?;
     let action = action(kind, rating, position, duration)?;

@@ -11,7 +11,7 @@ use axum::{
 use chassis::{
     Problem,
     caller::Caller,
-    extract::{Path, Query, parse_json},
+    extract::{Path, Query, parse_optional_json},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::ProblemDocument,
 };
@@ -59,10 +59,7 @@ pub(super) async fn erase_user(
     caller: Caller,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let request: EraseUserRequest = match body.is_empty() {
-        true => EraseUserRequest::default(),
-        false => parse_json(&body)?,
-    };
+    let request: EraseUserRequest = parse_optional_json(&body)?;
     let requester = Requester::new(&caller, request.current_password.as_ref());
     state.users.erase(id, &requester).await?;
     record_if_admin(&state, "user.erase", id, Value::Null, &caller).await?;
@@ -88,6 +85,9 @@ struct ExportResponse {
     /// Devices on which the user has logged in.
     #[schema(value_type = Vec<Object>)]
     devices: (),
+    /// Accounts of other issuers that the user logs in with.
+    #[schema(value_type = Vec<Object>)]
+    identities: (),
     /// Addresses that wait for their verification.
     #[schema(value_type = Vec<Object>)]
     email_verifications: (),

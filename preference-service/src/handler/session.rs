@@ -37,7 +37,7 @@ pub(super) struct SessionResponse {
     user: User,
 }
 
-type SetCookies = AppendHeaders<[(HeaderName, HeaderValue); 3]>;
+pub(super) type SetCookies = AppendHeaders<[(HeaderName, HeaderValue); 3]>;
 
 /// The headers that set the cookies of a session: of the access token, and of the refresh token for sessions alone.
 fn cookies(
@@ -56,18 +56,27 @@ fn cookies(
     ]))
 }
 
+/// The headers that make a login the session of a browser.
+pub(super) fn session_cookies(
+    state: &AppState,
+    headers: &HeaderMap,
+    login: &Login,
+) -> Result<SetCookies, Problem> {
+    let refresh_seconds = state.auth.refresh_ttl_seconds();
+    let tokens = [
+        (login.access_token.as_str(), login.expires_in),
+        (login.refresh_token.as_str(), refresh_seconds),
+    ];
+    cookies(headers, tokens)
+}
+
 /// The session of a login: its user, and its tokens as cookies.
 fn session(
     state: &AppState,
     headers: &HeaderMap,
     login: Login,
 ) -> Result<(SetCookies, JsonBody<SessionResponse>), Problem> {
-    let refresh_seconds = state.auth.refresh_ttl_seconds();
-    let tokens = [
-        (login.access_token.as_str(), login.expires_in),
-        (login.refresh_token.as_str(), refresh_seconds),
-    ];
-    let cookies = cookies(headers, tokens)?;
+    let cookies = session_cookies(state, headers, &login)?;
     Ok((cookies, JsonBody(SessionResponse { user: login.user })))
 }
 

@@ -39,7 +39,7 @@ pub(super) struct CreateUserRequest {
     #[schema(required, value_type = String, min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*[^\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB][^\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]*$")]
     username: Option<String>,
     /// The e-mail address, at most 255 characters; unique, ignoring case.
-    #[schema(required, value_type = String, min_length = 3, max_length = 255, pattern = r"^[^@\s]+@[^@\s]+$")]
+    #[schema(required, value_type = String, min_length = 3, max_length = 255, pattern = r"^[^@\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]+@[^@\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]+$")]
     email: Option<String>,
     /// The password, 8 to 128 characters, none that attackers try first, and neither name nor address; only a hash is stored.
     /// Required, except with `AUTH_MODE=mock`, where a user without one cannot log in.
@@ -92,7 +92,11 @@ pub(super) struct UpdateUserRequest {
     )]
     username: Option<String>,
     /// The new e-mail address, at most 255 characters.
-    #[schema(min_length = 3, max_length = 255, pattern = r"^[^@\s]+@[^@\s]+$")]
+    #[schema(
+        min_length = 3,
+        max_length = 255,
+        pattern = r"^[^@\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]+@[^@\s\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]+$"
+    )]
     email: Option<String>,
     /// The new password, 8 to 128 characters. It ends all logins; API keys stay, unless `revoke_api_keys` is true.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 128)]

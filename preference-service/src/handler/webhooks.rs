@@ -11,10 +11,12 @@ use axum::{
 };
 use chassis::{
     Problem,
-    extract::{Json, Path, read_body},
+    caller::Caller,
+    extract::{Json, Path, parse_optional_json, read_body},
     openapi::{BodyTooLarge, InvalidId, InvalidRequest},
     problem::{FieldError, ProblemDocument},
 };
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,6 +24,7 @@ use super::error::UserNotFound;
 use crate::{
     error::Error,
     models::{DeliveryOutcome, NewWebhook, Provider, UserId, Webhook},
+    service::confirmation::Requester,
     state::AppState,
 };
 
@@ -54,6 +57,19 @@ pub(super) struct CreateWebhookRequest {
     /// 100. Events of other users of the server do not count. Not together with `server_user`.
     #[schema(value_type = Option<BTreeMap<String, UserId>>, example = json!({"living room": 2}))]
     users: Option<BTreeMap<String, UserId>>,
+    /// The caller's present password; required unless the caller logged in during the last five minutes or has no password.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
+}
+
+/// The proof of a new secret.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"current_password": "correct horse battery staple"}))]
+pub(super) struct RotateWebhookRequest {
+    /// The caller's present password.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
 }
 
 /// A webhook with its secret.
@@ -133,7 +149,8 @@ chassis::problem_responses! {
 
 /// Create a webhook
 ///
-/// Creates a hook for a media server, and returns its secret once; only a hash is stored. Requires an access token.
+/// Creates a hook for a media server, and returns its secret once; only a hash is stored. Requires an access token, and as
+/// for API keys a login of the last five minutes or the password: a stolen access token does not suffice.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{id}/webhooks",
@@ -143,7 +160,7 @@ chassis::problem_responses! {
     responses(
         (status = 201, description = "the new webhook with its secret", body = NewWebhookResponse),
         InvalidRequest,
-        (status = 403, description = "`users` requires an administrator", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "`users` requires an administrator; or the present password is wrong or absent, and the login is older than five minutes", body = ProblemDocument, content_type = "application/problem+json"),
         UserNotFound,
         (status = 409, description = "the user has 20 webhooks", body = ProblemDocument, content_type = "application/problem+json"),
         BodyTooLarge,
@@ -152,6 +169,7 @@ chassis::problem_responses! {
 pub(super) async fn create_webhook(
     State(state): State<AppState>,
     Path(user_id): Path<UserId>,
+    caller: Caller,
     Json(request): Json<CreateWebhookRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let CreateWebhookRequest {
@@ -159,9 +177,11 @@ pub(super) async fn create_webhook(
         name,
         server_user,
         users,
+        current_password,
     } = request;
     let hook = NewWebhook::parse(provider, &name, server_user, users)?;
-    let created = state.webhooks.create(user_id, &hook).await?;
+    let requester = Requester::new(&caller, current_password.as_ref());
+    let created = state.webhooks.create(user_id, &hook, &requester).await?;
     let body = JsonBody(NewWebhookResponse::new(created));
     Ok((
         StatusCode::CREATED,
@@ -193,7 +213,8 @@ pub(super) async fn list_webhooks(
 
 /// Rotate a webhook's secret
 ///
-/// Replaces the secret, and returns the new one once. The old one is invalid at once.
+/// Replaces the secret, and returns the new one once. The old one is invalid at once. It requires a login of the last five
+/// minutes, or the caller's password in the body.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{id}/webhooks/{webhook_id}/rotate",
@@ -202,16 +223,24 @@ pub(super) async fn list_webhooks(
         ("id" = UserId, Path, description = "The user's id.", example = 1),
         ("webhook_id" = i64, Path, description = "The webhook's id.", example = 1),
     ),
+    request_body(content = inline(Option<RotateWebhookRequest>), description = "optional; required without a recent login"),
     responses(
         (status = 200, description = "the webhook with its new secret", body = NewWebhookResponse),
-        InvalidId, WebhookNotFound, BodyTooLarge,
+        InvalidRequest,
+        (status = 403, description = "the present password is wrong or absent, and the login is older than five minutes", body = ProblemDocument, content_type = "application/problem+json"),
+        WebhookNotFound, BodyTooLarge,
     )
 )]
 pub(super) async fn rotate_webhook(
     State(state): State<AppState>,
     Path((user_id, webhook_id)): Path<(UserId, i64)>,
+    caller: Caller,
+    body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
-    let rotated = state.webhooks.rotate(user_id, webhook_id).await?;
+    let request: RotateWebhookRequest = parse_optional_json(&body)?;
+    let requester = Requester::new(&caller, request.current_password.as_ref());
+    let rotated = state.webhooks.rotate(user_id, webhook_id, &requester);
+    let rotated = rotated.await?;
     let body = JsonBody(NewWebhookResponse::new(rotated));
     Ok(([(header::CACHE_CONTROL, "no-store")], body))
 }

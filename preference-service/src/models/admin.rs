@@ -169,7 +169,7 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// The subject of the administrator's token, or `command line`.
     pub actor: String,
-    /// The action, such as `user.role` or `user.suspend`.
+    /// The action, such as `user.role` or `user.suspend`, or a method with the pattern of a path.
     pub action: String,
     /// The user whom it concerned.
     pub target_id: Option<i64>,

@@ -222,6 +222,16 @@ pub fn random_secret() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_BYTES>())
 }
 
+/// Random decimal digits.
+pub fn random_digits(length: usize) -> String {
+    // Of 256 values the first 250 are divided evenly.
+    std::iter::repeat_with(|| random_bytes::<1>()[0])
+        .filter(|byte| *byte < 250)
+        .take(length)
+        .map(|byte| char::from(b'0' + byte % 10))
+        .collect()
+}
+
 /// An API key, or the secret of a webhook, in clear text, for its owner.
 pub struct ApiKeySecret(String);
 

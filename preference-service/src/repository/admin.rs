@@ -241,18 +241,18 @@ async fn record(
     .map(|_| ())
 }
 
-/// Records an action on an account that changes no values which the log shows.
+/// Records an action that changes no values which the log shows.
 #[tracing::instrument(name = "repository.admin.record_action", level = "debug", skip_all)]
 pub async fn record_action(
     pool: &PgPool,
     name: &str,
-    target: UserId,
+    target: Option<UserId>,
     details: serde_json::Value,
     action: &AuditedAction<'_>,
 ) -> sqlx::Result<()> {
     let mut connection = pool.acquire().await?;
     let before = serde_json::Value::Null;
-    record(&mut connection, name, Some(target), before, details, action).await
+    record(&mut connection, name, target, before, details, action).await
 }
 
 /// Lists entries of the audit log, newest first, older than the entry `before`.

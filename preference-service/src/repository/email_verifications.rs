@@ -76,7 +76,8 @@ pub async fn verify(pool: &PgPool, token: &SecretHash) -> Result<bool, Error> {
              delete from email_verification where token_hash = $1 and expires_at > now()
              returning user_id, email, email_key)
          update user_account u
-         set email = opened.email, email_key = opened.email_key, unverified_since = null
+         set email = opened.email, email_key = opened.email_key, unverified_since = null,
+             email_verified_at = now()
          from opened where u.id = opened.user_id",
         token.as_bytes()
     )

@@ -95,7 +95,7 @@ struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// Appends the lists `logins`, `api_keys`, `groups` and `taste_edits`.
+    /// Appends the lists `logins`, `api_keys`, `identities`, `groups` and `taste_edits`.
     async fn add_account(&mut self, connection: &mut PgConnection, id: i64) -> sqlx::Result<()> {
         let logins = sqlx::query_scalar!(
             r#"select json_build_object('created_at', created_at, 'last_used_at', rotated_at,
@@ -118,6 +118,14 @@ impl Document<'_> {
             id
         );
         self.list("devices", devices.fetch(&mut *connection))
+            .await?;
+        let identities = sqlx::query_scalar!(
+            r#"select json_build_object('provider', provider, 'issuer', issuer, 'subject', subject, 'email', email,
+                          'created_at', created_at, 'used_at', used_at)::text as "row!"
+               from external_identity where user_id = $1 order by id"#,
+            id
+        );
+        self.list("identities", identities.fetch(&mut *connection))
             .await?;
         let verifications = sqlx::query_scalar!(
             r#"select json_build_object('email', email, 'created_at', created_at,

@@ -8,25 +8,43 @@ use crate::models::{RefreshToken, Role, SecretHash, User, UserId};
 /// Logins per user; one more replaces the least recently used.
 const MAX_LOGINS: i64 = 50;
 
-/// Stores a login that ends after `ttl_seconds` without use; false if the user's password hash is no
-/// longer `password_hash`, or the user is gone.
+/// The proof of a login, which must still hold when it is stored.
+#[derive(Debug, Clone, Copy)]
+pub enum LoginProof<'a> {
+    /// The password with this hash.
+    Password(&'a str),
+    /// The external identity of this id.
+    Identity(i64),
+    /// An approval that the user has just given.
+    Approval,
+}
+
+/// Stores a login that ends after `ttl_seconds` without use; false if `proof` holds no longer, or the user is suspended or gone.
 #[tracing::instrument(name = "repository.tokens.create", level = "debug", skip_all, fields(%user_id))]
 pub async fn create(
     pool: &PgPool,
     user_id: UserId,
-    password_hash: &str,
+    proof: LoginProof<'_>,
     token: &RefreshToken,
     ttl_seconds: u32,
 ) -> sqlx::Result<bool> {
     let mut transaction = pool.begin().await?;
+    let (password_hash, identity) = match proof {
+        LoginProof::Password(hash) => (Some(hash), None),
+        LoginProof::Identity(id) => (None, Some(id)),
+        LoginProof::Approval => (None, None),
+    };
     // The lock serializes this with a change of the password, which ends all logins.
     let is_unchanged = sqlx::query!(
         "select from user_account
-         where id = $1 and password_hash = $2
+         where id = $1
+           and ($2::text is null or password_hash = $2)
+           and ($3::bigint is null or exists (select from external_identity where id = $3 and user_id = $1))
            and (suspended_until is null or suspended_until <= now())
          for no key update",
         user_id.get(),
-        password_hash
+        password_hash,
+        identity
     )
     .fetch_optional(&mut *transaction)
     .await?

@@ -27,7 +27,18 @@ pub(super) async fn lock_role(
     .ok_or(Error::UserNotFound)
 }
 
-/// Stores a user, whose address waits for its verification if `is_unverified`.
+/// The state of the address of a new user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailState {
+    /// It waits for its verification.
+    Unverified,
+    /// It needs no verification, but nobody proved that it is the user's.
+    Trusted,
+    /// An issuer vouches for it.
+    Proven,
+}
+
+/// Stores a user.
 ///
 /// # Errors
 /// `UsernameTaken` or `EmailTaken` if another user has the name or the address.
@@ -36,14 +47,26 @@ pub async fn create(
     pool: &PgPool,
     new: &NewUser,
     password_hash: Option<&str>,
-    is_unverified: bool,
+    email: EmailState,
 ) -> Result<User, Error> {
     let mut transaction = pool.begin().await?;
+    let user = insert(&mut transaction, new, password_hash, email).await?;
+    transaction.commit().await?;
+    Ok(user)
+}
+
+/// As [`create`], as a part of a transaction.
+pub(super) async fn insert(
+    transaction: &mut PgConnection,
+    new: &NewUser,
+    password_hash: Option<&str>,
+    email: EmailState,
+) -> Result<User, Error> {
     let user = sqlx::query_as!(
         User,
         r#"insert into user_account (username, email, username_key, email_key, password_hash,
-                                     username_skeleton, unverified_since)
-           values ($1, $2, $3, $4, $5, $6, case when $7 then now() end)
+                                     username_skeleton, unverified_since, email_verified_at)
+           values ($1, $2, $3, $4, $5, $6, case when $7 then now() end, case when $8 then now() end)
            returning id as "id: UserId", username, email, role as "role: Role", created_at"#,
         new.username.text,
         new.email.text,
@@ -51,7 +74,8 @@ pub async fn create(
         new.email.key,
         password_hash,
         looks_of(&new.username.text),
-        is_unverified
+        email == EmailState::Unverified,
+        email == EmailState::Proven
     )
     .fetch_one(&mut *transaction)
     .await?;
@@ -65,8 +89,7 @@ pub async fn create(
         .execute(&mut *transaction)
         .await?;
     }
-    record_profile(&mut transaction, user.id).await?;
-    transaction.commit().await?;
+    record_profile(transaction, user.id).await?;
     Ok(user)
 }
 
@@ -93,6 +116,7 @@ pub async fn update(
                username_skeleton = coalesce($8, username_skeleton),
                email = coalesce($4, email),
                email_key = coalesce($5, email_key),
+               email_verified_at = case when $5::text is null then email_verified_at end,
                password_hash = coalesce($6, password_hash),
                version = version + 1
            where id = $1 and ($6::text is null or password_hash is not distinct from $7)

@@ -96,12 +96,12 @@ impl Administration {
         Ok(admin::list_audit(&self.pool, target, before, limit).await?)
     }
 
-    /// Records what an administrator did to the account of another.
-    #[tracing::instrument(name = "service.administration.record", level = "debug", skip_all, fields(%target))]
+    /// Records what an administrator did to the account `target` of another, or is about to do to something else.
+    #[tracing::instrument(name = "service.administration.record", level = "debug", skip_all)]
     pub async fn record(
         &self,
         name: &str,
-        target: UserId,
+        target: Option<UserId>,
         details: serde_json::Value,
         action: &AuditedAction<'_>,
     ) -> Result<(), Error> {

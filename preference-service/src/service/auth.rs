@@ -24,7 +24,7 @@ use crate::{
     models::{RefreshToken, Role, SecretHash, User, UserId, login_key, random_secret},
     repository::{
         admin, devices,
-        tokens::{self, Rotation},
+        tokens::{self, LoginProof, Rotation},
         users,
     },
 };
@@ -172,21 +172,53 @@ impl Auth {
         if is_outdated {
             hash = self.rehash(user.id, password, hash).await?;
         }
-        let token = RefreshToken::first();
-        let ttl = self.refresh_ttl_seconds;
-        if !tokens::create(&self.pool, user.id, &hash, &token, ttl).await? {
-            return Err(Error::InvalidCredentials);
-        }
+        let user_id = user.id;
+        let login = self.begin(user, LoginProof::Password(&hash)).await?;
         // The success on a known device says nothing about the attempts of others at its address.
         if device.is_none() {
             self.limits.succeed(&attempt).await;
         }
         let device = device.unwrap_or_else(random_secret);
         let hash = SecretHash::of(device.as_bytes());
-        devices::store(&self.pool, user.id, &hash).await?;
-        let now = self.clock.now();
-        let login = self.issue(user, &token, now).await?;
+        devices::store(&self.pool, user_id, &hash).await?;
         Ok(LoggedIn { login, device })
+    }
+
+    /// Issues tokens for a user who logged in by an external identity.
+    ///
+    /// # Errors
+    /// `Suspended`; `InvalidCredentials` if the identity is no longer the user's.
+    #[tracing::instrument(name = "service.auth.log_in_by_identity", level = "debug", skip_all)]
+    pub async fn log_in_by_identity(&self, user: User, identity: i64) -> Result<Login, Error> {
+        if let Some(suspension) = admin::find_suspension(&self.pool, user.id).await? {
+            return Err(Error::Suspended(suspension));
+        }
+        self.begin(user, LoginProof::Identity(identity)).await
+    }
+
+    /// Issues tokens for a device whose login its user has just approved.
+    ///
+    /// # Errors
+    /// `InvalidCredentials` if the user is suspended or gone.
+    #[tracing::instrument(name = "service.auth.log_in_device", level = "debug", skip_all)]
+    pub async fn log_in_device(&self, user: User) -> Result<Login, Error> {
+        self.begin(user, LoginProof::Approval).await
+    }
+
+    /// The claim `iss` of access tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Stores a login that was proved, and issues its tokens.
+    async fn begin(&self, user: User, proof: LoginProof<'_>) -> Result<Login, Error> {
+        let token = RefreshToken::first();
+        let ttl = self.refresh_ttl_seconds;
+        if !tokens::create(&self.pool, user.id, proof, &token, ttl).await? {
+            return Err(Error::InvalidCredentials);
+        }
+        let now = self.clock.now();
+        self.issue(user, &token, now).await
     }
 
     /// Returns the secret of a device on which `user` has logged in before. One that sends too many wrong passwords becomes

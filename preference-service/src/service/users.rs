@@ -21,7 +21,8 @@ use crate::{
     repository::{
         erasure,
         export::{self, Piece},
-        movies, name_looks, users,
+        movies, name_looks,
+        users::{self, EmailState},
     },
 };
 
@@ -145,7 +146,12 @@ impl Users {
         };
         let is_required = self.email_verification.is_required && !is_vouched_for;
         let email = user.email.clone();
-        let user = users::create(&self.pool, user, password_hash.as_deref(), is_required).await?;
+        let state = match is_required {
+            true => EmailState::Unverified,
+            false => EmailState::Trusted,
+        };
+        let hash = password_hash.as_deref();
+        let user = users::create(&self.pool, user, hash, state).await?;
         self.outbox.notify_readers();
         if is_required {
             self.email_verification.request(user.id, &email).await?;

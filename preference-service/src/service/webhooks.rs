@@ -8,7 +8,13 @@ use sqlx::PgPool;
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
-use super::{catalogue::Catalogue, interactions::Interactions, retry, writer::Command};
+use super::{
+    catalogue::Catalogue,
+    confirmation::{Confirmation, Requester},
+    interactions::Interactions,
+    retry,
+    writer::Command,
+};
 use crate::{
     client::{FilmMatch, WantedFilm},
     error::Error,
@@ -46,15 +52,18 @@ pub struct Webhooks {
     pool: PgPool,
     catalogue: Catalogue,
     interactions: Interactions,
+    confirmation: Confirmation,
 }
 
 impl Webhooks {
-    /// The hooks in `pool`, with the movies of `catalogue`; their events are recorded by `interactions`. Deliveries whose
+    /// The hooks in `pool`, with the movies of `catalogue`; their events are recorded by `interactions`; `confirmation` checks the
+    /// proof of new secrets. Deliveries whose
     /// movies were not found are applied again, at once when `arrived` changes.
     pub fn start(
         pool: PgPool,
         catalogue: Catalogue,
         interactions: Interactions,
+        confirmation: Confirmation,
         arrived: watch::Receiver<()>,
         shutdown: &Shutdown,
     ) -> Self {
@@ -62,6 +71,7 @@ impl Webhooks {
             pool,
             catalogue,
             interactions,
+            confirmation,
         };
         let retried = webhooks.clone();
         let apply = async move || retried.apply_due().await;
@@ -69,16 +79,18 @@ impl Webhooks {
         webhooks
     }
 
-    /// Creates a hook of `user_id`; returns it with its secret.
+    /// Creates a hook of `user_id`; returns it with its secret, which outlasts an access token. Requires proof.
     ///
     /// # Errors
-    /// As [`webhooks::create`].
+    /// As [`webhooks::create`] and [`Confirmation::confirm`].
     #[tracing::instrument(name = "service.webhooks.create", level = "debug", skip_all, fields(%user_id))]
     pub async fn create(
         &self,
         user_id: UserId,
         hook: &NewWebhook,
+        requester: &Requester<'_>,
     ) -> Result<(Webhook, String), Error> {
+        self.confirmation.confirm(requester).await?;
         let secret = ApiKeySecret::generate_for_webhook();
         let id = webhooks::create(&self.pool, user_id, hook, &secret).await?;
         Ok((self.get(user_id, id).await?, secret.reveal()))
@@ -97,12 +109,18 @@ impl Webhooks {
         Ok(hooks)
     }
 
-    /// Replaces the secret of a hook; returns the hook with the new one. The old one is invalid at once.
+    /// Replaces the secret of a hook; returns the hook with the new one. The old one is invalid at once. Requires proof.
     ///
     /// # Errors
-    /// `WebhookNotFound` if the user has none of this id.
+    /// `WebhookNotFound` if the user has none of this id; as [`Confirmation::confirm`].
     #[tracing::instrument(name = "service.webhooks.rotate", level = "debug", skip_all, fields(%user_id, id))]
-    pub async fn rotate(&self, user_id: UserId, id: i64) -> Result<(Webhook, String), Error> {
+    pub async fn rotate(
+        &self,
+        user_id: UserId,
+        id: i64,
+        requester: &Requester<'_>,
+    ) -> Result<(Webhook, String), Error> {
+        self.confirmation.confirm(requester).await?;
         let secret = ApiKeySecret::generate_for_webhook();
         if !webhooks::rotate(&self.pool, user_id, id, &secret).await? {
             return Err(Error::WebhookNotFound);

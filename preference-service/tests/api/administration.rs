@@ -266,3 +266,26 @@ async fn roles_permit_what_they_say_and_the_audit_log_has_every_change(pool: PgP
     assert_eq!(log["entries"][0]["action"], "user.erase");
     assert!(!log.to_string().contains("spam"), "{log}");
 }
+
+#[sqlx::test]
+async fn other_services_record_what_administrators_do(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let record = json!({"actor": "42", "action": "PUT /api/v1/admin/rules", "target": "/api/v1/admin/rules?x=1"});
+    let path = "/internal/v1/audit";
+    assert_eq!(app.post(path, record).await.status, 204);
+    let log = send(
+        &app,
+        (1, "admin"),
+        "GET",
+        "/api/v1/admin/audit",
+        Value::Null,
+    )
+    .await;
+    let entry = log.expect(200)["entries"][0].clone();
+    assert_eq!(entry["actor"], "42");
+    assert_eq!(entry["action"], "PUT /api/v1/admin/rules");
+    assert_eq!(entry["target_id"], Value::Null);
+    assert_eq!(entry["after"]["target"], "/api/v1/admin/rules?x=1");
+    assert!(entry["request_id"].is_string());
+    assert_eq!(app.post(path, json!({"actor": "42"})).await.status, 400);
+}

@@ -18,6 +18,7 @@ const EXPORTED: &[&str] = &[
     "api_key",
     "job",
     "email_verification",
+    "external_identity",
     "group_member",
     "known_device",
     "import_failure",
@@ -32,8 +33,15 @@ const EXPORTED: &[&str] = &[
     "webhook_delivery",
 ];
 /// Tables whose rows belong to a user, but are not in an export: the proof of an erasure, the rows of a
-/// running import, which are the user's own file, and change records of what is exported.
-const NOT_EXPORTED: &[&str] = &["erasure", "idempotency_key", "import_entry", "outbox"];
+/// running import, which are the user's own file, logins that have begun, and change records of what is exported.
+const NOT_EXPORTED: &[&str] = &[
+    "erasure",
+    "idempotency_key",
+    "import_entry",
+    "device_grant",
+    "oidc_login",
+    "outbox",
+];
 
 /// A new table must be added to the export and to the erasure (`own_data` tests that all are erased).
 #[sqlx::test]

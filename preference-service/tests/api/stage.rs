@@ -1,5 +1,6 @@
 //! Test fixtures: the service, and a fake movie-service.
 
+mod login_provider;
 mod movie_service;
 
 use std::{collections::HashMap, time::Duration};
@@ -17,7 +18,10 @@ use preference_service::{NAME, app, config, database::Pools, handler};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-pub(crate) use self::movie_service::{Mood, MovieService};
+pub(crate) use self::{
+    login_provider::{Fault, Person, TestProvider},
+    movie_service::{Mood, MovieService},
+};
 
 /// The password of accounts with one.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";

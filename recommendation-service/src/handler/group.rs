@@ -3,7 +3,7 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     caller::Caller,
-    extract::{Json, Query},
+    extract::{Bounded, Json, Query},
     language::{AcceptLanguage, ContentLanguage},
     openapi::InvalidRequest,
     problem::ProblemDocument,
@@ -37,7 +37,7 @@ pub(super) struct GroupRequest {
     #[schema(minimum = 1)]
     group_id: Option<i64>,
     /// The caller, and users of one group of the caller, 1 to 20 in all, each once. Administrators may name any users.
-    #[schema(value_type = Vec<i64>, required = false, min_items = 1, max_items = 20)]
+    #[schema(value_type = Vec<Bounded<1, { i64::MAX }>>, inline, required = false, min_items = 1, max_items = 20)]
     user_ids: Option<Vec<i64>>,
     /// The aggregation of the members' scores; `average` if not given.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use axum::{Json as JsonBody, extract::State};
 use chassis::{
     caller::Caller,
-    extract::{Json, Query},
+    extract::{Bounded, Json, Query},
     language::{AcceptLanguage, ContentLanguage, Language},
     openapi::InvalidRequest,
     validate::{FieldError, Validator},
@@ -76,11 +76,11 @@ pub(super) struct PreviewRequest {
     user_id: Option<i64>,
     /// TMDB's ids of at most 100 movies of the catalogue that they like.
     #[serde(default)]
-    #[schema(max_items = 100)]
+    #[schema(value_type = Vec<Bounded<1, { i64::MAX }>>, inline, max_items = 100)]
     likes: Vec<i64>,
     /// TMDB's ids of at most 100 movies of the catalogue that they dislike, none of which is among `likes`.
     #[serde(default)]
-    #[schema(max_items = 100)]
+    #[schema(value_type = Vec<Bounded<1, { i64::MAX }>>, inline, max_items = 100)]
     dislikes: Vec<i64>,
     /// Their preferences.
     #[serde(default)]

@@ -243,3 +243,25 @@ async fn rules_are_previewed_for_a_user_and_nothing_is_stored(pool: PgPool) {
     );
     assert_eq!(get(&test.app, PATH).await.expect(200)["total_results"], 1);
 }
+
+#[sqlx::test]
+async fn what_administrators_change_is_recorded_before(pool: PgPool) {
+    let test = TestApp::ready(&pool).await;
+    let admin = ("x-principal", r#"{"subject":"42","role":"admin"}"#);
+    let body = json!({"rules": [rule("recency", 1.0)], "version": 1});
+    put_with(&test, admin, body).await.expect(200);
+    let entry = json!({"actor": "42", "action": "PUT /api/v1/admin/rules", "target": PATH});
+    assert_eq!(test.users.audit(), [entry]);
+    // Reading is not recorded, nor what another service does.
+    test.get_as("admin", PATH).await.expect(200);
+    let body = json!({"rules": [rule("recency", 2.0)], "version": 2});
+    put(&test, body).await.expect(200);
+    assert_eq!(test.users.audit().len(), 1);
+    // Nothing is done without an entry.
+    test.users.stop_audit();
+    let body = json!({"rules": [rule("recency", 3.0)], "version": 3});
+    let refused = put_with(&test, admin, body).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(refused.body["error"], "the audit log is unavailable");
+    assert_eq!(active(&test).await, [("recency".to_owned(), 2.0)]);
+}

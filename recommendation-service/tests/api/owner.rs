@@ -12,7 +12,7 @@ use axum::{
     extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -35,6 +35,10 @@ struct State_ {
     users: HashMap<i64, Value>,
     /// Members by group.
     groups: HashMap<i64, Vec<i64>>,
+    /// The entries of the audit log.
+    audit: Vec<Value>,
+    /// True if no entry can be written.
+    is_audit_down: bool,
 }
 
 impl State_ {
@@ -65,6 +69,7 @@ impl Owner {
                 get(group_members),
             )
             .route("/internal/v1/users/{id}/shared-group", get(shared_group))
+            .route("/internal/v1/audit", post(audit))
             .with_state(Arc::clone(&state));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -105,6 +110,16 @@ impl Owner {
     /// A user whose change is not in the feed.
     pub(crate) fn know(&self, id: i64, payload: Value) {
         self.state.lock().unwrap().users.insert(id, payload);
+    }
+
+    /// The entries of the audit log.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        self.state.lock().unwrap().audit.clone()
+    }
+
+    /// Makes entries of the audit log fail.
+    pub(crate) fn stop_audit(&self) {
+        self.state.lock().unwrap().is_audit_down = true;
     }
 
     /// Sets the members of a group.
@@ -239,4 +254,13 @@ async fn shared_group(
         |members: &Vec<i64>| members.contains(&id) && ids.iter().all(|id| members.contains(id));
     let shared = state.groups.values().any(has_all);
     Json(json!({"shared": shared})).into_response()
+}
+
+async fn audit(State(state): State<Arc<Mutex<State_>>>, Json(entry): Json<Value>) -> StatusCode {
+    let mut state = state.lock().unwrap();
+    if state.is_audit_down {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    state.audit.push(entry);
+    StatusCode::NO_CONTENT
 }
