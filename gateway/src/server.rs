@@ -43,6 +43,7 @@ use crate::{
 /// Connections of one thread that the kernel keeps until they are accepted.
 const LISTEN_BACKLOG: i32 = 4096;
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+const SILENCE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause after a failed accept.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -194,7 +195,7 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
     let http = http(config);
     let graceful = GracefulShutdown::new();
     tokio::task::spawn_local(close_idle_connections(Rc::clone(state)));
-    tokio::task::spawn_local(breaker::watch(Rc::clone(state), shutdown.clone()));
+    tokio::task::spawn_local(probe_silent_instances(Rc::clone(state)));
     let stop = async {
         shutdown.started().await;
         // Load balancers that watch the readiness get time to send their requests elsewhere.
@@ -345,6 +346,14 @@ async fn close_idle_connections(state: Rc<ThreadState>) {
     while !state.shared.shutdown.sleep(IDLE_CHECK_INTERVAL).await {
         for upstream in &state.upstreams {
             upstream.close_unused();
+        }
+    }
+}
+
+async fn probe_silent_instances(state: Rc<ThreadState>) {
+    while !state.shared.shutdown.sleep(SILENCE_CHECK_INTERVAL).await {
+        for upstream in &state.upstreams {
+            upstream.probe_silent();
         }
     }
 }

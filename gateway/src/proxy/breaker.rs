@@ -1,26 +1,21 @@
 //! The circuit breaker of an instance: opens when the instance stops responding to anything, so that requests to it fail at
 //! once instead of at their time limit, and closes when it responds again. A slow response alone does not open it: an
-//! instance that owes a response for a while is asked for `/health/live`. [`super::forward`] reads it, [`watch`] sets it.
+//! instance that owes a response for a while is asked for `/health/live`. [`super::forward`] reads it, [`super::upstream`]
+//! sets it. It sends nothing itself.
 
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
     time::{Duration, Instant},
 };
 
-use chassis::shutdown::Shutdown;
-use hyper::{Request, Uri, header::HOST};
 use tokio::task::AbortHandle;
 
-use super::{instance::Instance, request_body::OutgoingBody};
-use crate::{routes::Service, state::ThreadState};
+use crate::routes::Service;
 
 /// Times at which an instance did not respond and its breaker opened, by service (counter).
-const BREAKER_OPENED_TOTAL: &str = "upstream_breaker_opened_total";
+pub(super) const BREAKER_OPENED_TOTAL: &str = "upstream_breaker_opened_total";
 /// Requests that an open breaker refused or ended, by service (counter).
 const BREAKER_REFUSED_TOTAL: &str = "upstream_breaker_refused_total";
-/// The interval at which instances are looked at.
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The interval between two probes of an instance whose breaker is open.
 const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -95,12 +90,28 @@ impl Breaker {
         connections.retain(|connection| !connection.is_finished());
     }
 
-    fn is_due(&self, probe_after: Duration) -> bool {
+    /// True if the instance is to be probed now, after `probe_after` without a response that it owes; the result goes to
+    /// [`Breaker::probed`].
+    pub(super) fn begin_probe(&self, probe_after: Duration) -> bool {
         let silence = self.since.get().elapsed();
-        match self.is_open.get() {
+        let is_due = match self.is_open.get() {
             true => silence >= REOPEN_INTERVAL,
             false => self.awaiting.get() > 0 && silence >= probe_after,
+        };
+        is_due && !self.is_probing.replace(true)
+    }
+
+    /// Sets the breaker by the result of a probe. True if that opened or closed it.
+    pub(super) fn probed(&self, lives: bool) -> bool {
+        self.is_probing.set(false);
+        self.since.set(Instant::now());
+        let is_changed = lives == self.is_open.get();
+        match (is_changed, lives) {
+            (true, true) => self.is_open.set(false),
+            (true, false) => self.open(),
+            (false, _) => {}
         }
+        is_changed
     }
 }
 
@@ -124,54 +135,4 @@ impl Drop for Awaiting<'_> {
 /// Counts a request that failed because no instance of `service` responds.
 pub(super) fn count_refused(service: Service) {
     metrics::counter!(BREAKER_REFUSED_TOTAL, "service" => service.name()).increment(1);
-}
-
-/// Opens and closes the breakers of a thread's instances until the shutdown of the process.
-pub(crate) async fn watch(state: Rc<ThreadState>, shutdown: Shutdown) {
-    let probe_after = Duration::from_millis(state.shared.config.own.upstream_probe_after_ms);
-    while !shutdown.sleep(CHECK_INTERVAL).await {
-        for upstream in &state.upstreams {
-            for instance in &upstream.instances {
-                let breaker = &instance.breaker;
-                if breaker.is_due(probe_after) && !breaker.is_probing.replace(true) {
-                    tokio::task::spawn_local(probe(Rc::clone(instance), upstream.service));
-                }
-            }
-        }
-    }
-}
-
-/// Requests the liveness of `instance`; any response shows that it lives.
-async fn probe(instance: Rc<Instance>, service: Service) {
-    let timeout = Duration::from_millis(instance.config().own.upstream_probe_timeout_ms);
-    let lives = tokio::time::timeout(timeout, instance.responds()).await;
-    let lives = matches!(lives, Ok(Ok(())));
-    let breaker = &instance.breaker;
-    let (service, was_open) = (service.name(), breaker.is_open());
-    breaker.is_probing.set(false);
-    breaker.since.set(Instant::now());
-    match (lives, was_open) {
-        (true, true) => {
-            breaker.is_open.set(false);
-            tracing::info!(service, instance = %instance.address(), "an instance responds again");
-        }
-        (false, false) => {
-            breaker.open();
-            metrics::counter!(BREAKER_OPENED_TOTAL, "service" => service).increment(1);
-            tracing::warn!(service, instance = %instance.address(), "an instance does not respond");
-        }
-        _ => {}
-    }
-}
-
-impl Instance {
-    /// Sends a request for the liveness over a connection of its own.
-    async fn responds(&self) -> Result<(), Box<dyn std::error::Error>> {
-        let mut sender = self.open().await?;
-        let mut request = Request::new(OutgoingBody(None));
-        *request.uri_mut() = Uri::from_static("/health/live");
-        request.headers_mut().insert(HOST, self.host_header.clone());
-        sender.send_request(request).await?;
-        Ok(())
-    }
 }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use hyper::{
-    Request, Response,
+    Request, Response, Uri,
     body::Incoming,
     client::conn::http1::{self, SendRequest},
-    header::HeaderValue,
+    header::{HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -93,11 +93,6 @@ impl Instance {
             failed_connects: Cell::new(0),
             skipped_until: Cell::new(None),
         }))
-    }
-
-    /// The settings.
-    pub(super) fn config(&self) -> &GatewayConfig {
-        &self.config
     }
 
     /// Host and port, for logs.
@@ -216,6 +211,20 @@ impl Instance {
             instance: Rc::clone(self),
             sender: Some(sender),
         }
+    }
+
+    /// True if it responds to a request for its liveness, over a connection of its own, within the time limit.
+    pub(super) async fn is_responsive(&self) -> bool {
+        let timeout = Duration::from_millis(self.config.own.upstream_probe_timeout_ms);
+        let probe = tokio::time::timeout(timeout, async {
+            let mut sender = self.open().await?;
+            let mut request = Request::new(OutgoingBody(None));
+            *request.uri_mut() = Uri::from_static("/health/live");
+            let headers = request.headers_mut();
+            headers.insert(HOST, self.host_header.clone());
+            sender.send_request(request).await.map_err(io::Error::other)
+        });
+        matches!(probe.await, Ok(Ok(_)))
     }
 
     fn record_latency(&self, latency: Duration) {

@@ -12,7 +12,7 @@ use rand::Rng;
 use rustls::ClientConfig;
 use url::Url;
 
-use super::instance::Instance;
+use super::{breaker::BREAKER_OPENED_TOTAL, instance::Instance};
 use crate::{config::GatewayConfig, routes::Service};
 
 /// Retries that each request adds to the budget: a fifth of one.
@@ -133,11 +133,35 @@ impl Upstream {
         }
     }
 
+    /// Probes the instances that do not respond, each in a task of its own.
+    pub(crate) fn probe_silent(&self) {
+        let probe_after = Duration::from_millis(self.config.own.upstream_probe_after_ms);
+        for instance in &self.instances {
+            if instance.breaker.begin_probe(probe_after) {
+                tokio::task::spawn_local(probe(Rc::clone(instance), self.service));
+            }
+        }
+    }
+
     /// Closes connections that have been idle for too long.
     pub(crate) fn close_unused(&self) {
         for instance in &self.instances {
             instance.close_unused();
         }
+    }
+}
+
+async fn probe(instance: Rc<Instance>, service: Service) {
+    let lives = instance.is_responsive().await;
+    if !instance.breaker.probed(lives) {
+        return;
+    }
+    let (service, address) = (service.name(), instance.address());
+    if lives {
+        tracing::info!(service, instance = %address, "an instance responds again");
+    } else {
+        metrics::counter!(BREAKER_OPENED_TOTAL, "service" => service).increment(1);
+        tracing::warn!(service, instance = %address, "an instance does not respond");
     }
 }
 
