@@ -102,7 +102,7 @@ fn public() -> OpenApiRouter<AppState> {
         .routes(routes!(session::refresh_session))
         .routes(routes!(device::authorize_device))
         .routes(routes!(device::verify_device))
-        .routes(routes!(oidc::list_providers))
+        .routes(routes!(oidc::list_login_providers))
         .routes(routes!(oidc::begin_login))
         .routes(routes!(oidc::finish_login))
         .routes(routes!(

@@ -334,8 +334,8 @@ fn urls_between_services_lead_to_services() {
     let mut owners = BTreeMap::new();
     for (name, service) in &services {
         for (variable, value) in environment(service) {
-            // The address of links in mails is that of the published port, for clients.
-            let is_of_clients = variable == "PUBLIC_URL";
+            // The published port, in links of mails and as the issuer of tokens: for clients.
+            let is_of_clients = ["PUBLIC_URL", "JWT_ISSUER"].contains(&variable.as_str());
             let Some(url) = Url::parse(&filled(&value)).ok().filter(|_| !is_of_clients) else {
                 continue;
             };

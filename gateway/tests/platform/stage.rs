@@ -10,7 +10,7 @@ mod raw;
 
 use std::{net::SocketAddr, time::Duration};
 
-use chassis::testing::{RedisServer, TcpProxy, eventually};
+use chassis::testing::{RedisServer, TcpProxy, eventually, free_port};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -104,7 +104,13 @@ impl Platform {
         let near = wire.as_ref().map(TcpProxy::address);
         let redis = RedisServer::start();
         let demo_tmdb = Program::start("demo-tmdb", &[]);
+        // movie-service records what administrators do with preference-service, which starts after it.
+        let preference_port = free_port();
         let movie_service = [
+            (
+                "USER_PREFERENCE_SERVICE_URL",
+                format!("http://127.0.0.1:{preference_port}"),
+            ),
             ("DATABASE_URL", movies.url(near)),
             ("TMDB_BASE_URL", format!("{}/3", demo_tmdb.url())),
             ("TMDB_API_KEY", "demo".to_owned()),
@@ -126,6 +132,7 @@ impl Platform {
                 service(&[
                     // Most users of the tests have no password.
                     ("AUTH_MODE", "mock".to_owned()),
+                    ("SERVER_PORT", preference_port.to_string()),
                     ("DATABASE_URL", users.url(near)),
                     ("MOVIE_SERVICE_URL", movie_services[0].url()),
                     ("REDIS_URL", redis_url(&redis, 2)),

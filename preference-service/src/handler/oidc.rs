@@ -177,7 +177,7 @@ pub(super) fn return_path(return_to: Option<&str>) -> Result<String, Problem> {
     security(()),
     responses((status = 200, description = "the providers", body = LoginProvidersResponse))
 )]
-pub(super) async fn list_providers(
+pub(super) async fn list_login_providers(
     State(state): State<AppState>,
 ) -> JsonBody<LoginProvidersResponse> {
     let providers = state
