@@ -89,7 +89,7 @@ async fn invalid_requests_are_4xx_and_store_nothing() {
         wrong.len()
     );
     for (before, after) in before.iter().zip(rows(&platform).await) {
-        // What an administrator requests is recorded before it is checked.
+        // An administrator's request is recorded before it is checked.
         let is_log = before.0 == "audit_entry";
         if *before != after && !is_log {
             wrong.push(format!("stored: {before:?} became {after:?}"));
