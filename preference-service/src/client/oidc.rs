@@ -294,7 +294,6 @@ fn unavailable(reason: &str) -> ProviderError {
     ProviderError::Unavailable(reason.to_owned())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unreachable(error: reqwest::Error) -> ProviderError {
     ProviderError::Unavailable(error.without_url().to_string())
 }

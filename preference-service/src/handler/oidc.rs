@@ -33,6 +33,9 @@ use crate::{
     state::AppState,
 };
 
+/// A redirection that is not stored: its status, `Location` and `Cache-Control`.
+type Redirection = (StatusCode, AppendHeaders<[(HeaderName, HeaderValue); 2]>);
+
 /// The cookie that binds a login to the browser that began it.
 const LOGIN_COOKIE: &str = "marquee_oidc";
 const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -119,9 +122,7 @@ fn accepts(headers: &HeaderMap, kind: &str) -> bool {
         })
 }
 
-fn see_other(
-    location: &str,
-) -> Result<(StatusCode, AppendHeaders<[(HeaderName, HeaderValue); 2]>), Problem> {
+fn see_other(location: &str) -> Result<Redirection, Problem> {
     let location = HeaderValue::try_from(location);
     let location = location.map_err(|error| Problem::internal(&error))?;
     Ok((
