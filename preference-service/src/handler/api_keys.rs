@@ -1,12 +1,7 @@
 //! Endpoints of API keys: create, list, delete; and the internal one by which the gateway authenticates
 //! them.
 
-use axum::{
-    Json as JsonBody,
-    extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
-};
+use axum::{Json as JsonBody, extract::State, http::StatusCode, response::IntoResponse};
 use chassis::{
     Problem,
     caller::Caller,
@@ -20,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{admin::record_if_admin, error::UserNotFound};
+use super::{admin::record_if_admin, error::UserNotFound, no_store::NO_STORE};
 use crate::{
     models::{ApiKey, ApiKeyOwner, NewApiKey, RequestedExpiry, Scope, SecretHash, UserId},
     service::confirmation::Requester,
@@ -120,7 +115,7 @@ pub(super) async fn create_api_key(
     let details = json!({"api_key": api_key.id, "scopes": api_key.scopes});
     record_if_admin(&state, "api-key.create", user_id, details, &caller).await?;
     let body = JsonBody(NewApiKeyResponse { api_key, key });
-    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], body))
+    Ok((StatusCode::CREATED, NO_STORE, body))
 }
 
 /// List API keys

@@ -5,7 +5,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE},
+        header::{HeaderName, HeaderValue, SET_COOKIE},
     },
     response::{IntoResponse, Response},
 };
@@ -21,19 +21,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::oauth::{GrantRequest, OAuthError, grant, is_grant};
+use super::{
+    no_store::NO_STORE,
+    oauth::{GrantRequest, OAuthError, grant, is_grant},
+    proof::user_of,
+};
 use crate::{
-    error::Error,
-    models::{User, UserId},
+    models::User,
     service::{
         auth::{LoggedIn, Login, LoginClient},
         signing::PublicKey,
     },
     state::AppState,
 };
-
-/// Responses with tokens must not be stored by caches (RFC 6749, 5.1).
-const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// The cookie by which a device is known.
 const DEVICE_COOKIE: &str = "marquee_device";
@@ -218,8 +218,7 @@ pub(super) async fn me(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<JsonBody<User>, Problem> {
-    let id = UserId::of(&caller).ok_or(Error::UserNotFound)?;
-    Ok(JsonBody(state.users.get(id).await?))
+    Ok(JsonBody(state.users.get(user_of(&caller)?).await?))
 }
 
 /// Get the public keys of tokens

@@ -4,7 +4,6 @@
 use axum::{
     Json as JsonBody,
     extract::{Request, State},
-    http::header::{CACHE_CONTROL, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use chassis::{
@@ -18,13 +17,12 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::oauth::{OAuthError, parse_fields};
-use crate::{
-    error::Error,
-    models::{UserId, parse_client_id},
-    service::confirmation::Requester,
-    state::AppState,
+use super::{
+    no_store::NO_STORE,
+    oauth::{OAuthError, parse_fields},
+    proof::user_of,
 };
+use crate::{models::parse_client_id, service::confirmation::Requester, state::AppState};
 
 /// A request of a device.
 #[derive(ToSchema)]
@@ -147,9 +145,6 @@ pub(super) async fn authorize_device(
     Ok((NO_STORE, body).into_response())
 }
 
-const NO_STORE: [(HeaderName, HeaderValue); 1] =
-    [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-
 /// Approve or refuse a device
 ///
 /// Shows which program asks for a login, or decides on it. Approving requires a login of the last five minutes or the password:
@@ -173,7 +168,7 @@ pub(super) async fn verify_device(
     caller: Caller,
     Json(request): Json<VerifyDeviceRequest>,
 ) -> Result<JsonBody<VerifiedDeviceResponse>, Problem> {
-    let user_id = UserId::of(&caller).ok_or(Error::UserNotFound)?;
+    let user_id = user_of(&caller)?;
     let code = request.user_code.as_str();
     let grants = &state.device_grants;
     let device = match request.approve {

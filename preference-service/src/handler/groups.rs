@@ -1,12 +1,7 @@
 //! Endpoints of groups: create, list, invite, join, leave; and the internal ones by which recommendation-service checks who
 //! shares a group. The caller is the user of the token, also if they are an administrator.
 
-use axum::{
-    Json as JsonBody,
-    extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
-};
+use axum::{Json as JsonBody, extract::State, http::StatusCode, response::IntoResponse};
 use chassis::{
     Problem,
     caller::Caller,
@@ -18,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::{no_store::NO_STORE, proof::user_of};
 use crate::{
-    error::Error,
     models::{Group, GroupId, Invitation, NewInvitation, UserId, parse_group_name},
     state::AppState,
 };
@@ -78,10 +73,6 @@ pub(super) struct JoinRequest {
 
 /// Users whom recommendation-service may name in one check.
 const MAX_NAMED_USERS: usize = 100;
-
-fn user_of(caller: &Caller) -> Result<UserId, Error> {
-    UserId::of(caller).ok_or(Error::UserNotFound)
-}
 
 /// Create a group
 ///
@@ -199,7 +190,7 @@ pub(super) async fn create_invitation(
     let groups = &state.groups;
     let invitation = groups.invite(user_of(&caller)?, id, invitation).await?;
     let body = JsonBody(invitation);
-    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], body))
+    Ok((StatusCode::CREATED, NO_STORE, body))
 }
 
 /// Withdraw invitations

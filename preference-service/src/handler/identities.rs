@@ -4,11 +4,8 @@ use axum::{
     Json as JsonBody,
     body::Bytes,
     extract::State,
-    http::{
-        HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, HeaderValue},
-    },
-    response::{AppendHeaders, IntoResponse},
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
 };
 use chassis::{
     Problem,
@@ -25,7 +22,9 @@ use utoipa::ToSchema;
 use super::{
     admin::record_if_admin,
     error::UserNotFound,
+    no_store::NO_STORE,
     oidc::{AuthorizationResponse, login_cookie, return_path},
+    proof::ProofRequest,
 };
 use crate::{
     models::{ExternalIdentity, UserId},
@@ -57,16 +56,6 @@ pub(super) struct LinkRequest {
     )]
     return_to: Option<String>,
     /// The caller's present password; required unless the caller logged in during the last five minutes or has no password.
-    #[schema(value_type = Option<String>)]
-    current_password: Option<SecretString>,
-}
-
-/// The proof of the end of a link.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"current_password": "correct horse battery staple"}))]
-pub(super) struct UnlinkRequest {
-    /// The caller's present password.
     #[schema(value_type = Option<String>)]
     current_password: Option<SecretString>,
 }
@@ -128,11 +117,10 @@ pub(super) async fn link_identity(
         .begin_link(user_id, &provider, return_to, &requester);
     let begun = begun.await?;
     let cookie = login_cookie(&headers, &provider, Some(&begun.browser_secret))?;
-    let no_store = AppendHeaders([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
     let body = JsonBody(AuthorizationResponse {
         authorization_url: begun.authorization_url.into(),
     });
-    Ok((cookie, no_store, body))
+    Ok((cookie, NO_STORE, body))
 }
 
 /// Unlink an account of a provider
@@ -147,7 +135,7 @@ pub(super) async fn link_identity(
         ("id" = UserId, Path, description = "The user's id.", example = 1),
         ("identity_id" = i64, Path, description = "The id of the link.", example = 1),
     ),
-    request_body(content = inline(Option<UnlinkRequest>), description = "optional; required without a recent login"),
+    request_body(content = inline(Option<ProofRequest>), description = "optional; required without a recent login"),
     responses(
         (status = 204, description = "the link has ended"),
         InvalidRequest,
@@ -163,8 +151,8 @@ pub(super) async fn unlink_identity(
     caller: Caller,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let request: UnlinkRequest = parse_optional_json(&body)?;
-    let requester = Requester::new(&caller, request.current_password.as_ref());
+    let proof: ProofRequest = parse_optional_json(&body)?;
+    let requester = proof.requester(&caller);
     state.oidc.unlink(user_id, id, &requester).await?;
     let details = json!({"identity": id});
     record_if_admin(&state, "identity.delete", user_id, details, &caller).await?;

@@ -6,10 +6,7 @@ use std::collections::HashMap;
 use axum::{
     Json as JsonBody,
     extract::State,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, HeaderName, HeaderValue},
-    },
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chassis::{Problem, problem::ProblemDocument};
@@ -18,6 +15,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
+use super::no_store::NO_STORE;
 use crate::{
     error::Error,
     models::{DevicePoll, parse_client_id},
@@ -27,8 +25,6 @@ use crate::{
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const REFRESH_GRANT: &str = "refresh_token";
-const NO_STORE: [(HeaderName, HeaderValue); 1] =
-    [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
 /// An error of OAuth 2.0 (RFC 6749, 5.2; RFC 8628, 3.5).
 #[derive(Clone, Copy, Serialize, ToSchema)]

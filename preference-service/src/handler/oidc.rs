@@ -6,7 +6,7 @@ use axum::{
     extract::{RawQuery, State},
     http::{
         HeaderMap, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, SET_COOKIE},
+        header::{ACCEPT, HeaderName, HeaderValue, LOCATION, SET_COOKIE},
     },
     response::{AppendHeaders, IntoResponse, Response},
 };
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
-use super::session::session_cookies;
+use super::{no_store::NO_STORE, session::session_cookies};
 use crate::{
     error::Error,
     models::{LOGIN_TTL_SECONDS, parse_return_to},
@@ -33,12 +33,15 @@ use crate::{
     state::AppState,
 };
 
-/// A redirection that is not stored: its status, `Location` and `Cache-Control`.
-type Redirection = (StatusCode, AppendHeaders<[(HeaderName, HeaderValue); 2]>);
+/// A redirection that is not stored: its status, `Cache-Control` and `Location`.
+type Redirection = (
+    StatusCode,
+    [(HeaderName, &'static str); 1],
+    [(HeaderName, HeaderValue); 1],
+);
 
 /// The cookie that binds a login to the browser that began it.
 const LOGIN_COOKIE: &str = "marquee_oidc";
-const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
 /// A provider with which people can log in.
 #[derive(Serialize, ToSchema)]
@@ -125,10 +128,7 @@ fn accepts(headers: &HeaderMap, kind: &str) -> bool {
 fn see_other(location: &str) -> Result<Redirection, Problem> {
     let location = HeaderValue::try_from(location);
     let location = location.map_err(|error| Problem::internal(&error))?;
-    Ok((
-        StatusCode::SEE_OTHER,
-        AppendHeaders([(LOCATION, location), NO_STORE]),
-    ))
+    Ok((StatusCode::SEE_OTHER, NO_STORE, [(LOCATION, location)]))
 }
 
 /// The response to a failed login: the page with a code for browsers, otherwise a problem.
@@ -234,10 +234,10 @@ pub(super) async fn begin_login(
         let body = JsonBody(AuthorizationResponse {
             authorization_url: authorization_url.into(),
         });
-        return Ok((cookie, AppendHeaders([NO_STORE]), body).into_response());
+        return Ok((cookie, NO_STORE, body).into_response());
     }
-    let (status, location) = see_other(authorization_url.as_str())?;
-    Ok((status, location, cookie).into_response())
+    let redirection = see_other(authorization_url.as_str())?;
+    Ok((cookie, redirection).into_response())
 }
 
 /// End a login by a provider
@@ -281,16 +281,16 @@ pub(super) async fn finish_login(
     };
     let forget = login_cookie(&headers, &provider, None)?;
     let response = match (finished.login, wants_json(&headers)) {
-        (Some(login), true) => (forget, AppendHeaders([NO_STORE]), JsonBody(login)).into_response(),
+        (Some(login), true) => (forget, NO_STORE, JsonBody(login)).into_response(),
         (None, true) => (StatusCode::NO_CONTENT, forget).into_response(),
         (Some(login), false) => {
             let cookies = session_cookies(&state, &headers, &login)?;
-            let (status, location) = see_other(&finished.return_to)?;
-            (status, location, cookies, forget).into_response()
+            let redirection = see_other(&finished.return_to)?;
+            (cookies, forget, redirection).into_response()
         }
         (None, false) => {
-            let (status, location) = see_other(&finished.return_to)?;
-            (status, location, forget).into_response()
+            let redirection = see_other(&finished.return_to)?;
+            (forget, redirection).into_response()
         }
     };
     Ok(response)

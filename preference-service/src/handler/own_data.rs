@@ -17,23 +17,12 @@ use chassis::{
 };
 use futures_util::stream;
 use histories::export::Layout;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{admin::record_if_admin, error::UserNotFound};
-use crate::{models::UserId, service::confirmation::Requester, state::AppState};
-
-/// The proof of an erasure.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"current_password": "correct horse battery staple"}))]
-pub(super) struct EraseUserRequest {
-    /// The caller's present password.
-    #[schema(value_type = Option<String>)]
-    current_password: Option<SecretString>,
-}
+use super::{admin::record_if_admin, error::UserNotFound, proof::ProofRequest};
+use crate::{models::UserId, state::AppState};
 
 /// Erase a user
 ///
@@ -45,7 +34,7 @@ pub(super) struct EraseUserRequest {
     path = "/api/v1/users/{id}",
     tag = "users",
     params(("id" = UserId, Path, description = "The user's id.", example = 1)),
-    request_body(content = inline(Option<EraseUserRequest>), description = "optional; required without a recent login"),
+    request_body(content = inline(Option<ProofRequest>), description = "optional; required without a recent login"),
     responses(
         (status = 204, description = "the user is erased"),
         InvalidRequest,
@@ -59,9 +48,8 @@ pub(super) async fn erase_user(
     caller: Caller,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let request: EraseUserRequest = parse_optional_json(&body)?;
-    let requester = Requester::new(&caller, request.current_password.as_ref());
-    state.users.erase(id, &requester).await?;
+    let proof: ProofRequest = parse_optional_json(&body)?;
+    state.users.erase(id, &proof.requester(&caller)).await?;
     record_if_admin(&state, "user.erase", id, Value::Null, &caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }

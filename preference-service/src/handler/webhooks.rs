@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::UserNotFound;
+use super::{error::UserNotFound, no_store::NO_STORE, proof::ProofRequest};
 use crate::{
     error::Error,
     models::{DeliveryOutcome, NewWebhook, Provider, UserId, Webhook},
@@ -58,16 +58,6 @@ pub(super) struct CreateWebhookRequest {
     #[schema(value_type = Option<BTreeMap<String, UserId>>, example = json!({"living room": 2}))]
     users: Option<BTreeMap<String, UserId>>,
     /// The caller's present password; required unless the caller logged in during the last five minutes or has no password.
-    #[schema(value_type = Option<String>)]
-    current_password: Option<SecretString>,
-}
-
-/// The proof of a new secret.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"current_password": "correct horse battery staple"}))]
-pub(super) struct RotateWebhookRequest {
-    /// The caller's present password.
     #[schema(value_type = Option<String>)]
     current_password: Option<SecretString>,
 }
@@ -183,11 +173,7 @@ pub(super) async fn create_webhook(
     let requester = Requester::new(&caller, current_password.as_ref());
     let created = state.webhooks.create(user_id, &hook, &requester).await?;
     let body = JsonBody(NewWebhookResponse::new(created));
-    Ok((
-        StatusCode::CREATED,
-        [(header::CACHE_CONTROL, "no-store")],
-        body,
-    ))
+    Ok((StatusCode::CREATED, NO_STORE, body))
 }
 
 /// List webhooks
@@ -223,7 +209,7 @@ pub(super) async fn list_webhooks(
         ("id" = UserId, Path, description = "The user's id.", example = 1),
         ("webhook_id" = i64, Path, description = "The webhook's id.", example = 1),
     ),
-    request_body(content = inline(Option<RotateWebhookRequest>), description = "optional; required without a recent login"),
+    request_body(content = inline(Option<ProofRequest>), description = "optional; required without a recent login"),
     responses(
         (status = 200, description = "the webhook with its new secret", body = NewWebhookResponse),
         InvalidRequest,
@@ -237,12 +223,12 @@ pub(super) async fn rotate_webhook(
     caller: Caller,
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
-    let request: RotateWebhookRequest = parse_optional_json(&body)?;
-    let requester = Requester::new(&caller, request.current_password.as_ref());
+    let proof: ProofRequest = parse_optional_json(&body)?;
+    let requester = proof.requester(&caller);
     let rotated = state.webhooks.rotate(user_id, webhook_id, &requester);
     let rotated = rotated.await?;
     let body = JsonBody(NewWebhookResponse::new(rotated));
-    Ok(([(header::CACHE_CONTROL, "no-store")], body))
+    Ok((NO_STORE, body))
 }
 
 /// Revoke a webhook
@@ -307,7 +293,7 @@ pub(super) async fn receive_delivery(
         repeated: delivered.is_repeated,
         reason: delivered.reason,
     };
-    Ok(([(header::CACHE_CONTROL, "no-store")], JsonBody(body)))
+    Ok((NO_STORE, JsonBody(body)))
 }
 
 /// Reads the JSON of a delivery: the body, or a part of a form.
