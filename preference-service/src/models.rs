@@ -11,6 +11,7 @@ mod idempotency;
 mod import;
 mod interaction;
 mod interaction_change;
+mod login_provider;
 mod movie;
 mod name;
 mod oidc;
@@ -58,11 +59,12 @@ pub use import::{
 };
 pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;
+pub use login_provider::{Endpoints, LoginProvider, ProviderKind};
 pub use movie::{Film, MovieCard, MovieChange, MovieState, Tag};
 pub use name::looks_of;
 pub use oidc::{
-    Endpoints, ExternalIdentity, ExternalProfile, LOGIN_TTL_SECONDS, LoginProvider, LoginRefusal,
-    LoginSecrets, PendingLogin, ProviderKind, parse_return_to,
+    ExternalIdentity, ExternalProfile, LOGIN_TTL_SECONDS, LoginRefusal, LoginSecrets, PendingLogin,
+    parse_return_to,
 };
 pub use password::weakness;
 pub use preferences::{NewPreferences, Preferences};

@@ -4,8 +4,8 @@
 //! A login is bound to the browser that began it (a cookie), to its provider (`state`, a callback of its own, and `iss` of RFC
 //! 9207), and is valid once. An account is linked without its owner's doing only if the issuer vouches for the address *and* the
 //! owner proved the same address to us; never a moderator or an administrator.
-// Longer than 500 lines: the steps of one login, in their order.
 
+mod accounts;
 mod id_token;
 mod provider;
 
@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use url::Url;
 
-use self::provider::Provider;
+use self::{accounts::Accounts, provider::Provider};
 use super::{
     attempts::{AttemptLimiter, client_subject},
     auth::{Auth, Login},
@@ -28,14 +28,10 @@ use crate::{
     config::Config,
     error::Error,
     models::{
-        AccountRules, ExternalIdentity, ExternalProfile, LoginProvider, LoginRefusal, LoginSecrets,
-        NewUser, PendingLogin, Role, User, UserId, login_key, random_digits,
+        ExternalIdentity, ExternalProfile, LoginProvider, LoginRefusal, LoginSecrets, PendingLogin,
+        UserId,
     },
-    repository::{
-        identities::{self, NewIdentity},
-        oidc_logins,
-        users::EmailState,
-    },
+    repository::{identities, oidc_logins},
 };
 
 /// Counter: logins by a provider; labels `provider`, and `outcome`: `ok`, or the code of the refusal.
@@ -43,11 +39,6 @@ pub const LOGINS_TOTAL: &str = "oidc_logins_total";
 
 /// The largest parameter of a callback, in bytes.
 const MAX_PARAMETER_BYTES: usize = 4096;
-/// Variations of a name that are tried before a made-up one.
-const MAX_NAME_VARIATIONS: usize = 3;
-/// In characters; leaves space for a variation.
-const MAX_DERIVED_NAME_LENGTH: usize = 60;
-
 /// A login that has begun: where the person goes, and what the browser keeps.
 #[derive(Debug)]
 pub struct BegunLogin {
@@ -84,10 +75,8 @@ pub struct FinishedLogin {
 pub struct Oidc {
     pool: PgPool,
     providers: Arc<Vec<Provider>>,
-    auth: Auth,
+    accounts: Accounts,
     confirmation: Confirmation,
-    email_verification: EmailVerification,
-    outbox: Outbox,
     /// Begun logins per client address.
     starts: AttemptLimiter,
     public_url: Url,
@@ -129,11 +118,14 @@ impl Oidc {
         Ok(Self {
             providers: Arc::new(providers.collect::<Result<_, _>>()?),
             public_url: config.public_url.clone(),
+            accounts: Accounts {
+                pool: parts.pool.clone(),
+                auth: parts.auth,
+                email_verification: parts.email_verification,
+                outbox: parts.outbox,
+            },
             pool: parts.pool,
-            auth: parts.auth,
             confirmation: parts.confirmation,
-            email_verification: parts.email_verification,
-            outbox: parts.outbox,
             starts: parts.starts,
             clock: parts.clock,
         })
@@ -313,11 +305,11 @@ impl Oidc {
         }
         let login = match pending.user_id {
             Some(user_id) => {
-                let identity = new_identity(settings, &profile);
+                let identity = accounts::new_identity(settings, &profile);
                 identities::link(&self.pool, user_id, &identity, None).await?;
                 None
             }
-            None => Some(self.log_in(settings, &profile).await?),
+            None => Some(self.accounts.log_in(settings, &profile).await?),
         };
         Ok(FinishedLogin {
             return_to: pending.return_to,
@@ -354,11 +346,11 @@ impl Oidc {
         };
         let token = tokens.id_token.ok_or_else(|| invalid("there is none"))?;
         let token = token.expose_secret();
-        let kid = id_token::key_id(token).map_err(invalid)?;
-        let keys = provider.keys(&metadata, kid.as_deref()).await;
+        let header = id_token::header(token).map_err(invalid)?;
+        let keys = provider.keys(&metadata, header.kid.as_deref()).await;
         let keys = keys.map_err(unavailable)?;
         let now = self.clock.now().timestamp();
-        let profile = id_token::verify(token, &keys, settings, &secrets.nonce(), now);
+        let profile = id_token::verify(token, &header, &keys, settings, &secrets.nonce(), now);
         let mut profile = profile.map_err(invalid)?;
         if let Some(url) = &metadata.userinfo_endpoint
             && !profile.is_email_verified
@@ -374,88 +366,6 @@ impl Oidc {
             }
         }
         Ok(profile)
-    }
-
-    /// Issues tokens for the person: of the account that is linked, or that has the same proven address, or of a new one.
-    async fn log_in(
-        &self,
-        settings: &LoginProvider,
-        profile: &ExternalProfile,
-    ) -> Result<Login, Error> {
-        let identity = new_identity(settings, profile);
-        if let Some((id, user)) = identities::find_user(&self.pool, &identity).await? {
-            if user.role != Role::User {
-                return Err(Error::LoginRefused(LoginRefusal::Administrator));
-            }
-            return self.auth.log_in_by_identity(user, id).await;
-        }
-        let email = profile.email.as_deref();
-        let email = email.ok_or(Error::LoginRefused(LoginRefusal::NoEmail))?;
-        let key = login_key(email).ok_or(Error::LoginRefused(LoginRefusal::NoEmail))?;
-        let (id, user) = match identities::find_by_email(&self.pool, &key).await? {
-            None => self.sign_up(profile, email, &identity).await?,
-            Some((user_id, true)) if profile.is_email_verified => {
-                identities::link(&self.pool, user_id, &identity, Some(&key)).await?;
-                let linked = identities::find_user(&self.pool, &identity).await?;
-                linked.ok_or(Error::LoginRefused(LoginRefusal::AccountExists))?
-            }
-            // The same for all others, so that nobody learns whose account it is.
-            Some(_) => return Err(Error::LoginRefused(LoginRefusal::AccountExists)),
-        };
-        self.auth.log_in_by_identity(user, id).await
-    }
-
-    /// Creates an account without a password, named as the issuer names the person or by a made-up name.
-    async fn sign_up(
-        &self,
-        profile: &ExternalProfile,
-        email: &str,
-        identity: &NewIdentity<'_>,
-    ) -> Result<(i64, User), Error> {
-        let is_waiting = self.email_verification.is_required && !profile.is_email_verified;
-        let state = match (profile.is_email_verified, is_waiting) {
-            (true, _) => EmailState::Proven,
-            (false, true) => EmailState::Unverified,
-            (false, false) => EmailState::Trusted,
-        };
-        let rules = AccountRules {
-            needs_password: false,
-            allows_reserved_names: false,
-        };
-        let parse = |name: &str| NewUser::parse(Some(name), Some(email), None, None, rules);
-        let is_about = |parsed: &Result<NewUser, Error>, field: &str| match parsed {
-            Err(Error::Invalid(errors) | Error::MissingUser(errors)) => {
-                errors.iter().any(|error| error.field == field)
-            }
-            _ => false,
-        };
-        let mut names: Vec<String> = profile.names.iter().map(|name| shortened(name)).collect();
-        // Nor with digits: `admin 1234` looks as official as `admin`.
-        names.retain(|name| !is_about(&parse(name), "username"));
-        for name in candidates(names) {
-            let user = parse(&name);
-            if is_about(&user, "email") {
-                return Err(Error::LoginRefused(LoginRefusal::NoEmail));
-            }
-            let user = user?;
-            match identities::create_user(&self.pool, &user, identity, state).await {
-                Err(Error::UsernameTaken) => {}
-                Err(Error::EmailTaken) => {
-                    return Err(Error::LoginRefused(LoginRefusal::AccountExists));
-                }
-                Err(error) => return Err(error),
-                Ok(created) => {
-                    self.outbox.notify_readers();
-                    if is_waiting {
-                        self.email_verification
-                            .request(created.1.id, &user.email)
-                            .await?;
-                    }
-                    return Ok(created);
-                }
-            }
-        }
-        Err(Error::Internal("no name was free".to_owned()))
     }
 
     /// Lists the identities that the user can log in with.
@@ -492,34 +402,6 @@ impl Oidc {
         url.set_path(&format!("/api/v1/auth/oidc/{}/callback", provider.name));
         url.to_string()
     }
-}
-
-fn new_identity<'a>(settings: &'a LoginProvider, profile: &'a ExternalProfile) -> NewIdentity<'a> {
-    NewIdentity {
-        provider: &settings.name,
-        issuer: &settings.issuer,
-        subject: &profile.subject,
-        email: profile
-            .email
-            .as_deref()
-            .filter(|email| !email.contains('\0')),
-    }
-}
-
-/// A name of the issuer, with space for a variation.
-fn shortened(name: &str) -> String {
-    let name: String = name.trim().chars().take(MAX_DERIVED_NAME_LENGTH).collect();
-    name.trim().to_owned()
-}
-
-/// Names for a new account: those of the issuer, each also with digits, then made-up ones. None has a part of the address,
-/// which others must not see.
-fn candidates(names: Vec<String>) -> impl Iterator<Item = String> {
-    let varied = names.clone().into_iter().flat_map(|name| {
-        (0..MAX_NAME_VARIATIONS).map(move |_| format!("{name} {}", random_digits(4)))
-    });
-    let made_up = (0..MAX_NAME_VARIATIONS).map(|_| format!("user {}", random_digits(8)));
-    names.into_iter().chain(varied).chain(made_up)
 }
 
 fn unavailable(error: ProviderError) -> Error {

@@ -56,9 +56,8 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// The hooks in `pool`, with the movies of `catalogue`; their events are recorded by `interactions`; `confirmation` checks the
-    /// proof of new secrets. Deliveries whose
-    /// movies were not found are applied again, at once when `arrived` changes.
+    /// The hooks in `pool`, with the movies of `catalogue`; their events are recorded by `interactions`; `confirmation` checks
+    /// the proof of new secrets. Deliveries whose movies were not found are applied again, at once when `arrived` changes.
     pub fn start(
         pool: PgPool,
         catalogue: Catalogue,

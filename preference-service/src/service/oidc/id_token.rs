@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation, decode, decode_header,
+    Algorithm, DecodingKey, Header, Validation, decode, decode_header,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
 };
 use serde::Deserialize;
@@ -141,11 +141,11 @@ impl Audience {
     }
 }
 
-/// The key id in the header of a token.
+/// The header of a token, with the id of its key.
 ///
 /// # Errors
 /// Returns the reason if the header cannot be read, or has parts that must be understood and are not.
-pub(super) fn key_id(token: &str) -> Result<Option<String>, &'static str> {
+pub(super) fn header(token: &str) -> Result<Header, &'static str> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err("the token is too long");
     }
@@ -153,29 +153,28 @@ pub(super) fn key_id(token: &str) -> Result<Option<String>, &'static str> {
     if header.crit.is_some() {
         return Err("the header has critical parts");
     }
-    Ok(header.kid)
+    Ok(header)
 }
 
-/// Verifies a token that `provider` issued for the login with `nonce`; returns what it states about the person.
+/// Verifies a token with this [`header`] that `provider` issued for the login with `nonce`; returns what it states about the
+/// person.
 ///
 /// # Errors
 /// Returns the first rule that the token breaks.
 pub(super) fn verify(
     token: &str,
+    header: &Header,
     keys: &KeySet,
     provider: &LoginProvider,
     nonce: &str,
     now: i64,
 ) -> Result<ExternalProfile, &'static str> {
-    let kid = key_id(token)?;
-    let key = keys.get(kid.as_deref()).ok_or("the key is unknown")?;
-    let algorithm = decode_header(token)
-        .map_err(|_| "the header cannot be read")?
-        .alg;
-    if !key.algorithms.contains(&algorithm) {
+    let key = keys.get(header.kid.as_deref());
+    let key = key.ok_or("the key is unknown")?;
+    if !key.algorithms.contains(&header.alg) {
         return Err("the algorithm is not that of the key");
     }
-    let mut validation = Validation::new(algorithm);
+    let mut validation = Validation::new(header.alg);
     // The library would compare with the system's clock; the claims are checked below.
     validation.validate_exp = false;
     validation.validate_aud = false;
