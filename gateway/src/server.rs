@@ -36,7 +36,7 @@ use crate::{
     config::{AuthMode, Config, GatewayConfig},
     middleware::client_ip::ClientKey,
     pipeline,
-    proxy::breaker,
+    proxy::{Upstream, breaker},
     state::{Peer, SharedState, ThreadState},
 };
 
@@ -194,8 +194,12 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
     let shutdown = &state.shared.shutdown;
     let http = http(config);
     let graceful = GracefulShutdown::new();
-    tokio::task::spawn_local(close_idle_connections(Rc::clone(state)));
-    tokio::task::spawn_local(probe_silent_instances(Rc::clone(state)));
+    for (interval, act) in [
+        (IDLE_CHECK_INTERVAL, Upstream::close_unused as fn(&Upstream)),
+        (SILENCE_CHECK_INTERVAL, Upstream::probe_silent),
+    ] {
+        tokio::task::spawn_local(every(interval, Rc::clone(state), act));
+    }
     let stop = async {
         shutdown.started().await;
         // Load balancers that watch the readiness get time to send their requests elsewhere.
@@ -342,19 +346,10 @@ fn serve(
     });
 }
 
-async fn close_idle_connections(state: Rc<ThreadState>) {
-    while !state.shared.shutdown.sleep(IDLE_CHECK_INTERVAL).await {
-        for upstream in &state.upstreams {
-            upstream.close_unused();
-        }
-    }
-}
-
-async fn probe_silent_instances(state: Rc<ThreadState>) {
-    while !state.shared.shutdown.sleep(SILENCE_CHECK_INTERVAL).await {
-        for upstream in &state.upstreams {
-            upstream.probe_silent();
-        }
+/// Lets all upstreams of the thread `act` at an interval, until the shutdown.
+async fn every(interval: Duration, state: Rc<ThreadState>, act: fn(&Upstream)) {
+    while !state.shared.shutdown.sleep(interval).await {
+        state.upstreams.iter().for_each(act);
     }
 }
 

@@ -10,12 +10,10 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use crate::routes::Service;
-
 /// Times at which an instance did not respond and its breaker opened, by service (counter).
 pub(super) const BREAKER_OPENED_TOTAL: &str = "upstream_breaker_opened_total";
 /// Requests that an open breaker refused or ended, by service (counter).
-const BREAKER_REFUSED_TOTAL: &str = "upstream_breaker_refused_total";
+pub(super) const BREAKER_REFUSED_TOTAL: &str = "upstream_breaker_refused_total";
 /// The interval between two probes of an instance whose breaker is open.
 const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -130,9 +128,4 @@ impl Drop for Awaiting<'_> {
         let awaiting = &self.0.awaiting;
         awaiting.set(awaiting.get().saturating_sub(1));
     }
-}
-
-/// Counts a request that failed because no instance of `service` responds.
-pub(super) fn count_refused(service: Service) {
-    metrics::counter!(BREAKER_REFUSED_TOTAL, "service" => service.name()).increment(1);
 }

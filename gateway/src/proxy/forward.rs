@@ -13,7 +13,7 @@ use hyper::{
 };
 
 use super::{
-    breaker,
+    breaker::BREAKER_REFUSED_TOTAL,
     headers::{ForwardedHeaders, upstream_headers},
     instance::{Instance, SendFailure},
     request_body::{OutgoingBody, RequestBody, RequestBodyState},
@@ -79,8 +79,7 @@ impl Upstream {
                 return Err(Failure::Unreachable(io::ErrorKind::NotFound.into()));
             };
             if instance.breaker.is_open() {
-                breaker::count_refused(self.service);
-                return Err(Failure::Unresponsive);
+                return Err(self.unresponsive());
             }
             let is_last = attempt >= MAX_ATTEMPTS;
             let max_idle = match call.retryable {
@@ -130,11 +129,10 @@ impl Upstream {
             let is_unresponsive = instance.breaker.is_open();
             let is_only = is_unresponsive && self.instances.len() == 1;
             if is_last || is_only || !self.may_retry(call, &failure, was_reused) {
-                if is_unresponsive {
-                    breaker::count_refused(self.service);
-                    return Err(Failure::Unresponsive);
-                }
-                return Err(Failure::Unusable(failure.error));
+                return Err(match is_unresponsive {
+                    true => self.unresponsive(),
+                    false => Failure::Unusable(failure.error),
+                });
             }
             tracing::debug!(error = %failure.error, was_reused, "retrying an upstream request");
             // If one idle connection was closed, the others most likely are, too.
@@ -154,6 +152,13 @@ impl Upstream {
             .is_none_or(|body| body.state() == RequestBodyState::Unread);
         let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
         is_unread && is_safe && (was_reused || self.retries.spend())
+    }
+
+    /// Counts a request that fails because no instance responds.
+    fn unresponsive(&self) -> Failure {
+        let service = self.service.name();
+        metrics::counter!(BREAKER_REFUSED_TOTAL, "service" => service).increment(1);
+        Failure::Unresponsive
     }
 
     fn request(&self, call: &Call<'_>, instance: &Instance) -> Request<OutgoingBody> {
