@@ -388,6 +388,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
         &process.shutdown,
     );
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
+    let owner = Client::new("preference-service", nowhere, &process.config).unwrap();
     let trained = LiveModels::new(Some(trained));
     let models = Registry::new(pool.clone(), None, trained.clone());
     let catalogue = Shared::new(Arc::new(catalogue));
@@ -396,10 +397,7 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
     let sources = Sources {
         catalogue,
         movies_feed: FeedState::default(),
-        users: KnownUsers::new(
-            users,
-            Client::new("preference-service", nowhere, &process.config).unwrap(),
-        ),
+        users: KnownUsers::new(users, owner.clone()),
         trained,
         lists,
         half_life: HalfLife::default(),
@@ -419,8 +417,6 @@ async fn answers(catalogue: Catalogue, trained: Arc<TrainedModels>, films: i64) 
             .catalogue_languages,
         words,
     });
-    let url = "http://127.0.0.1:1".parse().unwrap();
-    let owner = Client::new("preference-service", url, &process.config).unwrap();
     let routes = handler::router(state, &process.config, AuditLog::new(owner))
         .merge(Router::new().route("/api/v1/nothing", get(async || {})));
     let health = chassis::health::Health::default();

@@ -23,7 +23,7 @@ pub struct Contribution {
 impl Explanation {
     /// An explanation without a base, in which each item of `history` with its weight contributes `amount`.
     #[must_use]
-    pub fn new(history: History<'_>, amount: impl Fn(u32, f32) -> f32) -> Self {
+    pub fn new(history: History<'_>, mut amount: impl FnMut(u32, f32) -> f32) -> Self {
         let contribution = |(item, weight)| Contribution {
             item,
             amount: amount(item, weight),

@@ -3,7 +3,7 @@
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::{Contribution, Explanation, History, rank::top_k};
+use crate::{Explanation, History, rank::top_k};
 
 /// Item factors rounded to 16 bits, a row per item, with which all items are scored: the time of a score is that of
 /// reading the factors, and these are half as long. The error of a score is about 10⁻⁵ of the product of the lengths of
@@ -102,9 +102,9 @@ fn rounded_product(one: &[i16], other: &[i16]) -> i32 {
     lanes.into_iter().sum::<i32>() + rest
 }
 
-/// Explanations of scores that are the product of a direction, one for each of `count` rows of `directions`, and the sum of the history's
-/// vectors. `vector` returns the vector of an item with a weight, of `dimensions` values, and the factor that the vector is
-/// multiplied by; `None` if the item contributes nothing.
+/// Explanations of scores that are the product of a direction, one for each of `count` rows of `directions`, and the sum of
+/// the history's vectors. `vector` returns the vector of an item with a weight, of `dimensions` values, and the factor that
+/// the vector is multiplied by; `None` if the item contributes nothing.
 pub(super) fn explain_by_products<'a>(
     history: History<'_>,
     (directions, count): (&[f32], usize),
@@ -130,20 +130,12 @@ pub(super) fn explain_by_products<'a>(
         1.0,
         Par::Seq,
     );
-    let explanation = |place: usize| {
-        let amounts = &amounts[place * width..][..width];
-        let contributions = history.items.iter().zip(amounts);
-        Explanation {
-            base: 0.0,
-            contributions: contributions
-                .map(|(item, amount)| Contribution {
-                    item: *item,
-                    amount: *amount,
-                })
-                .collect(),
-        }
-    };
-    (0..count).map(explanation).collect()
+    // In the order of the history, for one row after the other.
+    let mut amounts = amounts.into_iter();
+    let mut next = || amounts.next().unwrap_or_default();
+    (0..count)
+        .map(|_| Explanation::new(history, |_, _| next()))
+        .collect()
 }
 
 /// The cosine of two rows of `vectors`, which have this number of `dimensions`.
