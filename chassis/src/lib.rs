@@ -19,6 +19,7 @@ pub mod extract;
 pub mod feed;
 pub mod health;
 pub mod jobs;
+pub mod jwks;
 pub mod language;
 pub mod metrics;
 pub mod openapi;

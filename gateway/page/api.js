@@ -3,7 +3,8 @@
 
 import { contentLanguage, recall, remember } from "./settings.js";
 
-export const session = { mode: "mock", user: null };
+/** `mode` is mock or jwt; null until the session is loaded, whose request must not name a user beside the cookies. */
+export const session = { mode: null, user: null };
 let askForSignIn = async () => false;
 let refreshing = null;
 

@@ -202,13 +202,16 @@ impl RequestContext<'_> {
             Target::SwaggerRedirect => Ok(swagger::redirect()),
             Target::Swagger => swagger::file(parameter),
             Target::Page => page::file(parameter, &self.head.headers),
-            Target::PageSession => Ok(self.page_session(client).await),
+            Target::PageSession => self.page_session(client).await,
             Target::Document => swagger::document(state, parameter, &self.internal_call()).await,
         }
     }
 
-    /// `GET /session`: who the cookies of the page stand for; in mock mode nobody, since the page chooses.
-    async fn page_session(&self, client: ClientKey) -> Response<Body> {
+    /// `GET /session`: the user of the session cookies; in mock mode nobody, since the page chooses.
+    ///
+    /// # Errors
+    /// 502 or 503 if the access token cannot be verified now: the page must not take that for the end of the session.
+    async fn page_session(&self, client: ClientKey) -> Result<Response<Body>, Problem> {
         let state = self.state;
         let mode = state.shared.config.own.auth_mode;
         let principal = match mode {
@@ -218,11 +221,15 @@ impl RequestContext<'_> {
                 let service = state.upstream(Service::Preference);
                 let authenticator = &state.authenticator;
                 let caller = authenticator.authenticate(&self.head.headers, client, service, &call);
-                // A session that is missing or has expired is not an error here.
-                caller.await.ok()
+                match caller.await {
+                    Ok(principal) => Some(principal),
+                    // A session that is missing, has expired or is suspended is not an error here.
+                    Err(problem) if problem.status().is_client_error() => None,
+                    Err(problem) => return Err(problem),
+                }
             }
         };
-        page::session(mode, principal.as_deref())
+        Ok(page::session(mode, principal.as_deref()))
     }
 
     /// True if the peer is in a network that may read the metrics and sent the request itself: a proxy in such a

@@ -39,7 +39,6 @@ async fn log_in(page: &Page, base: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "fails: after the login by the provider the page does not show the header"]
 async fn a_visitor_logs_in_by_a_provider_and_approves_a_device() {
     let Some(browser) = Browser::start().await else {
         eprintln!("skipped: no Chromium; CHROMIUM may name one");

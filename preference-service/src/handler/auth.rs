@@ -97,6 +97,7 @@ pub(super) struct JwksResponse {
         (LogInRequest = "application/json"),
         (GrantRequest = "application/x-www-form-urlencoded"),
     )),
+    params(("marquee_device" = Option<String>, Cookie, description = "the cookie of an earlier login of this device")),
     responses(
         (status = 200, description = "the tokens and the user", body = Login),
         (status = 400, description = "a field, parameter or header is invalid; `errors` lists each. Of a grant: an error of RFC 6749, 5.2", content(

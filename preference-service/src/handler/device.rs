@@ -90,17 +90,14 @@ pub(super) struct VerifiedDeviceResponse {
 
 /// Begin the login of a device
 ///
-/// Returns a code that the device shows and another with which it polls `POST /api/v1/auth/token` (RFC 8628). The body is a form or
-/// JSON. At most 30 requests of an address in 15 minutes.
+/// Returns a code that the device shows and another with which it polls `POST /api/v1/auth/token` (RFC 8628). The body is a form; JSON
+/// with the same fields is accepted too. At most 30 requests of an address in 15 minutes.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/device",
     tag = "auth",
     security(()),
-    request_body(content(
-        (DeviceRequest = "application/json"),
-        (DeviceRequest = "application/x-www-form-urlencoded"),
-    )),
+    request_body(content = DeviceRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "the codes", body = DeviceResponse),
         (status = 400, description = "the request is invalid, as RFC 6749, 5.2 has it", content(

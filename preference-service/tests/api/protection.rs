@@ -119,11 +119,14 @@ async fn a_stolen_access_token_becomes_nothing_more(pool: PgPool) {
     let id = app.account("anna").await;
     let path = format!("/api/v1/users/{id}");
     let keys = format!("{path}/api-keys");
+    let hooks = format!("{path}/webhooks");
     let key = json!({"name": "k", "scopes": ["read"]});
+    let hook = json!({"provider": "jellyfin", "name": "attic"});
     let email = json!({"email": "new@example.org"});
     let password = json!({"password": "another password of mine"});
     let requests = [
         ("POST", &keys, &key),
+        ("POST", &hooks, &hook),
         ("PATCH", &path, &email),
         ("PATCH", &path, &password),
         ("DELETE", &path, &Value::Null),
@@ -148,14 +151,14 @@ async fn a_stolen_access_token_becomes_nothing_more(pool: PgPool) {
             }
         }
     }
-    assert!(
-        app.get(&keys).await.expect(200)["api_keys"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
-    );
+    assert_eq!(app.get(&keys).await.expect(200)["api_keys"], json!([]));
+    assert_eq!(app.get(&hooks).await.expect(200)["webhooks"], json!([]));
     // Ten wrong passwords do not lock out the owner, who logs in again.
     let fresh = || principal(id, "user", Some(10));
     app.send_as("POST", &keys, key.clone(), fresh(), None)
+        .await
+        .expect(201);
+    app.send_as("POST", &hooks, hook, fresh(), None)
         .await
         .expect(201);
     app.send_as("PATCH", &path, email, fresh(), None)

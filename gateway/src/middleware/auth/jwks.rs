@@ -11,26 +11,20 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use chassis::shutdown::Shutdown;
 use http_body_util::{BodyExt, Limited};
-use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
-};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls::ClientConfig;
-use serde::Deserialize;
 use tokio::sync::Notify;
 use url::Url;
 
 const MAX_SET_BYTES: usize = 256 * 1024;
-const MAX_KEYS: usize = 100;
 /// The first pause after a failure; it doubles with each further one.
 const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(30);
-/// RFC 7518, 3.3.
-const MIN_RSA_MODULUS_BYTES: usize = 256;
+/// The algorithms of access tokens.
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
 
 /// A key and its only algorithm.
 pub(super) struct Key {
@@ -140,60 +134,31 @@ async fn fetch(http: &reqwest::Client, url: &Url) -> Result<Bytes, String> {
     Ok(body.await.map_err(|error| error.to_string())?.to_bytes())
 }
 
-/// Parses the usable keys of a set; others are ignored, as RFC 7517, section 5, requires. A set without any is
-/// an error, so that the previous set stays in use.
+/// Parses the keys of a set that have an id and one of [`ALGORITHMS`]. A set without any is an error, so that the previous
+/// set stays in use.
 fn parse(text: &[u8]) -> Result<HashMap<String, Key>, String> {
-    #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<serde_json::Value>,
-    }
-    let set: Set = serde_json::from_slice(text).map_err(|error| format!("not a JWKS: {error}"))?;
-    let keys: HashMap<String, Key> = set
-        .keys
+    let keys: HashMap<String, Key> = chassis::jwks::parse(text)?
         .into_iter()
-        .take(MAX_KEYS)
-        .filter_map(|value| parse_key(&serde_json::from_value(value).ok()?))
+        .filter_map(|key| {
+            let id = key.id?;
+            let mut algorithms = key.algorithms.into_iter();
+            let algorithm = algorithms.find(|algorithm| ALGORITHMS.contains(algorithm))?;
+            let key = Key {
+                algorithm,
+                key: key.key,
+            };
+            Some((id, key))
+        })
         .collect();
     if keys.is_empty() {
-        return Err("a JWKS without a usable key".to_owned());
+        return Err("the JWK set has no usable key".to_owned());
     }
     Ok(keys)
 }
 
-/// Returns a key with its id. Its type determines the algorithm. Symmetric keys are rejected: the set is public.
-fn parse_key(jwk: &Jwk) -> Option<(String, Key)> {
-    let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_or(0, |bytes| bytes.len());
-    let (algorithm, name) = match &jwk.algorithm {
-        AlgorithmParameters::OctetKeyPair(key)
-            if key.curve == EllipticCurve::Ed25519 && bytes(&key.x) == 32 =>
-        {
-            (Algorithm::EdDSA, KeyAlgorithm::EdDSA)
-        }
-        AlgorithmParameters::EllipticCurve(key)
-            if key.curve == EllipticCurve::P256 && bytes(&key.x) == 32 && bytes(&key.y) == 32 =>
-        {
-            (Algorithm::ES256, KeyAlgorithm::ES256)
-        }
-        AlgorithmParameters::RSA(key) if bytes(&key.n) >= MIN_RSA_MODULUS_BYTES => {
-            (Algorithm::RS256, KeyAlgorithm::RS256)
-        }
-        _ => return None,
-    };
-    let common = &jwk.common;
-    let for_signatures = common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|key_use| *key_use == PublicKeyUse::Signature);
-    let for_algorithm = common.key_algorithm.is_none_or(|given| given == name);
-    if !for_signatures || !for_algorithm {
-        return None;
-    }
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    Some((common.key_id.clone()?, Key { algorithm, key }))
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use serde_json::{Value, json};
 
     use super::*;
@@ -210,13 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn the_type_of_a_key_determines_its_algorithm() {
+    fn keys_without_an_id_or_of_other_algorithms_are_ignored() {
         let x = URL_SAFE_NO_PAD.encode([1; 32]);
+        let long = URL_SAFE_NO_PAD.encode([1; 48]);
         let n = URL_SAFE_NO_PAD.encode([1; 256]);
         let found = algorithms(json!([
             {"kid": "a", "kty": "OKP", "crv": "Ed25519", "x": x},
-            {"kid": "b", "kty": "EC", "crv": "P-256", "x": x, "y": x, "use": "sig"},
-            {"kid": "c", "kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256"},
+            {"kid": "b", "kty": "EC", "crv": "P-256", "x": x, "y": x},
+            {"kid": "c", "kty": "RSA", "n": n, "e": "AQAB"},
+            {"kid": "d", "kty": "RSA", "n": n, "e": "AQAB", "alg": "PS256"},
+            {"kid": "e", "kty": "EC", "crv": "P-384", "x": long, "y": long},
+            {"kty": "OKP", "crv": "Ed25519", "x": x},
         ]));
         let expected = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
         assert!(
@@ -225,30 +194,6 @@ mod tests {
                 .map(|(_, algorithm)| algorithm)
                 .eq(expected)
         );
-    }
-
-    #[test]
-    fn unusable_keys_are_ignored() {
-        let x = URL_SAFE_NO_PAD.encode([1; 32]);
-        let short = URL_SAFE_NO_PAD.encode([1; 31]);
-        let n = URL_SAFE_NO_PAD.encode([1; 128]);
-        let good = json!({"kid": "good", "kty": "OKP", "crv": "Ed25519", "x": x});
-        for bad in [
-            json!({"kid": "bad", "kty": "oct", "k": x}),
-            json!({"kty": "OKP", "crv": "Ed25519", "x": x}),
-            json!({"kid": "bad", "kty": "OKP", "crv": "Ed25519", "x": short}),
-            json!({"kid": "bad", "kty": "OKP", "crv": "Ed25519", "x": "*"}),
-            json!({"kid": "bad", "kty": "OKP", "crv": "Ed25519", "x": x, "use": "enc"}),
-            json!({"kid": "bad", "kty": "EC", "crv": "P-256", "x": x, "y": short}),
-            json!({"kid": "bad", "kty": "EC", "crv": "P-384", "x": x, "y": x}),
-            json!({"kid": "bad", "kty": "RSA", "n": n, "e": "AQAB"}),
-            json!({"kid": "bad", "kty": "RSA", "n": x.repeat(9), "e": "AQAB", "alg": "PS256"}),
-            json!({"kid": "bad", "kty": "new"}),
-            json!(7),
-        ] {
-            let found = algorithms(json!([bad, good]));
-            assert_eq!(found, [("good".to_owned(), Algorithm::EdDSA)], "{bad}");
-            assert!(algorithms(json!([bad])).is_empty());
-        }
+        assert!(algorithms(json!([{"kty": "OKP", "crv": "Ed25519", "x": x}])).is_empty());
     }
 }

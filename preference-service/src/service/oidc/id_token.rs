@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Header, Validation, decode, decode_header,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
-};
+use chassis::jwks::{self, VerificationKey};
+use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -15,49 +13,26 @@ use crate::models::{ExternalProfile, LoginProvider};
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// In characters.
 const MAX_SUBJECT_LENGTH: usize = 255;
-/// Keys of an issuer that are read.
-const MAX_KEYS: usize = 100;
 /// The accepted difference of clocks, in seconds.
 const LEEWAY: i64 = 60;
 /// The age up to which a token belongs to the login that has just taken place, in seconds.
 const MAX_AGE: i64 = 600;
 
-/// A key with the only algorithms that it verifies.
-struct Key {
-    id: Option<String>,
-    algorithms: &'static [Algorithm],
-    key: DecodingKey,
-}
-
 /// The public keys of an issuer; cheap to clone.
 #[derive(Clone)]
-pub(super) struct KeySet(Arc<Vec<Key>>);
+pub(super) struct KeySet(Arc<Vec<VerificationKey>>);
 
 impl KeySet {
-    /// Parses the usable keys of a JWK set; others are ignored (RFC 7517, 5).
+    /// Parses the usable keys of a JWK set.
     ///
     /// # Errors
     /// Returns the reason if there is none.
     pub(super) fn parse(text: &[u8]) -> Result<Self, &'static str> {
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<serde_json::Value>,
-        }
-        let set: Set = serde_json::from_slice(text).map_err(|_| "the keys are no JWK set")?;
-        let keys: Vec<Key> = set
-            .keys
-            .into_iter()
-            .take(MAX_KEYS)
-            .filter_map(|value| parse_key(&serde_json::from_value(value).ok()?))
-            .collect();
-        if keys.is_empty() {
-            return Err("the JWK set has no usable key");
-        }
-        Ok(Self(Arc::new(keys)))
+        Ok(Self(Arc::new(jwks::parse(text)?)))
     }
 
     /// The key of this id; without one the only key.
-    fn get(&self, kid: Option<&str>) -> Option<&Key> {
+    fn get(&self, kid: Option<&str>) -> Option<&VerificationKey> {
         match kid {
             Some(_) => self.0.iter().find(|key| key.id.as_deref() == kid),
             None => self.0.first().filter(|_| self.0.len() == 1),
@@ -68,41 +43,6 @@ impl KeySet {
     pub(super) fn has(&self, kid: Option<&str>) -> bool {
         self.get(kid).is_some()
     }
-}
-
-/// The key's type determines the algorithms, so that a token cannot choose another, such as HMAC with the public key. Symmetric
-/// keys are ignored.
-fn parse_key(jwk: &Jwk) -> Option<Key> {
-    let algorithms: &[Algorithm] = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => &[
-            Algorithm::RS256,
-            Algorithm::RS384,
-            Algorithm::RS512,
-            Algorithm::PS256,
-            Algorithm::PS384,
-            Algorithm::PS512,
-        ],
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-            &[Algorithm::ES256]
-        }
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P384 => {
-            &[Algorithm::ES384]
-        }
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-            &[Algorithm::EdDSA]
-        }
-        _ => return None,
-    };
-    let common = &jwk.common;
-    let for_signatures = common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|key_use| *key_use == PublicKeyUse::Signature);
-    Some(Key {
-        id: common.key_id.clone(),
-        algorithms,
-        key: DecodingKey::from_jwk(jwk).ok().filter(|_| for_signatures)?,
-    })
 }
 
 /// The claims that are checked or used.

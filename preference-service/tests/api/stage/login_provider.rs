@@ -344,7 +344,7 @@ async fn keys(State(provider): State<TestProvider>) -> Json<Value> {
 async fn page(RawQuery(query): RawQuery) -> Html<String> {
     let query = query.unwrap_or_default().replace('&', "&amp;");
     Html(format!(
-        "<!doctype html><title>Provider</title><h1>Test provider</h1><a id=\"agree\" href=\"/approve?{query}\">Agree</a>"
+        "<!doctype html><title>Provider</title><link rel=\"icon\" href=\"data:,\"><h1>Test provider</h1><a id=\"agree\" href=\"/approve?{query}\">Agree</a>"
     ))
 }
 
