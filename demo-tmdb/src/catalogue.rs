@@ -106,6 +106,8 @@ pub(crate) struct Catalogue {
     /// As loaded, kept only for films that were changed, so that a test can put them back.
     originals: BTreeMap<FilmId, Film>,
     hidden: BTreeSet<FilmId>,
+    /// True if every movie has a poster.
+    has_posters: bool,
     /// The films that were changed or hidden since the start.
     pub(crate) changed: BTreeSet<FilmId>,
     pub(crate) people: Registry<Person>,
@@ -113,12 +115,13 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads the embedded facts and adds `extra_films` generated films.
+    /// Reads the embedded facts and adds `extra_films` generated films; with posters for all of them if `has_posters`.
     ///
     /// # Errors
     /// `CatalogueError` with file, line and reason if the embedded data is invalid.
-    pub(crate) fn load(extra_films: i64) -> Result<Self, CatalogueError> {
+    pub(crate) fn load(extra_films: i64, has_posters: bool) -> Result<Self, CatalogueError> {
         let mut catalogue = load::read_embedded()?;
+        catalogue.has_posters = has_posters;
         extra::add_films(&mut catalogue, extra_films);
         catalogue.count_people();
         Ok(catalogue)
@@ -192,6 +195,11 @@ impl Catalogue {
         self.changed.insert(id);
         self.count_people();
         Ok(Some(facts))
+    }
+
+    /// The path of a movie's poster at the image host.
+    pub(crate) fn poster_path(&self, film: &Film) -> Option<String> {
+        self.has_posters.then(|| format!("/poster{}.png", film.id))
     }
 
     /// The facts of a movie, as control paths show them.

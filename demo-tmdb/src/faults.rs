@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Reset,
     /// 200 with a page of HTML.
     Nonsense,
+    /// The whole body and 16 MiB of zeros behind it.
+    Oversized,
     /// No response, ever.
     Hang,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Self::Malformed => "malformed",
             Self::Reset => "reset",
             Self::Nonsense => "nonsense",
+            Self::Oversized => "oversized",
             Self::Hang => "hang",
         }
     }

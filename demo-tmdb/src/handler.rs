@@ -6,6 +6,7 @@ mod intercept;
 mod lists;
 mod movies;
 mod params;
+mod posters;
 mod providers;
 mod response;
 
@@ -49,6 +50,8 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     // path that a fault may name is cut off already.
     let tmdb = Router::new()
         .nest("/3", routes)
+        // The image host needs no key.
+        .route("/t/p/{size}/{name}", get(posters::get_poster))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             intercept::intercept,

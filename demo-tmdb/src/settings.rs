@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) server_port: u16,
     /// True if sample watch providers are served.
     pub(crate) demo_providers: bool,
+    /// True if every movie has a poster.
+    pub(crate) demo_posters: bool,
     /// The number of generated movies to add; lists are sorted per request, which more would make slow.
     pub(crate) demo_extra_films: Bounded<0, 200_000>,
     /// The day that now_playing and upcoming are counted from.

@@ -34,7 +34,10 @@ impl AppState {
         let mut faults = FaultSet::new(settings.demo_seed);
         faults.add(settings.demo_faults.clone());
         Ok(Self {
-            catalogue: RwLock::new(Catalogue::load(settings.demo_extra_films.get())?),
+            catalogue: RwLock::new(Catalogue::load(
+                settings.demo_extra_films.get(),
+                settings.demo_posters,
+            )?),
             faults: Mutex::new(faults),
             stats: Mutex::new(Stats::default()),
             providers: settings.demo_providers,

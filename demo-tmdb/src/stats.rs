@@ -107,6 +107,7 @@ pub(crate) fn path_kind(path: &str) -> &'static str {
         ["movie", "changes"] => "changes",
         ["movie", _] => "movie",
         ["movie", _, ..] => "movie_part",
+        ["t", "p", _, _] => "image",
         _ => "other",
     }
 }

@@ -2,7 +2,7 @@
 // see users only. Loaded by the router.
 
 import { data, fill, h } from "./dom.js";
-import { call, get, getReadiness, readEvents, session } from "./api.js";
+import { call, get, readEvents, session } from "./api.js";
 import { formatDate, formatNumber } from "./settings.js";
 import { actionButton, load, toast } from "./status.js";
 import { tabs } from "./me.js";
@@ -13,12 +13,13 @@ const TABS = {
   experiments: () => import("./experiments.js"),
   models: async () => ({ render: renderModels }),
   users: () => import("./users.js"),
-  cache: async () => ({ render: renderCache }),
+  cache: () => import("./catalogue.js"),
 };
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const TIME = { dateStyle: "medium", timeStyle: "short" };
 
-function time(text) {
+/** A time in the language of the page. */
+export function time(text) {
   return formatDate(text, TIME);
 }
 
@@ -231,26 +232,6 @@ function renderModels({ body, signal }) {
       { keep: body.childElementCount > 0 },
     );
   return reload();
-}
-
-/** The state of the catalogue: its size, and whether each service is reachable. */
-function renderCache({ body, signal }) {
-  return load(body, signal, async () => {
-    const [movies, ready] = await Promise.all([get("/movies", { page_size: 1 }, signal), getReadiness(signal)]);
-    const rows = (ready.dependencies ?? []).map((item) => [
-      item.name,
-      item.status,
-      item.required ? t("cache.required") : t("cache.optional"),
-    ]);
-    return [
-      h(
-        "dl",
-        { class: "counts" },
-        h("div", {}, h("dd", {}, formatNumber(movies.total_results)), h("dt", {}, t("cache.movies"))),
-      ),
-      table(t("admin.cache"), [t("cache.dependency"), t("cache.status"), ""], rows),
-    ];
-  });
 }
 
 /** Shows a tab. */

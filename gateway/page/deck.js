@@ -1,5 +1,6 @@
-// The swipe deck of a group: each member says yes or no to the same movies on one device, in turn; it ends in a list for
-// tonight. Votes stay on this page: they are not stored as likes or dislikes. Used by "together".
+// The swipe deck of a group: each member says yes or no to the same movies; it ends in a list for tonight. Members vote on
+// their own devices (votes.js), or in turn on this one, whose votes stay on this page. Neither is a like or dislike. Used by
+// "together".
 
 import { data, fill, h } from "./dom.js";
 import { call } from "./api.js";
@@ -9,9 +10,10 @@ import { bookmarkButton } from "./actions.js";
 import { picture, withFacts, yearOf } from "./tiles.js";
 import { t } from "./texts.js";
 
-const DECK_SIZE = 10;
+export const DECK_SIZE = 10;
 const LIST_SIZE = 60;
 const SWIPE_PIXELS = 90;
+const DEVICES = ["own", "turns"];
 const METHODS = ["average", "least_misery", "fairness"];
 
 /** Lets a card be dragged to the left (no) or right (yes). */
@@ -57,8 +59,11 @@ function listenToKeys(place, vote, back) {
   return () => document.removeEventListener("keydown", listen);
 }
 
-/** One turn: the member answers for each movie; `done(votes)` gets a map from id to yes or no. */
-function turn(place, member, movies, done) {
+/**
+ * One turn: the member answers for each movie; `done(votes)` gets a map from id to yes or no. `onVote(movie, yes)` is called
+ * for each answer.
+ */
+export function turn(place, member, movies, done, { onVote = () => {}, hint = t("deck.keys") } = {}) {
   const votes = new Map();
   let index = 0;
   const back = () => {
@@ -67,6 +72,7 @@ function turn(place, member, movies, done) {
   };
   const vote = (yes) => {
     votes.set(movies[index].id, yes);
+    onVote(movies[index], yes);
     index += 1;
     if (index < movies.length) return show();
     stopKeys();
@@ -102,7 +108,7 @@ function turn(place, member, movies, done) {
         h("button", { type: "button", class: "button", disabled: index === 0, onclick: back }, t("deck.back")),
         yes,
       ),
-      h("p", { class: "hint" }, t("deck.keys")),
+      h("p", { class: "hint" }, hint),
     );
     fill(place, view);
     yes.focus({ preventScroll: true });
@@ -140,12 +146,14 @@ function likingBars(movie, members) {
   );
 }
 
-/** The list for tonight: first what most members want, then by the score for the group. */
-function tonight(place, members, movies, turns, again) {
-  const yesOf = (movie) => members.filter((_, index) => turns[index].get(movie.id));
+/**
+ * The list for tonight: first what most members want, then by the score for the group. `yesOf(movie)` returns the members who
+ * want it; `below` is shown under the list.
+ */
+export function tonight(place, members, movies, yesOf, below) {
   const sorted = movies
     .map((movie) => ({ movie, yes: yesOf(movie) }))
-    .sort((a, b) => b.yes.length - a.yes.length || b.movie.score - a.movie.score);
+    .sort((a, b) => b.yes.length - a.yes.length || (b.movie.score ?? 0) - (a.movie.score ?? 0));
   const wanted = sorted.filter((item) => item.yes.length > 0);
   const row = ({ movie, yes }, index) =>
     h(
@@ -173,8 +181,8 @@ function tonight(place, members, movies, turns, again) {
             ? h("strong", {}, t("deck.all"))
             : t("deck.some", { names: yes.map((member) => member.name).join(", ") }),
         ),
-        likingBars(movie, members),
-        h("p", { class: "note", dir: "auto" }, movie.reason),
+        movie.members && likingBars(movie, members),
+        movie.reason && h("p", { class: "note", dir: "auto" }, movie.reason),
         bookmarkButton(movie),
       ),
     );
@@ -182,20 +190,26 @@ function tonight(place, members, movies, turns, again) {
     place,
     h("h2", { tabindex: -1 }, t("deck.tonight")),
     wanted.length ? h("ol", { class: "tonight-list" }, wanted.map(row)) : empty(t("deck.nothing")),
-    h("button", { type: "button", class: "button", onclick: again }, t("deck.again")),
+    below,
   );
+}
+
+function showTonight(place, members, movies, turns, again) {
+  const yesOf = (movie) => members.filter((_, index) => turns[index].get(movie.id));
+  const button = h("button", { type: "button", class: "button", onclick: again }, t("deck.again"));
+  tonight(place, members, movies, yesOf, button);
   place.querySelector("h2").focus();
   announce(t("deck.tonight"));
 }
 
-/** Plays all turns with the next movies of the list. */
+/** Plays all turns on this device with the next movies of the list. */
 function play(place, members, movies, start) {
   const deck = movies.slice(start, start + DECK_SIZE);
   const turns = [];
   const next = () => {
     const member = members[turns.length];
     if (!member)
-      return tonight(place, members, deck, turns, () =>
+      return showTonight(place, members, deck, turns, () =>
         play(place, members, movies, start + DECK_SIZE < movies.length ? start + DECK_SIZE : 0),
       );
     const begin = () =>
@@ -208,7 +222,10 @@ function play(place, members, movies, start) {
   next();
 }
 
-/** Returns the deck of a group. `body` names the group or its users for the request. */
+/**
+ * Returns the deck of a group. `body` names the group or its users for the request; only members of a group may vote on their
+ * own devices.
+ */
 export function renderDeck({ title, body, members, signal }) {
   const place = h("div");
   const method = h(
@@ -226,15 +243,27 @@ export function renderDeck({ title, body, members, signal }) {
       if (!list.recommendations.length) return empty(t("foryou.nothing"));
       const movies = await withFacts(list.recommendations, signal);
       const inner = h("div");
-      setTimeout(() => play(inner, members, movies, 0));
+      if (devices?.value === "own") {
+        const { playShared } = await import("./votes.js");
+        await playShared(inner, { groupId: body.group_id, members, movies, signal });
+      } else setTimeout(() => play(inner, members, movies, 0));
       return inner;
     });
+  const devices =
+    body.group_id &&
+    h(
+      "select",
+      { id: "devices" },
+      DEVICES.map((name) => h("option", { value: name }, t(`deck.${name}`))),
+    );
   method.addEventListener("change", begin);
+  devices?.addEventListener("change", begin);
   begin();
   return [
     h("h1", { dir: "auto" }, title),
     h("p", { class: "hint" }, members.map((member) => member.name).join(", ")),
     h("p", { class: "choice" }, h("label", { for: "method" }, t("deck.method")), method),
+    devices && h("p", { class: "choice" }, h("label", { for: "devices" }, t("deck.devices")), devices),
     place,
   ];
 }

@@ -1,5 +1,6 @@
-// Movie tiles, cards and rails. A movie without a poster has a tile made from its facts: colours and pattern from genres and
-// decade, title, year and runtime. Used by every view that shows movies.
+// Movie tiles, cards and rails. Posters come from this server; a movie without one, or whose poster cannot be had, has a tile
+// made from its facts: colours and pattern from genres and decade, title, year and runtime. Used by every view that shows
+// movies.
 
 import { data, h } from "./dom.js";
 import { getLocal } from "./api.js";
@@ -61,9 +62,10 @@ export function runtimeText(minutes) {
   return hours ? t("movie.hours", { hours, minutes: minutes % 60 }) : t("movie.minutes", { minutes });
 }
 
-/** The path of a poster on this server; null for a missing one or one of another host. */
-function localPoster(url) {
-  return url && url.startsWith("/") && !url.startsWith("//") ? url : null;
+/** The path of a poster on this server, by the name at the end of TMDB's URL; null without one. */
+function localPoster(url, size) {
+  const name = /\/([A-Za-z0-9]+\.(?:jpg|png|svg))$/.exec(url ?? "")?.[1];
+  return name ? `/images/${size}/${name}` : null;
 }
 
 /** The size of a title on a tile, in hundredths of its width: as large as its longest word and its length allow. */
@@ -102,7 +104,7 @@ export function picture(movie, { large = false } = {}) {
       movie.duration ? h("span", {}, t("movie.minutes", { minutes: movie.duration })) : null,
     ),
   );
-  const poster = localPoster(movie.poster_url);
+  const poster = localPoster(movie.poster_url, large ? "w500" : "w342");
   if (poster) {
     const image = h("img", { src: poster, alt: "", loading: "lazy", decoding: "async", width: 342, height: 513 });
     image.addEventListener("error", () => image.remove());

@@ -1,8 +1,8 @@
-// Users for administrators and moderators: list, search, suspend until a day with a reason, which ends their sessions. A tab of
-// administration; a server without `/admin/users` gets a note instead.
+// Users for administrators and moderators: list, search, suspend until a day with a reason, which ends their sessions; for
+// administrators also change roles. A tab of administration; a server without `/admin/users` gets a note instead.
 
 import { data, debounce, field, fill, h, openDialog } from "./dom.js";
-import { call, get } from "./api.js";
+import { call, get, session } from "./api.js";
 import { formatDate, today } from "./settings.js";
 import { actionButton, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
@@ -11,6 +11,7 @@ import { t } from "./texts.js";
 
 const TYPING_MILLISECONDS = 250;
 const PAGE_SIZE = 50;
+const ROLES = ["user", "moderator", "admin"];
 
 function change(user, body) {
   return call("PATCH", `/admin/users/${user.id}`, { body });
@@ -43,6 +44,45 @@ function openSuspend(user, reload) {
   );
 }
 
+/** Changes a role; the server demands a recent login or the password. */
+function openRole(user, reload) {
+  const role = h(
+    "select",
+    { name: "role", value: user.role },
+    ROLES.map((name) => h("option", { value: name }, t(`users.${name}`))),
+  );
+  const password = h("input", { type: "password", name: "current_password", autocomplete: "current-password" });
+  const fields = [field(t("users.role"), role, { name: "role" })];
+  if (session.mode === "jwt") {
+    fields.push(field(t("users.password"), password, { name: "current_password", hint: t("users.password_hint") }));
+  }
+  const dialog = openDialog(
+    t("users.role_name", { name: user.username }),
+    h("p", {}, t("users.role_lead")),
+    actionForm(fields, t("users.save_role"), async (values) => {
+      await change(user, { role: values.role, current_password: values.current_password || undefined });
+      dialog.close();
+      toast(t("users.role_toast", { name: user.username, role: t(`users.${values.role}`) }));
+      await reload();
+    }),
+  );
+}
+
+function roleCell(user, reload) {
+  const isOwn = user.id === session.user.id;
+  if (session.user.role !== "admin" || isOwn) return t(`users.${user.role}`);
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "link",
+      "aria-label": `${t("users.role")}: ${t(`users.${user.role}`)}, ${user.username}`,
+      onclick: () => openRole(user, reload),
+    },
+    t(`users.${user.role}`),
+  );
+}
+
 function row(user, reload) {
   const end = actionButton(t("users.unsuspend"), async () => {
     await change(user, { suspended_until: null });
@@ -57,7 +97,7 @@ function row(user, reload) {
     user.id,
     data(user.username),
     data(user.email),
-    user.role,
+    roleCell(user, reload),
     formatDate(user.created_at),
     user.suspended_until
       ? h("span", { dir: "auto" }, `${formatDate(user.suspended_until)} · ${user.suspension_reason ?? ""}`)

@@ -38,7 +38,7 @@ use crate::{
     },
     proxy::{X_REQUEST_ID, internal::InternalCall},
     response::{Body, rate_limited, refusal},
-    routes::{Access, Match, Service, Target},
+    routes::{Access, Match, Route, Service, Target},
     state::{Peer, ThreadState},
 };
 
@@ -154,8 +154,7 @@ impl RequestContext<'_> {
             None
         } else {
             let permit = admit(state, client, self.peer)?;
-            let is_file =
-                route.is_some_and(|route| matches!(route.target, Target::Page | Target::Swagger));
+            let is_file = route.is_some_and(Route::is_file);
             if !is_file {
                 let (limit, admitted) = state.rate_limiter.count(client).await;
                 self.limit = Some(limit);

@@ -120,6 +120,11 @@ const fn route(method: Method, path: &'static str, target: Target, access: Acces
 }
 
 impl Route {
+    /// True for the files of the page, whose requests do not count against a rate limit.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.target, Target::Page | Target::Swagger) || self.path == IMAGES
+    }
+
     const fn cacheable(mut self) -> Self {
         self.cacheable = true;
         self
@@ -142,6 +147,9 @@ impl Route {
         self
     }
 }
+
+/// The path of TMDB's images.
+const IMAGES: &str = "/images/{size}/{name}";
 
 use Access::{Admin, AnyUser, Moderator, Operator, Public, SignUp, ThatUser};
 
@@ -167,6 +175,7 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/people", MOVIE, AnyUser),
     route(GET, "/api/v1/people/{id}", MOVIE, AnyUser),
     route(GET, "/api/v1/keywords", MOVIE, AnyUser),
+    route(GET, "/api/v1/admin/catalogue", MOVIE, Admin),
     route(POST, "/api/v1/admin/sync", MOVIE, Admin).limits(Limits::Sync),
     route(POST, "/api/v1/admin/sync/trending", MOVIE, Admin).limits(Limits::Sync),
     route(POST, "/api/v1/admin/sync/popular", MOVIE, Admin).limits(Limits::Sync),
@@ -210,6 +219,9 @@ pub static ROUTES: &[Route] = &[
     route(POST, "/api/v1/groups", PREFERENCE, AnyUser),
     route(POST, "/api/v1/groups/join", PREFERENCE, AnyUser).interactive_login_only(),
     route(GET, "/api/v1/groups/{id}", PREFERENCE, AnyUser),
+    route(GET, "/api/v1/groups/{id}/votes", PREFERENCE, AnyUser),
+    route(PUT, "/api/v1/groups/{id}/votes/{movie_id}", PREFERENCE, AnyUser),
+    route(DELETE, "/api/v1/groups/{id}/votes", PREFERENCE, AnyUser),
     route(DELETE, "/api/v1/groups/{id}", PREFERENCE, AnyUser).not_retryable(),
     route(POST, "/api/v1/groups/{id}/invitations", PREFERENCE, AnyUser).interactive_login_only(),
     route(DELETE, "/api/v1/groups/{id}/invitations", PREFERENCE, AnyUser),
@@ -278,6 +290,7 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/health/ready", Target::Ready, Public),
     route(GET, "/metrics", Target::Metrics, Operator),
     route(GET, "/", Target::Page, Public).cacheable(),
+    route(GET, IMAGES, MOVIE, Public).cacheable(),
     route(GET, "/page/{*file}", Target::Page, Public).cacheable(),
     route(GET, "/swagger", Target::SwaggerRedirect, Public),
     route(GET, "/swagger/docs/{document}", Target::Document, Public).cacheable(),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::Router;
 use chassis::{
     Process, audit::AuditLog, client::Client, clock::Clock, config::ConfigError,
@@ -10,7 +11,7 @@ use chassis::{
 };
 
 use crate::{
-    client::{platform::Platform, tmdb::Tmdb},
+    client::{images::ImageHost, platform::Platform, tmdb::Tmdb},
     config::{Config, TmdbConfig},
     database::{self, Pools},
     handler,
@@ -19,6 +20,7 @@ use crate::{
         cache::MovieCache,
         fetching::Fetching,
         hydration::Hydration,
+        images::Images,
         jobs::Jobs,
         listing::Listing,
         matching::Matching,
@@ -48,8 +50,10 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
     config.check()?;
     let tmdb_config: TmdbConfig = process.settings.read()?;
     let language = tmdb_config.tmdb_language;
+    let image_host = ImageHost::new(&config.tmdb_image_base_url, &tmdb_config)?;
     let tmdb = Tmdb::new(tmdb_config)?;
     let clock = Clock::system();
+    let images = open_images(&config, image_host, &tmdb, &clock)?;
     let outbox = Outbox::new(
         pools.background.clone(),
         SNAPSHOT,
@@ -124,10 +128,12 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
         matching: Matching::new(
             pools.catalogue.clone(),
             hydration.clone(),
-            tmdb,
+            tmdb.clone(),
             Duration::from_secs(config.negative_cache_seconds),
         ),
         hydration,
+        tmdb,
+        images,
         platform,
         listing: listing.clone(),
         search: search.clone(),
@@ -146,4 +152,21 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
         .report("search index", move || search.clone().check())
         .report("redis", move || redis.clone().check());
     Ok((routes, health))
+}
+
+/// Opens the cache of images, if there is a directory for it and a key of TMDB.
+fn open_images(
+    config: &Config,
+    host: ImageHost,
+    tmdb: &Tmdb,
+    clock: &Clock,
+) -> anyhow::Result<Images> {
+    let Some(directory) = config.image_directory().filter(|_| tmdb.has_key()) else {
+        return Ok(Images::none());
+    };
+    let missing_ttl = Duration::from_secs(config.negative_cache_seconds);
+    let shown = directory.display().to_string();
+    let max_bytes = config.image_cache_bytes;
+    Images::open(host, clock.clone(), directory, max_bytes, missing_ttl)
+        .with_context(|| format!("IMAGE_CACHE_DIR {shown} cannot be used"))
 }

@@ -1,6 +1,8 @@
-//! Clients of other systems: [`tmdb`] calls TMDB within the bounds of [`limits`], [`wire`] decodes its documents;
+//! Clients of other systems: [`tmdb`] calls TMDB within the bounds of [`limits`], [`wire`] decodes its documents; [`images`]
+//! fetches from its image host;
 //! [`platform`] calls the other services of the platform.
 
+pub mod images;
 pub mod limits;
 pub mod platform;
 pub mod tmdb;

@@ -27,6 +27,9 @@ pub struct Config {
     pub(crate) search_index_dir: PathBuf,
     pub(crate) search_popular_floor: i64,
     pub(crate) negative_cache_seconds: u64,
+    pub(crate) image_cache_dir: PathBuf,
+    pub(crate) image_cache_bytes: u64,
+    pub(crate) tmdb_image_base_url: Url,
     pub(crate) user_preference_service_url: Url,
     pub(crate) recommendation_service_url: Url,
     pub(crate) include_timeout_ms: u64,
@@ -59,6 +62,11 @@ impl Config {
     /// The directory of the search index; `None` keeps it in memory.
     pub fn search_directory(&self) -> Option<PathBuf> {
         Some(self.search_index_dir.clone()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The directory of images; `None` serves none.
+    pub fn image_directory(&self) -> Option<PathBuf> {
+        Some(self.image_cache_dir.clone()).filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Retention of change records.

@@ -4,6 +4,7 @@
 mod admin;
 mod error;
 mod genres;
+mod images;
 mod jobs;
 mod language;
 mod matching;
@@ -11,6 +12,7 @@ mod movie;
 pub mod movies;
 mod search;
 mod select;
+mod state;
 
 use std::time::Duration;
 
@@ -37,6 +39,8 @@ use crate::{service::listing::Listing, state::AppState};
 
 /// Fifty pages take a thousand requests to TMDB at forty a second.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(115);
+/// TMDB gives every image a name of its own.
+const IMAGE_CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
 
 #[derive(OpenApi)]
@@ -53,8 +57,8 @@ const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
 )]
 struct Info;
 
-/// The documented routes: of the catalogue, of search, of syncs, of imports, of jobs.
-fn routes() -> [OpenApiRouter<AppState>; 5] {
+/// The documented routes: of the catalogue, of search, of syncs, of imports, of jobs, of images.
+fn routes() -> [OpenApiRouter<AppState>; 6] {
     [
         OpenApiRouter::new()
             .routes(routes!(movies::list_movies))
@@ -74,10 +78,12 @@ fn routes() -> [OpenApiRouter<AppState>; 5] {
             .routes(routes!(admin::sync_popular)),
         OpenApiRouter::new().routes(routes!(admin::import_movies)),
         OpenApiRouter::new()
+            .routes(routes!(state::get_catalogue_state))
             .routes(routes!(jobs::list_jobs))
             .routes(routes!(jobs::get_job))
             .routes(routes!(jobs::cancel_job))
             .routes(routes!(jobs::retry_job)),
+        OpenApiRouter::new().routes(routes!(images::get_image)),
     ]
 }
 
@@ -102,14 +108,16 @@ async fn show_in_lists(State(listing): State<Listing>, request: Request, next: N
 pub fn router(state: AppState, config: &ProcessConfig, audit: AuditLog) -> Router {
     let timeout = config.request_timeout();
     let shown_in_lists = from_fn_with_state(state.listing.clone(), show_in_lists);
-    let [catalogue, searches, syncs, imports, jobs] = routes();
+    let [catalogue, searches, syncs, imports, jobs, images] = routes();
     let catalogue = time_limit(catalogue.into(), timeout);
     let recorded = from_fn_with_state(audit, audited);
     let syncs = syncs.layer(shown_in_lists.clone());
     let syncs = syncs.route_layer(recorded.clone()).into();
     let imports = imports.layer(shown_in_lists).merge(jobs);
     let imports = imports.route_layer(recorded).into();
+    let images = time_limit(images.into(), timeout);
     conditional(catalogue, CACHE_CONTROL)
+        .merge(conditional(images, IMAGE_CACHE_CONTROL))
         .merge(time_limit(syncs, SYNC_TIMEOUT))
         .merge(time_limit(searches.into(), timeout))
         .merge(time_limit(imports, timeout))

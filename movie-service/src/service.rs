@@ -4,6 +4,7 @@ pub mod cache;
 pub mod changes;
 pub mod fetching;
 pub mod hydration;
+pub mod images;
 pub mod jobs;
 pub mod listing;
 pub mod matching;

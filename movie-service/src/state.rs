@@ -6,9 +6,10 @@ use std::{sync::Arc, time::Duration};
 use chassis::language::Language;
 
 use crate::{
-    client::platform::Platform,
+    client::{platform::Platform, tmdb::Tmdb},
     service::{
         hydration::Hydration,
+        images::Images,
         jobs::Jobs,
         listing::Listing,
         matching::Matching,
@@ -34,6 +35,10 @@ pub struct Services {
     pub pages: PageCache,
     /// Movies by id, from cache, Postgres or TMDB.
     pub hydration: Hydration,
+    /// The client of TMDB.
+    pub tmdb: Tmdb,
+    /// TMDB's images.
+    pub images: Images,
     /// The other services of the platform.
     pub platform: Platform,
     /// Resolution of ids and titles from other catalogues.

@@ -10,6 +10,7 @@ mod charts;
 mod device;
 mod email_verification;
 mod error;
+mod group_votes;
 mod groups;
 mod idempotency;
 mod identities;
@@ -126,6 +127,8 @@ fn public() -> OpenApiRouter<AppState> {
             groups::create_invitation,
             groups::withdraw_invitations
         ))
+        .routes(routes!(group_votes::set_vote))
+        .routes(routes!(group_votes::list_votes, group_votes::delete_votes))
         .routes(routes!(groups::join_group))
         .routes(routes!(groups::leave_group))
         .routes(routes!(groups::remove_member))

@@ -48,8 +48,8 @@ pub use device_grant::{
     parse_client_id,
 };
 pub use group::{
-    Group, GroupMember, GroupName, Invitation, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS,
-    NewInvitation, parse_group_name,
+    Group, GroupMember, GroupName, Invitation, MAX_GROUPS, MAX_INVITATIONS, MAX_MEMBERS, MAX_VOTES,
+    MovieVotes, NewInvitation, VOTE_HOURS, parse_group_name,
 };
 pub use id::{GroupId, InteractionId, MovieId, UserId};
 pub use idempotency::{KeyState, KeyedRequest, StoredResponse};

@@ -14,6 +14,7 @@ pub mod devices;
 pub mod email_verifications;
 pub mod erasure;
 pub mod export;
+pub mod group_votes;
 pub mod groups;
 pub mod idempotency;
 pub mod identities;

@@ -63,9 +63,10 @@ service_settings() {
         SETTINGS+=("DATABASE_URL=$(url_for_database "$DATABASE_URL" movie_service)" "REDIS_URL=$(url_for_database "$REDIS_URL" 1)"
             "USER_PREFERENCE_SERVICE_URL=$(service_url preference-service)"
             "RECOMMENDATION_SERVICE_URL=$(service_url recommendation-service)"
-            "SEARCH_INDEX_DIR=${SEARCH_INDEX_DIR:-$DEV/search}")
+            "SEARCH_INDEX_DIR=${SEARCH_INDEX_DIR:-$DEV/search}" "IMAGE_CACHE_DIR=${IMAGE_CACHE_DIR:-$DEV/images}")
         if uses_demo_tmdb; then
-            SETTINGS+=(TMDB_API_KEY=demo "TMDB_BASE_URL=$(service_url demo-tmdb)/3" TMDB_RATE_LIMIT_PER_SECOND=1000)
+            SETTINGS+=(TMDB_API_KEY=demo "TMDB_BASE_URL=$(service_url demo-tmdb)/3" "TMDB_IMAGE_BASE_URL=$(service_url demo-tmdb)/t/p"
+                TMDB_RATE_LIMIT_PER_SECOND=1000)
         fi
         ;;
     preference-service)

@@ -70,6 +70,7 @@ fn read(films: &str, korean_names: &str) -> Result<Catalogue, CatalogueError> {
         films: BTreeMap::new(),
         originals: BTreeMap::new(),
         hidden: BTreeSet::new(),
+        has_posters: false,
         changed: BTreeSet::new(),
         people,
         keywords,

@@ -17,6 +17,9 @@ use crate::server::ResetSwitch;
 use crate::state::AppState;
 use crate::stats::path_kind;
 
+/// The size of what `oversized` adds.
+const OVERSIZE_MIB: usize = 16;
+
 /// Counts a call and plays out the faults that strike it.
 pub(super) async fn intercept(
     State(state): State<Arc<AppState>>,
@@ -48,6 +51,7 @@ pub(super) async fn intercept(
         }
         Some(Kind::Truncated) => truncate(next.run(request).await).await,
         Some(Kind::Malformed) => malform(next.run(request).await).await,
+        Some(Kind::Oversized) => pad(next.run(request).await),
         Some(Kind::Nonsense) => {
             Html("<!doctype html><title>Nonsense</title><p>This is not the response to any request.</p>\n")
                 .into_response()
@@ -102,6 +106,17 @@ impl Drop for Call {
             self.state.stats().end("abandoned".to_owned());
         }
     }
+}
+
+/// The body with zeros behind it.
+fn pad(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    let zeros = stream::iter((0..OVERSIZE_MIB).map(|_| Ok(Bytes::from_static(&[0; 1024 * 1024]))));
+    Response::from_parts(
+        parts,
+        Body::from_stream(body.into_data_stream().chain(zeros)),
+    )
 }
 
 /// Half of the JSON, as if it were all.

@@ -23,7 +23,7 @@ pub(super) fn list_item(catalogue: &Catalogue, film: &Film, language: Language<'
         "original_title": film.original_title,
         "overview": overview(catalogue, film, language),
         "popularity": film.popularity,
-        "poster_path": null,
+        "poster_path": catalogue.poster_path(film),
         "release_date": release_date(film),
         "softcore": false,
         "title": film.title_in(language),

@@ -52,6 +52,8 @@ async fn the_page_is_what_its_source_says_and_contacts_no_other_host() {
     }
     assert!(!page.text.contains("<script>") && !page.text.contains("style=\""));
     bare(&stage, "/page/nothing.js").await.problem(404);
+    let image = bare(&stage, "/images/w342/a.jpg").await;
+    assert_eq!(image.status, 200, "{}", image.text);
     // Files do not count, so the first request that does is served.
     assert_eq!(stage.get("/api/v1/genres").await.status, 200);
 }

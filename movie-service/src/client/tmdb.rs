@@ -3,7 +3,10 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -121,6 +124,8 @@ struct Inner {
     bucket: TokenBucket,
     slots: Semaphore,
     breaker: Breaker,
+    requests: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl Tmdb {
@@ -156,6 +161,8 @@ impl Tmdb {
                 config.tmdb_breaker_failures,
                 Duration::from_secs(config.tmdb_breaker_open_seconds),
             ),
+            requests: AtomicU64::default(),
+            failures: AtomicU64::default(),
             config,
         })))
     }
@@ -226,6 +233,20 @@ impl Tmdb {
     /// True if a key is configured.
     pub fn has_key(&self) -> bool {
         !matches!(self.0.key, Key::None)
+    }
+
+    /// The state of the circuit breaker: 0 closed, 1 half-open, 2 open.
+    pub fn breaker_level(&self) -> u8 {
+        self.0.breaker.level()
+    }
+
+    /// The requests since the start, and those of them without a valid response.
+    pub fn counts(&self) -> (u64, u64) {
+        let tmdb = &self.0;
+        (
+            tmdb.requests.load(Ordering::Relaxed),
+            tmdb.failures.load(Ordering::Relaxed),
+        )
     }
 
     /// Returns a movie with its appended parts, and with the names of people in each language into which it is
@@ -366,6 +387,10 @@ impl Tmdb {
         };
         drop(report);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);
+        tmdb.requests.fetch_add(1, Ordering::Relaxed);
+        if !matches!(label, "ok" | "not_found") {
+            tmdb.failures.fetch_add(1, Ordering::Relaxed);
+        }
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
         result
     }

@@ -9,7 +9,8 @@ use axum::{
 use chassis::{Problem, problem::FieldError};
 
 use crate::service::{
-    hydration::HydrationError, jobs::JobError, listing::ListError, search::SearchError,
+    hydration::HydrationError, images::ImageError, jobs::JobError, listing::ListError,
+    search::SearchError,
 };
 
 chassis::problem_responses! {
@@ -17,6 +18,12 @@ chassis::problem_responses! {
     pub(super) MovieNotFound = 404, "neither the catalogue nor TMDB has the movie";
     /// 404: the catalogue has no movie of the person.
     pub(super) PersonNotFound = 404, "the catalogue has no movie of the person";
+    /// 404: there is no such image.
+    pub(super) ImageNotFound = 404, "TMDB has no such image, or this server serves none";
+    /// 502: what TMDB sent is no image.
+    pub(super) ImageInvalid = 502, "what TMDB sent is not an image of the requested format, or too large";
+    /// 503: the image is not stored and TMDB fails.
+    pub(super) ImagesUnavailable = 503, "the image is not stored, and TMDB's image host is unavailable";
     /// 503: the search index is being built.
     pub(super) SearchUnavailable = 503, "the search index is being built, or too many searches run";
     /// 404: the job does not exist.
@@ -35,6 +42,9 @@ pub(super) enum ApiError {
     /// A movie could not be read; concurrent reads share the error.
     #[error(transparent)]
     Hydration(#[from] Arc<HydrationError>),
+    /// An image could not be read; concurrent reads share the error.
+    #[error(transparent)]
+    Image(#[from] Arc<ImageError>),
     /// Fields of the request are invalid.
     #[error("invalid request")]
     Invalid(Vec<FieldError>),
@@ -62,6 +72,7 @@ impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Hydration(error) => hydration_problem(&error),
+            ApiError::Image(error) => image_problem(&error),
             ApiError::Invalid(errors)
             | ApiError::List(ListError::Invalid(errors))
             | ApiError::Search(SearchError::List(ListError::Invalid(errors))) => {
@@ -142,6 +153,23 @@ fn hydration_problem(error: &HydrationError) -> Problem {
             .retry_after(retry_after.as_secs().max(1))
             .cause(error),
         HydrationError::Database(error) => chassis::postgres::problem(error),
+    }
+}
+
+fn image_problem(error: &ImageError) -> Problem {
+    match error {
+        ImageError::NotFound => {
+            Problem::new(StatusCode::NOT_FOUND, "image-not-found", "image not found")
+                .detail("no image has this size and name; poster_url of a movie ends with the name of one")
+        }
+        ImageError::Invalid(_) => {
+            Problem::new(StatusCode::BAD_GATEWAY, "tmdb-failed", "TMDB sent no image")
+                .detail("the response of TMDB's image host is not an image of this format, or too large")
+                .cause(error)
+        }
+        ImageError::Unavailable(_) => Problem::unavailable("TMDB")
+            .detail("the image is not stored yet and cannot be fetched now; retry after the time in Retry-After")
+            .cause(error),
     }
 }
 

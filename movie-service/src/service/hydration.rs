@@ -1,7 +1,13 @@
 //! Movies by id from memory, Redis, Postgres or TMDB, in this order. Handlers and [`super::matching`] call it. A
 //! stored movie is served whether or not TMDB is up; a stale one is served and refreshed in the background.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chassis::{clock::Clock, language::Language, shutdown::Shutdown};
 use chrono::TimeDelta;
@@ -79,6 +85,21 @@ pub struct Served {
     pub stale_for: Option<TimeDelta>,
 }
 
+/// The numbers of the cache of movies in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct MovieCacheCounts {
+    /// The movies in it.
+    pub movies: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// The largest size in bytes.
+    pub max_bytes: u64,
+    /// Movies read by id since the start.
+    pub reads: u64,
+    /// Those of them that were in memory.
+    pub hits: u64,
+}
+
 /// The read path of single movies; cheap to clone.
 #[derive(Clone)]
 pub struct Hydration(Arc<Inner>);
@@ -102,6 +123,8 @@ struct Inner {
     cold_reads: TokenBucket,
     /// Set once all genres are stored.
     has_genres: OnceCell<()>,
+    reads: AtomicU64,
+    loads: AtomicU64,
     memory_reads: metrics::Counter,
     served_age_days: metrics::Histogram,
 }
@@ -140,6 +163,8 @@ impl Hydration {
             cold_reads: TokenBucket::new(config.hydration_rate_per_second),
             has_genres: OnceCell::new(),
             // Registered once, since every read counts.
+            reads: AtomicU64::default(),
+            loads: AtomicU64::default(),
             memory_reads: metrics::counter!(MOVIE_READS_TOTAL, "tier" => "memory"),
             served_age_days: metrics::histogram!(MOVIE_SERVED_AGE_DAYS),
         }))
@@ -158,13 +183,17 @@ impl Hydration {
                 self.0.imdb_ids.try_get_with_by_ref(imdb, resolve).await?
             }
         };
+        self.0.reads.fetch_add(1, Ordering::Relaxed);
         let cache = &self.0.cache;
         let mut film = match cache.memory().get(&id).await {
             Some(film) => {
                 self.0.memory_reads.increment(1);
                 film
             }
-            None => cache.memory().try_get_with(id, self.load(id)).await?,
+            None => {
+                self.0.loads.fetch_add(1, Ordering::Relaxed);
+                cache.memory().try_get_with(id, self.load(id)).await?
+            }
         };
         if cache.is_outdated(&film).await {
             // Loaded before a change, inserted after it.
@@ -185,6 +214,20 @@ impl Hydration {
             self.refresh_soon(id).await;
         }
         Ok(Served { film, stale_for })
+    }
+
+    /// The numbers of the cache in memory.
+    #[must_use]
+    pub fn counts(&self) -> MovieCacheCounts {
+        let memory = self.0.cache.memory();
+        let reads = self.0.reads.load(Ordering::Relaxed);
+        MovieCacheCounts {
+            movies: memory.entry_count(),
+            bytes: memory.weighted_size(),
+            max_bytes: memory.policy().max_capacity().unwrap_or_default(),
+            reads,
+            hits: reads.saturating_sub(self.0.loads.load(Ordering::Relaxed)),
+        }
     }
 
     /// Returns the movie that `reference` names, with its texts in `language` where they are known, as [`Self::get`].

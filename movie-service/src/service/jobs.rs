@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+/// The jobs among which the latest sync is looked for.
+const LATEST: i64 = 100;
+
 /// Ended jobs by kind and status (counter).
 pub const JOBS_TOTAL: &str = "jobs_total";
 /// Jobs that this process works on, by kind (gauge).
@@ -253,6 +256,13 @@ impl Jobs {
     /// At most `limit` jobs, the newest first.
     pub async fn list(&self, limit: i64) -> Result<Vec<Job>, JobError> {
         Ok(jobs::list(&self.pool, limit).await?)
+    }
+
+    /// The latest job that has ended and fetched movies without a client that named them.
+    pub async fn last_sync(&self) -> Result<Option<Job>, JobError> {
+        let jobs = self.list(LATEST).await?;
+        let is_sync = |job: &Job| job.status.is_ended() && job.kind != JobKind::Import;
+        Ok(jobs.into_iter().find(is_sync))
     }
 
     /// Cancels job `id`; has no effect on a cancelled one.

@@ -7,6 +7,7 @@
 
 mod feed;
 mod hydration;
+mod images;
 mod includes;
 mod jobs;
 mod languages;
@@ -19,6 +20,7 @@ mod postgres_away;
 mod refresh;
 mod search;
 mod select;
+mod state;
 mod statements;
 mod sync;
 mod walk;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{GroupId, UserId, text::has_invisible};
+use super::{GroupId, MovieId, UserId, text::has_invisible};
 
 /// Groups that a user may be a member of.
 pub const MAX_GROUPS: i64 = 20;
@@ -14,6 +14,10 @@ pub const MAX_GROUPS: i64 = 20;
 pub const MAX_MEMBERS: i64 = 20;
 /// Invitations of a group that have not expired.
 pub const MAX_INVITATIONS: i64 = 20;
+/// Movies that a member may vote on; the latest count.
+pub const MAX_VOTES: i64 = 200;
+/// The time for which a vote counts, in hours.
+pub const VOTE_HOURS: i32 = 24;
 /// In characters.
 const MAX_NAME_LENGTH: usize = 100;
 const DEFAULT_INVITATION_SECONDS: i64 = 7 * 24 * 3600;
@@ -54,6 +58,18 @@ pub struct GroupMember {
     pub username: String,
     /// The time of joining.
     pub joined_at: DateTime<Utc>,
+}
+
+/// The votes of a group's members on a movie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({"movie_id": 603, "yes": [1, 2], "no": []}))]
+pub struct MovieVotes {
+    /// The movie.
+    pub movie_id: MovieId,
+    /// The members who want to see it, at most 20.
+    pub yes: Vec<UserId>,
+    /// The members who do not, at most 20.
+    pub no: Vec<UserId>,
 }
 
 /// The valid name of a group. Made by [`parse_group_name`].

@@ -137,7 +137,12 @@ impl Document<'_> {
             .await?;
         let groups = sqlx::query_scalar!(
             r#"select json_build_object('id', g.id, 'name', g.name, 'is_owner', g.owner_id = m.user_id,
-                          'joined_at', m.joined_at)::text as "row!"
+                          'joined_at', m.joined_at,
+                          'votes', (select coalesce(json_agg(json_build_object(
+                                              'movie_id', v.movie_id, 'yes', v.yes, 'voted_at', v.voted_at)
+                                          order by v.voted_at, v.movie_id), '[]')
+                                    from group_vote v
+                                    where v.group_id = g.id and v.user_id = m.user_id))::text as "row!"
                from group_member m
                join user_group g on g.id = m.group_id
                where m.user_id = $1 order by g.id"#,

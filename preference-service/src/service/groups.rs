@@ -7,9 +7,10 @@ use super::attempts::AttemptLimiter;
 use crate::{
     error::Error,
     models::{
-        ApiKeySecret, Group, GroupId, GroupName, Invitation, NewInvitation, SecretHash, UserId,
+        ApiKeySecret, Group, GroupId, GroupName, Invitation, MovieId, MovieVotes, NewInvitation,
+        SecretHash, UserId,
     },
-    repository::groups,
+    repository::{group_votes, groups, movies},
 };
 
 /// The groups of all users; cheap to clone.
@@ -52,6 +53,44 @@ impl Groups {
     pub async fn get(&self, member: UserId, id: GroupId) -> Result<Group, Error> {
         let found = groups::list(&self.pool, member, Some(id)).await?;
         found.into_iter().next().ok_or(Error::GroupNotFound)
+    }
+
+    /// Stores the vote of a member on a movie, in place of an earlier one.
+    ///
+    /// # Errors
+    /// `MovieNotFound` if the movie is not known; `GroupNotFound` if they are not a member.
+    #[tracing::instrument(name = "service.groups.vote", level = "debug", skip_all, fields(%member, %id))]
+    pub async fn vote(
+        &self,
+        member: UserId,
+        id: GroupId,
+        movie_id: MovieId,
+        yes: bool,
+    ) -> Result<(), Error> {
+        if !movies::is_known(&self.pool, movie_id).await? {
+            return Err(Error::MovieNotFound);
+        }
+        group_votes::set(&self.pool, id, member, movie_id, yes).await
+    }
+
+    /// Lists the votes in a group of `member`, by movie.
+    ///
+    /// # Errors
+    /// `GroupNotFound` if they are not a member.
+    #[tracing::instrument(name = "service.groups.list_votes", level = "debug", skip_all, fields(%member, %id))]
+    pub async fn list_votes(&self, member: UserId, id: GroupId) -> Result<Vec<MovieVotes>, Error> {
+        self.get(member, id).await?;
+        Ok(group_votes::list(&self.pool, id).await?)
+    }
+
+    /// Deletes the votes of a member of a group.
+    ///
+    /// # Errors
+    /// `GroupNotFound` if they are not a member.
+    #[tracing::instrument(name = "service.groups.delete_votes", level = "debug", skip_all, fields(%member, %id))]
+    pub async fn delete_votes(&self, member: UserId, id: GroupId) -> Result<(), Error> {
+        self.get(member, id).await?;
+        Ok(group_votes::delete(&self.pool, id, member).await?)
     }
 
     /// Deletes a group of `owner`.

@@ -283,3 +283,78 @@ async fn a_group_outlives_its_owner_and_not_its_last_member(pool: PgPool) {
         .expect("a count");
     assert_eq!(groups, 0);
 }
+
+#[sqlx::test]
+async fn members_vote_and_see_the_votes_of_all(pool: PgPool) {
+    let (app, _movies) = TestApp::beside_movies(&pool).await;
+    let [anna, berta, carl] = [
+        app.user("anna").await,
+        app.user("berta").await,
+        app.user("carl").await,
+    ];
+    let group = create(&app, anna).await;
+    let code = invite(&app, anna, &group, json!({})).await;
+    join(&app, berta, &code).await.expect(200);
+    let votes = format!("{group}/votes");
+    let vote = async |who, movie: i64, yes: bool| {
+        let path = format!("{votes}/{movie}");
+        send(&app, who, "PUT", &path, json!({"yes": yes})).await
+    };
+    let list = async |who| send(&app, who, "GET", &votes, Value::Null).await;
+    for (who, movie, yes) in [
+        (anna, 603, true),
+        (anna, 550, false),
+        (berta, 550, true),
+        (berta, 603, false),
+        // In place of the earlier one.
+        (berta, 603, true),
+    ] {
+        vote(who, movie, yes).await.expect(204);
+    }
+    let expected = json!({"votes": [
+        {"movie_id": 603, "yes": [anna, berta], "no": []},
+        {"movie_id": 550, "yes": [berta], "no": [anna]},
+    ]});
+    for member in [anna, berta] {
+        assert_eq!(list(member).await.expect(200), expected);
+    }
+    assert_problem(&vote(carl, 603, true).await, 404, "group not found");
+    assert_problem(&list(carl).await, 404, "group not found");
+    assert_problem(&vote(anna, 999_999, true).await, 404, "movie not found");
+    let invalid = format!("{votes}/603");
+    let invalid = send(&app, anna, "PUT", &invalid, json!({"yes": "maybe"})).await;
+    assert_eq!(invalid.status, 400, "{}", invalid.text);
+    let export = format!("/api/v1/users/{berta}/export");
+    let export = app
+        .send("GET", &export, Value::Null, Some((berta, "user")), None)
+        .await
+        .expect(200);
+    let exported = &export["groups"][0]["votes"];
+    assert_eq!(exported.as_array().map(Vec::len), Some(2), "{exported}");
+    // Those of yesterday do not count.
+    sqlx::query(
+        "update group_vote set voted_at = now() - interval '25 hours' where movie_id = 550",
+    )
+    .execute(&pool)
+    .await
+    .expect("an update");
+    let expected = json!({"votes": [{"movie_id": 603, "yes": [anna, berta], "no": []}]});
+    assert_eq!(list(anna).await.expect(200), expected);
+    // Leaving takes them along.
+    let leave = format!("{group}/members/me");
+    send(&app, berta, "DELETE", &leave, Value::Null)
+        .await
+        .expect(204);
+    let expected = json!({"votes": [{"movie_id": 603, "yes": [anna], "no": []}]});
+    assert_eq!(list(anna).await.expect(200), expected);
+    send(&app, anna, "DELETE", &votes, Value::Null)
+        .await
+        .expect(204);
+    assert_eq!(list(anna).await.expect(200), json!({"votes": []}));
+    let left: i64 = sqlx::query_scalar("select count(*) from group_vote where user_id = $1")
+        .bind(berta)
+        .fetch_one(&pool)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+}
