@@ -44,6 +44,7 @@ pub struct Config {
     pub access_log: AccessLogMode,
     pub access_log_slow_ms: u64,
     pub head_timeout_ms: u64,
+    pub keep_alive_timeout_ms: u64,
     pub head_limit_bytes: usize,
     pub target_limit_bytes: usize,
     pub strict_line_ends: bool,

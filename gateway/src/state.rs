@@ -1,7 +1,7 @@
 //! The state of the gateway: what all threads share, and what each thread has for itself, so that requests
 //! wait for no lock but that of the rate limit. Built by [`crate::server`].
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use chassis::{
     Process,
@@ -123,6 +123,8 @@ pub(crate) struct ThreadState {
     pub(crate) connections: Rc<Admission>,
     /// Its requests in flight.
     pub(crate) requests: Rc<Admission>,
+    /// True when its listener is about to close: connections end with their next response.
+    pub(crate) is_stopping: Cell<bool>,
 }
 
 /// The peer of a client connection.
@@ -193,6 +195,7 @@ impl ThreadState {
             ),
             connections,
             requests,
+            is_stopping: Cell::new(false),
             shared,
         }))
     }

@@ -23,6 +23,7 @@ mod drain;
 mod headers;
 mod health;
 mod jwks;
+mod keep_alive;
 mod openapi;
 mod page;
 mod policy;

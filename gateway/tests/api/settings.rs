@@ -6,12 +6,13 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 45] = [
+const OTHERS: [(&str, &str); 46] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
     ("ACCESS_LOG_SLOW_MS", "77"),
     ("HEAD_TIMEOUT_MS", "77"),
+    ("KEEP_ALIVE_TIMEOUT_MS", "77"),
     ("HEAD_LIMIT_BYTES", "9999"),
     ("TARGET_LIMIT_BYTES", "77"),
     ("STRICT_LINE_ENDS", "false"),
