@@ -5,7 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::middleware::client_ip::Networks;
+use crate::middleware::{
+    client_ip::Networks,
+    rate_limit::plans::{Plans, Quota, RolePlans, RouteLimits, UserPlans, optional_quota},
+};
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -33,6 +36,16 @@ pub enum AccessLogMode {
     Errors,
     /// None.
     None,
+}
+
+/// The rate limits while Redis is unavailable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutRedis {
+    /// Each gateway has its share of a limit.
+    Share,
+    /// No request is refused.
+    Open,
 }
 
 /// The settings of the gateway, by their names in `config/default.toml`.
@@ -77,6 +90,14 @@ pub struct Config {
     pub rate_limit_max: u64,
     pub rate_limit_window_seconds: u64,
     pub rate_limit_entries: usize,
+    pub rate_limit_without_redis: WithoutRedis,
+    pub rate_limit_gateways: u64,
+    pub plans: Plans,
+    pub role_plans: RolePlans,
+    pub user_plans: UserPlans,
+    #[serde(deserialize_with = "optional_quota")]
+    pub api_key_limit: Option<Quota>,
+    pub route_limits: RouteLimits,
     #[serde(deserialize_with = "instances")]
     pub movie_service_url: Vec<Url>,
     #[serde(deserialize_with = "instances")]
@@ -115,8 +136,8 @@ impl Config {
         if config.rate_limit_max == 0 || config.rate_limit_window_seconds == 0 {
             return invalid("RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_SECONDS must be at least 1");
         }
-        if config.rate_limit_entries == 0 {
-            return invalid("RATE_LIMIT_ENTRIES must be at least 1");
+        if config.rate_limit_entries == 0 || config.rate_limit_gateways == 0 {
+            return invalid("RATE_LIMIT_ENTRIES and RATE_LIMIT_GATEWAYS must be at least 1");
         }
         if config.max_connections_per_client == 0 || config.max_requests_in_flight_per_client == 0 {
             return invalid(

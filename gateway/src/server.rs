@@ -41,7 +41,7 @@ use crate::{
         Refusal,
     },
     config::{AuthMode, Config, GatewayConfig},
-    middleware::client_ip::ClientKey,
+    middleware::{client_ip::ClientKey, rate_limit},
     pipeline,
     proxy::{Upstream, breaker},
     state::{Peer, SharedState, ThreadState},
@@ -81,6 +81,7 @@ impl Gateway {
         }
         admission::describe_metrics();
         breaker::describe_metrics();
+        rate_limit::describe_metrics();
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
         let listeners = listen(address, config.own.threads())

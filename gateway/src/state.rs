@@ -51,7 +51,7 @@ impl SharedState {
     /// The state of a gateway that has served no request.
     ///
     /// # Errors
-    /// Returns a [`ConfigError`] if certificates cannot be read.
+    /// Returns a [`ConfigError`] if certificates cannot be read or a plan does not exist.
     pub(crate) fn new(process: Process, config: GatewayConfig) -> Result<Self, ConfigError> {
         let own = &config.own;
         let clock = Clock::system();
@@ -62,11 +62,7 @@ impl SharedState {
             upstream_tls: upstream_tls(&config)?,
             invalid_keys: Arc::default(),
             revocations: Arc::default(),
-            rate_limits: RateLimits::new(
-                own.rate_limit_max,
-                Duration::from_secs(own.rate_limit_window_seconds),
-                own.rate_limit_entries,
-            ),
+            rate_limits: RateLimits::new(own)?,
             metrics: process.metrics,
             shutdown: process.shutdown,
             clock,

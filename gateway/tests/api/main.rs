@@ -26,6 +26,7 @@ mod jwks;
 mod keep_alive;
 mod openapi;
 mod page;
+mod plans;
 mod policy;
 mod rate_limit;
 mod routing;

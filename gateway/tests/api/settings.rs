@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 46] = [
+const OTHERS: [(&str, &str); 53] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -41,6 +41,13 @@ const OTHERS: [(&str, &str); 46] = [
     ("RATE_LIMIT_MAX", "77"),
     ("RATE_LIMIT_WINDOW_SECONDS", "77"),
     ("RATE_LIMIT_ENTRIES", "77"),
+    ("RATE_LIMIT_WITHOUT_REDIS", "open"),
+    ("RATE_LIMIT_GATEWAYS", "3"),
+    ("PLANS", "free=7/1,unlimited"),
+    ("ROLE_PLANS", "user=free,moderator=free,admin=free"),
+    ("USER_PLANS", "17=unlimited"),
+    ("API_KEY_LIMIT", "7/1"),
+    ("ROUTE_LIMITS", "free.search=7/1"),
     ("MOVIE_SERVICE_URL", "http://a:1,http://b:2"),
     ("USER_PREFERENCE_SERVICE_URL", "http://[::1]:7"),
     ("RECOMMENDATION_SERVICE_URL", "http://c"),
