@@ -5,9 +5,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::middleware::{
-    client_ip::Networks,
-    rate_limit::plans::{Plans, Quota, RolePlans, RouteLimits, UserPlans, optional_quota},
+use crate::{
+    middleware::{
+        client_ip::Networks,
+        rate_limit::plans::{Plans, Quota, RolePlans, RouteLimits, UserPlans, optional_quota},
+    },
+    response::Coding,
 };
 
 /// The defaults, compiled in.
@@ -38,6 +41,27 @@ pub enum AccessLogMode {
     None,
 }
 
+/// Content codings in the order of preference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codings(pub(crate) Vec<Coding>);
+
+impl<'de> Deserialize<'de> for Codings {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::{Error, IntoDeserializer};
+        let mut codings = Vec::new();
+        for word in chassis::config::comma_separated(deserializer)? {
+            let coding = Coding::deserialize(word.as_str().into_deserializer());
+            let coding =
+                coding.map_err(|error: serde::de::value::Error| D::Error::custom(error))?;
+            if codings.contains(&coding) {
+                return Err(D::Error::custom(format!("`{word}` occurs twice")));
+            }
+            codings.push(coding);
+        }
+        Ok(Self(codings))
+    }
+}
+
 /// The rate limits while Redis is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +85,9 @@ pub struct Config {
     pub head_limit_bytes: usize,
     pub target_limit_bytes: usize,
     pub strict_line_ends: bool,
+    pub compression: Codings,
+    pub compression_min_bytes: u64,
+    pub compression_level: u32,
     pub import_body_limit_bytes: usize,
     pub client_stall_timeout_ms: u64,
     pub max_connections_per_client: usize,
@@ -143,6 +170,9 @@ impl Config {
             return invalid(
                 "MAX_CONNECTIONS_PER_CLIENT and MAX_REQUESTS_IN_FLIGHT_PER_CLIENT must be at least 1",
             );
+        }
+        if !(1..=9).contains(&config.compression_level) {
+            return invalid("COMPRESSION_LEVEL must be 1 to 9");
         }
         if config.head_limit_bytes < 8192 {
             return invalid("HEAD_LIMIT_BYTES must be at least 8192");

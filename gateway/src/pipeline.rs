@@ -9,6 +9,7 @@
 //! 7. authentication
 //! 8. rate limits of the user, the API key and the class of the route; authorization
 //! 9. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
+//! 10. compression of the response
 //!
 //! A layer that refuses requests comes before those that cost more.
 
@@ -34,6 +35,7 @@ use crate::{
         access_log::Outcome,
         auth::{Principal, authorize},
         client_ip::{ClientKey, X_FORWARDED_FOR, client_ip},
+        compression::strong_if_match,
         rate_limit::LimitStatus,
         request_target,
     },
@@ -119,6 +121,14 @@ pub(crate) async fn serve(
         limit.add_headers(headers);
     }
     shared.cors.add_headers(origin, headers);
+    let file = matched.and_then(|matched| {
+        let route = matched.route.filter(|route| route.is_file())?;
+        Some((route.path, matched.parameter))
+    });
+    let (method, headers) = (&context.head.method, &context.head.headers);
+    response = (state.compression)
+        .apply(method, headers, file, response)
+        .await;
     entry.finish(&Outcome {
         trace: &context.trace,
         client,
@@ -191,6 +201,9 @@ impl RequestContext<'_> {
         };
         if let Some(principal) = &principal {
             authorize(principal, route, parameter)?;
+        }
+        if state.compression.is_on() {
+            strong_if_match(&mut self.head.headers);
         }
         match route.target {
             Target::Upstream(service) => {

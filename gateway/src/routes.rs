@@ -180,6 +180,11 @@ impl Route {
         self
     }
 
+    /// True if responses are files of the gateway, which never change while it runs.
+    pub(crate) const fn is_file(&self) -> bool {
+        matches!(self.target, Target::Swagger | Target::Page)
+    }
+
     /// True if requests do not count towards the limit of client addresses: probes, metrics and files.
     pub(crate) const fn is_free(&self) -> bool {
         matches!(

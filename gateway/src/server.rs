@@ -41,7 +41,7 @@ use crate::{
         Refusal,
     },
     config::{AuthMode, Config, GatewayConfig},
-    middleware::{client_ip::ClientKey, rate_limit},
+    middleware::{client_ip::ClientKey, compression, rate_limit},
     pipeline,
     proxy::{Upstream, breaker},
     state::{Peer, SharedState, ThreadState},
@@ -82,6 +82,7 @@ impl Gateway {
         admission::describe_metrics();
         breaker::describe_metrics();
         rate_limit::describe_metrics();
+        compression::describe_metrics();
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
         let listeners = listen(address, config.own.threads())

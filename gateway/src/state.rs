@@ -24,6 +24,7 @@ use crate::{
     middleware::{
         access_log::AccessLog,
         auth::{Authenticator, InvalidKeyLimiter, Keys, Revocations, refresh_revocations},
+        compression::Compression,
         cors::Cors,
         rate_limit::{RateLimiter, RateLimits},
     },
@@ -115,6 +116,7 @@ pub(crate) struct ThreadState {
     /// The services, in the order of [`Service::ALL`].
     pub(crate) upstreams: [Upstream; Service::ALL.len()],
     pub(crate) access_log: AccessLog,
+    pub(crate) compression: Compression,
     /// The connections of the thread.
     pub(crate) connections: Rc<Admission>,
     /// Its requests in flight.
@@ -189,6 +191,7 @@ impl ThreadState {
                 config.access_log,
                 Duration::from_millis(config.access_log_slow_ms),
             ),
+            compression: Compression::new(config),
             connections,
             requests,
             is_stopping: Cell::new(false),

@@ -83,7 +83,6 @@ async fn accepted_connections_are_served_when_the_shutdown_has_begun() {
         stream.write_all(&request[*count..]).unwrap();
         let response = read_rest(stream);
         assert_eq!(status_of(&response), 200, "{count}: {response}");
-        assert!(response.contains("connection: close"), "{response}");
     }
     assert!(stage.join().await);
 }

@@ -17,9 +17,11 @@ mod bodies;
 #[path = "../platform/stage/managed/certificates.rs"]
 mod certificates;
 mod commands;
+mod compression;
 mod cors;
 mod crowding;
 mod drain;
+mod drill_limits;
 mod headers;
 mod health;
 mod jwks;

@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 53] = [
+const OTHERS: [(&str, &str); 56] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -16,6 +16,9 @@ const OTHERS: [(&str, &str); 53] = [
     ("HEAD_LIMIT_BYTES", "9999"),
     ("TARGET_LIMIT_BYTES", "77"),
     ("STRICT_LINE_ENDS", "false"),
+    ("COMPRESSION", "gzip"),
+    ("COMPRESSION_MIN_BYTES", "77"),
+    ("COMPRESSION_LEVEL", "7"),
     ("IMPORT_BODY_LIMIT_BYTES", "77"),
     ("CLIENT_STALL_TIMEOUT_MS", "77"),
     ("MAX_CONNECTIONS_PER_CLIENT", "77"),
