@@ -40,16 +40,40 @@ pub(crate) fn describe_metrics() {
 
 /// Counts the pipeline's responses in progress on a connection: one guard for each.
 #[derive(Clone, Default)]
-pub(crate) struct ResponseCounter(Rc<()>);
+pub(crate) struct ResponseCounter(Rc<Progress>);
+
+/// The progress of a connection.
+#[derive(Default)]
+pub(crate) struct Progress {
+    begun: Cell<u64>,
+    /// True if some of a request has been read that has not reached the pipeline.
+    is_within_request: Cell<bool>,
+}
 
 impl ResponseCounter {
     /// Counts one more response, until the guard is dropped.
-    pub(crate) fn begin(&self) -> Weak<()> {
+    pub(crate) fn begin(&self) -> Weak<Progress> {
+        self.0.begun.set(self.0.begun.get() + 1);
         Rc::downgrade(&self.0)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
         Rc::weak_count(&self.0) == 0
+    }
+
+    /// Responses so far, those in progress included.
+    pub(crate) fn begun(&self) -> u64 {
+        self.0.begun.get()
+    }
+
+    /// Notes if a new request comes next on the connection, or the rest of one.
+    pub(crate) fn expect_request(&self, is_new: bool) {
+        self.0.is_within_request.set(!is_new);
+    }
+
+    /// True if some of a request has been read and more is to come.
+    pub(crate) fn is_within_request(&self) -> bool {
+        self.0.is_within_request.get()
     }
 }
 

@@ -5,7 +5,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::middleware::client_ip::Networks;
+use crate::{
+    middleware::{
+        client_ip::Networks,
+        rate_limit::plans::{Plans, Quota, RolePlans, RouteLimits, UserPlans, optional_quota},
+    },
+    response::Coding,
+};
 
 /// The defaults, compiled in.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -35,6 +41,37 @@ pub enum AccessLogMode {
     None,
 }
 
+/// Content codings in the order of preference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codings(pub(crate) Vec<Coding>);
+
+impl<'de> Deserialize<'de> for Codings {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::{Error, IntoDeserializer};
+        let mut codings = Vec::new();
+        for word in chassis::config::comma_separated(deserializer)? {
+            let coding = Coding::deserialize(word.as_str().into_deserializer());
+            let coding =
+                coding.map_err(|error: serde::de::value::Error| D::Error::custom(error))?;
+            if codings.contains(&coding) {
+                return Err(D::Error::custom(format!("`{word}` occurs twice")));
+            }
+            codings.push(coding);
+        }
+        Ok(Self(codings))
+    }
+}
+
+/// The rate limits while Redis is unavailable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutRedis {
+    /// Each gateway has its share of a limit.
+    Share,
+    /// No request is refused.
+    Open,
+}
+
 /// The settings of the gateway, by their names in `config/default.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[expect(missing_docs, reason = "config/default.toml documents each setting")]
@@ -44,9 +81,13 @@ pub struct Config {
     pub access_log: AccessLogMode,
     pub access_log_slow_ms: u64,
     pub head_timeout_ms: u64,
+    pub keep_alive_timeout_ms: u64,
     pub head_limit_bytes: usize,
     pub target_limit_bytes: usize,
     pub strict_line_ends: bool,
+    pub compression: Codings,
+    pub compression_min_bytes: u64,
+    pub compression_level: u32,
     pub import_body_limit_bytes: usize,
     pub client_stall_timeout_ms: u64,
     pub max_connections_per_client: usize,
@@ -76,6 +117,14 @@ pub struct Config {
     pub rate_limit_max: u64,
     pub rate_limit_window_seconds: u64,
     pub rate_limit_entries: usize,
+    pub rate_limit_without_redis: WithoutRedis,
+    pub rate_limit_gateways: u64,
+    pub plans: Plans,
+    pub role_plans: RolePlans,
+    pub user_plans: UserPlans,
+    #[serde(deserialize_with = "optional_quota")]
+    pub api_key_limit: Option<Quota>,
+    pub route_limits: RouteLimits,
     #[serde(deserialize_with = "instances")]
     pub movie_service_url: Vec<Url>,
     #[serde(deserialize_with = "instances")]
@@ -114,13 +163,16 @@ impl Config {
         if config.rate_limit_max == 0 || config.rate_limit_window_seconds == 0 {
             return invalid("RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_SECONDS must be at least 1");
         }
-        if config.rate_limit_entries == 0 {
-            return invalid("RATE_LIMIT_ENTRIES must be at least 1");
+        if config.rate_limit_entries == 0 || config.rate_limit_gateways == 0 {
+            return invalid("RATE_LIMIT_ENTRIES and RATE_LIMIT_GATEWAYS must be at least 1");
         }
         if config.max_connections_per_client == 0 || config.max_requests_in_flight_per_client == 0 {
             return invalid(
                 "MAX_CONNECTIONS_PER_CLIENT and MAX_REQUESTS_IN_FLIGHT_PER_CLIENT must be at least 1",
             );
+        }
+        if !(1..=9).contains(&config.compression_level) {
+            return invalid("COMPRESSION_LEVEL must be 1 to 9");
         }
         if config.head_limit_bytes < 8192 {
             return invalid("HEAD_LIMIT_BYTES must be at least 8192");

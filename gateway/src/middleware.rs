@@ -4,6 +4,7 @@
 pub(crate) mod access_log;
 pub(crate) mod auth;
 pub(crate) mod client_ip;
+pub(crate) mod compression;
 pub(crate) mod cors;
 pub(crate) mod rate_limit;
 pub(crate) mod request_target;

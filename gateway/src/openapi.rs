@@ -8,7 +8,10 @@ use chassis::{
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema, openapi::OpenApi};
 
-use crate::routes::{Access, Limits, ROUTES, Route, Service, Target};
+use crate::{
+    middleware::rate_limit::{LimitReport, UserLimits},
+    routes::{Access, Limits, ROUTES, Route, Service, Target},
+};
 
 /// The document's name in its path and file.
 pub const NAME: &str = "marquee";
@@ -146,6 +149,8 @@ fn own_components() -> Value {
             (Liveness::name()): Liveness::schema(),
             (Readiness::name()): Readiness::schema(),
             (Dependency::name()): Dependency::schema(),
+            (UserLimits::name()): UserLimits::schema(),
+            (LimitReport::name()): LimitReport::schema(),
         },
         "responses": problems.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "headers": headers.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
@@ -227,6 +232,16 @@ fn own_operation(route: &Route) -> Value {
                 "503": problem("Unavailable"),
             }),
         ),
+        Target::UserLimits => (
+            "What is left of a user's rate limits",
+            json!({
+                "200": report("the limits", &UserLimits::name()),
+                "401": problem("Unauthorized"),
+                "403": problem("Forbidden"),
+                "429": problem("RateLimited"),
+                "503": problem("Unavailable"),
+            }),
+        ),
         _ => (
             "OpenAPI document",
             json!({
@@ -264,6 +279,20 @@ fn own_operation(route: &Route) -> Value {
             "required": true,
             "schema": {"type": "string", "enum": documents},
             "example": format!("{NAME}.json"),
+        }]);
+    }
+    if route.target == Target::UserLimits {
+        operation["description"] = "Does not count towards the user's own limits, only towards that of the client address. \
+                                    For other users than the caller the limits are those of the role `user`, unless \
+                                    USER_PLANS names them, without those of addresses and API keys."
+            .into();
+        operation["parameters"] = json!([{
+            "name": "id",
+            "in": "path",
+            "description": "The user's id.",
+            "required": true,
+            "schema": {"type": "integer", "format": "int64", "minimum": 1},
+            "example": 1,
         }]);
     }
     operation

@@ -5,9 +5,11 @@
 //! 3. access log: metrics and a log line when the response is ready
 //! 4. CORS: responds to preflight requests
 //! 5. overload: refuses more than `max_requests_in_flight`, and more of one client than its share
-//! 6. rate limit
-//! 7. authentication and authorization
-//! 8. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
+//! 6. rate limit of the client address
+//! 7. authentication
+//! 8. rate limits of the user, the API key and the class of the route; authorization
+//! 9. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
+//! 10. compression of the response
 //!
 //! A layer that refuses requests comes before those that cost more.
 
@@ -28,11 +30,12 @@ use hyper::{
 use crate::{
     admission::{Permit, REQUESTS_REFUSED_TOTAL, Refusal},
     config::AuthMode,
-    endpoints::{health, metrics, page, swagger},
+    endpoints::{health, limits, metrics, page, swagger},
     middleware::{
         access_log::Outcome,
-        auth::authorize,
+        auth::{Principal, authorize},
         client_ip::{ClientKey, X_FORWARDED_FOR, client_ip},
+        compression::strong_if_match,
         rate_limit::LimitStatus,
         request_target,
     },
@@ -56,8 +59,8 @@ struct RequestContext<'a> {
     request_id: HeaderValue,
     traceparent: HeaderValue,
     client: IpAddr,
-    /// Set by the rate limit.
-    limit: Option<LimitStatus>,
+    /// Set by the rate limits: that of the limit which is nearest to its end.
+    limit: Option<LimitStatus<'a>>,
 }
 
 /// Serves one request.
@@ -115,9 +118,17 @@ pub(crate) async fn serve(
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, context.request_id);
     if let Some(limit) = context.limit {
-        state.rate_limiter.add_headers(limit, headers);
+        limit.add_headers(headers);
     }
     shared.cors.add_headers(origin, headers);
+    let file = matched.and_then(|matched| {
+        let route = matched.route.filter(|route| route.is_file())?;
+        Some((route.path, matched.parameter))
+    });
+    let (method, headers) = (&context.head.method, &context.head.headers);
+    response = (state.compression)
+        .apply(method, headers, file, response)
+        .await;
     entry.finish(&Outcome {
         trace: &context.trace,
         client,
@@ -154,10 +165,9 @@ impl RequestContext<'_> {
             None
         } else {
             let permit = admit(state, client, self.peer)?;
-            let is_file = route.is_some_and(Route::is_file);
-            if !is_file {
-                let (limit, admitted) = state.rate_limiter.count(client).await;
-                self.limit = Some(limit);
+            if !route.is_some_and(Route::is_free) {
+                let (limit, admitted) = state.rate_limiter.count_client(client).await;
+                self.limit = limit;
                 admitted?;
             }
             Some(permit)
@@ -175,7 +185,9 @@ impl RequestContext<'_> {
             let caller = state
                 .authenticator
                 .authenticate(headers, client, service, &call);
-            Some(caller.await?)
+            let caller = caller.await?;
+            self.count_user(&caller, route).await?;
+            Some(caller)
         };
         let Some(Match {
             parameter, allow, ..
@@ -190,6 +202,9 @@ impl RequestContext<'_> {
         if let Some(principal) = &principal {
             authorize(principal, route, parameter)?;
         }
+        if state.compression.is_on() {
+            strong_if_match(&mut self.head.headers);
+        }
         match route.target {
             Target::Upstream(service) => {
                 let principal = principal.as_deref().map(|principal| &principal.header);
@@ -202,8 +217,32 @@ impl RequestContext<'_> {
             Target::Swagger => swagger::file(parameter),
             Target::Page => page::file(parameter, &self.head.headers),
             Target::PageSession => self.page_session(client).await,
+            Target::UserLimits => {
+                let limiter = &state.rate_limiter;
+                limits::of_user(limiter, parameter, principal.as_deref(), client).await
+            }
             Target::Document => swagger::document(state, parameter, &self.internal_call()).await,
         }
+    }
+
+    /// Counts the request towards the limits of `caller`.
+    async fn count_user(
+        &mut self,
+        caller: &Principal,
+        route: Option<&Route>,
+    ) -> Result<(), Problem> {
+        // A user whose limit is used up may learn when it ends.
+        if route.is_some_and(|route| route.is_free() || route.target == Target::UserLimits) {
+            return Ok(());
+        }
+        let class = route.and_then(|route| route.class);
+        let limiter = &self.state.rate_limiter;
+        let (limit, admitted) = limiter.count_user(caller, class).await;
+        self.limit = match (self.limit, limit) {
+            (Some(client), Some(user)) if admitted.is_ok() => Some(client.nearer(user)),
+            (client, user) => user.or(client),
+        };
+        admitted
     }
 
     /// `GET /session`: the user of the session cookies; in mock mode nobody, since the page chooses.

@@ -1,4 +1,7 @@
-//! Responses of the gateway's own: documents and problems.
+//! Responses: documents and problems of the gateway's own, and bodies of all kinds.
+
+mod encoded_body;
+mod encoder;
 
 use bytes::Bytes;
 use chassis::{Problem, problem::CONTENT_TYPE_PROBLEM};
@@ -9,6 +12,8 @@ use hyper::{
 };
 use serde::Serialize;
 
+pub(crate) use self::encoded_body::EncodedBody;
+pub(crate) use self::encoder::Coding;
 use crate::proxy::ResponseBody;
 
 /// The media type of the gateway's own documents.
@@ -16,8 +21,13 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// The `Cache-Control` of responses that no cache may store.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The body of a response: the gateway's own or a service's, which is large and therefore boxed.
-pub(crate) type Body = Either<Full<Bytes>, Box<ResponseBody>>;
+/// The body of a response: the gateway's own or a service's, as it is or compressed, which are large and therefore boxed.
+pub(crate) type Body = Either<Full<Bytes>, Either<Box<ResponseBody>, Box<EncodedBody>>>;
+
+/// The body of a service's response.
+pub(crate) fn streamed(body: ResponseBody) -> Body {
+    Either::Right(Either::Left(Box::new(body)))
+}
 
 /// The response to the request for `path` that was refused with `problem`.
 pub(crate) fn refusal(problem: &Problem, path: &str, request_id: &str) -> Response<Body> {

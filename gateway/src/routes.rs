@@ -53,6 +53,8 @@ pub enum Target {
     Page,
     /// The mode of authentication, and the user whose cookies the page has.
     PageSession,
+    /// What is left of a user's rate limits.
+    UserLimits,
 }
 
 /// The callers that may use a route.
@@ -85,6 +87,31 @@ pub enum Limits {
     Import,
 }
 
+/// A class of routes with a limit of its own for each user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteClass {
+    /// Searches.
+    Search,
+    /// Requests that change something.
+    Writes,
+    /// Uploads of histories.
+    Imports,
+}
+
+impl RouteClass {
+    /// All classes, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Search, Self::Writes, Self::Imports];
+
+    /// Its name in settings, headers and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Search => "search",
+            Self::Writes => "writes",
+            Self::Imports => "imports",
+        }
+    }
+}
+
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -98,6 +125,8 @@ pub struct Route {
     pub access: Access,
     /// The size and time limits.
     pub limits: Limits,
+    /// The class with a limit of its own; `None`: only the limits of the client, the user and the API key count.
+    pub class: Option<RouteClass>,
     /// True if caches may store responses; others get `no-store` unless the service sets `Cache-Control`.
     pub cacheable: bool,
     /// True if the request is idempotent, so that it may be sent again after a failure.
@@ -109,6 +138,10 @@ pub struct Route {
 const fn route(method: Method, path: &'static str, target: Target, access: Access) -> Route {
     Route {
         retryable: matches!(method, Method::GET | Method::PUT | Method::DELETE),
+        class: match method {
+            Method::GET => None,
+            _ => Some(RouteClass::Writes),
+        },
         method,
         path,
         target,
@@ -120,11 +153,6 @@ const fn route(method: Method, path: &'static str, target: Target, access: Acces
 }
 
 impl Route {
-    /// True for the files of the page, whose requests do not count against a rate limit.
-    pub(crate) fn is_file(&self) -> bool {
-        matches!(self.target, Target::Page | Target::Swagger) || self.path == IMAGES
-    }
-
     const fn cacheable(mut self) -> Self {
         self.cacheable = true;
         self
@@ -146,6 +174,30 @@ impl Route {
         self.limits = limits;
         self
     }
+
+    const fn class(mut self, class: Option<RouteClass>) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// True if responses are files of the gateway, which never change while it runs.
+    pub(crate) const fn is_file(&self) -> bool {
+        matches!(self.target, Target::Swagger | Target::Page)
+    }
+
+    /// True if requests do not count towards the limit of client addresses: probes, metrics, files and images of the page.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(
+            self.target,
+            Target::Health
+                | Target::Ready
+                | Target::Metrics
+                | Target::SwaggerRedirect
+                | Target::Swagger
+                | Target::Document
+                | Target::Page
+        ) || self.path == IMAGES
+    }
 }
 
 /// The path of TMDB's images.
@@ -161,6 +213,8 @@ const DELETE: Method = Method::DELETE;
 const MOVIE: Target = Target::Upstream(Service::Movie);
 const PREFERENCE: Target = Target::Upstream(Service::Preference);
 const RECOMMENDATION: Target = Target::Upstream(Service::Recommendation);
+const SEARCH: Option<RouteClass> = Some(RouteClass::Search);
+const IMPORTS: Option<RouteClass> = Some(RouteClass::Imports);
 
 /// The table.
 #[rustfmt::skip]
@@ -169,12 +223,12 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/movies/{id}", MOVIE, AnyUser).cacheable(),
     route(GET, "/api/v1/movies/{id}/providers", MOVIE, AnyUser).cacheable(),
     route(GET, "/api/v1/genres", MOVIE, AnyUser).cacheable(),
-    route(GET, "/api/v1/search", MOVIE, AnyUser),
-    route(GET, "/api/v1/search/suggest", MOVIE, AnyUser),
+    route(GET, "/api/v1/search", MOVIE, AnyUser).class(SEARCH),
+    route(GET, "/api/v1/search/suggest", MOVIE, AnyUser).class(SEARCH),
     route(GET, "/api/v1/search/popular", MOVIE, AnyUser),
-    route(GET, "/api/v1/people", MOVIE, AnyUser),
+    route(GET, "/api/v1/people", MOVIE, AnyUser).class(SEARCH),
     route(GET, "/api/v1/people/{id}", MOVIE, AnyUser),
-    route(GET, "/api/v1/keywords", MOVIE, AnyUser),
+    route(GET, "/api/v1/keywords", MOVIE, AnyUser).class(SEARCH),
     route(GET, "/api/v1/admin/catalogue", MOVIE, Admin),
     route(POST, "/api/v1/admin/sync", MOVIE, Admin).limits(Limits::Sync),
     route(POST, "/api/v1/admin/sync/trending", MOVIE, Admin).limits(Limits::Sync),
@@ -259,21 +313,22 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser),
     route(PATCH, "/api/v1/users/{id}/taste", PREFERENCE, ThatUser),
     route(GET, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser),
-    route(POST, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser).limits(Limits::Import),
+    route(POST, "/api/v1/users/{id}/imports", PREFERENCE, ThatUser).limits(Limits::Import).class(IMPORTS),
     route(GET, "/api/v1/users/{id}/imports/{job_id}", PREFERENCE, ThatUser),
     route(POST, "/api/v1/users/{id}/imports/{job_id}/cancel", PREFERENCE, ThatUser),
     route(GET, "/api/v1/users/{id}/imports/{job_id}/unmatched", PREFERENCE, ThatUser),
     route(GET, "/api/v1/users/{id}/imports/{job_id}/failures", PREFERENCE, ThatUser),
     route(PATCH, "/api/v1/users/{id}/imports/{job_id}/unmatched/{n}", PREFERENCE, ThatUser),
     route(GET, "/api/v1/users/{id}/export", PREFERENCE, ThatUser).interactive_login_only(),
+    route(GET, "/api/v1/users/{id}/limits", Target::UserLimits, ThatUser),
     route(DELETE, "/api/v1/users/{id}", PREFERENCE, ThatUser).interactive_login_only().not_retryable(),
     route(GET, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser).cacheable(),
 
     route(GET, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser),
     route(GET, "/api/v1/recommendations/{list_id}", RECOMMENDATION, AnyUser),
-    route(POST, "/api/v1/recommendations/preview", RECOMMENDATION, AnyUser),
-    route(POST, "/api/v1/recommendations/group", RECOMMENDATION, AnyUser),
-    route(POST, "/api/v1/recommendations/query", RECOMMENDATION, AnyUser),
+    route(POST, "/api/v1/recommendations/preview", RECOMMENDATION, AnyUser).class(None),
+    route(POST, "/api/v1/recommendations/group", RECOMMENDATION, AnyUser).class(None),
+    route(POST, "/api/v1/recommendations/query", RECOMMENDATION, AnyUser).class(None),
     route(GET, "/api/v1/movies/{id}/similar", RECOMMENDATION, AnyUser).cacheable(),
     route(GET, "/api/v1/rules", RECOMMENDATION, AnyUser).cacheable(),
     route(GET, "/api/v1/admin/rules", RECOMMENDATION, Admin),

@@ -2,6 +2,7 @@
 //! Passes requests to [`crate::pipeline`]. Started by `main` and by the tests.
 
 mod client_stream;
+mod drain;
 mod line_ends;
 mod malformed;
 
@@ -18,8 +19,11 @@ use anyhow::Context;
 use chassis::{Process, shutdown::Shutdown};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use hyper::{header::HeaderValue, server::conn::http1, service::service_fn};
-use hyper_util::{rt::TokioTimer, server::graceful::GracefulShutdown};
+use hyper::{
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -27,14 +31,17 @@ use tokio::{
     task::LocalSet,
 };
 
-use self::client_stream::ClientStream;
+use self::{
+    client_stream::{ClientStream, Timeouts},
+    drain::{Drain, ignore_new_connections},
+};
 use crate::{
     admission::{
         self, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit,
         Refusal,
     },
     config::{AuthMode, Config, GatewayConfig},
-    middleware::client_ip::ClientKey,
+    middleware::{client_ip::ClientKey, compression, rate_limit},
     pipeline,
     proxy::{Upstream, breaker},
     state::{Peer, SharedState, ThreadState},
@@ -44,6 +51,8 @@ use crate::{
 const LISTEN_BACKLOG: i32 = 4096;
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const SILENCE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The time for handshakes to end when the listener is about to close.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(100);
 /// The pause after a failed accept.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -72,6 +81,8 @@ impl Gateway {
         }
         admission::describe_metrics();
         breaker::describe_metrics();
+        rate_limit::describe_metrics();
+        compression::describe_metrics();
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
         let listeners = listen(address, config.own.threads())
@@ -193,7 +204,7 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
     let config = &state.shared.config;
     let shutdown = &state.shared.shutdown;
     let http = http(config);
-    let graceful = GracefulShutdown::new();
+    let drain = Drain::new();
     for (interval, act) in [
         (IDLE_CHECK_INTERVAL, Upstream::close_unused as fn(&Upstream)),
         (SILENCE_CHECK_INTERVAL, Upstream::probe_silent),
@@ -225,7 +236,7 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
                 };
                 match admitted {
                     Admitted::Yes(permit) => {
-                        serve(state, stream, address, &http, &graceful, connection, permit);
+                        serve(state, stream, address, &http, &drain, connection, permit);
                     }
                     Admitted::No => close_now(&stream),
                 }
@@ -237,20 +248,29 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
             }
         }
     }
+    state.is_stopping.set(true);
     // Closing the listener would reset the connections that the kernel has accepted.
+    if let Err(error) = ignore_new_connections(&listener) {
+        tracing::debug!(%error, "new connections cannot be ignored");
+    }
+    let handshakes = tokio::time::sleep(HANDSHAKE_TIMEOUT);
+    tokio::pin!(handshakes);
+    loop {
+        tokio::select! {
+            () = &mut handshakes => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    serve(state, stream, address, &http, &drain, Rc::default(), None);
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await,
+            },
+        }
+    }
     while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        serve(
-            state,
-            stream,
-            address,
-            &http,
-            &graceful,
-            Rc::default(),
-            None,
-        );
+        serve(state, stream, address, &http, &drain, Rc::default(), None);
     }
     drop(listener);
-    tokio::time::timeout(config.process.shutdown_grace(), graceful.shutdown())
+    tokio::time::timeout(config.process.shutdown_grace(), drain.finish())
         .await
         .is_ok()
 }
@@ -292,14 +312,19 @@ fn serve(
     stream: TcpStream,
     address: SocketAddr,
     http: &http1::Builder,
-    graceful: &GracefulShutdown,
+    drain: &Drain,
     connection: Rc<ConnectionHandle>,
     permit: Option<Permit>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let write_timeout = Duration::from_millis(state.shared.config.own.client_stall_timeout_ms);
+    let own = &state.shared.config.own;
+    let timeouts = Timeouts {
+        write: Duration::from_millis(own.client_stall_timeout_ms),
+        head: Duration::from_millis(own.head_timeout_ms),
+        keep_alive: Duration::from_millis(own.keep_alive_timeout_ms),
+    };
     let ip = address.ip().to_canonical();
     let header = HeaderValue::try_from(ip.to_string())
         .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
@@ -313,14 +338,18 @@ fn serve(
         let state = Rc::clone(state);
         move |status| malformed::response(&state, ip, status)
     };
-    let stream = ClientStream::new(stream, write_timeout, responses.clone(), explain)
-        .strict_line_ends(state.shared.config.own.strict_line_ends);
+    let strict = own.strict_line_ends;
+    let stream = ClientStream::new(stream, timeouts, responses.clone(), strict, explain);
     let state = Rc::clone(state);
     let service = service_fn(move |request| {
         let (state, peer) = (Rc::clone(&state), Rc::clone(&peer));
         let guard = responses.begin();
         async move {
-            let response = pipeline::serve(&state, &peer, request).await;
+            let mut response = pipeline::serve(&state, &peer, request).await;
+            if state.is_stopping.get() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
             Ok::<_, Infallible>(response.map(|body| {
                 // The response is in progress until its body, which owns the guard, is dropped.
                 body.map_err(move |error| {
@@ -330,13 +359,13 @@ fn serve(
             }))
         }
     });
-    let serving = graceful.watch(http.serve_connection(stream, service));
+    let (serving, watcher) = (http.serve_connection(stream, service), drain.watcher());
     metrics::gauge!(CLIENT_CONNECTIONS).increment(1.0);
     tokio::task::spawn_local(async move {
         let served = tokio::select! {
             biased;
             () = connection.evicted() => Ok(()),
-            served = serving => served,
+            served = watcher.run(serving, &connection.responses) => served,
         };
         if let Err(error) = served {
             tracing::debug!(%error, "client connection failed");
@@ -356,8 +385,8 @@ async fn every(interval: Duration, state: Rc<ThreadState>, act: fn(&Upstream)) {
 fn http(config: &GatewayConfig) -> http1::Builder {
     let own = &config.own;
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(own.head_timeout_ms))
+    // The stream limits the time of heads.
+    http.header_read_timeout(None)
         .max_header_size(own.head_limit_bytes)
         // Also the size of hyper's buffers for bodies.
         .max_buf_size(own.head_limit_bytes.max(64 * 1024));

@@ -1,7 +1,7 @@
 //! The state of the gateway: what all threads share, and what each thread has for itself, so that requests
 //! wait for no lock but that of the rate limit. Built by [`crate::server`].
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use chassis::{
     Process,
@@ -24,6 +24,7 @@ use crate::{
     middleware::{
         access_log::AccessLog,
         auth::{Authenticator, InvalidKeyLimiter, Keys, Revocations, refresh_revocations},
+        compression::Compression,
         cors::Cors,
         rate_limit::{RateLimiter, RateLimits},
     },
@@ -51,7 +52,7 @@ impl SharedState {
     /// The state of a gateway that has served no request.
     ///
     /// # Errors
-    /// Returns a [`ConfigError`] if certificates cannot be read.
+    /// Returns a [`ConfigError`] if certificates cannot be read or a plan does not exist.
     pub(crate) fn new(process: Process, config: GatewayConfig) -> Result<Self, ConfigError> {
         let own = &config.own;
         let clock = Clock::system();
@@ -62,11 +63,7 @@ impl SharedState {
             upstream_tls: upstream_tls(&config)?,
             invalid_keys: Arc::default(),
             revocations: Arc::default(),
-            rate_limits: RateLimits::new(
-                own.rate_limit_max,
-                Duration::from_secs(own.rate_limit_window_seconds),
-                own.rate_limit_entries,
-            ),
+            rate_limits: RateLimits::new(own)?,
             metrics: process.metrics,
             shutdown: process.shutdown,
             clock,
@@ -119,10 +116,13 @@ pub(crate) struct ThreadState {
     /// The services, in the order of [`Service::ALL`].
     pub(crate) upstreams: [Upstream; Service::ALL.len()],
     pub(crate) access_log: AccessLog,
+    pub(crate) compression: Compression,
     /// The connections of the thread.
     pub(crate) connections: Rc<Admission>,
     /// Its requests in flight.
     pub(crate) requests: Rc<Admission>,
+    /// True when its listener is about to close: connections end with their next response.
+    pub(crate) is_stopping: Cell<bool>,
 }
 
 /// The peer of a client connection.
@@ -191,8 +191,10 @@ impl ThreadState {
                 config.access_log,
                 Duration::from_millis(config.access_log_slow_ms),
             ),
+            compression: Compression::new(config),
             connections,
             requests,
+            is_stopping: Cell::new(false),
             shared,
         }))
     }

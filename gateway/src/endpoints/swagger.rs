@@ -5,7 +5,6 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use chassis::{Problem, problem::from_status};
-use http_body_util::Either;
 use hyper::{
     Response, StatusCode,
     header::{CONTENT_TYPE, HeaderValue, LOCATION},
@@ -117,5 +116,5 @@ pub(crate) async fn document(
     remove_hop_by_hop_headers(headers);
     headers.insert(CONTENT_TYPE, response::JSON);
     add_file_headers(headers, POLICY);
-    Ok(response.map(|body| Either::Right(Box::new(body))))
+    Ok(response.map(response::streamed))
 }

@@ -5,7 +5,7 @@ mod api_keys;
 mod bearer;
 mod jwks;
 mod keys;
-mod principal;
+pub(crate) mod principal;
 mod revocations;
 mod token_cache;
 
@@ -23,7 +23,7 @@ use self::{
 pub(crate) use self::{
     api_keys::InvalidKeyLimiter,
     keys::Keys,
-    principal::Principal,
+    principal::{Principal, limit_id},
     revocations::{Revocations, refresh as refresh_revocations},
 };
 pub use self::{keys::sign_token, principal::Role};

@@ -93,6 +93,11 @@ impl ClientKey {
             IpAddr::V6(v6) => Self(v6.to_bits() & !u128::from(u64::MAX)),
         }
     }
+
+    /// The address as a number, IPv4 mapped to IPv6.
+    pub(crate) fn to_bits(self) -> u128 {
+        self.0
+    }
 }
 
 impl std::fmt::Display for ClientKey {

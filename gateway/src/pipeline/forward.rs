@@ -4,7 +4,6 @@
 use std::{rc::Rc, time::Duration};
 
 use chassis::Problem;
-use http_body_util::Either;
 use hyper::{
     Response,
     body::Body as _,
@@ -20,7 +19,7 @@ use crate::{
         problem::{timed_out, upstream_failed},
         remove_hop_by_hop_headers,
     },
-    response::{Body, NO_STORE},
+    response::{Body, NO_STORE, streamed},
     routes::{Access, Limits, Route, Service},
 };
 
@@ -52,7 +51,7 @@ impl RequestContext<'_> {
         };
         let upstream = self.state.upstream(service);
         let mut response = match tokio::time::timeout(time_limit, upstream.forward(&call)).await {
-            Ok(Ok(response)) => response.map(|body| Either::Right(Box::new(body))),
+            Ok(Ok(response)) => response.map(streamed),
             Ok(Err(failure)) => {
                 self.body = body.and_then(|body| body.take());
                 return Err(upstream_failed(service, &failure));

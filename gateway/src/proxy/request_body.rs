@@ -27,6 +27,9 @@ pub(crate) enum BodyError {
     /// The connection failed or the body is malformed.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),
+    /// A compressor failed.
+    #[error("the body cannot be compressed")]
+    Encoding,
 }
 
 /// The body of a request. Shared by the call that carries it and the pipeline, which inspects its state

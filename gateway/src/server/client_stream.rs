@@ -1,6 +1,7 @@
 //! A client's connection, between the socket and hyper. Adds what hyper lacks: a time limit for writes, so that
-//! a client which does not read cannot hold an upstream forever, and a problem as the body of the bare 4xx
-//! response that hyper sends to a message which it cannot parse. Refuses lines that end with LF alone.
+//! a client which does not read cannot hold an upstream forever; separate time limits for heads and for the idle time
+//! between requests; and a problem as the body of the bare 4xx response that hyper sends to a message which it cannot
+//! parse. Refuses lines that end with LF alone.
 
 use std::{
     cell::RefCell,
@@ -19,10 +20,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use super::line_ends::{LineEnds, REFUSED};
+use super::line_ends::{Expected, LineEnds, REFUSED};
 use crate::admission::ResponseCounter;
 
 /// The longest bare response of hyper: a status line and three headers.
@@ -34,10 +35,32 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// As much as hyper reads at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
+/// The time limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// A write that the client does not accept.
+    pub(super) write: Duration,
+    /// A head, from its first byte.
+    pub(super) head: Duration,
+    /// The time without a request.
+    pub(super) keep_alive: Duration,
+}
+
+/// A wait for a part of a request while no response is in progress.
+struct Wait {
+    expected: Expected,
+    /// The number of requests so far: the next wait begins anew.
+    requests: u64,
+    ends: Instant,
+}
+
 /// A client's connection.
 pub(super) struct ClientStream<F> {
     stream: TokioIo<TcpStream>,
-    write_timeout: Duration,
+    timeouts: Timeouts,
+    wait: Option<Wait>,
+    /// Ends no later than `wait`. Reused, since most waits are over long before.
+    wait_timer: Option<Pin<Box<Sleep>>>,
     /// Created at the first wait: most connections never wait.
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
@@ -48,8 +71,7 @@ pub(super) struct ClientStream<F> {
     explanation: Option<Bytes>,
     /// Bytes that may still be read after it.
     drain_budget: usize,
-    /// `None`: lines may end with LF alone.
-    line_ends: Option<LineEnds>,
+    line_ends: LineEnds,
 }
 
 thread_local! {
@@ -58,31 +80,28 @@ thread_local! {
 }
 
 impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
-    /// Wraps `stream`, on which a write may wait for `write_timeout`. While `responses` are in progress, writes
-    /// are the pipeline's; otherwise `explain` returns the response that replaces a bare one.
+    /// Wraps `stream`. While `responses` are in progress, writes are the pipeline's; otherwise `explain` returns the
+    /// response that replaces a bare one. Lines that end with LF alone are refused if `strict_line_ends`.
     pub(super) fn new(
         stream: TcpStream,
-        write_timeout: Duration,
+        timeouts: Timeouts,
         responses: ResponseCounter,
+        strict_line_ends: bool,
         explain: F,
     ) -> Self {
         Self {
             stream: TokioIo::new(stream),
-            write_timeout,
+            timeouts,
+            wait: None,
+            wait_timer: None,
             timer: None,
             is_waiting: false,
             responses,
             explain,
             explanation: None,
             drain_budget: MAX_DRAIN_BYTES,
-            line_ends: None,
+            line_ends: LineEnds::new(strict_line_ends),
         }
-    }
-
-    /// Refuses lines that end with LF alone if `is_strict`.
-    pub(super) fn strict_line_ends(mut self, is_strict: bool) -> Self {
-        self.line_ends = is_strict.then(LineEnds::default);
-        self
     }
 
     /// Fails an operation that has been pending for `timeout`.
@@ -124,7 +143,7 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
             if let Poll::Ready(Ok(count)) = written {
                 bytes.advance(count);
             }
-            let timeout = self.write_timeout;
+            let timeout = self.timeouts.write;
             if ready!(self.limit(cx, timeout, written))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -160,18 +179,59 @@ fn bare_response(bytes: &[u8]) -> Option<StatusCode> {
     StatusCode::from_bytes(code).ok().filter(|_| is_bare)
 }
 
-impl<F: Unpin> Read for ClientStream<F> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl<F> ClientStream<F> {
+    /// Ready when the client has let the gateway wait too long for a head.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let expected = self.line_ends.expected();
+        let requests = self.responses.begun();
+        let timeout = match expected {
+            Expected::Head => self.timeouts.head,
+            Expected::Request | Expected::Body => self.timeouts.keep_alive,
+        };
+        // The pipeline limits the time of bodies and responses. The timer runs nevertheless, since nothing else may wake
+        // the task after them.
+        if expected == Expected::Body || !self.responses.is_idle() {
+            self.wait = None;
+        } else if self
+            .wait
+            .as_ref()
+            .is_none_or(|wait| (wait.expected, wait.requests) != (expected, requests))
+        {
+            self.wait = Some(Wait {
+                expected,
+                requests,
+                ends: Instant::now() + timeout,
+            });
+        }
+        let is_waiting = self.wait.is_some();
+        let ends = match &self.wait {
+            Some(wait) => wait.ends,
+            None => Instant::now() + timeout,
+        };
+        let timer = self
+            .wait_timer
+            .get_or_insert_with(|| Box::pin(sleep_until(ends)));
+        if timer.deadline() > ends {
+            timer.as_mut().reset(ends);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if is_waiting && timer.deadline() >= ends {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(ends);
+        }
+        Poll::Pending
+    }
+
+    /// Reads into `buffer`, which gets [`REFUSED`] in the place of a bare LF.
+    fn poll_read_lines(
+        &mut self,
         cx: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let Self {
             stream, line_ends, ..
-        } = &mut *self;
-        let Some(line_ends) = line_ends else {
-            return Pin::new(stream).poll_read(cx, buffer);
-        };
+        } = self;
         READ_BUFFER.with_borrow_mut(|bytes| {
             let capacity = buffer.remaining().saturating_sub(REFUSED.len()).max(1);
             let capacity = capacity.min(bytes.len());
@@ -190,6 +250,22 @@ impl<F: Unpin> Read for ClientStream<F> {
     }
 }
 
+impl<F: Unpin> Read for ClientStream<F> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = self.poll_read_lines(cx, buffer);
+        let expected = self.line_ends.expected();
+        self.responses.expect_request(expected == Expected::Request);
+        if read.is_pending() && self.poll_wait(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
 impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -200,7 +276,7 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        let timeout = self.write_timeout;
+        let timeout = self.timeouts.write;
         self.limit(cx, timeout, written)
     }
 
@@ -215,7 +291,7 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
             return Poll::Ready(Ok(only.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        let timeout = self.write_timeout;
+        let timeout = self.timeouts.write;
         self.limit(cx, timeout, written)
     }
 

@@ -1,8 +1,8 @@
 //! Strict line ends of requests: a line of a head or of chunked framing ends with CR LF. The parser accepts LF alone,
 //! which RFC 9112, section 2.2, permits and which a proxy in front may read otherwise.
 //!
-//! [`LineEnds`] follows the framing of a connection, so that it leaves bodies alone. It decides nothing else: what it
-//! cannot follow, the parser refuses.
+//! [`LineEnds`] follows the framing of a connection, so that it leaves bodies alone and knows if a head has begun. It
+//! decides nothing else: what it cannot follow, the parser refuses.
 
 /// The bytes that take the place of a bare LF and of all after it: no line may contain the first, and with the others the
 /// parser waits for no more.
@@ -15,6 +15,19 @@ pub(super) struct LineEnds {
     state: State,
     /// The beginning of a line whose end has not been read.
     line: Vec<u8>,
+    /// False: lines may end with LF alone.
+    is_strict: bool,
+}
+
+/// The part of a request that comes next on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// The first byte of a head.
+    Request,
+    /// More of a head, of which some has been read.
+    Head,
+    /// More of a body.
+    Body,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +52,28 @@ struct Head {
     is_chunked: bool,
 }
 
-impl Default for LineEnds {
-    fn default() -> Self {
+impl LineEnds {
+    /// The beginning of a connection, on which lines that end with LF alone are found if `is_strict`.
+    pub(super) fn new(is_strict: bool) -> Self {
         Self {
             state: State::Head(Head::default()),
             line: Vec::new(),
+            is_strict,
         }
     }
-}
 
-impl LineEnds {
-    /// The position of the first bare LF in `bytes`, which come next on the connection.
+    /// The part of a request that comes next. Framing that cannot be followed counts as a head.
+    pub(super) fn expected(&self) -> Expected {
+        match self.state {
+            State::Head(head) if head == Head::default() && self.line.is_empty() => {
+                Expected::Request
+            }
+            State::Head(_) | State::Lost => Expected::Head,
+            _ => Expected::Body,
+        }
+    }
+
+    /// The position of the first bare LF in `bytes`, which come next on the connection; `None` unless strict.
     pub(super) fn find_bare(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
@@ -77,7 +101,7 @@ impl LineEnds {
                         Some(before) => rest.get(before),
                         None => self.line.last(),
                     };
-                    if before != Some(&b'\r') {
+                    if self.is_strict && before != Some(&b'\r') {
                         self.state = State::Lost;
                         return Some(at + end);
                     }
@@ -108,7 +132,8 @@ impl LineEnds {
 
 /// A line without its end.
 fn text(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r\n").unwrap_or(line)
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// The state after `line`.
@@ -185,7 +210,7 @@ mod tests {
 
     /// The position of the first bare LF in `bytes`, which come in parts of `size`.
     fn find(bytes: &[u8], size: usize) -> Option<usize> {
-        let mut line_ends = LineEnds::default();
+        let mut line_ends = LineEnds::new(true);
         let mut parts = bytes.chunks(size).enumerate();
         parts.find_map(|(number, part)| Some(number * size + line_ends.find_bare(part)?))
     }
@@ -217,6 +242,24 @@ mod tests {
             for size in [1, 2, 7, 1000] {
                 assert_eq!(find(bare.as_bytes(), size), Some(at), "{end:?} {size}");
             }
+        }
+    }
+
+    #[test]
+    fn lines_that_end_with_lf_alone_are_followed_unless_strict() {
+        let mut line_ends = LineEnds::new(false);
+        for (bytes, expected) in [
+            ("", Expected::Request),
+            ("\r\n", Expected::Request),
+            ("P", Expected::Head),
+            ("UT / HTTP/1.1\nContent-Length: 2\n", Expected::Head),
+            ("\n", Expected::Body),
+            ("{", Expected::Body),
+            ("}", Expected::Request),
+            ("GET / HTTP/1.1\r\n\r\nG", Expected::Head),
+        ] {
+            assert_eq!(line_ends.find_bare(bytes.as_bytes()), None);
+            assert_eq!(line_ends.expected(), expected, "{bytes:?}");
         }
     }
 

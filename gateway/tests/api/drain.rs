@@ -62,6 +62,32 @@ async fn accepted_requests_are_served_before_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accepted_connections_are_served_when_the_shutdown_has_begun() {
+    let stage = Stage::with_echo(&[]).await;
+    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let connect = || {
+        let stream = TcpStream::connect(stage.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        stream
+    };
+    // Each has sent less than a request before the shutdown begins.
+    let parts = [0, 1, request.len() - 1];
+    let mut streams = parts.map(|count| (connect(), count));
+    for (stream, count) in &mut streams {
+        stream.write_all(&request[..*count]).unwrap();
+    }
+    stage.stop();
+    for (stream, count) in &mut streams {
+        stream.write_all(&request[*count..]).unwrap();
+        let response = read_rest(stream);
+        assert_eq!(status_of(&response), 200, "{count}: {response}");
+    }
+    assert!(stage.join().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_grace_period_limits_the_shutdown() {
     let (app, _, waiting) = blocked_service();
     let stage = Stage::new(serve(app).await, &[("SHUTDOWN_GRACE_SECONDS", "1")]);

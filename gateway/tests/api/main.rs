@@ -17,14 +17,18 @@ mod bodies;
 #[path = "../platform/stage/managed/certificates.rs"]
 mod certificates;
 mod commands;
+mod compression;
 mod cors;
 mod crowding;
 mod drain;
+mod drill_limits;
 mod headers;
 mod health;
 mod jwks;
+mod keep_alive;
 mod openapi;
 mod page;
+mod plans;
 mod policy;
 mod rate_limit;
 mod routing;

@@ -6,15 +6,19 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 45] = [
+const OTHERS: [(&str, &str); 56] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
     ("ACCESS_LOG_SLOW_MS", "77"),
     ("HEAD_TIMEOUT_MS", "77"),
+    ("KEEP_ALIVE_TIMEOUT_MS", "77"),
     ("HEAD_LIMIT_BYTES", "9999"),
     ("TARGET_LIMIT_BYTES", "77"),
     ("STRICT_LINE_ENDS", "false"),
+    ("COMPRESSION", "gzip"),
+    ("COMPRESSION_MIN_BYTES", "77"),
+    ("COMPRESSION_LEVEL", "7"),
     ("IMPORT_BODY_LIMIT_BYTES", "77"),
     ("CLIENT_STALL_TIMEOUT_MS", "77"),
     ("MAX_CONNECTIONS_PER_CLIENT", "77"),
@@ -40,6 +44,13 @@ const OTHERS: [(&str, &str); 45] = [
     ("RATE_LIMIT_MAX", "77"),
     ("RATE_LIMIT_WINDOW_SECONDS", "77"),
     ("RATE_LIMIT_ENTRIES", "77"),
+    ("RATE_LIMIT_WITHOUT_REDIS", "open"),
+    ("RATE_LIMIT_GATEWAYS", "3"),
+    ("PLANS", "free=7/1,unlimited"),
+    ("ROLE_PLANS", "user=free,moderator=free,admin=free"),
+    ("USER_PLANS", "17=unlimited"),
+    ("API_KEY_LIMIT", "7/1"),
+    ("ROUTE_LIMITS", "free.search=7/1"),
     ("MOVIE_SERVICE_URL", "http://a:1,http://b:2"),
     ("USER_PREFERENCE_SERVICE_URL", "http://[::1]:7"),
     ("RECOMMENDATION_SERVICE_URL", "http://c"),

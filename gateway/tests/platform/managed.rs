@@ -54,7 +54,7 @@ async fn use_redis(platform: &Platform, user: i64, keys: impl AsyncFn() -> BTree
         }
         // The first lease is a tenth; a gateway that counts alone would have nearly all.
         remaining.iter().min().unwrap() < &(LIMIT * 95 / 100)
-            && keys().await.contains("gateway:v1:limit:127.0.0.1")
+            && keys().await.contains("gateway:v2:limit:127.0.0.1")
     })
     .await;
     let [first, second] = &platform.movie_services[..] else {

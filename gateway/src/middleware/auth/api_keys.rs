@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     bearer::invalid_token,
-    principal::{Principal, Role, Scopes},
+    principal::{Principal, Role, Scopes, limit_id},
 };
 use crate::{
     middleware::client_ip::ClientKey,
@@ -219,7 +219,10 @@ impl ApiKeys {
         })?;
         let lookup = tokio::time::timeout(LOOKUP_TIMEOUT, look_up(&hash, service, call));
         let owner = match lookup.await {
-            Ok(owner) => owner?.and_then(Owner::into_principal).map(Rc::new),
+            Ok(owner) => {
+                let owner = owner?.and_then(Owner::into_principal);
+                owner.map(|owner| Rc::new(owner.with_api_key(limit_id(&hash))))
+            }
             Err(_) => return Err(unavailable(service.service)),
         };
         match owner {

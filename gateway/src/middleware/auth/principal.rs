@@ -3,6 +3,7 @@
 use chassis::clock::Clock;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The role of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, clap::ValueEnum)]
@@ -15,6 +16,26 @@ pub enum Role {
     Moderator,
     /// May access everything.
     Admin,
+}
+
+impl Role {
+    /// All roles, in the order of their declaration.
+    pub(crate) const ALL: [Self; 3] = [Self::User, Self::Moderator, Self::Admin];
+
+    /// Its name in tokens and settings.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Moderator => "moderator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The identity of a user or an API key in rate limits: 128 bits of the SHA-256 of `name`.
+pub(crate) fn limit_id(name: &[u8]) -> u128 {
+    let digest = Sha256::digest(name);
+    digest.first_chunk().copied().map_or(0, u128::from_be_bytes)
 }
 
 /// The scopes of an API key.
@@ -46,6 +67,10 @@ pub(crate) struct Principal {
     pub(crate) role: Role,
     /// The scopes of the API key; `None` for an access token, which allows everything.
     pub(crate) scopes: Option<Scopes>,
+    /// The [`limit_id`] of the subject.
+    pub(crate) limit_id: u128,
+    /// That of the API key; `None` for an access token.
+    pub(crate) api_key_id: Option<u128>,
     /// The value of `X-Principal`: ASCII JSON.
     pub(crate) header: HeaderValue,
     /// Seconds since the Unix epoch, leeway included.
@@ -88,12 +113,22 @@ impl Principal {
         let json = serde_json::to_string(&subject_and_role).ok()?;
         Some(Self {
             header: HeaderValue::try_from(to_ascii(&json)).ok()?,
+            limit_id: limit_id(subject.as_bytes()),
+            api_key_id: None,
             subject,
             role,
             scopes,
             valid_until,
             issued_at: 0,
         })
+    }
+
+    /// As the owner of the API key with this [`limit_id`].
+    pub(super) fn with_api_key(self, id: u128) -> Self {
+        Self {
+            api_key_id: Some(id),
+            ..self
+        }
     }
 
     /// True before the token or API key expires.

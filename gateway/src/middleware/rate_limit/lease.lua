@@ -1,28 +1,42 @@
--- Grants a gateway a lease: a few tokens of one client's window, so that it need not call at each request.
+-- Grants a gateway leases: a few tokens of each of some windows, so that it need not call at each request.
 -- The size of a lease shrinks with what is left: all gateways together never get more than the limit.
 --
--- KEYS[1]  tokens taken in the client's window; expires with the window
--- ARGV[1]  the limit                     ARGV[2]  the length of a window, ms
--- ARGV[3]  tokens that this gateway has taken in its window
--- ARGV[4]  those of them that it took while Redis was unavailable, which are not counted here yet
--- ARGV[5]  time until its window ends, ms; 0: it has none
+-- KEYS  a window: tokens taken and the number of the window; expires with the window
+-- ARGV  six for each key:
+--   1  the limit                     2  the length of a window, ms
+--   3  tokens that this gateway has taken in its window
+--   4  those of them that it took while Redis was unavailable, which are not counted here yet
+--   5  time until its window ends, ms; 0: it has none
+--   6  the number of its window; 0: it has none from here
 --
--- Returns: tokens granted, tokens left after that, ms until the window ends.
-local limit = tonumber(ARGV[1])
-local left_ms = redis.call('PTTL', KEYS[1])
-local used
-if left_ms > 0 then
-  used = tonumber(redis.call('GET', KEYS[1])) + tonumber(ARGV[4])
-else
-  -- A new window; or the gateway's, if Redis has lost its data.
-  used = tonumber(ARGV[3])
-  left_ms = tonumber(ARGV[5])
-  if left_ms <= 0 then
-    used = 0
-    left_ms = tonumber(ARGV[2])
+-- Returns for each key: tokens granted, tokens left after that, ms until the window ends, the number of the window.
+local result = {}
+for index, key in ipairs(KEYS) do
+  local at = (index - 1) * 6
+  local limit = tonumber(ARGV[at + 1])
+  local left_ms = redis.call('PTTL', key)
+  local used, window
+  if left_ms > 0 then
+    used, window = string.match(redis.call('GET', key), '^(%d+) (%d+)$')
+    -- Another number: Redis has lost its data, and with it what this gateway had reported.
+    used = tonumber(used) + tonumber(window == ARGV[at + 6] and ARGV[at + 4] or ARGV[at + 3])
+  else
+    -- A new window; or the gateway's, if Redis has lost its data.
+    local time = redis.call('TIME')
+    window = string.format('%d%06d', time[1], time[2])
+    used = tonumber(ARGV[at + 3])
+    left_ms = tonumber(ARGV[at + 5])
+    if left_ms <= 0 then
+      used = 0
+      left_ms = tonumber(ARGV[at + 2])
+    end
   end
+  local left = math.max(limit - used, 0)
+  local granted = math.min(math.max(math.floor(left / 10), 1), left)
+  redis.call('SET', key, string.format('%.0f %s', used + granted, window), 'PX', left_ms)
+  table.insert(result, granted)
+  table.insert(result, left - granted)
+  table.insert(result, left_ms)
+  table.insert(result, tonumber(window))
 end
-local left = math.max(limit - used, 0)
-local granted = math.min(math.max(math.floor(left / 10), 1), left)
-redis.call('SET', KEYS[1], string.format('%.0f', used + granted), 'PX', left_ms)
-return { granted, left - granted, left_ms }
+return result

@@ -1,10 +1,19 @@
 //! The arithmetic of leases, without clock or network: one client's window as one gateway knows it.
 //!
 //! A lease takes a few tokens from Redis, each of which admits a request. While Redis is unavailable, tokens
-//! come from what was left at the last contact, or from a whole new window, and are reported afterwards.
+//! come from the gateway's share of what was left at the last contact, or of a new window, and are reported afterwards.
+
+use std::time::Duration;
 
 /// Milliseconds since the gateway started.
 pub(super) type Millis = u64;
+
+pub(super) fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Gateways beyond which nothing is left for one of them.
+const MAX_GATEWAYS: u64 = 100;
 
 /// The tokens of a lease when `left` are left; the same formula as in `lease.lua`.
 fn lease_size(left: u64) -> u64 {
@@ -15,6 +24,8 @@ fn lease_size(left: u64) -> u64 {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Lease {
     ends: Millis,
+    /// Its number in Redis; 0: Redis does not know it.
+    window: u64,
     /// Tokens taken but not yet used.
     tokens: u64,
     /// Tokens that all gateways may still take.
@@ -23,6 +34,19 @@ pub(super) struct Lease {
     taken: u64,
     /// Those of them that Redis has not counted.
     unreported: u64,
+    /// True if `left` is the gateway's own share, since Redis was unavailable.
+    is_local: bool,
+}
+
+/// What is left of a window, as one gateway knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Remainder {
+    /// Tokens taken but not yet used.
+    pub(super) tokens: u64,
+    /// Tokens that all gateways may still take.
+    pub(super) left: u64,
+    /// Milliseconds until the window ends.
+    pub(super) reset: Millis,
 }
 
 /// The decision about a request.
@@ -55,6 +79,8 @@ pub(super) struct LeaseRequest {
     pub(super) unreported: u64,
     /// Milliseconds until the window ends; 0 without a window.
     pub(super) reset: Millis,
+    /// The number of the window in Redis; 0 without one.
+    pub(super) window: u64,
 }
 
 /// The response of Redis.
@@ -65,6 +91,8 @@ pub(super) struct Grant {
     pub(super) left: u64,
     /// Milliseconds until the window ends.
     pub(super) reset: Millis,
+    /// The number of the window.
+    pub(super) window: u64,
 }
 
 impl Lease {
@@ -81,6 +109,7 @@ impl Lease {
                 taken: 0,
                 unreported: 0,
                 reset: 0,
+                window: 0,
             });
         }
         if self.tokens > 0 {
@@ -90,13 +119,44 @@ impl Lease {
                 reset,
             };
         }
-        if self.left == 0 {
+        // The share of others may be left once Redis is available.
+        if self.left == 0 && !self.is_local {
             return Decision::Refused { reset };
         }
         Decision::Request(LeaseRequest {
             at: now,
             taken: self.taken,
             unreported: self.unreported,
+            reset,
+            window: self.window,
+        })
+    }
+
+    /// As [`Lease::decide`], after a lease request of that time has been applied.
+    pub(super) fn decide_granted(&mut self, at: Millis) -> Decision {
+        match self.decide(at) {
+            Decision::Request(request) if self.left == 0 && request.reset > 0 => {
+                Decision::Refused {
+                    reset: request.reset,
+                }
+            }
+            decision => decision,
+        }
+    }
+
+    /// Takes a token back whose request was not served; void if its window, which ended at `ends`, is over.
+    pub(super) fn give_back(&mut self, ends: Millis) {
+        if self.ends == ends {
+            self.tokens += 1;
+        }
+    }
+
+    /// What is left; `None` without a window.
+    pub(super) fn remainder(&self, now: Millis) -> Option<Remainder> {
+        let reset = self.ends.saturating_sub(now);
+        (reset > 0).then_some(Remainder {
+            tokens: self.tokens,
+            left: self.left,
             reset,
         })
     }
@@ -112,22 +172,37 @@ impl Lease {
             } else {
                 ends.min(self.ends)
             },
+            window: grant.window,
             tokens: self.unused(request) + grant.granted,
             left: grant.left,
             taken: request.taken + grant.granted,
             unreported: 0,
+            is_local: false,
         };
     }
 
-    /// Applies `request` without Redis.
-    pub(super) fn grant_locally(&mut self, request: LeaseRequest, limit: u64, window: Millis) {
+    /// Applies `request` without Redis, as one of `gateways` that share the limit, at least 1.
+    pub(super) fn grant_locally(
+        &mut self,
+        request: LeaseRequest,
+        limit: u64,
+        window: Millis,
+        gateways: u64,
+    ) {
         if request.reset == 0 {
             *self = Self {
                 ends: request.at + window,
-                left: limit,
+                left: (limit / gateways).max(1),
                 ..Self::default()
             };
+        } else if !self.is_local {
+            // Others have probably taken leases since the last contact: two each, if all have much to do.
+            for _ in 0..(gateways - 1).min(MAX_GATEWAYS) * 2 {
+                self.left -= lease_size(self.left);
+            }
+            self.left /= gateways;
         }
+        self.is_local = true;
         let granted = lease_size(self.left);
         self.tokens += granted;
         self.left -= granted;
@@ -157,18 +232,25 @@ mod tests {
     struct Redis {
         used: u64,
         ends: Millis,
+        window: u64,
+        /// The number of windows so far.
+        windows: u64,
     }
 
     impl Redis {
         fn request(&mut self, now: Millis, request: LeaseRequest) -> Grant {
             if self.ends > now {
-                self.used += request.unreported;
-            } else if request.reset > 0 {
-                self.used = request.taken;
-                self.ends = now + request.reset;
+                self.used += match request.window == self.window {
+                    true => request.unreported,
+                    false => request.taken,
+                };
             } else {
-                self.used = 0;
-                self.ends = now + WINDOW;
+                self.windows += 1;
+                self.window = self.windows;
+                (self.used, self.ends) = match request.reset {
+                    0 => (0, now + WINDOW),
+                    reset => (request.taken, now + reset),
+                };
             }
             let left = LIMIT.saturating_sub(self.used);
             let granted = lease_size(left);
@@ -177,7 +259,15 @@ mod tests {
                 granted,
                 left: left - granted,
                 reset: self.ends - now,
+                window: self.window,
             }
+        }
+
+        fn lose_data(&mut self) {
+            *self = Self {
+                windows: self.windows,
+                ..Self::default()
+            };
         }
     }
 
@@ -245,6 +335,48 @@ mod tests {
             }
         }
 
+        /// After a loss of its data Redis knows again what each gateway has taken once that asks.
+        #[test]
+        fn lost_data_is_reported_again(taken in proptest::collection::vec(0_u64..8, 3)) {
+            let mut redis = Redis::default();
+            let mut leases = [Lease::default(); 3];
+            let ask = |redis: &mut Redis, lease: &mut Lease| {
+                let request = LeaseRequest {
+                    at: 1,
+                    taken: lease.taken,
+                    unreported: lease.unreported,
+                    reset: lease.ends.saturating_sub(1),
+                    window: lease.window,
+                };
+                lease.grant(request, redis.request(1, request));
+            };
+            for (lease, count) in leases.iter_mut().zip(taken) {
+                (0..count).for_each(|_| ask(&mut redis, lease));
+            }
+            redis.lose_data();
+            leases.iter_mut().for_each(|lease| ask(&mut redis, lease));
+            prop_assert_eq!(redis.used, leases.iter().map(|lease| lease.taken).sum::<u64>());
+        }
+
+        /// Without Redis all gateways together admit no more than the limit in a window that begins then.
+        #[test]
+        fn shares_are_within_the_limit(gateways in 1_u64..8, requests in 0_u64..60) {
+            let mut admitted = 0;
+            for _ in 0..gateways {
+                let mut lease = Lease::default();
+                for _ in 0..requests {
+                    let mut decision = lease.decide(1);
+                    if let Decision::Request(request) = decision {
+                        lease.grant_locally(request, LIMIT, WINDOW, gateways);
+                        decision = lease.decide_granted(1);
+                    }
+                    admitted += u64::from(matches!(decision, Decision::Admitted { .. }));
+                }
+            }
+            prop_assert!(admitted <= LIMIT);
+            prop_assert!(admitted >= gateways * requests.min(LIMIT / gateways));
+        }
+
         /// One gateway admits at most the limit in each of its windows, even if Redis comes and goes, with or
         /// without its data.
         #[test]
@@ -256,9 +388,19 @@ mod tests {
                 now += time;
                 match step {
                     0 => is_down = !is_down,
-                    1 => redis = Redis::default(),
-                    _ => loop {
-                        match lease.decide(now) {
+                    1 => redis.lose_data(),
+                    _ => {
+                        let mut decision = lease.decide(now);
+                        if let Decision::Request(request) = decision {
+                            if is_down {
+                                lease.grant_locally(request, LIMIT, WINDOW, 1);
+                            } else {
+                                let grant = redis.request(now, request);
+                                lease.grant(request, grant);
+                            }
+                            decision = lease.decide_granted(now);
+                        }
+                        match decision {
                             Decision::Admitted { .. } => {
                                 if now >= ends {
                                     ends = lease.ends();
@@ -268,18 +410,9 @@ mod tests {
                                 prop_assert!(count <= LIMIT);
                             }
                             Decision::Refused { .. } => {}
-                            Decision::Request(request) => {
-                                if is_down {
-                                    lease.grant_locally(request, LIMIT, WINDOW);
-                                } else {
-                                    let grant = redis.request(now, request);
-                                    lease.grant(request, grant);
-                                }
-                                continue;
-                            }
+                            Decision::Request(_) => prop_assert!(false, "no decision"),
                         }
-                        break;
-                    },
+                    }
                 }
             }
         }

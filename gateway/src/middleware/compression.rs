@@ -1,0 +1,409 @@
+//! Compression of responses by the client's `Accept-Encoding` (RFC 9110, section 12.5.3). Called by [`crate::pipeline`]
+//! for each response; compresses what is long enough and of a type that pays, as it is streamed.
+//!
+//! A compressed response differs from what its strong entity tag was made for, so the tag becomes weak. A client that
+//! sends such a tag back in `If-Match` means the strong one: see [`strong_if_match`].
+
+use std::{
+    rc::Rc,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::{
+    HeaderMap, Method, Response, StatusCode,
+    header::{
+        ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+        CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, VARY,
+    },
+};
+use metrics::Counter;
+use quick_cache::sync::Cache;
+
+use crate::{
+    config::Config,
+    response::{Body, Coding, EncodedBody},
+};
+
+/// Responses that one thread compresses at a time; further ones are sent as they are. A compressor takes up to a
+/// megabyte.
+const MAX_ACTIVE: usize = 256;
+/// The quality for files, which are compressed once.
+const FILE_LEVEL: u32 = 6;
+/// Compressed files that are kept; there are fewer.
+const MAX_FILES: usize = 512;
+const BY_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+
+const RESPONSES_TOTAL: &str = "compressed_responses_total";
+const BYTES_IN_TOTAL: &str = "compression_input_bytes_total";
+const BYTES_OUT_TOTAL: &str = "compression_output_bytes_total";
+
+/// Describes the metrics of this module.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(
+        RESPONSES_TOTAL,
+        "Responses that were compressed, by coding: zstd, br, gzip"
+    );
+    metrics::describe_counter!(
+        BYTES_IN_TOTAL,
+        "Bytes of response bodies before compression; files of the page and Swagger UI excepted"
+    );
+    metrics::describe_counter!(
+        BYTES_OUT_TOTAL,
+        "Bytes of response bodies after compression; files of the page and Swagger UI excepted"
+    );
+}
+
+/// The compressed files of the gateway by route, name and coding.
+static FILES: LazyLock<Cache<(&str, Arc<str>, Coding), Bytes>> =
+    LazyLock::new(|| Cache::new(MAX_FILES));
+
+/// The compression of one thread.
+pub(crate) struct Compression {
+    /// In the order of preference.
+    codings: Vec<Coding>,
+    min_bytes: u64,
+    level: u32,
+    /// One weak reference for each response that is being compressed.
+    active: Rc<()>,
+    /// Indexed by [`Coding`].
+    responses: [Counter; Coding::ALL.len()],
+    bytes_in: Counter,
+    bytes_out: Counter,
+}
+
+impl Compression {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            codings: config.compression.0.clone(),
+            min_bytes: config.compression_min_bytes,
+            level: config.compression_level,
+            active: Rc::default(),
+            responses: Coding::ALL
+                .map(|coding| metrics::counter!(RESPONSES_TOTAL, "coding" => coding.name())),
+            bytes_in: metrics::counter!(BYTES_IN_TOTAL),
+            bytes_out: metrics::counter!(BYTES_OUT_TOTAL),
+        }
+    }
+
+    /// True if responses may be compressed.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.codings.is_empty()
+    }
+
+    /// Compresses `response` to a request with `method` and `request_headers` if that is worthwhile. `file` is the route
+    /// and the name of a file of the gateway, whose content never changes.
+    pub(crate) async fn apply(
+        &self,
+        method: &Method,
+        request_headers: &HeaderMap,
+        file: Option<(&'static str, &str)>,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
+        if !self.is_on() {
+            return response;
+        }
+        let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+        if !is_unchanged && !is_compressible(&response) {
+            return response;
+        }
+        vary_by_encoding(response.headers_mut());
+        let Some(coding) = negotiate(request_headers, &self.codings) else {
+            return response;
+        };
+        if is_unchanged {
+            weaken_etag(response.headers_mut());
+            return response;
+        }
+        let (mut head, body) = response.into_parts();
+        let is_long_enough = match &body {
+            Either::Left(full) => hyper::body::Body::size_hint(full).lower() >= self.min_bytes,
+            Either::Right(_) => {
+                announced_length(&head.headers).is_none_or(|bytes| bytes >= self.min_bytes)
+            }
+        };
+        if !is_long_enough {
+            return Response::from_parts(head, body);
+        }
+        let encoded = match body {
+            Either::Left(full) => self.encode_whole(coding, file, full).await,
+            Either::Right(Either::Left(body)) if method == Method::HEAD => {
+                Ok(Either::Right(Either::Left(body)))
+            }
+            Either::Right(Either::Left(body)) => self.encode_stream(coding, body),
+            Either::Right(Either::Right(encoded)) => Err(Either::Right(Either::Right(encoded))),
+        };
+        match encoded {
+            Ok(body) => {
+                self.responses[coding as usize].increment(1);
+                let headers = &mut head.headers;
+                headers.insert(CONTENT_ENCODING, coding.header());
+                headers.remove(CONTENT_LENGTH);
+                headers.remove(ACCEPT_RANGES);
+                weaken_etag(headers);
+                Response::from_parts(head, body)
+            }
+            Err(body) => Response::from_parts(head, body),
+        }
+    }
+
+    /// Compresses a streamed body; returns it as it is if there are too many.
+    fn encode_stream(
+        &self,
+        coding: Coding,
+        body: Box<crate::proxy::ResponseBody>,
+    ) -> Result<Body, Body> {
+        if Rc::weak_count(&self.active) >= MAX_ACTIVE {
+            return Err(Either::Right(Either::Left(body)));
+        }
+        let bytes = (self.bytes_in.clone(), self.bytes_out.clone());
+        let active = Rc::downgrade(&self.active);
+        match EncodedBody::new(body, coding, self.level, bytes, active) {
+            Ok(body) => Ok(Either::Right(Either::Right(Box::new(body)))),
+            Err((error, body)) => {
+                tracing::error!(%error, "a response cannot be compressed");
+                Err(Either::Right(Either::Left(body)))
+            }
+        }
+    }
+
+    /// Compresses a body of the gateway's own; returns it as it is if that fails.
+    async fn encode_whole(
+        &self,
+        coding: Coding,
+        file: Option<(&'static str, &str)>,
+        body: Full<Bytes>,
+    ) -> Result<Body, Body> {
+        let Ok(whole) = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
+        let encoded = match file {
+            None => {
+                self.bytes_in.increment(whole.len() as u64);
+                coding.encode(&whole, self.level)
+            }
+            Some(file) => encode_file(coding, file, whole.clone()).await,
+        };
+        match encoded {
+            Ok(bytes) => {
+                if file.is_none() {
+                    self.bytes_out.increment(bytes.len() as u64);
+                }
+                Ok(Either::Left(Full::new(bytes)))
+            }
+            Err(error) => {
+                tracing::error!(%error, "a response cannot be compressed");
+                Err(Either::Left(Full::new(whole)))
+            }
+        }
+    }
+}
+
+/// Compresses a file at its first use, outside of the thread that serves requests.
+async fn encode_file(
+    coding: Coding,
+    (route, name): (&'static str, &str),
+    content: Bytes,
+) -> std::io::Result<Bytes> {
+    let key = (route, Arc::from(name), coding);
+    match FILES.get_value_or_guard_async(&key).await {
+        Ok(bytes) => Ok(bytes),
+        Err(placeholder) => {
+            let encode = move || coding.encode(&content, FILE_LEVEL);
+            let bytes = tokio::task::spawn_blocking(encode).await??;
+            // Fails only if the entry was removed meanwhile.
+            let _ = placeholder.insert(bytes.clone());
+            Ok(bytes)
+        }
+    }
+}
+
+/// True if the status, the headers and the type of `response` allow compression.
+fn is_compressible(response: &Response<Body>) -> bool {
+    let headers = response.headers();
+    let is_whole = !matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT
+    ) && !headers.contains_key(CONTENT_RANGE);
+    let may_transform = || {
+        let mut directives = headers.get_all(CACHE_CONTROL).iter();
+        !directives.any(|list| {
+            let mut words = list.as_bytes().split(|byte| *byte == b',');
+            words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+        })
+    };
+    is_whole
+        && !headers.contains_key(CONTENT_ENCODING)
+        && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)
+        && may_transform()
+}
+
+/// True for types of text; those of images, video and archives are compressed already.
+fn is_compressible_type(content_type: &HeaderValue) -> bool {
+    let bytes = content_type.as_bytes();
+    let end = bytes.iter().position(|byte| *byte == b';');
+    let essence = bytes[..end.unwrap_or(bytes.len())].trim_ascii();
+    let essence = essence.to_ascii_lowercase();
+    essence.starts_with(b"text/")
+        || essence.ends_with(b"+json")
+        || essence.ends_with(b"+xml")
+        || matches!(
+            essence.as_slice(),
+            b"application/json"
+                | b"application/javascript"
+                | b"application/xml"
+                | b"application/x-ndjson"
+        )
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The coding of `supported`, which are in the order of preference, that the client prefers; `None` if it prefers none.
+fn negotiate(headers: &HeaderMap, supported: &[Coding]) -> Option<Coding> {
+    // The quality of each coding in thousandths, as far as it is named.
+    let mut named = [None; Coding::ALL.len()];
+    let (mut identity, mut others) = (None, None);
+    for list in headers.get_all(ACCEPT_ENCODING) {
+        for word in list.to_str().ok()?.split(',') {
+            let (name, quality) = parse_word(word)?;
+            let known = Coding::ALL.into_iter().find(|coding| {
+                let alias = *coding == Coding::Gzip && name.eq_ignore_ascii_case("x-gzip");
+                alias || name.eq_ignore_ascii_case(coding.name())
+            });
+            match known {
+                Some(coding) => named[coding as usize] = Some(quality),
+                None if name == "*" => others = Some(quality),
+                None if name.eq_ignore_ascii_case("identity") => identity = Some(quality),
+                None => {}
+            }
+        }
+    }
+    let quality = |coding: Coding| named[coding as usize].or(others).unwrap_or(0);
+    // The first of those with the highest quality.
+    let best = supported
+        .iter()
+        .copied()
+        .rev()
+        .max_by_key(|coding| quality(*coding))?;
+    (quality(best) > 0 && quality(best) >= identity.unwrap_or(0)).then_some(best)
+}
+
+/// The name and the quality, in thousandths, of an element of `Accept-Encoding`; `None` if it is malformed.
+fn parse_word(word: &str) -> Option<(&str, u16)> {
+    let mut parts = word.split(';');
+    let name = parts.next()?.trim();
+    let Some(parameter) = parts.next() else {
+        return Some((name, 1000));
+    };
+    let (key, value) = parameter.split_once('=')?;
+    let value: f32 = value.trim().parse().ok()?;
+    let is_quality = key.trim().eq_ignore_ascii_case("q") && (0.0..=1.0).contains(&value);
+    is_quality.then_some((name, (value * 1000.0).round() as u16))
+}
+
+/// Adds `Accept-Encoding` to `Vary` unless it is there.
+fn vary_by_encoding(headers: &mut HeaderMap) {
+    let mut lists = headers.get_all(VARY).iter();
+    let is_there = lists.any(|list| {
+        let mut words = list.as_bytes().split(|byte| *byte == b',');
+        words.any(|word| {
+            let word = word.trim_ascii();
+            word == b"*" || word.eq_ignore_ascii_case(b"accept-encoding")
+        })
+    });
+    if !is_there {
+        headers.append(VARY, BY_ENCODING);
+    }
+}
+
+fn weaken_etag(headers: &mut HeaderMap) {
+    if let Some(etag) = headers.get_mut(ETAG)
+        && !etag.as_bytes().starts_with(b"W/")
+        && let Ok(weak) = HeaderValue::try_from([b"W/", etag.as_bytes()].concat())
+    {
+        *etag = weak;
+    }
+}
+
+/// Restores the strong entity tags of services in `If-Match`, which compares strongly: only compression made them weak.
+pub(crate) fn strong_if_match(headers: &mut HeaderMap) {
+    let Some(value) = headers.get_mut(IF_MATCH) else {
+        return;
+    };
+    let strong = value.to_str().map(|list| {
+        let tags = list.split(',').map(str::trim);
+        let tags: Vec<&str> = tags
+            .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+            .collect();
+        HeaderValue::try_from(tags.join(", "))
+    });
+    if let Ok(Ok(strong)) = strong {
+        *value = strong;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn negotiated(accepted: &str, supported: &[Coding]) -> Option<Coding> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            ACCEPT_ENCODING,
+            HeaderValue::try_from(accepted).expect("a header"),
+        );
+        negotiate(&headers, supported)
+    }
+
+    #[test]
+    fn the_client_chooses_the_coding() {
+        use Coding::{Br, Gzip, Zstd};
+        for (accepted, expected) in [
+            ("", None),
+            ("identity", None),
+            ("compress, deflate", None),
+            ("gzip", Some(Gzip)),
+            ("X-GZIP", Some(Gzip)),
+            ("gzip, deflate, br", Some(Br)),
+            ("gzip, deflate, br, zstd", Some(Zstd)),
+            ("gzip;q=0.9, br ; q=0.8", Some(Gzip)),
+            ("gzip;q=1.0, br;Q=1.000, zstd;q=0", Some(Br)),
+            ("*", Some(Zstd)),
+            ("zstd;q=0, *;q=0.1", Some(Br)),
+            ("gzip;q=0.5, identity", None),
+            ("gzip, identity;q=0", Some(Gzip)),
+            ("gzip;q=0", None),
+            ("*;q=0", None),
+            ("gzip;q=2", None),
+            ("gzip;level=1", None),
+        ] {
+            assert_eq!(negotiated(accepted, &Coding::ALL), expected, "{accepted:?}");
+        }
+        assert_eq!(negotiated("gzip, br", &[Gzip, Br]), Some(Gzip));
+        assert_eq!(negotiate(&HeaderMap::new(), &Coding::ALL), None);
+    }
+
+    #[test]
+    fn only_text_is_compressed() {
+        for (kind, expected) in [
+            ("application/json", true),
+            ("Application/Problem+JSON; charset=utf-8", true),
+            ("text/event-stream", true),
+            ("image/svg+xml", true),
+            ("application/x-ndjson", true),
+            ("image/jpeg", false),
+            ("application/zip", false),
+            ("application/octet-stream", false),
+        ] {
+            assert_eq!(
+                is_compressible_type(&HeaderValue::from_static(kind)),
+                expected,
+                "{kind}"
+            );
+        }
+    }
+}

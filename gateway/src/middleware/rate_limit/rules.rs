@@ -1,0 +1,197 @@
+//! The rules of the settings with all that counting a request by them needs, made once at the start.
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+use chassis::config::ConfigError;
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
+};
+use metrics::Counter;
+
+use super::{
+    REFUSED_TOTAL,
+    lease::{Millis, millis},
+    plans::Quota,
+};
+use crate::{
+    config::Config,
+    middleware::auth::{Principal, Role},
+    routes::RouteClass,
+};
+
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
+
+/// A limit of a number of requests in a window.
+pub(crate) struct Rule {
+    /// Its name in headers, metrics and reports.
+    pub(crate) name: &'static str,
+    pub(crate) max: u64,
+    pub(crate) window: Millis,
+    max_header: HeaderValue,
+    policy_header: HeaderValue,
+    pub(super) refused: Counter,
+}
+
+impl Rule {
+    fn new(name: &'static str, Quota { max, seconds }: Quota) -> Self {
+        let policy = format!("\"{name}\";q={max};w={seconds}");
+        Self {
+            name,
+            max,
+            window: millis(Duration::from_secs(seconds)),
+            max_header: HeaderValue::from(max),
+            policy_header: HeaderValue::try_from(policy)
+                .unwrap_or_else(|_| HeaderValue::from_static("")),
+            refused: metrics::counter!(REFUSED_TOTAL, "limit" => name),
+        }
+    }
+}
+
+/// The state of a limit, for the headers of a response.
+#[derive(Clone, Copy)]
+pub(crate) struct LimitStatus<'a> {
+    pub(crate) rule: &'a Rule,
+    /// Requests that are left in this window.
+    pub(crate) remaining: u64,
+    /// Seconds until the window ends, rounded up.
+    pub(crate) reset: u64,
+}
+
+impl<'a> LimitStatus<'a> {
+    /// The one of both with fewer requests left, `self` if they are equal.
+    pub(crate) fn nearer(self, other: LimitStatus<'a>) -> Self {
+        match other.remaining < self.remaining {
+            true => other,
+            false => self,
+        }
+    }
+
+    /// Adds the headers to a response.
+    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
+        let Self {
+            rule,
+            remaining,
+            reset,
+        } = self;
+        headers.insert(X_LIMIT, rule.max_header.clone());
+        headers.insert(POLICY, rule.policy_header.clone());
+        // One allocation: the headers with a single number are slices of it.
+        let state = Bytes::from(format!("\"{}\";r={remaining};t={reset}", rule.name));
+        let after = |letter: &[u8; 3]| {
+            let start = state.windows(3).position(|part| part == letter)? + 3;
+            let length = state[start..]
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
+            Some(state.slice(start..start + length))
+        };
+        for (name, text) in [
+            (X_REMAINING, after(b";r=")),
+            (X_RESET, after(b";t=")),
+            (STATE, Some(state.clone())),
+        ] {
+            let value = text.map(HeaderValue::from_maybe_shared);
+            if let Some(Ok(value)) = value {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// A plan with its limits.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    /// `None`: the plan has no limits at all.
+    pub(super) rules: Option<PlanRules>,
+}
+
+/// The limits of a plan.
+pub(super) struct PlanRules {
+    pub(super) user: Rule,
+    pub(super) api_key: Option<Rule>,
+    /// Indexed by [`RouteClass`].
+    pub(super) classes: [Option<Rule>; RouteClass::ALL.len()],
+}
+
+/// The rules of all limits.
+pub(super) struct Rules {
+    pub(super) client: Rule,
+    plans: Vec<Plan>,
+    /// Indexed by [`Role`].
+    of_roles: [usize; Role::ALL.len()],
+    of_users: HashMap<String, usize>,
+}
+
+impl Rules {
+    /// The rules of `config`.
+    ///
+    /// # Errors
+    /// Returns [`ConfigError::Invalid`] if a setting names a plan that does not exist.
+    pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
+        let find = |setting: &str, name: &str| {
+            let index = config.plans.index(name);
+            index.map_err(|reason| ConfigError::Invalid(format!("{setting}: {reason}")))
+        };
+        let limits = &config.route_limits.0;
+        for plan in limits.iter().filter_map(|limit| limit.plan.as_deref()) {
+            find("ROUTE_LIMITS", plan)?;
+        }
+        let class_rule = |plan: &str, class| {
+            let of = |plan: Option<&str>| {
+                let mut limits = limits.iter();
+                limits.find(|limit| limit.class == class && limit.plan.as_deref() == plan)
+            };
+            let limit = of(Some(plan)).or_else(|| of(None))?;
+            Some(Rule::new(class.name(), limit.quota))
+        };
+        let plans = config.plans.0.iter().map(|(name, quota)| Plan {
+            name: name.clone(),
+            rules: quota.map(|quota| PlanRules {
+                user: Rule::new("user", quota),
+                api_key: config
+                    .api_key_limit
+                    .map(|quota| Rule::new("api_key", quota)),
+                classes: RouteClass::ALL.map(|class| class_rule(name, class)),
+            }),
+        });
+        let mut of_roles = [0; Role::ALL.len()];
+        for (index, name) in of_roles.iter_mut().zip(&config.role_plans.0) {
+            *index = find("ROLE_PLANS", name)?;
+        }
+        let of_users = config.user_plans.0.iter();
+        Ok(Self {
+            client: Rule::new(
+                "client",
+                Quota {
+                    max: config.rate_limit_max,
+                    seconds: config.rate_limit_window_seconds,
+                },
+            ),
+            plans: plans.collect(),
+            of_roles,
+            of_users: of_users
+                .map(|(user, name)| Ok((user.clone(), find("USER_PLANS", name)?)))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The plan of a user with `role`.
+    pub(super) fn plan(&self, user: &str, role: Role) -> &Plan {
+        let of_user = match self.of_users.is_empty() {
+            true => None,
+            false => self.of_users.get(user).copied(),
+        };
+        &self.plans[of_user.unwrap_or(self.of_roles[role as usize])]
+    }
+
+    /// The plan of `principal`.
+    pub(super) fn plan_of(&self, principal: &Principal) -> &Plan {
+        self.plan(&principal.subject, principal.role)
+    }
+}

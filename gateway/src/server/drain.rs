@@ -1,0 +1,119 @@
+//! The shutdown of connections: used by [`super::accept`] once the process stops. Requests that have arrived are
+//! served, idle connections are closed, and clients that have just connected get time to send their request.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::pin,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::admission::ResponseCounter;
+
+/// The time that a client has to begin its first request.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// Enough for the event loop to report what has arrived on idle connections.
+const ARRIVED_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// Tells the connections of one thread that the process stops.
+pub(super) struct Drain(watch::Sender<()>);
+
+impl Drain {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(()))
+    }
+
+    /// A watcher for one connection.
+    pub(super) fn watcher(&self) -> Watcher {
+        Watcher(self.0.subscribe())
+    }
+
+    /// Begins the shutdown of all connections and waits until they have ended.
+    pub(super) async fn finish(self) {
+        // Fails if there is no connection.
+        let _ = self.0.send(());
+        self.0.closed().await;
+    }
+}
+
+/// A connection's view of [`Drain`].
+pub(super) struct Watcher(watch::Receiver<()>);
+
+impl Watcher {
+    /// Runs `connection`, whose requests `responses` counts, until it ends or is shut down.
+    ///
+    /// # Errors
+    /// Returns those of the connection.
+    pub(super) async fn run<C: GracefulConnection>(
+        mut self,
+        connection: C,
+        responses: &ResponseCounter,
+    ) -> Result<(), C::Error> {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            biased;
+            served = &mut connection => return served,
+            _ = self.0.changed() => {}
+        }
+        // hyper closes a connection at once if it has read nothing of a request, even if one has arrived.
+        let begun = responses.begun();
+        let wait = match begun {
+            0 => FIRST_REQUEST_TIMEOUT,
+            _ => ARRIVED_TIMEOUT,
+        };
+        let mut timer = pin!(tokio::time::sleep(wait));
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(served));
+            }
+            if responses.is_idle() && responses.begun() == begun {
+                ready!(timer.as_mut().poll(cx));
+                // The time limit of heads ends a request that has begun.
+                if responses.is_within_request() {
+                    return Poll::Pending;
+                }
+            }
+            Poll::Ready(None)
+        });
+        match ended.await {
+            Some(served) => served,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    }
+}
+
+/// Makes the kernel ignore new connections at `listener`, while handshakes that have begun continue: their clients
+/// would lose a connection that is closed with the listener. Clients repeat an ignored attempt after a second, and find
+/// another process at the port, or none.
+///
+/// # Errors
+/// Returns an error if the system does not support it.
+pub(super) fn ignore_new_connections(listener: &TcpListener) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use socket2::{SockFilter, SockRef};
+        // A program of classic BPF over the TCP header: drops segments with SYN.
+        SockRef::from(listener).attach_filter(&[
+            // Loads the byte with the flags.
+            SockFilter::new(0x30, 0, 0, 13),
+            // SYN set: to the last instruction.
+            SockFilter::new(0x45, 1, 0, 0x02),
+            // Keeps all bytes.
+            SockFilter::new(0x06, 0, 0, u32::MAX),
+            // Keeps none.
+            SockFilter::new(0x06, 0, 0, 0),
+        ])
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = listener;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
