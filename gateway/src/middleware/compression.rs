@@ -55,9 +55,11 @@ pub(crate) fn describe_metrics() {
     );
 }
 
-/// The compressed files of the gateway by route, name and coding.
-static FILES: LazyLock<Cache<(&str, Arc<str>, Coding), Bytes>> =
-    LazyLock::new(|| Cache::new(MAX_FILES));
+/// The route and the name of a file, and its coding.
+type FileKey = (&'static str, Arc<str>, Coding);
+
+/// The compressed files of the gateway.
+static FILES: LazyLock<Cache<FileKey, Bytes>> = LazyLock::new(|| Cache::new(MAX_FILES));
 
 /// The compression of one thread.
 pub(crate) struct Compression {
@@ -207,7 +209,7 @@ async fn encode_file(
     (route, name): (&'static str, &str),
     content: Bytes,
 ) -> std::io::Result<Bytes> {
-    let key = (route, Arc::from(name), coding);
+    let key: FileKey = (route, Arc::from(name), coding);
     match FILES.get_value_or_guard_async(&key).await {
         Ok(bytes) => Ok(bytes),
         Err(placeholder) => {
