@@ -247,11 +247,21 @@ fn filled_in(document: &Value, path: &str, operation: &Value) -> (String, Option
     if let Some(csv) = content["text/csv"]["example"].as_str() {
         return (target, Some(csv.to_owned()));
     }
-    let schema = &content["application/json"]["schema"];
+    let form = &content["application/x-www-form-urlencoded"]["schema"];
+    let json = &content["application/json"]["schema"];
+    let is_form = json.is_null() && !form.is_null();
+    let schema = if is_form { form } else { json };
     let schema = match schema["$ref"].as_str() {
         Some(pointer) => document.pointer(pointer.trim_start_matches('#')).unwrap(),
         None => schema,
     };
     let body = &schema["example"];
+    if is_form {
+        let mut fields = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in body.as_object().into_iter().flatten() {
+            fields.append_pair(name, value.as_str().unwrap());
+        }
+        return (target, Some(fields.finish()));
+    }
     (target, (!body.is_null()).then(|| body.to_string()))
 }

@@ -97,7 +97,7 @@ pub(super) struct JwksResponse {
         (LogInRequest = "application/json"),
         (GrantRequest = "application/x-www-form-urlencoded"),
     )),
-    params(("marquee_device" = Option<String>, Cookie, description = "the cookie of an earlier login of this device")),
+    params(("marquee_device" = Option<String>, Cookie, description = "The cookie of an earlier login of this device.", example = "Zk3vJ0c9mPq2")),
     responses(
         (status = 200, description = "the tokens and the user", body = Login),
         (status = 400, description = "a field, parameter or header is invalid; `errors` lists each. Of a grant: an error of RFC 6749, 5.2", content(

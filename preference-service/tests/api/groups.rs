@@ -287,6 +287,7 @@ async fn a_group_outlives_its_owner_and_not_its_last_member(pool: PgPool) {
 #[sqlx::test]
 async fn members_vote_and_see_the_votes_of_all(pool: PgPool) {
     let (app, _movies) = TestApp::beside_movies(&pool).await;
+    app.knows_films(2).await;
     let [anna, berta, carl] = [
         app.user("anna").await,
         app.user("berta").await,
@@ -303,8 +304,8 @@ async fn members_vote_and_see_the_votes_of_all(pool: PgPool) {
     let list = async |who| send(&app, who, "GET", &votes, Value::Null).await;
     for (who, movie, yes) in [
         (anna, 603, true),
-        (anna, 550, false),
-        (berta, 550, true),
+        (anna, 604, false),
+        (berta, 604, true),
         (berta, 603, false),
         // In place of the earlier one.
         (berta, 603, true),
@@ -313,7 +314,7 @@ async fn members_vote_and_see_the_votes_of_all(pool: PgPool) {
     }
     let expected = json!({"votes": [
         {"movie_id": 603, "yes": [anna, berta], "no": []},
-        {"movie_id": 550, "yes": [berta], "no": [anna]},
+        {"movie_id": 604, "yes": [berta], "no": [anna]},
     ]});
     for member in [anna, berta] {
         assert_eq!(list(member).await.expect(200), expected);
@@ -333,7 +334,7 @@ async fn members_vote_and_see_the_votes_of_all(pool: PgPool) {
     assert_eq!(exported.as_array().map(Vec::len), Some(2), "{exported}");
     // Those of yesterday do not count.
     sqlx::query(
-        "update group_vote set voted_at = now() - interval '25 hours' where movie_id = 550",
+        "update group_vote set voted_at = now() - interval '25 hours' where movie_id = 604",
     )
     .execute(&pool)
     .await

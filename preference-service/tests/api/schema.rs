@@ -22,6 +22,7 @@ const EXPORTED: &[&str] = &[
     "group_member",
     "known_device",
     "import_failure",
+    "group_vote",
     "import_unmatched",
     "interaction",
     "preference",
