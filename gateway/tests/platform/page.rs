@@ -1,5 +1,11 @@
 //! The page at `/` in a real browser: signing up, searching, liking, the list that follows, and the session after a reload.
 //! No request leaves the machine, and the console has no errors.
+//!
+//! [`accessibility`] runs axe in every view, [`hostile`] shows markup and scripts as text, [`states`] covers failures.
+
+mod accessibility;
+mod hostile;
+mod states;
 
 use std::path::PathBuf;
 
@@ -7,22 +13,33 @@ use serde_json::{Value, json};
 
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
+const PASSWORD: &str = "correct horse battery staple";
+/// True if nothing of the view is loading.
+const IS_LOADED: &str =
+    "!!document.querySelector('main h1') && !document.querySelector('[aria-busy], .loading')";
+
 /// Writes texts into the fields of the form at `place` and sends it.
-async fn submit(page: &Page, place: usize, fields: &Value) {
+async fn submit(page: &Page, place: &str, fields: &Value) {
     page.evaluate(&format!(
         "(() => {{
-            const form = document.querySelectorAll('main form')[{place}];
+            const form = document.querySelector({});
             for (const [name, text] of Object.entries({fields})) form.elements[name].value = text;
             form.requestSubmit();
             return true;
-        }})()"
+        }})()",
+        json!(place)
     ))
     .await;
 }
 
-async fn go(page: &Page, hash: &str) {
+/// Shows the view at `hash` and waits until all of it is loaded.
+async fn show(page: &Page, hash: &str) {
     page.evaluate(&format!("location.hash = {}; true", json!(hash)))
         .await;
+    // The view is drawn by an event that follows.
+    page.evaluate("new Promise((done) => setTimeout(done, 50))")
+        .await;
+    page.until(&format!("the view {hash}"), IS_LOADED).await;
 }
 
 async fn heading(page: &Page, text: &str) {
@@ -31,6 +48,44 @@ async fn heading(page: &Page, text: &str) {
         json!(text)
     );
     page.until(&format!("the heading {text}"), &script).await;
+}
+
+/// Opens the page without a session and signs up.
+async fn sign_up(page: &Page, base: &str, name: &str) {
+    page.call("Page.navigate", json!({"url": format!("{base}/#/")}))
+        .await;
+    page.until(
+        "the forms to sign in and up",
+        "document.querySelectorAll('main form').length === 2",
+    )
+    .await;
+    let email = format!("{name}@example.org");
+    let account = json!({"username": name, "email": email, "password": PASSWORD});
+    submit(page, "main section section:last-child form", &account).await;
+    page.until("the header", "!!document.querySelector('#header nav')")
+        .await;
+}
+
+/// Sends a request with the session of the page; returns the body of its response, which must be a success.
+async fn send(page: &Page, method: &str, path: &str, body: Value) -> Value {
+    let body = match body {
+        Value::Null => "undefined".to_owned(),
+        Value::String(text) => json!(text).to_string(),
+        other => json!(other.to_string()).to_string(),
+    };
+    let response = page
+        .evaluate(&format!(
+            "fetch('/api/v1{path}', {{ method: '{method}', body: {body}, headers: {{ 'X-Marquee': 'page' }} }})
+                .then(async (response) => ({{ status: response.status, text: await response.text() }}))"
+        ))
+        .await;
+    let text = response["text"].as_str().unwrap_or_default();
+    let status = response["status"].as_u64().unwrap();
+    assert!(
+        (200..300).contains(&status),
+        "{method} {path}: {status} {text}"
+    );
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,17 +101,7 @@ async fn a_visitor_signs_up_searches_likes_and_gets_a_list() {
     let platform = Platform::with_films(2, options).await;
     let base = platform.gateways[0].url();
     let page = browser.page().await;
-    let url = json!({"url": format!("{base}/#/")});
-    page.call("Page.navigate", url.clone()).await;
-    page.until(
-        "the forms to sign in and up",
-        "document.querySelectorAll('main form').length === 2",
-    )
-    .await;
-    let account = json!({"username": "anna", "email": "anna@example.org", "password": "correct horse battery staple"});
-    submit(&page, 1, &account).await;
-    page.until("the header", "!!document.querySelector('#header nav')")
-        .await;
+    sign_up(&page, &base, "anna").await;
     let cookies = page.evaluate("document.cookie").await;
     assert_eq!(cookies, "", "scripts cannot read the cookies of a session");
     page.until(
@@ -102,14 +147,8 @@ async fn a_visitor_signs_up_searches_likes_and_gets_a_list() {
         "document.querySelector('main .toggle').getAttribute('aria-pressed') === 'true'",
     )
     .await;
-    for (hash, text) in [
-        ("#/discover?genres=Drama", ""),
-        ("#/me/taste", ""),
-        ("#/together", ""),
-        ("#/", ""),
-    ] {
-        go(&page, hash).await;
-        heading(&page, text).await;
+    for hash in ["#/discover?genres=Drama", "#/me/taste", "#/together", "#/"] {
+        show(&page, hash).await;
     }
     // The session outlives the page.
     page.call("Page.reload", json!({})).await;
