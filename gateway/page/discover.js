@@ -79,11 +79,14 @@ function genreChips({ state }, genres, changed) {
       const mode = modes.get(genre);
       button.className = `chip ${mode}`;
       button.setAttribute("aria-pressed", mode === "on" ? "true" : mode === "off" ? "mixed" : "false");
-      button.setAttribute(
-        "aria-label",
-        mode ? t(mode === "on" ? "filter.with" : "filter.without", { name: genre.name }) : genre.name,
+      const spoken = mode && t(mode === "on" ? "filter.with" : "filter.without", { name: "" }).trim();
+      fill(
+        button,
+        mode === "on" && h("span", { "aria-hidden": "true" }, "✓ "),
+        mode && h("span", { class: "hidden-text" }, `${spoken} `),
+        data(genre.name),
+        h("span", { class: "count" }, genre.movie_count),
       );
-      fill(button, mode === "on" ? "✓ " : "", data(genre.name), h("span", { class: "count" }, genre.movie_count));
     };
     button.addEventListener("click", () => {
       modes.set(genre, { "": "on", on: "off", off: "" }[modes.get(genre)]);

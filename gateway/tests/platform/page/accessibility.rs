@@ -170,7 +170,7 @@ async fn no_view_has_a_violation_of_accessibility_rules() {
         Value::Null,
     )
     .await;
-    let person = credits["credits"]["cast"][0]["id"].as_i64().unwrap();
+    let person = credits["credits"][0]["id"].as_i64().unwrap();
     for (name, hash) in [
         ("for-you", "#/".to_owned()),
         ("movie", format!("#/film/{}", movies[0])),
