@@ -1,7 +1,7 @@
 //! Clients of other systems: [`tmdb`] calls TMDB within the bounds of [`limits`], [`wire`] decodes its documents; [`images`]
-//! fetches from its image host;
-//! [`platform`] calls the other services of the platform.
+//! fetches from its image host; [`platform`] calls the other services of the platform.
 
+mod counts;
 pub mod images;
 pub mod limits;
 pub mod platform;

@@ -5,6 +5,7 @@ mod image;
 mod job;
 mod listing;
 mod movie;
+mod state;
 
 pub use filter::{Filter, FilterParams, MovieAttributes, day_number};
 pub use image::{ImageFormat, ImageKey};
@@ -15,3 +16,4 @@ pub use movie::{
     MovieVersion, Names, NewMovie, Person, Provider, Stats, TranslatedTexts, Translation,
     is_imdb_id,
 };
+pub use state::{CacheState, Circuit, HostState, ImagesState};

@@ -3,10 +3,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +16,11 @@ use reqwest::{StatusCode, header};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::{config::TmdbConfig, models::ImageKey};
+use super::counts::RequestCounts;
+use crate::{
+    config::TmdbConfig,
+    models::{HostState, ImageKey},
+};
 
 /// Fetches of images by outcome (counter).
 pub const IMAGE_FETCHES_TOTAL: &str = "image_fetches_total";
@@ -89,8 +90,7 @@ struct Inner {
     base: String,
     slots: Semaphore,
     breaker: Breaker,
-    fetches: AtomicU64,
-    failures: AtomicU64,
+    counts: RequestCounts,
 }
 
 impl ImageHost {
@@ -111,8 +111,7 @@ impl ImageHost {
                 config.tmdb_breaker_failures,
                 Duration::from_secs(config.tmdb_breaker_open_seconds),
             ),
-            fetches: AtomicU64::default(),
-            failures: AtomicU64::default(),
+            counts: RequestCounts::default(),
         })))
     }
 
@@ -127,9 +126,6 @@ impl ImageHost {
             .as_ref()
             .map_or_else(ImageFetchError::label, |_| "ok");
         metrics::counter!(IMAGE_FETCHES_TOTAL, "outcome" => label).increment(1);
-        if !matches!(result, Ok(_) | Err(ImageFetchError::NotFound)) {
-            host.failures.fetch_add(1, Ordering::Relaxed);
-        }
         result
     }
 
@@ -141,8 +137,9 @@ impl ImageHost {
         };
         host.breaker.enter().map_err(ImageFetchError::BreakerOpen)?;
         let mut report = host.breaker.report_later();
-        host.fetches.fetch_add(1, Ordering::Relaxed);
         let result = self.call(key).await;
+        let is_valid = matches!(result, Ok(_) | Err(ImageFetchError::NotFound));
+        host.counts.add(is_valid);
         report.outcome = match &result {
             Ok(_) => Outcome::Success,
             Err(error) => error.outcome(key),
@@ -175,19 +172,9 @@ impl ImageHost {
         Ok(body.into())
     }
 
-    /// The state of the circuit breaker: 0 closed, 1 half-open, 2 open.
+    /// The circuit breaker and the fetches since the start.
     #[must_use]
-    pub fn breaker_level(&self) -> u8 {
-        self.0.breaker.level()
-    }
-
-    /// The fetches since the start, and those of them that failed.
-    #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        let host = &self.0;
-        (
-            host.fetches.load(Ordering::Relaxed),
-            host.failures.load(Ordering::Relaxed),
-        )
+    pub fn state(&self) -> HostState {
+        self.0.counts.state(&self.0.breaker)
     }
 }

@@ -3,10 +3,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,12 +20,13 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
+    counts::RequestCounts,
     limits::TokenBucket,
     wire::{self, FoundMovie, GenreList, ListPage, SearchPage},
 };
 use crate::{
     config::TmdbConfig,
-    models::{Genre, MovieList, MovieRef, NewMovie},
+    models::{Genre, HostState, MovieList, MovieRef, NewMovie},
 };
 
 /// Calls by outcome (counter).
@@ -124,8 +122,7 @@ struct Inner {
     bucket: TokenBucket,
     slots: Semaphore,
     breaker: Breaker,
-    requests: AtomicU64,
-    failures: AtomicU64,
+    counts: RequestCounts,
 }
 
 impl Tmdb {
@@ -161,8 +158,7 @@ impl Tmdb {
                 config.tmdb_breaker_failures,
                 Duration::from_secs(config.tmdb_breaker_open_seconds),
             ),
-            requests: AtomicU64::default(),
-            failures: AtomicU64::default(),
+            counts: RequestCounts::default(),
             config,
         })))
     }
@@ -235,18 +231,9 @@ impl Tmdb {
         !matches!(self.0.key, Key::None)
     }
 
-    /// The state of the circuit breaker: 0 closed, 1 half-open, 2 open.
-    pub fn breaker_level(&self) -> u8 {
-        self.0.breaker.level()
-    }
-
-    /// The requests since the start, and those of them without a valid response.
-    pub fn counts(&self) -> (u64, u64) {
-        let tmdb = &self.0;
-        (
-            tmdb.requests.load(Ordering::Relaxed),
-            tmdb.failures.load(Ordering::Relaxed),
-        )
+    /// The circuit breaker and the requests since the start.
+    pub fn state(&self) -> HostState {
+        self.0.counts.state(&self.0.breaker)
     }
 
     /// Returns a movie with its appended parts, and with the names of people in each language into which it is
@@ -387,10 +374,7 @@ impl Tmdb {
         };
         drop(report);
         metrics::counter!(TMDB_CALLS_TOTAL, "outcome" => label).increment(1);
-        tmdb.requests.fetch_add(1, Ordering::Relaxed);
-        if !matches!(label, "ok" | "not_found") {
-            tmdb.failures.fetch_add(1, Ordering::Relaxed);
-        }
+        tmdb.counts.add(matches!(label, "ok" | "not_found"));
         metrics::gauge!(TMDB_BREAKER_STATE).set(f64::from(tmdb.breaker.level()));
         result
     }

@@ -28,7 +28,7 @@ use crate::{
         tmdb::{Tmdb, TmdbError},
     },
     config::Config,
-    models::{Genre, Includes, Movie, MovieId, MovieRef, NewMovie},
+    models::{CacheState, Genre, Includes, Movie, MovieId, MovieRef, NewMovie},
     repository::movies,
 };
 
@@ -83,21 +83,6 @@ pub struct Served {
     pub film: Arc<CachedMovie>,
     /// The time since the last sync, if the movie is stale.
     pub stale_for: Option<TimeDelta>,
-}
-
-/// The numbers of the cache of movies in memory.
-#[derive(Debug, Clone, Copy)]
-pub struct MovieCacheCounts {
-    /// The movies in it.
-    pub movies: u64,
-    /// Their size in bytes.
-    pub bytes: u64,
-    /// The largest size in bytes.
-    pub max_bytes: u64,
-    /// Movies read by id since the start.
-    pub reads: u64,
-    /// Those of them that were in memory.
-    pub hits: u64,
 }
 
 /// The read path of single movies; cheap to clone.
@@ -162,9 +147,9 @@ impl Hydration {
             refreshes: Arc::new(Semaphore::new(MAX_CONCURRENT_REFRESHES)),
             cold_reads: TokenBucket::new(config.hydration_rate_per_second),
             has_genres: OnceCell::new(),
-            // Registered once, since every read counts.
             reads: AtomicU64::default(),
             loads: AtomicU64::default(),
+            // Registered once, since every read counts.
             memory_reads: metrics::counter!(MOVIE_READS_TOTAL, "tier" => "memory"),
             served_age_days: metrics::histogram!(MOVIE_SERVED_AGE_DAYS),
         }))
@@ -216,13 +201,13 @@ impl Hydration {
         Ok(Served { film, stale_for })
     }
 
-    /// The numbers of the cache in memory.
+    /// The cache in memory.
     #[must_use]
-    pub fn counts(&self) -> MovieCacheCounts {
+    pub fn cache_state(&self) -> CacheState {
         let memory = self.0.cache.memory();
         let reads = self.0.reads.load(Ordering::Relaxed);
-        MovieCacheCounts {
-            movies: memory.entry_count(),
+        CacheState {
+            entries: memory.entry_count(),
             bytes: memory.weighted_size(),
             max_bytes: memory.policy().max_capacity().unwrap_or_default(),
             reads,

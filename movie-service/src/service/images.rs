@@ -19,7 +19,7 @@ use moka::future::Cache;
 use self::disk::ImageDisk;
 use crate::{
     client::images::{ImageFetchError, ImageHost},
-    models::ImageKey,
+    models::{CacheState, ImageKey, ImagesState},
 };
 
 /// Images served by source: memory, disk, stale or tmdb (counter).
@@ -48,27 +48,6 @@ pub enum ImageError {
     /// The image is not stored, and what TMDB's image host sent is none.
     #[error("TMDB's image host sent no image")]
     Invalid(#[source] ImageFetchError),
-}
-
-/// The numbers of the cache, of this process.
-#[derive(Debug, Clone, Copy)]
-pub struct ImageCounts {
-    /// The images on disk.
-    pub files: u64,
-    /// Their size in bytes.
-    pub bytes: u64,
-    /// The largest size in bytes.
-    pub max_bytes: u64,
-    /// Images served since the start.
-    pub reads: u64,
-    /// Those of them that were not fetched for it.
-    pub hits: u64,
-    /// Fetches since the start.
-    pub fetches: u64,
-    /// Those of them that failed.
-    pub failures: u64,
-    /// The state of the circuit breaker: 0 closed, 1 half-open, 2 open.
-    pub breaker: u8,
 }
 
 /// The images; cheap to clone.
@@ -141,22 +120,21 @@ impl Images {
         Ok(image)
     }
 
-    /// The numbers of the cache; `None` if no images are served.
+    /// The cache on disk and the image host; `None` if no images are served.
     #[must_use]
-    pub fn counts(&self) -> Option<ImageCounts> {
+    pub fn state(&self) -> Option<ImagesState> {
         let images = self.0.as_ref()?;
-        let (files, bytes, max_bytes) = images.disk.size();
+        let (entries, bytes, max_bytes) = images.disk.size();
         let reads = images.reads.load(Ordering::Relaxed);
-        let (fetches, failures) = images.host.counts();
-        Some(ImageCounts {
-            files,
-            bytes,
-            max_bytes,
-            reads,
-            hits: reads.saturating_sub(images.fetched.load(Ordering::Relaxed)),
-            fetches,
-            failures,
-            breaker: images.host.breaker_level(),
+        Some(ImagesState {
+            cache: CacheState {
+                entries,
+                bytes,
+                max_bytes,
+                reads,
+                hits: reads.saturating_sub(images.fetched.load(Ordering::Relaxed)),
+            },
+            host: images.host.state(),
         })
     }
 }

@@ -59,11 +59,14 @@ impl Index {
         self.bytes += bytes;
     }
 
-    fn remove(&mut self, key: &ImageKey) {
-        if let Some((bytes, used)) = self.files.remove(key) {
-            self.by_use.remove(&used);
-            self.bytes -= bytes;
-        }
+    /// True if the image was there.
+    fn remove(&mut self, key: &ImageKey) -> bool {
+        let Some((bytes, used)) = self.files.remove(key) else {
+            return false;
+        };
+        self.by_use.remove(&used);
+        self.bytes -= bytes;
+        true
     }
 
     /// Removes the images read longest ago until the rest has at most `max_bytes`, and returns them.
@@ -72,9 +75,7 @@ impl Index {
         while self.bytes > max_bytes
             && let Some((_, key)) = self.by_use.pop_first()
         {
-            if let Some((bytes, _)) = self.files.remove(&key) {
-                self.bytes -= bytes;
-            }
+            self.remove(&key);
             evicted.push(key);
         }
         evicted
@@ -197,9 +198,8 @@ impl ImageDisk {
 
     /// Deletes an image, if it is stored.
     pub(super) async fn remove(&self, key: &ImageKey) {
-        let is_stored = self.index().files.contains_key(key);
-        if is_stored {
-            self.index().remove(key);
+        let was_stored = self.index().remove(key);
+        if was_stored {
             self.delete(key).await;
             self.show_size();
         }
