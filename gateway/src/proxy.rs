@@ -13,7 +13,8 @@ mod upstream;
 
 pub(crate) use forward::Call;
 pub(crate) use headers::{
-    ForwardedHeaders, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, remove_hop_by_hop_headers,
+    ForwardedHeaders, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, list_contains,
+    remove_hop_by_hop_headers,
 };
 pub(crate) use request_body::{BodyError, MinRate, RequestBody};
 pub(crate) use response_body::ResponseBody;

@@ -23,6 +23,7 @@ use quick_cache::sync::Cache;
 
 use crate::{
     config::Config,
+    proxy::list_contains,
     response::{Body, Coding, EncodedBody},
 };
 
@@ -229,17 +230,10 @@ fn is_compressible(response: &Response<Body>) -> bool {
         response.status(),
         StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT
     ) && !headers.contains_key(CONTENT_RANGE);
-    let may_transform = || {
-        let mut directives = headers.get_all(CACHE_CONTROL).iter();
-        !directives.any(|list| {
-            let mut words = list.as_bytes().split(|byte| *byte == b',');
-            words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
-        })
-    };
     is_whole
         && !headers.contains_key(CONTENT_ENCODING)
         && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)
-        && may_transform()
+        && !list_contains(headers, &CACHE_CONTROL, "no-transform")
 }
 
 /// True for types of text; those of images, video and archives are compressed already.
@@ -309,14 +303,10 @@ fn parse_word(word: &str) -> Option<(&str, u16)> {
 
 /// Adds `Accept-Encoding` to `Vary` unless it is there.
 fn vary_by_encoding(headers: &mut HeaderMap) {
-    let mut lists = headers.get_all(VARY).iter();
-    let is_there = lists.any(|list| {
-        let mut words = list.as_bytes().split(|byte| *byte == b',');
-        words.any(|word| {
-            let word = word.trim_ascii();
-            word == b"*" || word.eq_ignore_ascii_case(b"accept-encoding")
-        })
-    });
+    let names = ["*", "accept-encoding"];
+    let is_there = names
+        .into_iter()
+        .any(|name| list_contains(headers, &VARY, name));
     if !is_there {
         headers.append(VARY, BY_ENCODING);
     }

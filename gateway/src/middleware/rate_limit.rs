@@ -216,13 +216,13 @@ impl RateLimiter {
         for (limit, decided) in limits.iter().zip(decided) {
             if let (Some(limit), Some((Decision::Admitted { remaining, reset }, _))) =
                 (limit, decided)
-                && nearest.is_none_or(|nearest| remaining < nearest.remaining)
             {
-                nearest = Some(LimitStatus {
+                let status = LimitStatus {
                     rule: limit.rule,
                     remaining,
                     reset: reset.div_ceil(1000),
-                });
+                };
+                nearest = Some(nearest.map_or(status, |nearest| nearest.nearer(status)));
             }
         }
         (nearest, Ok(()))

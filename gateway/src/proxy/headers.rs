@@ -112,13 +112,15 @@ fn connection_names_headers(headers: &HeaderMap) -> bool {
 
 /// True if a `Connection` header lists `name`. `Content-Length` cannot be removed that way.
 fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
-    *name != CONTENT_LENGTH
-        && headers.get_all(CONNECTION).iter().any(|line| {
-            line.as_bytes().split(|byte| *byte == b',').any(|word| {
-                word.trim_ascii()
-                    .eq_ignore_ascii_case(name.as_str().as_bytes())
-            })
-        })
+    *name != CONTENT_LENGTH && list_contains(headers, &CONNECTION, name.as_str())
+}
+
+/// True if a header `name`, a list separated by commas (RFC 9110, 5.6.1), has the element `word`, in any case.
+pub(crate) fn list_contains(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    headers.get_all(name).iter().any(|line| {
+        let mut elements = line.as_bytes().split(|byte| *byte == b',');
+        elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    })
 }
 
 /// Removes the hop-by-hop headers of an upstream's response.

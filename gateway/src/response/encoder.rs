@@ -91,11 +91,7 @@ impl Encoder {
     /// # Errors
     /// Returns those of the compressor.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Zstd(encoder) => encoder.write_all(bytes),
-            Self::Br(encoder) => encoder.write_all(bytes),
-            Self::Gzip(encoder) => encoder.write_all(bytes),
-        }
+        self.writer().write_all(bytes)
     }
 
     /// Makes all that was written readable for the client.
@@ -103,10 +99,14 @@ impl Encoder {
     /// # Errors
     /// Returns those of the compressor.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.writer().flush()
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
         match self {
-            Self::Zstd(encoder) => encoder.flush(),
-            Self::Br(encoder) => encoder.flush(),
-            Self::Gzip(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder,
+            Self::Br(encoder) => encoder,
+            Self::Gzip(encoder) => encoder,
         }
     }
 

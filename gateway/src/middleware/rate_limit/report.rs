@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Limit, RateLimiter, table::Scope};
+use super::{Limit, RateLimiter, rules::PlanRules, table::Scope};
 use crate::{
     middleware::{
         auth::{Principal, Role, limit_id},
@@ -62,18 +62,7 @@ impl RateLimiter {
         let mut limits = self.peek(from_ref(&client)).await;
         let plan = self.limits.rules.plan_of(principal);
         if let Some(rules) = &plan.rules {
-            let mut own = vec![self.user_limit(
-                principal.limit_id,
-                &rules.user,
-                Scope::User,
-                principal.limit_id,
-            )];
-            let api_key = principal.api_key_id.zip(rules.api_key.as_ref());
-            own.extend(
-                api_key
-                    .map(|(id, rule)| self.user_limit(principal.limit_id, rule, Scope::ApiKey, id)),
-            );
-            own.extend(self.class_limits(principal.limit_id, &rules.classes));
+            let own = self.user_limits(principal.limit_id, rules, principal.api_key_id);
             limits.extend(self.peek(&own).await);
         }
         UserLimits {
@@ -87,13 +76,11 @@ impl RateLimiter {
     pub(crate) async fn limits_of(&self, user_id: u64) -> UserLimits {
         let subject = user_id.to_string();
         let plan = self.limits.rules.plan(&subject, Role::User);
-        let id = limit_id(subject.as_bytes());
         let limits = match &plan.rules {
             None => Vec::new(),
             Some(rules) => {
-                let mut limits = vec![self.user_limit(id, &rules.user, Scope::User, id)];
-                limits.extend(self.class_limits(id, &rules.classes));
-                self.peek(&limits).await
+                let id = limit_id(subject.as_bytes());
+                self.peek(&self.user_limits(id, rules, None)).await
             }
         };
         UserLimits {
@@ -103,15 +90,21 @@ impl RateLimiter {
         }
     }
 
-    fn class_limits<'a>(
+    /// The limits of `rules` for a user, the API key of the request and each class of routes.
+    fn user_limits<'a>(
         &'a self,
         user: u128,
-        rules: &'a [Option<super::Rule>; RouteClass::ALL.len()],
-    ) -> impl Iterator<Item = Limit<'a>> {
-        let rules = RouteClass::ALL.into_iter().zip(rules);
-        rules.filter_map(move |(class, rule)| {
+        rules: &'a PlanRules,
+        api_key: Option<u128>,
+    ) -> Vec<Limit<'a>> {
+        let mut limits = vec![self.user_limit(user, &rules.user, Scope::User, user)];
+        let api_key = api_key.zip(rules.api_key.as_ref());
+        limits.extend(api_key.map(|(id, rule)| self.user_limit(user, rule, Scope::ApiKey, id)));
+        let classes = RouteClass::ALL.into_iter().zip(&rules.classes);
+        limits.extend(classes.filter_map(|(class, rule)| {
             Some(self.user_limit(user, rule.as_ref()?, Scope::Class(class), user))
-        })
+        }));
+        limits
     }
 
     /// What is left of `limits`, which have one owner: what Redis has not granted yet, and what of the granted this
