@@ -154,6 +154,11 @@ export async function getReadiness(signal) {
   return response.json();
 }
 
+/** The id of the user for whom the gateway acts; in mock mode always the first. */
+export function callerId() {
+  return session.mode === "mock" ? 1 : session.user.id;
+}
+
 /** Returns the path of the acting user's resource. */
 export function mine(path = "") {
   return `/users/${session.user?.id}${path}`;

@@ -2,17 +2,12 @@
 // group; in mock mode `#/together/0?users=1,2` is one for any users. Loaded by the router.
 
 import { data, field, fill, h } from "./dom.js";
-import { ApiError, call, get, loadActor, session } from "./api.js";
+import { ApiError, call, callerId, get, loadActor, session } from "./api.js";
 import { recall, formatDate } from "./settings.js";
 import { actionButton, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { renderDeck } from "./deck.js";
 import { t } from "./texts.js";
-
-/** The user on whose behalf the gateway acts; in mock mode always the first. */
-function callerId() {
-  return session.mode === "mock" ? 1 : session.user.id;
-}
 
 function invitation(group, place) {
   return actionButton(t("together.invite"), async () => {

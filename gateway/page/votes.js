@@ -2,7 +2,7 @@
 // them as they arrive. Used by the deck.
 
 import { fill, h } from "./dom.js";
-import { call, get, session } from "./api.js";
+import { call, callerId, get } from "./api.js";
 import { act, actionButton, announce, empty, toastError } from "./status.js";
 import { DECK_SIZE, tonight, turn } from "./deck.js";
 import { withFacts } from "./tiles.js";
@@ -10,15 +10,10 @@ import { t } from "./texts.js";
 
 const POLL_MILLISECONDS = 4000;
 
-/** The id of the member who votes here; the gateway acts for the first user in mock mode. */
-function voterId() {
-  return session.mode === "mock" ? 1 : session.user.id;
-}
-
 /** Plays the deck of a group: `movies` are its list, best first. Resolves when the first card is shown. */
 export async function playShared(place, { groupId, members, movies, signal }) {
   const path = `/groups/${groupId}/votes`;
-  const me = members.find((member) => member.id === voterId()) ?? members[0];
+  const me = members.find((member) => member.id === callerId()) ?? members[0];
   const byId = new Map(movies.map((movie) => [movie.id, movie]));
   let timer;
   signal.addEventListener("abort", () => clearInterval(timer));

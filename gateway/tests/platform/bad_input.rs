@@ -47,11 +47,7 @@ struct Actors {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_requests_are_4xx_and_store_nothing() {
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::with_films(1, options).await;
+    let platform = Platform::with_films(1, PlatformOptions::jwt()).await;
     let user = platform.user("anna").await;
     let actors = Actors {
         admin: platform.token(&["--role", "admin", "--subject", "999"]),

@@ -9,11 +9,7 @@ use crate::stage::{Platform, PlatformOptions};
 #[ignore = "needs generated clients; scripts/openapi-clients runs it"]
 async fn generated_clients_get_what_the_document_promises() {
     let script = std::env::var_os("OPENAPI_CLIENTS").expect("OPENAPI_CLIENTS names a script");
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::with_films(5, options).await;
+    let platform = Platform::with_films(5, PlatformOptions::jwt()).await;
     let token = platform.token(&["--role", "admin", "--subject", "1"]);
     let started = Instant::now();
     let mut clients = Command::new("bash");

@@ -41,20 +41,18 @@ async fn log_in(page: &Page, base: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visitor_logs_in_by_a_provider_and_approves_a_device() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
     let provider = TestProvider::start().await;
     let port = free_port();
     let base = format!("http://127.0.0.1:{port}");
     let options = PlatformOptions {
-        auth_mode: "jwt",
         gateway_port: port,
         settings: vec![
             ("PUBLIC_URL", base.clone()),
             ("OIDC_PROVIDERS", provider.setting()),
         ],
-        ..PlatformOptions::default()
+        ..PlatformOptions::jwt()
     };
     let platform = Platform::with_films(1, options).await;
     let page = browser.page().await;

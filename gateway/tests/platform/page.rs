@@ -91,14 +91,9 @@ async fn send(page: &Page, method: &str, path: &str, body: Value) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visitor_signs_up_searches_likes_and_gets_a_list() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::with_films(2, options).await;
+    let platform = Platform::with_films(2, PlatformOptions::jwt()).await;
     let base = platform.gateways[0].url();
     let page = browser.page().await;
     sign_up(&page, &base, "anna").await;

@@ -252,10 +252,9 @@ async fn every_route_serves_exactly_the_callers_of_its_rule() {
     let platform = Platform::with_films(
         1,
         PlatformOptions {
-            auth_mode: "jwt",
             // The metrics are for administrators only.
             settings: vec![("METRICS_NETWORKS", String::new())],
-            ..PlatformOptions::default()
+            ..PlatformOptions::jwt()
         },
     )
     .await;

@@ -75,6 +75,16 @@ impl Default for PlatformOptions {
     }
 }
 
+impl PlatformOptions {
+    /// The default, with tokens that are verified.
+    pub(crate) fn jwt() -> Self {
+        Self {
+            auth_mode: "jwt",
+            ..Self::default()
+        }
+    }
+}
+
 /// A running platform. Fields are dropped in order: processes before their databases.
 pub(crate) struct Platform {
     pub(crate) gateways: Vec<Program>,

@@ -30,14 +30,9 @@ const TYPING: &str = "
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swagger_ui_shows_every_document_and_can_try_a_request_out() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::with_films(1, options).await;
+    let platform = Platform::with_films(1, PlatformOptions::jwt()).await;
     let page = browser.page().await;
     let base = platform.gateways[0].url();
     let swagger = json!({"url": format!("{base}/swagger/")});

