@@ -241,7 +241,12 @@ impl FilterIndex {
 
     /// The rows of the movies that pass `filter`; `genres` resolves the names of genres.
     pub fn select(&self, filter: &Filter, genres: &GenreNames) -> Bitmap {
-        let mut rows = Bitmap::clone(&self.live);
+        // None while every movie passes. Posting lists hold live rows only, so that a first condition needs no other set.
+        let mut passed: Option<Bitmap> = None;
+        let mut narrow = |passing: Bitmap| match &mut passed {
+            Some(rows) => rows.intersect(&passing),
+            None => passed = Some(passing),
+        };
         let region = filter.region.as_deref().unwrap_or_default();
         for any in &filter.genres {
             let mut passing = Bitmap::with_rows(self.rows());
@@ -252,7 +257,7 @@ impl FilterIndex {
                     _ => passing.union(&self.having_genres(term, genres)),
                 }
             }
-            rows.intersect(&passing);
+            narrow(passing);
         }
         let having: [(FacetKind, &AllOf); 5] = [
             (FacetKind::Keyword, &filter.keywords),
@@ -270,19 +275,32 @@ impl FilterIndex {
                 {
                     self.facets.union_into(facet, &mut passing);
                 }
-                rows.intersect(&passing);
+                narrow(passing);
             }
         }
+        let mut rows = passed.unwrap_or_else(|| Bitmap::clone(&self.live));
         for any in &filter.without_genres {
-            // A movie fails if it has every term of the disjunction.
-            let mut refused = Bitmap::clone(&self.live);
-            for term in any {
-                refused.intersect(&self.having_genres(term, genres));
-            }
-            rows.subtract(&refused);
+            self.refuse_genres(any, genres, &mut rows);
         }
         self.keep_ranges(filter, &mut rows);
         rows
+    }
+
+    /// Removes the movies that have every term of `any` from `rows`; they fail the disjunction of its negations.
+    fn refuse_genres(&self, any: &[Term], genres: &GenreNames, rows: &mut Bitmap) {
+        if let [term] = any
+            && let [id] = genres.resolve(term)[..]
+        {
+            if let Some(postings) = genre(id).and_then(|facet| self.facets.postings(facet)) {
+                postings.subtract_from(rows);
+            }
+            return;
+        }
+        let mut refused = Bitmap::clone(&self.live);
+        for term in any {
+            refused.intersect(&self.having_genres(term, genres));
+        }
+        rows.subtract(&refused);
     }
 
     /// The movies that have all genres that `term` means; none if it means none.
@@ -300,8 +318,8 @@ impl FilterIndex {
 
     /// Adds the movies of a genre to `rows`.
     fn add_genre(&self, id: i64, rows: &mut Bitmap) {
-        if let Ok(id) = u64::try_from(id) {
-            self.facets.union_into((FacetKind::Genre, id), rows);
+        if let Some(facet) = genre(id) {
+            self.facets.union_into(facet, rows);
         }
     }
 
@@ -349,6 +367,11 @@ impl FilterIndex {
         let rest = self.packed.bytes() + self.live.bytes();
         [postings, names, columns + rest]
     }
+}
+
+/// The facet of a genre by TMDB's id; none for a negative number, which no genre has.
+fn genre(id: i64) -> Option<Facet> {
+    Some((FacetKind::Genre, u64::try_from(id).ok()?))
 }
 
 #[cfg(test)]
