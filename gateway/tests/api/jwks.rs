@@ -14,6 +14,7 @@ use gateway::Role;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use rsa::{RsaPrivateKey, pkcs1::EncodeRsaPrivateKey, traits::PublicKeyParts};
 use serde_json::{Value, json};
 
 use crate::stage::{SECRET, Stage, TestResponse, echo, serve};
@@ -52,6 +53,17 @@ impl Key {
             algorithm: Algorithm::ES256,
             private: EncodingKey::from_ec_der(pkcs8.as_ref()),
             public: json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid}),
+        }
+    }
+
+    fn rsa(kid: &str, bits: usize) -> Self {
+        let pair = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, bits).unwrap();
+        let [n, e] = [pair.n(), pair.e()].map(|part| URL_SAFE_NO_PAD.encode(part.to_bytes_be()));
+        Self {
+            kid: kid.to_owned(),
+            algorithm: Algorithm::RS256,
+            private: EncodingKey::from_rsa_der(pair.to_pkcs1_der().unwrap().as_bytes()),
+            public: json!({"kty": "RSA", "n": n, "e": e, "kid": kid, "alg": "RS256"}),
         }
     }
 
@@ -131,9 +143,15 @@ async fn with_token(stage: &Stage, token: &str) -> TestResponse {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_verified_by_the_published_keys() {
-    let keys = [Key::ed25519("a"), Key::p256("b")];
-    let (_issuer, url) = Issuer::start(&[&keys[0], &keys[1]]).await;
+    let keys = [Key::ed25519("a"), Key::p256("b"), Key::rsa("c", 2048)];
+    // RFC 7518, 3.3 requires 2048 bits.
+    let short = Key::rsa("short", 1024);
+    let (_issuer, url) = Issuer::start(&[&keys[0], &keys[1], &keys[2], &short]).await;
     let stage = stage(&url, &[]).await;
+    for refused in [&short, &Key::rsa("c", 2048)] {
+        let response = with_token(&stage, &refused.token(&claims())).await;
+        assert_eq!(response.problem(401)["error"], "invalid bearer token");
+    }
     for key in &keys {
         let token = key.token(&claims());
         for _ in 0..3 {
