@@ -93,7 +93,8 @@ async function respond(method, url, options) {
     const repeated = await send(method, url, options);
     if (repeated.status !== 401) return repeated;
   }
-  if (await askForSignIn()) return send(method, url, options);
+  // Without a user nothing expired: the request was under way when the visitor signed out.
+  if (session.user && (await askForSignIn())) return send(method, url, options);
   return response;
 }
 

@@ -211,6 +211,10 @@ async fn no_view_has_a_violation_of_accessibility_rules() {
     show(&page, "#/").await;
     check(&page, &axe, "for-you-korean", &mut found).await;
     click(&page, "#header .settings button").await;
+    page.until("English", "document.documentElement.lang === 'en'")
+        .await;
+    // Signed out below by a request that the page does not know of: none of its own may be under way.
+    page.until("English", IS_LOADED).await;
 
     platform.preference_service.run(&["admin", "grant", "anna"]);
     page.evaluate("fetch('/session', { method: 'DELETE', headers: { 'X-Marquee': 'page' } }).then(() => { localStorage.clear(); return true; })")
