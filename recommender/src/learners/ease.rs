@@ -380,6 +380,36 @@ impl Scorer for Ease {
         Explanation::new(history, |from, weight| weight * self.weight(from, item))
     }
 
+    fn explain_all(&self, history: History<'_>, items: &[u32]) -> Vec<Explanation> {
+        let blank = || Explanation::new(history, |_, _| 0.0);
+        let mut all: Vec<Explanation> = items.iter().map(|_| blank()).collect();
+        let mut dense: Vec<(usize, usize)> = Vec::with_capacity(items.len());
+        let mut ascending: Vec<(u32, usize)> = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            dense.extend(self.place(*item).map(|place| (index, place)));
+            ascending.push((*item, index));
+        }
+        ascending.sort_unstable();
+        // Row by row: the weights of one item of the history are beside each other.
+        for (position, (from, weight)) in history.iter().enumerate() {
+            if let Some(place) = self.place(from) {
+                let row = self.row(place);
+                for (index, place) in &dense {
+                    all[*index].contributions[position].amount = weight * row[*place];
+                }
+            }
+            // Pairs with a dense weight have no sparse one.
+            let mut rest = ascending.as_slice();
+            for (target, one) in self.sparse.row(from) {
+                rest = &rest[rest.iter().take_while(|(item, _)| *item < target).count()..];
+                for (_, index) in rest.iter().take_while(|(item, _)| *item == target) {
+                    all[*index].contributions[position].amount = weight * one;
+                }
+            }
+        }
+        all
+    }
+
     /// By the mean of the weights in both directions.
     fn similar(&self, item: u32, places: usize) -> Vec<(u32, f32)> {
         let mut scores = vec![0.0; self.items];
