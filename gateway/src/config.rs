@@ -8,7 +8,9 @@ use url::Url;
 use crate::{
     middleware::{
         client_ip::Networks,
-        rate_limit::plans::{Plans, Quota, RolePlans, RouteLimits, UserPlans, optional_quota},
+        rate_limit::plans::{
+            Plans, QuotaSetting, RolePlans, RouteLimits, UserPlans, optional_quota,
+        },
     },
     response::Coding,
 };
@@ -123,7 +125,7 @@ pub struct Config {
     pub role_plans: RolePlans,
     pub user_plans: UserPlans,
     #[serde(deserialize_with = "optional_quota")]
-    pub api_key_limit: Option<Quota>,
+    pub api_key_limit: Option<QuotaSetting>,
     pub route_limits: RouteLimits,
     #[serde(deserialize_with = "instances")]
     pub movie_service_url: Vec<Url>,

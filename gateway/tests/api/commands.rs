@@ -91,6 +91,7 @@ fn invalid_settings_are_one_line_and_exit_with_64() {
     refused(&run(&[], &[("AUTH_MODE", "none")]), "AUTH_MODE");
     refused(&run(&[], &[("RATE_LIMIT_MAX", "many")]), "RATE_LIMIT_MAX");
     refused(&run(&[], &[("RATE_LIMIT_MAX", "0")]), "RATE_LIMIT_MAX");
+    refused(&run(&[], &[("PLANS", "free=0x,unlimited")]), "0x");
     refused(
         &run(&[], &[("TRUSTED_PROXIES", "10.0.0.0/64")]),
         "TRUSTED_PROXIES",

@@ -254,3 +254,23 @@ async fn limits_are_reported_with_redis() {
 async fn limits_are_reported_without_redis() {
     limits_are_reported("").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_users_are_multiples_of_that_of_an_address_by_default() {
+    let own = [
+        ("RATE_LIMIT_MAX", "50"),
+        ("ROUTE_LIMITS", "search=3x,writes=6x"),
+    ];
+    let stage = Stage::new(serve(echo().merge(owners())).await, &own);
+    let token = stage.token("7", Role::User);
+    let expected = [
+        limit("client", 50, 49),
+        limit("user", 500, 500),
+        limit("search", 150, 150),
+        limit("writes", 300, 300),
+    ];
+    assert_eq!(report(&stage, &token, 7).await, expected);
+    let key = api_key("9", "user", &["read"]);
+    let of_key = report(&stage, &key, 9).await;
+    assert!(of_key.contains(&limit("api_key", 300, 300)), "{of_key:?}");
+}

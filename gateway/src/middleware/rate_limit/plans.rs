@@ -17,43 +17,72 @@ pub struct Quota {
     pub seconds: u64,
 }
 
-impl Quota {
+/// A quota in the settings: a number of requests in a window, such as `1000/60`, or a multiple of the quota of a client
+/// address, such as `10x`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaSetting {
+    /// The quota itself.
+    Fixed(Quota),
+    /// The factor, at least 1.
+    Multiple(u64),
+}
+
+impl QuotaSetting {
     fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(max, seconds)| {
-            let parse = |number: &str| number.trim().parse().ok().filter(|number| *number > 0);
-            Some((parse(max)?, parse(seconds)?))
-        });
-        let (max, seconds) = parts.ok_or_else(|| {
-            format!("`{text}` must be requests/seconds, such as 1000/60, both at least 1")
-        })?;
-        Ok(Self { max, seconds })
+        let parse = |number: &str| number.trim().parse().ok().filter(|number| *number > 0);
+        let setting = match (text.split_once('/'), text.strip_suffix('x')) {
+            (Some((max, seconds)), _) => parse(max)
+                .zip(parse(seconds))
+                .map(|(max, seconds)| Self::Fixed(Quota { max, seconds })),
+            (None, Some(factor)) => parse(factor).map(Self::Multiple),
+            (None, None) => None,
+        };
+        setting.ok_or_else(|| {
+            format!(
+                "`{text}` must be requests/seconds, such as 1000/60, both at least 1, or a multiple of RATE_LIMIT_MAX, \
+                 such as 10x"
+            )
+        })
+    }
+
+    /// The quota, if `client` is that of a client address.
+    pub(super) fn resolve(self, client: Quota) -> Quota {
+        match self {
+            Self::Fixed(quota) => quota,
+            Self::Multiple(factor) => Quota {
+                max: client.max.saturating_mul(factor),
+                ..client
+            },
+        }
     }
 }
 
 /// `None` for an empty text.
-pub(crate) fn optional_quota<'de, D>(deserializer: D) -> Result<Option<Quota>, D::Error>
+pub(crate) fn optional_quota<'de, D>(deserializer: D) -> Result<Option<QuotaSetting>, D::Error>
 where
     D: Deserializer<'de>,
 {
     let text = String::deserialize(deserializer)?;
     let text = text.trim();
-    let quota = (!text.is_empty()).then(|| Quota::parse(text)).transpose();
+    let quota = (!text.is_empty())
+        .then(|| QuotaSetting::parse(text))
+        .transpose();
     quota.map_err(D::Error::custom)
 }
 
 /// The plans by name; `None`: no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plans(pub(super) Vec<(String, Option<Quota>)>);
+pub struct Plans(pub(super) Vec<(String, Option<QuotaSetting>)>);
 
 impl<'de> Deserialize<'de> for Plans {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut plans: Vec<(String, Option<Quota>)> = Vec::new();
+        let mut plans: Vec<(String, Option<QuotaSetting>)> = Vec::new();
         for word in comma_separated(deserializer)? {
             let (name, quota) = match word.split_once('=') {
                 Some((name, quota)) => (name.trim(), Some(quota.trim())),
                 None => (word.trim(), None),
             };
-            let quota = quota.map(Quota::parse).transpose();
+            let quota = quota.map(QuotaSetting::parse).transpose();
             let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             if name.is_empty() || !name.chars().all(is_name) {
                 let reason = "names of plans have the characters a-z, 0-9 and _";
@@ -137,7 +166,7 @@ pub(super) struct RouteLimit {
     /// `None`: all plans that have none of their own.
     pub(super) plan: Option<String>,
     pub(super) class: RouteClass,
-    pub(super) quota: Quota,
+    pub(super) quota: QuotaSetting,
 }
 
 impl<'de> Deserialize<'de> for RouteLimits {
@@ -161,7 +190,7 @@ impl<'de> Deserialize<'de> for RouteLimits {
             {
                 return Err(D::Error::custom(format!("`{key}` occurs twice")));
             }
-            let quota = Quota::parse(&quota).map_err(D::Error::custom)?;
+            let quota = QuotaSetting::parse(&quota).map_err(D::Error::custom)?;
             limits.push(RouteLimit { plan, class, quota });
         }
         Ok(Self(limits))

@@ -138,6 +138,10 @@ impl Rules {
             let index = config.plans.index(name);
             index.map_err(|reason| ConfigError::Invalid(format!("{setting}: {reason}")))
         };
+        let client = Quota {
+            max: config.rate_limit_max,
+            seconds: config.rate_limit_window_seconds,
+        };
         let limits = &config.route_limits.0;
         for plan in limits.iter().filter_map(|limit| limit.plan.as_deref()) {
             find("ROUTE_LIMITS", plan)?;
@@ -148,15 +152,15 @@ impl Rules {
                 limits.find(|limit| limit.class == class && limit.plan.as_deref() == plan)
             };
             let limit = of(Some(plan)).or_else(|| of(None))?;
-            Some(Rule::new(class.name(), limit.quota))
+            Some(Rule::new(class.name(), limit.quota.resolve(client)))
         };
         let plans = config.plans.0.iter().map(|(name, quota)| Plan {
             name: name.clone(),
             rules: quota.map(|quota| PlanRules {
-                user: Rule::new("user", quota),
+                user: Rule::new("user", quota.resolve(client)),
                 api_key: config
                     .api_key_limit
-                    .map(|quota| Rule::new("api_key", quota)),
+                    .map(|quota| Rule::new("api_key", quota.resolve(client))),
                 classes: RouteClass::ALL.map(|class| class_rule(name, class)),
             }),
         });
@@ -166,13 +170,7 @@ impl Rules {
         }
         let of_users = config.user_plans.0.iter();
         Ok(Self {
-            client: Rule::new(
-                "client",
-                Quota {
-                    max: config.rate_limit_max,
-                    seconds: config.rate_limit_window_seconds,
-                },
-            ),
+            client: Rule::new("client", client),
             plans: plans.collect(),
             of_roles,
             of_users: of_users
