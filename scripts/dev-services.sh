@@ -329,6 +329,7 @@ token() {
 
 # preference_service COMMAND…: runs a command of the service with its settings.
 preference_service() {
+    choose_auth
     start_servers >/dev/null 2>&1 || fail 'PostgreSQL did not start; scripts/dev-services.sh servers shows the reason'
     service_settings preference-service
     (cd "$ROOT" && env "${SETTINGS[@]}" "$BIN/preference-service" "$@")
