@@ -1,9 +1,11 @@
 //! HTTP serving: the layers of every request, and the accept loop.
 //!
-//! Outermost first: identity (request id, trace) → log and metrics → panics become problems → load
+//! Outermost first: the announced end of connections → identity (request id, trace) → log and metrics → panics become problems → load
 //! shed → internal token → body limit → the service's routes, each group with its time limit. The
-//! identity is outermost because everything after it names the request; shedding comes before the
+//! identity is that far out because everything after it names the request; shedding comes before the
 //! token because refusing must stay cheap.
+
+mod unread_body;
 
 use std::{
     sync::Arc,
@@ -69,6 +71,7 @@ pub fn layers(routes: Router, config: &ProcessConfig) -> Router {
             Problem::internal(&std::io::Error::other("the handler panicked")).into_response()
         }))
         .layer(from_fn(observe))
+        .layer(from_fn(unread_body::announce_close))
 }
 
 /// The largest request body of a route, in bytes; an extension of its requests.
