@@ -214,6 +214,20 @@ proptest! {
         contributions_add_up(&ease, &all)?;
     }
 
+    #[test]
+    fn scores_are_explained_together_as_one_by_one(
+        all in interactions(),
+        items in prop::collection::vec(0_u32..9, 0..12),
+        max_items in 0_usize..9,
+        neighbors in 0_usize..9,
+    ) {
+        let ease = Ease::fit(&all, &mostly_sparse(max_items, neighbors)).expect("fits");
+        for history in all.histories() {
+            let one_by_one: Vec<_> = items.iter().map(|item| ease.explain(history, *item)).collect();
+            prop_assert_eq!(ease.explain_all(history, &items), one_by_one);
+        }
+    }
+
     /// With no dense item each is regressed on all others; with one item beyond them the inverse is that of a block matrix.
     #[test]
     fn sparse_weights_equal_dense_ones_where_all_items_are_neighbors(
