@@ -6,7 +6,7 @@ import { askAgain, leave, showBanner, signInView } from "./account.js";
 import { applyTheme, bus, language, remember, shownTheme } from "./settings.js";
 import { actionButton, announce, failed, loading } from "./status.js";
 import { reportRefusal } from "./logins.js";
-import { focusOnSlash, searchBox } from "./search.js";
+import { focusOnSlash, searchBox, showQuery } from "./search.js";
 import { t } from "./texts.js";
 
 const ROUTES = [
@@ -168,6 +168,7 @@ async function show() {
   }
   const route = ROUTES.find((item) => item.pattern.test(path) && (!item.isAdmin || STAFF.has(session.user.role)));
   markNavigation(route?.nav);
+  showQuery((path === "/search" && query.get("q")) || "");
   if (!route) return fill(main, noSuchPage());
   if (!isSamePath) fill(main, loading(2));
   try {

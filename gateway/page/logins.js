@@ -79,6 +79,7 @@ export function render({ body, signal }) {
     const { authorization_url: url } = await call("POST", mine("/identities"), options);
     location.assign(url);
   };
+  const proofField = field(t("account.password"), password, { name: "current_password", hint: t("device.password") });
   const reload = () =>
     load(
       list,
@@ -93,6 +94,8 @@ export function render({ body, signal }) {
           links,
           providers.map(({ name, label }) => actionButton(t("logins.link", { name: label }), () => link(name), "button")),
         );
+        // Nothing that needs the password.
+        proofField.hidden = !providers.length && !identities.length;
         if (!identities.length) return h("p", { class: "hint" }, t("logins.none"));
         return h(
           "ul",
@@ -102,7 +105,6 @@ export function render({ body, signal }) {
       },
       { keep: list.childElementCount > 0 },
     );
-  const proofField = field(t("account.password"), password, { name: "current_password", hint: t("device.password") });
   fill(body, h("p", {}, t("logins.lead")), list, proofField, links);
   return reload();
 }

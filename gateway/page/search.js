@@ -187,6 +187,12 @@ export function searchBox() {
   return h("search", {}, box);
 }
 
+/** Writes the query of the current address into the search box, unless somebody is typing there. */
+export function showQuery(query) {
+  const input = document.querySelector(".search .combobox-input");
+  if (input && input !== document.activeElement) input.value = query;
+}
+
 /** Focuses the search box when `/` is pressed outside of a field. */
 export function focusOnSlash(event) {
   const isField = event.target.closest?.(

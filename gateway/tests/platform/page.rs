@@ -142,8 +142,16 @@ async fn a_visitor_signs_up_searches_likes_and_gets_a_list() {
         "document.querySelector('main .toggle').getAttribute('aria-pressed') === 'true'",
     )
     .await;
-    for hash in ["#/discover?genres=Drama", "#/me/taste", "#/together", "#/"] {
+    let typed = "document.querySelector('#header input[role=combobox]').value";
+    for (hash, query) in [
+        ("#/search?q=the", "the"),
+        ("#/discover?genres=Drama", ""),
+        ("#/me/taste", ""),
+        ("#/together", ""),
+        ("#/", ""),
+    ] {
         show(&page, hash).await;
+        assert_eq!(page.evaluate(typed).await, query, "{hash}");
     }
     // The session outlives the page.
     page.call("Page.reload", json!({})).await;

@@ -98,6 +98,15 @@ async fn a_hostile_catalogue_is_shown_as_text() {
     let credits = send(&page, "GET", &movie, Value::Null).await;
     let person = credits["credits"][0]["id"].as_i64();
     let person = person.unwrap_or_else(|| panic!("no cast: {credits}"));
+    // The feed of movies brings the names of a taste a moment after the sync.
+    page.until(
+        "the taste",
+        &format!(
+            "fetch('/api/v1/users/{user}/taste', {{ headers: {{ 'X-Marquee': 'page' }} }})
+            .then((response) => response.text()).then((text) => text.includes('<hostile-tag'))"
+        ),
+    )
+    .await;
     for hash in [
         "#/".to_owned(),
         format!("#/film/{}", ids[0]),
