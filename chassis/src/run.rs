@@ -43,6 +43,7 @@ use crate::{
 
 /// `EX_USAGE` of sysexits.h: arguments or settings are invalid, a restart will not help.
 const EXIT_USAGE: u8 = 64;
+/// The time limit of each step of a health check.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -350,7 +351,16 @@ pub fn healthcheck(service: &Service) -> ExitCode {
 /// Checks the readiness of the process at `address`; success if it is ready.
 #[must_use]
 pub fn report_ready(address: SocketAddr) -> ExitCode {
-    match is_ready(address) {
+    report_ready_over(address, Ok)
+}
+
+/// As [`report_ready`], over the stream that `wrap` makes of the connection, such as one with TLS.
+#[must_use]
+pub fn report_ready_over<S: Read + Write>(
+    address: SocketAddr,
+    wrap: impl FnOnce(TcpStream) -> std::io::Result<S>,
+) -> ExitCode {
+    match connect(address).and_then(wrap).and_then(is_ready) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -360,13 +370,17 @@ pub fn report_ready(address: SocketAddr) -> ExitCode {
     }
 }
 
-fn is_ready(mut address: SocketAddr) -> std::io::Result<bool> {
+fn connect(mut address: SocketAddr) -> std::io::Result<TcpStream> {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK_TIMEOUT)?;
+    let stream = TcpStream::connect_timeout(&address, HEALTHCHECK_TIMEOUT)?;
     stream.set_read_timeout(Some(HEALTHCHECK_TIMEOUT))?;
     stream.set_write_timeout(Some(HEALTHCHECK_TIMEOUT))?;
+    Ok(stream)
+}
+
+fn is_ready(mut stream: impl Read + Write) -> std::io::Result<bool> {
     stream
         .write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut head = [0; 12];

@@ -1,7 +1,8 @@
 //! TLS towards other services: the roots that their certificates are checked against, and the certificate by which this
-//! process proves its identity. Used by [`crate::client`] and by the gateway's proxy.
+//! process proves its identity. Used by [`crate::client`] and by the gateway's proxy, which also reads the certificate for
+//! its own clients with it.
 
-use std::path::Path;
+use std::{fs::File, io::Read};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -9,6 +10,9 @@ use rustls::{
 };
 
 use crate::config::{ConfigError, ProcessConfig};
+
+/// The size limit of a PEM file.
+const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// The roots that certificates are checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +48,11 @@ pub fn client_config(config: &ProcessConfig, roots: Roots) -> Result<ClientConfi
         (true, true) => Ok(builder.with_no_client_auth()),
         (false, false) => {
             let certificates = certificates("SERVICE_TLS_CERT_FILE", chain)?;
-            let secret = PrivateKeyDer::from_pem_file(Path::new(key))
-                .map_err(|error| invalid("SERVICE_TLS_KEY_FILE", key, &error.to_string()))?;
+            let secret = parse_key(
+                "SERVICE_TLS_KEY_FILE",
+                key,
+                &read("SERVICE_TLS_KEY_FILE", key)?,
+            )?;
             builder
                 .with_client_auth_cert(certificates, secret)
                 .map_err(|error| invalid("SERVICE_TLS_KEY_FILE", key, &error.to_string()))
@@ -56,16 +63,38 @@ pub fn client_config(config: &ProcessConfig, roots: Roots) -> Result<ClientConfi
     }
 }
 
-/// Makes ring the process's implementation of TLS's cryptography, for every TLS client of the process.
-pub(crate) fn install_tls_provider() {
+/// Makes ring the process's implementation of TLS's cryptography, for every TLS connection of the process.
+pub fn install_tls_provider() {
     // An error means that a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The certificates of a PEM file, at least one.
-fn certificates(setting: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let certificates = CertificateDer::pem_file_iter(Path::new(file))
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+/// The bytes of `file`, a PEM file that `setting` names.
+///
+/// # Errors
+/// Returns a [`ConfigError`] that names the setting if the file cannot be read or has more than a mebibyte.
+pub fn read(setting: &str, file: &str) -> Result<Vec<u8>, ConfigError> {
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|open| open.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| invalid(setting, file, &error.to_string()))?;
+    if bytes.len() as u64 > MAX_PEM_BYTES {
+        return Err(invalid(setting, file, "it has more than a mebibyte"));
+    }
+    Ok(bytes)
+}
+
+/// The certificates in `pem`, the content of `file`: at least one.
+///
+/// # Errors
+/// Returns a [`ConfigError`] that names the setting if there is none, or one is malformed.
+pub fn parse_certificates(
+    setting: &str,
+    file: &str,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| invalid(setting, file, &error.to_string()))?;
     if certificates.is_empty() {
         return Err(invalid(setting, file, "it has no certificate"));
@@ -73,6 +102,24 @@ fn certificates(setting: &str, file: &str) -> Result<Vec<CertificateDer<'static>
     Ok(certificates)
 }
 
-fn invalid(setting: &str, file: &str, reason: &str) -> ConfigError {
+/// The private key in `pem`, the content of `file`.
+///
+/// # Errors
+/// Returns a [`ConfigError`] that names the setting if there is none.
+pub fn parse_key(
+    setting: &str,
+    file: &str,
+    pem: &[u8],
+) -> Result<PrivateKeyDer<'static>, ConfigError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| invalid(setting, file, &error.to_string()))
+}
+
+/// The error that `file`, which `setting` names, cannot be used for `reason`.
+#[must_use]
+pub fn invalid(setting: &str, file: &str, reason: &str) -> ConfigError {
     ConfigError::Invalid(format!("{setting}: {file} cannot be used: {reason}"))
+}
+
+fn certificates(setting: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    parse_certificates(setting, file, &read(setting, file)?)
 }
