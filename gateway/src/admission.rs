@@ -29,7 +29,8 @@ pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         CLIENT_CONNECTIONS_CLOSED_TOTAL,
         "Connections closed to protect others: client_limit (its client has too many), heaviest_client (all places \
-         were taken, its client held the most), longest_idle (all were taken, no client held more than others)"
+         were taken, its client held the most), longest_idle (all were taken, no client held more than others), \
+         cancelled_requests (HTTP/2: its client cancels most requests)"
     );
     metrics::describe_counter!(
         REQUESTS_REFUSED_TOTAL,

@@ -1,11 +1,13 @@
 //! The command line. Called by `main`; without a subcommand the program serves requests.
 
+mod healthcheck;
+
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use chassis::{
     Service,
     clock::Clock,
-    run::{execute, healthcheck, print_openapi, usage_error},
+    run::{execute, print_openapi, usage_error},
 };
 use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 
@@ -57,7 +59,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(match Arguments::try_parse_from(arguments) {
         Ok(arguments) => match arguments.command? {
             Command::Openapi => print_openapi(&service),
-            Command::Healthcheck => healthcheck(&service),
+            Command::Healthcheck => healthcheck::healthcheck(),
             Command::Token {
                 role,
                 subject,

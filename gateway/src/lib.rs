@@ -6,6 +6,9 @@
 //! [`routes`] is the table of what is served. A request passes [`server`], then [`pipeline`], which applies
 //! the layers of [`middleware`] and ends in [`proxy`] or in one of the gateway's own [`endpoints`].
 
+// The types of connections nest the futures of all layers.
+#![recursion_limit = "256"]
+
 mod admission;
 pub mod command;
 pub mod config;

@@ -21,7 +21,7 @@ use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
 use chassis::{Problem, problem::from_status, server::check_transfer_coding, trace::TraceContext};
 use futures_util::FutureExt;
 use hyper::{
-    Request, Response, StatusCode,
+    Request, Response, StatusCode, Version,
     body::Incoming,
     header::{ALLOW, FORWARDED, HeaderValue},
     http::{request::Parts, uri::PathAndQuery},
@@ -71,11 +71,17 @@ pub(crate) async fn serve(
 ) -> Response<Body> {
     let started = Instant::now();
     let shared = &state.shared;
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let own = &shared.config.own;
+    let adapted = match head.version {
+        Version::HTTP_2 => request_target::adapt_http2(&mut head, own.head_limit_bytes),
+        _ => Ok(()),
+    };
     let trace = TraceContext::from_headers(&head.headers);
-    let client = client_ip(peer.ip, &head.headers, &shared.config.own.trusted_proxies);
+    let client = client_ip(peer.ip, &head.headers, &own.trusted_proxies);
 
-    let target = request_target::normalize(&head, shared.config.own.target_limit_bytes)
+    let target = adapted
+        .and_then(|()| request_target::normalize(&head, own.target_limit_bytes))
         .and_then(|target| check_transfer_coding(&head.headers).map(|()| target));
     let path = target.as_ref().map_or("", PathAndQuery::path);
     let matched = shared.router.find(&head.method, path);
@@ -170,7 +176,13 @@ impl RequestContext<'_> {
                 self.limit = limit;
                 admitted?;
             }
-            Some(permit)
+            match self.head.version {
+                Version::HTTP_2 => {
+                    self.peer.permit.set(Some(permit));
+                    None
+                }
+                _ => Some(permit),
+            }
         };
         // Which paths exist is not public.
         let access = route.map_or(Access::AnyUser, |route| route.access);

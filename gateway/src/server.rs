@@ -2,12 +2,16 @@
 //! Passes requests to [`crate::pipeline`]. Started by `main` and by the tests.
 
 mod client_stream;
+mod connection;
 mod drain;
+mod http2;
+mod http2_stream;
 mod line_ends;
 mod malformed;
+mod stall;
+mod tls;
 
 use std::{
-    convert::Infallible,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -18,12 +22,6 @@ use std::{
 use anyhow::Context;
 use chassis::{Process, shutdown::Shutdown};
 use futures_util::FutureExt;
-use http_body_util::BodyExt;
-use hyper::{
-    header::{CONNECTION, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
-};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -31,20 +29,13 @@ use tokio::{
     task::LocalSet,
 };
 
-use self::{
-    client_stream::{ClientStream, Timeouts},
-    drain::{Drain, ignore_new_connections},
-};
+use self::{connection::Connections, drain::ignore_new_connections, tls::ServerTls};
 use crate::{
-    admission::{
-        self, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit,
-        Refusal,
-    },
+    admission::{self, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit, Refusal},
     config::{AuthMode, Config, GatewayConfig},
     middleware::{client_ip::ClientKey, compression, rate_limit},
-    pipeline,
     proxy::{Upstream, breaker},
-    state::{Peer, SharedState, ThreadState},
+    state::{SharedState, ThreadState},
 };
 
 /// Connections of one thread that the kernel keeps until they are accepted.
@@ -59,6 +50,8 @@ const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// A running gateway.
 pub struct Gateway {
     address: SocketAddr,
+    /// `http`, or `https` if there is a certificate.
+    scheme: &'static str,
     shutdown: Shutdown,
     threads: Vec<JoinHandle<bool>>,
 }
@@ -67,7 +60,7 @@ impl Gateway {
     /// Starts the threads of a gateway, and within the current Tokio runtime the task that fetches public keys.
     ///
     /// # Errors
-    /// Returns an error if a setting is invalid or the port is in use.
+    /// Returns an error if a setting is invalid, a certificate cannot be used or the port is in use.
     pub fn start(process: Process) -> anyhow::Result<Self> {
         let config = GatewayConfig {
             own: Config::read(&process.settings)?,
@@ -83,6 +76,8 @@ impl Gateway {
         breaker::describe_metrics();
         rate_limit::describe_metrics();
         compression::describe_metrics();
+        tls::describe_metrics();
+        let tls = ServerTls::new(&config.own)?;
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
         let listeners = listen(address, config.own.threads())
@@ -91,17 +86,21 @@ impl Gateway {
         let shared = Arc::new(SharedState::new(process, config)?);
         shared.keys.start_refresh(&shared.shutdown);
         shared.start_revocations();
+        if let Some(tls) = &tls {
+            shutdown.spawn(Arc::clone(tls).follow_files(shutdown.clone()));
+        }
         let threads = listeners
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
-                let shared = Arc::clone(&shared);
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
                 let thread = Builder::new().name(format!("gateway-{number}"));
-                thread.spawn(move || run_thread(shared, listener))
+                thread.spawn(move || run_thread(shared, tls, listener))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
             address,
+            scheme: if tls.is_some() { "https" } else { "http" },
             shutdown,
             threads,
         })
@@ -141,7 +140,8 @@ pub fn run_until_stopped(process: Process) -> anyhow::Result<bool> {
     tracing::info!(
         service = crate::NAME,
         version = env!("CARGO_PKG_VERSION"),
-        "listening on http://{}",
+        "listening on {}://{}",
+        gateway.scheme,
         gateway.address()
     );
     let all_served = runtime.block_on(async move {
@@ -179,7 +179,11 @@ fn bind(address: SocketAddr, reuse_port: bool) -> std::io::Result<std::net::TcpL
     Ok(socket.into())
 }
 
-fn run_thread(shared: Arc<SharedState>, listener: std::net::TcpListener) -> bool {
+fn run_thread(
+    shared: Arc<SharedState>,
+    tls: Option<Arc<ServerTls>>,
+    listener: std::net::TcpListener,
+) -> bool {
     let shutdown = shared.shutdown.clone();
     let served = runtime::Builder::new_current_thread()
         .enable_all()
@@ -188,7 +192,8 @@ fn run_thread(shared: Arc<SharedState>, listener: std::net::TcpListener) -> bool
         .and_then(|runtime| {
             LocalSet::new().block_on(&runtime, async {
                 let state = ThreadState::new(shared)?;
-                anyhow::Ok(accept(&state, TcpListener::from_std(listener)?).await)
+                let connections = Connections::new(Rc::clone(&state), tls);
+                anyhow::Ok(accept(&state, &connections, TcpListener::from_std(listener)?).await)
             })
         });
     served.unwrap_or_else(|error| {
@@ -200,11 +205,13 @@ fn run_thread(shared: Arc<SharedState>, listener: std::net::TcpListener) -> bool
 
 /// Serves the connections of `listener` until the shutdown begins, then drains them. True if all accepted
 /// requests were served within the grace period.
-async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
+async fn accept(
+    state: &Rc<ThreadState>,
+    connections: &Rc<Connections>,
+    listener: TcpListener,
+) -> bool {
     let config = &state.shared.config;
     let shutdown = &state.shared.shutdown;
-    let http = http(config);
-    let drain = Drain::new();
     for (interval, act) in [
         (IDLE_CHECK_INTERVAL, Upstream::close_unused as fn(&Upstream)),
         (SILENCE_CHECK_INTERVAL, Upstream::probe_silent),
@@ -236,7 +243,7 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
                 };
                 match admitted {
                     Admitted::Yes(permit) => {
-                        serve(state, stream, address, &http, &drain, connection, permit);
+                        connections.serve(stream, address, connection, permit);
                     }
                     Admitted::No => close_now(&stream),
                 }
@@ -260,17 +267,17 @@ async fn accept(state: &Rc<ThreadState>, listener: TcpListener) -> bool {
             () = &mut handshakes => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    serve(state, stream, address, &http, &drain, Rc::default(), None);
+                    connections.serve(stream, address, Rc::default(), None);
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await,
             },
         }
     }
     while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        serve(state, stream, address, &http, &drain, Rc::default(), None);
+        connections.serve(stream, address, Rc::default(), None);
     }
     drop(listener);
-    tokio::time::timeout(config.process.shutdown_grace(), drain.finish())
+    tokio::time::timeout(config.process.shutdown_grace(), connections.drain.finish())
         .await
         .is_ok()
 }
@@ -306,89 +313,9 @@ fn close_now(stream: &TcpStream) {
     }
 }
 
-/// Serves one connection in a task of its own, which holds `permit`.
-fn serve(
-    state: &Rc<ThreadState>,
-    stream: TcpStream,
-    address: SocketAddr,
-    http: &http1::Builder,
-    drain: &Drain,
-    connection: Rc<ConnectionHandle>,
-    permit: Option<Permit>,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let own = &state.shared.config.own;
-    let timeouts = Timeouts {
-        write: Duration::from_millis(own.client_stall_timeout_ms),
-        head: Duration::from_millis(own.head_timeout_ms),
-        keep_alive: Duration::from_millis(own.keep_alive_timeout_ms),
-    };
-    let ip = address.ip().to_canonical();
-    let header = HeaderValue::try_from(ip.to_string())
-        .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    let peer = Rc::new(Peer {
-        ip,
-        header,
-        connection: Rc::clone(&connection),
-    });
-    let responses = connection.responses.clone();
-    let explain = {
-        let state = Rc::clone(state);
-        move |status| malformed::response(&state, ip, status)
-    };
-    let strict = own.strict_line_ends;
-    let stream = ClientStream::new(stream, timeouts, responses.clone(), strict, explain);
-    let state = Rc::clone(state);
-    let service = service_fn(move |request| {
-        let (state, peer) = (Rc::clone(&state), Rc::clone(&peer));
-        let guard = responses.begin();
-        async move {
-            let mut response = pipeline::serve(&state, &peer, request).await;
-            if state.is_stopping.get() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-            }
-            Ok::<_, Infallible>(response.map(|body| {
-                // The response is in progress until its body, which owns the guard, is dropped.
-                body.map_err(move |error| {
-                    let _ = &guard;
-                    error
-                })
-            }))
-        }
-    });
-    let (serving, watcher) = (http.serve_connection(stream, service), drain.watcher());
-    metrics::gauge!(CLIENT_CONNECTIONS).increment(1.0);
-    tokio::task::spawn_local(async move {
-        let served = tokio::select! {
-            biased;
-            () = connection.evicted() => Ok(()),
-            served = watcher.run(serving, &connection.responses) => served,
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, "client connection failed");
-        }
-        metrics::gauge!(CLIENT_CONNECTIONS).decrement(1.0);
-        drop(permit);
-    });
-}
-
 /// Lets all upstreams of the thread `act` at an interval, until the shutdown.
 async fn every(interval: Duration, state: Rc<ThreadState>, act: fn(&Upstream)) {
     while !state.shared.shutdown.sleep(interval).await {
         state.upstreams.iter().for_each(act);
     }
-}
-
-fn http(config: &GatewayConfig) -> http1::Builder {
-    let own = &config.own;
-    let mut http = http1::Builder::new();
-    // The stream limits the time of heads.
-    http.header_read_timeout(None)
-        .max_header_size(own.head_limit_bytes)
-        // Also the size of hyper's buffers for bodies.
-        .max_buf_size(own.head_limit_bytes.max(64 * 1024));
-    http
 }

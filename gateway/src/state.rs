@@ -18,7 +18,8 @@ use rustls::ClientConfig;
 
 use crate::{
     admission::{
-        Admission, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, REQUESTS_REFUSED_TOTAL,
+        Admission, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit,
+        REQUESTS_REFUSED_TOTAL,
     },
     config::{AuthMode, GatewayConfig},
     middleware::{
@@ -130,7 +131,12 @@ pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// The address as a header.
     pub(crate) header: HeaderValue,
+    /// The scheme of its requests: `http`, or `https` over TLS.
+    pub(crate) scheme: &'static str,
+    /// The connection; of HTTP/2 the request, so that one gives way alone.
     pub(crate) connection: Rc<ConnectionHandle>,
+    /// The place that a request of HTTP/2 holds until its response is sent: one connection may have many.
+    pub(crate) permit: Cell<Option<Permit>>,
 }
 
 impl ThreadState {

@@ -112,7 +112,7 @@ impl RequestContext<'_> {
             real_ip: self.real_ip(access),
             protocol: trusted
                 .and_then(|headers| headers.get(X_FORWARDED_PROTO).cloned())
-                .unwrap_or_else(|| HeaderValue::from_static("http")),
+                .unwrap_or_else(|| HeaderValue::from_static(self.peer.scheme)),
             host: trusted
                 .and_then(|headers| headers.get(X_FORWARDED_HOST))
                 .or_else(|| headers.get(HOST)),

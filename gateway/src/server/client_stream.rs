@@ -1,9 +1,10 @@
-//! A client's connection, between the socket and hyper. Adds what hyper lacks: a time limit for writes, so that
-//! a client which does not read cannot hold an upstream forever; separate time limits for heads and for the idle time
-//! between requests; and a problem as the body of the bare 4xx response that hyper sends to a message which it cannot
-//! parse. Refuses lines that end with LF alone.
+//! A client's connection of HTTP/1.1, between the socket, with or without TLS, and hyper. Adds what hyper lacks: a time limit
+//! for writes, so that a client which does not read cannot hold an upstream forever; separate time limits for heads and for the
+//! idle time between requests; and a problem as the body of the bare 4xx response that hyper sends to a message which it cannot
+//! parse. Refuses lines that end with LF alone. Notices a client that begins with HTTP/2.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     io,
     pin::Pin,
@@ -18,12 +19,14 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::TcpStream,
-    time::{Instant, Sleep, sleep, sleep_until},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
 };
 
-use super::line_ends::{Expected, LineEnds, REFUSED};
+use super::{
+    line_ends::{Expected, LineEnds, REFUSED},
+    stall::StallTimer,
+};
 use crate::admission::ResponseCounter;
 
 /// The longest bare response of hyper: a status line and three headers.
@@ -35,12 +38,25 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// As much as hyper reads at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
+/// The first bytes of a connection of HTTP/2 (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The beginning of a connection.
+enum Opening {
+    /// These bytes, fewer than the preface has and equal to its beginning, have been read.
+    Undecided(Vec<u8>),
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, after these bytes.
+    Http2(Bytes),
+}
+
 /// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
     /// A write that the client does not accept.
     pub(super) write: Duration,
-    /// A head, from its first byte.
+    /// A head, from its first byte, and a TLS handshake.
     pub(super) head: Duration,
     /// The time without a request.
     pub(super) keep_alive: Duration,
@@ -54,16 +70,14 @@ struct Wait {
     ends: Instant,
 }
 
-/// A client's connection.
-pub(super) struct ClientStream<F> {
-    stream: TokioIo<TcpStream>,
+/// A client's connection over `S`.
+pub(super) struct ClientStream<S, F> {
+    stream: TokioIo<S>,
     timeouts: Timeouts,
     wait: Option<Wait>,
     /// Ends no later than `wait`. Reused, since most waits are over long before.
     wait_timer: Option<Pin<Box<Sleep>>>,
-    /// Created at the first wait: most connections never wait.
-    timer: Option<Pin<Box<Sleep>>>,
-    is_waiting: bool,
+    stall: StallTimer,
     responses: ResponseCounter,
     /// Returns the response that replaces a bare one with a status.
     explain: F,
@@ -72,6 +86,7 @@ pub(super) struct ClientStream<F> {
     /// Bytes that may still be read after it.
     drain_budget: usize,
     line_ends: LineEnds,
+    opening: Opening,
 }
 
 thread_local! {
@@ -79,14 +94,16 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER_BYTES].into());
 }
 
-impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<S, F> {
     /// Wraps `stream`. While `responses` are in progress, writes are the pipeline's; otherwise `explain` returns the
-    /// response that replaces a bare one. Lines that end with LF alone are refused if `strict_line_ends`.
+    /// response that replaces a bare one. Lines that end with LF alone are refused if `strict_line_ends`. The client may
+    /// begin with the preface of HTTP/2 if `may_be_http2`.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: S,
         timeouts: Timeouts,
         responses: ResponseCounter,
         strict_line_ends: bool,
+        may_be_http2: bool,
         explain: F,
     ) -> Self {
         Self {
@@ -94,36 +111,26 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
             timeouts,
             wait: None,
             wait_timer: None,
-            timer: None,
-            is_waiting: false,
+            stall: StallTimer::default(),
             responses,
             explain,
             explanation: None,
             drain_budget: MAX_DRAIN_BYTES,
             line_ends: LineEnds::new(strict_line_ends),
+            opening: match may_be_http2 {
+                true => Opening::Undecided(Vec::new()),
+                false => Opening::Http1,
+            },
         }
     }
 
-    /// Fails an operation that has been pending for `timeout`.
-    fn limit<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        timeout: Duration,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.is_waiting = false;
-            return result;
+    /// The socket and the bytes that were read from it, if the client speaks HTTP/2; then hyper has seen the end of a
+    /// connection without a request.
+    pub(super) fn into_http2(self) -> Option<(S, Bytes)> {
+        match self.opening {
+            Opening::Http2(bytes) => Some((self.stream.into_inner(), bytes)),
+            Opening::Undecided(_) | Opening::Http1 => None,
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        if !self.is_waiting {
-            self.is_waiting = true;
-            timer.as_mut().reset(Instant::now() + timeout);
-        }
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Replaces `bytes` if they are a bare response; returns true if so.
@@ -144,7 +151,7 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
                 bytes.advance(count);
             }
             let timeout = self.timeouts.write;
-            if ready!(self.limit(cx, timeout, written))? == 0 {
+            if ready!(self.stall.limit(cx, timeout, written))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
@@ -158,7 +165,9 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<F> {
             let mut buffer = ReadBuf::new(&mut buffer);
             let read = Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer);
             // An error does not matter: the response has been sent.
-            if ready!(self.limit(cx, DRAIN_TIMEOUT, read)).is_err() || buffer.filled().is_empty() {
+            if ready!(self.stall.limit(cx, DRAIN_TIMEOUT, read)).is_err()
+                || buffer.filled().is_empty()
+            {
                 break;
             }
             self.drain_budget = self.drain_budget.saturating_sub(buffer.filled().len());
@@ -179,10 +188,10 @@ fn bare_response(bytes: &[u8]) -> Option<StatusCode> {
     StatusCode::from_bytes(code).ok().filter(|_| is_bare)
 }
 
-impl<F> ClientStream<F> {
+impl<S: AsyncRead + Unpin, F> ClientStream<S, F> {
     /// Ready when the client has let the gateway wait too long for a head.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let expected = self.line_ends.expected();
+        let expected = self.expected();
         let requests = self.responses.begun();
         let timeout = match expected {
             Expected::Head => self.timeouts.head,
@@ -223,6 +232,14 @@ impl<F> ClientStream<F> {
         Poll::Pending
     }
 
+    /// The part of a request that comes next.
+    fn expected(&self) -> Expected {
+        match &self.opening {
+            Opening::Undecided(bytes) if !bytes.is_empty() => Expected::Head,
+            _ => self.line_ends.expected(),
+        }
+    }
+
     /// Reads into `buffer`, which gets [`REFUSED`] in the place of a bare LF.
     fn poll_read_lines(
         &mut self,
@@ -230,34 +247,87 @@ impl<F> ClientStream<F> {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let Self {
-            stream, line_ends, ..
+            stream,
+            line_ends,
+            opening,
+            ..
         } = self;
         READ_BUFFER.with_borrow_mut(|bytes| {
-            let capacity = buffer.remaining().saturating_sub(REFUSED.len()).max(1);
+            // Bytes that are held back come together with those that decide.
+            let reserved = REFUSED.len() + opening.held();
+            let capacity = buffer.remaining().saturating_sub(reserved).max(1);
             let capacity = capacity.min(bytes.len());
             let mut read = ReadBuf::new(&mut bytes[..capacity]);
             ready!(Pin::new(stream.inner_mut()).poll_read(cx, &mut read))?;
-            match line_ends.find_bare(read.filled()) {
-                None => buffer.put_slice(read.filled()),
-                Some(at) => {
-                    buffer.put_slice(&read.filled()[..at]);
-                    let count = buffer.remaining().min(REFUSED.len());
-                    buffer.put_slice(&REFUSED[..count]);
-                }
+            if let Opening::Http1 = opening {
+                put_lines(line_ends, read.filled(), &mut buffer);
+                return Poll::Ready(Ok(()));
             }
-            Poll::Ready(Ok(()))
+            loop {
+                if let Some(first) = opening.decide(read.filled()) {
+                    put_lines(line_ends, &first, &mut buffer);
+                    return Poll::Ready(Ok(()));
+                }
+                if let Opening::Http2(_) = opening {
+                    return Poll::Ready(Ok(()));
+                }
+                read.clear();
+                ready!(Pin::new(stream.inner_mut()).poll_read(cx, &mut read))?;
+            }
         })
     }
 }
 
-impl<F: Unpin> Read for ClientStream<F> {
+impl Opening {
+    /// The bytes that are held back, at most; none in HTTP/1.1.
+    fn held(&self) -> usize {
+        match self {
+            Self::Http1 => 0,
+            Self::Undecided(_) | Self::Http2(_) => PREFACE.len(),
+        }
+    }
+
+    /// Notes that `bytes` have been read; returns all bytes so far if they begin a connection of HTTP/1.1.
+    fn decide<'b>(&mut self, bytes: &'b [u8]) -> Option<Cow<'b, [u8]>> {
+        let Self::Undecided(before) = self else {
+            return None;
+        };
+        let all = match before.is_empty() {
+            true => Cow::Borrowed(bytes),
+            false => Cow::Owned([before.as_slice(), bytes].concat()),
+        };
+        if all.starts_with(PREFACE) {
+            *self = Self::Http2(Bytes::from(all.into_owned()));
+        } else if !bytes.is_empty() && PREFACE.starts_with(&all) {
+            *self = Self::Undecided(all.into_owned());
+        } else {
+            *self = Self::Http1;
+            return Some(all);
+        }
+        None
+    }
+}
+
+/// Puts `bytes`, which come next on the connection, into `buffer`, and [`REFUSED`] in the place of a bare LF.
+fn put_lines(line_ends: &mut LineEnds, bytes: &[u8], buffer: &mut ReadBufCursor<'_>) {
+    match line_ends.find_bare(bytes) {
+        None => buffer.put_slice(bytes),
+        Some(at) => {
+            buffer.put_slice(&bytes[..at]);
+            let count = buffer.remaining().min(REFUSED.len());
+            buffer.put_slice(&REFUSED[..count]);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin, F: Unpin> Read for ClientStream<S, F> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let read = self.poll_read_lines(cx, buffer);
-        let expected = self.line_ends.expected();
+        let expected = self.expected();
         self.responses.expect_request(expected == Expected::Request);
         if read.is_pending() && self.poll_wait(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -266,7 +336,9 @@ impl<F: Unpin> Read for ClientStream<F> {
     }
 }
 
-impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> Write
+    for ClientStream<S, F>
+{
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -277,7 +349,7 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         let timeout = self.timeouts.write;
-        self.limit(cx, timeout, written)
+        self.stall.limit(cx, timeout, written)
     }
 
     fn poll_write_vectored(
@@ -292,7 +364,7 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         let timeout = self.timeouts.write;
-        self.limit(cx, timeout, written)
+        self.stall.limit(cx, timeout, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -301,12 +373,21 @@ impl<F: FnMut(StatusCode) -> Bytes + Unpin> Write for ClientStream<F> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_explanation(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // TLS holds back what the socket does not accept.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let timeout = self.timeouts.write;
+        self.stall.limit(cx, timeout, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Opening::Http2(_) = self.opening {
+            // The connection goes on.
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_explanation(cx))?;
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let timeout = self.timeouts.write;
+        ready!(self.stall.limit(cx, timeout, shut_down))?;
         if self.explanation.is_some() {
             return self.poll_drain(cx);
         }

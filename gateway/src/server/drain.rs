@@ -4,7 +4,7 @@
 use std::{
     future::poll_fn,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Poll, ready},
     time::Duration,
 };
@@ -20,11 +20,11 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 const ARRIVED_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Tells the connections of one thread that the process stops.
-pub(super) struct Drain(watch::Sender<()>);
+pub(super) struct Drain(watch::Sender<bool>);
 
 impl Drain {
     pub(super) fn new() -> Self {
-        Self(watch::Sender::new(()))
+        Self(watch::Sender::new(false))
     }
 
     /// A watcher for one connection.
@@ -33,31 +33,56 @@ impl Drain {
     }
 
     /// Begins the shutdown of all connections and waits until they have ended.
-    pub(super) async fn finish(self) {
+    pub(super) async fn finish(&self) {
         // Fails if there is no connection.
-        let _ = self.0.send(());
+        let _ = self.0.send(true);
         self.0.closed().await;
     }
 }
 
 /// A connection's view of [`Drain`].
-pub(super) struct Watcher(watch::Receiver<()>);
+pub(super) struct Watcher(watch::Receiver<bool>);
 
 impl Watcher {
+    /// Returns once the process stops.
+    async fn stopped(&mut self) {
+        // An error means that the process has stopped.
+        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
+    }
+
+    /// Runs `handshake` for at most `timeout`, and no longer than a client has for its first request once the process
+    /// stops; `None` if it takes longer.
+    pub(super) async fn limit_handshake<F: Future>(
+        &mut self,
+        timeout: Duration,
+        handshake: F,
+    ) -> Option<F::Output> {
+        let limit = async {
+            tokio::select! {
+                () = tokio::time::sleep(timeout) => {}
+                () = self.stopped() => tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            completed = handshake => Some(completed),
+            () = limit => None,
+        }
+    }
+
     /// Runs `connection`, whose requests `responses` counts, until it ends or is shut down.
     ///
     /// # Errors
     /// Returns those of the connection.
     pub(super) async fn run<C: GracefulConnection>(
-        mut self,
-        connection: C,
+        &mut self,
+        mut connection: Pin<&mut C>,
         responses: &ResponseCounter,
     ) -> Result<(), C::Error> {
-        let mut connection = pin!(connection);
         tokio::select! {
             biased;
             served = &mut connection => return served,
-            _ = self.0.changed() => {}
+            () = self.stopped() => {}
         }
         // hyper closes a connection at once if it has read nothing of a request, even if one has arrived.
         let begun = responses.begun();
@@ -85,6 +110,54 @@ impl Watcher {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+        }
+    }
+}
+
+impl Watcher {
+    /// Runs `connection` of HTTP/2, whose requests `responses` counts, until it ends. Shuts it down if the process stops, if
+    /// it has been idle for `keep_alive`, or once `unwanted` returns: `GOAWAY` names the last request that is served, and
+    /// those before it are.
+    ///
+    /// # Errors
+    /// Returns those of the connection.
+    pub(super) async fn run_http2<C: GracefulConnection>(
+        &mut self,
+        mut connection: Pin<&mut C>,
+        responses: &ResponseCounter,
+        keep_alive: Duration,
+        unwanted: impl Future<Output = ()>,
+    ) -> Result<(), C::Error> {
+        let stopped = async {
+            self.stopped().await;
+            if responses.begun() == 0 {
+                tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            served = &mut connection => return served,
+            () = stopped => {}
+            () = unwanted => {}
+            () = idle(responses, keep_alive) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            served = &mut connection => served,
+            // The client does not acknowledge the shutdown.
+            () = idle(responses, FIRST_REQUEST_TIMEOUT) => Ok(()),
+        }
+    }
+}
+
+/// Returns when no response has been in progress for `timeout`, within twice that time.
+async fn idle(responses: &ResponseCounter, timeout: Duration) {
+    loop {
+        let (was_idle, begun) = (responses.is_idle(), responses.begun());
+        tokio::time::sleep(timeout).await;
+        if was_idle && responses.is_idle() && responses.begun() == begun {
+            return;
         }
     }
 }

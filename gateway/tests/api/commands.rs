@@ -11,7 +11,7 @@ use reqwest::Method;
 
 use crate::stage::{SECRET, Scripted, Stage, TestResponse, raw, read_head, status_of};
 
-fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+pub(crate) fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let settings: HashMap<_, _> = settings.iter().copied().collect();
     Command::new(env!("CARGO_BIN_EXE_gateway"))
         .args(arguments)
@@ -31,7 +31,7 @@ fn line(output: &Output) -> String {
 }
 
 #[track_caller]
-fn refused(output: &Output, word: &str) {
+pub(crate) fn refused(output: &Output, word: &str) {
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(text.lines().count(), 1, "{text}");

@@ -16,6 +16,7 @@ mod bodies;
 #[allow(dead_code, reason = "the tests of the platform use all of it")]
 #[path = "../platform/stage/managed/certificates.rs"]
 mod certificates;
+mod client_tls;
 mod commands;
 mod compression;
 mod cors;
@@ -24,6 +25,9 @@ mod drain;
 mod drill_limits;
 mod headers;
 mod health;
+mod http2;
+mod http2_attacks;
+mod http2_frames;
 mod jwks;
 mod keep_alive;
 mod openapi;

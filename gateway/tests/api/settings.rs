@@ -6,11 +6,14 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 56] = [
+const OTHERS: [(&str, &str); 59] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
     ("ACCESS_LOG_SLOW_MS", "77"),
+    ("TLS_CERTIFICATE_FILE", "/host.crt"),
+    ("TLS_KEY_FILE", "/host.key"),
+    ("HSTS_SECONDS", "77"),
     ("HEAD_TIMEOUT_MS", "77"),
     ("KEEP_ALIVE_TIMEOUT_MS", "77"),
     ("HEAD_LIMIT_BYTES", "9999"),

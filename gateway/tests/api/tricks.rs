@@ -18,7 +18,7 @@ use gateway::Role;
 use crate::stage::{Stage, raw, read_rest, serve, status_of};
 
 /// A gateway, and the number of requests that reached its service.
-async fn watched(more: &[(&str, &str)]) -> (Stage, Arc<AtomicUsize>) {
+pub(crate) async fn watched(more: &[(&str, &str)]) -> (Stage, Arc<AtomicUsize>) {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
     let app = Router::new().fallback(move || {

@@ -1,0 +1,268 @@
+//! One connection of a client, from its acceptance to its end: TLS, the version of HTTP, requests, shutdown. Called by
+//! [`super`] for each accepted connection.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    io,
+    net::{Shutdown, SocketAddr},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{
+    header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY},
+    server::conn::http1,
+    service::service_fn,
+};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    client_stream::{ClientStream, Timeouts},
+    drain::{Drain, Watcher},
+    http2::{self, Http2},
+    malformed,
+    tls::{ALPN_HTTP2, HANDSHAKE_FAILURES_TOTAL, ServerTls},
+};
+use crate::{
+    admission::{CLIENT_CONNECTIONS, ConnectionHandle, Permit},
+    pipeline,
+    state::{Peer, ThreadState},
+};
+
+/// The time and the bytes for which the rest of a request in cleartext is read: closing immediately would reset the
+/// connection before the client has read the refusal.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_LINGER_READS: usize = 64;
+
+/// The connections of one thread.
+pub(super) struct Connections {
+    state: Rc<ThreadState>,
+    /// `None`: cleartext.
+    tls: Option<Arc<ServerTls>>,
+    http1: http1::Builder,
+    http2: Rc<Http2>,
+    timeouts: Timeouts,
+    pub(super) drain: Drain,
+}
+
+/// The reason why a TLS handshake failed.
+enum HandshakeFailure {
+    /// The client sent a request in cleartext.
+    NotTls(TcpStream),
+    Failed(io::Error),
+}
+
+impl Connections {
+    /// No connections of the thread with `state`, with TLS if there is a certificate.
+    pub(super) fn new(state: Rc<ThreadState>, tls: Option<Arc<ServerTls>>) -> Rc<Self> {
+        let own = &state.shared.config.own;
+        let mut http1 = http1::Builder::new();
+        // The stream limits the time of heads.
+        http1
+            .header_read_timeout(None)
+            .max_header_size(own.head_limit_bytes)
+            // Also the size of hyper's buffers for bodies.
+            .max_buf_size(own.head_limit_bytes.max(64 * 1024));
+        let timeouts = Timeouts {
+            write: Duration::from_millis(own.client_stall_timeout_ms),
+            head: Duration::from_millis(own.head_timeout_ms),
+            keep_alive: Duration::from_millis(own.keep_alive_timeout_ms),
+        };
+        let http2 = Rc::new(Http2 {
+            state: Rc::clone(&state),
+            timeouts,
+            hsts: tls.as_ref().and_then(|tls| tls.hsts.clone()),
+        });
+        Rc::new(Self {
+            state,
+            tls,
+            http1,
+            http2,
+            timeouts,
+            drain: Drain::new(),
+        })
+    }
+
+    /// Serves a connection from `address` in a task of its own, which holds `permit`.
+    pub(super) fn serve(
+        self: &Rc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        connection: Rc<ConnectionHandle>,
+        permit: Option<Permit>,
+    ) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let ip = address.ip().to_canonical();
+        let header = HeaderValue::try_from(ip.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let peer = Rc::new(Peer {
+            ip,
+            header,
+            scheme: if self.tls.is_some() { "https" } else { "http" },
+            connection: Rc::clone(&connection),
+            permit: Cell::default(),
+        });
+        let this = Rc::clone(self);
+        let watcher = self.drain.watcher();
+        metrics::gauge!(CLIENT_CONNECTIONS).increment(1.0);
+        tokio::task::spawn_local(async move {
+            let served = async {
+                match &this.tls {
+                    None => this.serve_cleartext(stream, &peer, watcher).await,
+                    // Boxed, so that connections in cleartext are small.
+                    Some(tls) => Box::pin(this.serve_tls(tls, stream, &peer, watcher)).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = connection.evicted() => {}
+                () = served => {}
+            }
+            metrics::gauge!(CLIENT_CONNECTIONS).decrement(1.0);
+            drop(permit);
+        });
+    }
+
+    async fn serve_cleartext(&self, stream: TcpStream, peer: &Rc<Peer>, mut watcher: Watcher) {
+        let http2 = self.serve_http1(stream, peer, &mut watcher, true).await;
+        if let Some((stream, opening)) = http2 {
+            Box::pin(http2::serve(&self.http2, stream, opening, peer, watcher)).await;
+        }
+    }
+
+    async fn serve_tls(
+        &self,
+        tls: &ServerTls,
+        stream: TcpStream,
+        peer: &Rc<Peer>,
+        mut watcher: Watcher,
+    ) {
+        let handshake = handshake(tls, stream);
+        let completed = watcher.limit_handshake(self.timeouts.head, handshake).await;
+        let reason = match completed {
+            Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) => {
+                return http2::serve(&self.http2, stream, Bytes::new(), peer, watcher).await;
+            }
+            Some(Ok(stream)) => {
+                self.serve_http1(stream, peer, &mut watcher, false).await;
+                return;
+            }
+            None => "timeout",
+            Some(Err(HandshakeFailure::NotTls(stream))) => {
+                let response = malformed::not_tls(&self.state, peer.ip);
+                let refused = refuse(&stream, &response);
+                if let Ok(Err(error)) = tokio::time::timeout(LINGER_TIMEOUT, refused).await {
+                    tracing::debug!(%error, "cannot refuse a request in cleartext");
+                }
+                "not_tls"
+            }
+            Some(Err(HandshakeFailure::Failed(error))) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                "failed"
+            }
+        };
+        metrics::counter!(HANDSHAKE_FAILURES_TOTAL, "reason" => reason).increment(1);
+    }
+
+    /// Serves a connection of HTTP/1.1 until it ends. Returns the stream and what was read of it if the client speaks
+    /// HTTP/2 instead, which it may if `may_be_http2`.
+    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+        &self,
+        stream: S,
+        peer: &Rc<Peer>,
+        watcher: &mut Watcher,
+        may_be_http2: bool,
+    ) -> Option<(S, Bytes)> {
+        let responses = &peer.connection.responses;
+        let explain = {
+            let (state, ip) = (Rc::clone(&self.state), peer.ip);
+            move |status| malformed::response(&state, ip, status)
+        };
+        let strict = self.state.shared.config.own.strict_line_ends;
+        let stream = ClientStream::new(
+            stream,
+            self.timeouts,
+            responses.clone(),
+            strict,
+            may_be_http2,
+            explain,
+        );
+        let hsts = self.http2.hsts.as_ref();
+        let service = service_fn(move |request| {
+            let guard = responses.begin();
+            async move {
+                let mut response = pipeline::serve(&self.state, peer, request).await;
+                let headers = response.headers_mut();
+                if self.state.is_stopping.get() {
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                if let Some(hsts) = hsts {
+                    headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+                }
+                Ok::<_, Infallible>(response.map(|body| {
+                    // The response is in progress until its body, which owns the guard, is dropped.
+                    body.map_err(move |error| {
+                        let _ = &guard;
+                        error
+                    })
+                }))
+            }
+        });
+        let mut serving = self.http1.serve_connection(stream, service);
+        if let Err(error) = watcher.run(Pin::new(&mut serving), responses).await {
+            tracing::debug!(%error, "client connection failed");
+            return None;
+        }
+        serving.into_parts().io.into_http2()
+    }
+}
+
+async fn handshake(
+    tls: &ServerTls,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+    // Methods are in capitals; a TLS record begins with a control character.
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(0) => {
+            return Err(HandshakeFailure::Failed(
+                io::ErrorKind::UnexpectedEof.into(),
+            ));
+        }
+        Ok(_) if first[0].is_ascii_uppercase() => return Err(HandshakeFailure::NotTls(stream)),
+        Ok(_) => {}
+        Err(error) => return Err(HandshakeFailure::Failed(error)),
+    }
+    let accepted = tls.acceptor().accept(stream).await;
+    accepted.map_err(HandshakeFailure::Failed)
+}
+
+/// Sends `response`, and reads what the client still sends.
+async fn refuse(stream: &TcpStream, response: &[u8]) -> io::Result<()> {
+    stream.writable().await?;
+    // The buffer of a new connection has space for all of it.
+    stream.try_write(response)?;
+    SockRef::from(stream).shutdown(Shutdown::Write)?;
+    let mut buffer = [0; 4096];
+    for _ in 0..MAX_LINGER_READS {
+        stream.readable().await?;
+        match stream.try_read(&mut buffer) {
+            Ok(0) => break,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
