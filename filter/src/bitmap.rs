@@ -37,6 +37,21 @@ impl Bitmap {
         self.words[word] |= bit;
     }
 
+    /// Adds `rows`, which rise.
+    fn insert_all(&mut self, rows: &[u32]) {
+        let Some(last) = rows.last() else { return };
+        let count = place(*last).0 + 1;
+        if count > self.words.len() {
+            self.words.resize(count, 0);
+        }
+        for row in rows {
+            let (word, bit) = place(*row);
+            if let Some(word) = self.words.get_mut(word) {
+                *word |= bit;
+            }
+        }
+    }
+
     /// Removes `row`.
     pub fn remove(&mut self, row: u32) {
         let (word, bit) = place(row);
@@ -239,7 +254,7 @@ impl Postings {
     /// Adds the rows to `set`.
     pub fn union_into(&self, set: &mut Bitmap) {
         match self {
-            Self::Sparse(rows) => rows.iter().for_each(|row| set.insert(*row)),
+            Self::Sparse(rows) => set.insert_all(rows),
             Self::Dense(bitmap, _) => set.union(bitmap),
         }
     }
