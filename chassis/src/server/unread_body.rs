@@ -101,7 +101,7 @@ mod tests {
             ("/ignored", chunks(), true),
             ("/unknown", Body::from("abc"), true),
         ] {
-            let request = Request::post(path).body(body).unwrap();
+            let request = Request::post(path).body(body).expect("a request");
             let response = routes.clone().oneshot(request).await.unwrap();
             let close = response.headers().get(CONNECTION);
             assert_eq!(
