@@ -136,6 +136,8 @@ pub struct Config {
     pub user_preference_service_url: Vec<Url>,
     #[serde(deserialize_with = "instances")]
     pub recommendation_service_url: Vec<Url>,
+    /// The path of the file; empty: none.
+    pub routes_file: String,
     pub upstream_connect_timeout_ms: u64,
     pub upstream_stall_timeout_ms: u64,
     pub upstream_idle_connections: usize,
@@ -238,24 +240,28 @@ impl GatewayConfig {
 /// The instances of one service: at least one `http` or `https` URL without a path.
 fn instances<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {
     use serde::de::Error;
-    let urls = chassis::config::comma_separated(deserializer)?
-        .iter()
-        .map(|word| {
-            let url =
-                Url::parse(word).map_err(|error| D::Error::custom(format!("`{word}`: {error}")))?;
-            let is_origin = matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.path() == "/"
-                && url.query().is_none();
-            is_origin.then_some(url).ok_or_else(|| {
-                D::Error::custom(format!(
-                    "`{word}` must be http(s)://host:port, without a path"
-                ))
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let words = chassis::config::comma_separated(deserializer)?;
+    let urls = words.iter().map(|word| origin(word));
+    let urls = urls
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(D::Error::custom)?;
     if urls.is_empty() {
         return Err(D::Error::custom("at least one instance is required"));
     }
     Ok(urls)
+}
+
+/// The URL of an instance: `http` or `https`, without a path.
+///
+/// # Errors
+/// Returns the reason why `text` is none.
+pub(crate) fn origin(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{text}`: {error}"))?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none();
+    is_origin
+        .then_some(url)
+        .ok_or_else(|| format!("`{text}` must be http(s)://host:port, without a path"))
 }

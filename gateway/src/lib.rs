@@ -4,7 +4,8 @@
 //! core serves requests; the threads share a port, the route table, the keys and the rate limit.
 //!
 //! [`routes`] is the table of what is served. A request passes [`server`], then [`pipeline`], which applies
-//! the layers of [`middleware`] and ends in [`proxy`] or in one of the gateway's own [`endpoints`].
+//! the layers of [`middleware`] and ends in [`proxy`], at the instances that [`groups`] chooses, or in one of the gateway's
+//! own [`endpoints`].
 
 // The types of connections nest the futures of all layers.
 #![recursion_limit = "256"]
@@ -13,6 +14,7 @@ mod admission;
 pub mod command;
 pub mod config;
 mod endpoints;
+mod groups;
 mod middleware;
 pub mod openapi;
 mod pipeline;

@@ -202,7 +202,10 @@ impl RequestContext<'_> {
             Some(caller)
         };
         let Some(Match {
-            parameter, allow, ..
+            parameter,
+            allow,
+            path,
+            ..
         }) = matched
         else {
             return Err(from_status(StatusCode::NOT_FOUND));
@@ -219,8 +222,8 @@ impl RequestContext<'_> {
         }
         match route.target {
             Target::Upstream(service) => {
-                let principal = principal.as_deref().map(|principal| &principal.header);
-                self.forward(route, service, target, principal).await
+                self.forward(route, path, service, target, principal.as_deref())
+                    .await
             }
             Target::Health => Ok(health::live()),
             Target::Ready => Ok(health::ready(state, &self.internal_call()).await),

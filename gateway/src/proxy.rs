@@ -10,12 +10,13 @@ pub(crate) mod problem;
 mod request_body;
 mod response_body;
 mod upstream;
+pub(crate) mod upstream_metrics;
 
-pub(crate) use forward::Call;
+pub(crate) use forward::{Call, Failure};
 pub(crate) use headers::{
     ForwardedHeaders, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, list_contains,
     remove_hop_by_hop_headers,
 };
 pub(crate) use request_body::{BodyError, MinRate, RequestBody};
 pub(crate) use response_body::ResponseBody;
-pub(crate) use upstream::Upstream;
+pub(crate) use upstream::{DEFAULT_GROUP, Upstream};

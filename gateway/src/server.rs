@@ -33,8 +33,9 @@ use self::{connection::Connections, drain::ignore_new_connections, tls::ServerTl
 use crate::{
     admission::{self, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit, Refusal},
     config::{AuthMode, Config, GatewayConfig},
+    groups,
     middleware::{client_ip::ClientKey, compression, rate_limit},
-    proxy::{Upstream, breaker},
+    proxy::{Upstream, breaker, upstream_metrics},
     state::{SharedState, ThreadState},
 };
 
@@ -74,6 +75,8 @@ impl Gateway {
         }
         admission::describe_metrics();
         breaker::describe_metrics();
+        upstream_metrics::describe_metrics();
+        groups::describe_metrics();
         rate_limit::describe_metrics();
         compression::describe_metrics();
         tls::describe_metrics();
@@ -89,6 +92,7 @@ impl Gateway {
         if let Some(tls) = &tls {
             shutdown.spawn(Arc::clone(tls).follow_files(shutdown.clone()));
         }
+        shared.groups.start_reload(&shared.shutdown)?;
         let threads = listeners
             .into_iter()
             .enumerate()
@@ -218,6 +222,7 @@ async fn accept(
     ] {
         tokio::task::spawn_local(every(interval, Rc::clone(state), act));
     }
+    tokio::task::spawn_local(Rc::clone(&state.groups).follow(shutdown.clone()));
     let stop = async {
         shutdown.started().await;
         // Load balancers that watch the readiness get time to send their requests elsewhere.
@@ -317,5 +322,6 @@ fn close_now(stream: &TcpStream) {
 async fn every(interval: Duration, state: Rc<ThreadState>, act: fn(&Upstream)) {
     while !state.shared.shutdown.sleep(interval).await {
         state.upstreams.iter().for_each(act);
+        state.groups.upstreams().iter().for_each(|group| act(group));
     }
 }

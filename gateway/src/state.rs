@@ -22,6 +22,7 @@ use crate::{
         REQUESTS_REFUSED_TOTAL,
     },
     config::{AuthMode, GatewayConfig},
+    groups::{GroupSource, ThreadGroups},
     middleware::{
         access_log::AccessLog,
         auth::{Authenticator, InvalidKeyLimiter, Keys, Revocations, refresh_revocations},
@@ -29,7 +30,7 @@ use crate::{
         cors::Cors,
         rate_limit::{RateLimiter, RateLimits},
     },
-    proxy::Upstream,
+    proxy::{DEFAULT_GROUP, Upstream},
     routes::{Router, Service},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct SharedState {
     pub(crate) keys: Arc<Keys>,
     /// TLS towards services at https URLs, if there are any.
     pub(crate) upstream_tls: Option<Arc<ClientConfig>>,
+    /// Other instances of services, and the rules that lead to them.
+    pub(crate) groups: Arc<GroupSource>,
     pub(crate) invalid_keys: Arc<InvalidKeyLimiter>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) rate_limits: Arc<RateLimits>,
@@ -53,22 +56,25 @@ impl SharedState {
     /// The state of a gateway that has served no request.
     ///
     /// # Errors
-    /// Returns a [`ConfigError`] if certificates cannot be read or a plan does not exist.
+    /// Returns a [`ConfigError`] if certificates or the file of routes cannot be read, or a plan does not exist.
     pub(crate) fn new(process: Process, config: GatewayConfig) -> Result<Self, ConfigError> {
+        let config = Arc::new(config);
         let own = &config.own;
         let clock = Clock::system();
+        let upstream_tls = upstream_tls(&config)?;
         Ok(Self {
             router: Router::new(),
             cors: Cors::new(&own.cors_origins),
             keys: Arc::new(Keys::new(&config, clock.clone())?),
-            upstream_tls: upstream_tls(&config)?,
+            groups: GroupSource::new(&config, upstream_tls.as_ref())?,
+            upstream_tls,
             invalid_keys: Arc::default(),
             revocations: Arc::default(),
             rate_limits: RateLimits::new(own)?,
             metrics: process.metrics,
             shutdown: process.shutdown,
             clock,
-            config: Arc::new(config),
+            config,
         })
     }
 
@@ -116,6 +122,7 @@ pub(crate) struct ThreadState {
     pub(crate) redis: Option<Redis>,
     /// The services, in the order of [`Service::ALL`].
     pub(crate) upstreams: [Upstream; Service::ALL.len()],
+    pub(crate) groups: Rc<ThreadGroups>,
     pub(crate) access_log: AccessLog,
     pub(crate) compression: Compression,
     /// The connections of the thread.
@@ -164,6 +171,7 @@ impl ThreadState {
             let tls = shared.upstream_tls.as_ref();
             Upstream::new(
                 service,
+                DEFAULT_GROUP,
                 instances,
                 &shared.config,
                 tls,
@@ -192,6 +200,11 @@ impl ThreadState {
             rate_limiter: RateLimiter::new(Arc::clone(&shared.rate_limits), redis.clone()),
             redis,
             upstreams,
+            groups: ThreadGroups::new(
+                Arc::clone(&shared.groups),
+                Arc::clone(&shared.config),
+                internal_token,
+            ),
             access_log: AccessLog::new(
                 shared.router.patterns().collect(),
                 config.access_log,

@@ -13,9 +13,11 @@ use hyper::{
 
 use super::RequestContext;
 use crate::{
-    middleware::client_ip::X_FORWARDED_FOR,
+    groups::{RequestProperties, count_fallback},
+    middleware::{auth::Principal, client_ip::X_FORWARDED_FOR},
     proxy::{
-        Call, ForwardedHeaders, MinRate, RequestBody, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+        Call, Failure, ForwardedHeaders, MinRate, RequestBody, ResponseBody, X_FORWARDED_HOST,
+        X_FORWARDED_PROTO,
         problem::{timed_out, upstream_failed},
         remove_hop_by_hop_headers,
     },
@@ -24,13 +26,14 @@ use crate::{
 };
 
 impl RequestContext<'_> {
-    /// Sends the request to `service` and returns its response, whose body is streamed.
+    /// Sends the request, whose path has the index `path`, to `service` or the group that the rules choose, and returns its response, whose body is streamed.
     pub(super) async fn forward(
         &mut self,
         route: &Route,
+        path: usize,
         service: Service,
         target: &PathAndQuery,
-        principal: Option<&HeaderValue>,
+        principal: Option<&Principal>,
     ) -> Result<Response<Body>, Problem> {
         let config = &self.state.shared.config;
         let body = self.take_body(match route.limits {
@@ -41,16 +44,19 @@ impl RequestContext<'_> {
             method: &self.head.method,
             target,
             headers: &self.head.headers,
-            forwarded: self.forwarded_headers(route.access, principal),
+            forwarded: self
+                .forwarded_headers(route.access, principal.map(|principal| &principal.header)),
             body: body.as_ref(),
             retryable: route.retryable,
+            timed: !self.state.groups.is_empty(),
         };
         let time_limit = match route.limits {
             Limits::Ordinary => config.process.request_timeout(),
             Limits::Sync | Limits::Import => Duration::from_millis(config.own.sync_timeout_ms),
         };
-        let upstream = self.state.upstream(service);
-        let mut response = match tokio::time::timeout(time_limit, upstream.forward(&call)).await {
+        let user = principal.map(|principal| principal.limit_id);
+        let sending = self.send(&call, service, path, user);
+        let mut response = match tokio::time::timeout(time_limit, sending).await {
             Ok(Ok(response)) => response.map(streamed),
             Ok(Err(failure)) => {
                 self.body = body.and_then(|body| body.take());
@@ -64,6 +70,36 @@ impl RequestContext<'_> {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         Ok(response)
+    }
+
+    /// Sends `call` to the group that the rules choose. While no instance of that can be used, the ordinary ones serve it.
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        service: Service,
+        path: usize,
+        user: Option<u128>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let ordinary = self.state.upstream(service);
+        let group = self.state.groups.find(&RequestProperties {
+            service,
+            path,
+            headers: call.headers,
+            host: call.forwarded.host,
+            user,
+        });
+        let Some(group) = group else {
+            return ordinary.forward(call).await;
+        };
+        if group.is_available() {
+            match group.forward(call).await {
+                // No instance has received it, or none of them responded to a request that may be repeated.
+                Err(Failure::Unreachable(_)) => {}
+                result => return result,
+            }
+        }
+        count_fallback(&group);
+        ordinary.forward(call).await
     }
 
     /// Takes the body, if there is one, unless its announced length exceeds `limit`.

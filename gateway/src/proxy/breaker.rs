@@ -10,9 +10,9 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-/// Times at which an instance did not respond and its breaker opened, by service (counter).
+/// Times at which an instance did not respond and its breaker opened, by service and group (counter).
 pub(super) const BREAKER_OPENED_TOTAL: &str = "upstream_breaker_opened_total";
-/// Requests that an open breaker refused or ended, by service (counter).
+/// Requests that an open breaker refused or ended, by service and group (counter).
 pub(super) const BREAKER_REFUSED_TOTAL: &str = "upstream_breaker_refused_total";
 /// The interval between two probes of an instance whose breaker is open.
 const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
@@ -21,11 +21,11 @@ const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         BREAKER_OPENED_TOTAL,
-        "Times an instance stopped responding, by service; each thread counts for itself"
+        "Times an instance stopped responding, by service and group; each thread counts for itself"
     );
     metrics::describe_counter!(
         BREAKER_REFUSED_TOTAL,
-        "Requests that failed at once because no instance of the service responds"
+        "Requests that failed at once because no instance of the service's group responds"
     );
 }
 

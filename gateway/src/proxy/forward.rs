@@ -24,6 +24,8 @@ use super::{
 /// The longest idle time of a connection that carries a request which must not be sent twice.
 const MAX_IDLE_NOT_RETRYABLE: Duration = Duration::from_millis(500);
 const MAX_ATTEMPTS: usize = 4;
+/// The longest wait before the first retry of a request whose response failed; twice as long before each further one.
+const MAX_FIRST_WAIT: Duration = Duration::from_millis(25);
 
 /// A request to a service.
 pub(crate) struct Call<'a> {
@@ -34,6 +36,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Option<&'a Rc<RequestBody>>,
     /// True if the request may be sent again after it was written.
     pub(crate) retryable: bool,
+    /// True if the time until the response is recorded.
+    pub(crate) timed: bool,
 }
 
 /// The failure to get a response from a service.
@@ -71,6 +75,14 @@ impl Upstream {
     /// # Errors
     /// Returns a [`Failure`] if no attempt gives a usable response or the client's body fails.
     pub(crate) async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
+        let record = self.metrics.begin(call.timed);
+        let result = self.attempt(call).await;
+        let status = result.as_ref().map(Response::status);
+        record.finish(status.ok());
+        result
+    }
+
+    async fn attempt(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
         self.retries.earn();
         let mut tried: Vec<Rc<Instance>> = Vec::new();
         let mut may_reuse = true;
@@ -94,9 +106,10 @@ impl Upstream {
                     Ok(connection) => connection,
                     Err(error) => {
                         tried.push(Rc::clone(instance));
-                        if is_last || tried.len() >= self.instances.len() || !self.retries.spend() {
+                        if is_last || tried.len() >= self.instances.len() || !self.may_spend() {
                             return Err(Failure::Unreachable(error));
                         }
+                        self.metrics.count_retry("connect");
                         continue;
                     }
                 },
@@ -137,8 +150,14 @@ impl Upstream {
             tracing::debug!(error = %failure.error, was_reused, "retrying an upstream request");
             // If one idle connection was closed, the others most likely are, too.
             may_reuse = false;
-            if !was_reused {
+            if was_reused {
+                self.metrics.count_retry("reused");
+            } else {
+                self.metrics.count_retry("failed");
                 tried.push(Rc::clone(instance));
+                // What failed for many at once must not return from all of them at once.
+                let longest = MAX_FIRST_WAIT * (1 << (attempt.min(MAX_ATTEMPTS) - 1));
+                tokio::time::sleep(longest.mul_f64(rand::random())).await;
             }
         }
         unreachable!("the last attempt returns")
@@ -151,13 +170,23 @@ impl Upstream {
             .body
             .is_none_or(|body| body.state() == RequestBodyState::Unread);
         let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
-        is_unread && is_safe && (was_reused || self.retries.spend())
+        is_unread && is_safe && (was_reused || self.may_spend())
+    }
+
+    /// Takes a retry from the budget.
+    fn may_spend(&self) -> bool {
+        let is_left = self.retries.spend();
+        if !is_left {
+            self.metrics.count_refused_retry();
+        }
+        is_left
     }
 
     /// Counts a request that fails because no instance responds.
     fn unresponsive(&self) -> Failure {
-        let service = self.service.name();
-        metrics::counter!(BREAKER_REFUSED_TOTAL, "service" => service).increment(1);
+        let (service, group) = (self.service.name(), self.group.clone());
+        metrics::counter!(BREAKER_REFUSED_TOTAL, "service" => service, "group" => group)
+            .increment(1);
         Failure::Unresponsive
     }
 

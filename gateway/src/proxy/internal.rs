@@ -48,6 +48,7 @@ impl InternalCall<'_> {
                 },
                 body: None,
                 retryable: true,
+                timed: false,
             })
             .await
     }

@@ -23,6 +23,7 @@ mod cors;
 mod crowding;
 mod drain;
 mod drill_limits;
+mod groups;
 mod headers;
 mod health;
 mod http2;

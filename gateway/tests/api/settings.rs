@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 59] = [
+const OTHERS: [(&str, &str); 60] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -57,6 +57,7 @@ const OTHERS: [(&str, &str); 59] = [
     ("MOVIE_SERVICE_URL", "http://a:1,http://b:2"),
     ("USER_PREFERENCE_SERVICE_URL", "http://[::1]:7"),
     ("RECOMMENDATION_SERVICE_URL", "http://c"),
+    ("ROUTES_FILE", "/etc/marquee/routes.toml"),
     ("UPSTREAM_CONNECT_TIMEOUT_MS", "77"),
     ("UPSTREAM_STALL_TIMEOUT_MS", "77"),
     ("UPSTREAM_IDLE_CONNECTIONS", "77"),

@@ -235,6 +235,34 @@ async fn requests_that_are_not_idempotent_are_not_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retries_of_a_service_that_always_fails_are_a_fifth_of_the_requests() {
+    let upstream = Scripted::new(|_, mut stream, _| {
+        read_head(&mut stream);
+    });
+    let stage = Stage::new(upstream.address, &[("WORKER_THREADS", "1")]);
+    const REQUESTS: usize = 200;
+    for _ in 0..REQUESTS {
+        stage.get("/api/v1/movies").await.problem(502);
+    }
+    let attempts = upstream.connections();
+    assert!(
+        (REQUESTS + REQUESTS / 6..=REQUESTS + REQUESTS / 5).contains(&attempts),
+        "{attempts} attempts"
+    );
+    let metrics = stage.get("/metrics").await.text;
+    let retries = attempts - REQUESTS;
+    for line in [
+        "# HELP upstream_retries_total".to_owned(),
+        format!(
+            r#"upstream_retries_total{{service="movie-service",group="default",reason="failed"}} {retries}"#
+        ),
+        "# HELP upstream_retries_refused_total".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_instances_do_not_fail_requests() {
     let live = serve(echo()).await;
     let dead: std::net::SocketAddr = ([127, 0, 0, 1], free_port()).into();
