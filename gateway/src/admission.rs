@@ -18,7 +18,7 @@ use crate::middleware::client_ip::ClientKey;
 
 /// Connections that the gateway closed to protect others, by reason (counter).
 pub(crate) const CLIENT_CONNECTIONS_CLOSED_TOTAL: &str = "client_connections_closed_total";
-/// Requests that were refused for the load of their client or of all, by reason (counter).
+/// Requests that the gateway refused, by reason (counter).
 pub(crate) const REQUESTS_REFUSED_TOTAL: &str = "requests_refused_total";
 /// Open connections of clients (gauge).
 pub(crate) const CLIENT_CONNECTIONS: &str = "client_connections";
@@ -34,9 +34,15 @@ pub(crate) fn describe_metrics() {
     );
     metrics::describe_counter!(
         REQUESTS_REFUSED_TOTAL,
-        "Requests refused for load: client_limit (its client has too many in flight), total_limit (all places were \
-         taken), slow_body (its body came too slowly), heaviest_client (cut off, since its client held the most)"
+        "Requests refused by reason: auth (no valid token or not allowed), rate_limit, client_limit (its client has too \
+         many in flight), total_limit (all places were taken), heaviest_client (cut off, since its client held the \
+         most), slow_body (its body came too slowly), breaker (no instance responds), timeout (no response in time)"
     );
+}
+
+/// Counts a request that is refused for `reason`.
+pub(crate) fn count_refusal(reason: &'static str) {
+    metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => reason).increment(1);
 }
 
 /// Counts the pipeline's responses in progress on a connection: one guard for each.

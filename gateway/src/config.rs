@@ -82,6 +82,7 @@ pub struct Config {
     pub shutdown_delay_ms: u64,
     pub access_log: AccessLogMode,
     pub access_log_slow_ms: u64,
+    pub access_log_sample_percent: f64,
     pub tls_certificate_file: String,
     pub tls_key_file: String,
     pub hsts_seconds: u64,
@@ -180,6 +181,9 @@ impl Config {
         }
         if !(1..=9).contains(&config.compression_level) {
             return invalid("COMPRESSION_LEVEL must be 1 to 9");
+        }
+        if !(0.0..=100.0).contains(&config.access_log_sample_percent) {
+            return invalid("ACCESS_LOG_SAMPLE_PERCENT must be 0 to 100");
         }
         if config.head_limit_bytes < 8192 {
             return invalid("HEAD_LIMIT_BYTES must be at least 8192");

@@ -8,3 +8,4 @@ pub(crate) mod compression;
 pub(crate) mod cors;
 pub(crate) mod rate_limit;
 pub(crate) mod request_target;
+pub(crate) mod server_timing;

@@ -28,7 +28,7 @@ use hyper::{
 };
 
 use crate::{
-    admission::{Permit, REQUESTS_REFUSED_TOTAL, Refusal},
+    admission::{Permit, Refusal, count_refusal},
     config::AuthMode,
     endpoints::{health, limits, metrics, page, swagger},
     middleware::{
@@ -38,6 +38,7 @@ use crate::{
         compression::strong_if_match,
         rate_limit::LimitStatus,
         request_target,
+        server_timing::ServerTiming,
     },
     proxy::{X_REQUEST_ID, internal::InternalCall},
     response::{Body, rate_limited, refusal},
@@ -61,6 +62,8 @@ struct RequestContext<'a> {
     client: IpAddr,
     /// Set by the rate limits: that of the limit which is nearest to its end.
     limit: Option<LimitStatus<'a>>,
+    /// `None` unless the client asks for it.
+    timing: Option<Box<ServerTiming>>,
 }
 
 /// Serves one request.
@@ -98,6 +101,7 @@ pub(crate) async fn serve(
         trace,
         client,
         limit: None,
+        timing: ServerTiming::requested(&head.headers, started),
         head,
     };
     let result = match &target {
@@ -135,6 +139,9 @@ pub(crate) async fn serve(
     response = (state.compression)
         .apply(method, headers, file, response)
         .await;
+    if let Some(timing) = &context.timing {
+        timing.add_header(response.headers_mut());
+    }
     entry.finish(&Outcome {
         trace: &context.trace,
         client,
@@ -174,7 +181,8 @@ impl RequestContext<'_> {
             if !route.is_some_and(Route::is_free) {
                 let (limit, admitted) = state.rate_limiter.count_client(client).await;
                 self.limit = limit;
-                admitted?;
+                admitted.inspect_err(|_| count_refusal("rate_limit"))?;
+                self.end_phase("limits");
             }
             match self.head.version {
                 Version::HTTP_2 => {
@@ -197,8 +205,11 @@ impl RequestContext<'_> {
             let caller = state
                 .authenticator
                 .authenticate(headers, client, service, &call);
-            let caller = caller.await?;
-            self.count_user(&caller, route).await?;
+            let caller = caller.await.inspect_err(count_denial)?;
+            self.end_phase("auth");
+            let admitted = self.count_user(&caller, route).await;
+            admitted.inspect_err(|_| count_refusal("rate_limit"))?;
+            self.end_phase("limits");
             Some(caller)
         };
         let Some(Match {
@@ -215,12 +226,12 @@ impl RequestContext<'_> {
             return Err(problem.header(ALLOW, allow.clone()));
         };
         if let Some(principal) = &principal {
-            authorize(principal, route, parameter)?;
+            authorize(principal, route, parameter).inspect_err(count_denial)?;
         }
         if state.compression.is_on() {
             strong_if_match(&mut self.head.headers);
         }
-        match route.target {
+        let response = match route.target {
             Target::Upstream(service) => {
                 self.forward(route, path, service, target, principal.as_deref())
                     .await
@@ -237,6 +248,18 @@ impl RequestContext<'_> {
                 limits::of_user(limiter, parameter, principal.as_deref(), client).await
             }
             Target::Document => swagger::document(state, parameter, &self.internal_call()).await,
+        };
+        self.end_phase(match route.target {
+            Target::Upstream(_) => "upstream",
+            _ => "endpoint",
+        });
+        response
+    }
+
+    /// Ends a phase of the request, if the client asks for the times.
+    fn end_phase(&mut self, name: &'static str) {
+        if let Some(timing) = &mut self.timing {
+            timing.end_phase(name);
         }
     }
 
@@ -303,11 +326,18 @@ impl RequestContext<'_> {
     }
 }
 
+/// Counts the refusal of a caller. A key that cannot be verified now is not the caller's.
+fn count_denial(problem: &Problem) {
+    if problem.status().is_client_error() {
+        count_refusal("auth");
+    }
+}
+
 /// Takes one of the places of requests in flight.
 fn admit(state: &ThreadState, client: ClientKey, peer: &Peer) -> Result<Permit, Problem> {
     let admitted = state.requests.admit(Some(client), &peer.connection);
     admitted.map_err(|refusal| {
-        ::metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => refusal.reason()).increment(1);
+        count_refusal(refusal.reason());
         match refusal {
             Refusal::Client => rate_limited("too many requests of this client are under way", 1),
             Refusal::Total => {

@@ -209,6 +209,7 @@ impl ThreadState {
                 shared.router.patterns().collect(),
                 config.access_log,
                 Duration::from_millis(config.access_log_slow_ms),
+                config.access_log_sample_percent,
             ),
             compression: Compression::new(config),
             connections,

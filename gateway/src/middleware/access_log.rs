@@ -32,6 +32,8 @@ pub(crate) struct AccessLog {
     patterns: Vec<&'static str>,
     mode: AccessLogMode,
     slow: Duration,
+    /// The share of the requests with neither failure nor slowness that are logged, 0 to 1.
+    sample: f64,
 }
 
 struct Series {
@@ -58,8 +60,14 @@ pub(crate) struct Outcome<'a> {
 }
 
 impl AccessLog {
-    /// An access log of requests for the paths `patterns`; those that take at least `slow` are slow.
-    pub(crate) fn new(patterns: Vec<&'static str>, mode: AccessLogMode, slow: Duration) -> Self {
+    /// An access log of requests for the paths `patterns`; those that take at least `slow` are slow. Of those that are
+    /// logged without failure or slowness, `sample_percent` of a hundred are, at random.
+    pub(crate) fn new(
+        patterns: Vec<&'static str>,
+        mode: AccessLogMode,
+        slow: Duration,
+        sample_percent: f64,
+    ) -> Self {
         let series = (patterns.len() + 1) * METHODS.len();
         Self {
             in_flight: metrics::gauge!(HTTP_REQUESTS_IN_FLIGHT),
@@ -67,6 +75,7 @@ impl AccessLog {
             patterns,
             mode,
             slow,
+            sample: sample_percent / 100.0,
         }
     }
 
@@ -124,9 +133,10 @@ impl Entry<'_> {
         let elapsed = self.started.elapsed();
         self.record(outcome.status.as_u16(), elapsed);
         let is_failure = outcome.status.is_server_error();
+        let is_notable = is_failure || elapsed >= self.log.slow;
         let is_logged = match self.log.mode {
-            AccessLogMode::All => true,
-            AccessLogMode::Errors => is_failure || elapsed >= self.log.slow,
+            AccessLogMode::All => is_notable || rand::random::<f64>() < self.log.sample,
+            AccessLogMode::Errors => is_notable,
             AccessLogMode::None => false,
         };
         if !is_logged {

@@ -15,8 +15,8 @@ use crate::response::{Body, empty};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, HEAD, PUT, DELETE, PATCH");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, \
-     X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id",
+    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, \
+     X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id",
 );
 /// Browsers cache a preflight response for ten minutes.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

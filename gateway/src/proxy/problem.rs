@@ -5,7 +5,7 @@ use chassis::{Problem, problem::from_status};
 use hyper::StatusCode;
 
 use super::{forward::Failure, request_body::RequestBodyState};
-use crate::{admission::REQUESTS_REFUSED_TOTAL, routes::Service};
+use crate::{admission::count_refusal, routes::Service};
 
 /// The name of `service` in one-line error texts.
 fn display_name(service: Service) -> &'static str {
@@ -18,6 +18,9 @@ fn display_name(service: Service) -> &'static str {
 
 /// The problem that `failure` of `service` is for the client.
 pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
+    if matches!(failure, Failure::Unresponsive) {
+        count_refusal("breaker");
+    }
     let problem = match failure {
         Failure::Unreachable(_) | Failure::Unresponsive => unavailable(service),
         Failure::Unusable(_) | Failure::SwitchingProtocols | Failure::TokenRefused => {
@@ -51,12 +54,13 @@ pub(crate) fn timed_out(body: Option<RequestBodyState>) -> Problem {
     if body == Some(RequestBodyState::AwaitingClient) {
         return too_slow();
     }
+    count_refusal("timeout");
     Problem::timed_out().detail("the service did not respond within the time limit; retry later")
 }
 
 /// 408: the client sends its body too slowly.
 fn too_slow() -> Problem {
-    metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => "slow_body").increment(1);
+    count_refusal("slow_body");
     let error = "the request body took too long";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", error)
         .detail("send the body faster, or a smaller one")

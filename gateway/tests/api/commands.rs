@@ -262,6 +262,37 @@ fn log_lines_contain_the_request_id_and_no_secret() {
 }
 
 #[test]
+fn a_sample_of_the_requests_is_logged_and_every_failure() {
+    let port = chassis::testing::free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let (program, output, address) = start(&[
+        ("ACCESS_LOG", "all"),
+        ("ACCESS_LOG_SAMPLE_PERCENT", "10"),
+        ("ACCESS_LOG_SLOW_MS", "60000"),
+        ("RATE_LIMIT_MAX", "100000"),
+        ("MOVIE_SERVICE_URL", &url),
+    ]);
+    let (served, failed) = (600, 20);
+    let token = line(&run(&["token"], &[]));
+    let served_request = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let failed_request =
+        format!("GET /api/v1/movies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let requests = [
+        served_request.repeat(served - 1),
+        failed_request.repeat(failed),
+        last.to_owned(),
+    ];
+    let responses = raw(address, requests.concat().as_bytes());
+    assert_eq!(responses.matches("HTTP/1.1 200 OK").count(), served);
+    let log = stop(program, output);
+    let logged = log.matches("request served").count();
+    // Five standard deviations.
+    assert!((24..=96).contains(&logged), "{logged}");
+    assert_eq!(log.matches("upstream request failed").count(), failed);
+}
+
+#[test]
 fn failures_of_services_are_logged_with_their_cause() {
     let port = chassis::testing::free_port();
     let url = format!("http://127.0.0.1:{port}");

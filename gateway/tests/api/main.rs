@@ -31,6 +31,7 @@ mod http2_attacks;
 mod http2_frames;
 mod jwks;
 mod keep_alive;
+mod observation;
 mod openapi;
 mod page;
 mod plans;

@@ -6,11 +6,12 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 60] = [
+const OTHERS: [(&str, &str); 61] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
     ("ACCESS_LOG_SLOW_MS", "77"),
+    ("ACCESS_LOG_SAMPLE_PERCENT", "7.5"),
     ("TLS_CERTIFICATE_FILE", "/host.crt"),
     ("TLS_KEY_FILE", "/host.key"),
     ("HSTS_SECONDS", "77"),

@@ -385,7 +385,8 @@ async fn a_service_that_hangs_fails_at_once_until_it_responds_again() {
     assert!(longest < Duration::from_millis(200), "{longest:?}");
     let metrics = stage.get("/metrics").await.text;
     assert!(
-        metrics.contains("upstream_breaker_opened_total{service="),
+        metrics.contains("upstream_breaker_opened_total{service=")
+            && metrics.contains(r#"requests_refused_total{reason="breaker"} 22"#),
         "{metrics}"
     );
     stopped.send(false).unwrap();
@@ -462,4 +463,7 @@ async fn requests_beyond_the_in_flight_limit_are_shed_and_probes_are_not() {
         .unwrap();
     assert_eq!(shed.problem(503)["type"], "/problems/overloaded");
     assert_eq!(shed.header("retry-after"), "1");
+    let metrics = stage.get("/metrics").await.text;
+    let refused = r#"requests_refused_total{reason="total_limit"} 5"#;
+    assert!(metrics.contains(refused), "{metrics}");
 }
