@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = model, default_value = "popularity,ease,ials,spectral,blend")]
     models: Vec<Model>,
     /// A setting, which is then not searched for; may be repeated:
-    /// ease.{regularization, user_discount, item_discount, max_items, neighbors},
+    /// ease.{regularization, user_discount, item_discount, dropout, max_items, neighbors},
     /// ials.{dimensions, epochs, unobserved_weight, regularization, frequency_exponent, initial_deviation},
     /// spectral.{dimensions, item_discount, user_discount},
     /// blend.{ease, ials, spectral, popularity, familiarity}

@@ -158,13 +158,14 @@ macro_rules! places {
 }
 
 impl Settings {
-    fn places(&mut self) -> [(&'static str, Place<'_>, Option<Model>); 21] {
+    fn places(&mut self) -> [(&'static str, Place<'_>, Option<Model>); 22] {
         let (ease, ials, spectral) = (&mut self.ease, &mut self.ials, &mut self.spectral);
         let blend = &mut self.blend;
         places! {
             Number(ease.regularization) Some(Model::Ease);
             Number(ease.user_discount) Some(Model::Ease);
             Number(ease.item_discount) Some(Model::Ease);
+            Number(ease.dropout) None;
             Count(ease.max_items) None;
             Count(ease.neighbors) None;
             Count(ials.dimensions) None;

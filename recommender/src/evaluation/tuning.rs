@@ -170,8 +170,11 @@ pub fn ease(
 ) -> Result<Fitted> {
     let fit = |settings: &EaseSettings| {
         let description = format!(
-            "regularization={:.0} user_discount={:.3} item_discount={:.3}",
-            settings.regularization, settings.user_discount, settings.item_discount
+            "regularization={:.0} user_discount={:.3} item_discount={:.3} dropout={:.2}",
+            settings.regularization,
+            settings.user_discount,
+            settings.item_discount,
+            settings.dropout
         );
         Fitted::fit(Model::Ease, description, || Ease::fit(train, settings))
     };

@@ -26,6 +26,9 @@ pub struct EaseSettings {
     /// α: each item is scaled by its number of users to the power −α, both in the fit, where it evens out the
     /// regularization of rare items, and in the scores, where it raises them; 0 to 1.
     pub item_discount: f64,
+    /// p: the part of each history that is dropped at random in the fit, in expectation; 0 to below 1. It regularizes
+    /// popular items more, so that a lower λ, which covers more items, costs no accuracy.
+    pub dropout: f64,
     /// The number of most popular items with dense weights between them. Fitting takes 24 bytes, the model 4, times its
     /// square.
     pub max_items: usize,
@@ -43,13 +46,14 @@ impl EaseSettings {
     const BATCH_BYTES: std::ops::RangeInclusive<usize> = 32 << 20..=512 << 20;
     const FREE_BYTES_PER_PAIR: usize = 16;
 
-    /// EASE as published: no discounts.
+    /// EASE as published: no discounts, no dropout.
     #[must_use]
     pub fn plain(regularization: f64) -> Self {
         Self {
             regularization,
             user_discount: 0.0,
             item_discount: 0.0,
+            dropout: 0.0,
             ..Self::default()
         }
     }
@@ -58,9 +62,10 @@ impl EaseSettings {
 impl Default for EaseSettings {
     fn default() -> Self {
         Self {
-            regularization: 1500.0,
+            regularization: 600.0,
             user_discount: 0.35,
             item_discount: 0.2,
+            dropout: 0.5,
             max_items: 8192,
             neighbors: 200,
         }
@@ -75,6 +80,9 @@ impl Default for EaseSettings {
 /// Recommenders?*, SIGIR 2025: `B` is fitted to `D^{−α} Xᵀ U^{−2β} X D^{−α}`, where `U` and `D` hold
 /// the numbers of items by user and of users by item, and scores are `x D^{−α} B`. λ is multiplied by the
 /// ratio of the mean diagonals, so that it means the same whatever the discounts.
+///
+/// Dropout adds `p / (1 − p) · diag(G)` to the diagonal, its expectation in closed form: Steck, *Autoencoders that don't
+/// overfit towards the Identity*, NeurIPS 2020.
 ///
 /// Items beyond [`EaseSettings::max_items`] have weights with their neighbors alone, by regressions on these (Steck,
 /// *Markov Random Fields for Collaborative Filtering*, NeurIPS 2019), and count in the block of the dense ones too.
@@ -134,7 +142,11 @@ impl Ease {
             .collect();
         let mut diagonal = Gram::diagonal(&users, &shares, &scales);
         let ridge = settings.regularization * diagonal.iter().sum::<f64>() / sum.max(1.0);
-        diagonal.iter_mut().for_each(|value| *value += ridge);
+        // With dropout `diag(G) + p / (1 − p) · diag(G)`.
+        let kept = 1.0 - settings.dropout;
+        for value in &mut diagonal {
+            *value = *value / kept + ridge;
+        }
         let gram = Gram {
             interactions,
             users: &users,
@@ -268,12 +280,15 @@ fn check(settings: &EaseSettings) -> Result<(), FitError> {
         regularization,
         user_discount,
         item_discount,
+        dropout,
         max_items: _,
         neighbors: _,
     } = *settings;
     FitError::check_positive("regularization", regularization)?;
     FitError::check_unit("user_discount", user_discount)?;
-    FitError::check_unit("item_discount", item_discount)
+    FitError::check_unit("item_discount", item_discount)?;
+    let is_part = (0.0..1.0).contains(&dropout);
+    FitError::check("dropout", dropout, "0 to below 1", is_part)
 }
 
 /// The columns with dense weights, those with most users, and the others, without those of no user; both ascending.

@@ -52,12 +52,13 @@ fn weights_match_the_closed_form_with_a_zero_diagonal() {
 }
 
 #[test]
-fn discounts_equal_a_fit_to_scaled_users_and_items() {
+fn discounts_and_dropout_equal_a_fit_to_scaled_users_and_items() {
     let all = matrix(3, &[&[0, 1], &[0, 1, 2], &[0], &[0, 2]]);
     let settings = EaseSettings {
         regularization: 2.0,
         user_discount: 0.3,
         item_discount: 0.4,
+        dropout: 0.25,
         ..EaseSettings::default()
     };
     let ease = Ease::fit(&all, &settings).expect("fits");
@@ -74,7 +75,8 @@ fn discounts_equal_a_fit_to_scaled_users_and_items() {
     }
     let diagonal: f64 = (0..3).map(|place| gram[place][place]).sum();
     for (place, row) in gram.iter_mut().enumerate() {
-        row[place] += 2.0 * diagonal / 8.0;
+        // p / (1 − p) = 1 / 3.
+        row[place] += row[place] / 3.0 + 2.0 * diagonal / 8.0;
     }
     let p = inverse(gram);
     for (from, to) in [(0, 1), (1, 0), (2, 1), (0, 2)] {
@@ -194,6 +196,13 @@ fn settings_out_of_range_are_rejected() {
     let all = matrix(2, &[&[0, 1]]);
     for regularization in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(Ease::fit(&all, &EaseSettings::plain(regularization)).is_err());
+    }
+    for dropout in [-0.1, 1.0, f64::NAN] {
+        let settings = EaseSettings {
+            dropout,
+            ..EaseSettings::default()
+        };
+        assert!(Ease::fit(&all, &settings).is_err());
     }
 }
 
