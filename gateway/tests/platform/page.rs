@@ -88,6 +88,27 @@ async fn send(page: &Page, method: &str, path: &str, body: Value) -> Value {
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// Imports Letterboxd's `watched.csv` for `user`, and waits for the end.
+async fn import(page: &Page, user: i64, csv: &str) {
+    let path = format!("/users/{user}/imports");
+    let started = send(
+        page,
+        "POST",
+        &format!("{path}?format=letterboxd-watched"),
+        json!(csv),
+    )
+    .await;
+    let id = started["job_id"].as_str().unwrap();
+    page.until(
+        "the import",
+        &format!(
+            "fetch('/api/v1{path}/{id}', {{ headers: {{ 'X-Marquee': 'page' }} }})
+            .then((response) => response.json()).then((job) => job.status === 'succeeded')"
+        ),
+    )
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_visitor_signs_up_searches_likes_and_gets_a_list() {
     let Some(browser) = Browser::start().await else {

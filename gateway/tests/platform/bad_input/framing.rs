@@ -58,11 +58,6 @@ pub(super) fn framing(actors: &Actors) -> Vec<Case> {
         ),
         ("HTTP/0.9", Ending::HalfClose, "GET /api/v1/movies\r\n\r\n"),
         (
-            "HTTP/2 in clear",
-            Ending::Open,
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        ),
-        (
             "HTTP/3.7",
             Ending::Open,
             "GET /api/v1/movies HTTP/3.7\r\nHost: marquee\r\n\r\n",

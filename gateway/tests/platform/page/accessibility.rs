@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{IS_LOADED, PASSWORD, send, show, sign_up, submit};
+use super::{IS_LOADED, PASSWORD, import, send, show, sign_up, submit};
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
 const RUN_AXE: &str = "axe.run(document, { resultTypes: ['violations'] }).then((result) =>
@@ -95,22 +95,7 @@ async fn act(page: &Page, user: i64, movies: &[i64]) -> i64 {
         .await;
     }
     let csv = "Date,Name,Year,Letterboxd URI\n2025-01-01,No Such Movie,1971,https://boxd.it/a\n2025-01-02,Inception,2010,https://boxd.it/b\n";
-    let import = send(
-        page,
-        "POST",
-        &format!("/users/{user}/imports?format=letterboxd-watched"),
-        json!(csv),
-    )
-    .await;
-    let id = import["job_id"].as_str().unwrap();
-    page.until(
-        "the import",
-        &format!(
-            "fetch('/api/v1/users/{user}/imports/{id}', {{ headers: {{ 'X-Marquee': 'page' }} }})
-            .then((response) => response.json()).then((job) => job.status === 'succeeded')"
-        ),
-    )
-    .await;
+    import(page, user, csv).await;
     let group = send(page, "POST", "/groups", json!({"name": "Movie night"})).await;
     group["id"].as_i64().unwrap()
 }

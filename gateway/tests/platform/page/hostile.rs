@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{send, show, sign_up};
+use super::{import, send, show, sign_up};
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
 /// Markup that leaves an element or a variable behind if a view parses it, and characters that reorder or hide text.
@@ -84,13 +84,7 @@ async fn a_hostile_catalogue_is_shown_as_text() {
         "Date,Name,Year,Letterboxd URI\n2025-01-01,\"Lost {}\",1971,https://boxd.it/a\n",
         MARKUP.replace('"', "\"\"")
     );
-    send(
-        &page,
-        "POST",
-        &format!("/users/{user}/imports?format=letterboxd-watched"),
-        json!(csv),
-    )
-    .await;
+    import(&page, user, &csv).await;
     // A name has at most 100 characters.
     let group = json!({"name": &MARKUP[..70]});
     let group = send(&page, "POST", "/groups", group).await;
