@@ -4,34 +4,13 @@ use std::{
     io::Write,
     net::TcpStream,
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::Ordering,
     time::Duration,
 };
 
-use axum::Router;
 use chassis::testing::eventually;
-use tokio::sync::Notify;
 
-use crate::stage::{SECRET, Stage, read_rest, serve, status_of};
-
-/// A service that responds when notified, and the number of waiting requests.
-fn blocked_service() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
-    let (go, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (released, count) = (Arc::clone(&go), Arc::clone(&waiting));
-    let app = Router::new().fallback(move || {
-        let (released, count) = (Arc::clone(&released), Arc::clone(&count));
-        async move {
-            let released = released.notified();
-            count.fetch_add(1, Ordering::SeqCst);
-            released.await;
-            "completed"
-        }
-    });
-    (app, go, waiting)
-}
+use crate::stage::{SECRET, Stage, blocked_service, read_rest, serve, status_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_requests_are_served_before_the_end() {

@@ -32,7 +32,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     certificates::Certificates,
     client_tls::{client_config, files, with_tls},
-    stage::{MAX_WAIT, Stage, echo, large_body, serve},
+    stage::{MAX_WAIT, Stage, blocked_service, echo, large_body, serve},
 };
 
 const MOVIES: &str = "/api/v1/movies";
@@ -146,22 +146,6 @@ async fn next(stream: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
     };
     stream.flow_control().release_capacity(piece.len())?;
     Ok(Some(piece))
-}
-
-/// A service that responds when notified, and the number of requests that it has seen.
-fn blocked_service() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
-    let (go, count) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (released, counter) = (Arc::clone(&go), Arc::clone(&count));
-    let app = Router::new().fallback(move || {
-        let (released, counter) = (Arc::clone(&released), Arc::clone(&counter));
-        async move {
-            let released = released.notified();
-            counter.fetch_add(1, Ordering::SeqCst);
-            released.await;
-            "completed"
-        }
-    });
-    (app, go, count)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use crate::{
         CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FrameClient,
         GOAWAY, HEADERS, NO_ERROR, PING, PREFACE, RST_STREAM, SETTINGS, frame, get, header,
     },
-    stage::{MAX_WAIT, Stage, read_rest, serve},
+    stage::{MAX_WAIT, Stage, endless_service, read_rest, serve},
     tricks::watched,
 };
 
@@ -379,29 +379,9 @@ async fn a_header_bomb_is_refused() {
     println!("header bomb of 30 MB in {} bytes: {refused:?}", bomb.len());
 }
 
-struct Ended(Arc<AtomicUsize>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_whose_window_stays_closed_are_ended() {
-    let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (begin, end) = (Arc::clone(&begun), Arc::clone(&ended));
-    let app = Router::new().fallback(move || {
-        begin.fetch_add(1, Ordering::SeqCst);
-        let guard = Ended(Arc::clone(&end));
-        async move {
-            let stream = futures_util::stream::repeat_with(move || {
-                let _ = &guard;
-                Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b'x'; 65536]))
-            });
-            axum::body::Body::from_stream(stream)
-        }
-    });
+    let (app, begun, ended) = endless_service();
     let stage = Stage::new(serve(app).await, &[("CLIENT_STALL_TIMEOUT_MS", "500")]);
     let token = stage.token("1", Role::Admin);
     for window in [0, 1000] {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use axum::{Json, Router, body::Body, extract::Request, response::IntoResponse};
+use bytes::Bytes;
 use chassis::{Process, Settings, clock::Clock};
 use futures_util::StreamExt;
 use gateway::{
@@ -24,7 +25,7 @@ use gateway::{
 use http_body_util::BodyExt;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 pub const SECRET: &str = "a secret of the tests, which is long enough";
 pub const ADMIN: &str = "1";
@@ -185,6 +186,50 @@ pub async fn serve(app: Router) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
+}
+
+/// A service that responds when notified, and the number of requests that it has received.
+pub fn blocked_service() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
+    let (go, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (released, count) = (Arc::clone(&go), Arc::clone(&waiting));
+    let app = Router::new().fallback(move || {
+        let (released, count) = (Arc::clone(&released), Arc::clone(&count));
+        async move {
+            let released = released.notified();
+            count.fetch_add(1, Ordering::SeqCst);
+            released.await;
+            "completed"
+        }
+    });
+    (app, go, waiting)
+}
+
+/// A service whose responses have no end, the number of requests that it has received, and that of responses that were
+/// given up.
+pub fn endless_service() -> (Router, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    /// Dropped with the body of a response.
+    struct Ended(Arc<AtomicUsize>);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (begin, end) = (Arc::clone(&begun), Arc::clone(&ended));
+    let app = Router::new().fallback(move || {
+        begin.fetch_add(1, Ordering::SeqCst);
+        let guard = Ended(Arc::clone(&end));
+        async move {
+            let stream = futures_util::stream::repeat_with(move || {
+                let _ = &guard;
+                Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 65536]))
+            });
+            Body::from_stream(stream)
+        }
+    });
+    (app, begun, ended)
 }
 
 /// A service that responds with the request that it received.

@@ -15,7 +15,7 @@ use axum::Router;
 use chassis::testing::eventually;
 use gateway::Role;
 
-use crate::stage::{Stage, raw, read_rest, serve, status_of};
+use crate::stage::{Stage, endless_service, raw, read_rest, serve, status_of};
 
 /// A gateway, and the number of requests that reached its service.
 pub(crate) async fn watched(more: &[(&str, &str)]) -> (Stage, Arc<AtomicUsize>) {
@@ -330,19 +330,7 @@ async fn clients_that_send_their_head_too_slowly_are_disconnected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_read_their_response_are_disconnected() {
-    let ended = Arc::new(AtomicUsize::new(0));
-    let end = Arc::clone(&ended);
-    let app = Router::new().fallback(move || {
-        // Dropped with the body when the gateway aborts.
-        let guard = Ended(Arc::clone(&end));
-        async move {
-            let stream = futures_util::stream::repeat_with(move || {
-                let _ = &guard;
-                Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b'x'; 65536]))
-            });
-            axum::body::Body::from_stream(stream)
-        }
-    });
+    let (app, _, ended) = endless_service();
     let stage = Stage::new(serve(app).await, &[("CLIENT_STALL_TIMEOUT_MS", "300")]);
     let bytes = request(&stage, "GET /api/v1/movies HTTP/1.1\r\nHost: x", "");
     let mut stream = TcpStream::connect(stage.address).unwrap();
@@ -352,12 +340,4 @@ async fn clients_that_do_not_read_their_response_are_disconnected() {
     })
     .await;
     drop(stream);
-}
-
-struct Ended(Arc<AtomicUsize>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
 }
