@@ -1,9 +1,9 @@
 //! HTTP serving: the layers of every request, and the accept loop.
 //!
-//! Outermost first: the announced end of connections → identity (request id, trace) → log and metrics → panics become problems → load
-//! shed → internal token → body limit → the service's routes, each group with its time limit. The
-//! identity is that far out because everything after it names the request; shedding comes before the
-//! token because refusing must stay cheap.
+//! Outermost first: the announced end of connections → identity (request id, trace) → log and metrics →
+//! panics become problems → load shed → internal token → body limit → the service's routes, each group with
+//! its time limit. The identity is that far out because everything after it names the request; shedding comes
+//! before the token because refusing must stay cheap.
 
 mod unread_body;
 

@@ -84,6 +84,17 @@ pub fn read(setting: &str, file: &str) -> Result<Vec<u8>, ConfigError> {
     Ok(bytes)
 }
 
+/// The certificates of `file`, a PEM file that `setting` names: at least one.
+///
+/// # Errors
+/// Returns those of [`read`] and [`parse_certificates`].
+pub fn certificates(
+    setting: &str,
+    file: &str,
+) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    parse_certificates(setting, file, &read(setting, file)?)
+}
+
 /// The certificates in `pem`, the content of `file`: at least one.
 ///
 /// # Errors
@@ -118,8 +129,4 @@ pub fn parse_key(
 #[must_use]
 pub fn invalid(setting: &str, file: &str, reason: &str) -> ConfigError {
     ConfigError::Invalid(format!("{setting}: {file} cannot be used: {reason}"))
-}
-
-fn certificates(setting: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    parse_certificates(setting, file, &read(setting, file)?)
 }

@@ -211,9 +211,7 @@ impl Postings {
                 }
                 if rows.len() >= MIN_DENSE_ROWS && rows.len() * 32 > of {
                     let mut bitmap = Bitmap::with_rows(of);
-                    for row in rows.iter() {
-                        bitmap.insert(*row);
-                    }
+                    bitmap.insert_all(rows);
                     *self = Self::Dense(Arc::new(bitmap), rows.len());
                 }
             }

@@ -6,7 +6,7 @@ use chassis::{
     ProcessConfig, Settings,
     config::ConfigError,
     run::{report_ready, report_ready_over, usage_error},
-    tls::{install_tls_provider, parse_certificates, read},
+    tls::{certificates, install_tls_provider},
 };
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
@@ -36,8 +36,7 @@ fn settings() -> Result<(ProcessConfig, Option<ClientConfig>), ConfigError> {
         return Ok((process, None));
     }
     install_tls_provider();
-    let setting = "TLS_CERTIFICATE_FILE";
-    let chain = parse_certificates(setting, file, &read(setting, file)?)?;
+    let chain = certificates("TLS_CERTIFICATE_FILE", file)?;
     let builder = ClientConfig::builder();
     let verifier = ExactCertificate {
         certificate: chain.into_iter().next(),

@@ -112,9 +112,7 @@ impl Watcher {
             }
         }
     }
-}
 
-impl Watcher {
     /// Runs `connection` of HTTP/2, whose requests `responses` counts, until it ends. Shuts it down if the process stops, if
     /// it has been idle for `keep_alive`, or once `unwanted` returns: `GOAWAY` names the last request that is served, and
     /// those before it are.
