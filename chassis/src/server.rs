@@ -145,7 +145,7 @@ async fn observe(request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         "request",
         request_id = %context.request_id,
-        trace_id = %context.trace_id,
+        trace_id = %context.trace_id(),
         %method,
         route,
     );

@@ -12,6 +12,8 @@ use std::{
     task::{Poll, Waker},
 };
 
+use ahash::RandomState;
+use metrics::Counter;
 use tokio::sync::Notify;
 
 use crate::middleware::client_ip::ClientKey;
@@ -40,9 +42,22 @@ pub(crate) fn describe_metrics() {
     );
 }
 
+thread_local! {
+    /// The counters by reason: refusals must cost little, and finding a counter by its label costs more than the rest.
+    static REFUSED: RefCell<Vec<(&'static str, Counter)>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Counts a request that is refused for `reason`.
 pub(crate) fn count_refusal(reason: &'static str) {
-    metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => reason).increment(1);
+    REFUSED.with_borrow_mut(|refused| {
+        let known = refused.iter().position(|(known, _)| *known == reason);
+        let index = known.unwrap_or_else(|| {
+            let counter = metrics::counter!(REQUESTS_REFUSED_TOTAL, "reason" => reason);
+            refused.push((reason, counter));
+            refused.len() - 1
+        });
+        refused[index].1.increment(1);
+    });
 }
 
 /// Counts the pipeline's responses in progress on a connection: one guard for each.
@@ -151,7 +166,8 @@ pub(crate) struct Admission {
 
 #[derive(Default)]
 struct Places {
-    by_client: HashMap<ClientKey, usize>,
+    /// Randomly keyed, so that clients cannot choose addresses that collide.
+    by_client: HashMap<ClientKey, usize, RandomState>,
     slots: Vec<Option<Place>>,
     free: Vec<usize>,
     admitted: u64,

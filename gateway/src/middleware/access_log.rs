@@ -146,11 +146,8 @@ impl Entry<'_> {
         let status = outcome.status.as_u16();
         let duration_ms = elapsed.as_secs_f64() * 1000.0;
         let Outcome { client, cause, .. } = outcome;
-        let TraceContext {
-            request_id,
-            trace_id,
-            ..
-        } = outcome.trace;
+        let request_id = &outcome.trace.request_id;
+        let trace_id = outcome.trace.trace_id();
         if outcome.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(request_id, trace_id, method, route, status, duration_ms, %client, cause, "request failed");
         } else if is_failure && outcome.is_upstream_failure {

@@ -241,17 +241,22 @@ fn is_compressible_type(content_type: &HeaderValue) -> bool {
     let bytes = content_type.as_bytes();
     let end = bytes.iter().position(|byte| *byte == b';');
     let essence = bytes[..end.unwrap_or(bytes.len())].trim_ascii();
-    let essence = essence.to_ascii_lowercase();
-    essence.starts_with(b"text/")
-        || essence.ends_with(b"+json")
-        || essence.ends_with(b"+xml")
-        || matches!(
-            essence.as_slice(),
-            b"application/json"
-                | b"application/javascript"
-                | b"application/xml"
-                | b"application/x-ndjson"
-        )
+    let is_any = |types: [&str; 4]| {
+        let mut types = types.into_iter();
+        types.any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let ends_with = |suffix: &[u8]| {
+        let at = essence.len().checked_sub(suffix.len());
+        at.is_some_and(|at| essence[at..].eq_ignore_ascii_case(suffix))
+    };
+    is_any([
+        "application/json",
+        "application/javascript",
+        "application/xml",
+        "application/x-ndjson",
+    ]) || (essence.get(..5)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/"))
+        || ends_with(b"+json")
+        || ends_with(b"+xml")
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
@@ -303,10 +308,9 @@ fn parse_word(word: &str) -> Option<(&str, u16)> {
 
 /// Adds `Accept-Encoding` to `Vary` unless it is there.
 fn vary_by_encoding(headers: &mut HeaderMap) {
-    let names = ["*", "accept-encoding"];
-    let is_there = names
-        .into_iter()
-        .any(|name| list_contains(headers, &VARY, name));
+    let mut names = ["*", "accept-encoding"].into_iter();
+    let is_there =
+        headers.contains_key(VARY) && names.any(|name| list_contains(headers, &VARY, name));
     if !is_there {
         headers.append(VARY, BY_ENCODING);
     }

@@ -117,9 +117,9 @@ impl Breaker {
 pub(super) struct Awaiting<'a>(&'a Breaker);
 
 impl Awaiting<'_> {
-    /// Records that the response has begun.
-    pub(super) fn responded(self) {
-        self.0.since.set(Instant::now());
+    /// Records that the response began at `now`.
+    pub(super) fn responded(self, now: Instant) {
+        self.0.since.set(now);
     }
 }
 

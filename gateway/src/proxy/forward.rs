@@ -4,7 +4,11 @@
 //! request: a request that was not written is sent again, and so is a written one that is idempotent. Other
 //! requests are sent over new or recently used connections only.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{
+    io,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use chassis::server::INTERNAL_CHALLENGE;
 use hyper::{
@@ -98,12 +102,16 @@ impl Upstream {
                 true => instance.idle_timeout(),
                 false => MAX_IDLE_NOT_RETRYABLE,
             };
-            let reused = may_reuse.then(|| instance.reuse(max_idle)).flatten();
+            let mut now = Instant::now();
+            let reused = may_reuse.then(|| instance.reuse(max_idle, now)).flatten();
             let was_reused = reused.is_some();
             let mut connection = match reused {
                 Some(connection) => connection,
                 None => match instance.connect().await {
-                    Ok(connection) => connection,
+                    Ok(connection) => {
+                        now = Instant::now();
+                        connection
+                    }
                     Err(error) => {
                         tried.push(Rc::clone(instance));
                         if is_last || tried.len() >= self.instances.len() || !self.may_spend() {
@@ -114,7 +122,7 @@ impl Upstream {
                     }
                 },
             };
-            let failure = match connection.send(self.request(call, instance)).await {
+            let failure = match connection.send(self.request(call, instance), now).await {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Failure::SwitchingProtocols);
                 }

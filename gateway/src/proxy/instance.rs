@@ -112,10 +112,9 @@ impl Instance {
             .filter(|until| Instant::now() < *until)
     }
 
-    /// An open connection that has been idle for less than `max_idle`, if there is one.
-    pub(super) fn reuse(self: &Rc<Self>, max_idle: Duration) -> Option<Connection> {
+    /// An open connection that has been idle for less than `max_idle` at `now`, if there is one.
+    pub(super) fn reuse(self: &Rc<Self>, max_idle: Duration, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        let now = Instant::now();
         // The pool is a stack: the connections below are older.
         while let Some(connection) = idle.pop() {
             let unused = now.saturating_duration_since(connection.since);
@@ -245,15 +244,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Sends `request` and returns the head of the response.
+    /// Sends `request` at the time `started` and returns the head of the response.
     pub(super) async fn send(
         &mut self,
         request: Request<OutgoingBody>,
+        started: Instant,
     ) -> Result<Response<Incoming>, SendFailure> {
         let Some(sender) = self.sender.as_mut() else {
             unreachable!("a connection has its sender until it is released")
         };
-        let started = Instant::now();
         let awaiting = self.instance.breaker.await_response(started);
         if !sender.is_ready() {
             sender.ready().await.map_err(|error| SendFailure {
@@ -263,8 +262,9 @@ impl Connection {
         }
         match sender.try_send_request(request).await {
             Ok(response) => {
-                self.instance.record_latency(started.elapsed());
-                awaiting.responded();
+                let now = Instant::now();
+                self.instance.record_latency(now - started);
+                awaiting.responded(now);
                 Ok(response)
             }
             Err(mut failed) => Err(SendFailure {

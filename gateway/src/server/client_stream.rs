@@ -212,22 +212,19 @@ impl<S: AsyncRead + Unpin, F> ClientStream<S, F> {
                 ends: Instant::now() + timeout,
             });
         }
-        let is_waiting = self.wait.is_some();
-        let ends = match &self.wait {
-            Some(wait) => wait.ends,
-            None => Instant::now() + timeout,
-        };
+        let ends = self.wait.as_ref().map(|wait| wait.ends);
+        let next = || ends.unwrap_or_else(|| Instant::now() + timeout);
         let timer = self
             .wait_timer
-            .get_or_insert_with(|| Box::pin(sleep_until(ends)));
-        if timer.deadline() > ends {
-            timer.as_mut().reset(ends);
+            .get_or_insert_with(|| Box::pin(sleep_until(next())));
+        if ends.is_some_and(|ends| timer.deadline() > ends) {
+            timer.as_mut().reset(next());
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if is_waiting && timer.deadline() >= ends {
+            if ends.is_some_and(|ends| timer.deadline() >= ends) {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(ends);
+            timer.as_mut().reset(next());
         }
         Poll::Pending
     }

@@ -93,7 +93,7 @@ impl LineEnds {
                     at += count;
                 }
                 _ => {
-                    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                    let Some(end) = memchr::memchr(b'\n', rest) else {
                         self.keep(rest);
                         return None;
                     };

@@ -35,6 +35,8 @@ pub(crate) struct Rule {
     pub(crate) window: Millis,
     max_header: HeaderValue,
     policy_header: HeaderValue,
+    /// The beginning of `RateLimit`: the name, and the parameter before the requests that are left.
+    state_prefix: String,
     pub(super) refused: Counter,
 }
 
@@ -48,6 +50,7 @@ impl Rule {
             max_header: HeaderValue::from(max),
             policy_header: HeaderValue::try_from(policy)
                 .unwrap_or_else(|_| HeaderValue::from_static("")),
+            state_prefix: format!("\"{name}\";r="),
             refused: metrics::counter!(REFUSED_TOTAL, "limit" => name),
         }
     }
@@ -79,27 +82,16 @@ impl<'a> LimitStatus<'a> {
             remaining,
             reset,
         } = self;
+        let remaining = HeaderValue::from(remaining);
+        let reset = HeaderValue::from(reset);
+        let prefix = rule.state_prefix.as_bytes();
+        let state = [prefix, remaining.as_bytes(), b";t=", reset.as_bytes()].concat();
         headers.insert(X_LIMIT, rule.max_header.clone());
         headers.insert(POLICY, rule.policy_header.clone());
-        // One allocation: the headers with a single number are slices of it.
-        let state = Bytes::from(format!("\"{}\";r={remaining};t={reset}", rule.name));
-        let after = |letter: &[u8; 3]| {
-            let start = state.windows(3).position(|part| part == letter)? + 3;
-            let length = state[start..]
-                .iter()
-                .take_while(|b| b.is_ascii_digit())
-                .count();
-            Some(state.slice(start..start + length))
-        };
-        for (name, text) in [
-            (X_REMAINING, after(b";r=")),
-            (X_RESET, after(b";t=")),
-            (STATE, Some(state.clone())),
-        ] {
-            let value = text.map(HeaderValue::from_maybe_shared);
-            if let Some(Ok(value)) = value {
-                headers.insert(name, value);
-            }
+        headers.insert(X_REMAINING, remaining);
+        headers.insert(X_RESET, reset);
+        if let Ok(state) = HeaderValue::from_maybe_shared(Bytes::from(state)) {
+            headers.insert(STATE, state);
         }
     }
 }

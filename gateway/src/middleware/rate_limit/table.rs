@@ -3,10 +3,10 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry as MapEntry},
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ahash::RandomState;
 use tokio::sync::{Notify, futures::OwnedNotified};
 
 use super::lease::{Decision, Grant, Lease, LeaseRequest, Millis, Remainder};
@@ -57,7 +57,7 @@ pub(super) struct Leases {
 
 #[derive(Default)]
 struct Shard {
-    limits: HashMap<LimitKey, Entry>,
+    limits: HashMap<LimitKey, Entry, RandomState>,
     /// Limits with the ends of their windows, oldest first. A limit occurs again when its window is renewed.
     by_age: VecDeque<(LimitKey, Millis)>,
 }
