@@ -98,6 +98,9 @@ pub struct Config {
     pub client_stall_timeout_ms: u64,
     pub max_connections_per_client: usize,
     pub max_requests_in_flight_per_client: usize,
+    pub max_websockets: usize,
+    pub max_websockets_per_client: usize,
+    pub websocket_idle_seconds: u64,
     pub body_grace_ms: u64,
     pub body_min_bytes_per_second: u64,
     pub trusted_proxies: Networks,
@@ -177,6 +180,11 @@ impl Config {
         if config.max_connections_per_client == 0 || config.max_requests_in_flight_per_client == 0 {
             return invalid(
                 "MAX_CONNECTIONS_PER_CLIENT and MAX_REQUESTS_IN_FLIGHT_PER_CLIENT must be at least 1",
+            );
+        }
+        if config.max_websockets_per_client == 0 || config.websocket_idle_seconds == 0 {
+            return invalid(
+                "MAX_WEBSOCKETS_PER_CLIENT and WEBSOCKET_IDLE_SECONDS must be at least 1",
             );
         }
         if !(1..=9).contains(&config.compression_level) {

@@ -23,6 +23,7 @@ mod response;
 pub mod routes;
 pub mod server;
 mod state;
+mod websocket;
 
 pub use middleware::auth::{Role, sign_token};
 

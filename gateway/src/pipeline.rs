@@ -15,6 +15,7 @@
 
 mod drain_body;
 mod forward;
+mod websocket;
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
 
@@ -337,15 +338,18 @@ fn count_denial(problem: &Problem) {
 fn admit(state: &ThreadState, client: ClientKey, peer: &Peer) -> Result<Permit, Problem> {
     let admitted = state.requests.admit(Some(client), &peer.connection);
     admitted.map_err(|refusal| {
-        count_refusal(refusal.reason());
-        match refusal {
-            Refusal::Client => rate_limited("too many requests of this client are under way", 1),
-            Refusal::Total => {
-                let error = "too many requests are under way";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, error)
-                    .detail("retry after the seconds in Retry-After")
-                    .retry_after(1)
-            }
-        }
+        let of_client = "too many requests of this client are under way";
+        refused(refusal, of_client, "too many requests are under way")
     })
+}
+
+/// Counts `refusal`; the problem is 429 with the text `of_client` or 503 with the text `of_all`.
+fn refused(refusal: Refusal, of_client: &'static str, of_all: &'static str) -> Problem {
+    count_refusal(refusal.reason());
+    match refusal {
+        Refusal::Client => rate_limited(of_client, 1),
+        Refusal::Total => Problem::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, of_all)
+            .detail("retry after the seconds in Retry-After")
+            .retry_after(1),
+    }
 }

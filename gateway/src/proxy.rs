@@ -9,6 +9,7 @@ pub(crate) mod internal;
 pub(crate) mod problem;
 mod request_body;
 mod response_body;
+pub(crate) mod upgrade;
 mod upstream;
 pub(crate) mod upstream_metrics;
 

@@ -10,6 +10,7 @@ mod line_ends;
 mod malformed;
 mod stall;
 mod tls;
+mod tunnel;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -37,6 +38,7 @@ use crate::{
     middleware::{client_ip::ClientKey, compression, rate_limit},
     proxy::{Upstream, breaker, upstream_metrics},
     state::{SharedState, ThreadState},
+    websocket,
 };
 
 /// Connections of one thread that the kernel keeps until they are accepted.
@@ -80,6 +82,7 @@ impl Gateway {
         rate_limit::describe_metrics();
         compression::describe_metrics();
         tls::describe_metrics();
+        websocket::describe_metrics();
         let tls = ServerTls::new(&config.own)?;
         let shutdown = process.shutdown.clone();
         let address = config.process.address();

@@ -32,6 +32,7 @@ use crate::{
     },
     proxy::{DEFAULT_GROUP, Upstream},
     routes::{Router, Service},
+    websocket::{Tunnel, WebSockets},
 };
 
 /// The state that all threads share.
@@ -129,6 +130,7 @@ pub(crate) struct ThreadState {
     pub(crate) connections: Rc<Admission>,
     /// Its requests in flight.
     pub(crate) requests: Rc<Admission>,
+    pub(crate) websockets: WebSockets,
     /// True when its listener is about to close: connections end with their next response.
     pub(crate) is_stopping: Cell<bool>,
 }
@@ -144,6 +146,8 @@ pub(crate) struct Peer {
     pub(crate) connection: Rc<ConnectionHandle>,
     /// The place that a request of HTTP/2 holds until its response is sent: one connection may have many.
     pub(crate) permit: Cell<Option<Permit>>,
+    /// The WebSocket that the connection becomes after the response.
+    pub(crate) tunnel: Cell<Option<Box<Tunnel>>>,
 }
 
 impl ThreadState {
@@ -189,6 +193,14 @@ impl ThreadState {
             shared.share_per_thread(config.max_requests_in_flight_per_client),
             REQUESTS_REFUSED_TOTAL,
         );
+        let websockets = WebSockets::new(
+            match config.max_websockets {
+                0 => 0,
+                max => shared.share_per_thread(max),
+            },
+            shared.share_per_thread(config.max_websockets_per_client),
+            config,
+        );
         Ok(Rc::new(Self {
             authenticator: Authenticator::new(
                 Arc::clone(&shared.keys),
@@ -214,6 +226,7 @@ impl ThreadState {
             compression: Compression::new(config),
             connections,
             requests,
+            websockets,
             is_stopping: Cell::new(false),
             shared,
         }))

@@ -135,6 +135,8 @@ impl Entry<'_> {
         let is_failure = outcome.status.is_server_error();
         let is_notable = is_failure || elapsed >= self.log.slow;
         let is_logged = match self.log.mode {
+            // The end of a WebSocket is logged, too.
+            AccessLogMode::All if outcome.status == StatusCode::SWITCHING_PROTOCOLS => true,
             AccessLogMode::All => is_notable || rand::random::<f64>() < self.log.sample,
             AccessLogMode::Errors => is_notable,
             AccessLogMode::None => false,

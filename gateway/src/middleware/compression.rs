@@ -228,7 +228,7 @@ fn is_compressible(response: &Response<Body>) -> bool {
     let headers = response.headers();
     let is_whole = !matches!(
         response.status(),
-        StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT
     ) && !headers.contains_key(CONTENT_RANGE);
     is_whole
         && !headers.contains_key(CONTENT_ENCODING)

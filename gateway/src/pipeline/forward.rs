@@ -20,6 +20,7 @@ use crate::{
         X_FORWARDED_PROTO,
         problem::{timed_out, upstream_failed},
         remove_hop_by_hop_headers,
+        upgrade::UpgradeSlot,
     },
     response::{Body, NO_STORE, streamed},
     routes::{Access, Limits, Route, Service},
@@ -36,6 +37,8 @@ impl RequestContext<'_> {
         principal: Option<&Principal>,
     ) -> Result<Response<Body>, Problem> {
         let config = &self.state.shared.config;
+        let place = self.admit_websocket()?;
+        let upgrade = place.is_some().then(UpgradeSlot::default);
         let body = self.take_body(match route.limits {
             Limits::Import => config.own.import_body_limit_bytes as u64,
             Limits::Ordinary | Limits::Sync => config.process.body_limit_bytes as u64,
@@ -47,6 +50,7 @@ impl RequestContext<'_> {
             forwarded: self
                 .forwarded_headers(route.access, principal.map(|principal| &principal.header)),
             body: body.as_ref(),
+            upgrade: upgrade.as_ref(),
             retryable: route.retryable,
             timed: !self.state.groups.is_empty(),
         };
@@ -66,6 +70,10 @@ impl RequestContext<'_> {
         };
         let headers = response.headers_mut();
         remove_hop_by_hop_headers(headers);
+        let service_side = upgrade.and_then(|upgrade| upgrade.take());
+        if let (Some(place), Some(side)) = (place, service_side) {
+            self.open_websocket(place, side, route, service, headers);
+        }
         if !route.cacheable && !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }

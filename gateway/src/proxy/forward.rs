@@ -22,6 +22,7 @@ use super::{
     instance::{Instance, SendFailure},
     request_body::{OutgoingBody, RequestBody, RequestBodyState},
     response_body::ResponseBody,
+    upgrade::{UpgradeSlot, add_switch, is_accepted},
     upstream::Upstream,
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) forwarded: ForwardedHeaders<'a>,
     pub(crate) body: Option<&'a Rc<RequestBody>>,
+    /// The place for the service's side of the WebSocket whose handshake the request is; `None`: it is none.
+    pub(crate) upgrade: Option<&'a UpgradeSlot>,
     /// True if the request may be sent again after it was written.
     pub(crate) retryable: bool,
     /// True if the time until the response is recorded.
@@ -56,7 +59,7 @@ pub(crate) enum Failure {
     /// The connection ended before the response, or the response is not HTTP.
     #[error("no usable response")]
     Unusable(#[source] hyper::Error),
-    /// The service switched protocols without being requested to.
+    /// The service switched protocols without being requested to, or to another one.
     #[error("unrequested switch of protocols")]
     SwitchingProtocols,
     /// The service requires another internal token than the gateway's.
@@ -124,7 +127,10 @@ impl Upstream {
             };
             let failure = match connection.send(self.request(call, instance), now).await {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Err(Failure::SwitchingProtocols);
+                    return match call.upgrade.filter(|_| is_accepted(&response)) {
+                        Some(slot) => Ok(slot.accept(response, connection)),
+                        None => Err(Failure::SwitchingProtocols),
+                    };
                 }
                 Ok(response) if is_token_refused(&response) => {
                     self.log_token_refused();
@@ -208,6 +214,9 @@ impl Upstream {
             &instance.host_header,
             self.internal_token.as_ref(),
         );
+        if call.upgrade.is_some() {
+            add_switch(request.headers_mut());
+        }
         request
     }
 }

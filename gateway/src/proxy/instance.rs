@@ -190,13 +190,13 @@ impl Instance {
     /// Starts HTTP on a connection.
     async fn start<S>(&self, stream: S) -> io::Result<SendRequest<OutgoingBody>>
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         let task = tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "upstream connection failed");
             }
         });

@@ -47,6 +47,7 @@ impl InternalCall<'_> {
                     host: None,
                 },
                 body: None,
+                upgrade: None,
                 retryable: true,
                 timed: false,
             })

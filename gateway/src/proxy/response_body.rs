@@ -37,6 +37,17 @@ impl ResponseBody {
         body
     }
 
+    /// The empty body of a response whose connection another protocol takes over.
+    pub(super) fn without_connection(body: Incoming) -> Self {
+        Self {
+            body,
+            connection: None,
+            stall_timeout: Duration::ZERO,
+            stall: None,
+            is_paused: false,
+        }
+    }
+
     fn release_at_end(&mut self) {
         if self.body.is_end_stream()
             && let Some(connection) = self.connection.take()

@@ -124,6 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> C
         }
     }
 
+    /// The stream below, which another protocol takes over.
+    pub(super) fn into_inner(self) -> S {
+        self.stream.into_inner()
+    }
+
     /// The socket and the bytes that were read from it, if the client speaks HTTP/2; then hyper has seen the end of a
     /// connection without a request.
     pub(super) fn into_http2(self) -> Option<(S, Bytes)> {

@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     convert::Infallible,
+    future::poll_fn,
     io,
     net::{Shutdown, SocketAddr},
     pin::Pin,
@@ -15,9 +16,13 @@ use std::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
+    Request, StatusCode,
+    body::Incoming,
     header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY},
+    rt::Write,
     server::conn::http1,
     service::service_fn,
+    upgrade::OnUpgrade,
 };
 use socket2::SockRef;
 use tokio::{
@@ -32,11 +37,13 @@ use super::{
     http2::{self, Http2},
     malformed,
     tls::{ALPN_HTTP2, HANDSHAKE_FAILURES_TOTAL, ServerTls},
+    tunnel::{self, TunnelTimeouts},
 };
 use crate::{
     admission::{CLIENT_CONNECTIONS, ConnectionHandle, Permit},
     pipeline,
     state::{Peer, ThreadState},
+    websocket::End,
 };
 
 /// The time and the bytes for which the rest of a request in cleartext is read: closing immediately would reset the
@@ -52,6 +59,7 @@ pub(super) struct Connections {
     http1: http1::Builder,
     http2: Rc<Http2>,
     timeouts: Timeouts,
+    tunnel_timeouts: TunnelTimeouts,
     pub(super) drain: Drain,
 }
 
@@ -83,12 +91,14 @@ impl Connections {
             timeouts,
             hsts: tls.as_ref().and_then(|tls| tls.hsts.clone()),
         });
+        let tunnel_timeouts = TunnelTimeouts::new(&state.shared.config);
         Rc::new(Self {
             state,
             tls,
             http1,
             http2,
             timeouts,
+            tunnel_timeouts,
             drain: Drain::new(),
         })
     }
@@ -113,6 +123,7 @@ impl Connections {
             scheme: if self.tls.is_some() { "https" } else { "http" },
             connection: Rc::clone(&connection),
             permit: Cell::default(),
+            tunnel: Cell::default(),
         });
         let this = Rc::clone(self);
         let watcher = self.drain.watcher();
@@ -200,12 +211,17 @@ impl Connections {
             explain,
         );
         let hsts = self.http2.hsts.as_ref();
-        let service = service_fn(move |request| {
+        let has_upgrade = Cell::new(false);
+        let service = service_fn(|request: Request<Incoming>| {
             let guard = responses.begin();
+            if request.extensions().get::<OnUpgrade>().is_some() {
+                has_upgrade.set(true);
+            }
             async move {
                 let mut response = pipeline::serve(&self.state, peer, request).await;
+                let status = response.status();
                 let headers = response.headers_mut();
-                if self.state.is_stopping.get() {
+                if self.state.is_stopping.get() && status != StatusCode::SWITCHING_PROTOCOLS {
                     headers.insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 if let Some(hsts) = hsts {
@@ -223,9 +239,37 @@ impl Connections {
         let mut serving = self.http1.serve_connection(stream, service);
         if let Err(error) = watcher.run(Pin::new(&mut serving), responses).await {
             tracing::debug!(%error, "client connection failed");
+            if let Some(mut tunnel) = peer.tunnel.take() {
+                tunnel.record.end = End::Client;
+            }
             return None;
         }
-        serving.into_parts().io.into_http2()
+        let http1::Parts {
+            mut io, read_buf, ..
+        } = serving.into_parts();
+        if let Some(tunnel) = peer.tunnel.take() {
+            // In progress, so that the connection does not count as idle.
+            let _guard = responses.begin();
+            let timeouts = self.tunnel_timeouts;
+            // Boxed, so that other connections are small.
+            Box::pin(tunnel::run(
+                tunnel,
+                io.into_inner(),
+                &read_buf,
+                timeouts,
+                watcher,
+            ))
+            .await;
+            return None;
+        }
+        if has_upgrade.get() {
+            // hyper leaves the end to the protocol that it expects to follow.
+            let end = poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx));
+            if let Err(error) = end.await {
+                tracing::debug!(%error, "client connection failed");
+            }
+        }
+        io.into_http2()
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Watcher(watch::Receiver<bool>);
 
 impl Watcher {
     /// Returns once the process stops.
-    async fn stopped(&mut self) {
+    pub(super) async fn stopped(&mut self) {
         // An error means that the process has stopped.
         let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
     }

@@ -60,6 +60,7 @@ impl StreamHandle {
                 scheme: peer.scheme,
                 connection: place,
                 permit: Cell::default(),
+                tunnel: Cell::default(),
             }),
             stall_timeout,
             offered: Cell::default(),

@@ -217,7 +217,7 @@ fn mock_mode_logs_a_warning() {
 }
 
 /// Starts the program; returns it with its output, which has been read up to its address.
-fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>, SocketAddr) {
+pub(crate) fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>, SocketAddr) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
         .env_remove("AUTH_MODE")
         .env_remove("CONFIG_FILE")
@@ -239,7 +239,7 @@ fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>, SocketAdd
 }
 
 /// Stops the program; returns what it has logged since its start.
-fn stop(mut program: Child, mut output: BufReader<ChildStdout>) -> String {
+pub(crate) fn stop(mut program: Child, mut output: BufReader<ChildStdout>) -> String {
     let pid = program.id().to_string();
     Command::new("kill").args(["-TERM", &pid]).status().unwrap();
     let mut log = String::new();

@@ -90,6 +90,16 @@ async fn malformed_requests_are_refused_and_the_connection_goes_on() {
             with(header(b"transfer-encoding", b"chunked")),
         ),
         ("an upgrade", with(header(b"upgrade", b"websocket"))),
+        // RFC 8441, which the gateway does not announce.
+        (
+            "an extended CONNECT",
+            [
+                header(b":method", b"CONNECT"),
+                header(b":protocol", b"websocket"),
+                without(b":method"),
+            ]
+            .concat(),
+        ),
         ("a late pseudo-header", with(header(b":path", b"/health"))),
         (
             "a length without a body",

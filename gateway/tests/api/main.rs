@@ -44,3 +44,4 @@ mod swagger;
 mod tls;
 mod tricks;
 mod upstreams;
+mod websocket;

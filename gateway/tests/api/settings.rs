@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 61] = [
+const OTHERS: [(&str, &str); 64] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("ACCESS_LOG", "all"),
@@ -27,6 +27,9 @@ const OTHERS: [(&str, &str); 61] = [
     ("CLIENT_STALL_TIMEOUT_MS", "77"),
     ("MAX_CONNECTIONS_PER_CLIENT", "77"),
     ("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "77"),
+    ("MAX_WEBSOCKETS", "0"),
+    ("MAX_WEBSOCKETS_PER_CLIENT", "77"),
+    ("WEBSOCKET_IDLE_SECONDS", "77"),
     ("BODY_GRACE_MS", "77"),
     ("BODY_MIN_BYTES_PER_SECOND", "77"),
     ("TRUSTED_PROXIES", "10.0.0.0/8"),
