@@ -80,6 +80,7 @@ pub enum WithoutRedis {
 pub struct Config {
     pub worker_threads: usize,
     pub shutdown_delay_ms: u64,
+    pub share_port: bool,
     pub access_log: AccessLogMode,
     pub access_log_slow_ms: u64,
     pub access_log_sample_percent: f64,

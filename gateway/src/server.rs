@@ -13,6 +13,7 @@ mod tls;
 mod tunnel;
 
 use std::{
+    io::ErrorKind,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -22,7 +23,6 @@ use std::{
 
 use anyhow::Context;
 use chassis::{Process, shutdown::Shutdown};
-use futures_util::FutureExt;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -86,7 +86,7 @@ impl Gateway {
         let tls = ServerTls::new(&config.own)?;
         let shutdown = process.shutdown.clone();
         let address = config.process.address();
-        let listeners = listen(address, config.own.threads())
+        let listeners = listen(address, config.own.threads(), config.own.share_port)
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listeners[0].local_addr()?;
         let shared = Arc::new(SharedState::new(process, config)?);
@@ -161,9 +161,14 @@ pub fn run_until_stopped(process: Process) -> anyhow::Result<bool> {
 }
 
 /// One listener per thread, all on one port, among which the kernel distributes connections.
-fn listen(address: SocketAddr, threads: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
-    // SO_REUSEPORT would also let another process share the port: fail if there is one.
-    if address.port() != 0 {
+/// Fails if another process listens on it, unless the port `is_shared`.
+fn listen(
+    address: SocketAddr,
+    threads: usize,
+    is_shared: bool,
+) -> std::io::Result<Vec<std::net::TcpListener>> {
+    // SO_REUSEPORT would also let another process of the same user share the port.
+    if address.port() != 0 && !is_shared {
         bind(address, false)?;
     }
     let first = bind(address, true)?;
@@ -228,6 +233,9 @@ async fn accept(
     tokio::task::spawn_local(Rc::clone(&state.groups).follow(shutdown.clone()));
     let stop = async {
         shutdown.started().await;
+        // Clients that go on will find another gateway by their next connection, so that few connections are idle when
+        // those are closed.
+        state.is_stopping.set(true);
         // Load balancers that watch the readiness get time to send their requests elsewhere.
         tokio::time::sleep(Duration::from_millis(config.own.shutdown_delay_ms)).await;
     };
@@ -263,7 +271,7 @@ async fn accept(
             }
         }
     }
-    state.is_stopping.set(true);
+    state.is_draining.set(true);
     // Closing the listener would reset the connections that the kernel has accepted.
     if let Err(error) = ignore_new_connections(&listener) {
         tracing::debug!(%error, "new connections cannot be ignored");
@@ -281,13 +289,32 @@ async fn accept(
             },
         }
     }
-    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        connections.serve(stream, address, Rc::default(), None);
+    if let Err(error) = accept_rest(listener, connections) {
+        tracing::warn!(%error, "connections may have been lost with the listener");
     }
-    drop(listener);
     tokio::time::timeout(config.process.shutdown_grace(), connections.drain.finish())
         .await
         .is_ok()
+}
+
+/// Serves what is left in the queue of `listener`, and closes it. Asks the kernel, which knows more than the last report of
+/// events.
+fn accept_rest(listener: TcpListener, connections: &Rc<Connections>) -> std::io::Result<()> {
+    let listener = listener.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, address)) => {
+                stream.set_nonblocking(true)?;
+                let stream = TcpStream::from_std(stream)?;
+                connections.serve(stream, address, Rc::default(), None);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            // The client has given up.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The decision about a new connection.

@@ -131,8 +131,10 @@ pub(crate) struct ThreadState {
     /// Its requests in flight.
     pub(crate) requests: Rc<Admission>,
     pub(crate) websockets: WebSockets,
-    /// True when its listener is about to close: connections end with their next response.
+    /// True once the process stops: connections end with their next response.
     pub(crate) is_stopping: Cell<bool>,
+    /// True once its listener is about to close.
+    pub(crate) is_draining: Cell<bool>,
 }
 
 /// The peer of a client connection.
@@ -228,6 +230,7 @@ impl ThreadState {
             requests,
             websockets,
             is_stopping: Cell::new(false),
+            is_draining: Cell::new(false),
             shared,
         }))
     }

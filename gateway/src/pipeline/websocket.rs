@@ -24,7 +24,7 @@ impl RequestContext<'_> {
             return Ok(None);
         }
         check_origin(&self.state.shared.cors, &self.head.headers)?;
-        if self.state.is_stopping.get() {
+        if self.state.is_draining.get() {
             return Err(Problem::unavailable("the gateway").error("the gateway is stopping"));
         }
         let client = ClientKey::of(self.client);

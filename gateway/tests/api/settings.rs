@@ -6,9 +6,10 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 64] = [
+const OTHERS: [(&str, &str); 65] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
+    ("SHARE_PORT", "true"),
     ("ACCESS_LOG", "all"),
     ("ACCESS_LOG_SLOW_MS", "77"),
     ("ACCESS_LOG_SAMPLE_PERCENT", "7.5"),
