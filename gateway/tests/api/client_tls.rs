@@ -21,7 +21,7 @@ use crate::{
     stage::{MAX_WAIT, Stage, TestResponse, raw, read_rest, status_of},
 };
 
-type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 const GET: &str = "GET /api/v1/movies HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -57,7 +57,10 @@ fn handshake(config: Arc<ClientConfig>, mut stream: TcpStream) -> std::io::Resul
     Ok(StreamOwned::new(session, stream))
 }
 
-fn connect(address: SocketAddr, certificates: &Certificates) -> std::io::Result<TlsStream> {
+pub(crate) fn connect(
+    address: SocketAddr,
+    certificates: &Certificates,
+) -> std::io::Result<TlsStream> {
     let config = client_config(certificates, &[&TLS13, &TLS12], &["http/1.1"]);
     handshake(config, TcpStream::connect(address)?)
 }

@@ -21,7 +21,7 @@ use crate::{
         GOAWAY, HEADERS, NO_ERROR, PING, PREFACE, RST_STREAM, SETTINGS, frame, get, header,
     },
     stage::{MAX_WAIT, Stage, endless_service, read_rest, serve},
-    tricks::watched,
+    wire::watched,
 };
 
 const PATH: &str = "/api/v1/movies";

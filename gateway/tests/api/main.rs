@@ -45,3 +45,4 @@ mod tls;
 mod tricks;
 mod upstreams;
 mod websocket;
+mod wire;

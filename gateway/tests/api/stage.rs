@@ -340,7 +340,7 @@ pub fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 }
 
 /// Reads until the end, or until the read times out.
-pub fn read_rest(stream: &mut TcpStream) -> String {
+pub fn read_rest(stream: &mut (impl Read + ?Sized)) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(count) = stream.read(&mut buffer) {
