@@ -230,10 +230,11 @@ pub(crate) fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>
         .unwrap();
     let mut output = BufReader::new(program.stdout.take().unwrap());
     let mut log = String::new();
-    while !log.contains("listening on http://") {
+    while !log.contains("listening on http") {
         assert!(output.read_line(&mut log).unwrap() > 0);
     }
-    let address = log.split("listening on http://").nth(1).unwrap();
+    let url = log.split("listening on ").nth(1).unwrap();
+    let address = url.split_once("://").unwrap().1;
     let address = address[..address.find('"').unwrap()].parse().unwrap();
     (program, output, address)
 }

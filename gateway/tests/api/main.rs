@@ -22,6 +22,7 @@ mod compression;
 mod cors;
 mod crowding;
 mod drain;
+mod drill_connections;
 mod drill_limits;
 mod groups;
 mod headers;
