@@ -45,8 +45,10 @@ use crate::{
 
 /// The time limit for a client to send a request's head.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time that a connected client has to begin a request once the process is stopping.
-const LINGER_TIMEOUT: Duration = Duration::from_millis(100);
+/// The time that a connected client has to begin a request once the process is stopping. Responses announce the end of
+/// their connection in that time, so that a connection which is still open then has been idle for all of it: the gateway
+/// sends nothing that it must not repeat over one that has been idle for half a second.
+const LINGER_TIMEOUT: Duration = Duration::from_millis(600);
 /// The header with the secret that authenticates services to each other.
 pub const INTERNAL_TOKEN: &str = "x-internal-token";
 
@@ -273,6 +275,16 @@ async fn require_internal_token(
         .into_response()
 }
 
+/// Adds `Connection: close` to responses once the process is stopping.
+async fn announce_end(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if shutdown.is_started() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Serves `app` on `listener` until the shutdown begins, then drains: a connection that is idle is
 /// closed, a request in flight completes. True if all completed within the grace period.
 #[expect(
@@ -289,6 +301,7 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .keep_alive(true);
+    let app = app.layer(from_fn_with_state(shutdown.clone(), announce_end));
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(config.max_connections));
     let spawn = |stream: TcpStream, slot| {
