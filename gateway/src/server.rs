@@ -44,7 +44,7 @@ use crate::{
 /// Connections of one thread that the kernel keeps until they are accepted.
 const LISTEN_BACKLOG: i32 = 4096;
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
-const SILENCE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+const SILENCE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// The time for handshakes to end when the listener is about to close.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(100);
 /// The pause after a failed accept.
@@ -348,9 +348,10 @@ fn close_now(stream: &TcpStream) {
     }
 }
 
-/// Lets all upstreams of the thread `act` at an interval, until the shutdown.
+/// Lets all upstreams of the thread `act` at an interval, also while requests are served during the shutdown.
 async fn every(interval: Duration, state: Rc<ThreadState>, act: fn(&Upstream)) {
-    while !state.shared.shutdown.sleep(interval).await {
+    loop {
+        tokio::time::sleep(interval).await;
         state.upstreams.iter().for_each(act);
         state.groups.upstreams().iter().for_each(|group| act(group));
     }

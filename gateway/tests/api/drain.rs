@@ -201,6 +201,20 @@ async fn a_gateway_that_shares_the_port_takes_over_without_a_failed_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_to_a_service_that_hangs_fail_early_during_the_shutdown() {
+    let app = axum::Router::new().fallback(std::future::pending::<()>);
+    let settings = [
+        ("SHUTDOWN_DELAY_MS", "2000"),
+        ("UPSTREAM_PROBE_AFTER_MS", "100"),
+        ("UPSTREAM_PROBE_TIMEOUT_MS", "100"),
+    ];
+    let stage = Stage::new(serve(app).await, &settings);
+    stage.stop();
+    stage.get("/api/v1/movies").await.problem(503);
+    assert!(stage.join().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_the_process_after_the_request_in_flight() {
     let (app, go, waiting) = blocked_service();
     let upstream = serve(app).await;

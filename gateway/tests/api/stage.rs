@@ -188,11 +188,12 @@ pub async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// A service that responds when notified, and the number of requests that it has received.
+/// A service that lives and responds when notified, and the number of requests that it has received.
 pub fn blocked_service() -> (Router, Arc<Notify>, Arc<AtomicUsize>) {
     let (go, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (released, count) = (Arc::clone(&go), Arc::clone(&waiting));
-    let app = Router::new().fallback(move || {
+    let live = axum::routing::get(|| async {});
+    let app = Router::new().route("/health/live", live).fallback(move || {
         let (released, count) = (Arc::clone(&released), Arc::clone(&count));
         async move {
             let released = released.notified();
