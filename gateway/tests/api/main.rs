@@ -24,6 +24,10 @@ mod crowding;
 mod drain;
 mod drill_connections;
 mod drill_limits;
+mod drill_memory;
+mod drill_steady;
+mod drill_upstreams;
+mod gateway_process;
 mod groups;
 mod headers;
 mod health;
@@ -32,6 +36,9 @@ mod http2_attacks;
 mod http2_frames;
 mod jwks;
 mod keep_alive;
+#[allow(dead_code, reason = "the tests of the platform use all of it")]
+#[path = "../platform/stage/kept.rs"]
+mod kept;
 mod observation;
 mod openapi;
 mod page;

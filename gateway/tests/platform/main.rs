@@ -17,6 +17,7 @@ mod drill_imports;
 mod drill_likes;
 mod drill_lists;
 mod drill_movielens;
+mod drill_restarts;
 mod drill_webhooks;
 mod drill_writes;
 mod failures;

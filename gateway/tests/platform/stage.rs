@@ -3,6 +3,8 @@
 mod api;
 mod browser;
 mod database;
+#[allow(dead_code, reason = "the tests of the gateway alone use all of it")]
+mod kept;
 mod load;
 mod managed;
 mod program;
@@ -18,6 +20,7 @@ pub(crate) use self::{
     api::{Api, assert_fields, assert_problem, not_a_problem},
     browser::{Browser, Page},
     database::{Database, of_test_script, postgres_user, run_postgres},
+    kept::{Failed, KeptConnections, request},
     load::{Load, Outcome},
     managed::{Certificates, Cluster, SentinelSet, TlsPostgres, TlsRedis},
     program::{Program, binary},

@@ -177,6 +177,14 @@ impl Program {
         *self = Self::launch(self.name.clone(), settings, Arc::clone(&self.log));
     }
 
+    /// Starts another one at another address, with the same settings.
+    pub(crate) fn twin(&self) -> Self {
+        let mut settings = self.settings.clone();
+        settings.retain(|(name, _)| name != "SERVER_PORT");
+        settings.push(("SERVER_PORT".to_owned(), "0".to_owned()));
+        Self::launch(self.name.clone(), settings, Arc::default())
+    }
+
     /// Runs a command of the program with its settings and port; returns the output.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let mut settings = self.settings.clone();
