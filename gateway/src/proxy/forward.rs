@@ -117,7 +117,7 @@ impl Upstream {
                     }
                     Err(error) => {
                         tried.push(Rc::clone(instance));
-                        if is_last || tried.len() >= self.instances.len() || !self.may_spend() {
+                        if is_last || tried.len() >= self.instances.len() || !self.may_spend(0.0) {
                             return Err(Failure::Unreachable(error));
                         }
                         self.metrics.count_retry("connect");
@@ -177,19 +177,23 @@ impl Upstream {
         unreachable!("the last attempt returns")
     }
 
-    /// A closed idle connection costs nothing of the retry budget, since it cannot happen twice to one
-    /// request; a new connection that fails does.
+    /// A request that did not leave over a closed idle connection costs nothing, since that cannot happen twice to it. One
+    /// that was written may have reached the service: it costs a retry, but a service that restarts closes all idle
+    /// connections at once, so as many may be taken in advance.
     fn may_retry(&self, call: &Call<'_>, failure: &SendFailure, was_reused: bool) -> bool {
         let is_unread = call
             .body
             .is_none_or(|body| body.state() == RequestBodyState::Unread);
         let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
-        is_unread && is_safe && (was_reused || self.may_spend())
+        let idle = self.config.own.upstream_idle_connections * self.instances.len();
+        let debt = if was_reused { idle as f64 } else { 0.0 };
+        let is_free = was_reused && failure.unsent;
+        is_unread && is_safe && (is_free || self.may_spend(debt))
     }
 
-    /// Takes a retry from the budget.
-    fn may_spend(&self) -> bool {
-        let is_left = self.retries.spend();
+    /// Takes a retry from the budget, or one of `debt` in advance.
+    fn may_spend(&self, debt: f64) -> bool {
+        let is_left = self.retries.spend(debt);
         if !is_left {
             self.metrics.count_refused_retry();
         }

@@ -68,10 +68,10 @@ impl RetryBudget {
         }
     }
 
-    /// Takes one retry; false if the budget is used up.
-    pub(super) fn spend(&self) -> bool {
+    /// Takes one retry; false if the budget is used up. Up to `debt` may be taken before they are earned.
+    pub(super) fn spend(&self, debt: f64) -> bool {
         let left = self.left.get();
-        let is_left = left >= 1.0;
+        let is_left = left + debt >= 1.0;
         if is_left {
             self.left.set(left - 1.0);
         }
@@ -204,11 +204,14 @@ mod tests {
         let mut granted = 0;
         for requests in 1..=1000 {
             budget.earn();
-            while budget.spend() {
+            while budget.spend(0.0) {
                 granted += 1;
             }
             assert!(granted <= 10.max(requests / 5), "{granted} of {requests}");
         }
         assert!(granted >= 195, "{granted}");
+        // A debt is granted once.
+        assert!((0..5).all(|_| budget.spend(5.0)));
+        assert!(!budget.spend(5.0));
     }
 }

@@ -263,6 +263,35 @@ async fn retries_of_a_service_that_always_fails_are_a_fifth_of_the_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retries_of_a_service_that_closes_connections_on_reuse_are_bounded() {
+    // It reads the next request of each connection, too, and may have done what that requests.
+    let received = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&received);
+    let upstream = Scripted::new(move |_, mut stream, _| {
+        for number in 0..2 {
+            if read_head(&mut stream).is_empty() {
+                return;
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            if number == 0 {
+                respond_ok(&mut stream, "completed");
+            }
+        }
+    });
+    let settings = [("WORKER_THREADS", "1"), ("UPSTREAM_IDLE_CONNECTIONS", "20")];
+    let stage = Stage::new(upstream.address, &settings);
+    const REQUESTS: usize = 300;
+    for _ in 0..REQUESTS {
+        stage.get("/api/v1/movies").await;
+    }
+    let received = received.load(Ordering::SeqCst);
+    assert!(
+        (REQUESTS + 20..=REQUESTS + REQUESTS / 5 + 20).contains(&received),
+        "{received}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_instances_do_not_fail_requests() {
     let live = serve(echo()).await;
     let dead: std::net::SocketAddr = ([127, 0, 0, 1], free_port()).into();
