@@ -129,7 +129,7 @@ struct OpenLoad {
 }
 
 impl OpenLoad {
-    fn start(gateways: &[Program], user: i64, token: &str) -> Self {
+    fn start(gateways: &[Program], user: i64, film: i64, token: &str) -> Self {
         let rate = std::env::var("RATE").map_or(500, |text| text.parse().unwrap());
         let balancer = Arc::new(Balancer::new(gateways));
         let records = Arc::<Mutex<Vec<Record>>>::default();
@@ -140,14 +140,12 @@ impl OpenLoad {
         }
         let own = format!("/api/v1/users/{user}");
         // Reads of each service, and a write.
-        let requests: [(String, Option<&str>); 4] = [
+        let like = format!(r#"{{"movie_id":{film},"interaction_type":"like"}}"#);
+        let requests: [(String, Option<String>); 4] = [
             ("/api/v1/movies?page_size=5".to_owned(), None),
             (own.clone(), None),
             (format!("{own}/recommendations?limit=5"), None),
-            (
-                format!("{own}/interactions"),
-                Some(r#"{"movie_id":1,"interaction_type":"like"}"#),
-            ),
+            (format!("{own}/interactions"), Some(like)),
         ];
         let (token, all) = (token.to_owned(), Arc::clone(&records));
         tasks.spawn(async move {
@@ -159,7 +157,7 @@ impl OpenLoad {
                 // One of ten writes.
                 let path = if number % 10 == 9 { 3 } else { number % 3 };
                 let (target, body) = &requests[path];
-                let request = request(target, &token, *body);
+                let request = request(target, &token, body.as_deref());
                 let (balancer, records) = (Arc::clone(&balancer), Arc::clone(&all));
                 under_way.spawn(async move {
                     let begun = Instant::now();
@@ -268,7 +266,15 @@ async fn drill_restarts() {
     };
     let mut platform = Platform::with_films(1, options).await;
     let user = platform.user("anna").await;
-    let token = platform.token(&["--role", "admin", "--subject", "1", "--ttl-seconds", "86400"]);
+    let film = platform.recommended(user, 1).await[0];
+    let token = platform.token(&[
+        "--role",
+        "admin",
+        "--subject",
+        "1",
+        "--ttl-seconds",
+        "86400",
+    ]);
     let mut second = twin(&platform.preference_service).await;
     let urls = |programs: &[&Program]| {
         let urls: Vec<_> = programs.iter().map(|program| program.url()).collect();
@@ -290,7 +296,7 @@ async fn drill_restarts() {
     let mut gateways: Vec<_> = (0..2).map(|_| gateway(&platform, pairs.clone())).collect();
     let alone = [gateway(&platform, single)];
 
-    let load = OpenLoad::start(&gateways, user, &token);
+    let load = OpenLoad::start(&gateways, user, film, &token);
     let mut failed = Vec::new();
     for (number, program) in gateways.iter_mut().enumerate() {
         let records = restart(program, &load).await;
@@ -306,7 +312,7 @@ async fn drill_restarts() {
     drop(load);
     assert!(failed.is_empty(), "{failed:?}");
 
-    let load = OpenLoad::start(&alone, user, &token);
+    let load = OpenLoad::start(&alone, user, film, &token);
     for program in [
         &mut platform.movie_services[0],
         &mut platform.preference_service,
