@@ -90,7 +90,7 @@ impl OpenLoad {
     /// Sends requests at fixed times, however long their responses take.
     fn start(stage: &Stage) -> Self {
         let records = Arc::<Mutex<Vec<Record>>>::default();
-        let token = stage.token(ADMIN, Role::Admin);
+        let token = stage.token_for(86_400, ADMIN, Role::Admin);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| KeptConnections::new(Ipv4Addr::new(127, 0, 1, number), stage.address))
             .collect();

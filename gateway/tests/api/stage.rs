@@ -95,8 +95,14 @@ impl Stage {
         format!("http://{}{path}", self.address)
     }
 
+    /// A token that is valid for a minute.
     pub fn token(&self, subject: &str, role: Role) -> String {
-        sign_token(&self.config, &Clock::system(), subject, role, 60).expect("a token")
+        self.token_for(60, subject, role)
+    }
+
+    /// A token that is valid for so many seconds.
+    pub fn token_for(&self, seconds: u64, subject: &str, role: Role) -> String {
+        sign_token(&self.config, &Clock::system(), subject, role, seconds).expect("a token")
     }
 
     /// A request without a token.
