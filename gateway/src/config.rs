@@ -152,6 +152,8 @@ pub struct Config {
     pub upstream_probe_after_ms: u64,
     pub upstream_probe_timeout_ms: u64,
     pub sync_timeout_ms: u64,
+    pub cache_max_bytes: u64,
+    pub cache_entry_max_bytes: u64,
 }
 
 impl Config {

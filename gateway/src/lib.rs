@@ -5,12 +5,13 @@
 //!
 //! [`routes`] is the table of what is served. A request passes [`server`], then [`pipeline`], which applies
 //! the layers of [`middleware`] and ends in [`proxy`], at the instances that [`groups`] chooses, or in one of the gateway's
-//! own [`endpoints`].
+//! own [`endpoints`]. [`cache`] stores responses that are the same for all callers.
 
 // The types of connections nest the futures of all layers.
 #![recursion_limit = "256"]
 
 mod admission;
+mod cache;
 pub mod command;
 pub mod config;
 mod endpoints;

@@ -36,8 +36,11 @@ const PROBLEMS: [(&str, &str); 7] = [
     ("BadGateway", "the service gave no usable response"),
 ];
 
+/// Those of [`HEADERS`] on responses that may be stored.
+const CACHE_HEADERS: [&str; 2] = ["Age", "Cache-Status"];
+
 /// Headers that the gateway adds: name, type, description.
-const HEADERS: [(&str, &str, &str); 8] = [
+const HEADERS: [(&str, &str, &str); 10] = [
     (
         "X-Request-Id",
         "string",
@@ -70,6 +73,16 @@ const HEADERS: [(&str, &str, &str); 8] = [
         "seconds after which to send the request again",
     ),
     ("WWW-Authenticate", "string", "the scheme: Bearer"),
+    (
+        "Age",
+        "integer",
+        "seconds since the service made or confirmed the response; absent unless the gateway had stored it",
+    ),
+    (
+        "Cache-Status",
+        "string",
+        "the way in which the gateway's cache served the response (RFC 9211)",
+    ),
 ];
 
 /// The OpenAPI document.
@@ -204,6 +217,19 @@ fn forwarded(route: &Route, service: &Value) -> Value {
         ("502", "BadGateway"),
     ] {
         responses.entry(status).or_insert_with(|| problem(name));
+    }
+    if route.shared {
+        for status in ["200", "304"] {
+            let Some(response) = responses.get_mut(status) else {
+                continue;
+            };
+            for name in CACHE_HEADERS {
+                let header = &mut response["headers"][name];
+                if header.is_null() {
+                    *header = json!({"$ref": format!("#/components/headers/{name}")});
+                }
+            }
+        }
     }
     operation
 }

@@ -8,16 +8,21 @@
 //! 6. rate limit of the client address
 //! 7. authentication
 //! 8. rate limits of the user, the API key and the class of the route; authorization
-//! 9. the target: a service by [`crate::proxy`], or one of [`crate::endpoints`]
+//! 9. the target: a service by [`crate::proxy`], for some routes through [`crate::cache`], or one of [`crate::endpoints`]
 //! 10. compression of the response
 //!
 //! A layer that refuses requests comes before those that cost more.
 
 mod drain_body;
 mod forward;
+mod shared;
 mod websocket;
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use chassis::{Problem, problem::from_status, server::check_transfer_coding, trace::TraceContext};
 use futures_util::FutureExt;
@@ -65,6 +70,10 @@ struct RequestContext<'a> {
     limit: Option<LimitStatus<'a>>,
     /// `None` unless the client asks for it.
     timing: Option<Box<ServerTiming>>,
+    /// The time that the request has waited for another client's.
+    waited: Duration,
+    /// Set by the cache: the way in which it served the request.
+    cache_result: Option<&'static str>,
 }
 
 /// Serves one request.
@@ -103,6 +112,8 @@ pub(crate) async fn serve(
         client,
         limit: None,
         timing: ServerTiming::requested(&head.headers, started),
+        waited: Duration::ZERO,
+        cache_result: None,
         head,
     };
     let result = match &target {
@@ -149,6 +160,7 @@ pub(crate) async fn serve(
         status: response.status(),
         is_upstream_failure,
         cause: cause.as_deref(),
+        cache: context.cache_result,
     });
     response
 }
@@ -233,6 +245,11 @@ impl RequestContext<'_> {
             strong_if_match(&mut self.head.headers);
         }
         let response = match route.target {
+            Target::Upstream(service) if route.shared => {
+                // Boxed, so that the state of other requests need not have room for it.
+                Box::pin(self.forward_shared(route, path, service, target, principal.as_deref()))
+                    .await
+            }
             Target::Upstream(service) => {
                 self.forward(route, path, service, target, principal.as_deref())
                     .await

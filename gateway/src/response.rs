@@ -2,6 +2,7 @@
 
 mod encoded_body;
 mod encoder;
+mod service_body;
 
 use bytes::Bytes;
 use chassis::{Problem, problem::CONTENT_TYPE_PROBLEM};
@@ -14,7 +15,8 @@ use serde::Serialize;
 
 pub(crate) use self::encoded_body::EncodedBody;
 pub(crate) use self::encoder::Coding;
-use crate::proxy::ResponseBody;
+pub(crate) use self::service_body::ServiceBody;
+use crate::{cache::fill::FilledBody, proxy::ResponseBody};
 
 /// The media type of the gateway's own documents.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -22,11 +24,21 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The body of a response: the gateway's own or a service's, as it is or compressed, which are large and therefore boxed.
-pub(crate) type Body = Either<Full<Bytes>, Either<Box<ResponseBody>, Box<EncodedBody>>>;
+pub(crate) type Body = Either<Full<Bytes>, Either<Box<ServiceBody>, Box<EncodedBody>>>;
 
 /// The body of a service's response.
 pub(crate) fn streamed(body: ResponseBody) -> Body {
-    Either::Right(Either::Left(Box::new(body)))
+    Either::Right(Either::Left(Box::new(ServiceBody::Direct(body))))
+}
+
+/// The body of a service's response that is stored while it is read.
+pub(crate) fn filled(body: FilledBody) -> Body {
+    Either::Right(Either::Left(Box::new(ServiceBody::Filled(body))))
+}
+
+/// No body.
+pub(crate) fn empty_body() -> Body {
+    Either::Left(Full::default())
 }
 
 /// The response to the request for `path` that was refused with `problem`.
@@ -50,7 +62,7 @@ pub(crate) fn rate_limited(error: &'static str, seconds: u64) -> Problem {
 
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Full::default()));
+    let mut response = Response::new(empty_body());
     *response.status_mut() = status;
     response
 }

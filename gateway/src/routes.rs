@@ -129,6 +129,9 @@ pub struct Route {
     pub class: Option<RouteClass>,
     /// True if caches may store responses; others get `no-store` unless the service sets `Cache-Control`.
     pub cacheable: bool,
+    /// True if the gateway may store responses, as far as their `Cache-Control` allows it: they are the same for all callers,
+    /// and depend on nothing of the request but its target, `Accept` and `Accept-Language`.
+    pub shared: bool,
     /// True if the request is idempotent, so that it may be sent again after a failure.
     pub retryable: bool,
     /// True if API keys are refused, whatever their scopes.
@@ -148,6 +151,7 @@ const fn route(method: Method, path: &'static str, target: Target, access: Acces
         access,
         limits: Limits::Ordinary,
         cacheable: false,
+        shared: false,
         interactive_login_only: false,
     }
 }
@@ -155,6 +159,13 @@ const fn route(method: Method, path: &'static str, target: Target, access: Acces
 impl Route {
     const fn cacheable(mut self) -> Self {
         self.cacheable = true;
+        self
+    }
+
+    /// For responses that are the same for all callers.
+    const fn shared(mut self) -> Self {
+        self.cacheable = true;
+        self.shared = true;
         self
     }
 
@@ -219,10 +230,10 @@ const IMPORTS: Option<RouteClass> = Some(RouteClass::Imports);
 /// The table.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
-    route(GET, "/api/v1/movies", MOVIE, AnyUser).cacheable(),
-    route(GET, "/api/v1/movies/{id}", MOVIE, AnyUser).cacheable(),
-    route(GET, "/api/v1/movies/{id}/providers", MOVIE, AnyUser).cacheable(),
-    route(GET, "/api/v1/genres", MOVIE, AnyUser).cacheable(),
+    route(GET, "/api/v1/movies", MOVIE, AnyUser).shared(),
+    route(GET, "/api/v1/movies/{id}", MOVIE, AnyUser).shared(),
+    route(GET, "/api/v1/movies/{id}/providers", MOVIE, AnyUser).shared(),
+    route(GET, "/api/v1/genres", MOVIE, AnyUser).shared(),
     route(GET, "/api/v1/search", MOVIE, AnyUser).class(SEARCH),
     route(GET, "/api/v1/search/suggest", MOVIE, AnyUser).class(SEARCH),
     route(GET, "/api/v1/search/popular", MOVIE, AnyUser),
@@ -283,7 +294,7 @@ pub static ROUTES: &[Route] = &[
     route(DELETE, "/api/v1/groups/{id}/members/{user_id}", PREFERENCE, AnyUser).not_retryable(),
     route(GET, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser),
     route(POST, "/api/v1/users/{id}/preferences", PREFERENCE, ThatUser),
-    route(GET, "/api/v1/charts/top", PREFERENCE, AnyUser).cacheable(),
+    route(GET, "/api/v1/charts/top", PREFERENCE, AnyUser).shared(),
     route(POST, "/api/v1/interactions/batch", PREFERENCE, AnyUser),
     route(GET, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser),
     route(POST, "/api/v1/users/{id}/interactions", PREFERENCE, ThatUser),
@@ -322,14 +333,14 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/users/{id}/export", PREFERENCE, ThatUser).interactive_login_only(),
     route(GET, "/api/v1/users/{id}/limits", Target::UserLimits, ThatUser),
     route(DELETE, "/api/v1/users/{id}", PREFERENCE, ThatUser).interactive_login_only().not_retryable(),
-    route(GET, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser).cacheable(),
+    route(GET, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser).shared(),
 
     route(GET, "/api/v1/users/{id}/recommendations", RECOMMENDATION, ThatUser),
     route(GET, "/api/v1/recommendations/{list_id}", RECOMMENDATION, AnyUser),
     route(POST, "/api/v1/recommendations/preview", RECOMMENDATION, AnyUser).class(None),
     route(POST, "/api/v1/recommendations/group", RECOMMENDATION, AnyUser).class(None),
     route(POST, "/api/v1/recommendations/query", RECOMMENDATION, AnyUser).class(None),
-    route(GET, "/api/v1/movies/{id}/similar", RECOMMENDATION, AnyUser).cacheable(),
+    route(GET, "/api/v1/movies/{id}/similar", RECOMMENDATION, AnyUser).shared(),
     route(GET, "/api/v1/rules", RECOMMENDATION, AnyUser).cacheable(),
     route(GET, "/api/v1/admin/rules", RECOMMENDATION, Admin),
     route(PUT, "/api/v1/admin/rules", RECOMMENDATION, Admin).not_retryable(),
@@ -345,7 +356,7 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/health/ready", Target::Ready, Public),
     route(GET, "/metrics", Target::Metrics, Operator),
     route(GET, "/", Target::Page, Public).cacheable(),
-    route(GET, IMAGES, MOVIE, Public).cacheable(),
+    route(GET, IMAGES, MOVIE, Public).shared(),
     route(GET, "/page/{*file}", Target::Page, Public).cacheable(),
     route(GET, "/swagger", Target::SwaggerRedirect, Public),
     route(GET, "/swagger/docs/{document}", Target::Document, Public).cacheable(),

@@ -33,6 +33,7 @@ use tokio::{
 use self::{connection::Connections, drain::ignore_new_connections, tls::ServerTls};
 use crate::{
     admission::{self, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit, Refusal},
+    cache,
     config::{AuthMode, Config, GatewayConfig},
     groups,
     middleware::{client_ip::ClientKey, compression, rate_limit},
@@ -81,6 +82,7 @@ impl Gateway {
         groups::describe_metrics();
         rate_limit::describe_metrics();
         compression::describe_metrics();
+        cache::describe_metrics();
         tls::describe_metrics();
         websocket::describe_metrics();
         let tls = ServerTls::new(&config.own)?;
@@ -352,7 +354,7 @@ fn close_now(stream: &TcpStream) {
 async fn every(interval: Duration, state: Rc<ThreadState>, act: fn(&Upstream)) {
     loop {
         tokio::time::sleep(interval).await;
-        state.upstreams.iter().for_each(act);
+        state.upstreams.iter().for_each(|upstream| act(upstream));
         state.groups.upstreams().iter().for_each(|group| act(group));
     }
 }

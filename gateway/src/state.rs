@@ -21,6 +21,7 @@ use crate::{
         Admission, CLIENT_CONNECTIONS_CLOSED_TOTAL, ConnectionHandle, Permit,
         REQUESTS_REFUSED_TOTAL,
     },
+    cache::{ResponseCache, ThreadCache},
     config::{AuthMode, GatewayConfig},
     groups::{GroupSource, ThreadGroups},
     middleware::{
@@ -48,6 +49,8 @@ pub(crate) struct SharedState {
     pub(crate) invalid_keys: Arc<InvalidKeyLimiter>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) rate_limits: Arc<RateLimits>,
+    /// `None` if it is off.
+    pub(crate) cache: Option<Arc<ResponseCache>>,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) shutdown: Shutdown,
     pub(crate) clock: Clock,
@@ -72,6 +75,7 @@ impl SharedState {
             invalid_keys: Arc::default(),
             revocations: Arc::default(),
             rate_limits: RateLimits::new(own)?,
+            cache: ResponseCache::new(own.cache_max_bytes, own.cache_entry_max_bytes),
             metrics: process.metrics,
             shutdown: process.shutdown,
             clock,
@@ -122,8 +126,10 @@ pub(crate) struct ThreadState {
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) redis: Option<Redis>,
     /// The services, in the order of [`Service::ALL`].
-    pub(crate) upstreams: [Upstream; Service::ALL.len()],
+    pub(crate) upstreams: [Rc<Upstream>; Service::ALL.len()],
     pub(crate) groups: Rc<ThreadGroups>,
+    /// `None` if it is off.
+    pub(crate) cache: Option<ThreadCache>,
     pub(crate) access_log: AccessLog,
     pub(crate) compression: Compression,
     /// The connections of the thread.
@@ -175,14 +181,14 @@ impl ThreadState {
                 Service::Recommendation => &config.recommendation_service_url,
             };
             let tls = shared.upstream_tls.as_ref();
-            Upstream::new(
+            Rc::new(Upstream::new(
                 service,
                 DEFAULT_GROUP,
                 instances,
                 &shared.config,
                 tls,
                 internal_token.clone(),
-            )
+            ))
         });
         let process = &shared.config.process;
         let connections = Admission::new(
@@ -214,6 +220,8 @@ impl ThreadState {
             rate_limiter: RateLimiter::new(Arc::clone(&shared.rate_limits), redis.clone()),
             redis,
             upstreams,
+            cache: (shared.cache.clone())
+                .map(|cache| ThreadCache::new(cache, shared.router.patterns().len())),
             groups: ThreadGroups::new(
                 Arc::clone(&shared.groups),
                 Arc::clone(&shared.config),

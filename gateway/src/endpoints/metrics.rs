@@ -13,5 +13,8 @@ const PROMETHEUS: HeaderValue =
 
 /// `/metrics`, in the text format of Prometheus.
 pub(crate) fn render(state: &ThreadState) -> Response<Body> {
+    if let Some(cache) = &state.shared.cache {
+        cache.report_size();
+    }
     document(PROMETHEUS, Bytes::from(state.shared.metrics.render()))
 }

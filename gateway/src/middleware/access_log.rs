@@ -57,6 +57,8 @@ pub(crate) struct Outcome<'a> {
     /// True if a service, not the gateway, is the origin of a failure.
     pub(crate) is_upstream_failure: bool,
     pub(crate) cause: Option<&'a str>,
+    /// The way in which the cache served it; `None`: the route has none.
+    pub(crate) cache: Option<&'static str>,
 }
 
 impl AccessLog {
@@ -147,17 +149,22 @@ impl Entry<'_> {
         let (method, route) = (self.method(), self.route());
         let status = outcome.status.as_u16();
         let duration_ms = elapsed.as_secs_f64() * 1000.0;
-        let Outcome { client, cause, .. } = outcome;
+        let Outcome {
+            client,
+            cause,
+            cache,
+            ..
+        } = outcome;
         let request_id = &outcome.trace.request_id;
         let trace_id = outcome.trace.trace_id();
         if outcome.status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(request_id, trace_id, method, route, status, duration_ms, %client, cause, "request failed");
+            tracing::error!(request_id, trace_id, method, route, status, duration_ms, %client, cause, cache, "request failed");
         } else if is_failure && outcome.is_upstream_failure {
-            tracing::warn!(request_id, trace_id, method, route, status, duration_ms, %client, cause, "upstream request failed");
+            tracing::warn!(request_id, trace_id, method, route, status, duration_ms, %client, cause, cache, "upstream request failed");
         } else if is_failure {
-            tracing::warn!(request_id, trace_id, method, route, status, duration_ms, %client, cause, "request not served");
+            tracing::warn!(request_id, trace_id, method, route, status, duration_ms, %client, cause, cache, "request not served");
         } else {
-            tracing::info!(request_id, trace_id, method, route, status, duration_ms, %client, "request served");
+            tracing::info!(request_id, trace_id, method, route, status, duration_ms, %client, cache, "request served");
         }
     }
 }

@@ -24,7 +24,7 @@ use quick_cache::sync::Cache;
 use crate::{
     config::Config,
     proxy::list_contains,
-    response::{Body, Coding, EncodedBody},
+    response::{Body, Coding, EncodedBody, ServiceBody},
 };
 
 /// Responses that one thread compresses at a time; further ones are sent as they are. A compressor takes up to a
@@ -152,11 +152,7 @@ impl Compression {
     }
 
     /// Compresses a streamed body; returns it as it is if there are too many.
-    fn encode_stream(
-        &self,
-        coding: Coding,
-        body: Box<crate::proxy::ResponseBody>,
-    ) -> Result<Body, Body> {
+    fn encode_stream(&self, coding: Coding, body: Box<ServiceBody>) -> Result<Body, Body> {
         if Rc::weak_count(&self.active) >= MAX_ACTIVE {
             return Err(Either::Right(Either::Left(body)));
         }

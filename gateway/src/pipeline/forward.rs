@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 
 use chassis::Problem;
 use hyper::{
-    Response,
+    Method, Response, StatusCode,
     body::Body as _,
     header::{CACHE_CONTROL, HOST, HeaderValue},
     http::uri::PathAndQuery,
@@ -58,6 +58,7 @@ impl RequestContext<'_> {
             Limits::Ordinary => config.process.request_timeout(),
             Limits::Sync | Limits::Import => Duration::from_millis(config.own.sync_timeout_ms),
         };
+        let time_limit = time_limit.saturating_sub(self.waited);
         let user = principal.map(|principal| principal.limit_id);
         let sending = self.send(&call, service, path, user);
         let mut response = match tokio::time::timeout(time_limit, sending).await {
@@ -77,7 +78,34 @@ impl RequestContext<'_> {
         if !route.cacheable && !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
+        if route.method != Method::GET {
+            self.invalidate(route, path, service, target, response.status());
+        }
         Ok(response)
+    }
+
+    /// Removes stored responses after a request for `route` that may have changed them: those to requests for the same path,
+    /// and those of a service at which an administrator changed something.
+    fn invalidate(
+        &self,
+        route: &Route,
+        path: usize,
+        service: Service,
+        target: &PathAndQuery,
+        status: StatusCode,
+    ) {
+        let shared = &self.state.shared;
+        let Some(cache) = shared.cache.as_ref() else {
+            return;
+        };
+        if !status.is_success() && !status.is_redirection() {
+            return;
+        }
+        if route.access == Access::Admin {
+            cache.invalidate(service, None);
+        } else if shared.router.is_shared(path) {
+            cache.invalidate(service, Some(target.path()));
+        }
     }
 
     /// Sends `call` to the group that the rules choose. While no instance of that can be used, the ordinary ones serve it.
@@ -129,7 +157,7 @@ impl RequestContext<'_> {
         }
     }
 
-    fn forwarded_headers<'b>(
+    pub(super) fn forwarded_headers<'b>(
         &'b self,
         access: Access,
         principal: Option<&'b HeaderValue>,
@@ -157,10 +185,18 @@ impl RequestContext<'_> {
             protocol: trusted
                 .and_then(|headers| headers.get(X_FORWARDED_PROTO).cloned())
                 .unwrap_or_else(|| HeaderValue::from_static(self.peer.scheme)),
-            host: trusted
-                .and_then(|headers| headers.get(X_FORWARDED_HOST))
-                .or_else(|| headers.get(HOST)),
+            host: self.forwarded_host(),
         }
+    }
+
+    /// The host that the client requested.
+    pub(super) fn forwarded_host(&self) -> Option<&HeaderValue> {
+        let headers = &self.head.headers;
+        let trusted = &self.state.shared.config.own.trusted_proxies;
+        let stated = trusted
+            .contain(self.peer.ip)
+            .then(|| headers.get(X_FORWARDED_HOST));
+        stated.flatten().or_else(|| headers.get(HOST))
     }
 
     /// The client's address, for services that count attempts to log in or sign up by it.

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use metrics::Counter;
 
-use super::{Coding, encoder::Encoder};
-use crate::proxy::{BodyError, ResponseBody};
+use super::{Coding, ServiceBody, encoder::Encoder};
+use crate::proxy::BodyError;
 
 /// A compressed body.
 pub(crate) struct EncodedBody {
-    body: Box<ResponseBody>,
+    body: Box<ServiceBody>,
     /// `None` after the end.
     encoder: Option<Encoder>,
     /// True if the encoder may hold back what it was given.
@@ -33,12 +33,12 @@ impl EncodedBody {
     /// # Errors
     /// Returns those of the compressor, with the body.
     pub(crate) fn new(
-        body: Box<ResponseBody>,
+        body: Box<ServiceBody>,
         coding: Coding,
         level: u32,
         (bytes_in, bytes_out): (Counter, Counter),
         active: Weak<()>,
-    ) -> Result<Self, (io::Error, Box<ResponseBody>)> {
+    ) -> Result<Self, (io::Error, Box<ServiceBody>)> {
         match Encoder::new(coding, level) {
             Ok(encoder) => Ok(Self {
                 body,

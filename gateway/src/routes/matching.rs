@@ -87,6 +87,12 @@ impl Router {
         })
     }
 
+    /// True if responses to requests for the path with the index `path` may be stored.
+    pub(crate) fn is_shared(&self, path: usize) -> bool {
+        let path = self.paths.get(path);
+        path.is_some_and(|path| path.routes.iter().any(|route| route.shared))
+    }
+
     /// The patterns of all paths, by index.
     pub(crate) fn patterns(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.paths.iter().map(|path| path.pattern)

@@ -57,6 +57,7 @@ fn write(state: &ThreadState, client: IpAddr, problem: &Problem) -> Bytes {
         status,
         is_upstream_failure: false,
         cause: None,
+        cache: None,
     });
     let mut response = head.into_bytes();
     response.extend_from_slice(&body);

@@ -13,6 +13,7 @@
 mod api_keys;
 mod auth;
 mod bodies;
+mod cache;
 #[allow(dead_code, reason = "the tests of the platform use all of it")]
 #[path = "../platform/stage/managed/certificates.rs"]
 mod certificates;

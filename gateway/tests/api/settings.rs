@@ -6,7 +6,7 @@ use chassis::Settings;
 use gateway::config::{Config, DEFAULTS};
 
 /// A valid value for each setting, other than its default.
-const OTHERS: [(&str, &str); 65] = [
+const OTHERS: [(&str, &str); 67] = [
     ("WORKER_THREADS", "3"),
     ("SHUTDOWN_DELAY_MS", "77"),
     ("SHARE_PORT", "true"),
@@ -72,6 +72,8 @@ const OTHERS: [(&str, &str); 65] = [
     ("UPSTREAM_PROBE_AFTER_MS", "77"),
     ("UPSTREAM_PROBE_TIMEOUT_MS", "77"),
     ("SYNC_TIMEOUT_MS", "77"),
+    ("CACHE_MAX_BYTES", "77"),
+    ("CACHE_ENTRY_MAX_BYTES", "77"),
 ];
 
 fn read(environment: &[(&str, &str)]) -> Result<Config, String> {

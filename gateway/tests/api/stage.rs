@@ -42,6 +42,7 @@ pub fn settings(upstream: SocketAddr, more: &[(&str, &str)]) -> Settings {
         ("REDIS_URL", ""),
         // The fakes of most tests count requests.
         ("REVOCATION_REFRESH_SECONDS", "0"),
+        ("CACHE_MAX_BYTES", "0"),
         ("RATE_LIMIT_MAX", "1000000"),
         ("INTERNAL_TOKEN", "between services"),
         ("MOVIE_SERVICE_URL", &url),
