@@ -13,13 +13,14 @@ mod flight;
 mod metrics;
 mod store;
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use chassis::Problem;
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
 use tokio::sync::oneshot;
 
 use self::{
+    control::ResponseControl,
     entry::Entry,
     flight::{Flights, Part, Waited},
     metrics::{Results, count_invalidation, set_size},
@@ -36,6 +37,9 @@ use crate::routes::Service;
 const MAX_FETCHES: usize = 512;
 /// Those of them that no client waits for.
 const MAX_REFRESHES: usize = 64;
+
+/// Responses to requests for one path after which the path is known not to be offered.
+const MIN_UNOFFERED: u8 = 8;
 
 /// The cache of all threads.
 pub(crate) struct ResponseCache {
@@ -72,6 +76,8 @@ impl ResponseCache {
 pub(crate) struct ThreadCache {
     pub(crate) shared: Arc<ResponseCache>,
     results: Results,
+    /// Indexed by path: the latest responses in a row that the service did not offer to shared caches.
+    unoffered: Vec<Cell<u8>>,
     /// One weak reference for each fetch.
     fetches: Rc<()>,
     /// One weak reference for each fetch that no client waits for.
@@ -100,6 +106,7 @@ impl ThreadCache {
         Self {
             shared,
             results: Results::new(paths),
+            unoffered: (0..paths).map(|_| Cell::new(0)).collect(),
             fetches: Rc::default(),
             refreshes: Rc::default(),
         }
@@ -108,6 +115,25 @@ impl ThreadCache {
     /// The stored response to a request for `key` with the `selected` headers, fresh or stale.
     pub(crate) fn find(&self, key: &Key, selected: &Selected) -> Option<Arc<Entry>> {
         self.shared.store.find(key, selected)
+    }
+
+    /// Notes whether the service offers a response with `status` and `headers` to a request for `path` to shared caches.
+    /// Requests for a path without such responses do not wait for each other in vain.
+    pub(crate) fn note(&self, path: usize, status: StatusCode, headers: &HeaderMap) {
+        if status == StatusCode::OK
+            && let Some(unoffered) = self.unoffered.get(path)
+        {
+            unoffered.set(match ResponseControl::of(headers).is_shared {
+                true => 0,
+                false => unoffered.get().saturating_add(1),
+            });
+        }
+    }
+
+    /// True if none of the latest responses to requests for `path` was offered to shared caches.
+    pub(crate) fn is_unoffered(&self, path: usize) -> bool {
+        let unoffered = self.unoffered.get(path);
+        unoffered.is_some_and(|count| count.get() >= MIN_UNOFFERED)
     }
 
     /// Counts a request for `route`, whose path has the index `path`.

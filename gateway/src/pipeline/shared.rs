@@ -1,7 +1,7 @@
 //! The last layer of a request whose response may be stored: serves it from [`crate::cache`], or asks the service through
 //! that. Other requests, and those that no stored response can serve, go to [`super::forward`].
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{borrow::Cow, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use chassis::Problem;
@@ -40,6 +40,7 @@ const EXCLUDING: [HeaderName; 5] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SIN
 /// A request as the cache sees it.
 struct Wanted<'a> {
     service: Service,
+    path: usize,
     target: &'a PathAndQuery,
     control: RequestControl,
     key: Key,
@@ -50,7 +51,7 @@ struct Wanted<'a> {
 }
 
 /// A response, the way in which it was served, and `Cache-Status` after the name of the cache.
-type Served = (Response<Body>, CacheResult, String);
+type Served = (Response<Body>, CacheResult, Cow<'static, str>);
 
 impl RequestContext<'_> {
     /// Serves a request for `route`, whose path has the index `path`, from the cache or `service`.
@@ -70,6 +71,8 @@ impl RequestContext<'_> {
         let control = RequestControl::of(&self.head.headers);
         let (served, result, status) = if control.no_store {
             (Ok(None), CacheResult::Bypass, "fwd=request")
+        } else if cache.is_unoffered(path) && !control.only_if_cached {
+            (Ok(None), CacheResult::Passed, "fwd=miss")
         } else if !self.may_use_stored() {
             (Ok(None), CacheResult::Bypass, "fwd=bypass")
         } else {
@@ -83,7 +86,10 @@ impl RequestContext<'_> {
             Ok(Some(served)) => Ok(served),
             Ok(None) => {
                 let response = self.forward(route, path, service, target, principal).await;
-                response.map(|response| (response, result, status.to_owned()))
+                response.map(|response| {
+                    cache.note(path, response.status(), response.headers());
+                    (response, result, Cow::Borrowed(status))
+                })
             }
             Err(problem) => Err(problem),
         };
@@ -147,6 +153,7 @@ impl RequestContext<'_> {
         let stored = cache.find(&key, &selected);
         Wanted {
             service,
+            path,
             target,
             control,
             key,
@@ -170,7 +177,7 @@ impl RequestContext<'_> {
             .filter(|entry| entry.is_fresh(control))
         {
             let status = format!("hit; ttl={}", entry.ttl());
-            return Ok(Some((self.stored(entry), CacheResult::Hit, status)));
+            return Ok(Some((self.stored(entry), CacheResult::Hit, status.into())));
         }
         if control.only_if_cached {
             return Err(not_cached());
@@ -185,7 +192,7 @@ impl RequestContext<'_> {
             .filter(|entry| entry.is_usable_meanwhile(control))
         {
             let status = format!("hit; ttl={}; detail=stale-while-revalidate", entry.ttl());
-            let served = (self.stored(entry), CacheResult::Stale, status);
+            let served = (self.stored(entry), CacheResult::Stale, status.into());
             cache.refresh(self.fetch(wanted));
             return Ok(Some(served));
         }
@@ -198,7 +205,7 @@ impl RequestContext<'_> {
             (Some(_), false) => "fwd=stale",
             (None, _) => "fwd=miss",
         };
-        let (service, may_wait) = (wanted.service, !control.no_cache);
+        let (service, path, may_wait) = (wanted.service, wanted.path, !control.no_cache);
         let time_limit = self.state.shared.config.process.request_timeout();
         let fetch = self.fetch(wanted);
         let answer = cache.answer(fetch, may_wait, usable.is_some());
@@ -207,19 +214,20 @@ impl RequestContext<'_> {
         let failed = |status: &str| {
             let entry = usable?;
             let status = format!("{fwd}; fwd-status={status}; detail=stale-if-error");
-            Some((self.stored(entry), CacheResult::Stale, status))
+            Some((self.stored(entry), CacheResult::Stale, status.into()))
         };
         match answer {
             Ok(Answer::Fetched(Fetched::Confirmed(entry))) => {
                 let status = format!("{fwd}; fwd-status=304; stored");
-                Ok(Some((self.stored(&entry), CacheResult::Confirmed, status)))
+                let served = (self.stored(&entry), CacheResult::Confirmed, status.into());
+                Ok(Some(served))
             }
             Ok(Answer::Fetched(Fetched::Stored(response))) => {
                 let response = self.unless_known(response.map(filled));
                 Ok(Some((
                     response,
                     CacheResult::Stored,
-                    format!("{fwd}; stored"),
+                    format!("{fwd}; stored").into(),
                 )))
             }
             Ok(Answer::Fetched(Fetched::Passed(response))) => {
@@ -229,11 +237,13 @@ impl RequestContext<'_> {
                     return Ok(Some(served));
                 }
                 let response = self.unless_known(response.map(streamed));
-                Ok(Some((response, CacheResult::Passed, fwd.to_owned())))
+                cache.note(path, response.status(), response.headers());
+                Ok(Some((response, CacheResult::Passed, fwd.into())))
             }
             Ok(Answer::Collapsed(entry)) => {
                 let status = format!("{fwd}; collapsed");
-                Ok(Some((self.stored(&entry), CacheResult::Collapsed, status)))
+                let served = (self.stored(&entry), CacheResult::Collapsed, status.into());
+                Ok(Some(served))
             }
             Ok(Answer::Alone) => Ok(None),
             Err(AnswerError::Failed) => {

@@ -76,6 +76,28 @@ async fn clients_ask_at_once_if_the_first_response_is_not_for_all_or_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_do_not_wait_where_no_response_is_for_all() {
+    const BEFORE: usize = 8;
+    let origin = Origin::held(200, &[("cache-control", "private")], "x").await;
+    let settings = [
+        ("WORKER_THREADS", "1"),
+        ("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "1000"),
+    ];
+    let stage = cached(origin.address, &settings);
+    origin.release(BEFORE);
+    for _ in 0..BEFORE {
+        assert_eq!(stage.get(MOVIES).await.status, 200);
+    }
+    let release = async {
+        // Waiting for the first would stop after one.
+        origin.until(BEFORE + CLIENTS).await;
+        origin.release(CLIENTS);
+    };
+    let (responses, ()) = tokio::join!(all(&stage), release);
+    assert!(responses.iter().all(|response| response.status == 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_takes_nothing_from_the_others() {
     let origin = Origin::held(200, &[PUBLIC], "x").await;
     let stage = cached(origin.address, &[]);
