@@ -85,6 +85,10 @@ pub(crate) struct ThreadCache {
 }
 
 /// The result of a request to a service, perhaps another client's.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for a moment, once for each request"
+)]
 pub(crate) enum Answer {
     Fetched(Fetched),
     /// The response to another client's request.
