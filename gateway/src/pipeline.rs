@@ -255,17 +255,20 @@ impl RequestContext<'_> {
                     .await
             }
             Target::Health => Ok(health::live()),
-            Target::Ready => Ok(health::ready(state, &self.internal_call()).await),
+            Target::Ready => Ok(Box::pin(health::ready(state, &self.internal_call())).await),
             Target::Metrics => Ok(metrics::render(state)),
             Target::SwaggerRedirect => Ok(swagger::redirect()),
             Target::Swagger => swagger::file(parameter),
             Target::Page => page::file(parameter, &self.head.headers),
-            Target::PageSession => self.page_session(client).await,
+            Target::PageSession => Box::pin(self.page_session(client)).await,
             Target::UserLimits => {
                 let limiter = &state.rate_limiter;
-                limits::of_user(limiter, parameter, principal.as_deref(), client).await
+                let principal = principal.as_deref();
+                Box::pin(limits::of_user(limiter, parameter, principal, client)).await
             }
-            Target::Document => swagger::document(state, parameter, &self.internal_call()).await,
+            Target::Document => {
+                Box::pin(swagger::document(state, parameter, &self.internal_call())).await
+            }
         };
         self.end_phase(match route.target {
             Target::Upstream(_) => "upstream",

@@ -111,7 +111,7 @@ impl Authenticator {
             return Ok(owner.unwrap_or_else(|| Rc::clone(&self.mock)));
         }
         let principal = if api_keys::is_api_key(token) {
-            self.api_keys.resolve(token, client, service, call).await?
+            Box::pin(self.api_keys.resolve(token, client, service, call)).await?
         } else {
             self.verify(token)?
         };

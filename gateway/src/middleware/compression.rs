@@ -130,7 +130,7 @@ impl Compression {
             return Response::from_parts(head, body);
         }
         let encoded = match body {
-            Either::Left(full) => self.encode_whole(coding, file, full).await,
+            Either::Left(full) => Box::pin(self.encode_whole(coding, file, full)).await,
             Either::Right(Either::Left(body)) if method == Method::HEAD => {
                 Ok(Either::Right(Either::Left(body)))
             }

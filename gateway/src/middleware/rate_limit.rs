@@ -293,7 +293,7 @@ impl RateLimiter {
             return;
         }
         // If this future is dropped, so is `pending`, which wakes the waiting requests.
-        let grants = self.request_leases(limits, &pending).await;
+        let grants = Box::pin(self.request_leases(limits, &pending)).await;
         for (number, (index, request, lease)) in pending.into_iter().enumerate() {
             let Some(Limit { rule, .. }) = limits[index] else {
                 continue;

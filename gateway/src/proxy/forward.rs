@@ -110,7 +110,8 @@ impl Upstream {
             let was_reused = reused.is_some();
             let mut connection = match reused {
                 Some(connection) => connection,
-                None => match instance.connect().await {
+                // Boxed, as all that is rare: the state of each request would have room for it.
+                None => match Box::pin(instance.connect()).await {
                     Ok(connection) => {
                         now = Instant::now();
                         connection
