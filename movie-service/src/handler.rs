@@ -41,7 +41,8 @@ use crate::{service::listing::Listing, state::AppState};
 const SYNC_TIMEOUT: Duration = Duration::from_secs(115);
 /// TMDB gives every image a name of its own.
 const IMAGE_CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
-const CACHE_CONTROL: &str = "private, max-age=60, stale-while-revalidate=300";
+/// Every caller gets the same. The gateway lets only the clients' own caches store it, since others do not authenticate.
+const CACHE_CONTROL: &str = "public, max-age=60, stale-while-revalidate=300, stale-if-error=3600";
 
 #[derive(OpenApi)]
 #[openapi(

@@ -52,10 +52,11 @@ use crate::state::AppState;
 
 /// Shorter than the delay between the publication of a signing key and its use.
 const KEYS_CACHE: &str = "public, max-age=300";
+// Every caller gets the same counters and charts. The gateway lets only the clients' own caches store them.
 /// Counters may be 5 seconds old.
-const STATS_CACHE: &str = "private, max-age=5";
-/// Charts change often; caches revalidate them.
-const CHARTS_CACHE: &str = "private, max-age=1, stale-while-revalidate=10";
+const STATS_CACHE: &str = "public, max-age=5, stale-if-error=60";
+/// Charts change often.
+const CHARTS_CACHE: &str = "public, max-age=1, stale-while-revalidate=10, stale-if-error=60";
 
 /// The time limit of an upload.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);

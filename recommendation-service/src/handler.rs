@@ -20,6 +20,7 @@ use chassis::{
     ProcessConfig,
     audit::{AuditLog, audited},
     caller::Caller,
+    conditional::conditional,
     openapi::complete,
     server::time_limit,
 };
@@ -27,6 +28,9 @@ use utoipa::{OpenApi, openapi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::AppState;
+
+/// The gateway lets only the clients' own caches store the lists, since others do not authenticate.
+const SHARED_CACHE: &str = "public, max-age=60, stale-while-revalidate=300, stale-if-error=3600";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -49,11 +53,15 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(preview::create_preview))
         .routes(routes!(group::create_group_list))
         .routes(routes!(query::create_query))
-        .routes(routes!(similar::list_similar_movies))
         .routes(routes!(rules::list_rules))
         .routes(routes!(admin_rules::preview_rules))
         .routes(routes!(experiments::get_experiment))
         .routes(routes!(models::list_models))
+}
+
+/// Lists that are the same for every caller.
+fn shared() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(similar::list_similar_movies))
 }
 
 /// Routes by which administrators change something.
@@ -75,6 +83,8 @@ fn may_see(caller: &Caller, id: i64) -> bool {
 /// The routes of the service.
 pub fn router(state: AppState, config: &ProcessConfig, audit: AuditLog) -> Router {
     let (routes, _) = routes().split_for_parts();
+    let (shared, _) = shared().split_for_parts();
+    let routes = routes.merge(conditional(shared, SHARED_CACHE));
     let (administration, _) = administration().split_for_parts();
     let administration = administration.route_layer(from_fn_with_state(audit, audited));
     time_limit(routes.merge(administration), config.request_timeout()).with_state(state)
@@ -83,6 +93,11 @@ pub fn router(state: AppState, config: &ProcessConfig, audit: AuditLog) -> Route
 /// The service's API.
 pub fn openapi() -> openapi::OpenApi {
     let mut document = Info::openapi();
-    document.merge(routes().merge(administration()).into_openapi());
+    document.merge(
+        routes()
+            .merge(shared())
+            .merge(administration())
+            .into_openapi(),
+    );
     complete(document)
 }

@@ -293,3 +293,69 @@ async fn health_names_the_service(pool: PgPool) {
         (&json!("movie-service"), &json!("ok"))
     );
 }
+
+/// A GET of the caller that the gateway states as `principal`.
+fn of_caller(path: &str, principal: Option<&str>) -> Request<Body> {
+    let mut request = Request::get(path).header("cookie", "theme=dark");
+    if let Some(principal) = principal {
+        request = request.header("x-principal", principal);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+#[sqlx::test]
+async fn public_responses_are_the_same_for_every_caller(pool: PgPool) {
+    const CALLERS: [Option<&str>; 4] = [
+        None,
+        Some(r#"{"subject":"7","role":"user"}"#),
+        Some(r#"{"subject":"8","role":"user"}"#),
+        Some(r#"{"subject":"1","role":"admin"}"#),
+    ];
+    let test = TestApp::synced(&pool, 1).await;
+    for path in [
+        "/api/v1/movies",
+        "/api/v1/movies?ids=603,604",
+        "/api/v1/movies/603",
+        "/api/v1/movies/603?include=credits,keywords,providers",
+        "/api/v1/movies/603/providers?region=US",
+        "/api/v1/genres",
+    ] {
+        let mut responses = Vec::new();
+        for principal in CALLERS {
+            responses.push(send(&test.app, of_caller(path, principal)).await);
+        }
+        for response in &responses {
+            let control = response.headers["cache-control"].to_str().unwrap();
+            assert!(
+                control.starts_with("public, max-age=60, "),
+                "{path}: {control}"
+            );
+            assert!(!response.headers.contains_key("set-cookie"));
+            assert_eq!(
+                response.headers["etag"], responses[0].headers["etag"],
+                "{path}"
+            );
+            assert_eq!(
+                (response.status.as_u16(), &response.text),
+                (200, &responses[0].text)
+            );
+        }
+    }
+    // Counters of the moment, searches (which count towards popular ones), and the jobs of administrators.
+    for path in [
+        "/api/v1/movies?include=stats",
+        "/api/v1/movies/603?include=stats,similar",
+        "/api/v1/search?q=matrix",
+        "/api/v1/search/suggest?q=mat",
+        "/api/v1/jobs",
+        "/api/v1/movies/0",
+    ] {
+        let response = send(&test.app, of_caller(path, CALLERS[3])).await;
+        let control = response.headers.get("cache-control");
+        let control = control.map_or("", |value| value.to_str().unwrap());
+        assert!(
+            !control.contains("public") && !control.contains("s-maxage"),
+            "{path}: {control}"
+        );
+    }
+}

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderValue, header},
     response::{
-        IntoResponse, Response,
+        AppendHeaders, IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
@@ -172,8 +172,10 @@ pub(super) async fn get_chart(
     let chart = state.charts.top(&request).await?;
     let language = ListLanguage(chart.language);
     let chart = response(&request, chart);
+    // A cache must not take one form for the other.
+    let by_form = AppendHeaders([(header::VARY, "Accept")]);
     if !wants_events {
-        return Ok((language, Json(chart)).into_response());
+        return Ok((by_form, language, Json(chart)).into_response());
     }
     let Some(permit) = state.chart_streams.admit() else {
         let full = Problem::unavailable("a place among the readers of charts");
@@ -191,7 +193,7 @@ pub(super) async fn get_chart(
     };
     let events = Sse::new(events(stream));
     let events = events.keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL));
-    let mut response = (language, events).into_response();
+    let mut response = (by_form, language, events).into_response();
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

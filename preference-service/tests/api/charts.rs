@@ -323,3 +323,41 @@ async fn an_erased_user_leaves_every_chart(pool: PgPool) {
     }
     assert_eq!(differences(&redis, &pool).await, Some(0));
 }
+
+#[sqlx::test]
+async fn charts_and_counters_are_public_and_the_same_for_every_caller(pool: PgPool) {
+    let (app, _movies, [anna, berta, _]) = stage(&pool, "").await;
+    app.interact(anna, "like", 604).await;
+    let callers = [
+        None,
+        Some(json!({"subject": anna.to_string(), "role": "user"})),
+        Some(json!({"subject": berta.to_string(), "role": "user"})),
+        Some(json!({"subject": "1", "role": "admin"})),
+    ];
+    for (path, control) in [
+        ("/api/v1/charts/top?metric=likes", "public, max-age=1, "),
+        ("/api/v1/movies/604/stats", "public, max-age=5, "),
+    ] {
+        let mut bodies = Vec::new();
+        for caller in &callers {
+            let mut request = Request::get(path);
+            if let Some(caller) = caller {
+                request = request.header("x-principal", caller.to_string());
+            }
+            let request = request.body(Body::empty()).expect("a request");
+            let response = chassis::testing::send(&app.router, request).await;
+            let sent = response.headers["cache-control"].to_str().expect("text");
+            assert!(sent.starts_with(control), "{path}: {sent}");
+            if path.contains("charts") {
+                let mut vary = response.headers.get_all("vary").iter();
+                assert!(vary.any(|name| name == "Accept"), "{path}");
+            }
+            bodies.push(response.expect(200));
+        }
+        assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    }
+    // A user's own data are not.
+    let own = app.get(&format!("/api/v1/users/{anna}/reactions")).await;
+    let control = own.headers.get("cache-control");
+    assert!(control.is_none_or(|control| !control.to_str().expect("text").contains("public")));
+}

@@ -76,7 +76,8 @@ pub(super) struct SimilarMoviesResponse {
     tag = "recommendations",
     params(("id" = i64, Path, description = "TMDB's id of the movie", example = 603, minimum = 1), SimilarQuery),
     responses(
-        (status = 200, description = "the movies", body = SimilarMoviesResponse, headers(("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
+        (status = 200, description = "the movies", body = SimilarMoviesResponse, headers(("ETag" = String, description = "the entity tag"), ("Content-Language" = String, description = "the display language if texts are in it, else the catalogue's own"))),
+        (status = 304, description = "unchanged since `If-None-Match`"),
         InvalidRequest, MovieNotFound,
     )
 )]

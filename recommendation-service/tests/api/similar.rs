@@ -79,6 +79,19 @@ async fn movies_are_similar_by_content_and_by_audience(pool: PgPool) {
         .expect(200);
     assert_eq!(films(&body)[0], 23);
 
+    // Public, and the same for every caller.
+    let path = "/api/v1/movies/1/similar";
+    let anonymous = get(&test.app, path).await;
+    for who in ["7", "8", "admin"] {
+        let response = test.get_as(who, path).await;
+        let control = response.headers["cache-control"].to_str().unwrap();
+        assert!(control.starts_with("public, max-age=60, "), "{control}");
+        assert_eq!(response.headers["etag"], anonymous.headers["etag"]);
+        assert_eq!(response.expect(200), anonymous.body);
+    }
+    let own = test.get_as("7", "/api/v1/users/7/recommendations").await;
+    assert!(!own.headers.contains_key("cache-control"));
+
     get(&test.app, "/api/v1/movies/99/similar")
         .await
         .expect(404);
