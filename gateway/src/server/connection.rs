@@ -218,7 +218,8 @@ impl Connections {
                 has_upgrade.set(true);
             }
             async move {
-                let mut response = pipeline::serve(&self.state, peer, request).await;
+                // Boxed, so that idle connections have no room for it.
+                let mut response = Box::pin(pipeline::serve(&self.state, peer, request)).await;
                 let status = response.status();
                 let headers = response.headers_mut();
                 if self.state.is_stopping.get() && status != StatusCode::SWITCHING_PROTOCOLS {
