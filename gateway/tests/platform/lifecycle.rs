@@ -55,8 +55,7 @@ fn replicated() -> PlatformOptions {
 async fn a_shutdown_of_one_replica_fails_no_request_through_the_gateway() {
     let mut platform = Platform::with_films(1, replicated()).await;
     let user = platform.user("anna").await;
-    // Responses that the gateway stores would not need the replicas.
-    let films = "/api/v1/search?q=a&page_size=5";
+    let films = "/api/v1/movies?page_size=5";
     let list = format!("/api/v1/users/{user}/recommendations?limit=5");
     stop_one_of_two(&mut platform, films, |platform| {
         &mut platform.movie_services[0]
@@ -105,9 +104,10 @@ async fn stop_each_under_load(allowed: &[Outcome]) {
     assert_eq!(platform.errors_logged(), [""; 0]);
 }
 
+/// The head of the requests for `path`, which no stored response serves.
 fn head(path: &str) -> String {
     format!(
-        "GET {path} HTTP/1.1\r\nAuthorization: Bearer any\r\nX-Internal-Token: {INTERNAL_TOKEN}\r\n"
+        "GET {path} HTTP/1.1\r\nAuthorization: Bearer any\r\nX-Internal-Token: {INTERNAL_TOKEN}\r\nCache-Control: no-cache\r\n"
     )
 }
 
