@@ -8,9 +8,9 @@ use chassis::conditional::names_etag;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{
-        ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, CACHE_CONTROL, CONTENT_ENCODING,
-        CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderName, HeaderValue,
-        IF_NONE_MATCH, SET_COOKIE, VARY,
+        ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, CONTENT_ENCODING, CONTENT_LENGTH,
+        CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderName, HeaderValue, IF_NONE_MATCH,
+        SET_COOKIE, VARY,
     },
 };
 
@@ -342,9 +342,4 @@ pub(crate) fn make_not_modified<B>(response: &mut Response<B>) {
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response.headers_mut().remove(CONTENT_TYPE);
     response.headers_mut().remove(CONTENT_LENGTH);
-}
-
-/// Replaces `Cache-Control` by `value`.
-pub(crate) fn set_cache_control(headers: &mut HeaderMap, value: HeaderValue) {
-    headers.insert(CACHE_CONTROL, value);
 }

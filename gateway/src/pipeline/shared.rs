@@ -9,7 +9,8 @@ use http_body_util::{Either, Full};
 use hyper::{
     Method, Response,
     header::{
-        ACCEPT, HeaderName, HeaderValue, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, UPGRADE,
+        ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+        RANGE, UPGRADE,
     },
     http::uri::PathAndQuery,
 };
@@ -19,7 +20,7 @@ use crate::{
     cache::{
         Answer, AnswerError, CacheResult, Fetch, FetchError, Fetched, Key, Selected, ThreadCache,
         control::{RequestControl, for_one_client},
-        entry::{Entry, is_not_modified, make_not_modified, set_cache_control},
+        entry::{Entry, is_not_modified, make_not_modified},
         not_cached,
     },
     groups::{RequestProperties, count_fallback},
@@ -301,7 +302,7 @@ fn for_clients(route: &Route, mut response: Response<Body>) -> Response<Body> {
     if route.access != Access::Public
         && let Some(value) = for_one_client(response.headers())
     {
-        set_cache_control(response.headers_mut(), value);
+        response.headers_mut().insert(CACHE_CONTROL, value);
     }
     response
 }

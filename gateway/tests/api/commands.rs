@@ -229,14 +229,19 @@ pub(crate) fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>
         .spawn()
         .unwrap();
     let mut output = BufReader::new(program.stdout.take().unwrap());
+    let address = read_address(&mut output);
+    (program, output, address)
+}
+
+/// Reads the log of a gateway up to its address.
+pub(crate) fn read_address(output: &mut impl BufRead) -> SocketAddr {
     let mut log = String::new();
     while !log.contains("listening on http") {
         assert!(output.read_line(&mut log).unwrap() > 0);
     }
     let url = log.split("listening on ").nth(1).unwrap();
     let address = url.split_once("://").unwrap().1;
-    let address = address[..address.find('"').unwrap()].parse().unwrap();
-    (program, output, address)
+    address[..address.find('"').unwrap()].parse().unwrap()
 }
 
 /// Stops the program; returns what it has logged since its start.

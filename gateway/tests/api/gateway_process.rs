@@ -10,7 +10,10 @@ use std::{
 use chassis::clock::Clock;
 use gateway::{Role, config::Config, sign_token};
 
-use crate::stage::{SECRET, settings};
+use crate::{
+    commands::read_address,
+    stage::{SECRET, settings},
+};
 
 /// A running gateway, killed on drop.
 pub struct GatewayProcess {
@@ -39,20 +42,19 @@ impl GatewayProcess {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the gateway");
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = output.lines().map_while(Result::ok);
-        let address = lines
-            .find_map(|line| {
-                let (_, rest) = line.split_once("listening on http://")?;
-                rest[..rest.find('"')?].parse().ok()
-            })
-            .expect("a gateway that comes up");
-        std::thread::spawn(move || lines.for_each(drop));
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let address = read_address(&mut output);
+        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(drop));
         Self {
             child,
             address,
             config: settings(upstream, more).read().expect("settings"),
         }
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A token that is valid for a day.

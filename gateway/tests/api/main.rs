@@ -25,7 +25,6 @@ mod crowding;
 mod drain;
 mod drill_connections;
 mod drill_limits;
-mod drill_memory;
 mod drill_steady;
 mod drill_upstreams;
 mod gateway_process;

@@ -15,6 +15,8 @@ use super::{
 use crate::stage::{Scripted, Stage, TestResponse, large_body, read_head, respond_ok, serve};
 
 const CLIENTS: usize = 20;
+/// Lets one address have all of them.
+const CROWD: (&str, &str) = ("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "1000");
 
 /// Waits until the gateway serves `count` requests beside this one.
 async fn until_in_flight(stage: &Stage, count: usize) {
@@ -32,10 +34,7 @@ async fn all(stage: &Stage) -> Vec<TestResponse> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_gets_one_request_of_many_clients() {
     let origin = Origin::held(200, &[PUBLIC], "x").await;
-    let stage = cached(
-        origin.address,
-        &[("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "1000")],
-    );
+    let stage = cached(origin.address, &[CROWD]);
     let release = async {
         until_in_flight(&stage, CLIENTS).await;
         assert_eq!(origin.count(), 1);
@@ -57,10 +56,7 @@ async fn the_service_gets_one_request_of_many_clients() {
 async fn clients_ask_at_once_if_the_first_response_is_not_for_all_or_fails() {
     for (code, control) in [(200, "private"), (404, "no-store"), (503, "no-store")] {
         let origin = Origin::held(code, &[("cache-control", control)], "x").await;
-        let stage = cached(
-            origin.address,
-            &[("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "1000")],
-        );
+        let stage = cached(origin.address, &[CROWD]);
         let release = async {
             until_in_flight(&stage, CLIENTS).await;
             assert_eq!(origin.count(), 1);
@@ -79,11 +75,7 @@ async fn clients_ask_at_once_if_the_first_response_is_not_for_all_or_fails() {
 async fn clients_do_not_wait_where_no_response_is_for_all() {
     const BEFORE: usize = 8;
     let origin = Origin::held(200, &[("cache-control", "private")], "x").await;
-    let settings = [
-        ("WORKER_THREADS", "1"),
-        ("MAX_REQUESTS_IN_FLIGHT_PER_CLIENT", "1000"),
-    ];
-    let stage = cached(origin.address, &settings);
+    let stage = cached(origin.address, &[CROWD, ("WORKER_THREADS", "1")]);
     origin.release(BEFORE);
     for _ in 0..BEFORE {
         assert_eq!(stage.get(MOVIES).await.status, 200);
