@@ -66,7 +66,7 @@ impl Default for IalsSettings {
 pub struct Ials {
     pub(crate) settings: IalsSettings,
     items: usize,
-    /// The item factors, row-major: items × d.
+    /// The item factors, row-major: items × d, as `rounded`.
     pub(crate) factors: Vec<f32>,
     rounded: RoundedFactors,
     /// α₀ HᵀH, lower triangle, column-major.
@@ -114,27 +114,29 @@ impl Ials {
         Self::from_factors(interactions.items(), items, settings)
     }
 
-    /// A model of `items` items with these `factors`, row-major, and the settings that users are folded in with.
+    /// A model of `items` items with these `factors`, row-major, which it rounds to 8 bits with a scale for each row, and
+    /// the settings that users are folded in with.
     ///
     /// # Errors
     /// [`FitError::Setting`] if a setting is out of its range, or factors have the wrong number or are not finite.
     pub fn from_factors(
         items: usize,
-        factors: Vec<f32>,
+        mut factors: Vec<f32>,
         settings: &IalsSettings,
     ) -> Result<Self, FitError> {
         check(settings)?;
         let dimensions = settings.dimensions;
         FitError::check_count("ials.factors", factors.len(), items * dimensions)?;
         FitError::check_all("ials.factors", &factors)?;
+        let rounded = RoundedFactors::new(&mut factors, items, dimensions);
         let mut prior = vec![0.0; dimensions * dimensions];
         add_gram(&factors, settings.unobserved_weight, dimensions, &mut prior);
         FitError::check_all("ials.factors, squared", &prior)?;
         Ok(Self {
             settings: *settings,
             items,
-            rounded: RoundedFactors::new(&factors, items, dimensions),
             factors,
+            rounded,
             prior,
         })
     }

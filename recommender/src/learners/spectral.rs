@@ -54,7 +54,7 @@ impl Default for SpectralSettings {
 pub struct Spectral {
     items: usize,
     pub(crate) dimensions: usize,
-    /// `Q`, row-major: items × k.
+    /// `Q`, row-major: items × k, as `rounded`.
     pub(crate) factors: Vec<f32>,
     rounded: RoundedFactors,
     /// `D^{−α}`.
@@ -130,14 +130,15 @@ impl Spectral {
         Self::from_factors(items, dimensions, factors, scales)
     }
 
-    /// A model of `items` items with these `factors`, row-major: items × `dimensions`, and `scales`, one per item.
+    /// A model of `items` items with these `factors`, row-major: items × `dimensions`, which it rounds to 8 bits with a
+    /// scale for each row, and `scales`, one per item.
     ///
     /// # Errors
     /// [`FitError::Setting`] if there is a wrong number of values or one is not finite.
     pub fn from_factors(
         items: usize,
         dimensions: usize,
-        factors: Vec<f32>,
+        mut factors: Vec<f32>,
         scales: Vec<f32>,
     ) -> Result<Self, FitError> {
         FitError::check_count("spectral.factors", factors.len(), items * dimensions)?;
@@ -147,7 +148,7 @@ impl Spectral {
         Ok(Self {
             items,
             dimensions,
-            rounded: RoundedFactors::new(&factors, items, dimensions),
+            rounded: RoundedFactors::new(&mut factors, items, dimensions),
             factors,
             scales,
         })
@@ -318,10 +319,11 @@ mod tests {
         let spectral = Spectral::fit(&all, &SpectralSettings::default()).expect("fits");
         let mut scores = [0.0; 4];
         spectral.score(all.history(0), &mut scores);
-        // Q is square then, and QQᵀ the identity: 3 users have the first film and 3 the second.
+        // Q is square then, and QQᵀ the identity but for the rounding of Q to 8 bits: 3 users have the first film and 3 the
+        // second.
         let own = 1.0 / 3_f32.sqrt();
         for (score, wanted) in scores.iter().zip([own, own, 0.0, 0.0]) {
-            assert!((score - wanted).abs() < 1e-4, "{scores:?}");
+            assert!((score - wanted).abs() < 1e-2, "{scores:?}");
         }
     }
 
