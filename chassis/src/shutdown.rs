@@ -67,8 +67,9 @@ impl Shutdown {
                     tracing::warn!("second signal, stopping without waiting");
                     std::process::exit(1);
                 }
-                tracing::info!("stopping: no new connections, finishing what was accepted");
+                // First, so that nothing that goes wrong with the log line keeps the process running.
                 shutdown.start();
+                tracing::info!("stopping: no new connections, finishing what was accepted");
             }
         });
         Ok(())

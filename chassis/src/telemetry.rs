@@ -54,6 +54,8 @@ where
     let builder = fmt()
         .with_env_filter(filter)
         .with_writer(writer)
+        // A line that cannot be written is lost: the default reports it to standard error, and panics if that is closed.
+        .log_internal_errors(false)
         .with_ansi(ansi);
     match format {
         LogFormat::Json => Box::new(

@@ -5,11 +5,12 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
 
-use crate::stage::{SECRET, Scripted, Stage, TestResponse, raw, read_head, status_of};
+use crate::stage::{MAX_WAIT, SECRET, Scripted, Stage, TestResponse, raw, read_head, status_of};
 
 pub(crate) fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let settings: HashMap<_, _> = settings.iter().copied().collect();
@@ -216,8 +217,34 @@ fn mock_mode_logs_a_warning() {
     assert!(String::from_utf8_lossy(&text).contains("AUTH_MODE=mock"));
 }
 
+#[test]
+fn a_gateway_whose_output_nobody_reads_stops_on_sigterm() {
+    let (mut program, output, _) = start_with_errors(&[], Stdio::piped());
+    drop((output, program.stderr.take()));
+    let pid = program.id().to_string();
+    let signal = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(signal.unwrap().success());
+    let started = Instant::now();
+    let status = loop {
+        match program.try_wait().unwrap() {
+            Some(status) => break status,
+            None if started.elapsed() < MAX_WAIT => std::thread::sleep(Duration::from_millis(10)),
+            None => panic!("it goes on"),
+        }
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
 /// Starts the program; returns it with its output, which has been read up to its address.
 pub(crate) fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>, SocketAddr) {
+    start_with_errors(settings, Stdio::inherit())
+}
+
+/// As [`start`], with its standard error.
+fn start_with_errors(
+    settings: &[(&str, &str)],
+    errors: Stdio,
+) -> (Child, BufReader<ChildStdout>, SocketAddr) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
         .env_remove("AUTH_MODE")
         .env_remove("CONFIG_FILE")
@@ -226,6 +253,7 @@ pub(crate) fn start(settings: &[(&str, &str)]) -> (Child, BufReader<ChildStdout>
         .env("WORKER_THREADS", "1")
         .envs(settings.iter().copied())
         .stdout(Stdio::piped())
+        .stderr(errors)
         .spawn()
         .unwrap();
     let mut output = BufReader::new(program.stdout.take().unwrap());
