@@ -19,7 +19,7 @@ use hyper::{
 use super::{
     breaker::BREAKER_REFUSED_TOTAL,
     headers::{ForwardedHeaders, upstream_headers},
-    instance::{Instance, SendFailure},
+    instance::{Connection, Instance, SendFailure},
     request_body::{OutgoingBody, RequestBody, RequestBodyState},
     response_body::ResponseBody,
     upgrade::{UpgradeSlot, add_switch, is_accepted},
@@ -137,13 +137,17 @@ impl Upstream {
                     self.log_token_refused();
                     return Err(Failure::TokenRefused);
                 }
-                Ok(response) => {
-                    let stall_timeout = self.config.own.upstream_stall_timeout_ms;
-                    let stall_timeout = Duration::from_millis(stall_timeout);
-                    return Ok(
-                        response.map(|body| ResponseBody::new(body, connection, stall_timeout))
-                    );
+                // An instance that is starting or overloaded refuses what another may serve.
+                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                    instance.refused();
+                    tried.push(Rc::clone(instance));
+                    if is_last || tried.len() >= self.instances.len() || !self.may_move(call) {
+                        return Ok(self.passed_on(response, connection));
+                    }
+                    self.metrics.count_retry("refused");
+                    continue;
                 }
+                Ok(response) => return Ok(self.passed_on(response, connection)),
                 Err(failure) => failure,
             };
             match call.body.map(|body| (body.state(), body.limit)) {
@@ -178,18 +182,30 @@ impl Upstream {
         unreachable!("the last attempt returns")
     }
 
+    /// The response with its body streamed over `connection`.
+    fn passed_on(
+        &self,
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> Response<ResponseBody> {
+        let stall_timeout = Duration::from_millis(self.config.own.upstream_stall_timeout_ms);
+        response.map(|body| ResponseBody::new(body, connection, stall_timeout))
+    }
+
+    /// True if a request that an instance refused may be sent to another one.
+    fn may_move(&self, call: &Call<'_>) -> bool {
+        call.retryable && is_unread(call) && self.may_spend(0.0)
+    }
+
     /// A request that did not leave over a closed idle connection costs nothing, since that cannot happen twice to it. One
     /// that was written may have reached the service: it costs a retry, but a service that restarts closes all idle
     /// connections at once, so as many may be taken in advance.
     fn may_retry(&self, call: &Call<'_>, failure: &SendFailure, was_reused: bool) -> bool {
-        let is_unread = call
-            .body
-            .is_none_or(|body| body.state() == RequestBodyState::Unread);
         let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
         let idle = self.config.own.upstream_idle_connections * self.instances.len();
         let debt = if was_reused { idle as f64 } else { 0.0 };
         let is_free = was_reused && failure.unsent;
-        is_unread && is_safe && (is_free || self.may_spend(debt))
+        is_unread(call) && is_safe && (is_free || self.may_spend(debt))
     }
 
     /// Takes a retry from the budget, or one of `debt` in advance.
@@ -224,6 +240,12 @@ impl Upstream {
         }
         request
     }
+}
+
+/// True if the request has no body, or nothing of it has been read.
+fn is_unread(call: &Call<'_>) -> bool {
+    let is_unread = |body: &Rc<RequestBody>| body.state() == RequestBodyState::Unread;
+    call.body.is_none_or(is_unread)
 }
 
 /// True if the service refuses the gateway, not its client.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hyper::{
-    Request, Response, Uri,
+    Request, Response, StatusCode, Uri,
     body::Incoming,
     client::conn::http1::{self, SendRequest},
     header::{HOST, HeaderValue},
@@ -28,6 +28,8 @@ use crate::config::GatewayConfig;
 
 /// The weight of the latest response in the moving average of latencies.
 const LATENCY_WEIGHT: f64 = 0.2;
+/// The time for which an instance that responded 503 gets no requests if another one can take them.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// One instance of a service.
 pub(crate) struct Instance {
@@ -45,6 +47,7 @@ pub(crate) struct Instance {
     latency: Cell<f64>,
     failed_connects: Cell<u32>,
     skipped_until: Cell<Option<Instant>>,
+    refuses_until: Cell<Option<Instant>>,
 }
 
 struct Idle {
@@ -92,6 +95,7 @@ impl Instance {
             latency: Cell::new(0.0),
             failed_connects: Cell::new(0),
             skipped_until: Cell::new(None),
+            refuses_until: Cell::new(None),
         }))
     }
 
@@ -110,6 +114,17 @@ impl Instance {
         self.skipped_until
             .get()
             .filter(|until| Instant::now() < *until)
+    }
+
+    /// Records that it responded 503: for [`REFUSAL_TIME`] requests go to others that do not.
+    pub(super) fn refused(&self) {
+        self.refuses_until.set(Some(Instant::now() + REFUSAL_TIME));
+    }
+
+    /// True if it responded 503 a moment ago.
+    pub(super) fn refuses(&self) -> bool {
+        let until = self.refuses_until.get();
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// An open connection that has been idle for less than `max_idle` at `now`, if there is one.
@@ -263,7 +278,10 @@ impl Connection {
         match sender.try_send_request(request).await {
             Ok(response) => {
                 let now = Instant::now();
-                self.instance.record_latency(now - started);
+                // A refusal is quick, and must not make the instance look the less loaded one.
+                if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                    self.instance.record_latency(now - started);
+                }
                 awaiting.responded(now);
                 Ok(response)
             }

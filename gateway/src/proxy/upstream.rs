@@ -110,19 +110,23 @@ impl Upstream {
     }
 
     /// The instance for the next attempt: the less loaded of two random ones (Mitzenmacher, "The power of two
-    /// choices in randomized load balancing", IEEE TPDS 2001). Those in `tried` and skipped ones come last.
+    /// choices in randomized load balancing", IEEE TPDS 2001). Those that refused one come after others, and those in
+    /// `tried` and skipped ones last.
     pub(super) fn choose(&self, tried: &[Rc<Instance>]) -> Option<&Rc<Instance>> {
         if let [only] = self.instances.as_slice() {
             return Some(only);
         }
         let untried = |instance: &&Rc<Instance>| !tried.iter().any(|t| Rc::ptr_eq(t, instance));
-        let open: Vec<&Rc<Instance>> = self
+        let mut open: Vec<&Rc<Instance>> = self
             .instances
             .iter()
             .filter(|instance| !instance.breaker.is_open())
             .filter(|instance| instance.skipped_until().is_none())
             .filter(untried)
             .collect();
+        if open.iter().any(|instance| !instance.refuses()) {
+            open.retain(|instance| !instance.refuses());
+        }
         match open.as_slice() {
             // All of them are skipped: take the one that is due first.
             [] => self

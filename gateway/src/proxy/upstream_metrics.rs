@@ -37,7 +37,7 @@ pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         RETRIES_TOTAL,
         "Requests that were sent again, by service, group and reason: connect (no connection), reused (an idle \
-         connection had been closed), failed (no usable response)"
+         connection had been closed), failed (no usable response), refused (503, while there is another instance)"
     );
     metrics::describe_counter!(
         RETRIES_REFUSED_TOTAL,

@@ -34,6 +34,7 @@ mod health;
 mod http2;
 mod http2_attacks;
 mod http2_frames;
+mod instances;
 mod jwks;
 mod keep_alive;
 #[allow(dead_code, reason = "the tests of the platform use all of it")]

@@ -292,45 +292,6 @@ async fn retries_of_a_service_that_closes_connections_on_reuse_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_instances_do_not_fail_requests() {
-    let live = serve(echo()).await;
-    let dead: std::net::SocketAddr = ([127, 0, 0, 1], free_port()).into();
-    let urls = format!("http://{dead}, http://{live}");
-    let stage = Stage::new(live, &[("MOVIE_SERVICE_URL", &urls)]);
-    for _ in 0..100 {
-        assert_eq!(stage.get("/api/v1/movies").await.status, 200);
-    }
-    let post = TestResponse::of(stage.call(Method::POST, "/api/v1/admin/sync").body("{}")).await;
-    assert_eq!(post.json()["length"], 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn load_is_spread_over_instances() {
-    let counts: Vec<Arc<AtomicUsize>> = (0..3).map(|_| Arc::default()).collect();
-    let mut urls = Vec::new();
-    for count in &counts {
-        let count = Arc::clone(count);
-        let app = Router::new().fallback(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            async { "x" }
-        });
-        urls.push(format!("http://{}", serve(app).await));
-    }
-    let any = ([127, 0, 0, 1], 1).into();
-    let stage = Stage::new(any, &[("MOVIE_SERVICE_URL", &urls.join(","))]);
-    // In waves, so that no instance is skipped because it accepts too many connections at once too slowly.
-    for _ in 0..30 {
-        let requests = (0..10).map(|_| stage.get("/api/v1/movies"));
-        for response in futures_util::future::join_all(requests).await {
-            assert_eq!(response.status, 200);
-        }
-    }
-    for count in counts {
-        assert!(count.load(Ordering::SeqCst) >= 20);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_disconnected_client_cancels_the_upstream_request() {
     let under_way = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&under_way);

@@ -139,10 +139,10 @@ impl OpenLoad {
             tasks.spawn(async move { balancer.check(number).await });
         }
         let own = format!("/api/v1/users/{user}");
-        // Reads of each service, and a write.
+        // Reads of each service that no gateway stores, and a write.
         let like = format!(r#"{{"movie_id":{film},"interaction_type":"like"}}"#);
         let requests: [(String, Option<String>); 4] = [
-            ("/api/v1/movies?page_size=5".to_owned(), None),
+            ("/api/v1/search?q=a&page_size=5".to_owned(), None),
             (own.clone(), None),
             (format!("{own}/recommendations?limit=5"), None),
             (format!("{own}/interactions"), Some(like)),

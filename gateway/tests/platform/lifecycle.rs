@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chassis::testing::eventually;
 use serde_json::Value;
 
 use crate::stage::{
@@ -55,8 +56,16 @@ fn replicated() -> PlatformOptions {
 async fn a_shutdown_of_one_replica_fails_no_request_through_the_gateway() {
     let mut platform = Platform::with_films(1, replicated()).await;
     let user = platform.user("anna").await;
-    let films = "/api/v1/movies?page_size=5";
+    // A replica that has just started refuses it until its index is built.
+    let films = "/api/v1/search?q=a&page_size=5";
     let list = format!("/api/v1/users/{user}/recommendations?limit=5");
+    for replica in &platform.movie_services {
+        let replica = platform.inside(replica);
+        eventually("the index is built", async || {
+            replica.get(films).await.status == 200
+        })
+        .await;
+    }
     stop_one_of_two(&mut platform, films, |platform| {
         &mut platform.movie_services[0]
     })
