@@ -51,7 +51,7 @@ struct Wanted<'a> {
     stored: Option<Arc<Entry>>,
 }
 
-/// A response, the way in which it was served, and `Cache-Status` after the name of the cache.
+/// A response, the way in which it was served, and its `Cache-Status`.
 type Served = (Response<Body>, CacheResult, Cow<'static, str>);
 
 impl RequestContext<'_> {
@@ -71,17 +71,17 @@ impl RequestContext<'_> {
         };
         let control = RequestControl::of(&self.head.headers);
         let (served, result, status) = if control.no_store {
-            (Ok(None), CacheResult::Bypass, "fwd=request")
+            (Ok(None), CacheResult::Bypass, "marquee; fwd=request")
         } else if cache.is_unoffered(path) && !control.only_if_cached {
-            (Ok(None), CacheResult::Passed, "fwd=miss")
+            (Ok(None), CacheResult::Passed, "marquee; fwd=miss")
         } else if !self.may_use_stored() {
-            (Ok(None), CacheResult::Bypass, "fwd=bypass")
+            (Ok(None), CacheResult::Bypass, "marquee; fwd=bypass")
         } else {
             let wanted = self.wanted(path, service, target, principal, control, cache);
             let begun = Instant::now();
             let served = self.serve_shared(cache, wanted).await;
             self.waited = begun.elapsed();
-            (served, CacheResult::Passed, "fwd=miss")
+            (served, CacheResult::Passed, "marquee; fwd=miss")
         };
         let served = match served {
             Ok(Some(served)) => Ok(served),
@@ -101,7 +101,11 @@ impl RequestContext<'_> {
         self.cache_result = Some(result.name());
         let (response, _, status) = served?;
         let mut response = for_clients(route, response);
-        if let Ok(status) = HeaderValue::try_from(format!("marquee; {status}")) {
+        let status = match status {
+            Cow::Borrowed(status) => Some(HeaderValue::from_static(status)),
+            Cow::Owned(status) => HeaderValue::try_from(status).ok(),
+        };
+        if let Some(status) = status {
             response.headers_mut().append(CACHE_STATUS, status);
         }
         Ok(response)
@@ -177,7 +181,7 @@ impl RequestContext<'_> {
             .as_ref()
             .filter(|entry| entry.is_fresh(control))
         {
-            let status = format!("hit; ttl={}", entry.ttl());
+            let status = format!("marquee; hit; ttl={}", entry.ttl());
             return Ok(Some((self.stored(entry), CacheResult::Hit, status.into())));
         }
         if control.only_if_cached {
@@ -192,7 +196,10 @@ impl RequestContext<'_> {
             .as_ref()
             .filter(|entry| entry.is_usable_meanwhile(control))
         {
-            let status = format!("hit; ttl={}; detail=stale-while-revalidate", entry.ttl());
+            let status = format!(
+                "marquee; hit; ttl={}; detail=stale-while-revalidate",
+                entry.ttl()
+            );
             let served = (self.stored(entry), CacheResult::Stale, status.into());
             cache.refresh(self.fetch(wanted));
             return Ok(Some(served));
@@ -202,9 +209,9 @@ impl RequestContext<'_> {
             .as_ref()
             .filter(|entry| entry.is_usable_on_error(control));
         let fwd = match (&stored, control.no_cache) {
-            (Some(_), true) => "fwd=request",
-            (Some(_), false) => "fwd=stale",
-            (None, _) => "fwd=miss",
+            (Some(_), true) => "marquee; fwd=request",
+            (Some(_), false) => "marquee; fwd=stale",
+            (None, _) => "marquee; fwd=miss",
         };
         let (service, path, may_wait) = (wanted.service, wanted.path, !control.no_cache);
         let time_limit = self.state.shared.config.process.request_timeout();

@@ -207,7 +207,10 @@ impl Instance {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        // Most requests are a head alone, for which a list of buffers is a detour.
+        let (sender, connection) = http1::Builder::new()
+            .writev(false)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         let task = tokio::task::spawn_local(async move {

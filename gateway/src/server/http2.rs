@@ -137,7 +137,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             let http2 = Rc::clone(&http2);
             async move {
                 let method = request.method().clone();
-                let mut response = pipeline::serve(&http2.state, &handle.peer, request).await;
+                // Boxed, since hyper and the runtime move the future of a request several times.
+                let serving = Box::pin(pipeline::serve(&http2.state, &handle.peer, request));
+                let mut response = serving.await;
                 if let Some(hsts) = &http2.hsts {
                     let headers = response.headers_mut();
                     headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
