@@ -221,9 +221,7 @@ fn mock_mode_logs_a_warning() {
 fn a_gateway_whose_output_nobody_reads_stops_on_sigterm() {
     let (mut program, output, _) = start_with_errors(&[], Stdio::piped());
     drop((output, program.stderr.take()));
-    let pid = program.id().to_string();
-    let signal = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(signal.unwrap().success());
+    terminate(&program);
     let started = Instant::now();
     let status = loop {
         match program.try_wait().unwrap() {
@@ -272,10 +270,16 @@ pub(crate) fn read_address(output: &mut impl BufRead) -> SocketAddr {
     address[..address.find('"').unwrap()].parse().unwrap()
 }
 
+/// Sends SIGTERM.
+pub(crate) fn terminate(program: &Child) {
+    let pid = program.id().to_string();
+    let status = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(status.unwrap().success());
+}
+
 /// Stops the program; returns what it has logged since its start.
 pub(crate) fn stop(mut program: Child, mut output: BufReader<ChildStdout>) -> String {
-    let pid = program.id().to_string();
-    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    terminate(&program);
     let mut log = String::new();
     output.read_to_string(&mut log).unwrap();
     assert!(program.wait().unwrap().success());

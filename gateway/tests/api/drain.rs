@@ -3,7 +3,6 @@
 use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
-    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,7 +18,10 @@ use tokio::{
     time::{MissedTickBehavior, timeout},
 };
 
-use crate::stage::{MAX_WAIT, SECRET, Stage, blocked_service, read_rest, serve, status_of};
+use crate::{
+    commands::{start, terminate},
+    stage::{MAX_WAIT, Stage, blocked_service, read_rest, serve, status_of},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_requests_are_served_before_the_end() {
@@ -218,28 +220,13 @@ async fn requests_to_a_service_that_hangs_fail_early_during_the_shutdown() {
 async fn a_signal_ends_the_process_after_the_request_in_flight() {
     let (app, go, waiting) = blocked_service();
     let upstream = serve(app).await;
-    let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"))
-        .envs([
-            ("SERVER_PORT", "0"),
-            ("JWT_SECRET", SECRET),
-            ("AUTH_MODE", "mock"),
-            ("REDIS_URL", ""),
-        ])
-        .env("MOVIE_SERVICE_URL", format!("http://{upstream}"))
-        .env("LOG_FORMAT", "json")
-        .env_remove("CONFIG_FILE")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = std::io::BufReader::new(program.stdout.take().unwrap());
-    let address = loop {
-        let mut line = String::new();
-        assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0);
-        if let Some((_, rest)) = line.split_once("listening on http://") {
-            break rest[..rest.find(['"', ' ', '\n']).unwrap()].to_owned();
-        }
-    };
-    let mut stream = TcpStream::connect(&address).unwrap();
+    let url = format!("http://{upstream}");
+    let (mut program, _output, address) = start(&[
+        ("AUTH_MODE", "mock"),
+        ("MOVIE_SERVICE_URL", &url),
+        ("WORKER_THREADS", "2"),
+    ]);
+    let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
@@ -250,12 +237,9 @@ async fn a_signal_ends_the_process_after_the_request_in_flight() {
         waiting.load(Ordering::SeqCst) == 1
     })
     .await;
-    Command::new("kill")
-        .args(["-TERM", &program.id().to_string()])
-        .status()
-        .unwrap();
+    terminate(&program);
     eventually("nothing new is accepted", || async {
-        TcpStream::connect(&address).is_err()
+        TcpStream::connect(address).is_err()
     })
     .await;
     go.notify_waiters();
