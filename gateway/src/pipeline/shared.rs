@@ -35,6 +35,11 @@ use crate::{
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// Values of `Cache-Status`: why the request was passed on.
+const FWD_BYPASS: &str = "marquee; fwd=bypass";
+const FWD_MISS: &str = "marquee; fwd=miss";
+const FWD_REQUEST: &str = "marquee; fwd=request";
+const FWD_STALE: &str = "marquee; fwd=stale";
 /// Request headers that exclude a stored response.
 const EXCLUDING: [HeaderName; 5] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE];
 
@@ -71,17 +76,17 @@ impl RequestContext<'_> {
         };
         let control = RequestControl::of(&self.head.headers);
         let (served, result, status) = if control.no_store {
-            (Ok(None), CacheResult::Bypass, "marquee; fwd=request")
+            (Ok(None), CacheResult::Bypass, FWD_REQUEST)
         } else if cache.is_unoffered(path) && !control.only_if_cached {
-            (Ok(None), CacheResult::Passed, "marquee; fwd=miss")
+            (Ok(None), CacheResult::Passed, FWD_MISS)
         } else if !self.may_use_stored() {
-            (Ok(None), CacheResult::Bypass, "marquee; fwd=bypass")
+            (Ok(None), CacheResult::Bypass, FWD_BYPASS)
         } else {
             let wanted = self.wanted(path, service, target, principal, control, cache);
             let begun = Instant::now();
             let served = self.serve_shared(cache, wanted).await;
             self.waited = begun.elapsed();
-            (served, CacheResult::Passed, "marquee; fwd=miss")
+            (served, CacheResult::Passed, FWD_MISS)
         };
         let served = match served {
             Ok(Some(served)) => Ok(served),
@@ -209,9 +214,9 @@ impl RequestContext<'_> {
             .as_ref()
             .filter(|entry| entry.is_usable_on_error(control));
         let fwd = match (&stored, control.no_cache) {
-            (Some(_), true) => "marquee; fwd=request",
-            (Some(_), false) => "marquee; fwd=stale",
-            (None, _) => "marquee; fwd=miss",
+            (Some(_), true) => FWD_REQUEST,
+            (Some(_), false) => FWD_STALE,
+            (None, _) => FWD_MISS,
         };
         let (service, path, may_wait) = (wanted.service, wanted.path, !control.no_cache);
         let time_limit = self.state.shared.config.process.request_timeout();

@@ -118,7 +118,7 @@ impl Upstream {
                     }
                     Err(error) => {
                         tried.push(Rc::clone(instance));
-                        if is_last || tried.len() >= self.instances.len() || !self.may_spend(0.0) {
+                        if is_last || !self.may_try_another(&tried) {
                             return Err(Failure::Unreachable(error));
                         }
                         self.metrics.count_retry("connect");
@@ -141,7 +141,8 @@ impl Upstream {
                 Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
                     instance.refused();
                     tried.push(Rc::clone(instance));
-                    if is_last || tried.len() >= self.instances.len() || !self.may_move(call) {
+                    let may_repeat = call.retryable && is_unread(call);
+                    if is_last || !may_repeat || !self.may_try_another(&tried) {
                         return Ok(self.passed_on(response, connection));
                     }
                     self.metrics.count_retry("refused");
@@ -192,9 +193,9 @@ impl Upstream {
         response.map(|body| ResponseBody::new(body, connection, stall_timeout))
     }
 
-    /// True if a request that an instance refused may be sent to another one.
-    fn may_move(&self, call: &Call<'_>) -> bool {
-        call.retryable && is_unread(call) && self.may_spend(0.0)
+    /// Takes a retry from the budget if there is an instance that is not in `tried`.
+    fn may_try_another(&self, tried: &[Rc<Instance>]) -> bool {
+        tried.len() < self.instances.len() && self.may_spend(0.0)
     }
 
     /// A request that did not leave over a closed idle connection costs nothing, since that cannot happen twice to it. One
