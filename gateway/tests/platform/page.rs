@@ -1,11 +1,14 @@
 //! The page at `/` in a real browser: signing up, searching, liking, the list that follows, and the session after a reload.
 //! No request leaves the machine, and the console has no errors.
 //!
-//! [`accessibility`] runs axe in every view, [`hostile`] shows markup and scripts as text, [`states`] covers failures.
+//! [`accessibility`] runs axe in every view, [`hostile`] shows markup and scripts as text, [`posters`] covers images, [`states`]
+//! failures, [`together`] the deck of a group on two devices.
 
 mod accessibility;
 mod hostile;
+mod posters;
 mod states;
+mod together;
 
 use std::path::PathBuf;
 

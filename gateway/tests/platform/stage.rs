@@ -10,7 +10,7 @@ mod managed;
 mod program;
 mod raw;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use chassis::testing::{RedisServer, TcpProxy, eventually, free_port};
 use serde_json::{Value, json};
@@ -58,6 +58,8 @@ pub(crate) struct PlatformOptions {
     pub(crate) settings: Vec<(&'static str, String)>,
     /// A database of the Postgres server, instead of `DATABASE_URL`.
     pub(crate) postgres: Option<Url>,
+    /// The directory of movie-service's images; without one, movies have no posters.
+    pub(crate) images: Option<PathBuf>,
 }
 
 impl Default for PlatformOptions {
@@ -74,6 +76,7 @@ impl Default for PlatformOptions {
             wire: false,
             settings: Vec::new(),
             postgres: None,
+            images: None,
         }
     }
 }
@@ -116,7 +119,11 @@ impl Platform {
         };
         let near = wire.as_ref().map(TcpProxy::address);
         let redis = RedisServer::start();
-        let demo_tmdb = Program::start("demo-tmdb", &[]);
+        let images = options.images.as_ref();
+        let demo_tmdb = Program::start(
+            "demo-tmdb",
+            &[("DEMO_POSTERS", images.is_some().to_string())],
+        );
         // movie-service records what administrators do with preference-service, which starts after it.
         let preference_port = free_port();
         let movie_service = [
@@ -127,6 +134,11 @@ impl Platform {
             ("DATABASE_URL", movies.url(near)),
             ("TMDB_BASE_URL", format!("{}/3", demo_tmdb.url())),
             ("TMDB_API_KEY", "demo".to_owned()),
+            ("TMDB_IMAGE_BASE_URL", format!("{}/t/p", demo_tmdb.url())),
+            (
+                "IMAGE_CACHE_DIR",
+                images.map_or_else(String::new, |folder| folder.display().to_string()),
+            ),
             // Movies are synced when a test requests it.
             ("WARM_POOL_INTERVAL_SECONDS", "0".to_owned()),
             ("TMDB_RATE_LIMIT_PER_SECOND", "10000".to_owned()),

@@ -97,8 +97,17 @@ impl Browser {
         }
     }
 
-    /// Opens an empty page.
+    /// Opens an empty page; all of them share their cookies.
     pub(crate) async fn page(&self) -> Page {
+        self.open(false).await
+    }
+
+    /// Opens an empty page with cookies and storage of its own, as on another device.
+    pub(crate) async fn other_device(&self) -> Page {
+        self.open(true).await
+    }
+
+    async fn open(&self, is_other_device: bool) -> Page {
         let (socket, _) = connect_async(&self.endpoint).await.unwrap();
         let (sink, mut stream) = socket.split();
         let state = Arc::<State>::default();
@@ -115,9 +124,12 @@ impl Browser {
             session: None,
             state,
         };
-        let target = page
-            .call("Target.createTarget", json!({"url": "about:blank"}))
-            .await;
+        let mut target = json!({"url": "about:blank"});
+        if is_other_device {
+            let context = page.call("Target.createBrowserContext", json!({})).await;
+            target["browserContextId"] = context["browserContextId"].clone();
+        }
+        let target = page.call("Target.createTarget", target).await;
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let session = page.call("Target.attachToTarget", attach).await;
         page.session = session["sessionId"].as_str().map(str::to_owned);
