@@ -33,6 +33,8 @@ pub(crate) fn describe_metrics() {
 pub(super) struct Breaker {
     is_open: Cell<bool>,
     is_probing: Cell<bool>,
+    /// True if a connection to the instance timed out since the latest probe.
+    is_suspected: Cell<bool>,
     /// Requests whose response has not begun.
     awaiting: Cell<u32>,
     /// The latest sign of life while responses are awaited, or the latest probe.
@@ -46,6 +48,7 @@ impl Default for Breaker {
         Self {
             is_open: Cell::new(false),
             is_probing: Cell::new(false),
+            is_suspected: Cell::new(false),
             awaiting: Cell::new(0),
             since: Cell::new(Instant::now()),
             connections: RefCell::default(),
@@ -59,8 +62,14 @@ impl Breaker {
         self.is_open.get()
     }
 
+    /// Records that a connection timed out, so that the instance is probed at once. A single lost packet must not end the
+    /// requests over its other connections.
+    pub(super) fn suspect(&self) {
+        self.is_suspected.set(true);
+    }
+
     /// Opens the breaker: ends all connections, so that the requests that wait for them fail.
-    pub(super) fn open(&self) {
+    fn open(&self) {
         self.is_open.set(true);
         self.since.set(Instant::now());
         for connection in self.connections.borrow_mut().drain(..) {
@@ -94,9 +103,13 @@ impl Breaker {
         let silence = self.since.get().elapsed();
         let is_due = match self.is_open.get() {
             true => silence >= REOPEN_INTERVAL,
-            false => self.awaiting.get() > 0 && silence >= probe_after,
+            false => self.is_suspected.get() || (self.awaiting.get() > 0 && silence >= probe_after),
         };
-        is_due && !self.is_probing.replace(true)
+        let begins = is_due && !self.is_probing.replace(true);
+        if begins {
+            self.is_suspected.set(false);
+        }
+        begins
     }
 
     /// Sets the breaker by the result of a probe. True if that opened or closed it.

@@ -28,6 +28,12 @@ use crate::config::GatewayConfig;
 
 /// The weight of the latest response in the moving average of latencies.
 const LATENCY_WEIGHT: f64 = 0.2;
+/// The time constant by which the average decays without responses, so that an instance which was slow gets requests again and
+/// is measured anew.
+const LATENCY_DECAY: Duration = Duration::from_secs(1);
+/// The range of latencies in the average, in microseconds: instances faster than the least are compared by their requests in
+/// flight alone, as is one that has not responded yet; a single slow response weighs no more than the most.
+const LATENCY_RANGE: (f64, f64) = (1e3, 1e6);
 /// The time for which an instance that responded 503 gets no requests if another one can take them.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
@@ -43,8 +49,9 @@ pub(crate) struct Instance {
     pub(super) breaker: Breaker,
     idle: RefCell<Vec<Idle>>,
     in_flight: Cell<u32>,
-    /// Moving average, in microseconds.
+    /// Moving average at the time of the latest response, in microseconds.
     latency: Cell<f64>,
+    responded_at: Cell<Instant>,
     failed_connects: Cell<u32>,
     skipped_until: Cell<Option<Instant>>,
     refuses_until: Cell<Option<Instant>>,
@@ -92,7 +99,8 @@ impl Instance {
             breaker: Breaker::default(),
             idle: RefCell::default(),
             in_flight: Cell::new(0),
-            latency: Cell::new(0.0),
+            latency: Cell::new(LATENCY_RANGE.0),
+            responded_at: Cell::new(Instant::now()),
             failed_connects: Cell::new(0),
             skipped_until: Cell::new(None),
             refuses_until: Cell::new(None),
@@ -104,9 +112,16 @@ impl Instance {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The estimated load; lower is better.
-    pub(super) fn load(&self) -> f64 {
-        f64::from(self.in_flight.get() + 1) * self.latency.get().max(1.0)
+    /// The estimated load at `now`; lower is better.
+    pub(super) fn load(&self, now: Instant) -> f64 {
+        f64::from(self.in_flight.get() + 1) * self.latency(now)
+    }
+
+    /// The moving average of latencies at `now`, in microseconds.
+    fn latency(&self, now: Instant) -> f64 {
+        let unmeasured = now.saturating_duration_since(self.responded_at.get());
+        let decay = (-unmeasured.as_secs_f64() / LATENCY_DECAY.as_secs_f64()).exp();
+        (self.latency.get() * decay).max(LATENCY_RANGE.0)
     }
 
     /// The end of the time for which it is skipped, if it is.
@@ -170,9 +185,11 @@ impl Instance {
                 self.failed_connects.set(0);
                 self.skipped_until.set(None);
             }
-            // Nothing at the address responds at all: the next ones need not wait for it.
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.breaker.open(),
-            Err(_) => {
+            Err(error) => {
+                // Perhaps nothing at the address responds at all: a probe tells, so that the next ones need not wait for it.
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.breaker.suspect();
+                }
                 let failures = self.failed_connects.get().saturating_add(1);
                 self.failed_connects.set(failures);
                 if failures >= self.config.own.upstream_failures_to_skip {
@@ -244,14 +261,13 @@ impl Instance {
         matches!(probe.await, Ok(Ok(_)))
     }
 
-    fn record_latency(&self, latency: Duration) {
-        let micros = latency.as_secs_f64() * 1e6;
-        let before = self.latency.get();
-        self.latency.set(if before == 0.0 {
-            micros
-        } else {
-            before + LATENCY_WEIGHT * (micros - before)
-        });
+    /// Adds the `latency` of a response that began at `now` to the average.
+    fn record_latency(&self, latency: Duration, now: Instant) {
+        let micros = (latency.as_secs_f64() * 1e6).min(LATENCY_RANGE.1);
+        let before = self.latency(now);
+        self.latency
+            .set(before + LATENCY_WEIGHT * (micros - before));
+        self.responded_at.set(now);
     }
 }
 
@@ -271,6 +287,8 @@ impl Connection {
         let Some(sender) = self.sender.as_mut() else {
             unreachable!("a connection has its sender until it is released")
         };
+        // The time of an upload, or of a sync that a POST starts, says nothing about the instance.
+        let is_measured = request.method().is_safe();
         let awaiting = self.instance.breaker.await_response(started);
         if !sender.is_ready() {
             sender.ready().await.map_err(|error| SendFailure {
@@ -282,8 +300,8 @@ impl Connection {
             Ok(response) => {
                 let now = Instant::now();
                 // A refusal is quick, and must not make the instance look the less loaded one.
-                if response.status() != StatusCode::SERVICE_UNAVAILABLE {
-                    self.instance.record_latency(now - started);
+                if is_measured && response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                    self.instance.record_latency(now - started, now);
                 }
                 awaiting.responded(now);
                 Ok(response)

@@ -142,7 +142,8 @@ impl Upstream {
                 let first = random.random_range(0..open.len());
                 let second = (first + random.random_range(1..open.len())) % open.len();
                 let (first, second) = (open[first], open[second]);
-                Some(if second.load() < first.load() {
+                let now = Instant::now();
+                Some(if second.load(now) < first.load(now) {
                     second
                 } else {
                     first

@@ -1,18 +1,20 @@
 //! Services of several instances, some of which are dead or refuse requests.
 
 use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use axum::{Router, http::StatusCode};
+use axum::{Router, extract::Request, http::StatusCode};
 use chassis::testing::{eventually, free_port};
 use reqwest::Method;
+use socket2::{Domain, Socket, Type};
 
-use crate::stage::{Stage, TestResponse, echo, serve};
+use crate::stage::{Stage, TestResponse, echo, read_head, respond_ok, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_instances_do_not_fail_requests() {
@@ -104,4 +106,108 @@ async fn load_is_spread_over_instances() {
     for count in counts {
         assert!(count.load(Ordering::SeqCst) >= 20);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_was_slow_gets_requests_again() {
+    let (received, is_slow) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(true)),
+    );
+    let (count, slow) = (Arc::clone(&received), Arc::clone(&is_slow));
+    let app = Router::new().fallback(move |request: Request| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let delay = match (slow.load(Ordering::SeqCst), request.method().as_str()) {
+            (false, _) => 0,
+            (true, "GET") => 400,
+            (true, _) => 1500,
+        };
+        async move { tokio::time::sleep(Duration::from_millis(delay)).await }
+    });
+    let (slow, live) = (serve(app).await, serve(echo()).await);
+    let urls = format!("http://{slow}, http://{live}");
+    let stage = Stage::new(
+        live,
+        &[("MOVIE_SERVICE_URL", &urls), ("WORKER_THREADS", "1")],
+    );
+    // Until it has had a request of each kind.
+    for method in [Method::POST, Method::GET] {
+        let before = received.load(Ordering::SeqCst);
+        let path = match method {
+            Method::POST => "/api/v1/admin/sync",
+            _ => "/api/v1/movies",
+        };
+        eventually("the slow instance gets a request", async || {
+            let response = TestResponse::of(stage.call(method.clone(), path)).await;
+            assert_eq!(response.status, 200);
+            received.load(Ordering::SeqCst) > before
+        })
+        .await;
+    }
+    is_slow.store(false, Ordering::SeqCst);
+    let before = received.load(Ordering::SeqCst);
+    eventually("the instance gets requests again", async || {
+        stage.get("/api/v1/movies").await;
+        received.load(Ordering::SeqCst) > before
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_times_out_does_not_end_requests_over_others() {
+    // Room for two connections that are not accepted; the packets of further ones are dropped.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let (begun, accepted) = std::sync::mpsc::channel();
+    let (free, freed) = std::sync::mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        read_head(&mut first);
+        begun.send(()).unwrap();
+        freed.recv().unwrap();
+        // The probe, and nothing else, before the first request gets its response.
+        loop {
+            let (mut next, _) = listener.accept().unwrap();
+            if read_head(&mut next).starts_with("GET /health/live") {
+                respond_ok(&mut next, "");
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        respond_ok(&mut first, "whole");
+    });
+    let url = format!("http://{address}");
+    let stage = Stage::new(
+        address,
+        &[
+            ("MOVIE_SERVICE_URL", &url),
+            ("WORKER_THREADS", "1"),
+            ("UPSTREAM_CONNECT_TIMEOUT_MS", "300"),
+            // A dropped packet is sent again after a second.
+            ("UPSTREAM_PROBE_TIMEOUT_MS", "10000"),
+            ("UPSTREAM_PROBE_AFTER_MS", "20000"),
+        ],
+    );
+    let lost = async {
+        tokio::task::spawn_blocking(move || accepted.recv().unwrap())
+            .await
+            .unwrap();
+        let wait = Duration::from_millis(200);
+        let fillers: Vec<_> =
+            std::iter::from_fn(|| TcpStream::connect_timeout(&address, wait).ok())
+                .take(100)
+                .collect();
+        assert!(fillers.len() < 100, "the queue is full");
+        stage.get("/api/v1/movies?page=2").await.problem(503);
+        drop(fillers);
+        free.send(()).unwrap();
+    };
+    let (first, ()) = tokio::join!(stage.get("/api/v1/movies"), lost);
+    assert_eq!((first.status, first.text.as_str()), (200, "whole"));
+    server.join().unwrap();
 }
