@@ -20,6 +20,7 @@ mod middleware;
 pub mod openapi;
 mod pipeline;
 mod proxy;
+mod readiness;
 mod response;
 pub mod routes;
 pub mod server;

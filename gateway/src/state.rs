@@ -32,6 +32,7 @@ use crate::{
         rate_limit::{RateLimiter, RateLimits},
     },
     proxy::{DEFAULT_GROUP, Upstream},
+    readiness::ReadinessCheck,
     routes::{Router, Service},
     websocket::{Tunnel, WebSockets},
 };
@@ -137,6 +138,7 @@ pub(crate) struct ThreadState {
     /// Its requests in flight.
     pub(crate) requests: Rc<Admission>,
     pub(crate) websockets: WebSockets,
+    pub(crate) readiness: ReadinessCheck,
     /// True once the process stops: connections end with their next response.
     pub(crate) is_stopping: Cell<bool>,
     /// True once its listener is about to close.
@@ -237,6 +239,7 @@ impl ThreadState {
             connections,
             requests,
             websockets,
+            readiness: ReadinessCheck::default(),
             is_stopping: Cell::new(false),
             is_draining: Cell::new(false),
             shared,

@@ -25,6 +25,18 @@ pub(crate) fn live() -> Response<Body> {
 /// `/health/ready`: 200 unless the gateway is stopping. No dependency is required: without one of them the
 /// gateway still serves the other routes.
 pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Response<Body> {
+    let report = state
+        .readiness
+        .join(async || check_all(state, call).await)
+        .await;
+    let code = match report.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    json(code, &*report)
+}
+
+async fn check_all(state: &ThreadState, call: &InternalCall<'_>) -> Readiness {
     let services =
         futures_util::future::join_all(state.upstreams.iter().map(async |upstream| {
             dependency(upstream.service.name(), check(upstream, call).await)
@@ -35,12 +47,7 @@ pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Respo
     let mut dependencies = vec![dependency("redis", redis)];
     dependencies.extend(services);
     let is_stopping = state.shared.shutdown.is_started();
-    let report = Readiness::of(crate::NAME, dependencies, is_stopping);
-    let code = match report.is_ready() {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    json(code, &report)
+    Readiness::of(crate::NAME, dependencies, is_stopping)
 }
 
 fn dependency(name: &'static str, result: Result<(), String>) -> Dependency {

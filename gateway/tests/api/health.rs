@@ -1,12 +1,16 @@
 //! Liveness, readiness and metrics.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use axum::Router;
+use chassis::testing::eventually;
 use gateway::Role;
 use reqwest::Method;
 
-use crate::stage::{Stage, TestResponse, echo, serve};
+use crate::stage::{Stage, TestResponse, blocked_service, echo, serve};
 
 async fn bare(stage: &Stage, path: &str) -> TestResponse {
     TestResponse::of(stage.bare(Method::GET, path)).await
@@ -113,4 +117,38 @@ async fn metrics_are_for_operators() {
         .await
         .problem(403);
     assert_eq!(closed.get("/metrics").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_for_readiness_are_few_to_the_services() {
+    let (app, go, checks) = blocked_service();
+    let stage = Stage::new(serve(app).await, &[("WORKER_THREADS", "1")]);
+    let is_over = AtomicBool::new(false);
+    let release = async {
+        eventually("the services are asked", async || {
+            checks.load(Ordering::SeqCst) == 3
+        })
+        .await;
+        // Most others arrive in this time.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        while !is_over.load(Ordering::SeqCst) {
+            go.notify_waiters();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let requests = (0..50).map(|_| bare(&stage, "/health/ready"));
+    let all = async {
+        let responses = futures_util::future::join_all(requests).await;
+        is_over.store(true, Ordering::SeqCst);
+        responses
+    };
+    let (responses, ()) = tokio::join!(all, release);
+    for response in responses {
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    let checks = checks.load(Ordering::SeqCst);
+    assert!(
+        checks <= 30,
+        "{checks} checks for 50 requests to 3 services"
+    );
 }
