@@ -64,6 +64,13 @@ impl ResponseCache {
         set_size(self.store.size());
     }
 
+    /// Joins the fetch of the same response, or begins it. One that began before a removal may bring the state from before it.
+    fn join(&self, fetch: &Fetch) -> Part {
+        let removals = self.store.removals(fetch.key.service);
+        let key = fetch.key.fetch(&fetch.selected);
+        self.flights.join((removals, key))
+    }
+
     /// Removes the responses to requests for `path` of `service`, or all of the service, after a request changed something
     /// (RFC 9111, section 4.4).
     pub(crate) fn invalidate(&self, service: Service, path: Option<&str>) {
@@ -150,7 +157,7 @@ impl ThreadCache {
         if Rc::weak_count(&self.refreshes) >= MAX_REFRESHES {
             return;
         }
-        if let Part::Lead(lead) = self.shared.flights.join(fetch.key.fetch(&fetch.selected)) {
+        if let Part::Lead(lead) = self.shared.join(&fetch) {
             let (client, _) = oneshot::channel();
             let active = Rc::downgrade(&self.refreshes);
             let run = fetch.run(Arc::clone(&self.shared), Some(lead), client, active);
@@ -174,7 +181,7 @@ impl ThreadCache {
         }
         let lead = match may_wait {
             false => None,
-            true => match self.shared.flights.join(fetch.key.fetch(&fetch.selected)) {
+            true => match self.shared.join(&fetch) {
                 Part::Lead(lead) => Some(lead),
                 Part::Crowded => return Ok(Answer::Alone),
                 Part::Wait(waiter) => match waiter.wait().await {

@@ -144,8 +144,8 @@ fn directives(line: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-/// A number of seconds, perhaps in quotes; `None` if it is none.
-fn seconds(value: Option<&str>) -> Option<Duration> {
+/// A number of seconds, perhaps in quotes, of at most [`MAX_SECONDS`]; `None` if it is none.
+pub(super) fn seconds(value: Option<&str>) -> Option<Duration> {
     let digits = value?.trim_matches('"');
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| Duration::from_secs(digits.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS)))

@@ -14,7 +14,7 @@ use hyper::{
     },
 };
 
-use super::control::{RequestControl, ResponseControl};
+use super::control::{RequestControl, ResponseControl, seconds};
 
 /// The memory of an entry beside its text, approximately.
 const OVERHEAD_BYTES: usize = 512;
@@ -183,8 +183,8 @@ impl Freshness {
         let received = Instant::now();
         let age = headers
             .get(AGE)
-            .and_then(|age| age.to_str().ok()?.parse().ok());
-        let age = Duration::from_secs(age.unwrap_or_default()) + (received - sent.at);
+            .and_then(|age| seconds(Some(age.to_str().ok()?)));
+        let age = age.unwrap_or_default() + (received - sent.at);
         // Of a date without fractions the age would be up to a second too high.
         let apparent = sent.received.duration_since(made).unwrap_or_default();
         let apparent = Duration::from_secs(apparent.as_secs());

@@ -29,7 +29,10 @@ enum State {
 
 /// The fetches under way of all threads.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<String, Arc<Flight>>>);
+pub(crate) struct Flights(Mutex<HashMap<FlightKey, Arc<Flight>>>);
+
+/// The number of removals before the fetch, and the key of the response.
+type FlightKey = (u64, String);
 
 struct Flight {
     state: watch::Sender<State>,
@@ -48,7 +51,7 @@ pub(crate) enum Part {
 
 impl Flights {
     /// Joins the fetch of `key`, or begins it.
-    pub(crate) fn join(self: &Arc<Self>, key: String) -> Part {
+    pub(crate) fn join(self: &Arc<Self>, key: FlightKey) -> Part {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&key) {
             if flight.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
@@ -76,7 +79,7 @@ impl Flights {
 /// The duty to fetch. Dropped, it lets those that wait ask the service themselves.
 pub(crate) struct Lead {
     flights: Arc<Flights>,
-    key: String,
+    key: FlightKey,
     flight: Arc<Flight>,
 }
 

@@ -215,3 +215,24 @@ async fn a_response_from_before_a_change_is_not_stored_after_it() {
     assert_eq!(early.text, "x 1");
     assert_eq!(stage.get(MOVIES).await.text, "x 3");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_after_a_change_does_not_wait_for_one_from_before_it() {
+    let origin = Origin::held(200, &[PUBLIC], "x").await;
+    let stage = cached(origin.address, &[]);
+    let change = async {
+        origin.until(1).await;
+        let sync = TestResponse::of(stage.call(Method::POST, "/api/v1/admin/sync"));
+        assert_eq!(sync.await.status, 200);
+        let late = async {
+            origin.until(3).await;
+            origin.release(3);
+        };
+        let (later, ()) = tokio::join!(stage.get(MOVIES), late);
+        later
+    };
+    let (early, later) = tokio::join!(stage.get(MOVIES), change);
+    let mut texts = [early.text.as_str(), later.text.as_str()];
+    texts.sort_unstable();
+    assert_eq!(texts, ["x 1", "x 3"], "{later:?}");
+}
