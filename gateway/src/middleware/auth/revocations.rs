@@ -85,8 +85,8 @@ impl Revocations {
 }
 
 /// Requests the list in this `interval` from the first of `instances` that responds, until the shutdown: a suspension takes
-/// effect within it and the time of one request. While none does, the last list stays in
-/// force.
+/// effect within it and the time of one request. While none does, the last list stays in force; a process that has not got
+/// any accepts the tokens of suspended users until they expire.
 pub(crate) async fn refresh(
     revocations: std::sync::Arc<Revocations>,
     instances: Vec<Url>,
@@ -99,6 +99,7 @@ pub(crate) async fn refresh(
         .filter_map(|url| Client::new("preference-service", url, &process).ok())
         .collect();
     let mut failures = 0_u32;
+    let mut has_list = false;
     loop {
         let mut list = None;
         for client in &clients {
@@ -111,13 +112,16 @@ pub(crate) async fn refresh(
             Some(list) => {
                 revocations.replace(list);
                 failures = 0;
+                has_list = true;
             }
             None => {
                 failures = failures.saturating_add(1);
-                if failures == 5 {
+                if failures == 1 && !has_list {
                     tracing::warn!(
-                        "cannot refresh the list of suspended users, using the last one"
+                        "no list of revoked tokens yet: those of suspended users are accepted until preference-service responds"
                     );
+                } else if failures == 5 && has_list {
+                    tracing::warn!("cannot refresh the list of revoked tokens, using the last one");
                 }
             }
         }
