@@ -120,8 +120,8 @@ impl FilterIndex {
             self.vote_counts.push(0);
             self.packed.push(&[]);
         }
-        let numbers = self.number(facts);
-        self.has(row, &numbers);
+        let numbers = self.register_facets(facts);
+        self.set_facets(row, &numbers);
         Arc::make_mut(&mut self.live).insert(row);
         self.days[at] = facts.release_date.map_or(UNKNOWN_DAY, day_number);
         self.runtimes[at] = facts.runtime.map_or(NO_RUNTIME, |minutes| {
@@ -138,7 +138,7 @@ impl FilterIndex {
 
     /// Removes the movie in `row`; the row stays, empty.
     pub fn remove(&mut self, row: u32) {
-        self.has(row, &[]);
+        self.set_facets(row, &[]);
         Arc::make_mut(&mut self.live).remove(row);
     }
 
@@ -152,7 +152,7 @@ impl FilterIndex {
         if last != row {
             let numbers = self.facet_ids(last);
             self.remove(last);
-            self.has(row, &numbers);
+            self.set_facets(row, &numbers);
             Arc::make_mut(&mut self.live).insert(row);
         }
         self.days.swap_remove(row as usize);
@@ -163,7 +163,7 @@ impl FilterIndex {
     }
 
     /// Sets the facets of the movie in `row`.
-    fn has(&mut self, row: u32, numbers: &[u32]) {
+    fn set_facets(&mut self, row: u32, numbers: &[u32]) {
         let of = self.days.len();
         let before = self.facet_ids(row);
         self.packed.set(row as usize, &pack(numbers));
@@ -179,8 +179,8 @@ impl FilterIndex {
         }
     }
 
-    /// The facet ids of `facts`, rising.
-    fn number(&mut self, facts: &MovieAttributes<'_>) -> Vec<u32> {
+    /// Registers the facets of `facts` and their names. Returns their ids, ascending.
+    fn register_facets(&mut self, facts: &MovieAttributes<'_>) -> Vec<u32> {
         let facets = &mut self.facets;
         let mut numbers = Vec::with_capacity(64);
         for id in &facts.genre_ids {
