@@ -60,7 +60,7 @@ pub(crate) struct Columns {
     pub(crate) segment: SegmentId,
     ids: Vec<i64>,
     fame: Vec<u16>,
-    /// All documents, the most renowned first, those with the lower id first among equals.
+    /// All documents, the most famous first, those with the lower id first among equals.
     by_fame: Vec<u32>,
     years: Vec<u16>,
     latest_year: u16,
@@ -140,9 +140,9 @@ impl Columns {
         })
     }
 
-    /// The `count` most renowned of many documents; `None` if they are too few to be found among the most renowned of the
+    /// The `count` most famous of many documents; `None` if they are too few to be found among the most famous of the
     /// segment, and all must be compared.
-    pub(crate) fn most_renowned_of(&self, docs: &Docs, count: usize) -> Option<Vec<u32>> {
+    pub(crate) fn most_famous_of(&self, docs: &Docs, count: usize) -> Option<Vec<u32>> {
         const MAX_TRIED: usize = 8192;
         let Docs::Bits(_) = docs else {
             return None;
@@ -160,12 +160,12 @@ impl Columns {
         self.ids[doc as usize]
     }
 
-    /// The renown of a document in steps.
+    /// The fame of a document in steps.
     pub(crate) fn fame_steps(&self, doc: u32) -> u16 {
         self.fame[doc as usize]
     }
 
-    /// The renown of a document, 0 to 1.
+    /// The fame of a document, 0 to 1.
     pub(crate) fn fame(&self, doc: u32) -> f32 {
         f32::from(self.fame[doc as usize]) / FAME_STEPS
     }

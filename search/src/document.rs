@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Joined, Text, Word, hangul, transliterated};
 
-/// Steps of the column of renown.
+/// Steps of the column of fame.
 pub(crate) const FAME_STEPS: f32 = 65_535.0;
 /// Names of a document that are indexed.
 const MAX_NAMES: usize = 60;
@@ -93,7 +93,7 @@ pub struct Document {
     pub id: i64,
     /// All names, the main one first.
     pub names: Vec<Name>,
-    /// Renown, 0 to 1; breaks ties. See [`renown`].
+    /// Fame, 0 to 1; breaks ties. See [`fame`].
     pub fame: f32,
     /// The year of the first release.
     pub year: Option<u16>,
@@ -109,12 +109,12 @@ pub struct Document {
     pub payload: String,
 }
 
-/// Renown from 0 to 1 by the logarithm of a count: 1 from about a hundred thousand votes on.
-pub fn renown(votes: f64) -> f32 {
+/// Fame from 0 to 1 by the logarithm of a count: 1 from about a hundred thousand votes on.
+pub fn fame(votes: f64) -> f32 {
     const FULL: f64 = 11.5;
     #[expect(clippy::cast_possible_truncation, reason = "0 to 1")]
-    let renown = ((1.0 + votes.max(0.0)).ln() / FULL).min(1.0) as f32;
-    renown
+    let fame = ((1.0 + votes.max(0.0)).ln() / FULL).min(1.0) as f32;
+    fame
 }
 
 /// The field of a term: the first byte of every term.
@@ -207,7 +207,7 @@ pub(crate) fn initials(source: &str) -> String {
 }
 
 impl Document {
-    /// A document of which only names and renown are known.
+    /// A document of which only names and fame are known.
     pub fn new(kind: Kind, id: i64, names: Vec<Name>, fame: f32) -> Self {
         Self {
             kind,
@@ -223,7 +223,7 @@ impl Document {
         }
     }
 
-    /// The renown as the column holds it.
+    /// The fame as the column holds it.
     pub(crate) fn fame_steps(&self) -> u16 {
         #[expect(
             clippy::cast_possible_truncation,

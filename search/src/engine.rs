@@ -1,4 +1,4 @@
-//! Search: retrieves documents by the readings of a query, ranks the most renowned of them by their names, and counts
+//! Search: retrieves documents by the readings of a query, ranks the most famous of them by their names, and counts
 //! them. Deterministic: two indexes with the same documents give the same results. Handlers of services call it
 //! through [`Snapshot`].
 
@@ -22,7 +22,7 @@ use crate::{
     text::Word,
 };
 
-/// Scores without a match by name end here; documents behind those that are ranked follow by renown.
+/// Scores without a match by name end here; documents behind those that are ranked follow by fame.
 const FAME_WEIGHT: f32 = 0.08;
 /// The quality of a document that a whole name of its cast or crew finds.
 const CREDIT_NAME: f32 = 0.88;
@@ -163,7 +163,7 @@ impl<'a> Search<'a> {
             |found| &found.joined,
             |found| &found.words,
         ] {
-            chosen.extend(self.most_renowned(found.iter().map(route)));
+            chosen.extend(self.most_famous(found.iter().map(route)));
         }
         let comparison = Comparison::new(reading, tolerance > Tolerance::None);
         for (segment, doc) in chosen {
@@ -218,8 +218,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The most renowned of the documents; those with the lower id first among equals.
-    fn most_renowned<'d>(&self, sets: impl Iterator<Item = &'d Docs>) -> Vec<Address> {
+    /// The most famous of the documents; those with the lower id first among equals.
+    fn most_famous<'d>(&self, sets: impl Iterator<Item = &'d Docs>) -> Vec<Address> {
         let max = self.request.effort.ranked;
         let mut best: BinaryHeap<Reverse<(u16, Reverse<i64>, Address)>> =
             BinaryHeap::with_capacity(max + 1);
@@ -237,7 +237,7 @@ impl<'a> Search<'a> {
                     }
                 }
             };
-            match columns.most_renowned_of(docs, max) {
+            match columns.most_famous_of(docs, max) {
                 Some(most) => most.into_iter().for_each(take),
                 None => docs.for_each(&mut take),
             }
@@ -329,11 +329,11 @@ impl<'a> Search<'a> {
         let (segment, doc) = address;
         let segments = self.snapshot.searcher.segment_readers();
         let place = (segments[segment].segment_id(), doc);
-        let read = match self.snapshot.renowned.get(&place) {
+        let read = match self.snapshot.famous.get(&place) {
             Some(read) => read,
             None => {
                 let read = Arc::new(self.read_stored(address)?);
-                self.snapshot.renowned.insert(place, Arc::clone(&read));
+                self.snapshot.famous.insert(place, Arc::clone(&read));
                 read
             }
         };
@@ -432,7 +432,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The hits behind those that were ranked, by renown. Their scores are negative, so that they follow.
+    /// The hits behind those that were ranked, by fame. Their scores are negative, so that they follow.
     fn rest(&self, known: &FxHashSet<Address>, limit: usize, after: Option<Place>) -> Vec<Ranked> {
         let mut places = Vec::new();
         for (segment, docs) in self.hits.iter().enumerate() {

@@ -48,8 +48,8 @@ pub struct SearchIndex {
 }
 
 /// Documents that were read lately, by segment, with their names analysed: of the documents with a short prefix, the most
-/// renowned are ranked, and they are the same ones again and again. Segments never change.
-pub(crate) type Renowned = Cache<(SegmentId, DocId), Arc<Read>, Weight>;
+/// famous are ranked, and they are the same ones again and again. Segments never change.
+pub(crate) type Famous = Cache<(SegmentId, DocId), Arc<Read>, Weight>;
 
 /// Names of documents that are kept, each of about half a kilobyte.
 const MAX_KEPT_NAMES: usize = 100_000;
@@ -111,8 +111,8 @@ impl SearchIndex {
             .reload_policy(ReloadPolicy::Manual)
             .doc_store_cache_num_blocks(256)
             .try_into()?;
-        let renowned = Renowned::with_weighter(MAX_KEPT_NAMES / 16, MAX_KEPT_NAMES as u64, Weight);
-        let snapshot = Snapshot::new(reader.searcher(), fields, Arc::new(renowned), None)?;
+        let famous = Famous::with_weighter(MAX_KEPT_NAMES / 16, MAX_KEPT_NAMES as u64, Weight);
+        let snapshot = Snapshot::new(reader.searcher(), fields, Arc::new(famous), None)?;
         Ok(Self {
             index,
             reader,
@@ -169,9 +169,9 @@ impl SearchIndex {
     fn reload(&self) -> Result<(), IndexError> {
         self.reader.reload()?;
         let before = self.snapshot();
-        let renowned = Arc::clone(&before.renowned);
+        let famous = Arc::clone(&before.famous);
         let searcher = self.reader.searcher();
-        let snapshot = Snapshot::new(searcher, self.fields, renowned, Some(&before))?;
+        let snapshot = Snapshot::new(searcher, self.fields, famous, Some(&before))?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(snapshot);
         Ok(())
@@ -208,7 +208,7 @@ fn settings() -> IndexSettings {
 /// The documents at one moment.
 pub struct Snapshot {
     pub(crate) searcher: Searcher,
-    pub(crate) renowned: Arc<Renowned>,
+    pub(crate) famous: Arc<Famous>,
     /// By segment.
     pub(crate) columns: Vec<Arc<Columns>>,
     /// By segment.
@@ -221,7 +221,7 @@ impl Snapshot {
     fn new(
         searcher: Searcher,
         fields: Fields,
-        renowned: Arc<Renowned>,
+        famous: Arc<Famous>,
         before: Option<&Self>,
     ) -> Result<Self, IndexError> {
         let (mut columns, mut dictionaries) = (Vec::new(), Vec::new());
@@ -247,14 +247,14 @@ impl Snapshot {
         }
         Ok(Self {
             searcher,
-            renowned,
+            famous,
             columns,
             dictionaries,
             fields,
         })
     }
 
-    /// True if an equal document is there, so that it need not be written: its names, renown and payload are compared.
+    /// True if an equal document is there, so that it need not be written: its names, fame and payload are compared.
     ///
     /// # Errors
     /// `Storage` if the index cannot be read.

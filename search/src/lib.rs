@@ -24,7 +24,7 @@ mod suggest;
 pub mod text;
 
 pub use columns::Facets;
-pub use document::{Document, Kind, Name, Role, renown};
+pub use document::{Document, Kind, Name, Role, fame};
 pub use error::IndexError;
 pub use index::{SearchIndex, Snapshot, Writer};
 pub use request::{Effort, Hit, Place, Request, Results, Tolerance};

@@ -1,5 +1,5 @@
 //! The match of a reading with a name, from 0 to 1. A whole name is above any prefix, a prefix above words in another
-//! place, those above typing errors; within each, the share of the name that is covered decides. Renown is added by
+//! place, those above typing errors; within each, the share of the name that is covered decides. Fame is added by
 //! [`crate::engine`], within a bound.
 
 use std::ops::Range;

@@ -41,8 +41,8 @@ pub enum Tolerance {
 /// The work that is done at most for a request. All pages of a list need the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
-    /// Documents of each way of retrieval that are ranked by their names, the most renowned first; the others follow by
-    /// renown.
+    /// Documents of each way of retrieval that are ranked by their names, the most famous first; the others follow by
+    /// fame.
     pub ranked: usize,
     /// The last tolerance that is tried, if nothing matches well with less.
     pub tolerance: Tolerance,
@@ -84,7 +84,7 @@ pub struct Hit {
     pub id: i64,
     /// The score, which is comparable within a query.
     pub score: f32,
-    /// The quality of the match, 0 to 1, without renown.
+    /// The quality of the match, 0 to 1, without fame.
     pub quality: f32,
     /// All names.
     pub names: Vec<Name>,

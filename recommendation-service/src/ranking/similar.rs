@@ -190,7 +190,7 @@ impl Similarity {
     }
 
     /// The rows of the movies that have something in common with the movie: a genre, a keyword, a person or an audience. To
-    /// be of the same language, time or renown is not enough.
+    /// be of the same language, release year, length or number of votes is not enough.
     fn related(&self, catalogue: &Catalogue) -> Bitmap {
         let mut related = Bitmap::with_rows(catalogue.len());
         let facets = catalogue.films().facets();

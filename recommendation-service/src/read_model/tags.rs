@@ -6,7 +6,7 @@ use recommender::content::{
     self, ContentWeights, ItemFactors, Properties, TagIndex, TagVector, inverse_document_frequency,
 };
 
-/// The largest inverse document frequency of a language, so that movies in a rare one differ by more than renown.
+/// The largest inverse document frequency of a language, so that movies in a rare one differ by more than prominence.
 const MAX_LANGUAGE_WEIGHT: f32 = 2.0;
 /// The mean length of a year of the Gregorian calendar.
 const DAYS_PER_YEAR: f32 = 365.2425;

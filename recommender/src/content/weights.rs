@@ -109,8 +109,8 @@ impl ContentWeights {
         let average =
             (votes * properties.average + PRIOR_VOTES * PRIOR_AVERAGE) / (votes + PRIOR_VOTES);
         let popularity = VOTES_PER_POPULARITY * properties.popularity.max(0.0);
-        let renown = (ADDED_VOTES + votes + popularity).ln_1p();
-        let prominence = (renown / PROMINENT).powf(self.vote_exponent)
+        let log_votes = (ADDED_VOTES + votes + popularity).ln_1p();
+        let prominence = (log_votes / PROMINENT).powf(self.vote_exponent)
             * (self.average_slope * (average - NEUTRAL_AVERAGE)).exp();
         let bin = |value: f32| value.round().clamp(0.0, f32::from(UNKNOWN - 1)) as u8;
         let known = |value: Option<f32>| value.map_or(UNKNOWN, bin);
@@ -123,7 +123,7 @@ impl ContentWeights {
             },
             bins: [
                 known(properties.year.map(|year| year - FIRST_YEAR)),
-                bin(renown * VOTE_BINS),
+                bin(log_votes * VOTE_BINS),
                 known(properties.runtime.map(|minutes| minutes / MINUTES_PER_BIN)),
             ],
         }

@@ -1,6 +1,6 @@
 //! The documents of the generated catalogue.
 
-use search::{Document, Kind, Name, Role, renown};
+use search::{Document, Kind, Name, Role, fame};
 
 use super::{
     movies::{Catalogue, Movie},
@@ -68,7 +68,7 @@ impl<'a> Documents<'a> {
                 Kind::Movie,
                 movie.id,
                 own.into_iter().chain(others).collect(),
-                renown(f64::from(movie.votes) + 10.0 * movie.popularity),
+                fame(f64::from(movie.votes) + 10.0 * movie.popularity),
             )
         }
     }
@@ -89,7 +89,7 @@ impl<'a> Documents<'a> {
                 Kind::Person,
                 place as i64 + 1,
                 names,
-                renown(votes as f64 / 10.0),
+                fame(votes as f64 / 10.0),
             ))
         });
         let keywords = self
@@ -103,7 +103,7 @@ impl<'a> Documents<'a> {
                     Kind::Keyword,
                     place as i64 + 1,
                     names,
-                    renown(*count as f64 * 1000.0),
+                    fame(*count as f64 * 1000.0),
                 )
             });
         people.chain(keywords)

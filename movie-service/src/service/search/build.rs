@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::Datelike;
-use search::{Document, IndexError, Kind, Name, Role, SearchIndex, renown};
+use search::{Document, IndexError, Kind, Name, Role, SearchIndex, fame};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgRow};
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ const QUEUE: usize = 4;
 const THREADS: usize = 2;
 /// A vote weighs as much as this share of TMDB's popularity: new movies are popular before they have votes.
 const VOTES_PER_POPULARITY: f64 = 10.0;
-/// A keyword with this many movies is as renowned as a movie with as many thousand votes.
+/// A keyword with this many movies is as famous as a movie with as many thousand votes.
 const VOTES_PER_MOVIE: f64 = 1000.0;
 
 /// A failed build.
@@ -58,7 +58,7 @@ pub(super) fn movie(row: &NamesRow<'_>) -> Document {
         Name::new(&title.title, role, language)
     });
     let names = own.into_iter().chain(others).collect();
-    let fame = renown(f64::from(row.vote_count) + VOTES_PER_POPULARITY * row.popularity);
+    let fame = fame(f64::from(row.vote_count) + VOTES_PER_POPULARITY * row.popularity);
     let year = row.release_date.map(|date| date.year());
     let shown = Shown {
         year,
@@ -90,19 +90,19 @@ fn names_of(person: &PersonRow<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Steps of the renown of people and keywords: a vote more for a movie of theirs seldom makes another document.
+/// Steps of the fame of people and keywords: a vote more for a movie of theirs seldom makes another document.
 const STEPS: f32 = 64.0;
 
-/// The renown of a person whose movies have `votes` together.
+/// The fame of a person whose movies have `votes` together.
 #[expect(clippy::cast_precision_loss, reason = "a number of votes")]
 pub(super) fn person_fame(votes: u64) -> f32 {
-    (renown(votes as f64 / 10.0) * STEPS).round() / STEPS
+    (fame(votes as f64 / 10.0) * STEPS).round() / STEPS
 }
 
-/// The renown of a keyword that `movies` have.
+/// The fame of a keyword that `movies` have.
 #[expect(clippy::cast_precision_loss, reason = "a number of movies")]
 pub(super) fn keyword_fame(movies: usize) -> f32 {
-    (renown(movies as f64 * VOTES_PER_MOVIE) * STEPS).round() / STEPS
+    (fame(movies as f64 * VOTES_PER_MOVIE) * STEPS).round() / STEPS
 }
 
 /// The document of a person whose movies have `votes` together.
