@@ -45,7 +45,7 @@ use crate::{
         signing::SigningKeys,
         stats::Stats,
         taste::Tastes,
-        users::{Users, fill_in_looks},
+        users::{Users, fill_in_skeletons},
         viewings::UserViewings,
         webhooks::Webhooks,
         writer::Writer,
@@ -276,7 +276,7 @@ fn accounts(
         login_limiter("password", MAX_CONFIRMATIONS),
         clock.clone(),
     );
-    process.shutdown.spawn(fill_in_looks(
+    process.shutdown.spawn(fill_in_skeletons(
         pools.background.clone(),
         process.shutdown.clone(),
     ));

@@ -61,7 +61,7 @@ pub use interaction::{Interaction, InteractionType};
 pub use interaction_change::InteractionChange;
 pub use login_provider::{Endpoints, LoginProvider, ProviderKind};
 pub use movie::{Film, MovieCard, MovieChange, MovieState, Tag};
-pub use name::looks_of;
+pub use name::skeleton_of;
 pub use oidc::{
     ExternalIdentity, ExternalProfile, LOGIN_TTL_SECONDS, LoginRefusal, LoginSecrets, PendingLogin,
     parse_return_to,

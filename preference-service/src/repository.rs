@@ -23,7 +23,7 @@ pub mod import_work;
 pub mod imports;
 pub mod interactions;
 pub mod movies;
-pub mod name_looks;
+pub mod name_skeleton;
 pub mod oidc_logins;
 pub mod signing_keys;
 mod source;

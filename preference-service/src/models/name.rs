@@ -6,7 +6,7 @@ use unicode_security::{mixed_script::AugmentedScriptSet, skeleton};
 
 use super::text::fold;
 
-/// Names that look official, or that programs treat specially; for administrators only. Compared by their looks.
+/// Names that look official, or that programs treat specially; for administrators only. Compared by their skeletons.
 const RESERVED: &[&str] = &[
     "abuse",
     "admin",
@@ -40,24 +40,25 @@ const RESERVED: &[&str] = &[
     "webmaster",
 ];
 
-/// The looks of a name: names that look alike have the same, such as `paypal` and `раураl`, or `Alice` and `AIice`.
-pub fn looks_of(name: &str) -> String {
+/// The confusable skeleton (UTS 39) of a name, ignoring case: names that look alike have the same, such as `paypal` and
+/// `раураl`, or `Alice` and `AIice`.
+pub fn skeleton_of(name: &str) -> String {
     let normal: String = name.nfkc().collect();
-    let looks: String = skeleton(&normal).collect();
+    let first: String = skeleton(&normal).collect();
     // Case is ignored, and lower case may look like something else.
-    let folded = fold(&looks);
-    let looks: String = skeleton(&folded).collect();
+    let folded = fold(&first);
+    let second: String = skeleton(&folded).collect();
     // The letters i and l are as alike in lower case as I and l are.
-    looks.replace('i', "l")
+    second.replace('i', "l")
 }
 
 /// True if `name` looks like a reserved one.
 pub(super) fn is_reserved(name: &str) -> bool {
-    let looks = looks_of(name);
-    let plain: String = looks.chars().filter(|c| c.is_alphanumeric()).collect();
+    let own = skeleton_of(name);
+    let plain: String = own.chars().filter(|c| c.is_alphanumeric()).collect();
     RESERVED
         .iter()
-        .any(|reserved| [&looks, &plain].contains(&&looks_of(reserved)))
+        .any(|reserved| [&own, &plain].contains(&&skeleton_of(reserved)))
 }
 
 /// True if `name` has letters of several scripts beyond what UTS 39 calls highly restrictive: one script, or Latin with the
@@ -89,10 +90,10 @@ mod tests {
             ("ｂｏｂ", "bob"),
             ("scope", "ѕсоре"),
         ] {
-            assert_eq!(looks_of(one), looks_of(other), "{one} and {other}");
+            assert_eq!(skeleton_of(one), skeleton_of(other), "{one} and {other}");
         }
         for (one, other) in [("anna", "hanna"), ("김민수", "김민서"), ("user1", "user2")] {
-            assert_ne!(looks_of(one), looks_of(other), "{one} and {other}");
+            assert_ne!(skeleton_of(one), skeleton_of(other), "{one} and {other}");
         }
     }
 

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use super::changes::record_profile;
 use crate::{
     error::Error,
-    models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate, looks_of},
+    models::{NewPreferences, NewUser, Preferences, Role, User, UserId, UserUpdate, skeleton_of},
 };
 
 /// The role of a user, who stays and keeps it until the end of the transaction.
@@ -73,7 +73,7 @@ pub(super) async fn insert(
         new.username.key,
         new.email.key,
         password_hash,
-        looks_of(&new.username.text),
+        skeleton_of(&new.username.text),
         email == EmailState::Unverified,
         email == EmailState::Proven
     )
@@ -128,7 +128,7 @@ pub async fn update(
         email.map(|email| &email.key),
         password_hash,
         present_hash,
-        username.map(|name| looks_of(&name.text))
+        username.map(|name| skeleton_of(&name.text))
     )
     .fetch_optional(&mut *transaction)
     .await?;

@@ -17,30 +17,31 @@ use super::{
 };
 use crate::{
     error::Error,
-    models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate, looks_of},
+    models::{NewPreferences, NewUser, Preferences, User, UserId, UserUpdate, skeleton_of},
     repository::{
         erasure,
         export::{self, Piece},
-        movies, name_looks,
+        movies, name_skeleton,
         users::{self, EmailState},
     },
 };
 
-/// The pause after a failure to fill in looks.
-const LOOKS_RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// Users whose looks are filled in at once.
-const LOOKS_BATCH: i64 = 1000;
+/// The pause after a failure to fill in skeletons.
+const SKELETON_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// Users whose skeletons are filled in at once.
+const SKELETON_BATCH: i64 = 1000;
 
-/// Fills in the looks of names that were stored without them, once. A name that looks like another keeps none.
-pub async fn fill_in_looks(pool: PgPool, shutdown: Shutdown) {
+/// Fills in the confusable skeletons of names that were stored without them, once. A name whose skeleton another has keeps
+/// none.
+pub async fn fill_in_skeletons(pool: PgPool, shutdown: Shutdown) {
     let mut after = 0;
     loop {
         match fill_in_batch(&pool, after).await {
             Ok(Some(last)) => after = last,
             Ok(None) => return,
             Err(error) => {
-                tracing::debug!(%error, "cannot fill in the looks of names");
-                if shutdown.sleep(LOOKS_RETRY_INTERVAL).await {
+                tracing::debug!(%error, "cannot fill in the skeletons of names");
+                if shutdown.sleep(SKELETON_RETRY_INTERVAL).await {
                     return;
                 }
             }
@@ -48,18 +49,18 @@ pub async fn fill_in_looks(pool: PgPool, shutdown: Shutdown) {
     }
 }
 
-/// Fills in the looks of the next users after `after`; returns the last one's id.
+/// Fills in the skeletons of the next users after `after`; returns the last one's id.
 async fn fill_in_batch(pool: &PgPool, after: i64) -> sqlx::Result<Option<i64>> {
-    let users = name_looks::list_missing(pool, after, LOOKS_BATCH).await?;
+    let users = name_skeleton::list_missing(pool, after, SKELETON_BATCH).await?;
     let Some((last, _)) = users.last() else {
         return Ok(None);
     };
     let last = last.get();
-    let (ids, looks): (Vec<i64>, Vec<String>) = users
+    let (ids, skeletons): (Vec<i64>, Vec<String>) = users
         .iter()
-        .map(|(id, name)| (id.get(), looks_of(name)))
+        .map(|(id, name)| (id.get(), skeleton_of(name)))
         .unzip();
-    name_looks::store(pool, &ids, &looks).await?;
+    name_skeleton::store(pool, &ids, &skeletons).await?;
     Ok(Some(last))
 }
 

@@ -527,21 +527,21 @@ async fn names_that_look_alike_or_official_are_refused(pool: PgPool) {
         )
         .await;
     assert_problem(&rename, 409, "username is already taken");
-    // Names from before are compared as well, as soon as their looks are filled in.
+    // Names from before are compared as well, as soon as their skeletons are filled in.
     sqlx::query("update user_account set username_skeleton = null where id = $1")
         .bind(first["id"].as_i64())
         .execute(&pool)
         .await
         .expect("an update");
     let again = TestApp::new(&pool, &_movies);
-    chassis::testing::eventually("the looks are filled in", async || {
-        let looks: Option<String> =
+    chassis::testing::eventually("the skeletons are filled in", async || {
+        let skeleton: Option<String> =
             sqlx::query_scalar("select username_skeleton from user_account where id = $1")
                 .bind(first["id"].as_i64())
                 .fetch_one(&pool)
                 .await
                 .expect("a row");
-        looks.is_some()
+        skeleton.is_some()
     })
     .await;
     let body = json!({"username": "AIice", "email": "x@example.org"});
