@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema, openapi::OpenApi};
 
 use crate::{
     middleware::rate_limit::{LimitReport, UserLimits},
-    routes::{Access, Limits, ROUTES, Route, Service, Target},
+    routes::{Access, Handler, Limits, ROUTES, Route, Service},
 };
 
 /// The document's name in its path and file.
@@ -112,12 +112,12 @@ pub fn document() -> OpenApi {
     }
     let mut paths = Map::new();
     for route in ROUTES {
-        let operation = match route.target {
+        let operation = match route.handler {
             // Files are not part of the API.
-            Target::Swagger | Target::SwaggerRedirect | Target::Page | Target::PageSession => {
+            Handler::Swagger | Handler::SwaggerRedirect | Handler::Page | Handler::PageSession => {
                 continue;
             }
-            Target::Upstream(service) => forwarded(route, &services[service as usize]),
+            Handler::Upstream(service) => forwarded(route, &services[service as usize]),
             _ => own_operation(route),
         };
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
@@ -236,19 +236,19 @@ fn forwarded(route: &Route, service: &Value) -> Value {
 
 /// An operation of the gateway itself.
 fn own_operation(route: &Route) -> Value {
-    let (summary, mut responses) = match route.target {
-        Target::Health => (
+    let (summary, mut responses) = match route.handler {
+        Handler::Health => (
             "Liveness",
             json!({"200": report("the gateway is alive", &Liveness::name())}),
         ),
-        Target::Ready => (
+        Handler::Ready => (
             "Readiness",
             json!({
                 "200": report("the gateway is ready", &Readiness::name()),
                 "503": report("the gateway is stopping", &Readiness::name()),
             }),
         ),
-        Target::Metrics => (
+        Handler::Metrics => (
             "Metrics for Prometheus",
             json!({
                 "200": body("metrics in the text format of Prometheus", "text/plain", json!({"type": "string"})),
@@ -258,8 +258,8 @@ fn own_operation(route: &Route) -> Value {
                 "503": problem("Unavailable"),
             }),
         ),
-        Target::UserLimits => (
-            "What is left of a user's rate limits",
+        Handler::UserLimits => (
+            "The remaining quotas of a user's rate limits",
             json!({
                 "200": report("the limits", &UserLimits::name()),
                 "401": problem("Unauthorized"),
@@ -294,7 +294,7 @@ fn own_operation(route: &Route) -> Value {
         "operationId": format!("{}{id}", method(route)),
         "responses": responses,
     });
-    if route.target == Target::Document {
+    if route.handler == Handler::Document {
         let names = Service::ALL.map(Service::name);
         let names = std::iter::once(NAME).chain(names);
         let documents: Vec<String> = names.map(|name| format!("{name}.json")).collect();
@@ -307,7 +307,7 @@ fn own_operation(route: &Route) -> Value {
             "example": format!("{NAME}.json"),
         }]);
     }
-    if route.target == Target::UserLimits {
+    if route.handler == Handler::UserLimits {
         operation["description"] = "Does not count towards the user's own limits, only towards that of the client address. \
                                     For other users than the caller the limits are those of the role `user`, unless \
                                     USER_PLANS names them, without those of addresses and API keys."

@@ -8,7 +8,7 @@
 //! 6. rate limit of the client address
 //! 7. authentication
 //! 8. rate limits of the user, the API key and the class of the route; authorization
-//! 9. the target: a service by [`crate::proxy`], for some routes through [`crate::cache`], or one of [`crate::endpoints`]
+//! 9. the handler: a service by [`crate::proxy`], for some routes through [`crate::cache`], or one of [`crate::endpoints`]
 //! 10. compression of the response
 //!
 //! A layer that refuses requests comes before those that cost more.
@@ -48,7 +48,7 @@ use crate::{
     },
     proxy::{X_REQUEST_ID, internal::InternalCall},
     response::{Body, rate_limited, refusal},
-    routes::{Access, Match, Route, Service, Target},
+    routes::{Access, Handler, Match, Route, Service},
     state::{Peer, ThreadState},
 };
 
@@ -129,8 +129,8 @@ pub(crate) async fn serve(
     };
     context.drain_body();
 
-    let mut is_upstream_failure =
-        route.is_some_and(|route| matches!(route.target, Target::Upstream(_) | Target::Document));
+    let mut is_upstream_failure = route
+        .is_some_and(|route| matches!(route.handler, Handler::Upstream(_) | Handler::Document));
     let mut cause = None;
     let mut response = result.unwrap_or_else(|problem| {
         is_upstream_failure &= problem.slug() != OVERLOADED;
@@ -185,7 +185,7 @@ impl RequestContext<'_> {
         }
         let route = matched.and_then(|matched| matched.route);
         let is_probe =
-            route.is_some_and(|route| matches!(route.target, Target::Health | Target::Ready));
+            route.is_some_and(|route| matches!(route.handler, Handler::Health | Handler::Ready));
         let client = ClientKey::of(self.client);
         let _permit = if is_probe {
             None
@@ -244,34 +244,34 @@ impl RequestContext<'_> {
         if state.compression.is_on() {
             strong_if_match(&mut self.head.headers);
         }
-        let response = match route.target {
-            Target::Upstream(service) if route.shared => {
+        let response = match route.handler {
+            Handler::Upstream(service) if route.shared => {
                 // Boxed, so that the state of other requests need not have room for it.
                 Box::pin(self.forward_shared(route, path, service, target, principal.as_deref()))
                     .await
             }
-            Target::Upstream(service) => {
+            Handler::Upstream(service) => {
                 self.forward(route, path, service, target, principal.as_deref())
                     .await
             }
-            Target::Health => Ok(health::live()),
-            Target::Ready => Ok(Box::pin(health::ready(state, &self.internal_call())).await),
-            Target::Metrics => Ok(metrics::render(state)),
-            Target::SwaggerRedirect => Ok(swagger::redirect()),
-            Target::Swagger => swagger::file(parameter),
-            Target::Page => page::file(parameter, &self.head.headers),
-            Target::PageSession => Box::pin(self.page_session(client)).await,
-            Target::UserLimits => {
+            Handler::Health => Ok(health::live()),
+            Handler::Ready => Ok(Box::pin(health::ready(state, &self.internal_call())).await),
+            Handler::Metrics => Ok(metrics::render(state)),
+            Handler::SwaggerRedirect => Ok(swagger::redirect()),
+            Handler::Swagger => swagger::file(parameter),
+            Handler::Page => page::file(parameter, &self.head.headers),
+            Handler::PageSession => Box::pin(self.page_session(client)).await,
+            Handler::UserLimits => {
                 let limiter = &state.rate_limiter;
                 let principal = principal.as_deref();
                 Box::pin(limits::of_user(limiter, parameter, principal, client)).await
             }
-            Target::Document => {
+            Handler::Document => {
                 Box::pin(swagger::document(state, parameter, &self.internal_call())).await
             }
         };
-        self.end_phase(match route.target {
-            Target::Upstream(_) => "upstream",
+        self.end_phase(match route.handler {
+            Handler::Upstream(_) => "upstream",
             _ => "endpoint",
         });
         response
@@ -291,7 +291,7 @@ impl RequestContext<'_> {
         route: Option<&Route>,
     ) -> Result<(), Problem> {
         // A user whose limit is used up may learn when it ends.
-        if route.is_some_and(|route| route.is_free() || route.target == Target::UserLimits) {
+        if route.is_some_and(|route| route.is_free() || route.handler == Handler::UserLimits) {
             return Ok(());
         }
         let class = route.and_then(|route| route.class);

@@ -1,4 +1,4 @@
-//! The route table: each endpoint with its target, access rule and limits. The router, the OpenAPI document and
+//! The route table: each endpoint with its handler, access rule and limits. The router, the OpenAPI document and
 //! the tests of access rules are made from it.
 
 mod matching;
@@ -34,7 +34,7 @@ impl Service {
 
 /// The handler of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum Handler {
     /// A service.
     Upstream(Service),
     /// The gateway's liveness.
@@ -120,7 +120,7 @@ pub struct Route {
     /// The pattern of the path; also its label in metrics.
     pub path: &'static str,
     /// The handler.
-    pub target: Target,
+    pub handler: Handler,
     /// The callers that may use it.
     pub access: Access,
     /// The size and time limits.
@@ -138,7 +138,7 @@ pub struct Route {
     pub interactive_login_only: bool,
 }
 
-const fn route(method: Method, path: &'static str, target: Target, access: Access) -> Route {
+const fn route(method: Method, path: &'static str, handler: Handler, access: Access) -> Route {
     Route {
         retryable: matches!(method, Method::GET | Method::PUT | Method::DELETE),
         class: match method {
@@ -147,7 +147,7 @@ const fn route(method: Method, path: &'static str, target: Target, access: Acces
         },
         method,
         path,
-        target,
+        handler,
         access,
         limits: Limits::Ordinary,
         cacheable: false,
@@ -193,20 +193,20 @@ impl Route {
 
     /// True if responses are files of the gateway, which never change while it runs.
     pub(crate) const fn is_file(&self) -> bool {
-        matches!(self.target, Target::Swagger | Target::Page)
+        matches!(self.handler, Handler::Swagger | Handler::Page)
     }
 
     /// True if requests do not count towards the limit of client addresses: probes, metrics, files and images of the page.
     pub(crate) fn is_free(&self) -> bool {
         matches!(
-            self.target,
-            Target::Health
-                | Target::Ready
-                | Target::Metrics
-                | Target::SwaggerRedirect
-                | Target::Swagger
-                | Target::Document
-                | Target::Page
+            self.handler,
+            Handler::Health
+                | Handler::Ready
+                | Handler::Metrics
+                | Handler::SwaggerRedirect
+                | Handler::Swagger
+                | Handler::Document
+                | Handler::Page
         ) || self.path == IMAGES
     }
 }
@@ -221,9 +221,9 @@ const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
-const MOVIE: Target = Target::Upstream(Service::Movie);
-const PREFERENCE: Target = Target::Upstream(Service::Preference);
-const RECOMMENDATION: Target = Target::Upstream(Service::Recommendation);
+const MOVIE: Handler = Handler::Upstream(Service::Movie);
+const PREFERENCE: Handler = Handler::Upstream(Service::Preference);
+const RECOMMENDATION: Handler = Handler::Upstream(Service::Recommendation);
 const SEARCH: Option<RouteClass> = Some(RouteClass::Search);
 const IMPORTS: Option<RouteClass> = Some(RouteClass::Imports);
 
@@ -250,7 +250,7 @@ pub static ROUTES: &[Route] = &[
     route(POST, "/api/v1/jobs/{id}/cancel", MOVIE, Admin),
     route(POST, "/api/v1/jobs/{id}/retry", MOVIE, Admin),
 
-    route(GET, "/session", Target::PageSession, Public),
+    route(GET, "/session", Handler::PageSession, Public),
     route(POST, "/session", PREFERENCE, Public),
     route(DELETE, "/session", PREFERENCE, Public).not_retryable(),
     route(POST, "/session/refresh", PREFERENCE, Public),
@@ -331,7 +331,7 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/users/{id}/imports/{job_id}/failures", PREFERENCE, ThatUser),
     route(PATCH, "/api/v1/users/{id}/imports/{job_id}/unmatched/{n}", PREFERENCE, ThatUser),
     route(GET, "/api/v1/users/{id}/export", PREFERENCE, ThatUser).interactive_login_only(),
-    route(GET, "/api/v1/users/{id}/limits", Target::UserLimits, ThatUser),
+    route(GET, "/api/v1/users/{id}/limits", Handler::UserLimits, ThatUser),
     route(DELETE, "/api/v1/users/{id}", PREFERENCE, ThatUser).interactive_login_only().not_retryable(),
     route(GET, "/api/v1/movies/{id}/stats", PREFERENCE, AnyUser).shared(),
 
@@ -351,14 +351,14 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/admin/models", RECOMMENDATION, Admin),
     route(PUT, "/api/v1/admin/models/live", RECOMMENDATION, Admin),
 
-    route(GET, "/health", Target::Health, Public),
-    route(GET, "/health/live", Target::Health, Public),
-    route(GET, "/health/ready", Target::Ready, Public),
-    route(GET, "/metrics", Target::Metrics, Operator),
-    route(GET, "/", Target::Page, Public).cacheable(),
+    route(GET, "/health", Handler::Health, Public),
+    route(GET, "/health/live", Handler::Health, Public),
+    route(GET, "/health/ready", Handler::Ready, Public),
+    route(GET, "/metrics", Handler::Metrics, Operator),
+    route(GET, "/", Handler::Page, Public).cacheable(),
     route(GET, IMAGES, MOVIE, Public).shared(),
-    route(GET, "/page/{*file}", Target::Page, Public).cacheable(),
-    route(GET, "/swagger", Target::SwaggerRedirect, Public),
-    route(GET, "/swagger/docs/{document}", Target::Document, Public).cacheable(),
-    route(GET, "/swagger/{*file}", Target::Swagger, Public).cacheable(),
+    route(GET, "/page/{*file}", Handler::Page, Public).cacheable(),
+    route(GET, "/swagger", Handler::SwaggerRedirect, Public),
+    route(GET, "/swagger/docs/{document}", Handler::Document, Public).cacheable(),
+    route(GET, "/swagger/{*file}", Handler::Swagger, Public).cacheable(),
 ];

@@ -17,7 +17,7 @@ use crate::{
     config::{GatewayConfig, origin},
     middleware::auth::limit_id,
     proxy::DEFAULT_GROUP,
-    routes::{ROUTES, Router, Service, Target},
+    routes::{Handler, ROUTES, Router, Service},
 };
 
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -221,7 +221,8 @@ fn paths_of(
             });
             let has_route = || {
                 let mut routes = ROUTES.iter();
-                routes.any(|route| route.path == *path && route.target == Target::Upstream(service))
+                routes
+                    .any(|route| route.path == *path && route.handler == Handler::Upstream(service))
             };
             (is_below && has_route()).then_some(index)
         })

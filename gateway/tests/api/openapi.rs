@@ -2,7 +2,7 @@
 
 use gateway::{
     openapi::{NAME, document},
-    routes::{Access, Limits, ROUTES, Route, Target},
+    routes::{Access, Handler, Limits, ROUTES, Route},
 };
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ fn operations() -> impl Iterator<Item = (&'static Route, Value)> {
     let document = committed(NAME);
     let is_api = |route: &&Route| {
         !matches!(
-            route.target,
-            Target::Swagger | Target::SwaggerRedirect | Target::Page | Target::PageSession
+            route.handler,
+            Handler::Swagger | Handler::SwaggerRedirect | Handler::Page | Handler::PageSession
         )
     };
     ROUTES.iter().filter(is_api).map(move |route| {
@@ -64,7 +64,7 @@ fn every_route_is_an_operation_with_a_success_and_its_problems() {
         }
         assert!(count > 0, "{place}");
         let mut expected = vec!["500"];
-        if matches!(route.target, Target::Upstream(_)) {
+        if matches!(route.handler, Handler::Upstream(_)) {
             expected.extend([
                 "400", "404", "408", "413", "414", "429", "502", "503", "504",
             ]);
@@ -129,7 +129,7 @@ fn parameters_have_an_example_and_those_that_must_be_sent_are_required() {
 fn operations_and_components_are_those_of_the_services() {
     let document = committed(NAME);
     for (route, operation) in operations() {
-        let Target::Upstream(service) = route.target else {
+        let Handler::Upstream(service) = route.handler else {
             continue;
         };
         let theirs = committed(service.name());
@@ -161,7 +161,7 @@ fn body_limits_in_the_document_are_the_defaults() {
     let process: chassis::ProcessConfig = settings.read().unwrap();
     let document = committed(NAME);
     for (route, operation) in operations() {
-        let Target::Upstream(_) = route.target else {
+        let Handler::Upstream(_) = route.handler else {
             continue;
         };
         let limit = match route.limits {

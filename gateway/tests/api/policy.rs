@@ -2,7 +2,7 @@
 
 use gateway::{
     Role,
-    routes::{Access, ROUTES, Route, Target},
+    routes::{Access, Handler, ROUTES, Route},
 };
 use reqwest::Method;
 
@@ -14,8 +14,8 @@ use crate::{
 /// A path that matches `route`, with the ids of user 7.
 fn path(route: &Route) -> String {
     let path = route.path.replace("{document}", "marquee.json");
-    let file = match route.target {
-        Target::Page => "app.css",
+    let file = match route.handler {
+        Handler::Page => "app.css",
         _ => "index.css",
     };
     let path = path.replace("{*file}", file);
@@ -104,8 +104,8 @@ async fn every_route_allows_exactly_its_callers() {
                 request = request.bearer_auth(token);
             }
             let response = TestResponse::of(request).await;
-            let expected = match (expected, route.target) {
-                (200, Target::SwaggerRedirect) => 301,
+            let expected = match (expected, route.handler) {
+                (200, Handler::SwaggerRedirect) => 301,
                 (expected, _) => expected,
             };
             assert_eq!(
