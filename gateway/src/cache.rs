@@ -2,16 +2,16 @@
 //! response at the same time. [`crate::pipeline`] calls it for the routes that [`crate::routes`] marks, after
 //! authentication, authorization and limits: a stored response is subject to them like any other.
 //!
-//! [`store`] holds the responses of all threads, [`entry`] decides which are stored and how old they are, [`flight`] joins
+//! [`store`] holds the responses of all threads, [`entry`] decides which are stored and how old they are, [`flight`] collapses
 //! requests, [`fetch`] asks the service through [`crate::proxy`].
 
 pub(crate) mod control;
 pub(crate) mod entry;
 mod fetch;
-pub(crate) mod fill;
 mod flight;
 mod metrics;
 mod store;
+pub(crate) mod tee;
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use self::{
     control::ResponseControl,
     entry::Entry,
-    flight::{Flights, Part, Waited},
+    flight::{CollapsedRequests, Role, Waited},
     metrics::{Results, count_invalidation, set_size},
     store::Store,
 };
@@ -38,13 +38,13 @@ const MAX_FETCHES: usize = 512;
 /// Those of them that no client waits for.
 const MAX_REFRESHES: usize = 64;
 
-/// Responses to requests for one path after which the path is known not to be offered.
-const MIN_UNOFFERED: u8 = 8;
+/// Consecutive 200 responses that shared caches may not store, after which requests for their path bypass the cache.
+const MIN_UNCACHEABLE: u8 = 8;
 
 /// The cache of all threads.
 pub(crate) struct ResponseCache {
     store: Store,
-    flights: Arc<Flights>,
+    collapsed: Arc<CollapsedRequests>,
 }
 
 impl ResponseCache {
@@ -54,7 +54,7 @@ impl ResponseCache {
         (bytes > 0).then(|| {
             Arc::new(Self {
                 store: Store::new(bytes, body_limit),
-                flights: Arc::default(),
+                collapsed: Arc::default(),
             })
         })
     }
@@ -65,10 +65,10 @@ impl ResponseCache {
     }
 
     /// Joins the fetch of the same response, or begins it. One that began before a removal may bring the state from before it.
-    fn join(&self, fetch: &Fetch) -> Part {
+    fn join(&self, fetch: &Fetch) -> Role {
         let removals = self.store.removals(fetch.key.service);
         let key = fetch.key.fetch(&fetch.selected);
-        self.flights.join((removals, key))
+        self.collapsed.join((removals, key))
     }
 
     /// Removes the responses to requests for `path` of `service`, or all of the service, after a request changed something
@@ -83,8 +83,8 @@ impl ResponseCache {
 pub(crate) struct ThreadCache {
     pub(crate) shared: Arc<ResponseCache>,
     results: Results,
-    /// Indexed by path: the latest responses in a row that the service did not offer to shared caches.
-    unoffered: Vec<Cell<u8>>,
+    /// Indexed by path: the latest consecutive 200 responses that shared caches may not store.
+    uncacheable: Vec<Cell<u8>>,
     /// One weak reference for each fetch.
     fetches: Rc<()>,
     /// One weak reference for each fetch that no client waits for.
@@ -117,7 +117,7 @@ impl ThreadCache {
         Self {
             shared,
             results: Results::new(paths),
-            unoffered: (0..paths).map(|_| Cell::new(0)).collect(),
+            uncacheable: (0..paths).map(|_| Cell::new(0)).collect(),
             fetches: Rc::default(),
             refreshes: Rc::default(),
         }
@@ -128,23 +128,23 @@ impl ThreadCache {
         self.shared.store.find(key, selected)
     }
 
-    /// Notes whether the service offers a response with `status` and `headers` to a request for `path` to shared caches.
-    /// Requests for a path without such responses do not wait for each other in vain.
+    /// Notes whether shared caches may store a response with `status` and `headers` to a request for `path`. Requests for a
+    /// path without such responses do not wait for each other in vain.
     pub(crate) fn note(&self, path: usize, status: StatusCode, headers: &HeaderMap) {
         if status == StatusCode::OK
-            && let Some(unoffered) = self.unoffered.get(path)
+            && let Some(uncacheable) = self.uncacheable.get(path)
         {
-            unoffered.set(match ResponseControl::of(headers).is_shared {
+            uncacheable.set(match ResponseControl::of(headers).is_shared {
                 true => 0,
-                false => unoffered.get().saturating_add(1),
+                false => uncacheable.get().saturating_add(1),
             });
         }
     }
 
-    /// True if none of the latest responses to requests for `path` was offered to shared caches.
-    pub(crate) fn is_unoffered(&self, path: usize) -> bool {
-        let unoffered = self.unoffered.get(path);
-        unoffered.is_some_and(|count| count.get() >= MIN_UNOFFERED)
+    /// True if shared caches may not store any of the latest responses to requests for `path`.
+    pub(crate) fn is_uncacheable(&self, path: usize) -> bool {
+        let uncacheable = self.uncacheable.get(path);
+        uncacheable.is_some_and(|count| count.get() >= MIN_UNCACHEABLE)
     }
 
     /// Counts a request for `route`, whose path has the index `path`.
@@ -157,7 +157,7 @@ impl ThreadCache {
         if Rc::weak_count(&self.refreshes) >= MAX_REFRESHES {
             return;
         }
-        if let Part::Lead(lead) = self.shared.join(&fetch) {
+        if let Role::Leader(lead) = self.shared.join(&fetch) {
             let (client, _) = oneshot::channel();
             let active = Rc::downgrade(&self.refreshes);
             let run = fetch.run(Arc::clone(&self.shared), Some(lead), client, active);
@@ -182,9 +182,9 @@ impl ThreadCache {
         let lead = match may_wait {
             false => None,
             true => match self.shared.join(&fetch) {
-                Part::Lead(lead) => Some(lead),
-                Part::Crowded => return Ok(Answer::Alone),
-                Part::Wait(waiter) => match waiter.wait().await {
+                Role::Leader(lead) => Some(lead),
+                Role::TooManyFollowers => return Ok(Answer::Alone),
+                Role::Follower(follower) => match follower.wait().await {
                     Waited::Stored(entry) => return Ok(Answer::Collapsed(entry)),
                     Waited::Failed if has_stale => return Err(AnswerError::Failed),
                     Waited::Failed | Waited::Alone => return Ok(Answer::Alone),

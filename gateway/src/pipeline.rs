@@ -66,7 +66,7 @@ struct RequestContext<'a> {
     request_id: HeaderValue,
     traceparent: HeaderValue,
     client: IpAddr,
-    /// Set by the rate limits: that of the limit which is nearest to its end.
+    /// Set by the rate limits: the status of the limit with the fewest remaining requests.
     limit: Option<LimitStatus<'a>>,
     /// `None` unless the client asks for it.
     timing: Option<Box<ServerTiming>>,
@@ -298,7 +298,7 @@ impl RequestContext<'_> {
         let limiter = &self.state.rate_limiter;
         let (limit, admitted) = limiter.count_user(caller, class).await;
         self.limit = match (self.limit, limit) {
-            (Some(client), Some(user)) if admitted.is_ok() => Some(client.nearer(user)),
+            (Some(client), Some(user)) if admitted.is_ok() => Some(client.tighter(user)),
             (client, user) => user.or(client),
         };
         admitted

@@ -16,7 +16,7 @@ use serde::Serialize;
 pub(crate) use self::encoded_body::EncodedBody;
 pub(crate) use self::encoder::Coding;
 pub(crate) use self::service_body::ServiceBody;
-use crate::{cache::fill::FilledBody, proxy::ResponseBody};
+use crate::{cache::tee::TeeBody, proxy::ResponseBody};
 
 /// The media type of the gateway's own documents.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -32,8 +32,8 @@ pub(crate) fn streamed(body: ResponseBody) -> Body {
 }
 
 /// The body of a service's response that is stored while it is read.
-pub(crate) fn filled(body: FilledBody) -> Body {
-    Either::Right(Either::Left(Box::new(ServiceBody::Filled(body))))
+pub(crate) fn stored_body(body: TeeBody) -> Body {
+    Either::Right(Either::Left(Box::new(ServiceBody::Stored(body))))
 }
 
 /// No body.

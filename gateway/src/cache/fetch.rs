@@ -22,9 +22,9 @@ use tokio::sync::oneshot;
 use super::{
     ResponseCache,
     entry::{Entry, Sent, Storable},
-    fill::{FilledBody, filled},
-    flight::Lead,
+    flight::Leader,
     store::{Key, Selected},
+    tee::{TeeBody, tee},
 };
 use crate::{
     groups::count_fallback,
@@ -58,7 +58,7 @@ pub(crate) enum Fetched {
     /// The stored response, which the service confirmed.
     Confirmed(Arc<Entry>),
     /// A response that is stored as its body is read.
-    Stored(Response<FilledBody>),
+    Stored(Response<TeeBody>),
     /// A response that is not stored.
     Passed(Response<ResponseBody>),
 }
@@ -83,7 +83,7 @@ impl Fetch {
     pub(super) async fn run(
         self,
         cache: Arc<ResponseCache>,
-        lead: Option<Lead>,
+        lead: Option<Leader>,
         client: oneshot::Sender<Result<Fetched, FetchError>>,
         _active: Weak<()>,
     ) {
@@ -95,7 +95,7 @@ impl Fetch {
         let mut received = match received {
             Ok(received) => received,
             Err(error) => {
-                lead.into_iter().for_each(Lead::failed);
+                lead.into_iter().for_each(Leader::failed);
                 // The client may have hung up.
                 let _ = client.send(Err(error));
                 return;
@@ -126,7 +126,7 @@ impl Fetch {
         });
         let Some(storable) = storable else {
             if status.is_server_error() {
-                lead.into_iter().for_each(Lead::failed);
+                lead.into_iter().for_each(Leader::failed);
             } else {
                 drop(lead);
                 if status.is_success() {
@@ -136,10 +136,10 @@ impl Fetch {
             let _ = client.send(Ok(Fetched::Passed(received.response)));
             return;
         };
-        let (filler, body) = filled();
+        let (writer, body) = tee();
         let (head, service_body) = received.response.into_parts();
         let _ = client.send(Ok(Fetched::Stored(Response::from_parts(head, body))));
-        if let Some(whole) = filler.fill(service_body, limit).await {
+        if let Some(whole) = writer.copy(service_body, limit).await {
             let body = Bytes::from(whole.into_boxed_slice());
             let entry = Arc::new(storable.with_body(body));
             cache

@@ -1,4 +1,4 @@
-//! Fetches under way: a request that needs a response which another has requested waits for it.
+//! Request collapsing (RFC 9211, "collapsed"): a request that needs a response which another has requested waits for it.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::entry::Entry;
 
 /// Requests that wait for one fetch; further ones ask the service themselves.
-const MAX_WAITERS: usize = 1024;
+const MAX_FOLLOWERS: usize = 1024;
 
 /// The state of a fetch.
 #[derive(Clone)]
@@ -27,48 +27,48 @@ enum State {
     Over,
 }
 
-/// The fetches under way of all threads.
+/// The fetches under way of all threads, which further requests can join.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<FlightKey, Arc<Flight>>>);
+pub(crate) struct CollapsedRequests(Mutex<HashMap<FlightKey, Arc<Flight>>>);
 
 /// The number of removals before the fetch, and the key of the response.
 type FlightKey = (u64, String);
 
 struct Flight {
     state: watch::Sender<State>,
-    waiters: AtomicUsize,
+    followers: AtomicUsize,
 }
 
-/// The part of a request in a fetch.
-pub(crate) enum Part {
+/// The role of a request in a fetch.
+pub(crate) enum Role {
     /// It has to fetch.
-    Lead(Lead),
-    /// It waits.
-    Wait(Waiter),
-    /// Too many wait.
-    Crowded,
+    Leader(Leader),
+    /// It waits for the leader's response.
+    Follower(Follower),
+    /// It has to ask the service itself, since too many wait.
+    TooManyFollowers,
 }
 
-impl Flights {
+impl CollapsedRequests {
     /// Joins the fetch of `key`, or begins it.
-    pub(crate) fn join(self: &Arc<Self>, key: FlightKey) -> Part {
+    pub(crate) fn join(self: &Arc<Self>, key: FlightKey) -> Role {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&key) {
-            if flight.waiters.fetch_add(1, Ordering::Relaxed) >= MAX_WAITERS {
-                flight.waiters.fetch_sub(1, Ordering::Relaxed);
-                return Part::Crowded;
+            if flight.followers.fetch_add(1, Ordering::Relaxed) >= MAX_FOLLOWERS {
+                flight.followers.fetch_sub(1, Ordering::Relaxed);
+                return Role::TooManyFollowers;
             }
-            return Part::Wait(Waiter {
+            return Role::Follower(Follower {
                 state: flight.state.subscribe(),
                 flight: Arc::clone(flight),
             });
         }
         let flight = Arc::new(Flight {
             state: watch::Sender::new(State::UnderWay),
-            waiters: AtomicUsize::new(0),
+            followers: AtomicUsize::new(0),
         });
         flights.insert(key.clone(), Arc::clone(&flight));
-        Part::Lead(Lead {
+        Role::Leader(Leader {
             flights: Arc::clone(self),
             key,
             flight,
@@ -76,26 +76,26 @@ impl Flights {
     }
 }
 
-/// The duty to fetch. Dropped, it lets those that wait ask the service themselves.
-pub(crate) struct Lead {
-    flights: Arc<Flights>,
+/// The duty to fetch. Dropped, it lets the followers ask the service themselves.
+pub(crate) struct Leader {
+    flights: Arc<CollapsedRequests>,
     key: FlightKey,
     flight: Arc<Flight>,
 }
 
-impl Lead {
-    /// Gives `entry` to those that wait.
+impl Leader {
+    /// Gives `entry` to the followers.
     pub(crate) fn stored(self, entry: Arc<Entry>) {
         self.flight.state.send_replace(State::Stored(entry));
     }
 
-    /// Tells those that wait that the service failed.
+    /// Tells the followers that the service failed.
     pub(crate) fn failed(self) {
         self.flight.state.send_replace(State::Failed);
     }
 }
 
-impl Drop for Lead {
+impl Drop for Leader {
     fn drop(&mut self) {
         let mut flights = self
             .flights
@@ -114,23 +114,23 @@ impl Drop for Lead {
     }
 }
 
-/// The end of a wait.
+/// The end of a follower's wait.
 pub(crate) enum Waited {
     /// The response.
     Stored(Arc<Entry>),
-    /// The service failed for the one that fetched.
+    /// The service failed for the leader.
     Failed,
     /// The request has to ask the service itself.
     Alone,
 }
 
 /// A request that waits.
-pub(crate) struct Waiter {
+pub(crate) struct Follower {
     state: watch::Receiver<State>,
     flight: Arc<Flight>,
 }
 
-impl Waiter {
+impl Follower {
     /// Waits for the end of the fetch.
     pub(crate) async fn wait(mut self) -> Waited {
         let state = self
@@ -145,8 +145,8 @@ impl Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for Follower {
     fn drop(&mut self) {
-        self.flight.waiters.fetch_sub(1, Ordering::Relaxed);
+        self.flight.followers.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -151,7 +151,7 @@ impl RateLimiter {
     }
 
     /// Counts one request of `principal` to a route of `class` by all limits that it has: all of them admit it, or
-    /// none counts it. The status is that of the limit that is nearest to its end; `None` if there is no limit.
+    /// none counts it. The status is that of the limit with the fewest remaining requests; `None` if there is no limit.
     pub(crate) async fn count_user(
         &self,
         principal: &Principal,
@@ -212,7 +212,7 @@ impl RateLimiter {
                 return self.refuse(limits, &decided, refusing);
             }
         }
-        let mut nearest: Option<LimitStatus<'a>> = None;
+        let mut tightest: Option<LimitStatus<'a>> = None;
         for (limit, decided) in limits.iter().zip(decided) {
             if let (Some(limit), Some((Decision::Admitted { remaining, reset }, _))) =
                 (limit, decided)
@@ -222,10 +222,10 @@ impl RateLimiter {
                     remaining,
                     reset: reset.div_ceil(1000),
                 };
-                nearest = Some(nearest.map_or(status, |nearest| nearest.nearer(status)));
+                tightest = Some(tightest.map_or(status, |tightest| tightest.tighter(status)));
             }
         }
-        (nearest, Ok(()))
+        (tightest, Ok(()))
     }
 
     /// Returns the tokens of the other limits and refuses the request.

@@ -29,7 +29,7 @@ use crate::{
         Upstream,
         problem::{bad_gateway, timed_out, upstream_failed},
     },
-    response::{Body, empty_body, filled, streamed},
+    response::{Body, empty_body, stored_body, streamed},
     routes::{Access, Route, Service},
 };
 
@@ -77,7 +77,7 @@ impl RequestContext<'_> {
         let control = RequestControl::of(&self.head.headers);
         let (served, result, status) = if control.no_store {
             (Ok(None), CacheResult::Bypass, FWD_REQUEST)
-        } else if cache.is_unoffered(path) && !control.only_if_cached {
+        } else if cache.is_uncacheable(path) && !control.only_if_cached {
             (Ok(None), CacheResult::Passed, FWD_MISS)
         } else if !self.may_use_stored() {
             (Ok(None), CacheResult::Bypass, FWD_BYPASS)
@@ -236,7 +236,7 @@ impl RequestContext<'_> {
                 Ok(Some(served))
             }
             Ok(Answer::Fetched(Fetched::Stored(response))) => {
-                let response = self.unless_known(response.map(filled));
+                let response = self.unless_known(response.map(stored_body));
                 Ok(Some((
                     response,
                     CacheResult::Stored,

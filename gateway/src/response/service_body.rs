@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::{
-    cache::fill::FilledBody,
+    cache::tee::TeeBody,
     proxy::{BodyError, ResponseBody},
 };
 
@@ -17,8 +17,8 @@ use crate::{
 pub(crate) enum ServiceBody {
     /// As it comes.
     Direct(ResponseBody),
-    /// While it is stored.
-    Filled(FilledBody),
+    /// Through a task that stores it.
+    Stored(TeeBody),
 }
 
 impl Body for ServiceBody {
@@ -31,21 +31,21 @@ impl Body for ServiceBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Direct(body) => Pin::new(body).poll_frame(cx),
-            Self::Filled(body) => Pin::new(body).poll_frame(cx),
+            Self::Stored(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Direct(body) => body.is_end_stream(),
-            Self::Filled(body) => body.is_end_stream(),
+            Self::Stored(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Direct(body) => body.size_hint(),
-            Self::Filled(body) => body.size_hint(),
+            Self::Stored(body) => body.size_hint(),
         }
     }
 }

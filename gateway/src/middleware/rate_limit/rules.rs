@@ -67,8 +67,8 @@ pub(crate) struct LimitStatus<'a> {
 }
 
 impl<'a> LimitStatus<'a> {
-    /// The one of both with fewer requests left, `self` if they are equal.
-    pub(crate) fn nearer(self, other: LimitStatus<'a>) -> Self {
+    /// The one of both with fewer remaining requests, `self` if they are equal.
+    pub(crate) fn tighter(self, other: LimitStatus<'a>) -> Self {
         match other.remaining < self.remaining {
             true => other,
             false => self,

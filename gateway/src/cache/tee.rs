@@ -54,21 +54,21 @@ impl Pipe {
     }
 }
 
-/// The writing end of a body: that of the task.
-pub(crate) struct Filler(Rc<RefCell<Pipe>>);
+/// The writing end of a [`TeeBody`], which also collects what it passes on: that of the task.
+pub(crate) struct TeeWriter(Rc<RefCell<Pipe>>);
 
-/// A body that is stored while it is read.
-pub(crate) struct FilledBody(Rc<RefCell<Pipe>>);
+/// A body that a task reads from the service, to be stored, and passes on to the client.
+pub(crate) struct TeeBody(Rc<RefCell<Pipe>>);
 
-/// A body and the end at which [`Filler::fill`] fills it.
-pub(crate) fn filled() -> (Filler, FilledBody) {
+/// A body and its writing end, for [`TeeWriter::copy`].
+pub(crate) fn tee() -> (TeeWriter, TeeBody) {
     let pipe = Rc::default();
-    (Filler(Rc::clone(&pipe)), FilledBody(pipe))
+    (TeeWriter(Rc::clone(&pipe)), TeeBody(pipe))
 }
 
-impl Filler {
+impl TeeWriter {
     /// Reads `body` and passes it on. Returns it whole, or `None` if it has more than `limit` bytes or breaks off.
-    pub(super) async fn fill(self, body: ResponseBody, limit: usize) -> Option<Vec<u8>> {
+    pub(super) async fn copy(self, body: ResponseBody, limit: usize) -> Option<Vec<u8>> {
         let mut body = Box::new(body);
         let mut whole = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -99,7 +99,7 @@ impl Filler {
     }
 }
 
-impl Drop for Filler {
+impl Drop for TeeWriter {
     fn drop(&mut self) {
         let mut pipe = self.0.borrow_mut();
         if pipe.end.is_none() {
@@ -109,7 +109,7 @@ impl Drop for Filler {
     }
 }
 
-impl Body for FilledBody {
+impl Body for TeeBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -153,7 +153,7 @@ impl Body for FilledBody {
     }
 }
 
-impl Drop for FilledBody {
+impl Drop for TeeBody {
     fn drop(&mut self) {
         let mut pipe = self.0.borrow_mut();
         pipe.is_given_up = true;
