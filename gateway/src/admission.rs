@@ -30,15 +30,16 @@ pub(crate) fn describe_metrics() {
     metrics::describe_gauge!(CLIENT_CONNECTIONS, "Open connections of clients");
     metrics::describe_counter!(
         CLIENT_CONNECTIONS_CLOSED_TOTAL,
-        "Connections closed to protect others: client_limit (its client has too many), heaviest_client (all places \
-         were taken, its client held the most), longest_idle (all were taken, no client held more than others), \
+        "Connections closed to protect others: client_limit (per-client limit reached), heaviest_client (all slots \
+         in use; evicted from the client holding most), longest_idle (all slots in use, none held more than others), \
          cancelled_requests (HTTP/2: its client cancels most requests)"
     );
     metrics::describe_counter!(
         REQUESTS_REFUSED_TOTAL,
-        "Requests refused by reason: auth (no valid token or not allowed), rate_limit, client_limit (its client has too \
-         many in flight), total_limit (all places were taken), heaviest_client (cut off, since its client held the \
-         most), slow_body (its body came too slowly), breaker (no instance responds), timeout (no response in time)"
+        "Requests refused by reason: auth (no valid token or not allowed), rate_limit (429 by a rate limit), \
+         client_limit (per-client limit of requests in flight reached), total_limit (all slots in use), heaviest_client \
+         (all slots in use; evicted from the client holding most), slow_body (its body came too slowly), breaker (no \
+         instance responds), timeout (no response in time)"
     );
 }
 

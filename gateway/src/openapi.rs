@@ -60,12 +60,12 @@ const HEADERS: [(&str, &str, &str); 10] = [
     (
         "RateLimit",
         "string",
-        "what is left, as the IETF draft has it",
+        "the remaining quota and the seconds until it is reset (draft-ietf-httpapi-ratelimit-headers-08)",
     ),
     (
         "RateLimit-Policy",
         "string",
-        "the limit and its window, as the IETF draft has it",
+        "the quota and its window in seconds (draft-ietf-httpapi-ratelimit-headers-08)",
     ),
     (
         "Retry-After",
@@ -309,8 +309,8 @@ fn own_operation(route: &Route) -> Value {
     }
     if route.handler == Handler::UserLimits {
         operation["description"] = "Does not count towards the user's own limits, only towards that of the client address. \
-                                    For other users than the caller the limits are those of the role `user`, unless \
-                                    USER_PLANS names them, without those of addresses and API keys."
+                                    For another user than the caller: the limits of the plan in USER_PLANS, else of \
+                                    the role `user`; limits of client addresses and API keys are omitted."
             .into();
         operation["parameters"] = json!([{
             "name": "id",

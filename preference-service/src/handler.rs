@@ -80,7 +80,7 @@ const IMPORT_TIMEOUT: Duration = Duration::from_secs(110);
         (name = "ratings", description = "Stars, in halves."),
         (name = "watch", description = "Watch progress and history."),
         (name = "viewings", description = "The times that a user saw movies."),
-        (name = "webhooks", description = "What media servers play."),
+        (name = "webhooks", description = "Viewings reported by media servers."),
         (name = "taste", description = "The learned taste profile."),
         (name = "imports", description = "Histories from other sites."),
         (name = "charts", description = "Live charts."),

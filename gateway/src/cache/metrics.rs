@@ -19,9 +19,9 @@ const STORED_BYTES: &str = "cache_stored_bytes";
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         REQUESTS_TOTAL,
-        "Requests for responses that the gateway may store, by route and result: hit, stale (an old response, since the \
-         service failed or while it is asked), collapsed (the response to another client's request), confirmed (the \
-         service said that the stored response is current), stored, passed (not stored), bypass (the request excludes a \
+        "Requests for responses that the gateway may store, by route and result: hit, stale (a stale response: the \
+         service failed, or it is being revalidated), collapsed (the response to another client's request), confirmed (the \
+         service said that the stored response is current), stored, passed (forwarded, not stored), bypass (the request excludes a \
          stored response), failed"
     );
     metrics::describe_counter!(

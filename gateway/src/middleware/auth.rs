@@ -134,7 +134,9 @@ impl Authenticator {
                 Ok(principal)
             }
             Err(Rejection::Invalid(reason)) => Err(invalid_token(reason)),
-            Err(Rejection::NoKeys) => Err(Problem::unavailable("what tokens are verified with")),
+            Err(Rejection::NoKeys) => {
+                Err(Problem::unavailable("the key set for access tokens (JWKS)"))
+            }
         }
     }
 }

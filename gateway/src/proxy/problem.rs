@@ -7,15 +7,6 @@ use hyper::StatusCode;
 use super::{forward::Failure, request_body::RequestBodyState};
 use crate::{admission::count_refusal, routes::Service};
 
-/// The name of `service` in one-line error texts.
-fn display_name(service: Service) -> &'static str {
-    match service {
-        Service::Movie => "the film service",
-        Service::Preference => "the user service",
-        Service::Recommendation => "the recommendation service",
-    }
-}
-
 /// The problem that `failure` of `service` is for the client.
 pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
     if matches!(failure, Failure::Unresponsive) {
@@ -37,13 +28,12 @@ pub(crate) fn upstream_failed(service: Service, failure: &Failure) -> Problem {
 
 /// 503: `service` cannot be reached or refuses to serve the gateway.
 pub(crate) fn unavailable(service: Service) -> Problem {
-    Problem::unavailable(display_name(service))
+    Problem::unavailable(service.name())
 }
 
 /// 502: the response of `service` cannot be used.
 pub(crate) fn bad_gateway(service: Service) -> Problem {
-    let name = display_name(service);
-    let error = format!("{name} gave no usable answer");
+    let error = format!("{} gave no usable response", service.name());
     Problem::new(StatusCode::BAD_GATEWAY, "bad-gateway", error).detail(
         "the failure is not caused by the request; retry it, and report the request_id if it persists",
     )

@@ -41,7 +41,7 @@ pub(crate) fn describe_metrics() {
     );
     metrics::describe_counter!(
         RETRIES_REFUSED_TOTAL,
-        "Requests that were not sent again because the budget of the thread, less than a fifth of its requests, was used up"
+        "Requests that were not sent again because the retry budget (0.18 per request and thread) was used up"
     );
 }
 

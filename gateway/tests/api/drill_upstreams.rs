@@ -44,19 +44,19 @@ const TOO_SLOW: Duration = Duration::from_secs(12);
 const SERVICES: [(Service, &str, &str, &str); 3] = [
     (
         Service::Movie,
-        "film service",
+        "movie-service",
         "/api/v1/movies",
         "/api/v1/jobs/1/cancel",
     ),
     (
         Service::Preference,
-        "user service",
+        "preference-service",
         "/api/v1/users/1",
         "/api/v1/users/1/interactions",
     ),
     (
         Service::Recommendation,
-        "recommendation service",
+        "recommendation-service",
         "/api/v1/users/1/recommendations",
         "/api/v1/recommendations/query",
     ),

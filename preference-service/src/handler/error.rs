@@ -177,7 +177,7 @@ fn client_error(error: &Error) -> Option<(StatusCode, &'static str, &'static str
         E::Suspended(_) => (
             StatusCode::FORBIDDEN,
             "account-suspended",
-            "an administrator has suspended the account until the time in suspended_until",
+            "an administrator or moderator has suspended the account until the time in suspended_until",
         ),
         E::NotAdmin => (
             StatusCode::FORBIDDEN,

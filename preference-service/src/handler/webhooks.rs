@@ -105,7 +105,7 @@ pub(super) struct WebhooksResponse {
     webhooks: Vec<Webhook>,
 }
 
-/// What a media server sends, in its own layout.
+/// The payload of a media server, in its own layout.
 #[derive(ToSchema)]
 #[schema(value_type = Object, example = json!({
     "NotificationType": "PlaybackStop",

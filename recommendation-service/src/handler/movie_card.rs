@@ -64,9 +64,9 @@ impl MovieCard {
 /// The contribution of a part of the score.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ContributionResponse {
-    /// The part: `ease`, `ials`, `spectral`, `popularity`, `content`, `taste`, `rules`, or `stand_in`, the imputation
-    /// from content for a movie that no learned model knows; with the strategy `rules`: `popularity`, `recency`,
-    /// `genre_match`.
+    /// The part: `ease`, `ials`, `spectral`, `popularity`, `base` (the base model), `content`, `taste`, `rules`, or
+    /// `stand_in` (cold-start imputation: a learned score predicted from content, for a movie that no learned model knows);
+    /// with the strategy `rules`: `popularity`, `recency`, `genre_match`.
     #[schema(example = "content")]
     name: String,
     /// The amount; negative if it lowers the score.

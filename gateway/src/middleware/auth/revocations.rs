@@ -59,7 +59,7 @@ impl Revocations {
                 "account-suspended",
                 "the account is suspended",
             )
-            .detail("an administrator has suspended the account; POST /api/v1/auth/token tells until when")),
+            .detail("an administrator or moderator has suspended the account; POST /api/v1/auth/token tells until when")),
             // API keys state the rights that their owner has now.
             Some(revocation)
                 if principal.scopes.is_none() && principal.issued_at < revocation.valid_from =>
@@ -118,10 +118,12 @@ pub(crate) async fn refresh(
                 failures = failures.saturating_add(1);
                 if failures == 1 && !has_list {
                     tracing::warn!(
-                        "no list of revoked tokens yet: those of suspended users are accepted until preference-service responds"
+                        "no list of revocations yet: tokens of suspended users are accepted until preference-service responds"
                     );
                 } else if failures == 5 && has_list {
-                    tracing::warn!("cannot refresh the list of revoked tokens, using the last one");
+                    tracing::warn!(
+                        "cannot refresh the list of revocations, the last one stays in force"
+                    );
                 }
             }
         }

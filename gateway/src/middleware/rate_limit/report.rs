@@ -25,11 +25,11 @@ pub(crate) struct UserLimits {
     /// The name of the user's plan.
     #[schema(example = "free")]
     pub(crate) plan: String,
-    /// The limits, of which each request must fit into all that it counts towards.
+    /// The limits. A request is refused if any limit that counts it is used up.
     pub(crate) limits: Vec<LimitReport>,
 }
 
-/// What is left of a limit.
+/// The remaining quota of a limit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitReport {
     /// The limit: `client` (the caller's address), `user` (all requests of the user), `api_key` (those with the API key
@@ -107,8 +107,8 @@ impl RateLimiter {
         limits
     }
 
-    /// What is left of `limits`, which have one owner: what Redis has not granted yet, and what of the granted this
-    /// gateway has not used; without Redis, what this gateway knows.
+    /// The remaining quotas of `limits`, which have one owner: the requests that Redis has not granted yet, and those granted
+    /// to this gateway that it has not used; without Redis, as far as this gateway knows.
     async fn peek(&self, limits: &[Limit<'_>]) -> Vec<LimitReport> {
         let used = self.peek_redis(limits).await;
         let now = self.limits.now();
