@@ -1,7 +1,8 @@
 //! The gateway: the only public entry point of the platform. Authenticates, limits and routes requests.
 //!
-//! It owns no data: bodies pass through unread, in both directions. One single-threaded runtime for each
-//! core serves requests; the threads share a port, the route table, the keys and the rate limit.
+//! It owns no data: bodies are streamed, in both directions; responses may be stored in memory, if they are the same for all
+//! callers, and compressed. One single-threaded runtime for each core serves requests; the threads share a port, the route
+//! table, the keys, the revocations, the rate limits, the stored responses and the list of groups of instances.
 //!
 //! [`routes`] is the table of what is served. A request passes [`server`], then [`pipeline`], which applies
 //! the layers of [`middleware`] and ends in [`proxy`], at the instances that [`groups`] chooses, or in one of the gateway's

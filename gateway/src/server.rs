@@ -120,7 +120,7 @@ impl Gateway {
         self.address
     }
 
-    /// Begins the shutdown: readiness turns red, then the listeners close and accepted requests are served.
+    /// Begins the shutdown: `/health/ready` responds 503, then the listeners close and accepted requests are served.
     pub fn stop(&self) {
         self.shutdown.start();
     }

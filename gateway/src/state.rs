@@ -1,5 +1,5 @@
 //! The state of the gateway: what all threads share, and what each thread has for itself, so that requests
-//! wait for no lock but that of the rate limit. Built by [`crate::server`].
+//! hold locks only for look-ups in memory (rate limits, caches, keys, revocations). Built by [`crate::server`].
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -84,7 +84,7 @@ impl SharedState {
         })
     }
 
-    /// Starts the task that keeps the list of suspended users current. In mock mode there are none.
+    /// Starts the task that keeps the list of revocations current. In mock mode there are none.
     pub(crate) fn start_revocations(&self) {
         let interval = Duration::from_secs(self.config.own.revocation_refresh_seconds);
         if self.config.own.auth_mode == AuthMode::Mock || interval.is_zero() {

@@ -30,11 +30,11 @@ pub struct Request<'a> {
 pub enum Tolerance {
     /// None.
     None,
-    /// One behind the first letter, in words that no document has.
+    /// One edit after the first letter, only for words that are not in the index.
     One,
-    /// As many as a word of its length may have, in all words.
+    /// As many edits as the length of a word allows, for all words.
     Full,
-    /// The same in names without spaces.
+    /// As many edits as its length allows, for the whole query compared with names without spaces.
     Joined,
 }
 

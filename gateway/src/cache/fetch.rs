@@ -1,8 +1,9 @@
 //! One request to a service for a response that may be stored. It runs as a task, so that a client which hangs up does
 //! not end it for the others that wait for the response.
 //!
-//! The request carries nothing that identifies its caller: no principal, no cookie, no host. So a response cannot depend
-//! on the caller, even if a service marks one as public by mistake.
+//! The request carries no credentials, cookie or host, so that a response does not depend on the principal even if a service
+//! marks one as public by mistake. It does carry the forwarding and tracing headers (`X-Forwarded-For`, `X-Forwarded-Proto`,
+//! `X-Request-Id`, `traceparent`), for the logs of services; they are not part of the key, and no response may depend on them.
 
 use std::{
     rc::{Rc, Weak},

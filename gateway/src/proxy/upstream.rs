@@ -17,8 +17,7 @@ use crate::{config::GatewayConfig, routes::Service};
 
 /// The group of the instances that the settings name.
 pub(crate) const DEFAULT_GROUP: &str = "default";
-/// Retries that each request adds to the budget. With what a thread has saved before a service fails, they are less than a
-/// fifth of the requests within seconds.
+/// Retry tokens that each request adds to the budget (a token bucket).
 const RETRY_RATIO: f64 = 0.18;
 /// The largest budget of retries, and that of a thread which has sent no request.
 const MAX_RETRY_BUDGET: f64 = 10.0;
@@ -41,7 +40,8 @@ pub(crate) struct Upstream {
 }
 
 /// The number of retries that may be sent: each request earns a part of one. A thread begins with a budget that its
-/// first requests earn afterwards, so that retries never exceed the larger of [`MAX_RETRY_BUDGET`] and [`RETRY_RATIO`].
+/// first requests earn afterwards: without `debt`, retries never exceed [`MAX_RETRY_BUDGET`] or the share [`RETRY_RATIO`] of
+/// all requests, whichever is more.
 pub(super) struct RetryBudget {
     left: Cell<f64>,
     /// The part of the first budget that has not been earned.

@@ -1,6 +1,6 @@
 //! A language model that reads messages before the parser does: an OpenAI-compatible chat endpoint. Its answer must match
 //! a strict JSON schema and name nothing that the catalogue or the message does not have; anything else is discarded.
-//! It never sees more than the message, and nothing of a message or an answer is logged.
+//! It is sent the message, fixed instructions and the names of the genres; nothing of a message or an answer is logged.
 
 use std::time::Duration;
 
@@ -44,9 +44,9 @@ const MAX_CONCURRENT_CALLS: usize = 32;
 /// The number of readings that are kept, and for how long.
 const MAX_READINGS: u64 = 1000;
 const READING_TTL: Duration = Duration::from_secs(600);
-/// The most values of an answer's lists.
+/// The most movies that an answer's `like` names.
 const MAX_VALUES: usize = 10;
-/// The most fragments that were not understood, and the longest, in characters.
+/// The most fragments that are taken from an answer's `not_understood`.
 const MAX_FRAGMENTS: usize = 20;
 
 /// The reasons for which the answer of the model is not used.
