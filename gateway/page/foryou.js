@@ -20,7 +20,7 @@ function recommendations(query, signal) {
 }
 
 function notInterested(movie) {
-  const button = h("button", { type: "button", class: "link" }, t("foryou.not_interested"));
+  const button = h("button", { type: "button", class: "link" }, t("foryou.dislike"));
   button.addEventListener("click", () => act(button, () => setReaction(movie, "dislike")));
   return button;
 }
