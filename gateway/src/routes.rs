@@ -53,7 +53,7 @@ pub enum Handler {
     Page,
     /// The mode of authentication, and the user whose cookies the page has.
     PageSession,
-    /// What is left of a user's rate limits.
+    /// The remaining quotas of a user's rate limits.
     UserLimits,
 }
 

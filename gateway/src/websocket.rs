@@ -95,7 +95,7 @@ pub(crate) struct Tunnel {
     _place: Permit,
 }
 
-/// What is recorded of a WebSocket when it ends, which is when this is dropped.
+/// The record of a WebSocket, written when it is dropped, which is when the WebSocket ends.
 pub(crate) struct Record {
     pub(crate) end: End,
     pub(crate) bytes_to_service: u64,

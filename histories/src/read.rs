@@ -284,7 +284,8 @@ impl Reading<'_> {
         });
     }
 
-    /// Where an upload has the present ratings of Letterboxd, those of its diary are of single viewings.
+    /// Removes ratings of the diary from an upload that has the present ratings of Letterboxd: those of the diary are of single
+    /// viewings.
     fn keep_present_ratings(&mut self) {
         let History { files, rows, .. } = &mut self.history;
         let is_of = |row: &Row, format| {

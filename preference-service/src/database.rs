@@ -21,7 +21,7 @@ pub struct Pools {
     pub logins: PgPool,
     /// Users and their preferences.
     pub users: PgPool,
-    /// What users do: interactions, viewings, tastes, and the writer.
+    /// The actions of users: interactions, viewings, tastes, and the writer.
     pub activity: PgPool,
     /// Charts and statistics.
     pub aggregates: PgPool,

@@ -26,7 +26,7 @@ pub(crate) const GOOD: f32 = 0.72;
 /// The highest match with a typing error.
 const MAX_TOLERANT: f32 = 0.79;
 
-/// How a word of the query is found outside of the name: 0 to 1, 0 if it is not.
+/// The match of each word of the query outside of the name, 0 to 1; 0 if it is not found there.
 pub(crate) type Support<'a> = &'a [f32];
 
 /// A match with a name.
@@ -326,7 +326,7 @@ fn spans_between(name: &Text, from: usize, to: usize) -> Vec<Range<usize>> {
     spans
 }
 
-/// How a word of the query matches a word of a name, 0 to 1.
+/// The match of a word of the query with a word of a name, 0 to 1.
 fn match_word(query: &Word, name: &Word, may_be_prefix: bool, pattern: Option<&Pattern>) -> f32 {
     if query.exact() == name.exact() {
         return 1.0;

@@ -110,7 +110,7 @@ impl<F: Future + 'static> Executor<F> for StreamExecutor {
     }
 }
 
-/// What connections of one thread have in common.
+/// The state that the HTTP/2 connections of one thread share.
 pub(super) struct Http2 {
     pub(super) state: Rc<ThreadState>,
     pub(super) timeouts: Timeouts,

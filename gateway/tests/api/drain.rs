@@ -120,7 +120,7 @@ async fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
 /// Requests at a time, at most.
 const MAX_CALLS: usize = 100;
 
-/// What becomes of 500 requests per second.
+/// The outcomes of 500 requests per second.
 #[derive(Default)]
 struct Load {
     by_old: AtomicUsize,

@@ -166,7 +166,7 @@ pub struct Matching {
     pool: PgPool,
     hydration: Hydration,
     tmdb: Tmdb,
-    /// What TMDB has found recently, so that a title of several imports is searched once.
+    /// Recent results of TMDB's search, so that a title of several imports is searched once.
     searches: Cache<Title, Arc<[FoundMovie]>>,
 }
 

@@ -81,7 +81,7 @@ pub fn parse_return_to(path: Option<&str>) -> Option<String> {
     (is_local && path.len() <= MAX_RETURN_LENGTH).then(|| path.to_owned())
 }
 
-/// What an issuer states about a person.
+/// The claims of an issuer about a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExternalProfile {
     /// The issuer's id of the person, which no other of its people ever gets.

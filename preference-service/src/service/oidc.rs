@@ -83,7 +83,7 @@ pub struct Oidc {
     clock: Clock,
 }
 
-/// What [`Oidc`] needs.
+/// The dependencies of [`Oidc`].
 pub struct OidcParts {
     /// The database.
     pub pool: PgPool,

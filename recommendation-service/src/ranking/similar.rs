@@ -23,8 +23,8 @@ use crate::{
 const CONTENT_SHARE: f32 = 0.5;
 /// The number of neighbours of a movie that count.
 const MAX_NEIGHBOURS: usize = 1000;
-/// How much a movie that TMDB recommends beside another is similar to it for that alone; half as much for the last of
-/// the ten. Not fitted: the sets of ratings that the other weights are fitted to have no recommendations of TMDB.
+/// The similarity of a movie to another for being the first that TMDB recommends beside it; half as much for the last of the
+/// ten. Not fitted: the sets of ratings that the other weights are fitted to have no recommendations of TMDB.
 const RECOMMENDED: f32 = 0.25;
 /// The movies that are ranked beyond those that are asked for, in place of parts of a series.
 const MAX_SPARE: usize = 50;

@@ -11,7 +11,7 @@ const ID_BYTES: usize = 4;
 pub struct Related<'a>(&'a [[u8; ID_BYTES]]);
 
 impl<'a> Related<'a> {
-    /// What `film` is related to, for [`Related::decode`]; empty if there is nothing. Ids that do not fit are left out.
+    /// Encodes the movies that `film` is related to, for [`Related::decode`]; empty if there is nothing. Ids that do not fit are left out.
     pub fn encode(film: &Film) -> Vec<u8> {
         let fitting = |id: i64| u32::try_from(id).ok().filter(|id| *id > 0);
         let collection = film.collection_id.and_then(fitting);

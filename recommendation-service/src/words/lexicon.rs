@@ -79,9 +79,9 @@ pub(super) enum Meaning {
     About,
     /// The word movie.
     Film,
-    /// What movies are counted in.
+    /// A unit in which movies are counted.
     Unit,
-    /// What other things are counted in.
+    /// A unit in which other things are counted.
     OtherUnit,
     /// Nothing.
     Filler,

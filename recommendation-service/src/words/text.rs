@@ -5,7 +5,7 @@ use std::{cell::OnceCell, ops::Range};
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// What separates a letter from the one before it.
+/// The separation of a letter from the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Gap {
     /// Nothing: the same word.

@@ -31,7 +31,7 @@ fn hash(key: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// What a key means, and how well: the lower tier wins, then the higher weight, then the lower id.
+/// The meaning of a key, with its rank: the lower tier wins, then the higher weight, then the lower id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Meant<T> {
     tier: u8,

@@ -102,7 +102,7 @@ impl ContentWeights {
         1.0 + self.era.weight + self.votes.weight + self.runtime.weight + self.floor
     }
 
-    /// What the model keeps of an item with these `properties` whose tag weights have this `norm`.
+    /// The factors of an item with these `properties` whose tag weights have this `norm`.
     #[must_use]
     pub fn describe(&self, properties: &Properties, norm: f32) -> ItemFactors {
         let votes = properties.votes.max(0.0);
@@ -162,7 +162,7 @@ pub struct Properties {
     pub runtime: Option<f32>,
 }
 
-/// What the content model keeps of an item beside its tags; see [`ContentWeights::describe`].
+/// The factors of an item in the content model beside its tags; see [`ContentWeights::describe`].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ItemFactors {
     /// The Euclidean norm of its tag weights; 0 without tags.

@@ -1,4 +1,4 @@
-//! What titles, people and keywords are made of: the words of real catalogues with their frequencies, and words invented
+//! The vocabulary of titles, people and keywords: the words of real catalogues with their frequencies, and words invented
 //! after them, since the vocabulary of a million movies is larger than that of the catalogues that are at hand.
 
 use std::{

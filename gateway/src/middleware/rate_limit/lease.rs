@@ -38,7 +38,7 @@ pub(super) struct Lease {
     is_local: bool,
 }
 
-/// What is left of a window, as one gateway knows it.
+/// The remaining quota of a window, as one gateway knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Remainder {
     /// Tokens taken but not yet used.
@@ -151,7 +151,7 @@ impl Lease {
         }
     }
 
-    /// What is left; `None` without a window.
+    /// The remaining quota; `None` without a window.
     pub(super) fn remainder(&self, now: Millis) -> Option<Remainder> {
         let reset = self.ends.saturating_sub(now);
         (reset > 0).then_some(Remainder {

@@ -132,7 +132,7 @@ impl Leases {
         }
     }
 
-    /// What is left of a limit; `None` without a window.
+    /// The remaining quota of a limit; `None` without a window.
     pub(super) fn peek(&self, key: LimitKey, now: Millis) -> Option<Remainder> {
         let shard = self.shard(key);
         shard.limits.get(&key)?.lease.remainder(now)

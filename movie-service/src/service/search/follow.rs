@@ -276,7 +276,7 @@ impl Follower {
 struct Members {
     people: BTreeMap<i64, Document>,
     keywords: BTreeMap<i64, Document>,
-    /// When the first of the movies was written.
+    /// The time at which the first of the movies was written.
     since: Option<Instant>,
 }
 
