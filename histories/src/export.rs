@@ -31,7 +31,7 @@ pub enum Layout {
 /// The part of a history that a row is about. An archive has them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Viewings of known days, with [`Row::viewing`].
+    /// Viewings of known days, with [`Row::viewing`], by movie and time.
     Diary,
     /// Viewings of unknown days.
     Watched,
@@ -84,6 +84,8 @@ pub struct Archive {
     part: Option<Part>,
     /// True if the present file has a row.
     has_rows: bool,
+    /// TMDB's id of the movie in the latest row.
+    latest: Option<i64>,
 }
 
 impl Archive {
@@ -96,6 +98,7 @@ impl Archive {
             buffer,
             part: None,
             has_rows: false,
+            latest: None,
         }
     }
 
@@ -111,7 +114,7 @@ impl Archive {
         let options = SimpleFileOptions::default();
         self.zip.start_file(name, options)?;
         self.zip.write_all(header.as_bytes())?;
-        (self.part, self.has_rows) = (Some(part), false);
+        (self.part, self.has_rows, self.latest) = (Some(part), false, None);
         Ok(())
     }
 
@@ -124,7 +127,11 @@ impl Archive {
             return Ok(());
         };
         match self.layout {
-            Layout::Letterboxd => self.zip.write_all(letterboxd(part, row).as_bytes())?,
+            Layout::Letterboxd => {
+                let is_again = self.latest.is_some() && self.latest == row.film.tmdb_id;
+                let line = letterboxd(part, row, is_again);
+                self.zip.write_all(line.as_bytes())?;
+            }
             Layout::Trakt => {
                 let separator = if self.has_rows { ",\n" } else { "\n" };
                 self.zip.write_all(separator.as_bytes())?;
@@ -132,7 +139,7 @@ impl Archive {
                     .write_all(trakt(part, row).to_string().as_bytes())?;
             }
         }
-        self.has_rows = true;
+        (self.has_rows, self.latest) = (true, row.film.tmdb_id);
         Ok(())
     }
 
@@ -201,8 +208,8 @@ fn file(layout: Layout, part: Part) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The line of a row in a CSV file of Letterboxd.
-fn letterboxd(part: Part, row: &Row) -> String {
+/// The line of a row in a CSV file of Letterboxd. `is_again` is true if an earlier row of the file is about the same movie.
+fn letterboxd(part: Part, row: &Row, is_again: bool) -> String {
     let film = &row.film;
     let day = |when: Option<When>| {
         let day = when.and_then(When::day);
@@ -227,7 +234,8 @@ fn letterboxd(part: Part, row: &Row) -> String {
     match part {
         Part::Diary => {
             let day = day(row.viewing);
-            format!("{day},{movie},{stars},,,{day},{id}\n")
+            let rewatch = if is_again { "Yes" } else { "" };
+            format!("{day},{movie},{stars},{rewatch},,{day},{id}\n")
         }
         Part::Watched => format!(",{movie},{id}\n"),
         Part::Ratings => format!(

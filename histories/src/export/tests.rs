@@ -134,6 +134,41 @@ fn instants(when: When) -> When {
     when.instant().map_or(When::Unknown, When::At)
 }
 
+#[test]
+fn the_diary_tells_which_viewings_are_rewatches() {
+    let viewing = |id, day| {
+        let day = NaiveDate::from_epoch_days(day).expect("in range");
+        let film = Film {
+            tmdb_id: Some(id),
+            title: Some(format!("Movie {id}")),
+            year: Some(1999),
+            ..Film::default()
+        };
+        Row {
+            film,
+            viewing: Some(When::Day(day)),
+            ..Row::default()
+        }
+    };
+    let line = |id, day, is_again| letterboxd(Part::Diary, &viewing(id, day), is_again);
+    assert_eq!(
+        line(7, 20_000, true),
+        "2024-10-04,Movie 7,1999,https://letterboxd.com/tmdb/7,,Yes,,2024-10-04,7\n"
+    );
+    let rows = [viewing(7, 19_000), viewing(7, 20_000), viewing(8, 20_000)];
+    let rows: Vec<_> = rows.into_iter().map(|row| (Part::Diary, row)).collect();
+    let bytes = written(Layout::Letterboxd, &rows);
+    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes)).expect("an archive");
+    let mut diary = archive.by_name("diary.csv").expect("a diary");
+    let diary = io::read_to_string(&mut diary).expect("text");
+    let lines = [
+        line(7, 19_000, false),
+        line(7, 20_000, true),
+        line(8, 20_000, false),
+    ];
+    assert!(diary.ends_with(&lines.concat()), "{diary}");
+}
+
 proptest! {
     #[test]
     fn letterboxds_layout_restores_days_ratings_likes_and_the_watchlist(rows in rows()) {

@@ -47,6 +47,8 @@ pub struct Film {
     pub tags: Vec<Tag>,
     /// The original language, an ISO 639-1 code.
     pub language: Option<String>,
+    /// The year of the first release.
+    pub release_year: Option<i16>,
 }
 
 impl Film {

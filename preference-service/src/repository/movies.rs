@@ -156,13 +156,15 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
         film(change).map(|film| film.title.as_str())
     });
     let languages = column(changes, |change| film(change)?.language.as_deref());
+    let release_years = column(changes, |change| film(change)?.release_year);
     sqlx::query!(
-        "insert into movie (id, version, title, removed, genre_ids, keyword_ids, person_ids, language)
+        "insert into movie (id, version, title, removed, genre_ids, keyword_ids, person_ids, language,
+             release_year)
          select id, version, title, removed, genres::bigint[], keywords::bigint[], people::bigint[],
-                language
+                language, release_year
          from unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[],
-                  $7::text[], $8::text[])
-             as change (id, version, title, removed, genres, keywords, people, language)
+                  $7::text[], $8::text[], $9::smallint[])
+             as change (id, version, title, removed, genres, keywords, people, language, release_year)
          on conflict (id) do update
          set version = excluded.version,
              title = coalesce(excluded.title, movie.title),
@@ -171,7 +173,8 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
              genre_ids = case when excluded.removed then movie.genre_ids else excluded.genre_ids end,
              keyword_ids = case when excluded.removed then movie.keyword_ids else excluded.keyword_ids end,
              person_ids = case when excluded.removed then movie.person_ids else excluded.person_ids end,
-             language = coalesce(excluded.language, movie.language)
+             language = coalesce(excluded.language, movie.language),
+             release_year = coalesce(excluded.release_year, movie.release_year)
          where movie.version < excluded.version",
         column(changes, |change| change.id) as _,
         &column(changes, |change| change.version),
@@ -180,7 +183,8 @@ pub async fn apply(transaction: &mut PgConnection, changes: &[MovieChange]) -> s
         &column(changes, |change| ids(change, TagKind::Genre)),
         &column(changes, |change| ids(change, TagKind::Keyword)),
         &column(changes, |change| ids(change, TagKind::Person)),
-        &languages as &[Option<&str>]
+        &languages as &[Option<&str>],
+        &release_years as &[Option<i16>]
     )
     .execute(transaction)
     .await

@@ -12,6 +12,7 @@ use chassis::{
     },
     language::Language,
 };
+use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
@@ -133,6 +134,7 @@ struct SyncedPayload {
     #[serde(default)]
     original_title: String,
     original_language: Option<String>,
+    release_date: Option<NaiveDate>,
     #[serde(default)]
     genres: Vec<Named>,
     #[serde(default)]
@@ -183,6 +185,9 @@ impl SyncedPayload {
             original_title: self.original_title,
             tags,
             language: self.original_language.filter(|code| !code.is_empty()),
+            release_year: self
+                .release_date
+                .and_then(|day| i16::try_from(day.year()).ok()),
         }
     }
 }

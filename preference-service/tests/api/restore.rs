@@ -4,6 +4,8 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::Request,
 };
+use chassis::testing::eventually;
+use histories::{Options, Upload, read};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -250,4 +252,31 @@ async fn letterboxds_layout_restores_days_stars_likes_and_the_watchlist(pool: Pg
 #[sqlx::test]
 async fn trakts_layout_restores_times_ratings_and_the_watchlist(pool: PgPool) {
     restores(&pool, "trakt", "application/zip").await;
+}
+
+#[sqlx::test]
+async fn exports_for_other_sites_name_the_year(pool: PgPool) {
+    let (app, movies, user) = stage(&pool, &[]).await;
+    let matrix =
+        json!({"id": 603, "version": 2, "title": "The Matrix", "release_date": "1999-03-31"});
+    movies.tell("movie.synced", 603, matrix);
+    let viewing = Step::Viewing(json!({"movie_id": 603, "day": "2024-02-10", "rating": 4.5}));
+    perform(&app, user, &viewing).await;
+    eventually("the year is known", async || {
+        let archive = export(&app, user, "letterboxd").await;
+        let upload = [Upload {
+            name: "export.zip",
+            content: &archive,
+        }];
+        let options = Options {
+            format: None,
+            date_order: None,
+            max_rows: 10,
+            now: chrono::DateTime::from_timestamp(1_800_000_000, 0).expect("in range"),
+        };
+        let history = read(&upload, &options).expect("a history");
+        let film = &history.rows[0].film;
+        film.title.as_deref() == Some("The Matrix") && film.year == Some(1999)
+    })
+    .await;
 }

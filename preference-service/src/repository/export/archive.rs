@@ -17,6 +17,7 @@ use crate::models::{MovieId, Rating, UserId, ViewingTime};
 struct PartRow {
     movie_id: MovieId,
     title: Option<String>,
+    year: Option<i16>,
     at: Option<DateTime<Utc>>,
     rating: Option<Rating>,
 }
@@ -37,6 +38,7 @@ impl PartRow {
             film: Film {
                 tmdb_id: Some(self.movie_id.get()),
                 title: self.title,
+                year: self.year.map(i32::from),
                 ..Film::default()
             },
             viewing: given(&[Part::Diary, Part::Watched]),
@@ -93,7 +95,7 @@ fn rows(
     match part {
         Part::Diary => sqlx::query_as!(
             PartRow,
-            r#"select v.movie_id as "movie_id!: MovieId", m.title, v.viewed_at as at,
+            r#"select v.movie_id as "movie_id!: MovieId", m.title, m.release_year as year, v.viewed_at as at,
                       v.rating as "rating: Rating"
                from counted_viewing v left join movie m on m.id = v.movie_id
                where v.user_id = $1 and v.day <> '1970-01-01'
@@ -104,7 +106,7 @@ fn rows(
         .boxed(),
         Part::Watched => sqlx::query_as!(
             PartRow,
-            r#"select v.movie_id as "movie_id!: MovieId", m.title, v.viewed_at as at,
+            r#"select v.movie_id as "movie_id!: MovieId", m.title, m.release_year as year, v.viewed_at as at,
                       null::smallint as "rating: Rating"
                from counted_viewing v left join movie m on m.id = v.movie_id
                where v.user_id = $1 and v.day = '1970-01-01'
@@ -115,7 +117,7 @@ fn rows(
         .boxed(),
         Part::Ratings => sqlx::query_as!(
             PartRow,
-            r#"select s.movie_id as "movie_id!: MovieId", m.title, s.rated_at as at,
+            r#"select s.movie_id as "movie_id!: MovieId", m.title, m.release_year as year, s.rated_at as at,
                       s.rating as "rating: Rating"
                from user_movie s left join movie m on m.id = s.movie_id
                where s.user_id = $1 and s.rating is not null
@@ -126,7 +128,7 @@ fn rows(
         .boxed(),
         Part::Watchlist => sqlx::query_as!(
             PartRow,
-            r#"select s.movie_id as "movie_id!: MovieId", m.title, s.bookmarked_at as at,
+            r#"select s.movie_id as "movie_id!: MovieId", m.title, m.release_year as year, s.bookmarked_at as at,
                       null::smallint as "rating: Rating"
                from user_movie s left join movie m on m.id = s.movie_id
                where s.user_id = $1 and s.bookmarked
@@ -137,7 +139,7 @@ fn rows(
         .boxed(),
         Part::Likes => sqlx::query_as!(
             PartRow,
-            r#"select s.movie_id as "movie_id!: MovieId", m.title, s.reacted_at as at,
+            r#"select s.movie_id as "movie_id!: MovieId", m.title, m.release_year as year, s.reacted_at as at,
                       null::smallint as "rating: Rating"
                from user_movie s left join movie m on m.id = s.movie_id
                where s.user_id = $1 and s.reaction in ('like', 'superlike')
