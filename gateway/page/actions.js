@@ -4,7 +4,7 @@
 import { h } from "./dom.js";
 import { call, getAll, mine } from "./api.js";
 import { announceChange, bus } from "./settings.js";
-import { act, toast } from "./status.js";
+import { act, saveAtRest, toast } from "./status.js";
 import { t } from "./texts.js";
 
 let opinions = null;
@@ -175,11 +175,9 @@ export function ratingControl(movie) {
   };
   const reload = async () => show((await getOpinions()).ratings.get(movie.id) ?? 0);
   input.addEventListener("input", () => show(Number(input.value)));
-  input.addEventListener("change", async () => {
-    if (!(await act(input, () => setRating(movie, Number(input.value))))) await reload();
-  });
+  const isMoving = saveAtRest(input, (value) => setRating(movie, value), () => reload().catch(() => {}));
   const update = () => {
-    if (block.isConnected) reload();
+    if (block.isConnected) isMoving() || reload();
     else bus.removeEventListener("rating", update);
   };
   show(0);

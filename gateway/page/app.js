@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { ApiError, loadSession, onExpired, session } from "./api.js";
 import { askAgain, leave, showBanner, signInView } from "./account.js";
 import { applyTheme, bus, language, remember, shownTheme } from "./settings.js";
-import { actionButton, announce, failed, loading } from "./status.js";
+import { actionButton, announce, failed, loading, undoOnKey } from "./status.js";
 import { reportRefusal } from "./logins.js";
 import { focusOnSlash, searchBox, showQuery } from "./search.js";
 import { t } from "./texts.js";
@@ -223,6 +223,7 @@ applyTheme();
 onExpired(askAgain);
 addEventListener("hashchange", show);
 addEventListener("keydown", focusOnSlash);
+addEventListener("keydown", undoOnKey);
 bus.addEventListener("session", draw);
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();

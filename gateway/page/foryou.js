@@ -48,11 +48,40 @@ function section(title, body, { detail, controls } = {}) {
   );
 }
 
+function focusLast(item) {
+  [...item.querySelectorAll("button")].at(-1)?.focus();
+}
+
+/** Hides a card; the focus, if it is in it, goes to the next one of the row. */
+function hideItem(item) {
+  const hadFocus = item.contains(document.activeElement);
+  item.hidden = true;
+  if (!hadFocus) return false;
+  const others = [...item.parentElement.children].filter((other) => !other.hidden);
+  const isAfter = (other) => item.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const next = others.find(isAfter) ?? others.at(-1);
+  if (next) focusLast(next);
+  return true;
+}
+
+/** Shows a hidden card again, and scrolls its row to it: by itself the row would keep its other cards in place. */
+function showItem(item, hadFocus) {
+  if (!item.hidden) return;
+  item.hidden = false;
+  const row = item.parentElement;
+  row.scrollTo({ left: Math.min(row.scrollLeft, item.offsetLeft - row.offsetLeft), behavior: "instant" });
+  if (hadFocus) focusLast(item);
+}
+
 /** Hides the cards of a movie that the user dislikes, and shows them again when that is undone. */
 function followReactions(main, signal) {
+  const left = new Set();
   const update = ({ detail: { id, reaction } }) => {
-    for (const element of main.querySelectorAll(`[data-movie="${id}"]`))
-      element.closest("li").hidden = reaction === "dislike";
+    for (const element of main.querySelectorAll(`[data-movie="${id}"]`)) {
+      const item = element.closest("li");
+      if (reaction !== "dislike") showItem(item, left.delete(item));
+      else if (hideItem(item)) left.add(item);
+    }
   };
   bus.addEventListener("reaction", update);
   signal.addEventListener("abort", () => bus.removeEventListener("reaction", update));

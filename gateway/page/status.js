@@ -6,6 +6,8 @@ import { t } from "./texts.js";
 
 const AWAY_RETRY_SECONDS = 10;
 const TOAST_MILLISECONDS = 8000;
+const REST_MILLISECONDS = 500;
+const running = new WeakSet();
 
 /** A placeholder while something loads. */
 export function loading(rows = 1) {
@@ -102,7 +104,12 @@ export async function load(container, signal, produce, { rows = 1, keep = false 
 /** Shows a short message; `undo` adds a button that takes the action back. */
 export function toast(text, { undo, isError = false } = {}) {
   const item = h("div", { class: isError ? "toast error" : "toast" }, h("span", { dir: "auto" }, text));
-  const remove = () => item.remove();
+  const opener = document.activeElement;
+  const remove = () => {
+    const hadFocus = item.contains(document.activeElement);
+    item.remove();
+    if (hadFocus && opener?.isConnected) opener.focus();
+  };
   if (undo) {
     const run = async () => {
       remove();
@@ -113,7 +120,8 @@ export function toast(text, { undo, isError = false } = {}) {
         toastError(error);
       }
     };
-    item.append(h("button", { type: "button", class: "link", onclick: run }, t("toast.undo")));
+    const button = { type: "button", class: "link undo", "aria-keyshortcuts": "Control+Z Meta+Z", title: "Ctrl+Z" };
+    item.append(h("button", { ...button, onclick: run }, t("toast.undo")));
   }
   item.append(
     h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: remove }, "×"),
@@ -137,18 +145,67 @@ export function toastError(error) {
   toast(`${title}: ${detail}`, { isError: true });
 }
 
-/** Runs an action of a button: disables it meanwhile and shows a failure as a toast. Returns true on success. */
-export async function act(button, action) {
-  if (button) button.disabled = true;
+/** Takes back the last action with a toast that is still shown, by Ctrl+Z outside of a text field. */
+export function undoOnKey(event) {
+  if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+  if (event.target.closest?.("input:not([type=range], [type=checkbox]), textarea, [contenteditable]")) return;
+  const button = [...document.querySelectorAll("#toasts .undo")].at(-1);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+}
+
+/** Runs `action` unless the last one of `control` still runs. A disabled control would lose the focus, a busy one keeps it. */
+export async function whileBusy(control, action) {
+  if (control && running.has(control)) return undefined;
+  if (control) running.add(control);
+  control?.setAttribute("aria-busy", "true");
   try {
-    await action();
-    return true;
-  } catch (error) {
-    toastError(error);
-    return false;
+    return await action();
   } finally {
-    if (button) button.disabled = false;
+    if (control) running.delete(control);
+    control?.removeAttribute("aria-busy");
   }
+}
+
+/** Runs an action of a button, which is busy meanwhile, and shows a failure as a toast. Returns true on success. */
+export async function act(button, action) {
+  const run = async () => {
+    try {
+      await action();
+      return true;
+    } catch (error) {
+      toastError(error);
+      return false;
+    }
+  };
+  return (await whileBusy(button, run)) ?? false;
+}
+
+/**
+ * Calls `save(value)` with the last value of a slider once it rests, so that the steps on the way are not saved; `restore` is
+ * called if that fails. Returns a function that tells whether a value is still to be saved.
+ */
+export function saveAtRest(slider, save, restore) {
+  let timer = null;
+  let isSaving = false;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(run, REST_MILLISECONDS);
+  };
+  const run = async () => {
+    if (isSaving) return wait();
+    clearTimeout(timer);
+    timer = null;
+    isSaving = true;
+    const isSaved = await act(slider, () => save(Number(slider.value)));
+    isSaving = false;
+    if (!isSaved && timer === null) restore();
+    return undefined;
+  };
+  slider.addEventListener("change", wait);
+  slider.addEventListener("blur", () => timer !== null && run());
+  return () => timer !== null;
 }
 
 /** Returns a button whose click runs `action` by `act`. */

@@ -4,7 +4,7 @@
 import { data, fill, h, openDialog } from "./dom.js";
 import { call, getLocal, mine } from "./api.js";
 import { displayName, formatNumber } from "./settings.js";
-import { act, load, toast } from "./status.js";
+import { act, load, saveAtRest, toast } from "./status.js";
 import { nameChooser } from "./search.js";
 import { t } from "./texts.js";
 
@@ -12,31 +12,41 @@ const KINDS = { genres: "genre", people: "person", keywords: "keyword", language
 const VISIBLE_ROWS = 12;
 const SMALLEST_SCALE = 10;
 const TASTE_LIMIT = 60;
+// An arrow key moves a bar by half a point, which is five of its steps.
+const KEY_STEPS = { ArrowRight: 5, ArrowUp: 5, ArrowLeft: -5, ArrowDown: -5 };
 
 function edit(kind, tag, score) {
   const target = tag.id ? { id: tag.id } : { name: tag.name };
   return call("PATCH", mine("/taste"), { body: { edits: [{ kind, ...target, score }] } });
 }
 
+function keyOf(kind, tag) {
+  return `${kind} ${tag.id ?? tag.name}`;
+}
+
 /** Sets a score, or removes the edit if `score` is null, with undo. */
 async function change(kind, tag, score, reload) {
   const before = tag.edited ? tag.score : null;
   await edit(kind, tag, score);
-  await reload();
   toast(t(score === null ? "taste.reset_done" : "taste.set", { name: tag.label, score: formatNumber(score ?? 0, 1) }), {
     undo: async () => {
       await edit(kind, tag, before);
-      await reload();
+      await reload(keyOf(kind, tag));
     },
   });
 }
 
+async function changeAndReload(kind, tag, score, reload) {
+  await change(kind, tag, score, reload);
+  await reload(keyOf(kind, tag));
+}
+
 function row(kind, tag, scale, reload) {
-  const slider = h("input", { type: "range", min: -scale, max: scale, step: 0.5, "aria-label": tag.label });
+  const slider = h("input", { type: "range", min: -scale, max: scale, step: 0.1, "aria-label": tag.label });
   const number = h("span", { class: "number" });
   const element = h(
     "li",
-    { class: "taste-row" },
+    { class: "taste-row", "data-tag": keyOf(kind, tag) },
     data(tag.label, "span", { class: "taste-name" }),
     h("span", { class: "taste-bar" }, slider),
     number,
@@ -50,20 +60,34 @@ function row(kind, tag, scale, reload) {
     number.textContent = (score > 0 ? "+" : "") + formatNumber(score, 1);
   };
   slider.addEventListener("input", () => show(Number(slider.value)));
-  slider.addEventListener("change", async () => {
-    if (!(await act(slider, () => change(kind, tag, Number(slider.value), reload)))) show(tag.score);
+  slider.addEventListener("keydown", (event) => {
+    const steps = KEY_STEPS[event.key];
+    if (!steps || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    slider.stepUp(steps);
+    for (const name of ["input", "change"]) slider.dispatchEvent(new Event(name));
   });
+  // The row stays where it is, as its slider may still be in use.
+  const save = async (score) => {
+    await change(kind, tag, score, reload);
+    Object.assign(tag, { score, edited: true });
+    showReset();
+  };
+  saveAtRest(slider, save, () => show(tag.score));
   const reset = h(
     "button",
     {
       type: "button",
       class: "link",
-      disabled: !tag.edited,
       "aria-label": `${t("action.reset")}: ${tag.label}`,
-      onclick: () => act(reset, () => change(kind, tag, null, reload)),
+      onclick: () => act(reset, () => changeAndReload(kind, tag, null, reload)),
     },
-    tag.edited ? t("action.reset") : "",
   );
+  const showReset = () => {
+    reset.disabled = !tag.edited;
+    reset.textContent = tag.edited ? t("action.reset") : "";
+  };
+  showReset();
   element.append(reset);
   show(tag.score);
   return element;
@@ -78,7 +102,7 @@ async function labelled(kind, tags) {
 }
 
 function adder(kind, reload) {
-  const add = (tag) => change(kind, { ...tag, label: tag.name, edited: false }, 5, reload).catch(() => {});
+  const add = (tag) => changeAndReload(kind, { ...tag, label: tag.name, edited: false }, 5, reload);
   if (kind === "person" || kind === "keyword")
     return nameChooser(kind === "person" ? "people" : "keywords", t("taste.add"), (tag) => act(null, () => add(tag)));
   if (kind !== "genre") return null;
@@ -132,7 +156,7 @@ function explainMeaning() {
 /** Shows the taste profile. */
 export function render({ body, signal }) {
   const picture = h("div", { class: "taste-picture" });
-  const reload = () =>
+  const draw = () =>
     load(
       picture,
       signal,
@@ -142,6 +166,12 @@ export function render({ body, signal }) {
       },
       { keep: picture.childElementCount > 0 },
     );
+  const reload = async (key) => {
+    await draw();
+    const row = [...picture.querySelectorAll("[data-tag]")].find((element) => element.dataset.tag === key);
+    row?.closest("details")?.setAttribute("open", "");
+    row?.querySelector("input").focus();
+  };
   fill(
     body,
     h(
