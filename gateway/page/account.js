@@ -4,7 +4,7 @@
 import { data, field, fill, h, openDialog, showFieldErrors } from "./dom.js";
 import { ApiError, call, loadActor, session, signIn, signOut } from "./api.js";
 import { announceChange, contentLanguage, recall, remember } from "./settings.js";
-import { explain, toast } from "./status.js";
+import { explain, toast, whileBusy } from "./status.js";
 import { forgetOpinions } from "./actions.js";
 import { loginButtons } from "./logins.js";
 import { t } from "./texts.js";
@@ -21,16 +21,17 @@ function become(user) {
   announceChange("session");
 }
 
-/** A form whose submit runs `submit(values)`; a failure is shown at its fields or above the button. */
+/** A form whose submit runs `submit(values)` if no required field is empty; a failure is shown at its fields or above the button. */
 export function actionForm(fields, label, submit) {
   const message = h("p", { class: "form-message", role: "alert" });
   const button = h("button", { class: "button primary" }, label);
   const form = h("form", { class: "form", novalidate: true }, fields, message, button);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    button.disabled = true;
+  const send = async () => {
     message.textContent = "";
-    showFieldErrors(form);
+    const missing = [...form.elements].filter((control) => control.validity?.valueMissing);
+    const nameOf = (control) => control.closest("[data-field]")?.dataset.field;
+    showFieldErrors(form, missing.map((control) => ({ field: nameOf(control), message: t("state.required") })));
+    if (missing.length) return missing[0].focus();
     try {
       await submit(Object.fromEntries(new FormData(form)));
     } catch (error) {
@@ -40,9 +41,13 @@ export function actionForm(fields, label, submit) {
         const isRefusal = error instanceof ApiError && error.status === 401;
         message.textContent = isRefusal ? t("account.wrong") : `${title}: ${detail}`;
       }
-    } finally {
-      button.disabled = false;
+      form.querySelector("[aria-invalid]")?.focus();
     }
+    return undefined;
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    whileBusy(button, send);
   });
   return form;
 }

@@ -82,9 +82,10 @@ export function displayName(type, code) {
   }
 }
 
-/** Returns today's date in the visitor's time zone, YYYY-MM-DD. */
-export function today() {
+/** Returns today's date in the visitor's time zone, or that of `days` later, YYYY-MM-DD. */
+export function today(days = 0) {
   const now = new Date();
+  now.setDate(now.getDate() + days);
   const pad = (value) => String(value).padStart(2, "0");
   return `${now.getFullYear()}-${pad(now.getMonth() + 1)}-${pad(now.getDate())}`;
 }

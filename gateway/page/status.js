@@ -2,6 +2,7 @@
 
 import { h, fill } from "./dom.js";
 import { ApiError, isAborted } from "./api.js";
+import { formatDate } from "./settings.js";
 import { t } from "./texts.js";
 
 const AWAY_RETRY_SECONDS = 10;
@@ -35,6 +36,11 @@ export function explain(error) {
     missing: "state.missing",
   };
   const details = { offline: "state.offline_detail", limited: "state.limited_detail", expired: "state.expired_detail" };
+  const { suspended_until: end, reason } = error.problem ?? {};
+  if (end) {
+    const detail = [t("account.suspended_until", { date: formatDate(end) }), reason && t("account.reason", { reason })];
+    return { title: t("account.suspended"), detail: detail.filter(Boolean).join(" ") };
+  }
   const fields = error.errors.map((item) => `${item.field}: ${item.message}`).join("; ");
   const own = details[error.kind] && t(details[error.kind]);
   return {
@@ -101,8 +107,11 @@ export async function load(container, signal, produce, { rows = 1, keep = false 
   }
 }
 
-/** Shows a short message; `undo` adds a button that takes the action back. */
-export function toast(text, { undo, isError = false } = {}) {
+/**
+ * Shows a short message; `undo` adds a button that takes the action back, `retry` one that repeats it and a message that stays.
+ * `isOffline` removes the message when the connection is back.
+ */
+export function toast(text, { undo, retry, isError = false, isOffline = false } = {}) {
   const item = h("div", { class: isError ? "toast error" : "toast" }, h("span", { dir: "auto" }, text));
   const opener = document.activeElement;
   const remove = () => {
@@ -117,11 +126,18 @@ export function toast(text, { undo, isError = false } = {}) {
         await undo();
         toast(t("toast.undone"));
       } catch (error) {
-        toastError(error);
+        toastError(error, { name: t("toast.undo"), repeat: run });
       }
     };
     const button = { type: "button", class: "link undo", "aria-keyshortcuts": "Control+Z Meta+Z", title: "Ctrl+Z" };
     item.append(h("button", { ...button, onclick: run }, t("toast.undo")));
+  }
+  if (retry) {
+    const again = () => {
+      remove();
+      retry();
+    };
+    item.append(h("button", { type: "button", class: "link", onclick: again }, t("state.retry")));
   }
   item.append(
     h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: remove }, "×"),
@@ -129,6 +145,8 @@ export function toast(text, { undo, isError = false } = {}) {
   const list = document.getElementById("toasts");
   while (list.children.length > 2) list.firstChild.remove();
   list.append(item);
+  if (isOffline) addEventListener("online", remove, { once: true });
+  if (retry) return;
   let timer = setTimeout(remove, TOAST_MILLISECONDS);
   const hold = () => clearTimeout(timer);
   const release = () => {
@@ -138,11 +156,20 @@ export function toast(text, { undo, isError = false } = {}) {
   for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, release);
 }
 
-/** Shows a failed action. */
-export function toastError(error) {
+/** Shows a failed action; `repeat` does it again, which a lost connection needs, as `name` was not done. */
+export function toastError(error, { name, repeat } = {}) {
   if (isAborted(error)) return;
+  if (error.kind === "offline" && repeat) {
+    toast(t("toast.not_done", { name }), { isError: true, retry: repeat });
+    return;
+  }
   const { title, detail } = explain(error);
-  toast(`${title}: ${detail}`, { isError: true });
+  toast(`${title}: ${detail}`, { isError: true, isOffline: error.kind === "offline" });
+}
+
+function nameOf(control) {
+  const text = control?.querySelector("span:not([aria-hidden])") ?? control;
+  return control?.getAttribute("aria-label") ?? text?.textContent.trim() ?? "";
 }
 
 /** Takes back the last action with a toast that is still shown, by Ctrl+Z outside of a text field. */
@@ -175,7 +202,7 @@ export async function act(button, action) {
       await action();
       return true;
     } catch (error) {
-      toastError(error);
+      toastError(error, { name: nameOf(button), repeat: button && (() => act(button, action)) });
       return false;
     }
   };
@@ -198,7 +225,8 @@ export function saveAtRest(slider, save, restore) {
     clearTimeout(timer);
     timer = null;
     isSaving = true;
-    const isSaved = await act(slider, () => save(Number(slider.value)));
+    const value = Number(slider.value);
+    const isSaved = await act(slider, () => save(value));
     isSaving = false;
     if (!isSaved && timer === null) restore();
     return undefined;

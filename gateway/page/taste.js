@@ -71,9 +71,10 @@ function row(kind, tag, scale, reload) {
   const save = async (score) => {
     await change(kind, tag, score, reload);
     Object.assign(tag, { score, edited: true });
+    if (!isMoving()) show(score);
     showReset();
   };
-  saveAtRest(slider, save, () => show(tag.score));
+  const isMoving = saveAtRest(slider, save, () => show(tag.score));
   const reset = h(
     "button",
     {

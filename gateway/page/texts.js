@@ -1,5 +1,6 @@
 // All texts of the page in English and Korean, and `t`, which returns one in the language of the page. Used by every module.
 // Values replace `{name}`; before `||` is the singular. Texts of movies come from the API in the same language.
+// Longer than 500 lines: a text has one line, and all are in one table so that none lacks a language.
 
 import { language } from "./settings.js";
 
@@ -28,8 +29,10 @@ const TEXTS = {
   "state.refused": ["The request was refused", "요청이 거부되었습니다"],
   "state.broken": ["An error in this page", "페이지 오류"],
   "state.request_id": ["Request {id}", "요청 {id}"],
+  "state.required": ["Required", "필수 항목입니다"],
   "state.no_page": ["This page does not exist", "없는 페이지입니다"],
   "toast.undo": ["Undo", "실행 취소"],
+  "toast.not_done": ["No connection, not done: {name}", "연결이 없어 처리하지 못함: {name}"],
   "toast.undone": ["Undone", "취소했습니다"],
   "toast.like": ["Liked: {title}", "좋아요: {title}"],
   "toast.superlike": ["Loved: {title}", "최고예요: {title}"],
@@ -61,6 +64,9 @@ const TEXTS = {
   "account.password": ["Password", "비밀번호"],
   "account.wrong": ["The name or the password is wrong.", "이름 또는 비밀번호가 맞지 않습니다."],
   "account.again": ["What you typed is kept.", "입력한 내용은 그대로 있습니다."],
+  "account.suspended": ["The account is suspended", "정지된 계정입니다"],
+  "account.suspended_until": ["Until {date}.", "{date}까지."],
+  "account.reason": ["Reason: {reason}", "이유: {reason}"],
   "account.welcome": ["Signed in as {name}", "{name} 이름으로 로그인했습니다"],
   "account.mock": ["Development mode: no passwords; anybody can act as anybody.", "개발 모드: 비밀번호 없이 누구나 다른 사용자로 행동할 수 있습니다."],
   "account.mode": ["Mode", "모드"],

@@ -18,7 +18,7 @@ function change(user, body) {
 }
 
 function openSuspend(user, reload) {
-  const until = h("input", { type: "date", name: "suspended_until", min: today(), required: true });
+  const until = h("input", { type: "date", name: "suspended_until", min: today(1), value: today(7), required: true });
   const reason = h("input", { name: "reason", maxlength: 500, required: true });
   const dialog = openDialog(
     t("users.suspend_name", { name: user.username }),
@@ -88,7 +88,7 @@ function row(user, reload) {
     await change(user, { suspended_until: null });
     await reload();
   });
-  const suspend = h(
+  const suspend = user.id !== session.user.id && h(
     "button",
     { type: "button", class: "button small", onclick: () => openSuspend(user, reload) },
     t("users.suspend"),

@@ -35,7 +35,9 @@ export async function playShared(place, { groupId, members, movies, signal }) {
   };
 
   const store = (movie, yes) =>
-    call("PUT", `${path}/${movie.id}`, { body: { yes } }).catch((error) => toastError(error));
+    call("PUT", `${path}/${movie.id}`, { body: { yes } }).catch((error) =>
+      toastError(error, { name: movie.title, repeat: () => store(movie, yes) }),
+    );
 
   const vote = (votes) => {
     clearInterval(timer);
