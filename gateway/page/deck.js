@@ -262,8 +262,14 @@ export function renderDeck({ title, body, members, signal }) {
   return [
     h("h1", { dir: "auto" }, title),
     h("p", { class: "hint" }, members.map((member) => member.name).join(", ")),
-    h("p", { class: "choice" }, h("label", { for: "method" }, t("deck.method")), method),
-    devices && h("p", { class: "choice" }, h("label", { for: "devices" }, t("deck.devices")), devices),
+    // On a phone the choices would push the first card out of sight.
+    h(
+      "details",
+      { class: "deck-options", open: innerWidth > 600 },
+      h("summary", {}, t("deck.options")),
+      h("p", { class: "choice" }, h("label", { for: "method" }, t("deck.method")), method),
+      devices && h("p", { class: "choice" }, h("label", { for: "devices" }, t("deck.devices")), devices),
+    ),
     place,
   ];
 }
