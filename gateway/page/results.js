@@ -96,10 +96,8 @@ export function render({ main, query, signal }) {
     signal,
     async () => {
       const body = await getLocal("/search", { q, ...FIELDS, ...filters }, signal);
+      if (!body.data.length) return wordsSection(q, signal, t("search.nothing", { query: q }));
       announce(t("search.count", { count: body.total_results }));
-      if (!body.data.length) {
-        return [empty(t("search.nothing", { query: q })), wordsSection(q, signal)];
-      }
       const list = grid(body.data, cardOptions);
       const next = (cursor) => getLocal("/search", { q, ...FIELDS, ...filters, cursor, facets: false }, signal);
       return [

@@ -28,6 +28,7 @@ export function keywordAddress({ id, name }) {
 function addressOf(item) {
   if (item.type === "movie") return `#/film/${item.id}`;
   if (item.type === "person") return `#/person/${item.id}`;
+  if (item.type === "question") return `#/search?${new URLSearchParams({ q: item.text, words: 1 })}`;
   return keywordAddress(item);
 }
 
@@ -157,7 +158,7 @@ export function combobox({ label, placeholder, suggest, choose, submit, classNam
 async function suggestAll(text, signal) {
   const body = await getLocal("/search/suggest", { q: text, limit: 8 }, signal);
   const order = ["movie", "person", "keyword"];
-  return body.data
+  const found = body.data
     .map((item) => ({
       ...item,
       group: t(`search.${item.type}s`),
@@ -166,6 +167,8 @@ async function suggestAll(text, signal) {
         item.highlight?.html.includes("<em>") && !item.highlight.language ? marked(item.highlight.html) : item.name,
     }))
     .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
+  // A text of several words may be a request, which no suggestion would show.
+  return [...found, { type: "question", text, label: t("search.ask", { query: text }), group: t("search.questions") }];
 }
 
 /** The search box of the header. `/` focuses it. */

@@ -3,8 +3,8 @@
 
 import { data, h } from "./dom.js";
 import { call } from "./api.js";
-import { contentLanguage, displayName, region } from "./settings.js";
-import { empty, load } from "./status.js";
+import { contentLanguage, displayName, formatDate, region } from "./settings.js";
+import { announce, empty, load } from "./status.js";
 import { grid } from "./tiles.js";
 import { t } from "./texts.js";
 
@@ -17,9 +17,14 @@ function filtersOf(understood) {
   return language ? { ...rest, original_language: language } : rest;
 }
 
+function valueText(name, value) {
+  if (CODES[name]) return displayName(CODES[name], value);
+  if (name.startsWith("release_date")) return formatDate(value);
+  return String(value).replaceAll(",", ", ").replaceAll("|", " | ");
+}
+
 function chip([name, value]) {
-  const text = CODES[name] ? displayName(CODES[name], value) : value;
-  return h("li", { class: "chip" }, `${t(`filter.${name}`)}: `, data(String(text)));
+  return h("li", { class: "chip" }, `${t(`filter.${name}`)}: `, data(valueText(name, value)));
 }
 
 function discoverLink(filters, sort) {
@@ -56,7 +61,7 @@ function followUps(body) {
   if (!body.suggestions.length) return null;
   return h(
     "ul",
-    { class: "chips" },
+    { class: "chips follow-ups" },
     body.suggestions.map((text) =>
       h(
         "li",
@@ -67,8 +72,8 @@ function followUps(body) {
   );
 }
 
-/** Returns the section for a message; it loads at once. */
-export function wordsSection(message, signal) {
+/** Returns the section for a message; it loads at once. `missed` is shown if there is no movie for it. */
+export function wordsSection(message, signal, missed) {
   const place = h("div", { "aria-live": "polite" });
   load(place, signal, async () => {
     const body = await call("POST", "/recommendations/query", {
@@ -76,9 +81,11 @@ export function wordsSection(message, signal) {
       body: { message, limit: LIMIT, region: region() },
       signal,
     });
+    announce(t("search.count", { count: body.data.length }));
     return [
       reading(body),
-      body.data.length ? grid(body.data, (movie) => ({ note: movie.reason })) : empty(t("words.nothing")),
+      body.data.length > 0 && grid(body.data, (movie) => ({ note: movie.reason })),
+      !body.data.length && empty([missed, t("words.nothing")].filter(Boolean).join(" ")),
       followUps(body),
     ];
   });

@@ -142,7 +142,7 @@ async fn a_hostile_catalogue_is_shown_as_text() {
         page.until(
             "suggestions",
             &format!(
-                "[...document.querySelectorAll('#header [role=option]')]
+                "[...document.querySelectorAll('#header [role=group]:not(:last-child) [role=option]')]
                     .some((option) => option.textContent.toLowerCase().includes('{text}'))"
             ),
         )
