@@ -4,7 +4,7 @@
 import { data, debounce, field, fill, h, showFieldErrors } from "./dom.js";
 import { get, getLocal } from "./api.js";
 import { contentLanguage, displayName, region } from "./settings.js";
-import { announce, empty, load, toast, toastError } from "./status.js";
+import { announce, copyLinkButton, empty, load } from "./status.js";
 import { grid } from "./tiles.js";
 import { moreButton } from "./more.js";
 import { nameChooser } from "./search.js";
@@ -268,15 +268,6 @@ function filterForm(parts, genres, changed) {
   );
 }
 
-async function copyAddress() {
-  try {
-    await navigator.clipboard.writeText(location.href);
-    toast(t("filter.copied"));
-  } catch (error) {
-    toastError(error);
-  }
-}
-
 function parametersOf(state) {
   const parameters = { ...state, include: "genres,duration,vote_average", page_size: 36 };
   if (parameters.providers && !parameters.region) parameters.region = region();
@@ -356,7 +347,7 @@ export async function render({ main, query, signal }) {
             "div",
             { class: "inline-form" },
             sortField(parts, changed),
-            h("button", { type: "button", class: "button", onclick: copyAddress }, t("filter.share")),
+            copyLinkButton(() => location.href),
           ),
         ),
         results,

@@ -242,6 +242,15 @@ export function actionButton(label, action, className = "button small") {
   return button;
 }
 
+/** A button that copies the link that `read()` returns. */
+export function copyLinkButton(read, className = "button") {
+  const copy = async () => {
+    await navigator.clipboard.writeText(read());
+    toast(t("filter.copied"));
+  };
+  return actionButton(t("filter.share"), copy, className);
+}
+
 /** Reads a message to screen readers. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;

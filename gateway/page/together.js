@@ -4,32 +4,52 @@
 import { data, field, fill, h } from "./dom.js";
 import { ApiError, call, callerId, get, loadActor, session } from "./api.js";
 import { recall, formatDate } from "./settings.js";
-import { actionButton, load, toast } from "./status.js";
+import { actionButton, copyLinkButton, load, toast } from "./status.js";
 import { actionForm } from "./account.js";
 import { renderDeck } from "./deck.js";
 import { t } from "./texts.js";
 
-function invitation(group, place) {
+const POLL_MILLISECONDS = 5000;
+// The invitations by group, as a view that is drawn anew must not lose a code that was only shown once.
+const invitations = new Map();
+
+function showInvitation(group, place) {
+  const invitation = invitations.get(group.id);
+  if (!invitation) return;
+  const link = new URL(`#/together?code=${encodeURIComponent(invitation.code)}`, location.href).href;
+  const share = () => navigator.share({ title: group.name, url: link }).catch(() => {});
+  fill(
+    place,
+    h(
+      "p",
+      { role: "status" },
+      t("together.code"),
+      " ",
+      h("code", {}, invitation.code),
+      " ",
+      h("span", { class: "hint" }, t("together.expires", { date: formatDate(invitation.expires_at) })),
+    ),
+    h(
+      "p",
+      { class: "inline-form" },
+      copyLinkButton(() => link, "button small"),
+      navigator.share && h("button", { type: "button", class: "button small", onclick: share }, t("together.share")),
+    ),
+  );
+}
+
+function invite(group, place) {
   return actionButton(t("together.invite"), async () => {
-    const { code, expires_at: end } = await call("POST", `/groups/${group.id}/invitations`, { body: { max_uses: 5 } });
-    fill(
-      place,
-      h(
-        "p",
-        { role: "status" },
-        t("together.code"),
-        " ",
-        h("code", {}, code),
-        " ",
-        h("span", { class: "hint" }, t("together.expires", { date: formatDate(end) })),
-      ),
-    );
+    const path = `/groups/${group.id}/invitations`;
+    invitations.set(group.id, await call("POST", path, { body: { max_uses: 5 } }));
+    showInvitation(group, place);
   });
 }
 
 function groupBlock(group, reload) {
   const isOwner = group.owner_id === callerId();
   const place = h("div");
+  if (isOwner) showInvitation(group, place);
   const remove = async () => {
     await call("DELETE", isOwner ? `/groups/${group.id}` : `/groups/${group.id}/members/me`);
     await reload();
@@ -49,7 +69,7 @@ function groupBlock(group, reload) {
       "div",
       { class: "inline-form" },
       h("a", { class: "button primary small", href: `#/together/${group.id}` }, t("together.start")),
-      isOwner && invitation(group, place),
+      isOwner && invite(group, place),
       end,
     ),
   );
@@ -64,15 +84,16 @@ function createForm(reload) {
   });
 }
 
-function joinForm(reload) {
-  const code = h("input", { name: "code", required: true, autocomplete: "off" });
+function joinForm(reload, invited) {
+  const code = h("input", { name: "code", required: true, autocomplete: "off", spellcheck: "false", value: invited });
   return actionForm(
     [field(t("together.join_code"), code, { name: "code", hint: t("together.consent") })],
     t("together.join"),
     async (values) => {
       const group = await call("POST", "/groups/join", { body: { code: values.code.trim() } });
       code.value = "";
-      toast(group.name);
+      if (invited) history.replaceState(null, "", "#/together");
+      toast(t("together.joined", { name: group.name }));
       await reload();
     },
   );
@@ -107,14 +128,25 @@ function anyUsersForm() {
   );
 }
 
-function renderGroups(main, signal) {
+/** Calls `update` when the visitor comes back to the window, and now and then while an invitation is shown: others may join. */
+function watchForMembers(update, signal) {
+  const look = () => document.visibilityState === "visible" && update();
+  document.addEventListener("visibilitychange", look, { signal });
+  addEventListener("focus", look, { signal });
+  const timer = setInterval(() => invitations.size > 0 && look(), POLL_MILLISECONDS);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+function renderGroups(main, invited, signal) {
   const list = h("div", { "aria-live": "polite" });
+  let shown = "";
   const reload = () =>
     load(
       list,
       signal,
       async () => {
         const { groups } = await get("/groups", {}, signal);
+        shown = JSON.stringify(groups);
         return groups.length
           ? h(
               "ul",
@@ -125,25 +157,39 @@ function renderGroups(main, signal) {
       },
       { keep: list.childElementCount > 0 },
     );
+  const update = async () => {
+    try {
+      const { groups } = await get("/groups", {}, signal);
+      if (JSON.stringify(groups) === shown) return;
+      const focused = [...list.querySelectorAll("a, button")].indexOf(document.activeElement);
+      await reload();
+      list.querySelectorAll("a, button")[focused]?.focus();
+    } catch {
+      // The groups that are shown stay until the next time.
+    }
+  };
+  const join = h("section", {}, h("h2", {}, t("together.join")), joinForm(reload, invited));
   fill(
     main,
     h("h1", {}, t("nav.together")),
     h("p", { class: "lead" }, t("together.lead")),
+    invited && h("div", { class: "panel" }, join),
     list,
     h(
       "div",
       { class: "two" },
       session.mode === "mock" && h("section", {}, h("h2", {}, t("together.any")), anyUsersForm()),
       h("section", {}, h("h2", {}, t("together.new")), createForm(reload)),
-      h("section", {}, h("h2", {}, t("together.join")), joinForm(reload)),
+      !invited && join,
     ),
   );
+  watchForMembers(update, signal);
   return reload();
 }
 
 /** Shows the groups, or the deck of one. */
 export function render({ main, parameters: [id], query, signal }) {
-  if (!id) return renderGroups(main, signal);
+  if (!id) return renderGroups(main, query.get("code") ?? "", signal);
   return load(main, signal, async () => {
     const ids = (query.get("users") ?? "").split(",").map(Number).filter(Boolean);
     if (!ids.length) {
