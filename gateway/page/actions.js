@@ -8,10 +8,12 @@ import { act, saveAtRest, toast } from "./status.js";
 import { t } from "./texts.js";
 
 let opinions = null;
+let viewings = null;
 
 /** Forgets what was loaded; called when another user signs in. */
 export function forgetOpinions() {
   opinions = null;
+  viewings = null;
 }
 
 async function loadOpinions() {
@@ -33,6 +35,34 @@ function getOpinions() {
     throw error;
   });
   return opinions;
+}
+
+/** Returns the number of viewings by movie; apart from the opinions, as no button waits for it. */
+function getViewings() {
+  const load = async () => {
+    const list = await getAll(mine("/viewings"), "viewings", { query: { limit: 1000 }, maxPages: 5 });
+    const counts = new Map();
+    for (const { movie_id: id } of list) counts.set(id, (counts.get(id) ?? 0) + 1);
+    return counts;
+  };
+  viewings ??= load().catch((error) => {
+    viewings = null;
+    throw error;
+  });
+  return viewings;
+}
+
+/** Returns the ids of the movies that the user has judged or seen. */
+export async function getKnownMovies() {
+  const [{ reactions, ratings }, seen] = await Promise.all([getOpinions(), getViewings()]);
+  return new Set([...reactions.keys(), ...ratings.keys(), ...seen.keys()]);
+}
+
+async function countViewing(id, change) {
+  const counts = await viewings?.catch(() => null);
+  const count = (counts?.get(id) ?? 0) + change;
+  if (count > 0) counts?.set(id, count);
+  else counts?.delete(id);
 }
 
 async function putReaction(id, reaction) {
@@ -89,6 +119,7 @@ async function setBookmark(movie, isOn) {
 /** Records a viewing; `day` is null if it is unknown. */
 export async function addViewing(movie, day) {
   const viewing = await call("POST", mine("/viewings"), { body: { movie_id: movie.id, day } });
+  await countViewing(movie.id, 1);
   announceChange("viewing", { id: movie.id });
   toast(t("toast.seen", { title: movie.title }), { undo: () => removeViewing(movie.id, viewing.id) });
 }
@@ -96,6 +127,7 @@ export async function addViewing(movie, day) {
 /** Removes a viewing. */
 export async function removeViewing(movieId, viewingId) {
   await call("DELETE", mine(`/viewings/${viewingId}`));
+  await countViewing(movieId, -1);
   announceChange("viewing", { id: movieId });
 }
 

@@ -4,19 +4,21 @@ import { debounce, fill, h, uniqueId } from "./dom.js";
 import { get, getLocal, isAborted, mine, readEvents } from "./api.js";
 import { contentLanguage, bus, formatNumber, recall, remember } from "./settings.js";
 import { act, empty, failed, load } from "./status.js";
-import { bookmarkButton, setReaction } from "./actions.js";
+import { bookmarkButton, getKnownMovies, setReaction } from "./actions.js";
 import { card, rail, withFacts } from "./tiles.js";
-import { openWhy } from "./why.js";
+import { openWhy, partName } from "./why.js";
 import { t } from "./texts.js";
 
 const RAIL_SIZE = 18;
+// More than a row shows, as some are shown above it or are known.
+const FETCHED = 36;
 const BECAUSE_RAILS = 2;
 const SLIDER_MILLISECONDS = 90;
 const RECONNECT_MILLISECONDS = 3000;
 const GEMS = { vote_average_min: 7.5, vote_count_max: 12000, limit: 60 };
 
 function recommendations(query, signal) {
-  return getLocal(mine("/recommendations"), { limit: RAIL_SIZE, explain: true, ...query }, signal);
+  return getLocal(mine("/recommendations"), { limit: FETCHED, explain: true, ...query }, signal);
 }
 
 function notInterested(movie) {
@@ -32,11 +34,11 @@ function cardOptions(movie) {
   return { note: movie.reason, actions: [why, notInterested(movie)] };
 }
 
-function section(title, body, { detail, controls } = {}) {
+function section(title, body, { detail, controls, hasSuggestions = true } = {}) {
   const id = uniqueId("section");
   return h(
     "section",
-    { class: "section", "aria-labelledby": id },
+    { class: hasSuggestions ? "section suggestions-rail" : "section", "aria-labelledby": id },
     h(
       "div",
       { class: "section-head" },
@@ -64,27 +66,58 @@ function hideItem(item) {
   return true;
 }
 
-/** Shows a hidden card again, and scrolls its row to it: by itself the row would keep its other cards in place. */
-function showItem(item, hadFocus) {
-  if (!item.hidden) return;
-  item.hidden = false;
+/** Scrolls a row to a card that is shown again: by itself the row would keep its other cards in place. */
+function scrollToItem(item, hadFocus) {
   const row = item.parentElement;
   row.scrollTo({ left: Math.min(row.scrollLeft, item.offsetLeft - row.offsetLeft), behavior: "instant" });
   if (hadFocus) focusLast(item);
 }
 
-/** Hides the cards of a movie that the user dislikes, and shows them again when that is undone. */
-function followReactions(main, signal) {
-  const left = new Set();
-  const update = ({ detail: { id, reaction } }) => {
-    for (const element of main.querySelectorAll(`[data-movie="${id}"]`)) {
-      const item = element.closest("li");
-      if (reaction !== "dislike") showItem(item, left.delete(item));
-      else if (hideItem(item)) left.add(item);
+/**
+ * Chooses which cards of the suggestions are shown: no movie twice, none that the user had judged or seen when the view was
+ * opened, and none that they dislike since. Returns the function that does it again, for a row that has loaded.
+ */
+function arrangeRails(main, signal) {
+  let known = new Set();
+  const disliked = new Set();
+  const arrange = () => {
+    const shown = new Set();
+    for (const list of main.querySelectorAll(".suggestions-rail .rail")) {
+      let count = 0;
+      for (const item of list.children) {
+        const id = Number(item.querySelector("[data-movie]").dataset.movie);
+        item.hidden = known.has(id) || disliked.has(id) || shown.has(id) || count >= RAIL_SIZE;
+        if (item.hidden) continue;
+        shown.add(id);
+        count += 1;
+      }
+      list.closest("section").classList.toggle("no-cards", count === 0);
     }
   };
+  const left = new Set();
+  const update = ({ detail: { id, reaction } }) => {
+    const items = [...main.querySelectorAll(`[data-movie="${id}"]`)].map((element) => element.closest("li"));
+    if (reaction === "dislike") {
+      disliked.add(id);
+      for (const item of items) if (!item.hidden && hideItem(item)) left.add(item);
+      return arrange();
+    }
+    if (!disliked.delete(id)) return undefined;
+    for (const item of items) item.hidden = false;
+    arrange();
+    for (const item of items) if (!item.hidden) scrollToItem(item, left.delete(item));
+    return undefined;
+  };
+  getKnownMovies().then(
+    (ids) => {
+      known = ids;
+      arrange();
+    },
+    () => {},
+  );
   bus.addEventListener("reaction", update);
   signal.addEventListener("abort", () => bus.removeEventListener("reaction", update));
+  return arrange;
 }
 
 function recommendationRail(body) {
@@ -92,18 +125,28 @@ function recommendationRail(body) {
   return rail(body.recommendations, cardOptions);
 }
 
+/** True if popularity is the largest part of a score: no reason for a movie that is shown because few know it. */
+function isByPopularity({ contributions = [] }) {
+  return contributions.toSorted((a, b) => b.amount - a.amount)[0]?.name === "popularity";
+}
+
 /** The least popular of the good matches that are rated well. */
 async function hiddenGems(signal) {
   const { recommendations: matches } = await recommendations(GEMS, signal);
   const gems = matches
     .sort((a, b) => a.popularity - b.popularity)
-    .slice(0, RAIL_SIZE)
+    .slice(0, FETCHED)
     .sort((a, b) => b.score - a.score);
-  return recommendationRail({ recommendations: gems });
+  if (!gems.length) return empty(t("foryou.nothing"));
+  return rail(gems, (movie) => ({ ...cardOptions(movie), note: isByPopularity(movie) ? undefined : movie.reason }));
+}
+
+function strategyName(name) {
+  return name === "blend" ? t("foryou.blend") : partName(name);
 }
 
 /** The first rail, whose list follows the diversity slider while it moves. */
-function topPicks(signal) {
+function topPicks(arrange, signal) {
   const body = h("div", { "aria-live": "polite" });
   let running = new AbortController();
   const show = (keep) => {
@@ -120,13 +163,13 @@ function topPicks(signal) {
           h(
             "p",
             { class: "hint" },
-            t("foryou.model", { strategy: list.model.strategy }),
+            t("foryou.model", { strategy: strategyName(list.model.strategy) }),
             !list.fresh_as_of && ` · ${t("foryou.start")}`,
           ),
         ];
       },
       { keep, rows: 1 },
-    );
+    ).then(arrange);
   };
   const follow = debounce(() => show(true), SLIDER_MILLISECONDS);
   const slider = h("input", {
@@ -153,27 +196,27 @@ function topPicks(signal) {
   return section(t("foryou.top"), body, { controls });
 }
 
-function simpleRail(title, signal, produce, options = {}) {
+function simpleRail(title, arrange, signal, produce, options = {}) {
   const body = h("div");
-  load(body, signal, produce);
+  load(body, signal, produce).then(arrange);
   return section(title, body, options);
 }
 
 /** The rails of movies that are like those the user liked last. */
-function becauseRails(signal) {
+function becauseRails(arrange, signal) {
   const block = h("div");
   load(block, signal, async () => {
     const { reactions } = await get(mine("/reactions"), { limit: 20, language: contentLanguage() }, signal);
     const liked = reactions.filter((item) => item.reaction !== "dislike" && item.title).slice(0, BECAUSE_RAILS);
     const bodies = await Promise.all(
-      liked.map((item) => getLocal(`/movies/${item.movie_id}/similar`, { limit: RAIL_SIZE }, signal)),
+      liked.map((item) => getLocal(`/movies/${item.movie_id}/similar`, { limit: FETCHED }, signal)),
     );
     return bodies.map(
       (body, index) =>
         body.similar.length > 0 &&
         section(t("foryou.because", { title: liked[index].title }), rail(body.similar, cardOptions)),
     );
-  });
+  }).then(arrange);
   return block;
 }
 
@@ -264,26 +307,26 @@ function liveChart(signal) {
     choice(t("foryou.metric"), ["bookmarks", "likes", "watches"], choices.metric, change("metric")),
     choice(t("foryou.window"), ["day", "week", "all"], choices.window, change("window")),
   );
-  return section(t("foryou.chart"), body, { controls });
+  return section(t("foryou.chart"), body, { controls, hasSuggestions: false });
 }
 
 /** Shows the rails. */
 export function render({ main, signal }) {
-  followReactions(main, signal);
+  const arrange = arrangeRails(main, signal);
   fill(
     main,
     h("h1", {}, t("foryou.title")),
-    topPicks(signal),
-    becauseRails(signal),
+    topPicks(arrange, signal),
+    becauseRails(arrange, signal),
     liveChart(signal),
-    simpleRail(t("foryou.trending"), signal, async () => {
+    simpleRail(t("foryou.trending"), arrange, signal, async () => {
       const page = await getLocal(
         "/movies",
-        { sort_by: "popularity", include: "genres,duration", page_size: RAIL_SIZE },
+        { sort_by: "popularity", include: "genres,duration", page_size: 2 * FETCHED },
         signal,
       );
       return rail(page.data, (movie) => ({ actions: [notInterested(movie)] }));
     }),
-    simpleRail(t("foryou.gems"), signal, () => hiddenGems(signal), { detail: t("foryou.gems_detail") }),
+    simpleRail(t("foryou.gems"), arrange, signal, () => hiddenGems(signal), { detail: t("foryou.gems_detail") }),
   );
 }

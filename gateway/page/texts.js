@@ -204,6 +204,7 @@ const TEXTS = {
   "foryou.nothing": ["No movie is left to recommend.", "추천할 영화가 남아 있지 않습니다."],
   "foryou.start": ["Like a few movies, and lists follow your taste at once.", "영화 몇 편에 좋아요를 누르면 추천이 바로 취향을 따라갑니다."],
   "foryou.model": ["Ranked by: {strategy}", "순위 방식: {strategy}"],
+  "foryou.blend": ["several methods together", "여러 방법을 함께 사용"],
   "why.score": ["Score", "점수"],
   "why.parts": ["Parts of the score", "점수의 구성"],
   "why.movies": ["Your movies behind it", "근거가 된 내 영화"],

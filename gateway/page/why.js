@@ -8,7 +8,8 @@ const DIGITS = 4;
 const VISIBLE = 0.00005;
 const WIDTH = 100;
 
-function partName(name) {
+/** The name of a part of a score, which is that of the strategy it comes from. */
+export function partName(name) {
   const key = name === "base" ? "why.base_model" : `why.${name}`;
   const text = t(key);
   return text === key ? name : text;
