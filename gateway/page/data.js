@@ -78,7 +78,8 @@ function openErase() {
   const dialog = openDialog(t("data.erase"), h("p", {}, t("data.erase_lead")), form);
 }
 
-function preferencesForm(preferences, genres) {
+/** The form; genres are sent by their English names, and shown by `localNames`, which has the names by id. */
+function preferencesForm(preferences, genres, localNames) {
   const preferred = new Set(preferences.preferred_genres.map((name) => name.toLowerCase()));
   const boxes = genres.map((genre) =>
     h(
@@ -90,7 +91,7 @@ function preferencesForm(preferences, genres) {
         value: genre.name,
         checked: preferred.has(genre.name.toLowerCase()),
       }),
-      genre.name,
+      localNames.get(genre.id) ?? genre.name,
     ),
   );
   const rating = h("input", {
@@ -144,10 +145,12 @@ export function render({ body, signal }) {
     ),
   );
   return load(preferences, signal, async () => {
-    const [current, { genres }] = await Promise.all([
+    const [current, { genres }, local] = await Promise.all([
       get(mine("/preferences"), {}, signal),
       getLocal("/genres", { language: "en-US" }, signal),
+      getLocal("/genres", {}, signal),
     ]);
-    return preferencesForm(current, genres);
+    const names = new Map(local.genres.map((genre) => [genre.id, genre.name]));
+    return preferencesForm(current, genres, names);
   });
 }

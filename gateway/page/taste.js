@@ -3,7 +3,7 @@
 
 import { data, fill, h, openDialog } from "./dom.js";
 import { call, getLocal, mine } from "./api.js";
-import { displayName, formatNumber } from "./settings.js";
+import { displayName, formatNumber, language } from "./settings.js";
 import { act, load, saveAtRest, toast } from "./status.js";
 import { nameChooser } from "./search.js";
 import { t } from "./texts.js";
@@ -44,10 +44,11 @@ async function changeAndReload(kind, tag, score, reload) {
 function row(kind, tag, scale, reload) {
   const slider = h("input", { type: "range", min: -scale, max: scale, step: 0.1, "aria-label": tag.label });
   const number = h("span", { class: "number" });
+  const name = data(tag.label, "span", { class: "taste-name" });
   const element = h(
     "li",
     { class: "taste-row", "data-tag": keyOf(kind, tag) },
-    data(tag.label, "span", { class: "taste-name" }),
+    name,
     h("span", { class: "taste-bar" }, slider),
     number,
   );
@@ -57,7 +58,7 @@ function row(kind, tag, scale, reload) {
     element.style.setProperty("--from", `${50 + (Math.min(score, 0) / scale) * 50}%`);
     element.style.setProperty("--to", `${50 + (Math.max(score, 0) / scale) * 50}%`);
     element.classList.toggle("negative", score < 0);
-    number.textContent = (score > 0 ? "+" : "") + formatNumber(score, 1);
+    number.textContent = (score > 0 ? "+" : "") + formatNumber(score, 1).replace(/^-0$/, "0");
   };
   slider.addEventListener("input", () => show(Number(slider.value)));
   slider.addEventListener("keydown", (event) => {
@@ -91,7 +92,30 @@ function row(kind, tag, scale, reload) {
   showReset();
   element.append(reset);
   show(tag.score);
-  return element;
+  const rename = (label) => {
+    tag.label = name.textContent = label;
+    slider.setAttribute("aria-label", label);
+    reset.setAttribute("aria-label", `${t("action.reset")}: ${label}`);
+  };
+  return { element, rename };
+}
+
+const localNames = new Map();
+
+/** The name of a person in the language of the page; the profile has names in that of the catalogue only. */
+function localName(id) {
+  const key = `${language()} ${id}`;
+  if (!localNames.has(key)) {
+    const name = getLocal(`/people/${id}`, { page_size: 1 }).then((person) => person.name);
+    name.catch(() => localNames.delete(key));
+    localNames.set(key, name);
+  }
+  return localNames.get(key);
+}
+
+function translate(kind, rows, tags) {
+  if (kind !== "person" || language() === "en") return;
+  rows.forEach(({ rename }, index) => localName(tags[index].id).then(rename, () => {}));
 }
 
 async function labelled(kind, tags) {
@@ -131,18 +155,21 @@ async function group(key, tags, reload) {
   named.sort((a, b) => b.score - a.score);
   const scale = Math.max(SMALLEST_SCALE, ...named.map((tag) => Math.ceil(Math.abs(tag.score))));
   const rows = named.map((tag) => row(kind, tag, scale, reload));
-  const hidden = rows.slice(VISIBLE_ROWS);
+  const elements = rows.map(({ element }) => element);
+  const hidden = elements.slice(VISIBLE_ROWS);
+  translate(kind, rows.slice(0, VISIBLE_ROWS), named);
+  const translateRest = () => translate(kind, rows.slice(VISIBLE_ROWS), named.slice(VISIBLE_ROWS));
   return h(
     "section",
     { class: "taste-group" },
     h("h2", {}, t(`taste.${key}`)),
     rows.length > 0
-      ? h("ul", { class: "taste" }, rows.slice(0, VISIBLE_ROWS))
+      ? h("ul", { class: "taste" }, elements.slice(0, VISIBLE_ROWS))
       : h("p", { class: "hint" }, t("taste.none")),
     hidden.length > 0 &&
       h(
         "details",
-        {},
+        { ontoggle: translateRest },
         h("summary", {}, t("taste.more", { count: hidden.length })),
         h("ul", { class: "taste" }, hidden),
       ),

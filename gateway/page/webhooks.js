@@ -7,7 +7,7 @@ import { actionButton, load } from "./status.js";
 import { actionForm } from "./account.js";
 import { t } from "./texts.js";
 
-const PROVIDERS = ["jellyfin", "plex", "emby", "kodi"];
+const PROVIDERS = { jellyfin: "Jellyfin", plex: "Plex", emby: "Emby", kodi: "Kodi" };
 
 function secretNote(hook) {
   const address = new URL(hook.path, location.origin).href;
@@ -27,7 +27,12 @@ function hookRow(hook, note, proof, reload) {
   return h(
     "li",
     { class: "panel" },
-    h("p", {}, data(hook.name, "strong"), ` · ${hook.provider} · ${hook.prefix}… · ${formatDate(hook.created_at)}`),
+    h(
+      "p",
+      {},
+      data(hook.name, "strong"),
+      ` · ${PROVIDERS[hook.provider] ?? hook.provider} · ${hook.prefix}… · ${formatDate(hook.created_at)}`,
+    ),
     h(
       "p",
       { class: "hint" },
@@ -62,7 +67,7 @@ export function render({ body, signal }) {
   const provider = h(
     "select",
     { name: "provider" },
-    PROVIDERS.map((name) => h("option", { value: name }, name)),
+    Object.entries(PROVIDERS).map(([value, text]) => h("option", { value }, text)),
   );
   const name = h("input", { name: "name", required: true, maxlength: 100 });
   const form = actionForm(
