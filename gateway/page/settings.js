@@ -73,10 +73,13 @@ export function formatNumber(value, digits = 0) {
   return new Intl.NumberFormat(language(), { maximumFractionDigits: digits }).format(value);
 }
 
+// TMDB's code for Cantonese is none of ISO 639.
+const TMDB_LANGUAGES = { cn: "yue" };
+
 /** Returns the name of a language or region, or its code if it has none. */
 export function displayName(type, code) {
   try {
-    return new Intl.DisplayNames([language()], { type }).of(code) ?? code;
+    return new Intl.DisplayNames([language()], { type }).of((type === "language" && TMDB_LANGUAGES[code]) || code) ?? code;
   } catch {
     return code;
   }
