@@ -24,30 +24,33 @@ export function time(text) {
 }
 
 /** A table in a frame that scrolls sideways on narrow screens. */
-export function table(caption, heads, rows) {
+export function table(caption, heads, rows, className = "") {
+  // A style that shows rows as blocks takes the roles of a table away, so that they are written out.
   return h(
     "div",
     { class: "table-frame", tabindex: 0, role: "region", "aria-label": caption },
     h(
       "table",
-      { class: "table" },
+      { class: `table ${className}`, role: "table" },
       h(
         "thead",
-        {},
+        { role: "rowgroup" },
         h(
           "tr",
-          {},
-          heads.map((head) => (head ? h("th", { scope: "col" }, head) : h("td"))),
+          { role: "row" },
+          heads.map((head) =>
+            head ? h("th", { scope: "col", role: "columnheader" }, head) : h("td", { role: "cell" }),
+          ),
         ),
       ),
       h(
         "tbody",
-        {},
+        { role: "rowgroup" },
         rows.map((cells) =>
           h(
             "tr",
-            {},
-            cells.map((cell) => h("td", {}, cell)),
+            { role: "row" },
+            cells.map((cell, index) => h("td", { role: "cell", "data-head": heads[index] || null }, cell)),
           ),
         ),
       ),

@@ -30,12 +30,12 @@ function hostRow(name, host) {
 }
 
 function cacheRow(name, cache) {
-  const percent = cache.reads ? formatNumber((cache.hits / cache.reads) * 100, 1) : "–";
+  const percent = formatNumber((cache.hits / cache.reads) * 100, 1);
   return [
     name,
     formatNumber(cache.entries),
     `${formatNumber(cache.bytes / MEBIBYTE, 1)} / ${formatNumber(cache.max_bytes / MEBIBYTE)} MiB`,
-    t("cache.hits", { percent, reads: formatNumber(cache.reads) }),
+    cache.reads ? t("cache.hits", { percent, reads: formatNumber(cache.reads) }) : "–",
   ];
 }
 

@@ -148,6 +148,7 @@ export function render({ body, signal }) {
             t("admin.users"),
             ["id", t("account.name"), t("account.email"), t("users.role"), t("users.since"), t("users.suspended"), ""],
             found.users.map((user) => row(user, reload)),
+            "users",
           ),
           found.total_pages > 1 &&
             h(
