@@ -3,10 +3,10 @@
 // "together".
 
 import { data, fill, h } from "./dom.js";
-import { call } from "./api.js";
+import { call, callerId } from "./api.js";
 import { contentLanguage, formatNumber } from "./settings.js";
 import { announce, empty, load } from "./status.js";
-import { bookmarkButton } from "./actions.js";
+import { bookmarkButton, getKnownMovies } from "./actions.js";
 import { picture, withFacts, yearOf } from "./tiles.js";
 import { t } from "./texts.js";
 
@@ -129,6 +129,9 @@ function handOver(place, member, ready) {
   button.focus();
 }
 
+// True if the acting user has judged and seen nothing, so that a share says nothing of them. Of others this page cannot know.
+let isUnknown = false;
+
 function likingBars(movie, members) {
   return h(
     "ul",
@@ -139,8 +142,12 @@ function likingBars(movie, members) {
         "li",
         {},
         data(name),
-        h("meter", { min: 0, max: 1, value: item.liking, "aria-label": t("deck.fits", { name }) }),
-        h("span", { class: "number" }, `${formatNumber(item.liking * 100)} %`),
+        isUnknown && item.user_id === callerId()
+          ? h("span", { class: "unknown" }, t("deck.unknown"))
+          : [
+              h("meter", { min: 0, max: 1, value: item.liking, "aria-label": t("deck.fits", { name }) }),
+              h("span", { class: "number" }, `${formatNumber(item.liking * 100)} %`),
+            ],
       );
     }),
   );
@@ -258,6 +265,12 @@ export function renderDeck({ title, body, members, signal }) {
     );
   method.addEventListener("change", begin);
   devices?.addEventListener("change", begin);
+  getKnownMovies().then(
+    (ids) => {
+      isUnknown = ids.size === 0;
+    },
+    () => {},
+  );
   begin();
   return [
     h("h1", { dir: "auto" }, title),

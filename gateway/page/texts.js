@@ -377,6 +377,7 @@ const TEXTS = {
   "deck.ready": ["I am {name}", "{name}입니다"],
   "deck.fits": ["How well it suits {name}", "{name}에게 맞는 정도"],
   "deck.all": ["Everybody said yes", "모두 좋아요"],
+  "deck.unknown": ["not known yet", "아직 알 수 없음"],
   "deck.some": ["Yes: {names}", "좋아요: {names}"],
   "deck.tonight": ["For tonight", "오늘 밤의 영화"],
   "deck.nothing": ["Nobody said yes to any of these. The next ten may do better.", "좋아요가 없습니다. 다음 열 편을 시도해 보세요."],
