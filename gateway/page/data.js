@@ -48,6 +48,7 @@ async function erase() {
     session.user = null;
   }
   forgetOpinions();
+  history.replaceState(null, "", "#/");
   announceChange("session");
   toast(t("data.erased"));
 }

@@ -52,7 +52,8 @@ function axis(top, width) {
 /** A bar for each month. Each is a button by mouse; the select beside the plot does the same by keyboard. */
 function plot(months, choose) {
   const top = Math.max(...months.map((month) => month.viewings.length));
-  const width = LEFT + months.length * (BAR + GAP) + GAP;
+  // The year below a single bar is wider than the bar.
+  const width = LEFT + Math.max(months.length * (BAR + GAP), 40) + GAP;
   const bars = months.map((month, index) => {
     const height = (month.viewings.length / top) * (HEIGHT - 12);
     const x = LEFT + GAP + index * (BAR + GAP);
@@ -140,6 +141,11 @@ export function render({ body, signal }) {
       return empty(t("history.empty"), h("a", { class: "button", href: "#/me/import" }, t("me.import")));
     const block = h("div");
     fill(block, picture(viewings, signal));
+    // The newest month is at the right end, which a narrow window would not show.
+    requestAnimationFrame(() => {
+      const frame = block.querySelector(".plot");
+      if (frame) frame.scrollLeft = frame.scrollWidth;
+    });
     return block;
   });
 }

@@ -59,6 +59,7 @@ export function yearOf(movie) {
 export function runtimeText(minutes) {
   if (!minutes) return "";
   const hours = Math.floor(minutes / 60);
+  if (hours && minutes % 60 === 0) return t("movie.full_hours", { hours });
   return hours ? t("movie.hours", { hours, minutes: minutes % 60 }) : t("movie.minutes", { minutes });
 }
 
