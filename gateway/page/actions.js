@@ -121,7 +121,12 @@ export async function addViewing(movie, day) {
   const viewing = await call("POST", mine("/viewings"), { body: { movie_id: movie.id, day } });
   await countViewing(movie.id, 1);
   announceChange("viewing", { id: movie.id });
-  toast(t("toast.seen", { title: movie.title }), { undo: () => removeViewing(movie.id, viewing.id) });
+  const { bookmarks } = await getOpinions();
+  const takeOff = { label: t("toast.take_off"), run: () => act(null, () => setBookmark(movie, false)) };
+  toast(t("toast.seen", { title: movie.title }), {
+    undo: () => removeViewing(movie.id, viewing.id),
+    next: bookmarks.has(movie.id) ? takeOff : undefined,
+  });
 }
 
 /** Removes a viewing. */
@@ -173,6 +178,11 @@ export function reactionButtons(movie) {
       change: (on) => setReaction(movie, on ? reaction : null),
     }),
   );
+}
+
+/** The button like of a movie, for cards. */
+export function likeButton(movie) {
+  return reactionButtons(movie)[0];
 }
 
 /** The watchlist button of a movie. */

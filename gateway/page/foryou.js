@@ -4,7 +4,7 @@ import { debounce, fill, h, uniqueId } from "./dom.js";
 import { get, getLocal, isAborted, mine, readEvents } from "./api.js";
 import { contentLanguage, bus, formatNumber, recall, remember } from "./settings.js";
 import { act, empty, failed, load } from "./status.js";
-import { bookmarkButton, getKnownMovies, setReaction } from "./actions.js";
+import { bookmarkButton, getKnownMovies, likeButton, setReaction } from "./actions.js";
 import { card, rail, withFacts } from "./tiles.js";
 import { openWhy, partName } from "./why.js";
 import { t } from "./texts.js";
@@ -120,9 +120,14 @@ function arrangeRails(main, signal) {
   return arrange;
 }
 
+function likeableOptions(movie) {
+  const options = cardOptions(movie);
+  return { ...options, actions: [likeButton(movie), ...options.actions] };
+}
+
 function recommendationRail(body) {
   if (!body.recommendations.length) return empty(t("foryou.nothing"));
-  return rail(body.recommendations, cardOptions);
+  return rail(body.recommendations, likeableOptions);
 }
 
 /** True if popularity is the largest part of a score: no reason for a movie that is shown because few know it. */
@@ -168,8 +173,8 @@ function topPicks(arrange, signal) {
           ),
         ];
       },
-      { keep, rows: 1 },
-    ).then(arrange);
+      { keep, rows: 1, onShown: arrange },
+    );
   };
   const follow = debounce(() => show(true), SLIDER_MILLISECONDS);
   const slider = h("input", {
@@ -187,10 +192,10 @@ function topPicks(arrange, signal) {
   });
   const controls = h(
     "div",
-    { class: "diversity", title: t("foryou.diversity_hint") },
+    { class: "diversity" },
     h("label", { for: slider.id }, t("foryou.diversity")),
     slider,
-    h("span", { id: "diversity-hint", class: "hidden-text" }, t("foryou.diversity_hint")),
+    h("span", { id: "diversity-hint", class: "hint" }, t("foryou.diversity_hint")),
   );
   show(false);
   return section(t("foryou.top"), body, { controls });
@@ -198,14 +203,14 @@ function topPicks(arrange, signal) {
 
 function simpleRail(title, arrange, signal, produce, options = {}) {
   const body = h("div");
-  load(body, signal, produce).then(arrange);
+  load(body, signal, produce, { onShown: arrange });
   return section(title, body, options);
 }
 
 /** The rails of movies that are like those the user liked last. */
 function becauseRails(arrange, signal) {
   const block = h("div");
-  load(block, signal, async () => {
+  const produce = async () => {
     const { reactions } = await get(mine("/reactions"), { limit: 20, language: contentLanguage() }, signal);
     const liked = reactions.filter((item) => item.reaction !== "dislike" && item.title).slice(0, BECAUSE_RAILS);
     const bodies = await Promise.all(
@@ -216,7 +221,8 @@ function becauseRails(arrange, signal) {
         body.similar.length > 0 &&
         section(t("foryou.because", { title: liked[index].title }), rail(body.similar, cardOptions)),
     );
-  }).then(arrange);
+  };
+  load(block, signal, produce, { onShown: arrange });
   return block;
 }
 

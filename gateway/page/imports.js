@@ -82,12 +82,15 @@ function details(job) {
 }
 
 /** A title that was not found: its candidates as buttons, and a search for another movie. */
-function unmatchedRow(job, title) {
+function unmatchedRow(job, title, onNamed) {
   const name = `${title.title ?? title.imdb_id ?? "?"}${title.year ? ` (${title.year})` : ""}`;
   const element = h("li", { class: "unmatched" });
   const resolve = async (tmdbId, label) => {
     await call("PATCH", mine(`/imports/${job.job_id}/unmatched/${title.n}`), { body: { tmdb_id: tmdbId } });
-    fill(element, h("p", {}, "✓ ", data(name), " → ", h("a", { href: `#/film/${tmdbId}`, dir: "auto" }, label)));
+    const link = h("a", { href: `#/film/${tmdbId}`, dir: "auto" }, label);
+    fill(element, h("p", {}, "✓ ", data(name), " → ", link));
+    link.focus();
+    onNamed();
     forgetOpinions();
     announceChange("viewing", { id: tmdbId });
   };
@@ -124,12 +127,22 @@ async function showUnmatched(block, job, signal) {
     });
     const open = titles.filter((title) => !title.movie_id);
     if (!open.length) return h("p", { class: "hint" }, t("import.all_named"));
+    let left = open.length;
+    const heading = h("h3", {});
+    const showLeft = () => {
+      heading.textContent = left ? t("import.unmatched_title", { count: left }) : t("import.all_named");
+    };
+    const onNamed = () => {
+      left -= 1;
+      showLeft();
+    };
+    showLeft();
     return [
-      h("h3", {}, t("import.unmatched_title", { count: open.length })),
+      heading,
       h(
         "ul",
         { class: "plain" },
-        open.map((title) => unmatchedRow(job, title)),
+        open.map((title) => unmatchedRow(job, title, onNamed)),
       ),
     ];
   });

@@ -88,16 +88,17 @@ export function failed(error, retry) {
 
 /**
  * Fills `container` with what `produce(signal)` resolves to. Shows a placeholder first unless `keep`, and on failure a
- * state whose retry starts again.
+ * state whose retry starts again. `onShown` is called when the content is there.
  */
-export async function load(container, signal, produce, { rows = 1, keep = false } = {}) {
-  const retry = () => load(container, signal, produce, { rows });
+export async function load(container, signal, produce, { rows = 1, keep = false, onShown } = {}) {
+  const retry = () => load(container, signal, produce, { rows, onShown });
   if (!keep) fill(container, loading(rows));
   container.setAttribute("aria-busy", "true");
   try {
     const content = await produce(signal);
     if (signal.aborted) return;
     fill(container, content);
+    onShown?.();
   } catch (error) {
     if (isAborted(error) || signal.aborted) return;
     if (!(error instanceof ApiError)) console.error(error);
@@ -108,10 +109,10 @@ export async function load(container, signal, produce, { rows = 1, keep = false 
 }
 
 /**
- * Shows a short message; `undo` adds a button that takes the action back, `retry` one that repeats it and a message that stays.
- * `isOffline` removes the message when the connection is back.
+ * Shows a short message; `undo` adds a button that takes the action back, `retry` one that repeats it and a message that stays,
+ * `next`, `{label, run}`, one for what may follow. `isOffline` removes the message when the connection is back.
  */
-export function toast(text, { undo, retry, isError = false, isOffline = false } = {}) {
+export function toast(text, { undo, retry, next, isError = false, isOffline = false } = {}) {
   const item = h("div", { class: isError ? "toast error" : "toast" }, h("span", { dir: "auto" }, text));
   const opener = document.activeElement;
   const remove = () => {
@@ -132,12 +133,13 @@ export function toast(text, { undo, retry, isError = false, isOffline = false } 
     const button = { type: "button", class: "link undo", "aria-keyshortcuts": "Control+Z Meta+Z", title: "Ctrl+Z" };
     item.append(h("button", { ...button, onclick: run }, t("toast.undo")));
   }
-  if (retry) {
-    const again = () => {
+  const follow = retry ? { label: t("state.retry"), run: retry } : next;
+  if (follow) {
+    const run = () => {
       remove();
-      retry();
+      follow.run();
     };
-    item.append(h("button", { type: "button", class: "link", onclick: again }, t("state.retry")));
+    item.append(h("button", { type: "button", class: "link", onclick: run }, follow.label));
   }
   item.append(
     h("button", { type: "button", class: "icon-button", "aria-label": t("action.close"), onclick: remove }, "×"),

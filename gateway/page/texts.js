@@ -43,6 +43,7 @@ const TEXTS = {
   "toast.bookmarked": ["On the watchlist: {title}", "볼 영화에 추가: {title}"],
   "toast.bookmark_removed": ["Off the watchlist: {title}", "볼 영화에서 삭제: {title}"],
   "toast.seen": ["Marked as seen: {title}", "본 영화로 기록: {title}"],
+  "toast.take_off": ["Take off the watchlist", "볼 영화에서 빼기"],
   "toast.saved": ["Saved", "저장했습니다"],
   "action.close": ["Close", "닫기"],
   "action.more": ["More", "더 보기"],

@@ -8,7 +8,7 @@ use crate::stage::{Browser, Platform, PlatformOptions};
 /// True if each tile near the visible part of the view has its poster.
 const ARE_DRAWN: &str = "(() => {
     const near = (tile) => tile.getBoundingClientRect().top < innerHeight && tile.getBoundingClientRect().left < innerWidth;
-    const tiles = [...document.querySelectorAll('main .tile')].filter(near);
+    const tiles = [...document.querySelectorAll('main .tile')].filter((tile) => tile.checkVisibility() && near(tile));
     return tiles.length > 0 && tiles.every((tile) => (tile.querySelector('img')?.naturalWidth ?? 0) > 0);
 })()";
 
