@@ -5,6 +5,7 @@ import { getAll, mine } from "./api.js";
 import { contentLanguage, formatDate, formatNumber } from "./settings.js";
 import { empty, load } from "./status.js";
 import { grid, withFacts } from "./tiles.js";
+import { moreButton } from "./more.js";
 import { t } from "./texts.js";
 
 const BAR = 14;
@@ -89,36 +90,38 @@ function plot(months, choose) {
   );
 }
 
+function cardOptions(movie) {
+  const day = movie.day ? formatDate(movie.day) : t("seen.unknown_day");
+  const stars = movie.rating && t("rating.stars", { stars: movie.rating });
+  return { heading: "h2", note: [day, stars].filter(Boolean).join(" · ") };
+}
+
 function picture(viewings, signal) {
   const months = byMonth(viewings);
   const undated = viewings.filter((viewing) => !viewing.day);
+  const newest = viewings.toSorted((a, b) => (b.day ?? "").localeCompare(a.day ?? ""));
   const movies = h("div", { class: "section" });
   const choose = (name) => {
     select.value = name;
-    const chosen = name === "undated" ? undated : (months.find((month) => month.name === name)?.viewings ?? []);
-    return load(movies, signal, async () =>
-      grid(
-        await withFacts(
-          chosen.slice(0, MAX_CARDS).map((item) => ({ ...item, id: item.movie_id })),
-          signal,
-        ),
-        (movie) => ({
-          heading: "h2",
-          note: [
-            movie.day ? formatDate(movie.day) : t("seen.unknown_day"),
-            movie.rating && t("rating.stars", { stars: movie.rating }),
-          ]
-            .filter(Boolean)
-            .join(" · "),
-        }),
-      ),
-    );
+    const month = months.find((item) => item.name === name)?.viewings ?? [];
+    const chosen = { all: newest, undated }[name] ?? month;
+    const page = async (start) => {
+      const items = chosen.slice(start, start + MAX_CARDS).map((item) => ({ ...item, id: item.movie_id }));
+      const end = start + MAX_CARDS;
+      return { data: await withFacts(items, signal), next_cursor: end < chosen.length ? end : null };
+    };
+    return load(movies, signal, async () => {
+      const first = await page(0);
+      const list = grid(first.data, cardOptions);
+      return [list, moreButton(list, first.next_cursor, page, cardOptions)];
+    });
   };
   const used = months.filter((month) => month.viewings.length).reverse();
   const select = h(
     "select",
     { "aria-label": t("history.month"), onchange: () => choose(select.value) },
     used.map((month) => h("option", { value: month.name }, `${monthText(month.name)} (${month.viewings.length})`)),
+    h("option", { value: "all" }, `${t("history.all")} (${viewings.length})`),
     undated.length > 0 && h("option", { value: "undated" }, `${t("seen.unknown_day")} (${undated.length})`),
   );
   choose(used[0]?.name ?? "undated");

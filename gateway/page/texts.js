@@ -290,6 +290,7 @@ const TEXTS = {
   "taste.reset_done": ["Computed from your actions again: {name}", "다시 행동에서 계산: {name}"],
   "history.plot": ["Viewings by month: {count} in {months} months", "월별 관람: {months}개월 동안 {count}회"],
   "history.total": ["{count} viewing||{count} viewings", "관람 {count}회"],
+  "history.all": ["All", "전체"],
   "history.month": ["Month", "월"],
   "history.empty": ["Nothing is marked as seen. Mark a movie on its page, or import a history.", "본 기록이 없습니다. 영화 화면에서 기록하거나 가져오세요."],
   "import.lead": ["Take over what you have seen and rated elsewhere.", "다른 곳의 관람 기록과 별점을 가져옵니다."],
