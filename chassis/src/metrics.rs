@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use axum::http::Method;
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -17,6 +18,19 @@ pub const DEPENDENCY_UP: &str = "dependency_up";
 pub const REDIS_UNREACHABLE_TOTAL: &str = "redis_unreachable_total";
 /// Commands that failed because Redis refuses the user or password (counter).
 pub const REDIS_REFUSED_TOTAL: &str = "redis_refused_total";
+
+/// The values of the label `method`. The last stands for all others, since clients may send any name as a method.
+pub const METHOD_LABELS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
+];
+
+/// The label of `method`, one of [`METHOD_LABELS`].
+pub fn method_label(method: &Method) -> &'static str {
+    METHOD_LABELS
+        .into_iter()
+        .find(|label| *label == method.as_str())
+        .unwrap_or("other")
+}
 
 const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,

@@ -37,7 +37,9 @@ use tracing::Instrument;
 
 use crate::{
     config::ProcessConfig,
-    metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL},
+    metrics::{
+        HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL, method_label,
+    },
     problem::{CONTENT_TYPE_PROBLEM, Problem, from_status},
     shutdown::Shutdown,
     trace::{REQUEST_ID, TraceContext},
@@ -162,9 +164,10 @@ async fn observe(request: Request, next: Next) -> Response {
     let response = span.in_scope(|| finish(response, &context, &path));
     let status = response.status();
     let elapsed = started.elapsed();
-    metrics::histogram!(HTTP_REQUEST_DURATION_SECONDS, "method" => method.to_string(), "route" => route.clone())
+    let method = method_label(&method);
+    metrics::histogram!(HTTP_REQUEST_DURATION_SECONDS, "method" => method, "route" => route.clone())
         .record(elapsed.as_secs_f64());
-    metrics::counter!(HTTP_REQUESTS_TOTAL, "method" => method.to_string(), "route" => route.clone(), "status" => status.as_u16().to_string())
+    metrics::counter!(HTTP_REQUESTS_TOTAL, "method" => method, "route" => route.clone(), "status" => status.as_u16().to_string())
         .increment(1);
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     // Probes come every few seconds; successful ones are noise.

@@ -7,7 +7,9 @@ use std::{
 };
 
 use chassis::{
-    metrics::{HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL},
+    metrics::{
+        HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_IN_FLIGHT, HTTP_REQUESTS_TOTAL, METHOD_LABELS,
+    },
     trace::TraceContext,
 };
 use hyper::{Method, StatusCode};
@@ -19,9 +21,6 @@ use crate::config::AccessLogMode;
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 /// The `route` label of paths that match no route.
 const UNMATCHED: &str = "unmatched";
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
-];
 
 /// The metrics of one thread, and the choice of the requests to log. Handles of metrics are cached: finding
 /// one by its labels costs more than everything else here.
@@ -70,7 +69,7 @@ impl AccessLog {
         slow: Duration,
         sample_percent: f64,
     ) -> Self {
-        let series = (patterns.len() + 1) * METHODS.len();
+        let series = (patterns.len() + 1) * METHOD_LABELS.len();
         Self {
             in_flight: metrics::gauge!(HTTP_REQUESTS_IN_FLIGHT),
             series: RefCell::new((0..series).map(|_| None).collect()),
@@ -90,11 +89,13 @@ impl AccessLog {
     ) -> Entry<'_> {
         self.in_flight.increment(1.0);
         let path = path.unwrap_or(self.patterns.len());
-        let method = METHODS.iter().position(|name| *name == method.as_str());
+        let method = METHOD_LABELS
+            .iter()
+            .position(|name| *name == method.as_str());
         Entry {
             log: self,
             started,
-            series: path * METHODS.len() + method.unwrap_or(METHODS.len() - 1),
+            series: path * METHOD_LABELS.len() + method.unwrap_or(METHOD_LABELS.len() - 1),
             is_finished: false,
         }
     }
@@ -102,11 +103,11 @@ impl AccessLog {
 
 impl Entry<'_> {
     fn method(&self) -> &'static str {
-        METHODS[self.series % METHODS.len()]
+        METHOD_LABELS[self.series % METHOD_LABELS.len()]
     }
 
     fn route(&self) -> &'static str {
-        let path = self.series / METHODS.len();
+        let path = self.series / METHOD_LABELS.len();
         self.log.patterns.get(path).copied().unwrap_or(UNMATCHED)
     }
 
