@@ -226,7 +226,7 @@ impl Reading<'_> {
         *self
             .history
             .skipped_kinds
-            .entry(kind.to_owned())
+            .entry(text::without_controls(kind))
             .or_default() += 1;
     }
 
@@ -255,7 +255,8 @@ impl Reading<'_> {
             line,
             field: None,
             reason,
-            message: message.into(),
+            // It may quote the names of columns.
+            message: text::without_controls(&message.into()),
             title: None,
             rows: 0,
         });
@@ -279,7 +280,7 @@ impl Reading<'_> {
             field: Some(error.field.to_owned()).filter(|field| !field.is_empty()),
             reason: error.reason,
             message: error.message,
-            title: film.title.clone(),
+            title: film.title.as_deref().map(text::without_controls),
             rows: 1,
         });
     }

@@ -65,6 +65,12 @@ fn check(text: Cow<'_, str>) -> Result<Cow<'_, str>, &'static str> {
     Ok(text)
 }
 
+/// The text without control characters, for reports: of those, databases cannot store NUL.
+pub(crate) fn without_controls(text: &str) -> String {
+    let letters = text.chars();
+    letters.filter(|letter| !letter.is_control()).collect()
+}
+
 /// True if the text is a document of XML or HTML.
 pub(crate) fn is_markup(text: &str) -> bool {
     text.trim_start().starts_with('<')

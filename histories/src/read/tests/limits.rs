@@ -48,6 +48,33 @@ fn dangerous_archives_are_refused() {
 }
 
 #[test]
+fn the_entries_of_an_archive_are_counted_before_they_are_read() {
+    let archive = zipped(&[("a.csv", b"Title,Year,Rating\nUp,2009,4\n")]);
+    let place = |signature: &[u8]| {
+        let places = archive.windows(4).position(|bytes| bytes == signature);
+        places.expect("a record")
+    };
+    let (directory, end) = (place(b"PK\x01\x02"), place(b"PK\x05\x06"));
+    let with_entries = |count: usize, stated: u16| {
+        let entries = archive[directory..end].repeat(count);
+        let mut record = archive[end..].to_vec();
+        for place in [8, 10] {
+            record[place..place + 2].copy_from_slice(&stated.to_le_bytes());
+        }
+        let size = u32::try_from(entries.len()).expect("a size");
+        record[12..16].copy_from_slice(&size.to_le_bytes());
+        [&archive[..directory], &entries, &record].concat()
+    };
+    // The reader would take those of one path together.
+    let refused = refusal(&[("x.zip", &with_entries(MAX_FILES, 2000))]);
+    assert!(refused.contains("the same path"), "{refused}");
+    for stated in [1, 2001, u16::MAX] {
+        let refused = refusal(&[("x.zip", &with_entries(MAX_FILES + 1, stated))]);
+        assert!(refused.contains("2000 files"), "{stated}: {refused}");
+    }
+}
+
+#[test]
 fn huge_and_foreign_files_are_refused_within_bounds() {
     let commas = ",".repeat(16 * 1024 * 1024);
     let history = read_one("x.csv", &commas);
