@@ -53,7 +53,7 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
     let image_host = ImageHost::new(&config.tmdb_image_base_url, &tmdb_config)?;
     let tmdb = Tmdb::new(tmdb_config)?;
     let clock = Clock::system();
-    let images = open_images(&config, image_host, &tmdb, &clock)?;
+    let images = open_images(&config, &pools, image_host, &tmdb, &clock)?;
     let outbox = Outbox::new(
         pools.background.clone(),
         SNAPSHOT,
@@ -157,6 +157,7 @@ pub fn assemble(process: &Process, pools: impl Into<Pools>) -> anyhow::Result<(R
 /// Opens the cache of images, if there is a directory for it and a key of TMDB.
 fn open_images(
     config: &Config,
+    pools: &Pools,
     host: ImageHost,
     tmdb: &Tmdb,
     clock: &Clock,
@@ -166,7 +167,7 @@ fn open_images(
     };
     let missing_ttl = Duration::from_secs(config.negative_cache_seconds);
     let shown = directory.display().to_string();
-    let max_bytes = config.image_cache_bytes;
-    Images::open(host, clock.clone(), directory, max_bytes, missing_ttl)
+    let (pool, max_bytes) = (pools.catalogue.clone(), config.image_cache_bytes);
+    Images::open(pool, host, clock.clone(), directory, max_bytes, missing_ttl)
         .with_context(|| format!("IMAGE_CACHE_DIR {shown} cannot be used"))
 }

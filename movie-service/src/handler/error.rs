@@ -19,7 +19,7 @@ chassis::problem_responses! {
     /// 404: the catalogue has no movie of the person.
     pub(super) PersonNotFound = 404, "the catalogue has no movie of the person";
     /// 404: there is no such image.
-    pub(super) ImageNotFound = 404, "TMDB has no such image, or this server serves none";
+    pub(super) ImageNotFound = 404, "no movie of the catalogue has such an image, TMDB does not have it, or this server serves none";
     /// 502: what TMDB sent is no image.
     pub(super) ImageInvalid = 502, "what TMDB sent is not an image of the requested format, or too large";
     /// 503: the image is not stored and TMDB fails.
@@ -170,6 +170,7 @@ fn image_problem(error: &ImageError) -> Problem {
         ImageError::Unavailable(_) => Problem::unavailable("TMDB")
             .detail("the image is not stored yet and cannot be fetched now; retry after the time in Retry-After")
             .cause(error),
+        ImageError::Database(error) => chassis::postgres::problem(error),
     }
 }
 

@@ -16,8 +16,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// Get an image
 ///
-/// A poster, backdrop or profile of TMDB, from this server: the last part of `poster_url` in one of TMDB's sizes. Fetched when
-/// it is first requested and kept on disk within a bound. Needs no token and does not count against the rate limit.
+/// A poster or backdrop of a movie, or the logo of a watch provider, from this server: the last part of `poster_url` in one of
+/// TMDB's sizes. Fetched when it is first requested and kept on disk within a bound. Images that no movie of the catalogue has are
+/// not found. Needs no token and does not count against the rate limit.
 #[utoipa::path(
     get,
     path = "/images/{size}/{name}",

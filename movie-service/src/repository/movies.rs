@@ -1,6 +1,8 @@
 //! Movies and genres. Writers record each change in the outbox within the same transaction and take rows in the
 //! order of ids, so that two writers of the same movies never deadlock.
 
+use std::collections::BTreeSet;
+
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::translations;
@@ -32,6 +34,19 @@ pub async fn find_imdb_id(pool: &PgPool, imdb: &str) -> sqlx::Result<Option<Movi
         imdb,
     )
     .fetch_optional(pool)
+    .await
+}
+
+/// True if the catalogue names an image at this path: the poster or backdrop of a movie, or the logo of a watch provider.
+#[tracing::instrument(name = "repository.movies.has_image", level = "debug", skip(pool))]
+pub async fn has_image(pool: &PgPool, path: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from movie where poster_path = $1 and removed_at is null)
+               or exists (select from movie where backdrop_path = $1 and removed_at is null)
+               or exists (select from provider_logo where path = $1) as "has!""#,
+        path,
+    )
+    .fetch_one(pool)
     .await
 }
 
@@ -167,6 +182,9 @@ pub async fn upsert(
     .await?;
     let all: Vec<i64> = movies.iter().map(|movie| movie.id).collect();
     let changed_ids = ids(&changed);
+    if !changed.is_empty() {
+        add_logos(transaction, movies).await?;
+    }
     translations::replace(transaction, movies, &changed_ids).await?;
     sqlx::query!(
         "update movie set synced_at = now()
@@ -178,6 +196,23 @@ pub async fn upsert(
     .await?;
     record_synced(transaction, &changed_ids).await?;
     Ok(changed)
+}
+
+/// Adds the logos of the movies' watch providers, in the order of their paths as every writer does.
+async fn add_logos(transaction: &mut PgConnection, movies: &[NewMovie]) -> sqlx::Result<()> {
+    let providers = movies.iter().flat_map(|movie| &movie.providers);
+    let logos: BTreeSet<String> = providers
+        .filter_map(|provider| provider.logo_path.clone())
+        .collect();
+    let logos: Vec<String> = logos.into_iter().collect();
+    sqlx::query!(
+        "insert into provider_logo (path) select path from unnest($1::text[]) as logo (path) order by path
+         on conflict (path) do nothing",
+        &logos,
+    )
+    .execute(transaction)
+    .await
+    .map(|_| ())
 }
 
 fn ids(changed: &[MovieVersion]) -> Vec<i64> {

@@ -120,19 +120,37 @@ pub struct PopularQuery {
     pub count: i64,
 }
 
+/// Searches of a query.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SearchCount {
+    /// Their number.
+    pub count: i64,
+    /// The marks of those who searched, as bits.
+    pub searchers: i64,
+}
+
 /// Adds to the counts of queries of `day`.
 #[tracing::instrument(name = "repository.search.count", level = "debug", skip_all)]
-pub async fn count(pool: &PgPool, day: NaiveDate, counts: &[(String, i64)]) -> sqlx::Result<()> {
+pub async fn count(
+    pool: &PgPool,
+    day: NaiveDate,
+    counts: &[(String, SearchCount)],
+) -> sqlx::Result<()> {
     let queries: Vec<String> = counts.iter().map(|(query, _)| query.clone()).collect();
-    let numbers: Vec<i64> = counts.iter().map(|(_, count)| *count).collect();
+    let numbers: Vec<i64> = counts.iter().map(|(_, added)| added.count).collect();
+    let searchers: Vec<i64> = counts.iter().map(|(_, added)| added.searchers).collect();
     sqlx::query!(
-        "insert into search_count (day, query, count)
-         select $1, query, count from unnest($2::text[], $3::bigint[]) as counted (query, count)
+        "insert into search_count (day, query, count, searchers)
+         select $1, query, count, searchers
+         from unnest($2::text[], $3::bigint[], $4::bigint[]) as counted (query, count, searchers)
          order by query
-         on conflict (day, query) do update set count = search_count.count + excluded.count",
+         on conflict (day, query) do update
+         set count = search_count.count + excluded.count,
+             searchers = search_count.searchers | excluded.searchers",
         day,
         &queries,
         &numbers,
+        &searchers,
     )
     .execute(pool)
     .await
@@ -148,20 +166,23 @@ pub async fn expire(pool: &PgPool, day: NaiveDate) -> sqlx::Result<()> {
         .map(|_| ())
 }
 
-/// Lists the queries since `day` with at least `min` searches, the most frequent first.
+/// Lists the queries since `day` with at least `min` searches and different marks of searchers, the most frequent first.
 #[tracing::instrument(name = "repository.search.popular", level = "debug", skip(pool))]
 pub async fn popular(
     pool: &PgPool,
     day: NaiveDate,
-    min: i64,
+    min: (i64, i64),
     limit: i64,
 ) -> sqlx::Result<Vec<PopularQuery>> {
     sqlx::query_as!(
         PopularQuery,
         r#"select query, sum(count)::bigint as "count!" from search_count where day >= $1
-         group by query having sum(count)::bigint >= $2 order by sum(count) desc, query limit $3"#,
+         group by query
+         having sum(count)::bigint >= $2 and bit_count(bit_or(searchers)::bit(64)) >= $3
+         order by sum(count) desc, query limit $4"#,
         day,
-        min,
+        min.0,
+        min.1,
         limit,
     )
     .fetch_all(pool)

@@ -1,5 +1,6 @@
 //! TMDB's images from this server: from memory, the cache on disk, or TMDB's image host, in this order. The handler calls it.
-//! A stored image is served whether or not TMDB is up; concurrent requests for one share one read and one fetch.
+//! A stored image is served whether or not TMDB is up; concurrent requests for one share one read and one fetch. Only images
+//! that the catalogue names are fetched, since made-up names would leave no fetches to them.
 
 mod disk;
 
@@ -15,11 +16,14 @@ use std::{
 use bytes::Bytes;
 use chassis::clock::Clock;
 use moka::future::Cache;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use self::disk::ImageDisk;
 use crate::{
     client::images::{ImageFetchError, ImageHost},
     models::{CacheState, ImageKey, ImagesState},
+    repository::movies,
 };
 
 /// Images served by source: memory, disk, stale or tmdb (counter).
@@ -33,13 +37,15 @@ const MEMORY_BYTES: u64 = 16 * 1024 * 1024;
 const MEMORY_TTL: Duration = Duration::from_secs(60);
 /// Names that TMDB does not have.
 const MAX_MISSING: u64 = 50_000;
+/// Concurrent look-ups of names in the catalogue; further ones wait, so that its connections are left to movies.
+const MAX_LOOKUPS: usize = 2;
 /// TMDB's terms allow copies for six months; an older one is fetched again.
 const FRESH: Duration = Duration::from_secs(150 * 24 * 3600);
 
 /// A failed read of an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// There is no such image, or no images are served.
+    /// There is no such image, the catalogue does not name it, or no images are served.
     #[error("image not found")]
     NotFound,
     /// The image is not stored, and TMDB's image host failed.
@@ -48,6 +54,9 @@ pub enum ImageError {
     /// The image is not stored, and what TMDB's image host sent is none.
     #[error("TMDB's image host sent no image")]
     Invalid(#[source] ImageFetchError),
+    /// The image is not stored, and Postgres failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
 }
 
 /// The images; cheap to clone.
@@ -55,6 +64,8 @@ pub enum ImageError {
 pub struct Images(Option<Arc<Inner>>);
 
 struct Inner {
+    pool: PgPool,
+    lookups: Semaphore,
     host: ImageHost,
     disk: ImageDisk,
     recent: Cache<ImageKey, Bytes>,
@@ -70,11 +81,12 @@ impl Images {
         Self(None)
     }
 
-    /// Serves images of `host`, of which at most `max_bytes` are kept in `directory`.
+    /// Serves images of `host` that movies in `pool` name, of which at most `max_bytes` are kept in `directory`.
     ///
     /// # Errors
     /// Returns the error of the file system if the directory cannot be made or read.
     pub fn open(
+        pool: PgPool,
         host: ImageHost,
         clock: Clock,
         directory: PathBuf,
@@ -91,6 +103,8 @@ impl Images {
             .time_to_live(missing_ttl)
             .build();
         Ok(Self(Some(Arc::new(Inner {
+            pool,
+            lookups: Semaphore::new(MAX_LOOKUPS),
             host,
             disk: ImageDisk::open(clock, directory, max_bytes)?,
             recent,
@@ -103,7 +117,8 @@ impl Images {
     /// Returns the file of an image.
     ///
     /// # Errors
-    /// `NotFound` if TMDB does not have it, `Unavailable` or `Invalid` if it is not stored and TMDB fails.
+    /// `NotFound` if the catalogue does not name it or TMDB does not have it, `Unavailable` or `Invalid` if it is not stored and
+    /// TMDB fails, `Database` if it is not stored and Postgres fails.
     pub async fn get(&self, key: &ImageKey) -> Result<Bytes, Arc<ImageError>> {
         let images = self.0.as_ref().ok_or(ImageError::NotFound)?;
         let image = match images.recent.get(key).await {
@@ -146,6 +161,12 @@ impl Inner {
         Ok(image)
     }
 
+    /// True if the catalogue names the image. That it does not is not remembered: the next movie may have it.
+    async fn is_named(&self, key: &ImageKey) -> sqlx::Result<bool> {
+        let _permit = self.lookups.acquire().await;
+        movies::has_image(&self.pool, &format!("/{}", key.name())).await
+    }
+
     /// Reads an image from disk, or fetches it; returns it with its source.
     async fn find(&self, key: &ImageKey) -> Result<(Bytes, &'static str), ImageError> {
         let stored = self.disk.read(key).await;
@@ -156,6 +177,15 @@ impl Inner {
         }
         if self.missing.contains_key(key) {
             return Err(ImageError::NotFound);
+        }
+        match (self.is_named(key).await, stored.as_ref()) {
+            (Ok(true), _) => {}
+            (Ok(false), _) => {
+                self.disk.remove(key).await;
+                return Err(ImageError::NotFound);
+            }
+            (Err(_), Some((body, _))) => return Ok((body.clone(), "stale")),
+            (Err(error), None) => return Err(error.into()),
         }
         match self.host.fetch(key).await {
             Ok(body) => {

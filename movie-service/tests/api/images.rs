@@ -57,6 +57,14 @@ fn service(pool: &PgPool, tmdb: &Arc<DemoTmdb>, directory: &Path, max_bytes: &st
     TestApp::beside(pool, Arc::clone(tmdb), &settings)
 }
 
+/// Has the catalogue name the posters of movies.
+async fn name(test: &TestApp, movies: &[i64]) {
+    for id in movies {
+        let path = format!("/api/v1/movies/{id}");
+        test.get(&path).await.expect(200);
+    }
+}
+
 fn fetches(tmdb: &DemoTmdb) -> i64 {
     let stats = tmdb.control("GET", "/__stats", "");
     stats["by_kind"]["image"].as_i64().unwrap_or_default()
@@ -111,6 +119,7 @@ async fn an_old_image_is_fetched_again_and_served_stale_if_tmdb_is_away(pool: Pg
     let (tmdb, directory) = (demo(), Directory::new());
     let path = "/images/w92/poster603.png";
     let first = service(&pool, &tmdb, &directory.0, "1000000");
+    name(&first, &[603]).await;
     let tag = etag(&first.get(path).await).to_owned();
     let age = |days: u64| {
         let path = directory.file("w92/poster603.png");
@@ -165,6 +174,11 @@ async fn what_is_no_image_is_refused_and_never_stored(pool: PgPool) {
         assert_eq!(problem["type"], "/problems/image-not-found", "{path}");
     }
     assert_eq!(fetches(&tmdb), 0, "TMDB is not asked for such names");
+    name(&test, &[603]).await;
+    sqlx::query("update movie set backdrop_path = '/poster1.png' where id = 603")
+        .execute(&pool)
+        .await
+        .unwrap();
     // TMDB does not have it, which is remembered.
     for _ in 0..3 {
         let problem = test.get("/images/w342/poster1.png").await.expect(404);
@@ -195,10 +209,54 @@ async fn what_is_no_image_is_refused_and_never_stored(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn only_images_of_movies_in_the_catalogue_are_fetched(pool: PgPool) {
+    let (tmdb, directory) = (demo(), Directory::new());
+    let test = service(&pool, &tmdb, &directory.0, "1000000");
+    let change = async |sql: &'static str| sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+    let poster = "/images/w342/poster603.png";
+    // TMDB has it.
+    let problem = test.get(poster).await.expect(404);
+    assert_eq!(problem["type"], "/problems/image-not-found");
+    let made_up: Vec<String> = (0..50)
+        .map(|number| format!("/images/w92/madeup{number}.jpg"))
+        .collect();
+    let all = futures_util::future::join_all(made_up.iter().map(|path| test.get(path))).await;
+    assert!(all.iter().all(|response| response.status == 404));
+    assert_eq!(fetches(&tmdb), 0);
+    name(&test, &[603]).await;
+    etag(&test.get(poster).await);
+    assert_eq!(
+        fetches(&tmdb),
+        1,
+        "at once when the catalogue has its movie"
+    );
+    // TMDB is asked for backdrops and logos.
+    let logos: i64 = sqlx::query_scalar("select count(*) from provider_logo")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(logos > 0, "those of the movie's providers");
+    change(
+        "update movie set backdrop_path = '/backdrop.jpg';
+         insert into provider_logo (path) values ('/logo.svg')",
+    )
+    .await;
+    for (number, name) in ["backdrop.jpg", "logo.svg"].into_iter().enumerate() {
+        let path = format!("/images/w92/{name}");
+        test.get(&path).await.expect(404);
+        assert_eq!(fetches(&tmdb), number as i64 + 2, "{name}");
+    }
+    change("update movie set removed_at = now()").await;
+    test.get("/images/w92/poster603.png").await.expect(404);
+    assert_eq!(fetches(&tmdb), 3, "its movie is removed");
+}
+
+#[sqlx::test]
 async fn the_images_read_longest_ago_make_room(pool: PgPool) {
     let (tmdb, directory) = (demo(), Directory::new());
     let image = |id: i64| format!("/images/w92/poster{id}.png");
     let measured = service(&pool, &tmdb, &directory.0, "1000000");
+    name(&measured, &[603, 550, 13]).await;
     for id in [603, 550, 13] {
         etag(&measured.get(&image(id)).await);
     }

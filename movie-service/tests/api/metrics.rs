@@ -1,6 +1,7 @@
 //! The metrics of the service.
 
-use chassis::testing::{RedisServer, eventually};
+use axum::{body::Body, http::Request};
+use chassis::testing::{RedisServer, eventually, send};
 use sqlx::PgPool;
 
 use crate::TestApp;
@@ -86,4 +87,19 @@ async fn every_metric_is_exported(pool: PgPool) {
         missing.is_empty()
     })
     .await;
+}
+
+#[sqlx::test]
+async fn unknown_methods_share_a_label(pool: PgPool) {
+    let test = TestApp::with(&pool, &[]);
+    for method in ["MADEUP1", "MADEUP2", "get"] {
+        let request = Request::builder().method(method).uri("/api/v1/movies");
+        let response = send(&test.app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status, 405, "{method}: {}", response.text);
+    }
+    let metrics = test.get("/metrics").await.text;
+    let counts = r#"http_requests_total{method="other",route="/api/v1/movies",status="405"}"#;
+    assert!(metrics.contains(counts), "{metrics}");
+    assert!(!metrics.contains("MADEUP"), "{metrics}");
+    assert!(!metrics.contains(r#"method="get""#), "{metrics}");
 }

@@ -370,19 +370,22 @@ async fn two_replicas_give_the_same_results(pool: PgPool) {
     }
 }
 
+/// Searches as `user`.
+async fn search_as(test: &TestApp, user: &str, query: &str) {
+    let request = Request::get(format!("/api/v1/search?q={query}"))
+        .header(
+            "x-principal",
+            json!({ "subject": user, "role": "user" }).to_string(),
+        )
+        .body(Body::empty())
+        .unwrap();
+    send(&test.app, request).await.expect(200);
+}
+
 #[sqlx::test]
 async fn popular_queries_are_counted_by_users_and_shown_from_a_floor_on(pool: PgPool) {
     let test = with(&pool, &[("SEARCH_POPULAR_FLOOR", "2")]).await;
-    let search = async |user: &str, query: &str| {
-        let request = Request::get(format!("/api/v1/search?q={query}"))
-            .header(
-                "x-principal",
-                json!({ "subject": user, "role": "user" }).to_string(),
-            )
-            .body(Body::empty())
-            .unwrap();
-        send(&test.app, request).await.expect(200);
-    };
+    let search = async |user: &str, query: &str| search_as(&test, user, query).await;
     for user in ["1", "1", "2"] {
         search(user, "Toy%20%20Story").await;
     }
@@ -396,4 +399,38 @@ async fn popular_queries_are_counted_by_users_and_shown_from_a_floor_on(pool: Pg
     })
     .await;
     test.get("/api/v1/search/popular?limit=0").await.expect(400);
+}
+
+#[sqlx::test]
+async fn a_query_of_one_user_is_never_popular(pool: PgPool) {
+    let settings = [("SEARCH_POPULAR_FLOOR", "2")];
+    let first = with(&pool, &settings).await;
+    // Replicas, or restarts, and an earlier day.
+    for day in 0..2_usize {
+        let replica = TestApp::beside(&pool, first.tmdb.clone(), &settings);
+        eventually("the replica has an index", async || {
+            replica.found("matrix").await.contains(&603)
+        })
+        .await;
+        for user in &["1", "2"][..=day] {
+            search_as(&replica, user, "jaws").await;
+        }
+        search_as(&replica, "1", "alien").await;
+        let counted =
+            "select coalesce(sum(count), 0)::int8 from search_count where query = 'alien'";
+        eventually("the searches are counted", async || {
+            let count: i64 = sqlx::query_scalar(counted).fetch_one(&pool).await.unwrap();
+            usize::try_from(count).unwrap() > day
+        })
+        .await;
+        sqlx::query(
+            "update search_count set day = day - $1 where day = (select max(day) from search_count)",
+        )
+        .bind(i32::try_from(day).unwrap() + 1)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    let listed = first.get("/api/v1/search/popular").await.expect(200);
+    assert_eq!(listed["data"], json!([{ "query": "jaws", "count": 3 }]));
 }

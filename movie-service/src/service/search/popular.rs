@@ -1,5 +1,6 @@
-//! Popular queries: counts by day, without anything about who searched. A query is counted once a day for each user
-//! and only if it found something; it is shown from a number of searches on, so that no single user's is.
+//! Popular queries: counts by day, and marks of searchers, which do not tell who they are. A query is counted once a day for
+//! each user and only if it found something. It is shown from a number of searches and of users on, so that no single user's
+//! is, however often they search on however many days and replicas.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,9 +12,10 @@ use std::{
 use chassis::{clock::Clock, shutdown::Shutdown};
 use chrono::{Days, NaiveDate};
 use search::text::Text;
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-use crate::repository::search::{self as counts, PopularQuery};
+use crate::repository::search::{self as counts, PopularQuery, SearchCount};
 
 /// The interval at which counts are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
@@ -25,6 +27,8 @@ const MAX_SEEN: usize = 200_000;
 const WINDOW_DAYS: u64 = 7;
 /// Longer queries are not counted: they may be messages.
 const MAX_CHARS: usize = 60;
+/// The users that a query must have at most. About 44 users have so many different ones of 64 marks.
+const MAX_SEARCHERS: i64 = 32;
 
 /// The counts; cheap to clone.
 #[derive(Clone)]
@@ -33,7 +37,7 @@ pub struct Popular(Arc<Inner>);
 struct Inner {
     pool: PgPool,
     clock: Clock,
-    /// Searches below which a query is not shown.
+    /// Searches, and users, below which a query is not shown.
     floor: i64,
     /// Makes the hashes of users meaningless outside of this process.
     hasher: RandomState,
@@ -43,12 +47,20 @@ struct Inner {
 #[derive(Default)]
 struct Counts {
     day: NaiveDate,
-    waiting: HashMap<String, i64>,
+    waiting: HashMap<String, SearchCount>,
     seen: HashSet<u64>,
 }
 
+/// The mark of a searcher: one of 64 bits, the same in every process and on every day. It says that two searches are of
+/// different users, but not whose they are; that of another query is another one.
+fn mark(query: &str, user: Option<&str>) -> i64 {
+    let hash = Sha256::new().chain_update(query).chain_update([0]);
+    let hash = hash.chain_update(user.unwrap_or_default()).finalize();
+    1 << (hash[0] % 64)
+}
+
 impl Popular {
-    /// Counts queries in `pool`; those with less than `floor` searches are never shown.
+    /// Counts queries in `pool`; those with less than `floor` searches or users are never shown.
     pub fn start(pool: PgPool, clock: Clock, floor: i64, shutdown: &Shutdown) -> Self {
         let popular = Self(Arc::new(Inner {
             pool,
@@ -85,12 +97,15 @@ impl Popular {
             return;
         }
         if counts.waiting.len() < MAX_WAITING || counts.waiting.contains_key(&query) {
-            *counts.waiting.entry(query).or_insert(0) += 1;
+            let searcher = mark(&query, user);
+            let waiting = counts.waiting.entry(query).or_default();
+            waiting.count += 1;
+            waiting.searchers |= searcher;
         }
     }
 
     async fn write(&self) {
-        let (day, waiting): (NaiveDate, Vec<(String, i64)>) = {
+        let (day, waiting): (NaiveDate, Vec<(String, SearchCount)>) = {
             let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
             (counts.day, counts.waiting.drain().collect())
         };
@@ -114,6 +129,7 @@ impl Popular {
         let since = today
             .checked_sub_days(Days::new(WINDOW_DAYS))
             .unwrap_or(today);
-        counts::popular(&self.0.pool, since, self.0.floor, limit).await
+        let (floor, searchers) = (self.0.floor, self.0.floor.min(MAX_SEARCHERS));
+        counts::popular(&self.0.pool, since, (floor, searchers), limit).await
     }
 }
