@@ -193,34 +193,28 @@ pub async fn receive(
     event: &str,
     title: Option<&str>,
 ) -> sqlx::Result<Received> {
-    let received = sqlx::query_as!(
+    // Every delivery prunes: its hash must not decide, since the sender chooses it. One place is left for the delivery itself.
+    sqlx::query_as!(
         Received,
-        r#"insert into webhook_delivery as known (webhook_id, hash, event, title, outcome)
+        r#"with pruned as (
+               delete from webhook_delivery
+               where webhook_id = $1 and hash <> $2
+                 and received_at <= (select received_at from webhook_delivery
+                                     where webhook_id = $1 and hash <> $2
+                                     order by received_at desc offset $5 limit 1)
+           )
+           insert into webhook_delivery as known (webhook_id, hash, event, title, outcome)
            values ($1, $2, $3, $4, 'pending')
            on conflict (webhook_id, hash) do update set count = least(known.count, 1000000) + 1
            returning received_at, outcome as "outcome: DeliveryOutcome""#,
         webhook_id,
         hash.as_bytes(),
         event,
-        title
+        title,
+        MAX_DELIVERIES - 1
     )
     .fetch_one(pool)
-    .await?;
-    // Some more are kept, so that not every delivery deletes one.
-    if hash.as_bytes().first().is_some_and(|byte| *byte < 8) {
-        sqlx::query!(
-            "delete from webhook_delivery
-             where webhook_id = $1
-               and received_at < (select received_at from webhook_delivery
-                                  where webhook_id = $1
-                                  order by received_at desc offset $2 limit 1)",
-            webhook_id,
-            MAX_DELIVERIES
-        )
-        .execute(pool)
-        .await?;
-    }
-    Ok(received)
+    .await
 }
 
 /// The result of a delivery.

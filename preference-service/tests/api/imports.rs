@@ -594,6 +594,26 @@ async fn a_repeated_request_is_one_import_and_is_deleted_with_its_user(pool: PgP
 }
 
 #[sqlx::test]
+async fn control_characters_are_left_out_of_the_report(pool: PgPool) {
+    let (app, _movies, user) = stage(&pool, &[]).await;
+    let export = json!([
+        {"watched_at": "2021-03-04T20:00:00Z", "type": "movie", "movie": {"title": "Odd Hours"}},
+        {"watched_at": "2021-03-04T20:00:00Z", "type": "movie", "movie": {"title": "Odd\u{0} Hours"}},
+        {"watched_at": "2021-03-04T20:00:00Z", "type": "epi\u{0}sode"},
+    ]);
+    let import = send(&app, &path(user), "application/json", export.to_string()).await;
+    let import = ended(&app, import).await;
+    assert_eq!(counts(&import), [2, 1, 0, 0, 1, 1]);
+    assert_eq!(import["skipped_kinds"], json!({"episode": 1}));
+    assert_eq!(import["failures"][0]["title"], "Odd Hours");
+    let twice = "Date,Na\0me,Year,Letterboxd URI,Rating,Na\0me\n2021-03-05,Odd Hours,1999,,4.5,\n";
+    let files = [("diary.csv", DIARY), ("twice.csv", twice)];
+    let import = ended(&app, form(&app, &path(user), &files).await).await;
+    let reason = import["failures"][0]["reason"].as_str();
+    assert_eq!(reason, Some("has the column Name twice"), "{import}");
+}
+
+#[sqlx::test]
 async fn replicas_of_the_previous_release_process_imports_of_both(pool: PgPool) {
     let (app, _movies, user) = stage(&pool, &[("IMPORT_LEASE_SECONDS", "600")]).await;
     // Statements of the previous release, in which the table was named so.

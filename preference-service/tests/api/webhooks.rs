@@ -322,6 +322,54 @@ async fn what_does_not_count_is_reported_and_changes_nothing(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn control_characters_in_texts_are_dropped(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let path = stage.hook("jellyfin").await;
+    let item = json!({"Name": "\u{0} The\tMatrix\u{0}", "PlayedToCompletion": true});
+    let event = jellyfin("PlaybackStop\u{0}", "2026-02-13T08:15:42Z", &item);
+    assert_eq!(stage.deliver(&path, &event).await["outcome"], "applied");
+    let list = stage.app.get(&stage.hooks()).await.expect(200);
+    let delivery = &list["webhooks"][0]["deliveries"][0];
+    assert_eq!(
+        (&delivery["event"], &delivery["title"]),
+        (&json!("PlaybackStop"), &json!("The\tMatrix"))
+    );
+}
+
+#[sqlx::test]
+async fn the_last_thousand_deliveries_of_a_hook_are_kept(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let path = stage.hook("jellyfin").await;
+    let other = stage.hook("plex").await;
+    let plex = json!({"event": "media.play", "Metadata": {"type": "episode"}});
+    stage.deliver(&other, &plex).await;
+    sqlx::query(
+        "insert into webhook_delivery (webhook_id, hash, received_at, event, outcome)
+         select (select id from webhook where provider = 'jellyfin'), sha256(n::text::bytea),
+                now() - interval '1 day' - n * interval '1 minute', 'Old', 'skipped'
+         from generate_series(1, 1000) n",
+    )
+    .execute(&pool)
+    .await
+    .expect("inserted");
+    // The sender chooses the payloads; none of them keeps the old ones.
+    for minute in 0..20 {
+        let time = format!("2026-02-13T08:{minute:02}:00Z");
+        stage.deliver(&path, &watched(&time)).await;
+        stage.deliver(&path, &watched(&time)).await;
+        let kept: (i64, i64, i64) = sqlx::query_as(
+            "select count(*) filter (where event = 'Old'), count(*) filter (where event = 'PlaybackStop'),
+                    count(*) filter (where event = 'media.play')
+             from webhook_delivery",
+        )
+        .fetch_one(&pool)
+        .await
+        .expect("counts");
+        assert_eq!(kept, (999 - minute, minute + 1, 1));
+    }
+}
+
+#[sqlx::test]
 async fn deliveries_about_movies_that_cannot_be_found_are_applied_later(pool: PgPool) {
     let stage = Stage::new(&pool).await;
     let path = stage.hook("jellyfin").await;

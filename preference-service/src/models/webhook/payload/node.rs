@@ -6,6 +6,12 @@ use serde_json::Value;
 /// The maximum length of texts that are kept of a payload, in characters.
 const MAX_TEXT: usize = 200;
 
+/// The text without control characters that are no space: Postgres cannot store NUL, and no name has the others.
+fn readable(text: &str) -> String {
+    let is_readable = |letter: &char| !letter.is_control() || letter.is_whitespace();
+    text.chars().filter(is_readable).collect()
+}
+
 /// A part of a payload; absent parts have absent parts.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'a>(Option<&'a Value>);
@@ -43,7 +49,7 @@ impl<'a> Node<'a> {
 
     pub(super) fn text(self) -> Option<String> {
         let text = match self.0? {
-            Value::String(text) => text.trim().chars().take(MAX_TEXT).collect(),
+            Value::String(text) => readable(text).trim().chars().take(MAX_TEXT).collect(),
             Value::Number(number) => number.to_string(),
             _ => return None,
         };
