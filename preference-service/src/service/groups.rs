@@ -140,9 +140,12 @@ impl Groups {
     pub async fn join(&self, user_id: UserId, code: &str) -> Result<Group, Error> {
         let subject = user_id.to_string();
         self.join_attempts.acquire(&subject).await?;
-        let id = groups::join(&self.pool, user_id, &SecretHash::of(code.as_bytes())).await?;
-        self.join_attempts.reset(&subject).await;
-        self.get(user_id, id).await
+        let joined = groups::join(&self.pool, user_id, &SecretHash::of(code.as_bytes())).await;
+        // A refusal for another reason than the code is no guess.
+        if matches!(joined, Ok(_) | Err(Error::GroupFull | Error::TooManyGroups)) {
+            self.join_attempts.reset(&subject).await;
+        }
+        self.get(user_id, joined?).await
     }
 
     /// Ends the membership of `user_id`; lists for the group that are made from now on do without them.
