@@ -185,6 +185,22 @@ impl Recommender {
         rows
     }
 
+    /// The movies that pass `reading` without its conditions in `relaxed`; `None` if one of them cannot be left out.
+    fn rows_without(
+        &self,
+        catalogue: &Catalogue,
+        reading: &Reading,
+        relaxed: &[&str],
+        user: Option<UserId>,
+    ) -> Option<Bitmap> {
+        let mut filters = reading.filters.clone();
+        if !relaxed.iter().all(|name| relax(&mut filters, name)) {
+            return None;
+        }
+        let filter = filters.parse().unwrap_or_default();
+        Some(self.query_rows(catalogue, reading, &filter, user))
+    }
+
     fn rank_query(
         &self,
         reading: &Reading,
@@ -195,20 +211,28 @@ impl Recommender {
     ) -> QueryFilms {
         let catalogue = self.catalogue();
         let mut rows = self.query_rows(&catalogue, reading, &filter, user);
-        let (mut filters, mut relaxed) = (reading.filters.clone(), Vec::new());
+        let mut relaxed: Vec<&'static str> = Vec::new();
         for name in SOFT {
             if !rows.is_empty() {
                 break;
             }
-            if relax(&mut filters, name) {
-                relaxed.push(*name);
-                let filter = filters.parse().unwrap_or_default();
-                rows = self.query_rows(&catalogue, reading, &filter, user);
+            let more = [&relaxed[..], &[*name]].concat();
+            if let Some(found) = self.rows_without(&catalogue, reading, &more, user) {
+                (relaxed, rows) = (more, found);
             }
         }
         if rows.is_empty() {
             // Nothing helped: the conditions that cannot be relaxed fit no movie.
             return QueryFilms::default();
+        }
+        // Softer conditions were left out before the one at fault; they hold again unless they leave no movie.
+        for place in (0..relaxed.len().saturating_sub(1)).rev() {
+            let mut fewer = relaxed.clone();
+            fewer.remove(place);
+            let found = self.rows_without(&catalogue, reading, &fewer, user);
+            if let Some(found) = found.filter(|found| !found.is_empty()) {
+                (relaxed, rows) = (fewer, found);
+            }
         }
         let ranked = self.ranked(&catalogue, &rows, reading, (from + limit).min(MAX_FILMS));
         QueryFilms {

@@ -392,6 +392,7 @@ fn check(
     for (kind, list) in [
         (FacetKind::Keyword, &mut filters.keywords),
         (FacetKind::Person, &mut filters.people),
+        (FacetKind::Provider, &mut filters.providers),
     ] {
         let Some(text) = list.take() else {
             continue;
@@ -412,6 +413,9 @@ fn check(
             .filter(|name| !is_known(name) && message.contains(name.trim()));
         fragments.extend(lost.map(|name| name.trim().to_owned()));
         *list = (!known.is_empty()).then(|| known.join(","));
+    }
+    if filters.providers.is_none() {
+        filters.region = None;
     }
     let reading = Reading {
         confidence: if fragments.is_empty() { 0.95 } else { 0.75 },

@@ -284,6 +284,14 @@ async fn conditions_that_no_movie_meets_are_relaxed_and_named(pool: PgPool) {
         "the reading stays"
     );
     assert!(!films(&body).is_empty());
+    // Those that are not at fault hold.
+    let message = "2시간 안 되는 한국 스릴러, 평점 좋은 걸로, 넷플릭스";
+    let body = test
+        .post_as("7", PATH, json!({"message": message}))
+        .await
+        .expect(200);
+    assert_eq!(body["relaxed"], json!(["providers"]), "{body}");
+    assert_eq!(films(&body), [5]);
     // What cannot be relaxed leaves an empty list; so does a message without any meaning.
     for (message, fragment) in [
         ("French horror", None),
@@ -422,6 +430,10 @@ async fn a_language_model_reads_first_and_its_reading_is_checked(pool: PgPool) {
             })),
             "like ocean's eleven" => answer(json!({"like": ["Ocean's Eleven"]})),
             "films by that director" => filters(json!({"genres": "Crime", "people": "Nobody Known,Tom Hanks"})),
+            "good Korean thrillers under two hours on Quibi" => filters(json!({
+                "genres": "Thriller", "language": "ko", "runtime_max": 120, "vote_average_min": 7, "providers": "Quibi",
+            })),
+            "comedies on Netflix or Quibi" => filters(json!({"genres": "Comedy", "providers": "Netflix|Quibi"})),
             // Lies.
             "comedy, invented title" => answer(json!({"like": ["The Movie That Never Was"]})),
             "comedy, unnamed title" => answer(json!({"like": ["Memories of Murder"]})),
@@ -469,6 +481,21 @@ async fn a_language_model_reads_first_and_its_reading_is_checked(pool: PgPool) {
         json!({"genres": "Crime", "people": "Tom Hanks"})
     );
     assert_eq!(body["understood_by"], "llm");
+    let body = send("good Korean thrillers under two hours on Quibi").await;
+    assert_eq!(
+        body["understood"]["filters"],
+        json!({"genres": "Thriller", "language": "ko", "runtime_max": 120, "vote_average_min": 7.0})
+    );
+    assert_eq!(
+        (&body["not_understood"], &body["relaxed"]),
+        (&json!(["Quibi"]), &json!([]))
+    );
+    assert_eq!(films(&body), [5]);
+    let body = send("comedies on Netflix or Quibi").await;
+    assert_eq!(
+        body["understood"]["filters"],
+        json!({"genres": "Comedy", "providers": "Netflix", "region": "US"})
+    );
 
     for message in [
         "comedy, invented title",
