@@ -13,7 +13,7 @@ export function announceChange(name, detail) {
 
 /** Returns a remembered value, or `fallback`. */
 export function recall(name, fallback = null) {
-  if (memory.has(name)) return memory.get(name);
+  if (memory.has(name)) return memory.get(name) ?? fallback;
   try {
     const text = localStorage.getItem(PREFIX + name);
     return text === null ? fallback : JSON.parse(text);
@@ -27,6 +27,7 @@ export function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(PREFIX + name);
     else localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    memory.delete(name);
   } catch {
     memory.set(name, value);
   }

@@ -101,6 +101,30 @@ async fn failures_have_states_and_end() {
     let liked: Vec<&Value> = reactions["reactions"].as_array().unwrap().iter().collect();
     assert_eq!(liked.len(), 2, "{reactions}");
 
+    // The storage of settings is full, and has space again: the last value counts.
+    let remembered = page
+        .evaluate(
+            "import('/page/settings.js').then(({ recall, remember }) => {
+                const { setItem, removeItem } = Storage.prototype;
+                const refuse = () => { throw new DOMException('full', 'QuotaExceededError'); };
+                const values = [];
+                const take = (value) => {
+                    remember('test', value);
+                    values.push(recall('test', 'none'));
+                };
+                Storage.prototype.setItem = refuse;
+                take('one');
+                Storage.prototype.setItem = setItem;
+                take('two');
+                Storage.prototype.removeItem = refuse;
+                take(null);
+                Storage.prototype.removeItem = removeItem;
+                return values;
+            })",
+        )
+        .await;
+    assert_eq!(remembered, json!(["one", "two", "none"]));
+
     // The connection is lost, and comes back.
     let network = |is_offline: bool| json!({"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
     page.call("Network.emulateNetworkConditions", network(true))
