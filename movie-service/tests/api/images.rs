@@ -8,7 +8,7 @@ use std::{
 
 use chassis::testing::TestResponse;
 use demo_tmdb::testing::DemoTmdb;
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::TestApp;
 
@@ -54,7 +54,14 @@ fn service(pool: &PgPool, tmdb: &Arc<DemoTmdb>, directory: &Path, max_bytes: &st
         ("TMDB_IMAGE_BASE_URL", &host),
         ("TMDB_BREAKER_FAILURES", "1000"),
     ];
-    TestApp::beside(pool, Arc::clone(tmdb), &settings)
+    // The tasks of a service keep connections until the test ends, and one pool has few for all services of a test.
+    let options = (*pool.connect_options()).clone();
+    let pool = PgPoolOptions::new().max_connections(4);
+    TestApp::beside(
+        &pool.connect_lazy_with(options),
+        Arc::clone(tmdb),
+        &settings,
+    )
 }
 
 /// Has the catalogue name the posters of movies.
