@@ -4,7 +4,7 @@
 import { data, fill, h } from "./dom.js";
 import { call, get, readEvents, session } from "./api.js";
 import { formatDate, formatNumber } from "./settings.js";
-import { actionButton, load, toast } from "./status.js";
+import { actionButton, load, loading, toast } from "./status.js";
 import { tabs } from "./me.js";
 import { t } from "./texts.js";
 
@@ -241,7 +241,7 @@ function renderModels({ body, signal }) {
 export async function render({ main, parameters: [tab], query, signal }) {
   const names = session.user.role === "admin" ? Object.keys(TABS) : ["users"];
   const name = names.includes(tab) ? tab : names[0];
-  const body = h("div");
+  const body = h("div", {}, loading());
   fill(main, h("h1", {}, t("nav.admin")), tabs("admin", names, name), body);
   const module = await TABS[name]();
   if (!signal.aborted) await module.render({ body, query, signal });

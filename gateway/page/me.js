@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { get, mine, session } from "./api.js";
 import { bus, contentLanguage, formatDate } from "./settings.js";
-import { empty, load } from "./status.js";
+import { empty, load, loading } from "./status.js";
 import { bookmarkButton } from "./actions.js";
 import { grid, withFacts } from "./tiles.js";
 import { moreButton } from "./more.js";
@@ -101,7 +101,7 @@ function renderLists({ body, signal }) {
 /** Shows a tab. */
 export async function render({ main, parameters: [tab], query, signal }) {
   const name = TABS[tab] ? tab : "lists";
-  const body = h("div");
+  const body = h("div", {}, loading());
   fill(main, h("h1", { dir: "auto" }, session.user.username), tabs("me", Object.keys(TABS), name), body);
   const module = await TABS[name]();
   if (!signal.aborted) await module.render({ body, query, signal });

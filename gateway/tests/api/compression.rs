@@ -169,32 +169,33 @@ async fn a_tag_that_compression_made_weak_works_as_the_strong_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_sent_when_they_come() {
-    let go = Arc::new(Notify::new());
-    let next = Arc::clone(&go);
-    let app = Router::new().fallback(move || {
-        let next = Arc::clone(&next);
-        let events = futures_util::stream::unfold(0, move |number| {
+    for coding in CODINGS {
+        // A service for each, since the stream of one that has hung up may still wait for its next event.
+        let go = Arc::new(Notify::new());
+        let next = Arc::clone(&go);
+        let app = Router::new().fallback(move || {
             let next = Arc::clone(&next);
-            async move {
-                if number > 0 {
-                    next.notified().await;
+            let events = futures_util::stream::unfold(0, move |number| {
+                let next = Arc::clone(&next);
+                async move {
+                    if number > 0 {
+                        next.notified().await;
+                    }
+                    Some((
+                        Ok::<_, Infallible>(format!("data: {number}\n\n")),
+                        number + 1,
+                    ))
                 }
-                Some((
-                    Ok::<_, Infallible>(format!("data: {number}\n\n")),
-                    number + 1,
-                ))
+            });
+            async {
+                (
+                    [("content-type", "text/event-stream")],
+                    Body::from_stream(events),
+                )
+                    .into_response()
             }
         });
-        async {
-            (
-                [("content-type", "text/event-stream")],
-                Body::from_stream(events),
-            )
-                .into_response()
-        }
-    });
-    let stage = Stage::new(serve(app).await, &[]);
-    for coding in CODINGS {
+        let stage = Stage::new(serve(app).await, &[]);
         let mut response = send(&stage, Method::GET, &[("accept-encoding", coding)]).await;
         assert_eq!(header(&response, "content-encoding"), coding);
         let (mut bytes, mut expected) = (Vec::new(), String::new());
