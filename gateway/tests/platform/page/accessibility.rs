@@ -221,6 +221,8 @@ async fn no_view_has_a_violation_of_accessibility_rules() {
         {"name": "control", "weight": 1}, {"name": "genres", "weight": 1, "strategy": "rules"}
     ]});
     send(&page, "PUT", "/admin/experiments", experiment).await;
+    // Somebody whom an administrator can suspend.
+    sign_up(&browser.other_device().await, &base, "ben").await;
     for tab in ["jobs", "experiments", "models", "users", "cache"] {
         show(&page, &format!("#/admin/{tab}")).await;
         check(&page, &axe, &format!("admin-{tab}"), &mut found).await;
