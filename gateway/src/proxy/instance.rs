@@ -180,6 +180,10 @@ impl Instance {
 
     pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
         let connected = self.open().await;
+        // The breaker has opened meanwhile, and ended the connections that it knew then: over this one nothing would end the wait.
+        if connected.is_ok() && self.breaker.is_open() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         match &connected {
             Ok(_) => {
                 self.failed_connects.set(0);

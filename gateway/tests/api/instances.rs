@@ -155,14 +155,7 @@ async fn an_instance_that_was_slow_gets_requests_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_times_out_does_not_end_requests_over_others() {
-    // Room for two connections that are not accepted; the packets of further ones are dropped.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
-    socket.listen(1).unwrap();
-    let listener = TcpListener::from(socket);
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = small_listener();
     let (begun, accepted) = std::sync::mpsc::channel();
     let (free, freed) = std::sync::mpsc::channel::<()>();
     let server = std::thread::spawn(move || {
@@ -197,12 +190,7 @@ async fn a_connection_that_times_out_does_not_end_requests_over_others() {
         tokio::task::spawn_blocking(move || accepted.recv().unwrap())
             .await
             .unwrap();
-        let wait = Duration::from_millis(200);
-        let fillers: Vec<_> =
-            std::iter::from_fn(|| TcpStream::connect_timeout(&address, wait).ok())
-                .take(100)
-                .collect();
-        assert!(fillers.len() < 100, "the queue is full");
+        let fillers = fill(address);
         stage.get("/api/v1/movies?page=2").await.problem(503);
         drop(fillers);
         free.send(()).unwrap();
@@ -210,4 +198,68 @@ async fn a_connection_that_times_out_does_not_end_requests_over_others() {
     let (first, ()) = tokio::join!(stage.get("/api/v1/movies"), lost);
     assert_eq!((first.status, first.text.as_str()), (200, "whole"));
     server.join().unwrap();
+}
+
+/// A listener with room for two connections that are not accepted; the packets of further ones are dropped.
+fn small_listener() -> (TcpListener, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Fills the room of a [`small_listener`].
+fn fill(address: SocketAddr) -> Vec<TcpStream> {
+    let wait = Duration::from_millis(200);
+    let fillers: Vec<_> = std::iter::from_fn(|| TcpStream::connect_timeout(&address, wait).ok())
+        .take(100)
+        .collect();
+    assert!(fillers.len() < 100, "the queue is full");
+    fillers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_made_while_the_breaker_opens_is_not_used() {
+    let (listener, address) = small_listener();
+    let (begun, accepted) = std::sync::mpsc::channel();
+    let (free, freed) = std::sync::mpsc::channel::<()>();
+    // Accepts one connection, all others once it is freed, and responds to none.
+    std::thread::spawn(move || {
+        let mut first = listener.accept().unwrap().0;
+        read_head(&mut first);
+        begun.send(()).unwrap();
+        freed.recv().unwrap();
+        let mut silent = vec![first];
+        while let Ok((next, _)) = listener.accept() {
+            silent.push(next);
+        }
+    });
+    let url = format!("http://{address}");
+    let stage = Stage::new(
+        address,
+        &[
+            ("MOVIE_SERVICE_URL", &url),
+            ("WORKER_THREADS", "1"),
+            ("UPSTREAM_CONNECT_TIMEOUT_MS", "8000"),
+            ("UPSTREAM_PROBE_AFTER_MS", "700"),
+            ("UPSTREAM_PROBE_TIMEOUT_MS", "300"),
+        ],
+    );
+    let first = async {
+        stage.get("/api/v1/movies").await.problem(503);
+        free.send(()).unwrap();
+    };
+    let second = async {
+        let accepted = tokio::task::spawn_blocking(move || accepted.recv().unwrap());
+        accepted.await.unwrap();
+        let fillers = fill(address);
+        // It connects when its packet is sent again, after the breaker has opened.
+        stage.get("/api/v1/movies?page=2").await.problem(503);
+        drop(fillers);
+    };
+    tokio::join!(first, second);
 }
