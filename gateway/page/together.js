@@ -140,12 +140,12 @@ function watchForMembers(update, signal) {
 function renderGroups(main, invited, signal) {
   const list = h("div", { "aria-live": "polite" });
   let shown = "";
-  const reload = () =>
+  const reload = (known) =>
     load(
       list,
       signal,
       async () => {
-        const { groups } = await get("/groups", {}, signal);
+        const groups = known ?? (await get("/groups", {}, signal)).groups;
         shown = JSON.stringify(groups);
         return groups.length
           ? h(
@@ -162,7 +162,7 @@ function renderGroups(main, invited, signal) {
       const { groups } = await get("/groups", {}, signal);
       if (JSON.stringify(groups) === shown) return;
       const focused = [...list.querySelectorAll("a, button")].indexOf(document.activeElement);
-      await reload();
+      await reload(groups);
       list.querySelectorAll("a, button")[focused]?.focus();
     } catch {
       // The groups that are shown stay until the next time.

@@ -25,15 +25,13 @@ pub(crate) fn live() -> Response<Body> {
 /// `/health/ready`: 200 unless the gateway is stopping. No dependency is required: without one of them the
 /// gateway still serves the other routes.
 pub(crate) async fn ready(state: &ThreadState, call: &InternalCall<'_>) -> Response<Body> {
-    let report = state
-        .readiness
-        .join(async || check_all(state, call).await)
-        .await;
+    let check = state.readiness.current();
+    let report = check.get_or_init(|| check_all(state, call)).await;
     let code = match report.is_ready() {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    json(code, &*report)
+    json(code, report)
 }
 
 async fn check_all(state: &ThreadState, call: &InternalCall<'_>) -> Readiness {

@@ -45,6 +45,12 @@ async fn show(page: &Page, hash: &str) {
     page.until(&format!("the view {hash}"), IS_LOADED).await;
 }
 
+/// Clicks the first element of `selector`.
+async fn click(page: &Page, selector: &str) {
+    let script = format!("document.querySelector({}).click(); true", json!(selector));
+    page.evaluate(&script).await;
+}
+
 async fn heading(page: &Page, text: &str) {
     let script = format!(
         "document.querySelector('main h1')?.textContent.includes({}) === true",
@@ -156,11 +162,9 @@ async fn a_visitor_signs_up_searches_likes_and_gets_a_list() {
         "document.querySelectorAll('#header [role=option]').length > 0",
     )
     .await;
-    page.evaluate("document.querySelector('#header [role=option]').click(); true")
-        .await;
+    click(&page, "#header [role=option]").await;
     heading(&page, title).await;
-    page.evaluate("document.querySelector('main .toggle').click(); true")
-        .await;
+    click(&page, "main .toggle").await;
     page.until(
         "the reaction",
         "document.querySelector('main .toggle').getAttribute('aria-pressed') === 'true'",

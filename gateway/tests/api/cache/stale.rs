@@ -7,7 +7,7 @@ use super::{
     cached, get,
     origin::{MOVIES, Origin, PUBLIC, status},
 };
-use crate::stage::TestResponse;
+use crate::stage::{Stage, TestResponse};
 
 const TAG: (&str, &str) = ("etag", "\"1\"");
 
@@ -201,14 +201,19 @@ async fn a_change_by_an_administrator_removes_what_was_stored() {
     }
 }
 
+/// Waits until the service has the first request, and lets an administrator change something.
+async fn change_during_a_fetch(origin: &Origin, stage: &Stage) {
+    origin.until(1).await;
+    let sync = TestResponse::of(stage.call(Method::POST, "/api/v1/admin/sync"));
+    assert_eq!(sync.await.status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_from_before_a_change_is_not_stored_after_it() {
     let origin = Origin::held(200, &[PUBLIC], "x").await;
     let stage = cached(origin.address, &[]);
     let change = async {
-        origin.until(1).await;
-        let sync = TestResponse::of(stage.call(Method::POST, "/api/v1/admin/sync"));
-        assert_eq!(sync.await.status, 200);
+        change_during_a_fetch(&origin, &stage).await;
         origin.release(2);
     };
     let (early, ()) = tokio::join!(stage.get(MOVIES), change);
@@ -221,9 +226,7 @@ async fn a_request_after_a_change_does_not_wait_for_one_from_before_it() {
     let origin = Origin::held(200, &[PUBLIC], "x").await;
     let stage = cached(origin.address, &[]);
     let change = async {
-        origin.until(1).await;
-        let sync = TestResponse::of(stage.call(Method::POST, "/api/v1/admin/sync"));
-        assert_eq!(sync.await.status, 200);
+        change_during_a_fetch(&origin, &stage).await;
         let late = async {
             origin.until(3).await;
             origin.release(3);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{IS_LOADED, PASSWORD, import, send, show, sign_up, submit};
+use super::{IS_LOADED, PASSWORD, click, import, send, show, sign_up, submit};
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
 const RUN_AXE: &str = "axe.run(document, { resultTypes: ['violations'] }).then((result) =>
@@ -98,11 +98,6 @@ async fn act(page: &Page, user: i64, movies: &[i64]) -> i64 {
     import(page, user, csv).await;
     let group = send(page, "POST", "/groups", json!({"name": "Movie night"})).await;
     group["id"].as_i64().unwrap()
-}
-
-async fn click(page: &Page, selector: &str) {
-    let script = format!("document.querySelector({}).click(); true", json!(selector));
-    page.evaluate(&script).await;
 }
 
 /// Opens a dialog by a click, checks it, and closes it.

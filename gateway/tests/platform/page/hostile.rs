@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{import, send, show, sign_up};
+use super::{click, import, send, show, sign_up};
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
 /// Markup that leaves an element or a variable behind if a view parses it, and characters that reorder or hide text.
@@ -119,8 +119,7 @@ async fn a_hostile_catalogue_is_shown_as_text() {
     }
     // The reasons of a movie, in a dialog.
     show(&page, "#/").await;
-    page.evaluate("document.querySelector('main .card-actions .link').click(); true")
-        .await;
+    click(&page, "main .card-actions .link").await;
     page.until("the dialog", "!!document.querySelector('dialog[open]')")
         .await;
     page.until("its content", super::IS_LOADED).await;

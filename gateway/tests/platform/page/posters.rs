@@ -12,6 +12,9 @@ const ARE_DRAWN: &str = "(() => {
     return tiles.length > 0 && tiles.every((tile) => (tile.querySelector('img')?.naturalWidth ?? 0) > 0);
 })()";
 
+/// True if the large tile of a movie's view has its poster.
+const IS_LARGE_DRAWN: &str = "document.querySelector('main .tile.large img')?.naturalWidth === 500";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn posters_come_from_this_server_and_outlive_tmdb() {
     let Some(browser) = Browser::start().await else {
@@ -31,11 +34,7 @@ async fn posters_come_from_this_server_and_outlive_tmdb() {
     let sql = "select id from movie order by popularity desc";
     let movies = platform.movies.numbers(sql).await;
     show(&page, &format!("#/film/{}", movies[0])).await;
-    page.until(
-        "the large poster",
-        "document.querySelector('main .tile.large img')?.naturalWidth === 500",
-    )
-    .await;
+    page.until("the large poster", IS_LARGE_DRAWN).await;
     page.assert_no_request_left(&base);
     page.assert_no_errors();
 
@@ -44,11 +43,8 @@ async fn posters_come_from_this_server_and_outlive_tmdb() {
     page.call("Network.setCacheDisabled", json!({"cacheDisabled": true}))
         .await;
     page.call("Page.reload", json!({})).await;
-    page.until(
-        "the large poster from disk",
-        "document.querySelector('main .tile.large img')?.naturalWidth === 500",
-    )
-    .await;
+    page.until("the large poster from disk", IS_LARGE_DRAWN)
+        .await;
     show(&page, &format!("#/film/{}", movies[30])).await;
     page.until(
         "the tile of facts",

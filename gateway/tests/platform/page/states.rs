@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, heading, send, show, sign_up, submit};
+use super::{PASSWORD, click, heading, send, show, sign_up, submit};
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
 /// Requests that a client may send in a window of so many seconds.
@@ -39,8 +39,7 @@ async fn delete_cookies(page: &Page, base: &str, names: &[&str]) {
 }
 
 async fn like(page: &Page) {
-    page.evaluate("document.querySelector('main .toggle').click(); true")
-        .await;
+    click(page, "main .toggle").await;
 }
 
 async fn until_liked(page: &Page, is_liked: bool) {

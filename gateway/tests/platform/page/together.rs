@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{send, show, sign_up, submit};
+use super::{click, send, show, sign_up, submit};
 use crate::stage::{Browser, Page, Platform, PlatformOptions};
 
 /// The name of the movie on the card.
@@ -23,10 +23,7 @@ async fn vote(page: &Page, wants: impl Fn(usize, &str) -> bool) -> Vec<String> {
         } else {
             "first-child"
         };
-        page.evaluate(&format!(
-            "document.querySelector('main .deck-buttons button:{side}').click(); true"
-        ))
-        .await;
+        click(page, &format!("main .deck-buttons button:{side}")).await;
         let next = format!("{CARD} !== {} || {HAS_LIST}", json!(card));
         page.until("the next card", &next).await;
         cards.push(card);
@@ -70,10 +67,7 @@ async fn members_of_a_group_vote_on_their_own_devices() {
         "!!document.querySelector('main .panel button')",
     )
     .await;
-    anna.evaluate(
-        "document.querySelector('main .panel .inline-form button:not(.danger)').click(); true",
-    )
-    .await;
+    click(&anna, "main .panel .inline-form button:not(.danger)").await;
     anna.until("the code", "!!document.querySelector('main .panel code')")
         .await;
     let code = anna
