@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
 use hyper::{HeaderMap, header::HeaderName};
 use uuid::{Builder, Uuid};
 
@@ -37,11 +38,16 @@ tokio::task_local! {
 impl TraceContext {
     /// Reads the caller's headers.
     pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self::at(headers, system_now())
+    }
+
+    /// Reads the headers of a caller at the time `now`, which a new request id contains.
+    pub fn at(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
         let request_id = headers
             .get(REQUEST_ID_NAME)
             .and_then(|value| value.to_str().ok())
             .filter(|text| is_sane(text))
-            .map_or_else(new_request_id, str::to_owned);
+            .map_or_else(|| new_request_id(now), str::to_owned);
         let caller = headers.get(TRACEPARENT_NAME);
         let caller = caller.and_then(|value| value.to_str().ok());
         let traceparent = match caller.and_then(parse_traceparent) {
@@ -85,8 +91,8 @@ impl TraceContext {
 
 /// A UUID of version 7. Its random bits come from the thread's generator, since a system call for each request would
 /// cost measurable time.
-fn new_request_id() -> String {
-    let millis = u64::try_from(system_now().timestamp_millis()).unwrap_or(0);
+fn new_request_id(now: DateTime<Utc>) -> String {
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     let id = Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
     id.hyphenated()
         .encode_lower(&mut Uuid::encode_buffer())
@@ -95,7 +101,7 @@ fn new_request_id() -> String {
 
 /// A `traceparent` of version 00 with a new span id.
 fn traceparent(trace_id: &str, flags: &str) -> String {
-    let span_id = hexadecimal(rand::random());
+    let span_id = hexadecimal(u128::from(rand::random::<u64>()) << 64);
     let span_id = str::from_utf8(&span_id[..SPAN_ID.len()]).unwrap_or_default();
     ["00-", trace_id, "-", span_id, "-", flags].concat()
 }

@@ -15,7 +15,7 @@ use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
         ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, VARY,
+        CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, VARY,
     },
 };
 use metrics::Counter;
@@ -222,10 +222,14 @@ async fn encode_file(
 /// True if the status, the headers and the type of `response` allow compression.
 fn is_compressible(response: &Response<Body>) -> bool {
     let headers = response.headers();
+    // The statuses of responses with a part of the content or none.
     let is_whole = !matches!(
         response.status(),
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT
-    ) && !headers.contains_key(CONTENT_RANGE);
+        StatusCode::SWITCHING_PROTOCOLS
+            | StatusCode::NO_CONTENT
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::RANGE_NOT_SATISFIABLE
+    );
     is_whole
         && !headers.contains_key(CONTENT_ENCODING)
         && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)

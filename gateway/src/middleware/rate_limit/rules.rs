@@ -1,6 +1,6 @@
 //! The rules of the settings with all that counting a request by them needs, made once at the start.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, io::Write as _, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use chassis::config::ConfigError;
@@ -26,6 +26,9 @@ const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining")
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The digits of the largest number.
+const MAX_DIGITS: usize = 20;
 
 /// A limit of a number of requests in a window.
 pub(crate) struct Rule {
@@ -82,18 +85,33 @@ impl<'a> LimitStatus<'a> {
             remaining,
             reset,
         } = self;
-        let remaining = HeaderValue::from(remaining);
-        let reset = HeaderValue::from(reset);
-        let prefix = rule.state_prefix.as_bytes();
-        let state = [prefix, remaining.as_bytes(), b";t=", reset.as_bytes()].concat();
+        // The numbers stand in one header with parameters, and each in one of its own.
+        let mut state = Vec::with_capacity(rule.state_prefix.len() + 2 * MAX_DIGITS);
+        state.extend_from_slice(rule.state_prefix.as_bytes());
+        let remaining = write_number(&mut state, remaining);
+        state.extend_from_slice(b";t=");
+        let reset = write_number(&mut state, reset);
+        let state = Bytes::from(state);
         headers.insert(X_LIMIT, rule.max_header.clone());
         headers.insert(POLICY, rule.policy_header.clone());
-        headers.insert(X_REMAINING, remaining);
-        headers.insert(X_RESET, reset);
-        if let Ok(state) = HeaderValue::from_maybe_shared(Bytes::from(state)) {
-            headers.insert(STATE, state);
+        for (name, value) in [
+            (X_REMAINING, state.slice(remaining)),
+            (X_RESET, state.slice(reset)),
+            (STATE, state),
+        ] {
+            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+                headers.insert(name, value);
+            }
         }
     }
+}
+
+/// Writes `number` in decimal digits; returns their place.
+fn write_number(text: &mut Vec<u8>, number: u64) -> Range<usize> {
+    let start = text.len();
+    // A vector accepts all bytes.
+    let _ = write!(text, "{number}");
+    start..text.len()
 }
 
 /// A plan with its limits.
