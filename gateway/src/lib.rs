@@ -17,6 +17,7 @@ pub mod command;
 pub mod config;
 mod endpoints;
 mod groups;
+mod lazy_timer;
 mod middleware;
 pub mod openapi;
 mod pipeline;
@@ -25,7 +26,10 @@ mod readiness;
 mod response;
 pub mod routes;
 pub mod server;
+mod socket;
 mod state;
+mod thread_buffer;
+mod waker_set;
 mod websocket;
 
 pub use middleware::auth::{Role, sign_token};

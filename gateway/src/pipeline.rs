@@ -18,13 +18,10 @@ mod forward;
 mod shared;
 mod websocket;
 
-use std::{
-    net::IpAddr,
-    panic::AssertUnwindSafe,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, panic::AssertUnwindSafe, time::Instant};
 
 use chassis::{Problem, problem::from_status, server::check_transfer_coding, trace::TraceContext};
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use hyper::{
     Request, Response, StatusCode, Version,
@@ -70,8 +67,9 @@ struct RequestContext<'a> {
     limit: Option<LimitStatus<'a>>,
     /// `None` unless the client asks for it.
     timing: Option<Box<ServerTiming>>,
-    /// The time that the request has waited for another client's.
-    waited: Duration,
+    started: Instant,
+    /// The time of day of its arrival.
+    now: DateTime<Utc>,
     /// Set by the cache: the way in which it served the request.
     cache_result: Option<&'static str>,
 }
@@ -90,7 +88,8 @@ pub(crate) async fn serve(
         Version::HTTP_2 => request_target::adapt_http2(&mut head, own.head_limit_bytes),
         _ => Ok(()),
     };
-    let trace = TraceContext::from_headers(&head.headers);
+    let now = shared.clock.now();
+    let trace = TraceContext::at(&head.headers, now);
     let client = client_ip(peer.ip, &head.headers, &own.trusted_proxies);
 
     let target = adapted
@@ -112,7 +111,8 @@ pub(crate) async fn serve(
         client,
         limit: None,
         timing: ServerTiming::requested(&head.headers, started),
-        waited: Duration::ZERO,
+        started,
+        now,
         cache_result: None,
         head,
     };
@@ -217,7 +217,7 @@ impl RequestContext<'_> {
             let call = self.internal_call();
             let caller = state
                 .authenticator
-                .authenticate(headers, client, service, &call);
+                .authenticate(headers, self.now, client, service, &call);
             let caller = caller.await.inspect_err(count_denial)?;
             self.end_phase("auth");
             let admitted = self.count_user(&caller, route).await;
@@ -317,7 +317,13 @@ impl RequestContext<'_> {
                 let call = self.internal_call();
                 let service = state.upstream(Service::Preference);
                 let authenticator = &state.authenticator;
-                let caller = authenticator.authenticate(&self.head.headers, client, service, &call);
+                let caller = authenticator.authenticate(
+                    &self.head.headers,
+                    self.now,
+                    client,
+                    service,
+                    &call,
+                );
                 match caller.await {
                     Ok(principal) => Some(principal),
                     // A session that is missing, has expired or is suspended is not an error here.

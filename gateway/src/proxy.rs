@@ -2,8 +2,10 @@
 //! clients' requests and through [`internal`] for the gateway's own. Bodies are streamed, never buffered.
 
 pub(crate) mod breaker;
+mod errors;
 mod forward;
 mod headers;
+mod http1;
 mod instance;
 pub(crate) mod internal;
 pub(crate) mod problem;
@@ -13,11 +15,11 @@ pub(crate) mod upgrade;
 mod upstream;
 pub(crate) mod upstream_metrics;
 
+pub(crate) use errors::BodyError;
 pub(crate) use forward::{Call, Failure};
 pub(crate) use headers::{
     ForwardedHeaders, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, list_contains,
-    remove_hop_by_hop_headers,
 };
-pub(crate) use request_body::{BodyError, MinRate, RequestBody};
+pub(crate) use request_body::{MinRate, RequestBody};
 pub(crate) use response_body::ResponseBody;
 pub(crate) use upstream::{DEFAULT_GROUP, Upstream};

@@ -27,8 +27,11 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(crate) type Body = Either<Full<Bytes>, Either<Box<ServiceBody>, Box<EncodedBody>>>;
 
 /// The body of a service's response.
-pub(crate) fn streamed(body: ResponseBody) -> Body {
-    Either::Right(Either::Left(Box::new(ServiceBody::Direct(body))))
+pub(crate) fn streamed(mut body: ResponseBody) -> Body {
+    match body.take_whole() {
+        Some(whole) => Either::Left(Full::new(whole)),
+        None => Either::Right(Either::Left(Box::new(ServiceBody::Direct(body)))),
+    }
 }
 
 /// The body of a service's response that is stored while it is read.

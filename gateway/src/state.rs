@@ -24,6 +24,7 @@ use crate::{
     cache::{ResponseCache, ThreadCache},
     config::{AuthMode, GatewayConfig},
     groups::{GroupSource, ThreadGroups},
+    lazy_timer::LazyTimer,
     middleware::{
         access_log::AccessLog,
         auth::{Authenticator, InvalidKeyLimiter, Keys, Revocations, refresh_revocations},
@@ -154,6 +155,8 @@ pub(crate) struct Peer {
     pub(crate) scheme: &'static str,
     /// The connection; of HTTP/2 the request, so that one gives way alone.
     pub(crate) connection: Rc<ConnectionHandle>,
+    /// The timer of its request, kept for the next one.
+    pub(crate) timer: Cell<LazyTimer>,
     /// The place that a request of HTTP/2 holds until its response is sent: one connection may have many.
     pub(crate) permit: Cell<Option<Permit>>,
     /// The WebSocket that the connection becomes after the response.

@@ -37,7 +37,7 @@ pub(crate) fn describe_metrics() {
         ENDED_TOTAL,
         "WebSockets that have ended, by service and reason: client, service (it closed the connection first), idle \
          (WEBSOCKET_IDLE_SECONDS), stalled (one side accepted nothing), shutdown, early_data (the client sent bytes \
-         before the handshake was complete), evicted (its client held the most), failed"
+         before the handshake was complete), evicted (its client held the most)"
     );
     metrics::describe_counter!(
         BYTES_TOTAL,
@@ -68,7 +68,6 @@ pub(crate) enum End {
     Shutdown,
     EarlyData,
     Evicted,
-    Failed,
 }
 
 impl End {
@@ -82,7 +81,6 @@ impl End {
             Self::Shutdown => "shutdown",
             Self::EarlyData => "early_data",
             Self::Evicted => "evicted",
-            Self::Failed => "failed",
         }
     }
 }

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     groups::count_fallback,
-    proxy::{Call, Failure, ForwardedHeaders, ResponseBody, Upstream, remove_hop_by_hop_headers},
+    proxy::{Call, Failure, ForwardedHeaders, ResponseBody, Upstream},
 };
 
 /// A request for a response that may be stored.
@@ -103,7 +103,6 @@ impl Fetch {
             }
         };
         let (status, headers) = (received.response.status(), received.response.headers_mut());
-        remove_hop_by_hop_headers(headers);
         if status == StatusCode::NOT_MODIFIED
             && let Some(stale) = &self.stale
             && let Some(entry) = stale.confirmed(headers, received.sent)

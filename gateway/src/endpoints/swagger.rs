@@ -18,7 +18,6 @@ use crate::{
     proxy::{
         internal::InternalCall,
         problem::{timed_out, upstream_failed},
-        remove_hop_by_hop_headers,
     },
     response::{self, Body},
     routes::Service,
@@ -113,7 +112,6 @@ pub(crate) async fn document(
         Err(_) => return Err(timed_out(None)),
     };
     let headers = response.headers_mut();
-    remove_hop_by_hop_headers(headers);
     headers.insert(CONTENT_TYPE, response::JSON);
     add_file_headers(headers, POLICY);
     Ok(response.map(response::streamed))

@@ -12,6 +12,7 @@ mod token_cache;
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use chassis::{Problem, clock::Clock};
+use chrono::{DateTime, Utc};
 use hyper::{HeaderMap, Method, StatusCode, header::AUTHORIZATION};
 
 use self::{
@@ -37,7 +38,6 @@ use crate::{
 /// The authentication of one thread.
 pub(crate) struct Authenticator {
     keys: Arc<Keys>,
-    clock: Clock,
     verified: TokenCache,
     api_keys: ApiKeys,
     revocations: Arc<Revocations>,
@@ -75,8 +75,7 @@ impl Authenticator {
             keys,
             verified: TokenCache::new(),
             revocations,
-            api_keys: ApiKeys::new(invalid_keys, clock.clone(), ttl),
-            clock,
+            api_keys: ApiKeys::new(invalid_keys, clock, ttl),
             mock: mock_principal(MOCK_SUBJECT).expect("ASCII"),
         }
     }
@@ -91,7 +90,7 @@ impl Authenticator {
         }
     }
 
-    /// Returns the caller. The owner of an API key is looked up at `service`. In mock mode every token is that of an
+    /// Returns the caller at the time `now`. The owner of an API key is looked up at `service`. In mock mode every token is that of an
     /// administrator: of its subject if it is valid, otherwise of [`MOCK_SUBJECT`].
     ///
     /// # Errors
@@ -100,6 +99,7 @@ impl Authenticator {
     pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,
+        now: DateTime<Utc>,
         client: ClientKey,
         service: &Upstream,
         call: &InternalCall<'_>,
@@ -113,17 +113,17 @@ impl Authenticator {
         let principal = if api_keys::is_api_key(token) {
             Box::pin(self.api_keys.resolve(token, client, service, call)).await?
         } else {
-            self.verify(token)?
+            self.verify(token, now)?
         };
         self.revocations.check(&principal)?;
         Ok(principal)
     }
 
-    /// Verifies an access token.
-    fn verify(&self, token: &[u8]) -> Result<Rc<Principal>, Problem> {
+    /// Verifies an access token at the time `now`.
+    fn verify(&self, token: &[u8], now: DateTime<Utc>) -> Result<Rc<Principal>, Problem> {
         let generation = self.keys.generation();
         if let Some(principal) = self.verified.find(token, generation)
-            && principal.is_valid(&self.clock)
+            && principal.is_valid(now)
         {
             return Ok(principal);
         }

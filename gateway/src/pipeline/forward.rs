@@ -1,7 +1,7 @@
 //! The last layer of a request that a service serves: its body and headers, the time limit, and the problem
 //! that a failure becomes.
 
-use std::{rc::Rc, time::Duration};
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use chassis::Problem;
 use hyper::{
@@ -19,7 +19,6 @@ use crate::{
         Call, Failure, ForwardedHeaders, MinRate, RequestBody, ResponseBody, X_FORWARDED_HOST,
         X_FORWARDED_PROTO,
         problem::{timed_out, upstream_failed},
-        remove_hop_by_hop_headers,
         upgrade::UpgradeSlot,
     },
     response::{Body, NO_STORE, streamed},
@@ -58,19 +57,24 @@ impl RequestContext<'_> {
             Limits::Ordinary => config.process.request_timeout(),
             Limits::Sync | Limits::Import => Duration::from_millis(config.own.sync_timeout_ms),
         };
-        let time_limit = time_limit.saturating_sub(self.waited);
         let user = principal.map(|principal| principal.limit_id);
-        let sending = self.send(&call, service, path, user);
-        let mut response = match tokio::time::timeout(time_limit, sending).await {
-            Ok(Ok(response)) => response.map(streamed),
-            Ok(Err(failure)) => {
+        let mut timer = self.peer.timer.take();
+        let result = {
+            let sending = pin!(self.send(&call, service, path, user));
+            timer
+                .limit((self.started + time_limit).into(), sending)
+                .await
+        };
+        self.peer.timer.set(timer);
+        let mut response = match result {
+            Some(Ok(response)) => response.map(streamed),
+            Some(Err(failure)) => {
                 self.body = body.and_then(|body| body.take());
                 return Err(upstream_failed(service, &failure));
             }
-            Err(_) => return Err(timed_out(body.map(|body| body.state()))),
+            None => return Err(timed_out(body.map(|body| body.state()))),
         };
         let headers = response.headers_mut();
-        remove_hop_by_hop_headers(headers);
         let service_side = upgrade.and_then(|upgrade| upgrade.take());
         if let (Some(place), Some(side)) = (place, service_side) {
             self.open_websocket(place, side, route, service, headers);

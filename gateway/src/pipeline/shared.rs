@@ -1,7 +1,7 @@
 //! The last layer of a request whose response may be stored: serves it from [`crate::cache`], or asks the service through
 //! that. Other requests, and those that no stored response can serve, go to [`super::forward`].
 
-use std::{borrow::Cow, rc::Rc, sync::Arc, time::Instant};
+use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use chassis::Problem;
@@ -83,9 +83,7 @@ impl RequestContext<'_> {
             (Ok(None), CacheResult::Bypass, FWD_BYPASS)
         } else {
             let wanted = self.wanted(path, service, target, principal, control, cache);
-            let begun = Instant::now();
             let served = self.serve_shared(cache, wanted).await;
-            self.waited = begun.elapsed();
             (served, CacheResult::Passed, FWD_MISS)
         };
         let served = match served {

@@ -4,11 +4,11 @@
 //! sets it. It sends nothing itself.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     time::{Duration, Instant},
 };
 
-use tokio::task::AbortHandle;
+use crate::waker_set::WakerSet;
 
 /// Times at which an instance did not respond and its breaker opened, by service and group (counter).
 pub(super) const BREAKER_OPENED_TOTAL: &str = "upstream_breaker_opened_total";
@@ -39,8 +39,10 @@ pub(super) struct Breaker {
     awaiting: Cell<u32>,
     /// The latest sign of life while responses are awaited, or the latest probe.
     since: Cell<Instant>,
-    /// The tasks of the open connections.
-    connections: RefCell<Vec<AbortHandle>>,
+    /// The number of times that it opened. Connections from before the latest one are not used any more.
+    openings: Cell<u64>,
+    /// The tasks that wait for a connection to the instance, which end when the breaker opens.
+    pub(super) waiting: WakerSet,
 }
 
 impl Default for Breaker {
@@ -51,7 +53,8 @@ impl Default for Breaker {
             is_suspected: Cell::new(false),
             awaiting: Cell::new(0),
             since: Cell::new(Instant::now()),
-            connections: RefCell::default(),
+            openings: Cell::new(0),
+            waiting: WakerSet::default(),
         }
     }
 }
@@ -68,13 +71,17 @@ impl Breaker {
         self.is_suspected.set(true);
     }
 
-    /// Opens the breaker: ends all connections, so that the requests that wait for them fail.
+    /// Opens the breaker, which ends all connections: the requests that wait for them fail.
     fn open(&self) {
         self.is_open.set(true);
         self.since.set(Instant::now());
-        for connection in self.connections.borrow_mut().drain(..) {
-            connection.abort();
-        }
+        self.openings.set(self.openings.get() + 1);
+        self.waiting.wake_all();
+    }
+
+    /// The number of times that it opened.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.get()
     }
 
     /// Counts a request that is sent at `now` until the guard is dropped.
@@ -84,17 +91,6 @@ impl Breaker {
         }
         self.awaiting.set(self.awaiting.get() + 1);
         Awaiting(self)
-    }
-
-    /// Records the task of a new connection.
-    pub(super) fn add(&self, connection: AbortHandle) {
-        self.connections.borrow_mut().push(connection);
-    }
-
-    /// Forgets connections that have ended.
-    pub(super) fn forget_closed(&self) {
-        let mut connections = self.connections.borrow_mut();
-        connections.retain(|connection| !connection.is_finished());
     }
 
     /// True if the instance is to be probed now, after `probe_after` without a response that it owes; the result goes to

@@ -12,17 +12,18 @@ use std::{
 
 use chassis::server::INTERNAL_CHALLENGE;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming,
-    header::WWW_AUTHENTICATE, http::uri::PathAndQuery,
+    HeaderMap, Method, Response, StatusCode, header::WWW_AUTHENTICATE, http::uri::PathAndQuery,
 };
 
 use super::{
     breaker::BREAKER_REFUSED_TOTAL,
-    headers::{ForwardedHeaders, upstream_headers},
+    errors::Http1Error,
+    headers::{ForwardedHeaders, write_request_headers},
+    http1::RequestHead,
     instance::{Connection, Instance, SendFailure},
-    request_body::{OutgoingBody, RequestBody, RequestBodyState},
+    request_body::{RequestBody, RequestBodyState},
     response_body::ResponseBody,
-    upgrade::{UpgradeSlot, add_switch, is_accepted},
+    upgrade::{UpgradeSlot, is_accepted, write_switch},
     upstream::Upstream,
 };
 
@@ -58,7 +59,7 @@ pub(crate) enum Failure {
     Unresponsive,
     /// The connection ended before the response, or the response is not HTTP.
     #[error("no usable response")]
-    Unusable(#[source] hyper::Error),
+    Unusable(#[source] Http1Error),
     /// The service switched protocols without being requested to, or to another one.
     #[error("unrequested switch of protocols")]
     SwitchingProtocols,
@@ -126,29 +127,35 @@ impl Upstream {
                     }
                 },
             };
-            let failure = match connection.send(self.request(call, instance), now).await {
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let head = self.head(call, instance);
+            let body = call.body.cloned();
+            let failure = match connection.send(call.method, head, body, now).await {
+                Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return match call.upgrade.filter(|_| is_accepted(&response)) {
                         Some(slot) => Ok(slot.accept(response, connection)),
                         None => Err(Failure::SwitchingProtocols),
                     };
                 }
-                Ok(response) if is_token_refused(&response) => {
+                Ok((response, _)) if is_token_refused(&response) => {
                     self.log_token_refused();
                     return Err(Failure::TokenRefused);
                 }
                 // An instance that is starting or overloaded refuses what another may serve.
-                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                Ok((response, responded))
+                    if response.status() == StatusCode::SERVICE_UNAVAILABLE =>
+                {
                     instance.refused();
                     tried.push(Rc::clone(instance));
                     let may_repeat = call.retryable && is_unread(call);
                     if is_last || !may_repeat || !self.may_try_another(&tried) {
-                        return Ok(self.passed_on(response, connection));
+                        return self.passed_on(response, responded, connection);
                     }
                     self.metrics.count_retry("refused");
                     continue;
                 }
-                Ok(response) => return Ok(self.passed_on(response, connection)),
+                Ok((response, responded)) => {
+                    return self.passed_on(response, responded, connection);
+                }
                 Err(failure) => failure,
             };
             match call.body.map(|body| (body.state(), body.limit)) {
@@ -183,14 +190,17 @@ impl Upstream {
         unreachable!("the last attempt returns")
     }
 
-    /// The response with its body streamed over `connection`.
+    /// The response, which began at the time `responded`, with its body streamed over `connection`.
     fn passed_on(
         &self,
-        response: Response<Incoming>,
+        response: Response<()>,
+        responded: Instant,
         connection: Connection,
-    ) -> Response<ResponseBody> {
+    ) -> Result<Response<ResponseBody>, Failure> {
         let stall_timeout = Duration::from_millis(self.config.own.upstream_stall_timeout_ms);
-        response.map(|body| ResponseBody::new(body, connection, stall_timeout))
+        let body = ResponseBody::new(connection, responded.into(), stall_timeout)
+            .map_err(Failure::Unusable)?;
+        Ok(response.map(|()| body))
     }
 
     /// Takes a retry from the budget if there is an instance that is not in `tried`.
@@ -202,7 +212,8 @@ impl Upstream {
     /// that was written may have reached the service: it costs a retry, but a service that restarts closes all idle
     /// connections at once, so as many may be taken in advance.
     fn may_retry(&self, call: &Call<'_>, failure: &SendFailure, was_reused: bool) -> bool {
-        let is_safe = failure.unsent || (call.retryable && !failure.error.is_parse());
+        let is_malformed = matches!(failure.error, Http1Error::Malformed(_));
+        let is_safe = failure.unsent || (call.retryable && !is_malformed);
         let idle = self.config.own.upstream_idle_connections * self.instances.len();
         let debt = if was_reused { idle as f64 } else { 0.0 };
         let is_free = was_reused && failure.unsent;
@@ -226,20 +237,22 @@ impl Upstream {
         Failure::Unresponsive
     }
 
-    fn request(&self, call: &Call<'_>, instance: &Instance) -> Request<OutgoingBody> {
-        let mut request = Request::new(OutgoingBody(call.body.cloned()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = Uri::from(call.target.clone());
-        *request.headers_mut() = upstream_headers(
-            call.headers,
-            &call.forwarded,
-            &instance.host_header,
-            self.internal_token.as_ref(),
-        );
-        if call.upgrade.is_some() {
-            add_switch(request.headers_mut());
-        }
-        request
+    /// The head of the request to `instance`, written anew for each attempt.
+    fn head(&self, call: &Call<'_>, instance: &Instance) -> RequestHead {
+        let body = call.body.map(Rc::as_ref);
+        RequestHead::new(call.method, call.target, body, |headers| {
+            let token = self.internal_token.as_ref();
+            write_request_headers(
+                headers,
+                call.headers,
+                &call.forwarded,
+                &instance.host_header,
+                token,
+            );
+            if call.upgrade.is_some() {
+                write_switch(headers);
+            }
+        })
     }
 }
 
@@ -250,7 +263,7 @@ fn is_unread(call: &Call<'_>) -> bool {
 }
 
 /// True if the service refuses the gateway, not its client.
-fn is_token_refused(response: &Response<Incoming>) -> bool {
+fn is_token_refused(response: &Response<()>) -> bool {
     let challenge = || response.headers().get(WWW_AUTHENTICATE);
     response.status() == StatusCode::UNAUTHORIZED
         && challenge().is_some_and(|challenge| challenge == INTERNAL_CHALLENGE)

@@ -29,8 +29,6 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 const X_INTERNAL_TOKEN: HeaderName = HeaderName::from_static(INTERNAL_TOKEN);
 const X_TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
-/// The most headers that [`ForwardedHeaders`], `Host` and the internal token add.
-const MAX_ADDED: usize = 10;
 
 /// The headers that the gateway adds to the client's.
 pub(crate) struct ForwardedHeaders<'a> {
@@ -45,47 +43,72 @@ pub(crate) struct ForwardedHeaders<'a> {
     pub(crate) host: Option<&'a HeaderValue>,
 }
 
-/// The headers of the request to an upstream, created anew for each attempt.
-pub(super) fn upstream_headers(
+/// Writes the headers of a request.
+pub(super) struct HeaderWriter<'a>(&'a mut Vec<u8>);
+
+impl<'a> HeaderWriter<'a> {
+    /// Writes to the end of `head`.
+    pub(super) fn new(head: &'a mut Vec<u8>) -> Self {
+        Self(head)
+    }
+
+    /// Writes a header whose `value` has no line end.
+    pub(super) fn write(&mut self, name: &HeaderName, value: &[u8]) {
+        let name = name.as_str().as_bytes();
+        self.0.reserve(name.len() + value.len() + 4);
+        self.0.extend_from_slice(name);
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a header.
+    pub(super) fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.write(name, value.as_bytes());
+    }
+}
+
+/// Writes the headers of the request to a service, except those that frame its body.
+pub(super) fn write_request_headers(
+    headers: &mut HeaderWriter<'_>,
     client: &HeaderMap,
     ours: &ForwardedHeaders<'_>,
     host: &HeaderValue,
     internal_token: Option<&HeaderValue>,
-) -> HeaderMap {
+) {
     let has_named = connection_names_headers(client);
-    let mut headers = HeaderMap::with_capacity(client.len() + MAX_ADDED);
-    headers.insert(HOST, host.clone());
+    headers.add(&HOST, host);
     for (name, value) in client {
         let is_removed = is_removed(name) || (has_named && is_named_by_connection(client, name));
         if !is_removed {
-            headers.append(name.clone(), value.clone());
+            headers.add(name, value);
         }
     }
-    headers.insert(X_REQUEST_ID, ours.request_id.clone());
-    headers.insert(X_TRACEPARENT, ours.traceparent.clone());
-    headers.insert(X_FORWARDED_FOR, ours.forwarded_for.clone());
-    headers.insert(X_FORWARDED_PROTO, ours.protocol.clone());
-    if let Some(address) = &ours.real_ip {
-        headers.insert(X_REAL_IP, address.clone());
+    let own = [
+        (X_REQUEST_ID, Some(ours.request_id)),
+        (X_TRACEPARENT, Some(ours.traceparent)),
+        (X_FORWARDED_FOR, Some(&ours.forwarded_for)),
+        (X_FORWARDED_PROTO, Some(&ours.protocol)),
+        (X_REAL_IP, ours.real_ip.as_ref()),
+        (X_FORWARDED_HOST, ours.host),
+        (X_PRINCIPAL, ours.principal),
+        (X_INTERNAL_TOKEN, internal_token),
+    ];
+    for (name, value) in &own {
+        if let Some(value) = value {
+            headers.add(name, value);
+        }
     }
-    if let Some(host) = ours.host {
-        headers.insert(X_FORWARDED_HOST, host.clone());
-    }
-    if let Some(principal) = ours.principal {
-        headers.insert(X_PRINCIPAL, principal.clone());
-    }
-    if let Some(token) = internal_token {
-        headers.insert(X_INTERNAL_TOKEN, token.clone());
-    }
-    headers
 }
 
-/// True if a header of the client's is not forwarded: it is hop-by-hop, claims an identity, or is set by the
-/// gateway itself.
+/// True if a header of the client's is not forwarded: it is hop-by-hop, claims an identity, or is set by the gateway itself, as
+/// the length of the body is.
 fn is_removed(name: &HeaderName) -> bool {
     match *name {
-        AUTHORIZATION | CONNECTION | EXPECT | FORWARDED | HOST | PROXY_AUTHENTICATE
-        | PROXY_AUTHORIZATION | TE | TRAILER | TRANSFER_ENCODING | UPGRADE => true,
+        AUTHORIZATION | CONNECTION | CONTENT_LENGTH | EXPECT | FORWARDED | HOST
+        | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRAILER | TRANSFER_ENCODING | UPGRADE => {
+            true
+        }
         _ => match name.as_str().as_bytes() {
             [b'x', b'-', rest @ ..] => {
                 rest.starts_with(b"forwarded-")
@@ -124,7 +147,7 @@ pub(crate) fn list_contains(headers: &HeaderMap, name: &HeaderName, word: &str) 
 }
 
 /// Removes the hop-by-hop headers of an upstream's response.
-pub(crate) fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
+pub(super) fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
     if connection_names_headers(headers) {
         let named: Vec<HeaderName> = headers
             .keys()
@@ -140,7 +163,8 @@ pub(crate) fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+/// True if a header is for one connection alone, or between gateway and services.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     match *name {
         CONNECTION | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRAILER
         | TRANSFER_ENCODING | UPGRADE => true,

@@ -2,29 +2,34 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     rc::Rc,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use hyper::{
-    Request, Response, StatusCode, Uri,
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
+    Method, Response, StatusCode,
     header::{HOST, HeaderValue},
+    http::uri::PathAndQuery,
 };
-use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
 use url::Url;
 
-use super::{breaker::Breaker, request_body::OutgoingBody};
-use crate::config::GatewayConfig;
+use super::{
+    breaker::Breaker,
+    errors::Http1Error,
+    http1::{Decoded, Http1, RequestHead, Stream},
+    request_body::RequestBody,
+};
+use crate::{config::GatewayConfig, socket::Socket};
 
 /// The weight of the latest response in the moving average of latencies.
 const LATENCY_WEIGHT: f64 = 0.2;
@@ -58,13 +63,14 @@ pub(crate) struct Instance {
 }
 
 struct Idle {
-    sender: SendRequest<OutgoingBody>,
+    http: Box<Http1>,
+    openings: u64,
     since: Instant,
 }
 
 /// The failure to get a response over a connection.
 pub(super) struct SendFailure {
-    pub(super) error: hyper::Error,
+    pub(super) error: Http1Error,
     /// True if not a byte of the request was written.
     pub(super) unsent: bool,
 }
@@ -146,20 +152,20 @@ impl Instance {
     pub(super) fn reuse(self: &Rc<Self>, max_idle: Duration, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         // The pool is a stack: the connections below are older.
-        while let Some(connection) = idle.pop() {
+        while let Some(mut connection) = idle.pop() {
             let unused = now.saturating_duration_since(connection.since);
             if unused >= self.idle_timeout() {
                 idle.clear();
                 return None;
             }
-            if connection.sender.is_closed() {
+            if !connection.is_usable(&self.breaker) {
                 continue;
             }
             if unused >= max_idle {
                 idle.push(connection);
                 return None;
             }
-            return Some(self.connection(connection.sender));
+            return Some(self.connection(connection.http));
         }
         None
     }
@@ -167,10 +173,9 @@ impl Instance {
     /// Closes connections that have been idle for too long.
     pub(super) fn close_unused(&self) {
         let timeout = self.idle_timeout();
-        self.idle.borrow_mut().retain(|connection| {
-            !connection.sender.is_closed() && connection.since.elapsed() < timeout
+        self.idle.borrow_mut().retain_mut(|connection| {
+            connection.since.elapsed() < timeout && connection.is_usable(&self.breaker)
         });
-        self.breaker.forget_closed();
     }
 
     /// The time after which an idle connection is closed.
@@ -202,52 +207,35 @@ impl Instance {
                 }
             }
         }
-        connected.map(|sender| self.connection(sender))
+        connected.map(|http| self.connection(http))
     }
 
-    pub(super) async fn open(&self) -> io::Result<SendRequest<OutgoingBody>> {
+    async fn open(&self) -> io::Result<Box<Http1>> {
         let timeout = Duration::from_millis(self.config.own.upstream_connect_timeout_ms);
         let connected = tokio::time::timeout(timeout, async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
-            match &self.tls {
-                None => self.start(stream).await,
+            let stream = Socket::new(stream);
+            let stream = match &self.tls {
+                None => Either::Left(stream),
                 Some((tls, name)) => {
-                    let stream = tls.connect(name.clone(), stream).await?;
-                    self.start(stream).await
+                    Either::Right(Box::new(tls.connect(name.clone(), stream).await?))
                 }
-            }
+            };
+            Ok(Box::new(Http1::new(stream)))
         });
         connected
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    /// Starts HTTP on a connection.
-    async fn start<S>(&self, stream: S) -> io::Result<SendRequest<OutgoingBody>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        // Most requests are a head alone, for which a list of buffers is a detour.
-        let (sender, connection) = http1::Builder::new()
-            .writev(false)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        let task = tokio::task::spawn_local(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "upstream connection failed");
-            }
-        });
-        self.breaker.add(task.abort_handle());
-        Ok(sender)
-    }
-
-    fn connection(self: &Rc<Self>, sender: SendRequest<OutgoingBody>) -> Connection {
+    fn connection(self: &Rc<Self>, http: Box<Http1>) -> Connection {
         self.in_flight.set(self.in_flight.get() + 1);
         Connection {
+            http: Some(http),
+            openings: self.breaker.openings(),
+            waiting: None,
             instance: Rc::clone(self),
-            sender: Some(sender),
         }
     }
 
@@ -255,12 +243,13 @@ impl Instance {
     pub(super) async fn is_responsive(&self) -> bool {
         let timeout = Duration::from_millis(self.config.own.upstream_probe_timeout_ms);
         let probe = tokio::time::timeout(timeout, async {
-            let mut sender = self.open().await?;
-            let mut request = Request::new(OutgoingBody(None));
-            *request.uri_mut() = Uri::from_static("/health/live");
-            let headers = request.headers_mut();
-            headers.insert(HOST, self.host_header.clone());
-            sender.send_request(request).await.map_err(io::Error::other)
+            let mut http = self.open().await?;
+            let target = PathAndQuery::from_static("/health/live");
+            let head = RequestHead::new(&Method::GET, &target, None, |headers| {
+                headers.add(&HOST, &self.host_header);
+            });
+            http.begin(head, None);
+            poll_fn(|cx| http.poll_response(cx)).await
         });
         matches!(probe.await, Ok(Ok(_)))
     }
@@ -275,65 +264,131 @@ impl Instance {
     }
 }
 
+impl Idle {
+    /// True if a request can be sent over it.
+    fn is_usable(&mut self, breaker: &Breaker) -> bool {
+        self.openings == breaker.openings() && !self.http.is_closed()
+    }
+}
+
 /// A connection in use, counted as in flight. [`Connection::release`] returns it to the pool; dropping closes it.
 pub(super) struct Connection {
+    /// `None` after another protocol has taken over.
+    http: Option<Box<Http1>>,
+    /// The number of times that the breaker had opened when the connection was taken into use.
+    openings: u64,
+    /// The place among the tasks that wait for the instance.
+    waiting: Option<usize>,
     instance: Rc<Instance>,
-    sender: Option<SendRequest<OutgoingBody>>,
 }
 
 impl Connection {
-    /// Sends `request` at the time `started` and returns the head of the response.
+    /// Sends the request `method` with `head` and `body` at the time `started` and returns the head of the response and its time.
     pub(super) async fn send(
         &mut self,
-        request: Request<OutgoingBody>,
+        method: &Method,
+        head: RequestHead,
+        body: Option<Rc<RequestBody>>,
         started: Instant,
-    ) -> Result<Response<Incoming>, SendFailure> {
-        let Some(sender) = self.sender.as_mut() else {
-            unreachable!("a connection has its sender until it is released")
-        };
+    ) -> Result<(Response<()>, Instant), SendFailure> {
         // The time of an upload, or of a sync that a POST starts, says nothing about the instance.
-        let is_measured = request.method().is_safe();
-        let awaiting = self.instance.breaker.await_response(started);
-        if !sender.is_ready() {
-            sender.ready().await.map_err(|error| SendFailure {
-                error,
-                unsent: true,
-            })?;
+        let is_measured = method.is_safe();
+        let instance = Rc::clone(&self.instance);
+        let awaiting = instance.breaker.await_response(started);
+        if let Some(http) = &mut self.http {
+            http.begin(head, body);
         }
-        match sender.try_send_request(request).await {
+        let response = poll_fn(|cx| self.poll(cx, Http1::poll_response)).await;
+        match response {
             Ok(response) => {
                 let now = Instant::now();
                 // A refusal is quick, and must not make the instance look the less loaded one.
                 if is_measured && response.status() != StatusCode::SERVICE_UNAVAILABLE {
-                    self.instance.record_latency(now - started, now);
+                    instance.record_latency(now - started, now);
                 }
                 awaiting.responded(now);
-                Ok(response)
+                Ok((response, now))
             }
-            Err(mut failed) => Err(SendFailure {
-                unsent: failed.take_message().is_some(),
-                error: failed.into_error(),
+            Err(error) => Err(SendFailure {
+                error,
+                unsent: self.http.as_ref().is_some_and(|http| !http.is_written()),
             }),
         }
     }
 
-    /// Returns the connection to the pool.
-    pub(super) fn release(mut self) {
-        let Some(sender) = self.sender.take() else {
+    /// The part of the response's body that was received with its head, if there is one.
+    ///
+    /// # Errors
+    /// Returns an error if its framing is invalid.
+    pub(super) fn received(&mut self) -> Result<Option<Bytes>, Http1Error> {
+        let decoded = self.http.as_mut().map(|http| http.decode());
+        match decoded.transpose()? {
+            Some(Decoded::Data(data)) => Ok(Some(data)),
+            Some(Decoded::Incomplete | Decoded::End) | None => Ok(None),
+        }
+    }
+
+    /// The next bytes of the response's body; `None` at its end.
+    pub(super) fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Http1Error>>> {
+        let data = self.poll(cx, |http, cx| http.poll_data(cx).map(Option::transpose));
+        data.map(Result::transpose)
+    }
+
+    /// The bytes of the response's body that are not received yet, if their number is known.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.http.as_ref().map_or(Some(0), |http| http.remaining())
+    }
+
+    /// Polls the connection; fails if the breaker opens meanwhile.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Http1, &mut Context<'_>) -> Poll<Result<T, Http1Error>>,
+    ) -> Poll<Result<T, Http1Error>> {
+        let breaker = &self.instance.breaker;
+        let Some(http) = &mut self.http else {
+            return Poll::Ready(Err(Http1Error::Ended));
+        };
+        let polled = poll(http, cx);
+        if polled.is_ready() {
+            breaker.waiting.leave(&mut self.waiting);
+            return polled;
+        }
+        if self.openings != breaker.openings() {
+            return Poll::Ready(Err(Http1Error::Unresponsive));
+        }
+        breaker.waiting.wait(&mut self.waiting, cx);
+        Poll::Pending
+    }
+
+    /// Returns the connection to the pool at the time `now`.
+    pub(super) fn release(mut self, now: Instant) {
+        let Some(http) = self.http.take_if(|http| http.is_reusable()) else {
             return;
         };
         let mut idle = self.instance.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < self.instance.config.own.upstream_idle_connections {
+        if idle.len() < self.instance.config.own.upstream_idle_connections {
             idle.push(Idle {
-                sender,
-                since: Instant::now(),
+                http,
+                openings: self.openings,
+                since: now,
             });
         }
+    }
+
+    /// The stream, which another protocol takes over, and what was read of that. The connection stays one in flight until it is
+    /// dropped.
+    pub(super) fn take_stream(&mut self) -> Option<(Stream, Bytes)> {
+        self.http.take().map(|http| http.into_stream())
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.instance.breaker.waiting.leave(&mut self.waiting);
         let in_flight = &self.instance.in_flight;
         in_flight.set(in_flight.get().saturating_sub(1));
     }

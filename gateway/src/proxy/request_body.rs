@@ -9,28 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A failure in the middle of a body.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
-    /// The body exceeds its limit.
-    #[error("the body is too large")]
-    TooLarge,
-    /// The body comes too slowly.
-    #[error("the body is too slow")]
-    TooSlow,
-    /// The sender paused for too long.
-    #[error("the body has stalled")]
-    Stalled,
-    /// The connection failed or the body is malformed.
-    #[error("the body broke off")]
-    Broken(#[source] hyper::Error),
-    /// A compressor failed.
-    #[error("the body cannot be compressed")]
-    Encoding,
-}
+use super::errors::BodyError;
 
 /// The body of a request. Shared by the call that carries it and the pipeline, which inspects its state
 /// afterwards and sends it again if nothing of it was read.
@@ -132,7 +114,20 @@ impl RequestBody {
         self.body.borrow_mut().take()
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// True if all of it was read.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state.get() == RequestBodyState::Complete
+    }
+
+    /// The bytes that are left, if their number is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        let body = self.body.borrow();
+        body.as_ref()
+            .map_or(Some(0), |body| body.size_hint().exact())
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(super) fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let mut body = self.body.borrow_mut();
         let Some(body) = body.as_mut() else {
             return Poll::Ready(None);
@@ -159,7 +154,7 @@ impl RequestBody {
                 }
                 Some(Ok(frame)) => {
                     // Trailers are dropped, as the header `Trailer` is.
-                    let Some(data) = frame.data_ref() else {
+                    let Ok(data) = frame.into_data() else {
                         continue;
                     };
                     let Some(rest) = self.remaining.get().checked_sub(data.len() as u64) else {
@@ -170,47 +165,11 @@ impl RequestBody {
                         true => RequestBodyState::Complete,
                         false => RequestBodyState::Reading,
                     };
-                    break (state, Some(Ok(frame)));
+                    break (state, Some(Ok(data)));
                 }
             }
         };
         self.state.set(state);
         Poll::Ready(result)
-    }
-}
-
-/// The body that is sent to a service: the client's, if there is one.
-pub(super) struct OutgoingBody(pub(super) Option<Rc<RequestBody>>);
-
-impl OutgoingBody {
-    fn inspect<T>(&self, none: T, inspect: impl FnOnce(&Incoming) -> T) -> T {
-        let body = self.0.as_ref().map(|body| body.body.borrow());
-        match body.as_deref() {
-            Some(Some(body)) => inspect(body),
-            _ => none,
-        }
-    }
-}
-
-impl Body for OutgoingBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &self.0 {
-            None => Poll::Ready(None),
-            Some(body) => body.poll(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inspect(true, Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inspect(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }

@@ -7,15 +7,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{instance::Connection, request_body::BodyError};
+use super::{
+    errors::{BodyError, Http1Error},
+    instance::Connection,
+};
 
 /// The body of a service's response. Releases its connection to the pool at its end; dropped earlier, it
 /// closes the connection, which tells the service to stop.
+#[derive(Default)]
 pub(crate) struct ResponseBody {
-    body: Incoming,
+    /// The part that came with the head.
+    first: Option<Bytes>,
+    /// `None` if all has been received.
     connection: Option<Connection>,
     stall_timeout: Duration,
     /// Created at the first pause: most bodies have none.
@@ -24,35 +30,39 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// The body that comes over `connection`.
-    pub(super) fn new(body: Incoming, connection: Connection, stall_timeout: Duration) -> Self {
+    /// The body that comes over `connection`, whose head came at the time `responded`.
+    ///
+    /// # Errors
+    /// Returns an error if its framing is invalid.
+    pub(super) fn new(
+        mut connection: Connection,
+        responded: Instant,
+        stall_timeout: Duration,
+    ) -> Result<Self, Http1Error> {
         let mut body = Self {
-            body,
+            first: connection.received()?,
             connection: Some(connection),
             stall_timeout,
-            stall: None,
-            is_paused: false,
+            ..Self::default()
         };
-        body.release_at_end();
-        body
+        body.release_at_end(responded);
+        Ok(body)
     }
 
-    /// The empty body of a response whose connection another protocol takes over.
-    pub(super) fn without_connection(body: Incoming) -> Self {
-        Self {
-            body,
-            connection: None,
-            stall_timeout: Duration::ZERO,
-            stall: None,
-            is_paused: false,
+    /// The body, if all of it came with the head and it is not empty.
+    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
+        match self.connection {
+            None => self.first.take(),
+            Some(_) => None,
         }
     }
 
-    fn release_at_end(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(connection) = self.connection.take()
-        {
-            connection.release();
+    fn release_at_end(&mut self, now: Instant) {
+        let connection = self
+            .connection
+            .take_if(|connection| connection.remaining() == Some(0));
+        if let Some(connection) = connection {
+            connection.release(now.into());
         }
     }
 
@@ -75,40 +85,49 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                    self.is_paused = false;
-                    self.release_at_end();
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                Poll::Ready(Some(Ok(_trailers))) => {}
-                Poll::Ready(Some(Err(error))) => {
-                    self.connection = None;
-                    tracing::warn!(%error, "upstream response body broke off");
-                    return Poll::Ready(Some(Err(BodyError::Broken(error))));
-                }
-                Poll::Ready(None) => {
-                    if let Some(connection) = self.connection.take() {
-                        connection.release();
-                    }
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => {
-                    ready!(self.poll_stall(cx));
-                    self.connection = None;
-                    tracing::warn!("upstream response body stalled");
-                    return Poll::Ready(Some(Err(BodyError::Stalled)));
-                }
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(None);
+        };
+        match connection.poll_data(cx) {
+            Poll::Ready(Some(Ok(data))) => {
+                self.is_paused = false;
+                self.release_at_end(Instant::now());
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.connection = None;
+                tracing::warn!(%error, "upstream response body broke off");
+                Poll::Ready(Some(Err(BodyError::Service(error))))
+            }
+            Poll::Ready(None) => {
+                self.release_at_end(Instant::now());
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.poll_stall(cx));
+                self.connection = None;
+                tracing::warn!("upstream response body stalled");
+                Poll::Ready(Some(Err(BodyError::Stalled)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_none() && self.connection.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let received = self.first.as_ref().map_or(0, |first| first.len() as u64);
+        let remaining = match &self.connection {
+            Some(connection) => connection.remaining(),
+            None => Some(0),
+        };
+        match remaining {
+            Some(remaining) => SizeHint::with_exact(received + remaining),
+            None => SizeHint::default(),
+        }
     }
 }

@@ -5,23 +5,29 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Response, StatusCode, Version,
-    body::Incoming,
     header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE},
     http::request::Parts,
     upgrade::OnUpgrade,
 };
 
-use super::{headers::list_contains, instance::Connection, response_body::ResponseBody};
+use super::{
+    headers::{HeaderWriter, list_contains, remove_hop_by_hop_headers},
+    http1::Stream,
+    instance::Connection,
+    response_body::ResponseBody,
+};
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const CONNECTION_UPGRADE: HeaderValue = HeaderValue::from_static("Upgrade");
 
 /// The connection to a service that has switched to a WebSocket.
 pub(crate) struct ServiceSide {
-    /// The connection, once the HTTP on it has ended.
-    pub(crate) upgrade: OnUpgrade,
+    pub(crate) stream: Stream,
+    /// The bytes of the WebSocket that came with the response.
+    pub(crate) early: Bytes,
     /// Counts as a request in flight of its instance.
     _connection: Connection,
 }
@@ -39,14 +45,17 @@ impl UpgradeSlot {
     /// Keeps the connection of `response`, which accepts the handshake; returns the response's head.
     pub(super) fn accept(
         &self,
-        mut response: Response<Incoming>,
-        connection: Connection,
+        mut response: Response<()>,
+        mut connection: Connection,
     ) -> Response<ResponseBody> {
-        self.0.set(Some(ServiceSide {
-            upgrade: hyper::upgrade::on(&mut response),
+        remove_hop_by_hop_headers(response.headers_mut());
+        let side = connection.take_stream();
+        self.0.set(side.map(|(stream, early)| ServiceSide {
+            stream,
+            early,
             _connection: connection,
         }));
-        response.map(ResponseBody::without_connection)
+        response.map(|()| ResponseBody::default())
     }
 }
 
@@ -63,7 +72,7 @@ pub(crate) fn is_handshake(head: &Parts) -> bool {
 }
 
 /// True if `response`, whose status is 101, accepts a handshake.
-pub(super) fn is_accepted(response: &Response<Incoming>) -> bool {
+pub(super) fn is_accepted(response: &Response<()>) -> bool {
     debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     is_switch(response.headers())
 }
@@ -77,6 +86,12 @@ fn is_switch(headers: &HeaderMap) -> bool {
     is_websocket
         && protocols.next().is_none()
         && list_contains(headers, &CONNECTION, UPGRADE.as_str())
+}
+
+/// Writes the switch to a WebSocket to the headers of a request.
+pub(super) fn write_switch(headers: &mut HeaderWriter<'_>) {
+    headers.add(&CONNECTION, &CONNECTION_UPGRADE);
+    headers.add(&UPGRADE, &WEBSOCKET);
 }
 
 /// Adds the switch to a WebSocket to `headers`.

@@ -19,6 +19,8 @@ pub(crate) enum ServiceBody {
     Direct(ResponseBody),
     /// Through a task that stores it.
     Stored(TeeBody),
+    /// It has failed; the client is told of it last.
+    Failed(Option<BodyError>),
 }
 
 impl Body for ServiceBody {
@@ -29,9 +31,20 @@ impl Body for ServiceBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        let polled = match this {
             Self::Direct(body) => Pin::new(body).poll_frame(cx),
             Self::Stored(body) => Pin::new(body).poll_frame(cx),
+            Self::Failed(error) => return Poll::Ready(error.take().map(Err)),
+        };
+        match polled {
+            // A failure ends the connection at once: what came before it is sent first.
+            Poll::Ready(Some(Err(error))) => {
+                *this = Self::Failed(Some(error));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
         }
     }
 
@@ -39,6 +52,7 @@ impl Body for ServiceBody {
         match self {
             Self::Direct(body) => body.is_end_stream(),
             Self::Stored(body) => body.is_end_stream(),
+            Self::Failed(error) => error.is_none(),
         }
     }
 
@@ -46,6 +60,7 @@ impl Body for ServiceBody {
         match self {
             Self::Direct(body) => body.size_hint(),
             Self::Stored(body) => body.size_hint(),
+            Self::Failed(_) => SizeHint::default(),
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -20,23 +19,23 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
+    time::Instant,
 };
 
 use super::{
     line_ends::{Expected, LineEnds, REFUSED},
     stall::StallTimer,
 };
-use crate::admission::ResponseCounter;
+use crate::{admission::ResponseCounter, lazy_timer::LazyTimer, thread_buffer::with_thread_buffer};
 
 /// The longest bare response of hyper: a status line and three headers.
 const MAX_BARE_RESPONSE_BYTES: usize = 256;
+/// Writes of this size are joined: a list of buffers costs the kernel more than the copy.
+const MAX_JOINED_BYTES: usize = 8 * 1024;
 /// Limits of reading on after such a response: closing immediately would reset the connection before the client
 /// has read it.
 const MAX_DRAIN_BYTES: usize = 1 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// As much as hyper reads at once.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The first bytes of a connection of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -75,8 +74,7 @@ pub(super) struct ClientStream<S, F> {
     stream: TokioIo<S>,
     timeouts: Timeouts,
     wait: Option<Wait>,
-    /// Ends no later than `wait`. Reused, since most waits are over long before.
-    wait_timer: Option<Pin<Box<Sleep>>>,
+    wait_timer: LazyTimer,
     stall: StallTimer,
     responses: ResponseCounter,
     /// Returns the response that replaces a bare one with a status.
@@ -87,11 +85,6 @@ pub(super) struct ClientStream<S, F> {
     drain_budget: usize,
     line_ends: LineEnds,
     opening: Opening,
-}
-
-thread_local! {
-    /// The buffer in which line ends are checked before the parser gets them.
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER_BYTES].into());
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> ClientStream<S, F> {
@@ -110,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> C
             stream: TokioIo::new(stream),
             timeouts,
             wait: None,
-            wait_timer: None,
+            wait_timer: LazyTimer::default(),
             stall: StallTimer::default(),
             responses,
             explain,
@@ -217,21 +210,11 @@ impl<S: AsyncRead + Unpin, F> ClientStream<S, F> {
                 ends: Instant::now() + timeout,
             });
         }
-        let ends = self.wait.as_ref().map(|wait| wait.ends);
-        let next = || ends.unwrap_or_else(|| Instant::now() + timeout);
-        let timer = self
-            .wait_timer
-            .get_or_insert_with(|| Box::pin(sleep_until(next())));
-        if ends.is_some_and(|ends| timer.deadline() > ends) {
-            timer.as_mut().reset(next());
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if ends.is_some_and(|ends| timer.deadline() >= ends) {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(next());
-        }
-        Poll::Pending
+        let Some(wait) = &self.wait else {
+            self.wait_timer.poll_endless(cx, timeout);
+            return Poll::Pending;
+        };
+        self.wait_timer.poll(cx, wait.ends)
     }
 
     /// The part of a request that comes next.
@@ -254,7 +237,8 @@ impl<S: AsyncRead + Unpin, F> ClientStream<S, F> {
             opening,
             ..
         } = self;
-        READ_BUFFER.with_borrow_mut(|bytes| {
+        // Line ends are checked before the parser gets them.
+        with_thread_buffer(|bytes| {
             // Bytes that are held back come together with those that decide.
             let reserved = REFUSED.len() + opening.held();
             let capacity = buffer.remaining().saturating_sub(reserved).max(1);
@@ -364,7 +348,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> W
         {
             return Poll::Ready(Ok(only.len()));
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let written = if slices.len() > 1 && length <= MAX_JOINED_BYTES {
+            with_thread_buffer(|buffer| {
+                let mut at = 0;
+                for slice in slices {
+                    buffer[at..at + slice.len()].copy_from_slice(slice);
+                    at += slice.len();
+                }
+                Pin::new(&mut self.stream).poll_write(cx, &buffer[..length])
+            })
+        } else {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        };
         let timeout = self.timeouts.write;
         self.stall.limit(cx, timeout, written)
     }

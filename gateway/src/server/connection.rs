@@ -42,6 +42,7 @@ use super::{
 use crate::{
     admission::{CLIENT_CONNECTIONS, ConnectionHandle, Permit},
     pipeline,
+    socket::Socket,
     state::{Peer, ThreadState},
     websocket::End,
 };
@@ -66,7 +67,7 @@ pub(super) struct Connections {
 /// The reason why a TLS handshake failed.
 enum HandshakeFailure {
     /// The client sent a request in cleartext.
-    NotTls(TcpStream),
+    NotTls(Socket),
     Failed(io::Error),
 }
 
@@ -99,7 +100,7 @@ impl Connections {
             http2,
             timeouts,
             tunnel_timeouts,
-            drain: Drain::new(),
+            drain: Drain::default(),
         })
     }
 
@@ -122,6 +123,7 @@ impl Connections {
             header,
             scheme: if self.tls.is_some() { "https" } else { "http" },
             connection: Rc::clone(&connection),
+            timer: Cell::default(),
             permit: Cell::default(),
             tunnel: Cell::default(),
         });
@@ -131,9 +133,14 @@ impl Connections {
         tokio::task::spawn_local(async move {
             let served = async {
                 match &this.tls {
-                    None => this.serve_cleartext(stream, &peer, watcher).await,
+                    None => {
+                        this.serve_cleartext(Socket::new(stream), &peer, watcher)
+                            .await
+                    }
                     // Boxed, so that connections in cleartext are small.
-                    Some(tls) => Box::pin(this.serve_tls(tls, stream, &peer, watcher)).await,
+                    Some(tls) => {
+                        Box::pin(this.serve_tls(tls, Socket::new(stream), &peer, watcher)).await
+                    }
                 }
             };
             tokio::select! {
@@ -146,7 +153,7 @@ impl Connections {
         });
     }
 
-    async fn serve_cleartext(&self, stream: TcpStream, peer: &Rc<Peer>, mut watcher: Watcher) {
+    async fn serve_cleartext(&self, stream: Socket, peer: &Rc<Peer>, mut watcher: Watcher) {
         let http2 = self.serve_http1(stream, peer, &mut watcher, true).await;
         if let Some((stream, opening)) = http2 {
             Box::pin(http2::serve(&self.http2, stream, opening, peer, watcher)).await;
@@ -156,7 +163,7 @@ impl Connections {
     async fn serve_tls(
         &self,
         tls: &ServerTls,
-        stream: TcpStream,
+        stream: Socket,
         peer: &Rc<Peer>,
         mut watcher: Watcher,
     ) {
@@ -173,7 +180,7 @@ impl Connections {
             None => "timeout",
             Some(Err(HandshakeFailure::NotTls(stream))) => {
                 let response = malformed::not_tls(&self.state, peer.ip);
-                let refused = refuse(&stream, &response);
+                let refused = refuse(stream.stream(), &response);
                 if let Ok(Err(error)) = tokio::time::timeout(LINGER_TIMEOUT, refused).await {
                     tracing::debug!(%error, "cannot refuse a request in cleartext");
                 }
@@ -274,13 +281,10 @@ impl Connections {
     }
 }
 
-async fn handshake(
-    tls: &ServerTls,
-    stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+async fn handshake(tls: &ServerTls, stream: Socket) -> Result<TlsStream<Socket>, HandshakeFailure> {
     // Methods are in capitals; a TLS record begins with a control character.
     let mut first = [0];
-    match stream.peek(&mut first).await {
+    match stream.stream().peek(&mut first).await {
         Ok(0) => {
             return Err(HandshakeFailure::Failed(
                 io::ErrorKind::UnexpectedEof.into(),

@@ -2,17 +2,19 @@
 //! served, idle connections are closed, and clients that have just connected get time to send their request.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
     pin::{Pin, pin},
+    rc::Rc,
     task::{Poll, ready},
     time::Duration,
 };
 
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::Notify};
 
-use crate::admission::ResponseCounter;
+use crate::{admission::ResponseCounter, waker_set::WakerSet};
 
 /// The time that a client has to begin its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,34 +22,63 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 const ARRIVED_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Tells the connections of one thread that the process stops.
-pub(super) struct Drain(watch::Sender<bool>);
+#[derive(Default)]
+pub(super) struct Drain(Rc<State>);
+
+#[derive(Default)]
+struct State {
+    is_stopping: Cell<bool>,
+    waiting: WakerSet,
+    watchers: Cell<usize>,
+    ended: Notify,
+}
 
 impl Drain {
-    pub(super) fn new() -> Self {
-        Self(watch::Sender::new(false))
-    }
-
     /// A watcher for one connection.
     pub(super) fn watcher(&self) -> Watcher {
-        Watcher(self.0.subscribe())
+        let state = Rc::clone(&self.0);
+        state.watchers.set(state.watchers.get() + 1);
+        Watcher { state, place: None }
     }
 
     /// Begins the shutdown of all connections and waits until they have ended.
     pub(super) async fn finish(&self) {
-        // Fails if there is no connection.
-        let _ = self.0.send(true);
-        self.0.closed().await;
+        self.0.is_stopping.set(true);
+        self.0.waiting.wake_all();
+        while self.0.watchers.get() > 0 {
+            self.0.ended.notified().await;
+        }
     }
 }
 
 /// A connection's view of [`Drain`].
-pub(super) struct Watcher(watch::Receiver<bool>);
+pub(super) struct Watcher {
+    state: Rc<State>,
+    place: Option<usize>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.state.waiting.leave(&mut self.place);
+        let others = self.state.watchers.get().saturating_sub(1);
+        self.state.watchers.set(others);
+        if others == 0 {
+            self.state.ended.notify_one();
+        }
+    }
+}
 
 impl Watcher {
     /// Returns once the process stops.
     pub(super) async fn stopped(&mut self) {
-        // An error means that the process has stopped.
-        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
+        poll_fn(|cx| {
+            if self.state.is_stopping.get() {
+                return Poll::Ready(());
+            }
+            self.state.waiting.wait(&mut self.place, cx);
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Runs `handshake` for at most `timeout`, and no longer than a client has for its first request once the process

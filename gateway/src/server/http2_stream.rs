@@ -59,6 +59,7 @@ impl StreamHandle {
                 header: peer.header.clone(),
                 scheme: peer.scheme,
                 connection: place,
+                timer: Cell::default(),
                 permit: Cell::default(),
                 tunnel: Cell::default(),
             }),

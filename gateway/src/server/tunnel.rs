@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, sleep},
@@ -25,8 +24,8 @@ use crate::{
 
 /// The bytes of one direction that are held for a side that accepts less than the other sends.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// The time limit of the orderly end of a connection, and of the service's connection leaving HTTP.
-const SWITCH_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time limit of the orderly end of a connection.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time limits of a WebSocket.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +48,7 @@ impl TunnelTimeouts {
             client_stall: Duration::from_millis(config.own.client_stall_timeout_ms),
             service_stall: Duration::from_millis(config.own.upstream_stall_timeout_ms),
             // The end must not exceed the grace period of the process.
-            shutdown: grace.saturating_sub(2 * SWITCH_TIMEOUT).max(grace / 2),
+            shutdown: grace.saturating_sub(2 * END_TIMEOUT).max(grace / 2),
         }
     }
 }
@@ -71,13 +70,9 @@ pub(super) async fn run<C: AsyncRead + AsyncWrite + Unpin>(
     let Some(side) = &mut tunnel.service_side else {
         return;
     };
-    let Ok(Ok(service)) = tokio::time::timeout(SWITCH_TIMEOUT, &mut side.upgrade).await else {
-        tunnel.record.end = End::Failed;
-        return;
-    };
-    let mut service = TokioIo::new(service);
-    let mut to_service = Direction::new(timeouts.service_stall);
-    let mut to_client = Direction::new(timeouts.client_stall);
+    let service = &mut side.stream;
+    let mut to_service = Direction::new(timeouts.service_stall, &[]);
+    let mut to_client = Direction::new(timeouts.client_stall, &side.early);
     let mut stopped = pin!(async {
         watcher.stopped().await;
         sleep(timeouts.shutdown).await;
@@ -88,8 +83,8 @@ pub(super) async fn run<C: AsyncRead + AsyncWrite + Unpin>(
     let record = &mut tunnel.record;
     let end = poll_fn(|cx| {
         let before = to_service.bytes + to_client.bytes;
-        let service_fed = to_service.poll(cx, &mut client, &mut service);
-        let client_fed = to_client.poll(cx, &mut service, &mut client);
+        let service_fed = to_service.poll(cx, &mut client, service);
+        let client_fed = to_client.poll(cx, service, &mut client);
         if to_service.bytes + to_client.bytes != before {
             active = Instant::now();
             record.bytes_to_service = to_service.bytes;
@@ -130,14 +125,14 @@ pub(super) async fn run<C: AsyncRead + AsyncWrite + Unpin>(
     let end = end.await;
     tunnel.record.end = end;
     if matches!(end, End::Idle | End::Shutdown) {
-        tokio::join!(shut_down(&mut client), shut_down(&mut service));
+        tokio::join!(shut_down(&mut client), shut_down(service));
     }
 }
 
 /// Ends a connection, so that its peer learns of it.
 async fn shut_down(stream: &mut (impl AsyncWrite + Unpin)) {
     let end = poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx));
-    if let Ok(Err(error)) = tokio::time::timeout(SWITCH_TIMEOUT, end).await {
+    if let Ok(Err(error)) = tokio::time::timeout(END_TIMEOUT, end).await {
         tracing::debug!(%error, "cannot end the connection of a WebSocket");
     }
 }
@@ -172,10 +167,13 @@ enum State {
 }
 
 impl Direction {
-    fn new(stall_timeout: Duration) -> Self {
+    /// A direction in which `early` has been read.
+    fn new(stall_timeout: Duration, early: &[u8]) -> Self {
+        let mut buffer = early.to_vec();
+        buffer.resize(early.len().max(BUFFER_BYTES), 0);
         Self {
-            buffer: vec![0; BUFFER_BYTES].into(),
-            held: 0..0,
+            buffer: buffer.into(),
+            held: 0..early.len(),
             bytes: 0,
             state: State::Open,
             stall_timeout,

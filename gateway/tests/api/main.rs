@@ -46,6 +46,7 @@ mod page;
 mod plans;
 mod policy;
 mod rate_limit;
+mod responses;
 mod routing;
 mod settings;
 mod stage;

@@ -196,7 +196,8 @@ impl ApiKeys {
         let placeholder = loop {
             match self.cache.get_value_or_guard_async(&hash).await {
                 Ok(cached) if cached.fresh_until > Instant::now() => {
-                    let owner = cached.owner.filter(|owner| owner.is_valid(&self.clock));
+                    let now = self.clock.now();
+                    let owner = cached.owner.filter(|owner| owner.is_valid(now));
                     return owner.ok_or_else(invalid);
                 }
                 Ok(_) => {

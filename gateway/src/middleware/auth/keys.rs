@@ -126,7 +126,7 @@ impl Keys {
         }
         let claims = self.decode(token)?;
         let leeway = self.validation.leeway;
-        let latest = unix_seconds(&self.clock).saturating_add(leeway);
+        let latest = unix_seconds(self.clock.now()).saturating_add(leeway);
         if claims.nbf.as_f64().is_some_and(|nbf| nbf > latest as f64) {
             return Err(Rejection::Invalid("the token is not valid yet"));
         }
@@ -140,7 +140,7 @@ impl Keys {
             Principal::with_login(claims.sub, claims.role, None, valid_until, auth_time);
         let mut principal = principal.ok_or(Rejection::Invalid("the token is not readable"))?;
         principal.issued_at = whole_seconds(&claims.iat).unwrap_or(0);
-        if !principal.is_valid(&self.clock) {
+        if !principal.is_valid(self.clock.now()) {
             return Err(Rejection::Invalid("the token has expired"));
         }
         Ok(principal)
@@ -211,7 +211,7 @@ pub fn sign_token(
     ttl_seconds: u64,
 ) -> anyhow::Result<String> {
     config.require_secret()?;
-    let now = unix_seconds(clock);
+    let now = unix_seconds(clock.now());
     let claims = Claims {
         sub: subject.to_owned(),
         role,

@@ -1,6 +1,6 @@
 //! Authenticated callers: their role, the scopes of their API key, and the header by which services learn them.
 
-use chassis::clock::Clock;
+use chrono::{DateTime, Utc};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -131,15 +131,15 @@ impl Principal {
         }
     }
 
-    /// True before the token or API key expires.
-    pub(super) fn is_valid(&self, clock: &Clock) -> bool {
-        unix_seconds(clock) < self.valid_until
+    /// True if the token or API key has not expired at the time `now`.
+    pub(super) fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        unix_seconds(now) < self.valid_until
     }
 }
 
-/// Seconds since the Unix epoch.
-pub(super) fn unix_seconds(clock: &Clock) -> u64 {
-    u64::try_from(clock.now().timestamp()).unwrap_or(0)
+/// The seconds from the Unix epoch to `time`.
+pub(super) fn unix_seconds(time: DateTime<Utc>) -> u64 {
+    u64::try_from(time.timestamp()).unwrap_or(0)
 }
 
 /// Escapes the characters of `json` beyond ASCII, which headers exclude.
