@@ -2,7 +2,6 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
 use httparse::{Header, ParserConfig, Status};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
@@ -93,7 +92,7 @@ struct Control {
 /// # Errors
 /// Returns an error if the head is malformed or its framing is ambiguous.
 pub(super) fn parse(
-    bytes: &Bytes,
+    bytes: &[u8],
     is_head_request: bool,
     names: &mut Vec<HeaderName>,
 ) -> Result<Option<(ResponseHead, usize)>, Http1Error> {
@@ -126,7 +125,6 @@ pub(super) fn parse(
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
     fill(
         response.headers_mut(),
-        bytes,
         parsed.headers,
         names,
         &control,
@@ -155,11 +153,10 @@ pub(super) fn parse(
     Ok(Some((head, length)))
 }
 
-/// Adds `headers`, which are parts of `bytes`, to `map`: all if the service switches protocols, otherwise without those for the
+/// Adds `headers` to `map`: all if the service switches protocols, otherwise without those for the
 /// connection.
 fn fill(
     map: &mut HeaderMap,
-    bytes: &Bytes,
     headers: &[Header<'_>],
     names: &mut Vec<HeaderName>,
     control: &Control,
@@ -172,7 +169,8 @@ fn fill(
         if !keeps_all && is_hop_by_hop(&name) {
             continue;
         }
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value))
+        // Copied: a response that is stored must not keep what was received with its head.
+        let value = HeaderValue::from_bytes(header.value)
             .map_err(|_| Http1Error::Malformed("invalid header value"))?;
         if name != CONTENT_LENGTH {
             map.append(name, value);
