@@ -5,9 +5,9 @@ use std::{pin::pin, rc::Rc, time::Duration};
 
 use chassis::Problem;
 use hyper::{
-    Method, Response, StatusCode,
+    Method, Response, StatusCode, Version,
     body::Body as _,
-    header::{CACHE_CONTROL, HOST, HeaderValue},
+    header::{CACHE_CONTROL, CONNECTION, HOST, HeaderValue},
     http::uri::PathAndQuery,
 };
 
@@ -75,6 +75,11 @@ impl RequestContext<'_> {
             None => return Err(timed_out(body.map(|body| body.state()))),
         };
         let headers = response.headers_mut();
+        // The service has not waited for all of the body: what is left of it would stand before the next request.
+        let is_early = body.as_ref().is_some_and(|body| !body.is_complete());
+        if is_early && self.head.version != Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let service_side = upgrade.and_then(|upgrade| upgrade.take());
         if let (Some(place), Some(side)) = (place, service_side) {
             self.open_websocket(place, side, route, service, headers);

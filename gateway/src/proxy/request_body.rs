@@ -115,7 +115,7 @@ impl RequestBody {
     }
 
     /// True if all of it was read.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.state.get() == RequestBodyState::Complete
     }
 

@@ -2,9 +2,10 @@
 
 use std::{io::Write, net::TcpStream, time::Duration};
 
+use gateway::Role;
 use hyper::Method;
 
-use crate::stage::{Scripted, Stage, TestResponse, read_head, respond_ok};
+use crate::stage::{Scripted, Stage, TestResponse, raw, read_head, respond_ok};
 
 const MOVIES: &str = "/api/v1/movies";
 
@@ -234,17 +235,21 @@ async fn a_response_before_the_end_of_the_request_reaches_the_client() {
         read_head(&mut stream);
         let refusal = "HTTP/1.1 413 Too Large\r\ncontent-length: 8\r\n\r\ntoo much";
         match number {
-            // The rest of the body meets a closed connection.
             0 => write_alone(&mut stream, refusal),
             _ => respond_ok(&mut stream, "next"),
         }
     });
     let stage = Stage::new(service.address, &[("WORKER_THREADS", "1")]);
-    let upload = stage
-        .call(Method::POST, "/api/v1/users")
-        .body("x".repeat(900_000));
-    let response = TestResponse::of(upload).await;
-    assert_eq!((response.status, &response.text[..]), (413, "too much"));
+    let (address, token) = (stage.address, stage.token("1", Role::Admin));
+    let upload = format!(
+        "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 10\r\n\r\nhalf"
+    );
+    let response = tokio::task::spawn_blocking(move || raw(address, upload.as_bytes()));
+    let response = response.await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    // The client cannot know how much of its body was read, so that no other request can follow it.
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\ntoo much"), "{response}");
     assert_eq!(stage.get(MOVIES).await.text, "next");
     assert_eq!(service.connections(), 2);
 }
