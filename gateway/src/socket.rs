@@ -28,20 +28,6 @@ impl Socket {
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.0
     }
-
-    /// Sends `bytes`, or some of them.
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            let sent = self.0.try_io(Interest::WRITABLE, || {
-                Ok(rustix::net::send(&self.0, bytes, SendFlags::empty())?)
-            });
-            match sent {
-                Err(error) if is_transient(&error) => {}
-                sent => return Poll::Ready(sent),
-            }
-        }
-    }
 }
 
 /// True if the call is to be repeated once the socket is ready.
@@ -90,7 +76,16 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes)
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            let sent = self.0.try_io(Interest::WRITABLE, || {
+                Ok(rustix::net::send(&self.0, bytes, SendFlags::empty())?)
+            });
+            match sent {
+                Err(error) if is_transient(&error) => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
     }
 
     fn poll_write_vectored(

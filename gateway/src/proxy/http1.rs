@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{Response, header::HeaderName};
+use hyper::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
@@ -41,8 +41,6 @@ pub(super) struct Http1 {
     is_head_request: bool,
     /// Bytes that were read and are not used yet.
     received: Bytes,
-    /// The names of the headers of the latest response.
-    names: Vec<HeaderName>,
     framing: Framing,
     /// True if the service keeps the connection open after the response.
     is_persistent: bool,
@@ -68,7 +66,6 @@ impl Http1 {
             send_error: None,
             is_head_request: false,
             received: Bytes::new(),
-            names: Vec::new(),
             framing: Framing::Length(0),
             is_persistent: true,
         }
@@ -129,18 +126,16 @@ impl Http1 {
             self.send_error = Some(error);
         }
         loop {
-            if let Some((response, length)) =
-                head::parse(&self.received, self.is_head_request, &mut self.names)?
-            {
+            if let Some((head, length)) = head::parse(&self.received, self.is_head_request)? {
                 let _ = self.received.split_to(length);
-                let status = response.parts.status();
+                let status = head.response.status();
                 // Interim responses (RFC 9110, 15.2) are for this connection alone.
-                if status.is_informational() && status.as_u16() != 101 {
+                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                     continue;
                 }
-                self.framing = response.framing;
-                self.is_persistent &= response.is_persistent;
-                return Poll::Ready(Ok(response.parts));
+                self.framing = head.framing;
+                self.is_persistent &= head.is_persistent;
+                return Poll::Ready(Ok(head.response));
             }
             if self.received.len() >= MAX_HEAD_BYTES {
                 return Poll::Ready(Err(Http1Error::Malformed("the head is too large")));

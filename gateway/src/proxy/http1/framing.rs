@@ -51,7 +51,7 @@ impl Framing {
 
     /// True if the body has been decoded to its end.
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self, Self::Length(0) | Self::Chunked(Chunked::End))
+        self.remaining() == Some(0)
     }
 
     /// The bytes that are left, if their number is known.

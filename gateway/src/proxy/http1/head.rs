@@ -68,7 +68,7 @@ impl RequestHead {
 /// The head of a response.
 pub(super) struct ResponseHead {
     /// Without hop-by-hop headers, unless the service switches protocols.
-    pub(super) parts: Response<()>,
+    pub(super) response: Response<()>,
     pub(super) framing: Framing,
     pub(super) is_persistent: bool,
 }
@@ -86,15 +86,13 @@ struct Control {
     has_named: bool,
 }
 
-/// The head of a response at the beginning of `bytes` and its length; `None` if it is incomplete. `names` are those of the
-/// headers of the response before, and become those of this one.
+/// The head of a response at the beginning of `bytes` and its length; `None` if it is incomplete.
 ///
 /// # Errors
 /// Returns an error if the head is malformed or its framing is ambiguous.
 pub(super) fn parse(
     bytes: &[u8],
     is_head_request: bool,
-    names: &mut Vec<HeaderName>,
 ) -> Result<Option<(ResponseHead, usize)>, Http1Error> {
     if bytes.is_empty() {
         return Ok(None);
@@ -123,13 +121,7 @@ pub(super) fn parse(
     let mut response = Response::new(());
     *response.status_mut() = status;
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    fill(
-        response.headers_mut(),
-        parsed.headers,
-        names,
-        &control,
-        is_switch,
-    )?;
+    fill(response.headers_mut(), parsed.headers, &control, is_switch)?;
     let has_no_body = is_head_request
         || is_switch
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -146,7 +138,7 @@ pub(super) fn parse(
         _ => !control.closes,
     };
     let head = ResponseHead {
-        parts: response,
+        response,
         framing,
         is_persistent: is_persistent && !is_ambiguous && framing != Framing::UntilClose,
     };
@@ -158,14 +150,14 @@ pub(super) fn parse(
 fn fill(
     map: &mut HeaderMap,
     headers: &[Header<'_>],
-    names: &mut Vec<HeaderName>,
     control: &Control,
     is_switch: bool,
 ) -> Result<(), Http1Error> {
     let keeps_all = is_switch || control.has_named;
     map.reserve(headers.len() + ADDED_HEADERS);
-    for (index, header) in headers.iter().enumerate() {
-        let name = name(names, index, header.name)?;
+    for header in headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes())
+            .map_err(|_| Http1Error::Malformed("invalid header name"))?;
         if !keeps_all && is_hop_by_hop(&name) {
             continue;
         }
@@ -182,20 +174,6 @@ fn fill(
         remove_hop_by_hop_headers(map);
     }
     Ok(())
-}
-
-/// The name that `text` is. Most responses of a service have the same headers in the same order, so that `names`, those of the
-/// response before, have it at the same `index`: comparing it costs less than parsing it.
-fn name(names: &mut Vec<HeaderName>, index: usize, text: &str) -> Result<HeaderName, Http1Error> {
-    let known = names.get(index);
-    if let Some(known) = known.filter(|known| known.as_str().eq_ignore_ascii_case(text)) {
-        return Ok(known.clone());
-    }
-    let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| Http1Error::Malformed("invalid header name"))?;
-    names.truncate(index);
-    names.push(name.clone());
-    Ok(name)
 }
 
 impl Control {
