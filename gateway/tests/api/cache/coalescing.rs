@@ -37,6 +37,7 @@ async fn the_service_gets_one_request_of_many_clients() {
     let stage = cached(origin.address, &[CROWD]);
     let release = async {
         until_in_flight(&stage, CLIENTS).await;
+        origin.until(1).await;
         assert_eq!(origin.count(), 1);
         origin.release(1);
     };
@@ -59,6 +60,8 @@ async fn clients_ask_at_once_if_the_first_response_is_not_for_all_or_fails() {
         let stage = cached(origin.address, &[CROWD]);
         let release = async {
             until_in_flight(&stage, CLIENTS).await;
+            // The first may still open its connection.
+            origin.until(1).await;
             assert_eq!(origin.count(), 1);
             origin.release(1);
             // One after the other would stop at the second.
