@@ -24,7 +24,7 @@ use chassis::{Problem, problem::from_status, server::check_transfer_coding, trac
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use hyper::{
-    Request, Response, StatusCode, Version,
+    Response, StatusCode, Version,
     body::Incoming,
     header::{ALLOW, FORWARDED, HeaderValue},
     http::{request::Parts, uri::PathAndQuery},
@@ -57,7 +57,7 @@ struct RequestContext<'a> {
     state: &'a ThreadState,
     peer: &'a Peer,
     head: Parts,
-    /// Taken by the layer that reads it.
+    /// `None` without one. Taken by the layer that reads it.
     body: Option<Incoming>,
     trace: TraceContext,
     request_id: HeaderValue,
@@ -74,15 +74,15 @@ struct RequestContext<'a> {
     cache_result: Option<&'static str>,
 }
 
-/// Serves one request.
+/// Serves the request `head` with `body`.
 pub(crate) async fn serve(
     state: &ThreadState,
     peer: &Peer,
-    request: Request<Incoming>,
+    mut head: Parts,
+    body: Option<Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     let shared = &state.shared;
-    let (mut head, body) = request.into_parts();
     let own = &shared.config.own;
     let adapted = match head.version {
         Version::HTTP_2 => request_target::adapt_http2(&mut head, own.head_limit_bytes),
@@ -104,7 +104,7 @@ pub(crate) async fn serve(
     let mut context = RequestContext {
         state,
         peer,
-        body: Some(body),
+        body,
         request_id: header(trace.request_id.as_str()),
         traceparent: header(trace.traceparent()),
         trace,

@@ -4,6 +4,7 @@
 mod client_stream;
 mod connection;
 mod drain;
+mod http1;
 mod http2;
 mod http2_stream;
 mod line_ends;
@@ -11,6 +12,7 @@ mod malformed;
 mod stall;
 mod tls;
 mod tunnel;
+mod unread;
 
 use std::{
     io::ErrorKind,

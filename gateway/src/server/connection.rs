@@ -13,14 +13,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
-    Request, StatusCode,
+    Request, Response, StatusCode,
     body::Incoming,
     header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY},
     rt::Write,
-    server::conn::http1,
+    server::conn::http1 as hyper_http1,
     service::service_fn,
     upgrade::OnUpgrade,
 };
@@ -34,14 +33,17 @@ use tokio_rustls::server::TlsStream;
 use super::{
     client_stream::{ClientStream, Timeouts},
     drain::{Drain, Watcher},
+    http1,
     http2::{self, Http2},
     malformed,
     tls::{ALPN_HTTP2, HANDSHAKE_FAILURES_TOTAL, ServerTls},
     tunnel::{self, TunnelTimeouts},
+    unread::UnreadStream,
 };
 use crate::{
     admission::{CLIENT_CONNECTIONS, ConnectionHandle, Permit},
     pipeline,
+    response::Body,
     socket::Socket,
     state::{Peer, ThreadState},
     websocket::End,
@@ -54,12 +56,12 @@ const MAX_LINGER_READS: usize = 64;
 
 /// The connections of one thread.
 pub(super) struct Connections {
-    state: Rc<ThreadState>,
+    pub(super) state: Rc<ThreadState>,
     /// `None`: cleartext.
     tls: Option<Arc<ServerTls>>,
-    http1: http1::Builder,
+    http1: hyper_http1::Builder,
     http2: Rc<Http2>,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
     tunnel_timeouts: TunnelTimeouts,
     pub(super) drain: Drain,
 }
@@ -75,7 +77,7 @@ impl Connections {
     /// No connections of the thread with `state`, with TLS if there is a certificate.
     pub(super) fn new(state: Rc<ThreadState>, tls: Option<Arc<ServerTls>>) -> Rc<Self> {
         let own = &state.shared.config.own;
-        let mut http1 = http1::Builder::new();
+        let mut http1 = hyper_http1::Builder::new();
         // The stream limits the time of heads.
         http1
             .header_read_timeout(None)
@@ -155,8 +157,8 @@ impl Connections {
 
     async fn serve_cleartext(&self, stream: Socket, peer: &Rc<Peer>, mut watcher: Watcher) {
         let http2 = self.serve_http1(stream, peer, &mut watcher, true).await;
-        if let Some((stream, opening)) = http2 {
-            Box::pin(http2::serve(&self.http2, stream, opening, peer, watcher)).await;
+        if let Some(stream) = http2 {
+            Box::pin(http2::serve(&self.http2, stream, peer, watcher)).await;
         }
     }
 
@@ -171,7 +173,7 @@ impl Connections {
         let completed = watcher.limit_handshake(self.timeouts.head, handshake).await;
         let reason = match completed {
             Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) => {
-                return http2::serve(&self.http2, stream, Bytes::new(), peer, watcher).await;
+                return http2::serve(&self.http2, stream, peer, watcher).await;
             }
             Some(Ok(stream)) => {
                 self.serve_http1(stream, peer, &mut watcher, false).await;
@@ -194,15 +196,30 @@ impl Connections {
         metrics::counter!(HANDSHAKE_FAILURES_TOTAL, "reason" => reason).increment(1);
     }
 
-    /// Serves a connection of HTTP/1.1 until it ends. Returns the stream and what was read of it if the client speaks
-    /// HTTP/2 instead, which it may if `may_be_http2`.
+    /// Serves a connection of HTTP/1.1 until it ends. Returns the stream if the client speaks HTTP/2 instead, which it may
+    /// if `may_be_http2`.
     async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         &self,
         stream: S,
         peer: &Rc<Peer>,
         watcher: &mut Watcher,
         may_be_http2: bool,
-    ) -> Option<(S, Bytes)> {
+    ) -> Option<UnreadStream<S>> {
+        let (stream, received) = http1::serve(self, stream, peer, watcher).await?;
+        let may_be_http2 = may_be_http2 && peer.connection.responses.begun() == 0;
+        let stream = UnreadStream::new(stream, received);
+        // Boxed, so that other connections are small.
+        Box::pin(self.serve_any_http1(stream, peer, watcher, may_be_http2)).await
+    }
+
+    /// Serves a connection with requests of any kind like [`Self::serve_http1`].
+    async fn serve_any_http1<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+        &self,
+        stream: UnreadStream<S>,
+        peer: &Rc<Peer>,
+        watcher: &mut Watcher,
+        may_be_http2: bool,
+    ) -> Option<UnreadStream<S>> {
         let responses = &peer.connection.responses;
         let explain = {
             let (state, ip) = (Rc::clone(&self.state), peer.ip);
@@ -217,7 +234,6 @@ impl Connections {
             may_be_http2,
             explain,
         );
-        let hsts = self.http2.hsts.as_ref();
         let has_upgrade = Cell::new(false);
         let service = service_fn(|request: Request<Incoming>| {
             let guard = responses.begin();
@@ -225,16 +241,12 @@ impl Connections {
                 has_upgrade.set(true);
             }
             async move {
+                let (head, body) = request.into_parts();
                 // Boxed, so that idle connections have no room for it.
-                let mut response = Box::pin(pipeline::serve(&self.state, peer, request)).await;
-                let status = response.status();
-                let headers = response.headers_mut();
-                if self.state.is_stopping.get() && status != StatusCode::SWITCHING_PROTOCOLS {
-                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                if let Some(hsts) = hsts {
-                    headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-                }
+                let serving = Box::pin(pipeline::serve(&self.state, peer, head, Some(body)));
+                let mut response = serving.await;
+                // hyper knows which request is the last one.
+                self.finish(&mut response, false);
                 Ok::<_, Infallible>(response.map(|body| {
                     // The response is in progress until its body, which owns the guard, is dropped.
                     body.map_err(move |error| {
@@ -252,7 +264,7 @@ impl Connections {
             }
             return None;
         }
-        let http1::Parts {
+        let hyper_http1::Parts {
             mut io, read_buf, ..
         } = serving.into_parts();
         if let Some(tunnel) = peer.tunnel.take() {
@@ -278,6 +290,21 @@ impl Connections {
             }
         }
         io.into_http2()
+            .map(|(stream, opening)| stream.unread(opening))
+    }
+
+    /// Adds the headers to `response` that depend on the connection, on which no other follows if `is_last` or if the process
+    /// stops.
+    pub(super) fn finish(&self, response: &mut Response<Body>, is_last: bool) {
+        let status = response.status();
+        let headers = response.headers_mut();
+        let is_last = is_last || self.state.is_stopping.get();
+        if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(hsts) = &self.http2.hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
     }
 }
 

@@ -81,6 +81,13 @@ impl Watcher {
         .await;
     }
 
+    /// Returns once the process stops and no request has come in the time that a client has to begin one, on a connection
+    /// whose requests `responses` counts.
+    pub(super) async fn stopped_idle(&mut self, responses: &ResponseCounter) {
+        self.stopped().await;
+        tokio::time::sleep(idle_timeout(responses.begun())).await;
+    }
+
     /// Runs `handshake` for at most `timeout`, and no longer than a client has for its first request once the process
     /// stops; `None` if it takes longer.
     pub(super) async fn limit_handshake<F: Future>(
@@ -117,11 +124,7 @@ impl Watcher {
         }
         // hyper closes a connection at once if it has read nothing of a request, even if one has arrived.
         let begun = responses.begun();
-        let wait = match begun {
-            0 => FIRST_REQUEST_TIMEOUT,
-            _ => ARRIVED_TIMEOUT,
-        };
-        let mut timer = pin!(tokio::time::sleep(wait));
+        let mut timer = pin!(tokio::time::sleep(idle_timeout(begun)));
         let ended = poll_fn(|cx| {
             if let Poll::Ready(served) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Some(served));
@@ -177,6 +180,14 @@ impl Watcher {
             // The client does not acknowledge the shutdown.
             () = idle(responses, FIRST_REQUEST_TIMEOUT) => Ok(()),
         }
+    }
+}
+
+/// The time that a client has to begin a request on an idle connection once the process stops, after `begun` requests.
+fn idle_timeout(begun: u64) -> Duration {
+    match begun {
+        0 => FIRST_REQUEST_TIMEOUT,
+        _ => ARRIVED_TIMEOUT,
     }
 }
 

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hyper::{
     Request,
     body::Incoming,
@@ -118,11 +117,10 @@ pub(super) struct Http2 {
     pub(super) hsts: Option<HeaderValue>,
 }
 
-/// Serves a connection over `stream`, of which `opening` has been read, until it ends.
+/// Serves a connection over `stream` until it ends.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     http2: &Rc<Http2>,
     stream: S,
-    opening: Bytes,
     peer: &Rc<Peer>,
     mut watcher: Watcher,
 ) {
@@ -136,9 +134,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             streams.next.set(Some(Rc::clone(&handle)));
             let http2 = Rc::clone(&http2);
             async move {
-                let method = request.method().clone();
+                let (head, body) = request.into_parts();
+                let method = head.method.clone();
                 // Boxed, since hyper and the runtime move the future of a request several times.
-                let serving = Box::pin(pipeline::serve(&http2.state, &handle.peer, request));
+                let serving = pipeline::serve(&http2.state, &handle.peer, head, Some(body));
+                let serving = Box::pin(serving);
                 let mut response = serving.await;
                 if let Some(hsts) = &http2.hsts {
                     let headers = response.headers_mut();
@@ -163,7 +163,6 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_header_list_size(head_limit.saturating_mul(HEADER_LIST_FACTOR));
     let stream = Http2Io {
         stream: TokioIo::new(stream),
-        opening,
         stall: StallTimer::default(),
         timeout: timeouts.write,
     };
@@ -179,10 +178,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     }
 }
 
-/// The stream of a connection: returns the opening first, and limits the time of writes.
+/// The stream of a connection: limits the time of writes.
 struct Http2Io<S> {
     stream: TokioIo<S>,
-    opening: Bytes,
     stall: StallTimer,
     timeout: Duration,
 }
@@ -191,14 +189,9 @@ impl<S: AsyncRead + Unpin> Read for Http2Io<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
+        buffer: ReadBufCursor<'_>,
     ) -> Poll<std::io::Result<()>> {
-        if self.opening.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let count = self.opening.len().min(buffer.remaining());
-        buffer.put_slice(&self.opening.split_to(count));
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 

@@ -271,6 +271,38 @@ async fn pipelined_requests_are_served_in_order() {
     }
 }
 
+/// Requests with and without bodies, which are read by different parsers, however they arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_different_kinds_follow_each_other() {
+    let get = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let length = get.len();
+    let post = format!("POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{get}");
+    let chunks = format!("{length:x}\r\n{get}\r\n0\r\n\r\n");
+    let chunked =
+        format!("GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+    let head = "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let text = format!("{get}{get}{post}{get}{chunked}{head}{get}{last}");
+    let expected = ["200", "200", "405", "200", "200", "200", "200", "200"];
+    for wire in wires(&[]).await {
+        for at in (0..text.len()).step_by(5) {
+            let mut stream = wire.connect();
+            stream.socket().set_read_timeout(Some(MAX_WAIT)).unwrap();
+            stream.socket().set_nodelay(true).unwrap();
+            let (before, after) = text.split_at(at);
+            for part in [before, after] {
+                stream.write_all(part.as_bytes()).unwrap();
+                stream.flush().unwrap();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            let response = read_rest(&mut *stream);
+            let statuses = response.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]);
+            let statuses: Vec<&str> = statuses.collect();
+            assert_eq!(statuses, expected, "{} {at}: {response}", wire.name());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_send_their_head_too_slowly_are_disconnected() {
     for wire in wires(&[("HEAD_TIMEOUT_MS", "300")]).await {
