@@ -126,6 +126,9 @@ async fn a_hostile_catalogue_is_shown_as_text() {
     check(&page, "why").await;
     page.evaluate("document.querySelector('dialog[open]').close(); true")
         .await;
+    // Its end returns the focus, a moment later.
+    page.until("its end", "!document.querySelector('dialog')")
+        .await;
     // Suggestions of the search, of movies, people and keywords.
     for text in ["zyxwv", "director", "keyword"] {
         page.evaluate(&format!(
