@@ -16,7 +16,7 @@ pub(crate) mod tee;
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use chassis::Problem;
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
 use tokio::sync::oneshot;
 
 use self::{
@@ -31,7 +31,7 @@ pub(crate) use self::{
     metrics::{CacheResult, describe_metrics},
     store::{Key, Selected},
 };
-use crate::routes::Service;
+use crate::{message::Headers, routes::Service};
 
 /// Fetches of one thread at a time; further requests go to the services as if there were no cache.
 const MAX_FETCHES: usize = 512;
@@ -92,10 +92,6 @@ pub(crate) struct ThreadCache {
 }
 
 /// The result of a request to a service, perhaps another client's.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives for a moment, once for each request"
-)]
 pub(crate) enum Answer {
     Fetched(Fetched),
     /// The response to another client's request.
@@ -130,7 +126,7 @@ impl ThreadCache {
 
     /// Notes whether shared caches may store a response with `status` and `headers` to a request for `path`. Requests for a
     /// path without such responses do not wait for each other in vain.
-    pub(crate) fn note(&self, path: usize, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn note(&self, path: usize, status: StatusCode, headers: &Headers) {
         if status == StatusCode::OK
             && let Some(uncacheable) = self.uncacheable.get(path)
         {

@@ -6,13 +6,12 @@ pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod swagger;
 
-use hyper::{
-    HeaderMap,
-    header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
-        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-    },
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+
+use crate::message::Headers;
 
 /// The headers of all files.
 static FILE_HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -28,7 +27,9 @@ static FILE_HEADERS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// Adds the headers of a file whose page may load what the content security `policy` allows.
-fn add_file_headers(headers: &mut HeaderMap, policy: HeaderValue) {
-    headers.extend(FILE_HEADERS.iter().cloned());
+fn add_file_headers(headers: &mut Headers, policy: HeaderValue) {
+    for (name, value) in &FILE_HEADERS {
+        headers.insert(name, value);
+    }
     headers.insert(CONTENT_SECURITY_POLICY, policy);
 }

@@ -18,6 +18,7 @@ pub mod config;
 mod endpoints;
 mod groups;
 mod lazy_timer;
+mod message;
 mod middleware;
 pub mod openapi;
 mod pipeline;

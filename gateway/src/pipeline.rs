@@ -24,7 +24,7 @@ use chassis::{Problem, problem::from_status, server::check_transfer_coding, trac
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use hyper::{
-    Response, StatusCode, Version,
+    StatusCode, Version,
     body::Incoming,
     header::{ALLOW, FORWARDED, HeaderValue},
     http::{request::Parts, uri::PathAndQuery},
@@ -34,6 +34,7 @@ use crate::{
     admission::{Permit, Refusal, count_refusal},
     config::AuthMode,
     endpoints::{health, limits, metrics, page, swagger},
+    message::Response,
     middleware::{
         access_log::Outcome,
         auth::{Principal, authorize},
@@ -137,8 +138,8 @@ pub(crate) async fn serve(
         cause = problem.log_cause().map(str::to_owned);
         refusal(&problem, context.head.uri.path(), &context.trace.request_id)
     });
-    let headers = response.headers_mut();
-    headers.insert(X_REQUEST_ID, context.request_id);
+    let headers = &mut response.headers;
+    headers.insert(X_REQUEST_ID, &context.request_id);
     if let Some(limit) = context.limit {
         limit.add_headers(headers);
     }
@@ -152,12 +153,12 @@ pub(crate) async fn serve(
         .apply(method, headers, file, response)
         .await;
     if let Some(timing) = &context.timing {
-        timing.add_header(response.headers_mut());
+        timing.add_header(&mut response.headers);
     }
     entry.finish(&Outcome {
         trace: &context.trace,
         client,
-        status: response.status(),
+        status: response.status,
         is_upstream_failure,
         cause: cause.as_deref(),
         cache: context.cache_result,

@@ -4,11 +4,13 @@ mod encoded_body;
 mod encoder;
 mod service_body;
 
+use std::borrow::Borrow;
+
 use bytes::Bytes;
 use chassis::{Problem, problem::CONTENT_TYPE_PROBLEM};
 use http_body_util::{Either, Full};
 use hyper::{
-    Response, StatusCode,
+    StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
@@ -16,7 +18,7 @@ use serde::Serialize;
 pub(crate) use self::encoded_body::EncodedBody;
 pub(crate) use self::encoder::Coding;
 pub(crate) use self::service_body::ServiceBody;
-use crate::{cache::tee::TeeBody, proxy::ResponseBody};
+use crate::{cache::tee::TeeBody, message::Response, proxy::ResponseBody};
 
 /// The media type of the gateway's own documents.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -47,11 +49,10 @@ pub(crate) fn empty_body() -> Body {
 /// The response to the request for `path` that was refused with `problem`.
 pub(crate) fn refusal(problem: &Problem, path: &str, request_id: &str) -> Response<Body> {
     let content_type = HeaderValue::from_static(CONTENT_TYPE_PROBLEM);
-    let mut response = document(content_type, problem.body(path, request_id));
-    *response.status_mut() = problem.status();
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.extend(problem.headers().clone());
+    let body = problem.body(path, request_id);
+    let mut response = document(problem.status(), content_type, body);
+    response.headers.insert(CACHE_CONTROL, NO_STORE);
+    response.headers.extend(problem.headers());
     response
 }
 
@@ -65,24 +66,25 @@ pub(crate) fn rate_limited(error: &'static str, seconds: u64) -> Problem {
 
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(empty_body());
-    *response.status_mut() = status;
-    response
+    Response::new(status, empty_body())
 }
 
 /// A JSON response that must not be stored.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     // Reports are structs of text and flags, whose serialization cannot fail.
     let text = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = document(JSON, Bytes::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    let mut response = document(status, JSON, Bytes::from(text));
+    response.headers.insert(CACHE_CONTROL, NO_STORE);
     response
 }
 
-/// A response of the media type `content_type`.
-pub(crate) fn document(content_type: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Full::new(body)));
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+/// A response with `body` of the media type `content_type`.
+pub(crate) fn document(
+    status: StatusCode,
+    content_type: impl Borrow<HeaderValue>,
+    body: Bytes,
+) -> Response<Body> {
+    let mut response = Response::new(status, Either::Left(Full::new(body)));
+    response.headers.append(CONTENT_TYPE, content_type);
     response
 }

@@ -7,6 +7,8 @@ use hyper::{
     header::{CACHE_CONTROL, HeaderValue},
 };
 
+use crate::message::{Headers, Value};
+
 /// The largest number of seconds that is kept: larger ones mean the same (RFC 9111, section 1.2.2).
 const MAX_SECONDS: u64 = 1 << 31;
 
@@ -29,11 +31,11 @@ pub(crate) struct ResponseControl {
 
 impl ResponseControl {
     /// The directives of `headers`.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &Headers) -> Self {
         let mut control = Self::default();
         let (mut max_age, mut s_maxage) = (None, None);
-        for line in headers.get_all(CACHE_CONTROL) {
-            let Ok(line) = line.to_str() else {
+        for line in headers.get_all(&CACHE_CONTROL) {
+            let Some(line) = line.to_str() else {
                 // Unreadable directives may forbid anything.
                 control.forbids = true;
                 continue;
@@ -102,17 +104,14 @@ impl RequestControl {
 
 /// The `Cache-Control` that clients get for a response to authenticated callers: caches beyond the gateway do not
 /// authenticate, so that only those of one client may store it. `None` if that is what `headers` say already.
-pub(crate) fn for_one_client(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(crate) fn for_one_client(headers: &Headers) -> Option<HeaderValue> {
     let control = ResponseControl::of(headers);
     if !control.is_shared || control.forbids {
         return None;
     }
-    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let lines = headers.get_all(&CACHE_CONTROL).filter_map(Value::to_str);
     let mut text = String::from("private");
-    for (name, value) in lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(directives)
-    {
+    for (name, value) in lines.flat_map(directives) {
         let is_left_out = ["public", "s-maxage", "proxy-revalidate"]
             .iter()
             .any(|word| name.eq_ignore_ascii_case(word));
@@ -161,14 +160,11 @@ fn shorter(known: Option<Duration>, value: Option<&str>) -> Duration {
 mod tests {
     use super::*;
 
-    fn headers(lines: &[&'static str]) -> HeaderMap {
-        let lines = lines
-            .iter()
-            .map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)));
-        let mut headers = HeaderMap::new();
-        lines.for_each(|(name, line)| {
-            headers.append(name, line);
-        });
+    fn headers(lines: &[&'static str]) -> Headers {
+        let mut headers = Headers::default();
+        for line in lines {
+            headers.append(CACHE_CONTROL, HeaderValue::from_static(line));
+        }
         headers
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use chassis::conditional::names_etag;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, StatusCode,
     header::{
         ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, CONTENT_ENCODING, CONTENT_LENGTH,
         CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderName, HeaderValue, IF_NONE_MATCH,
@@ -15,6 +15,7 @@ use hyper::{
 };
 
 use super::control::{RequestControl, ResponseControl, seconds};
+use crate::message::{Headers, Response, Value};
 
 /// The memory of an entry beside its text, approximately.
 const OVERHEAD_BYTES: usize = 512;
@@ -38,10 +39,10 @@ pub(crate) struct Variation {
 
 impl Variation {
     /// The variation that `Vary` names; `None` if it names anything else, so that the response must not be stored.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    fn of(headers: &Headers) -> Option<Self> {
         let mut variation = Self::default();
-        for line in headers.get_all(VARY) {
-            for name in line.to_str().ok()?.split(',').map(str::trim) {
+        for line in headers.get_all(&VARY) {
+            for name in line.to_str()?.split(',').map(str::trim) {
                 if name.eq_ignore_ascii_case(ACCEPT_LANGUAGE.as_str()) {
                     variation.by_language = true;
                 } else if name.eq_ignore_ascii_case(ACCEPT.as_str()) {
@@ -57,7 +58,7 @@ impl Variation {
 
 /// The head of a response that may be stored.
 pub(crate) struct Storable {
-    headers: HeaderMap,
+    headers: Headers,
     /// The tag without `W/`.
     etag: Option<HeaderValue>,
     freshness: Freshness,
@@ -89,11 +90,11 @@ pub(crate) struct Sent {
 impl Storable {
     /// Reads the head of a response to a GET that was `sent` without credentials; `None` if it must not be stored, or could
     /// never be used.
-    pub(crate) fn of(status: StatusCode, headers: &HeaderMap, sent: Sent) -> Option<Self> {
+    pub(crate) fn of(status: StatusCode, headers: &Headers, sent: Sent) -> Option<Self> {
         let control = ResponseControl::of(headers);
         let is_excluded = [SET_COOKIE, CONTENT_RANGE, CONTENT_ENCODING]
             .iter()
-            .any(|name| headers.contains_key(name));
+            .any(|name| headers.contains(name));
         let is_stream = (headers.get(CONTENT_TYPE))
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         if status != StatusCode::OK
@@ -105,21 +106,17 @@ impl Storable {
             return None;
         }
         let variation = Variation::of(headers)?;
-        let etag = headers.get(ETAG).map(opaque_tag);
+        let etag = headers.get(ETAG).and_then(opaque_tag);
         let freshness = Freshness::of(headers, &control, sent)?;
         if !freshness.is_usable() && etag.is_none() {
             return None;
         }
         let mut headers = headers.clone();
-        let is_removed = |name: &HeaderName| {
-            *name == AGE
-                || OF_ONE_REQUEST
-                    .iter()
-                    .any(|prefix| name.as_str().starts_with(prefix))
-        };
-        while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {
-            headers.remove(name);
-        }
+        headers.retain(|name| {
+            let mut prefixes = OF_ONE_REQUEST.iter();
+            let is_of_one = prefixes.any(|prefix| name.starts_with(prefix.as_bytes()));
+            name != AGE.as_str().as_bytes() && !is_of_one
+        });
         Some(Self {
             headers,
             etag,
@@ -130,12 +127,8 @@ impl Storable {
 
     /// The length of the body that the head announces.
     pub(crate) fn announced_length(&self) -> Option<usize> {
-        self.headers
-            .get(CONTENT_LENGTH)?
-            .to_str()
-            .ok()?
-            .parse()
-            .ok()
+        let length = self.headers.number(&CONTENT_LENGTH)?;
+        usize::try_from(length).ok()
     }
 
     /// The entry with `body`.
@@ -157,25 +150,23 @@ impl Storable {
 }
 
 /// The opaque part of an entity tag.
-fn opaque_tag(etag: &HeaderValue) -> HeaderValue {
-    let strong = etag.as_bytes().strip_prefix(b"W/");
-    strong
-        .and_then(|strong| HeaderValue::from_bytes(strong).ok())
-        .unwrap_or_else(|| etag.clone())
+fn opaque_tag(etag: Value<'_>) -> Option<HeaderValue> {
+    let etag = etag.as_bytes();
+    HeaderValue::from_bytes(etag.strip_prefix(b"W/").unwrap_or(etag)).ok()
 }
 
 /// The time of an HTTP date; `None` if there is none or it is malformed.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+fn date(headers: &Headers, name: &HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str()?).ok()
 }
 
 impl Freshness {
     /// `None` if the response states no lifetime.
-    fn of(headers: &HeaderMap, control: &ResponseControl, sent: Sent) -> Option<Self> {
+    fn of(headers: &Headers, control: &ResponseControl, sent: Sent) -> Option<Self> {
         let made = date(headers, &DATE).unwrap_or(sent.received);
         let lifetime = match control.lifetime {
             Some(lifetime) => lifetime,
-            None if headers.contains_key(EXPIRES) => date(headers, &EXPIRES)
+            None if headers.contains(EXPIRES) => date(headers, &EXPIRES)
                 .and_then(|expires| expires.duration_since(made).ok())
                 .unwrap_or_default(),
             None => return None,
@@ -183,7 +174,7 @@ impl Freshness {
         let received = Instant::now();
         let age = headers
             .get(AGE)
-            .and_then(|age| seconds(Some(age.to_str().ok()?)));
+            .and_then(|age| seconds(Some(age.to_str()?)));
         let age = age.unwrap_or_default() + (received - sent.at);
         // Of a date without fractions the age would be up to a second too high.
         let apparent = sent.received.duration_since(made).unwrap_or_default();
@@ -209,7 +200,7 @@ impl Freshness {
 
 /// A stored response.
 pub(crate) struct Entry {
-    headers: HeaderMap,
+    headers: Headers,
     body: Bytes,
     etag: Option<HeaderValue>,
     freshness: Freshness,
@@ -256,44 +247,40 @@ impl Entry {
     }
 
     /// The value of `If-None-Match` by which the service may confirm it; `None` if it has no tag.
-    pub(crate) fn validator(&self) -> Option<&HeaderValue> {
-        self.headers.get(ETAG)
+    pub(crate) fn validator(&self) -> Option<HeaderValue> {
+        self.headers.get(ETAG)?.to_header_value()
     }
 
     /// The memory that it takes, approximately.
     pub(super) fn bytes(&self) -> usize {
-        let headers = self.headers.iter();
-        let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + 32);
-        self.body.len() + headers.sum::<usize>() + OVERHEAD_BYTES
+        self.body.len() + self.headers.bytes() + OVERHEAD_BYTES
     }
 
     /// The entry after the service confirmed it by a 304 with `headers` (RFC 9111, section 3.2); `None` if they are for
     /// another response or forbid to store it.
-    pub(crate) fn confirmed(&self, headers: &HeaderMap, sent: Sent) -> Option<Self> {
+    pub(crate) fn confirmed(&self, headers: &Headers, sent: Sent) -> Option<Self> {
         if headers
             .get(ETAG)
-            .map(opaque_tag)
+            .and_then(opaque_tag)
             .is_some_and(|tag| Some(&tag) != self.etag.as_ref())
         {
             return None;
         }
         let mut merged = self.headers.clone();
-        for name in headers.keys() {
-            let is_of_body = [
+        let mut of_response = headers.clone();
+        of_response.retain(|name| {
+            let of_body = [
                 CONTENT_LENGTH,
                 CONTENT_ENCODING,
                 CONTENT_RANGE,
                 CONTENT_TYPE,
                 ETAG,
-            ]
-            .contains(name);
-            if !is_of_body {
-                merged.remove(name);
-                headers.get_all(name).iter().for_each(|value| {
-                    merged.append(name, value.clone());
-                });
-            }
-        }
+            ];
+            !of_body
+                .iter()
+                .any(|known| known.as_str().as_bytes() == name)
+        });
+        merged.replace(&of_response);
         let storable = Storable::of(StatusCode::OK, &merged, sent)?;
         Some(storable.with_body(self.body.clone()))
     }
@@ -306,11 +293,13 @@ impl Entry {
         } else {
             self.body.clone()
         };
-        let mut response = Response::new(body);
-        *response.headers_mut() = self.headers.clone();
-        response
-            .headers_mut()
-            .insert(AGE, HeaderValue::from(self.age().as_secs()));
+        let mut response = Response {
+            status: StatusCode::OK,
+            headers: self.headers.clone(),
+            body,
+        };
+        let age = HeaderValue::from(self.age().as_secs());
+        response.headers.insert(AGE, age);
         if is_known {
             make_not_modified(&mut response);
         }
@@ -327,19 +316,15 @@ fn is_known(request: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
 }
 
 /// True if the client that sent `request` has the response with `status` and `headers` already.
-pub(crate) fn is_not_modified(
-    request: &HeaderMap,
-    status: StatusCode,
-    headers: &HeaderMap,
-) -> bool {
+pub(crate) fn is_not_modified(request: &HeaderMap, status: StatusCode, headers: &Headers) -> bool {
     status == StatusCode::OK
         && request.contains_key(IF_NONE_MATCH)
-        && is_known(request, headers.get(ETAG).map(opaque_tag).as_ref())
+        && is_known(request, headers.get(ETAG).and_then(opaque_tag).as_ref())
 }
 
 /// Makes `response` a 304.
 pub(crate) fn make_not_modified<B>(response: &mut Response<B>) {
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    response.headers_mut().remove(CONTENT_TYPE);
-    response.headers_mut().remove(CONTENT_LENGTH);
+    response.status = StatusCode::NOT_MODIFIED;
+    response.headers.remove(CONTENT_TYPE);
+    response.headers.remove(CONTENT_LENGTH);
 }

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use chassis::clock::Clock;
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, StatusCode,
     header::{ACCEPT, ACCEPT_LANGUAGE, HeaderValue, IF_NONE_MATCH},
     http::uri::PathAndQuery,
 };
@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     groups::count_fallback,
+    message::Response,
     proxy::{Call, Failure, ForwardedHeaders, ResponseBody, Upstream},
 };
 
@@ -93,7 +94,7 @@ impl Fetch {
         let received = received
             .map_err(|_| FetchError::TimedOut)
             .and_then(|received| received.map_err(FetchError::Failed));
-        let mut received = match received {
+        let received = match received {
             Ok(received) => received,
             Err(error) => {
                 lead.into_iter().for_each(Leader::failed);
@@ -102,7 +103,7 @@ impl Fetch {
                 return;
             }
         };
-        let (status, headers) = (received.response.status(), received.response.headers_mut());
+        let (status, headers) = (received.response.status, &received.response.headers);
         if status == StatusCode::NOT_MODIFIED
             && let Some(stale) = &self.stale
             && let Some(entry) = stale.confirmed(headers, received.sent)
@@ -137,8 +138,17 @@ impl Fetch {
             return;
         };
         let (writer, body) = tee();
-        let (head, service_body) = received.response.into_parts();
-        let _ = client.send(Ok(Fetched::Stored(Response::from_parts(head, body))));
+        let Response {
+            status,
+            headers,
+            body: service_body,
+        } = received.response;
+        let response = Response {
+            status,
+            headers,
+            body,
+        };
+        let _ = client.send(Ok(Fetched::Stored(response)));
         if let Some(whole) = writer.copy(service_body, limit).await {
             let body = Bytes::from(whole.into_boxed_slice());
             let entry = Arc::new(storable.with_body(body));
@@ -155,10 +165,10 @@ impl Fetch {
         let Some(stale) = &self.stale else {
             return self.send(None).await;
         };
-        let received = self.send(stale.validator()).await?;
+        let received = self.send(stale.validator().as_ref()).await?;
         let response = &received.response;
-        if response.status() == StatusCode::NOT_MODIFIED
-            && stale.confirmed(response.headers(), received.sent).is_none()
+        if response.status == StatusCode::NOT_MODIFIED
+            && stale.confirmed(&response.headers, received.sent).is_none()
         {
             cache.store.remove(&self.key, &self.selected);
             return self.send(None).await;

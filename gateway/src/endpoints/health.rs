@@ -6,9 +6,10 @@ use chassis::{
     health::{Dependency, Liveness, Readiness},
     redis::Redis,
 };
-use hyper::{Response, StatusCode, http::uri::PathAndQuery};
+use hyper::{StatusCode, http::uri::PathAndQuery};
 
 use crate::{
+    message::Response,
     proxy::{Upstream, internal::InternalCall},
     response::{Body, json},
     state::ThreadState,
@@ -59,8 +60,8 @@ fn dependency(name: &'static str, result: Result<(), String>) -> Dependency {
 async fn check(upstream: &Upstream, call: &InternalCall<'_>) -> Result<(), String> {
     let target = PathAndQuery::from_static("/health/ready");
     match tokio::time::timeout(CHECK_TIMEOUT, call.get(upstream, &target)).await {
-        Ok(Ok(response)) if response.status().is_success() => Ok(()),
-        Ok(Ok(response)) => Err(format!("status {}", response.status().as_u16())),
+        Ok(Ok(response)) if response.status.is_success() => Ok(()),
+        Ok(Ok(response)) => Err(format!("status {}", response.status.as_u16())),
         Ok(Err(failure)) => Err(failure.to_string()),
         Err(_) => Err("no response within a second".to_owned()),
     }

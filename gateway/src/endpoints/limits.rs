@@ -1,9 +1,10 @@
 //! `GET /api/v1/users/{id}/limits`: what is left of a user's rate limits, and when more comes.
 
 use chassis::{Problem, problem::from_status};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 
 use crate::{
+    message::Response,
     middleware::{auth::Principal, client_ip::ClientKey, rate_limit::RateLimiter},
     response::{Body, json},
 };

@@ -1,9 +1,10 @@
 //! `/metrics`: the metrics of all threads.
 
 use bytes::Bytes;
-use hyper::{Response, header::HeaderValue};
+use hyper::{StatusCode, header::HeaderValue};
 
 use crate::{
+    message::Response,
     response::{Body, document},
     state::ThreadState,
 };
@@ -16,5 +17,6 @@ pub(crate) fn render(state: &ThreadState) -> Response<Body> {
     if let Some(cache) = &state.shared.cache {
         cache.report_size();
     }
-    document(PROMETHEUS, Bytes::from(state.shared.metrics.render()))
+    let text = state.shared.metrics.render();
+    document(StatusCode::OK, PROMETHEUS, Bytes::from(text))
 }

@@ -10,7 +10,7 @@ use chassis::{
     problem::from_status,
 };
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, StatusCode,
     header::{ETAG, HeaderValue, IF_NONE_MATCH},
 };
 use serde::Serialize;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::add_file_headers;
 use crate::{
     config::AuthMode,
+    message::Response,
     middleware::auth::{Principal, Role},
     response::{self, Body},
 };
@@ -119,11 +120,11 @@ pub(crate) fn file(name: &str, headers: &HeaderMap) -> Result<Response<Body>, Pr
     let is_known = known.any(|list| names_etag(list, &file.etag));
     let mut response = match is_known {
         true => response::empty(StatusCode::NOT_MODIFIED),
-        false => response::document(file.content_type.clone(), file.content.clone()),
+        false => response::document(StatusCode::OK, &file.content_type, file.content.clone()),
     };
-    let headers = response.headers_mut();
+    let headers = &mut response.headers;
     add_file_headers(headers, POLICY);
-    headers.insert(ETAG, file.etag.clone());
+    headers.insert(ETAG, &file.etag);
     Ok(response)
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use chassis::{Problem, problem::from_status};
 use hyper::{
-    Response, StatusCode,
+    StatusCode,
     header::{CONTENT_TYPE, HeaderValue, LOCATION},
     http::uri::PathAndQuery,
 };
@@ -14,6 +14,7 @@ use utoipa_swagger_ui::{Config, Url, serve};
 
 use super::add_file_headers;
 use crate::{
+    message::Response,
     openapi,
     proxy::{
         internal::InternalCall,
@@ -61,7 +62,7 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 pub(crate) fn redirect() -> Response<Body> {
     let mut response = response::empty(StatusCode::MOVED_PERMANENTLY);
     let location = HeaderValue::from_static("/swagger/");
-    response.headers_mut().insert(LOCATION, location);
+    response.headers.insert(LOCATION, location);
     response
 }
 
@@ -75,8 +76,12 @@ pub(crate) fn file(name: &str) -> Result<Response<Body>, Problem> {
     };
     let content_type = HeaderValue::try_from(file.content_type)
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
-    let mut response = response::document(content_type, Bytes::from(file.bytes.into_owned()));
-    add_file_headers(response.headers_mut(), POLICY);
+    let mut response = response::document(
+        StatusCode::OK,
+        content_type,
+        Bytes::from(file.bytes.into_owned()),
+    );
+    add_file_headers(&mut response.headers, POLICY);
     Ok(response)
 }
 
@@ -92,8 +97,8 @@ pub(crate) async fn document(
     let name = name.strip_suffix(".json").unwrap_or_default();
     // The gateway's name is the earlier path.
     if name == openapi::NAME || name == crate::NAME {
-        let mut response = response::document(response::JSON, DOCUMENT.clone());
-        add_file_headers(response.headers_mut(), POLICY);
+        let mut response = response::document(StatusCode::OK, response::JSON, DOCUMENT.clone());
+        add_file_headers(&mut response.headers, POLICY);
         return Ok(response);
     }
     let Some(service) = Service::ALL
@@ -106,12 +111,12 @@ pub(crate) async fn document(
     let target = PathAndQuery::from_static("/openapi.json");
     let document = call.get(state.upstream(service), &target);
     let mut response = match tokio::time::timeout(time_limit, document).await {
-        Ok(Ok(response)) if response.status() == StatusCode::OK => response,
+        Ok(Ok(response)) if response.status == StatusCode::OK => response,
         Ok(Ok(_)) => return Err(from_status(StatusCode::SERVICE_UNAVAILABLE)),
         Ok(Err(failure)) => return Err(upstream_failed(service, &failure)),
         Err(_) => return Err(timed_out(None)),
     };
-    let headers = response.headers_mut();
+    let headers = &mut response.headers;
     headers.insert(CONTENT_TYPE, response::JSON);
     add_file_headers(headers, POLICY);
     Ok(response.map(response::streamed))

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, StatusCode,
     header::{
         ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
         CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, VARY,
@@ -23,7 +23,7 @@ use quick_cache::sync::Cache;
 
 use crate::{
     config::Config,
-    proxy::list_contains,
+    message::{Headers, Response, Value},
     response::{Body, Coding, EncodedBody, ServiceBody},
 };
 
@@ -107,28 +107,33 @@ impl Compression {
         if !self.is_on() {
             return response;
         }
-        let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+        let is_unchanged = response.status == StatusCode::NOT_MODIFIED;
         if !is_unchanged && !is_compressible(&response) {
             return response;
         }
-        vary_by_encoding(response.headers_mut());
+        vary_by_encoding(&mut response.headers);
         let Some(coding) = negotiate(request_headers, &self.codings) else {
             return response;
         };
         if is_unchanged {
-            weaken_etag(response.headers_mut());
+            weaken_etag(&mut response.headers);
             return response;
         }
-        let (mut head, body) = response.into_parts();
-        let is_long_enough = match &body {
+        let is_long_enough = match &response.body {
             Either::Left(full) => hyper::body::Body::size_hint(full).lower() >= self.min_bytes,
             Either::Right(_) => {
-                announced_length(&head.headers).is_none_or(|bytes| bytes >= self.min_bytes)
+                let length = response.headers.number(&CONTENT_LENGTH);
+                length.is_none_or(|bytes| bytes >= self.min_bytes)
             }
         };
         if !is_long_enough {
-            return Response::from_parts(head, body);
+            return response;
         }
+        let Response {
+            status,
+            mut headers,
+            body,
+        } = response;
         let encoded = match body {
             Either::Left(full) => Box::pin(self.encode_whole(coding, file, full)).await,
             Either::Right(Either::Left(body)) if method == Method::HEAD => {
@@ -137,17 +142,21 @@ impl Compression {
             Either::Right(Either::Left(body)) => self.encode_stream(coding, body),
             Either::Right(Either::Right(encoded)) => Err(Either::Right(Either::Right(encoded))),
         };
-        match encoded {
+        let body = match encoded {
             Ok(body) => {
                 self.responses[coding as usize].increment(1);
-                let headers = &mut head.headers;
                 headers.insert(CONTENT_ENCODING, coding.header());
                 headers.remove(CONTENT_LENGTH);
                 headers.remove(ACCEPT_RANGES);
-                weaken_etag(headers);
-                Response::from_parts(head, body)
+                weaken_etag(&mut headers);
+                body
             }
-            Err(body) => Response::from_parts(head, body),
+            Err(body) => body,
+        };
+        Response {
+            status,
+            headers,
+            body,
         }
     }
 
@@ -221,23 +230,23 @@ async fn encode_file(
 
 /// True if the status, the headers and the type of `response` allow compression.
 fn is_compressible(response: &Response<Body>) -> bool {
-    let headers = response.headers();
+    let headers = &response.headers;
     // The statuses of responses with a part of the content or none.
     let is_whole = !matches!(
-        response.status(),
+        response.status,
         StatusCode::SWITCHING_PROTOCOLS
             | StatusCode::NO_CONTENT
             | StatusCode::PARTIAL_CONTENT
             | StatusCode::RANGE_NOT_SATISFIABLE
     );
     is_whole
-        && !headers.contains_key(CONTENT_ENCODING)
+        && !headers.contains(CONTENT_ENCODING)
         && headers.get(CONTENT_TYPE).is_some_and(is_compressible_type)
-        && !list_contains(headers, &CACHE_CONTROL, "no-transform")
+        && !headers.list_contains(&CACHE_CONTROL, "no-transform")
 }
 
 /// True for types of text; those of images, video and archives are compressed already.
-fn is_compressible_type(content_type: &HeaderValue) -> bool {
+fn is_compressible_type(content_type: Value<'_>) -> bool {
     let bytes = content_type.as_bytes();
     let end = bytes.iter().position(|byte| *byte == b';');
     let essence = bytes[..end.unwrap_or(bytes.len())].trim_ascii();
@@ -257,10 +266,6 @@ fn is_compressible_type(content_type: &HeaderValue) -> bool {
     ]) || (essence.get(..5)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/"))
         || ends_with(b"+json")
         || ends_with(b"+xml")
-}
-
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The coding of `supported`, which are in the order of preference, that the client prefers; `None` if it prefers none.
@@ -307,21 +312,18 @@ fn parse_word(word: &str) -> Option<(&str, u16)> {
 }
 
 /// Adds `Accept-Encoding` to `Vary` unless it is there.
-fn vary_by_encoding(headers: &mut HeaderMap) {
+fn vary_by_encoding(headers: &mut Headers) {
     let mut names = ["*", "accept-encoding"].into_iter();
-    let is_there =
-        headers.contains_key(VARY) && names.any(|name| list_contains(headers, &VARY, name));
-    if !is_there {
+    if !names.any(|name| headers.list_contains(&VARY, name)) {
         headers.append(VARY, BY_ENCODING);
     }
 }
 
-fn weaken_etag(headers: &mut HeaderMap) {
-    if let Some(etag) = headers.get_mut(ETAG)
-        && !etag.as_bytes().starts_with(b"W/")
-        && let Ok(weak) = HeaderValue::try_from([b"W/", etag.as_bytes()].concat())
-    {
-        *etag = weak;
+fn weaken_etag(headers: &mut Headers) {
+    let strong = headers.get(ETAG).map(Value::as_bytes);
+    if let Some(strong) = strong.filter(|tag| !tag.starts_with(b"W/")) {
+        let weak = [b"W/", strong].concat();
+        headers.insert_parsed(&ETAG, &weak);
     }
 }
 
@@ -395,11 +397,10 @@ mod tests {
             ("application/zip", false),
             ("application/octet-stream", false),
         ] {
-            assert_eq!(
-                is_compressible_type(&HeaderValue::from_static(kind)),
-                expected,
-                "{kind}"
-            );
+            let mut headers = Headers::default();
+            headers.append(CONTENT_TYPE, HeaderValue::from_static(kind));
+            let value = headers.get(CONTENT_TYPE).expect("the header");
+            assert_eq!(is_compressible_type(value), expected, "{kind}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -11,7 +11,10 @@ use hyper::{
     },
 };
 
-use crate::response::{Body, empty};
+use crate::{
+    message::{Headers, Response},
+    response::{Body, empty},
+};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, HEAD, PUT, DELETE, PATCH");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
@@ -57,12 +60,12 @@ impl Cors {
             return None;
         }
         let mut response = empty(StatusCode::NO_CONTENT);
-        let response_headers = response.headers_mut();
+        let response_headers = &mut response.headers;
         if let Some(allowed) = self.allowed_origin(headers) {
             response_headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
             response_headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
             if let Some(requested) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-                response_headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
+                response_headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested);
             }
             response_headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         }
@@ -84,7 +87,7 @@ impl Cors {
     }
 
     /// Adds the headers to a response; `origin` is the [`Cors::allowed_origin`] of its request.
-    pub(crate) fn add_headers(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(&self, origin: Option<HeaderValue>, headers: &mut Headers) {
         if matches!(self, Self::Some(_)) {
             headers.append(VARY, VARY_ORIGIN);
         }

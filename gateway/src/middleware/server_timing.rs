@@ -8,7 +8,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 
-use crate::proxy::list_contains;
+use crate::{message::Headers, proxy::list_contains};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -49,7 +49,7 @@ impl ServerTiming {
     }
 
     /// Adds the header to the response, beside that of the service, if it sent one.
-    pub(crate) fn add_header(&self, headers: &mut HeaderMap) {
+    pub(crate) fn add_header(&self, headers: &mut Headers) {
         let total = ("total", self.started.elapsed());
         let phases = self.phases.iter().chain([&total]);
         let phases = phases.map(|(name, duration)| {

@@ -5,7 +5,7 @@ use std::{pin::pin, rc::Rc, time::Duration};
 
 use chassis::Problem;
 use hyper::{
-    Method, Response, StatusCode, Version,
+    Method, StatusCode, Version,
     body::Body as _,
     header::{CACHE_CONTROL, CONNECTION, HOST, HeaderValue},
     http::uri::PathAndQuery,
@@ -14,6 +14,7 @@ use hyper::{
 use super::RequestContext;
 use crate::{
     groups::{RequestProperties, count_fallback},
+    message::Response,
     middleware::{auth::Principal, client_ip::X_FORWARDED_FOR},
     proxy::{
         Call, Failure, ForwardedHeaders, MinRate, RequestBody, ResponseBody, X_FORWARDED_HOST,
@@ -74,7 +75,7 @@ impl RequestContext<'_> {
             }
             None => return Err(timed_out(body.map(|body| body.state()))),
         };
-        let headers = response.headers_mut();
+        let headers = &mut response.headers;
         // The service has not waited for all of the body: what is left of it would stand before the next request.
         let is_early = body.as_ref().is_some_and(|body| !body.is_complete());
         if is_early && self.head.version != Version::HTTP_2 {
@@ -84,11 +85,11 @@ impl RequestContext<'_> {
         if let (Some(place), Some(side)) = (place, service_side) {
             self.open_websocket(place, side, route, service, headers);
         }
-        if !route.cacheable && !headers.contains_key(CACHE_CONTROL) {
+        if !route.cacheable && !headers.contains(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         if route.method != Method::GET {
-            self.invalidate(route, path, service, target, response.status());
+            self.invalidate(route, path, service, target, response.status);
         }
         Ok(response)
     }

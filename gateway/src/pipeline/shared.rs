@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chassis::Problem;
 use http_body_util::{Either, Full};
 use hyper::{
-    Method, Response,
+    Method,
     header::{
         ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
         RANGE, UPGRADE,
@@ -24,6 +24,7 @@ use crate::{
         not_cached,
     },
     groups::{RequestProperties, count_fallback},
+    message::Response,
     middleware::auth::Principal,
     proxy::{
         Upstream,
@@ -91,7 +92,7 @@ impl RequestContext<'_> {
             Ok(None) => {
                 let response = self.forward(route, path, service, target, principal).await;
                 response.map(|response| {
-                    cache.note(path, response.status(), response.headers());
+                    cache.note(path, response.status, &response.headers);
                     (response, result, Cow::Borrowed(status))
                 })
             }
@@ -109,7 +110,7 @@ impl RequestContext<'_> {
             Cow::Owned(status) => HeaderValue::try_from(status).ok(),
         };
         if let Some(status) = status {
-            response.headers_mut().append(CACHE_STATUS, status);
+            response.headers.append(CACHE_STATUS, status);
         }
         Ok(response)
     }
@@ -242,13 +243,13 @@ impl RequestContext<'_> {
                 )))
             }
             Ok(Answer::Fetched(Fetched::Passed(response))) => {
-                let status = response.status();
+                let status = response.status;
                 let is_failure = matches!(status.as_u16(), 500 | 502 | 503 | 504);
                 if let Some(served) = is_failure.then(|| failed(status.as_str())).flatten() {
                     return Ok(Some(served));
                 }
                 let response = self.unless_known(response.map(streamed));
-                cache.note(path, response.status(), response.headers());
+                cache.note(path, response.status, &response.headers);
                 Ok(Some((response, CacheResult::Passed, fwd.into())))
             }
             Ok(Answer::Collapsed(entry)) => {
@@ -299,7 +300,7 @@ impl RequestContext<'_> {
 
     /// `response`, or 304 if the client has it.
     fn unless_known(&self, mut response: Response<Body>) -> Response<Body> {
-        if is_not_modified(&self.head.headers, response.status(), response.headers()) {
+        if is_not_modified(&self.head.headers, response.status, &response.headers) {
             make_not_modified(&mut response);
             return response.map(|_| empty_body());
         }
@@ -310,9 +311,9 @@ impl RequestContext<'_> {
 /// The response as clients of `route` get it: one to authenticated callers may be stored by their own caches only.
 fn for_clients(route: &Route, mut response: Response<Body>) -> Response<Body> {
     if route.access != Access::Public
-        && let Some(value) = for_one_client(response.headers())
+        && let Some(value) = for_one_client(&response.headers)
     {
-        response.headers_mut().insert(CACHE_CONTROL, value);
+        response.headers.insert(CACHE_CONTROL, value);
     }
     response
 }

@@ -2,11 +2,12 @@
 //! accepts it. Called by [`super::forward`].
 
 use chassis::Problem;
-use hyper::{HeaderMap, body::Body as _, header::CONTENT_LENGTH};
+use hyper::{body::Body as _, header::CONTENT_LENGTH};
 
 use super::{RequestContext, refused};
 use crate::{
     admission::Permit,
+    message::Headers,
     middleware::client_ip::ClientKey,
     proxy::upgrade::{ServiceSide, add_switch},
     routes::{Route, Service},
@@ -43,7 +44,7 @@ impl RequestContext<'_> {
         service_side: ServiceSide,
         route: &Route,
         service: Service,
-        headers: &mut HeaderMap,
+        headers: &mut Headers,
     ) {
         add_switch(headers);
         // A response that switches has no body (RFC 9110, 8.6).

@@ -11,9 +11,7 @@ use std::{
 };
 
 use chassis::server::INTERNAL_CHALLENGE;
-use hyper::{
-    HeaderMap, Method, Response, StatusCode, header::WWW_AUTHENTICATE, http::uri::PathAndQuery,
-};
+use hyper::{HeaderMap, Method, StatusCode, header::WWW_AUTHENTICATE, http::uri::PathAndQuery};
 
 use super::{
     breaker::BREAKER_REFUSED_TOTAL,
@@ -26,6 +24,7 @@ use super::{
     upgrade::{UpgradeSlot, is_accepted, write_switch},
     upstream::Upstream,
 };
+use crate::message::Response;
 
 /// The longest idle time of a connection that carries a request which must not be sent twice.
 const MAX_IDLE_NOT_RETRYABLE: Duration = Duration::from_millis(500);
@@ -85,7 +84,7 @@ impl Upstream {
     pub(crate) async fn forward(&self, call: &Call<'_>) -> Result<Response<ResponseBody>, Failure> {
         let record = self.metrics.begin(call.timed);
         let result = self.attempt(call).await;
-        let status = result.as_ref().map(Response::status);
+        let status = result.as_ref().map(|response| response.status);
         record.finish(status.ok());
         result
     }
@@ -130,7 +129,7 @@ impl Upstream {
             let head = self.head(call, instance);
             let body = call.body.cloned();
             let failure = match connection.send(call.method, head, body, now).await {
-                Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Ok((response, _)) if response.status == StatusCode::SWITCHING_PROTOCOLS => {
                     return match call.upgrade.filter(|_| is_accepted(&response)) {
                         Some(slot) => Ok(slot.accept(response, connection)),
                         None => Err(Failure::SwitchingProtocols),
@@ -141,9 +140,7 @@ impl Upstream {
                     return Err(Failure::TokenRefused);
                 }
                 // An instance that is starting or overloaded refuses what another may serve.
-                Ok((response, responded))
-                    if response.status() == StatusCode::SERVICE_UNAVAILABLE =>
-                {
+                Ok((response, responded)) if response.status == StatusCode::SERVICE_UNAVAILABLE => {
                     instance.refused();
                     tried.push(Rc::clone(instance));
                     let may_repeat = call.retryable && is_unread(call);
@@ -264,7 +261,8 @@ fn is_unread(call: &Call<'_>) -> bool {
 
 /// True if the service refuses the gateway, not its client.
 fn is_token_refused(response: &Response<()>) -> bool {
-    let challenge = || response.headers().get(WWW_AUTHENTICATE);
-    response.status() == StatusCode::UNAUTHORIZED
-        && challenge().is_some_and(|challenge| challenge == INTERNAL_CHALLENGE)
+    let challenge = || response.headers.get(WWW_AUTHENTICATE);
+    response.status == StatusCode::UNAUTHORIZED
+        && challenge()
+            .is_some_and(|challenge| challenge.as_bytes() == INTERNAL_CHALLENGE.as_bytes())
 }

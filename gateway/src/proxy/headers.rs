@@ -14,7 +14,10 @@ use hyper::{
     },
 };
 
-use crate::middleware::client_ip::X_FORWARDED_FOR;
+use crate::{
+    message::{Headers, Value, has_element},
+    middleware::client_ip::X_FORWARDED_FOR,
+};
 
 /// The authenticated caller, as JSON.
 const X_PRINCIPAL: HeaderName = HeaderName::from_static("x-principal");
@@ -138,39 +141,39 @@ fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     *name != CONTENT_LENGTH && list_contains(headers, &CONNECTION, name.as_str())
 }
 
-/// True if a header `name`, a list separated by commas (RFC 9110, 5.6.1), has the element `word`, in any case.
+/// True if a header `name`, a list, has the element `word`, in any case.
 pub(crate) fn list_contains(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
-    headers.get_all(name).iter().any(|line| {
-        let mut elements = line.as_bytes().split(|byte| *byte == b',');
-        elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-    })
+    let lines = headers.get_all(name).iter();
+    has_element(lines.map(HeaderValue::as_bytes), word)
 }
 
-/// Removes the hop-by-hop headers of an upstream's response.
-pub(super) fn remove_hop_by_hop_headers(headers: &mut HeaderMap) {
-    if connection_names_headers(headers) {
-        let named: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| is_named_by_connection(headers, name))
-            .cloned()
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
-        headers.remove(name);
-    }
+/// Removes the hop-by-hop headers of an upstream's response, and those that its `Connection` lists. `Content-Length` cannot be
+/// removed that way.
+pub(super) fn remove_hop_by_hop_headers(headers: &mut Headers) {
+    let lines = headers.get_all(&CONNECTION).map(Value::as_bytes);
+    let elements = lines.flat_map(|line| line.split(|byte| *byte == b','));
+    let named: Vec<Vec<u8>> = elements
+        .map(|element| element.trim_ascii().to_ascii_lowercase())
+        .filter(|name| name != CONTENT_LENGTH.as_str().as_bytes())
+        .collect();
+    headers.retain(|name| !is_hop_by_hop(name) && !named.iter().any(|known| known == name));
 }
 
-/// True if a header is for one connection alone, or between gateway and services.
-pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    match *name {
-        CONNECTION | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRAILER
-        | TRANSFER_ENCODING | UPGRADE => true,
-        _ => matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "x-internal-token" | "x-principal"
-        ),
+/// True if the header `name`, in any case, is for one connection alone, or between gateway and services.
+pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
+    let is_any = |names: &[&str]| {
+        let mut names = names.iter();
+        names.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    match name.len() {
+        2 => is_any(&["te"]),
+        7 => is_any(&["trailer", "upgrade"]),
+        10 => is_any(&["connection", "keep-alive"]),
+        11 => is_any(&["x-principal"]),
+        16 => is_any(&["proxy-connection", "x-internal-token"]),
+        17 => is_any(&["transfer-encoding"]),
+        18 => is_any(&["proxy-authenticate"]),
+        19 => is_any(&["proxy-authorization"]),
+        _ => false,
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
@@ -21,7 +21,7 @@ use tokio_util::either::Either;
 use self::framing::Framing;
 pub(super) use self::{framing::Decoded, head::RequestHead};
 use super::{errors::Http1Error, request_body::RequestBody};
-use crate::{socket::Socket, thread_buffer::with_thread_buffer};
+use crate::{message::Response, socket::Socket, thread_buffer::with_thread_buffer};
 
 /// A connection to a service, with or without TLS.
 pub(crate) type Stream = Either<Socket, Box<TlsStream<Socket>>>;
@@ -128,7 +128,7 @@ impl Http1 {
         loop {
             if let Some((head, length)) = head::parse(&self.received, self.is_head_request)? {
                 let _ = self.received.split_to(length);
-                let status = head.response.status();
+                let status = head.response.status;
                 // Interim responses (RFC 9110, 15.2) are for this connection alone.
                 if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                     continue;

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{
-    Method, Response, StatusCode,
+    Method, StatusCode,
     header::{HOST, HeaderValue},
     http::uri::PathAndQuery,
 };
@@ -29,7 +29,7 @@ use super::{
     http1::{Decoded, Http1, RequestHead, Stream},
     request_body::RequestBody,
 };
-use crate::{config::GatewayConfig, socket::Socket};
+use crate::{config::GatewayConfig, message::Response, socket::Socket};
 
 /// The weight of the latest response in the moving average of latencies.
 const LATENCY_WEIGHT: f64 = 0.2;
@@ -303,7 +303,7 @@ impl Connection {
             Ok(response) => {
                 let now = Instant::now();
                 // A refusal is quick, and must not make the instance look the less loaded one.
-                if is_measured && response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                if is_measured && response.status != StatusCode::SERVICE_UNAVAILABLE {
                     instance.record_latency(now - started, now);
                 }
                 awaiting.responded(now);

@@ -1,7 +1,7 @@
 //! The gateway's own calls to services: readiness checks, OpenAPI documents, owners of API keys.
 
 use hyper::{
-    HeaderMap, Method, Response,
+    HeaderMap, Method,
     header::{ACCEPT, HeaderValue},
     http::uri::PathAndQuery,
 };
@@ -12,6 +12,7 @@ use super::{
     response_body::ResponseBody,
     upstream::Upstream,
 };
+use crate::message::Response;
 
 /// The identity of the client's request that causes a call of the gateway's own.
 pub(crate) struct InternalCall<'a> {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Response, StatusCode, Version,
+    HeaderMap, Method, StatusCode, Version,
     header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE},
     http::request::Parts,
     upgrade::OnUpgrade,
@@ -19,6 +19,7 @@ use super::{
     instance::Connection,
     response_body::ResponseBody,
 };
+use crate::message::{Headers, Response, Value};
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const CONNECTION_UPGRADE: HeaderValue = HeaderValue::from_static("Upgrade");
@@ -48,7 +49,7 @@ impl UpgradeSlot {
         mut response: Response<()>,
         mut connection: Connection,
     ) -> Response<ResponseBody> {
-        remove_hop_by_hop_headers(response.headers_mut());
+        remove_hop_by_hop_headers(&mut response.headers);
         let side = connection.take_stream();
         self.0.set(side.map(|(stream, early)| ServiceSide {
             stream,
@@ -73,19 +74,24 @@ pub(crate) fn is_handshake(head: &Parts) -> bool {
 
 /// True if `response`, whose status is 101, accepts a handshake.
 pub(super) fn is_accepted(response: &Response<()>) -> bool {
-    debug_assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-    is_switch(response.headers())
+    debug_assert_eq!(response.status, StatusCode::SWITCHING_PROTOCOLS);
+    let headers = &response.headers;
+    let protocols = headers.get_all(&UPGRADE).map(Value::as_bytes);
+    is_websocket(protocols) && headers.list_contains(&CONNECTION, UPGRADE.as_str())
 }
 
 /// True if `headers` switch to a WebSocket and to nothing else.
 fn is_switch(headers: &HeaderMap) -> bool {
-    let mut protocols = headers.get_all(UPGRADE).iter();
-    let is_websocket = protocols
-        .next()
-        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    is_websocket
-        && protocols.next().is_none()
+    let protocols = headers.get_all(UPGRADE).iter();
+    is_websocket(protocols.map(HeaderValue::as_bytes))
         && list_contains(headers, &CONNECTION, UPGRADE.as_str())
+}
+
+/// True if `protocols`, the lines of `Upgrade`, name WebSockets alone.
+fn is_websocket<'a>(mut protocols: impl Iterator<Item = &'a [u8]>) -> bool {
+    let first = protocols.next();
+    first.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && protocols.next().is_none()
 }
 
 /// Writes the switch to a WebSocket to the headers of a request.
@@ -95,7 +101,7 @@ pub(super) fn write_switch(headers: &mut HeaderWriter<'_>) {
 }
 
 /// Adds the switch to a WebSocket to `headers`.
-pub(crate) fn add_switch(headers: &mut HeaderMap) {
+pub(crate) fn add_switch(headers: &mut Headers) {
     headers.insert(CONNECTION, CONNECTION_UPGRADE);
     headers.insert(UPGRADE, WEBSOCKET);
 }

@@ -31,7 +31,7 @@ use crate::{admission::ResponseCounter, lazy_timer::LazyTimer, thread_buffer::wi
 /// The longest bare response of hyper: a status line and three headers.
 const MAX_BARE_RESPONSE_BYTES: usize = 256;
 /// Writes of this size are joined: a list of buffers costs the kernel more than the copy.
-const MAX_JOINED_BYTES: usize = 8 * 1024;
+pub(super) const MAX_JOINED_BYTES: usize = 8 * 1024;
 /// Limits of reading on after such a response: closing immediately would reset the connection before the client
 /// has read it.
 const MAX_DRAIN_BYTES: usize = 1 << 20;

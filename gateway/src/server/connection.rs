@@ -15,13 +15,8 @@ use std::{
 
 use http_body_util::BodyExt;
 use hyper::{
-    Request, Response, StatusCode,
-    body::Incoming,
-    header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY},
-    rt::Write,
-    server::conn::http1 as hyper_http1,
-    service::service_fn,
-    upgrade::OnUpgrade,
+    Request, body::Incoming, header::HeaderValue, rt::Write, server::conn::http1 as hyper_http1,
+    service::service_fn, upgrade::OnUpgrade,
 };
 use socket2::SockRef;
 use tokio::{
@@ -33,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 use super::{
     client_stream::{ClientStream, Timeouts},
     drain::{Drain, Watcher},
-    http1,
+    http1::{self, Http1},
     http2::{self, Http2},
     malformed,
     tls::{ALPN_HTTP2, HANDSHAKE_FAILURES_TOTAL, ServerTls},
@@ -43,7 +38,6 @@ use super::{
 use crate::{
     admission::{CLIENT_CONNECTIONS, ConnectionHandle, Permit},
     pipeline,
-    response::Body,
     socket::Socket,
     state::{Peer, ThreadState},
     websocket::End,
@@ -56,12 +50,14 @@ const MAX_LINGER_READS: usize = 64;
 
 /// The connections of one thread.
 pub(super) struct Connections {
-    pub(super) state: Rc<ThreadState>,
+    state: Rc<ThreadState>,
     /// `None`: cleartext.
     tls: Option<Arc<ServerTls>>,
-    http1: hyper_http1::Builder,
+    http1: Http1,
+    /// Serves what `http1` does not.
+    any_http1: hyper_http1::Builder,
     http2: Rc<Http2>,
-    pub(super) timeouts: Timeouts,
+    timeouts: Timeouts,
     tunnel_timeouts: TunnelTimeouts,
     pub(super) drain: Drain,
 }
@@ -77,9 +73,9 @@ impl Connections {
     /// No connections of the thread with `state`, with TLS if there is a certificate.
     pub(super) fn new(state: Rc<ThreadState>, tls: Option<Arc<ServerTls>>) -> Rc<Self> {
         let own = &state.shared.config.own;
-        let mut http1 = hyper_http1::Builder::new();
+        let mut any_http1 = hyper_http1::Builder::new();
         // The stream limits the time of heads.
-        http1
+        any_http1
             .header_read_timeout(None)
             .max_header_size(own.head_limit_bytes)
             // Also the size of hyper's buffers for bodies.
@@ -89,16 +85,23 @@ impl Connections {
             head: Duration::from_millis(own.head_timeout_ms),
             keep_alive: Duration::from_millis(own.keep_alive_timeout_ms),
         };
+        let hsts = tls.as_ref().and_then(|tls| tls.hsts.clone());
+        let http1 = Http1 {
+            state: Rc::clone(&state),
+            timeouts,
+            hsts: hsts.clone(),
+        };
         let http2 = Rc::new(Http2 {
             state: Rc::clone(&state),
             timeouts,
-            hsts: tls.as_ref().and_then(|tls| tls.hsts.clone()),
+            hsts,
         });
         let tunnel_timeouts = TunnelTimeouts::new(&state.shared.config);
         Rc::new(Self {
             state,
             tls,
             http1,
+            any_http1,
             http2,
             timeouts,
             tunnel_timeouts,
@@ -205,7 +208,7 @@ impl Connections {
         watcher: &mut Watcher,
         may_be_http2: bool,
     ) -> Option<UnreadStream<S>> {
-        let (stream, received) = http1::serve(self, stream, peer, watcher).await?;
+        let (stream, received) = http1::serve(&self.http1, stream, peer, watcher).await?;
         let may_be_http2 = may_be_http2 && peer.connection.responses.begun() == 0;
         let stream = UnreadStream::new(stream, received);
         // Boxed, so that other connections are small.
@@ -246,17 +249,18 @@ impl Connections {
                 let serving = Box::pin(pipeline::serve(&self.state, peer, head, Some(body)));
                 let mut response = serving.await;
                 // hyper knows which request is the last one.
-                self.finish(&mut response, false);
-                Ok::<_, Infallible>(response.map(|body| {
+                self.http1.finish(&mut response, false);
+                let response = response.map(|body| {
                     // The response is in progress until its body, which owns the guard, is dropped.
                     body.map_err(move |error| {
                         let _ = &guard;
                         error
                     })
-                }))
+                });
+                Ok::<_, Infallible>(hyper::Response::from(response))
             }
         });
-        let mut serving = self.http1.serve_connection(stream, service);
+        let mut serving = self.any_http1.serve_connection(stream, service);
         if let Err(error) = watcher.run(Pin::new(&mut serving), responses).await {
             tracing::debug!(%error, "client connection failed");
             if let Some(mut tunnel) = peer.tunnel.take() {
@@ -291,20 +295,6 @@ impl Connections {
         }
         io.into_http2()
             .map(|(stream, opening)| stream.unread(opening))
-    }
-
-    /// Adds the headers to `response` that depend on the connection, on which no other follows if `is_last` or if the process
-    /// stops.
-    pub(super) fn finish(&self, response: &mut Response<Body>, is_last: bool) {
-        let status = response.status();
-        let headers = response.headers_mut();
-        let is_last = is_last || self.state.is_stopping.get();
-        if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Some(hsts) = &self.http2.hsts {
-            headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
     }
 }
 

@@ -15,24 +15,58 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{Response, body::Body as _};
+use chassis::clock::Clock;
+use hyper::{
+    StatusCode,
+    body::Body as _,
+    header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
 
 use self::response::Framing;
-use super::{client_stream::Timeouts, connection::Connections, drain::Watcher, stall::StallTimer};
+use super::{
+    client_stream::{MAX_JOINED_BYTES, Timeouts},
+    drain::Watcher,
+    stall::StallTimer,
+};
 use crate::{
-    admission::ResponseCounter, lazy_timer::LazyTimer, pipeline, response::Body, state::Peer,
+    admission::ResponseCounter,
+    lazy_timer::LazyTimer,
+    message::Response,
+    pipeline,
+    response::Body,
+    state::{Peer, ThreadState},
     thread_buffer::with_thread_buffer,
 };
 
-/// Parts of a response of up to this size are copied, so that they are sent together.
-const MAX_JOINED_BYTES: usize = 16 * 1024;
+/// The state that the HTTP/1.1 connections of one thread share.
+pub(super) struct Http1 {
+    pub(super) state: Rc<ThreadState>,
+    pub(super) timeouts: Timeouts,
+    /// `Strict-Transport-Security` of all responses.
+    pub(super) hsts: Option<HeaderValue>,
+}
+
+impl Http1 {
+    /// Adds the headers to `response` that depend on the connection, on which no other follows if `is_last` or if the process
+    /// stops.
+    pub(super) fn finish(&self, response: &mut Response<Body>, is_last: bool) {
+        let (status, headers) = (response.status, &mut response.headers);
+        let is_last = is_last || self.state.is_stopping.get();
+        if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(hsts) = &self.hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
+    }
+}
 
 /// A client's connection over `S`.
-struct Http1<S> {
+struct Client<S> {
     stream: S,
     /// Bytes that were read and are not used yet.
     received: Bytes,
@@ -50,23 +84,32 @@ enum End {
     Broken(io::Error),
 }
 
+/// A part of the body of a response.
+enum Part {
+    Data(Bytes),
+    /// It has not come yet.
+    NotYet,
+    /// The body has ended.
+    Last,
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Serves the connection over `stream` until it ends, or until a request is read that is not for this module. Returns the
 /// stream and what was read of it in that case.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    connections: &Connections,
+    http1: &Http1,
     stream: S,
     peer: &Rc<Peer>,
     watcher: &mut Watcher,
 ) -> Option<(S, Bytes)> {
-    let timeouts = connections.timeouts;
-    let mut client = Http1 {
+    let mut client = Client {
         stream,
         received: Bytes::new(),
-        write_timeout: timeouts.write,
+        write_timeout: http1.timeouts.write,
         stall: StallTimer::default(),
         wait_timer: LazyTimer::default(),
     };
-    match client.run(connections, peer, watcher, timeouts).await {
+    match client.run(http1, peer, watcher).await {
         Ok(()) => return Some((client.stream, client.received)),
         Err(End::Orderly) => {
             if let Err(error) = client.shut_down().await {
@@ -78,22 +121,20 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     None
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Serves requests until one is read that is not for this module.
     async fn run(
         &mut self,
-        connections: &Connections,
+        http1: &Http1,
         peer: &Rc<Peer>,
         watcher: &mut Watcher,
-        timeouts: Timeouts,
     ) -> Result<(), End> {
-        let state = &connections.state;
+        let (state, keep_alive) = (&http1.state, http1.timeouts.keep_alive);
         let responses = &peer.connection.responses;
         let head_limit = state.shared.config.own.head_limit_bytes;
         loop {
             if self.received.is_empty() {
-                self.await_request(watcher, responses, timeouts.keep_alive)
-                    .await?;
+                self.await_request(watcher, responses, keep_alive).await?;
             }
             let Some(request) = request::parse(&self.received, head_limit) else {
                 return Ok(());
@@ -103,9 +144,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
             // Boxed, so that idle connections have no room for it.
             let serving = Box::pin(pipeline::serve(state, peer, request.head, None));
             let mut response = self.unless_closed(serving).await?;
-            connections.finish(&mut response, request.is_last);
-            let is_last = response::closes(response.headers());
-            self.send(response).await?;
+            http1.finish(&mut response, request.is_last);
+            let is_last = response::closes(&response.headers);
+            self.send(response, &state.shared.clock).await?;
             drop(guard);
             if is_last {
                 return Err(End::Orderly);
@@ -173,26 +214,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         })
     }
 
-    /// Sends `response`. Its parts are sent as they come.
-    async fn send(&mut self, response: Response<Body>) -> Result<(), End> {
-        let (head, mut body) = response.into_parts();
-        let mut framing = Framing::of(&head, &body);
+    /// Sends `response`, whose date is by `clock`. Its parts are sent as they come.
+    async fn send(&mut self, response: Response<Body>, clock: &Clock) -> Result<(), End> {
+        let mut framing = Framing::of(&response);
+        let Response {
+            status,
+            mut headers,
+            mut body,
+        } = response;
         let mut out = Vec::with_capacity(response::HEAD_BYTES);
-        response::write_head(&mut out, &head, framing);
+        response::write_head(&mut out, status, &mut headers, framing, clock);
         while framing != Framing::Empty && !body.is_end_stream() {
-            let frame = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
-                Poll::Ready(frame) => Poll::Ready(Ok(Some(frame))),
-                // The client gets what there is before the rest is waited for.
-                Poll::Pending if !out.is_empty() => Poll::Ready(Ok(None)),
-                Poll::Pending => self.poll_closed(cx).map(Err),
-            });
-            match frame.await? {
-                Some(Some(Ok(frame))) => {
-                    // Trailers are not passed on.
-                    let Ok(data) = frame.into_data() else {
-                        continue;
-                    };
-                    let end = framing.begin_part(&mut out, data.len())?;
+            match self.next_part(&mut body, out.is_empty()).await? {
+                Part::Data(data) => {
+                    let after = framing.begin_part(&mut out, data.len())?;
                     if data.len() > MAX_JOINED_BYTES {
                         self.write(&out).await?;
                         out.clear();
@@ -200,26 +235,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
                     } else {
                         out.extend_from_slice(&data);
                     }
-                    out.extend_from_slice(end);
-                    if out.len() > MAX_JOINED_BYTES {
-                        self.write(&out).await?;
-                        out.clear();
+                    out.extend_from_slice(after);
+                    if out.len() <= MAX_JOINED_BYTES {
+                        continue;
                     }
                 }
-                Some(None) => break,
-                Some(Some(Err(error))) => {
+                Part::NotYet => {}
+                Part::Last => break,
+                Part::Failed(error) => {
                     // What came before the failure is the client's.
                     self.write(&out).await?;
                     return Err(End::Broken(io::Error::other(error)));
                 }
-                None => {
-                    self.write(&out).await?;
-                    out.clear();
-                }
             }
+            self.write(&out).await?;
+            out.clear();
         }
         framing.end(&mut out)?;
         self.write(&out).await
+    }
+
+    /// The next part of `body`. Waits for it only if `may_wait`, until the client closes the connection.
+    async fn next_part(&mut self, body: &mut Body, may_wait: bool) -> Result<Part, End> {
+        poll_fn(|cx| {
+            loop {
+                let part = match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => Part::Data(data),
+                        // Trailers are not passed on.
+                        Err(_) => continue,
+                    },
+                    Poll::Ready(Some(Err(error))) => Part::Failed(error),
+                    Poll::Ready(None) => Part::Last,
+                    Poll::Pending if may_wait => return self.poll_closed(cx).map(Err),
+                    Poll::Pending => Part::NotYet,
+                };
+                return Poll::Ready(Ok(part));
+            }
+        })
+        .await
     }
 
     /// Sends `bytes`.

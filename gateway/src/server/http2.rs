@@ -141,10 +141,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 let serving = Box::pin(serving);
                 let mut response = serving.await;
                 if let Some(hsts) = &http2.hsts {
-                    let headers = response.headers_mut();
-                    headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+                    response.headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
                 }
-                Ok::<_, Infallible>(StreamBody::of(response, &method, handle))
+                Ok::<_, Infallible>(StreamBody::of(response.into(), &method, handle))
             }
         })
     };

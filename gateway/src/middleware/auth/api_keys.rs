@@ -264,12 +264,12 @@ async fn look_up(
         .get(upstream, &target)
         .await
         .map_err(|failure| upstream_failed(service, &failure))?;
-    match response.status() {
+    match response.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(None),
         _ => return Err(unavailable(service)),
     }
-    let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES);
+    let body = Limited::new(response.body, MAX_RESPONSE_BYTES);
     let body = body.collect().await.map_err(|_| bad_gateway(service))?;
     serde_json::from_slice(&body.to_bytes())
         .map(Some)

@@ -2,12 +2,8 @@
 
 use std::{collections::HashMap, io::Write as _, ops::Range, time::Duration};
 
-use bytes::Bytes;
 use chassis::config::ConfigError;
-use hyper::{
-    HeaderMap,
-    header::{HeaderName, HeaderValue},
-};
+use hyper::header::{HeaderName, HeaderValue};
 use metrics::Counter;
 
 use super::{
@@ -17,6 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    message::Headers,
     middleware::auth::{Principal, Role},
     routes::RouteClass,
 };
@@ -79,7 +76,7 @@ impl<'a> LimitStatus<'a> {
     }
 
     /// Adds the headers to a response.
-    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(self, headers: &mut Headers) {
         let Self {
             rule,
             remaining,
@@ -91,18 +88,12 @@ impl<'a> LimitStatus<'a> {
         let remaining = write_number(&mut state, remaining);
         state.extend_from_slice(b";t=");
         let reset = write_number(&mut state, reset);
-        let state = Bytes::from(state);
-        headers.insert(X_LIMIT, rule.max_header.clone());
-        headers.insert(POLICY, rule.policy_header.clone());
-        for (name, value) in [
-            (X_REMAINING, state.slice(remaining)),
-            (X_RESET, state.slice(reset)),
-            (STATE, state),
-        ] {
-            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-                headers.insert(name, value);
-            }
-        }
+        headers.insert(X_LIMIT, &rule.max_header);
+        headers.insert(POLICY, &rule.policy_header);
+        // Digits, and the prefix, which is a valid header, too.
+        headers.insert_parsed(&X_REMAINING, &state[remaining]);
+        headers.insert_parsed(&X_RESET, &state[reset]);
+        headers.insert_parsed(&STATE, &state);
     }
 }
 

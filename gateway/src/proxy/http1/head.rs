@@ -4,22 +4,26 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Status};
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
+    Method, StatusCode,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
     http::uri::PathAndQuery,
 };
 
 use super::framing::Framing;
-use crate::proxy::{
-    errors::Http1Error,
-    headers::{HeaderWriter, is_hop_by_hop, remove_hop_by_hop_headers},
-    request_body::RequestBody,
+use crate::{
+    message::{Headers, Response},
+    proxy::{
+        errors::Http1Error,
+        headers::{HeaderWriter, is_hop_by_hop, remove_hop_by_hop_headers},
+        request_body::RequestBody,
+    },
 };
 
 /// The most headers of a response.
 const MAX_HEADERS: usize = 100;
-/// The space for headers that the gateway adds to a response.
-const ADDED_HEADERS: usize = 10;
+/// The space for headers that the gateway adds to a response, and their bytes.
+const ADDED_HEADERS: usize = 12;
+const ADDED_BYTES: usize = 512;
 /// The size of most heads of requests.
 const HEAD_BYTES: usize = 1024;
 
@@ -118,10 +122,13 @@ pub(super) fn parse(
     if control.is_chunked && parsed.version == Some(0) {
         return Err(Http1Error::Malformed("chunks in HTTP/1.0"));
     }
-    let mut response = Response::new(());
-    *response.status_mut() = status;
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    fill(response.headers_mut(), parsed.headers, &control, is_switch)?;
+    let space = length + ADDED_BYTES;
+    let response = Response {
+        status,
+        headers: passed_on(parsed.headers, space, &control, is_switch),
+        body: (),
+    };
     let has_no_body = is_head_request
         || is_switch
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -145,35 +152,29 @@ pub(super) fn parse(
     Ok(Some((head, length)))
 }
 
-/// Adds `headers` to `map`: all if the service switches protocols, otherwise without those for the
-/// connection.
-fn fill(
-    map: &mut HeaderMap,
-    headers: &[Header<'_>],
-    control: &Control,
-    is_switch: bool,
-) -> Result<(), Http1Error> {
+/// The headers of a response with space for `space` bytes: all if the service switches protocols, otherwise without those for
+/// the connection.
+fn passed_on(headers: &[Header<'_>], space: usize, control: &Control, is_switch: bool) -> Headers {
     let keeps_all = is_switch || control.has_named;
-    map.reserve(headers.len() + ADDED_HEADERS);
+    let mut passed = Headers::with_capacity(headers.len() + ADDED_HEADERS, space);
+    let mut has_length = false;
     for header in headers {
-        let name = HeaderName::from_bytes(header.name.as_bytes())
-            .map_err(|_| Http1Error::Malformed("invalid header name"))?;
-        if !keeps_all && is_hop_by_hop(&name) {
+        let name = header.name;
+        if !keeps_all && is_hop_by_hop(name.as_bytes()) {
             continue;
         }
-        // Copied: a response that is stored must not keep what was received with its head.
-        let value = HeaderValue::from_bytes(header.value)
-            .map_err(|_| Http1Error::Malformed("invalid header value"))?;
-        if name != CONTENT_LENGTH {
-            map.append(name, value);
-        } else if !control.is_chunked {
-            map.insert(name, value);
+        // Chunks win over a length, and one length is enough.
+        if name.eq_ignore_ascii_case("content-length")
+            && (control.is_chunked || std::mem::replace(&mut has_length, true))
+        {
+            continue;
         }
+        passed.append_parsed(name, header.value);
     }
     if control.has_named && !is_switch {
-        remove_hop_by_hop_headers(map);
+        remove_hop_by_hop_headers(&mut passed);
     }
-    Ok(())
+    passed
 }
 
 impl Control {

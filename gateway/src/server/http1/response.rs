@@ -3,29 +3,32 @@
 use std::{
     cell::RefCell,
     io::{self, Write},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use chassis::clock::Clock;
 use hyper::{
-    HeaderMap, StatusCode,
+    StatusCode,
     body::Body as _,
     header::{CONNECTION, CONTENT_LENGTH, DATE},
-    http::response::Parts,
 };
 
-use crate::response::Body;
+use crate::{
+    message::{Headers, Response},
+    response::Body,
+};
 
 /// The size of most heads, with short bodies.
 pub(super) const HEAD_BYTES: usize = 2048;
 
-/// The bytes of `Date`, and the second that they state.
-struct Clock {
-    second: u64,
+/// The latest `Date`, and the second since 1970 that it states.
+struct LatestDate {
+    second: i64,
     text: String,
 }
 
 thread_local! {
-    static CLOCK: RefCell<Clock> = const { RefCell::new(Clock { second: 0, text: String::new() }) };
+    static DATE_TEXT: RefCell<LatestDate> =
+        const { RefCell::new(LatestDate { second: 0, text: String::new() }) };
 }
 
 /// The way in which the end of a body is told (RFC 9112, 6.3), and what is left of it.
@@ -39,19 +42,16 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The framing of `body` after `head` in a response to GET: by its stated length, or by its own.
-    pub(super) fn of(head: &Parts, body: &Body) -> Self {
+    /// The framing of the body of `response` to a GET: by its stated length, or by its own.
+    pub(super) fn of(response: &Response<Body>) -> Self {
         if matches!(
-            head.status,
+            response.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         ) {
             return Self::Empty;
         }
-        let stated = || {
-            let value = head.headers.get(CONTENT_LENGTH)?;
-            value.to_str().ok()?.parse().ok()
-        };
-        let length = stated().or_else(|| body.size_hint().exact());
+        let stated = response.headers.number(&CONTENT_LENGTH);
+        let length = stated.or_else(|| response.body.size_hint().exact());
         length.map_or(Self::Chunked, Self::Length)
     }
 
@@ -94,57 +94,53 @@ impl Framing {
 }
 
 /// True if the connection is not used again after a response with `headers`.
-pub(super) fn closes(headers: &HeaderMap) -> bool {
+pub(super) fn closes(headers: &Headers) -> bool {
     let connection = headers.get(CONNECTION);
     connection.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
-/// Writes `head` to `out`, with the headers that `framing` needs and `Date`.
-pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, framing: Framing) {
+/// Writes the head of a response with `status` and `headers` to `out`, with what `framing` needs and `Date` by `clock`.
+pub(super) fn write_head(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    headers: &mut Headers,
+    framing: Framing,
+    clock: &Clock,
+) {
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(head.status.as_str().as_bytes());
+    out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
-    let reason = head.status.canonical_reason().unwrap_or_default();
+    let reason = status.canonical_reason().unwrap_or_default();
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-    let (mut has_length, mut has_date) = (false, false);
-    for (name, value) in &head.headers {
-        match *name {
-            CONTENT_LENGTH if head.status == StatusCode::NO_CONTENT => continue,
-            CONTENT_LENGTH => has_length = true,
-            DATE => has_date = true,
-            _ => {}
-        }
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+    headers.write(out);
     match framing {
         // Writing to a vector cannot fail.
-        Framing::Length(length) if !has_length => {
+        Framing::Length(length) if !headers.contains(CONTENT_LENGTH) => {
             let _ = write!(out, "content-length: {length}\r\n");
         }
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Framing::Length(_) | Framing::Empty => {}
     }
-    if !has_date {
-        write_date(out);
+    if !headers.contains(DATE) {
+        write_date(out, clock);
     }
     out.extend_from_slice(b"\r\n");
 }
 
 /// Writes `Date`, formatted once a second.
-fn write_date(out: &mut Vec<u8>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let second = now.unwrap_or_default().as_secs();
-    CLOCK.with_borrow_mut(|clock| {
-        if clock.second != second || clock.text.is_empty() {
-            clock.second = second;
-            clock.text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+fn write_date(out: &mut Vec<u8>, clock: &Clock) {
+    let now = clock.now();
+    DATE_TEXT.with_borrow_mut(|date| {
+        if date.second != now.timestamp() || date.text.is_empty() {
+            date.second = now.timestamp();
+            date.text = httpdate::fmt_http_date(now.into());
         }
         out.extend_from_slice(b"date: ");
-        out.extend_from_slice(clock.text.as_bytes());
+        out.extend_from_slice(date.text.as_bytes());
         out.extend_from_slice(b"\r\n");
     });
 }
