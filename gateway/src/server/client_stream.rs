@@ -32,10 +32,10 @@ use crate::{admission::ResponseCounter, lazy_timer::LazyTimer, thread_buffer::wi
 const MAX_BARE_RESPONSE_BYTES: usize = 256;
 /// Writes of this size are joined: a list of buffers costs the kernel more than the copy.
 pub(super) const MAX_JOINED_BYTES: usize = 8 * 1024;
-/// Limits of reading on after such a response: closing immediately would reset the connection before the client
-/// has read it.
-const MAX_DRAIN_BYTES: usize = 1 << 20;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Limits of reading on after a response to a request that has not ended: closing immediately would reset the connection before
+/// the client has read it.
+const MAX_DRAIN_BYTES: usize = 64 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The first bytes of a connection of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -81,8 +81,10 @@ pub(super) struct ClientStream<S, F> {
     explain: F,
     /// The unwritten rest of such a response.
     explanation: Option<Bytes>,
-    /// Bytes that may still be read after it.
+    /// Bytes that may still be read after the last response.
     drain_budget: usize,
+    /// The end of the time for that, once it has begun.
+    drain_ends: Option<Instant>,
     line_ends: LineEnds,
     opening: Opening,
 }
@@ -109,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> C
             explain,
             explanation: None,
             drain_budget: MAX_DRAIN_BYTES,
+            drain_ends: None,
             line_ends: LineEnds::new(strict_line_ends),
             opening: match may_be_http2 {
                 true => Opening::Undecided(Vec::new()),
@@ -158,17 +161,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> C
 
     /// Discards what the client still sends, until its end or a limit.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut buffer = [0; 4096];
+        let ends = self.drain_ends;
+        let ends = ends.unwrap_or_else(|| Instant::now() + DRAIN_TIMEOUT);
+        self.drain_ends = Some(ends);
         while self.drain_budget > 0 {
-            let mut buffer = ReadBuf::new(&mut buffer);
-            let read = Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer);
-            // An error does not matter: the response has been sent.
-            if ready!(self.stall.limit(cx, DRAIN_TIMEOUT, read)).is_err()
-                || buffer.filled().is_empty()
-            {
-                break;
+            let read = with_thread_buffer(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                let read = Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer);
+                read.map_ok(|()| buffer.filled().len())
+            });
+            match read {
+                Poll::Ready(Ok(count @ 1..)) => {
+                    self.drain_budget = self.drain_budget.saturating_sub(count);
+                }
+                // An error does not matter: the response has been sent.
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    ready!(self.wait_timer.poll(cx, ends));
+                    break;
+                }
             }
-            self.drain_budget = self.drain_budget.saturating_sub(buffer.filled().len());
         }
         Poll::Ready(Ok(()))
     }
@@ -386,7 +398,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> W
         let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
         let timeout = self.timeouts.write;
         ready!(self.stall.limit(cx, timeout, shut_down))?;
-        if self.explanation.is_some() {
+        let is_within_body = self.line_ends.expected() == Expected::Body;
+        if is_within_body || self.explanation.is_some() {
             return self.poll_drain(cx);
         }
         Poll::Ready(Ok(()))

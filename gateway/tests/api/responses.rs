@@ -1,17 +1,36 @@
 //! Responses of services on the wire: their framing, and what must never reach a client as the response to its request.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    io::Write,
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use chassis::testing::eventually;
 use gateway::Role;
 use hyper::Method;
 
-use crate::stage::{Scripted, Stage, TestResponse, raw, read_head, respond_ok};
+use crate::stage::{
+    MAX_WAIT, Scripted, Stage, TestResponse, raw, read_head, read_rest, respond_ok,
+};
 
 const MOVIES: &str = "/api/v1/movies";
 
 /// A stage before a service that responds to the first request with `parts`, one write each, and with "next" to all others.
 fn responding(parts: &[&str]) -> (Scripted, Stage) {
+    let (service, stage, _) = responding_noted(parts);
+    (service, stage)
+}
+
+/// The same, and what is true once all `parts` are written.
+fn responding_noted(parts: &[&str]) -> (Scripted, Stage, Arc<AtomicBool>) {
     let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+    let is_written = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&is_written);
     let service = Scripted::new(move |number, mut stream, messages| {
         let mut is_first = number == 0;
         loop {
@@ -27,13 +46,14 @@ fn responding(parts: &[&str]) -> (Scripted, Stage) {
             for part in &parts {
                 write_alone(&mut stream, part);
             }
+            noted.store(true, Ordering::SeqCst);
             if parts.last().is_some_and(String::is_empty) {
                 return;
             }
         }
     });
     let stage = Stage::new(service.address, &[("WORKER_THREADS", "1")]);
-    (service, stage)
+    (service, stage, is_written)
 }
 
 /// Writes `part` so that it arrives alone.
@@ -141,7 +161,7 @@ async fn responses_are_read_by_their_framing() {
         ),
     ];
     for (parts, body, is_reused) in cases {
-        let (service, stage) = responding(parts);
+        let (service, stage, is_written) = responding_noted(parts);
         let response = stage.get(MOVIES).await;
         assert_eq!(
             (response.status, &response.text[..]),
@@ -151,7 +171,7 @@ async fn responses_are_read_by_their_framing() {
         for name in ["connection", "link", "trailer"] {
             assert_eq!(response.header(name), "", "{parts:?}");
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        eventually("all is written", async || is_written.load(Ordering::SeqCst)).await;
         let next = stage.get(MOVIES).await;
         assert_eq!((next.status, &next.text[..]), (200, "next"), "{parts:?}");
         let connections = if *is_reused { 1 } else { 2 };
@@ -252,4 +272,35 @@ async fn a_response_before_the_end_of_the_request_reaches_the_client() {
     assert!(response.ends_with("\r\n\r\ntoo much"), "{response}");
     assert_eq!(stage.get(MOVIES).await.text, "next");
     assert_eq!(service.connections(), 2);
+}
+
+/// Closing a connection with unread bytes resets it, and a client may then lose what it has not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_still_sending_receives_the_refusal_of_a_service() {
+    let service = Scripted::new(|_, mut stream, _| {
+        read_head(&mut stream);
+        let refusal = "HTTP/1.1 413 Too Large\r\ncontent-length: 8\r\n\r\ntoo much";
+        write_alone(&mut stream, refusal);
+        // Reads nothing more.
+        std::thread::sleep(Duration::from_millis(100));
+    });
+    let stage = Stage::new(service.address, &[("WORKER_THREADS", "1")]);
+    let (address, token) = (stage.address, stage.token("1", Role::Admin));
+    let head = format!(
+        "POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000000\r\n\r\n"
+    );
+    let upload = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..100 {
+            stream.write_all(&[b'x'; 10_000]).expect("no reset");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        read_rest(&mut stream)
+    };
+    for _ in 0..5 {
+        let response = tokio::task::spawn_blocking(upload.clone()).await.unwrap();
+        assert!(response.ends_with("\r\n\r\ntoo much"), "{response:?}");
+    }
 }
