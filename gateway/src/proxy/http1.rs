@@ -126,7 +126,13 @@ impl Http1 {
             self.send_error = Some(error);
         }
         loop {
-            if let Some((head, length)) = head::parse(&self.received, self.is_head_request)? {
+            let parsed = head::parse(&self.received, self.is_head_request)?;
+            // The last read may have completed a head that is too large.
+            let length = parsed.as_ref().map_or(self.received.len(), |head| head.1);
+            if length > MAX_HEAD_BYTES {
+                return Poll::Ready(Err(Http1Error::Malformed("the head is too large")));
+            }
+            if let Some((head, length)) = parsed {
                 let _ = self.received.split_to(length);
                 let status = head.response.status;
                 // Interim responses (RFC 9110, 15.2) are for this connection alone.
@@ -136,9 +142,6 @@ impl Http1 {
                 self.framing = head.framing;
                 self.is_persistent &= head.is_persistent;
                 return Poll::Ready(Ok(head.response));
-            }
-            if self.received.len() >= MAX_HEAD_BYTES {
-                return Poll::Ready(Err(Http1Error::Malformed("the head is too large")));
             }
             let error = match ready!(self.poll_read(cx)) {
                 Ok(0) => Http1Error::Ended,
