@@ -5,7 +5,7 @@ mod headers;
 
 use hyper::StatusCode;
 
-pub(crate) use self::headers::{Headers, Value, has_element};
+pub(crate) use self::headers::{Headers, Value, has_element, write_line};
 
 /// The headers of most responses of the gateway's own, and their bytes.
 const OWN_HEADERS: usize = 16;

@@ -9,6 +9,7 @@ mod http2;
 mod http2_stream;
 mod line_ends;
 mod malformed;
+mod shared;
 mod stall;
 mod tls;
 mod tunnel;

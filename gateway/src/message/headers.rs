@@ -95,11 +95,7 @@ impl Headers {
 
     fn push(&mut self, name: &str, value: &[u8]) {
         let start = self.text.len();
-        self.text.reserve(name.len() + value.len() + 4);
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(b": ");
-        self.text.extend_from_slice(value);
-        self.text.extend_from_slice(b"\r\n");
+        write_line(&mut self.text, name, value);
         self.lines.push(Line {
             start,
             name_length: name.len(),
@@ -235,6 +231,15 @@ impl Headers {
         }
         map
     }
+}
+
+/// Writes a header whose `value` has no line end.
+pub(crate) fn write_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.reserve(name.len() + value.len() + 4);
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
 }
 
 /// True if a list separated by commas (RFC 9110, 5.6.1), in one or several lines, has the element `word`, in any case.

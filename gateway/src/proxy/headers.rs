@@ -15,7 +15,7 @@ use hyper::{
 };
 
 use crate::{
-    message::{Headers, Value, has_element},
+    message::{Headers, Value, has_element, write_line},
     middleware::client_ip::X_FORWARDED_FOR,
 };
 
@@ -57,12 +57,7 @@ impl<'a> HeaderWriter<'a> {
 
     /// Writes a header whose `value` has no line end.
     pub(super) fn write(&mut self, name: &HeaderName, value: &[u8]) {
-        let name = name.as_str().as_bytes();
-        self.0.reserve(name.len() + value.len() + 4);
-        self.0.extend_from_slice(name);
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        write_line(self.0, name.as_str(), value);
     }
 
     /// Adds a header.

@@ -21,7 +21,7 @@ use tokio_util::either::Either;
 use self::framing::Framing;
 pub(super) use self::{framing::Decoded, head::RequestHead};
 use super::{errors::Http1Error, request_body::RequestBody};
-use crate::{message::Response, socket::Socket, thread_buffer::with_thread_buffer};
+use crate::{message::Response, socket::Socket, thread_buffer::poll_receive};
 
 /// A connection to a service, with or without TLS.
 pub(crate) type Stream = Either<Socket, Box<TlsStream<Socket>>>;
@@ -198,16 +198,13 @@ impl Http1 {
 
     /// Reads into `received`; returns the number of bytes, 0 at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        with_thread_buffer(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-            let bytes = read.filled();
-            self.received = match self.received.is_empty() {
-                true => Bytes::copy_from_slice(bytes),
-                false => [&self.received, bytes].concat().into(),
-            };
-            Poll::Ready(Ok(bytes.len()))
-        })
+        let bytes = ready!(poll_receive(&mut self.stream, cx))?;
+        let count = bytes.len();
+        self.received = match self.received.is_empty() {
+            true => bytes,
+            false => [&self.received[..], &bytes].concat().into(),
+        };
+        Poll::Ready(Ok(count))
     }
 
     /// Sends the rest of the request.

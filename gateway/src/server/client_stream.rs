@@ -161,9 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(StatusCode) -> Bytes + Unpin> C
 
     /// Discards what the client still sends, until its end or a limit.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ends = self.drain_ends;
-        let ends = ends.unwrap_or_else(|| Instant::now() + DRAIN_TIMEOUT);
-        self.drain_ends = Some(ends);
+        let latest = || Instant::now() + DRAIN_TIMEOUT;
+        let ends = *self.drain_ends.get_or_insert_with(latest);
         while self.drain_budget > 0 {
             let read = with_thread_buffer(|buffer| {
                 let mut buffer = ReadBuf::new(buffer);

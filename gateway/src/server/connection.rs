@@ -28,9 +28,8 @@ use tokio_rustls::server::TlsStream;
 use super::{
     client_stream::{ClientStream, Timeouts},
     drain::{Drain, Watcher},
-    http1::{self, Http1},
-    http2::{self, Http2},
-    malformed,
+    http1, http2, malformed,
+    shared::SharedHttp,
     tls::{ALPN_HTTP2, HANDSHAKE_FAILURES_TOTAL, ServerTls},
     tunnel::{self, TunnelTimeouts},
     unread::UnreadStream,
@@ -50,14 +49,11 @@ const MAX_LINGER_READS: usize = 64;
 
 /// The connections of one thread.
 pub(super) struct Connections {
-    state: Rc<ThreadState>,
+    http: Rc<SharedHttp>,
     /// `None`: cleartext.
     tls: Option<Arc<ServerTls>>,
-    http1: Http1,
-    /// Serves what `http1` does not.
+    /// Serves the requests of HTTP/1.1 that [`http1`] does not.
     any_http1: hyper_http1::Builder,
-    http2: Rc<Http2>,
-    timeouts: Timeouts,
     tunnel_timeouts: TunnelTimeouts,
     pub(super) drain: Drain,
 }
@@ -85,25 +81,16 @@ impl Connections {
             head: Duration::from_millis(own.head_timeout_ms),
             keep_alive: Duration::from_millis(own.keep_alive_timeout_ms),
         };
-        let hsts = tls.as_ref().and_then(|tls| tls.hsts.clone());
-        let http1 = Http1 {
-            state: Rc::clone(&state),
-            timeouts,
-            hsts: hsts.clone(),
-        };
-        let http2 = Rc::new(Http2 {
-            state: Rc::clone(&state),
-            timeouts,
-            hsts,
-        });
         let tunnel_timeouts = TunnelTimeouts::new(&state.shared.config);
-        Rc::new(Self {
+        let http = Rc::new(SharedHttp {
             state,
-            tls,
-            http1,
-            any_http1,
-            http2,
             timeouts,
+            hsts: tls.as_ref().and_then(|tls| tls.hsts.clone()),
+        });
+        Rc::new(Self {
+            http,
+            tls,
+            any_http1,
             tunnel_timeouts,
             drain: Drain::default(),
         })
@@ -161,7 +148,7 @@ impl Connections {
     async fn serve_cleartext(&self, stream: Socket, peer: &Rc<Peer>, mut watcher: Watcher) {
         let http2 = self.serve_http1(stream, peer, &mut watcher, true).await;
         if let Some(stream) = http2 {
-            Box::pin(http2::serve(&self.http2, stream, peer, watcher)).await;
+            Box::pin(http2::serve(&self.http, stream, peer, watcher)).await;
         }
     }
 
@@ -173,10 +160,12 @@ impl Connections {
         mut watcher: Watcher,
     ) {
         let handshake = handshake(tls, stream);
-        let completed = watcher.limit_handshake(self.timeouts.head, handshake).await;
+        let completed = watcher
+            .limit_handshake(self.http.timeouts.head, handshake)
+            .await;
         let reason = match completed {
             Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) => {
-                return http2::serve(&self.http2, stream, peer, watcher).await;
+                return http2::serve(&self.http, stream, peer, watcher).await;
             }
             Some(Ok(stream)) => {
                 self.serve_http1(stream, peer, &mut watcher, false).await;
@@ -184,7 +173,7 @@ impl Connections {
             }
             None => "timeout",
             Some(Err(HandshakeFailure::NotTls(stream))) => {
-                let response = malformed::not_tls(&self.state, peer.ip);
+                let response = malformed::not_tls(&self.http.state, peer.ip);
                 let refused = refuse(stream.stream(), &response);
                 if let Ok(Err(error)) = tokio::time::timeout(LINGER_TIMEOUT, refused).await {
                     tracing::debug!(%error, "cannot refuse a request in cleartext");
@@ -208,7 +197,7 @@ impl Connections {
         watcher: &mut Watcher,
         may_be_http2: bool,
     ) -> Option<UnreadStream<S>> {
-        let (stream, received) = http1::serve(&self.http1, stream, peer, watcher).await?;
+        let (stream, received) = http1::serve(&self.http, stream, peer, watcher).await?;
         let may_be_http2 = may_be_http2 && peer.connection.responses.begun() == 0;
         let stream = UnreadStream::new(stream, received);
         // Boxed, so that other connections are small.
@@ -225,13 +214,13 @@ impl Connections {
     ) -> Option<UnreadStream<S>> {
         let responses = &peer.connection.responses;
         let explain = {
-            let (state, ip) = (Rc::clone(&self.state), peer.ip);
+            let (state, ip) = (Rc::clone(&self.http.state), peer.ip);
             move |status| malformed::response(&state, ip, status)
         };
-        let strict = self.state.shared.config.own.strict_line_ends;
+        let strict = self.http.state.shared.config.own.strict_line_ends;
         let stream = ClientStream::new(
             stream,
-            self.timeouts,
+            self.http.timeouts,
             responses.clone(),
             strict,
             may_be_http2,
@@ -246,10 +235,10 @@ impl Connections {
             async move {
                 let (head, body) = request.into_parts();
                 // Boxed, so that idle connections have no room for it.
-                let serving = Box::pin(pipeline::serve(&self.state, peer, head, Some(body)));
+                let serving = Box::pin(pipeline::serve(&self.http.state, peer, head, Some(body)));
                 let mut response = serving.await;
                 // hyper knows which request is the last one.
-                self.http1.finish(&mut response, false);
+                http1::finish(&self.http, &mut response, false);
                 let response = response.map(|body| {
                     // The response is in progress until its body, which owns the guard, is dropped.
                     body.map_err(move |error| {

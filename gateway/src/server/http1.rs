@@ -19,50 +19,30 @@ use chassis::clock::Clock;
 use hyper::{
     StatusCode,
     body::Body as _,
-    header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY},
+    header::{CONNECTION, HeaderValue},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
 
 use self::response::Framing;
 use super::{
-    client_stream::{MAX_JOINED_BYTES, Timeouts},
-    drain::Watcher,
-    stall::StallTimer,
+    client_stream::MAX_JOINED_BYTES, drain::Watcher, shared::SharedHttp, stall::StallTimer,
 };
 use crate::{
-    admission::ResponseCounter,
-    lazy_timer::LazyTimer,
-    message::Response,
-    pipeline,
-    response::Body,
-    state::{Peer, ThreadState},
-    thread_buffer::with_thread_buffer,
+    admission::ResponseCounter, lazy_timer::LazyTimer, message::Response, pipeline, response::Body,
+    state::Peer, thread_buffer::poll_receive,
 };
 
-/// The state that the HTTP/1.1 connections of one thread share.
-pub(super) struct Http1 {
-    pub(super) state: Rc<ThreadState>,
-    pub(super) timeouts: Timeouts,
-    /// `Strict-Transport-Security` of all responses.
-    pub(super) hsts: Option<HeaderValue>,
-}
-
-impl Http1 {
-    /// Adds the headers to `response` that depend on the connection, on which no other follows if `is_last` or if the process
-    /// stops.
-    pub(super) fn finish(&self, response: &mut Response<Body>, is_last: bool) {
-        let (status, headers) = (response.status, &mut response.headers);
-        let is_last = is_last || self.state.is_stopping.get();
-        if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Some(hsts) = &self.hsts {
-            headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
-        }
+/// Adds the headers to `response` that depend on the connection, on which no other follows if `is_last` or if the process stops.
+pub(super) fn finish(http: &SharedHttp, response: &mut Response<Body>, is_last: bool) {
+    let is_last = is_last || http.state.is_stopping.get();
+    if is_last && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers.insert(CONNECTION, close);
     }
+    http.add_hsts(&mut response.headers);
 }
 
 /// A client's connection over `S`.
@@ -97,7 +77,7 @@ enum Part {
 /// Serves the connection over `stream` until it ends, or until a request is read that is not for this module. Returns the
 /// stream and what was read of it in that case.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    http1: &Http1,
+    http: &SharedHttp,
     stream: S,
     peer: &Rc<Peer>,
     watcher: &mut Watcher,
@@ -105,11 +85,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let mut client = Client {
         stream,
         received: Bytes::new(),
-        write_timeout: http1.timeouts.write,
+        write_timeout: http.timeouts.write,
         stall: StallTimer::default(),
         wait_timer: LazyTimer::default(),
     };
-    match client.run(http1, peer, watcher).await {
+    match client.run(http, peer, watcher).await {
         Ok(()) => return Some((client.stream, client.received)),
         Err(End::Orderly) => {
             if let Err(error) = client.shut_down().await {
@@ -125,11 +105,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Serves requests until one is read that is not for this module.
     async fn run(
         &mut self,
-        http1: &Http1,
+        http: &SharedHttp,
         peer: &Rc<Peer>,
         watcher: &mut Watcher,
     ) -> Result<(), End> {
-        let (state, keep_alive) = (&http1.state, http1.timeouts.keep_alive);
+        let (state, keep_alive) = (&http.state, http.timeouts.keep_alive);
         let responses = &peer.connection.responses;
         let head_limit = state.shared.config.own.head_limit_bytes;
         loop {
@@ -144,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             // Boxed, so that idle connections have no room for it.
             let serving = Box::pin(pipeline::serve(state, peer, request.head, None));
             let mut response = self.unless_closed(serving).await?;
-            http1.finish(&mut response, request.is_last);
+            finish(http, &mut response, request.is_last);
             let is_last = response::closes(&response.headers);
             self.send(response, &state.shared.clock).await?;
             drop(guard);
@@ -206,12 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Reads into `received`, which is empty; returns the number of bytes, 0 at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        with_thread_buffer(|buffer| {
-            let mut read = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-            self.received = Bytes::copy_from_slice(read.filled());
-            Poll::Ready(Ok(self.received.len()))
-        })
+        self.received = ready!(poll_receive(&mut self.stream, cx))?;
+        Poll::Ready(Ok(self.received.len()))
     }
 
     /// Sends `response`, whose date is by `clock`. Its parts are sent as they come.
@@ -258,20 +234,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// The next part of `body`. Waits for it only if `may_wait`, until the client closes the connection.
     async fn next_part(&mut self, body: &mut Body, may_wait: bool) -> Result<Part, End> {
         poll_fn(|cx| {
-            loop {
-                let part = match Pin::new(&mut *body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                        Ok(data) => Part::Data(data),
-                        // Trailers are not passed on.
-                        Err(_) => continue,
-                    },
-                    Poll::Ready(Some(Err(error))) => Part::Failed(error),
-                    Poll::Ready(None) => Part::Last,
-                    Poll::Pending if may_wait => return self.poll_closed(cx).map(Err),
-                    Poll::Pending => Part::NotYet,
-                };
-                return Poll::Ready(Ok(part));
-            }
+            let part = match Pin::new(&mut *body).poll_frame(cx) {
+                // Trailers are not passed on.
+                Poll::Ready(Some(Ok(frame))) => Part::Data(frame.into_data().unwrap_or_default()),
+                Poll::Ready(Some(Err(error))) => Part::Failed(error),
+                Poll::Ready(None) => Part::Last,
+                Poll::Pending if may_wait => return self.poll_closed(cx).map(Err),
+                Poll::Pending => Part::NotYet,
+            };
+            Poll::Ready(Ok(part))
         })
         .await
     }

@@ -15,7 +15,6 @@ use std::{
 use hyper::{
     Request,
     body::Incoming,
-    header::{HeaderValue, STRICT_TRANSPORT_SECURITY},
     rt::{Executor, Read, ReadBufCursor, Write},
     server::conn::http2,
     service::service_fn,
@@ -27,16 +26,12 @@ use tokio::{
 };
 
 use super::{
-    client_stream::Timeouts,
     drain::Watcher,
     http2_stream::{StreamBody, StreamHandle},
+    shared::SharedHttp,
     stall::StallTimer,
 };
-use crate::{
-    admission::CLIENT_CONNECTIONS_CLOSED_TOTAL,
-    pipeline,
-    state::{Peer, ThreadState},
-};
+use crate::{admission::CLIENT_CONNECTIONS_CLOSED_TOTAL, pipeline, state::Peer};
 
 /// Concurrent requests of one connection.
 const MAX_STREAMS: u32 = 100;
@@ -109,40 +104,30 @@ impl<F: Future + 'static> Executor<F> for StreamExecutor {
     }
 }
 
-/// The state that the HTTP/2 connections of one thread share.
-pub(super) struct Http2 {
-    pub(super) state: Rc<ThreadState>,
-    pub(super) timeouts: Timeouts,
-    /// `Strict-Transport-Security` of all responses.
-    pub(super) hsts: Option<HeaderValue>,
-}
-
 /// Serves a connection over `stream` until it ends.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
-    http2: &Rc<Http2>,
+    http: &Rc<SharedHttp>,
     stream: S,
     peer: &Rc<Peer>,
     mut watcher: Watcher,
 ) {
-    let (timeouts, own) = (http2.timeouts, &http2.state.shared.config.own);
+    let (timeouts, own) = (http.timeouts, &http.state.shared.config.own);
     let streams = Rc::<Streams>::default();
     let service = {
-        let (http2, peer) = (Rc::clone(http2), Rc::clone(peer));
+        let (http, peer) = (Rc::clone(http), Rc::clone(peer));
         let streams = Rc::clone(&streams);
         service_fn(move |request: Request<Incoming>| {
             let handle = StreamHandle::new(&peer, timeouts.write);
             streams.next.set(Some(Rc::clone(&handle)));
-            let http2 = Rc::clone(&http2);
+            let http = Rc::clone(&http);
             async move {
                 let (head, body) = request.into_parts();
                 let method = head.method.clone();
                 // Boxed, since hyper and the runtime move the future of a request several times.
-                let serving = pipeline::serve(&http2.state, &handle.peer, head, Some(body));
+                let serving = pipeline::serve(&http.state, &handle.peer, head, Some(body));
                 let serving = Box::pin(serving);
                 let mut response = serving.await;
-                if let Some(hsts) = &http2.hsts {
-                    response.headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
-                }
+                http.add_hsts(&mut response.headers);
                 Ok::<_, Infallible>(StreamBody::of(response.into(), &method, handle))
             }
         })

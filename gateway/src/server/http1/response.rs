@@ -13,7 +13,7 @@ use hyper::{
 };
 
 use crate::{
-    message::{Headers, Response},
+    message::{Headers, Response, write_line},
     response::Body,
 };
 
@@ -139,8 +139,6 @@ fn write_date(out: &mut Vec<u8>, clock: &Clock) {
             date.second = now.timestamp();
             date.text = httpdate::fmt_http_date(now.into());
         }
-        out.extend_from_slice(b"date: ");
-        out.extend_from_slice(date.text.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_line(out, DATE.as_str(), date.text.as_bytes());
     });
 }
